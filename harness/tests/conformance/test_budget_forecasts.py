@@ -171,7 +171,14 @@ def test_a_recording_that_lacks_cases_for_lack_of_budget_is_not_complete(command
     forecast = command("record", *out, "--max-cost", usd, "--dry-run")
     assert forecast.output is not None
     unsent = len(forecast.output["budget_forecast"]["unaffordable_cases"])
-    assert "what is not sent is not judged, so the exit status will not be 0" in forecast.out
+    (limit,) = forecast.output["budget_forecast"]["sufficient_limits"]
+    assert (
+        f"what is not sent is not judged, so the exit status will not be 0; {limit} pays for all of it" in forecast.out
+    )
+    enough = command("record", *out, *limit.split(), "--dry-run")
+    assert enough.output is not None
+    assert enough.output["budget_forecast"]["unaffordable_cases"] == []
+    assert "what is not sent" not in enough.out
     real = command("record", *out, "--max-cost", usd)
     assert real.output is not None
     assert (real.status, real.output["over_budget_case_count"]) == (5, unsent)

@@ -51,7 +51,9 @@ def print_budget_forecast(terminal: Console, forecast: BudgetForecast) -> None:
         more = len(expected) - MAX_CASES_SHOWN
         terminal.print(f"will not be sent: {more} more (--json has all)", style="yellow", soft_wrap=True)
     if expected:
-        terminal.print("what is not sent is not judged, so the exit status will not be 0", soft_wrap=True)
+        enough = " ".join(forecast.sufficient_limits)
+        line = f"what is not sent is not judged, so the exit status will not be 0; {enough} pays for all of it"
+        terminal.print(line, soft_wrap=True)
     names = {case.id for case in expected}
     at_worst = [case for case in forecast.unaffordable_cases_at_worst if case.id not in names]
     if at_worst:

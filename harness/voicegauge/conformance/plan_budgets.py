@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.prices import PricedCase, PricedPlan
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal
 from voicegauge.errors import VoicegaugeError
-from voicegauge.model.base import convert_to_micro_usd
+from voicegauge.model.base import MICRO_USD_PER_USD, convert_to_micro_usd
 from voicegauge.model.budget import BudgetForecast, BudgetLeft, UnaffordableCase
 
 
@@ -74,6 +74,7 @@ def forecast_budgets(
         refusal_reason=None if refusal is None else str(refusal),
         refusal_exit_status=None if refusal is None else refusal.exit_code,
         unaffordable_cases=_find_unaffordable_cases(all_payments, budgets, at_worst=False),
+        sufficient_limits=tuple(_iterate_sufficient_limits(all_payments, budgets)),
         unaffordable_cases_at_worst=_find_unaffordable_cases(all_payments, budgets, at_worst=True),
     )
 
@@ -91,6 +92,18 @@ def _find_unaffordable_cases(
         else:
             purse.spend(one.provider, convert_to_micro_usd(one.reserved_usd if at_worst else one.expected_usd))
     return tuple(found)
+
+
+def _iterate_sufficient_limits(payments: Sequence[PlannedPayment], budgets: Sequence[BudgetLeft]) -> Iterator[str]:
+    """Yield, for each budget that is too small, the option with the smallest value that pays for all of its cases."""
+    for budget in budgets:
+        spent, needed = 0, 0  # in millionths of a dollar, rounded as those that are reserved and spent
+        for one in payments:
+            if budget.applies_to(one.provider):
+                needed = max(needed, spent + convert_to_micro_usd(one.reserved_usd))
+                spent += convert_to_micro_usd(one.expected_usd)
+        if needed > budget.left_micro_usd:
+            yield budget.describe_limit_for(needed / MICRO_USD_PER_USD)
 
 
 def count_affordable_requests(plan: PricedPlan, budgets: Sequence[BudgetLeft]) -> int:

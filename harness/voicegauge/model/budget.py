@@ -78,5 +78,7 @@ class BudgetForecast(Record, frozen=True, kw_only=True):
     """The exit status of the command then."""
     unaffordable_cases: tuple[UnaffordableCase, ...] = ()
     """Cases or samples that will not be sent although every response is as expected, in the order of the plan."""
+    sufficient_limits: tuple[str, ...] = ()
+    """The options with which every case would be sent, such as "--max-cost 2.5"; empty if all cases are."""
     unaffordable_cases_at_worst: tuple[UnaffordableCase, ...] = ()
     """Cases that will not be sent if the service accepts, and charges for, what it should reject."""
