@@ -362,7 +362,7 @@ class CaseOutcome(CallSubject):
     def has_error_with_success_status(self) -> bool:
         """Whether an error is sent with a status of success.
 
-        A documented response with a field of errors is none. Nor is the error of a failed job: it is what was asked for.
+        A documented response with a field of errors is none, nor is the error of a job that failed.
         """
         body, documented = self.call.response_json, self.call.documented_body
         return (

@@ -14,7 +14,7 @@ import contextlib
 import importlib
 import ipaddress
 import re
-import selectors
+import select
 import socket
 import ssl
 import time
@@ -260,10 +260,6 @@ def _wake_waiter(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-_SelectorClass = getattr(selectors, "PollSelector", selectors.SelectSelector)
-"""The selector for one socket: it opens no file of its own, as `selectors.DefaultSelector` does."""
-
-
 class _TimedStream(httpcore.AsyncNetworkStream):
     """The stream of one connection for httpcore. Only one task reads from it at a time."""
 
@@ -375,9 +371,10 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         opened = self._transport.get_extra_info("socket")
         if opened is None or opened.fileno() < 0:
             return False
-        with _SelectorClass() as selector:
-            selector.register(opened, selectors.EVENT_READ)
-            return bool(selector.select(timeout=0))
+        poll = select.poll()
+        poll.register(opened, select.POLLIN)
+        # POLLERR alone does not count: it also stands for times of sending that have not been read yet.
+        return any(event & (select.POLLIN | select.POLLHUP) for _, event in poll.poll(0))
 
 
 class _PreparedTlsStream(httpcore.AsyncNetworkStream):
