@@ -7,10 +7,11 @@ import os
 import stat
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from voicegauge.errors import StorageError
+from voicegauge.errors import DataError, StorageError
 
 MAX_FILE_BYTES = 2**30
 """Maximum size of a file that is read completely."""
@@ -19,6 +20,21 @@ MAX_FILE_BYTES = 2**30
 def resolve_links(path: Path) -> Path:
     """Return the absolute path with all links followed. A link that leads back to itself stays."""
     return Path(os.path.realpath(path))  # `Path.resolve` raises an error for such a link
+
+
+def require_files_in_folder(files: Sequence[Path], folder: Path) -> list[Path]:
+    """Return the files that were found in a folder if no link leads out of it.
+
+    A folder may be part of a stranger's repository, and what is read is quoted in errors and reports.
+
+    Raises:
+        DataError: a link leads to a file outside of the folder.
+    """
+    real_folder = resolve_links(folder)
+    for file in files:
+        if not resolve_links(file).is_relative_to(real_folder):
+            raise DataError(f"{file}: a link leads out of the folder {folder}: name the file that it leads to instead")
+    return [*files]
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -51,6 +51,35 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
+@pytest.mark.parametrize(
+    ("link", "arguments"),
+    [
+        ("mine/l.yaml", "check acme --contracts mine"),
+        ("mine/acme/openapi.yaml", "providers --contracts mine"),
+        ("fixtures/openai/tts-1.har", "check openai"),
+        ("fixtures/openai/tts-1.har", "record openai/tts-1 --emulated --refresh all --yes"),
+        ("fixtures/openai/tts-1.har", "check openai --recordings fixtures"),
+        ("fixtures/openai/tts-1.har", "serve openai --replay fixtures"),
+        ("fixtures/openai/tts-1.har", "drift openai fixtures"),
+        ("fixtures/openai/tts-1.har", "drift openai openai --uses fixtures"),
+        ("fixtures/openai/tts-1.har", "convert fixtures --provider openai --out new"),
+        ("fixtures/openai/tts-1.har", "init fixtures --out new.yaml"),
+    ],
+)
+def test_no_link_out_of_a_folder_is_read(
+    link: str, arguments: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file may be one of the user, of which errors and reports would quote parts."""
+    outside = folder.parent / "outside"
+    outside.write_text("password: my-own-secret\n")
+    (folder / link).parent.mkdir(parents=True)
+    (folder / link).symlink_to(outside)
+    assert run(arguments.split()) == 2
+    captured = capsys.readouterr()
+    assert f"{link}: a link leads out of the folder" in captured.err
+    assert "my-own-secret" not in captured.out + captured.err
+
+
 @pytest.mark.parametrize("device", [False, True])
 @pytest.mark.parametrize(
     ("name", "arguments"),
@@ -85,7 +114,8 @@ def test_a_fifo_or_a_device_as_input_is_one_line(
     assert run(arguments) == 2
     line = one_line(capsys)
     assert path.name in line
-    assert "not a regular file" in line or "no contract found" in line
+    reasons = ("not a regular file", "no contract found", "a link leads out of the folder")
+    assert any(reason in line for reason in reasons)
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -208,6 +209,16 @@ def test_schemas_that_contain_themselves_more_than_once_are_accepted(tmp_path) -
     components = msgspec.json.encode({"schemas": {"Expression": {"oneOf": operators}}}).decode()
     schema = "{required: [text], properties: {text: {type: string}, x: {$ref: '#/components/schemas/Expression'}}}"
     load_contract(write_contract(tmp_path, schema, f"components: {components}\n"))
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+$(?=x)", "^((((a{1,100}){1,100}){1,100}){1,100}){1,100}$", "("])
+def test_a_pattern_that_the_engine_refuses_is_quoted(tmp_path, pattern) -> None:
+    schema = msgspec.json.encode({"type": "object", "properties": {"text": {"type": "string", "pattern": pattern}}})
+    with pytest.raises(ContractError) as caught:
+        load_contract(write_contract(tmp_path, schema.decode()))
+    message = str(caught.value)
+    assert re.search(r"openapi.yaml:\d+: the pattern ", message)
+    assert f'"{pattern}" cannot be used: it is not a regular expression, is too large, or needs backtracking' in message
 
 
 def _measure_ring_cpu_s(tmp_path: Path, schema_count: int) -> float:

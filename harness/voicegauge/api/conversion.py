@@ -18,6 +18,7 @@ from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import DataError, UsageError
+from voicegauge.files import require_files_in_folder
 from voicegauge.model.base import Provenance
 from voicegauge.options import PathLike, function_of
 from voicegauge.recording.cassettes import save_vcr_cassette
@@ -124,6 +125,7 @@ def _list_input_files_with_output_stems(path: Path) -> list[tuple[Path, str]]:
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _INPUT_SUFFIXES and file.is_file())
     if not files:
         raise DataError(f"{path}: has no file that may be a recording ({', '.join(_INPUT_SUFFIXES)})")
+    require_files_in_folder(files, path)
     return [(file, "-".join((*file.relative_to(path).parent.parts, file.stem))) for file in files]
 
 

@@ -60,6 +60,7 @@ from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import CONTROL_PREFIX, is_emulated
 from voicegauge.errors import DataError, TransportError, UsageError
+from voicegauge.files import require_files_in_folder
 from voicegauge.hosts import is_loopback, to_http_url
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import Exchange, Request
@@ -149,7 +150,8 @@ class RecordingRun:
             fully_checked_providers=self.fully_recorded_providers,
         )
         paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
-        existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
+        found = require_files_in_folder([path for path in sorted(paths) if path.exists()], self.fixtures_folder)
+        existing = {path: load_har(path) for path in found}
         repeated = journals.earlier_ambiguous_case_ids if self.request.retry_ambiguous_requests else frozenset()
         refreshing = RefreshPolicy(self.contracts, self.provenance, self.request.refresh, datetime.now(UTC), repeated)
         updates = refreshing.plan_updates(plan, self.fixtures_folder, existing)

@@ -28,7 +28,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import DataError
-from voicegauge.files import check_writable
+from voicegauge.files import check_writable, require_files_in_folder
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.recording.conversations import Recording, collect_exchanges_by_conversation_id
@@ -91,6 +91,7 @@ class UnfinishedRecording:
         for case in cases:
             path = self._get_case_folder(case) / CASE_FILE_NAME
             if path.exists():
+                require_files_in_folder([path], self.folder)
                 recording = load_har(path)
                 limit_days = self.contracts[case.provider].provider.recording_age_limit.max_age_days
                 if all(compute_age_days(recording, exchange, now) <= limit_days for exchange in recording.exchanges):

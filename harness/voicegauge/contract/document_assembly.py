@@ -36,7 +36,7 @@ from voicegauge.contract._swagger import convert_swagger, is_swagger
 from voicegauge.contract.document_parts import EMBEDDED_FILES_KEY, EXTENSION_KEYS, walk_objects
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer, is_inside_document_folder
 from voicegauge.errors import ContractError
-from voicegauge.files import open_file, resolve_links
+from voicegauge.files import open_file, require_files_in_folder, resolve_links
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 
@@ -444,6 +444,7 @@ def find_contract_files(folder: Path) -> list[Path]:
 
     Raises:
         ContractError: there are none, or an overlay is not valid.
+        DataError: a link leads to a file outside of the folder.
     """
     if folder.is_file():
         return [folder]
@@ -452,6 +453,7 @@ def find_contract_files(folder: Path) -> list[Path]:
         raise ContractError(
             folder, None, "no contract found: expected <provider>/openapi.yaml, overlay.yaml or asyncapi.yaml"
         )
+    require_files_in_folder(found, folder)
     found = [path for path in found if not (is_asyncapi_file(path) and _has_openapi_document(path))]
     bases = {resolve_links(find_extended_file(read_document(path))) for path in found if is_overlay_file(path)}
     return [path for path in found if resolve_links(path) not in bases]

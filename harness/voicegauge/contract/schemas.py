@@ -256,7 +256,15 @@ class Schemas:
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             at = format_json_pointer(list(getattr(error, "instance_path", ())))
-            detail = str(error).splitlines()[0][:MAX_REASON_CHARACTERS]
+            pattern = getattr(error, "instance", None)
+            if getattr(getattr(error, "kind", None), "format", None) == "regex" and isinstance(pattern, str):
+                quoted = quote_json(pattern, MAX_REASON_CHARACTERS, is_compact=True)
+                raise self.document.build_error(
+                    at or pointer,
+                    f"the pattern {quoted} cannot be used: it is not a regular expression, is too large, or needs "
+                    "backtracking (look-around, back-references), which would let a text stall a check",
+                ) from error
+            detail = str(error).replace(_VALUE_PLACEHOLDER, "the value").splitlines()[0][:MAX_REASON_CHARACTERS]
             raise self.document.build_error(at or pointer, f"is not a usable JSON Schema 2020-12: {detail}") from error
 
     def check_schema(self, pointer: str) -> None:

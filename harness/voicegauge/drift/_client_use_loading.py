@@ -27,7 +27,7 @@ from voicegauge.drift._client_uses import (
 )
 from voicegauge.drift._recorded_traffic import STANDARD_HEADERS
 from voicegauge.errors import ContractError, DataError, UsageError
-from voicegauge.files import open_file
+from voicegauge.files import open_file, require_files_in_folder
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.located_yaml import (
     MAX_DOCUMENT_BYTES,
@@ -438,7 +438,8 @@ def _add_uses_of_file(
 
 
 def _list_recordings(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in _RECORDING_SUFFIXES and path.is_file())
+    found = sorted(path for path in folder.rglob("*") if path.suffix in _RECORDING_SUFFIXES and path.is_file())
+    return require_files_in_folder(found, folder)
 
 
 def _read_declaration(path: Path) -> Document | None:

@@ -15,6 +15,7 @@ import msgspec
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.socket_targets import find_socket_operation
 from voicegauge.errors import DataError, MissingExtraError, OversizeError
+from voicegauge.files import require_files_in_folder
 from voicegauge.formats.bodies import is_json
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Record
@@ -352,6 +353,7 @@ def read_recorded_exchanges(path: Path) -> RecordedExchanges:
     if not path.is_dir():
         return _read_file(path)
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _RECORDING_SUFFIXES and file.is_file())
+    require_files_in_folder(files, path)
     if len(files) > MAX_RECORDING_FILES:
         raise DataError(f"{path}: has more than {MAX_RECORDING_FILES} files: name a folder with fewer")
     exchanges: list[Exchange] = []

@@ -13,6 +13,7 @@ import msgspec
 
 from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
 from voicegauge.errors import DataError
+from voicegauge.files import require_files_in_folder
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
@@ -110,8 +111,13 @@ def find_recordings(path: Path) -> list[Path]:
     """Return the sorted paths of the HAR files in a folder and in its direct sub-folders (one for each provider).
 
     If `path` is a file, the result is this file alone.
+
+    Raises:
+        DataError: a link leads to a file outside of the folder.
     """
-    return sorted([*path.glob("*.har"), *path.glob("*/*.har")]) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    return require_files_in_folder(sorted([*path.glob("*.har"), *path.glob("*/*.har")]), path)
 
 
 def find_provider_recordings(provider_id: str, bundled_folder: Path | None = None) -> list[Path]:
@@ -124,7 +130,8 @@ def find_provider_recordings(provider_id: str, bundled_folder: Path | None = Non
         bundled_folder: folder of the bundled recordings, with a sub-folder for each provider; `None` for a contract
             that is not bundled.
     """
-    own = sorted((Path(RECORDINGS_FOLDER_NAME) / provider_id).glob("*.har"))
+    own_folder = Path(RECORDINGS_FOLDER_NAME)
+    own = require_files_in_folder(sorted((own_folder / provider_id).glob("*.har")), own_folder)
     names = {path.name for path in own}
     bundled = sorted((bundled_folder / provider_id).glob("*.har")) if bundled_folder is not None else []
     return [*own, *(path for path in bundled if path.name not in names)]
