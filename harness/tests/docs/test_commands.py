@@ -138,7 +138,8 @@ def _adapt(line: str, emulator: voicegauge.RunningEmulator, other_server: voiceg
         provider = next(word.partition("/")[0] for word in words[1:] if not word.startswith("-"))
         added = [] if "--base-url" in words else ["--base-url", emulator.base_url(provider)]
         added += ["--asr", "none"] if words[0] == "bench" else []
-        added += FEW["check"] if words[0] == "check" and OWN_SERVER in words_on_page else []
+        has_own_plan = "--profile" not in words  # the plan of a profile is published
+        added += FEW["check"] if words[0] == "check" and OWN_SERVER in words_on_page and has_own_plan else []
     elif words[0] == "bench" or (words[0] == "check" and "--emulated" in words):
         added = FEW[words[0]]
     return " ".join([line, *map(shlex.quote, added)])
