@@ -73,7 +73,7 @@ def test_scores_are_saved_and_those_of_other_engines_remain(folder: Path, shared
     for _ in range(2):
         assert run_cli(["score", str(folder), "--workers", "1"]) == 0
     saved = load_run(folder).score_sets
-    assert [one.asr.partition(":")[0] for one in saved] == ["another", "whisper"]
+    assert [one.asr.partition("/")[0] for one in saved] == ["another", "lexicon"]
     assert len(saved[1].scores) == 2
 
 

@@ -24,6 +24,8 @@ EXTRA = """    Words:
         inner: {allOf: [{type: object, properties: {deep: {type: array, items: {properties: {x: {}}}}}}]}
         open: {type: object}
         list: {type: array, items: {type: integer}}
+        labels: {oneOf: [{type: string}, {type: array, items: {type: string}}]}
+        lists: {oneOf: [{type: array, items: {type: string}}, {type: integer}]}
         numbers: {schema: {type: [array, "null"], items: {type: integer}}}
   responses:
 """
@@ -54,6 +56,10 @@ def words(acme, load):
         ("text", "12", "12"),
         ("list", "[1,2]", [1, 2]),
         ("list", "7", [7]),
+        ("labels", "Good morning", "Good morning"),
+        ("labels", '["a"]', ["a"]),
+        ("lists", "a", ["a"]),
+        ("lists", "7", 7),
         ("list", "[" * 5000, ["[" * 5000]),
         ("open", '{"a": 1}', {"a": 1}),
         ("open", "[1]", "[1]"),

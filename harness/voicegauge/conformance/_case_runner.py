@@ -297,7 +297,7 @@ class CaseRunner:
         self._judge = CaseJudge(service, rules, collector, self._deliveries)
         self._concurrency = 1 if self._limit.is_limited else concurrency
         self._unreachable_cases, self._has_been_reached = 0, False
-        self._judgements = JudgementKeeper(service, rules, collector.coverage)
+        self._judgements = JudgementKeeper(service, rules, collector.coverage, collector.deliveries)
         self._latest_spending = SpendingTotal()
 
     async def run_cases(

@@ -135,6 +135,8 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     operations_by_provenance: Mapping[Provenance, tuple[str, ...]] = {}
     """Operations of the judged exchanges, one for each exchange, by the provenance of the exchanges."""
     coverage: CoverageCounts = CoverageCounts()
+    unjudged_words_count_by_reason: Mapping[str, int] = {}
+    """Number of deliveries of which it was not judged whether they say their text, by the reason."""
     delivery: KeptDelivery | None = None
     """The delivery, kept if later cases are compared with it; otherwise `None`."""
 

@@ -16,6 +16,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.model.base import Provenance
 from voicegauge.model.finding import Finding
+from voicegauge.rules.deliveries_of_run import DeliveriesOfRun
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.version import __version__
@@ -41,8 +42,14 @@ class JudgementKeeper:
     A recording keeps none: it saves the exchanges themselves, and judges them again.
     """
 
-    def __init__(self, service: CheckedService, rules: Mapping[str, Rule], coverage: CoverageCounter) -> None:
-        """Prepare to keep the judgements of cases that are judged by `rules` and counted in `coverage`."""
+    def __init__(
+        self,
+        service: CheckedService,
+        rules: Mapping[str, Rule],
+        coverage: CoverageCounter,
+        deliveries: DeliveriesOfRun,
+    ) -> None:
+        """Prepare to keep the judgements of cases, which `rules` make and `coverage` and `deliveries` count."""
         self._contract, self._key, self._coverage = service.contract, service.client.key, coverage
         journal = service.case_journal
         keeps_judgements = journal is not None and journal.is_on_disk and service.settings.save_exchanges is None
@@ -50,6 +57,8 @@ class JudgementKeeper:
         self._basis = JudgingBasis(service.contract, rules, self._key)
         self._base_case_ids: frozenset[str] = frozenset()
         self._counters_before = coverage.copy_counters()
+        self._unjudged_words = deliveries.unjudged_words_count_by_reason
+        self._unjudged_words_before = self._unjudged_words.copy()
 
     def set_planned_cases(self, cases: Iterable[ConformanceCase]) -> None:
         """Note which deliveries later cases are compared with."""
@@ -67,6 +76,7 @@ class JudgementKeeper:
         """Note what the coverage is before a case is judged."""
         if self._journal is not None:
             self._counters_before = self._coverage.copy_counters()
+            self._unjudged_words_before = self._unjudged_words.copy()
 
     def build_judgement(
         self,
@@ -110,6 +120,7 @@ class JudgementKeeper:
             billable_request_count=spending.billable_request_count,
             operations_by_provenance=by_provenance,
             coverage=self._coverage.build_counts_since(self._counters_before),
+            unjudged_words_count_by_reason=dict(self._unjudged_words - self._unjudged_words_before),
             delivery=self._keep_delivery(case, delivery),
         )
 

@@ -271,6 +271,7 @@ class ResultCollector:
         for provenance, operation in judgement.iterate_exchanges():
             self.count_exchange(provenance, case.provider, operation)
         self.coverage.add_counts(judgement.coverage)
+        self.deliveries.unjudged_words_count_by_reason.update(judgement.unjudged_words_count_by_reason)
         self.clips.count_clips(judgement.findings)
         self.add_findings(judgement.findings)
         if judgement.has_no_result:

@@ -564,8 +564,7 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
     schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return text
-    types = schema.get("type", [])
-    for name in [types] if isinstance(types, str) else types:
+    for name in _list_types(schema):
         value = _PARSER_BY_TYPE.get(name, lambda _: MISSING)(text)
         if name == "array" and value is MISSING:
             value = [parse_text_value(schemas, schema.get("items", {}), text)]  # a field of a form that is not repeated
@@ -573,9 +572,17 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
             return value
     for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
         value = parse_text_value(schemas, branch, text)
-        if value != text:
+        if value not in (text, [text]):
             return value
-    return text
+    # A text that a branch takes as it is stays one; otherwise it is the only item of a list.
+    branches = [schemas.resolve_reference(one)[0] for key in ("anyOf", "oneOf", "allOf") for one in schema.get(key, ())]
+    kinds = {name for one in branches if isinstance(one, dict) for name in _list_types(one)}
+    return [text] if "array" in kinds and "string" not in kinds else text
+
+
+def _list_types(schema: Mapping[str, Any]) -> list[str]:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else types
 
 
 def _parse_integer(text: str) -> Any:
