@@ -20,7 +20,7 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
     │   └── PartlyMeasuredError    exit 5: less was measured than the user demands; there is a result
     │       └── TimeLimitError     the time that the user allows is over
     └── BudgetError                exit 4: the next request would exceed the budget
-        └── OverchargedError       a request was charged more than its price
+        └── OverchargedError       a request was charged more than its price, or an amount that cannot be believed
 """
 
 from __future__ import annotations
@@ -214,7 +214,10 @@ class BudgetError(VoicegaugeError):
 
 
 class OverchargedError(BudgetError):
-    """A request was charged more than its price, so that no more money is reserved at that price."""
+    """A request was charged more than its price, or an amount that cannot be believed.
+
+    No more money is reserved at that price.
+    """
 
 
 def _shorten(text: str, max_characters: int = _MAX_QUOTED_CHARACTERS) -> str:

@@ -337,6 +337,23 @@ def test_a_receipt_above_the_price_ends_the_requests_to_its_target_for_good(
         assert Counter(charge.target for charge in provider.charges) == {"sync": 1, "streamed": 3}
 
 
+@pytest.mark.parametrize("target", ["sync", "queued"])  # the submit states the charge, or the status of the job
+def test_a_receipt_that_cannot_be_believed_ends_the_requests_to_its_target_for_good(
+    bench: Bench,
+    provider: StandInProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    target: str,
+) -> None:
+    monkeypatch.setitem(CHARGED_USD, target, 1e12)
+    for _ in range(2):  # the second command continues the run
+        assert bench(target, "streamed") == 4
+        message = " ".join(capsys.readouterr().err.split())
+        stated = "states a charge of 1e+12 USD, which cannot be believed: no more requests are sent to it"
+        assert f"a receipt of acme/{target} {stated}" in message
+        assert Counter(charge.target for charge in provider.charges) == {target: 1, "streamed": 3}
+
+
 def test_what_other_commands_spend_today_counts(
     bench: Bench,
     provider: StandInProvider,

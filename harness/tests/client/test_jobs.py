@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from voicegauge.client.client import Client
 from voicegauge.client.delivery import CANCEL_REQUEST_TIMEOUT_S, DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger
+from voicegauge.client.spending_journal import PurchaseAccount, PurchaseHistory, SubmitRecorder
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.transport.http import Transport
 
@@ -414,3 +415,51 @@ async def test_a_job_that_has_ended_is_not_cancelled(contract, script, status, s
         script.on("POST /speech", JSONResponse({"id": "j1", "state": submitted}, 202))
         await _interrupt(contract, script, base, cancellable, at=at)
     assert script.routes[-1] == at
+
+
+def charged_at_submit(document):
+    document["paths"]["/speech"]["post"]["x-speech"]["response"]["charge_location"] = "body#/cost"
+
+
+@pytest.mark.parametrize(("submitted", "done", "charged_usd"), [(5, 0.5, 5), (0.5, 5, 5), (0, 0.5, 0.5)])
+async def test_the_larger_receipt_of_a_delivery_counts(speak, script, status, submitted, done, charged_usd):
+    job_script(script, speak.base, status, cost=done)
+    script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued", "cost": submitted}, 202))
+    delivery, _ = await speak(edit=charged_at_submit)
+    assert delivery.charged_usd == charged_usd
+
+
+async def test_a_job_documented_as_free_gives_back_the_charge_of_its_submit(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued", "cost": 5}, 202))
+    script.on("GET /jobs/j1", status("void", cost=0))
+    delivery, _ = await speak(edit=charged_at_submit)
+    assert (delivery.failure.kind, delivery.charged_usd) == ("failed", 0)
+
+
+async def test_a_receipt_that_cannot_be_believed_reaches_the_observer_and_the_ledger(speak, script, status):
+    job_script(script, speak.base, status, cost=0.5)
+    script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued", "cost": 1e12}, 202))
+    ledger, events = Ledger(10.0), []
+    recorder = SubmitRecorder(events.append, "a", 1.0)
+    await speak(edit=charged_at_submit, ledger=ledger, price_usd=1.0, submit_observer=recorder)
+    assert events[-1].unreadable_charge == "states a charge of 1e+12 USD, which cannot be believed"
+    assert ledger.spent_usd == 1.0
+    history = PurchaseHistory("a")
+    for event in events:
+        event.add_to_history(history)
+    later = Ledger(10.0)
+    PurchaseAccount({"a": history}).note_overcharges(later, lambda _: "acme/one")
+    for one in (ledger, later):
+        with pytest.raises(BudgetError, match=r"a receipt of acme/one states a charge of 1e\+12 USD"):
+            one.reserve(1.0, "acme/one")
+
+
+async def test_a_submit_that_is_not_json_says_so_instead_of_blaming_the_job_id(speak, script):
+    body = b'{"id": "j1", "state": "queued", "cost": NaN}'
+    script.on("POST /speech", Response(body, media_type="application/json", status_code=202))
+    delivery, _ = await speak()
+    assert delivery.failure.message == (
+        "the response to the submit has no usable job id at body#/id, because the body has NaN, which is not valid "
+        f"JSON: HTTP 202: {body.decode()}"
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -136,6 +137,25 @@ def test_a_receipt_above_the_price_ends_further_requests_at_that_price():
         LedgerShare(ledger).reserve(0.1, "acme/one")
     ledger.reserve(0.1, "acme/two")
     assert ledger.spent_usd == 0.25
+
+
+def test_a_receipt_that_cannot_be_believed_ends_further_requests_at_that_price_and_counts_the_price():
+    ledger = Ledger(10.0)
+    stated = "states a charge of 1e+12 coins, which cannot be believed"
+    LedgerShare(ledger).reserve(0.1, "acme/one").settle(may_be_charged=True, unreadable_charge=stated)
+    message = re.escape(f"a receipt of acme/one {stated}: no more requests are sent to it")
+    with pytest.raises(BudgetError, match=message):
+        ledger.reserve(0.1, "acme/one")
+    with pytest.raises(BudgetError, match=message):
+        LedgerShare(ledger).reserve(0.1, "acme/one")
+    ledger.reserve(0.1, "acme/two")
+    assert ledger.spent_usd == 0.1
+
+
+def test_beside_a_receipt_that_cannot_be_believed_a_lower_one_does_not_count():
+    ledger = Ledger(10.0)
+    ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.0, unreadable_charge="states nothing")
+    assert ledger.spent_usd == 0.1
 
 
 def test_an_overcharge_of_one_share_ends_the_requests_of_all():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.settlement import Settlement, UsagePricedRequest, settle_request
 from voicegauge.contract.contract import Contract
-from voicegauge.errors import StorageError, TransportError, UsageError
+from voicegauge.errors import OverchargedError, StorageError, TransportError, UsageError
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.model.job import BillingStatus
 
@@ -66,7 +68,7 @@ class Settled:
                     raise outcome
             return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
-        reservation = self.ledger.reserve(PRICE_USD)
+        reservation = self.ledger.reserve(PRICE_USD, "acme/say")
         observer = more.pop("submit_observer", self.notes)
         with settle_request(reservation, contract.find_operation(operation), observer, **more) as exchanges:
             exchanges += await send()
@@ -112,6 +114,63 @@ async def test_a_charge_in_credits_is_converted(contract: Callable[..., Contract
     loaded = contract(lambda data: data["x-provider"].update(credits={"name": "coins", "usd_per_credit": 0.5}))
     await settled.settle(loaded, exchange_of(200, headers=(("X-Charged", "0.25"),)))
     assert settled.spent_usd == 0.125
+
+
+@pytest.mark.parametrize(
+    ("charged", "stated"),
+    [
+        ("1e12", "states a charge of 1e+12 USD, which cannot be believed"),
+        ("1e300", "states a charge of 1e+300 USD, which cannot be believed"),
+        ("9" * 6000, "states a charge of inf USD, which cannot be believed"),
+        ("-5", "states a charge of -5 USD, which cannot be believed"),
+        ("nan", "states a charge of nan USD, which cannot be believed"),
+        ("\x1b[31mlots", "states a charge that is a text and not a number"),
+    ],
+)
+async def test_a_charge_in_a_header_that_cannot_be_believed_ends_the_requests(
+    contract: Callable[..., Contract], settled: Settled, charged: str, stated: str
+) -> None:
+    await settled.settle(contract(), exchange_of(200, headers=(("X-Charged", charged),)))
+    assert (settled.spent_usd, settled.notes.calls[-1][3]) == (PRICE_USD, None)
+    with pytest.raises(OverchargedError, match=re.escape(f"a receipt of acme/say {stated}: no more")):
+        settled.ledger.reserve(PRICE_USD, "acme/say")
+
+
+@pytest.mark.parametrize(
+    ("charged", "stated"),
+    [
+        (b"1e12", "of 1e+12 USD, which"),
+        (b"1000000001", "of 1000000001 USD, which"),
+        (b"-0.5", "of -0.5 USD, which"),
+        (b"9" * 400, "of inf USD, which"),
+        (b"9" * 6000, "of inf USD, which"),
+        (b"NaN", "of nan USD, which"),
+        (b"-Infinity", "of -inf USD, which"),
+        (b"1e999", "of inf USD, which"),
+        (b'"1e12"', "of 1e+12 USD, which"),
+        (b"true", "that is true and not a number"),
+        (b"[5]", "that is a list and not a number"),
+        (b'{"usd": 5}', "that is an object and not a number"),
+    ],
+)
+async def test_a_charge_in_a_body_that_cannot_be_believed_ends_the_requests(
+    contract: Callable[..., Contract], settled: Settled, charged: bytes, stated: str
+) -> None:
+    exchange = msgspec.structs.replace(
+        exchange_of(200).response, body=b'{"id": "j1", "cost": ' + charged + b', "state": "done"}'
+    )
+    await settled.settle(contract(), msgspec.structs.replace(exchange_of(200), response=exchange), operation="status")
+    assert settled.spent_usd == PRICE_USD
+    with pytest.raises(OverchargedError, match=re.escape(f"a receipt of acme/say states a charge {stated}")):
+        settled.ledger.reserve(PRICE_USD, "acme/say")
+
+
+@pytest.mark.parametrize("body", [{}, {"cost": None}, {"cost": "0.25"}, {"cost": PRICE_USD}, [], "busy"])
+async def test_an_absent_or_plausible_charge_ends_nothing(
+    contract: Callable[..., Contract], settled: Settled, body: Any
+) -> None:
+    await settled.settle(contract(), exchange_of(200, body), operation="status")
+    settled.ledger.reserve(PRICE_USD, "acme/say")
 
 
 def price_by_token(document: dict[str, Any]) -> None:

@@ -163,6 +163,8 @@ class MeasuredSample(Record, frozen=True, kw_only=True):
     """The received audio; `None` without any, and for audio that was sent."""
     billing: BillingStatus
     charged_usd: float | None = None
+    unreadable_charge: str | None = None
+    """What a receipt states that cannot be believed; `None` if there is no such receipt."""
     has_open_job: bool = False
     is_emulated: bool = False
     """Whether a response identified itself as coming from voicegauge's emulator."""
@@ -391,6 +393,7 @@ class _WorkerRun:
             audio=delivery.audio,
             billing=delivery.billing_status,
             charged_usd=delivery.charged_usd,
+            unreadable_charge=delivery.unreadable_charge,
             has_open_job=delivery.has_open_job,
             is_emulated=any(map(is_emulated, delivery.exchanges)),
             submits=submits,

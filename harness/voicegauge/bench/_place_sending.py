@@ -52,6 +52,7 @@ class SampleFromPlace(NamedTuple):
     audio: bytes | None
     billing: BillingStatus
     has_open_job: bool = False
+    unreadable_charge: str | None = None
     is_emulated: bool = False
 
 
@@ -228,6 +229,7 @@ class PlaceSender:
         for event in measured.submits[1:] if is_known_to_journal else ():
             await run_in_thread(self._journal.write, event)
         settlement.status, settlement.charged_usd = measured.billing, measured.charged_usd
+        settlement.unreadable_charge = measured.unreadable_charge
         if measured.sample is None:
             raise UsageError(f"worker {worker.name}: {measured.error_message}")
         return SampleFromPlace(
@@ -235,6 +237,7 @@ class PlaceSender:
             measured.audio,
             measured.billing,
             measured.has_open_job,
+            measured.unreadable_charge,
             measured.is_emulated,
         )
 

@@ -68,13 +68,16 @@ class SamplePurchases(PurchaseHistory):
         """Record that the job of the last submit could not be polled to its end."""
         self.sample_with_open_job = sample
 
-    def record_sample_finished(self, sample: Sample, billing: BillingStatus) -> None:
+    def record_sample_finished(
+        self, sample: Sample, billing: BillingStatus, unreadable_charge: str | None = None
+    ) -> None:
         """Record the finished sample, and what is known about the charge for its last submit."""
         self.finished_sample, self.sample_with_open_job = sample, None
         if self.purchases:
             last = self.purchases[-1]
             last.billing_status, last.has_saved_result = billing, True
             last.charged_usd = sample.cost.charged_usd if sample.cost.charged_usd is not None else last.charged_usd
+            last.unreadable_charge = last.unreadable_charge or unreadable_charge
             last.missing_result_reason = sample.failure.message if sample.failure else None
 
     @property
@@ -148,6 +151,8 @@ class SampleFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", 
     sample: Sample
     billing: BillingStatus
     """What is known about whether the last request of the sample is charged."""
+    unreadable_charge: str | None = None
+    """What a receipt states that cannot be believed; `None` if there is no such receipt."""
     is_emulated: bool = False
     """Whether a response identified itself as coming from voicegauge's emulator."""
 
@@ -181,7 +186,9 @@ def read_journal(run_folder: Path) -> JournalState:
                 get_sample_purchases(event.sample.id).record_job_left_open(event.sample)
                 is_emulated |= event.is_emulated
             case SampleFinishedEvent():
-                get_sample_purchases(event.sample.id).record_sample_finished(event.sample, event.billing)
+                get_sample_purchases(event.sample.id).record_sample_finished(
+                    event.sample, event.billing, event.unreadable_charge
+                )
                 is_emulated |= event.is_emulated
             case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
                 event.add_to_history(get_sample_purchases(event.id))

@@ -462,7 +462,7 @@ class _PlanRunner:
             facts = msgspec.structs.replace(sample.audio, file_path=save_audio(self._folder, audio)[1])
             sample = msgspec.structs.replace(sample, audio=facts)
         self._emulated |= found.is_emulated
-        self._write_sample(sample, found.billing, has_open_job=found.has_open_job)
+        self._write_sample(sample, found.billing, found.unreadable_charge, has_open_job=found.has_open_job)
         return sample
 
     def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
@@ -509,16 +509,27 @@ class _PlanRunner:
             failed_exchange=self._failed_exchanges.quote_exchange_if_cause_is_new(target, delivery),
         )
         self._emulated |= any(map(is_emulated, delivery.exchanges))
-        self._write_sample(sample, delivery.billing_status, has_open_job=delivery.has_open_job)
+        self._write_sample(
+            sample, delivery.billing_status, delivery.unreadable_charge, has_open_job=delivery.has_open_job
+        )
         return sample
 
-    def _write_sample(self, sample: Sample, billing: BillingStatus, *, has_open_job: bool) -> None:
+    def _write_sample(
+        self, sample: Sample, billing: BillingStatus, unreadable_charge: str | None = None, *, has_open_job: bool
+    ) -> None:
         # The emulator's jobs end with it, and an emulated run is never resumed.
         if has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
             self._journal.write(JobLeftOpenEvent(sample=sample, is_emulated=self._emulated))
             self._left_open.add(sample.id)
         else:
-            self._journal.write(SampleFinishedEvent(sample=sample, billing=billing, is_emulated=self._emulated))
+            self._journal.write(
+                SampleFinishedEvent(
+                    sample=sample,
+                    billing=billing,
+                    unreadable_charge=unreadable_charge,
+                    is_emulated=self._emulated,
+                )
+            )
 
     def _finish_sample(self, sample: Sample, billing: BillingStatus) -> None:
         self._write_sample(sample, billing, has_open_job=False)

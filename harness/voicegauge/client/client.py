@@ -174,7 +174,7 @@ class Client(ProviderConnection):
         """
         priced = UsagePricedRequest(target, None) if price_usd is None else None
         with settle_when_done(reservation, priced) as settlement:
-            settlement.charged_usd = charged_usd
+            settlement.note_earlier_charge(charged_usd)
             return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume_job(job_id)
 
     async def fetch_submitted(self, target: Target, exchange: Exchange) -> Delivery:

@@ -363,6 +363,7 @@ class DeliveryTask:
             first_submit_sent_ms=self._first_sent_ms,
             charged_usd=self._settlement.charged_usd,
             charged_credits=self._settlement.charged_credits,
+            unreadable_charge=self._settlement.unreadable_charge,
             billing_status=self._settlement.status,
             has_open_job=has_open_job,
             failure=failure,

@@ -247,7 +247,11 @@ class JobTracker:
         if request is None:
             shown = describe_exchange(submit_exchange.exchange, self._connection)
             location = self.job_spec.submit_response.job_id_location
-            raise self.build_protocol_error(f"the response to the submit has no usable job id at {location}: {shown}")
+            error = submit_exchange.response_json_error if location.is_in_body else None
+            reason = "" if error is None else f", because the body {error}"
+            raise self.build_protocol_error(
+                f"the response to the submit has no usable job id at {location}{reason}: {shown}"
+            )
         return request
 
     def build_poll_request_by_job_id(self, job_id: str) -> Request | None:
@@ -363,7 +367,10 @@ class JobTracker:
         if known.is_charged is not False:
             self._settlement.note_usage(source_exchange)
         self._settlement.note_charge(
-            source_exchange, self.job_spec.charge_location, self._target.contract.provider.credits
+            source_exchange,
+            self.job_spec.charge_location,
+            self._target.contract.provider.credits,
+            is_documented_as_free=known.is_charged is False,
         )
         if known.terminal_outcome == "failure":
             if known.is_charged is False:

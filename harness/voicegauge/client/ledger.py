@@ -35,21 +35,25 @@ class Reservation:
         self._ledger, self._micro_usd, self._price_name, self._is_open = ledger, amount_micro_usd, price_name, True
         self._on_settled = on_settled
 
-    def settle(self, *, may_be_charged: bool, charged_usd: float | None = None) -> None:
+    def settle(
+        self, *, may_be_charged: bool, charged_usd: float | None = None, unreadable_charge: str | None = None
+    ) -> None:
         """Turn the reservation into spending. Later calls do nothing.
 
         Args:
             may_be_charged: whether the reserved amount counts as spent; if not, it is released.
             charged_usd: the charge that the provider reported, which counts instead. If it exceeds the reservation and
                 the budget, it counts as spent nevertheless, and nothing more can be reserved.
+            unreadable_charge: what a receipt states that cannot be believed; at least the reserved amount counts then.
         """
         # Several layers may end a request: its response, an error, a cancelled task. Only the first counts, or money
         # would be released that a later layer has spent.
         if not self._is_open:
             return
         self._is_open = False
-        spent = self._micro_usd if may_be_charged else 0
-        spent = spent if charged_usd is None else convert_to_micro_usd(charged_usd)
+        reserved = self._micro_usd if may_be_charged else 0
+        spent = reserved if charged_usd is None else convert_to_micro_usd(charged_usd)
+        spent = spent if unreadable_charge is None else max(spent, reserved)
         # In one step and in whole millionths of a dollar. Two steps would let another task reserve in between what is
         # about to be spent, and floating-point sums of many small prices drift from the amount that the user allowed.
         self._ledger.change_amounts(-self._micro_usd, spent)
@@ -57,6 +61,8 @@ class Reservation:
             self._on_settled(spent)
         if self._price_name is not None:
             self._ledger.note_receipt_micro_usd(self._price_name, self._micro_usd, spent)
+            if unreadable_charge is not None:
+                self._ledger.note_unreadable_receipt(self._price_name, unreadable_charge)
 
 
 class Ledger:
@@ -79,7 +85,7 @@ class Ledger:
         self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
         self._spent, self._reserved = convert_to_micro_usd(spent_usd), 0
         self._overcharge_by_price_name: dict[str, str] = {}
-        """For each price that a receipt exceeded, the error's message."""
+        """For each price that a receipt exceeded, or of which a receipt cannot be believed, the error's message."""
 
     @property
     def spent_usd(self) -> float:
@@ -106,7 +112,7 @@ class Ledger:
 
         Raises:
             BudgetError: less than `amount_usd` is left, or an earlier request of `price_name` was charged more than
-                its price.
+                its price, or states a charge that cannot be believed.
         """
         self.require_no_overcharge(price_name)
         micro_usd = convert_to_micro_usd(amount_usd)
@@ -128,7 +134,7 @@ class Ledger:
         return None
 
     def require_no_overcharge(self, price_name: str | None) -> None:
-        """Check that no request of `price_name` was charged more than its price.
+        """Check that no request of `price_name` was charged more than its price, and no receipt of it is unreadable.
 
         Raises:
             OverchargedError: one was, and there is a budget that this could exceed.
@@ -152,6 +158,18 @@ class Ledger:
             f"{price_name} was charged {format_price_usd(charged, is_exact=True)} for a request that should cost "
             f"{format_price_usd(reserved, is_exact=True)}: no more requests are sent to it; "
             f"state what it costs with --price {price_name}={charged:g}"
+        )
+
+    def note_unreadable_receipt(self, price_name: str, stated: str) -> None:
+        """Note that a receipt cannot be believed, which ends the requests at its price.
+
+        Args:
+            price_name: name of the target or operation.
+            stated: what the receipt does, such as "states a charge of -5 USD, which cannot be believed".
+        """
+        self._overcharge_by_price_name[price_name] = (
+            f"a receipt of {price_name} {stated}: no more requests are sent to it; "
+            "compare the bill of the provider with what should be charged"
         )
 
     def require_remaining(self, amount_micro_usd: int) -> None:
@@ -228,6 +246,10 @@ class LedgerShare(Ledger):
     def note_receipt_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
         """Note a receipt for all users."""
         self._ledger.note_receipt_micro_usd(price_name, reserved_micro_usd, charged_micro_usd)
+
+    def note_unreadable_receipt(self, price_name: str, stated: str) -> None:
+        """Note for all users that a receipt cannot be believed."""
+        self._ledger.note_unreadable_receipt(price_name, stated)
 
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
         """Change the amounts of this share and of the ledger."""

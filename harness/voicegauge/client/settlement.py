@@ -5,7 +5,9 @@ The rule is the same for a delivery and for a single request:
 - an accepted request (2xx), a server error (5xx) and a connection lost after sending are spent;
 - a rejection (3xx, 4xx) and a failure before anything was sent release the reservation;
 - a 503 is a rejection only if the contract documents that such a request is to be sent again;
-- a charge that the provider reports replaces the price, and so does the price of the usage that it reports.
+- a charge that the provider reports replaces the price, and so does the price of the usage that it reports;
+- of several charges for one request the largest counts, except for a job that is documented as free in the end;
+- a charge that cannot be believed, such as a negative one, leaves the price, and ends the requests at that price.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import NamedTuple, Protocol
 from voicegauge.client.ledger import Reservation
 from voicegauge.contract.extension.provider import CreditSpec, RetryPolicy
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
+from voicegauge.contract.parsed_exchange import ParsedExchange, UnreadableCharge, parse_exchange
 from voicegauge.contract.pricing import compute_reported_cost
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import TransportError, UsageError
@@ -64,6 +66,19 @@ class UsagePricedRequest(NamedTuple):
     """Number of characters in the text; `None` if an earlier process sent the request."""
 
 
+class _Receipt(NamedTuple):
+    """A charge that the provider reported."""
+
+    usd: float | None
+    credits: float | None
+
+    def is_above(self, other: _Receipt) -> bool:
+        """Whether this charge is known to exceed the other one."""
+        if self.credits is not None and other.credits is not None:
+            return self.credits > other.credits
+        return self.usd is not None and other.usd is not None and self.usd > other.usd
+
+
 class Settlement:
     """What is known so far about the charge for one request."""
 
@@ -79,6 +94,9 @@ class Settlement:
         """The charge that the provider reported, in dollars."""
         self.charged_credits: float | None = None
         """The charge that the provider reported, in its own credits."""
+        self.unreadable_charge: str | None = None
+        """What a receipt states that cannot be believed; `None` if there is no such receipt."""
+        self._largest_receipt: _Receipt | None = None
         self._is_repeated = False
 
     def note_sending(self) -> None:
@@ -89,6 +107,7 @@ class Settlement:
         """
         self._is_repeated = self.status is BillingStatus.AMBIGUOUS
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
+        self._largest_receipt = None
 
     def note_status(self, http_status: int, retry_policy: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
@@ -106,28 +125,45 @@ class Settlement:
         if not self._is_repeated or billing_status.may_be_charged:
             self.status = billing_status
 
+    def note_earlier_charge(self, charged_usd: float | None) -> None:
+        """Note the charge in dollars that an earlier process read; `None` if it read none."""
+        self.charged_usd = charged_usd
+        self._largest_receipt = None if charged_usd is None else _Receipt(charged_usd, None)
+
     def note_charge(
-        self, exchange: ParsedExchange, charge_location: Location | None, credit_spec: CreditSpec | None
+        self,
+        exchange: ParsedExchange,
+        charge_location: Location | None,
+        credit_spec: CreditSpec | None,
+        *,
+        is_documented_as_free: bool = False,
     ) -> None:
-        """Note the charge reported in a response, if there is one. The latest reported charge counts.
+        """Note the charge reported in a response, if there is one. The largest reported charge counts.
 
         Args:
             exchange: the exchange whose response is read.
             charge_location: where the response has the charge, as the contract documents; `None` if it has none.
             credit_spec: what the contract states about the provider's credits; `None` if the provider charges dollars.
-
-        A charge that is impossible, such as a negative one, is ignored.
+            is_documented_as_free: whether the response says that the request is not charged in the end, so that its
+                charge replaces a larger one that was reported before.
         """
-        amount = exchange.read_response_number(charge_location)
+        amount = exchange.read_charge(charge_location)
         # The response is the provider's: a negative charge would refill the budget, and NaN would make every comparison
         # with it false. The reserved price then stays.
-        if amount is None or not _is_plausible_charge(amount):
+        if isinstance(amount, UnreadableCharge):
+            unit = "USD" if credit_spec is None else credit_spec.name
+            self.unreadable_charge = self.unreadable_charge or amount.describe(unit)
             return
-        if credit_spec is None:
-            self.charged_usd, self.charged_credits = amount, None
-        else:
-            self.charged_usd = None if credit_spec.usd_per_credit is None else amount * credit_spec.usd_per_credit
-            self.charged_credits = amount
+        if amount is None:
+            return
+        receipt = _Receipt(amount, None)
+        if credit_spec is not None:
+            rate = credit_spec.usd_per_credit
+            receipt = _Receipt(None if rate is None else amount * rate, amount)
+        # A service that states two charges for one request has charged one of them: only the larger one is safe.
+        if self._largest_receipt is None or is_documented_as_free or not self._largest_receipt.is_above(receipt):
+            self._largest_receipt = receipt
+        self.charged_usd, self.charged_credits = self._largest_receipt
 
     def note_usage(self, exchange: ParsedExchange) -> None:
         """Note the charge for the tokens or seconds that a response reports, if it reports them."""
@@ -192,6 +228,7 @@ def settle_when_done(
             reservation.settle(
                 may_be_charged=settlement.status.may_be_charged,
                 charged_usd=settlement.charged_usd,
+                unreadable_charge=settlement.unreadable_charge,
             )
 
 

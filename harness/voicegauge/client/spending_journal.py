@@ -66,6 +66,8 @@ class Purchase:
     """Whether a later command can resume the job; if not, its result is lost when voicegauge is stopped."""
     charged_usd: float | None = None
     """The charge in dollars that the provider reported; `None` if it reported none."""
+    unreadable_charge: str | None = None
+    """What the receipt states that cannot be believed; `None` if there is no such receipt."""
     has_saved_result: bool = False
     """Whether the result of the submit is known and saved."""
     missing_result_reason: str | None = None
@@ -124,7 +126,9 @@ class Purchase:
     def add_to_ledger(self, ledger: Ledger) -> None:
         """Add what the submit cost to `ledger`, by the rule that applies to requests of this process."""
         ledger.reserve_unconditionally(self.price_usd or 0.0).settle(
-            may_be_charged=self.billing_status.may_be_charged, charged_usd=self.charged_usd
+            may_be_charged=self.billing_status.may_be_charged,
+            charged_usd=self.charged_usd,
+            unreadable_charge=self.unreadable_charge,
         )
 
 
@@ -175,6 +179,7 @@ class PurchaseHistory:
         job_id: str | None,
         charged_usd: float | None,
         *,
+        unreadable_charge: str | None = None,
         is_companion: bool = False,
     ) -> None:
         """Note the response to the last submit."""
@@ -186,6 +191,7 @@ class PurchaseHistory:
                 job_id,
                 charged_usd,
             )
+            last.unreadable_charge = unreadable_charge
 
     @property
     def last_ambiguous_purchase(self) -> Purchase | None:
@@ -263,7 +269,9 @@ class PurchaseAccount(Generic[HistoryT]):
         return ledger.spent_usd
 
     def note_overcharges(self, ledger: Ledger, find_price_name: Callable[[str], str]) -> None:
-        """Note each receipt above its price in `ledger`, so that no more is reserved at a price that was wrong.
+        """Note each receipt above its price, and each that cannot be believed, in `ledger`.
+
+        No more is then reserved at a price that was wrong.
 
         Args:
             ledger: the ledger.
@@ -273,6 +281,8 @@ class PurchaseAccount(Generic[HistoryT]):
             for purchase in one.purchases:
                 if purchase.charged_usd is not None and purchase.price_usd is not None:
                     ledger.note_receipt(find_price_name(name), purchase.price_usd, purchase.charged_usd)
+                if purchase.unreadable_charge is not None:
+                    ledger.note_unreadable_receipt(find_price_name(name), purchase.unreadable_charge)
 
     @property
     def is_empty(self) -> bool:
@@ -338,13 +348,20 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     """Id with which the job can be polled again; `None` if the response did not accept such a job."""
     charged_usd: _NonNegativeUsd | None = None
     """The charge in dollars that the response reported; `None` if it reported none."""
+    unreadable_charge: str | None = None
+    """What the receipt states that cannot be believed; `None` if there is no such receipt."""
     is_companion: bool = False
     """See `SubmitStartedEvent`."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
         history.record_response(
-            self.http_status, self.billing_status, self.job_id, self.charged_usd, is_companion=self.is_companion
+            self.http_status,
+            self.billing_status,
+            self.job_id,
+            self.charged_usd,
+            unreadable_charge=self.unreadable_charge,
+            is_companion=self.is_companion,
         )
 
 
@@ -399,6 +416,7 @@ class SubmitRecorder:
                 billing_status=settlement.status,
                 job_id=job_id,
                 charged_usd=settlement.charged_usd,
+                unreadable_charge=settlement.unreadable_charge,
                 is_companion=self._is_companion,
             )
         )

@@ -261,6 +261,7 @@ class CaseHistory(PurchaseHistory):
                     billing_status=one.billing_status,
                     job_id=one.job_id,
                     charged_usd=one.charged_usd,
+                    unreadable_charge=one.unreadable_charge,
                     is_companion=one.is_companion,
                 )
         if self.is_finished:

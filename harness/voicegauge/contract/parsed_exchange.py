@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
+import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.document_parts import MediaType
@@ -41,6 +43,21 @@ MAX_PLAUSIBLE_CHARGE = 1e9
 MAX_SCHEMA_VIOLATIONS = 1_000
 """Maximum number of schema violations that are listed for one request body, because each item of a long list can have
 one."""
+
+
+class UnreadableCharge(NamedTuple):
+    """A charge that a response states, but that cannot be believed."""
+
+    amount: float | None
+    """The number that is stated, which may be negative, infinite or NaN; `None` if it is not a number."""
+    kind: str
+    """What is stated instead of a number, such as "a list"; never text of the response."""
+
+    def describe(self, unit: str) -> str:
+        """Return what the receipt does, such as "states a charge of 1e+12 credits, which cannot be believed"."""
+        if self.amount is None:
+            return f"states a charge that is {self.kind} and not a number"
+        return f"states a charge of {self.amount:.10g} {unit}, which cannot be believed"
 
 
 def parse_exchange(exchange: Exchange) -> ParsedExchange:
@@ -204,6 +221,35 @@ class ParsedExchange:
         """
         return _parse_amount(self.read_response_value(location))
 
+    def read_charge(self, location: Location | None) -> float | UnreadableCharge | None:
+        """Return the charge that a response states; `None` if it states none, or null.
+
+        A number above `MAX_PLAUSIBLE_CHARGE`, a negative one, NaN and every other value is an `UnreadableCharge`, also
+        if the body is not JSON for the reason that it contains such a number.
+        """
+        value = self.read_response_value(location)
+        if value is MISSING and location is not None and location.is_in_body:
+            value = self._read_value_beside_invalid_numbers(location)
+        if value is MISSING or value is None:
+            return None
+        amount = _parse_amount(value)
+        return _describe_unreadable_charge(value) if amount is None else amount
+
+    def _read_value_beside_invalid_numbers(self, location: Location) -> Any:
+        """Return the value at a location of a body with NaN, Infinity or a number that is too large for JSON."""
+        response = self.exchange.response
+        if (
+            self.response_json is not MISSING
+            or self.exceeded_json_limit is not None
+            or not is_json(response.media_type)
+        ):
+            return MISSING
+        try:
+            body = json.loads(response.body, parse_int=float)  # an `int` may have too many digits
+        except (ValueError, RecursionError):
+            return MISSING
+        return location.read_response(body, response.headers)
+
     def read_usage(self, usage: UsageSpec, stream_spec: StreamSpec | None) -> float | None:
         """Return the tokens or seconds that the response, or the last event of a stream, reports; else `None`.
 
@@ -230,6 +276,19 @@ def _parse_amount(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if 0 <= number <= MAX_PLAUSIBLE_CHARGE else None
+
+
+def _describe_unreadable_charge(value: Any) -> UnreadableCharge:
+    if isinstance(value, bool):
+        return UnreadableCharge(None, "true" if value else "false")
+    if isinstance(value, dict | list):
+        return UnreadableCharge(None, "an object" if isinstance(value, dict) else "a list")
+    try:
+        return UnreadableCharge(float(value), "a number")
+    except OverflowError:
+        return UnreadableCharge(math.inf if value > 0 else -math.inf, "a number")
+    except (TypeError, ValueError):
+        return UnreadableCharge(None, "a text")
 
 
 def _parse_form(request: Request) -> Form | None:

@@ -195,6 +195,8 @@ class Delivery(Record, frozen=True, kw_only=True):
     """The reported charge in US dollars; `None` if it is not known."""
     charged_credits: float | None = None
     """The reported charge in the provider's credits; `None` if it is not known."""
+    unreadable_charge: str | None = None
+    """What a receipt states that cannot be believed; `None` if there is no such receipt."""
     billing_status: BillingStatus = BillingStatus.ACCEPTED
     """What is known about whether the provider charges for the request."""
     has_open_job: bool = False
