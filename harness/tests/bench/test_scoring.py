@@ -236,7 +236,7 @@ def test_workers_that_disappear_are_one_line_and_what_was_transcribed_is_kept(
 
     for text in ("One.", "Two.", "Three.", "Four.", "Five.", "Six."):
         folder.add(wav(speech(text)))
-    asr = choose_scoring_asr("auto", Provenance.EMULATED, [SpokenText("en", TEXT)]).asr
+    asr = choose_scoring_asr("embedded", Provenance.EMULATED, [SpokenText("en", TEXT)]).asr
     assert asr is not None
     monkeypatch.setattr(type(asr), "clips_per_batch", 2)  # as on a GPU
     clips = [
