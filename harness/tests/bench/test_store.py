@@ -348,6 +348,11 @@ def test_a_region_is_a_short_name(region: str) -> None:
         (lambda run: run["samples"][1]["latency"].update(total_latency_ms=-1), r"samples\[1\].*total_latency_ms"),
         (lambda run: run["samples"][1].update(id=run["samples"][0]["id"]), "two samples have the id 'acme/"),
         (lambda run: run["samples"][1].update(started_at="9999-12-31T23:59:60Z"), "started_at of the sample 'acme/"),
+        (lambda run: run["manifest"]["targets"][0].update(max_characters=0), r"targets\[0\].max_characters"),
+        (
+            lambda run: run["samples"][0]["audio"].update(audio_duration_s=1e-308),
+            "audio_duration_s of the sample 'acme",
+        ),
         (lambda run: run["manifest"].update(created_at="yesterday"), "manifest.created_at .*'yesterday'"),
         (lambda run: run["manifest"]["targets"].append(run["manifest"]["targets"][0]), "manifest.targets has '.*twice"),
         (lambda run: run["score_sets"][0]["scores"].append(run["score_sets"][0]["scores"][0]), "two scores of the"),

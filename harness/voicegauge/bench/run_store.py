@@ -15,7 +15,7 @@ import functools
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -334,6 +334,22 @@ def _describe_damage(run: Run) -> str | None:
     undated = next((sample for sample in run.samples if not _is_timestamp(sample.started_at)), None)
     if undated is not None:
         return f"started_at of the sample {undated.id!r} is not a date and time: {undated.started_at!r}"
+    return _describe_impossible_duration(run.samples)
+
+
+MIN_AUDIO_DURATION_S = 1e-6
+"""Shortest possible duration of audio that is not empty, in seconds. A sample lasts longer at any accepted rate."""
+
+
+def _describe_impossible_duration(samples: Iterable[Sample]) -> str | None:
+    """Return which audio is shorter than a single sample, but not empty; `None` if there is none.
+
+    Latencies are divided by durations, and with such a divisor the result is infinite.
+    """
+    for sample in samples:
+        duration_s = sample.audio.audio_duration_s if sample.audio is not None else None
+        if duration_s and duration_s < MIN_AUDIO_DURATION_S:
+            return f"audio.audio_duration_s of the sample {sample.id!r} is impossible: {duration_s!r}"
     return None
 
 

@@ -28,6 +28,8 @@ SignedCount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 """A whole number in a saved run, possibly negative; JSON parsers of every language read such a number exactly."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 """A whole number that cannot be negative, such as a number of requests or of bytes."""
+PositiveCount = Annotated[int, Meta(ge=1, le=2**53)]
+"""A whole number of at least one, such as a limit that other numbers are divided by."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

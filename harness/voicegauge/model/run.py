@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from voicegauge.hosts import is_loopback
-from voicegauge.model.base import Count, NonNegativeNumber, Number, Provenance, Record, SignedCount
+from voicegauge.model.base import Count, NonNegativeNumber, Number, PositiveCount, Provenance, Record, SignedCount
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, SampleVoice, Score
@@ -299,7 +299,7 @@ class TargetRef(Record, frozen=True, kw_only=True):
     contract_version: str
     contract_sha256: str
     price: TargetPrice
-    max_characters: Count | None = None
+    max_characters: PositiveCount | None = None
     """Maximum number of characters in the text of one request; `None` if no document states a limit."""
     languages: tuple[str, ...] = ()
     """Languages that the target supports; empty if no document lists them."""
