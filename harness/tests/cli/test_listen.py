@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import http.client
@@ -151,6 +152,33 @@ def test_the_provider_is_recognized_and_an_unknown_webhook_is_not_a_finding(list
         (None, "unknown"),
         ("ttsai", "passed"),
     ]
+
+
+KEY = "Pz-A9b8C7d6E5f4G3h2J1xx"
+ISSUED_KEY = "sk-live-Zq8Xv3LmN0pR7tYw2KdF"
+
+
+@pytest.mark.parametrize(
+    "secret", [KEY, KEY.upper(), base64.b64encode(KEY.encode()).decode(), KEY.encode().hex(), ISSUED_KEY]
+)
+def test_no_secret_of_a_webhook_is_printed_or_written(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("PIXAZO_API_KEY", KEY)
+    file = tmp_path / "webhooks.json"
+    values = [
+        {**END, "request_id": f"id {secret}"},
+        {**END, "status": secret, "error": f"wrong {secret}", secret: 1},
+        END,
+        {"request_id": secret, "status": "FAILED", "error": secret},
+    ]
+    _, lines = listener.run(lambda url: [_post(url, value) for value in values],
+        "pixazo", "--count", "3", "--timeout", "20", "--json", str(file))  # fmt: skip
+    shown = "\n".join([*lines, file.read_text()])
+    assert secret not in shown
+    assert "id [redacted]" in shown
+    assert "xtts-v2-api_1" in shown
+    assert re.search(r'"\[redacted\]=?" is not one of', shown)
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"{}", b"[" * 100_000])

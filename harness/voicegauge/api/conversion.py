@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.results import Conversion, ConvertedFile, UnconvertedFile, group_rejected_requests
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
+from voicegauge.client.keys import read_secrets
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator.settings import is_emulated
@@ -159,7 +159,7 @@ class _Converter:
         contract = self.catalogue.find_provider(self.provider)
         imported_recording = import_recording(file, contract, dict(self.base_urls))
         # A path, a host or the name of a header may contain the key of the same recording.
-        secrets = (*_read_api_keys_to_mask(contract), *imported_recording.secrets)
+        secrets = (*read_secrets(contract), *imported_recording.secrets)
         imported_recording = msgspec.structs.replace(
             imported_recording, secrets=secrets, remarks=mask_record(imported_recording.remarks, secrets)
         )
@@ -178,7 +178,7 @@ class _Converter:
             out_file,
             recording,
             contract=contract,
-            secrets=_read_api_keys_to_mask(contract),
+            secrets=read_secrets(contract),
             names_to_mask=self.names_to_mask,
             names_to_keep=self.names_to_keep,
         )
@@ -219,10 +219,6 @@ class _Converter:
                 names_to_keep=self.names_to_keep,
             )
         return _build_converted_file(file, imported_recording.file_format, out_file, recording, remarks)
-
-
-def _read_api_keys_to_mask(contract: Contract) -> tuple[str, ...]:
-    return tuple(value for variable in contract.key_variables if (value := os.environ.get(variable)))
 
 
 def _determine_provenance(imported_recording: ImportedRecording) -> Provenance:

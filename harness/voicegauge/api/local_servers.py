@@ -23,6 +23,7 @@ from voicegauge.api.target_selection import (
     to_path_tuple,
 )
 from voicegauge.client.key_destinations import find_key_destinations
+from voicegauge.client.keys import read_secrets
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.callbacks import CallbackMonitor, JudgedCallback
 from voicegauge.contract.contract import Contract
@@ -484,8 +485,12 @@ def run_listen(request: ListenRequest) -> ListenResult:
         UsageError: the port is not available, or `public_url` is not an https URL.
     """
     validate_request(request)
-    contracts = select_providers(to_catalogue(request.contracts), request.providers)
-    listener = CallbackMonitor(contracts, callback_timing=request.subscribed_events)
+    catalogue = to_catalogue(request.contracts)
+    listener = CallbackMonitor(
+        select_providers(catalogue, request.providers),
+        callback_timing=request.subscribed_events,
+        secrets=[secret for contract in catalogue for secret in read_secrets(contract)],
+    )
     waiting: queue.SimpleQueue[ReceivedCallback] = queue.SimpleQueue()
     webhooks: list[JudgedCallback] = []
     matching_count = 0

@@ -90,6 +90,14 @@ def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
     }
 
 
+def read_secrets(contract: Contract, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return all secret texts of a provider in the environment: keys, user ids, secrets that sign webhooks."""
+    signatures = (o.webhook.signature for o in contract.operations.values() if o.webhook is not None)
+    variables = [*contract.key_variables, *(one.secret_variable for one in signatures if one is not None)]
+    values = (environment.get(variable, "").strip() for variable in dict.fromkeys(variables))
+    return tuple(value for value in values if value)
+
+
 def replace_key(key: str | None, new_key: str) -> str:
     """Return `new_key` with the other values that are sent along with `key`, such as a user id."""
     return ClientKey(new_key, key.values_by_variable) if isinstance(key, ClientKey) else new_key

@@ -23,6 +23,7 @@ from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.model.finding import Finding
 from voicegauge.receiver import Receiver, run_receiver
+from voicegauge.recording.credentials import mask_credentials
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.call import Call
 from voicegauge.rules.callbacks import RequestCallbacks
@@ -148,6 +149,10 @@ class WebhookSession:
 # Judges callbacks when they arrive, for a receiver that does not see the requests with the webhook URLs.
 
 
+MAX_QUOTED_CHARACTERS = 1000
+"""Largest number of characters of a job id or a state that are kept. A body could consist of one of a megabyte."""
+
+
 class JudgedCallback(Record, frozen=True, kw_only=True):
     """One callback and its findings."""
 
@@ -206,6 +211,7 @@ class CallbackMonitor:
         *,
         callback_timing: CallbackTiming = "any",
         rules: Mapping[str, Rule] = RULE_BY_ID,
+        secrets: Iterable[str] = (),
     ) -> None:
         """Prepare to judge callbacks.
 
@@ -213,12 +219,14 @@ class CallbackMonitor:
             contracts: the contracts that a callback may belong to.
             callback_timing: the callbacks that the requests subscribe to; "any" if that is not known.
             rules: the rules to apply, by id.
+            secrets: keys that are masked in everything that is quoted of a callback, as anything is that looks like a
+                credential.
 
         Raises:
             UsageError: the environment has an unusable secret for signatures.
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
-        self._posts, self._rules = callback_timing, rules
+        self._posts, self._rules, self._secrets = callback_timing, rules, tuple(dict.fromkeys(secrets))
         for operation in self._operations:
             read_webhook_secret(operation, is_emulated=False)  # fails now if it is unusable, not at the first callback
         self._recent: dict[tuple[str, str, str], _RecentCallbacks] = {}
@@ -243,7 +251,10 @@ class CallbackMonitor:
             webhook_secret=read_webhook_secret(single.operation, is_emulated=False),
         )
         recent.remember_callback(received_callback, is_final=bool(single.final_callback_bodies))
-        checker = Checker(provenance, self._rules, mask_quotation=mask_undocumented_words)
+        checker = Checker(
+            provenance, self._rules, mask_secrets=self._mask_secrets, mask_quotation=mask_undocumented_words
+        )
+        state = single.read_state(value)
         findings = (
             *checker.iterate_findings(single.callback_subjects[0]),
             *self._remove_reported_findings(checker.iterate_findings(together), key),
@@ -253,13 +264,16 @@ class CallbackMonitor:
             provenance=provenance,
             provider=single.contract.id,
             operation=single.operation.id,
-            job_id=known_id,
-            state=single.read_state(value),
+            job_id=None if known_id is None else self._mask_secrets(known_id[:MAX_QUOTED_CHARACTERS]),
+            state=None if state is None else self._mask_secrets(state[:MAX_QUOTED_CHARACTERS]),
             findings=findings,
             verdict="failed" if findings else "passed",
             fits_contract=_is_recognizable(single),
             sender_verification="verified" if _has_valid_signature(together) else "unverified",
         )
+
+    def _mask_secrets(self, text: str) -> str:
+        return mask_credentials(text, self._secrets)
 
     def _remove_reported_findings(self, findings: Iterable[Finding], job_key: Sequence[str]) -> Iterator[Finding]:
         for finding in findings:
