@@ -67,8 +67,11 @@ def main() -> int:
     )
     parser.add_argument("--runs", action="store_true", help="measure whole runs at several loads instead of clients")
     parser.add_argument("--load", action="append", choices=LOADS, help="with --runs: measure these loads only")
+    parser.add_argument("--real-time", action="store_true", help="run before other work of the machine (Linux, root)")
     parser.add_argument("--aiohttp-python", help="a Python that has aiohttp; by default one is installed")
     arguments = parser.parse_args()
+    if arguments.real_time:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(20))  # servers and clients inherit it
     pythons = {
         "voicegauge": sys.executable,
         "httpx": sys.executable,

@@ -3,8 +3,9 @@
 `speech_server.py FILE MIN_MS MAX_MS` prints its port, and exits when its standard input is closed. Then it writes FILE:
 a JSON object with the delay of each response in milliseconds, from the last byte of the request to the first byte of
 the response, by the SHA-256 of its audio. No two responses have the same audio. Delays are spread evenly between two
-limits. A wait begins when the operating system receives the request, however late this process reads it. Little is
-imported, so that little of the machine is used for the server.
+limits. A wait begins when the operating system receives the request, and ends when it sends the response, however late
+this process reads or writes; responses state the waits of earlier ones too. Little is imported, so that little of the
+machine is used for the server.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import asyncio
 import functools
 import gc
 import hashlib
-import itertools
 import json
 import random
 import socket
 import struct
 import sys
-import time
 from pathlib import Path
 
+if __name__ == "__main__":  # Python was started without any path but those of its own library
+    sys.path.insert(0, str(Path(__file__).parents[2] / "harness"))
+
+from voicegauge.bench.loopback_server import SentDelays
 from voicegauge.transport.packet_times import PacketTimingSocket
 
 SAMPLES_PER_S = 8000
@@ -41,7 +44,7 @@ class SpeechServer:
     def __init__(self, min_delay_s: float, max_delay_s: float) -> None:
         """Begin with the first response."""
         self._bounds_s = min_delay_s, max_delay_s
-        self._numbers = itertools.count()
+        self._sent = SentDelays()
         self._delays = random.Random(0)  # noqa: S311 - an order, not a secret
         self.waits_ms_by_sha256: dict[str, float] = {}
 
@@ -49,14 +52,15 @@ class SpeechServer:
         """Return how long the next response has to wait."""
         return self._delays.uniform(*self._bounds_s)
 
-    def build_response(self, received_s: float) -> bytes:
-        """Return a response with new audio, and note how long it has waited."""
-        audio = build_wav(next(self._numbers))
-        digest = hashlib.sha256(audio).hexdigest()
-        wait_ms = (time.perf_counter() - received_s) * 1000  # last, because everything before is part of the wait
-        self.waits_ms_by_sha256[digest] = wait_ms
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nX-Delay-Ms: {wait_ms:.3f}\r\n"
-        return f"{head}Content-Length: {len(audio)}\r\n\r\n".encode() + audio
+    def respond(self, transport: asyncio.Transport, connected: PacketTimingSocket, received_s: float) -> None:
+        """Send a response with new audio, and note how long the request has waited."""
+        number, headers = self._sent.number_response()
+        audio = build_wav(number)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\n{headers}Content-Length: {len(audio)}\r\n\r\n"
+        transport.write(head.encode() + audio)
+        wait_ms = (connected.sent_time_s - received_s) * 1000
+        self._sent.note(number, wait_ms)
+        self.waits_ms_by_sha256[hashlib.sha256(audio).hexdigest()] = wait_ms
 
 
 class SpeechProtocol(asyncio.Protocol):
@@ -92,7 +96,7 @@ class SpeechProtocol(asyncio.Protocol):
                 )
 
     def _speak(self, received_s: float) -> None:
-        self._transport.write(self._server.build_response(received_s))
+        self._server.respond(self._transport, self._socket, received_s)
 
 
 async def accept_connections(listener: socket.socket, server: SpeechServer) -> None:

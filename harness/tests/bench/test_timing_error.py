@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import pytest
 
 from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.load import ArrivalRate, find_preparation_s, send_open_loop
+from voicegauge.bench.loopback_server import accept_connections
 from voicegauge.bench.timing_error import (
     DELAYS_MS,
     FULL_COLLECTION_THRESHOLD,
     MAX_PROBES_IN_FLIGHT,
     EventLoopLag,
+    LoopbackTimes,
     TimingProbes,
     _has_objects_exempt_from_gc,
     is_timing_disturbed,
@@ -30,6 +34,7 @@ from voicegauge.model.exchange import Exchange, Request
 from voicegauge.model.run import describe_timing_error
 from voicegauge.transport.clock import RealClock, VirtualClock
 from voicegauge.transport.http import SEND_NOT_BEFORE_S, Transport
+from voicegauge.transport.packet_times import PacketTimingSocket
 
 from ..builders.rounds import build_rounds
 from ..builders.virtual_time import in_virtual_time
@@ -48,6 +53,34 @@ async def test_the_error_at_a_rate_is_measured_at_that_rate() -> None:
     few = await measure_timing_error(1, lambda: Transport(min_send_interval_s=0.002), requests_per_s=20.0)
     assert few.request_count == 20 * len(DELAYS_MS)
     assert describe_timing_error(few).endswith("at 20 requests/s at a server on this machine")
+
+
+async def test_a_delay_lasts_until_the_response_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that loses the processor while it sends responds later than it could have stated before."""
+    send, times = PacketTimingSocket.send, LoopbackTimes()
+
+    def send_late(connected: PacketTimingSocket, data: Any, flags: int = 0, /) -> int:
+        if bytes(data).startswith(b"HTTP/1.1 200"):
+            time.sleep(0.03)
+        return send(connected, data, flags)
+
+    monkeypatch.setattr(PacketTimingSocket, "send", send_late)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        serving = asyncio.create_task(accept_connections(listener))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/bytes/0"
+        async with Transport() as transport:
+            for _ in range(4):
+                request = Request(method="POST", url=url, body=b"{}")
+                exchange = await transport.send(request, provider_id="", operation_id="")
+                assert exchange.timing is not None
+                times.add(exchange)
+        serving.cancel()
+    errors_ms = times.compute_errors_ms()
+    assert len(errors_ms) == 3, "the last response states the delay of the one before"
+    assert exchange.timing.ttfb_ms >= 30
+    stated_ms = [float(one.partition("=")[2]) for one in (exchange.response.find_header("x-delays-ms") or "").split()]
+    assert stated_ms[-1] >= 30
 
 
 def test_errors_in_both_directions_count() -> None:

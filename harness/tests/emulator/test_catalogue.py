@@ -26,11 +26,14 @@ from voicegauge.speech.audio_measurement import is_silent
 from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
+from voicegauge.speech.voice_measures import measure_voice
 
 CONTRACTS = list(load_catalogue())
 TARGETS = [target for contract in CONTRACTS for target in contract.targets.values()]
 OPERATIONS = [operation for contract in CONTRACTS for operation in contract.operations.values()]
 TEXT = "Good morning, this is a short test."
+PITCH_HZ = 96.7
+"""Pitch of the voice with which the emulator speaks `TEXT` for all targets, whatever the names of their voices."""
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +139,8 @@ def _at(body: Any, location: str) -> Any:
 def test_every_target_delivers_speech(target: Target, emulator: RunningEmulator, http: httpx.Client) -> None:
     base = emulator.base_url(target.contract.id)
     operation = target.operation
-    response = http.request(operation.method, base + operation.path, **_request(target))
+    path = operation.path.replace("{voice_id}", target.target_spec.default_voice or "")
+    response = http.request(operation.method, base + path, **_request(target))
     body = _check(operation, response)
     if target.response.status_operation_id is None:
         assert target.response.audio is not None
@@ -152,6 +156,8 @@ def test_every_target_delivers_speech(target: Target, emulator: RunningEmulator,
     assert declared is None or audio.container == find_container_of_media_type(declared)
     assert not is_silent(audio.samples, audio.sample_rate_hz)
     assert 1 < audio.duration_s < 6
+    pitch_hz = measure_voice(audio.samples, audio.sample_rate_hz).pitch_hz
+    assert pitch_hz == pytest.approx(PITCH_HZ, rel=0.04), "its voice differs from that of other targets"
 
 
 def _poll(status: Operation, job: str) -> tuple[str, dict[str, Any]]:

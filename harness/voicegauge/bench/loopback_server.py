@@ -1,9 +1,10 @@
 """Runs as a script: a server on the loopback interface that waits before each response and states how long.
 
 `/bytes/<ms>` sends its response after a delay, all at once. `/stream/<ms>` sends the head and the first chunk after the
-delay, and then further chunks. Each response states in `X-Delay-Ms` how long the server really waited, measured from
-the last byte of the request to the first byte of the response; the operating system says when the request arrived. The
-script prints its port, and exits when its standard input is closed. It imports little, so that it starts quickly.
+delay, and then further chunks. How long the server really waited is measured from the last byte of the request to the
+first byte of the response; the operating system says when the request arrived and when the response was sent. A
+response has a number (`X-Response-Number`), and a later one states the wait (`SentDelays`). The script prints its port,
+and exits when its standard input is closed. It imports little, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import itertools
 import socket
 import sys
-import time
 from pathlib import Path
 
 if __name__ == "__main__":  # Python was started without any path but those of its own library
@@ -29,11 +30,36 @@ CHUNK_INTERVAL_S = 0.01
 """Time between two chunks of a stream, in seconds."""
 
 
+class SentDelays:
+    """How long responses really waited, which is known only after they were sent.
+
+    A server that stated its delay in the response itself would state it too early: a process that loses the processor
+    between the two sends the response milliseconds later, which would count as an error of its client. So each response
+    states the delays of those that were sent since the one before it was built.
+    """
+
+    def __init__(self) -> None:
+        """Begin with the first response."""
+        self._numbers = itertools.count(1)
+        self._unstated_ms: dict[int, float] = {}
+
+    def number_response(self) -> tuple[int, str]:
+        """Return the number of the next response, and its headers, which state the delays of earlier ones."""
+        number = next(self._numbers)
+        stated = " ".join(f"{earlier}={delay_ms:.3f}" for earlier, delay_ms in self._unstated_ms.items())
+        self._unstated_ms.clear()
+        return number, f"X-Response-Number: {number}\r\nX-Delays-Ms: {stated}\r\n"
+
+    def note(self, number: int, delay_ms: float) -> None:
+        """Keep the delay of a response that was sent, in milliseconds."""
+        self._unstated_ms[number] = delay_ms
+
+
 class DelayedResponseProtocol(asyncio.Protocol):
     """Protocol of one connection, whose requests must have a Content-Length or no body."""
 
-    def __init__(self, connected: PacketTimingSocket) -> None:
-        self._socket, self._received = connected, b""
+    def __init__(self, connected: PacketTimingSocket, delays: SentDelays) -> None:
+        self._socket, self._delays, self._received = connected, delays, b""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -61,15 +87,17 @@ class DelayedResponseProtocol(asyncio.Protocol):
                 respond(received_s)
 
     def _send_bytes(self, request_received_s: float) -> None:
-        self._transport.write(
-            _build_head(request_received_s, f"Content-Length: {len(STREAMED_CHUNK)}") + STREAMED_CHUNK
-        )
+        self._begin_response(request_received_s, f"Content-Length: {len(STREAMED_CHUNK)}", STREAMED_CHUNK)
 
     def _start_stream(self, request_received_s: float) -> None:
-        self._transport.write(
-            _build_head(request_received_s, "Transfer-Encoding: chunked") + _encode_chunk(STREAMED_CHUNK)
-        )
+        self._begin_response(request_received_s, "Transfer-Encoding: chunked", _encode_chunk(STREAMED_CHUNK))
         asyncio.get_running_loop().call_later(CHUNK_INTERVAL_S, self._continue_stream, LATER_CHUNK_COUNT)
+
+    def _begin_response(self, request_received_s: float, length_header: str, data: bytes) -> None:
+        number, headers = self._delays.number_response()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/basic\r\n{headers}{length_header}\r\n\r\n"
+        self._transport.write(head.encode() + data)
+        self._delays.note(number, (self._socket.sent_time_s - request_received_s) * 1000)
 
     def _continue_stream(self, chunks_left: int) -> None:
         if not chunks_left:
@@ -87,28 +115,23 @@ def _read_content_length(head: bytes) -> int:
     return 0
 
 
-def _build_head(request_received_s: float, length_header: str) -> bytes:
-    delay_ms = (time.perf_counter() - request_received_s) * 1000
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/basic\r\nX-Delay-Ms: {delay_ms:.3f}\r\n{length_header}\r\n\r\n"
-    return head.encode()
-
-
 def _encode_chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-async def _accept_connections(listener: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
+async def accept_connections(listener: socket.socket) -> None:
+    """Serve each connection, until the task is cancelled."""
+    loop, delays = asyncio.get_running_loop(), SentDelays()
     while True:
         connected, _ = await loop.sock_accept(listener)
         timed = PacketTimingSocket.take_over(connected)
-        await loop.connect_accepted_socket(functools.partial(DelayedResponseProtocol, timed), timed)
+        await loop.connect_accepted_socket(functools.partial(DelayedResponseProtocol, timed, delays), timed)
 
 
 async def _serve() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         listener.setblocking(False)
-        accepting = asyncio.create_task(_accept_connections(listener))
+        accepting = asyncio.create_task(accept_connections(listener))
         print(listener.getsockname()[1], flush=True)  # noqa: T201 - the parent process reads it
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
         accepting.cancel()

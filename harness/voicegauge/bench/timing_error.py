@@ -92,7 +92,7 @@ async def measure_timing_error(
         async with open_transport() as transport:
             sender = _TimedSender(transport, url, Path(folder))
             await sender.send_closed_loop([0] * concurrency, concurrency)  # opens the connections
-            sender.errors_ms.clear()
+            sender.times.forget()
             if requests_per_s is None:
                 count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
                 await sender.send_closed_loop(_repeat_delays(count), concurrency)
@@ -102,19 +102,54 @@ async def measure_timing_error(
                 delays_ms = _repeat_delays(count)
                 random.Random(0).shuffle(delays_ms)  # noqa: S311 - an order, not a secret
                 await sender.send_at_rate(delays_ms, requests_per_s)
-    return summarize_timing_errors(sender.errors_ms, concurrency, requests_per_s)
+            await sender.send_closed_loop([0], 1)  # its response states the delays of the last ones
+    return summarize_timing_errors(sender.times.compute_errors_ms(), concurrency, requests_per_s)
 
 
 def _repeat_delays(count: int) -> list[int]:
     return list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
 
 
+class LoopbackTimes:
+    """Times to first byte of responses of the loopback server, and the delays that it states for them later."""
+
+    def __init__(self) -> None:
+        """Begin without any response."""
+        self._measured_ms_by_number: dict[int, float] = {}
+        self._delay_ms_by_number: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        """Return the number of responses."""
+        return len(self._measured_ms_by_number)
+
+    def add(self, exchange: Exchange) -> None:
+        """Add a response, and the delays of earlier ones that it states."""
+        assert exchange.timing is not None
+        response = exchange.response
+        self._measured_ms_by_number[int(response.find_header("x-response-number") or 0)] = exchange.timing.ttfb_ms
+        for stated in (response.find_header("x-delays-ms") or "").split():
+            number, _, delay_ms = stated.partition("=")
+            self._delay_ms_by_number[int(number)] = float(delay_ms)
+
+    def forget(self) -> None:
+        """Leave out the responses so far."""
+        self._measured_ms_by_number.clear()
+
+    def compute_errors_ms(self) -> list[float]:
+        """Return by how much each measured time exceeds its delay; without the last response, which has none yet."""
+        return [
+            measured_ms - self._delay_ms_by_number[number]
+            for number, measured_ms in self._measured_ms_by_number.items()
+            if number in self._delay_ms_by_number
+        ]
+
+
 class _TimedSender:
-    """Sends requests to the loopback server, and collects by how much their times are wrong."""
+    """Sends requests to the loopback server, and collects their times."""
 
     def __init__(self, transport: Transport, url: str, folder: Path) -> None:
         self._transport, self._url, self._folder = transport, url, folder
-        self.errors_ms: list[float] = []
+        self.times = LoopbackTimes()
 
     async def send_closed_loop(self, delays_ms: Sequence[int], concurrency: int) -> None:
         remaining = iter(delays_ms)
@@ -138,8 +173,7 @@ class _TimedSender:
     async def _send(self, delay_ms: int) -> None:
         request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_REQUEST_BODY)
         exchange = await self._transport.send(request, provider_id="", operation_id="")
-        assert exchange.timing is not None
-        self.errors_ms.append(_compute_error_ms(exchange))
+        self.times.add(exchange)
         await run_in_thread(self._write_sample, exchange)
 
     def _write_sample(self, exchange: Exchange) -> None:
@@ -147,12 +181,6 @@ class _TimedSender:
         save_audio(self._folder, exchange.response.body)
         with (self._folder / "journal.jsonl").open("ab") as journal:
             journal.write(msgspec.json.encode(exchange.timing) + b"\n")
-
-
-def _compute_error_ms(exchange: Exchange) -> float:
-    """Return by how much the measured time to first byte exceeds the delay that the loopback server states."""
-    assert exchange.timing is not None
-    return exchange.timing.ttfb_ms - float(exchange.response.find_header("x-delay-ms") or 0)
 
 
 # Measures the error while a run sends its own requests: in its mode, under its load, and beside its work.
@@ -180,7 +208,7 @@ class TimingProbes:
 
     def __init__(self, url: str) -> None:
         """Send the probes to the loopback server at `url`."""
-        self._url, self._errors_ms = url, list[float]()
+        self._url, self._times = url, LoopbackTimes()
         self._random = random.Random(0)  # noqa: S311 - moments, not secrets
 
     @contextlib.asynccontextmanager
@@ -196,14 +224,13 @@ class TimingProbes:
                 await _ignore_failed_requests(prober)
 
     async def _send_continuously(self, transport: Transport) -> None:
-        count = len(self._errors_ms)  # the first ones open connections and do not count
-        await asyncio.gather(*(self._send(transport) for _ in range(MAX_PROBES_IN_FLIGHT)))
-        del self._errors_ms[count:]
+        opening = (self._request(transport) for _ in range(MAX_PROBES_IN_FLIGHT))
+        await asyncio.gather(*opening)  # the connections; the times do not count
         loop = asyncio.get_running_loop()
         due_s, in_flight = loop.time(), set[asyncio.Task[None]]()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                is_early = len(self._errors_ms) < FREQUENT_PROBE_COUNT
+                is_early = len(self._times) < FREQUENT_PROBE_COUNT
                 mean_s = FIRST_PROBE_INTERVAL_S if is_early else LATER_PROBE_INTERVAL_S
                 due_s += self._random.expovariate(1 / mean_s)
                 await asyncio.sleep(max(due_s - loop.time(), 0))
@@ -214,9 +241,12 @@ class TimingProbes:
                     sending.add_done_callback(in_flight.discard)
 
     async def _send(self, transport: Transport) -> None:
+        self._times.add(await self._request(transport))
+
+    async def _request(self, transport: Transport) -> Exchange:
         delay_ms = self._random.choice(PROBE_DELAYS_MS)
         request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_REQUEST_BODY)
-        self._errors_ms.append(_compute_error_ms(await transport.send(request, provider_id="", operation_id="")))
+        return await transport.send(request, provider_id="", operation_id="")
 
     def summarize(self, concurrency: int, requests_per_s: float | None) -> TimingError | None:
         """Return the errors of all probes; `None` if there were fewer than `MIN_PROBE_COUNT`.
@@ -225,9 +255,10 @@ class TimingProbes:
             concurrency: number of requests of the run in flight.
             requests_per_s: rate of the run; `None` for a closed loop.
         """
-        if len(self._errors_ms) < MIN_PROBE_COUNT:
+        errors_ms = self._times.compute_errors_ms()
+        if len(errors_ms) < MIN_PROBE_COUNT:
             return None
-        return summarize_timing_errors(self._errors_ms, concurrency, requests_per_s, is_measured_during_run=True)
+        return summarize_timing_errors(errors_ms, concurrency, requests_per_s, is_measured_during_run=True)
 
 
 async def _ignore_failed_requests(prober: asyncio.Task[None]) -> None:

@@ -44,8 +44,9 @@ A variant chosen by the target's name made targets differ in intelligibility, as
 variants used before, this one had the lowest error rate, by a small margin (0.274 against 0.28 to 0.30).
 """
 MAX_VOICE_PITCH_OFFSET = 9
-"""Largest difference between the pitch of a named voice and the target's pitch, on espeak-ng's scale from 0 to 99. The
-difference makes voices distinguishable."""
+"""Largest difference between the pitch of another voice and that of the default voice, on espeak-ng's scale from 0 to
+99. The difference makes voices distinguishable. The default voices of all targets have the same pitch: one that depends
+on their names would make targets differ in intelligibility."""
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 """The lowest and the highest sample rate of speech, in hertz, whatever a request asks for."""
 MAX_CACHED_AUDIO_FILES = 64
@@ -166,11 +167,12 @@ def read_synthesis_request(
     rate = response_audio.sample_rate_hz or emulation.sample_rate_hz
     if audio_format is not None:
         rate = min(max(audio_format.sample_rate_hz or rate, MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
+    requested_language = read_field(request, target, "language")
     language = _choose_language(
         request,
         target,
         text,
-        read_field(request, target, "language"),
+        requested_language,
         rejects_unsupported_values=rejects_unsupported_values,
     )
     codec = (
@@ -189,7 +191,7 @@ def read_synthesis_request(
         language=language,
         espeak_variant=emulation.espeak_voice or DEFAULT_ESPEAK_VARIANT,
         words_per_minute=round(emulation.words_per_minute * _limit_speed_factor(read_field(request, target, "speed"))),
-        pitch=_choose_voice_pitch(emulation.espeak_pitch, read_field(request, target, "voice")),
+        pitch=_choose_voice_pitch(target, read_field(request, target, "voice"), requested_language),
         sample_rate_hz=rate,
         leading_silence_s=emulation.leading_silence_s,
         audio_format=codec,
@@ -259,11 +261,20 @@ def _limit_speed_factor(speed: Any) -> float:
     return min(max(float(speed), 0.1), 6.0) if usable else 1.0
 
 
-def _choose_voice_pitch(base_pitch: int, voice_name: Any) -> int:
-    if not isinstance(voice_name, str):
-        return base_pitch
-    shift = zlib.crc32(voice_name.encode()) % (2 * MAX_VOICE_PITCH_OFFSET + 1) - MAX_VOICE_PITCH_OFFSET
-    return min(max(base_pitch + shift, 0), 99)
+def _choose_voice_pitch(target: Target, voice_name: Any, requested_language: Any) -> int:
+    spec = target.target_spec
+    default = spec.default_voice_by_language.get(str(requested_language), spec.default_voice)
+    if not isinstance(voice_name, str) or voice_name == default:
+        return spec.emulation.espeak_pitch
+    # Where the voice alone decides between targets, their default voices sound different, but hardly so.
+    targets = [other for other in target.contract.targets.values() if other.operation is target.operation]
+    others = [voice for voice in dict.fromkeys(one.target_spec.default_voice for one in targets) if voice != default]
+    if voice_name in others:
+        shift = others.index(voice_name) + 1
+    else:
+        shift = zlib.crc32(voice_name.encode()) % (2 * MAX_VOICE_PITCH_OFFSET) - MAX_VOICE_PITCH_OFFSET
+        shift += shift >= 0
+    return min(max(spec.emulation.espeak_pitch + shift, 0), 99)
 
 
 def _choose_language(
