@@ -129,7 +129,7 @@ def measure_night(deliveries: Sequence[Sequence[Sample]], random: Random) -> tup
 def build_run(night: int, targets: tuple[HistoryTarget, ...]) -> HistoryRun:
     """Return the run of one night."""
     return HistoryRun(
-        run_file_path=f"{night}", run_id=f"{night}", provenance=Provenance.LIVE, region=None, targets=targets,
+        run_file_path=f"{night}", run_id=f"{night}", provenance=Provenance.LIVE, region=None, place="", targets=targets,
         created_at=f"{FIRST_DAY + dt.timedelta(days=night)}T02:00:00+00:00", configuration_description="",
         scoring_description="", listening_description="", voice_sample_description="", voice_encoder_description="",
         voicegauge_version="",

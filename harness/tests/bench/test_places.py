@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ from voicegauge.bench import places
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.place_summaries import select_place, summarize_places
 from voicegauge.bench.places import ClockReading, assign_places, choose_clock_reading, find_place, split_evenly
+from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
+from voicegauge.cli import run as command
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError
 from voicegauge.model.base import Provenance
@@ -36,8 +39,9 @@ from voicegauge.model.run import MeasuringWorker, Run
 from voicegauge.speech.encoding import encode
 
 from ..builders.audio import make_changing_noise
+from ..builders.nights import save
 from ..builders.rounds import build_rounds
-from ..builders.runs import build_run, build_sample
+from ..builders.runs import build_run, build_sample, build_target_ref
 
 ADDRESS = "tcp://10.0.0.1:4000"
 PRICE_USD = 0.01
@@ -163,6 +167,109 @@ def test_runs_are_compared_place_by_place() -> None:
     assert values == {800.0}
     with pytest.raises(DataError, match=r"no sample from 'mars'; its places: oslo, rome"):
         voicegauge.compare(before, after, place="mars")
+
+
+def test_a_history_has_a_series_for_each_place_and_for_each_set_of_places(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def save_night(name: str, run: Run) -> None:
+        save(tmp_path / name, msgspec.structs.replace(run, score_sets=()))
+
+    for day in (1, 2):
+        at = {"created_at": f"2026-11-0{day}T02:00:00+00:00"}
+        save_night(f"{day}-all", run_from_places(run_id=f"all-{day}", **at))
+        save_night(f"{day}-oslo", select_place(run_from_places(run_id=f"oslo-{day}", **at), "oslo"))
+        here = tuple(msgspec.structs.replace(one, place=None) for one in run_from_places().samples)
+        save_night(f"{day}-here", build_run(here, run_id=f"here-{day}", **at))
+    history = read_run_history(tmp_path)
+    assert (history.run_count, history.places) == (6, ("oslo", "rome"))
+    found = {
+        (one.key.place, "places oslo + rome" in one.key.configuration): [night.value for night in one.nights]
+        for one in history.series
+        if one.key.metric == "total_latency_ms"
+    }
+    assert found == {
+        (None, False): [pytest.approx(650.0)] * 2,
+        ("oslo", True): [pytest.approx(800.0)] * 2,
+        ("rome", True): [pytest.approx(500.0)] * 2,
+        ("oslo", False): [pytest.approx(800.0)] * 2,
+    }
+    assert {night.run_count for one in history.series for night in one.nights} == {1}
+    assert command(["history", str(tmp_path), "--html", str(tmp_path / "page.html")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"latest value by place +oslo +rome", out)
+    assert re.search(r"  total latency p50 \[oslo\] \(\d\) +2 ", out)
+    assert "total latency p50 · oslo" in (tmp_path / "page.html").read_text()
+
+
+def test_a_place_keeps_its_texts_if_the_order_of_the_plan_changes() -> None:
+    rounds = build_rounds(6, "a/x")
+    by_text = {one.text.id: place_by_id for row in rounds for one in row for place_by_id in [one.id]}
+    forwards, backwards = (assign_places(rows, ("oslo", "rome")) for rows in (rounds, rounds[::-1]))
+    assert {text: forwards[sample] for text, sample in by_text.items()} == {
+        text: backwards[sample] for text, sample in by_text.items()
+    }
+
+
+def test_a_comparison_says_which_texts_were_measured_from_other_places(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = run_from_places(run_id="before")
+    swapped = {"oslo": "rome", "rome": "oslo"}
+    samples = tuple(
+        msgspec.structs.replace(one, place=swapped[str(one.place)] if one.text_id in ("t0", "t1") else one.place)
+        for one in (msgspec.structs.replace(one, text_id=f"t{number}") for number, one in enumerate(before.samples))
+    )
+    numbered = tuple(msgspec.structs.replace(one, text_id=f"t{n}") for n, one in enumerate(before.samples))
+    save(tmp_path / "a", msgspec.structs.replace(before, samples=numbered, score_sets=()))
+    later = run_from_places(run_id="after")
+    save(tmp_path / "b", msgspec.structs.replace(later, samples=samples, score_sets=()))
+    assert command(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 of 12 texts were measured from other places: --place NAME compares one place" in said
+    assert command(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--place", "oslo"]) == 0
+    assert "other places" not in capsys.readouterr().out
+    assert command(["report", str(tmp_path / "a"), str(tmp_path / "b"), "--out", "-"]) == 0
+    assert "2 of 12 texts were measured from other places" in capsys.readouterr().out
+
+
+def test_runs_from_different_places_are_not_joined_and_those_from_the_same_keep_their_workers(tmp_path: Path) -> None:
+    from voicegauge.report.html_page import render_page
+    from voicegauge.report.report_data import analyze_runs
+
+    def rename(run: Run, target: str) -> Run:
+        refs = (msgspec.structs.replace(build_target_ref(), id=target),)
+        samples = tuple(
+            msgspec.structs.replace(one, id=one.id.replace(one.target, target), target=target) for one in run.samples
+        )
+        manifest = msgspec.structs.replace(run.manifest, targets=refs)
+        return msgspec.structs.replace(run, samples=samples, manifest=manifest, score_sets=())
+
+    first, second = (rename(run_from_places(run_id=name), f"acme/{name}") for name in ("x", "y"))
+    (joined,) = analyze_runs([(tmp_path, first), (tmp_path, second)]).report.runs
+    assert [(one.place, one.target) for one in joined.places] == [
+        (place, f"acme/{name}") for name in ("x", "y") for place in ("oslo", "rome")
+    ]
+    assert [one.name for one in joined.manifest.workers] == ["oslo", "oslo", "rome", "rome"]
+    here = msgspec.structs.replace(
+        second,
+        samples=tuple(msgspec.structs.replace(one, place=None) for one in second.samples),
+        manifest=msgspec.structs.replace(second.manifest, workers=()),
+    )
+    for other in (here, select_place(second, "oslo")):
+        page = render_page(analyze_runs([(tmp_path, first), (tmp_path, other)]))
+        assert "Run B and run A are not ranked together: they differ in places" in page
+
+
+def test_a_site_compares_no_runs_from_different_places(tmp_path: Path) -> None:
+    run = msgspec.structs.replace(run_from_places(run_id="all"), score_sets=())
+    save(tmp_path / "a", run)
+    manifest = msgspec.structs.replace(run.manifest, run_id="one", created_at="2027-01-01T00:00:00+00:00")
+    save(tmp_path / "b", msgspec.structs.replace(select_place(run, "oslo"), manifest=manifest))
+    site = tmp_path / "site"
+    assert command(["report", str(tmp_path / "a"), str(tmp_path / "b"), "--site", str(site)]) == 0
+    assert not list(site.glob("*-compared.html"))
+    assert "from <bdi>oslo, rome</bdi>" in (site / "index.html").read_text()
 
 
 # A cluster of real processes. Servers on this machine count what they are asked for, and by whom.
@@ -315,13 +422,15 @@ def test_a_killed_worker_loses_only_what_was_in_flight_and_buys_nothing_twice(
     monkeypatch.setattr(places, "CLUSTER_WORKER_TIMEOUT_S", 0.5)
     cluster.start_worker("paris", "key-of-paris")
     cluster.wait_for_workers(3)
-    server.delay_s_by_key = {"key-of-paris": 600.0, "key-of-rome": 0.1}
+    server.delay_s_by_key = {"key-of-rome": 0.1}
 
-    def kill_at_second_request(key: str, count: int) -> None:
-        if (key, count) == ("key-of-paris", 2):
+    def answer_once_and_kill_at_third_request(key: str, count: int) -> None:
+        if (key, count) == ("key-of-paris", 2):  # the first may be the one that shows whether a service responds
+            server.delay_s_by_key[key] = 600.0
+        if (key, count) == ("key-of-paris", 3):
             cluster.processes["paris"].send_signal(signal.SIGKILL)
 
-    server.on_request = kill_at_second_request
+    server.on_request = answer_once_and_kill_at_third_request
     notices = []
     live = voicegauge.LiveOptions(base_urls={"": server.url}, max_cost_usd=20 * PRICE_USD)
     changes: dict[str, Any] = {
@@ -332,7 +441,7 @@ def test_a_killed_worker_loses_only_what_was_in_flight_and_buys_nothing_twice(
     run = load_run(Path(result.folder))
     lost = [one for one in run.samples if one.failure is not None]
     assert len(run.samples) == 18
-    assert len(server.texts_by_key["key-of-paris"]) == len(lost) == 2, "what was in flight"
+    assert (len(server.texts_by_key["key-of-paris"]), len(lost)) == (3, 2), "what was in flight"
     assert {(one.failure.kind, one.place) for one in lost if one.failure} == {("interrupted", "paris")}
     assert set(server.texts.values()) == {3}, "every sample of the plan was requested once"
     assert run.manifest.spent_usd == pytest.approx(18 * PRICE_USD)

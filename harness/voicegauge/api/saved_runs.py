@@ -63,8 +63,9 @@ def run_history(request: HistoryRequest) -> RunHistory:
     """Follow the metrics of each target over the saved runs of a folder, night by night.
 
     A night is a calendar day in UTC; its runs are pooled. Runs that differ in provenance, region, suite, load or base
-    URL are never mixed. A regression is reported when two nights in a row have shown it. What was read of a run is kept
-    in `.voicegauge-history.sqlite` in the folder; the file may be deleted at any time.
+    URL are never mixed, nor is what the workers of different places measured. A regression is reported when two nights
+    in a row have shown it. What was read of a run is kept in `.voicegauge-history.sqlite` in the folder; the file may
+    be deleted at any time.
 
     >>> history = voicegauge.read_history(saved_run)
     >>> history.run_count, [series.key.metric for series in history.series][:2], history.new_regressions

@@ -19,6 +19,7 @@ from voicegauge.bench._sample_building import build_sample_lost_by_worker
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.load import ArrivalRate
 from voicegauge.bench.places import (
+    ClusterWorker,
     MeasuringWorkers,
     OrderNotGivenError,
     WorkerLostError,
@@ -33,7 +34,7 @@ from voicegauge.client.client import RequestToRepeat
 from voicegauge.client.http_request import create_idempotency_key
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.settlement import Settlement, settle_when_done
-from voicegauge.client.spending_journal import Journal, SubmitRecorder
+from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
 from voicegauge.contract.pricing import PriceQuote
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.settings import EmulatorSettings
@@ -161,25 +162,39 @@ class PlaceSender:
             is_at_fixed_rate=self._config.arrival_rate is not None,
             slot_wait_ms=slot_wait_ms,
         )
-        observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.price_usd)
         with settle_when_done(self._reserve(planned_sample, target, price_quote)) as settlement:
             if is_submitted or (repeated is not None and repeated.idempotency_key is not None):
                 settlement.status = BillingStatus.ACCEPTED if is_submitted else BillingStatus.AMBIGUOUS
             while True:
-                if not is_submitted:
-                    key = order.idempotency_key or (repeated.idempotency_key if repeated is not None else None)
-                    await run_in_thread(observer.before_submit, key)
-                    settlement.note_sending()
-                try:
-                    return await self._give_order(order, settlement)
-                except OrderNotGivenError:
-                    if not is_submitted:
-                        settlement.status = BillingStatus.NOT_SENT
-                        await run_in_thread(observer.on_submit_not_sent)
-                except UsageError:
-                    if settlement.status is BillingStatus.NOT_SENT and not is_submitted:
-                        await run_in_thread(observer.on_submit_not_sent)
-                    raise
+                # Nothing is written before there is a worker: without any, nothing is sent.
+                async with self._pool.borrow_worker(self.place_by_id[planned_sample.id]) as worker:
+                    with contextlib.suppress(OrderNotGivenError):
+                        return await self._send_from(worker, order, settlement)
+
+    async def _send_from(self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement) -> SampleFromPlace:
+        """Write the submit of an order to the journal, unless its job exists already, and give it to a worker.
+
+        Raises:
+            OrderNotGivenError: nothing was sent.
+            UsageError: the worker could not build the request.
+        """
+        planned, repeated = order.planned, order.repeated
+        if repeated is not None and repeated.job_id is not None:
+            return await self._give_order(worker, order, settlement)
+        observer = SubmitRecorder(self._journal.write, planned.id, order.price.price_usd, place=worker.place)
+        key = order.idempotency_key or (repeated.idempotency_key if repeated is not None else None)
+        await run_in_thread(observer.before_submit, key)
+        settlement.note_sending()
+        try:
+            return await self._give_order(worker, order, settlement)
+        except OrderNotGivenError:
+            settlement.status = BillingStatus.NOT_SENT
+            await run_in_thread(observer.on_submit_not_sent)
+            raise
+        except UsageError:
+            if settlement.status is BillingStatus.NOT_SENT:
+                await run_in_thread(observer.on_submit_not_sent)
+            raise
 
     def _find_repeated_request(
         self, planned_sample: PlannedSample, request_to_repeat: RequestToRepeat | None
@@ -212,28 +227,30 @@ class PlaceSender:
             raise UsageError(f"no document states the price of {target.id}: give the price of a request")
         return ledger.reserve(price_quote.reserved_usd, target.id)
 
-    async def _give_order(self, order: SampleOrder, settlement: Settlement) -> SampleFromPlace:
+    async def _give_order(self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement) -> SampleFromPlace:
         """Let a worker carry out an order, and note what the sample is charged.
 
         Raises:
             OrderNotGivenError: nothing was sent.
             UsageError: the worker could not build the request.
         """
-        sent_at, place = datetime.now(UTC), self.place_by_id[order.planned.id]
+        sent_at = datetime.now(UTC)
         try:
-            measured, worker = await self._pool.measure(place, order)
+            measured, record = await self._pool.measure(worker, order)
         except WorkerLostError as error:
-            lost = build_sample_lost_by_worker(order.planned, sent_at, str(error), place)
+            lost = build_sample_lost_by_worker(order.planned, sent_at, str(error), worker.place)
             return SampleFromPlace(lost, None, BillingStatus.AMBIGUOUS)
         is_known_to_journal = order.repeated is None or order.repeated.job_id is None
         for event in measured.submits[1:] if is_known_to_journal else ():
+            if isinstance(event, SubmitStartedEvent):
+                event = msgspec.structs.replace(event, place=worker.place)
             await run_in_thread(self._journal.write, event)
         settlement.status, settlement.charged_usd = measured.billing, measured.charged_usd
         settlement.unreadable_charge = measured.unreadable_charge
         if measured.sample is None:
             raise UsageError(f"worker {worker.name}: {measured.error_message}")
         return SampleFromPlace(
-            _convert_to_own_clock(measured.sample, worker),
+            _convert_to_own_clock(measured.sample, record),
             measured.audio,
             measured.billing,
             measured.has_open_job,

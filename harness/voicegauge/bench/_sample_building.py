@@ -271,6 +271,7 @@ def build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jour
         poll_count=0,
         cost=Cost(charged_usd=last.charged_usd),
         failure=Failure(kind="interrupted", message=last.ambiguous_reason, http_status=last.http_status),
+        place=last.place,
         is_billing_ambiguous=True,
     )
 

@@ -22,7 +22,7 @@ from voicegauge.bench._target_comparison import (
     MetricUnit,
     estimate_metric_changes,
 )
-from voicegauge.bench.place_summaries import list_places
+from voicegauge.bench.place_summaries import count_texts_from_other_places, list_places
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, Record
@@ -258,6 +258,9 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     """Number of texts that only the baseline measured."""
     text_count_only_in_run: int
     """Number of texts that only the run measured."""
+    text_count_from_other_places: int = 0
+    """Number of texts that both measured, but from other places (`bench --dask`) or in other shares. 0 if the places of
+    the runs differ: `ComparedRun.places` names these."""
     targets_without_audio_in_baseline: tuple[str, ...]
     """Ids of targets in both runs that have no usable audio (for speech to text: no transcript) in the baseline.
 
@@ -304,6 +307,15 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         }
         parts += [f"{count} {verdict}" for verdict, count in counts.items()]
         return ", ".join(parts)
+
+    def describe_texts_from_other_places(self) -> str:
+        """Return how many texts were measured from other places in the run, in words; empty for none."""
+        if not self.text_count_from_other_places:
+            return ""
+        return (
+            f"{self.text_count_from_other_places} of {format_count(self.common_text_count, 'text')} were measured from "
+            "other places: --place NAME compares one place"
+        )
 
     def describe_text_overlap(self) -> str:
         """Return how many texts both sides have, in words; empty if both have the same texts."""
@@ -433,6 +445,7 @@ def _build_comparison(
         raise DataError(
             "not comparable: the runs have no text in common: give both the same --limit, --language and --category"
         )
+    has_other_places = any(list_places(one) != list_places(run) for one in baselines)
     return RunComparison(
         provenance=run.manifest.provenance,
         rehearsal_label=describe_rehearsal([one.manifest for one in (*baselines, run)]),
@@ -452,6 +465,7 @@ def _build_comparison(
         common_text_count=len(old_texts & new_texts),
         text_count_only_in_baseline=len(old_texts - new_texts),
         text_count_only_in_run=len(new_texts - old_texts),
+        text_count_from_other_places=0 if has_other_places else count_texts_from_other_places(baselines, run),
         targets_without_audio_in_baseline=tuple(
             dict.fromkeys(target.target_in_baseline.id for target in targets if not target.has_delivered_in_baseline)
         ),

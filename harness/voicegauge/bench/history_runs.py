@@ -20,6 +20,7 @@ import numpy as np
 
 from voicegauge.bench.cost import compute_target_cost
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.place_summaries import list_places
 from voicegauge.bench.run_store import RUN_FILE_NAME, load_run
 from voicegauge.bench.target_samples import TargetSamples, group_target_samples
 from voicegauge.errors import DataError, StorageError
@@ -92,7 +93,7 @@ class HistoryTarget(Record, frozen=True, kw_only=True):
 
 
 class HistoryRun(Record, frozen=True, kw_only=True):
-    """The metrics of one run, and the facts that decide with which other runs they can be compared."""
+    """The metrics of one run, or of one place of it, and the facts that decide with what they can be compared."""
 
     run_file_path: str
     """Path of the run's run.json, relative to the folder of the history."""
@@ -102,9 +103,11 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     provenance: Provenance
     region: str | None
     """The region that the run names; `None` if it names none."""
+    place: str
+    """Where the workers are whose samples count (`bench --dask`); empty if one machine sent all requests."""
     configuration_description: str
-    """The configuration of the run in words: suite, number of texts, load, faults and base URLs. Runs are comparable
-    only if their configurations are the same."""
+    """The configuration of the run in words: suite, number of texts, load, faults, base URLs, and the places that share
+    the load. Runs are comparable only if their configurations are the same."""
     scoring_description: str
     """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
     listening_description: str
@@ -123,29 +126,43 @@ class HistoryRun(Record, frozen=True, kw_only=True):
         return self.created_at[:10]
 
 
-def compute_run_metrics(run: Run, run_file_path: str) -> HistoryRun:
+def compute_metrics_by_place(run: Run, run_file_path: str) -> list[HistoryRun]:
+    """Return the metrics of a run from each place; those of the whole run if one machine sent all requests.
+
+    See `compute_run_metrics`.
+    """
+    counted = {sample.place for sample in run.samples if sample.is_counted}
+    if counted <= {None}:
+        return [compute_run_metrics(run, run_file_path)]
+    return [compute_run_metrics(run, run_file_path, place) for place in sorted(counted, key=str)]
+
+
+def compute_run_metrics(run: Run, run_file_path: str, place: str | None = None) -> HistoryRun:
     """Return the metrics of every target of a run.
 
     Args:
         run: the run; its counted samples and newest scores are used.
         run_file_path: path of its run.json, relative to the folder of the history.
+        place: where the samples that count were measured; `None` for those that no named place has measured.
 
     Raises:
         DataError: the run has no sample, or the scores do not contain every sample of the run.
     """
     manifest = run.manifest
     scores = run.score_sets[-1] if run.score_sets else None
-    if not any(sample.is_counted for sample in run.samples):
-        reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
+    own = tuple(sample for sample in run.samples if sample.place == place)
+    if not any(sample.is_counted for sample in own):
+        reason = "nothing succeeded" if any(sample.failure for sample in own) else "it was stopped too early"
         raise DataError(f"has no sample: {reason}")
-    samples = group_target_samples(run, scores, run.listening)
+    samples = group_target_samples(msgspec.structs.replace(run, samples=own), scores, run.listening)
     return HistoryRun(
         run_file_path=run_file_path,
         run_id=manifest.run_id,
         created_at=datetime.fromisoformat(manifest.created_at).astimezone(UTC).isoformat(),
         provenance=manifest.provenance,
         region=manifest.region,
-        configuration_description=_describe_configuration(run),
+        place=place or "",
+        configuration_description=_describe_configuration(run, own),
         scoring_description=_describe_scoring(scores),
         listening_description=run.listening.method if run.listening is not None else "",
         voice_sample_description=_describe_voice_sample(run),
@@ -163,13 +180,15 @@ def has_injected_faults(configuration_description: str) -> bool:
     return any(part.startswith(_FAULTS_PREFIX) for part in configuration_description.split(", "))
 
 
-def _describe_configuration(run: Run) -> str:
-    manifest, suite = run.manifest, run.manifest.suite
+def _describe_configuration(run: Run, own_samples: Iterable[Sample]) -> str:
+    manifest, suite, places = run.manifest, run.manifest.suite, list_places(run)
+    own_text_count = len({sample.text_id for sample in own_samples if sample.is_counted})
     parts = [
         *([manifest.kind] if manifest.kind != "speech" else []),
         f"{suite.id}/{suite.version} ({suite.sha256[:8]})",
-        f"{suite.text_count} texts",
+        f"{own_text_count} of {suite.text_count} texts" if places else f"{suite.text_count} texts",
         run.describe_load(),
+        *([f"places {' + '.join(places)}"] if places else []),
         *(["HTTP/2"] if manifest.uses_http2 else []),
         *([f"{_FAULTS_PREFIX}{' + '.join(manifest.fault_ids)}"] if manifest.fault_ids else []),
         *(f"{name} at {url}" for name, url in sorted(manifest.base_urls.items())),
@@ -284,7 +303,7 @@ def _compute_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | 
 
 
 STORE_FILE_NAME = ".voicegauge-history.sqlite"
-STORE_VERSION = 6
+STORE_VERSION = 7
 """Version of the tables and of what is measured; it is increased when either of them changes."""
 IN_MEMORY_PATH = Path(":memory:")
 """Path that makes SQLite keep a store in memory instead of a file."""
@@ -293,20 +312,21 @@ LOCK_TIMEOUT_S = 2.0
 
 _CREATE_TABLES_SQL = """
 CREATE TABLE runs (
-  run_file_path TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL, run_id TEXT NOT NULL,
-  created_at TEXT NOT NULL, provenance TEXT NOT NULL, region TEXT, configuration_description TEXT NOT NULL,
-  scoring_description TEXT NOT NULL, listening_description TEXT NOT NULL, voice_sample_description TEXT NOT NULL,
-  voice_encoder_description TEXT NOT NULL, voicegauge_version TEXT NOT NULL
+  run_file_path TEXT NOT NULL, place TEXT NOT NULL, modified_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
+  run_id TEXT NOT NULL, created_at TEXT NOT NULL, provenance TEXT NOT NULL, region TEXT,
+  configuration_description TEXT NOT NULL, scoring_description TEXT NOT NULL, listening_description TEXT NOT NULL,
+  voice_sample_description TEXT NOT NULL, voice_encoder_description TEXT NOT NULL, voicegauge_version TEXT NOT NULL,
+  PRIMARY KEY (run_file_path, place)
 );
 CREATE TABLE targets (
-  run_file_path TEXT NOT NULL REFERENCES runs ON DELETE CASCADE, target_id TEXT NOT NULL,
-  contract_version TEXT NOT NULL, contract_sha256 TEXT NOT NULL, price_text TEXT NOT NULL,
-  PRIMARY KEY (run_file_path, target_id)
+  run_file_path TEXT NOT NULL, place TEXT NOT NULL, target_id TEXT NOT NULL, contract_version TEXT NOT NULL,
+  contract_sha256 TEXT NOT NULL, price_text TEXT NOT NULL, PRIMARY KEY (run_file_path, place, target_id),
+  FOREIGN KEY (run_file_path, place) REFERENCES runs ON DELETE CASCADE
 );
 CREATE TABLE metrics (
-  run_file_path TEXT NOT NULL, target_id TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL,
-  observation_count INTEGER NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (run_file_path, target_id, metric),
-  FOREIGN KEY (run_file_path, target_id) REFERENCES targets ON DELETE CASCADE
+  run_file_path TEXT NOT NULL, place TEXT NOT NULL, target_id TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL,
+  observation_count INTEGER NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (run_file_path, place, target_id, metric),
+  FOREIGN KEY (run_file_path, place, target_id) REFERENCES targets ON DELETE CASCADE
 );
 """
 
@@ -372,18 +392,19 @@ class HistoryStore:
 
     def read_file_states(self) -> dict[str, FileState]:
         """Return the size and modification time that the file of each run had when the run was stored, by path."""
-        rows = self._connection.execute("SELECT run_file_path, modified_ns, size_bytes FROM runs")
+        rows = self._connection.execute("SELECT DISTINCT run_file_path, modified_ns, size_bytes FROM runs")
         return {path: FileState(modified_ns, size_bytes) for path, modified_ns, size_bytes in rows}
 
     def add_run(self, run: HistoryRun, file_state: FileState) -> None:
-        """Store a run; it replaces an earlier one with the same path."""
+        """Store a run; it replaces an earlier one with the same path and place."""
+        key = run.run_file_path, run.place
         with self._connection:
-            self._connection.execute("DELETE FROM runs WHERE run_file_path = ?", (run.run_file_path,))
+            self._connection.execute("DELETE FROM runs WHERE run_file_path = ? AND place = ?", key)
             self._connection.execute(
-                "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     *(
-                        run.run_file_path,
+                        *key,
                         file_state.modified_ns,
                         file_state.size_bytes,
                         run.run_id,
@@ -397,9 +418,9 @@ class HistoryStore:
             )
             for target in run.targets:
                 self._connection.execute(
-                    "INSERT INTO targets VALUES (?,?,?,?,?)",
+                    "INSERT INTO targets VALUES (?,?,?,?,?,?)",
                     (
-                        run.run_file_path,
+                        *key,
                         target.target_id,
                         target.contract_version,
                         target.contract_sha256,
@@ -407,15 +428,15 @@ class HistoryStore:
                     ),
                 )
                 self._connection.executemany(
-                    "INSERT INTO metrics VALUES (?,?,?,?,?,?)",
+                    "INSERT INTO metrics VALUES (?,?,?,?,?,?,?)",
                     [
-                        (run.run_file_path, target.target_id, one.metric, one.value, one.observation_count, one.unit)
+                        (*key, target.target_id, one.metric, one.value, one.observation_count, one.unit)
                         for one in target.metrics
                     ],
                 )
 
     def remove_run(self, path: str) -> None:
-        """Remove the run with this path, if it is stored."""
+        """Remove the run with this path, from all places, if it is stored."""
         with self._connection:
             self._connection.execute("DELETE FROM runs WHERE run_file_path = ?", (path,))
 
@@ -426,25 +447,26 @@ class HistoryStore:
             msgspec.ValidationError: a row is damaged.
         """
         self._connection.row_factory = sqlite3.Row
-        metrics: dict[tuple[str, str], list[HistoryValue]] = {}
+        metrics: dict[tuple[str, str, str], list[HistoryValue]] = {}
         for row in self._connection.execute("SELECT * FROM metrics ORDER BY rowid"):
             found = {name: row[name] for name in HistoryValue.__struct_fields__}
-            metrics.setdefault((row["run_file_path"], row["target_id"]), []).append(
+            metrics.setdefault((row["run_file_path"], row["place"], row["target_id"]), []).append(
                 msgspec.convert(found, HistoryValue)
             )
-        targets: dict[str, list[HistoryTarget]] = {}
+        targets: dict[tuple[str, str], list[HistoryTarget]] = {}
         for row in self._connection.execute("SELECT * FROM targets ORDER BY rowid"):
             # Iteration over a row yields values, not names.
-            fields = {name: row[name] for name in row.keys() if name != "run_file_path"}  # noqa: SIM118
-            fields["metrics"] = metrics.get((row["run_file_path"], row["target_id"]), [])
-            targets.setdefault(row["run_file_path"], []).append(msgspec.convert(fields, HistoryTarget))
+            key = row["run_file_path"], row["place"]
+            fields = {name: row[name] for name in row.keys() if name not in ("run_file_path", "place")}  # noqa: SIM118
+            fields["metrics"] = metrics.get((*key, row["target_id"]), [])
+            targets.setdefault(key, []).append(msgspec.convert(fields, HistoryTarget))
         return [
             msgspec.convert(
                 {name: row[name] for name in row.keys() if name not in FileState._fields}  # noqa: SIM118
-                | {"targets": targets.get(row["run_file_path"], [])},
+                | {"targets": targets.get((row["run_file_path"], row["place"]), [])},
                 HistoryRun,
             )
-            for row in self._connection.execute("SELECT * FROM runs ORDER BY created_at, run_file_path")
+            for row in self._connection.execute("SELECT * FROM runs ORDER BY created_at, run_file_path, place")
         ]
 
 
@@ -544,7 +566,8 @@ def _update_store(
             state = FileState(status.st_mtime_ns, status.st_size)
             if known.pop(path, None) != state:
                 store.remove_run(path)
-                store.add_run(_load_run_metrics(file, path), state)
+                for metrics in _load_run_metrics(file, path):
+                    store.add_run(metrics, state)
         except (DataError, OSError) as error:
             reason = str(error).removeprefix(f"{file}: ")
             skipped.append(SkippedRun(path=path, reason=reason))
@@ -553,7 +576,7 @@ def _update_store(
     return skipped
 
 
-def _load_run_metrics(file: Path, relative_path: str) -> HistoryRun:
+def _load_run_metrics(file: Path, relative_path: str) -> list[HistoryRun]:
     run = load_run(file)
     if not run.manifest.is_finished:
         is_live = run.manifest.provenance is Provenance.LIVE
@@ -561,15 +584,15 @@ def _load_run_metrics(file: Path, relative_path: str) -> HistoryRun:
             "the command that started it resumes it" if is_live else "measure it again; an emulated run is not resumed"
         )
         raise DataError(f"is not finished: {advice}")
-    return compute_run_metrics(run, relative_path)
+    return compute_metrics_by_place(run, relative_path)
 
 
 def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> RunsInFolder:
     """Return the runs without copies: a run that is counted twice would look like a second measurement."""
     first_by_content: dict[HistoryRun, HistoryRun] = {}
-    skipped = []
+    skipped: dict[SkippedRun, None] = {}  # each once, however many places it has
     for run in runs:
         first = first_by_content.setdefault(msgspec.structs.replace(run, run_file_path=""), run)
         if first is not run:
-            skipped.append(SkippedRun(path=run.run_file_path, reason=f"is a copy of {first.run_file_path}"))
-    return RunsInFolder(list(first_by_content.values()), skipped)
+            skipped[SkippedRun(path=run.run_file_path, reason=f"is a copy of {first.run_file_path}")] = None
+    return RunsInFolder(list(first_by_content.values()), list(skipped))

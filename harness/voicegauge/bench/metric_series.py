@@ -203,8 +203,16 @@ class SeriesKey(Record, frozen=True, kw_only=True):
     unit: HistoryUnit
     region: str | None
     """The region that the runs name; `None` if they name none."""
+    place: str | None
+    """The place of the workers that measured the values; `None` if one machine sent all requests."""
     configuration: str
-    """Suite, number of texts, load and base URLs; for error rates also the ASR engine and the normalizer."""
+    """Suite, number of texts, load, base URLs, and the places that share the load; for error rates also the
+    ASR engine and the normalizer."""
+
+    @property
+    def origin(self) -> str | None:
+        """From where the values were measured: the place, or else the region."""
+        return self.place if self.place is not None else self.region
 
 
 class MetricSeries(Record, frozen=True, kw_only=True):
@@ -248,6 +256,7 @@ def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue)
         metric=history_value.metric,
         unit=history_value.unit,
         region=run.region,
+        place=run.place or None,
         configuration=run.configuration_description if method is None else f"{run.configuration_description}, {method}",
     )
 
@@ -260,6 +269,7 @@ def _get_sort_key(key: SeriesKey) -> tuple[object, ...]:
         key.target,
         metrics.index(key.metric),
         key.region or "",
+        key.place or "",
         is_faulty,
         key.configuration,
     )

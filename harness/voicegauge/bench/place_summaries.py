@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -75,6 +76,22 @@ def _summarize_place(place: str, target: str, samples: Sequence[Sample]) -> Plac
 def list_places(run: Run) -> tuple[str, ...]:
     """Return the places from which a run was measured, sorted; empty if no worker of a cluster measured it."""
     return tuple(sorted({one.place for one in run.samples if one.place is not None}))
+
+
+def count_texts_from_other_places(baselines: Sequence[Run], run: Run) -> int:
+    """Return how many texts of a target `run` measured from other places, or in other shares, than the baseline.
+
+    Texts that only one side has are not counted. A text that differs for several targets is counted once.
+    """
+
+    def share_places(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str | None, float]]:
+        counts: dict[tuple[str, str], Counter[str | None]] = {}
+        for sample in (sample for one in runs for sample in one.select_counted_samples()):
+            counts.setdefault((sample.target, sample.text_id), Counter())[sample.place] += 1
+        return {key: {place: n / one.total() for place, n in one.items()} for key, one in counts.items()}
+
+    before, after = share_places(baselines), share_places([run])
+    return len({key[1] for key in before.keys() & after.keys() if before[key] != after[key]})
 
 
 def select_place(run: Run, place: str) -> Run:

@@ -67,9 +67,12 @@ def assign_places(rounds: Iterable[SampleRound], places: Sequence[str]) -> dict[
     """Return the place of each sample, by sample id.
 
     All targets of a round are measured from the same place, so that they can be compared in pairs. A text moves to the
-    next place with each repetition: with as many repetitions as places, each text is measured from each of them.
+    next place with each repetition: with as many repetitions as places, each text is measured from each of them. The
+    order of the rounds does not matter, so that a text has the same place in runs with other seeds.
     """
-    text_indexes: dict[str, int] = {}
+    rounds = list(rounds)
+    text_ids = sorted({row[0].text.id for row in rounds if not row[0].is_warmup})
+    text_indexes = {text_id: index for index, text_id in enumerate(text_ids)}
     warmup_counts: Counter[int] = Counter()
     place_by_id: dict[str, str] = {}
     for row in rounds:
@@ -78,7 +81,7 @@ def assign_places(rounds: Iterable[SampleRound], places: Sequence[str]) -> dict[
             index = warmup_counts[first.session_number]
             warmup_counts[first.session_number] += 1
         else:
-            index = text_indexes.setdefault(first.text.id, len(text_indexes)) + first.repetition_number
+            index = text_indexes[first.text.id] + first.repetition_number
         place = places[(index + first.session_number) % len(places)]
         place_by_id |= {planned.id: place for planned in row}
     return place_by_id
@@ -132,14 +135,14 @@ def choose_clock_reading(readings: Sequence[ClockReading]) -> ClockReading:
 
 
 class WorkerLostError(Exception):
-    """A worker ended, or its connection, while it had an order: nobody knows whether the request was sent."""
+    """A worker ended, or its connection, while it had an order: it is not known whether the request was sent."""
 
 
 class OrderNotGivenError(Exception):
     """An order never reached its worker, so that nothing was sent."""
 
 
-class _Worker:
+class ClusterWorker:
     """A worker of the cluster."""
 
     def __init__(self, name: str, address: str, place: str) -> None:
@@ -150,6 +153,7 @@ class _Worker:
         self.opening = asyncio.Lock()
 
     def build_record(self) -> MeasuringWorker:
+        """Return what a run saves of the worker."""
         reading = self.reading or ClockReading(0.0, 0.0, 0.0)
         return MeasuringWorker(
             name=self.name,
@@ -198,14 +202,14 @@ async def find_places(address: str) -> tuple[str, ...]:
         return tuple(sorted({one.place for one in workers}))
 
 
-def _read_workers(identity: Mapping[str, Any]) -> list[_Worker]:
+def _read_workers(identity: Mapping[str, Any]) -> list[ClusterWorker]:
     return [
-        _Worker(str(facts["name"]), address, find_place(facts["name"], address))
+        ClusterWorker(str(facts["name"]), address, find_place(facts["name"], address))
         for address, facts in sorted(identity["workers"].items())
     ]
 
 
-async def _check_versions(client: Any, workers: Iterable[_Worker]) -> None:
+async def _check_versions(client: Any, workers: Iterable[ClusterWorker]) -> None:
     """Check that all workers have this version of voicegauge.
 
     Raises:
@@ -230,7 +234,7 @@ class MeasuringWorkers:
         """Use the workers of the Dask client `client`; see `open`."""
         self._client, self._setup, self._on_notice = client, setup, on_notice
         self._name = uuid.uuid4().hex
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, ClusterWorker] = {}
         self._in_flight: Counter[str] = Counter()
         self._abandoned_places: set[str] = set()
         self._numbers = itertools.count(1)
@@ -273,7 +277,7 @@ class MeasuringWorkers:
         return tuple(sorted((one.build_record() for one in used), key=lambda one: one.name))
 
     @property
-    def _alive(self) -> list[_Worker]:
+    def _alive(self) -> list[ClusterWorker]:
         return [one for one in self._workers.values() if not one.is_lost]
 
     async def _refresh(self) -> None:
@@ -283,7 +287,7 @@ class MeasuringWorkers:
             worker.is_lost = worker.is_lost or address not in found
         self._workers |= {address: one for address, one in found.items() if address not in self._workers}
 
-    async def _run(self, worker: _Worker, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def _run(self, worker: ClusterWorker, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function on a worker, once.
 
         Raises:
@@ -307,7 +311,7 @@ class MeasuringWorkers:
             raise result
         return result
 
-    async def _open_worker(self, worker: _Worker) -> None:
+    async def _open_worker(self, worker: ClusterWorker) -> None:
         async with worker.opening:
             if worker.is_open or worker.is_lost:
                 return
@@ -321,7 +325,7 @@ class MeasuringWorkers:
                 await self._run(worker, _measuring_worker.begin_session, self._key(worker), target_ids, request_count)
             worker.is_open = True
 
-    def _key(self, worker: _Worker) -> str:
+    def _key(self, worker: ClusterWorker) -> str:
         return f"{self._name}/{worker.address}"
 
     async def begin_session(self, target_ids: Iterable[str], request_count: int) -> None:
@@ -340,32 +344,41 @@ class MeasuringWorkers:
         """Return a number that no other order of the run has."""
         return next(self._numbers)
 
-    async def measure(self, place: str, order: SampleOrder) -> tuple[MeasuredSample, MeasuringWorker]:
-        """Let a worker at `place` measure a sample, and return it with the worker.
+    @contextlib.asynccontextmanager
+    async def borrow_worker(self, place: str) -> AsyncIterator[ClusterWorker]:
+        """Yield the worker at `place` with the fewest requests in flight; it counts as one more.
 
-        The worker with the fewest requests in flight is used. If the place has lost its workers, and none comes back
-        within `CLUSTER_WORKER_TIMEOUT_S`, one at another place is used.
+        If the place has lost its workers, and none comes back within `CLUSTER_WORKER_TIMEOUT_S`, a worker at another
+        place is used.
 
         Raises:
-            OrderNotGivenError: the worker could not be reached, so that nothing was sent.
-            WorkerLostError: the worker ended before it returned the sample.
             UnreachableError: the cluster has lost all of its workers.
+            UsageError: a worker that has joined cannot measure the run.
         """
         worker = await self._choose_worker(place)
         self._in_flight[worker.address] += 1
         try:
-            reply = await self._run(
-                worker, _measuring_worker.measure_sample, self._key(worker), msgspec.msgpack.encode(order)
-            )
+            yield worker
         finally:
             self._in_flight[worker.address] -= 1
+
+    async def measure(self, worker: ClusterWorker, order: SampleOrder) -> tuple[MeasuredSample, MeasuringWorker]:
+        """Let a worker measure a sample, and return it with the worker.
+
+        Raises:
+            OrderNotGivenError: the worker could not be reached, so that nothing was sent.
+            WorkerLostError: the worker ended before it returned the sample.
+        """
+        reply = await self._run(
+            worker, _measuring_worker.measure_sample, self._key(worker), msgspec.msgpack.encode(order)
+        )
         measured = msgspec.msgpack.decode(reply, type=MeasuredSample)
         if not measured.knows_run:
             worker.is_open = False
             raise OrderNotGivenError(worker.name)
         return measured, worker.build_record()
 
-    async def _choose_worker(self, place: str) -> _Worker:
+    async def _choose_worker(self, place: str) -> ClusterWorker:
         deadline_s = time.monotonic() + CLUSTER_WORKER_TIMEOUT_S
         while True:
             workers = [one for one in self._alive if one.place == place]
@@ -402,11 +415,13 @@ class MeasuringWorkers:
     async def _compare_clocks_continuously(self) -> None:
         while True:
             await asyncio.sleep(CLOCK_INTERVAL_S)
+            with contextlib.suppress(OSError):
+                await self._refresh()  # a worker that a nanny has restarted is used again, beside others at its place
             for worker in [one for one in self._alive if one.is_open]:
                 with contextlib.suppress(WorkerLostError, OrderNotGivenError):
                     await self._compare_clock(worker)
 
-    async def _compare_clock(self, worker: _Worker) -> None:
+    async def _compare_clock(self, worker: ClusterWorker) -> None:
         readings = []
         for _ in range(CLOCK_READINGS):
             sent_s = time.time()

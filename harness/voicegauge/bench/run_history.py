@@ -104,11 +104,13 @@ class RunHistory(SummarizedResult, frozen=True, kw_only=True):
     folder: str
     settings: HistorySettings
     run_count: int
-    """Number of runs, without those that were left out."""
+    """Number of runs, without those that were left out; a run from several places counts once."""
     nights: tuple[str, ...]
     """The nights with a run, oldest first."""
     regions: tuple[str, ...]
     """The regions that runs name."""
+    places: tuple[str, ...]
+    """The places of the workers that measured runs."""
     series: tuple[MetricSeries, ...]
     changes: tuple[LevelChange, ...]
     """Changes of levels, in the order in which they were confirmed."""
@@ -158,9 +160,10 @@ def read_run_history(
     return RunHistory(
         folder=str(folder),
         settings=settings,
-        run_count=len(runs),
+        run_count=len({run.run_file_path for run in runs}),
         nights=tuple(sorted({run.night for run in runs})),
         regions=tuple(sorted({run.region for run in runs if run.region is not None})),
+        places=tuple(sorted({run.place for run in runs if run.place})),
         series=tuple(series),
         changes=tuple(find_level_changes(series, settings)),
         events=tuple(find_events(runs)),

@@ -15,7 +15,7 @@ import msgspec
 
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.request_building import load_default_voice_sample
-from voicegauge.bench.run_config import RunConfig
+from voicegauge.bench.run_config import ClusterSettings, RunConfig
 from voicegauge.bench.run_store import (
     JOURNAL_FILE_NAME,
     RUN_FILE_NAME,
@@ -91,6 +91,7 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         base_urls=dict(base_urls),
         fault_ids=tuple(sorted(set(config.fault_ids))),
         region=config.region,
+        places=config.cluster.places if config.cluster is not None else (),
         environment=collect_environment(),
         max_cost_usd=config.max_cost_usd,
         plan_sha256=plan.sha256,
@@ -295,14 +296,20 @@ def begin_run(
         The folder of the run.
 
     Raises:
-        UsageError: the manifest cannot be written, or the run to continue names another region.
+        UsageError: the manifest cannot be written, or the run to continue names another region, or was measured by
+            workers although this command has none, or the other way round.
     """
     if run_to_continue is not None and not run_to_continue.journal_state.is_empty:
         old = load_run(run_to_continue.run_folder).manifest
         if old.region != config.region:
             there = f"with --region {old.region}" if old.region is not None else "without --region"
             raise UsageError(f"{run_to_continue.run_folder} was started {there}: resume it so")
-        manifest = msgspec.structs.replace(old, is_finished=False, max_cost_usd=config.max_cost_usd)
+        manifest = msgspec.structs.replace(
+            old,
+            is_finished=False,
+            max_cost_usd=config.max_cost_usd,
+            places=_join_places(run_to_continue.run_folder, old.places, config.cluster),
+        )
         save_run(run_to_continue.run_folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
         return run_to_continue.run_folder
     created = datetime.now(UTC)
@@ -313,6 +320,24 @@ def begin_run(
     manifest = msgspec.structs.replace(manifest, voice_sample_path=_save_voice_sample(folder, config))
     save_run(folder, Run(manifest=manifest, samples=()))
     return folder
+
+
+def _join_places(run_folder: Path, old_places: tuple[str, ...], cluster: ClusterSettings | None) -> tuple[str, ...]:
+    """Return the places of a run that is continued; those of the cluster, if they are others, are added with a notice.
+
+    Raises:
+        UsageError: only one of both has places.
+    """
+    places = cluster.places if cluster is not None else ()
+    if bool(places) != bool(old_places):
+        there = f"with --dask, from {', '.join(old_places)}" if old_places else "without --dask"
+        raise UsageError(f"{run_folder} was started {there}: resume it so")
+    if cluster is not None and places != old_places:
+        cluster.on_notice(
+            f"started from {', '.join(old_places)}, and continued from {', '.join(places)}: each sample keeps the "
+            "place from which it was measured"
+        )
+    return tuple(sorted({*old_places, *places}))
 
 
 def _save_voice_sample(run_folder: Path, config: RunConfig) -> str | None:

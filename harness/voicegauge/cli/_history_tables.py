@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from voicegauge.bench.metric_series import MetricSeries
+from voicegauge.bench.metric_series import MetricSeries, SeriesKey
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.cli._console import build_rehearsal_label, create_console, create_table, print_table
 from voicegauge.model.base import Provenance
@@ -71,9 +71,10 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
         console.print(f"all configurations: {configuration_labels.shared_label}")
     for number, label in enumerate(configuration_labels.labels, 1):
         console.print(f"configuration {number}: {label}")
-    regions = list(dict.fromkeys(one.key.region for one in series if one.key.region is not None))
-    if len(regions) > 1:
-        print_table(console, _build_region_table(series, regions))
+    for kind, get_origin in _ORIGIN_GETTERS.items():
+        origins = list(dict.fromkeys(found for one in series if (found := get_origin(one.key)) is not None))
+        if len(origins) > 1:
+            print_table(console, _build_origin_table(kind, series, origins, configuration_labels))
     _print_timeline(console, build_timeline(history, provenance))
 
 
@@ -98,18 +99,29 @@ def _build_trend_table(series: Sequence[MetricSeries], configuration_labels: Con
     return table
 
 
-def _build_region_table(series: Sequence[MetricSeries], regions: Sequence[str]) -> Table:
-    """Return a table with the latest value of each metric, in a column for each region."""
-    table = create_table("latest value by region", *regions, right_aligned_columns=tuple(regions))
+_ORIGIN_GETTERS: dict[str, Callable[[SeriesKey], str | None]] = {
+    "region": lambda key: key.region,
+    "place": lambda key: key.place,
+}
+
+
+def _build_origin_table(
+    kind: str, series: Sequence[MetricSeries], origins: Sequence[str], labels: ConfigurationLabels
+) -> Table:
+    """Return a table with the latest value of each metric, in a column for each region or place."""
+    table = create_table(f"latest value by {kind}", *origins, right_aligned_columns=tuple(origins))
     by_target: dict[str, dict[str, dict[str, str]]] = {}
     for one in series:
-        if one.key.region is not None:
-            values = by_target.setdefault(one.key.target, {}).setdefault(METRIC_LABELS[one.key.metric], {})
-            values[one.key.region] = format_value(one.key.unit, one.nights[-1].value)
+        origin = _ORIGIN_GETTERS[kind](one.key)
+        if origin is not None:
+            number = labels.get_number(one.key.configuration)
+            metric = f"{METRIC_LABELS[one.key.metric]}{f' ({number})' if number is not None else ''}"
+            values = by_target.setdefault(one.key.target, {}).setdefault(metric, {})
+            values[origin] = format_value(one.key.unit, one.nights[-1].value)
     for target, metrics in by_target.items():
         table.add_row(target)
         for metric, values in metrics.items():
-            table.add_row(f"  {metric}", *(values.get(region, "") for region in regions))
+            table.add_row(f"  {metric}", *(values.get(origin, "") for origin in origins))
     return table
 
 

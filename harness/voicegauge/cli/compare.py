@@ -219,10 +219,10 @@ def _describe_regions(result: RunComparison) -> list[str]:
 
 
 def _describe_places(result: RunComparison) -> list[str]:
-    """Return a warning with the places of each run if they differ; empty if they do not."""
+    """Return a warning with the places of each run, or how many texts have others; empty if all are the same."""
     runs = {run.run_id: run.places for run in (*result.baseline, result.run)}
     if len(set(runs.values())) == 1:
-        return []
+        return [moved] if (moved := result.describe_texts_from_other_places()) else []
     places = (f"  {run_id}: {', '.join(names) or 'not named'}" for run_id, names in runs.items())
     return ["measured from different places, which alone can change times:", *places]
 

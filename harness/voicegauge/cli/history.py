@@ -36,7 +36,8 @@ def command(request: HistoryRequest, options: HistoryOptions) -> int:
 
     A night is a calendar day in UTC; its runs are pooled. A change is reported after two nights in
     a row, at the earliest on the eighth night. Changes of prices and contracts are on the same time
-    line. Live and emulated runs, regions, suites and loads are never mixed.
+    line. Live and emulated runs, regions, places, suites and loads are never
+    mixed.
 
     What was read of a run is kept in .voicegauge-history.sqlite in FOLDER, which may be deleted.
     """

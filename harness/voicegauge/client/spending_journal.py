@@ -77,6 +77,8 @@ class Purchase:
     is_companion: bool = False
     """Whether this submit is the companion of another: a check sends both at the same moment, to find out whether the
     service confuses their results."""
+    place: str | None = None
+    """The place of the worker that was to send it; `None` if this machine sends it."""
 
     @property
     def awaits_job_result(self) -> bool:
@@ -317,10 +319,14 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
     is_companion: bool = False
     """Whether this submit is the companion of another: a check sends both at the same moment, to find out whether the
     service confuses their results."""
+    place: str | None = None
+    """The place of the worker that is to send it; `None` if this machine sends it."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
         history.record_submit(self.submitted_at, self.price_usd, self.idempotency_key, is_companion=self.is_companion)
+        if self.place is not None:
+            history.purchases[-1].place = self.place
 
 
 class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
@@ -378,6 +384,7 @@ class SubmitRecorder:
         price_usd: float | None,
         *,
         is_companion: bool = False,
+        place: str | None = None,
     ) -> None:
         """Record the submits with the function `record_event`.
 
@@ -386,9 +393,10 @@ class SubmitRecorder:
             sample_or_case_id: id of the sample or case.
             price_usd: price of each submit in dollars; `None` if it is not known.
             is_companion: whether another submit of the same case is in flight at the same moment.
+            place: the place of the worker that is to send them; `None` if this machine sends them.
         """
         self._record, self._name, self._usd = record_event, sample_or_case_id, price_usd
-        self._is_companion = is_companion
+        self._is_companion, self._place = is_companion, place
 
     def before_submit(self, idempotency_key: str | None = None) -> None:
         """Record that the submit may cost money from now on."""
@@ -400,6 +408,7 @@ class SubmitRecorder:
                 price_usd=self._usd,
                 idempotency_key=idempotency_key,
                 is_companion=self._is_companion,
+                place=self._place,
             )
         )
 

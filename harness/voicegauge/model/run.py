@@ -403,6 +403,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
+    places: tuple[str, ...] = ()
+    """The places from which workers were to measure the run, sorted; empty if this machine sends the requests."""
     workers: tuple[MeasuringWorker, ...] = ()
     """The workers that sent the requests, sorted by name; empty if this machine sent them."""
     environment: dict[str, str] = {}

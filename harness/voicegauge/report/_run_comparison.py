@@ -305,6 +305,8 @@ def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_l
     places = [", ".join(one.places) or "no named place" for one in (comparison.baseline[0], comparison.run)]
     if places[0] != places[1]:
         warning += f" They were measured from different places: {places[0]} and {places[1]}."
+    if moved := comparison.describe_texts_from_other_places():
+        warning += f" {moved}."
     if overlap := comparison.describe_text_overlap():
         warning += f" They have {overlap}."
     unjudged = sum(metric.verdict == "underpowered" for metric in comparison.metrics)

@@ -44,7 +44,7 @@ class TimelineEntry(NamedTuple):
     is_new: bool
     """Whether `night` is the latest night of the history."""
     subject: str
-    """Target and metric, or only the target, with the region."""
+    """Target and metric, or only the target, with the region or the place."""
     text: str
     """The change in words, with the values before and after."""
 
@@ -96,7 +96,7 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
     """
     by_metric: dict[tuple[str, ...], set[str]] = {}
     for one in series:
-        by_metric.setdefault((one.key.target, one.key.metric, one.key.region or ""), set()).add(one.key.configuration)
+        by_metric.setdefault((one.key.target, one.key.metric, one.key.origin or ""), set()).add(one.key.configuration)
     if not any(len(found) > 1 or any(map(has_injected_faults, found)) for found in by_metric.values()):
         return ConfigurationLabels("", {})
     label_by_configuration: dict[str, str] = {}
@@ -113,10 +113,10 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
 
 
 def name_series(key: SeriesKey, configuration_labels: ConfigurationLabels) -> str:
-    """Return the metric with its region and the number of its configuration: "total latency [eu] (2)"."""
+    """Return the metric with its region or place and the number of its configuration: "total latency [eu] (2)"."""
     number = configuration_labels.get_number(key.configuration)
-    region = f" [{key.region}]" if key.region is not None else ""
-    return f"{METRIC_LABELS[key.metric]}{region}{f' ({number})' if number is not None else ''}"
+    origin = f" [{key.origin}]" if key.origin is not None else ""
+    return f"{METRIC_LABELS[key.metric]}{origin}{f' ({number})' if number is not None else ''}"
 
 
 def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
@@ -143,13 +143,13 @@ def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
 def describe_change(change: LevelChange) -> TimelineEntry:
     """Convert a change of a level to an entry of the time line."""
     key = change.series_key
-    region = f" [{key.region}]" if key.region is not None else ""
+    origin = f" [{key.origin}]" if key.origin is not None else ""
     values = f"{format_value(key.unit, change.level_before)} to {format_value(key.unit, change.level_after)}"
     return TimelineEntry(
         night=change.confirmation_night,
         change_kind=change.direction,
         is_new=change.is_new,
-        subject=f"{key.target}{region}",
+        subject=f"{key.target}{origin}",
         text=f"{METRIC_LABELS[key.metric]} {format_change(key.unit, change.change)}, from {values}, "
         f"since {change.first_night}",
     )
@@ -342,7 +342,7 @@ class ChartedSeries(NamedTuple):
     """The chart and the table of one series."""
 
     title: str
-    """Name of the metric, followed by the region if the runs name one."""
+    """Name of the metric, followed by the region or the place if the runs have one."""
     configuration_label: str
     """Configuration of the runs, such as suite and load; empty if the runs of the page have only one."""
     chart: TimeSeriesChart
@@ -352,7 +352,7 @@ class ChartedSeries(NamedTuple):
 
 
 class TargetHistory(NamedTuple):
-    """The series of one target, sorted by metric and then by region."""
+    """The series of one target, sorted by metric, region and place."""
 
     target: str
     series: tuple[ChartedSeries, ...]
@@ -418,12 +418,12 @@ def _build_charted_series(
     history: RunHistory, series: MetricSeries, nights: Sequence[str], configuration_labels: ConfigurationLabels
 ) -> ChartedSeries:
     key = series.key
-    region = f" · {key.region}" if key.region is not None else ""
+    origin = f" · {key.origin}" if key.origin is not None else ""
     events = [
         event for event in history.events if event.provenance == key.provenance and event.target in (key.target, None)
     ]
     return ChartedSeries(
-        title=f"{METRIC_LABELS[key.metric]}{region}",
+        title=f"{METRIC_LABELS[key.metric]}{origin}",
         configuration_label=configuration_labels.label_by_configuration.get(key.configuration, ""),
         chart=build_time_series_chart(
             series, [change for change in history.changes if change.series_key == key], events, nights

@@ -2,8 +2,8 @@
 
 A budget for each provider, or a key that arrived later, means one run for each. Runs of different targets are one
 comparison if they have everything in common that influences a number, except the time: suite, load, sessions, machine,
-region, ASR engine, and how their audio was listened to. The time is named in a caution, because no interval contains
-the drift between the runs.
+region, places of workers, ASR engine, and how their audio was listened to. The time is named in a caution, because no
+interval contains the drift between the runs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from voicegauge.bench.place_summaries import list_places
 from voicegauge.model.run import (
     ListeningSet,
     Manifest,
@@ -39,6 +40,7 @@ _GET_BY_FACT: dict[str, Callable[[Run], Any]] = {
     "provenance": lambda run: (run.manifest.provenance, describe_rehearsal([run.manifest])),
     "machine": lambda run: run.manifest.environment,
     "region": lambda run: run.manifest.region,
+    "places": list_places,
     "ASR engine": lambda run: _find_scoring(run),  # noqa: PLW0108 - defined below
     "how audio was listened to": lambda run: run.listening.method if run.listening is not None else None,
 }
@@ -119,6 +121,7 @@ def _join_manifests(manifests: Sequence[Manifest]) -> Manifest:
         is_finished=all(one.is_finished for one in manifests),
         targets=tuple(chain.from_iterable(one.targets for one in manifests)),
         timing_error=max(errors, key=lambda one: one.p99_error_ms) if len(errors) == len(manifests) else None,
+        workers=tuple(sorted(chain.from_iterable(one.workers for one in manifests), key=lambda worker: worker.name)),
         base_urls=dict(chain.from_iterable(one.base_urls.items() for one in manifests)),
         max_cost_usd=sum(budgets) if len(budgets) == len(manifests) else None,
         spent_usd=sum(one.spent_usd for one in manifests),

@@ -145,6 +145,7 @@ def iterate_history_metrics(history: RunHistory) -> Iterator[MetricValue]:
             "target": one.key.target,
             "metric": one.key.metric,
             "region": one.key.region or "",
+            "place": one.key.place or "",
             "configuration": one.key.configuration,
             "provenance": one.key.provenance.value,
         }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.place_summaries import list_places
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
@@ -96,7 +97,7 @@ def write_site(
     """Write `runs` as pages that link to each other and need no network.
 
     A run with results is compared with the latest earlier run that has results and the same kind, suite, provenance,
-    region and faults.
+    region, places and faults.
 
     Args:
         runs: each run with its folder.
@@ -143,7 +144,8 @@ def write_site(
 def _get_comparison_key(run: Run) -> tuple[str, ...]:
     """Return the properties in which two runs must be equal to be compared."""
     manifest = run.manifest
-    return (manifest.kind, manifest.suite.sha256, manifest.provenance.value, manifest.region or "", *manifest.fault_ids)
+    conditions = (manifest.kind, manifest.suite.sha256, manifest.provenance.value, manifest.region or "")
+    return (*conditions, " + ".join(list_places(run)), *manifest.fault_ids)
 
 
 def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
