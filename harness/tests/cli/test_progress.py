@@ -22,6 +22,20 @@ def test_on_a_pipe_a_line_now_and_then_tells_how_long_a_phase_will_take(capsys: 
     assert len(lines) == 20
 
 
+def test_the_time_until_the_first_item_is_not_its_pace(capsys: pytest.CaptureFixture[str]) -> None:
+    """A recognizer is loaded before the first clip is transcribed, which may take longer than all clips."""
+    times_s = iter([0.0, 31.0, 62.0, 93.0])
+    progress = TerminalProgress(clock=lambda: next(times_s))
+    progress.phase_started("transcribing", 20)
+    for done in (1, 11, 19):
+        progress.phase_progressed(done, 20)
+    assert capsys.readouterr().err.splitlines() == [
+        "transcribing: 1 of 20",
+        "transcribing: 11 of 20, about 28 s left",
+        "transcribing: 19 of 20, about 3 s left",
+    ]
+
+
 def test_a_phase_without_a_known_total_tells_its_count(capsys: pytest.CaptureFixture[str]) -> None:
     times_s = iter([0.0, 10.0, 31.0, 32.0])
     progress = TerminalProgress(clock=lambda: next(times_s))

@@ -78,6 +78,14 @@ def test_targets_beyond_the_limit_are_left_out_by_name(voicegauge, most, left_ou
     assert all(f"left out: {target}: its delivery is beyond --max-calls {most}" in out for target in left_out)
 
 
+def test_targets_that_are_left_out_for_one_reason_have_one_line(voicegauge) -> None:
+    _, plan, out, _ = voicegauge("ttsai", "--live", "--price", "ttsai=0.001", "--max-calls", "5", "--dry-run")
+    lines = [line for line in out.splitlines() if line.startswith("left out")]
+    names = ", ".join(plan["left_out_reason_by_target"])
+    assert lines == [f"left out, each because its delivery is beyond --max-calls 5: {names}"]
+    assert len(plan["left_out_reason_by_target"]) > 5
+
+
 def test_random_requests_are_judged_without_a_delivery(voicegauge) -> None:
     arguments = ["pixelapi/voice-design", "--emulated", "--max-calls", "0", "--fuzz", "2", "--failures", "none"]
     status, report, _, _ = voicegauge(*arguments)

@@ -128,6 +128,30 @@ def _use_parameters(operation: Any) -> None:
     schema["properties"]["settings"] = {"oneOf": [{"type": "string", "enum": ["calm", "wild"]}, mood]}
 
 
+@pytest.mark.parametrize("media_type", ["multipart/form-data", "application/x-www-form-urlencoded"])
+def test_an_operation_that_takes_forms_only_is_sent_its_lists_as_fields(media_type, check_shape) -> None:
+    """The bounds of a list and those of its items are tried: each item is a field of its own."""
+
+    def use_form(operation: Any) -> None:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        schema["properties"]["tags"] = {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 3,
+            "items": {"type": "string", "enum": ["calm", "bright"]},
+        }
+        schema["properties"]["seeds"] = {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]}
+        schema["required"].append("tags")
+        operation["requestBody"]["content"] = {media_type: {"schema": schema}}
+
+    report = check_shape("formats", edit=use_form)
+    assert report.findings == ()
+    verdicts = {case.id: case.verdict for case in report.case_results}
+    assert {"passed"} == set(verdicts.values()), verdicts
+    names = {name.partition(": ")[2] for name in verdicts}
+    assert names >= {"tags without items", "tags of 3 items", "tags of 4 items", 'tags[0] "bright"', "tags left out"}
+
+
 def test_targets_may_differ_outside_the_body_and_fields_may_be_texts_or_objects(check_shape) -> None:
     report = check_shape("formats", edit=_use_parameters)
     assert report.findings == ()

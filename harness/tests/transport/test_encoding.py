@@ -72,10 +72,28 @@ def test_the_padding_of_a_file_follows_its_data():
     assert max(map(len, request.iterate_sent_pieces())) < 300_000
 
 
-@pytest.mark.parametrize(("value", "text"), [(2.5, "2.5"), (True, "true"), (3, "3"), ([1, "a"], '[1,"a"]')])
+@pytest.mark.parametrize(("value", "text"), [(2.5, "2.5"), (True, "true"), (3, "3"), ({"a": 1}, '{"a":1}')])
 def test_a_form_field_is_written_as_json_writes_it(value, text):
     assert read_form(*encode_body("multipart/form-data", {"f": value})).fields == {"f": text}
     assert read_form(*encode_body("application/x-www-form-urlencoded", {"f": value})).fields == {"f": text}
+
+
+@pytest.mark.parametrize("media_type", ["multipart/form-data", "application/x-www-form-urlencoded"])
+def test_a_list_is_a_field_for_each_item_as_openapi_serializes_it(media_type):
+    """OpenAPI 3.1.1, appendix C: a field of a form is exploded unless its encoding states otherwise."""
+    fields = {"before": "a", "tags": ["b", 3, {"c": 4}], "none": [], "one": [True], "after": "d"}
+    form = read_form(*encode_body(media_type, fields))
+    assert form.fields == {"before": "a", "tags": ["b", "3", '{"c":4}'], "one": "true", "after": "d"}
+    assert list(form.iterate_texts())[1:4] == [("tags", "b"), ("tags", "3"), ("tags", '{"c":4}')]
+
+
+def test_a_list_of_files_is_a_part_for_each_file():
+    files = [UploadedFile(filename=f"{name}.wav", media_type="audio/wav", data=name.encode()) for name in "ab"]
+    _, body = encode_body("multipart/form-data", {"files": files, "name": "Ann"})
+    assert body.count(b'name="files"; filename=') == 2
+    assert body.index(b"a.wav") < body.index(b"b.wav") < body.index(b'name="name"')
+    with pytest.raises(UsageError, match="a file \\(files\\) can only be sent as multipart/form-data"):
+        encode_body("application/x-www-form-urlencoded", {"files": files})
 
 
 def test_text_and_bytes_go_as_they_are():

@@ -171,7 +171,7 @@ def list_boundary_values(
     schema, schema_pointer = schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict):
         return
-    name = body_path[-1] if body_path else "body"
+    name = _describe_place(body_path)
     yield from _list_enum_boundary_values(schema, schema_pointer, body_path, name)
     yield from _list_values_excluded_by_not(schema, schema_pointer, body_path, name)
     yield from _list_max_items_boundary_values(schemas, schema, schema_pointer, body_path, name)
@@ -185,6 +185,13 @@ def list_boundary_values(
             yield from list_boundary_values(schemas, branch, f"{schema_pointer}/{keyword}/{index}", body_path)
     if len(body_path) < MAX_SCHEMA_DEPTH:
         yield from _list_nested_boundary_values(schemas, schema, schema_pointer, body_path)
+
+
+def _describe_place(body_path: tuple[str, ...]) -> str:
+    """Return the name of the innermost field, with the index of an item of a list, such as "tags[0]"."""
+    if not body_path:
+        return "body"
+    return f"{body_path[-2]}[{body_path[-1]}]" if body_path[-1].isdecimal() and len(body_path) > 1 else body_path[-1]
 
 
 def _list_nested_boundary_values(

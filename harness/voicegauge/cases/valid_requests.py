@@ -20,7 +20,7 @@ from voicegauge.cases.case import (
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.schemas import parse_text_value
+from voicegauge.contract.schemas import parse_field_value
 from voicegauge.contract.targets import Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import UsageError
@@ -258,26 +258,25 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
     """Convert a body to the JSON value that is validated against its schema.
 
     Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
-    per byte.
+    per byte. An empty list is not sent.
     """
+    from voicegauge.transport.bodies import list_field_values
+
     if not is_form(media_type.name) or not isinstance(body, dict):
         return body
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     properties = schema.get("properties", {})
-    value = {}
+    value: dict[str, Any] = {}
     for name, field in body.items():
-        if isinstance(field, UploadedFile):
-            value[name] = field.data.decode("latin-1")
-        else:
-            value[name] = parse_text_value(media_type.schemas, properties.get(name, {}), _format_field_text(field))
+        sent = list_field_values(field)
+        texts = [one for one in sent if isinstance(one, str)]
+        files = [one.data.decode("latin-1") for one in sent if isinstance(one, UploadedFile)]
+        if texts:
+            text = texts[0] if len(texts) == 1 else texts
+            value[name] = parse_field_value(media_type.schemas, properties.get(name, {}), text)
+        elif files:
+            value[name] = files if isinstance(field, list) else files[0]
     return value
-
-
-def _format_field_text(value: Any) -> str:
-    """Return the text that is sent for a form field: a text unchanged, any other value as JSON."""
-    from voicegauge.transport.bodies import encode_body
-
-    return value if isinstance(value, str) else encode_body("application/json", value)[1].decode()
 
 
 def is_valid_body(operation: Operation, request: RequestParts) -> bool:

@@ -39,6 +39,8 @@ MAX_RESOURCES_SHOWN = 20
 """Largest number of remaining resources whose names are printed; --json has all."""
 MAX_REASONS_SHOWN = 3
 """Largest number of reasons why words were not judged that are printed; --json has all."""
+MAX_OPERATIONS_SHOWN = 4
+"""Largest number of operations that are named as not needed; --json has all. Providers have up to ninety."""
 MAX_RULES_SHOWN = 3
 """Largest number of rules named in a group with equal spending. Rules that inspect the same exchanges have equal
 spending."""
@@ -101,15 +103,25 @@ def _print_unplanned_cases(terminal: Console, cases: Sequence[SkippedCase]) -> N
 
 
 def _print_left_out_targets(terminal: Console, reason_by_target: Mapping[str, str]) -> None:
+    """Print the targets that are left out; those with the same reason in one line."""
+    targets_by_reason: dict[str, list[str]] = {}
     for target, reason in reason_by_target.items():
-        terminal.print(f"left out: {target}: {reason}", style="yellow", soft_wrap=True)
+        targets_by_reason.setdefault(reason, []).append(target)
+    for reason, targets in targets_by_reason.items():
+        names = ", ".join(targets)
+        text = f"left out, each because {reason}: {names}" if len(targets) > 1 else f"left out: {names}: {reason}"
+        terminal.print(text, style="yellow", soft_wrap=True)
 
 
 def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> None:
-    """Print the operations that the targets do not need, in one line."""
+    """Print some of the operations that the targets do not need, in one line."""
     if operations:
-        names = ", ".join(name.partition("/")[2] for name in operations)
-        terminal.print(f"left out, not needed by the targets: {names}", style="dim", soft_wrap=True)
+        names = ", ".join(operations[:MAX_OPERATIONS_SHOWN])
+        more = len(operations) - MAX_OPERATIONS_SHOWN
+        text = f"left out, not needed by the targets: {names}" + (
+            f" and {more} more (--json has all)" if more > 0 else ""
+        )
+        terminal.print(text, style="dim", soft_wrap=True)
 
 
 def print_report(report: CheckReport) -> None:

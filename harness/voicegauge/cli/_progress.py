@@ -91,19 +91,25 @@ class _ProgressLines:
     """Describes the progress of a phase every `PLAIN_LINE_INTERVAL_S`."""
 
     def __init__(self, phase_name: str, done_count: int, clock: Callable[[], float]) -> None:
-        self._name, self._first_done_count, self._clock = phase_name, done_count, clock
-        self._started_s = self._last_s = clock()
+        self._name, self._counted_from, self._clock = phase_name, done_count, clock
+        self._counted_since_s: float | None = None
+        """When the first item was finished. Until then the phase may have loaded a model, so its pace is not known."""
+        self._last_s = clock()
 
     def describe_if_due(self, done_count: int, total_count: int | None) -> str:
         """Return the next line if it is time for one, otherwise an empty text."""
         now_s = self._clock()
+        if self._counted_since_s is None and done_count > self._counted_from:
+            self._counted_since_s, self._counted_from = now_s, done_count
         if now_s - self._last_s < PLAIN_LINE_INTERVAL_S:
             return ""
         self._last_s = now_s
         if total_count is None:
             return f"{self._name}: {done_count}"
-        finished = done_count - self._first_done_count
-        left_s = (now_s - self._started_s) / finished * (total_count - done_count) if finished else None
+        left_s = None
+        if self._counted_since_s is not None and done_count > self._counted_from:
+            pace_s = (now_s - self._counted_since_s) / (done_count - self._counted_from)
+            left_s = pace_s * (total_count - done_count)
         return f"{self._name}: {done_count} of {total_count}" + (
             f", about {format_duration(left_s)} left" if left_s else ""
         )

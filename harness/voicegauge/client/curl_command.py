@@ -330,7 +330,9 @@ def _parse_form_for_curl(content_type: str, body: bytes) -> Form | None:
     except UnreadableBodyError:
         return None
     words = [*form.fields, *form.files, *(file.filename for file in form.files.values())]
-    texts_are_simple = all(text.isprintable() and len(text) <= MAX_INLINE_CHARACTERS for text in form.fields.values())
+    texts_are_simple = all(
+        text.isprintable() and len(text) <= MAX_INLINE_CHARACTERS for _, text in form.iterate_texts()
+    )
     types_are_simple = all(_MEDIA_TYPE_PATTERN.fullmatch(file.media_type) for file in form.files.values())
     return (
         form if texts_are_simple and types_are_simple and all(map(_SAFE_FORM_VALUE_PATTERN.fullmatch, words)) else None
@@ -340,7 +342,7 @@ def _parse_form_for_curl(content_type: str, body: bytes) -> Form | None:
 def _build_form_arguments(form: Form, save_file: FileSaver) -> list[str]:
     """Return curl's options for a multipart form: fields with their values, files with their names."""
     arguments = []
-    for name, value in form.fields.items():
+    for name, value in form.iterate_texts():
         arguments += ["--form-string", shlex.quote(f"{name}={value}")]
     for name, file in form.files.items():
         suffix = Path(file.filename).suffix

@@ -18,7 +18,7 @@ from voicegauge.contract.event_streams import EventStreamParser, parse_event_str
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.schemas import SchemaViolation, parse_text_value
+from voicegauge.contract.schemas import SchemaViolation, parse_field_value
 from voicegauge.formats.bodies import (
     BodyLimitError,
     Form,
@@ -305,7 +305,7 @@ def _build_form_value(form: Form, media_type: MediaType | None) -> dict[str, Any
     if media_type is not None and isinstance(media_type.schema, dict):
         properties = media_type.schema.get("properties", {})
         for name, text in form.fields.items():
-            value[name] = parse_text_value(media_type.schemas, properties.get(name, {}), text)
+            value[name] = parse_field_value(media_type.schemas, properties.get(name, {}), text)
     value.update({name: upload.data.decode("latin-1") for name, upload in form.files.items()})
     return value
 

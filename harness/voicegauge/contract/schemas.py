@@ -19,7 +19,7 @@ import jsonschema_rs
 
 from voicegauge.errors import ContractError
 from voicegauge.files import resolve_links
-from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats.bodies import FieldText, UnreadableBodyError, read_json
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, read_pointer
@@ -578,6 +578,24 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
     branches = [schemas.resolve_reference(one)[0] for key in ("anyOf", "oneOf", "allOf") for one in schema.get(key, ())]
     kinds = {name for one in branches if isinstance(one, dict) for name in _list_types(one)}
     return [text] if "array" in kinds and "string" not in kinds else text
+
+
+def parse_field_value(schemas: Schemas, schema: Any, value: FieldText) -> Any:
+    """Parse a form field, like `parse_text_value`; one that is repeated becomes the list of its texts."""
+    if isinstance(value, str):
+        return parse_text_value(schemas, schema, value)
+    item_schema = _find_item_schema(schemas, schema)
+    return [parse_text_value(schemas, item_schema, text) for text in value]
+
+
+def _find_item_schema(schemas: Schemas, schema: Any) -> Any:
+    """Return the schema of the items of a list, also if it is in a branch of a choice; `{}` if there is none."""
+    schema, _ = schemas.resolve_reference(schema)
+    if not isinstance(schema, dict):
+        return {}
+    branches = [one for key in ("anyOf", "oneOf", "allOf") for one in schema.get(key, ())]
+    found = (_find_item_schema(schemas, branch) for branch in branches)
+    return schema["items"] if "items" in schema else next((one for one in found if one != {}), {})
 
 
 def _list_types(schema: Mapping[str, Any]) -> list[str]:

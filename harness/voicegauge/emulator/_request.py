@@ -10,7 +10,7 @@ from typing import Any
 
 from voicegauge.contract.document_parts import MediaType, Parameter
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.schemas import SchemaViolation, parse_text_value
+from voicegauge.contract.schemas import SchemaViolation, parse_field_value
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator._schema_values import iterate_schemas_at
 from voicegauge.formats.bodies import (
@@ -328,7 +328,7 @@ def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in form.fields.items():
         found = next(iterate_schemas_at(schemas, media_spec.schema, [name]), {})
-        values[name] = parse_text_value(schemas, found, text)
+        values[name] = parse_field_value(schemas, found, text)
     return {**values, **form.files}
 
 

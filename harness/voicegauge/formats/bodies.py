@@ -10,8 +10,8 @@ import logging
 import mmap
 import re
 import tempfile
-from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -41,11 +41,31 @@ class BodyLimitError(UnreadableBodyError):
     """Raised when a body exceeds a limit of voicegauge, so that it may be valid but is not read."""
 
 
-class Form(NamedTuple):
-    """The text fields and files of a form, by name."""
+FieldText = str | list[str]
+"""What a form states for a field: its text, or those of a field that is repeated, in their order."""
 
-    fields: dict[str, str]
+
+class Form(NamedTuple):
+    """The text fields and files of a form, by name. If several files have the same name, the last one counts."""
+
+    fields: dict[str, FieldText]
     files: dict[str, UploadedFile]
+
+    def iterate_texts(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and the text of each field, once for each repetition."""
+        for name, value in self.fields.items():
+            yield from ((name, text) for text in ([value] if isinstance(value, str) else value))
+
+
+_Part = TypeVar("_Part")
+
+
+def group_by_field(parts: Iterable[tuple[str, _Part]]) -> dict[str, _Part | list[_Part]]:
+    """Return the value of each field of a form; if the field is repeated, the list of its values, in their order."""
+    values: dict[str, list[_Part]] = {}
+    for name, part in parts:
+        values.setdefault(name, []).append(part)
+    return {name: parts if len(parts) > 1 else parts[0] for name, parts in values.items()}
 
 
 _DECODED_PIECE_BYTES = 2**20
@@ -202,7 +222,7 @@ def read_text(body: bytes) -> str:
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """Parse a form. If several fields have the same name, the last one counts.
+    """Parse a form.
 
     Raises:
         UnreadableBodyError: the body is not a valid form of this content type.
@@ -212,7 +232,7 @@ def read_form(content_type: str, body: bytes) -> Form:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_PARTS)
         except ValueError as error:
             raise UnreadableBodyError(f"is not a valid form: {error}") from error
-        return Form(dict(pairs), {})
+        return Form(group_by_field(pairs), {})
     reader = MultipartReader(content_type)
     reader.write(body)
     return reader.finish()
@@ -245,7 +265,8 @@ class MultipartReader:
                 to keep every part in memory.
         """
         self._max_memory_bytes = max_memory_bytes
-        self._form = Form({}, {})
+        self._texts: list[tuple[str, str]] = []
+        self._files: dict[str, UploadedFile] = {}
         self._error: UnreadableBodyError | None = None
         self._headers: dict[str, bytes] = {}
         self._name, self._value = bytearray(), bytearray()
@@ -272,7 +293,8 @@ class MultipartReader:
             self._run_parser(self._parser.finalize)
         if self._error is not None:
             raise self._error
-        form, self._form = self._form, Form({}, {})  # the parser refers to this reader, so it may exist for long
+        form = Form(group_by_field(self._texts), self._files)
+        self._texts, self._files = [], {}  # the parser refers to this reader, so it may exist for long
         return form
 
     def _run_parser(self, parse_step: Callable[[], Any]) -> None:
@@ -285,7 +307,7 @@ class MultipartReader:
         except (FormParserError, UnicodeDecodeError) as error:
             self._error = UnreadableBodyError(f"is not a valid multipart body: {error}")
         if self._error is not None:
-            self._form = Form({}, {})
+            self._texts, self._files = [], {}
             self.close()
 
     def close(self) -> None:
@@ -328,9 +350,9 @@ class MultipartReader:
         field = options.get(b"name", b"").decode()
         if b"filename" in options:
             media_type = self._headers.get("content-type", b"application/octet-stream").decode()
-            self._form.files[field] = self._build_file(options[b"filename"].decode(), media_type)
+            self._files[field] = self._build_file(options[b"filename"].decode(), media_type)
         else:
-            self._form.fields[field] = self._read_part().decode()
+            self._texts.append((field, self._read_part().decode()))
         self._headers.clear()
         self.close()
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from voicegauge.errors import UsageError
+from voicegauge.formats.bodies import group_by_field
 from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import (
     Headers,
@@ -242,7 +243,7 @@ def _decode_request_body(
 def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
     """Encode the fields of a form, because HAR does not store the bytes. A multipart body gets a new boundary."""
     is_multipart = get_bare_media_type(content_type) == "multipart/form-data"
-    fields: dict[str, str | UploadedFile] = {}
+    parts: list[tuple[str, str | UploadedFile]] = []
     notes = []
     for item in params:
         param = require_mapping(item, "field")
@@ -250,12 +251,12 @@ def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tupl
         filename = param.get("fileName")
         if is_multipart and isinstance(filename, str):
             media_type = " ".join(str(param.get("contentType") or "application/octet-stream").split())
-            fields[name] = UploadedFile(filename=filename, media_type=media_type, data=encode_text(value))
+            parts.append((name, UploadedFile(filename=filename, media_type=media_type, data=encode_text(value))))
             notes += [] if value else [f"the bytes of the uploaded file {name!r} are not in the file"]
         else:
-            fields[name] = value
+            parts.append((name, value))
     media_type = "multipart/form-data" if is_multipart else "application/x-www-form-urlencoded"
     try:
-        return *encode_body(media_type, fields), tuple(notes)
+        return *encode_body(media_type, group_by_field(parts)), tuple(notes)
     except UsageError as error:
         raise NotImportedError(f"its form cannot be encoded: {error}") from error

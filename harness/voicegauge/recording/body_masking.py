@@ -13,6 +13,7 @@ import msgspec
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import (
     MAX_JSON_BYTES,
+    FieldText,
     UnreadableBodyError,
     count_json_nodes,
     is_form,
@@ -99,7 +100,7 @@ def get_bare_media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def read_multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
+def read_multipart_fields(content_type: str, body: bytes) -> dict[str, FieldText | UploadedFile] | None:
     """Return the fields and files of a multipart body in their order; `None` if `body` is not a valid one."""
     if get_bare_media_type(content_type) != "multipart/form-data":
         return None
@@ -107,7 +108,7 @@ def read_multipart_fields(content_type: str, body: bytes) -> dict[str, str | Upl
         form = read_form(content_type, body)
     except UnreadableBodyError:
         return None
-    fields: dict[str, str | UploadedFile] = {**form.fields, **form.files}
+    fields: dict[str, FieldText | UploadedFile] = {**form.fields, **form.files}
     # `read_form` returns texts and files separately, so the position of each name restores the original order.
     return dict(sorted(fields.items(), key=lambda item: body.find(f'name="{item[0]}"'.encode())))
 
@@ -279,10 +280,12 @@ def _mask_form(content_type: str, body: bytes, masker: BodyMasker) -> tuple[str,
     return (content_type, body) if masked == fields else encode_body("multipart/form-data", masked)
 
 
-def _mask_form_part(name: str, value: str | UploadedFile, masker: BodyMasker) -> str | UploadedFile:
+def _mask_form_part(name: str, value: FieldText | UploadedFile, masker: BodyMasker) -> FieldText | UploadedFile:
     location = f"/{escape_pointer_token(name)}"
     if isinstance(value, str):
         return masker.mask_value(value, location)
+    if isinstance(value, list):
+        return [masker.mask_value(text, location) for text in value]
     filename = masker.mask_value(value.filename, location)
     try:
         data = masker.mask_value(value.data.decode(), location).encode()

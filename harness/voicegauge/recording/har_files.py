@@ -14,6 +14,7 @@ import msgspec
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, open_file, write_file
+from voicegauge.formats.bodies import group_by_field
 from voicegauge.formats.json_text import describe_json_error
 from voicegauge.hosts import to_http_url, to_socket_url
 from voicegauge.model.base import Provenance
@@ -122,8 +123,8 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: HarEntry) -> Exchange:
 def _build_request_body(sidecar_reader: SidecarReader, har_body: HarRequestBody) -> bytes:
     if not har_body.form_fields:
         return sidecar_reader.read_body(har_body.text, har_body.file)
-    fields = {param.name: _build_form_value(sidecar_reader, param) for param in har_body.form_fields}
-    return encode_body(har_body.mime_type, fields)[1]
+    parts = ((param.name, _build_form_value(sidecar_reader, param)) for param in har_body.form_fields)
+    return encode_body(har_body.mime_type, group_by_field(parts))[1]
 
 
 def _build_form_value(sidecar_reader: SidecarReader, har_field: HarFormField) -> str | UploadedFile:
@@ -270,7 +271,11 @@ def _build_har_request_body(request: Request, sidecar_writer: SidecarWriter) -> 
     mime_type = request.find_header("content-type") or ""
     fields = read_multipart_fields(mime_type, request.body)
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):
-        params = tuple(_build_har_form_field(name, value, sidecar_writer) for name, value in fields.items())
+        params = tuple(
+            _build_har_form_field(name, item, sidecar_writer)
+            for name, value in fields.items()
+            for item in (value if isinstance(value, list) else [value])
+        )
         return HarRequestBody(mime_type=mime_type, form_fields=params)
     text, name = sidecar_writer.store_body(request.body, get_bare_media_type(mime_type))
     return HarRequestBody(mime_type=mime_type, text=text, file=name)

@@ -171,7 +171,7 @@ def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:
             return
         if is_form(media_type):
             form = read_form(content_type, request.body)
-            yield from ((f"field {name}", value) for name, value in form.fields.items())
+            yield from ((f"field {name}", value) for name, value in form.iterate_texts())
             yield from ((f"file {name}", _describe_file(value)) for name, value in form.files.items())
             return
     except UnreadableBodyError:

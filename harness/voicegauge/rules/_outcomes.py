@@ -183,7 +183,7 @@ def _quote_request_body(outcome: CaseOutcome) -> str | None:
     form = outcome.call.parsed_exchange.request_form
     if form is not None:
         files = [f"{name}={file.filename} ({len(file.content)} bytes)" for name, file in form.files.items()]
-        return ", ".join([*(f"{name}={text}" for name, text in form.fields.items()), *files])[:1000]
+        return ", ".join([*(f"{name}={text}" for name, text in form.iterate_texts()), *files])[:1000]
     body = outcome.exchange.request.body
     return body[:1000].decode(errors="replace") if body else None
 

@@ -165,7 +165,8 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
         media_type: "application/json", "multipart/form-data" (a boundary is added if there is none),
             "application/x-www-form-urlencoded" or any other media type.
         body: a JSON value; for forms a dict of fields, which in multipart forms may be `UploadedFile` values (their
-            padding is not encoded); text for any other media type. Bytes are sent unchanged.
+            padding is not encoded); text for any other media type. Bytes are sent unchanged. In forms, a list is sent
+            as a field for each of its items, which is the default of OpenAPI, and an empty list not at all.
 
     Raises:
         UsageError: `body` cannot be encoded as `media_type`.
@@ -228,16 +229,26 @@ def _require_form_fields(media_type: str, body: Any) -> dict[str, Any]:
     return body
 
 
-def _format_field_value(value: Any) -> str:
-    """Return the text of a form field: text unchanged, any other value as JSON."""
-    return value if isinstance(value, str) else _encode_json(value).decode()
+def list_field_values(value: Any) -> list[str | UploadedFile]:
+    """Return what is sent for a form field: each item of a list, texts and files unchanged, other values as JSON.
+
+    Sources: OpenAPI 3.1.1, section 4.8.15.1.1, and appendix C: `explode` of a form field is true by default.
+    """
+    items = value if isinstance(value, list) else [value]
+    return [item if isinstance(item, str | UploadedFile) else _encode_json(item).decode() for item in items]
+
+
+def _list_form_parts(fields: dict[str, Any]) -> list[tuple[str, str | UploadedFile]]:
+    return [(name, item) for name, value in fields.items() for item in list_field_values(value)]
 
 
 def _encode_urlencoded(fields: dict[str, Any]) -> bytes:
-    files = [name for name, value in fields.items() if isinstance(value, UploadedFile)]
-    if files:
-        raise UsageError(f"a file ({files[0]}) can only be sent as multipart/form-data")
-    return urlencode([(name, _encode_utf8(_format_field_value(value))) for name, value in fields.items()]).encode()
+    pairs = []
+    for name, value in _list_form_parts(fields):
+        if isinstance(value, UploadedFile):
+            raise UsageError(f"a file ({name}) can only be sent as multipart/form-data")
+        pairs.append((name, _encode_utf8(value)))
+    return urlencode(pairs).encode()
 
 
 _ESCAPE_BY_CHARACTER_OF_NAMES = str.maketrans(
@@ -251,11 +262,8 @@ by the bytes of requests."""
 
 def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
     parts = [
-        (
-            _build_part_headers(name, value),
-            value.data if isinstance(value, UploadedFile) else _encode_utf8(_format_field_value(value)),
-        )
-        for name, value in fields.items()
+        (_build_part_headers(name, value), value.data if isinstance(value, UploadedFile) else _encode_utf8(value))
+        for name, value in _list_form_parts(fields)
     ]
     boundary = _read_boundary(content_type)
     if boundary is None:
@@ -272,7 +280,7 @@ def _read_boundary(content_type: str) -> str | None:
     return None if found is None else found.partition("=")[2].strip('"')
 
 
-def _build_part_headers(field_name: str, field_value: Any) -> bytes:
+def _build_part_headers(field_name: str, field_value: str | UploadedFile) -> bytes:
     """Return the headers of one part of a multipart form, with the empty line after them."""
     header = f'\r\nContent-Disposition: form-data; name="{field_name.translate(_ESCAPE_BY_CHARACTER_OF_NAMES)}"'
     if isinstance(field_value, UploadedFile):
