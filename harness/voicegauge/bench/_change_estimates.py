@@ -418,8 +418,14 @@ def _select_common_texts(
     return (sorted(texts), baseline_times.select_texts(texts), run_times.select_texts(texts)) if texts else None
 
 
-MIN_RATING_ERROR = 0.001
-"""Smallest standard error of a change of ratings: the same audio on both sides does not prove more."""
+MIN_ERROR_OF_MEAN = 0.001
+"""Smallest standard error of a change of a mean: the same audio on both sides does not prove more."""
+ASSUMED_VOICE_DRIFT = 0.003
+"""How much the mean pace, pitch or spectrum of a voice is assumed to differ between runs without a change: standard
+deviation of its logarithm."""
+
+TextValue = tuple[str, float]
+"""Id of a text, and a value measured for one sample of it."""
 
 
 class ErrorCount(NamedTuple):
@@ -481,43 +487,89 @@ def estimate_error_rate_change(
     )
 
 
-def estimate_rating_change(
-    baseline_ratings: Sequence[tuple[str, float]], run_ratings: Sequence[tuple[str, float]]
+def estimate_mean_change(
+    baseline_values: Sequence[TextValue], run_values: Sequence[TextValue], *, is_worse_if_lower: bool = False
 ) -> EstimatedChange | None:
-    """Estimate how much the mean predicted rating fell, over the texts that both sides have.
+    """Estimate the change of a mean, such as a predicted rating, over the texts that both sides have.
 
-    Each item of the arguments is the id of a text and a rating. The mean ratings of a text on both sides are compared
-    by Student's t test of the paired differences.
+    The means of a text on both sides are compared by Student's t test of the paired differences.
+
+    Args:
+        baseline_values: id of the text and value, for each sample of the baseline.
+        run_values: the same of the new run.
+        is_worse_if_lower: whether the change is the fall of the mean, so that it is positive if the run is worse.
 
     Returns:
-        The fall of the mean rating: positive if it became worse. `None` if the sides have no text in common.
+        The change; `None` if the sides have no text in common.
     """
-    before, after = _group_by_text(baseline_ratings), _group_by_text(run_ratings)
+    before, after = _group_by_text(baseline_values), _group_by_text(run_values)
     texts = sorted(before.keys() & after.keys())
     if not texts:
         return None
     means = np.array([[np.mean(side[text]) for text in texts] for side in (before, after)])
-    falls = means[0] - means[1]
+    changes = means[0] - means[1] if is_worse_if_lower else means[1] - means[0]
     error = None
     if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
-        error = max(float(np.std(falls, ddof=1)) / math.sqrt(len(texts)), MIN_RATING_ERROR)
+        error = max(float(np.std(changes, ddof=1)) / math.sqrt(len(texts)), MIN_ERROR_OF_MEAN)
     return EstimatedChange(
         baseline_value=float(means[0].mean()),
         run_value=float(means[1].mean()),
-        change=float(falls.mean()),
+        change=float(changes.mean()),
         baseline_sample_count=sum(len(before[text]) for text in texts),
         run_sample_count=sum(len(after[text]) for text in texts),
         note="" if error is not None else TOO_FEW_TEXTS_NOTE,
-        difference=float(falls.mean()),
+        difference=float(changes.mean()),
         standard_error=error,
         degrees_of_freedom=len(texts) - 1.0,
     )
 
 
-def _group_by_text(ratings: Sequence[tuple[str, float]]) -> dict[str, list[float]]:
+def estimate_voice_change(
+    baseline_values: Sequence[TextValue], run_values: Sequence[TextValue]
+) -> EstimatedChange | None:
+    """Estimate the relative change of a measure of a voice, such as its pace, over the texts that both sides have.
+
+    It is the center of the differences of the mean logarithms of each text, so that a clip whose pitch was measured
+    an octave too high hardly counts. A voice is assumed to differ by `ASSUMED_VOICE_DRIFT` between runs without a
+    change.
+
+    Args:
+        baseline_values: id of the text and value above 0, for each sample of the baseline.
+        run_values: the same of the new run.
+
+    Returns:
+        The change; `None` if the sides have no text in common.
+    """
+    before, after = _group_by_text(baseline_values), _group_by_text(run_values)
+    texts = sorted(before.keys() & after.keys())
+    if not texts:
+        return None
+    shifts = np.array([np.mean(np.log(after[text])) - np.mean(np.log(before[text])) for text in texts])
+    difference, standard_error = estimate_center_of_differences(shifts)
+    error, freedom = None, 1.0
+    if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
+        drift = EstimatedVariance(2 * ASSUMED_VOICE_DRIFT**2, PRIOR_DEGREES_OF_FREEDOM)
+        variance, freedom = combine_variances(EstimatedVariance(standard_error**2, len(texts) - 1.0), drift)
+        error = math.sqrt(variance)
+    sides = [[value for text in texts for value in side[text]] for side in (before, after)]
+    return EstimatedChange(
+        baseline_value=float(np.median(sides[0])),
+        run_value=float(np.median(sides[1])),
+        change=math.expm1(difference),
+        baseline_sample_count=len(sides[0]),
+        run_sample_count=len(sides[1]),
+        note="" if error is not None else TOO_FEW_TEXTS_NOTE,
+        difference=difference,
+        standard_error=error,
+        degrees_of_freedom=freedom,
+        is_logarithmic=True,
+    )
+
+
+def _group_by_text(values: Sequence[TextValue]) -> dict[str, list[float]]:
     grouped: dict[str, list[float]] = {}
-    for text, rating in ratings:
-        grouped.setdefault(text, []).append(rating)
+    for text, value in values:
+        grouped.setdefault(text, []).append(value)
     return grouped
 
 

@@ -129,7 +129,8 @@ class EstimatedChange(MetricChange):
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the smallest worsening whose estimate is significant, and above `min_change`, with `REQUIRED_POWER`.
 
-        `None` if not even a slowdown by `MAX_DETECTABLE_SLOWDOWN`, or a rate that is higher by 1, would be found.
+        `None` if not even a slowdown by `MAX_DETECTABLE_SLOWDOWN` would be found, or a rate that is higher by 1 (or by
+        ten times `min_change`, if that is more).
         """
         if self.standard_error is None:
             return None
@@ -149,7 +150,7 @@ class EstimatedChange(MetricChange):
             limits = np.maximum(critical * error * spread, threshold)
             return float(np.mean(_compute_normal_tail_probabilities((difference - limits) / error)))
 
-        largest = math.log1p(MAX_DETECTABLE_SLOWDOWN) if self.is_logarithmic else 1.0
+        largest = math.log1p(MAX_DETECTABLE_SLOWDOWN) if self.is_logarithmic else max(1.0, 10 * min_change)
         size = _find_change_with_power(compute_power, threshold or 1e-3, largest)
         return None if size is None else self._convert_difference_to_change(size)
 

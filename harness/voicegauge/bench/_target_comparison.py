@@ -13,25 +13,28 @@ from voicegauge.bench._change_estimates import (
     ComparedTimes,
     EstimatedVariance,
     MeasuredDrift,
+    TextValue,
     estimate_drift_variance,
     estimate_error_rate_change,
     estimate_failure_rate_change,
+    estimate_mean_change,
     estimate_p95_time_change,
-    estimate_rating_change,
     estimate_time_change_between_targets,
     estimate_typical_time_change,
+    estimate_voice_change,
     measure_drift,
 )
 from voicegauge.bench._metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
 from voicegauge.bench._shared_drift import SharedDrift, TimesByRun
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.delivery_steadiness import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.bench.target_samples import TargetSamples
 from voicegauge.model.job import Interval
 from voicegauge.model.price import find_best_claim
 from voicegauge.model.run import TargetPrice, TargetRef
-from voicegauge.model.sample import Latency, QualityPrediction, Sample
+from voicegauge.model.sample import AudioFacts, Latency, QualityPrediction, Sample
 
-MetricUnit = Literal["ms", "rate", "rating", "usd", "credits"]
+MetricUnit = Literal["ms", "rate", "rating", "letters/s", "hz", "similarity", "db", "usd", "credits"]
 MetricId = Literal[
     "submit_latency_ms",
     "ttfa_ms",
@@ -44,9 +47,32 @@ MetricId = Literal[
     "wrong_audio",
     "overall_rating",
     "background_rating",
+    "letters_per_s",
+    "pitch_hz",
+    "spectral_centroid_hz",
+    "voice_similarity",
+    "duration_difference",
+    "pace_difference",
+    "pitch_difference",
+    "level_difference_db",
+    "word_difference",
     "price",
     "charged",
 ]
+
+VALUES_OF_VOICES: tuple[MetricId, ...] = ("letters_per_s", "pitch_hz", "spectral_centroid_hz")
+"""Measures of a voice that are neither better nor worse: any change is another voice or pace than users know."""
+_METRIC_BY_MEASURE: dict[DeliveryMeasure, MetricId] = {
+    "duration": "duration_difference",
+    "pace": "pace_difference",
+    "pitch": "pitch_difference",
+    "level": "level_difference_db",
+    "words": "word_difference",
+}
+STEADINESS_METRICS: tuple[MetricId, ...] = tuple(_METRIC_BY_MEASURE.values())
+"""How much two deliveries of one text differ, in the same run."""
+BETTER_IF_HIGHER: tuple[MetricUnit, ...] = ("rating", "similarity")
+"""Units of metrics that are better if they are higher. The change of such a metric is estimated as its fall."""
 
 
 class ComparedTarget(NamedTuple):
@@ -60,6 +86,10 @@ class ComparedTarget(NamedTuple):
     run_samples: TargetSamples
     sides_share_sessions: bool = False
     """Whether both sides were measured in the same sessions of one run."""
+    compares_voice: bool = False
+    """Whether the target should have the same voice on both sides."""
+    compares_steadiness: bool = False
+    """Whether both sides speak texts, so that deliveries of one text can be compared."""
 
     @property
     def has_delivered_in_baseline(self) -> bool:
@@ -73,7 +103,7 @@ class ComparedMetric(NamedTuple):
     id: MetricId
     unit: MetricUnit
     change: MetricChange
-    """The change for the worse: of a rating, its fall."""
+    """The change for the worse: of a rating or a similarity, its fall."""
 
 
 class DriftEstimator:
@@ -126,6 +156,8 @@ def estimate_metric_changes(
         *_estimate_latency_changes(target, drift_estimator, seed),
         *_estimate_rate_changes(target),
         *_estimate_rating_changes(target),
+        *_estimate_voice_changes(target),
+        *_estimate_steadiness_changes(target),
         *_compare_prices_and_charges(target),
     ]
 
@@ -244,13 +276,60 @@ def _estimate_rating_changes(target: ComparedTarget) -> list[ComparedMetric]:
 
     def estimate_change(select_rating: Callable[[QualityPrediction], float]) -> EstimatedChange | None:
         before = [rating for run in target.baseline_samples for rating in run.collect_ratings(select_rating)]
-        return estimate_rating_change(before, target.run_samples.collect_ratings(select_rating))
+        return estimate_mean_change(before, target.run_samples.collect_ratings(select_rating), is_worse_if_lower=True)
 
     changes: list[tuple[MetricId, EstimatedChange | None]] = [
         ("overall_rating", estimate_change(lambda rated: rated.overall)),
         ("background_rating", estimate_change(lambda rated: rated.background)),
     ]
     return [ComparedMetric(metric, "rating", change) for metric, change in changes if change is not None]
+
+
+def _estimate_voice_changes(target: ComparedTarget) -> list[ComparedMetric]:
+    """Return the changes of the voice of a target; none if it need not be the same on both sides."""
+    if not target.compares_voice:
+        return []
+
+    def collect(
+        select_values: Callable[[TargetSamples], list[TextValue]],
+    ) -> tuple[list[TextValue], list[TextValue]]:
+        return [one for run in target.baseline_samples for one in select_values(run)], select_values(target.run_samples)
+
+    def collect_facts(select_fact: Callable[[AudioFacts], float | None]) -> tuple[list[TextValue], list[TextValue]]:
+        return collect(lambda samples: samples.collect_audio_facts(select_fact))
+
+    changes: list[tuple[MetricId, MetricUnit, EstimatedChange | None]] = [
+        ("letters_per_s", "letters/s", estimate_voice_change(*collect(TargetSamples.collect_paces))),
+        ("pitch_hz", "hz", estimate_voice_change(*collect_facts(lambda facts: facts.pitch_hz))),
+        (
+            "spectral_centroid_hz",
+            "hz",
+            estimate_voice_change(*collect_facts(lambda facts: facts.spectral_centroid_hz)),
+        ),
+        (
+            "voice_similarity",
+            "similarity",
+            estimate_mean_change(*collect(TargetSamples.collect_similarities), is_worse_if_lower=True),
+        ),
+    ]
+    return [ComparedMetric(metric, unit, change) for metric, unit, change in changes if change is not None]
+
+
+def _estimate_steadiness_changes(target: ComparedTarget) -> list[ComparedMetric]:
+    """Return the changes of how much deliveries of one text differ; only texts that both sides repeat count."""
+    if not target.compares_steadiness:
+        return []
+    before = [measure_differences(run.samples, run.scored) for run in target.baseline_samples]
+    after = measure_differences(target.run_samples.samples, target.run_samples.scored)
+    changes = {
+        measure: estimate_mean_change([one for run in before for one in run[measure]], after[measure])
+        for measure in DELIVERY_MEASURES
+    }
+    return [
+        ComparedMetric(_METRIC_BY_MEASURE[measure], "db" if measure == "level" else "rate", change)
+        for measure, change in changes.items()
+        if change is not None
+    ]
 
 
 def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:

@@ -5,16 +5,30 @@ Many metrics are tested at once, so the p-values are corrected (Holm 1979): `alp
 probability that any metric of any target is falsely called a regression. Intervals are computed
 at the level at which Holm's procedure tested their metric, so that an interval excludes 0 exactly
 if the change is significant. Parts of the latency are a family of their own with a fifth of `alpha`:
-they say what a slowdown consists of, and must not make it harder to find.
+they say what a slowdown consists of, and must not make it harder to find. Voices and their steadiness are another
+family, with a twentieth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT, MIN_RUNS_TO_MEASURE_DRIFT
+from voicegauge.bench._comparable_runs import (
+    check_comparable,
+    check_has_samples,
+    check_no_run_is_repeated,
+    find_comparable_score_sets,
+    find_reason_not_to_compare_audio,
+    find_reason_not_to_compare_ratings,
+    find_reason_not_to_compare_voices,
+    have_one_voice_sample,
+)
 from voicegauge.bench._target_comparison import (
+    BETTER_IF_HIGHER,
+    STEADINESS_METRICS,
+    VALUES_OF_VOICES,
     ComparedMetric,
     ComparedTarget,
     DriftEstimator,
@@ -40,7 +54,8 @@ ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowere
 class ChangeThreshold(Record, frozen=True, kw_only=True):
     """The smallest changes of one metric that matter.
 
-    They are relative for times and prices, and differences for rates (0.02 is two percentage points) and ratings.
+    They are relative for times, prices, paces and frequencies, and differences for rates (0.02 is two percentage
+    points), ratings, similarities and levels.
     """
 
     min_change: float
@@ -80,19 +95,23 @@ def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> 
 
 LATENCY_PARTS = ("submit_latency_ms", "ttfa_ms", "completion_ms", "total_latency_p95_ms")
 """Metrics of the phases that add up to the total latency."""
-ALPHA_SHARE_OF_PARTS = 0.2
-"""Share of `alpha` for the family of the parts of the latency."""
+VOICE_METRICS: tuple[MetricId, ...] = (*VALUES_OF_VOICES, "voice_similarity", *STEADINESS_METRICS)
+ALPHA_SHARE_OF_PARTS, ALPHA_SHARE_OF_VOICES = 0.2, 0.05
+"""Shares of `alpha` for the family of voices, and of the rest for that of the parts of the latency. The share of voices
+is small, because another voice differs by far more than chance does."""
 
 
 def compute_family_levels(
     metrics: Sequence[MetricId], p_values: Sequence[float | None], alpha: float
 ) -> tuple[list[float], list[float]]:
     """Return the level at which each p-value is tested by Holm's procedure in its family, and the strictest one."""
-    is_part = [metric in LATENCY_PARTS for metric in metrics]
+    families: dict[str, list[int]] = {}
+    for index, metric in enumerate(metrics):
+        family = "parts" if metric in LATENCY_PARTS else "voices" if metric in VOICE_METRICS else "main"
+        families.setdefault(family, []).append(index)
     levels, strictest = [alpha] * len(metrics), [alpha] * len(metrics)
-    for family, share in ((False, 1 - ALPHA_SHARE_OF_PARTS), (True, ALPHA_SHARE_OF_PARTS)):
-        members = [index for index, one in enumerate(is_part) if one is family]
-        own_alpha = alpha * (share if any(is_part) and not all(is_part) else 1.0)
+    for family, members in families.items():
+        own_alpha = alpha * _compute_share_of_family(family, families)
         tested_count = sum(p_values[index] is not None for index in members)
         own_levels = compute_holm_levels([p_values[index] for index in members], own_alpha)
         for index, level in zip(members, own_levels, strict=True):
@@ -100,17 +119,40 @@ def compute_family_levels(
     return levels, strictest
 
 
-def decide_verdict(change: float, interval: tuple[float, float] | None, threshold: ChangeThreshold) -> ChangeVerdict:
+def _compute_share_of_family(family: str, families: Collection[str]) -> float:
+    """Return the share of `alpha` of a family, beside the other families of a comparison."""
+    of_voices = ALPHA_SHARE_OF_VOICES if "voices" in families else 0.0
+    if len(families) == 1:
+        return 1.0
+    if family == "voices":
+        return of_voices
+    has_both = "main" in families and "parts" in families
+    own = {"main": 1 - ALPHA_SHARE_OF_PARTS, "parts": ALPHA_SHARE_OF_PARTS}[family] if has_both else 1.0
+    return (1 - of_voices) * own
+
+
+def decide_verdict(
+    change: float,
+    interval: tuple[float, float] | None,
+    threshold: ChangeThreshold,
+    *,
+    is_worse_either_way: bool = False,
+) -> ChangeVerdict:
     """Return the verdict on a change.
 
     Args:
         change: the estimated change.
         interval: lower and upper end of its confidence interval; `None` if there are too few data.
         threshold: the smallest changes that matter.
+        is_worse_either_way: whether a fall is a regression too, as of the pitch of a voice.
     """
     if interval is None:
         return "underpowered"
     low, high = interval
+    if is_worse_either_way:
+        if abs(change) >= threshold.min_change and (low > 0 or high < 0):
+            return "regression"
+        return "no evidence" if max(-low, high) < threshold.required_detectable_change else "underpowered"
     if change >= threshold.min_change and low > 0:
         return "regression"
     if change <= -threshold.min_change and high < 0:
@@ -143,19 +185,31 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     failure_rate_threshold: ChangeThreshold = ChangeThreshold(min_change=0.02, required_detectable_change=0.10)
     rating_threshold: ChangeThreshold = ChangeThreshold(min_change=0.1, required_detectable_change=0.3)
     """For falls of mean predicted ratings, which are numbers from 1 to 5."""
+    voice_threshold: ChangeThreshold = ChangeThreshold(min_change=0.025, required_detectable_change=0.10)
+    """For changes of pace, pitch and spectrum in either direction, relative."""
+    similarity_threshold: ChangeThreshold = ChangeThreshold(min_change=0.15, required_detectable_change=0.30)
+    """For falls of the similarity to the voice sample."""
+    steadiness_threshold: ChangeThreshold = ChangeThreshold(min_change=0.03, required_detectable_change=0.10)
+    """For rises of the differences between deliveries of one text; 0.03 is three percentage points."""
+    level_threshold: ChangeThreshold = ChangeThreshold(min_change=1.0, required_detectable_change=3.0)
+    """For rises of the differences of level between deliveries of one text, in dB."""
     # A price is known, not estimated: any change beyond rounding counts.
     price_threshold: ChangeThreshold = ChangeThreshold(min_change=0.001, required_detectable_change=0.001)
     seed: int = 0
 
     def get_threshold(self, metric: MetricId) -> ChangeThreshold:
         """Return the smallest changes of `metric` that matter."""
-        if metric in ("wer", "cer"):
-            return self.error_rate_threshold
-        if metric in ("price", "charged"):
-            return self.price_threshold
-        if metric in ("overall_rating", "background_rating"):
-            return self.rating_threshold
-        return self.failure_rate_threshold if metric in ("failures", "wrong_audio") else self.latency_threshold
+        thresholds = {
+            **dict.fromkeys(("wer", "cer"), self.error_rate_threshold),
+            **dict.fromkeys(("failures", "wrong_audio"), self.failure_rate_threshold),
+            **dict.fromkeys(("overall_rating", "background_rating"), self.rating_threshold),
+            **dict.fromkeys(VALUES_OF_VOICES, self.voice_threshold),
+            "voice_similarity": self.similarity_threshold,
+            **dict.fromkeys(STEADINESS_METRICS, self.steadiness_threshold),
+            "level_difference_db": self.level_threshold,
+            **dict.fromkeys(("price", "charged"), self.price_threshold),
+        }
+        return thresholds.get(metric, self.latency_threshold)
 
 
 class ComparedRun(Record, frozen=True, kw_only=True):
@@ -196,8 +250,8 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     change: float
     """Change from the baseline to the run.
 
-    It is relative for times and prices, and a difference for rates (0.02 is two percentage points) and ratings, which
-    are better if they are higher.
+    It is relative for times, prices, paces and frequencies, and a difference for rates (0.02 is two percentage points),
+    levels, and ratings and similarities, which are better if they are higher.
     """
     interval_low: float | None
     """Lower end of the interval of `change`; `None` if there are too few data.
@@ -247,6 +301,9 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     """Why the runs are not compared by what their audio says; empty if they are."""
     quality_note: str = ""
     """Why predicted ratings are not compared, although a run has some; empty otherwise."""
+    voice_note: str = ""
+    """Why voices, or their similarity to the voice sample, are not compared, although a run has them; empty
+    otherwise."""
     metrics: tuple[MetricComparison, ...]
     targets_only_in_baseline: tuple[str, ...]
     """Ids of the targets that only the baseline measured."""
@@ -342,17 +399,19 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
     """
     settings = settings or CompareSettings()
     baselines = sorted([baseline] if isinstance(baseline, Run) else baseline, key=lambda one: one.manifest.created_at)
-    _check_no_run_is_repeated([*baselines, run])
+    check_no_run_is_repeated([*baselines, run])
     for one in baselines:
-        _check_comparable(one, run)
-    scores = _find_comparable_score_sets([*baselines, run])
+        check_comparable(one, run)
+    scores = find_comparable_score_sets([*baselines, run])
     before = {target.id: target for one in baselines for target in one.manifest.targets}
     after = {target.id: target for target in run.manifest.targets}
     both = [target for target in after if target in before]
     if not both:
         raise DataError("not comparable: the runs have no target in common")
-    listening_note = _find_reason_not_to_compare_audio([*baselines, run])
-    quality_note = _find_reason_not_to_compare_ratings([*baselines, run])
+    listening_note = find_reason_not_to_compare_audio([*baselines, run])
+    quality_note = find_reason_not_to_compare_ratings([*baselines, run])
+    is_speech, has_one_sample = run.manifest.kind == "speech", have_one_voice_sample([*baselines, run])
+    voice_note = find_reason_not_to_compare_voices([*baselines, run])
     is_interpretable = all(one.is_interpretable for one in scores or ())
     *samples_before, samples_after = (
         group_target_samples(
@@ -360,6 +419,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
             scores[index] if scores and is_interpretable else None,
             one.listening if listening_note == "" else None,
             one.predicted_quality if quality_note == "" else None,
+            one.voices if voice_note == "" else None,
         )
         for index, one in enumerate([*baselines, run])
     )
@@ -369,6 +429,8 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
             target_in_run=after[target],
             baseline_samples=[samples[target] for samples in samples_before if target in samples],
             run_samples=samples_after[target],
+            compares_voice=is_speech and has_one_sample,
+            compares_steadiness=is_speech,
         )
         for target in both
     ]
@@ -380,6 +442,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
         scores=scores[-1] if scores else None,
         listening_note=listening_note,
         quality_note=quality_note,
+        voice_note=voice_note,
         targets_only_in_baseline=tuple(target for target in before if target not in after),
         targets_only_in_run=tuple(target for target in after if target not in before),
     )
@@ -404,13 +467,20 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         raise DataError(f"the run {run.manifest.run_id} has no target {baseline_target!r}; it has {', '.join(refs)}")
     if len(refs) == 1:
         raise DataError(f"the run {run.manifest.run_id} has no other target to compare with {baseline_target}")
-    _check_has_samples(run)
+    check_has_samples(run)
     scores = run.score_sets[-1] if run.score_sets else None
     samples = group_target_samples(
         run, scores if scores and scores.is_interpretable else None, run.listening, run.predicted_quality
     )
     targets = [
-        ComparedTarget(refs[baseline_target], refs[target], [samples[baseline_target]], samples[target], True)
+        ComparedTarget(
+            target_in_baseline=refs[baseline_target],
+            target_in_run=refs[target],
+            baseline_samples=[samples[baseline_target]],
+            run_samples=samples[target],
+            sides_share_sessions=True,
+            compares_steadiness=run.manifest.kind == "speech",
+        )
         for target in refs
         if target != baseline_target
     ]
@@ -420,8 +490,9 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         targets,
         settings,
         scores=scores,
-        listening_note=_find_reason_not_to_compare_audio([run]),
+        listening_note=find_reason_not_to_compare_audio([run]),
         quality_note="",
+        voice_note="",
         targets_only_in_baseline=(),
         targets_only_in_run=(),
     )
@@ -436,6 +507,7 @@ def _build_comparison(
     scores: ScoreSet | None,
     listening_note: str,
     quality_note: str,
+    voice_note: str,
     targets_only_in_baseline: tuple[str, ...],
     targets_only_in_run: tuple[str, ...],
 ) -> RunComparison:
@@ -459,6 +531,7 @@ def _build_comparison(
         listening_method=run.listening.method if run.listening is not None and not listening_note else None,
         listening_note=listening_note,
         quality_note=quality_note,
+        voice_note=voice_note,
         metrics=tuple(_compare_metrics(targets, settings)),
         targets_only_in_baseline=targets_only_in_baseline,
         targets_only_in_run=targets_only_in_run,
@@ -505,7 +578,7 @@ def _judge_metric(
     interval = change.compute_interval(significance_level)
     detectable = change.compute_detectable_change(strictest_significance_level, threshold.min_change)
     shown = interval or (None, None)
-    if metric.unit == "rating":  # which is better if it is higher
+    if metric.unit in BETTER_IF_HIGHER:
         shown = (-interval[1], -interval[0]) if interval is not None else shown
         detectable = None if detectable is None else -detectable
     return MetricComparison(
@@ -513,10 +586,10 @@ def _judge_metric(
         baseline_target=target.target_in_baseline.id,
         metric=metric.id,
         unit=metric.unit,
-        verdict=decide_verdict(change.change, interval, threshold),
+        verdict=decide_verdict(change.change, interval, threshold, is_worse_either_way=metric.id in VALUES_OF_VOICES),
         baseline_value=change.baseline_value,
         run_value=change.run_value,
-        change=-change.change if metric.unit == "rating" else change.change,
+        change=-change.change if metric.unit in BETTER_IF_HIGHER else change.change,
         interval_low=shown[0],
         interval_high=shown[1],
         interval_level=None if interval is None else 1 - 2 * significance_level,
@@ -541,103 +614,3 @@ def _build_compared_run(run: Run) -> ComparedRun:
         load_description=run.describe_load(),
         sample_count=len(run.select_counted_samples()),
     )
-
-
-def _check_comparable(baseline: Run, run: Run) -> None:
-    old, new = baseline.manifest, run.manifest
-    for side in (baseline, run):
-        _check_has_samples(side)
-    if old.suite.sha256 != new.suite.sha256:
-        raise DataError(
-            f"not comparable: the baseline measured the suite {old.suite.id}/{old.suite.version} "
-            f"({old.suite.sha256[:8]}), the run {new.suite.id}/{new.suite.version} ({new.suite.sha256[:8]})"
-        )
-    if old.provenance != new.provenance:
-        raise DataError(f"not comparable: the baseline is {old.provenance}, the run is {new.provenance}")
-    if old.rehearsal_mark != new.rehearsal_mark:
-        stand_in, service = ("baseline", "run") if old.is_rehearsal else ("run", "baseline")
-        raise DataError(
-            f"not comparable: a server on this machine answered the {stand_in}, the service itself the {service}"
-        )
-    old_load, new_load = baseline.describe_load(), run.describe_load()
-    if old_load != new_load:
-        raise DataError(
-            f"not comparable: the baseline had {old_load}, the run {new_load}: "
-            "give both the same --concurrency, or the same --rate and --arrivals"
-        )
-
-
-def _check_no_run_is_repeated(runs: Sequence[Run]) -> None:
-    """Raise an error if the same run is given twice.
-
-    A run that is compared with itself shows no change. A run that stands for several nights makes the spread between
-    nights too small. A copy counts as the same run, even if it was scored again. Equal run ids are not enough, because
-    two machines may give the same id to different runs.
-    """
-    for number, run in enumerate(runs):
-        for other in runs[:number]:
-            if other.manifest.run_id == run.manifest.run_id and other.samples == run.samples:
-                raise DataError(f"not comparable: the run {run.manifest.run_id} is given twice: name different runs")
-
-
-def _check_has_samples(run: Run) -> None:
-    if not any(sample.is_counted for sample in run.samples):
-        reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
-        raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: {reason}")
-
-
-def _find_reason_not_to_compare_audio(runs: Sequence[Run]) -> str:
-    """Return why the runs are not compared by what their audio says.
-
-    The result is empty if they are compared, or if their targets do not speak texts.
-    """
-    if runs[-1].manifest.kind != "speech":
-        return ""
-    unheard = [run.manifest.run_id for run in runs if run.listening is None]
-    if unheard:
-        return f"nobody listened to {unheard[0]}, so wrong audio is not compared: voicegauge score does"
-    methods = {run.listening.method for run in runs if run.listening is not None}
-    if len(methods) > 1:
-        named = " and ".join(sorted(methods))
-        return (
-            f"the audio was judged in different ways, which are not compared ({named}): voicegauge score does it again"
-        )
-    return ""
-
-
-def _find_reason_not_to_compare_ratings(runs: Sequence[Run]) -> str:
-    """Return why predicted ratings are not compared; empty if they are, or if no run has any."""
-    unrated = [run.manifest.run_id for run in runs if run.predicted_quality is None]
-    if unrated and len(unrated) < len(runs):
-        return f"no ratings were predicted for {unrated[0]}, so none are compared: voicegauge score --quality does"
-    methods = {run.predicted_quality.method for run in runs if run.predicted_quality is not None}
-    if len(methods) > 1:
-        named = " and ".join(sorted(methods))
-        return f"ratings were predicted in different ways, which are not compared ({named}): voicegauge score --quality"
-    return ""
-
-
-def _find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
-    """Return the newest score set of each run, all with the same ASR engine and settings; `None` if a run has none."""
-    if not all(run.score_sets for run in runs):
-        return None
-    for newest in reversed(runs[-1].score_sets):
-        found = [_find_score_set_with_same_settings(run, newest) for run in runs]
-        if None not in found:
-            return [scores for scores in found if scores is not None]
-    newest = runs[-1].score_sets[-1]
-    other = next(run for run in runs if _find_score_set_with_same_settings(run, newest) is None).score_sets[-1]
-    raise DataError(
-        f"not comparable: the baseline was scored by {other.asr} with {other.normalizer}, the run by {newest.asr} "
-        f"with {newest.normalizer}: score one again with `voicegauge score`"
-    )
-
-
-def _find_score_set_with_same_settings(run: Run, reference_score_set: ScoreSet) -> ScoreSet | None:
-    """Return the newest score set of `run` with the ASR engine and settings of `reference_score_set`."""
-    key = _build_scoring_key(reference_score_set)
-    return next((own for own in reversed(run.score_sets) if _build_scoring_key(own) == key), None)
-
-
-def _build_scoring_key(score_set: ScoreSet) -> tuple[object, ...]:
-    return score_set.asr, score_set.normalizer, score_set.settings, score_set.has_closed_vocabulary

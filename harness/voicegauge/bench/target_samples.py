@@ -10,8 +10,9 @@ from voicegauge.bench._change_estimates import ErrorCount, SessionTime
 from voicegauge.bench.target_differences import TargetDifferences, TargetMeasurements, compare_all_targets
 from voicegauge.errors import DataError
 from voicegauge.model.job import Interval
-from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet
-from voicegauge.model.sample import Latency, QualityPrediction, Sample, Score
+from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
+from voicegauge.model.sample import AudioFacts, Latency, QualityPrediction, Sample, Score
+from voicegauge.speech.listening import count_spoken_letters
 
 # Pairs samples with their scores.
 
@@ -81,11 +82,14 @@ class TargetSamples:
         scores_by_sample: ScoresBySample | None,
         listening: ListeningSet | None = None,
         predicted_quality: QualitySet | None = None,
+        voices: VoiceSet | None = None,
     ) -> None:
         self.samples = samples
         self._listening = listening
         self._predicted_quality = predicted_quality
-        self._scored = scores_by_sample.pair_with(samples) if scores_by_sample else []
+        self._voices = voices
+        self.scored = scores_by_sample.pair_with(samples) if scores_by_sample else []
+        """The samples with their scores, without languages that the ASR engine does not support."""
 
     @property
     def has_delivered(self) -> bool:
@@ -131,7 +135,7 @@ class TargetSamples:
         """Return the errors of the samples counted in `unit`, including failed ones; empty if every sample failed."""
         return [
             ErrorCount(sample.text_id, score.errors, score.reference_unit_count, sample.failure is not None)
-            for sample, score in self._scored
+            for sample, score in self.scored
             if score.unit == unit
         ]
 
@@ -152,6 +156,30 @@ class TargetSamples:
         predictions = self._predicted_quality.predictions if self._predicted_quality is not None else ()
         return [(text_ids[one.sample_id], select_rating(one)) for one in predictions if one.sample_id in text_ids]
 
+    def collect_audio_facts(self, select_fact: Callable[[AudioFacts], float | None]) -> list[tuple[str, float]]:
+        """Return the text id of each sample with audio, and the measure above 0 that `select_fact` selects."""
+        facts = [(sample.text_id, sample.audio) for sample in self.samples if sample.failure is None and sample.audio]
+        return [(text_id, value) for text_id, one in facts if (value := select_fact(one))]
+
+    def collect_paces(self) -> list[tuple[str, float]]:
+        """Return the text id of each sample with speech, and the letters per second."""
+        spoken = [(one, one.audio.spoken_s) for one in self.samples if one.failure is None and one.audio]
+        return [
+            (one.text_id, letters / spoken_s)
+            for one, spoken_s in spoken
+            if spoken_s and (letters := count_spoken_letters(one.text))
+        ]
+
+    def collect_similarities(self) -> list[tuple[str, float]]:
+        """Return the text id of each sample whose voice was compared with the voice sample, and the similarity."""
+        text_ids = {sample.id: sample.text_id for sample in self.samples}
+        voices = self._voices.voices if self._voices is not None else ()
+        return [
+            (text_ids[one.sample_id], one.similarity)
+            for one in voices
+            if one.sample_id in text_ids and one.similarity is not None
+        ]
+
     def compute_mean_charges(self, select_charge: Callable[[Sample], float | None]) -> dict[str, float]:
         """Return the mean charge by text id, for texts for which the provider reported a charge."""
         charges: dict[str, list[float]] = {}
@@ -166,6 +194,7 @@ def group_target_samples(
     score_set: ScoreSet | None,
     listening: ListeningSet | None = None,
     predicted_quality: QualitySet | None = None,
+    voices: VoiceSet | None = None,
 ) -> dict[str, TargetSamples]:
     """Return the samples of each target of a run, by target id, with their scores in one of its score sets.
 
@@ -174,13 +203,14 @@ def group_target_samples(
         score_set: one of its score sets; `None` for no scores.
         listening: what its audio says; `None` if that is not compared.
         predicted_quality: how listeners would rate its audio; `None` if that is not compared.
+        voices: how similar its voices are to the voice sample; `None` if that is not compared.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
     """
     scores = ScoresBySample(score_set) if score_set else None
     return {
-        target: TargetSamples(samples, scores, listening, predicted_quality)
+        target: TargetSamples(samples, scores, listening, predicted_quality, voices)
         for target, samples in group_counted_samples_by_target(run).items()
     }
 

@@ -15,6 +15,7 @@ import msgspec
 from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_LAG_MS, MAX_LAG_SHARE
+from voicegauge.bench.delivery_steadiness import SteadinessSummary, summarize_steadiness
 from voicegauge.bench.error_rates import (
     CategoryErrorRate,
     ErrorRate,
@@ -198,6 +199,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     voice: VoiceSummary | None = None
     """Whether the voice is that of the voice sample; `None` for a target that clones none, and if voices were not
     compared."""
+    steadiness: SteadinessSummary | None = None
+    """How much deliveries of one text differ; `None` if no text was delivered twice, and for speech to text."""
     cost: TargetCost
     is_pareto_optimal: bool
     """Whether no other target of the run is clearly better in latency or errors and clearly worse in neither.
@@ -267,6 +270,7 @@ def summarize_targets(
                 audio_quality=_summarize_audio_quality(samples),
                 socket=summarize_sockets(samples, warmups),
                 predicted_quality=summarize_predicted_quality(samples, run.predicted_quality),
+                steadiness=summarize_steadiness(samples, scored_samples) if run.manifest.kind == "speech" else None,
                 voice=summarize_voices(samples, run.voices, clones_voice=target.clones_voice),
             )
         )

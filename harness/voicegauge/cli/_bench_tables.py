@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.cost import TargetCost
+from voicegauge.bench.delivery_steadiness import describe_steadiness
 from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
@@ -378,6 +379,7 @@ def _build_legend(
         if one.predicted_quality is not None
     ]
     lines += [f"{one.target}: {describe_voice(one.voice)}" for one in summaries if one.voice is not None]
+    lines += [f"{one.target}: {describe_steadiness(one.steadiness)}" for one in summaries if one.steadiness is not None]
     if charges := describe_wrong_charges(summaries):
         lines.append(Text(charges, style="red"))
     if hidden_columns:

@@ -23,6 +23,7 @@ from voicegauge.report._text_format import (
     join_words,
     shorten_to_one_line,
 )
+from voicegauge.report.history_page import format_value
 from voicegauge.report.merged_runs import list_differing_facts_of_runs
 from voicegauge.report.report_data import BenchReport, RunReport
 
@@ -201,6 +202,15 @@ _METRIC_NAMES = {
     "wrong_audio": "wrong audio",
     "overall_rating": "predicted overall rating",
     "background_rating": "predicted rating of the background",
+    "letters_per_s": "pace of the voice",
+    "pitch_hz": "pitch of the voice",
+    "spectral_centroid_hz": "spectrum of the voice",
+    "voice_similarity": "similarity to the voice sample",
+    "duration_difference": "difference of durations of one text",
+    "pace_difference": "difference of paces of one text",
+    "pitch_difference": "difference of pitches of one text",
+    "level_difference_db": "difference of levels of one text",
+    "word_difference": "difference of transcripts of one text",
     "price": "price",
     "charged": "charge",
 }
@@ -346,17 +356,17 @@ def _format_value(metric: MetricComparison, value: float) -> str:
         return f"{format_ms(value)} ms"
     if metric.unit == "rate":
         return f"{format_percent(value)}%"
-    if metric.unit == "rating":
-        return f"{value:.2f}"
+    if metric.unit in ("rating", "letters/s", "hz", "similarity", "db"):
+        return format_value(metric.unit, value)
     return format_usd(value) if metric.unit == "usd" else f"{value:,.1f} credits"
 
 
 def _format_change(metric: MetricComparison) -> str:
-    if metric.unit == "rating":
-        change = f"{metric.change:+.2f}"
+    if metric.unit in ("rating", "similarity", "db"):
+        suffix = " dB" if metric.unit == "db" else ""
         if metric.interval_low is None or metric.interval_high is None:
-            return change
-        return f"{change}, {metric.interval_low:+.2f}{RANGE_DASH}{metric.interval_high:+.2f}"
+            return f"{metric.change:+.2f}{suffix}"
+        return f"{metric.change:+.2f}, {metric.interval_low:+.2f}{RANGE_DASH}{metric.interval_high:+.2f}{suffix}"
     if metric.unit != "rate" and metric.change > MAX_RELATIVE_CHANGE_SHOWN:
         return f">+{MAX_RELATIVE_CHANGE_SHOWN * 100:.0f}%"
     unit = " points" if metric.unit == "rate" else "%"

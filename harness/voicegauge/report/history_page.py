@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.history_runs import VOICE_METRICS, HistoryMetric, HistoryUnit, has_injected_faults
+from voicegauge.bench.history_runs import VOICE_METRICS, HistoryMetric, has_injected_faults
 from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, MetricSeries, NightValue, SeriesKey
 from voicegauge.bench.run_history import HistoryEvent, LevelChange, RunHistory
 from voicegauge.model.base import Provenance
@@ -166,21 +166,24 @@ def describe_event(event: HistoryEvent) -> TimelineEntry:
     )
 
 
-def format_value(unit: HistoryUnit, value: float) -> str:
-    """Format a value with its unit: "512 ms", "5.1%", "14.20/s", "118.4 Hz", "$15.00"."""
+def format_value(unit: str, value: float) -> str:
+    """Format a value with its unit: "512 ms", "5.1%", "14.20/s", "118.4 Hz", "0.8 dB", "$15.00"."""
     if unit == "ms":
         return f"{format_ms(value)} ms"
-    if unit in ("letters/s", "hz", "similarity"):
-        return {"letters/s": f"{value:.2f}/s", "hz": f"{value:.1f} Hz", "similarity": f"{value:.2f}"}[unit]
+    named = {"letters/s": f"{value:.2f}/s", "hz": f"{value:.1f} Hz", "db": f"{value:.1f} dB"}
+    if unit in named or unit in ("rating", "similarity"):
+        return named.get(unit, f"{value:.2f}")
     return f"{format_percent(value)}%" if unit == "rate" else format_usd(value)
 
 
 def format_change(unit: str, change: float) -> str:
-    """Format a change: "+38.2%", "+5.0 points" of a rate, and "-0.30" of a rating or a similarity."""
+    """Format a change: "+38.2%", "+5.0 points" of a rate, "+1.2 dB", and "-0.30" of a rating or a similarity."""
     if unit == "rate":
         return f"{100 * change:+.1f} points"
     if unit in ("rating", "similarity"):
         return f"{change:+.2f}"
+    if unit == "db":
+        return f"{change:+.1f} dB"
     return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.delivery_steadiness import describe_steadiness
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_charges
 from voicegauge.bench.voice_similarity import describe_voice
@@ -390,6 +391,7 @@ def _create_report_environment() -> Environment:
         "percent": format_percent,
         "sentence": capitalize_sentence,
         "usd": format_usd,
+        "steadiness": describe_steadiness,
         "voice": describe_voice,
     }
     jinja.filters |= filters

@@ -354,6 +354,7 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
                     f"error rates by {result.asr}: {result.known_words}" if result.known_words is not None else None,
                     result.listening_note,
                     result.quality_note,
+                    result.voice_note,
                     REHEARSAL_NOTE if result.rehearsal_label else None,
                 ),
             )
@@ -379,9 +380,8 @@ def format_metric_value(unit: str, value: float) -> str:
     """Format the value of a compared metric with its unit."""
     if unit == "rate":
         return f"{value:.1%}"
-    if unit == "rating":
-        return f"{value:.2f}"
-    return {"ms": f"{value:.0f} ms", "usd": format_price_usd(value), "credits": f"{value:g} credits"}[unit]
+    named = {"ms": f"{value:.0f} ms", "usd": format_price_usd(value), "credits": f"{value:g} credits"}
+    return named[unit] if unit in named else format_value(unit, value)
 
 
 def format_change_interval(metric: MetricComparison) -> str:
@@ -389,7 +389,7 @@ def format_change_interval(metric: MetricComparison) -> str:
     if metric.interval_low is None or metric.interval_high is None:
         return ""
     low, high = (format_change(metric.unit, end) for end in (metric.interval_low, metric.interval_high))
-    return f"{low.removesuffix(' points')} to {high}"
+    return f"{low.removesuffix(' points').removesuffix(' dB')} to {high}"
 
 
 def _summarize_history(history: RunHistory, *, fails: bool | None) -> ResultSummary:
