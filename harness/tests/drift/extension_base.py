@@ -319,13 +319,15 @@ BASE: dict[str, Any] = {
                     "job_id_location": "body#/id",
                     "state_location": "body#/state",
                     "states": {
-                        "QUEUED": {"successor_names": ["DONE"], "max_duration_s": 60},
+                        "QUEUED": {"flag_value": False, "successor_names": ["DONE"], "max_duration_s": 60},
                         "DONE": {
+                            "flag_value": True,
+                            "identifying_location": "body#/audio",
                             "terminal_outcome": "success",
                             "is_charged": True,
                             "required_locations": ["body#/audio"],
                         },
-                        "FAILED": {"terminal_outcome": "failure"},
+                        "FAILED": {"flag_value": True, "terminal_outcome": "failure"},
                     },
                     "audio": copy.deepcopy(AUDIO),
                     "result_operation_id": "result",

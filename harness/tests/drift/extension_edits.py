@@ -162,6 +162,8 @@ EXTENSION_EDITS = [
     *_names(f"{JOB}/states/PAUSED", "job-state", "PC", {"successor_names": ["QUEUED"]}),
     *_names(f"{JOB}/states/QUEUED/successor_names/-", "job-transition", "PC", "FAILED"),
     *_value(f"{JOB}/states/FAILED/terminal_outcome", "job-state-end", "BBB", "success"),
+    *_value(f"{JOB}/states/DONE/flag_value", "job-state-flag", "BBB", other=False),
+    *_value(f"{JOB}/states/DONE/identifying_location", "job-state-identifying-location", "BBB"),
     *_flag(f"{JOB}/states/DONE/is_charged", "job-charge", "PC", value=False),
     *_names(f"{JOB}/states/DONE/required_locations/-", "job-carries", "CB", "body#/type"),
     *_flag(f"{JOB}/states/QUEUED/may_have_partial_audio", "job-partial", "PC"),

@@ -111,9 +111,7 @@ class RequestBuilder:
             text = _format_parameter_value(path_values.get(parameter.name, ""))
             if not text:
                 raise UsageError(f"{operation.contract.id} {operation.id} needs path.{parameter.name}")
-            # A segment of one or two dots would be removed with its parent (RFC 3986, section 5.2.4).
-            safe = quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
-            filled = filled.replace("{" + parameter.name + "}", safe)
+            filled = filled.replace("{" + parameter.name + "}", parameter.encode_segments(text))
         return self._bases[server_name or operation.server.name] + filled
 
     def build_request(

@@ -147,6 +147,13 @@ def find_id_parameter(
     return required[0] if len(required) == 1 else None
 
 
+def _format_state(value: Any) -> str | None:
+    """Return the name of a state that a response has; `None` if it has no text and no whole number."""
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _remove_location_prefix(name: str) -> str:
     """Remove the location from a parameter name such as "path.id" (allowed in links by OpenAPI 3.1)."""
     location, _, rest = name.partition(".")
@@ -304,7 +311,7 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed.
         """
-        state = submit_exchange.read_response_text(self.job_spec.submit_response.state_location)
+        state = _format_state(self.job_spec.read_submit_state(submit_exchange.read_response_value))
         if state is None:
             return False
         self._record_state(
@@ -327,7 +334,7 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed, or the response names no state.
         """
-        state = poll_exchange.read_response_text(self.job_spec.state_location)
+        state = _format_state(self.job_spec.read_state(poll_exchange.read_response_value))
         if state is None:
             shown = describe_exchange(poll_exchange.exchange, self._connection)
             problem = (

@@ -141,12 +141,13 @@ def _iterate_documented_states(
     submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation
 ) -> Iterator[JobState]:
     """Yield the documented states that were reported for a job, by polls or by the response to its submit."""
-    assert status_operation.job is not None, "only called for status operations"
-    reports = [(poll, status_operation.job.state_location) for poll in poll_calls]
-    if submit_call is not None and status_operation.job.submit_response.state_location is not None:
-        reports.insert(0, (submit_call, status_operation.job.submit_response.state_location))
-    for call, location in reports:
-        state = status_operation.job.states.get(str(call.read_response_value(location))) if call.is_accepted else None
+    job = status_operation.job
+    assert job is not None, "only called for status operations"
+    reports = [(poll, job.read_state) for poll in poll_calls]
+    if submit_call is not None:
+        reports.insert(0, (submit_call, job.read_submit_state))
+    for call, read_state in reports:
+        state = job.states.get(str(read_state(call.read_response_value))) if call.is_accepted else None
         if state is not None:
             yield state
 

@@ -232,11 +232,7 @@ class StatefulJobs:
         def read_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
             call = Call(self._status, exchange, self._target, submit_call=job.submit_call)
             job.poll_calls.append(call)
-            state = (
-                self._spec.states.get(str(call.read_response_value(self._spec.state_location)))
-                if call.is_accepted
-                else None
-            )
+            state = self._spec.find_state(call.read_response_value) if call.is_accepted else None
             if job.end_time_s is None and state is not None and state.terminal_outcome is not None:
                 job.end_time_s = self._now_s
             return [call, CaseOutcome(call, expected), self._build_job_history(job), self._build_concurrent_jobs(job)]

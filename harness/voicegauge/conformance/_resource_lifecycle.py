@@ -422,7 +422,7 @@ async def follow_job(
         if not poll.is_accepted:
             yield _expect_accepted_outcome(poll, f"{status.id} for {description} that was accepted")
             break
-        state = status.job.states.get(str(poll.read_response_value(status.job.state_location)))
+        state = status.job.find_state(poll.read_response_value)
         is_documented = state is not None or status.has_disputed_job_states
         ended = ended or (state is not None and state.terminal_outcome is not None)
     if submit.is_accepted:
@@ -433,11 +433,7 @@ async def follow_job(
 
 def _is_in_terminal_state(poll: Call) -> bool:
     job = poll.operation.job
-    state = (
-        job.states.get(str(poll.read_response_value(job.state_location)))
-        if job is not None and poll.is_accepted
-        else None
-    )
+    state = job.find_state(poll.read_response_value) if job is not None and poll.is_accepted else None
     return state is not None and state.terminal_outcome is not None
 
 

@@ -308,14 +308,13 @@ class CoverageCounter:
 
     def _count_reported_state(self, call: Call) -> None:
         """Count the state that a poll, or the response to a submit, reports."""
-        operation = call.operation
-        location = operation.job.state_location if operation.job is not None else None
-        if operation.speech is not None and operation.speech.response.status_operation_id is not None:
-            operation = operation.contract.find_operation(operation.speech.response.status_operation_id)
-            location = operation.job.submit_response.state_location if operation.job is not None else None
-        state = call.read_response_value(location) if call.is_accepted else None
-        if operation.job is not None and isinstance(state, str):
-            self._counters.states[operation, state] += 1
+        status = call.operation.started_job_operation or call.operation
+        if status.job is None or not call.is_accepted:
+            return
+        read_state = status.job.read_state if status is call.operation else status.job.read_submit_state
+        state = read_state(call.read_response_value)
+        if isinstance(state, str):
+            self._counters.states[status, state] += 1
 
     def _find_rules_for_subject_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:

@@ -382,7 +382,8 @@ def _build_state_observations(
         timing, start = call.exchange.timing, submit_call.exchange.timing
         if timing is None or start is None:
             return ()
-        state = call.read_response_value(job_spec.state_location if index else job_spec.submit_response.state_location)
+        read_state = job_spec.read_state if index else job_spec.read_submit_state
+        state = read_state(call.read_response_value)
         requested_ms = timing.started_ms - start.started_ms
         if call.is_accepted and isinstance(state, str):
             response_began_ms = requested_ms + timing.total_ms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -359,10 +360,11 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
     for name in _JOB_LOCATION_NAMES:
         check_response_location(operation, f"{pointer}/{name}", getattr(job_spec, name))
     for name, state in job_spec.states.items():
+        state_pointer = f"{pointer}/states/{escape_pointer_token(name)}"
         for index, location in enumerate(state.required_locations):
-            check_response_location(
-                operation, f"{pointer}/states/{escape_pointer_token(name)}/required_locations/{index}", location
-            )
+            check_response_location(operation, f"{state_pointer}/required_locations/{index}", location)
+        check_response_location(operation, f"{state_pointer}/identifying_location", state.identifying_location)
+    _check_state_flags(operation, job_spec)
     check_operation_id(operation, f"{pointer}/result_operation_id", job_spec.result_operation_id)
     _check_cancelling(operation, job_spec)
     if job_spec.ended_job_lifetime_s is not None and job_spec.ended_job_lifetime_s <= 0:
@@ -404,6 +406,27 @@ def check_submit(operation: Operation, pointer: str, status_operation_id: str) -
     for name in ("job_id_location", "state_location", "polling_url_location"):
         check_response_location(operation, f"{status.pointer}/x-job/submit_response/{name}", getattr(submit, name))
     return status.job
+
+
+def _check_state_flags(operation: Operation, job_spec: JobSpec) -> None:
+    """Check that the flags and the identifying locations of the states tell every state from the others."""
+    same_flag: dict[bool | None, list[str]] = {}
+    for name, state in job_spec.states.items():
+        same_flag.setdefault(state.flag_value, []).append(name)
+    pointer = f"{operation.pointer}/x-job/states"
+    document = operation.contract.document
+    if None in same_flag:
+        named = [name for name in same_flag[None] if job_spec.states[name].identifying_location is not None]
+        if len(same_flag) > 1 or named:
+            name = (named or same_flag[None])[0]
+            reason = f"state {name!r} needs flag_value: either all states have a flag_value, or none"
+            raise document.build_error(f"{pointer}/{escape_pointer_token(name)}", reason)
+        return
+    for flag, names in same_flag.items():
+        for name in names[:-1]:  # a state without such a location is recognized if the others are not
+            if job_spec.states[name].identifying_location is None:
+                reason = f"states with flag_value {json.dumps(flag)} need an identifying_location: {', '.join(names)}"
+                raise document.build_error(f"{pointer}/{escape_pointer_token(name)}", reason)
 
 
 def _check_cancelling(operation: Operation, job_spec: JobSpec) -> None:

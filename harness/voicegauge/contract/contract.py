@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -211,14 +212,15 @@ class Contract:
     def match_operation(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """Return the operation for a method and a path, and the path parameters; `None` if no operation matches.
 
-        A path template without parameters takes precedence, as OpenAPI specifies (section 4.8.8.2).
+        A path template without parameters takes precedence, as OpenAPI specifies (section 4.8.8.2), then the one with
+        more fixed text.
         """
         found = [
             (operation, parameters)
             for operation in self.operations.values()
             if operation.method == method.upper() and (parameters := operation.match_path(path)) is not None
         ]
-        return min(found, key=lambda pair: len(pair[1]), default=None)
+        return min(found, key=lambda pair: (len(pair[1]), -len(re.sub(r"\{[^}]*\}", "", pair[0].path))), default=None)
 
     @functools.cached_property
     def _sources(self) -> ContractSources:

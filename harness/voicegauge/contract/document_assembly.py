@@ -179,6 +179,7 @@ _KNOWN_EXTENSION_KEYS = sorted(
         "x-request",
         "x-key",
         "x-name",
+        "x-has-slashes",
         "x-files",
     }
 )

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
 
 from voicegauge.contract.schemas import Schemas, SchemaViolation, parse_text_value
 from voicegauge.formats.located_yaml import escape_pointer_token
@@ -120,6 +121,18 @@ class Parameter(ContractPart):
     name: str
     message_part: Literal["path", "query", "header", "cookie"]
     is_required: bool
+
+    @property
+    def may_have_slashes(self) -> bool:
+        """Whether slashes of the value stay slashes in a path (`x-has-slashes`)."""
+        return self.part_data.get("x-has-slashes") is True
+
+    def encode_segments(self, text: str) -> str:
+        """Return the value of a path parameter, percent-encoded: one segment, or several if it may have slashes."""
+        segments = text.split("/") if self.may_have_slashes else [text]
+        # A segment of one or two dots would be removed with its parent (RFC 3986, section 5.2.4).
+        encoded = (quote(one, safe="") if one.strip(".") else one.replace(".", "%2E") for one in segments)
+        return "/".join(encoded)
 
     @functools.cached_property
     def schema(self) -> Any:

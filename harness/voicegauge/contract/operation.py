@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
@@ -103,34 +103,42 @@ class PathTemplate:
 
     path: str
     """The template, such as "/v1/speech/{id}"."""
+    slashed_parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    """The parameters whose values may have slashes, by name."""
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the path parameters if `path` matches the template; `None` if it does not."""
-        found = self._pattern.match(path)
-        if not found:
-            return None
-        return dict(zip(self._parameter_names, found.groups(), strict=True))
+        found = self._pattern.fullmatch(path)
+        return self._read_parameters(found.groups()) if found else None
+
+    def _read_parameters(self, values: Sequence[str]) -> dict[str, str] | None:
+        found = dict(zip(self._parameter_names, values, strict=True))
+        slashed = ((one, found.get(name, "")) for name, one in self.slashed_parameters.items())
+        # Such a value may be the end of the path of another operation, unless the schema tells them apart.
+        return None if any(one.parse_text(unquote(value)).violations for one, value in slashed) else found
 
     def match_end(self, path: str) -> PathMatch | None:
         """Return `path`, split into a base path and the end that matches the template; `None` if no end matches.
 
         The base path may be anything, because users can set any base URL.
         """
-        # A parameter is one segment, so every URL of the operation ends with the same number of segments.
-        prefix, *segments = path.rsplit("/", self.path.count("/"))
-        parameters = self.match("/" + "/".join(segments))
-        if parameters is None:
-            return None
-        return PathMatch(prefix, {name: unquote(value) for name, value in parameters.items()})
+        for start in (index for index, character in enumerate(path) if character == "/"):
+            parameters = self.match(path[start:])
+            if parameters is not None:
+                return PathMatch(path[:start], {name: unquote(value) for name, value in parameters.items()})
+        return None
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
         # Groups are numbered, because a parameter's name need not be a valid group name.
         parts = re.split(r"(\{[^}]+\})", self.path)
-        pattern = "".join(
-            f"(?P<p{index}>[^/]+)" if part.startswith("{") else re.escape(part) for index, part in enumerate(parts)
+        slashed = {f"{{{name}}}" for name in self.slashed_parameters}
+        return re.compile(
+            "".join(
+                ("(.+)" if part in slashed else "([^/]+)") if part.startswith("{") else re.escape(part)
+                for part in parts
+            )
         )
-        return re.compile(f"^{pattern}$")
 
     @functools.cached_property
     def _parameter_names(self) -> list[str]:
@@ -349,7 +357,8 @@ class Operation(ContractPart):
 
     @functools.cached_property
     def _path_template(self) -> PathTemplate:
-        return PathTemplate(self.path)
+        slashed = {one.name: one for one in self.parameters if one.message_part == "path" and one.may_have_slashes}
+        return PathTemplate(self.path, slashed)
 
     def match_path(self, path: str) -> dict[str, str] | None:
         """Return the path parameters if `path` matches the path template; `None` if it does not."""

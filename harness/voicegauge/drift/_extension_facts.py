@@ -153,6 +153,15 @@ JOB_FACTS = (
         "A job may {} have audio in a state before it has ended",
         (P, C),
     ),
+    build_optional_value_fact(
+        "states/*/flag_value", "job-state-flag", "The flag that a response has in a job state", (B, B, B)
+    ),
+    build_optional_value_fact(
+        "states/*/identifying_location",
+        "job-state-identifying-location",
+        "The location of a value that only one job state has",
+        (B, B, B),
+    ),
     build_optional_number_fact(
         "states/*/max_duration_s", "job-state-time", "The maximum time in a job state", (P, C, P, C)
     ),

@@ -162,7 +162,10 @@ class RecordedExchange:
     @property
     def job_state(self) -> str | None:
         """The job state that the response reports; `None` if it reports no job state."""
-        state = self.read_response_value(self.state_location)
+        if self.operation is None or self.job_spec is None or self.status >= 300:
+            return None
+        read_state = self.job_spec.read_state if self.operation.job else self.job_spec.read_submit_state
+        state = read_state(self.read_response_value)
         return state if isinstance(state, str) else None
 
 

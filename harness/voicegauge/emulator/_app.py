@@ -56,7 +56,7 @@ def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
         Route("/client-findings", control.get_client_findings),
         Route("/faults", control.get_faults),
         Route("/faults", control.replace_faults, methods=["PUT"]),
-        Route("/media/{provider}/{name}", _AudioRoute(providers)),
+        Route("/media/{provider}/{name:path}", _AudioRoute(providers)),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from voicegauge.contract.extension.jobs import JobSpec
@@ -96,7 +97,7 @@ def remove_output_from_status(response: EmulatedResponse) -> None:
     The end time is kept. The status of a job that has not succeeded is unchanged.
     """
     spec = _find_job_spec_of_status_response(response)
-    state = spec.states.get(str(read_value_at(response.body, spec.state_location))) if spec is not None else None
+    state = spec.find_state(functools.partial(read_value_at, response.body)) if spec is not None else None
     if spec is None or state is None or state.terminal_outcome != "success":
         return
     audio = {spec.audio.location} if spec.audio is not None else set()
@@ -114,7 +115,7 @@ def has_output_in_status(target: Target) -> bool:
 def remove_failure_reason(response: EmulatedResponse) -> None:
     """Set the failure reason in the status of a failed job to null. The status of any other job is unchanged."""
     spec = _find_job_spec_of_status_response(response)
-    state = spec.states.get(str(read_value_at(response.body, spec.state_location))) if spec is not None else None
+    state = spec.find_state(functools.partial(read_value_at, response.body)) if spec is not None else None
     if (
         spec is not None
         and spec.failure_reason_location is not None

@@ -333,7 +333,7 @@ class ResponseBuilder:
         locations = status.job.submit_response
         values: dict[Location, Any] = {locations.job_id_location: job.id}
         if locations.state_location is not None:
-            values[locations.state_location] = job.state
+            values[locations.state_location] = status.job.build_state_value(job.state)
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
             return select_body_template(
@@ -375,7 +375,7 @@ class ResponseBuilder:
         assert spec is not None
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
-            values = {**self._build_job_values(spec, job), spec.state_location: job.state}
+            values = {**self._build_job_values(spec, job), **_build_state_values(spec, job.state)}
             return select_body_template(
                 media_spec, lambda example: self._rank_state_example(spec, job, example), values
             )
@@ -389,7 +389,7 @@ class ResponseBuilder:
     ) -> None:
         """Write the state of a job, and its audio if the job has succeeded, into a status response."""
         self._write_job_values(response, request, job_spec, job)
-        write_values(response, {job_spec.state_location: job.state})
+        write_values(response, {job_spec.state_location: job_spec.build_state_value(job.state)})
         if _has_succeeded(job_spec, job) and job_spec.result_operation_id is None and job_spec.audio is not None:
             url = self.build_audio_url(
                 request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.audio_format
@@ -411,7 +411,7 @@ class ResponseBuilder:
         def build_template(media_spec: MediaType) -> BodyTemplate:
             values = {
                 **self._build_job_values(job_spec, job),
-                job_spec.state_location: job.state,
+                **_build_state_values(job_spec, job.state),
                 job_spec.submit_response.job_id_location: job.id,
             }
             if status_media is not None:
@@ -419,9 +419,7 @@ class ResponseBuilder:
                     status_media, lambda example: self._rank_state_example(job_spec, job, example), values
                 )
             seed = {place: value for place, value in values.items() if is_location_documented(media_spec, place)}
-            return select_body_template(
-                media_spec, lambda example: (read_value_at(example.value, job_spec.state_location) == job.state,), seed
-            )
+            return select_body_template(media_spec, lambda example: (_shows_state(example, job_spec, job.state),), seed)
 
         response = build_success_response(request.operation, "other", build_template)
         if status_media is not None:
@@ -430,7 +428,10 @@ class ResponseBuilder:
         self._write_job_values(response, request, job_spec, job)
         write_values(
             response,
-            {job_spec.state_location: job.state, job_spec.submit_response.job_id_location: job.id},
+            {
+                job_spec.state_location: job_spec.build_state_value(job.state),
+                job_spec.submit_response.job_id_location: job.id,
+            },
             can_have_value_at,
         )
         names = [parameter.name for parameter in request.operation.parameters if parameter.message_part == "path"]
@@ -497,7 +498,7 @@ class ResponseBuilder:
         return {location: value for location, value in values.items() if location.is_in_body}
 
     def _rank_state_example(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
-        if read_value_at(example.value, job_spec.state_location) != job.state:
+        if not _shows_state(example, job_spec, job.state):
             return None
         model = (
             job_spec.model_name_location is not None
@@ -605,7 +606,7 @@ class ResponseBuilder:
         for parameter in status_operation.parameters:
             if parameter.message_part == "path":
                 value = request.path_parameters.get(parameter.name, job_id)
-                path = path.replace(f"{{{parameter.name}}}", quote_url(str(value), safe=""))
+                path = path.replace(f"{{{parameter.name}}}", parameter.encode_segments(str(value)))
             elif parameter.message_part == "query" and parameter.is_required and not query:
                 query[parameter.name] = job_id
         return request.incoming_request.base_url + path + (f"?{urlencode(query)}" if query else "")
@@ -665,9 +666,7 @@ def _find_status_media_type_for_undocumented_state(
     status_media = find_json_media(status_operation.success_response)
     if status_media is None or status_media.part_data.get("schema") != media_spec.part_data["schema"]:
         return None
-    has_example = any(
-        read_value_at(example.value, job_spec.state_location) == job.state for example in media_spec.examples
-    )
+    has_example = any(_shows_state(example, job_spec, job.state) for example in media_spec.examples)
     return None if has_example else status_media
 
 
@@ -707,6 +706,19 @@ def _complete_segments(
         if has_speaker_numbers and speaker_field in segment:
             segment[speaker_field] = 0  # instead of a label
     return {**values, location: segments}
+
+
+def _shows_state(example: Example, job_spec: JobSpec, state_name: str) -> bool:
+    return bool(job_spec.read_state(functools.partial(read_value_at, example.value)) == state_name)
+
+
+def _build_state_values(job_spec: JobSpec, state_name: str) -> dict[Location, Any]:
+    """Return what a response that is built from its schema has in a state, by location."""
+    state = job_spec.states.get(state_name)
+    values: dict[Location, Any] = {job_spec.state_location: job_spec.build_state_value(state_name)}
+    if state is not None and state.identifying_location is not None:
+        values[state.identifying_location] = {}
+    return values
 
 
 def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:

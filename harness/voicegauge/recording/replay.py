@@ -475,12 +475,10 @@ def select_polls_to_replay(status_operation: Operation, polls: Sequence[Exchange
 def _read_poll_state(status_operation: Operation, poll: Exchange) -> tuple[int, str]:
     """Return the status code and the job state of a response. If it contains no state, its body counts as the state."""
     assert status_operation.job is not None
-    location = status_operation.job.state_location
-    state: object = poll.response.find_header(location.name) if location.message_part == "header" else MISSING
-    if location.message_part == "body":
-        try:
-            state = location.read_body(read_json(poll.response.body))
-        except UnreadableBodyError:
-            state = MISSING
+    try:
+        json_value = read_json(poll.response.body)
+    except UnreadableBodyError:
+        json_value = MISSING
+    state = status_operation.job.read_state(lambda location: location.read_response(json_value, poll.response.headers))
     body = poll.response.body.decode("latin-1")
     return poll.response.status, state if isinstance(state, str) else body

@@ -149,8 +149,7 @@ def _find_job_of_submit(call: Call) -> tuple[JobSpec | None, JobState | None]:
     status = call.target.job_operation if call.target is not None else None
     if status is None or status.job is None:
         return None, None
-    location = status.job.submit_response.state_location
-    return status.job, status.job.states.get(str(call.read_response_value(location))) if location is not None else None
+    return status.job, status.job.states.get(str(status.job.read_submit_state(call.read_response_value)))
 
 
 def read_amount(json_value: object) -> float | None:
@@ -166,10 +165,7 @@ def read_amount(json_value: object) -> float | None:
 
 def _is_documented_as_free(call: Call) -> bool:
     job = call.operation.job
-    if job is None:
-        state = _find_job_of_submit(call)[1]
-    else:
-        state = job.states.get(str(call.read_response_value(job.state_location)))
+    state = _find_job_of_submit(call)[1] if job is None else job.find_state(call.read_response_value)
     return state is not None and state.is_charged is False
 
 

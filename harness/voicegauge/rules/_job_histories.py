@@ -117,8 +117,8 @@ def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
     States that are not texts are left out.
     """
     job = job_history.job_spec
-    found = [(job_history.submit_call.read_response_value(job.submit_response.state_location), job_history.submit_call)]
-    found += [(poll.read_response_value(job.state_location), poll) for poll in job_history.polls if poll.is_accepted]
+    found = [(job.read_submit_state(job_history.submit_call.read_response_value), job_history.submit_call)]
+    found += [(job.read_state(poll.read_response_value), poll) for poll in job_history.polls if poll.is_accepted]
     return [(state, call) for state, call in found if isinstance(state, str)]
 
 

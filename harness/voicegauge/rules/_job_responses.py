@@ -44,7 +44,7 @@ def _find_job_spec(call: Call) -> JobSpec | None:
 
 
 def read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
-    value = call.read_response_value(job_spec.state_location)
+    value = job_spec.read_state(call.read_response_value)
     return value if isinstance(value, str) else None
 
 
@@ -73,7 +73,7 @@ def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
     if job is None:
         return
-    state = call.read_response_value(job.state_location)
+    state = job.read_state(call.read_response_value)
     if state is not MISSING and not (isinstance(state, str) and state in job.states):
         known = ", ".join(job.states)
         yield Violation(

@@ -159,10 +159,14 @@ class RequestCallbacks(CheckSubject):
     def read_state(self, body: Any) -> str | None:
         """Return the state that the body of a callback reports; `None` if it reports none."""
         documented, job = self.webhook_spec.body_locations, self._job_spec
-        location = (
-            documented.state_location if documented is not None else job.state_location if job is not None else None
+        read_value = functools.partial(_read_callback_value, body)
+        found = (
+            read_value(documented.state_location)
+            if documented is not None
+            else job.read_state(read_value)
+            if job is not None
+            else None
         )
-        found = _read_callback_value(body, location)
         return found if isinstance(found, str) else None
 
     def read_state_meaning(self, body: Any) -> StateMeaning | None:
@@ -190,7 +194,7 @@ class RequestCallbacks(CheckSubject):
         """Yield each status request whose response has a documented state, with that state and its meaning."""
         job = self._job_spec
         for poll in self.polls:
-            state = poll.read_response_value(job.state_location) if job is not None and poll.is_accepted else None
+            state = job.read_state(poll.read_response_value) if job is not None and poll.is_accepted else None
             state_meaning = _get_state_meaning(self._state_by_name.get(state)) if isinstance(state, str) else None
             if state_meaning is not None:
                 yield poll, str(state), state_meaning

@@ -293,7 +293,7 @@ def _check_final_batch_counts(
     call: Call, batch_spec: BatchSpec, batch_pointer: str, total_count: Any, completed_count: Any
 ) -> Iterator[Violation]:
     job = call.operation.job
-    state = job.states.get(str(call.read_response_value(job.state_location))) if job is not None else None
+    state = job.find_state(call.read_response_value) if job is not None else None
     if state is None or state.terminal_outcome != "success":
         return
     if MISSING not in (total_count, completed_count) and completed_count != total_count:

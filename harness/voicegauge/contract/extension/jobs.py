@@ -13,7 +13,7 @@ from msgspec import Meta, field
 from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechEmulation
-from voicegauge.formats.json_text import JSON_LINES_MEDIA_TYPE
+from voicegauge.formats.json_text import JSON_LINES_MEDIA_TYPE, quote_json
 from voicegauge.formats.locations import MISSING, EventLocation, Location, RequestLocation
 from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
 from voicegauge.model.base import Record
@@ -21,9 +21,18 @@ from voicegauge.model.base import Record
 # Defines `x-job` on a status operation: the states of a job, and how to poll the job.
 
 
+MAX_QUOTED_STATE_CHARACTERS = 80
+"""Maximum number of characters that are quoted of a flag that belongs to no state."""
+
+
 class JobState(Record, frozen=True, kw_only=True):
     """A state of a job."""
 
+    flag_value: bool | None = None
+    """What `x-job.state_location` has in this state if it is a flag, such as whether the job is done; `None` if it has
+    the name of the state. A flag that is missing is false."""
+    identifying_location: Location | None = None
+    """Location of a value that, of the states with the same `flag_value`, only this one has."""
     successor_names: tuple[str, ...] = ()
     """Names of the states that may follow directly. A job may pass through a state between two polls, so that the next
     observed state is a later one."""
@@ -77,7 +86,7 @@ class JobSpec(Record, frozen=True, kw_only=True):
     job_id_location: Location | None = None
     """Location of the job id in the status response; `None` if the response does not repeat the id."""
     state_location: Location
-    """Location of the state in the status response."""
+    """Location of the state in the status response: of its name, or of a flag (`JobState.flag_value`)."""
     states: dict[str, JobState]
     """The states by name, in chronological order. A job starts in the first one."""
     audio: ResponseAudio | None = None
@@ -108,6 +117,49 @@ class JobSpec(Record, frozen=True, kw_only=True):
         """Where the job of a speech request has its audio."""
         assert self.audio is not None, "the job of x-speech has audio"
         return self.audio
+
+    @property
+    def has_state_flag(self) -> bool:
+        """Whether responses have a flag instead of the name of the state."""
+        return any(state.flag_value is not None for state in self.states.values())
+
+    def read_state(self, read_value: Callable[[Location], Any]) -> Any:
+        """Return the name of the state in a status response; `MISSING` if there is none.
+
+        A name that is not documented is returned, too, and the JSON of a flag that belongs to no documented state.
+
+        Args:
+            read_value: reads the value at a location of the response; returns `MISSING` if there is no value.
+        """
+        return self._read_state_at(self.state_location, read_value)
+
+    def read_submit_state(self, read_value: Callable[[Location], Any]) -> Any:
+        """Return the name of the state in the response to the submit, as `read_state` does."""
+        location = self.submit_response.state_location
+        return MISSING if location is None else self._read_state_at(location, read_value)
+
+    def find_state(self, read_value: Callable[[Location], Any]) -> JobState | None:
+        """Return the documented state in a status response; `None` if it has none."""
+        return self.states.get(str(self.read_state(read_value)))
+
+    def build_state_value(self, state_name: str) -> str | bool:
+        """Return what the location of the state has in a state: its name, or the flag."""
+        state = self.states.get(state_name)
+        return state_name if state is None or state.flag_value is None else state.flag_value
+
+    def _read_state_at(self, location: Location, read_value: Callable[[Location], Any]) -> Any:
+        value = read_value(location)
+        if not self.has_state_flag:
+            return value
+        if value is MISSING and isinstance(read_value(Location("body")), dict):
+            value = False  # as messages of Protocol Buffers are written in JSON
+        if value is MISSING:
+            return MISSING
+        for name, state in self.states.items():
+            at = state.identifying_location
+            if state.flag_value is value and (at is None or read_value(at) not in (MISSING, None)):
+                return name
+        return quote_json(value, MAX_QUOTED_STATE_CHARACTERS)
 
 
 class SubmitSpec(Record, frozen=True, kw_only=True):
