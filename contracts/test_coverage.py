@@ -102,10 +102,11 @@ def followed(contract: Contract) -> Iterator[str]:
     """Yield operations that are called with ids of jobs and resources: status, cancel, download, list, delete."""
     for operation in contract.operations.values():
         parts = [operation.speech.response.audio, operation.job] if operation.speech else [operation.job]
-        if operation.speech is not None and operation.speech.response.status_operation_id is not None:
-            yield operation.speech.response.status_operation_id
+        if operation.started_job_operation is not None:
+            yield operation.started_job_operation.id
         if operation.job is not None:
-            yield from filter(None, (operation.job.audio.download_operation_id, operation.job.result_operation_id))
+            yield from filter(None, (operation.job.result_operation_id,))
+            yield from filter(None, (getattr(operation.job.audio, "download_operation_id", None),))
             yield from [operation.job.cancellation.operation_id] if operation.job.cancellation else []
         yield from filter(None, (getattr(part, "download_operation_id", None) for part in parts))
         response = getattr(operation.audio_input, "response", None)

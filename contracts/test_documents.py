@@ -14,12 +14,11 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import EXTENSION_KEYS, Example, MediaType, walk_objects
 from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.contract.schemas import format_json_pointer
-from voicegauge.formats.locations import Location
 from voicegauge.rules.registry import RULE_BY_ID
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
 REJECTION_KEYS = {"x-rejection-reason", "x-rejection-locations", "x-rejection-keywords"}
-OUR_KEYS = EXTENSION_KEYS | REJECTION_KEYS | {"x-advice", "x-key", "x-name", "x-request"}
+OUR_KEYS = EXTENSION_KEYS | REJECTION_KEYS | {"x-advice", "x-has-slashes", "x-key", "x-name", "x-request"}
 
 
 @pytest.fixture(params=sorted(CONTRACTS))
@@ -133,7 +132,11 @@ def test_every_error_and_every_state_has_an_example(contract) -> None:
             ):
                 missing.append(f"{operation.id} {status}: no example with x-rejection-reason")
         if operation.job is not None:
-            shown = {state_of(example, operation.job.state_location) for example in examples_of(operation)}
+            read_state = operation.job.read_state
+            shown = {
+                read_state(lambda location, body=example.value: location.read_body(body))
+                for example in examples_of(operation)
+            }
             missing += [
                 f"{operation.id}: no example of {state}" for state in operation.job.states if state not in shown
             ]
@@ -143,11 +146,6 @@ def test_every_error_and_every_state_has_an_example(contract) -> None:
 def examples_of(operation: Any) -> Iterator[Example]:
     for media in operation.success_response.media_types.values():
         yield from media.examples
-
-
-def state_of(example: Example, location: Location) -> Any:
-
-    return location.read_body(example.value)
 
 
 def test_every_submit_links_to_its_status(contract) -> None:

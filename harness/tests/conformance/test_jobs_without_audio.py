@@ -128,7 +128,7 @@ def test_the_states_behind_the_flag_are_judged(load_operations, fault, rule) -> 
         ),
     ],
 )
-def test_states_that_cannot_be_told_apart_are_rejected(load_operations, edit, message) -> None:
+def test_states_that_look_the_same_are_rejected(load_operations, edit, message) -> None:
     with pytest.raises(ContractError, match=message):
         load_operations(edit)
 

@@ -20,7 +20,7 @@ from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
 from voicegauge.recording.conversations import Recording
-from voicegauge.recording.credentials import MASK, is_credential_name
+from voicegauge.recording.credentials import MASK, is_credential_name, looks_random
 from voicegauge.recording.har_files import save_har
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.bodies import encode_body
@@ -301,3 +301,16 @@ def test_text_without_credentials_is_unchanged(tmp_path, text) -> None:
 @pytest.mark.parametrize(("name", "secret"), [("signature", True), ("x_signature", True), ("time_signature", False)])
 def test_the_signature_of_a_song_is_not_a_secret(name, secret) -> None:
     assert is_credential_name(name) is secret
+
+
+@pytest.mark.parametrize(
+    ("text", "is_random"),
+    [
+        ("workspaces/acme/ttsAsyncJobs/6630993f/operations/6630993f1cbe26fb", False),
+        ("projects/acme/locations/europe-west4/operations/Zm9vYmFy1", False),
+        ("workspaces/acme/operations/aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA", True),
+        ("aB3d/E5gH7jK9mN1pQ2r/S4tU6vW8xY0zA/q7", True),
+    ],
+)
+def test_the_name_of_a_resource_is_no_key_but_may_contain_one(text, is_random) -> None:
+    assert looks_random(text) is is_random

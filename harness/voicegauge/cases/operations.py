@@ -167,7 +167,8 @@ def _find_required_parameter_value(operation: Operation, parameter: Parameter) -
     if "enum" in parameter.schema or "default" in parameter.schema:
         return find_fitting_value(operation.contract.schemas, parameter.schema), True
     # The documented id with zeros as digits, for services whose ids have a prefix or a length that no schema states.
-    zeros = re.sub("[0-9a-f]", "0", str(parameter.part_data.get("example", "")))
+    parents, slash, last = str(parameter.part_data.get("example", "")).rpartition("/")
+    zeros = parents + slash + re.sub("[0-9a-f]", "0", last)
     unknown = next(
         (text for text in (*_CANDIDATE_UNKNOWN_IDS, zeros) if text and fits_parameter_schema(parameter, text)), MISSING
     )
@@ -407,6 +408,8 @@ def _build_lifecycle_case(operation: Operation, *, varies_requests_that_use_reso
         varies_requests_that_use_resource: value of `ConformanceCase.varies_requests_that_use_resource`.
     """
     resource, request = operation.resource, build_minimal_request(operation)
+    if operation.submit is not None:
+        request, _ = build_operation_request(operation)
     if request is not None and operation.submit is not None:
         expected = expect_acceptance("a job, polled to its end", f"{operation.pointer}/x-submit")
         return build_case(operation, expected, request=request, is_lifecycle=True)

@@ -24,7 +24,7 @@ from voicegauge.contract.schemas import parse_field_value
 from voicegauge.contract.targets import Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import UsageError
-from voicegauge.formats.bodies import is_form
+from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING, read_pointer, write_value_at_pointer
 from voicegauge.model.base import SpeechRequest, VoiceSample
 from voicegauge.model.exchange import UploadedFile
@@ -125,8 +125,8 @@ def load_spoken_sentence(format_name: str = "wav") -> SpokenSentence:
 def build_minimal_request(operation: Operation, media_type: MediaType | None = None) -> RequestParts | None:
     """Return a request with only the required body fields, for an operation without targets.
 
-    A file field contains the bundled recording, and required headers have their documented value. The result is `None`
-    if no valid value is known for a required field.
+    A file field contains the bundled recording, and required headers have their documented value. If no valid value is
+    known for a required field, the body is the first valid example; without one the result is `None`.
 
     Args:
         operation: the operation to call.
@@ -143,9 +143,19 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
             else find_fitting_value(operation.contract.schemas, inner, name)
         )
         if value is MISSING:
-            return None
+            return _build_documented_request(operation, media_type)
         request = set_body_value(request, (name,), value)
-    return request if is_valid_body(operation, request) else None
+    return request if is_valid_body(operation, request) else _build_documented_request(operation, media_type)
+
+
+def _build_documented_request(operation: Operation, media_type: MediaType) -> RequestParts | None:
+    if not is_json(media_type.name):
+        return None  # an example cannot contain a file
+    requests = (
+        RequestParts(headers=operation.required_headers, body=copy.deepcopy(one.value), media_type=media_type.name)
+        for one in media_type.examples
+    )
+    return next((one for one in requests if is_valid_body(operation, one)), None)
 
 
 def _iterate_required_fields(

@@ -70,6 +70,9 @@ _KEY_IN_SENTENCE_PATTERN = re.compile(
 letter."""
 _URL_USER_PATTERN = re.compile(r"(://)(?!redacted@)[^/\s\"'?#]+@")
 _RANDOM_TEXT_PATTERN = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
+_COLLECTION = "[a-z]{3,}(?:[A-Z][a-z]+)*"
+_RESOURCE_NAME_PATTERN = re.compile(rf"{_COLLECTION}/[\w-]+(?:/{_COLLECTION}/[\w-]+)+")
+"""Matches the name of a resource (google.aip.dev/122): names of collections and ids take turns."""
 MAX_CREDENTIAL_CHARACTERS = 16_384
 """Largest number of characters of a credential. A longer run of base64 characters counts as audio. The longest
 credentials are JSON Web Tokens with certificates, which have a few thousand characters."""
@@ -164,7 +167,12 @@ def may_name_credential(name: str) -> bool:
 
 
 def looks_random(text: str) -> bool:
-    """Whether `text` is a single random string of the length of a key, so that it could be a key."""
+    """Whether `text` is a single random string of the length of a key, so that it could be a key.
+
+    Of the name of a resource, whose slashes base64 has too, each part is judged alone.
+    """
+    if _RESOURCE_NAME_PATTERN.fullmatch(text):
+        return any(map(looks_random, text.split("/")))
     if not _RANDOM_TEXT_PATTERN.fullmatch(text) or not all(
         re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")
     ):
