@@ -25,15 +25,15 @@ from voicegauge.api.listings import AsrEngineList, ProviderList, RuleExplanation
 from voicegauge.api.local_servers import ListenResult
 from voicegauge.api.results import Conversion, RecordResult
 from voicegauge.api.saved_runs import ScoreResult
+from voicegauge.bench.audio_measurement import QualitySummary
 from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
 from voicegauge.bench.comparison import MetricComparison, RunComparison
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
-from voicegauge.bench.quality_prediction import QualitySummary
+from voicegauge.bench.part_summaries import AnswerPoint, InterruptionSummary, SocketSummary, TranscriptTimingSummary
 from voicegauge.bench.run_history import RunHistory
-from voicegauge.bench.socket_summaries import AnswerPoint, InterruptionSummary, SocketSummary, TranscriptTimingSummary
 from voicegauge.bench.suites import SuiteFile, TextEntry
 from voicegauge.bench.target_summaries import AudioQualitySummary, StreamSummary, TargetSummary
 from voicegauge.bench.voice_similarity import VoiceSummary
@@ -47,7 +47,7 @@ from voicegauge.drift.report import DriftReport
 from voicegauge.model.price import PriceRange
 from voicegauge.model.run import LoadCapacity, RampResult, RampStep, Run, TimingError
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
-from voicegauge.profiles.profile_report import Profile, ProfileReport
+from voicegauge.profiles.judging import Profile, ProfileReport
 from voicegauge.relay.relayed_exchange import ProxyReport
 from voicegauge.report.report_data import BenchReport
 

@@ -24,8 +24,13 @@ from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
 from voicegauge.bench.history_runs import HistoryMetric, HistoryRun, compute_run_metrics
-from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, build_series
-from voicegauge.bench.run_history import HistorySettings, LevelChange, find_level_changes
+from voicegauge.bench.run_history import (
+    MIN_NIGHTS_SINCE_SHIFT,
+    HistorySettings,
+    LevelChange,
+    build_series,
+    find_level_changes,
+)
 
 NIGHTS = 60
 FIRST_DAY = dt.date(2026, 1, 1)

@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.estimates import (
+    CensoredTime,
     Estimate,
+    estimate_censored_quantile,
     estimate_mean,
     estimate_quantile,
     estimate_ratio_of_sums,

@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
+from voicegauge.bench.estimates import CensoredTime, estimate_censored_quantile
 from voicegauge.client.client import Client
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract

@@ -7,9 +7,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 from whisper.model import AudioEncoder
 
-from voicegauge.speech.embedded_whisper import load_embedded_checkpoint
+from voicegauge.speech.faster_whisper import load_embedded_checkpoint
 from voicegauge.speech.phoneme_network import HEAD_COUNT
-from voicegauge.speech.pronunciation import SYMBOL_COUNT
+from voicegauge.speech.text_alignment import SYMBOL_COUNT
 
 
 class PhonemeNetwork(nn.Module):

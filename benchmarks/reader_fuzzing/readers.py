@@ -40,16 +40,16 @@ from voicegauge.cli._settings import collect_command_defaults, load_settings
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.event_streams import EventStreamParser
 from voicegauge.contract.loading import load_contract
+from voicegauge.contract.parsed_exchange import EventStreamParser
 from voicegauge.errors import VoicegaugeError
 from voicegauge.formats.bodies import UnreadableBodyError, read_form, read_json
 from voicegauge.model.run import Run
 from voicegauge.model.sample_table import write_parquet
-from voicegauge.outputs.baseline import load_baseline
+from voicegauge.outputs.exported_report import load_baseline
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.replay import Replay
-from voicegauge.report.csv_markdown import render_csv, render_markdown
+from voicegauge.report.exports import render_csv, render_markdown
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 from voicegauge.speech.audio_measurement import (

@@ -23,15 +23,14 @@ import msgspec
 import numpy as np
 from server_process import running_server
 
-from voicegauge.bench.socket_summaries import summarize_transcript_timing
+from voicegauge.bench.part_summaries import summarize_transcript_timing
 from voicegauge.client.client import Client
+from voicegauge.client.socket_session import FRAME_S, TranscriptionSession
 from voicegauge.client.transcription_delivery import SpokenRecording, measure_transcript_timing, prepare_recording
-from voicegauge.client.transcription_session import FRAME_S, TranscriptionSession
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.formats.locations import Location, LocationValues
-from voicegauge.model.exchange import UploadedFile
-from voicegauge.model.socket import TranscriptTiming
+from voicegauge.model.exchange import TranscriptTiming, UploadedFile
 from voicegauge.speech.encoding import encode
 from voicegauge.transport.http import Transport
 

@@ -24,11 +24,10 @@ from listening.clips import Voice, list_sentences, pass_through_format, speak
 from scipy.stats import binomtest
 
 from voicegauge.bench.history_runs import VOICE_METRICS, HistoryRun, HistoryTarget, HistoryValue, compute_voice_metrics
-from voicegauge.bench.metric_series import build_series
-from voicegauge.bench.run_history import HistorySettings, LevelChange, find_level_changes
+from voicegauge.bench.run_history import HistorySettings, LevelChange, build_series, find_level_changes
 from voicegauge.model.base import Provenance
 from voicegauge.model.sample import AudioFacts, Sample
-from voicegauge.speech.voice_measures import measure_voice
+from voicegauge.speech.steadiness import measure_voice
 
 VARIANTS = ("f2", "f4", "m3", "m7", "klatt3", "Andy", "belinda", "rob")
 TEXTS, DELIVERIES, NIGHTS, TARGETS = 30, 5, 100, 4

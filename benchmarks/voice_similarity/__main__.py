@@ -20,15 +20,18 @@ import numpy as np
 from listening.clips import Voice, add_noise, list_sentences, pass_through_format, speak
 
 from voicegauge.bench.voice_similarity import ESPEAK_SPEAKERS, MAX_TEXTS_OF_SPEAKERS
-from voicegauge.speech.voice_comparison import (
+from voicegauge.speech.voice_encoder import (
+    ANALYSIS_RATE_HZ,
     BOUNDARY,
+    FloatArray,
     VoiceComparison,
+    VoiceEncoder,
     VoiceScale,
     build_voice_scale,
     compare_voice,
     encode_voice_sample,
+    load_voice_encoder,
 )
-from voicegauge.speech.voice_encoder import ANALYSIS_RATE_HZ, FloatArray, VoiceEncoder, load_voice_encoder
 
 VARIANTS = (
     "klatt4", "f1", "f2", "f3", "m3", "m7", "m8", "Annie", "max", "steph", "edward", "AnxiousAndy", "Diogo", "Gene2",

@@ -12,8 +12,14 @@ import numpy as np
 import pytest
 
 from voicegauge.bench.history_runs import STORE_FILE_NAME
-from voicegauge.bench.metric_series import LevelShift, SpreadAssumption, find_level_shifts
-from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
+from voicegauge.bench.run_history import (
+    HistorySettings,
+    LevelShift,
+    RunHistory,
+    SpreadAssumption,
+    find_level_shifts,
+    read_run_history,
+)
 from voicegauge.bench.run_store import load_run
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance

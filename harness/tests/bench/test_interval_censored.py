@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
+from voicegauge.bench.estimates import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.target_samples import measure_target_differences
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.client.connection import GOLDEN_RATIO_CONJUGATE

@@ -15,7 +15,7 @@ from voicegauge.bench.suites import load_own_texts
 from voicegauge.cli import run
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.run import KnownWords
-from voicegauge.speech.embedded_whisper import create_embedded_asr
+from voicegauge.speech.faster_whisper import create_embedded_asr
 from voicegauge.speech.known_words import count_unknown_words
 
 

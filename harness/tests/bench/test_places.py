@@ -27,7 +27,7 @@ from starlette.routing import Route
 import voicegauge
 from voicegauge.bench import places
 from voicegauge.bench.comparison import compare_runs
-from voicegauge.bench.place_summaries import select_place, summarize_places
+from voicegauge.bench.part_summaries import select_place, summarize_places
 from voicegauge.bench.places import ClockReading, assign_places, choose_clock_reading, find_place, split_evenly
 from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
@@ -142,7 +142,7 @@ def test_a_run_of_one_machine_has_no_places() -> None:
 
 
 def test_reports_show_places_and_clocks(tmp_path: Path) -> None:
-    from voicegauge.report.csv_markdown import render_csv, render_markdown
+    from voicegauge.report.exports import render_csv, render_markdown
     from voicegauge.report.html_page import render_page
     from voicegauge.report.report_data import analyze_runs
 

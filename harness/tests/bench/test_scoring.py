@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voicegauge.bench._dask_cluster import ClusterConnection
-from voicegauge.bench._transcription_workers import AudioClip, transcribe_clips
+from voicegauge.bench._transcription_workers import AudioClip, ClusterConnection, transcribe_clips
 from voicegauge.bench.run_store import save_audio
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.errors import DataError, UnreachableError, UsageError
@@ -208,7 +207,7 @@ def test_a_dask_cluster_transcribes_as_this_machine_does(folder: Folder, monkeyp
 def test_no_scheduler_at_the_address_is_one_line(
     folder: Folder, empty_cache: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicegauge.bench._dask_cluster.CLUSTER_CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("voicegauge.bench._transcription_workers.CLUSTER_CONNECT_TIMEOUT_S", 0.2)
     folder.add(wav(speech()))
     with pytest.raises(UnreachableError, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:1:"):
         score_run(folder.path, folder.run(), "auto", cluster="tcp://127.0.0.1:1")
@@ -219,7 +218,7 @@ def test_a_cluster_without_workers_is_one_line(
 ) -> None:
     from distributed import LocalCluster
 
-    monkeypatch.setattr("voicegauge.bench._dask_cluster.CLUSTER_WORKER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("voicegauge.bench._transcription_workers.CLUSTER_WORKER_TIMEOUT_S", 0.1)
     folder.add(wav(speech()))
     with (
         LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp") as cluster,
@@ -248,11 +247,11 @@ def test_workers_that_disappear_are_one_line_and_what_was_transcribed_is_kept(
     monkeypatch.setattr("voicegauge.bench._transcription_workers.WORKER_CHECK_INTERVAL_S", 0.2)
     monkeypatch.setattr("voicegauge.bench._transcription_workers.MAX_CLIPS_IN_FLIGHT_ON_CLUSTER", 1)
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", protocol="tcp") as cluster:
-        monkeypatch.setattr("voicegauge.bench._dask_cluster.CLUSTER_WORKER_TIMEOUT_S", 60.0)
+        monkeypatch.setattr("voicegauge.bench._transcription_workers.CLUSTER_WORKER_TIMEOUT_S", 60.0)
         with ClusterConnection(cluster.scheduler_address) as connection:
             gpu_workers = list(connection.client.ncores())
             monkeypatch.setattr(ClusterConnection, "gpu_worker_addresses", gpu_workers)
-            monkeypatch.setattr("voicegauge.bench._dask_cluster.CLUSTER_WORKER_TIMEOUT_S", 1.0)
+            monkeypatch.setattr("voicegauge.bench._transcription_workers.CLUSTER_WORKER_TIMEOUT_S", 1.0)
 
             def kill_workers_after_first_group(done: int, _total: int) -> None:
                 steps.append(done)

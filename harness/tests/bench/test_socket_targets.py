@@ -10,17 +10,16 @@ from typing import TypeVar
 import pytest
 
 import voicegauge
-from voicegauge.bench.socket_summaries import summarize_sockets
+from voicegauge.bench.part_summaries import summarize_sockets
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_delivery import SocketDeliveries
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError, TransportError
-from voicegauge.model.exchange import Request
+from voicegauge.model.exchange import Interruption, Request
 from voicegauge.model.job import Delivery
 from voicegauge.model.sample import Sample
-from voicegauge.model.socket import Interruption
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.http import Transport
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from voicegauge.bench.resampling import FloatArray
-from voicegauge.bench.target_differences import (
+from voicegauge.bench.target_samples import (
     TargetMeasurements,
     compare_all_targets,
     compare_pairs,

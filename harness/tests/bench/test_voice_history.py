@@ -16,7 +16,7 @@ from voicegauge.model.sample import Sample, SampleVoice
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.voice_measures import measure_voice
+from voicegauge.speech.steadiness import measure_voice
 
 from ..builders.nights import made_run, night, save
 from ..builders.runs import FAILED, build_sample

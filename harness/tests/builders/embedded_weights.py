@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.speech import embedded_whisper as embedded
-from voicegauge.speech.embedded_whisper import WhisperCheckpoint
+from voicegauge.speech import faster_whisper as embedded
+from voicegauge.speech.faster_whisper import WhisperCheckpoint
 
 Save = Callable[[WhisperCheckpoint, Path], None]
 _load, _save_checkpoint = embedded.load_embedded_checkpoint, embedded._save_checkpoint

@@ -19,9 +19,8 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator import process
 from voicegauge.emulator._app import create_app
-from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage
+from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage, create_server_identity
 from voicegauge.emulator.socket_server import running_app
-from voicegauge.emulator.tls import create_server_identity
 from voicegauge.errors import UsageError, VoicegaugeError
 from voicegauge.relay import judge_process
 

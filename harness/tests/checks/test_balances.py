@@ -8,8 +8,8 @@ import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
-from voicegauge.rules.balances_of_run import BalanceChange, BalancesOfRun
 from voicegauge.rules.call import Call
+from voicegauge.rules.charges import BalanceChange, BalancesOfRun
 from voicegauge.rules.registry import RULE_BY_ID
 
 TARGET = load_catalogue().find_provider("ttsai").targets["kokoro"]

@@ -9,8 +9,8 @@ import pytest
 from voicegauge.contract.contract import Contract
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.finding import Finding
-from voicegauge.rules._charges import read_amount
 from voicegauge.rules.call import Call
+from voicegauge.rules.charges import read_amount
 
 from ..builders.contracts import load_text
 from ..builders.documents import REMOVED, changed_yaml

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from voicegauge.client.client import Client
-from voicegauge.client.curl_command import build_curl_command
+from voicegauge.client.http_request import build_curl_command
 from voicegauge.client.keys import read_client_key
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import Contract

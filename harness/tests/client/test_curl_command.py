@@ -17,7 +17,7 @@ from starlette.responses import Response as SentResponse
 from starlette.routing import Route
 
 from voicegauge.client.client import Client
-from voicegauge.client.curl_command import build_curl_command
+from voicegauge.client.http_request import build_curl_command
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.formats.bodies import read_form
 from voicegauge.model.exchange import Request, UploadedFile

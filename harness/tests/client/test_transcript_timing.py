@@ -6,17 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.socket_summaries import summarize_transcript_timing
+from voicegauge.bench.part_summaries import summarize_transcript_timing
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.transcript_turns import (
+from voicegauge.contract.socket_turns import (
     TranscribedText,
     TranscribedTurn,
     TranscriptReader,
     count_partial_words,
     count_words_taken_back,
 )
-from voicegauge.model.socket import TranscriptTiming
-from voicegauge.model.socket_messages import SocketMessage
+from voicegauge.model.exchange import SocketMessage, TranscriptTiming
 
 
 def build_turn(*texts: str) -> TranscribedTurn:

@@ -14,7 +14,7 @@ from voicegauge import cli
 from voicegauge.api.check_execution import plan_check
 from voicegauge.api.checking import check, check_request
 from voicegauge.cases.case import find_request_target
-from voicegauge.cases.needed_operations import find_excluded_operations
+from voicegauge.cases.case_order import find_excluded_operations
 from voicegauge.cases.plan import plan_cases
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import load_catalogue

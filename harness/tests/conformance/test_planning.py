@@ -24,7 +24,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Provenance
-from voicegauge.model.budget import BudgetLeft
+from voicegauge.model.price import BudgetLeft
 
 CATALOGUE = load_catalogue()
 TARGETS = CATALOGUE.select_targets([])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.cases.sockets import INTERRUPTION_COUNT
+from voicegauge.cases.channels import INTERRUPTION_COUNT
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_session import SocketSession, open_session

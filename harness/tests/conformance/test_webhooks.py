@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from voicegauge.cases.audio_input import plan_audio_input_cases
+from voicegauge.cases.channels import add_webhook_cases
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.cases.webhooks import add_webhook_cases
 from voicegauge.conformance import callbacks as webhook_session
 from voicegauge.conformance.checked_service import Reproduction
 from voicegauge.conformance.report import CheckReport

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.event_streams import parse_event_stream
 from voicegauge.contract.loading import load_contract
+from voicegauge.contract.parsed_exchange import parse_event_stream
 from voicegauge.errors import ContractError
 from voicegauge.formats.bodies import UnreadableBodyError
 from voicegauge.formats.locations import MISSING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.socket_turns import TurnReader
-from voicegauge.model.socket_messages import SocketMessage, SocketSide
+from voicegauge.model.exchange import SocketMessage, SocketSide
 
 
 def test_audio_after_a_turn_with_an_error_belongs_to_the_next_turn() -> None:

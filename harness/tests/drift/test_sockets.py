@@ -17,8 +17,7 @@ from voicegauge.drift.comparison import compare_inputs
 from voicegauge.drift.report import DriftReport
 from voicegauge.errors import ContractError
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.socket_messages import SocketMessage, SocketMessages
+from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessages
 from voicegauge.recording.har_files import save_har
 
 from ..builders.documents import edited

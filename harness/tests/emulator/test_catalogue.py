@@ -26,7 +26,7 @@ from voicegauge.speech.audio_measurement import is_silent
 from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
-from voicegauge.speech.voice_measures import measure_voice
+from voicegauge.speech.steadiness import measure_voice
 
 CONTRACTS = list(load_catalogue())
 TARGETS = [target for contract in CONTRACTS for target in contract.targets.values()]

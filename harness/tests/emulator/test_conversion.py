@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.extension.audio_input import TranscriptionResponse, TranscriptSegmentFields
+from voicegauge.contract.extension.speech import TranscriptionResponse, TranscriptSegmentFields
 from voicegauge.emulator._audio_input_endpoint import (
     MAX_PITCH_SHIFT_SEMITONES,
     STEM_NAMES_BY_COUNT,

@@ -12,13 +12,15 @@ from voicegauge.cases.plan import CasePatterns, matches_case_pattern, plan_cases
 from voicegauge.conformance.report import CaseResult, CheckReport
 from voicegauge.errors import UnknownNameError
 from voicegauge.profiles.judging import (
+    Profile,
+    ProfileReport,
     compute_profile_digest,
     judge_profile,
     list_profiles,
     load_profile,
     load_profile_contract,
+    render_profile_page,
 )
-from voicegauge.profiles.profile_report import Profile, ProfileReport, render_profile_page
 
 ID = "openai-speech@2026-11"
 PROFILE = load_profile(ID)

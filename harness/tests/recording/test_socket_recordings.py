@@ -17,15 +17,20 @@ import voicegauge
 from voicegauge.cli import cli
 from voicegauge.client.client import Client
 from voicegauge.client.socket_session import SocketSession, open_session
-from voicegauge.conformance.recorded_sockets import read_recorded_socket
+from voicegauge.conformance.recorded_calls import read_recorded_socket
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import Exchange
-from voicegauge.model.socket import SocketTraffic, build_socket_exchange, build_socket_traffic
-from voicegauge.model.socket_messages import SocketClose, SocketMessage
+from voicegauge.model.exchange import (
+    Exchange,
+    SocketClose,
+    SocketMessage,
+    SocketTraffic,
+    build_socket_exchange,
+    build_socket_traffic,
+)
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.recording_import import import_recording
 from voicegauge.recording.url_rewriting import UrlCanonicalizer

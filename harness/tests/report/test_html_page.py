@@ -17,7 +17,7 @@ from voicegauge.errors import DataError, UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure
 from voicegauge.model.run import Run
-from voicegauge.report.csv_markdown import render_csv, render_markdown
+from voicegauge.report.exports import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import analyze_runs
 

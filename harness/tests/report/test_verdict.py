@@ -15,7 +15,7 @@ from voicegauge.model.run import KnownWords, Run, TargetPrice
 from voicegauge.report._ranking import Ranking
 from voicegauge.report._run_comparison import list_main_facts
 from voicegauge.report._verdict import RunVerdict
-from voicegauge.report.csv_markdown import render_markdown
+from voicegauge.report.exports import render_markdown
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 

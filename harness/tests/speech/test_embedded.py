@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from voicegauge.bench.suites import load_suite
 from voicegauge.errors import UsageError
 from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
-from voicegauge.speech.embedded_whisper import (
+from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.faster_whisper import (
     WEIGHTS_PATH,
     create_embedded_faster_whisper,
     create_embedded_whisper,
     list_known_words,
 )
-from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.transcripts import score_transcript
 
 TEXTS = tuple(text.text for text in load_suite("smoke").texts if text.language == "en")

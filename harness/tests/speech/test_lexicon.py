@@ -18,7 +18,7 @@ from voicegauge.speech.lexicon import Lexicon, load_lexicon
 from voicegauge.speech.lexicon_asr import LexiconAsr, create_lexicon_asr
 from voicegauge.speech.lexicon_decoding import decode_words
 from voicegauge.speech.phoneme_network import Array
-from voicegauge.speech.pronunciation import SYMBOL_COUNT
+from voicegauge.speech.text_alignment import SYMBOL_COUNT
 from voicegauge.speech.transcripts import score_transcript
 
 SENTENCES = (

@@ -22,12 +22,14 @@ from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.bench.voice_similarity import read_voice_vector
 from voicegauge.cli import run as run_cli
 from voicegauge.errors import DataError, UsageError
-from voicegauge.speech.voice_comparison import build_voice_scale, compare_voice, encode_voice_sample
 from voicegauge.speech.voice_encoder import (
     PACKAGE_NAME,
     VoiceEncoder,
     VoiceEncoderWeights,
+    build_voice_scale,
+    compare_voice,
     compute_mel_powers,
+    encode_voice_sample,
     load_voice_encoder,
     read_torch_weights,
     shorten_silences,

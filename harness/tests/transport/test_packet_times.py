@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from voicegauge.emulator.tls import create_server_identity
+from voicegauge.emulator.process import create_server_identity
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.transport.http import Transport
 from voicegauge.transport.packet_times import PacketTimingSocket

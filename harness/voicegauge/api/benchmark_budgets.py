@@ -25,8 +25,7 @@ from voicegauge.client.keys import find_missing_key_variables
 from voicegauge.conformance.plan_budgets import PlannedPayment, forecast_budgets
 from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError
 from voicegauge.model.base import convert_to_micro_usd, sum_usd
-from voicegauge.model.budget import MAX_COST_PER_DAY_FLAG, BudgetForecast, BudgetLeft
-from voicegauge.model.price import format_price_usd
+from voicegauge.model.price import MAX_COST_PER_DAY_FLAG, BudgetForecast, BudgetLeft, format_price_usd
 from voicegauge.options import function_of
 from voicegauge.printable_text import format_count
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import announce_replaced_prices
@@ -36,13 +37,19 @@ from voicegauge.bench.benchmark_plan import (
 )
 from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate, parse_goal
+from voicegauge.bench.places import find_places
 from voicegauge.bench.ramp import RampSettings
 from voicegauge.bench.request_building import (
     find_targets_needing_voice_sample_url,
     read_voice_sample,
     validate_requests_can_be_built,
 )
-from voicegauge.bench.run_config import RunConfig, open_transport_with_spaced_requests
+from voicegauge.bench.run_config import (
+    ClusterSettings,
+    RunConfig,
+    build_access_without_keys,
+    open_transport_with_spaced_requests,
+)
 from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.bench.suites import Suite, list_suite_names, load_own_texts, load_suite
 from voicegauge.client.ledger import create_rate_limiter, find_account_plan_limits
@@ -51,8 +58,10 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.emulator.fault_injection import validate_fault_names
+from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, VoiceSample
+from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.options import validate_request
 from voicegauge.printable_text import format_count
@@ -462,3 +471,69 @@ def find_reason_not_to_transcribe(planned_benchmark: PlannedBenchmark) -> str | 
     spoken = {SpokenText(one.text.language, one.text.text) for row in planned_benchmark.plan.rounds for one in row}
     choice = choose_scoring_asr(planned_benchmark.request.asr, planned_benchmark.provenance, spoken)
     return None if choice.asr else choice.reason
+
+
+def connect_to_places(
+    planned_benchmark: PlannedBenchmark, emulator_settings: EmulatorSettings
+) -> ClusterSettings | None:
+    """Look which places a benchmark is measured from, and tell the listener; `None` if this machine measures it.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+        UsageError: the cluster cannot be used, or has more places than there may be requests in flight.
+    """
+    request, listener = planned_benchmark.request, planned_benchmark.listener
+    if request.dask_scheduler is None:
+        return None
+    places = run_coroutine(find_places(request.dask_scheduler))
+    live = planned_benchmark.live_options
+    listener.notice(f"measured from {format_count(len(places), 'place')}: {', '.join(places)}")
+    if live is not None:
+        listener.notice("LIVE: the workers send the keys of their own environments to these hosts, not this machine's")
+    if request.warmup and request.warmup < len(places):
+        listener.notice(
+            f"{format_count(request.warmup, 'warm-up request')} for {len(places)} places: --warmup {len(places)} gives "
+            "each place one"
+        )
+    return ClusterSettings(
+        address=request.dask_scheduler,
+        places=places,
+        allowed_keys=tuple(live.allowed_keys) if live is not None else (),
+        allows_insecure_http=live is not None and live.allow_insecure_http,
+        emulator_settings=emulator_settings if live is None else None,
+        on_notice=listener.notice,
+    )
+
+
+def build_cluster_config(
+    planned_benchmark: PlannedBenchmark, cluster: ClusterSettings, max_cost_usd: float | None
+) -> RunConfig:
+    """Return the configuration of a run on a cluster. No key of this machine is read."""
+    request, live = planned_benchmark.request, planned_benchmark.live_options
+    contracts = {target.contract.id: target.contract for target in planned_benchmark.targets.values()}
+    access = build_access_without_keys(
+        list(contracts.values()),
+        live.find_base_urls if live is not None else lambda _: {},
+        live.account_plans if live is not None else (),
+        is_live=live is not None,
+    )
+    config = RunConfig(
+        planned_benchmark.plan,
+        planned_benchmark.targets,
+        access,
+        request.concurrency,
+        max_cost_usd,
+        planned_benchmark.prices,
+        planned_benchmark.voice_sample,
+        retry_ambiguous=request.retry_ambiguous_requests,
+        max_wait_s=request.max_wait_s,
+        cluster=cluster,
+        fault_ids=cluster.emulator_settings.faults if cluster.emulator_settings is not None else (),
+    )
+    return dataclasses.replace(configure_load(request, config), timing_probes=None)
+
+
+def find_largest_timing_error(workers: Sequence[MeasuringWorker]) -> TimingError | None:
+    """Return the largest error of the times of any worker; `None` if none is known."""
+    errors = [one.timing_error for one in workers if one.timing_error is not None]
+    return max(errors, key=lambda one: one.p99_error_ms, default=None)

@@ -21,11 +21,13 @@ from voicegauge.api.benchmark_budgets import (
     require_budget,
     require_daily_budgets,
 )
-from voicegauge.api.benchmark_places import build_cluster_config, connect_to_places, find_largest_timing_error
 from voicegauge.api.benchmark_planning import (
     PlannedBenchmark,
+    build_cluster_config,
     choose_texts_and_plan_requests,
     configure_load,
+    connect_to_places,
+    find_largest_timing_error,
     find_reason_not_to_transcribe,
 )
 from voicegauge.api.event_loop import CommandDeadline, ignore_interrupts, restore_interrupt_handler, run_coroutine
@@ -42,12 +44,12 @@ from voicegauge.bench.audio_measurement import (
     describe_unexpected_formats,
     is_clip_silent,
     measure_audio,
+    predict_run_quality,
 )
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.listening import listen_to_run
-from voicegauge.bench.place_summaries import summarize_places
-from voicegauge.bench.quality_prediction import predict_run_quality
+from voicegauge.bench.part_summaries import summarize_places
 from voicegauge.bench.run_config import (
     ClusterSettings,
     ProviderAccess,

@@ -54,7 +54,7 @@ from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import MissingKeyError, StorageError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.model.base import Provenance, StopReason
-from voicegauge.model.budget import BudgetLeft
+from voicegauge.model.price import BudgetLeft
 from voicegauge.options import build_arguments, function_of, validate_request
 from voicegauge.printable_text import format_count
 from voicegauge.receiver import Receiver, run_receiver

@@ -35,7 +35,7 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
-from voicegauge.cases.needed_operations import find_excluded_operations
+from voicegauge.cases.case_order import find_excluded_operations
 from voicegauge.cases.plan import CasePatterns, CasePlan
 from voicegauge.cases.valid_requests import build_modified_request, build_request_case
 from voicegauge.conformance import service_check
@@ -52,8 +52,7 @@ from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import StopReason
 from voicegauge.options import function_of, validate_request
-from voicegauge.profiles.judging import judge_profile, load_profile, load_profile_contract
-from voicegauge.profiles.profile_report import ProfileReport
+from voicegauge.profiles.judging import ProfileReport, judge_profile, load_profile, load_profile_contract
 from voicegauge.recording.saved_recordings import find_provider_recordings, find_recordings
 from voicegauge.rules.registry import Rule, select_rules
 

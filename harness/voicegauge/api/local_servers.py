@@ -28,10 +28,9 @@ from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.callbacks import CallbackMonitor, JudgedCallback
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator.client_findings import ClientFinding
-from voicegauge.emulator.process import RunningEmulator, running_emulator
+from voicegauge.emulator.process import RunningEmulator, create_server_identity, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.socket_server import bind_socket, running_app, serve, serve_app
-from voicegauge.emulator.tls import create_server_identity
 from voicegauge.errors import StorageError, UnknownNameError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.hosts import build_server_url, to_socket_url

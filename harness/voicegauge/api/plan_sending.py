@@ -21,8 +21,7 @@ from voicegauge.client.keys import ClientKey
 from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
-from voicegauge.conformance.checked_service import CheckSettings
-from voicegauge.conformance.interruption import CheckInterruption, end_on_interrupt
+from voicegauge.conformance.checked_service import CheckInterruption, CheckSettings, end_on_interrupt
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
 from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
 from voicegauge.conformance.prices import PlannedResource, PricedPlan, require_prices
@@ -40,9 +39,8 @@ from voicegauge.errors import (
     VoicegaugeError,
 )
 from voicegauge.model.base import Provenance, StopReason, convert_to_micro_usd, sum_usd
-from voicegauge.model.budget import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, BudgetLeft
 from voicegauge.model.job import describe_ambiguous_requests
-from voicegauge.model.price import format_price_usd
+from voicegauge.model.price import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, BudgetLeft, format_price_usd
 from voicegauge.printable_text import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"

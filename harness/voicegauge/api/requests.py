@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance.report import CheckReport
     from voicegauge.emulator.process import RunningEmulator
     from voicegauge.model.base import Severity
-    from voicegauge.profiles.profile_report import ProfileReport
+    from voicegauge.profiles.judging import ProfileReport
 
 
 ASSIGNABLE_SEVERITIES = ("error", "warning", "info")

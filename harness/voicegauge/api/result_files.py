@@ -17,12 +17,13 @@ from voicegauge.drift.report import DriftLevel, DriftReport, build_drift_baselin
 from voicegauge.drift.report import apply_baseline as apply_drift_baseline
 from voicegauge.files import write_file
 from voicegauge.options import PathLike
-from voicegauge.outputs.baseline import FindingsBaseline, load_baseline
 from voicegauge.outputs.exported_report import (
     ExportedReport,
+    FindingsBaseline,
     format_junit_xml,
     format_sarif_json,
     format_workflow_commands,
+    load_baseline,
 )
 from voicegauge.outputs.result_summary import (
     ResultSummary,

@@ -14,7 +14,7 @@ from voicegauge.contract.extension.jobs import JobSpec, StreamSpec
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.formats.bodies import UnreadableBodyError, is_json
-from voicegauge.formats.dates import parse_timestamp
+from voicegauge.formats.text_times import parse_timestamp
 from voicegauge.model.exchange import Exchange, Timing
 from voicegauge.model.job import Delivery, Interval, StateObservation
 from voicegauge.model.sample import Latency, RequestPhases, Streaming

@@ -22,15 +22,15 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from voicegauge.bench._delivery_requests import (
+from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_sample
+from voicegauge.bench.benchmark_plan import PlannedSample
+from voicegauge.bench.request_building import (
     DeliveryRequester,
     DeliverySettings,
     RequestedSample,
+    SpokenUpload,
     find_uploaded_audio,
 )
-from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_sample
-from voicegauge.bench.benchmark_plan import PlannedSample
-from voicegauge.bench.request_building import SpokenUpload
 from voicegauge.bench.run_config import (
     ProviderAccess,
     build_emulated_access,

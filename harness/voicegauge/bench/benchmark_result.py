@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, PlannedTargetCost
-from voicegauge.bench.place_summaries import PlaceSummary
+from voicegauge.bench.part_summaries import PlaceSummary
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.base import Count, Provenance, StopReason
-from voicegauge.model.budget import BudgetForecast
 from voicegauge.model.job import AmbiguousRequest, OpenJob
-from voicegauge.model.price import format_price_usd
+from voicegauge.model.price import BudgetForecast, format_price_usd
 from voicegauge.model.run import Manifest, RampResult, SuiteRef
 from voicegauge.outputs.result_summary import SummarizedResult, SummaryTable, TabularResult
 from voicegauge.printable_text import format_count

@@ -36,7 +36,7 @@ from voicegauge.bench._target_comparison import (
     MetricUnit,
     estimate_metric_changes,
 )
-from voicegauge.bench.place_summaries import count_texts_from_other_places, list_places
+from voicegauge.bench.part_summaries import count_texts_from_other_places, list_places
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, Record

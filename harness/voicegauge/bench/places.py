@@ -21,13 +21,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.bench import _measuring_worker
-from voicegauge.bench._dask_cluster import (
+from voicegauge.bench._measuring_worker import MeasuredSample, SampleOrder, WorkerSetup
+from voicegauge.bench._transcription_workers import (
     CLUSTER_CONNECT_TIMEOUT_S,
     CLUSTER_WORKER_TIMEOUT_S,
     check_cluster_address,
     silence_loggers,
 )
-from voicegauge.bench._measuring_worker import MeasuredSample, SampleOrder, WorkerSetup
 from voicegauge.bench.benchmark_plan import SampleRound
 from voicegauge.errors import MissingExtraError, UnreachableError, UsageError
 from voicegauge.model.run import MeasuringWorker, TimingError

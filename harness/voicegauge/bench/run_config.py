@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from voicegauge.bench._delivery_requests import DeliverySettings
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate
 from voicegauge.bench.ramp import RampSettings
+from voicegauge.bench.request_building import DeliverySettings
 from voicegauge.bench.timing_error import TimingProbes
 from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import DailyBudget

@@ -1,36 +1,342 @@
-"""Assembles the history of a folder: series by night, changes of levels, and changes of prices and contracts."""
+"""Assembles the history of a folder: series by night, changes of levels, and changes of prices and contracts.
+
+The nights are examined one after the other, each together with the nights before it only, as a nightly job would do.
+
+Each night, the nights since the last shift are segmented by penalized least squares (PELT: Killick,
+Fearnhead and Eckley 2012, "Optimal detection of changepoints with a linear computational cost"), by
+the implementation of ruptures. Values far from the usual level are clipped first, which bounds the
+influence of a single night (compare Fearnhead and Rigaill 2019, "Changepoint detection in the
+presence of outliers"): it takes two nights in a row to raise an alert. The penalty is the square of
+a quantile of Student's t distribution, because the spread is estimated too. It is estimated from the
+differences of consecutive nights (Rice 1984), which a shift hardly influences. As long as there are
+few nights, the estimate also depends on an assumed spread.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
+from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT, MIN_TIME_FOR_LOGARITHM_MS
 from voicegauge.bench.history_runs import (
     VOICE_METRICS,
+    HistoryMetric,
     HistoryRun,
     HistoryTarget,
     HistoryUnit,
+    HistoryValue,
     ProgressReporter,
     SkippedRun,
+    has_injected_faults,
     read_runs_in_folder,
 )
-from voicegauge.bench.metric_series import (
-    MIN_NIGHTS_SINCE_SHIFT,
-    LevelShift,
-    MetricSeries,
-    NightValue,
-    SeriesKey,
-    assume_spread,
-    build_series,
-    compute_level,
-    compute_level_change,
-    find_level_shifts,
-    transform_to_constant_spread,
-)
-from voicegauge.errors import DataError
+from voicegauge.bench.resampling import FloatArray, load_scipy
+from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model.base import Provenance, Record
 from voicegauge.outputs.result_summary import SummarizedResult
+
+# Finds the nights on which the level of a metric shifted.
+
+
+MIN_NIGHTS_SINCE_SHIFT = 8
+"""Number of nights, from the first one at the present level, below which no further shift is searched for."""
+MIN_NIGHTS_BEFORE_SHIFT = 4
+"""Smallest number of nights at the old level, before a shift."""
+MAX_SEGMENTED_NIGHTS = 60
+"""Largest number of nights that are segmented, so that the chance of a false alert does not grow with the history."""
+NIGHTS_TO_CONFIRM_SHIFT = 2
+"""Number of nights at the new level before an alert."""
+_CLIP_SPREAD_BY_UNIT: dict[HistoryUnit, float] = {"letters/s": 0.04, "hz": 0.04, "similarity": 0.1}
+"""How much two deliveries of one text by one voice are assumed to differ: the standard deviation of the logarithm of
+pace and frequencies, and of the similarity. It counts until enough nights show it."""
+_MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD = 0.003, 12.0
+"""Smallest spread between nights of a voice, since some services repeat their audio exactly; and the weight of what is
+assumed, in degrees of freedom. It is large, because voices vary far less than latencies between services."""
+_UNITS_OF_DIFFERENCES: tuple[HistoryUnit, ...] = ("rate", "similarity")
+"""Units of which a change is a difference, not a ratio."""
+_INDEPENDENT_TESTS_PER_NIGHT = 3.0
+"""Number of independent tests by which the significance level is corrected for each night. Every earlier night is
+tested as the start of a shift, but these tests are correlated: together they raise as many false alerts as about three
+independent ones (measured by the benchmark `history_alerts`)."""
+_CLIP_LIMIT_PER_THRESHOLD = 0.9
+"""Limit at which values are clipped, divided by the threshold of a shift. Below 1, so that one night cannot exceed the
+threshold, but two nights in a row can."""
+
+
+class LevelShift(NamedTuple):
+    """A lasting change of the level of a series, with the indices of its first night and of its confirmation."""
+
+    first_night_index: int
+    confirmation_night_index: int
+
+
+class SpreadAssumption(NamedTuple):
+    """What is assumed about the spread of a series between nights before enough nights are measured."""
+
+    assumed_spread: float
+    """Standard deviation that is assumed until enough nights show it."""
+    min_spread: float
+    """Lower limit of the standard deviation, because the samples of one night already differ by chance; 0 for none."""
+    degrees_of_freedom: float = 3.0
+    """Weight of the assumed spread, in degrees of freedom, beside the spread that is measured."""
+
+
+def find_level_shifts(
+    transformed_values: Sequence[float],
+    sample_counts: Sequence[int],
+    spread_assumption: SpreadAssumption,
+    *,
+    alpha: float,
+    is_difference_relevant: Callable[[range, range], bool],
+) -> list[LevelShift]:
+    """Return the shifts of a series. Each one is found without the nights after its confirmation.
+
+    Args:
+        transformed_values: the value of each night, oldest first, transformed so that large values spread no more than
+            small ones.
+        sample_counts: number of samples of each night; nights with fewer than usual count as less certain.
+        spread_assumption: what is assumed about the spread.
+        alpha: probability that a night falsely confirms a shift.
+        is_difference_relevant: function (range of nights before a shift, range since the shift) that returns whether
+            the levels differ by enough to matter.
+    """
+    shifts: list[LevelShift] = []
+    values, counts = np.asarray(transformed_values, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
+    start = 0
+    for night in range(len(values)):
+        start = max(start, night + 1 - MAX_SEGMENTED_NIGHTS)
+        if night + 1 - start < MIN_NIGHTS_SINCE_SHIFT:
+            continue
+        first_night_index = _find_latest_shift(
+            values[: night + 1], counts[: night + 1], start, spread_assumption, alpha
+        )
+        if first_night_index is not None and is_difference_relevant(
+            range(start, first_night_index), range(first_night_index, night + 1)
+        ):
+            shifts.append(LevelShift(first_night_index, night))
+            start = first_night_index
+    return shifts
+
+
+def _find_latest_shift(
+    transformed_values: FloatArray,
+    sample_counts: FloatArray,
+    start_index: int,
+    spread_assumption: SpreadAssumption,
+    alpha: float,
+) -> int | None:
+    """Divide the nights from `start_index` into segments, and return the index of the first night of the latest one.
+
+    Return `None` if there is only one segment, so that the level has not shifted.
+    """
+    spread, degrees_of_freedom = _estimate_spread(transformed_values, spread_assumption)
+    threshold = _compute_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
+    usual_level = np.median(transformed_values[start_index:-NIGHTS_TO_CONFIRM_SHIFT])
+    uncertainty = np.sqrt(
+        np.maximum(1.0, np.median(sample_counts[start_index:]) / np.maximum(sample_counts[start_index:], 1.0))
+    )
+    scores = np.clip(
+        (transformed_values[start_index:] - usual_level) / (spread * uncertainty),
+        -_CLIP_LIMIT_PER_THRESHOLD * threshold,
+        _CLIP_LIMIT_PER_THRESHOLD * threshold,
+    )
+    segmentation = (
+        load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_TO_CONFIRM_SHIFT).fit(scores.reshape(-1, 1))
+    )
+    *shifts, _end = segmentation.predict(pen=threshold**2)
+    return start_index + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE_SHIFT else None
+
+
+def _estimate_spread(transformed_values: FloatArray, spread_assumption: SpreadAssumption) -> tuple[float, float]:
+    """Return the standard deviation between nights without a shift, and its degrees of freedom."""
+    differences = np.diff(transformed_values)
+    limit = 3 * 1.4826 * np.median(np.abs(differences))  # three standard deviations, estimated robustly
+    variance = float(np.mean(np.clip(differences, -limit, limit) ** 2)) / 2
+    freedom = 0.6 * len(differences)  # neighboring differences share a night
+    assumed_freedom = spread_assumption.degrees_of_freedom
+    total = freedom + assumed_freedom
+    pooled = (assumed_freedom * spread_assumption.assumed_spread**2 + freedom * variance) / total
+    return max(pooled**0.5, spread_assumption.min_spread), total
+
+
+@cache
+def _compute_threshold(alpha: float, degrees_of_freedom: int) -> float:
+    """Return the number of standard deviations that chance exceeds, in either direction, with probability `alpha`."""
+    return float(load_scipy("stats").t.isf(alpha / 2, degrees_of_freedom))
+
+
+@cache
+def load_ruptures() -> Any:
+    """Import and return the module ruptures.
+
+    Raises:
+        MissingExtraError: ruptures is not installed.
+    """
+    try:
+        return importlib.import_module("ruptures")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("ruptures, which finds changes of a history,", "bench") from error
+
+
+# Groups the metrics of runs into series with one value for each night.
+
+
+class NightValue(Record, frozen=True, kw_only=True):
+    """The value of one metric of one target on one night."""
+
+    night: str
+    """Calendar day, UTC, on which the runs were started, such as "2026-11-23"."""
+    value: float
+    """The value. If a night has several runs, times are averaged geometrically, weighted by the number of samples,
+    rates are computed over all samples, and the latest price is taken."""
+    observation_count: int
+    """Number of samples; for error rates, of words or characters."""
+    run_count: int
+
+
+class SeriesKey(Record, frozen=True, kw_only=True):
+    """The properties that all values of a series share; runs that differ in one of them are never mixed."""
+
+    provenance: Provenance
+    target: str
+    metric: HistoryMetric
+    unit: HistoryUnit
+    region: str | None
+    """The region that the runs name; `None` if they name none."""
+    place: str | None
+    """The place of the workers that measured the values; `None` if one machine sent all requests."""
+    configuration: str
+    """Suite, number of texts, load, base URLs, and the places that share the load; for error rates also the
+    ASR engine and the normalizer."""
+
+    @property
+    def origin(self) -> str | None:
+        """From where the values were measured: the place, or else the region."""
+        return self.place if self.place is not None else self.region
+
+
+class MetricSeries(Record, frozen=True, kw_only=True):
+    """One metric of one target over the nights, oldest first."""
+
+    key: SeriesKey
+    nights: tuple[NightValue, ...]
+
+
+def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
+    """Group the metrics of runs into series, sorted by the fields of their keys.
+
+    Args:
+        runs: the runs, oldest first.
+    """
+    grouped: dict[SeriesKey, dict[str, list[HistoryValue]]] = {}
+    for run in runs:
+        for target in run.targets:
+            for history_value in target.metrics:
+                key = _build_series_key(run, target.target_id, history_value)
+                grouped.setdefault(key, {}).setdefault(run.night, []).append(history_value)
+    return [
+        MetricSeries(key=key, nights=tuple(_pool_runs(night, found) for night, found in sorted(nights.items())))
+        for key, nights in sorted(grouped.items(), key=lambda item: _get_sort_key(item[0]))
+    ]
+
+
+def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue) -> SeriesKey:
+    # Judged by another engine or in another way, a run is in another series.
+    voice = run.voice_sample_description
+    method = {
+        "wer": run.scoring_description,
+        "cer": run.scoring_description,
+        "wrong_audio": run.listening_description,
+        **dict.fromkeys(VOICE_METRICS, voice or None),
+        "voice_similarity": f"{run.voice_encoder_description}, {voice}",
+    }.get(history_value.metric)
+    return SeriesKey(
+        provenance=run.provenance,
+        target=target,
+        metric=history_value.metric,
+        unit=history_value.unit,
+        region=run.region,
+        place=run.place or None,
+        configuration=run.configuration_description if method is None else f"{run.configuration_description}, {method}",
+    )
+
+
+def _get_sort_key(key: SeriesKey) -> tuple[object, ...]:
+    metrics = list(HistoryMetric.__args__)  # type: ignore[attr-defined]
+    is_faulty = has_injected_faults(key.configuration)
+    return (
+        key.provenance != Provenance.LIVE,
+        key.target,
+        metrics.index(key.metric),
+        key.region or "",
+        key.place or "",
+        is_faulty,
+        key.configuration,
+    )
+
+
+def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue:
+    values = [(one.value, one.observation_count) for one in history_values]
+    pooled = (
+        history_values[-1].value if history_values[0].unit == "usd" else _pool_values(history_values[0].unit, values)
+    )
+    return NightValue(night=night, value=pooled, observation_count=sum(n for _, n in values), run_count=len(values))
+
+
+def _pool_values(unit: HistoryUnit, values_with_counts: Sequence[tuple[float, int]]) -> float:
+    total = sum(n for _, n in values_with_counts)
+    if unit in _UNITS_OF_DIFFERENCES:
+        return sum(value * n for value, n in values_with_counts) / total
+    return math.exp(sum(n * math.log(max(value, MIN_TIME_FOR_LOGARITHM_MS)) for value, n in values_with_counts) / total)
+
+
+def compute_level(unit: HistoryUnit, night_values: Sequence[NightValue]) -> float:
+    """Return the level of a series over `night_values`: the median, or of rates and similarities the mean."""
+    if unit in _UNITS_OF_DIFFERENCES:
+        return _pool_values(unit, [(one.value, one.observation_count) for one in night_values])
+    return float(np.median([one.value for one in night_values]))
+
+
+def compute_level_change(unit: HistoryUnit, level_before: float, level_after: float) -> float:
+    """Return the change of a level: relative for times, paces and frequencies, the difference for the others."""
+    if unit in _UNITS_OF_DIFFERENCES:
+        return level_after - level_before
+    return level_after / max(level_before, MIN_TIME_FOR_LOGARITHM_MS) - 1
+
+
+def transform_to_constant_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> list[float]:
+    """Return the values of `night_values` on a scale on which their spread does not depend on the level.
+
+    These are logarithms of times, paces and frequencies, and similarities themselves; for rates, the arc sine of
+    Anscombe (1948, "The transformation of Poisson, binomial and negative-binomial data"), which is also defined for
+    nights without any error.
+    """
+    if unit == "similarity":
+        return [one.value for one in night_values]
+    if unit != "rate":
+        return [math.log(max(one.value, MIN_TIME_FOR_LOGARITHM_MS)) for one in night_values]
+    return [
+        math.asin(math.sqrt(min((one.value * one.observation_count + 0.375) / (one.observation_count + 0.75), 1.0)))
+        for one in night_values
+    ]
+
+
+def assume_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> SpreadAssumption:
+    """Return the assumption about the spread of transformed values that holds until enough nights are measured."""
+    usual_count = float(np.median([max(one.observation_count, 1) for one in night_values]))
+    if unit in _CLIP_SPREAD_BY_UNIT:
+        assumed = max(_CLIP_SPREAD_BY_UNIT[unit] / math.sqrt(usual_count), _MIN_VOICE_SPREAD)
+        return SpreadAssumption(assumed, _MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD)
+    if unit != "rate":
+        return SpreadAssumption(DEFAULT_LATENCY_DRIFT, 0.0)
+    sampling_spread = 0.5 / math.sqrt(usual_count)
+    return SpreadAssumption(sampling_spread, sampling_spread)
 
 
 class HistorySettings(Record, frozen=True, kw_only=True):

@@ -16,14 +16,19 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.bench._delivery_requests import DeliveryRequester, RequestedSample, find_uploaded_audio
 from voicegauge.bench._place_sending import PlaceSender, SampleFromPlace
 from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_lost_sample, build_sample
 from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample, SampleRound
 from voicegauge.bench.load import SampleSender
 from voicegauge.bench.ramp import LoadGate, RampStepListener
-from voicegauge.bench.request_building import SpokenUpload, synthesize_texts
+from voicegauge.bench.request_building import (
+    DeliveryRequester,
+    RequestedSample,
+    SpokenUpload,
+    find_uploaded_audio,
+    synthesize_texts,
+)
 from voicegauge.bench.run_config import (
     MAX_IN_FLIGHT_AT_FIXED_RATE,
     RunConfig,
@@ -58,10 +63,10 @@ from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
 from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import TRAILING_SILENCE_S
 from voicegauge.model.job import BillingStatus, Delivery
 from voicegauge.model.run import RampResult
 from voicegauge.model.sample import AudioFacts, Sample
-from voicegauge.model.socket import TRAILING_SILENCE_S
 from voicegauge.transport.clock import RealClock, run_in_thread
 from voicegauge.transport.http import SEND_NOT_BEFORE_S
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from voicegauge.bench._dask_cluster import ClusterConnection
 from voicegauge.bench._transcription_workers import (
     AudioClip,
+    ClusterConnection,
     TranscriptionProgressReporter,
     TranscriptionsByCacheKey,
     build_transcript_cache_key,

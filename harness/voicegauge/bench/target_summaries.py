@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from voicegauge.bench.censored_times import CensoredTime, estimate_censored_quantile
+from voicegauge.bench.audio_measurement import QualitySummary, summarize_predicted_quality
 from voicegauge.bench.cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_LAG_MS, MAX_LAG_SHARE
 from voicegauge.bench.delivery_steadiness import SteadinessSummary, summarize_steadiness
@@ -28,22 +28,25 @@ from voicegauge.bench.error_rates import (
 )
 from voicegauge.bench.estimates import (
     BoundEstimates,
+    CensoredTime,
     Estimate,
+    estimate_censored_quantile,
     estimate_mean,
     estimate_median,
     estimate_quantile,
     estimate_share,
 )
 from voicegauge.bench.listening import ListeningSummary, summarize_listening
-from voicegauge.bench.quality_prediction import QualitySummary, summarize_predicted_quality
+from voicegauge.bench.part_summaries import SocketSummary, summarize_sockets
 from voicegauge.bench.resampling import SampledValues
-from voicegauge.bench.socket_summaries import SocketSummary, summarize_sockets
-from voicegauge.bench.target_differences import TargetDifferences, list_not_clearly_higher, list_undominated
 from voicegauge.bench.target_samples import (
     ScoredSamples,
     ScoresBySample,
+    TargetDifferences,
     find_audio_ready_bounds,
     group_counted_samples_by_target,
+    list_not_clearly_higher,
+    list_undominated,
     measure_target_differences,
 )
 from voicegauge.bench.voice_similarity import VoiceSummary, summarize_voices
@@ -206,7 +209,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Whether no other target of the run is clearly better in latency or errors and clearly worse in neither.
 
     Clear differences are found text by text, for all targets together: a run of equal targets has any with a
-    probability of 5% at most (`bench/target_differences.py`).
+    probability of 5% at most (`bench/target_samples.py`).
     """
     is_among_fastest: bool
     """Whether the target has the lowest median total latency of the run, or is not clearly slower than the one that

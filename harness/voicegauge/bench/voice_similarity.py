@@ -20,14 +20,15 @@ from voicegauge.model.sample import Sample, SampleVoice
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.decoding import Samples, UndecodableAudioError, decode
 from voicegauge.speech.espeak import has_synthesizer, synthesize
-from voicegauge.speech.voice_comparison import (
+from voicegauge.speech.voice_encoder import (
+    FloatArray,
+    VoiceEncoder,
     VoiceScale,
     VoiceVerdict,
     build_voice_scale,
     compare_voice,
     encode_voice_sample,
 )
-from voicegauge.speech.voice_encoder import FloatArray, VoiceEncoder
 
 ESPEAK_SPEAKERS = ("f4", "m2", "m6", "klatt", "Andy", "linda", "rob", "belinda", "Denis", "boris", "zac", "UniRobot")
 """Variants of espeak-ng that speak the texts of a run as other speakers."""

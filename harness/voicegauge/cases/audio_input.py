@@ -28,8 +28,8 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.client.audio_input import build_audio_input_request
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.extension.audio_input import AudioInputField
 from voicegauge.contract.extension.provider import RejectionReason, UploadLimits
+from voicegauge.contract.extension.speech import AudioInputField
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.model.base import Record

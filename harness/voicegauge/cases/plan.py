@@ -35,8 +35,8 @@ from voicegauge.cases.case import (
     expect_acceptance,
     find_request_target,
 )
-from voicegauge.cases.case_order import order_cases
-from voicegauge.cases.needed_operations import find_excluded_operations, find_partially_checked_contracts
+from voicegauge.cases.case_order import find_excluded_operations, find_partially_checked_contracts, order_cases
+from voicegauge.cases.channels import add_webhook_cases, plan_socket_cases, plan_transcription_cases
 from voicegauge.cases.operations import (
     build_resource_pointer,
     mark_billable_cases,
@@ -47,14 +47,12 @@ from voicegauge.cases.operations import (
     plan_unknown_model_cases,
 )
 from voicegauge.cases.pairwise import plan_combination_cases
-from voicegauge.cases.sockets import plan_socket_cases, plan_transcription_cases
 from voicegauge.cases.valid_requests import (
     DEFAULT_TEXT,
     build_valid_speech_request,
     count_charged_characters,
     set_body_value,
 )
-from voicegauge.cases.webhooks import add_webhook_cases
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation

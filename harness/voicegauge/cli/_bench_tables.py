@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.delivery_steadiness import describe_steadiness
 from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
-from voicegauge.bench.place_summaries import PlaceSummary
-from voicegauge.bench.quality_prediction import describe_predicted_quality
+from voicegauge.bench.part_summaries import PlaceSummary
 from voicegauge.bench.target_summaries import (
     StreamSummary,
     TargetSummary,
@@ -21,12 +21,12 @@ from voicegauge.bench.target_summaries import (
     describe_wrong_charges,
 )
 from voicegauge.bench.voice_similarity import describe_voice
-from voicegauge.cli._budget_forecast import print_budget_forecast
 from voicegauge.cli._console import (
     build_rehearsal_label,
     create_console,
     create_table,
     has_unlimited_width,
+    print_budget_forecast,
     print_table,
 )
 from voicegauge.model.base import Provenance

@@ -7,8 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicegauge.cli._budget_forecast import print_budget_forecast
-from voicegauge.cli._console import create_console, create_table, print_table
+from voicegauge.cli._console import create_console, create_table, print_budget_forecast, print_table
 from voicegauge.errors import EXIT_NOTHING_MEASURED
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding

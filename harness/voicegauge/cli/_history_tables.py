@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from voicegauge.bench.metric_series import MetricSeries, SeriesKey
-from voicegauge.bench.run_history import RunHistory
+from voicegauge.bench.run_history import MetricSeries, RunHistory, SeriesKey
 from voicegauge.cli._console import build_rehearsal_label, create_console, create_table, print_table
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count

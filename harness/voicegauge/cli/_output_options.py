@@ -193,7 +193,7 @@ class OutputOptions(SummaryOutputs):
             **other_outputs,
         )
         if self.baseline_file is not None:
-            from voicegauge.outputs.baseline import load_baseline
+            from voicegauge.outputs.exported_report import load_baseline
 
             load_baseline(self.baseline_file)
 

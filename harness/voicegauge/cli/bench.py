@@ -63,7 +63,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     from voicegauge.api.benchmark_budgets import run_plan_benchmark
     from voicegauge.api.benchmarking import run_benchmark
     from voicegauge.cli._bench_tables import print_plan
-    from voicegauge.cli._budget_forecast import raise_refusal
+    from voicegauge.cli._console import raise_refusal
     from voicegauge.cli._progress import BenchProgress, TerminalProgress
 
     outputs.reject_conflicting_outputs()

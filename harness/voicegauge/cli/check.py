@@ -35,7 +35,7 @@ from voicegauge.options import PathKind, Trust, list_fields, option, request
 
 if TYPE_CHECKING:
     from voicegauge.conformance.report import CheckReport
-    from voicegauge.profiles.profile_report import ProfileReport, ProfileVerdict, RequirementVerdict
+    from voicegauge.profiles.judging import ProfileReport, ProfileVerdict, RequirementVerdict
 
 
 @request
@@ -136,7 +136,7 @@ def _reject_ineffective_options() -> None:
 def _write_outputs(
     report: ProfileReport, json_path: str | None, html_file: Path | None, badge_file: Path | None
 ) -> None:
-    from voicegauge.profiles.profile_report import render_profile_badge, render_profile_page
+    from voicegauge.profiles.judging import render_profile_badge, render_profile_page
 
     failed_writes = FailedWriteCollector()
     with failed_writes.collect_write_error():
@@ -204,8 +204,8 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
         progress=TerminalProgress(),
     )
     if outputs.dry_run:
-        from voicegauge.cli._budget_forecast import raise_refusal
         from voicegauge.cli._check_tables import print_plan
+        from voicegauge.cli._console import raise_refusal
 
         with CommandDeadline(request.max_time_s).interrupt_preparation():
             plan = run_plan_check(request)

@@ -54,8 +54,8 @@ def command(request: RecordRequest, output: RecordOutputs) -> int | None:
     from voicegauge.cli._progress import TerminalProgress
 
     if output.dry_run:
-        from voicegauge.cli._budget_forecast import raise_refusal
         from voicegauge.cli._check_tables import print_plan
+        from voicegauge.cli._console import raise_refusal
 
         with CommandDeadline(request.max_time_s).interrupt_preparation():
             plan = run_plan_record(dataclasses.replace(request, progress=TerminalProgress()))

@@ -11,8 +11,7 @@ from voicegauge.client._audio_download import fetch_audio
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.exchange_log import Deadline, DeliveryFailedError, ExchangeLog
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.extension.audio_input import AudioInputField
-from voicegauge.contract.extension.speech import FieldMapping, ResponseAudio
+from voicegauge.contract.extension.speech import AudioInputField, FieldMapping, ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.contract.targets import AudioInputTarget

@@ -14,7 +14,7 @@ from voicegauge.client.http_request import add_idempotency_key, create_idempoten
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.settlement import Settlement, SubmitObserver, UsagePricedRequest, settle_when_done
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.extension.audio_input import AudioInputField
+from voicegauge.contract.extension.speech import AudioInputField
 from voicegauge.contract.pricing import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.errors import UsageError

@@ -20,11 +20,10 @@ from voicegauge.client.keys import CREDENTIAL_PLACEHOLDER_PREFIX, list_secrets, 
 from voicegauge.client.ledger import Ledger, RateLimiter
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.event_streams import EventStreamParser
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.provider import KeySpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.parsed_exchange import parse_exchange
+from voicegauge.contract.parsed_exchange import EventStreamParser, parse_exchange
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.model.exchange import Exchange, Request, Response

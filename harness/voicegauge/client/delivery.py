@@ -22,11 +22,11 @@ from voicegauge.client.settlement import Settlement, SubmitObserver, should_send
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
+from voicegauge.contract.socket_turns import read_transcript
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget
-from voicegauge.contract.transcript_turns import read_transcript
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location
-from voicegauge.formats.subtitles import UnreadableSubtitlesError
+from voicegauge.formats.text_times import UnreadableSubtitlesError
 from voicegauge.model.exchange import Exchange, Request, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure
 from voicegauge.recording.credentials import mask_record

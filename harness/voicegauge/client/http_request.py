@@ -1,22 +1,44 @@
-"""Builds HTTP requests from operations and values."""
+"""Builds HTTP requests from operations and values, and the commands of curl that repeat them.
+
+A command reads the key from its environment variable. The files that a command uploads have been saved. A
+command may quote what a stranger wrote (a recording, a response, a contract). Therefore every argument is quoted, and
+contains no control character, which could act on the terminal where the command is shown or pasted.
+"""
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
+import json
+import re
+import shlex
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import msgspec
 
-from voicegauge.client.keys import build_credentials
+from voicegauge.client.keys import (
+    AWS_SIGNATURE_SCHEME,
+    CREDENTIAL_PLACEHOLDER_PREFIX,
+    build_credentials,
+    list_secrets,
+    read_values_by_variable,
+)
 from voicegauge.client.speech_request import RequestParts, choose_media_type
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
+from voicegauge.data_folders import get_cache_folder
 from voicegauge.errors import UsageError
+from voicegauge.files import write_file
+from voicegauge.formats.bodies import Form, UnreadableBodyError, is_json, read_form, read_json
 from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import Request
+from voicegauge.recording.credentials import MASK
+from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.bodies import encode_body, find_file_padding
 from voicegauge.version import __version__
 
@@ -219,3 +241,324 @@ def add_idempotency_key(operation: Operation, request_parts: RequestParts, idemp
     ):
         return request_parts
     return msgspec.structs.replace(request_parts, headers={**request_parts.headers, spec.header_name: idempotency_key})
+
+
+MAX_INLINE_CHARACTERS = 4_000
+"""Maximum length of a body or field in a command. A longer one is saved to a file, so that a finding stays readable."""
+MAX_SAVED_FILE_BYTES = 32 * 2**20
+"""Maximum size of a body that is saved for a command."""
+_HEADERS_OMITTED_FROM_COMMAND = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
+"""Headers that are left out of the command. curl sets host and content-length itself, and the others do not change the
+response."""
+_HTTP_TOKEN_PATTERN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""Matches what a method or the name of a header can be: a token (RFC 9110, section 5.6.2)."""
+_SAFE_FORM_VALUE_PATTERN = re.compile(r"[\w.\[\]-][\w. \[\]-]*", re.ASCII)
+"""Matches a name of a field or file without characters that have a meaning in an argument of curl's `-F`."""
+_MEDIA_TYPE_PATTERN = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
+_FILE_SUFFIX_PATTERN = re.compile(r"\.\w{1,8}", re.ASCII)
+_NEEDS_SINGLE_QUOTES_PATTERN = re.compile(r'[\\"$`!]')
+
+_ACCESS_TOKEN_VARIABLE = "ACCESS_TOKEN"  # noqa: S105 - a name
+"""The variable from which a command takes an OAuth 2 token, which the user has to request."""
+
+FileSaver = Callable[[bytes, str], Path]
+"""Function that saves a file for a command and returns its path. It is called with the content and with the suffix of
+the file's name."""
+
+
+def save_file_in_cache(content: bytes, suffix: str) -> Path:
+    """Save `content` in the cache folder, under a name that depends on the content only.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    path = get_cache_folder() / "requests" / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+    if not path.exists():
+        write_file(path, content)
+    return path
+
+
+def build_curl_command(
+    request: Request,
+    contract: Contract,
+    *,
+    key: str | None = None,
+    key_origins: Collection[Origin] | None = None,
+    default_key: str | None = None,
+    save_file: FileSaver = save_file_in_cache,
+) -> str | None:
+    """Return the shell command that sends `request` again; `None` if no curl command can send it.
+
+    Args:
+        request: the request as it was sent.
+        contract: the contract, which names the environment variable and the place of the key.
+        key: the key in use. Another key in the request (a wrong one, sent on purpose) is shown. If `None`, every value
+            at the place of a key is replaced by the variable.
+        key_origins: the origins that may receive the key; by default those of the servers in the contract. In a request
+            to any other origin the key is masked.
+        default_key: the key that is sent if the variable is unset or empty, of letters, digits and "-"; by default the
+            empty text.
+        save_file: saves uploads, and bodies that cannot be part of a command.
+    """
+    target = parse_origin(request.url)
+    names = [request.method, *(name for name, _ in request.headers)]
+    if target is None or not all(map(_HTTP_TOKEN_PATTERN.fullmatch, names)):
+        return None
+    if not all(value.isprintable() for _, value in request.headers):
+        return None
+    allowed = RequestBuilder(contract, {}).origins if key_origins is None else key_origins
+
+    def format_variable_reference(environment_variable: str) -> str:
+        if target not in allowed:
+            return MASK
+        return f"${environment_variable}" if default_key is None else f"${{{environment_variable}:-{default_key}}}"
+
+    replacer = _KeyReplacer(contract, key, format_variable_reference)
+
+    def save_file_without_key(content: bytes, suffix: str) -> Path:
+        if find_secret_spelling(content, list_secrets(key)) is not None:
+            raise UsageError("the body contains the key")
+        return save_file(content, suffix)
+
+    try:
+        body = _build_body_arguments(request, save_file_without_key)
+    except UsageError:  # or the cache is not writable
+        return None
+    parts = ["curl", "-sS", "-i", *_build_method_arguments(request)]
+    parts += ["--globoff"] if re.search(r"[][{}]", request.url) else []
+    parts.append(_quote_for_shell(replacer.replace_in_url(request.url), replacer.variable_references))
+    parts += _build_header_arguments(request, replacer, curl_sets_content_type=body.curl_sets_content_type)
+    if body.arguments and not body.curl_sets_content_type and request.find_header("content-type") is None:
+        parts += ["-H", "Content-Type:"]  # curl would send one that the request did not have
+    return " ".join([*parts, *body.arguments])
+
+
+def _build_header_arguments(request: Request, key_replacer: _KeyReplacer, *, curl_sets_content_type: bool) -> list[str]:
+    """Return curl's options for the headers; `curl_sets_content_type` is whether curl sends its own Content-Type."""
+    arguments = []
+    for name, value in request.headers:
+        if name.lower() in _HEADERS_OMITTED_FROM_COMMAND or (curl_sets_content_type and name.lower() == "content-type"):
+            continue
+        signing = key_replacer.build_signing_arguments(value)
+        if signing:
+            arguments += signing
+            continue
+        user = key_replacer.build_basic_auth_argument(name, value)
+        if user is not None:
+            arguments += ["-u", _quote_for_shell(user, key_replacer.variable_references)]
+        else:
+            shown = key_replacer.replace_in_header(name, value)
+            if MASK in shown and not key_replacer.is_credential_header(name):
+                continue  # its value is not known, and its mask would be sent instead
+            # curl takes "Name:" for a header to leave out, and "Name;" for one without a value.
+            arguments += [
+                "-H",
+                _quote_for_shell(f"{name}: {shown}" if shown else f"{name};", key_replacer.variable_references),
+            ]
+    return arguments
+
+
+def _build_method_arguments(request: Request) -> list[str]:
+    if request.method == "HEAD":
+        return ["--head"]
+    default = "POST" if request.body else "GET"
+    return [] if request.method == default else ["-X", shlex.quote(request.method)]
+
+
+def _quote_for_shell(text: str, variable_references: Collection[str]) -> str:
+    """Quote a text for a shell, which then expands only the variables that replace a key.
+
+    A text with variables is in double quotes as a whole, unless it has a character with a meaning there, such as "!",
+    which an interactive shell replaces by an earlier command. Then each part between variables is quoted separately.
+    """
+    pieces = re.split(f"({'|'.join(map(re.escape, variable_references))})", text)
+    if len(pieces) == 1:
+        return shlex.quote(text)
+    if not any(map(_NEEDS_SINGLE_QUOTES_PATTERN.search, pieces[::2])):
+        return f'"{text}"'
+    return "".join(
+        f'"{piece}"' if index % 2 else shlex.quote(piece) if piece else "" for index, piece in enumerate(pieces)
+    )
+
+
+class _KeyReplacer:
+    """Replaces the key, and other credentials that are sent with it, by environment variables, or masks them."""
+
+    def __init__(self, contract: Contract, key: str | None, format_variable_reference: Callable[[str], str]) -> None:
+        self._main_variable = contract.provider.key_variable
+        self._format_variable_reference = format_variable_reference
+        self._value_by_variable = None if key is None else read_values_by_variable(contract, key)
+        self._places: dict[tuple[str, str], tuple[str, str]] = {
+            ("header", "authorization"): (self._main_variable, ""),
+            ("header", "cookie"): (self._main_variable, ""),
+        }
+        """Variable and prefix by the location and the lower-case name of what contains it."""
+        for name, scheme in contract.security_schemes.items():
+            spec = contract.key_specs[name]
+            place = (str(scheme.get("in")), str(scheme.get("name")).lower())
+            is_named = scheme.get("type") == "apiKey" and place[0] != "cookie"
+            self._places[place if is_named else ("header", "authorization")] = (
+                spec.key_variable or self._main_variable,
+                spec.key_prefix,
+            )
+        self._aws_keys = [key for key in contract.key_specs.values() if key.aws_signature is not None]
+        variables = (*contract.key_variables, _ACCESS_TOKEN_VARIABLE)
+        self.variable_references = tuple(dict.fromkeys(map(format_variable_reference, variables)))
+        """What replaces a key."""
+
+    def replace_in_url(self, url: str) -> str:
+        """Return `url` with the key replaced in its query parameter."""
+        base, mark, query = url.partition("?")
+        query, fragment_mark, fragment = query.partition("#")
+        parts = []
+        for part in query.split("&"):
+            name, equals, value = part.partition("=")
+            place = self._places.get(("query", unquote(name).lower()))
+            if place is not None:
+                variable, prefix = place[0], quote(place[1], safe="")
+                start = len(prefix) if value.startswith(prefix) else 0
+                value = value[:start] + self._replace_value_with_variable(value[start:], variable)
+            parts.append(f"{name}{equals}{value}")
+        return f"{base}{mark}{'&'.join(parts)}{fragment_mark}{fragment}"
+
+    def replace_in_header(self, header_name: str, header_value: str) -> str:
+        """Return the value of a header with the key replaced, but not its scheme ("Bearer") or cookie name."""
+        place = self._places.get(("header", header_name.lower()))
+        if place is None:
+            return header_value
+        variable, prefix = place
+        if header_name.lower() == "cookie":
+            cookie, _, rest = header_value.partition("=")
+            return f"{cookie}={self._replace_value_with_variable(rest, variable)}"
+        if prefix and header_value.startswith(prefix):
+            return f"{prefix}{self._replace_value_with_variable(header_value.removeprefix(prefix), variable)}"
+        word, space, rest = header_value.partition(" ")
+        if not space:
+            return self._replace_value_with_variable(header_value, variable)
+        return f"{word} {self._replace_value_with_variable(rest, variable)}"
+
+    def is_credential_header(self, header_name: str) -> bool:
+        """Whether the contract says that the header `header_name` is for a key."""
+        return ("header", header_name.lower()) in self._places
+
+    def build_signing_arguments(self, header_value: str) -> list[str]:
+        """Return curl's options for a header whose value is a signature for AWS; empty for any other header."""
+        if not header_value.startswith(f"{AWS_SIGNATURE_SCHEME} ") or not self._aws_keys:
+            return []
+        key = self._aws_keys[0]
+        assert key.aws_signature is not None, "selected by it"
+        variables = (key.id_variable or self._main_variable, key.key_variable or self._main_variable)
+        user = ":".join(map(self._format_variable_reference, variables))
+        scope = shlex.quote(f"aws:amz:{key.aws_signature.region}:{key.aws_signature.service}")
+        return ["--aws-sigv4", scope, "-u", _quote_for_shell(user, self.variable_references)]
+
+    def build_basic_auth_argument(self, header_name: str, header_value: str) -> str | None:
+        """Return the argument of curl's `-u` for a Basic authorization header; `None` for any other header."""
+        if header_name.lower() != "authorization" or not header_value.lower().startswith("basic "):
+            return None
+        try:
+            pair = base64.b64decode(header_value[len("basic ") :]).decode()
+        except ValueError:
+            pair = ""
+        variable = self._places["header", "authorization"][0]
+        if not self._contains_value_of_variable(pair, variable):
+            return pair if pair.isprintable() else None
+        # A key without a colon is sent as the user name with an empty password.
+        replacement = self._format_variable_reference(variable)
+        return f"{replacement}:" if pair.endswith(":") else replacement
+
+    def _contains_value_of_variable(self, text: str, environment_variable: str) -> bool:
+        if self._value_by_variable is None:
+            return True
+        value = self._value_by_variable[environment_variable]
+        return value in text or value in unquote(text)
+
+    def _replace_value_with_variable(self, text: str, environment_variable: str) -> str:
+        if text.startswith(CREDENTIAL_PLACEHOLDER_PREFIX):
+            return self._format_variable_reference(_ACCESS_TOKEN_VARIABLE)
+        return (
+            self._format_variable_reference(environment_variable)
+            if self._contains_value_of_variable(text, environment_variable)
+            else text
+        )
+
+
+class _BodyArguments:
+    """curl's options for the body of a request."""
+
+    def __init__(self, arguments: list[str], *, curl_sets_content_type: bool = False) -> None:
+        self.arguments = arguments
+        self.curl_sets_content_type = curl_sets_content_type
+        """Whether curl sends a Content-Type of its own, with the boundary of a multipart form."""
+
+
+def _build_body_arguments(request: Request, save_file: FileSaver) -> _BodyArguments:
+    """Return arguments for the body of `request`: inline text, a form with its files, or the whole body as a file.
+
+    Raises:
+        UsageError: a file cannot be saved, or the body is larger than `MAX_SAVED_FILE_BYTES`.
+    """
+    if request.sent_body_bytes > MAX_SAVED_FILE_BYTES:
+        raise UsageError("the body is too large to be saved")
+    body, content_type = request.sent_body, request.find_header("content-type") or ""
+    if not body:
+        return _BodyArguments([])
+    if content_type.startswith("multipart/form-data"):
+        form = _parse_form_for_curl(content_type, body)
+        if form is not None:
+            return _BodyArguments(_build_form_arguments(form, save_file), curl_sets_content_type=True)
+    text = _get_inline_text(body, content_type.split(";")[0].strip().lower())
+    if text is not None:
+        return _BodyArguments(["--data-raw", shlex.quote(text)])
+    return _BodyArguments(["--data-binary", shlex.quote(f"@{save_file(body, '.bin')}")])
+
+
+def _get_inline_text(body: bytes, media_type: str) -> str | None:
+    """Return `body` as text that a command can contain; `None` if it is too long or has unprintable characters.
+
+    In JSON, an unprintable character in a text is written as an escape sequence, and white space around values as a
+    space, which changes no value.
+    """
+    if len(body) > MAX_INLINE_CHARACTERS:
+        return None
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return None
+    if not text.isprintable() and is_json(media_type):
+        try:
+            read_json(body)
+        except UnreadableBodyError:
+            return None
+        text = "".join(c if c.isprintable() else " " if c in "\t\r\n" else json.dumps(c)[1:-1] for c in text)
+    return text if text.isprintable() else None
+
+
+def _parse_form_for_curl(content_type: str, body: bytes) -> Form | None:
+    """Return a form whose fields and files curl can send by name; `None` for any other body."""
+    try:
+        form = read_form(content_type, body)
+    except UnreadableBodyError:
+        return None
+    words = [*form.fields, *form.files, *(file.filename for file in form.files.values())]
+    texts_are_simple = all(
+        text.isprintable() and len(text) <= MAX_INLINE_CHARACTERS for _, text in form.iterate_texts()
+    )
+    types_are_simple = all(_MEDIA_TYPE_PATTERN.fullmatch(file.media_type) for file in form.files.values())
+    return (
+        form if texts_are_simple and types_are_simple and all(map(_SAFE_FORM_VALUE_PATTERN.fullmatch, words)) else None
+    )
+
+
+def _build_form_arguments(form: Form, save_file: FileSaver) -> list[str]:
+    """Return curl's options for a multipart form: fields with their values, files with their names."""
+    arguments = []
+    for name, value in form.iterate_texts():
+        arguments += ["--form-string", shlex.quote(f"{name}={value}")]
+    for name, file in form.files.items():
+        suffix = Path(file.filename).suffix
+        path = save_file(file.data, suffix if _FILE_SUFFIX_PATTERN.fullmatch(suffix) else ".bin")
+        quoted = str(path).replace("\\", "\\\\").replace('"', '\\"')
+        argument = f'{name}=@"{quoted}";filename="{file.filename}";type={file.media_type}'
+        arguments += ["-F", shlex.quote(argument)]
+    return arguments

@@ -17,9 +17,8 @@ from voicegauge.contract.pricing import quote_turn_price
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import TransportError
-from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Response, Timing
+from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Interruption, Response, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure
-from voicegauge.model.socket import Interruption
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 

@@ -1,22 +1,176 @@
-"""Speaks texts over one WebSocket connection: text in, audio out, several turns one after the other or at once."""
+"""Talks to a target over one WebSocket connection: speaks texts in turns, or streams a recording to transcribe."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
-from collections.abc import AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Generic, NamedTuple, TypeVar
 
 from voicegauge.client.client import Client
-from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
-from voicegauge.client.socket_link import SocketLink
-from voicegauge.contract.extension.sockets import SocketFormat
-from voicegauge.contract.socket_turns import SocketTurn, TurnReader
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKeySentinel
+from voicegauge.client.keys import replace_key
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.extension.sockets import ClientAction, SocketFormat
+from voicegauge.contract.socket_messages import get_settings
+from voicegauge.contract.socket_turns import SocketTurn, TranscribedConversation, TranscriptReader, TurnReader
+from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.errors import TransportError
-from voicegauge.model.socket_messages import SocketMessage
+from voicegauge.model.exchange import Request, SocketMessage, SocketTraffic
 from voicegauge.model.text_pieces import TextPacing
+from voicegauge.transport.http import create_ssl_context
+from voicegauge.transport.websocket import WebSocketConnection
+
+TargetT = TypeVar("TargetT", bound=BaseSocketTarget)
+SESSION_TIMEOUT_S = 5.0
+"""Time in seconds for the message that a connection is ready, where one is documented."""
+
+
+class SocketLink(ABC, Generic[TargetT]):
+    """One connection to a target. What its messages mean is left to subclasses."""
+
+    def __init__(
+        self,
+        client: Client,
+        target: TargetT,
+        *,
+        audio_format: SocketFormat | None,
+        key: ApiKeyOrSentinel,
+        timeout_s: float,
+    ) -> None:
+        """Prepare a connection.
+
+        Args:
+            client: builds the handshake with base URL and key.
+            target: the target.
+            audio_format: format to ask for; by default the target's first.
+            key: replaces the client's key; `None` sends none.
+            timeout_s: time in seconds that the service has for a turn.
+        """
+        self._client, self.target, self.timeout_s = client, target, timeout_s
+        self._constants = target.collect_constants(audio_format)
+        self._key = key
+        self.connection = WebSocketConnection(self._take_message)
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        """Conditions that tasks wait for."""
+        self._request = self._build_handshake()
+        self._nonce = 0
+
+    @abstractmethod
+    def _read_message(self, message: SocketMessage) -> None:
+        """Read a message of either side."""
+
+    @property
+    @abstractmethod
+    def _is_ready(self) -> bool:
+        """Whether the service has reported that the connection is ready."""
+
+    def _build_handshake(self) -> Request:
+        parts: dict[str, dict[str, object]] = {"path": {}, "query": {}, "header": {}}
+        for location, value in self._constants.items():
+            if not location.is_in_body:
+                parts[location.message_part][location.name] = value
+        request = RequestParts(
+            path_parameters=parts["path"],
+            query_parameters=parts["query"],
+            headers={name: str(value) for name, value in parts["header"].items()},
+        )
+        return self._client.build_request(self.target.operation, request, key=self._key)
+
+    @property
+    def _message_key(self) -> str | None:
+        if self._key is ApiKeySentinel.USE_CLIENT_KEY:
+            return self._client.key
+        return None if self._key is None else replace_key(self._client.key, self._key)
+
+    def build_traffic(self) -> SocketTraffic:
+        """Return the record of the connection so far."""
+        return self.connection.build_traffic(self._client.contract.id, self.target.operation.id, self._request)
+
+    async def open(self) -> None:
+        """Open the connection, and send what has to be sent first.
+
+        `build_traffic().status` has the status of the response, also if the service rejects the handshake.
+
+        Raises:
+            TransportError: there was no response.
+        """
+        await self._client.wait_for_rate_limit(self.target.operation)
+        context = None
+        if self._request.url.startswith("https:"):
+            context = create_ssl_context(http2=False)
+        try:
+            await self.connection.connect(self._request, ssl_context=context)
+        except TransportError as error:
+            error.args = (self._client.mask_secrets(str(error)),)
+            raise error from None
+        if not self.connection.is_open:
+            return
+        self._send("session", None)
+        if self.target.spec.has_event("session"):
+            await self._wait(lambda: self._is_ready, SESSION_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """End the connection, with the message that the contract documents for that, if there is one."""
+        if self.connection.is_open and self._send("close", None):
+            await self._wait(lambda: not self.connection.is_open, SESSION_TIMEOUT_S)
+        await self.connection.close()
+
+    def send(self, data: str | bytes) -> None:
+        """Send a message that is not built from the contract, such as a wrong one."""
+        self.connection.send(data)
+
+    def _send(
+        self, action: ClientAction, context: str | None, text: str | None = None, audio: bytes | None = None
+    ) -> bool:
+        """Send the message for an action; return whether the contract has one."""
+        data = self.target.socket.build_client_message(
+            action,
+            text=text,
+            context=context,
+            settings=get_settings(self._constants),
+            key=self._message_key,
+            nonce=self._count_message(),
+            audio=audio,
+        )
+        if data is None:
+            return False
+        self._read_message(self.connection.send(data))
+        return True
+
+    def _count_message(self) -> int:
+        self._nonce += 1
+        return self._nonce
+
+    def _take_message(self, message: SocketMessage) -> None:
+        self._read_message(message)
+        for condition, future in self._waiting:
+            if not future.done() and condition():
+                future.set_result(None)
+
+    async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until a condition holds that messages can change; return whether it did in time.
+
+        The condition is looked at in the callback of the socket: with hundreds of connections, waking a task for each
+        message would delay the messages of the others.
+        """
+        if condition() or not self.connection.is_open:
+            return condition()
+        waiting = (condition, asyncio.get_running_loop().create_future())
+        ended = asyncio.ensure_future(self.connection.ended.wait())
+        self._waiting.append(waiting)
+        try:
+            await asyncio.wait([waiting[1], ended], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting.remove(waiting)
+            waiting[1].cancel()
+            ended.cancel()
+        return condition()
+
 
 DEFAULT_TURN_TIMEOUT_S = 30.0
 """Time in seconds without an end of a turn after which the client gives up."""
@@ -168,3 +322,126 @@ async def open_session(session: SocketSession) -> AsyncIterator[SocketSession]:
         yield session
     finally:
         await session.close()
+
+
+FRAME_S = 0.02
+"""Duration of the audio in one message, in seconds, as telephony and browsers send it."""
+DEFAULT_TURN_END_TIMEOUT_S = 10.0
+"""Time in seconds that the service has to report the end of the last turn after the end of the audio."""
+
+
+class StreamedAudio(NamedTuple):
+    """A recording, encoded in the audio format that the target expects."""
+
+    data: bytes
+    bytes_per_second: int
+    sample_width_bytes: int
+    """Size of one sample: a message has whole samples."""
+
+
+class StreamTimes(NamedTuple):
+    """When the frames of a stream were sent, in milliseconds after the connection was opened."""
+
+    frame_s: float
+    """Duration of a frame in seconds."""
+    started_ms: float
+    sent_ms: list[float]
+    """Time of each frame."""
+
+    def find_spoken_ms(self, second: float) -> float:
+        """Return the time, in milliseconds, at which the sample at `second` seconds was spoken.
+
+        It is computed from the time at which its frame was sent, as if each frame were sent as soon as it is recorded.
+        If this machine sends a frame late, the delay is therefore counted as one of the speaker, not of the service.
+        """
+        if not self.sent_ms:
+            return self.started_ms + second * 1000
+        index = min(max(math.ceil(second / self.frame_s - 1e-9) - 1, 0), len(self.sent_ms) - 1)
+        return self.sent_ms[index] - ((index + 1) * self.frame_s - second) * 1000
+
+
+class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
+    """One connection to a target, on which audio is transcribed."""
+
+    def __init__(
+        self,
+        client: Client,
+        target: TranscriptionSocketTarget,
+        *,
+        audio_format: SocketFormat | None = None,
+        key: ApiKeyOrSentinel = USE_CLIENT_KEY,
+        timeout_s: float = DEFAULT_TURN_END_TIMEOUT_S,
+    ) -> None:
+        """Prepare a session.
+
+        Args:
+            client: builds the handshake with base URL and key.
+            target: the target that transcribes.
+            audio_format: format of the audio that will be sent; by default the target's first.
+            key: replaces the client's key; `None` sends none.
+            timeout_s: time in seconds that the service has to report the end of a turn.
+        """
+        self._reader = TranscriptReader(target.socket)
+        super().__init__(client, target, audio_format=audio_format, key=key, timeout_s=timeout_s)
+
+    def _read_message(self, message: SocketMessage) -> None:
+        self._reader.add_message(message)
+
+    @property
+    def _is_ready(self) -> bool:
+        return bool(self._reader.conversation.session_events)
+
+    @property
+    def transcribed(self) -> TranscribedConversation:
+        """What the service has transcribed so far."""
+        return self._reader.conversation
+
+    async def stream(
+        self, audio: StreamedAudio, *, should_stop: Callable[[], bool] = lambda: False, is_paced: bool = True
+    ) -> StreamTimes:
+        """Send audio in frames, each at the time at which a microphone would have recorded it.
+
+        Args:
+            audio: the audio, with the silence that follows its speech.
+            should_stop: returns whether the rest need not be sent, such as the silence after the turn was ended.
+            is_paced: whether frames are sent at their time; otherwise at once, which shows no times.
+
+        Returns:
+            When which part was sent.
+
+        Raises:
+            TransportError: the connection has ended.
+        """
+        size = round(FRAME_S * audio.bytes_per_second)
+        size -= size % audio.sample_width_bytes
+        times = StreamTimes(size / audio.bytes_per_second, self.connection.now_ms, [])
+        started_s = time.perf_counter()
+        for start in range(0, len(audio.data), size):
+            frame = audio.data[start : start + size]
+            if should_stop():
+                break
+            wait_s = (start + len(frame)) / audio.bytes_per_second - (time.perf_counter() - started_s)
+            if not is_paced:
+                await asyncio.sleep(0)  # lets texts arrive meanwhile
+            elif wait_s > 0:
+                await asyncio.sleep(wait_s)
+            times.sent_ms.append(self.connection.now_ms)
+            self._send("audio", None, audio=frame)
+        return times
+
+    def flush(self) -> bool:
+        """Ask for the end of the turn of what was sent so far; return whether the contract has such a message."""
+        return self._send("flush", None)
+
+    async def wait_for_turn_end(self, turn_count: int = 1, timeout_s: float | None = None) -> bool:
+        """Wait until the ends of a number of turns were reported; return whether they were in time."""
+
+        def has_ended() -> bool:
+            ended = sum(turn.ended_ms is not None for turn in self.transcribed.turns)
+            return ended >= turn_count or bool(self.transcribed.errors) or not self.connection.is_open
+
+        return await self._wait(has_ended, self.timeout_s if timeout_s is None else timeout_s)
+
+    async def wait_for_close(self, timeout_s: float) -> bool:
+        """Wait until the service closes the connection; return whether it did in time."""
+        return await self._wait(lambda: not self.connection.is_open, timeout_s)

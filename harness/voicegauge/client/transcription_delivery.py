@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.settlement import Settlement, SubmitObserver
-from voicegauge.client.transcription_session import FRAME_S, StreamedAudio, StreamTimes, TranscriptionSession
+from voicegauge.client.socket_session import FRAME_S, StreamedAudio, StreamTimes, TranscriptionSession
 from voicegauge.contract.extension.sockets import SocketFormat
+from voicegauge.contract.socket_turns import TranscribedConversation, count_partial_words, count_words_taken_back
 from voicegauge.contract.targets import TranscriptionSocketTarget
-from voicegauge.contract.transcript_turns import TranscribedConversation, count_partial_words, count_words_taken_back
 from voicegauge.errors import TransportError, UsageError
-from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Response, Timing, UploadedFile
+from voicegauge.model.exchange import (
+    TRAILING_SILENCE_S,
+    WEBSOCKET_VERSION,
+    Exchange,
+    Response,
+    Timing,
+    TranscriptTiming,
+    UploadedFile,
+)
 from voicegauge.model.job import BillingStatus, Delivery, Failure
-from voicegauge.model.socket import TRAILING_SILENCE_S, TranscriptTiming
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
 if TYPE_CHECKING:

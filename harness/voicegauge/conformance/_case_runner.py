@@ -17,14 +17,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase, find_request_target
-from voicegauge.conformance._case_judge import CaseJudge, find_comparable_delivery
 from voicegauge.conformance._case_sender import CaseSender
 from voicegauge.conformance._request_sender import SentCase
 from voicegauge.conformance.case_journal import CaseJudgement
-from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.checked_service import CheckedService, CheckInterruption
 from voicegauge.conformance.finding_groups import list_requested_values
-from voicegauge.conformance.interruption import CheckInterruption
-from voicegauge.conformance.judgement_keeper import JudgementKeeper
+from voicegauge.conformance.judgement_keeper import CaseJudge, JudgementKeeper, find_comparable_delivery
 from voicegauge.conformance.prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal, count_spending

@@ -20,7 +20,7 @@ from voicegauge.client.client import Client
 from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.keys import remove_credentials
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.conformance._request_sender import RequestSender, SentCase
+from voicegauge.conformance._request_sender import RequestSender, SentCase, read_response_delivery, read_speech_request
 from voicegauge.conformance._resource_lifecycle import (
     POLL_COUNT_AFTER_END,
     CallingAccount,
@@ -28,7 +28,6 @@ from voicegauge.conformance._resource_lifecycle import (
     follow_batch,
     follow_job,
 )
-from voicegauge.conformance._response_audio import read_response_delivery, read_speech_request
 from voicegauge.conformance.callbacks import WebhookSession
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import require_resource_use_prices
@@ -43,7 +42,7 @@ from voicegauge.errors import (
     UnreachableError,
     VoicegaugeError,
 )
-from voicegauge.formats.subtitles import is_other_transcript_format
+from voicegauge.formats.text_times import is_other_transcript_format
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, Response
 from voicegauge.model.job import BillingStatus, Delivery, StateObservation

@@ -19,7 +19,7 @@ from voicegauge.cases.valid_requests import DEFAULT_TEXT, build_valid_speech_req
 from voicegauge.client.client import Client
 from voicegauge.client.job_polling import find_id_parameter
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.extension.resources import BatchSpec, ResourceSpec, ResourceUse
+from voicegauge.contract.extension.jobs import BatchSpec, ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import is_billable
 from voicegauge.contract.targets import Target

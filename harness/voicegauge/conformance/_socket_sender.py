@@ -9,14 +9,18 @@ from http import HTTPStatus
 from typing import Generic, TypeVar
 
 from voicegauge.cases.case import ConformanceCase, SocketScenario
-from voicegauge.cases.sockets import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
+from voicegauge.cases.channels import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.settlement import settle_when_done
 from voicegauge.client.socket_delivery import interrupt_turn, measure_interruption
-from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
+from voicegauge.client.socket_session import (
+    DEFAULT_TURN_END_TIMEOUT_S,
+    DEFAULT_TURN_TIMEOUT_S,
+    SocketSession,
+    TranscriptionSession,
+)
 from voicegauge.client.transcription_delivery import prepare_recording
-from voicegauge.client.transcription_session import DEFAULT_TURN_END_TIMEOUT_S, TranscriptionSession
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_case_price_usd
@@ -24,8 +28,8 @@ from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.errors import TransportError
+from voicegauge.model.exchange import Interruption
 from voicegauge.model.job import BillingStatus
-from voicegauge.model.socket import Interruption
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.rules.socket_subjects import (
     ComparedTurns,

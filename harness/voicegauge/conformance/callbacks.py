@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.cases.webhooks import set_value_in_case_request
+from voicegauge.cases.channels import set_value_in_case_request
 from voicegauge.contract.callbacks import compute_signature, find_status_operation
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import CallbackTiming

@@ -14,7 +14,7 @@ from voicegauge.conformance.prices import PricedCase, PricedPlan
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import MICRO_USD_PER_USD, convert_to_micro_usd
-from voicegauge.model.budget import BudgetForecast, BudgetLeft, UnaffordableCase
+from voicegauge.model.price import BudgetForecast, BudgetLeft, UnaffordableCase
 
 
 class _Purse:

@@ -24,9 +24,8 @@ from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import Provenance, Record, sum_usd
-from voicegauge.model.budget import BudgetForecast
 from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.price import format_price_usd
+from voicegauge.model.price import BudgetForecast, format_price_usd
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 

@@ -16,13 +16,16 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase, explain_missing_verdict
 from voicegauge.cases.plan import plan_cases
-from voicegauge.client.curl_command import build_curl_command
-from voicegauge.client.http_request import Origin
-from voicegauge.conformance._response_audio import read_inline_audio, read_speech_request, read_streamed_audio
+from voicegauge.client.http_request import Origin, build_curl_command
+from voicegauge.conformance._request_sender import read_inline_audio, read_speech_request, read_streamed_audio
 from voicegauge.conformance.checked_service import build_contract_options
-from voicegauge.conformance.recorded_sockets import read_recorded_socket
+from voicegauge.conformance.recorded_calls import (
+    ExchangeLookup,
+    UnmatchedCallReason,
+    find_unmatched_calls,
+    read_recorded_socket,
+)
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.unmatched_calls import ExchangeLookup, UnmatchedCallReason, find_unmatched_calls
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.provider import ListOperation

@@ -13,25 +13,22 @@ import msgspec
 from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.conformance.spending import Spending
 from voicegauge.model.base import Provenance, Record, Severity, StopReason
-from voicegauge.model.exchange import DOWNLOAD_OPERATION
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Interruption
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import AmbiguousRequest
 from voicegauge.model.price import format_price_usd
-from voicegauge.model.socket import Interruption
-from voicegauge.outputs.baseline import (
+from voicegauge.outputs.exported_report import (
     AcceptedFinding,
     BadgeVerdict,
-    FindingsBaseline,
-    build_baseline,
-    format_badge_svg,
-)
-from voicegauge.outputs.exported_report import (
     ExportedReport,
     FileLocation,
+    FindingsBaseline,
     JUnitCase,
     ReportedFinding,
     RuleDescription,
     SarifLevel,
+    build_baseline,
+    format_badge_svg,
 )
 from voicegauge.outputs.result_summary import SummarizedResult
 from voicegauge.printable_text import format_count

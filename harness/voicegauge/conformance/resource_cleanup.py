@@ -29,7 +29,7 @@ from voicegauge.conformance._resource_tracking import (
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_lifecycle_step_price_usd
 from voicegauge.conformance.report import RemainingResource, ResourceSummary
-from voicegauge.contract.extension.resources import ResourceSpec
+from voicegauge.contract.extension.jobs import ResourceSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import BudgetError, DataError, TransportError, UsageError

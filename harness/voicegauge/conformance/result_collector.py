@@ -32,12 +32,12 @@ from voicegauge.conformance.spending import SpendingAccount, SpendingTotal
 from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, OverchargedError
 from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.exchange import Interruption
 from voicegauge.model.finding import Finding, FindingClip
-from voicegauge.model.socket import Interruption
 from voicegauge.printable_text import format_count
 from voicegauge.recording.credentials import mask_record
-from voicegauge.rules.balances_of_run import BalancesOfRun
 from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.charges import BalancesOfRun
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.deliveries_of_run import DeliveriesOfRun, DeliveryAmongOthers
 from voicegauge.rules.registry import Rule

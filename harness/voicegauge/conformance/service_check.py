@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from voicegauge.cases.boundary_values import find_fitting_value
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.cases.needed_operations import find_excluded_operations
+from voicegauge.cases.case_order import find_excluded_operations
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import open_provider_ledgers

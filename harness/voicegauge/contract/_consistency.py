@@ -21,13 +21,12 @@ from voicegauge.contract._data_consistency import (
 from voicegauge.contract._schema_sizes import check_schema_sizes
 from voicegauge.contract._speech_consistency import check_speech, check_target
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_parts import Example, walk_objects
-from voicegauge.contract.extension.audio_input import TranscriptionSpec
+from voicegauge.contract.document_parts import Example, convert_record, walk_objects
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
 from voicegauge.contract.extension.provider import REJECTION_KEYWORDS, RejectionReason
 from voicegauge.contract.extension.sources import SourceReference
+from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.formats.bodies import is_form, is_json

@@ -16,17 +16,20 @@ from voicegauge.contract._consistent_locations import (
 )
 from voicegauge.contract.callbacks import find_callback_body, find_status_operation
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionResponse, TranscriptionSpec
-from voicegauge.contract.extension.jobs import CallbackBodyLocations, JobSpec, StreamSpec, WebhookSpec
-from voicegauge.contract.extension.provider import WebhookSignature
-from voicegauge.contract.extension.resources import (
+from voicegauge.contract.extension.jobs import (
     BatchSpec,
+    CallbackBodyLocations,
     ChatSpec,
+    JobSpec,
     PaginationSpec,
     ResourceListing,
     ResourceSpec,
     ResourceUse,
+    StreamSpec,
+    WebhookSpec,
 )
+from voicegauge.contract.extension.provider import WebhookSignature
+from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionResponse, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import allows_location
 from voicegauge.contract.targets import AudioInputSpec, AudioInputTarget, BaseTarget

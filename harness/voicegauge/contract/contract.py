@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.contract.extension.audio_input import TranscriptionSpec
 from voicegauge.contract.extension.provider import KeySpec, LimitsSpec, ProviderSpec
 from voicegauge.contract.extension.sockets import SocketTargetSpec
 from voicegauge.contract.extension.sources import Dispute
+from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import ContractSources, Operation, Server
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget

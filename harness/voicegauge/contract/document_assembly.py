@@ -16,14 +16,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
-from voicegauge.contract._asyncapi_document import (
-    attach_asyncapi,
-    build_empty_document,
-    build_standalone_document,
-    embed_asyncapi,
-    find_asyncapi_file,
-    read_asyncapi_document,
-)
 from voicegauge.contract._discovery import convert_discovery, is_discovery
 from voicegauge.contract._overlays import (
     apply_overlay,
@@ -33,6 +25,14 @@ from voicegauge.contract._overlays import (
     select_described_operations,
 )
 from voicegauge.contract._swagger import convert_swagger, is_swagger
+from voicegauge.contract.asyncapi import (
+    attach_asyncapi,
+    build_empty_document,
+    build_standalone_document,
+    embed_asyncapi,
+    find_asyncapi_file,
+    read_asyncapi_document,
+)
 from voicegauge.contract.document_parts import EMBEDDED_FILES_KEY, EXTENSION_KEYS, walk_objects
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer, is_inside_document_folder
 from voicegauge.errors import ContractError

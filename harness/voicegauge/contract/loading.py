@@ -11,19 +11,25 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.contract._asyncapi import read_socket_operations
 from voicegauge.contract._consistency import check_consistency, check_references, check_schemas
+from voicegauge.contract.asyncapi import read_socket_operations
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import read_contract_document, validate_openapi
-from voicegauge.contract.document_parts import HTTP_METHODS, Parameter
-from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
-from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
+from voicegauge.contract.document_parts import HTTP_METHODS, Parameter, convert_record
+from voicegauge.contract.extension.jobs import (
+    BatchSpec,
+    ChatSpec,
+    JobSpec,
+    PaginationSpec,
+    ResourceSpec,
+    StreamSpec,
+    SubmitSpec,
+    WebhookSpec,
+)
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ListOperation, ProviderSpec
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec
-from voicegauge.contract.extension.speech import SpeechSpec
+from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation, Server
-from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
 from voicegauge.data_folders import find_bundled_folder, find_profiles_folder
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token

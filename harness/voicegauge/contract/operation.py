@@ -19,13 +19,21 @@ from voicegauge.contract.document_parts import (
     read_media_types,
     walk_objects,
 )
-from voicegauge.contract.extension.audio_input import ConversionSpec
-from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
+from voicegauge.contract.extension.jobs import (
+    BatchSpec,
+    ChatSpec,
+    JobSpec,
+    PaginationSpec,
+    ResourceSpec,
+    ResourceUse,
+    StreamSpec,
+    SubmitSpec,
+    WebhookSpec,
+)
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, LimitsSpec
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec, ResourceUse
 from voicegauge.contract.extension.sources import Dispute, SourceDocument
-from voicegauge.contract.extension.speech import ResponseAudio, SpeechSpec, TargetSpec
+from voicegauge.contract.extension.speech import ConversionSpec, ResponseAudio, SpeechSpec, TargetSpec
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.targets import AudioInputSpec, BaseSocketTarget, BaseTarget, JobTarget, Target
 from voicegauge.formats.located_yaml import unescape_pointer_token

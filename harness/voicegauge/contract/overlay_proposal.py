@@ -19,8 +19,13 @@ import yaml
 
 from voicegauge.contract._consistency import remove_contradicting_closures, remove_unknown_types
 from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_json_path_name, select_operations
-from voicegauge.contract._proposed_keys import SECURITY, KeyProposal
-from voicegauge.contract._proposed_transcriptions import TranscriptionProposal, is_transcription, propose_transcription
+from voicegauge.contract._proposed_requests import (
+    SECURITY,
+    KeyProposal,
+    TranscriptionProposal,
+    is_transcription,
+    propose_transcription,
+)
 from voicegauge.contract.document_assembly import check_openapi_version
 from voicegauge.contract.proposed_parts import (
     AUDIO_BODY,

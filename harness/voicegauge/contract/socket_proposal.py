@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from voicegauge.contract._asyncapi import read_messages
-from voicegauge.contract._asyncapi_document import (
+from voicegauge.contract._overlays import TODO, TODO_URL
+from voicegauge.contract.asyncapi import (
+    OPPOSITE_ACTIONS,
     build_empty_document,
     embed_asyncapi,
+    find_client_action,
     get_mapping,
+    get_usual_client_action,
     read_asyncapi_document,
+    read_messages,
 )
-from voicegauge.contract._overlays import TODO, TODO_URL
 from voicegauge.contract.document_parts import ASYNCAPI_KEY
 from voicegauge.contract.overlay_proposal import (
     OverlayProposal,
@@ -33,7 +36,6 @@ from voicegauge.contract.overlay_proposal import (
 )
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import MessageSchema
-from voicegauge.contract.socket_viewpoint import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
 from voicegauge.errors import UsageError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import read_pointer

@@ -13,7 +13,7 @@ from voicegauge.contract.schemas import parse_text_value
 from voicegauge.contract.socket_messages import read_message
 from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.formats.locations import MISSING, Location, read_pointer
-from voicegauge.model.socket import SocketTraffic
+from voicegauge.model.exchange import SocketTraffic
 
 
 class RecognizedTarget(NamedTuple):

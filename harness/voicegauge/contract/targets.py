@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.extension.audio_input import AudioInputTargetSpec, ConversionSpec, TranscriptionSpec
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
 from voicegauge.contract.extension.sockets import SocketFormat, SocketSpec, SocketTargetSpec
-from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechResponse, SpeechSpec, TargetSpec
+from voicegauge.contract.extension.speech import (
+    AudioFormat,
+    AudioInputTargetSpec,
+    ConversionSpec,
+    ResponseAudio,
+    SpeechResponse,
+    SpeechSpec,
+    TargetSpec,
+    TranscriptionSpec,
+)
 from voicegauge.contract.schemas import find_matching_branch, find_max_length
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.formats.locations import Location, LocationValues

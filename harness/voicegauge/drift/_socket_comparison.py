@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from voicegauge.contract.asyncapi import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
 from voicegauge.contract.document_parts import ASYNCAPI_KEY
-from voicegauge.contract.socket_viewpoint import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
 from voicegauge.drift._schema_comparison import compare_schemas
 from voicegauge.drift.report import DriftChange
-from voicegauge.model.socket_messages import SOCKET_SIDES, SocketSide
+from voicegauge.model.exchange import SOCKET_SIDES, SocketSide
 
 _SCHEMA_ROLES: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
 _BINARY_MEDIA_TYPES = ("audio/", "application/octet-stream")

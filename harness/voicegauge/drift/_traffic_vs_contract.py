@@ -14,15 +14,19 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.sources import Dispute
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation
-from voicegauge.drift._documented_schemas import (
+from voicegauge.drift._json_values import (
+    ANY_INDEX,
+    FlattenedValue,
+    JsonScalar,
     LocatedSchema,
     find_applicable_schemas,
     find_body_schemas,
     find_undocumented_properties,
+    flatten_json,
+    get_json_type,
     iterate_documented_properties,
     list_enumerated_values,
 )
-from voicegauge.drift._json_values import ANY_INDEX, FlattenedValue, JsonScalar, flatten_json, get_json_type
 from voicegauge.drift._recorded_traffic import (
     STANDARD_HEADERS,
     RecordedExchange,

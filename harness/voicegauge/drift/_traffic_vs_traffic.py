@@ -10,9 +10,15 @@ from typing import Any
 import msgspec
 
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.drift._documented_schemas import find_documented_values
 from voicegauge.drift._field_comparison import compare_field_presence, compare_field_types, compare_field_values
-from voicegauge.drift._json_values import ANY_INDEX, JsonScalar, MatchKey, compare_values, get_json_type
+from voicegauge.drift._json_values import (
+    ANY_INDEX,
+    JsonScalar,
+    MatchKey,
+    compare_values,
+    find_documented_values,
+    get_json_type,
+)
 from voicegauge.drift._recorded_traffic import (
     ConversationPair,
     ConversationPairing,

@@ -18,14 +18,16 @@ from typing import Any, Literal, final
 import msgspec
 
 from voicegauge.model.base import Record
-from voicegauge.outputs.baseline import AcceptedFinding, FindingsBaseline, build_baseline
 from voicegauge.outputs.exported_report import (
+    AcceptedFinding,
     ExportedReport,
     FileLocation,
+    FindingsBaseline,
     JUnitCase,
     ReportedFinding,
     RuleDescription,
     SarifLevel,
+    build_baseline,
     escape_markdown,
 )
 from voicegauge.outputs.result_summary import SummarizedResult

@@ -13,9 +13,8 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage
+from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage, create_server_identity
 from voicegauge.emulator.socket_server import bind_socket, serve
-from voicegauge.emulator.tls import create_server_identity
 from voicegauge.errors import VoicegaugeError
 from voicegauge.speech.process_control import suppress_decoder_stderr
 

@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from voicegauge.contract.extension.audio_input import AudioInputField, StemList
 from voicegauge.contract.extension.provider import UploadLimits
-from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS, AudioFormat, AudioPacing, ResponseAudio
+from voicegauge.contract.extension.speech import (
+    RAW_SAMPLE_CODECS,
+    AudioFormat,
+    AudioInputField,
+    AudioPacing,
+    ResponseAudio,
+    StemList,
+)
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext

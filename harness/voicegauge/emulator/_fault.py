@@ -1,22 +1,114 @@
-"""Defines what a fault is and where it changes the behaviour of the emulator."""
+"""What a fault can change: requests, responses, jobs, and the steps of an emulated WebSocket."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.sockets import ServerEventKind
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import BaseSocketTarget, Target
+from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, Target
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
-from voicegauge.emulator._socket_steps import SocketFault
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 from voicegauge.emulator._speech_timings import SpeechTiming
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
+
+StepKind = ServerEventKind | Literal["raw", "abort", "close"]
+"""An event of the contract; a message that no template has; the end of the connection without a close frame; a close
+frame."""
+
+
+@dataclass
+class SocketStep:
+    """One message of the service, or the end of the connection."""
+
+    kind: StepKind
+    audio: bytes = b""
+    context: str | None = None
+    """The context that the message names; `None` if it names none."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Values of other placeholders of the template."""
+    text: str = ""
+    """The message itself, for a `raw` step."""
+    delay_s: float = 0.0
+    """Time before the step in addition to the pace, in seconds."""
+    changed_members: dict[str, Any] = field(default_factory=dict)
+    """Members of the message that a fault replaces, at its top level."""
+
+
+StepPurpose = Literal["speech", "flush", "end", "cancel", "limit"]
+"""Why steps are sent: a part of the text is spoken, a flush or a turn ends, a turn was cancelled, or a limit is
+exceeded."""
+
+
+@dataclass
+class SocketTurnState:
+    """The turn whose steps a fault changes, and what the fault needs to know of the other turns of the connection."""
+
+    target: SocketTarget
+    purpose: StepPurpose
+    """What the steps are sent for."""
+    context: str | None
+    """The context of the turn; `None` if the connection has no contexts."""
+    bytes_per_second: int
+    sample_width_bytes: int
+    was_flushed: bool = False
+    """Whether the client has flushed the turn."""
+    other_context: str | None = None
+    """The context of another turn that is open; `None` if there is none."""
+    other_audio: bytes = b""
+    """Audio of the other open turn, or else of the turn before; empty if there is none."""
+    stale_audio: bytes = b""
+    """Audio of the latest turn that was cancelled, if this is the first speech of a turn after it."""
+    is_first_speech: bool = True
+    """Whether the steps begin the audio of the turn."""
+    turn_index: int = 0
+    """Number of the turn in its connection, from 0."""
+
+
+@dataclass
+class TextStep:
+    """One text that the emulator reports while it transcribes."""
+
+    kind: StepKind
+    text: str = ""
+    """The text of the turn; for a `raw` step, the message itself."""
+    delay_s: float = 0.0
+    """Time before the step, in seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketFault:
+    """How a fault changes a WebSocket."""
+
+    change_steps: Callable[[SocketTurnState, list[SocketStep]], list[SocketStep]] | None = None
+    """Function that returns the steps to send instead."""
+    change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
+    """Function that returns the synthesis to perform instead."""
+    change_text_piece: Callable[[int, str], str] | None = None
+    """Function that returns the text of a message instead, given its number in the turn from 0."""
+    change_texts: Callable[[list[TextStep]], list[TextStep]] | None = None
+    """Function that returns what to report instead of a text, where audio is transcribed."""
+    turn_end_s: float | None = None
+    """Duration of silence after which a turn ends, where audio is transcribed; `None` for that of the contract."""
+    ignores_cancel: bool = False
+    """Whether a cancellation does not stop the audio."""
+    ignores_key: bool = False
+    ignores_limits: bool = False
+
+    def has_effect(self, target: BaseSocketTarget) -> bool:
+        """Whether the fault changes what a target does: speech, or transcription."""
+        changes_texts = self.change_texts is not None or self.turn_end_s is not None
+        changes_speech = self.change_steps or self.change_synthesis or self.change_text_piece
+        if isinstance(target, SocketTarget):
+            return bool(changes_speech) or not changes_texts
+        return changes_texts or self.ignores_key
+
 
 SpeechFieldChanger = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
 """Function that returns the value of a speech field, to be used instead of the value in the request or the default."""

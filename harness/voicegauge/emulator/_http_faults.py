@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from voicegauge.contract.callbacks import find_callback_body
-from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
+from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._body_faults import invalidate_body

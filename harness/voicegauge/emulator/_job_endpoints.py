@@ -10,10 +10,8 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.extension.audio_input import ConversionSpec, StemList
-from voicegauge.contract.extension.jobs import JobSpec
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec
-from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.extension.jobs import BatchSpec, ChatSpec, JobSpec
+from voicegauge.contract.extension.speech import ConversionSpec, ResponseAudio, StemList
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import JobTarget, Target
 from voicegauge.emulator._accounts import EmulatedAccount

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
-from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec
 from voicegauge.contract.extension.pricing import UsageSpec
-from voicegauge.contract.extension.resources import ResourceSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._fault import Fault

@@ -26,7 +26,6 @@ from voicegauge.emulator._endpoint_context import AudioDownloads, EndpointContex
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_endpoints import BatchEndpoint, ChatEndpoint, JobEndpoint, JobSubmissionEndpoint
 from voicegauge.emulator._job_state import EmulatedClock
-from voicegauge.emulator._pagination import select_page
 from voicegauge.emulator._request import (
     IncomingRequest,
     ParsedRequest,
@@ -37,7 +36,7 @@ from voicegauge.emulator._request import (
 from voicegauge.emulator._request_journal import RequestJournal
 from voicegauge.emulator._resource_endpoints import ResourceStore, StoredResource
 from voicegauge.emulator._response import EmulatedResponse, add_documented_headers
-from voicegauge.emulator._response_bodies import build_error_response
+from voicegauge.emulator._response_bodies import build_error_response, select_page
 from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._response_streams import send_stream
 from voicegauge.emulator._socket_endpoint import SocketEndpoint, reject_handshake

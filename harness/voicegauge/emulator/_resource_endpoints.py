@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.extension.resources import ResourceSpec, ResourceUse
+from voicegauge.contract.extension.jobs import ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._request import (

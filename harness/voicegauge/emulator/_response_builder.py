@@ -12,10 +12,9 @@ from urllib.parse import urlencode, urlsplit
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, MediaType, Parameter
-from voicegauge.contract.extension.audio_input import TranscriptionResponse
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
-from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
+from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps, TranscriptionResponse
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.pricing import compute_usage_bound, has_typical_usage
 from voicegauge.contract.targets import AudioInputTarget, Target

@@ -27,7 +27,7 @@ from voicegauge.emulator._emulated_connection import (
     EmulatedConnection,
     SocketServices,
 )
-from voicegauge.emulator._socket_steps import SocketFault, SocketStep, SocketTurnState, StepPurpose
+from voicegauge.emulator._fault import SocketFault, SocketStep, SocketTurnState, StepPurpose
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
     FALLBACK_LANGUAGE,

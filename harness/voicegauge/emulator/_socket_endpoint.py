@@ -18,11 +18,11 @@ from voicegauge.emulator._emulated_connection import SocketServices
 from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._request import IncomingRequest, Rejection
 from voicegauge.emulator._socket_connection import EmulatedSocket
-from voicegauge.emulator._transcription_socket import EmulatedTranscription
+from voicegauge.emulator._transcription import EmulatedTranscription
 from voicegauge.emulator.client_findings import ClientMonitor
 from voicegauge.emulator.settings import SERVER_HEADER_VALUE
 from voicegauge.formats.locations import Location
-from voicegauge.model.socket_messages import SOCKET_ABORT_EXTENSION_KEY
+from voicegauge.model.exchange import SOCKET_ABORT_EXTENSION_KEY
 
 MAX_OPEN_SOCKETS = 1000
 """Most open connections to one provider."""

@@ -7,8 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from voicegauge.contract.targets import BaseSocketTarget
-from voicegauge.emulator._fault import Fault
-from voicegauge.emulator._socket_steps import SocketFault, SocketStep, SocketTurnState
+from voicegauge.emulator._fault import Fault, SocketFault, SocketStep, SocketTurnState
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 _LEAKED_AUDIO_S = 1.5

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicegauge.contract.targets import BaseSocketTarget
-from voicegauge.emulator._fault import Fault
-from voicegauge.emulator._socket_steps import SocketFault, TextStep
+from voicegauge.emulator._fault import Fault, SocketFault, TextStep
 
 _LATE_END_S = 2.0
 _EARLY_END_S = 0.08

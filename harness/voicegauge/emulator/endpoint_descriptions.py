@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.extension.audio_input import TranscriptionSpec
+from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._job_endpoints import find_download_operation_ids
 

@@ -1,29 +1,77 @@
-"""Runs an emulator in another process and talks to it."""
+"""Runs an emulator in another process, with a certificate of its own if it uses TLS, and talks to it.
+
+Some client libraries accept no other URL than https or wss. They trust the emulator if they trust its authority, which
+most do by the environment variable SSL_CERT_FILE.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator.client_findings import ClientFinding, ClientFindings
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
-from voicegauge.emulator.tls import require_tls
-from voicegauge.errors import UsageError
+from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.hosts import build_server_url
 from voicegauge.model.base import Record
+
+
+class ServerIdentity(NamedTuple):
+    """How a server proves who it is, and what a client needs to believe it."""
+
+    ssl_context: ssl.SSLContext
+    authority_file: Path
+    """The certificate of the authority, in PEM format. It has no private key."""
+
+
+def require_tls() -> None:
+    """Check that certificates can be made.
+
+    Raises:
+        MissingExtraError: the extra `emulator` is not installed.
+    """
+    if importlib.util.find_spec("trustme") is None:
+        raise MissingExtraError("trustme, which makes the certificates of the emulator,", "emulator")
+
+
+@contextlib.contextmanager
+def create_server_identity(host: str) -> Iterator[ServerIdentity]:
+    """Create an authority and a certificate for this machine under `host`, its own name, and localhost.
+
+    Both are new each time and never written, except for the authority's certificate, whose file is deleted at the end.
+
+    Raises:
+        MissingExtraError: the extra `emulator` is not installed.
+    """
+    require_tls()
+    import trustme
+
+    authority = trustme.CA(organization_name="voicegauge emulator")
+    names = dict.fromkeys(("localhost", "127.0.0.1", "::1", socket.gethostname(), host))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names, organization_name="voicegauge emulator").configure_cert(context)
+    with tempfile.TemporaryDirectory(prefix="voicegauge-tls-") as folder:
+        path = Path(folder) / "authority.pem"
+        path.write_bytes(authority.cert_pem.bytes())
+        yield ServerIdentity(context, path)
+
 
 START_TIMEOUT_S = 60.0
 """Maximum time for the start, which takes about 1 s, but much longer on a busy machine."""

@@ -24,7 +24,7 @@ from voicegauge.emulator.client_findings import ClientFinding, ClientFindingLog
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.hosts import build_server_url
-from voicegauge.model.socket_messages import SOCKET_ABORT_EXTENSION_KEY
+from voicegauge.model.exchange import SOCKET_ABORT_EXTENSION_KEY
 
 # Limits of a server for slow clients and for many connections, and how an application closes a connection.
 

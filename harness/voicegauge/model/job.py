@@ -7,9 +7,8 @@ from enum import StrEnum
 from typing import Literal
 
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
-from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import Exchange, Interruption, TranscriptTiming
 from voicegauge.model.price import format_price_usd
-from voicegauge.model.socket import Interruption, TranscriptTiming
 
 # Records of whether requests are charged, and of requests that may have been charged without a saved result.
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Literal
 
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
-from voicegauge.model.exchange import ExchangeExcerpt
+from voicegauge.model.exchange import ExchangeExcerpt, Interruption, TranscriptTiming
 from voicegauge.model.job import Failure, Interval
-from voicegauge.model.socket import Interruption, TranscriptTiming
 
 
 class RequestPhases(Record, frozen=True, kw_only=True, gc=False):

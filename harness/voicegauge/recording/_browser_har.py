@@ -19,8 +19,9 @@ from voicegauge.model.exchange import (
     UploadedFile,
     find_header,
 )
-from voicegauge.recording._har_sockets import CLOSE_REMARK, parse_browser_messages
-from voicegauge.recording._parsed_interaction import (
+from voicegauge.recording._har_format import CLOSE_REMARK, parse_browser_messages
+from voicegauge.recording.body_masking import get_bare_media_type
+from voicegauge.recording.conversations import (
     InteractionFile,
     NotImportedError,
     ParsedInteraction,
@@ -32,7 +33,6 @@ from voicegauge.recording._parsed_interaction import (
     require_mapping,
     require_text,
 )
-from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.transport.bodies import encode_body
 
 _REPLACEMENT_CHARACTER = "\ufffd"

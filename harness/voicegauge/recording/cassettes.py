@@ -33,10 +33,11 @@ from voicegauge.files import open_file, write_file
 from voicegauge.formats.json_text import describe_json_error
 from voicegauge.formats.located_yaml import YAML_LOADER
 from voicegauge.model.exchange import Exchange, Headers, Request, Response, find_header
-from voicegauge.recording._parsed_interaction import (
+from voicegauge.recording.conversations import (
     InteractionFile,
     NotImportedError,
     ParsedInteraction,
+    Recording,
     UnparsedInteraction,
     encode_text,
     parse_base64,
@@ -45,7 +46,6 @@ from voicegauge.recording._parsed_interaction import (
     require_mapping,
     require_text,
 )
-from voicegauge.recording.conversations import Recording
 from voicegauge.recording.redaction import Redactor
 from voicegauge.version import __version__
 

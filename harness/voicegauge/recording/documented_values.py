@@ -18,15 +18,15 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import MediaType, ResponseSpec
-from voicegauge.contract.event_streams import decode_audio_text
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.operation import Operation
+from voicegauge.contract.parsed_exchange import decode_audio_text
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import iterate_leaves
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import EVERY_ITEM, EventLocation, Location
-from voicegauge.model.socket_messages import SocketSide
+from voicegauge.model.exchange import SocketSide
 from voicegauge.recording.url_rewriting import find_relative_path
 
 _BRANCHES = ("allOf", "anyOf", "oneOf")

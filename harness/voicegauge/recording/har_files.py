@@ -21,6 +21,7 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Headers, Request, Response, UploadedFile
 from voicegauge.recording._har_format import (
     HAR_SCHEMA_VERSION,
+    WEBSOCKET_RESOURCE_TYPE,
     HarContent,
     HarCreator,
     HarEntry,
@@ -36,20 +37,16 @@ from voicegauge.recording._har_format import (
     HarSocketMessage,
     SidecarReader,
     SidecarWriter,
+    convert_to_har_messages,
     convert_to_har_timings,
     find_sidecar_names,
+    get_start_time,
     read_file_within_limit,
+    read_har_socket,
     remove_orphaned_sidecars,
 )
-from voicegauge.recording._har_sockets import (
-    WEBSOCKET_RESOURCE_TYPE,
-    convert_to_har_messages,
-    get_start_time,
-    read_har_socket,
-)
-from voicegauge.recording._parsed_interaction import NotImportedError
 from voicegauge.recording.body_masking import get_bare_media_type, read_multipart_fields
-from voicegauge.recording.conversations import Recording
+from voicegauge.recording.conversations import NotImportedError, Recording
 from voicegauge.recording.redaction import Redactor
 from voicegauge.transport.bodies import encode_body
 from voicegauge.version import __version__

@@ -16,8 +16,7 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError
-from voicegauge.model.exchange import Exchange
-from voicegauge.model.socket_messages import SocketMessages, SocketSide
+from voicegauge.model.exchange import Exchange, SocketMessages, SocketSide
 from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.credentials import MASK, may_name_credential
 from voicegauge.recording.redaction import Redactor

@@ -27,19 +27,18 @@ from voicegauge.model.exchange import (
     find_header,
 )
 from voicegauge.recording._browser_har import parse_har
-from voicegauge.recording._parsed_interaction import (
+from voicegauge.recording.cassettes import parse_huggingface_tapes, parse_vcr_cassette, read_json_or_yaml
+from voicegauge.recording.conversations import (
     InteractionFile,
     NotImportedError,
     ParsedInteraction,
     UnparsedInteraction,
+    iterate_with_assigned_conversation_ids,
     parse_time,
 )
-from voicegauge.recording.cassettes import parse_huggingface_tapes, parse_vcr_cassette, read_json_or_yaml
-from voicegauge.recording.conversations import iterate_with_assigned_conversation_ids
-from voicegauge.recording.credentials import mask_record
+from voicegauge.recording.credentials import find_used_credentials, mask_record
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
-from voicegauge.recording.used_credentials import find_used_credentials
 from voicegauge.transport.bodies import ADDITIONAL_CODINGS, decode_body
 
 # Recognizes the format of a file of recorded requests and responses.

@@ -17,15 +17,25 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_targets import find_socket_operation
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_text
-from voicegauge.model.exchange import Exchange, Headers, Request, Response
-from voicegauge.model.socket_messages import SOCKET_SIDES, SocketMessage, SocketMessages, SocketSide
+from voicegauge.model.exchange import (
+    SOCKET_SIDES,
+    Exchange,
+    Headers,
+    Request,
+    Response,
+    SocketMessage,
+    SocketMessages,
+    SocketSide,
+)
 from voicegauge.recording.body_masking import BodyMasker, BodyReader, get_bare_media_type, mask_body, split_location
 from voicegauge.recording.credentials import (
     INVALID_API_KEY,
     MASK,
     MAX_CREDENTIAL_CHARACTERS,
     find_credential_kind,
+    find_credentials_in_headers,
     is_credential_name,
+    is_secret,
     looks_random,
     mask_credentials,
     mask_query_parameter,
@@ -34,7 +44,6 @@ from voicegauge.recording.credentials import (
 )
 from voicegauge.recording.documented_values import DocumentedBody, DocumentedMessages, DocumentedValues
 from voicegauge.recording.secret_search import MIN_LONG_SECRET_CHARACTERS, find_secret_spelling
-from voicegauge.recording.used_credentials import find_credentials_in_headers, is_secret
 
 # Redacts exchanges before they are written. Likely secrets are masked; if any remains, nothing is written.
 

@@ -16,8 +16,7 @@ import msgspec
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Record
-from voicegauge.model.exchange import Exchange, Headers, Request, Response
-from voicegauge.model.socket_messages import SOCKET_ABORT_EXTENSION_KEY
+from voicegauge.model.exchange import SOCKET_ABORT_EXTENSION_KEY, Exchange, Headers, Request, Response
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.socket_replay import ReplayedSocket
 from voicegauge.recording.url_rewriting import (

@@ -17,7 +17,7 @@ from voicegauge.files import require_files_in_folder
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
-from voicegauge.recording._har_sockets import get_start_time
+from voicegauge.recording._har_format import get_start_time
 from voicegauge.recording.conversations import Recording, collect_exchanges_by_conversation_id
 from voicegauge.recording.har_files import load_har
 

@@ -16,10 +16,10 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel, iterate_leaves, read_message
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.locations import MISSING, read_pointer, write_value_at_pointer
-from voicegauge.model.exchange import Exchange
-from voicegauge.model.socket_messages import (
+from voicegauge.model.exchange import (
     ABNORMAL_CLOSE_CODE,
     NO_STATUS_CLOSE_CODE,
+    Exchange,
     SocketClose,
     SocketMessage,
     SocketMessages,

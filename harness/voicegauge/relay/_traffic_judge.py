@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.conformance.recorded_sockets import read_recorded_socket
+from voicegauge.conformance.recorded_calls import explain_unmatched_call, read_recorded_socket
 from voicegauge.conformance.recordings import (
     UnmatchedRequestCounter,
     build_repeat_command,
@@ -26,7 +26,6 @@ from voicegauge.conformance.recordings import (
 )
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.unmatched_calls import explain_unmatched_call
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.socket_targets import find_socket_operation
 from voicegauge.emulator.settings import is_emulated
@@ -35,12 +34,11 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request, Response
 from voicegauge.model.finding import Finding
 from voicegauge.recording.conversations import ConversationIndex, Recording
-from voicegauge.recording.credentials import mask_credentials
+from voicegauge.recording.credentials import find_used_credentials, mask_credentials
 from voicegauge.recording.har_files import GrowingHar, load_har
 from voicegauge.recording.redaction import Redactor
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
-from voicegauge.recording.used_credentials import find_used_credentials
 from voicegauge.relay.relayed_exchange import JudgedExchange, JudgeSettings, RelayedExchange, Upstream
 from voicegauge.rules.call import Call, IncompleteResponse
 from voicegauge.rules.checker import Checker

@@ -13,13 +13,16 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from voicegauge.errors import TimedOutError, TransportError
-from voicegauge.model.exchange import Headers, Request, Response, find_header
-from voicegauge.model.socket_messages import (
+from voicegauge.model.exchange import (
     ABNORMAL_CLOSE_CODE,
     NO_STATUS_CLOSE_CODE,
     SOCKET_ABORT_EXTENSION_KEY,
+    Headers,
+    Request,
+    Response,
     SocketMessage,
     SocketMessages,
+    find_header,
 )
 from voicegauge.relay.relayed_exchange import CapturedMessages, RelayedExchange
 from voicegauge.transport.http import create_ssl_context

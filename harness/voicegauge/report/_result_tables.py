@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
 from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.socket_summaries import InterruptionSummary, SocketSummary, TranscriptTimingSummary
+from voicegauge.bench.part_summaries import InterruptionSummary, SocketSummary, TranscriptTimingSummary
 from voicegauge.bench.target_summaries import StreamSummary, TargetSummary
 from voicegauge.model.price import PriceRange
 from voicegauge.report._text_format import (

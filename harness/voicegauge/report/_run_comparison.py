@@ -24,8 +24,7 @@ from voicegauge.report._text_format import (
     shorten_to_one_line,
 )
 from voicegauge.report.history_page import format_value
-from voicegauge.report.merged_runs import list_differing_facts_of_runs
-from voicegauge.report.report_data import BenchReport, RunReport
+from voicegauge.report.report_data import BenchReport, RunReport, list_differing_facts_of_runs
 
 # Collects facts about the runs of a report as table rows.
 

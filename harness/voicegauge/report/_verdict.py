@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.estimates import Estimate
-from voicegauge.bench.target_differences import TargetDifferences
+from voicegauge.bench.target_samples import TargetDifferences
 from voicegauge.bench.target_summaries import (
     TargetSummary,
     describe_disturbed_samples,

@@ -18,8 +18,7 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.finding import FindingClip
 from voicegauge.outputs.exported_report import FileLocation, ReportedFinding, RuleDescription, SarifLevel
 from voicegauge.printable_text import format_count
-from voicegauge.report._page_assets import create_template_environment, load_assets
-from voicegauge.report._text_format import shorten_to_one_line
+from voicegauge.report._text_format import create_template_environment, load_assets, shorten_to_one_line
 
 # Renders the page of findings: what to do first, each finding with its evidence, and what was tried.
 

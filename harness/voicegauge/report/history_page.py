@@ -7,13 +7,26 @@ from datetime import date
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.history_runs import VOICE_METRICS, HistoryMetric, has_injected_faults
-from voicegauge.bench.metric_series import MIN_NIGHTS_SINCE_SHIFT, MetricSeries, NightValue, SeriesKey
-from voicegauge.bench.run_history import HistoryEvent, LevelChange, RunHistory
+from voicegauge.bench.run_history import (
+    MIN_NIGHTS_SINCE_SHIFT,
+    HistoryEvent,
+    LevelChange,
+    MetricSeries,
+    NightValue,
+    RunHistory,
+    SeriesKey,
+)
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
 from voicegauge.report._charts import AxisScale, build_linear_scale, build_point_scale
-from voicegauge.report._page_assets import create_template_environment, load_assets
-from voicegauge.report._text_format import capitalize_sentence, format_ms, format_percent, format_usd
+from voicegauge.report._text_format import (
+    capitalize_sentence,
+    create_template_environment,
+    format_ms,
+    format_percent,
+    format_usd,
+    load_assets,
+)
 
 # Puts changes of levels, prices and contracts on one time line, and formats their numbers.
 

@@ -24,13 +24,14 @@ from voicegauge.report._charts import (
     CURVE_HEIGHT,
     CURVE_WIDTH,
     PHASE_LABELS,
+    SHADE_THRESHOLDS,
     AxisScale,
+    HeatTable,
     LatencyChart,
+    build_heat_tables,
     build_latency_chart,
     choose_shared_time_axis,
 )
-from voicegauge.report._heat_tables import SHADE_THRESHOLDS, HeatTable, build_heat_tables
-from voicegauge.report._page_assets import create_template_environment, load_assets
 from voicegauge.report._ranking import (
     CertainLeads,
     RankedRow,
@@ -70,14 +71,16 @@ from voicegauge.report._scatter_plot import (
 )
 from voicegauge.report._text_format import (
     capitalize_sentence,
+    create_template_environment,
     format_interval,
     format_ms,
     format_number,
     format_percent,
     format_usd,
+    load_assets,
 )
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
-from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, load_players
+from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, load_excerpts, load_players
 from voicegauge.report.target_sections import (
     NO_CHECK_AND_DRIFT_REPORTS,
     CheckAndDriftReports,
@@ -85,7 +88,6 @@ from voicegauge.report.target_sections import (
     TargetSection,
     build_target_sections,
 )
-from voicegauge.report.wrong_clips import load_excerpts
 
 if TYPE_CHECKING:
     from jinja2 import Environment

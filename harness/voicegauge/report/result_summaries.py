@@ -10,8 +10,7 @@ from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.comparison import MetricComparison, RunComparison
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import Estimate
-from voicegauge.bench.metric_series import MetricSeries, compute_level
-from voicegauge.bench.run_history import RunHistory
+from voicegauge.bench.run_history import MetricSeries, RunHistory, compute_level
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.conformance.report import CheckReport, describe_result, export_check_report
 from voicegauge.drift.report import DriftLevel, DriftReport

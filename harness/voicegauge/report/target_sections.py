@@ -24,8 +24,7 @@ from voicegauge.report._charts import JobStateChart, LatencyCurve, build_job_sta
 from voicegauge.report._result_tables import format_time_bounds
 from voicegauge.report._text_format import format_ms
 from voicegauge.report.report_data import FailureGroup, RunReport
-from voicegauge.report.scored_clips import ClipPlayer, ScoredClip
-from voicegauge.report.wrong_clips import WrongClip
+from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, WrongClip
 
 # Finds the findings of `check` and the changes of `drift` that concern one target of a benchmark.
 

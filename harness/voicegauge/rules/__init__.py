@@ -5,16 +5,14 @@ Importing this package registers all rules, in the order of `voicegauge rules`.
 
 # isort: off
 from voicegauge.rules import _responses, _streams, _job_responses, _job_histories, resources, _outcomes
-from voicegauge.rules import _audio, _listening, _spoken_text, _timestamps, _metamorphic, _charges
-from voicegauge.rules import balances_of_run
-from voicegauge.rules import _audio_input, _webhooks, _sockets, _transcripts
+from voicegauge.rules import _audio, _listening, _timestamps, _metamorphic, charges
+from voicegauge.rules import _audio_input, _webhooks, _sockets
 
 # isort: on
 
 __all__ = [
     "_audio",
     "_audio_input",
-    "_charges",
     "_job_histories",
     "_job_responses",
     "_listening",
@@ -22,11 +20,9 @@ __all__ = [
     "_outcomes",
     "_responses",
     "_sockets",
-    "_spoken_text",
     "_streams",
     "_timestamps",
-    "_transcripts",
     "_webhooks",
-    "balances_of_run",
+    "charges",
     "resources",
 ]

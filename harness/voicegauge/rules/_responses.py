@@ -11,10 +11,10 @@ from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.schemas import SchemaViolation
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.dates import parse_http_date, parse_timestamp
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats.text_times import parse_http_date, parse_timestamp
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call, IncompleteResponse
 from voicegauge.rules.callbacks import Callback

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from voicegauge.model.socket_messages import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE
+from voicegauge.model.exchange import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.socket_subjects import DESCRIPTION_BY_COMPARISON, SocketConnection, SpokenTurn, TurnPair
 

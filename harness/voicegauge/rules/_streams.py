@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice, pairwise
 
-from voicegauge.contract.event_streams import StreamEvent
 from voicegauge.contract.extension.jobs import StreamSpec
+from voicegauge.contract.parsed_exchange import StreamEvent
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING
 from voicegauge.rules._responses import MAX_SCHEMA_VIOLATIONS, convert_schema_violation

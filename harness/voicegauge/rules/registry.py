@@ -28,8 +28,8 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from voicegauge.contract.document_parts import ResponseSpec
-from voicegauge.contract.extension.audio_input import ConversionSpec, TranscriptionSpec
-from voicegauge.contract.extension.resources import ResourceSpec
+from voicegauge.contract.extension.jobs import ResourceSpec
+from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model.base import Record, Severity

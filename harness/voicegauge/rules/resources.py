@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.contract.extension.resources import BatchSpec, ResourceSpec
+from voicegauge.contract.extension.jobs import BatchSpec, ResourceSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.rules._responses import quote_text_body

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Literal
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.socket_turns import SocketConversation, SocketTurn, read_conversation
+from voicegauge.contract.socket_turns import (
+    SocketConversation,
+    SocketTurn,
+    TranscribedConversation,
+    read_conversation,
+    read_transcribed_conversation,
+)
 from voicegauge.contract.targets import BaseSocketTarget
-from voicegauge.contract.transcript_turns import TranscribedConversation, read_transcribed_conversation
-from voicegauge.model.exchange import Exchange
-from voicegauge.model.socket import SocketTraffic, build_socket_exchange
+from voicegauge.model.exchange import Exchange, SocketTraffic, build_socket_exchange
 from voicegauge.rules.call import CheckSubject
 
 if TYPE_CHECKING:

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from voicegauge.contract.extension.audio_input import AudioInputField
-from voicegauge.contract.extension.jobs import JobSpec
-from voicegauge.contract.extension.resources import ResourceSpec
-from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS, AudioFormat, FieldMapping, ResponseAudio
+from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec
+from voicegauge.contract.extension.speech import (
+    RAW_SAMPLE_CODECS,
+    AudioFormat,
+    AudioInputField,
+    FieldMapping,
+    ResponseAudio,
+)
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.formats.bodies import is_form, is_json

@@ -20,8 +20,12 @@ from typing import NamedTuple
 from voicegauge.errors import UnknownNameError
 from voicegauge.model.base import Provenance
 from voicegauge.speech.asr_interface import Asr
-from voicegauge.speech.embedded_whisper import EMBEDDED_ENGINE, create_embedded_asr
-from voicegauge.speech.faster_whisper import create_faster_whisper_asr, list_cached_models
+from voicegauge.speech.faster_whisper import (
+    EMBEDDED_ENGINE,
+    create_embedded_asr,
+    create_faster_whisper_asr,
+    list_cached_models,
+)
 from voicegauge.speech.lexicon import has_lexicon
 from voicegauge.speech.lexicon_asr import LEXICON_ENGINE, create_lexicon_asr
 from voicegauge.speech.transcripts import get_base_language

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicegauge.errors import MissingExtraError
+from voicegauge.speech.asr_interface import find_or_create_in_cache
 from voicegauge.speech.espeak import transcribe_phonemes
-from voicegauge.speech.model_cache import find_or_create_in_cache
-from voicegauge.speech.pronunciation import SYMBOL_COUNT, encode_phonemes
+from voicegauge.speech.text_alignment import SYMBOL_COUNT, encode_phonemes
 
 LEXICON_VERSION = 1
 """Version of the way in which the lexicon is computed. It is increased when that changes."""

@@ -25,7 +25,7 @@ from voicegauge.speech.lexicon_decoding import (
     decode_words,
 )
 from voicegauge.speech.phoneme_network import WEIGHTS_PATH, compute_phoneme_log_probabilities
-from voicegauge.speech.pronunciation import supports_language
+from voicegauge.speech.text_alignment import supports_language
 
 LEXICON_ENGINE = "lexicon"
 """Value of `--asr` that requests this engine."""

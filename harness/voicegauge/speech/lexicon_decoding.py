@@ -13,8 +13,7 @@ import math
 from typing import NamedTuple
 
 from voicegauge.speech.lexicon import BIGRAM_SHARE, Lexicon
-from voicegauge.speech.pronunciation import BLANK, SYMBOL_COUNT
-from voicegauge.speech.text_alignment import LogProbabilities
+from voicegauge.speech.text_alignment import BLANK, SYMBOL_COUNT, LogProbabilities
 
 MAX_BEGINNINGS = 100
 """Number of beginnings that are followed at a time. With 60, the word error rate was 0.001 higher."""

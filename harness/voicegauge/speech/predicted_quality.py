@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from voicegauge.errors import MissingExtraError
 from voicegauge.speech.decoding import Samples
-from voicegauge.speech.mel_bands import build_mel_weights
+from voicegauge.speech.speech_signal import build_mel_weights
 
 ANALYSIS_RATE_HZ = 16_000
 WINDOW_S = 9.01

@@ -23,16 +23,18 @@ import numpy as np
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.long_text import MAX_AGREEING_SHARE_OF_OTHER_TEXT, LongTextDifference, compare_long_text
 from voicegauge.speech.phoneme_network import FRAME_S, compute_phoneme_log_probabilities
-from voicegauge.speech.pronunciation import Pronunciation, pronounce, supports_language
 from voicegauge.speech.text_alignment import (
     LogProbabilities,
     PrefixScores,
+    Pronunciation,
     TextAlignment,
     align_text,
     compute_best_log_probability,
     compute_deficit,
+    pronounce,
     score_prefixes,
     score_suffixes,
+    supports_language,
 )
 
 SpokenTextVerdict = Literal[

@@ -1,4 +1,4 @@
-"""Turns speech into a vector that describes the voice: the encoder of the package Resemblyzer, computed with NumPy.
+"""Computes vectors of voices, and compares clips with a voice sample on a scale that is measured for each sample.
 
 The network is that of L. Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018: three LSTM
 layers over mel bands of 1.6 s. Its weights are the file `pretrained.pt` of the package Resemblyzer (Resemble AI,
@@ -6,6 +6,10 @@ Apache-2.0), which is never imported: it needs PyTorch, librosa and a compiler. 
 installs the file alone.
 
 The vectors of two clips are compared by their cosine, which means nothing by itself: see `bench/voice_similarity.py`.
+
+A cosine of two vectors of voices means nothing by itself: it depends on the encoder, the texts, the codec and the
+length of the clips. The scale is 1 where the sample is as similar to itself, part by part, and 0 where other speakers
+of the same texts are on average.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +36,7 @@ from voicegauge.files import read_file
 from voicegauge.speech.audio_measurement import compute_frame_levels
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
-from voicegauge.speech.mel_bands import build_mel_weights
+from voicegauge.speech.speech_signal import build_mel_weights
 
 # Reads arrays from files that PyTorch's `torch.save` wrote, without PyTorch and without running their code.
 #
@@ -403,3 +407,126 @@ def _find_packaged_weights() -> Path:
             "(16 MB; voicegauge reads only its weights), or name a file like its pretrained.pt"
         )
     return Path(spec.origin).parent / "pretrained.pt"
+
+
+VoiceVerdict = Literal["same voice", "another voice", "not separable"]
+
+MIN_PART_S, MAX_PARTS = 2.5, 8
+"""Shortest duration of a part of the voice sample, and the largest number of parts that are compared with the rest."""
+MIN_OTHER_SPEAKERS = 3
+MIN_CLIPS = 3
+MIN_SCALE_COSINE = 0.08
+"""Smallest distance of cosines between both ends of the scale: a shorter scale measures chance."""
+BOUNDARY = 0.7
+"""Place on the scale from which a voice counts as that of the sample. In `benchmarks/voice_similarity`, clips of the
+same voice are above 0.9, and four fifths of the pairs of other voices below 0.5."""
+STUDENT_QUANTILES = {2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
+"""Quantiles of Student's t for a two-sided interval of 95%, by degrees of freedom."""
+
+
+class VoiceScale(NamedTuple):
+    """The ends of the scale for one voice sample, as cosines."""
+
+    reference: FloatArray
+    """Vector of the whole sample."""
+    ceiling: tuple[float, ...]
+    """Similarity of each part of the sample to the rest of it."""
+    floor_by_speaker: dict[str, float]
+    """Mean similarity of other speakers to the sample, by their names."""
+
+    @property
+    def one(self) -> float:
+        """The cosine that is 1 on the scale."""
+        return float(np.mean(self.ceiling))
+
+    @property
+    def zero(self) -> float:
+        """The cosine that is 0 on the scale."""
+        return float(np.mean(list(self.floor_by_speaker.values())))
+
+    def explain_uselessness(self) -> str | None:
+        """Return why nothing can be measured on this scale; `None` if it is useful."""
+        if len(self.ceiling) < 2:
+            return f"the voice sample has less than two parts of {MIN_PART_S:g} s of speech"
+        if len(self.floor_by_speaker) < MIN_OTHER_SPEAKERS:
+            return f"less than {MIN_OTHER_SPEAKERS} other speakers of the same texts"
+        if self.one - self.zero < MIN_SCALE_COSINE:
+            return "other speakers are as similar to the voice sample as its own parts"
+        return None
+
+    def place(self, cosine: float) -> float:
+        """Return the place of a cosine on the scale."""
+        return (cosine - self.zero) / (self.one - self.zero)
+
+
+class VoiceComparison(NamedTuple):
+    """What is known about the voice of some clips."""
+
+    verdict: VoiceVerdict
+    similarity: float | None
+    """Mean place of the clips on the scale: 0 for other speakers, 1 for the sample itself; `None` without a scale."""
+    low: float | None
+    """Lower end of its interval of 95%."""
+    high: float | None
+    """Upper end of the interval."""
+    explanation: str
+    """Why the voices are not separable; empty for another verdict."""
+
+
+def encode_voice_sample(
+    encoder: VoiceEncoder, samples: Samples, sample_rate_hz: int
+) -> tuple[FloatArray, tuple[float, ...]] | None:
+    """Return the vector of a voice sample, and how similar each of its parts is to the rest.
+
+    Returns:
+        The vector and the cosines; `None` if the sample has too little speech.
+    """
+    whole = encoder.encode(samples, sample_rate_hz)
+    if whole is None:
+        return None
+    count = min(MAX_PARTS, int(len(samples) / sample_rate_hz / MIN_PART_S))
+    vectors = [encoder.encode(part, sample_rate_hz) for part in np.array_split(samples, max(count, 1))]
+    parts = [one for one in vectors if one is not None]
+    cosines = [
+        float(part @ normalize(np.sum([other for other in parts if other is not part], axis=0)))
+        for part in parts
+        if len(parts) > 1
+    ]
+    return whole, tuple(cosines)
+
+
+def build_voice_scale(
+    reference: FloatArray, ceiling: Sequence[float], clips_by_speaker: Mapping[str, Sequence[FloatArray]]
+) -> VoiceScale:
+    """Return the scale of a voice sample, from vectors of clips of other speakers."""
+    floor = {
+        name: float(np.mean([reference @ clip for clip in clips])) for name, clips in clips_by_speaker.items() if clips
+    }
+    return VoiceScale(reference, tuple(ceiling), floor)
+
+
+def compare_voice(similarities: Sequence[float], useless_reason: str | None = None) -> VoiceComparison:
+    """Return whether clips have the voice of the sample.
+
+    The verdict is "another voice" only if the whole interval is nearer to other speakers than `BOUNDARY`, and "same
+    voice" only if all of it is nearer to the sample.
+
+    Args:
+        similarities: place of each clip on the scale.
+        useless_reason: why there is no scale; `None` if there is one.
+    """
+    if useless_reason is not None:
+        return VoiceComparison("not separable", None, None, None, useless_reason)
+    places = np.array(similarities)
+    if len(places) < MIN_CLIPS:
+        mean = float(places.mean()) if len(places) else None
+        return VoiceComparison("not separable", mean, None, None, f"less than {MIN_CLIPS} clips with enough speech")
+    mean = float(places.mean())
+    quantile = STUDENT_QUANTILES.get(len(places) - 1, 2.26)
+    margin = quantile * float(places.std(ddof=1)) / math.sqrt(len(places))
+    low, high = mean - margin, mean + margin
+    if high < BOUNDARY:
+        return VoiceComparison("another voice", mean, low, high, "")
+    if low > BOUNDARY:
+        return VoiceComparison("same voice", mean, low, high, "")
+    return VoiceComparison("not separable", mean, low, high, f"its interval contains {BOUNDARY:g}")

@@ -20,14 +20,15 @@ from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTrans
 
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError
 from voicegauge.hosts import to_socket_url
-from voicegauge.model.exchange import Headers, Request
-from voicegauge.model.socket import SocketTraffic
-from voicegauge.model.socket_messages import (
+from voicegauge.model.exchange import (
     ABNORMAL_CLOSE_CODE,
     NO_STATUS_CLOSE_CODE,
+    Headers,
+    Request,
     SocketClose,
     SocketMessage,
     SocketSide,
+    SocketTraffic,
 )
 from voicegauge.transport.network import add_certificate_hint
 

@@ -7,14 +7,28 @@ from typing import Any, get_args
 
 import msgspec
 
-from voicegauge.contract.extension.audio_input import AudioFact, AudioInputField, ConversionSpec, TranscriptionSpec
-from voicegauge.contract.extension.jobs import JobSpec, StreamSpec, SubmitSpec, WebhookSpec
+from voicegauge.contract.extension.jobs import (
+    BatchSpec,
+    ChatSpec,
+    JobSpec,
+    PaginationSpec,
+    ResourceSpec,
+    StreamSpec,
+    SubmitSpec,
+    WebhookSpec,
+)
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
-from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, PaginationSpec, ResourceSpec
 from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.contract.extension.sources import SourceReference
-from voicegauge.contract.extension.speech import SpeechField, SpeechSpec
+from voicegauge.contract.extension.speech import (
+    AudioFact,
+    AudioInputField,
+    ConversionSpec,
+    SpeechField,
+    SpeechSpec,
+    TranscriptionSpec,
+)
 from voicegauge.formats.locations import Location, LocationValues
 from voicegauge.model.base import Record
 
