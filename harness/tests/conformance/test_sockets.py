@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,9 @@ from voicegauge.cases.channels import INTERRUPTION_COUNT
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_session import SocketSession, open_session
+from voicegauge.conformance import _socket_sender
 from voicegauge.contract.catalogue import Catalogue
+from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesizedSpeech
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.model.base import Severity
@@ -67,6 +70,23 @@ def test_an_injected_fault_is_found_by_its_rule(
     assert found.reproduction_command is not None
     assert "--case" in found.reproduction_command
     assert "emulated-key" not in str(report)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_emulator_that_needs_longer_than_the_deadline_makes_no_finding(
+    target: str, voicegauge_emulator: RunningEmulator, check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_socket_sender, "EMULATED_TURN_TIMEOUT_S", 0.02)
+    synthesize = SpeechSynthesizer.synthesize
+
+    async def synthesize_slowly(self: SpeechSynthesizer, *arguments: Any, **options: Any) -> SynthesizedSpeech:
+        await asyncio.sleep(0.3)  # as an emulator to which other programs leave no processor
+        return await synthesize(self, *arguments, **options)
+
+    monkeypatch.setattr(SpeechSynthesizer, "synthesize", synthesize_slowly)
+    report = check([target], emulator=voicegauge_emulator, only=choose_cases(""))
+    assert report.findings == ()
+    assert {case.verdict for case in report.case_results} == {"passed"}
 
 
 @pytest.mark.parametrize("target", TARGETS)

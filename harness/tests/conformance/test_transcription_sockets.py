@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from voicegauge.conformance import _socket_sender
+from voicegauge.emulator import _transcription
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.rules.registry import FaultExample, Rule
@@ -44,6 +48,24 @@ def test_correct_services_have_no_finding(target: str, voicegauge_emulator: Runn
     assert report.findings == ()
     assert {case.verdict for case in report.case_results} == {"passed"}
     assert len(report.case_results) == 4  # two keys, and a recording in each format
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_emulator_that_needs_longer_than_the_deadline_makes_no_finding(
+    target: str, voicegauge_emulator: RunningEmulator, check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_socket_sender, "DEFAULT_TURN_END_TIMEOUT_S", 0.05)
+
+    transcribe = _transcription.transcribe_samples
+
+    async def transcribe_slowly(samples: Any, sample_rate_hz: int) -> str:
+        await asyncio.sleep(0.5)  # as an emulator to which other programs leave no processor
+        return await transcribe(samples, sample_rate_hz)
+
+    monkeypatch.setattr(_transcription, "transcribe_samples", transcribe_slowly)
+    report = check([target], emulator=voicegauge_emulator, only=lambda case: case.id.endswith(": recordings"))
+    assert report.findings == ()
+    assert {case.verdict for case in report.case_results} == {"passed"}
 
 
 def test_a_key_that_is_ignored_is_found(inject_faults, voicegauge_emulator: RunningEmulator, check) -> None:

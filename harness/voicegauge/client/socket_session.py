@@ -7,7 +7,7 @@ import math
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Generic, NamedTuple, TypeVar
 
@@ -26,6 +26,11 @@ from voicegauge.transport.http import create_ssl_context
 from voicegauge.transport.websocket import WebSocketConnection
 
 TargetT = TypeVar("TargetT", bound=BaseSocketTarget)
+ServiceWorkCheck = Callable[[], Awaitable[bool]]
+"""A function that returns whether a service says that it is still working on what it has received."""
+MAX_WORK_WAIT_S = 60.0
+"""Longest time, in seconds, for which a deadline is extended because the service is still working."""
+WORK_CHECK_INTERVAL_S = 0.2
 SESSION_TIMEOUT_S = 5.0
 """Time in seconds for the message that a connection is ready, where one is documented."""
 
@@ -41,6 +46,7 @@ class SocketLink(ABC, Generic[TargetT]):
         audio_format: SocketFormat | None,
         key: ApiKeyOrSentinel,
         timeout_s: float,
+        is_service_working: ServiceWorkCheck | None = None,
     ) -> None:
         """Prepare a connection.
 
@@ -50,8 +56,11 @@ class SocketLink(ABC, Generic[TargetT]):
             audio_format: format to ask for; by default the target's first.
             key: replaces the client's key; `None` sends none.
             timeout_s: time in seconds that the service has for a turn.
+            is_service_working: extends deadlines as long as it is true, so that a busy machine is not taken for a
+                service that says nothing more; `None` for a service that cannot be asked.
         """
         self._client, self.target, self.timeout_s = client, target, timeout_s
+        self._is_service_working = is_service_working
         self._constants = target.collect_constants(audio_format)
         self._key = key
         self.connection = WebSocketConnection(self._take_message)
@@ -153,7 +162,19 @@ class SocketLink(ABC, Generic[TargetT]):
                 future.set_result(None)
 
     async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until a condition holds that messages can change; return whether it did in time.
+        """Wait until a condition holds that messages can change; return whether it did in time."""
+        if await self._wait_for(condition, timeout_s) or self._is_service_working is None:
+            return condition()
+        given_up_s, idle_count = time.monotonic() + MAX_WORK_WAIT_S, 0
+        # Twice without work, because a message may have been on its way to the service.
+        while idle_count < 2 and self.connection.is_open and time.monotonic() < given_up_s:
+            idle_count = 0 if await self._is_service_working() else idle_count + 1
+            if await self._wait_for(condition, WORK_CHECK_INTERVAL_S):
+                break
+        return condition()
+
+    async def _wait_for(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until a condition holds; return whether it did in time.
 
         The condition is looked at in the callback of the socket: with hundreds of connections, waking a task for each
         message would delay the messages of the others.
@@ -190,6 +211,7 @@ class SocketSession(SocketLink[SocketTarget]):
         audio_format: SocketFormat | None = None,
         key: ApiKeyOrSentinel = USE_CLIENT_KEY,
         timeout_s: float = DEFAULT_TURN_TIMEOUT_S,
+        is_service_working: ServiceWorkCheck | None = None,
     ) -> None:
         """Prepare a session.
 
@@ -199,9 +221,17 @@ class SocketSession(SocketLink[SocketTarget]):
             audio_format: format to ask for; by default the target's first.
             key: replaces the client's key; `None` sends none.
             timeout_s: value of `timeout_s`.
+            is_service_working: extends deadlines; see `SocketLink`.
         """
         self._reader = TurnReader(target.socket)
-        super().__init__(client, target, audio_format=audio_format, key=key, timeout_s=timeout_s)
+        super().__init__(
+            client,
+            target,
+            audio_format=audio_format,
+            key=key,
+            timeout_s=timeout_s,
+            is_service_working=is_service_working,
+        )
 
     def _read_message(self, message: SocketMessage) -> None:
         self._reader.add_message(message)
@@ -371,6 +401,7 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
         audio_format: SocketFormat | None = None,
         key: ApiKeyOrSentinel = USE_CLIENT_KEY,
         timeout_s: float = DEFAULT_TURN_END_TIMEOUT_S,
+        is_service_working: ServiceWorkCheck | None = None,
     ) -> None:
         """Prepare a session.
 
@@ -380,9 +411,17 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
             audio_format: format of the audio that will be sent; by default the target's first.
             key: replaces the client's key; `None` sends none.
             timeout_s: time in seconds that the service has to report the end of a turn.
+            is_service_working: extends deadlines; see `SocketLink`.
         """
         self._reader = TranscriptReader(target.socket)
-        super().__init__(client, target, audio_format=audio_format, key=key, timeout_s=timeout_s)
+        super().__init__(
+            client,
+            target,
+            audio_format=audio_format,
+            key=key,
+            timeout_s=timeout_s,
+            is_service_working=is_service_working,
+        )
 
     def _read_message(self, message: SocketMessage) -> None:
         self._reader.add_message(message)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Generic, TypeVar
 
+import msgspec
+
 from voicegauge.cases.case import ConformanceCase, SocketScenario
 from voicegauge.cases.channels import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
 from voicegauge.cases.valid_requests import load_spoken_sentence
@@ -17,6 +19,7 @@ from voicegauge.client.socket_delivery import interrupt_turn, measure_interrupti
 from voicegauge.client.socket_session import (
     DEFAULT_TURN_END_TIMEOUT_S,
     DEFAULT_TURN_TIMEOUT_S,
+    ServiceWorkCheck,
     SocketSession,
     TranscriptionSession,
 )
@@ -27,8 +30,9 @@ from voicegauge.conformance.prices import compute_case_price_usd
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
+from voicegauge.emulator.client_findings import ClientFindings
 from voicegauge.errors import TransportError
-from voicegauge.model.exchange import Interruption
+from voicegauge.model.exchange import Interruption, Request
 from voicegauge.model.job import BillingStatus
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.rules.socket_subjects import (
@@ -95,6 +99,18 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
             if recorder is not None and reservation is not None:
                 status = HTTPStatus.OK if self._has_sent_content else HTTPStatus.UNAUTHORIZED
                 recorder.after_submit(int(status), settlement, None)
+
+    @property
+    def _work_check(self) -> ServiceWorkCheck | None:
+        """Asks the emulator whether it is working, so that a busy machine makes no finding; `None` for a service."""
+        return None if self._service.settings.emulator_control_url is None else self._is_emulator_working
+
+    async def _is_emulator_working(self) -> bool:
+        url = f"{self._service.settings.emulator_control_url}/client-findings"
+        exchange = await self._service.client.transport.send(
+            Request(method="GET", url=url), provider_id=self._target.contract.id, operation_id="(client-findings)"
+        )
+        return bool(msgspec.json.decode(exchange.response.body, type=ClientFindings).working_connection_count)
 
     @property
     @abstractmethod
@@ -179,7 +195,12 @@ class TranscriptionSender(SocketCaseSender[TranscriptionSocketTarget]):
         name = self._scenario.format_name
         audio_format = self._target.target_spec.formats[name] if name is not None else None
         session = TranscriptionSession(
-            self._service.client, self._target, audio_format=audio_format, key=key, timeout_s=self._timeout_s
+            self._service.client,
+            self._target,
+            audio_format=audio_format,
+            key=key,
+            timeout_s=self._timeout_s,
+            is_service_working=self._work_check,
         )
         await session.open()
         self._session = session
@@ -250,7 +271,12 @@ class SocketSender(SocketCaseSender[SocketTarget]):
     ) -> SocketSession:
         audio_format = audio_format or self._target.default_format
         session = SocketSession(
-            self._service.client, self._target, audio_format=audio_format, key=key, timeout_s=self._timeout_s
+            self._service.client,
+            self._target,
+            audio_format=audio_format,
+            key=key,
+            timeout_s=self._timeout_s,
+            is_service_working=self._work_check,
         )
         await session.open()
         self._sessions.append((session, audio_format))

@@ -47,7 +47,10 @@ class EmulatedConnection(ABC):
         assert operation.socket is not None, "only channels have sockets"
         self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
         self._receive, self._send, self._settings = receive, send, services.settings
-        self._client = ClientMonitor(operation, services.client_findings)
+        self._client, self._work_checks = (
+            ClientMonitor(operation, services.client_findings),
+            services.client_findings.work_checks,
+        )
         self._is_closed = False
         self._lock = asyncio.Lock()
 
@@ -57,6 +60,7 @@ class EmulatedConnection(ABC):
         # Without waiting times, a client would be idle at once.
         idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
         is_closed_by_client = False
+        self._work_checks.add(self._has_work)
         try:
             await self._report("connected")
             if "session" not in self._spec.client_messages:
@@ -78,12 +82,17 @@ class EmulatedConnection(ABC):
         except ConnectionEndedError:
             return
         finally:
+            self._work_checks.discard(self._has_work)
             self._client.finish(is_closed_by_client=is_closed_by_client)
             await self._stop()
 
     @abstractmethod
     async def _take_message(self, event: Mapping[str, Any]) -> None:
         """Do what a message of the client asks for."""
+
+    @abstractmethod
+    def _has_work(self) -> bool:
+        """Whether more will be sent without another message of the client."""
 
     @abstractmethod
     async def _report(self, kind: Any) -> None:

@@ -85,6 +85,8 @@ class _Turn:
     is_ended: bool = False
     """Whether the client has said that no more text follows."""
     is_over: bool = False
+    is_busy: bool = False
+    """Whether a job is being done."""
     has_spoken: bool = False
     next_audio_s: float = 0.0
     """Time of `time.perf_counter` at which the next audio is due."""
@@ -130,6 +132,10 @@ class EmulatedSocket(EmulatedConnection):
         self._settings_values: dict[Location, Any] = {}
         self._count = 0
         self._has_key = False
+
+    def _has_work(self) -> bool:
+        turns = [*self._turns.values(), *([self._latest] if self._latest is not None else [])]
+        return any(turn.is_busy or not (turn.is_over or turn.jobs.empty()) for turn in turns)
 
     async def _stop(self) -> None:
         for timer in self._expiries.values():
@@ -390,23 +396,30 @@ class EmulatedSocket(EmulatedConnection):
         with contextlib.suppress(ConnectionEndedError):
             while not turn.is_over:
                 purpose, text = await turn.jobs.get()
-                if purpose == "speech":
-                    await self._speak(turn, text)
-                elif purpose == "flush":
-                    steps = self._build_steps(turn, "flush-end", flush=int(text), nonce=turn.nonce, id=turn.id)
-                    await self._send_steps(turn, self._change_steps(turn, "flush", steps))
-                    if self._spec.turn.ends_with == "flush-end":
-                        self._begin_next_turn(turn)
-                elif purpose == "cancel":
-                    steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
-                    await self._send_steps(turn, self._change_steps(turn, "cancel", steps))
-                    if self._spec.has_contexts:
-                        await self._end_turn(turn)
-                    else:
-                        self._begin_next_turn(turn)
-                else:
-                    await self._end_turn(turn)
+                turn.is_busy = True
+                try:
+                    await self._do_job(turn, purpose, text)
+                finally:
+                    turn.is_busy = False
                 turn.jobs.task_done()
+
+    async def _do_job(self, turn: _Turn, purpose: StepPurpose, text: str) -> None:
+        if purpose == "speech":
+            await self._speak(turn, text)
+        elif purpose == "flush":
+            steps = self._build_steps(turn, "flush-end", flush=int(text), nonce=turn.nonce, id=turn.id)
+            await self._send_steps(turn, self._change_steps(turn, "flush", steps))
+            if self._spec.turn.ends_with == "flush-end":
+                self._begin_next_turn(turn)
+        elif purpose == "cancel":
+            steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
+            await self._send_steps(turn, self._change_steps(turn, "cancel", steps))
+            if self._spec.has_contexts:
+                await self._end_turn(turn)
+            else:
+                self._begin_next_turn(turn)
+        else:
+            await self._end_turn(turn)
 
     async def _speak(self, turn: _Turn, text: str) -> None:
         speech = await self._synthesizer.synthesize(self._build_synthesis(turn, text))

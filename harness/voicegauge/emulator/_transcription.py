@@ -333,6 +333,7 @@ class EmulatedTranscription(EmulatedConnection):
         """Texts to report: the kind, the first and last sample that they are about, and the turn."""
         self._worker: asyncio.Task[None] | None = None
         """Reports the texts, while the connection is open."""
+        self._is_reporting = False
 
     def _find_target(self) -> TranscriptionSocketTarget:
         contract = self._operation.contract
@@ -358,6 +359,9 @@ class EmulatedTranscription(EmulatedConnection):
         """Hear audio, and report texts, until the connection ends."""
         self._worker = asyncio.create_task(self._process_jobs())
         await super().run()
+
+    def _has_work(self) -> bool:
+        return self._is_reporting or not self._jobs.empty()
 
     async def _stop(self) -> None:
         if self._worker is not None:
@@ -473,9 +477,11 @@ class EmulatedTranscription(EmulatedConnection):
         with contextlib.suppress(ConnectionEndedError):
             while True:
                 kind, first, last, turn = await self._jobs.get()
+                self._is_reporting = True
                 try:
                     await self._report_text(kind, first, last, turn)
                 finally:
+                    self._is_reporting = False
                     self._jobs.task_done()
 
     async def _report_text(self, kind: ServerEventKind, first: int, last: int, turn: _Turn) -> None:

@@ -70,6 +70,9 @@ class ClientFindings(Record, frozen=True, kw_only=True):
     """The findings in the order in which they occurred, at most `MAX_CLIENT_FINDINGS`."""
     open_connection_count: int
     """Number of connections that are not judged completely, because they are open."""
+    working_connection_count: int = 0
+    """Number of connections on which more will be sent without another message of the client: speech that is being
+    synthesized, or audio that is being transcribed."""
 
 
 class ClientFindingLog:
@@ -82,6 +85,8 @@ class ClientFindingLog:
         self.connection_count = 0
         """Number of connections so far."""
         self.open_connection_count = 0
+        self.work_checks: set[Callable[[], bool]] = set()
+        """Say for each open connection whether more will be sent without another message of the client."""
 
     def add(self, finding: ClientFinding) -> None:
         """Add a finding, unless there are as many as are kept."""
@@ -96,7 +101,11 @@ class ClientFindingLog:
 
     def build_response(self) -> ClientFindings:
         """Return the findings so far."""
-        return ClientFindings(findings=tuple(self._findings), open_connection_count=self.open_connection_count)
+        return ClientFindings(
+            findings=tuple(self._findings),
+            open_connection_count=self.open_connection_count,
+            working_connection_count=sum(has_work() for has_work in self.work_checks),
+        )
 
 
 _ContextState = Literal["open", "ended", "cancelled", "ended by the service"]
