@@ -8,19 +8,106 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.settlement import Settlement, SubmitObserver
-from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketSession
+from voicegauge.client.socket_session import DEFAULT_TURN_TIMEOUT_S, SocketLink, SocketSession
 from voicegauge.contract.pricing import quote_turn_price
 from voicegauge.contract.socket_turns import SocketTurn
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.targets import BaseSocketTarget, SocketTarget
 from voicegauge.errors import TransportError
-from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Interruption, Response, Timing
+from voicegauge.model.exchange import WEBSOCKET_VERSION, Exchange, Interruption, Response, SocketTraffic, Timing
 from voicegauge.model.job import BillingStatus, Delivery, Failure
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
+
+# Pays for a delivery over a WebSocket, whether it speaks or transcribes, and says why it has failed.
+
+
+_LinkT = TypeVar("_LinkT", bound=SocketLink[Any])
+
+
+class SocketPayment:
+    """What one delivery may cost, noted before its connection is opened and after it was used."""
+
+    def __init__(
+        self, target: BaseSocketTarget, settlement: Settlement, submit_observer: SubmitObserver | None
+    ) -> None:
+        """Note that something is sent from now on that may be charged.
+
+        Args:
+            target: the target.
+            settlement: the price that was reserved for the delivery.
+            submit_observer: notified before the connection is opened, and after it was used.
+        """
+        self._target, self._settlement, self._observer = target, settlement, submit_observer
+        if submit_observer is not None:
+            submit_observer.before_submit()
+        settlement.note_sending()
+
+    async def open_connection(self, acquire: Callable[[], Awaitable[_LinkT]]) -> _LinkT | Delivery:
+        """Return the open connection that `acquire` finds, or the failed delivery without one, which costs nothing."""
+        try:
+            link = await acquire()
+        except TransportError as error:
+            self._settlement.status = BillingStatus.NOT_SENT
+            if self._observer is not None:
+                self._observer.on_submit_not_sent()
+            return self.build_failure(Failure(kind="network", message=str(error)))
+        if link.connection.is_open:
+            return link
+        status = link.build_traffic().status
+        self._note_answer(status, BillingStatus.REJECTED)
+        message = f"the WebSocket was answered with status {status} instead of 101"
+        return self.build_failure(Failure(kind="rejected", message=message, http_status=status))
+
+    def note_acceptance(self, link: SocketLink[Any]) -> None:
+        """Note that text or audio was sent over a connection, which is charged."""
+        self._note_answer(link.build_traffic().status, BillingStatus.ACCEPTED)
+
+    def _note_answer(self, http_status: int, billing: BillingStatus) -> None:
+        self._settlement.status = billing
+        if self._observer is not None:
+            self._observer.after_submit(http_status, self._settlement, None)
+
+    def build_failure(self, failure: Failure) -> Delivery:
+        """Return the failed delivery."""
+        return Delivery(
+            target=self._target.id,
+            exchanges=(),
+            submit_count=1,
+            billing_status=self._settlement.status,
+            failure=failure,
+        )
+
+
+def find_connection_failure(
+    client: Client, link: SocketLink[Any], error_message: str | None, service_errors: Sequence[str]
+) -> Failure | None:
+    """Return why a connection cannot be judged by what arrived over it; `None` if it can.
+
+    Args:
+        client: masks its key in messages.
+        link: the connection.
+        error_message: the message of an error of the connection; `None` without one.
+        service_errors: what the service has reported as errors.
+    """
+    if link.connection.is_truncated:
+        error_message = OVERSIZED_TRAFFIC_MESSAGE
+    if error_message is not None:
+        return Failure(kind="network", message=client.mask_secrets(error_message))
+    if service_errors:
+        return Failure(kind="failed", message=client.mask_secrets(f"the service reports: {service_errors[0]}")[:300])
+    return None
+
+
+def build_response(traffic: SocketTraffic, body: bytes) -> Response:
+    """Return the response to a handshake, with what arrived over the connection as its body."""
+    headers = tuple(header for header in traffic.response_headers if header[0].lower() != "content-length")
+    return Response(status=traffic.status, headers=headers, body=body)
+
 
 # Interrupts a turn over a WebSocket, as a voice agent does when its user speaks, and measures the reaction.
 
@@ -141,39 +228,22 @@ class SocketDeliveries:
         settlement: Settlement,
         submit_observer: SubmitObserver | None,
     ) -> Delivery:
-        if submit_observer is not None:
-            submit_observer.before_submit()
-        settlement.note_sending()
-        try:
-            session, is_new = await self._acquire(client, target)
-        except TransportError as error:
-            settlement.status = BillingStatus.NOT_SENT
-            if submit_observer is not None:
-                submit_observer.on_submit_not_sent()
-            return _build_failure(target, Failure(kind="network", message=str(error)), BillingStatus.NOT_SENT)
-        traffic = session.build_traffic()
-        if not session.connection.is_open:
-            settlement.status = BillingStatus.REJECTED
-            if submit_observer is not None:
-                submit_observer.after_submit(traffic.status, settlement, None)
-            message = f"the WebSocket was answered with status {traffic.status} instead of 101"
-            rejection = Failure(kind="rejected", message=message, http_status=traffic.status)
-            return _build_failure(target, rejection, BillingStatus.REJECTED)
+        payment = SocketPayment(target, settlement, submit_observer)
+        session = await payment.open_connection(lambda: self._acquire(client, target))
+        if isinstance(session, Delivery):
+            return session
+        is_new = not session.turns
         spoken = await _speak(session, text, manner)
-        turn, error_message = spoken.turn, spoken.error_message
-        settlement.status = BillingStatus.ACCEPTED
-        if submit_observer is not None:
-            submit_observer.after_submit(traffic.status, settlement, None)
-        if session.connection.is_truncated:
-            error_message = OVERSIZED_TRAFFIC_MESSAGE
-        failure = _find_failure(client, session, turn, error_message)
+        payment.note_acceptance(session)
+        turn = spoken.turn
+        failure = _find_failure(client, session, turn, spoken.error_message)
         if failure is None and not target.spec.turn.is_only_one:
             self._idle_by_target.setdefault(target, []).append(session)
         else:
             with contextlib.suppress(TransportError):
                 await session.close()
         if failure is not None:
-            return _build_failure(target, failure, BillingStatus.ACCEPTED)
+            return payment.build_failure(failure)
         assert turn is not None, "otherwise it has failed"
         exchange = _build_exchange(session, turn, spoken.started_at, is_new=is_new)
         return Delivery(
@@ -194,16 +264,16 @@ class SocketDeliveries:
                     await session.close()
         self._idle_by_target.clear()
 
-    async def _acquire(self, client: Client, target: SocketTarget) -> tuple[SocketSession, bool]:
-        """Return an open connection that no turn uses, and whether it is new."""
+    async def _acquire(self, client: Client, target: SocketTarget) -> SocketSession:
+        """Return a connection that no turn uses: one that is open, or a new one, which may have been rejected."""
         idle = self._idle_by_target.get(target, [])
         while idle:
             session = idle.pop()
             if session.connection.is_open:
-                return session, False
+                return session
         session = SocketSession(client, target, timeout_s=client.max_wait_s or DEFAULT_TURN_TIMEOUT_S)
         await session.open()
-        return session, True
+        return session
 
 
 class _Manner(NamedTuple):
@@ -250,10 +320,11 @@ def _measure_interruption(target: SocketTarget, spoken: _Spoken) -> Interruption
 def _find_failure(
     client: Client, session: SocketSession, turn: SocketTurn | None, error_message: str | None
 ) -> Failure | None:
-    if error_message is not None or turn is None:
-        return Failure(kind="network", message=client.mask_secrets(error_message or "nothing was sent"))
-    if turn.errors:
-        return Failure(kind="failed", message=client.mask_secrets(f"the service reports: {turn.errors[0]}")[:300])
+    if turn is None and error_message is None:
+        error_message = "nothing was sent"
+    failure = find_connection_failure(client, session, error_message, turn.errors if turn is not None else ())
+    if failure is not None or turn is None:
+        return failure
     if turn.finished_ms is None:
         close = session.build_traffic().close
         if close is not None:
@@ -262,10 +333,6 @@ def _find_failure(
     if not turn.audio_bytes:
         return Failure(kind="audio", message="the turn has no audio")
     return None
-
-
-def _build_failure(target: SocketTarget, failure: Failure, status: BillingStatus) -> Delivery:
-    return Delivery(target=target.id, exchanges=(), submit_count=1, billing_status=status, failure=failure)
 
 
 def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float, *, is_new: bool) -> Exchange:
@@ -279,12 +346,11 @@ def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float,
     assert turn.first_audio_ms is not None
     assert turn.finished_ms is not None
     traffic, sent_ms = session.build_traffic(), turn.first_text_ms
-    headers = tuple(header for header in traffic.response_headers if header[0].lower() != "content-length")
     return Exchange(
         provider=traffic.provider,
         operation=traffic.operation,
         request=traffic.request,
-        response=Response(status=traffic.status, headers=headers, body=turn.audio_bytes),
+        response=build_response(traffic, turn.audio_bytes),
         timing=Timing(
             started_at=started_at,
             started_ms=session.connection.opened_ms + sent_ms,

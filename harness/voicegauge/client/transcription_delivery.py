@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.client.client import Client, RequestToRepeat
-from voicegauge.client.settlement import Settlement, SubmitObserver
+from voicegauge.client.settlement import SubmitObserver
+from voicegauge.client.socket_delivery import SocketPayment, build_response, find_connection_failure
 from voicegauge.client.socket_session import FRAME_S, StreamedAudio, StreamTimes, TranscriptionSession
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import TranscribedConversation, count_partial_words, count_words_taken_back
@@ -23,13 +24,11 @@ from voicegauge.model.exchange import (
     TRAILING_SILENCE_S,
     WEBSOCKET_VERSION,
     Exchange,
-    Response,
     Timing,
     TranscriptTiming,
     UploadedFile,
 )
-from voicegauge.model.job import BillingStatus, Delivery, Failure
-from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
+from voicegauge.model.job import Delivery, Failure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,27 +69,16 @@ async def deliver_transcription(
     """
     recording = await asyncio.to_thread(prepare_recording, file, target.default_format)
     with client.reserve_and_settle(target, price_usd, request_to_repeat) as settlement:
-        if submit_observer is not None:
-            submit_observer.before_submit()
-        settlement.note_sending()
-        session = TranscriptionSession(client, target)
-        try:
-            await session.open()
-        except TransportError as error:
-            settlement.status = BillingStatus.NOT_SENT
-            if submit_observer is not None:
-                submit_observer.on_submit_not_sent()
-            return _build_failure(target, Failure(kind="network", message=str(error)), BillingStatus.NOT_SENT)
-        if not session.connection.is_open:
-            return _note_rejection(target, session, settlement, submit_observer)
+        payment = SocketPayment(target, settlement, submit_observer)
+        session = await payment.open_connection(lambda: _open_session(client, target))
+        if isinstance(session, Delivery):
+            return session
         started_at = time.time()
         times, error_message = await _stream(session, recording)
-        settlement.status = BillingStatus.ACCEPTED
-        if submit_observer is not None:
-            submit_observer.after_submit(session.build_traffic().status, settlement, None)
+        payment.note_acceptance(session)
         failure = _find_failure(client, session, error_message)
         if failure is not None:
-            return _build_failure(target, failure, BillingStatus.ACCEPTED)
+            return payment.build_failure(failure)
         exchange = _build_exchange(session, times.find_spoken_ms(0.0), started_at)
         return Delivery(
             target=target.id,
@@ -101,6 +89,12 @@ async def deliver_transcription(
             submit_exchange_index=0,
             transcript_timing=measure_transcript_timing(session.transcribed, recording, times),
         )
+
+
+async def _open_session(client: Client, target: TranscriptionSocketTarget) -> TranscriptionSession:
+    session = TranscriptionSession(client, target)
+    await session.open()
+    return session
 
 
 async def _stream(session: TranscriptionSession, recording: SpokenRecording) -> tuple[StreamTimes, str | None]:
@@ -199,37 +193,14 @@ def measure_transcript_timing(
     )
 
 
-def _note_rejection(
-    target: TranscriptionSocketTarget,
-    session: TranscriptionSession,
-    settlement: Settlement,
-    submit_observer: SubmitObserver | None,
-) -> Delivery:
-    settlement.status, status = BillingStatus.REJECTED, session.build_traffic().status
-    if submit_observer is not None:
-        submit_observer.after_submit(status, settlement, None)
-    message = f"the WebSocket was answered with status {status} instead of 101"
-    failure = Failure(kind="rejected", message=message, http_status=status)
-    return _build_failure(target, failure, BillingStatus.REJECTED)
-
-
 def _find_failure(client: Client, session: TranscriptionSession, error_message: str | None) -> Failure | None:
-    if session.connection.is_truncated:
-        error_message = OVERSIZED_TRAFFIC_MESSAGE
-    if error_message is not None:
-        return Failure(kind="network", message=client.mask_secrets(error_message))
     transcribed = session.transcribed
-    if transcribed.errors:
-        return Failure(
-            kind="failed", message=client.mask_secrets(f"the service reports: {transcribed.errors[0]}")[:300]
-        )
+    failure = find_connection_failure(client, session, error_message, transcribed.errors)
+    if failure is not None:
+        return failure
     if not transcribed.turns:
         return Failure(kind="timeout", message=f"no text within {session.timeout_s:g} s after the audio")
     return None  # a turn that is never reported to have ended has a transcript, and counts as never answered
-
-
-def _build_failure(target: TranscriptionSocketTarget, failure: Failure, status: BillingStatus) -> Delivery:
-    return Delivery(target=target.id, exchanges=(), submit_count=1, billing_status=status, failure=failure)
 
 
 def _build_exchange(session: TranscriptionSession, spoken_ms: float, started_at: float) -> Exchange:
@@ -242,12 +213,11 @@ def _build_exchange(session: TranscriptionSession, spoken_ms: float, started_at:
     sent_ms = max((one.at_ms for one in traffic.messages if one.sender == "client"), default=spoken_ms)
     first_ms = next((text.at_ms for turn in transcribed.turns for text in turn.texts if text.text), sent_ms)
     ended_ms = max((turn.ended_ms for turn in transcribed.turns if turn.ended_ms is not None), default=first_ms)
-    headers = tuple(header for header in traffic.response_headers if header[0].lower() != "content-length")
     return Exchange(
         provider=traffic.provider,
         operation=traffic.operation,
         request=traffic.request,
-        response=Response(status=traffic.status, headers=headers, body=json.dumps({"text": transcribed.text}).encode()),
+        response=build_response(traffic, json.dumps({"text": transcribed.text}).encode()),
         timing=Timing(
             started_at=started_at,
             started_ms=session.connection.opened_ms + spoken_ms,
