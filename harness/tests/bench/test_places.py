@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +35,7 @@ from voicegauge.model.run import MeasuringWorker, Run
 from voicegauge.speech.encoding import encode
 
 from ..builders.audio import make_changing_noise
+from ..builders.dask_cluster import Cluster, running_cluster
 from ..builders.nights import save
 from ..builders.rounds import build_rounds
 from ..builders.runs import build_run, build_sample, build_target_ref
@@ -275,63 +272,10 @@ def test_a_site_compares_no_runs_from_different_places(tmp_path: Path) -> None:
 # A cluster of real processes. Servers on this machine count what they are asked for, and by whom.
 
 
-class Cluster:
-    """A Dask cluster, whose workers have keys that this process does not have."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.address = ""
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, module: str, *arguments: str, name: str = "", **environment: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name or 'scheduler'}.log").open("wb") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{module}", *arguments, "--dashboard-address", "127.0.0.1:0"],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.folder,
-                env={**os.environ, "VOICEGAUGE_STATE": str(self.folder / name), **environment},
-            )
-
-    def start_scheduler(self) -> None:
-        address_file = self.folder / "scheduler.json"
-        self.processes[""] = self.start(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(address_file)
-        )
-        while not (address_file.exists() and address_file.read_text().strip()):
-            time.sleep(0.05)
-        self.address = msgspec.json.decode(address_file.read_bytes())["address"]
-
-    def start_worker(self, name: str, key: str) -> None:
-        self.processes[name] = self.start(
-            "dask_worker", self.address, "--name", name, "--no-nanny", "--nthreads", "1",
-            name=name, OPENAI_API_KEY=key,
-        )  # fmt: skip
-
-    def wait_for_workers(self, count: int) -> None:
-        async def wait() -> None:
-            while len(await places.find_places(self.address)) < count:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-
-        asyncio.run(wait())
-
-    def stop(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.wait()
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    started = Cluster(tmp_path_factory.mktemp("cluster"))
-    try:
-        started.start_scheduler()
-        started.start_worker("rome-1", "key-of-rome")
-        started.start_worker("oslo-1", "key-of-oslo")
-        started.wait_for_workers(2)
+    with running_cluster(tmp_path_factory.mktemp("cluster"), OPENAI_API_KEY="key-of-") as started:
         yield started
-    finally:
-        started.stop()
 
 
 class SpeechServer:
@@ -420,7 +364,7 @@ def test_a_killed_worker_loses_only_what_was_in_flight_and_buys_nothing_twice(
     cluster: Cluster, server: SpeechServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(places, "CLUSTER_WORKER_TIMEOUT_S", 0.5)
-    cluster.start_worker("paris", "key-of-paris")
+    cluster.start_worker("paris", OPENAI_API_KEY="key-of-paris")
     cluster.wait_for_workers(3)
     server.delay_s_by_key = {"key-of-rome": 0.1}
 

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.settlement import SubmitObserver
 from voicegauge.client.socket_delivery import SocketPayment, build_response, find_connection_failure
-from voicegauge.client.socket_session import FRAME_S, StreamedAudio, StreamTimes, TranscriptionSession
+from voicegauge.client.socket_session import (
+    DEFAULT_TURN_END_TIMEOUT_S,
+    FRAME_S,
+    StreamedAudio,
+    StreamTimes,
+    TranscriptionSession,
+)
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import TranscribedConversation, count_partial_words, count_words_taken_back
 from voicegauge.contract.targets import TranscriptionSocketTarget
@@ -55,7 +61,7 @@ async def deliver_transcription(
     """Stream a recording over its own connection. Return its transcript, or the reason why there is none.
 
     Args:
-        client: builds the handshake, and has the budget.
+        client: builds the handshake, has the budget, and says how long the service has to report the end of a turn.
         target: the target that transcribes.
         file: the recording.
         submit_observer: notified before the recording is sent, and after it.
@@ -92,7 +98,7 @@ async def deliver_transcription(
 
 
 async def _open_session(client: Client, target: TranscriptionSocketTarget) -> TranscriptionSession:
-    session = TranscriptionSession(client, target)
+    session = TranscriptionSession(client, target, timeout_s=client.max_wait_s or DEFAULT_TURN_END_TIMEOUT_S)
     await session.open()
     return session
 
