@@ -21,6 +21,7 @@ from voicegauge.model.exchange import Interruption, Request
 from voicegauge.model.job import Delivery
 from voicegauge.model.sample import Sample
 from voicegauge.model.text_pieces import TextPacing
+from voicegauge.report._result_tables import build_comparison_columns
 from voicegauge.transport.http import Transport
 
 CATALOGUE = load_catalogue()
@@ -199,6 +200,11 @@ def test_twenty_interruptions_are_in_the_report_of_a_benchmark(tmp_path: Path) -
     page = (Path(result.folder) / "report.html").read_text()
     for heading in ("TTFA after flush", "Handshake", "Next turn after a cancellation", "Speech after a cancellation"):
         assert heading in page
+    section = page[page.index('<div id="target-deepgram-aura-2-socket"') :]
+    for name in ("First byte of audio, after the flush", "Next turn speaks after a cancellation"):
+        assert f"<dt>{name}</dt>" in section[: section.index("</dl>")]
+    initial = {column.key for column in build_comparison_columns(result.targets, 500) if column.is_shown_initially}
+    assert {"latency", "ttfa"} <= initial, "voice agents choose by the time to first audio"
 
 
 def test_an_interrupted_turn_is_reserved_with_its_price() -> None:

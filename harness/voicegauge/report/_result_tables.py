@@ -26,7 +26,8 @@ PriceUnit = Literal["million", "month"]
 
 INITIAL_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "says", "delivered", "month", "latency95")
 """Keys of the columns that the page shows at first, most important first; at most `MAX_INITIAL_COLUMNS` of them are
-shown. For targets that take audio, "minute" comes before "million"."""
+shown. For targets that take audio, "minute" comes before "million". If a target speaks over a WebSocket, "ttfa" comes
+after "latency"."""
 MAX_INITIAL_COLUMNS = 6
 """Number of columns that the page shows at first; the others are shown on demand, and in print."""
 
@@ -99,6 +100,8 @@ def build_comparison_columns(
     order = list(INITIAL_COLUMN_KEYS)
     if any(target.cost.takes_audio for target in targets):
         order.insert(order.index("million"), "minute")
+    if any(target.socket is not None and target.ttfa_ms is not None for target in targets):
+        order.insert(order.index("latency") + 1, "ttfa")  # the number by which voice agents choose
     keys = [key for key in order if key in {column.key for column in columns}][:MAX_INITIAL_COLUMNS]
     return tuple(column._replace(is_shown_initially=column.key in keys) for column in columns)
 

@@ -314,17 +314,23 @@ def _list_phase_times(target: TargetSummary) -> tuple[PhaseTime, ...]:
     A target that responds to the submit with the audio has no row for the submit, because it ends with the request.
     """
     is_direct = target.completion_ms is None and target.download_ms is None
+    socket = target.socket
+    interruptions = socket.interruptions if socket is not None else None
     times = {
-        "Handshake of a new connection": target.socket.handshake_ms if target.socket is not None else None,
+        "Handshake of a new connection": socket.handshake_ms if socket is not None else None,
         "Submit answered": None if is_direct else target.submit_latency_ms,
         "Waiting in the queue": target.queue_ms,
         "Processing": target.processing_ms,
         "Job complete": target.completion_ms,
         "First byte of audio": target.ttfa_ms,
+        "First byte of audio, after the last text": target.ttfa_after_text_ms,
+        "First byte of audio, after the flush": socket.ttfa_after_flush_ms if socket is not None else None,
         "First speech is played": target.ttfs_ms,
         "Download": target.download_ms,
         "Everything, median": target.total_latency_ms,
         "Everything, 95th percentile": target.total_latency_p95_ms,
+        "Last audio after a cancellation": interruptions.last_audio_ms if interruptions is not None else None,
+        "Next turn speaks after a cancellation": interruptions.next_audio_ms if interruptions is not None else None,
     }
     return tuple(
         PhaseTime(name, format_time_bounds(time) if isinstance(time, BoundEstimates) else format_ms(time.value))
