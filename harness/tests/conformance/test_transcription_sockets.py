@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
+from voicegauge.cases.valid_requests import load_spoken_sentence
+from voicegauge.client.transcription_delivery import prepare_recording
 from voicegauge.conformance import _socket_sender
+from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.targets import TranscriptionSocketTarget
 from voicegauge.emulator import _transcription
+from voicegauge.emulator._app import create_app
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.rules.registry import FaultExample, Rule
@@ -66,6 +75,41 @@ def test_an_emulator_that_needs_longer_than_the_deadline_makes_no_finding(
     report = check([target], emulator=voicegauge_emulator, only=lambda case: case.id.endswith(": recordings"))
     assert report.findings == ()
     assert {case.verdict for case in report.case_results} == {"passed"}
+
+
+async def test_audio_that_arrives_at_once_has_a_text_before_the_end(voicegauge_catalogue: Catalogue) -> None:
+    (target,) = voicegauge_catalogue.select_targets(["deepgram/flux-listen"])
+    assert isinstance(target, TranscriptionSocketTarget)
+    audio = prepare_recording(load_spoken_sentence().file, target.default_format).audio.data
+    waiting = [{"type": "websocket.receive", "bytes": audio[at : at + 640]} for at in range(0, len(audio), 640)]
+    incoming: Iterator[dict[str, Any]] = iter([{"type": "websocket.connect"}, *waiting])
+    events: list[str] = []
+    has_ended = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        for message in incoming:
+            return message  # without a turn of the event loop in between
+        await has_ended.wait()
+        return {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(message: Any) -> None:
+        if message.get("text"):
+            events.append(json.loads(message["text"]).get("event", ""))
+            if events[-1] == "EndOfTurn":
+                has_ended.set()
+
+    query = urlencode({location.name: value for location, value in target.collect_constants(None).items()})
+    await create_app([target.contract], build_emulator_settings())(
+        {
+            "type": "websocket", "path": "/deepgram/v2/listen", "query_string": query.encode(), "scheme": "ws",
+            "headers": [(b"host", b"127.0.0.1"), (b"authorization", b"Token k")], "subprotocols": [],
+        },
+        receive,
+        send,
+    )  # fmt: skip
+    assert events[1] == "StartOfTurn"
+    assert set(events[2:-2]) == {"Update"}
+    assert events[-2:] == ["EagerEndOfTurn", "EndOfTurn"]
 
 
 def test_a_key_that_is_ignored_is_found(inject_faults, voicegauge_emulator: RunningEmulator, check) -> None:

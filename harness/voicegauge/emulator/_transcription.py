@@ -333,7 +333,7 @@ class EmulatedTranscription(EmulatedConnection):
         """Texts to report: the kind, the first and last sample that they are about, and the turn."""
         self._worker: asyncio.Task[None] | None = None
         """Reports the texts, while the connection is open."""
-        self._is_reporting = False
+        self._is_reporting = self._is_partial_waiting = False
 
     def _find_target(self) -> TranscriptionSocketTarget:
         contract = self._operation.contract
@@ -451,7 +451,8 @@ class EmulatedTranscription(EmulatedConnection):
         silence_s = (now - turn.last_speech_sample) / rate
         if now - turn.reported_until >= spec.partial_interval_s * rate and not turn.has_probably_ended:
             turn.reported_until = now
-            if self._jobs.empty():  # otherwise the next one reports more
+            if not self._is_partial_waiting:  # otherwise the next one reports more
+                self._is_partial_waiting = True
                 self._put("partial", turn)
         has_paused = silence_s >= spec.eager_end_s
         if has_paused and not turn.has_probably_ended and self._spec.has_event("eager-end"):
@@ -478,6 +479,7 @@ class EmulatedTranscription(EmulatedConnection):
             while True:
                 kind, first, last, turn = await self._jobs.get()
                 self._is_reporting = True
+                self._is_partial_waiting = self._is_partial_waiting and kind != "partial"
                 try:
                     await self._report_text(kind, first, last, turn)
                 finally:
