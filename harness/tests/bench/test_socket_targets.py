@@ -207,6 +207,21 @@ def test_twenty_interruptions_are_in_the_report_of_a_benchmark(tmp_path: Path) -
     assert {"latency", "ttfa"} <= initial, "voice agents choose by the time to first audio"
 
 
+def test_a_first_audio_that_comes_late_shows_in_the_time_to_first_audio(tmp_path: Path) -> None:
+    """No document states a time, so that no rule can be broken."""
+    target, first_audio_ms = "cartesia/sonic-3.5-socket", []
+    for faults in ([], ["socket-first-audio-late"]):
+        result = voicegauge.benchmark(
+            target, max_texts=1, warmup=0, faults=faults, asr="none", listens=False, out=tmp_path / str(len(faults))
+        )
+        (summary,) = result.targets
+        assert summary.ttfa_ms is not None
+        first_audio_ms.append(summary.ttfa_ms.value)
+    usual_ms, late_ms = first_audio_ms
+    assert late_ms >= 2000
+    assert late_ms > usual_ms
+
+
 def test_an_interrupted_turn_is_reserved_with_its_price() -> None:
     target = CATALOGUE.socket_targets["deepgram/aura-2-socket"]
     price = 0.03 * len(TEXT) / 1000

@@ -11,16 +11,19 @@ from urllib.parse import urlencode
 import pytest
 
 from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.client.transcription_delivery import prepare_recording
+from voicegauge.client.client import Client
+from voicegauge.client.transcription_delivery import deliver_transcription, prepare_recording
 from voicegauge.conformance import _socket_sender
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.targets import TranscriptionSocketTarget
+from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
 from voicegauge.emulator import _transcription
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator
+from voicegauge.model.exchange import TranscriptTiming
 from voicegauge.rules.registry import FaultExample, Rule
+from voicegauge.transport.http import Transport
 
 from ..builders.fault_examples import assert_found, list_fault_examples
 from ..builders.scripted_asr import use_scripted_asr
@@ -75,6 +78,32 @@ def test_an_emulator_that_needs_longer_than_the_deadline_makes_no_finding(
     report = check([target], emulator=voicegauge_emulator, only=lambda case: case.id.endswith(": recordings"))
     assert report.findings == ()
     assert {case.verdict for case in report.case_results} == {"passed"}
+
+
+async def measure_timing(target: BaseTarget, emulator: RunningEmulator) -> TranscriptTiming:
+    assert isinstance(target, TranscriptionSocketTarget)
+    async with Transport() as transport:
+        base_urls = {"": emulator.base_url(target.contract.id)}
+        client = Client(target.contract, transport, base_urls=base_urls, key="k", max_wait_s=60.0)
+        delivery = await deliver_transcription(client, target, load_spoken_sentence().file)
+    assert delivery.transcript_timing is not None
+    return delivery.transcript_timing
+
+
+async def test_faults_that_break_no_document_show_in_the_times_of_a_benchmark(
+    inject_faults, voicegauge_emulator: RunningEmulator, voicegauge_catalogue: Catalogue
+) -> None:
+    (target,) = voicegauge_catalogue.select_targets(["deepgram/flux-listen"])
+    usual = await measure_timing(target, voicegauge_emulator)
+    inject_faults("socket-transcript-end-late")
+    late = await measure_timing(target, voicegauge_emulator)
+    assert min(late.turn_ends_ms) >= 2000
+    assert min(late.turn_ends_ms) > min(usual.turn_ends_ms) > 0
+    inject_faults("socket-transcript-cut-early")
+    assert min((await measure_timing(target, voicegauge_emulator)).turn_ends_ms) < 0
+    inject_faults("socket-transcript-words-flip")
+    flipping = await measure_timing(target, voicegauge_emulator)
+    assert flipping.flip_count > usual.flip_count == 0
 
 
 async def test_audio_that_arrives_at_once_has_a_text_before_the_end(voicegauge_catalogue: Catalogue) -> None:
