@@ -15,7 +15,7 @@ from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
-from voicegauge.bench.early_stopping import STOP_ALPHA, StopRule
+from voicegauge.bench.run_config import STOP_ALPHA, StopRule
 from voicegauge.bench.suites import SuiteText
 from voicegauge.contract.pricing import PriceQuote
 from voicegauge.model.run import EarlyStop

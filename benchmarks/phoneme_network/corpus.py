@@ -19,8 +19,7 @@ from phoneme_network.texts import choose_text
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode, resample
 from voicegauge.speech.espeak import synthesize, transcribe_phonemes
-from voicegauge.speech.phoneme_network import ANALYSIS_RATE_HZ, compute_mel_power
-from voicegauge.speech.text_alignment import encode_phonemes
+from voicegauge.speech.phoneme_network import ANALYSIS_RATE_HZ, compute_mel_power, encode_phonemes
 
 SHARDS, CLIPS_PER_SHARD, SEED = 24, 250, 20261124
 EMULATOR_VARIANTS = ("f2", "klatt", "klatt3", "klatt3", "klatt4", "klatt5", "klatt6")

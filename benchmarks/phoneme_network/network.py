@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from whisper.model import AudioEncoder
 
 from voicegauge.speech.faster_whisper import load_embedded_checkpoint
-from voicegauge.speech.phoneme_network import HEAD_COUNT
-from voicegauge.speech.text_alignment import SYMBOL_COUNT
+from voicegauge.speech.phoneme_network import HEAD_COUNT, SYMBOL_COUNT
 
 
 class PhonemeNetwork(nn.Module):

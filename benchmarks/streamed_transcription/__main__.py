@@ -25,8 +25,8 @@ from server_process import running_server
 
 from voicegauge.bench.part_summaries import summarize_transcript_timing
 from voicegauge.client.client import Client
+from voicegauge.client.socket_delivery import SpokenRecording, measure_transcript_timing, prepare_recording
 from voicegauge.client.socket_session import FRAME_S, TranscriptionSession
-from voicegauge.client.transcription_delivery import SpokenRecording, measure_transcript_timing, prepare_recording
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.formats.locations import Location, LocationValues

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voicegauge.bench.benchmark_plan import BenchPlanSettings, PlannedSample
-from voicegauge.bench.early_stopping import ConfidenceSequence, StopRule
+from voicegauge.bench.run_config import ConfidenceSequence, StopRule
 from voicegauge.bench.run_store import save_run
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite

@@ -27,7 +27,7 @@ from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.listening import OTHER_TEXT_RULE, RULE_BY_VERDICT, UNUSUAL_PACE_RULE
-from voicegauge.speech.transcription import transcribe_audio_batch
+from voicegauge.speech.transcripts import transcribe_audio_batch
 
 from ..builders.audio import make_changing_noise
 from ..builders.runs import TARGET, build_run, build_sample, build_score_set

@@ -16,8 +16,8 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, ReceivedCallback, Request, Response, Timing
 from voicegauge.model.finding import Finding
 from voicegauge.rules.call import Call
-from voicegauge.rules.callbacks import RequestCallbacks
 from voicegauge.rules.checker import Checker
+from voicegauge.rules.webhooks import RequestCallbacks
 
 CATALOGUE = load_catalogue()
 PIXAZO, TTSAI = CATALOGUE.find_provider("pixazo"), CATALOGUE.find_provider("ttsai")

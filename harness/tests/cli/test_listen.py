@@ -22,7 +22,7 @@ import pytest
 from rich.console import Console
 
 from voicegauge.api.local_servers import listen
-from voicegauge.cli import listen as command
+from voicegauge.cli import local_servers as command
 from voicegauge.cli import run
 from voicegauge.conformance.callbacks import JudgedCallback
 
@@ -202,7 +202,7 @@ def test_a_command_without_a_fitting_webhook_does_not_pass(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     post = functools.partial(_post, value={"hello": "world"})
-    monkeypatch.setattr("voicegauge.cli.listen._print_url", lambda _console, url: post(url))
+    monkeypatch.setattr("voicegauge.cli.local_servers._print_url", lambda _console, url: post(url))
     assert run(["listen", "--port", "0", "--count", "1", "--timeout", "0.2"]) == 3
     assert "no webhook that fits a contract was received within 0.2 s, only 1 other body" in capsys.readouterr().err
 

@@ -14,8 +14,8 @@ from voicegauge.conformance.callbacks import CallbackMonitor
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import ReceivedCallback, Request
-from voicegauge.rules.callbacks import RequestCallbacks
 from voicegauge.rules.checker import Checker
+from voicegauge.rules.webhooks import RequestCallbacks
 
 PIXAZO = load_catalogue().find_provider("pixazo")
 CALLBACK = {

@@ -20,7 +20,7 @@ import voicegauge
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.hosts import to_socket_url
 from voicegauge.recording.har_files import load_har
-from voicegauge.relay import relay_server, relayed_exchange, socket_relay
+from voicegauge.relay import relay_server, relayed_exchange
 
 PIECES = ("Hello there. ", "How are ", "you?")
 KEY = "sk_car_9f27QmXw31LzTbRy"
@@ -267,7 +267,7 @@ async def test_a_client_that_does_not_read_stops_the_service_instead_of_filling_
         while before != sent:  # until the service is held up
             before = sent
             await asyncio.sleep(0.3)
-        assert sent * 65_536 < 40 * socket_relay.MAX_WAITING_BYTES
+        assert sent * 65_536 < 40 * relay_server.MAX_WAITING_BYTES
         for _ in range(50):
             await client.recv()
         await client.close()

@@ -12,7 +12,7 @@ import pytest
 
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.client import Client
-from voicegauge.client.transcription_delivery import deliver_transcription, prepare_recording
+from voicegauge.client.socket_delivery import deliver_transcription, prepare_recording
 from voicegauge.conformance import _socket_sender
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue

@@ -10,7 +10,7 @@ import pytest
 
 import voicegauge
 from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.client.transcription_delivery import prepare_recording
+from voicegauge.client.socket_delivery import prepare_recording
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.hosts import to_socket_url

@@ -10,9 +10,9 @@ from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.listening import ClipJudgment, listen_to_clip
 from voicegauge.speech.long_text import compare_long_text, recognize_phonemes
+from voicegauge.speech.phoneme_network import BLANK, Pronunciation, pronounce
 from voicegauge.speech.spoken_text import judge_spoken_text
 from voicegauge.speech.steadiness import find_sound_changes
-from voicegauge.speech.text_alignment import BLANK, Pronunciation, pronounce
 
 SUBJECTS = ("The baker", "My neighbour", "A young sailor", "Our teacher", "The old farmer", "Her sister")
 VERBS = {"carried": "basket", "painted": "window", "repaired": "engine", "described": "garden"}

@@ -12,9 +12,8 @@ from listening.__main__ import UNSEEN_VARIANTS, listen
 from listening.clips import EMULATOR_VARIANTS, Voice, make_clip, speak
 from listening.defects import DEFECTS, make_defective_clip
 
-from voicegauge.speech.phoneme_network import compute_mel_power, normalize_mel_power
+from voicegauge.speech.phoneme_network import compute_mel_power, normalize_mel_power, pronounce
 from voicegauge.speech.spoken_text import explain_why_not_judged, is_english_text, judge_spoken_text
-from voicegauge.speech.text_alignment import pronounce
 
 TEXT = "The committee met on Tuesday and agreed to repair the old bridge."
 VOICE = Voice("klatt3", 160, 45)

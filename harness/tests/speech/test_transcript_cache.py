@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.data_folders import get_cache_folder
-from voicegauge.speech.transcription import TranscriptCache, Transcription
+from voicegauge.speech.transcripts import TranscriptCache, Transcription
 
 
 def fill(folder: Path, writer: int) -> None:

@@ -35,7 +35,6 @@ from voicegauge.bench.benchmark_plan import (
     get_supported_languages,
     plan_benchmark_requests,
 )
-from voicegauge.bench.early_stopping import StopRule
 from voicegauge.bench.load import ArrivalRate, parse_goal
 from voicegauge.bench.places import find_places
 from voicegauge.bench.ramp import RampSettings
@@ -47,6 +46,7 @@ from voicegauge.bench.request_building import (
 from voicegauge.bench.run_config import (
     ClusterSettings,
     RunConfig,
+    StopRule,
     build_access_without_keys,
     open_transport_with_spaced_requests,
 )

@@ -332,8 +332,7 @@ def list_asr_engines() -> AsrEngineList:
     """
     from voicegauge.speech.asr_engines import PREFERRED_MODELS
     from voicegauge.speech.faster_whisper import EMBEDDED_ENGINE, list_cached_models
-    from voicegauge.speech.lexicon import has_lexicon
-    from voicegauge.speech.lexicon_asr import LEXICON_ENGINE
+    from voicegauge.speech.lexicon import LEXICON_ENGINE, has_lexicon
     from voicegauge.speech.whisper_installation import get_weights_cache_path
 
     installed, missing = [], []

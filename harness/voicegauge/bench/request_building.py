@@ -398,7 +398,7 @@ class DeliveryRequester:
                 idempotency_key=requested.idempotency_key,
             )
         if isinstance(target, TranscriptionSocketTarget):
-            from voicegauge.client.transcription_delivery import deliver_transcription
+            from voicegauge.client.socket_delivery import deliver_transcription
 
             assert requested.upload is not None, "audio is synthesized before the run"
             return await deliver_transcription(

@@ -31,8 +31,7 @@ from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.known_words import count_unknown_words
-from voicegauge.speech.transcription import Transcription
-from voicegauge.speech.transcripts import choose_normalizer, score_transcript
+from voicegauge.speech.transcripts import Transcription, choose_normalizer, score_transcript
 
 TARGET_TRANSCRIPTS_LABEL = "each target's own transcripts"
 """Name shown instead of an ASR engine in runs of speech to text, in which the targets themselves transcribe."""

@@ -75,13 +75,22 @@ HELP_BY_COMMAND = {
 }
 
 
+_MODULE_BY_COMMAND = {
+    **dict.fromkeys(("providers", "asr", "rules", "explain"), "listings"),
+    **dict.fromkeys(("serve", "proxy", "listen"), "local_servers"),
+    **dict.fromkeys(("report", "score", "history"), "saved_runs"),
+    **dict.fromkeys(("record", "convert"), "recordings"),
+}
+"""Modules of commands that share one, as their functions of the API do; any other command has a module of its name."""
+
 _GIVEN_WORDS_CONTEXT_KEY = "voicegauge.given_words"
 """Key under which `click.Context.meta` has the words of the command line, without the values after "="."""
 
 
 def _load_command(command_name: str) -> click.Command:
-    command: click.Command = importlib.import_module(f"voicegauge.cli.{command_name}").command
-    return command
+    module = importlib.import_module(f"voicegauge.cli.{_MODULE_BY_COMMAND.get(command_name, command_name)}")
+    commands = (value for value in vars(module).values() if isinstance(value, click.Command))
+    return next(command for command in commands if command.name == command_name)
 
 
 LOADER_BY_COMMAND = {command_name: functools.partial(_load_command, command_name) for command_name in HELP_BY_COMMAND}

@@ -15,7 +15,7 @@ from voicegauge.cases.channels import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_T
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.settlement import settle_when_done
-from voicegauge.client.socket_delivery import interrupt_turn, measure_interruption
+from voicegauge.client.socket_delivery import interrupt_turn, measure_interruption, prepare_recording
 from voicegauge.client.socket_session import (
     DEFAULT_TURN_END_TIMEOUT_S,
     DEFAULT_TURN_TIMEOUT_S,
@@ -23,7 +23,6 @@ from voicegauge.client.socket_session import (
     SocketSession,
     TranscriptionSession,
 )
-from voicegauge.client.transcription_delivery import prepare_recording
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.prices import compute_case_price_usd

@@ -26,9 +26,9 @@ from voicegauge.receiver import Receiver, run_receiver
 from voicegauge.recording.credentials import mask_credentials
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.call import Call
-from voicegauge.rules.callbacks import RequestCallbacks
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
+from voicegauge.rules.webhooks import RequestCallbacks
 
 # Collects the callbacks that a service sends for one case.
 

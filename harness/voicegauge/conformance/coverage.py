@@ -21,9 +21,9 @@ from voicegauge.contract.operation import Operation
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import Call, CheckSubject, IncompleteResponse, RecordingAge
-from voicegauge.rules.callbacks import Callback, RequestCallbacks
 from voicegauge.rules.registry import RULE_BY_ID, Rule, find_applicable_rules
 from voicegauge.rules.subjects import AudioInputCall, ConcurrentJobs, JobHistory, ResourceStep, SpeechDelivery
+from voicegauge.rules.webhooks import Callback, RequestCallbacks
 
 _NO_SUBJECT_REASON_BY_CLASS: dict[type, str] = {
     AudioInputCall: "no audio was sent to be transcribed or converted",

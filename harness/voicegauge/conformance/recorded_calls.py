@@ -20,8 +20,7 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.socket_targets import find_handshake_violation, recognize_target
-from voicegauge.contract.socket_turns import SocketTurn
+from voicegauge.contract.socket_turns import SocketTurn, find_handshake_violation, recognize_target
 from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.locations import MISSING, Location

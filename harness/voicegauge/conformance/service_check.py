@@ -44,9 +44,9 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
 from voicegauge.model.finding import Finding
 from voicegauge.rules.call import Call
-from voicegauge.rules.callbacks import Callback
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
+from voicegauge.rules.webhooks import Callback
 from voicegauge.transport.bodies import encode_body
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport, create_default_timeouts

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
-from voicegauge.contract._discovery import convert_discovery, is_discovery
+from voicegauge.contract._document_conversion import convert_discovery, convert_swagger, is_discovery, is_swagger
 from voicegauge.contract._overlays import (
     apply_overlay,
     find_extended_file,
@@ -24,7 +24,6 @@ from voicegauge.contract._overlays import (
     reject_unfinished_values,
     select_described_operations,
 )
-from voicegauge.contract._swagger import convert_swagger, is_swagger
 from voicegauge.contract.asyncapi import (
     attach_asyncapi,
     build_empty_document,

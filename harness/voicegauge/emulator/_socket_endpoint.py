@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel
-from voicegauge.contract.socket_targets import find_handshake_violation
+from voicegauge.contract.socket_turns import find_handshake_violation
 from voicegauge.emulator._accounts import AccountRegistry
 from voicegauge.emulator._emulated_connection import SocketServices
 from voicegauge.emulator._job_state import EmulatedClock

@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple, get_args
 
-from voicegauge.readings import _code_readings as codes
+from voicegauge.readings import _entity_readings as entity_readings
 from voicegauge.readings import _number_readings as numbers
-from voicegauge.readings import _time_readings as times
-from voicegauge.readings._chinese_readings import iterate_chinese_entities
+from voicegauge.readings._entity_readings import iterate_chinese_entities
 from voicegauge.readings.language_words import WORDS_BY_LANGUAGE
 from voicegauge.readings.spoken_alternatives import SILENCE, Expression, Words, either, say, sequence
 
@@ -112,7 +111,7 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
     unit = "|".join(map(re.escape, sorted(words.units, key=len, reverse=True)))
     scale = r"(?:\s?(?P<scale>[tT]housand|[mMbB]il\w+|[tT]rillion|mrd|Mrd|Mio|mln|mld|bn|mn|[kKMB])\.?(?![\w]))?"
     month = "|".join(sorted(_list_month_names(language), key=len, reverse=True))
-    abbreviation = "|".join(sorted(codes.ABBREVIATIONS[language], key=len, reverse=True))
+    abbreviation = "|".join(sorted(entity_readings.ABBREVIATIONS[language], key=len, reverse=True))
     signs = "".join(map(re.escape, words.signs))
 
     def pattern(
@@ -143,7 +142,7 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
         pattern("number", rf"{_SIGN}(?<![\w])(?P<number>{number}){_END}", _read_plain_number),
         pattern("number", r"(?<=\w )[IVX]{2,5}\b|(?<=[a-z] )[VX]\b", _read_roman),
         pattern("abbreviation", rf"\b(?:{abbreviation})(?:\.|(?![\w'])(?=\s[A-ZÀ-Ý\d])|$)", _read_abbreviation),
-        pattern("name", codes.NAME_PATTERN, _read_name),
+        pattern("name", entity_readings.NAME_PATTERN, _read_name),
         pattern("abbreviation", r"\b[A-Z]{2,6}\b", _read_acronym),
         pattern("sign", rf"[{signs}]", _read_sign),
     )  # fmt: skip
@@ -205,7 +204,7 @@ def _build_ordinal_patterns(language: str, pattern: _PatternBuilder) -> list[_Pa
 
 
 def _read_address(match: re.Match[str], language: str) -> Expression:
-    return codes.read_internet_address(match[0], language)
+    return entity_readings.read_internet_address(match[0], language)
 
 
 def _read_iso_date(match: re.Match[str], language: str) -> Expression | None:
@@ -223,19 +222,19 @@ def _read_short_date(match: re.Match[str], language: str) -> Expression | None:
 def _read_valid_date(day: int, month: int, year: str, language: str) -> Expression | None:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
-    return times.read_numeric_date(day, month, year, language)
+    return entity_readings.read_numeric_date(day, month, year, language)
 
 
 def _read_month_date(match: re.Match[str], language: str) -> Expression | None:
-    month, day = times.find_month(match["month"], language), int(match["day"])
-    return times.read_date(day, month, match["year"], language) if month and 1 <= day <= 31 else None
+    month, day = entity_readings.find_month(match["month"], language), int(match["day"])
+    return entity_readings.read_date(day, month, match["year"], language) if month and 1 <= day <= 31 else None
 
 
 def _read_time(match: re.Match[str], language: str) -> Expression | None:
     groups = match.groupdict()
     half = (groups.get("half") or "").lower()
     hour, minute, second = int(match["hour"]), int(groups.get("minute") or 0), groups.get("second")
-    return times.read_time(
+    return entity_readings.read_time(
         hour, minute, int(second) if second is not None else None, f"{half}m" if half else "", language
     )
 
@@ -243,7 +242,7 @@ def _read_time(match: re.Match[str], language: str) -> Expression | None:
 def _read_dotted(match: re.Match[str], language: str) -> Expression | None:
     if language != "en" and re.fullmatch(r"\d{1,3}(?:\.\d{3})+", match[0]):
         return None
-    return codes.read_dotted_numbers(match[0], language)
+    return entity_readings.read_dotted_numbers(match[0], language)
 
 
 def _read_phone(match: re.Match[str], language: str) -> Expression | None:
@@ -303,7 +302,7 @@ def _read_fraction(match: re.Match[str], language: str) -> Expression:
 def _read_code(match: re.Match[str], language: str) -> Expression:
     scaled = re.fullmatch(r"(\d+)([kKM])", match[0])
     scale = WORDS_BY_LANGUAGE[language].scales.get(scaled[2].lower()) if scaled else None
-    reading = codes.read_code(match[0], language)
+    reading = entity_readings.read_code(match[0], language)
     if scaled is None or scale is None:
         return reading
     return either([sequence(numbers.read_whole_number(scaled[1], language), say(scale)), reading])
@@ -314,20 +313,20 @@ def _read_plain_number(match: re.Match[str], language: str) -> Expression:
 
 
 def _read_roman(match: re.Match[str], language: str) -> Expression | None:
-    return codes.read_roman_number(match[0], language)
+    return entity_readings.read_roman_number(match[0], language)
 
 
 def _read_abbreviation(match: re.Match[str], language: str) -> Expression:
-    return codes.read_abbreviation(match[0], language)
+    return entity_readings.read_abbreviation(match[0], language)
 
 
 def _read_name(match: re.Match[str], _language: str) -> Expression:
-    return codes.read_name(match[0])
+    return entity_readings.read_name(match[0])
 
 
 def _read_acronym(match: re.Match[str], _language: str) -> Expression:
-    return codes.read_letters(match[0])
+    return entity_readings.read_letters(match[0])
 
 
 def _read_sign(match: re.Match[str], language: str) -> Expression:
-    return codes.read_sign(match[0], language)
+    return entity_readings.read_sign(match[0], language)

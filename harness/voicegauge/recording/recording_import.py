@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.socket_targets import find_socket_operation
+from voicegauge.contract.socket_turns import find_socket_operation
 from voicegauge.errors import DataError, MissingExtraError, OversizeError
 from voicegauge.files import require_files_in_folder
 from voicegauge.formats.bodies import is_json

@@ -14,7 +14,7 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.socket_targets import find_socket_operation
+from voicegauge.contract.socket_turns import find_socket_operation
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_text
 from voicegauge.model.exchange import (

@@ -27,7 +27,7 @@ from voicegauge.conformance.recordings import (
 from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.socket_targets import find_socket_operation
+from voicegauge.contract.socket_turns import find_socket_operation
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
 from voicegauge.model.base import Provenance

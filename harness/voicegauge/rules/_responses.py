@@ -17,8 +17,8 @@ from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.formats.text_times import parse_http_date, parse_timestamp
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call, IncompleteResponse
-from voicegauge.rules.callbacks import Callback
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
+from voicegauge.rules.webhooks import Callback
 
 # Rules about one exchange: its status, headers and body must be as the contract documents them.
 

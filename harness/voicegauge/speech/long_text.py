@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicegauge.printable_text import format_count
-from voicegauge.speech.phoneme_network import FRAME_S
-from voicegauge.speech.text_alignment import BLANK, LogProbabilities, Pronunciation
+from voicegauge.speech.phoneme_network import BLANK, FRAME_S, LogProbabilities, Pronunciation
 
 MIN_PART_PHONEMES = 12
 """Number of phonemes, about three words, from which a part that is left out or added is reported."""

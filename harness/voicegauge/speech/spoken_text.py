@@ -22,8 +22,8 @@ import numpy as np
 
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.long_text import MAX_AGREEING_SHARE_OF_OTHER_TEXT, LongTextDifference, compare_long_text
-from voicegauge.speech.phoneme_network import FRAME_S, compute_phoneme_log_probabilities
-from voicegauge.speech.text_alignment import (
+from voicegauge.speech.phoneme_network import (
+    FRAME_S,
     LogProbabilities,
     PrefixScores,
     Pronunciation,
@@ -31,6 +31,7 @@ from voicegauge.speech.text_alignment import (
     align_text,
     compute_best_log_probability,
     compute_deficit,
+    compute_phoneme_log_probabilities,
     pronounce,
     score_prefixes,
     score_suffixes,

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicegauge.speech.decoding import Samples
-from voicegauge.speech.phoneme_network import compute_phoneme_log_probabilities
-from voicegauge.speech.text_alignment import find_phoneme_starts, pronounce
+from voicegauge.speech.phoneme_network import compute_phoneme_log_probabilities, find_phoneme_starts, pronounce
 
 StatedTimesVerdict = Literal["true", "shifted", "stretched", "uniform", "frozen", "untrue", "unclear"]
 """What the stated times are. "untrue" do not follow the speech in another way; "unclear" cannot be judged."""
