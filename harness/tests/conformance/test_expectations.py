@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
@@ -14,6 +16,11 @@ from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance._fuzzing_requests import build_invalid_request_strategy, build_valid_request_strategy
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
+from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.rules.call import Call, CaseOutcome
+from voicegauge.rules.checker import Checker
+from voicegauge.speech.encoding import encode
 
 DOCUMENT = """
 openapi: 3.1.0
@@ -62,6 +69,7 @@ paths:
         "400": {description: Rejected, content: {application/json: {}}}
 """
 FORM, JSON = "multipart/form-data", "application/json"
+SPEECH = np.sin(np.arange(16_000, dtype=np.float32) / 5)
 
 
 @pytest.fixture
@@ -100,6 +108,27 @@ def test_a_header_or_form_field_cannot_have_a_wrong_type_if_it_takes_text(plan) 
 def test_no_document_promises_that_a_url_of_a_file_is_checked_at_once(plan, media_type) -> None:
     assert "voice_url 'no url'" not in plan(media_type, "invalid")
     assert plan(media_type, "undocumented")["voice_url 'no url'"].expected_response.acceptance == "either"
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_url_of_a_file_that_is_none_may_be_accepted_or_rejected(contract_of, plan, status) -> None:
+    case = plan(JSON, "undocumented")["voice_url 'no url'"]
+    operation = contract_of(JSON).operations["speak"]
+    media_type, body = ("audio/wav", encode(SPEECH, 16_000, "wav")[0]) if status == 200 else ("application/json", b"{}")
+    exchange = Exchange(
+        provider="acme",
+        operation="speak",
+        request=Request(
+            method="POST",
+            url="https://api.acme.example/speak",
+            headers=(("Content-Type", JSON),),
+            body=json.dumps(case.request.body).encode(),
+        ),
+        response=Response(status=status, headers=(("Content-Type", media_type),), body=body),
+    )
+    call = Call(operation, exchange, next(operation.targets), request_intent="invalid")
+    findings = Checker(Provenance.RECORDED).iterate_findings(CaseOutcome(call, case.expected_response))
+    assert [finding.rule for finding in findings] == []
 
 
 @pytest.mark.parametrize("media_type", [FORM, JSON])

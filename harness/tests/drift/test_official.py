@@ -14,7 +14,9 @@ import yaml
 
 import voicegauge
 from voicegauge.cli import run
+from voicegauge.contract.document_assembly import convert_to_openapi
 from voicegauge.data_folders import find_bundled_folder
+from voicegauge.formats.located_yaml import read_document
 
 from ..builders.documents import REMOVED, edited, put
 
@@ -202,6 +204,29 @@ def test_a_document_of_the_user_is_compared_with_a_contract_that_names_no_url(co
     assert run(["drift", "--official", "acme", "--contracts", contracts]) == 2
     assert find_differences(compare) == {"differences_from_other_sources": ["request body/text", "401"]}
     assert find_differences(compare, put(f"{BODY}/properties/format", REMOVED))["removals"] == ["request body/format"]
+
+
+def test_the_path_of_the_server_of_a_document_may_be_in_the_paths_of_the_contract(compare: Command, contracts) -> None:
+    path = Path(contracts, "acme", "openapi.yaml")
+    moved = {**CONTRACT, "paths": {f"/voice{name}": item for name, item in CONTRACT["paths"].items()}}
+    path.write_text(json.dumps(moved, indent=1), encoding="utf-8")
+    server = put("/servers/0/url", "https://api.acme.test/voice")
+    assert find_differences(compare, server) == {"differences_from_other_sources": ["request body/text", "401"]}
+    assert find_differences(compare, server, put(f"{BODY}/properties/format", REMOVED))["removals"] == [
+        "request body/format"
+    ]
+
+
+def test_the_host_of_a_document_of_azure_is_a_template(tmp_path: Path) -> None:
+    swagger = {
+        "swagger": "2.0",
+        "info": {"title": "Speech", "version": "1"},
+        "x-ms-parameterized-host": {"hostTemplate": "{endpoint}/texttospeech", "useSchemePrefix": False},
+        "paths": {},
+    }
+    file = tmp_path / "swagger.json"
+    file.write_text(json.dumps(swagger), encoding="utf-8")
+    assert convert_to_openapi(read_document(file)).data["servers"] == [{"url": "/texttospeech"}]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,8 @@ TEXT = "Good morning. This is a short test."
 IN_NODE = "The client for Python lacks it; the client for Node calls it (test_node_sdk_surface.py)."
 NOT_OFFERED = {
     "inworld/transcribeAudio": "The client has no transcription.",
+    "inworld/synthesizeSpeechAsync": "The client speaks no text in the background.",
+    "inworld/getOperation": "The client speaks no text in the background.",
     "elevenlabs/listAccents": IN_NODE,
     "elevenlabs/listIsolations": IN_NODE,
     "elevenlabs/convertSpeech": f"{IN_NODE} The client for Python has another path, which is an operation too.",
@@ -269,6 +272,19 @@ def call_google(url: str, http: httpx.Client) -> None:
     flac = base64.b64encode(load_spoken_sentence("flac").file.data).decode()
     request = {"config": {"languageCode": "en-US"}, "audio": {"content": flac}}
     assert http.post(f"{url}/v1/speech:recognize", json=request).json()["results"]
+    name = http.post(f"{url}/v1/speech:longrunningrecognize", json=request).json()["name"]
+    assert follow(http, f"{url}/v1/operations/{name}")["response"]["results"]
+    long = {**body, "audioConfig": {"audioEncoding": "LINEAR16"}, "outputGcsUri": "gs://bucket/morning.wav"}
+    parent = "projects/surface/locations/global"
+    name = http.post(f"{url}/v1/{parent}:synthesizeLongAudio", json=long).json()["name"]
+    assert follow(http, f"{url}/v1/{name}")["response"]
+
+
+def follow(http: httpx.Client, operation_url: str) -> dict[str, Any]:
+    """Return the operation when it is done."""
+    while not (operation := http.get(operation_url).raise_for_status().json()).get("done"):
+        time.sleep(0.05)
+    return operation
 
 
 def call_azure(url: str, http: httpx.Client) -> None:

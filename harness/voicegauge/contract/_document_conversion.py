@@ -225,6 +225,9 @@ class _Conversion:
         host, base = self._swagger.get("host", ""), self._swagger.get("basePath", "").rstrip("/")
         schemes = self._swagger.get("schemes", ["https"])
         scheme = "https" if "https" in schemes else next(iter(schemes), "https")
+        if not host and not base:  # Azure's documents have the host as a template, such as "{endpoint}/texttospeech"
+            template = str(self._swagger.get("x-ms-parameterized-host", {}).get("hostTemplate", ""))
+            base = template.rpartition("}")[2].rstrip("/")
         return [f"{scheme}://{host}{base}"] if host else ([base] if base else [])
 
     def _convert_components(self) -> dict[str, Any]:

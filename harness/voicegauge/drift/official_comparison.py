@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,7 +22,7 @@ from voicegauge.contract.proposed_parts import list_likely_speech_operations
 from voicegauge.drift._operation_comparison import HTTP_METHODS, OperationKey, build_operation_key
 from voicegauge.drift.comparison import compare_operations_with_official_document
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftLevel, FilePosition
-from voicegauge.formats.located_yaml import read_document, unescape_pointer_token
+from voicegauge.formats.located_yaml import Document, read_document, unescape_pointer_token
 from voicegauge.model.base import Record
 from voicegauge.outputs.exported_report import escape_markdown
 
@@ -160,7 +161,7 @@ def compare_with_official_document(
     url = official_source.url
     described = _list_operation_keys(contract.document.data)
     # Without the files that it refers to, which could be files of this machine.
-    document = convert_to_openapi(read_document(saved_document_path))
+    document = _move_base_path(convert_to_openapi(read_document(saved_document_path)), described)
     report = compare_operations_with_official_document(contract.document.path, document, described)
     explanations = contract.provider.sources[official_source.name].explained_differences
     known: list[KnownDifference] = []
@@ -272,6 +273,24 @@ def _replace_file_by_url(change: DriftChange, url: str) -> DriftChange:
     position = change.new_position
     moved = None if position is None else msgspec.structs.replace(position, file=url)
     return msgspec.structs.replace(change, new_position=moved)
+
+
+def _move_base_path(document: Document, described: frozenset[OperationKey]) -> Document:
+    """Return the official document with the path of its server in its paths, if the contract has it there.
+
+    A document may have "/texttospeech" in the URL of its server and "/batchsyntheses" as a path, while the contract has
+    "/texttospeech/batchsyntheses", because its other operations are on the same server.
+    """
+    urls = [server.get("url", "").rstrip("/") for server in document.data.get("servers", ())]
+    bases = {urlsplit(url).path for url in urls}
+    base = bases.pop() if len(bases) == 1 else ""
+    moved = {
+        "paths": {f"{base}{path}": item for path, item in document.data.get("paths", {}).items()},
+        "servers": [{"url": url.removesuffix(base)} for url in urls if url != base],
+    }
+    if not base or _list_operation_keys(document.data) & described or not _list_operation_keys(moved) & described:
+        return document
+    return document.replace_data({**document.data, **moved})
 
 
 def _list_operation_keys(document: Any) -> frozenset[OperationKey]:

@@ -200,6 +200,9 @@ segment UID."""
 _MP3_OPTIONS = {"reservoir": "0"}
 """Options that disable the bit reservoir of MP3. Below 32 kHz, the encoder LAME overfills it, so decoders report
 errors."""
+_LONG_MP3_S = 60.0
+_LONG_MP3_OPTIONS = {**_MP3_OPTIONS, "compression_level": "7"}
+"""Options of MP3 files that are longer than `_LONG_MP3_S` seconds: LAME is a third faster than by default."""
 
 
 class FfmpegFormat(NamedTuple):
@@ -315,7 +318,8 @@ def encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFor
     with av.open(
         buffer, "w", format=ffmpeg_format.muxer, options=_BIT_EXACT_OPTIONS if ffmpeg_format.muxer == "webm" else {}
     ) as file:
-        options = _MP3_OPTIONS if ffmpeg_format.muxer == "mp3" else {}
+        mp3_options = _LONG_MP3_OPTIONS if len(samples) > _LONG_MP3_S * sample_rate_hz else _MP3_OPTIONS
+        options = mp3_options if ffmpeg_format.muxer == "mp3" else {}
         stream: Any = file.add_stream(ffmpeg_format.codec, rate=sample_rate_hz, options=options)
         stream.codec_context.layout = layout
         stream.codec_context.bit_rate = bitrate_kbps * 1000
