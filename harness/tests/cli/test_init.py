@@ -87,6 +87,25 @@ def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
     assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
 
 
+def test_named_examples_with_ids_as_litestar_writes_them_are_read(document: Path) -> None:
+    """An `id` beside the value has no meaning in OpenAPI; one inside the value stays."""
+    parameter = "schema: {enum: [mp3, wav]}"
+    example = "schema: {enum: [mp3, wav]}, examples: {usual: {id: usual, summary: The usual one, value: mp3}}"
+    media = "{audio/mpeg: {}}}}"
+    error = '"402": {description: e, content: {application/json: {examples: {e: {id: e, value: {id: 1}}}}}}}'
+    document.write_text(
+        DOCUMENT.replace(parameter, example, 1).replace(
+            f'"200": {{description: audio, content: {media}',
+            f'"200": {{description: audio, content: {{audio/mpeg: {{}}}}}}, {error}',
+            1,
+        )
+    )
+    assert run(["init", str(document)]) == 0
+    contract = voicegauge.load_contracts(document.with_name("overlay.yaml")).find_provider("acme")
+    media_type = contract.operations["speak"].responses["402"].media_types["application/json"]
+    assert [example.value for example in media_type.examples] == [{"id": 1}]
+
+
 def test_what_the_document_does_not_state_is_listed_and_marked(document: Path) -> None:
     document.write_text(
         DOCUMENT.replace("examples: [anna]", "").replace('servers: [{url: "https://api.acme.test/v1"}]', "")

@@ -279,6 +279,21 @@ def test_speech_to_text_is_proposed_where_it_is_named(tmp_path, monkeypatch, cap
     assert_no_findings(capsys)
 
 
+@pytest.mark.parametrize("location", ["body", "body#/text"])
+def test_a_transcript_whose_place_is_completed_by_hand_is_emulated_as_documented(
+    location, tmp_path, monkeypatch, capsys
+) -> None:
+    """FastAPI documents `{}` as the schema of a response that has no model, with JSON as its media type."""
+    monkeypatch.chdir(tmp_path)
+    upload = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+    listen = build_operation("listen", upload, {})
+    listen["requestBody"]["content"] = {"multipart/form-data": {"schema": upload}}
+    overlay = propose(DOCUMENT | {"paths": {"/listen": {"post": listen}}}, "--operation", "/listen")
+    assert "response: {text_location: TODO}" in overlay
+    Path("overlay.yaml").write_text(overlay.replace("text_location: TODO", f"text_location: {location}"))
+    assert_no_findings(capsys)
+
+
 def test_a_job_of_speech_to_text_is_proposed_as_one(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     states = {"type": "string", "enum": ["queued", "completed", "error"]}

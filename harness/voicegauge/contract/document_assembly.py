@@ -318,6 +318,7 @@ def normalize_openapi(document: Document) -> None:
         data["openapi"] = "3.1.0"
     for _, node in list(walk_objects(data)):
         _expand_boolean_properties(node)
+        _remove_ids_of_examples(node)
         if is_30:
             _upgrade_bounds(node)
             _upgrade_nullable(node)
@@ -329,6 +330,17 @@ def _expand_boolean_properties(node: dict[str, Any]) -> None:
     if isinstance(properties, dict) and any(isinstance(schema, bool) for schema in properties.values()):
         objects: dict[bool, dict[str, Any]] = {True: {}, False: {"not": {}}}
         node["properties"] = {k: objects[v] if isinstance(v, bool) else v for k, v in properties.items()}
+
+
+_EXAMPLE_KEYS = {"id", "summary", "description", "value", "externalValue"}
+
+
+def _remove_ids_of_examples(node: dict[str, Any]) -> None:
+    """Remove the key `id` of named examples, in which documents of Litestar repeat the name. OpenAPI does not know it."""
+    examples = node.get("examples")
+    for example in examples.values() if isinstance(examples, dict) else ():
+        if isinstance(example, dict) and isinstance(example.get("id"), str) and example.keys() <= _EXAMPLE_KEYS:
+            example.pop("id")
 
 
 def _upgrade_bounds(node: dict[str, Any]) -> None:

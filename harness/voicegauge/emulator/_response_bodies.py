@@ -315,11 +315,15 @@ def write_values(
 
 
 def write_text_body(response: EmulatedResponse, text: str, media_type: str | None) -> None:
-    """Make a text the whole body, with its media type or, by default, the first documented one that is a text."""
+    """Make a text the whole body, with its media type or, by default, the first documented one that is a text.
+
+    If the document has only JSON, the body is the text as JSON.
+    """
     documented = response.response_spec.media_types if response.response_spec is not None else {}
-    name = media_type or next((name for name in documented if name.startswith("text/") and "event" not in name), None)
-    response.body, response.media_type = text.encode(), name or "text/plain"
-    response.documented_media_type = documented.get(response.media_type)
+    texts = (name for name in documented if name.startswith("text/") and "event" not in name)
+    name = media_type or next(texts, None) or next(filter(is_json, documented), "text/plain")
+    response.body, response.media_type = text if is_json(name) else text.encode(), name
+    response.documented_media_type = documented.get(name)
 
 
 def write_audio(
