@@ -336,7 +336,7 @@ _EXAMPLE_KEYS = {"id", "summary", "description", "value", "externalValue"}
 
 
 def _remove_ids_of_examples(node: dict[str, Any]) -> None:
-    """Remove the key `id` of named examples, in which documents of Litestar repeat the name. OpenAPI does not know it."""
+    """Remove the key `id` of named examples, which OpenAPI does not have. Litestar repeats their names in it."""
     examples = node.get("examples")
     for example in examples.values() if isinstance(examples, dict) else ():
         if isinstance(example, dict) and isinstance(example.get("id"), str) and example.keys() <= _EXAMPLE_KEYS:
