@@ -201,6 +201,21 @@ async def test_an_invalid_clock_advance_explains_the_format(start: Any, body: An
     assert "advance_s" in response.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/fault", 404), ("GET", "", 404), ("DELETE", "/faults", 405)]
+)
+async def test_a_control_route_that_does_not_exist_names_those_that_do(
+    start: Any, method: str, path: str, status: int
+) -> None:
+    api = await start()
+    response = await api.http.request(method, f"{api.url}/_emulator/{path.removeprefix('/')}")
+    assert response.status_code == status
+    error = response.json()["error"]
+    assert error.startswith(f"no control route {method} /_emulator/{path.removeprefix('/')}; below /_emulator are ")
+    assert "GET /health, POST /reset, GET or POST /clock" in error
+    assert "GET or PUT /faults" in error
+
+
 async def test_the_same_requests_in_the_same_order_get_the_same_responses(start: Any) -> None:
     async def play(seed: int) -> list[Any]:
         api = await start(clock="virtual", seed=seed)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -27,10 +28,6 @@ from voicegauge.emulator.settings import CONTROL_PREFIX, SERVER_HEADER_VALUE, Em
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.hosts import names_this_machine
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
 
 # Control routes for tests: health, reset, clock, state, journal, faults, and audio without a documented URL.
 #
@@ -58,6 +55,22 @@ def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
         Route("/faults", control.replace_faults, methods=["PUT"]),
         Route("/media/{provider}/{name:path}", _AudioRoute(providers)),
     ]
+
+
+def _describe_control_routes(routes: Iterable[BaseRoute]) -> Callable[[Request, Exception], Response]:
+    """Return the response to a request to a control route that does not exist, or has another method."""
+    methods: dict[str, set[str]] = {}
+    for route in routes:
+        if isinstance(route, Route) and route.methods:  # audio has none: a URL in a response leads there
+            methods.setdefault(route.path, set()).update(route.methods - {"HEAD"})
+    known = ", ".join(f"{' or '.join(sorted(of_path))} {path}" for path, of_path in methods.items())
+
+    def refuse(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        message = f"no control route {request.method} {request.url.path}; below {CONTROL_PREFIX} are {known}"
+        return JSONResponse({"error": message}, status)
+
+    return refuse
 
 
 class _ControlRoutes:
@@ -279,13 +292,15 @@ def create_app(
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    from voicegauge.emulator._app import ControlGuard, build_control_routes
     from voicegauge.emulator.body_limits import are_headers_too_large
 
     limited = tuple(limit_to_listed_names(contract) for contract in contracts)
     providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults, client_findings)
+    routes = build_control_routes(providers)
+    refuse = _describe_control_routes(routes)
     control = ControlGuard(
-        Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), control_route_host_names
+        Starlette(routes=[Mount(CONTROL_PREFIX, routes=routes)], exception_handlers={404: refuse, 405: refuse}),
+        control_route_host_names,
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
