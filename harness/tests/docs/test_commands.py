@@ -23,6 +23,7 @@ import yaml
 
 import voicegauge
 from voicegauge.cli import cli
+from voicegauge.cli import run as voicegauge_run
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
@@ -143,6 +144,21 @@ def _adapt(line: str, emulator: voicegauge.RunningEmulator, other_server: voiceg
     elif words[0] == "bench" or (words[0] == "check" and "--emulated" in words):
         added = FEW[words[0]]
     return " ".join([line, *map(shlex.quote, added)])
+
+
+@pytest.mark.slow
+def test_the_finding_in_the_readme_is_what_its_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "160")
+    blocks = re.findall(r"```console\n\$ (.*)\n([^$]*?)```", (ROOT / "README.md").read_text(encoding="utf-8"))
+    ((command, shown),) = [(command, shown) for command, shown in blocks if shown]
+    assert voicegauge_run(split_command(command)) == 1
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    lines = shown.splitlines()
+    assert len(lines) == 3
+    assert printed[: len(lines)] == lines
 
 
 @pytest.mark.slow
