@@ -29,6 +29,7 @@ from voicegauge.bench.audio_measurement import QualitySummary
 from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
 from voicegauge.bench.comparison import MetricComparison, RunComparison
 from voicegauge.bench.cost import TargetCost
+from voicegauge.bench.delivery_steadiness import SteadinessSummary
 from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
@@ -131,6 +132,7 @@ FIGURE_RECORDS = (
     AudioQualitySummary,
     QualitySummary,
     VoiceSummary,
+    SteadinessSummary,
     SocketSummary,
     InterruptionSummary,
     TranscriptTimingSummary,
