@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -164,3 +165,8 @@ def test_the_rehearsal_of_an_alert_ends_with_one(tmp_path: Path) -> None:
     alert = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert alert.returncode == 1, alert.stdout + alert.stderr
     assert "regression" in (tmp_path / "alert.json").read_text()
+    command = [sys.executable, "-m", "voicegauge", "compare", "rehearsal/7", "rehearsal/9", "--json", "change.json"]
+    change = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert change.returncode == 1, change.stdout + change.stderr
+    verdicts = {one["metric"]: one["verdict"] for one in json.loads((tmp_path / "change.json").read_text())["metrics"]}
+    assert verdicts["total_latency_ms"] == "regression"
