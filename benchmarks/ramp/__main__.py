@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import selectors
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
-from ramp.cases import MAX_RATE, Case, contains_truth, find_load, list_cases, list_real_time_cases
+from ramp.cases import (
+    MAX_RATE,
+    REAL_TIME_SERVICES_MS,
+    Case,
+    contains_truth,
+    find_load,
+    list_cases,
+    list_real_time_cases,
+)
 from ramp.real_time import measure_in_real_time
 from ramp.server import SPREAD
 from voicegauge.bench.benchmark_plan import PlannedSample
@@ -155,9 +164,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=("concurrency", "rate"),
         help="ramp servers on sockets with the command: five minutes by concurrency, half an hour by rate",
     )
+    parser.add_argument("--service-ms", type=float, action="append", help="with --real-time: these servers only")
+    parser.add_argument(
+        "--priority", action="store_true", help="with --real-time: run before other work of the machine (Linux, root)"
+    )
     parsed = parser.parse_args(arguments)
+    if parsed.priority:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(20))  # servers and commands inherit it
     if parsed.real_time:
-        return measure_in_real_time(list_real_time_cases(parsed.real_time))
+        return measure_in_real_time(list_real_time_cases(parsed.real_time, parsed.service_ms or REAL_TIME_SERVICES_MS))
     seeds = parsed.seeds
     print(
         "| server | load | goal | capacity | within 10% | interval contains it | requests, mean |\n"

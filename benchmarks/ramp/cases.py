@@ -59,12 +59,17 @@ def list_cases() -> list[Case]:
     return cases
 
 
-def list_real_time_cases(load_types: Sequence[Literal["concurrency", "rate"]]) -> list[Case]:
+REAL_TIME_SERVICES_MS = (16.0, 100.0, 300.0)
+
+
+def list_real_time_cases(
+    load_types: Sequence[Literal["concurrency", "rate"]], services_ms: Sequence[float] = REAL_TIME_SERVICES_MS
+) -> list[Case]:
     """Return the servers and goals that are measured in real time, with these ways to ramp them."""
     return [
         Case("queues", load_type, capacity, service_ms, goal)
         for load_type in load_types
-        for service_ms in (16.0, 100.0, 300.0)
+        for service_ms in services_ms
         for capacity in (8, 16, 32)
         for goal in (LOOSE, TIGHT.format(limit_ms=TIGHT_FACTOR * service_ms))
     ]

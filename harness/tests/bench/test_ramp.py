@@ -316,11 +316,13 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     assert [step["load"] for step in found["steps"]] == [1.0, 2.0], "the account's plan allows two at a time"
 
 
-def build_rate_step(latencies_s: Sequence[float], sent_share: float = 1.0) -> StepMeasurements:
+def build_rate_step(
+    latencies_s: Sequence[float], sent_share: float = 1.0, max_start_delay_s: float = 0.0
+) -> StepMeasurements:
     """A step of 100 requests per second."""
     samples = [build_sample(number, total_latency_ms=latency * 1000) for number, latency in enumerate(latencies_s)]
     starts_s = [number / 100 for number in range(len(samples))]
-    return StepMeasurements(samples, starts_s[-1] + latencies_s[-1], sent_share, starts_s)
+    return StepMeasurements(samples, starts_s[-1] + latencies_s[-1], sent_share, starts_s, max_start_delay_s)
 
 
 @pytest.mark.parametrize(
@@ -347,3 +349,43 @@ def test_a_rate_is_met_only_if_it_was_sent_and_the_latency_does_not_rise(
     assert next(step.verdict for step in found.steps if step.load == 2.0) == verdict
     assert found.is_conclusive == (verdict in {"met", "saturated"})
     assert verdict == "saturated" or found.highest_load == {"met": 2.0, "met at 1.6": 1.6}.get(verdict, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("late_s", "verdict", "is_conclusive"),
+    [(0.05, "saturated", True), (1.2, "invalid: requests were sent up to 1.2 s late", False)],
+)
+def test_a_rise_of_the_latency_that_late_requests_explain_is_no_saturation(
+    late_s: float, verdict: str, *, is_conclusive: bool
+) -> None:
+    """A machine that cannot send for 1.2 s sends all that was due at once, so that requests wait for each other."""
+    rising = [0.1 + 0.002 * number for number in range(400)]
+
+    async def measure(load: float, _request_count: int) -> StepMeasurements:
+        return build_rate_step([0.1] * 400) if load == 1 else build_rate_step(rising, 1.0, late_s)
+
+    found = asyncio.run(
+        search_highest_load(measure, parse_goal("success>=0.99"), load_type="rate", first_load=1.0, max_load=2.0)
+    )
+    assert next(step.verdict for step in found.steps if step.load == 2.0) == verdict
+    assert (found.is_conclusive, found.capacity is not None) == (is_conclusive, is_conclusive)
+    assert found.describe().startswith("inconclusive: ") != is_conclusive
+
+
+def test_a_capacity_with_a_wide_interval_is_measured_again() -> None:
+    """Half of the requests end late, as if the service had lost its processor for a while."""
+    steps = [0]
+
+    async def measure(load: float, _request_count: int) -> StepMeasurements:
+        if load == 1:
+            return build_rate_step([0.1] * 400)
+        steps[0] += 1
+        stall_s = 1.5 if steps[0] == 1 else 0.0
+        return build_rate_step([0.1 + 0.005 * number + stall_s * (number > 200) for number in range(400)])
+
+    found = asyncio.run(
+        search_highest_load(measure, parse_goal("success>=0.99"), load_type="rate", first_load=1.0, max_load=2.0)
+    )
+    assert [step.load for step in found.steps][:3] == [1.0, 2.0, 2.0]
+    assert found.capacity is not None
+    assert found.capacity.load == pytest.approx(100 / 1.5, rel=0.02)

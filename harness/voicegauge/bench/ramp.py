@@ -7,7 +7,9 @@ A load is too high if the goal is missed, or if the service is saturated:
 
 - At a rate, the latency rises during the step, or fewer requests end than are sent. The slope of the latency is what is
   sent beyond the capacity: if requests that are sent at 84/s take longer by 50 ms each second, the service ends
-  84 / 1.05 = 80 of them in a second. A step whose latencies vary too much to see such a slope says nothing.
+  84 / 1.05 = 80 of them in a second. A step whose latencies vary too much to see such a slope says nothing, and so does
+  one whose latency rises by no more than this machine was late with a request: those that it sends all at once after a
+  pause wait for each other.
 - With a number of requests in flight, the throughput does not rise any more. The capacity is then the number at which
   they would be in flight without a queue: the highest throughput, multiplied by the latency under low load (Denning and
   Buzen 1978, "The operational analysis of queueing network models").
@@ -174,6 +176,8 @@ class StepMeasurements(NamedTuple):
     """Share of the planned load that this machine sent; `None` if it is not known."""
     starts_s: Sequence[float] = ()
     """When the latency of each sample begins, in seconds; empty if it is not known."""
+    max_start_delay_s: float | None = None
+    """The longest time by which this machine sent a request later than it was due; `None` if none was due."""
 
 
 class Measured(NamedTuple):
@@ -206,6 +210,12 @@ def measure_latency_growth(measured: StepMeasurements) -> Measured | None:
     batches = [part.mean() for part in np.array_split(residuals, min(THROUGHPUT_BATCH_COUNT, len(pairs) // 5 or 1))]
     spread = float(np.var(batches, ddof=1)) * len(pairs) / len(batches) if len(batches) > 1 else float(residuals.var())
     return Measured(slope, math.sqrt(max(spread, float(residuals.var())) / squares))
+
+
+def is_rise_due_to_late_requests(latency_growth: float, measured: StepMeasurements) -> bool:
+    """Whether the latency of a step rose, but by no more than this machine was late with a request."""
+    rise_s = latency_growth * measured.duration_s
+    return latency_growth >= MAX_LATENCY_GROWTH and rise_s <= (measured.max_start_delay_s or 0.0)
 
 
 def _compute_mean_latency_s(samples: Sequence[Sample]) -> float:
@@ -289,6 +299,9 @@ MAX_STEPS_PER_LOAD = 2
 MAX_STEPS_OF_BUSY_MACHINE = 4
 """Largest number of steps under one load, if this machine sent less than planned although the service was not
 saturated: other programs use it for seconds at a time."""
+MAX_CAPACITY_ERROR = 0.1
+"""Half the width of the interval of a capacity, relative to it, above which the load that saturated the service is
+tried again: parts of the step differ by more than they do at a service that is left alone."""
 MAX_EXTRA_STEPS = 6
 """Largest number of steps of a search beyond `MAX_STEPS_PER_LOAD`: they are paid for, too."""
 
@@ -364,11 +377,11 @@ class _LoadSearch:
                 self._met, self._planned_met = step.achieved_load, load
             if step.meets_goal and step.is_fully_sent:
                 return
-            if step.is_saturated or not measured.samples:
+            if not measured.samples or (step.is_saturated and self._is_capacity_precise()):
                 break
             if step_count >= MAX_STEPS_PER_LOAD:
                 is_at_limit = step_count >= MAX_STEPS_OF_BUSY_MACHINE or self._extra_step_count >= MAX_EXTRA_STEPS
-                if step.is_fully_sent or is_at_limit:
+                if (step.is_fully_sent and step.is_valid) or is_at_limit:
                     break
                 self._extra_step_count += 1
         if self._planned_met != load:
@@ -392,8 +405,9 @@ class _LoadSearch:
         is_sent = share is None or share >= MIN_SENT_LOAD_SHARE
         achieved = load if share is None or share >= FULL_LOAD_SHARE else load * share
         growth = measure_latency_growth(measured) if self._load_type == "rate" else None
-        is_saturated = is_sent and bool(samples) and self._note_saturation(achieved, measured, growth)
-        is_clear = growth is None or growth.value + 2 * growth.error <= MAX_UNCERTAIN_LATENCY_GROWTH
+        is_late = growth is not None and is_rise_due_to_late_requests(growth.value, measured)
+        is_saturated = is_sent and bool(samples) and not is_late and self._note_saturation(achieved, measured, growth)
+        is_clear = not is_late and (growth is None or growth.value + 2 * growth.error <= MAX_UNCERTAIN_LATENCY_GROWTH)
         is_valid = is_sent and (is_saturated or is_clear)
         is_met = is_valid and bool(samples) and not is_saturated and self._goal.is_met(samples)
         if is_met:
@@ -413,6 +427,7 @@ class _LoadSearch:
             is_saturated=is_saturated,
             latency_growth=None if growth is None else growth.value,
             sent_load_share=share,
+            max_start_delay_s=measured.max_start_delay_s,
             is_valid=is_valid,
         )
 
@@ -458,6 +473,10 @@ class _LoadSearch:
         margin = max(STANDARD_ERRORS_OF_INTERVAL * relative * load, 0.5)
         self._note_capacity(load, load - margin, load + margin)
         return True
+
+    def _is_capacity_precise(self) -> bool:
+        known = self._capacity
+        return known is not None and (known.high - known.low) / 2 <= max(MAX_CAPACITY_ERROR * known.load, 0.5)
 
     def _note_capacity(self, load: float, low: float, high: float) -> None:
         """Keep the most precise estimate."""
@@ -615,10 +634,12 @@ class _RampStepRunner:
         if self._settings.load_type == "concurrency":
             starts_s = [step.start_s_by_id[sample.id] for sample in samples]
             sent_share = compute_sent_share_of_requests_in_flight(samples, starts_s, int(load))
-        else:
-            starts_s = [self._find_start_s(step, sample) for sample in samples]
-            sent_share = compute_sent_share_of_rate([step.due_s_by_id[sample.id] for sample in samples], starts_s)
-        return StepMeasurements(samples, duration_s, sent_share, starts_s)
+            return StepMeasurements(samples, duration_s, sent_share, starts_s)
+        starts_s = [self._find_start_s(step, sample) for sample in samples]
+        due_s = [step.due_s_by_id[sample.id] for sample in samples]
+        latest_s = max((start - due for start, due in zip(starts_s, due_s, strict=True)), default=0.0)
+        sent_share = compute_sent_share_of_rate(due_s, starts_s)
+        return StepMeasurements(samples, duration_s, sent_share, starts_s, max(latest_s, 0.0))
 
     async def _prepare_connections(self, load: float) -> None:
         if self._load_gate is not None and self._load_gate.prepare_connections is not None:

@@ -122,6 +122,9 @@ class RampStep(Record, frozen=True, kw_only=True):
     sent_load_share: NonNegativeNumber | None = None
     """Share of the planned load that this machine sent, from 0 to 1: of the rate, or of the requests in flight; `None`
     if it is not known."""
+    max_start_delay_s: NonNegativeNumber | None = None
+    """At a rate: the longest time by which this machine sent a request later than it was due, in seconds; otherwise
+    `None`."""
     is_valid: bool = True
     """Whether this machine sent the planned load, and the latencies are regular enough to see whether they rise. An
     invalid step says nothing about the target under that load."""
@@ -130,9 +133,11 @@ class RampStep(Record, frozen=True, kw_only=True):
     def verdict(self) -> str:
         """In words: whether the goal was met, or that the step is invalid and why."""
         if not self.is_valid and self.sent_load_share is not None:
-            if self.is_fully_sent:
-                return "invalid: the latency varies too much"
-            return f"invalid: {self.sent_load_share:.0%} of the load sent"
+            if not self.is_fully_sent:
+                return f"invalid: {self.sent_load_share:.0%} of the load sent"
+            if 0 < (self.latency_growth or 0.0) * self.duration_s <= (self.max_start_delay_s or 0.0):
+                return f"invalid: requests were sent up to {self.max_start_delay_s:.2g} s late"
+            return "invalid: the latency varies too much"
         if self.is_saturated:
             return "saturated"
         if not self.meets_goal:
@@ -227,7 +232,8 @@ class RampResult(Record, frozen=True, kw_only=True):
         if invalid is None or invalid.sent_load_share is None:
             return found + unfinished
         if invalid.is_fully_sent:
-            return f"inconclusive: {found}; the latency varies too much at {invalid.load:g} {self.unit}{unfinished}"
+            reason = invalid.verdict.removeprefix("invalid: ")
+            return f"inconclusive: {found}; {reason} at {invalid.load:g} {self.unit}{unfinished}"
         sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.unit}"
         return f"inconclusive: {found}; {sent}, so the target may bear more{unfinished}"
 
@@ -260,6 +266,7 @@ class SuiteRef(Record, frozen=True, kw_only=True):
 
     id: str
     version: Count
+    """Version of the suite, which increases when a text changes."""
     sha256: str
     """SHA-256 of the suite file; runs with different digests are not comparable."""
     text_count: Count
@@ -365,6 +372,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Everything needed to interpret a run or to repeat it."""
 
     schema_version: Count
+    """Version of the format of saved runs."""
     run_id: str
     created_at: str
     """Time at which the run was started: UTC, in ISO 8601 format."""
@@ -378,7 +386,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     kind: RunKind = "speech"
     targets: tuple[TargetRef, ...]
     sessions: Count
+    """Number of sessions, each on new connections."""
     repetitions: Count
+    """Number of times that each text is sent in a session."""
     warmup_request_count: Count
     """Number of warm-up requests per target and session; they are excluded from every result."""
     concurrency: Count
