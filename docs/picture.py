@@ -1,32 +1,217 @@
-"""Write docs/images/report.png, the picture of README.md: the first screen of reports/sample/report.html.
+"""Pictures of the first screen of reports, for README.md and for looking at the layout. They need Chromium.
 
-`make sample` runs it after it has written the report. It needs Chromium, like the report's tests.
+Without arguments, writes docs/images/report.png, the first screen of reports/sample/report.html; `make sample` does so
+after it has written the report. `--matrix FOLDER` writes the first screen of reports of 1, 4, 19 and 69 targets, and of
+four runs together, emulated and of servers of one's own, at three widths, light and dark: FOLDER has 60 pictures, and
+sheets with all pictures of one report. The two benchmarks behind them take ten minutes or more, and are kept in FOLDER.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+import msgspec
+import yaml
+from playwright.sync_api import Browser, sync_playwright
+
+from voicegauge.bench.run_store import load_run
+from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator.process import running_emulator
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.model.run import Run
+from voicegauge.report.html_page import write_report
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "reports" / "sample" / "report.html"
 PICTURE = ROOT / "docs" / "images" / "report.png"
-SIZE = {"width": 1200, "height": 760}
+SIZE = (1200, 760)
+TARGET_COUNTS = (1, 4, 19, 69)
+RUNS_TOGETHER = 4
+SIZES = ((360, 740), (800, 1000), (1440, 900))
+SCHEMES = ("light", "dark")
+BUSY_STATUS = 3
+"""Exit status of a benchmark on a machine that was too busy for valid times."""
+
+OWN_SERVER = """\
+openapi: 3.1.0
+info: {title: A server of one's own, version: "1"}
+servers: [{url: "http://127.0.0.1:9"}]
+x-provider:
+  id: PROVIDER
+  title: PROVIDER
+  key_variable: OWN_SERVER_KEY
+  is_key_optional: true
+  self_hosted: {}
+  sources: {notes.txt: {title: Notes, date: 2026-01-01}}
+paths:
+  /speak:
+    post:
+      operationId: speak
+      security: []
+      x-pricing: {unit: request, usd_per_unit: 0, source: {document_name: notes.txt, is_inferred: true}}
+      x-speech:
+        request_fields: {text: body#/text}
+        response: {audio: {location: body, delivery_method: bytes}}
+        targets: {}
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema: {type: object, required: [text, model], properties: {text: {type: string}, model: {type: string}}}
+      responses: {"200": {description: Speech, content: {audio/wav: {schema: {type: string, format: binary}}}}}
+"""
+
+
+def write_own_contracts(folder: Path, target_count: int) -> list[str]:
+    """Write contracts of servers of one's own with so many models of different speeds, and return their providers."""
+    providers = [f"server-{letter}" for letter in "abcd"]
+    for index, provider in enumerate(providers):
+        document = yaml.safe_load(OWN_SERVER.replace("PROVIDER", provider))
+        document["paths"]["/speak"]["post"]["x-speech"]["targets"] = {
+            f"model-{number:02}": {
+                "title": f"Model {number}",
+                "request_constants": {"body#/model": f"model-{number:02}"},
+                "emulation": {"base_processing_ms": 80 + 23 * number, "words_per_minute": 150 + 10 * (number % 4)},
+            }
+            for number in range(index, target_count, len(providers))
+        }
+        path = folder / provider / "openapi.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return providers
+
+
+def measure_run(folder: Path, words: Sequence[str]) -> tuple[Path, Run]:
+    """Return the run in `folder`, after a benchmark with these words if there is none."""
+    if not list(folder.glob("*/run.json")):
+        command = [sys.executable, "-m", "voicegauge", "bench", *words, "--suite", "smoke", "--no-report"]
+        done = subprocess.run([*command, "--out", str(folder)], check=False)
+        if done.returncode not in {0, BUSY_STATUS}:
+            raise SystemExit(done.returncode)
+    (file,) = folder.glob("*/run.json")
+    return file.parent, load_run(file)
+
+
+def measure_own_servers(folder: Path) -> tuple[Path, Run]:
+    """Return a live run of servers on this machine, whose contracts are in `folder` too."""
+    providers = write_own_contracts(folder / "contracts", max(TARGET_COUNTS))
+    contracts = [one for one in load_catalogue([folder / "contracts"]) if one.id in providers]
+    with running_emulator(contracts, EmulatorSettings()) as server:
+        urls = [f"--base-url={one}={server.base_url(one)}" for one in providers]
+        words = [
+            *providers,
+            "--live",
+            "--contracts",
+            str(folder / "contracts"),
+            *urls,
+            "--fail-under",
+            "0",
+            "--asr",
+            "lexicon",
+        ]
+        return measure_run(folder / "runs", words)
+
+
+def select_targets(run: Run, target_ids: Sequence[str], run_id: str) -> Run:
+    """Return the part of a run that measured some of its targets."""
+    samples = tuple(one for one in run.samples if one.target in target_ids)
+    sample_ids = {one.id for one in samples}
+    return msgspec.structs.replace(
+        run,
+        manifest=msgspec.structs.replace(
+            run.manifest, run_id=run_id, targets=tuple(one for one in run.manifest.targets if one.id in target_ids)
+        ),
+        samples=samples,
+        score_sets=tuple(
+            msgspec.structs.replace(one, scores=tuple(score for score in one.scores if score.sample_id in sample_ids))
+            for one in run.score_sets
+        ),
+    )
+
+
+def write_reports(folder: Path, kind: str, measured: tuple[Path, Run]) -> Iterator[tuple[str, Path]]:
+    """Write a report for each number of targets, and one of several runs, and yield the name of each."""
+    run_folder, run = measured
+    ids = [one.id for one in run.manifest.targets]
+    spread = [ids[(7 * index) % len(ids)] for index in range(len(ids))]  # of several providers, however few
+    for count in TARGET_COUNTS:
+        name = f"{kind}-{count}"
+        part = select_targets(run, list(dict.fromkeys(spread))[:count], run.manifest.run_id)
+        yield name, write_report([(run_folder, part)], folder / f"{name}.html")
+    together = [
+        (run_folder, select_targets(run, ids[index:69:RUNS_TOGETHER], f"{run.manifest.run_id}-{index}"))
+        for index in range(RUNS_TOGETHER)
+    ]
+    yield f"{kind}-runs", write_report(together, folder / f"{kind}-runs.html")
+
+
+def take_picture(browser: Browser, page_file: Path, size: tuple[int, int], scheme: str, picture: Path) -> None:
+    """Save the first screen of a page."""
+    width, height = size
+    with browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme) as session:  # type: ignore[arg-type]  # one of SCHEMES
+        page = session.new_page()
+        page.goto(page_file.as_uri())
+        page.screenshot(path=picture)
+
+
+def write_sheet(browser: Browser, pictures: Sequence[Path], sheet: Path) -> None:
+    """Save one picture with several pictures side by side."""
+    images = "".join(f'<img src="{picture.as_uri()}" style="height: 700px; margin: 4px">' for picture in pictures)
+    page_file = sheet.with_suffix(".html")
+    page_file.write_text(f"<body style='margin: 0; background: #888; white-space: nowrap'>{images}", encoding="utf-8")
+    with browser.new_context(viewport={"width": 2000, "height": 710}) as session:
+        page = session.new_page()
+        page.goto(page_file.as_uri())
+        page.locator("body").screenshot(path=sheet)
+    page_file.unlink()
+
+
+@contextmanager
+def opening_browser() -> Iterator[Browser]:
+    """Run Chromium as long as the context lasts."""
+    with sync_playwright() as playwright:
+        path = os.environ.get("VOICEGAUGE_CHROMIUM", "/usr/bin/chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def write_matrix(folder: Path) -> None:
+    """Write the pictures of all reports at all sizes, and a sheet for each report and color scheme."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
+    measured = {
+        "emulated": measure_run(folder / "emulated", []),
+        "own": measure_own_servers(folder / "own"),
+    }
+    with opening_browser() as browser:
+        for kind, one in measured.items():
+            for name, page_file in write_reports(folder, kind, one):
+                for scheme in SCHEMES:
+                    pictures = [folder / f"{name}-{width}-{scheme}.png" for width, _ in SIZES]
+                    for size, picture in zip(SIZES, pictures, strict=True):
+                        take_picture(browser, page_file, size, scheme, picture)
+                    write_sheet(browser, pictures, folder / f"sheet-{name}-{scheme}.png")
+                    print(f"wrote {folder / f'sheet-{name}-{scheme}.png'}", flush=True)
 
 
 def main() -> None:
-    """Open the report in light mode, and save what a reader sees first."""
+    """Save what a reader sees first."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--matrix", type=Path, metavar="FOLDER", help="write the pictures of many reports to FOLDER")
+    options = parser.parse_args()
+    if options.matrix is not None:
+        write_matrix(options.matrix)
+        return
     PICTURE.parent.mkdir(exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("VOICEGAUGE_CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page(viewport=SIZE, color_scheme="light")
-        page.goto(REPORT.as_uri())
-        page.screenshot(path=PICTURE)
-        browser.close()
+    with opening_browser() as browser:
+        take_picture(browser, REPORT, SIZE, "light", PICTURE)
     print(f"wrote {PICTURE.relative_to(ROOT)} ({PICTURE.stat().st_size // 1024} KiB)")
 
 
