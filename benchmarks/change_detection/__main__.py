@@ -73,6 +73,11 @@ class Case:
     change: float
     minimum: float
 
+    @property
+    def title_with_design(self) -> str:
+        """The title of the row."""
+        return f"{self.title}, {self.design.texts} texts x {self.design.sessions} sessions"
+
     def build_service(self, change: float) -> Service:
         """Return the service that has changed by `change`."""
         if self.metric == "wer":
@@ -145,17 +150,19 @@ def main() -> int:
     """Simulate, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m change_detection", description=__doc__.partition("\n")[0])
     parser.add_argument("--unchanged", type=int, default=2000, help="unchanged comparisons for each design; 0 for none")
-    parser.add_argument("--changed", type=int, default=400, help="comparisons for each planted change")
+    parser.add_argument("--changed", type=int, default=400, help="comparisons for each planted change; 0 for none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only the rows whose title has TEXT")
     options = parser.parse_args()
     with ProcessPoolExecutor(options.jobs) as pool:
-        within_bounds = _print_false_alarms(pool, options.unchanged)
+        within_bounds = _print_false_alarms(pool, options.unchanged, options.only)
         print(f"\n{'planted change':60} {'found':>11}  of     detectable  found at that size")
-        within_bounds += [_print_found_changes(pool, case, options.changed) for case in CASES]
+        cases = [case for case in CASES if options.changed and options.only in case.title_with_design]
+        within_bounds += [_print_found_changes(pool, case, options.changed) for case in cases]
     return 0 if all(within_bounds) else 1
 
 
-def _print_false_alarms(pool: ProcessPoolExecutor, count: int) -> list[bool]:
+def _print_false_alarms(pool: ProcessPoolExecutor, count: int, only: str) -> list[bool]:
     """Print the share of unchanged comparisons with a regression, and return whether each may be within its limit."""
     eight, one = Design(texts=40, sessions=1), Design(texts=40, sessions=1)
     designs: list[tuple[str, Comparing, Design, int]] = [
@@ -183,6 +190,8 @@ def _print_false_alarms(pool: ProcessPoolExecutor, count: int) -> list[bool]:
         return within
     print(f"{'unchanged':60} {'regression':>11}  of")
     for title, compare, design, seeds in designs:
+        if only not in title:
+            continue
         found = sum(pool.map(partial(has_regression, compare, design), range(seeds), chunksize=10))
         print(f"{title + f', {design.texts} texts':60} {found / seeds:11.2%}  {seeds}", flush=True)
         # A share just above the limit may be chance: only a count that 1% would hardly produce counts against it.
@@ -196,8 +205,7 @@ def _print_found_changes(pool: ProcessPoolExecutor, case: Case, count: int) -> b
     # The stated size depends on the data; without a change it is what a user plans with.
     unchanged = pool.map(partial(case.judge, 0.0), range(100, 200), chunksize=4)
     stated = compute_median_detectable_change(metric.detectable_change for metric in unchanged)
-    title = f"{case.title}, {case.design.texts} texts x {case.design.sessions} sessions"
-    line = f"{title:60} {found:11.1%}  {count:<5}"
+    line = f"{case.title_with_design:60} {found:11.1%}  {count:<5}"
     if stated is None:
         print(f"{line} {'none':>11}", flush=True)
         return False
