@@ -11,7 +11,6 @@ import json
 import re
 import sys
 import textwrap
-import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -25,19 +24,11 @@ from voicegauge.api.listings import AsrEngineList, ProviderList, RuleExplanation
 from voicegauge.api.local_servers import ListenResult
 from voicegauge.api.results import Conversion, RecordResult
 from voicegauge.api.saved_runs import ScoreResult
-from voicegauge.bench.audio_measurement import QualitySummary
 from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
-from voicegauge.bench.comparison import MetricComparison, RunComparison
-from voicegauge.bench.cost import TargetCost
-from voicegauge.bench.delivery_steadiness import SteadinessSummary
-from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
+from voicegauge.bench.comparison import RunComparison
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.listening import ListeningSummary
-from voicegauge.bench.part_summaries import AnswerPoint, InterruptionSummary, SocketSummary, TranscriptTimingSummary
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.bench.suites import SuiteFile, TextEntry
-from voicegauge.bench.target_summaries import AudioQualitySummary, StreamSummary, TargetSummary
-from voicegauge.bench.voice_similarity import VoiceSummary
 from voicegauge.cli import LOADER_BY_COMMAND, cli
 from voicegauge.cli._settings import build_settings_schema
 from voicegauge.conformance.prices import PricedPlan as PricedCheck
@@ -45,8 +36,9 @@ from voicegauge.conformance.report import CheckReport
 from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.drift.official_comparison import OfficialDriftReport
 from voicegauge.drift.report import DriftReport
+from voicegauge.model.job import Interval
 from voicegauge.model.price import PriceRange
-from voicegauge.model.run import LoadCapacity, RampResult, RampStep, Run, TimingError
+from voicegauge.model.run import Run
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
 from voicegauge.profiles.judging import Profile, ProfileReport
 from voicegauge.relay.relayed_exchange import ProxyReport
@@ -107,46 +99,39 @@ def list_figures() -> list[tuple[str, str, str]]:
     """Return record, name and definition of each figure that a benchmark states."""
     return [
         (record.__name__, field.name, read_field_descriptions(record)[field.name])
-        for record in FIGURE_RECORDS
+        for record in list_figure_records()
         for field in msgspec.structs.fields(record)
         if is_figure(field.type)
     ]
 
 
 def is_figure(annotation: Any) -> bool:
-    """Whether a field holds a number: with an interval, in a range, or as it is."""
+    """Whether a field holds a number, with what limits it or as it is, or several."""
     alternatives = typing.get_args(annotation)
     if typing.get_origin(annotation) is typing.Annotated:
         return is_figure(alternatives[0])
-    if alternatives and typing.get_origin(annotation) in {typing.Union, types.UnionType}:
-        return any(is_figure(one) for one in alternatives)
-    return annotation in {int, float, Estimate, BoundEstimates, PriceRange}
+    if typing.get_origin(annotation) is typing.Literal:
+        return False
+    return annotation in {int, float, *VALUE_RECORDS} or any(map(is_figure, alternatives))
 
 
-FIGURE_RECORDS = (
-    TargetSummary,
-    StreamSummary,
-    ErrorRate,
-    ReadingSummary,
-    ListeningSummary,
-    AudioQualitySummary,
-    QualitySummary,
-    VoiceSummary,
-    SteadinessSummary,
-    SocketSummary,
-    InterruptionSummary,
-    TranscriptTimingSummary,
-    AnswerPoint,
-    TargetCost,
-    Estimate,
-    PriceRange,
-    TimingError,
-    RampResult,
-    RampStep,
-    LoadCapacity,
-    MetricComparison,
-)
-"""Records whose numbers are defined in docs/methodology.md."""
+RESULT_RECORDS = (Run, BenchReport, BenchResult, RunComparison, RunHistory)
+"""What `bench`, `report`, `compare` and `history` write as JSON; docs/methodology.md defines each number in it."""
+VALUE_RECORDS = {Estimate, BoundEstimates, PriceRange, Interval}
+"""Records that are a number with what limits it."""
+
+
+def list_figure_records() -> list[type[Any]]:
+    """Return all records of results, with those in their fields, by name."""
+    found: dict[str, type[Any]] = {}
+    pending: list[Any] = list(RESULT_RECORDS)
+    while pending:
+        annotation = pending.pop()
+        pending += typing.get_args(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct) and annotation.__name__ not in found:
+            found[annotation.__name__] = annotation
+            pending += [field.type for field in msgspec.structs.fields(annotation)]
+    return [found[name] for name in sorted(found)]
 
 
 def methodology() -> str:

@@ -196,6 +196,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     # A price is known, not estimated: any change beyond rounding counts.
     price_threshold: ChangeThreshold = ChangeThreshold(min_change=0.001, required_detectable_change=0.001)
     seed: int = 0
+    """Seed of the random draws of the comparison."""
 
     def get_threshold(self, metric: MetricId) -> ChangeThreshold:
         """Return the smallest changes of `metric` that matter."""
@@ -230,6 +231,7 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     """Load under which the samples were sent, such as "16 requests in flight"; for a ramp, the highest load that met
     the goal."""
     session_count: int
+    """Number of sessions of the run."""
     sample_count: int
     """Number of samples that are compared, without warm-up samples and other loads of a ramp."""
 

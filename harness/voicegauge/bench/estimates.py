@@ -87,7 +87,9 @@ class BoundEstimates(Record, frozen=True, kw_only=True):
     """
 
     low: Estimate
+    """Median of the lower bounds."""
     high: Estimate
+    """Median of the upper bounds."""
 
 
 def estimate_quantile(values: ValuesWithTextIds | SampledValues, fraction: float) -> Estimate | None:

@@ -29,6 +29,7 @@ class PlaceSummary(Record, frozen=True, kw_only=True):
     sample_count: int
     """Number of samples from this place, including failures and excluding warm-up."""
     failure_count: int
+    """Number of samples from the place that failed."""
     ttfb_ms: Estimate | None
     """Median time to first byte of the response that carries the audio."""
     ttfa_ms: Estimate | None

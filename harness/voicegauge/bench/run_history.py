@@ -198,6 +198,7 @@ class NightValue(Record, frozen=True, kw_only=True):
     observation_count: int
     """Number of samples; for error rates, of words or characters."""
     run_count: int
+    """Number of runs of the night."""
 
 
 class SeriesKey(Record, frozen=True, kw_only=True):

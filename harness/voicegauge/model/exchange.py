@@ -268,6 +268,7 @@ class ExchangeExcerpt(Record, frozen=True, kw_only=True):
     request_headers: Headers
     request_body: BodyExcerpt
     status: Count
+    """HTTP status of the response."""
     response_headers: Headers
     response_body: BodyExcerpt
 

@@ -134,7 +134,9 @@ class Interval(Record, frozen=True, kw_only=True):
     """Lower and upper bound, in milliseconds, of a time that polling cannot determine exactly."""
 
     low_ms: Number
+    """The earliest moment or shortest time that is possible, in milliseconds."""
     high_ms: NonNegativeNumber
+    """The latest moment or longest time that is possible, in milliseconds."""
 
 
 class StateObservation(Record, frozen=True, kw_only=True):

@@ -72,7 +72,9 @@ class PricePart(Record, frozen=True, kw_only=True):
 
     unit: Literal["request", "character", "token", "audio_second", "compute_second"]
     usd_per_unit: NonNegativeNumber | None = None
+    """Price of a unit in US dollars; `None` if it is in credits."""
     credits_per_unit: NonNegativeNumber | None = None
+    """Price of a unit in credits; `None` if it is in US dollars."""
     units_per_request: NonNegativeNumber = 0.0
     """Typical number of units for a request without text."""
     units_per_character: NonNegativeNumber = 0.0

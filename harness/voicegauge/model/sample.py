@@ -106,12 +106,15 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     file_path: str
     """Path of the file, relative to the run's folder."""
     size_bytes: Count
+    """Size of the file in bytes."""
     media_type: str | None
     """The media type that the provider declared for the audio."""
     container: str | None
     """Container format, such as "wav", "mp3", "flac" or "ogg"; `None` if the audio could not be decoded."""
     sample_rate_hz: Count | None = None
+    """Sample rate of the decoded audio."""
     channels: Count | None = None
+    """Number of channels."""
     raw_format: str | None = None
     """Encoding of audio without a header, such as "pcm_s16le" or "mulaw", as the contract declares it."""
     audio_duration_s: NonNegativeNumber | None = None
@@ -173,7 +176,9 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     category: str
     """Category of the text in its suite."""
     session: Count
+    """Number of the session, counted from 1."""
     repetition: Count
+    """Number of the repetition of the text in its session, counted from 1."""
     is_warmup: bool
     """Whether this is a warm-up sample; those are excluded from every result."""
     started_at: str
@@ -286,8 +291,11 @@ class ReadingScore(Record, frozen=True, kw_only=True, gc=False):
     hits: Count
     """Number of units of that reading that the transcript has."""
     substitutions: Count
+    """Number of units that were recognized as another one, in the closest accepted readings."""
     deletions: Count
+    """Number of units that were not recognized."""
     insertions: Count
+    """Number of recognized units that the accepted reading does not have."""
     entities: tuple[EntityScore, ...] = ()
     """The entities of the text, in its order."""
 
@@ -326,8 +334,11 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     hits: Count
     """Number of units of the reference that the hypothesis has unchanged."""
     substitutions: Count
+    """Number of units that were recognized as another one."""
     deletions: Count
+    """Number of units of the reference that were not recognized."""
     insertions: Count
+    """Number of recognized units that the reference does not have."""
     readings: ReadingScore | None = None
     """The errors by accepted readings; `None` in runs that were scored without them, and for very long texts."""
 

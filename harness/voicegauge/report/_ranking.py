@@ -30,8 +30,11 @@ class RankingWeights(Record, frozen=True, kw_only=True):
     """How much speed, intelligibility and price count in a ranking, relative to each other; 0 leaves one out."""
 
     speed: float = 1.0
+    """Weight of the speed points."""
     intelligibility: float = 1.0
+    """Weight of the points for few errors."""
     price: float = 1.0
+    """Weight of the price points."""
 
 
 class RankedTarget(Record, frozen=True, kw_only=True):

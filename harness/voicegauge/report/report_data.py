@@ -207,6 +207,7 @@ class FailureGroup(Record, frozen=True, kw_only=True):
     """The HTTP status; `None` for a failure without a response."""
     message: str
     count: int
+    """Number of failures with this message."""
     example_exchange: ExchangeExcerpt | None = None
     """One exchange that failed with this kind and status. Only the group with the most frequent message has one; `None`
     also if no exchange was saved, as for a broken connection."""

@@ -92,7 +92,9 @@ class ScoredClip(Record, frozen=True, kw_only=True):
     """The transcript as the ASR engine wrote it."""
     audio_content: Literal["speech", "noise", "silence", "missing", "undecodable"]
     error_rate: float
+    """Errors of the clip divided by the units of its text."""
     error_count: int
+    """Number of errors of the clip."""
     unit_count: int
     """Number of words or characters of the reference, as `unit` says."""
     unit: Literal["word", "character"]
