@@ -9,11 +9,17 @@ sheets with all pictures of one report. The two benchmarks behind them take ten 
 from __future__ import annotations
 
 import argparse
+import functools
+import json
 import os
+import random
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
@@ -21,11 +27,10 @@ import yaml
 from playwright.sync_api import Browser, sync_playwright
 
 from voicegauge.bench.run_store import load_run
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.model.run import Run
 from voicegauge.report.html_page import write_report
+from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "reports" / "sample" / "report.html"
@@ -37,6 +42,7 @@ SIZES = ((360, 740), (800, 1000), (1440, 900))
 SCHEMES = ("light", "dark")
 BUSY_STATUS = 3
 """Exit status of a benchmark on a machine that was too busy for valid times."""
+SPEAKING = threading.Lock()
 
 OWN_SERVER = """\
 openapi: 3.1.0
@@ -77,7 +83,6 @@ def write_own_contracts(folder: Path, target_count: int) -> list[str]:
             f"model-{number:02}": {
                 "title": f"Model {number}",
                 "request_constants": {"body#/model": f"model-{number:02}"},
-                "emulation": {"base_processing_ms": 80 + 23 * number, "words_per_minute": 150 + 10 * (number % 4)},
             }
             for number in range(index, target_count, len(providers))
         }
@@ -98,36 +103,69 @@ def measure_run(folder: Path, words: Sequence[str]) -> tuple[Path, Run]:
     return file.parent, load_run(file)
 
 
+class OwnServer(BaseHTTPRequestHandler):
+    """Speaks with espeak-ng; each model needs a little longer than the one before."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Respond with speech."""
+        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        number = int(sent["model"].rpartition("-")[2])
+        time.sleep(random.uniform(0.8, 1.25) * (0.08 + 0.02 * number))  # noqa: S311 - invented times
+        audio = speak(sent["text"], 150 + 10 * (number % 4))
+        self.send_response(200)
+        self.send_header("Content-Type", "audio/wav")
+        self.send_header("Content-Length", str(len(audio)))
+        self.end_headers()
+        self.wfile.write(audio)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Print nothing."""
+
+
+@functools.cache
+def speak(text: str, words_per_minute: int) -> bytes:
+    """Return speech as a WAV file."""
+    with SPEAKING:
+        samples = synthesize(
+            text,
+            language="en",
+            voice_variant="klatt3",
+            words_per_minute=words_per_minute,
+            pitch=50,
+            sample_rate_hz=22_050,
+            seed=0,
+        )
+    return encode(samples, 22_050, "wav")[0]
+
+
 def measure_own_servers(folder: Path) -> tuple[Path, Run]:
     """Return a live run of servers on this machine, whose contracts are in `folder` too."""
     providers = write_own_contracts(folder / "contracts", max(TARGET_COUNTS))
-    contracts = [one for one in load_catalogue([folder / "contracts"]) if one.id in providers]
-    with running_emulator(contracts, EmulatorSettings()) as server:
-        urls = [f"--base-url={one}={server.base_url(one)}" for one in providers]
-        words = [
-            *providers,
-            "--live",
-            "--contracts",
-            str(folder / "contracts"),
-            *urls,
-            "--fail-under",
-            "0",
-            "--asr",
-            "lexicon",
-        ]
-        return measure_run(folder / "runs", words)
+    with ThreadingHTTPServer(("127.0.0.1", 0), OwnServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        urls = [f"--base-url={one}=http://127.0.0.1:{server.server_port}" for one in providers]
+        words = [*providers, "--live", "--contracts", str(folder / "contracts"), *urls, "--fail-under", "0"]
+        found = measure_run(folder / "runs", [*words, "--asr", "lexicon"])
+        server.shutdown()
+    return found
 
 
 def select_targets(run: Run, target_ids: Sequence[str], run_id: str) -> Run:
     """Return the part of a run that measured some of its targets."""
     samples = tuple(one for one in run.samples if one.target in target_ids)
     sample_ids = {one.id for one in samples}
+    listening = run.listening and msgspec.structs.replace(
+        run.listening, verdicts=tuple(one for one in run.listening.verdicts if one.sample_id in sample_ids)
+    )
     return msgspec.structs.replace(
         run,
         manifest=msgspec.structs.replace(
             run.manifest, run_id=run_id, targets=tuple(one for one in run.manifest.targets if one.id in target_ids)
         ),
         samples=samples,
+        listening=listening,
         score_sets=tuple(
             msgspec.structs.replace(one, scores=tuple(score for score in one.scores if score.sample_id in sample_ids))
             for one in run.score_sets
@@ -165,7 +203,7 @@ def write_sheet(browser: Browser, pictures: Sequence[Path], sheet: Path) -> None
     images = "".join(f'<img src="{picture.as_uri()}" style="height: 700px; margin: 4px">' for picture in pictures)
     page_file = sheet.with_suffix(".html")
     page_file.write_text(f"<body style='margin: 0; background: #888; white-space: nowrap'>{images}", encoding="utf-8")
-    with browser.new_context(viewport={"width": 2000, "height": 710}) as session:
+    with browser.new_context(viewport={"width": 2060, "height": 710}) as session:
         page = session.new_page()
         page.goto(page_file.as_uri())
         page.locator("body").screenshot(path=sheet)

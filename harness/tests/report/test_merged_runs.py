@@ -15,7 +15,7 @@ from voicegauge.model.sample import ListeningVerdict
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 
-from ..builders.report_runs import VOICES, make_run
+from ..builders.report_runs import VOICES, crowd, make_run
 
 
 @pytest.fixture
@@ -51,6 +51,13 @@ def test_runs_of_two_targets_are_ranked_together_with_a_word_about_the_times(run
     assert sum(one.sample_count for one in report.targets) == sum(
         sample.is_counted for _, run in runs for sample in run.samples
     )
+
+
+def test_of_runs_of_many_targets_few_are_named_beside_the_time(tmp_path: Path) -> None:
+    many = [make_run(tmp_path / str(day), crowd()[10 * day : 10 * day + 10], repetitions=1) for day in (0, 1)]
+    caution = analyze_runs(many).report.runs[0].verdict.cautions[0]
+    assert caution.count("and 7 others") == 2
+    assert len(caution) < 500
 
 
 def test_the_numbers_of_each_target_are_those_of_its_own_run(runs: list[tuple[Path, Run]]) -> None:

@@ -132,6 +132,11 @@ class LoadGate:
         self.slot_wait_s_by_id: dict[str, float] = {}
         """How long each request waited because as many as allowed were in flight, in seconds."""
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a request has to wait until another one ends."""
+        return self._semaphore is not None and self._semaphore.locked()
+
     def set_limit(self, requests_in_flight: int | None) -> None:
         """Begin a step with this number of requests in flight; `None` for any number."""
         self._semaphore = None if requests_in_flight is None else asyncio.Semaphore(requests_in_flight)

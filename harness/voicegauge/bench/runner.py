@@ -407,6 +407,10 @@ class _PlanRunner:
         if due_s is not None and self._clock.is_clock_of_exchange_timings:
             waiting_since_s = max(waiting_since_s, due_s)  # it is prepared before it is due
             SEND_NOT_BEFORE_S.set(due_s)
+        # This machine may lose the processor while it takes a free slot, which is no wait for a slot.
+        has_to_wait = due_s is not None and (
+            self._provider_slots[target.contract.id].locked() or self._slots.locked() or self._load_gate.is_full
+        )
         try:
             # The provider's semaphore first: a task that waits for its provider holds no common slot. Slots are free
             # again before the sample is saved: the service has nothing to do with that.
@@ -415,7 +419,7 @@ class _PlanRunner:
                 self._slots,
                 self._load_gate.hold(planned_sample.id, self._clock),
             ):
-                slot_wait_s = 0.0 if due_s is None else max(self._clock.monotonic() - waiting_since_s, 0.0)
+                slot_wait_s = max(self._clock.monotonic() - waiting_since_s, 0.0) if has_to_wait else 0.0
                 self._load_gate.slot_wait_s_by_id[planned_sample.id] = slot_wait_s
                 times = SampleTimes(
                     datetime.now(UTC),

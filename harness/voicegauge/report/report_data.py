@@ -42,7 +42,7 @@ from voicegauge.model.sample import Sample
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 from voicegauge.report._ranking import Ranking, rank_targets
-from voicegauge.report._text_format import shorten_to_one_line
+from voicegauge.report._text_format import format_target_names, shorten_to_one_line
 from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_differences_below_asr_error_rate
 from voicegauge.report.scored_clips import (
     DEFAULT_MAX_CLIPS,
@@ -184,10 +184,11 @@ def _join_quality(sets: Sequence[QualitySet | None]) -> QualitySet | None:
 
 
 def _describe_times(runs: Sequence[Run]) -> str:
-    times = "; ".join(
-        f"{run.manifest.created_at[:16].replace('T', ' ')}: {', '.join(target.id for target in run.manifest.targets)}"
+    named = (
+        (run.manifest.created_at[:16].replace("T", " "), [target.id for target in run.manifest.targets])
         for run in sorted(runs, key=lambda run: run.manifest.created_at)
     )
+    times = "; ".join(f"{time}: {format_target_names(ids, ids[0])}" for time, ids in named)
     return (
         f"Measured in {len(runs)} runs at different times (UTC, {times}). A service is faster or slower for hours: no "
         "interval contains that, and a difference between targets of two runs may be one between two times."
