@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from starlette.routing import Route
 
 from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import BenchPlanSettings, plan_benchmark_requests
+from voicegauge.bench.load import ArrivalRate
+from voicegauge.bench.ramp import LoadGate
 from voicegauge.bench.run_config import ProviderAccess, RunConfig, RunOutcome, StopSignal, build_emulated_access
 from voicegauge.bench.run_store import read_journal
 from voicegauge.bench.runner import run_plan
@@ -23,6 +27,7 @@ from voicegauge.emulator.process import RunningEmulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model.base import Provenance
+from voicegauge.transport.clock import Clock
 
 from ..builders.servers import serving
 from ..builders.virtual_time import in_virtual_time
@@ -164,6 +169,42 @@ async def test_neither_the_limit_nor_the_providers_plan_is_exceeded(
         outcome = await run_plan(changed(asked, access_by_provider=access), tmp_path)
     assert outcome.is_complete
     assert most == 1
+
+
+@pytest.mark.parametrize(("in_flight", "waits"), [(8, False), (1, True)])
+@in_virtual_time
+async def test_a_wait_counts_if_all_slots_are_taken_and_not_if_this_process_loses_the_processor(
+    suite: Suite,
+    targets: dict[str, Target],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_flight: int,
+    *,
+    waits: bool,
+) -> None:
+    hold, loop = LoadGate.hold, asyncio.get_running_loop()
+
+    @asynccontextmanager
+    async def hold_late(gate: LoadGate, sample_id: str, clock: Clock) -> AsyncIterator[None]:
+        async with hold(gate, sample_id, clock):
+            loop.now_s += 0.03  # type: ignore[attr-defined]  # as if another process ran
+            yield
+
+    monkeypatch.setattr(LoadGate, "hold", hold_late)
+    monkeypatch.setattr("voicegauge.bench.runner.MAX_IN_FLIGHT_AT_FIXED_RATE", in_flight)
+
+    async def now(_request: Request) -> Response:
+        await asyncio.sleep(1)
+        return Response(b"RIFF", media_type="audio/wav")
+
+    async with serving(Starlette(routes=[Route("/now", now, methods=["POST"])])) as url:
+        asked = order(suite, targets, url, "now", settings=BenchPlanSettings(warmup=0))
+        outcome = await run_plan(changed(asked, arrival_rate=ArrivalRate(2.0)), tmp_path)
+    latencies_ms = [one.latency.submit_latency_ms for one in outcome.samples if one.latency is not None]
+    assert len(latencies_ms) == 3
+    assert latencies_ms[0] == pytest.approx(1000, abs=1)
+    assert (max(latencies_ms) > 1200) == waits
+    assert waits or max(latencies_ms) == pytest.approx(1000, abs=1)
 
 
 def changed(asked: RunConfig, **changes: object) -> RunConfig:
