@@ -111,7 +111,10 @@ class OwnServer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Respond with speech."""
         sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        number = int(sent.get("model", "model-0").rpartition("-")[2])
+        if not sent.keys() >= {"model", "text"}:
+            self.send_error(400)
+            return
+        number = int(sent["model"].rpartition("-")[2])
         time.sleep(random.uniform(0.8, 1.25) * (0.08 + 0.02 * number))  # noqa: S311 - invented times
         audio = speak(sent["text"], 150 + 10 * (number % 4))
         self.send_response(200)
