@@ -407,7 +407,7 @@ class _PlanRunner:
         if due_s is not None and self._clock.is_clock_of_exchange_timings:
             waiting_since_s = max(waiting_since_s, due_s)  # it is prepared before it is due
             SEND_NOT_BEFORE_S.set(due_s)
-        # This machine may lose the processor while it takes a free slot, which is no wait for a slot.
+        # If a slot is free, this process may still lose the processor while it takes it: that does not count as a wait.
         has_to_wait = due_s is not None and (
             self._provider_slots[target.contract.id].locked() or self._slots.locked() or self._load_gate.is_full
         )
