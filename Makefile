@@ -17,7 +17,7 @@ CODE := harness contracts benchmarks docs
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test slow lint types layers wheel docs site lock mutants sample whisper phonemes release clean
+.PHONY: bench test slow lint types layers wheel docs site lock mutants sample pictures whisper phonemes release clean
 
 bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
 	$(BIN)/voicegauge bench --suite smoke
@@ -71,6 +71,9 @@ sample: $(VENV)/.full   ## reports/sample/report.html (few targets and clips: be
 	rm -rf .sample
 	$(BIN)/python docs/picture.py
 
+pictures: $(VENV)/.full ## the first screen of reports of 1 to 69 targets, at three widths, light and dark, in .pictures/
+	$(BIN)/python docs/picture.py --matrix .pictures
+
 whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two hours on two cores; resumable
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.corpus .whisper/shards
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.train .whisper/shards .whisper/work
@@ -86,7 +89,7 @@ release: $(VENV)/.full  ## check, build and tag: make release VERSION=0.2.0
 	.ci/release $(VERSION)
 
 clean:
-	rm -rf $(VENV) dist build site docs/reference .sample reports/20* .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build site docs/reference .sample .pictures reports/20* .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
