@@ -133,8 +133,6 @@ def list_installed(output: JsonOutput) -> None:
 
 
 def _print_engines(result: AsrEngineList) -> None:
-    from voicegauge.cli._console import create_console, create_table, print_table
-
     rows = create_table("--asr", "what it is", "used for live services")
     for one in result.installed_engines:
         rows.add_row(one.spec, one.description, "yes" if one.is_chosen_for_live_runs else "only if named")
