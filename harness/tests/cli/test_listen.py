@@ -181,6 +181,17 @@ def test_no_secret_of_a_webhook_is_printed_or_written(
     assert re.search(r'"\[redacted\]=?" is not one of', shown)
 
 
+@pytest.mark.parametrize("message", ["token=hunter2", "login failed: password = hunter2 of", "{'api_key': 'hunter2'}"])
+def test_a_short_secret_after_its_name_is_masked_in_a_webhook(listener: Listener, tmp_path: Path, message: str) -> None:
+    file = tmp_path / "webhooks.json"
+    values = [{**END, "status": message, "error": message}, {**END, "request_id": message}]
+    _, lines = listener.run(lambda url: [_post(url, value) for value in values],
+        "pixazo", "--count", "2", "--timeout", "20", "--json", str(file))  # fmt: skip
+    shown = "\n".join([*lines, file.read_text()])
+    assert "hunter2" not in shown
+    assert "[redacted]" in shown
+
+
 @pytest.mark.parametrize("body", [b"", b"hello", b"{}", b"[" * 100_000])
 def test_a_body_that_fits_no_contract_does_not_count(body: bytes) -> None:
     result = listen(port=0, max_webhooks=1, timeout_s=0.3, on_ready=lambda url: _post(url, body))

@@ -20,7 +20,13 @@ from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
 from voicegauge.recording.conversations import Recording
-from voicegauge.recording.credentials import MASK, is_credential_name, looks_random
+from voicegauge.recording.credentials import (
+    INVALID_API_KEY,
+    MASK,
+    is_credential_name,
+    looks_random,
+    mask_credentials,
+)
 from voicegauge.recording.har_files import save_har
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.bodies import encode_body
@@ -96,6 +102,7 @@ LIKELY = {
         status=401, headers=(("Content-Type", "text/plain"),), answer=f"the secret is '{s}', which is wrong".encode()
     ),
     "error message with an issuer's key": lambda s: _exchange(status=401, answer=_dumped({"error": f"no: sk-{s}"})),
+    "error message with a name": lambda s: _exchange(status=401, answer=_dumped({"error": f"wrong token={s[:9]}"})),
     "webhook payload": lambda s: _exchange(
         url="https://me.example/hook", asked=(JSON, ("X-Webhook-Signature", s)), body=_dumped({"signature": s})
     ),
@@ -186,6 +193,26 @@ def test_all_secrets_in_one_file(tmp_path) -> None:
         json.loads((tmp_path / "a.har").read_text())["log"]["_voicegauge"]["redactionCountByLocation"]
         == saved.redaction_count_by_location
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("failed: token=a1 and more", "failed: token=[redacted] and more"),
+        ("password = 'two words'", "password = '[redacted]'"),
+        ("{'jwt': 'a', 'x': 1}", "{'jwt': '[redacted]', 'x': 1}"),
+        ("X-Api-Key: abcd1234", "X-Api-Key: [redacted]"),
+        ("token: expired", "token: expired"),
+        (
+            "max_tokens=100, time_signature=4/4, tokens: 12345678a",
+            "max_tokens=100, time_signature=4/4, tokens: 12345678a",
+        ),
+        (f"api_key={INVALID_API_KEY}", f"api_key={INVALID_API_KEY}"),
+    ],
+)
+def test_what_stands_after_the_name_of_a_credential_is_masked(text: str, masked: str) -> None:
+    assert mask_credentials(text) == masked
+    assert mask_credentials(masked) == masked
 
 
 @pytest.mark.parametrize("place", HIDDEN)

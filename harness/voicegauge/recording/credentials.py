@@ -74,6 +74,16 @@ _KEY_IN_SENTENCE_PATTERN = re.compile(
 )
 """Matches a key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a
 letter."""
+_ASSIGNED_CREDENTIAL_PATTERN = re.compile(
+    rf"((?<![\w.-]){_CREDENTIAL_NAME_REGEX}[\"'`]?"
+    rf"(?:\s?=\s?|\s?:\s?(?=[\"'`])|\s?:\s?(?=[\"'`]?[A-Za-z_./+-]{{0,200}}\d)"
+    rf"(?=[\"'`]?[\d_./+-]{{0,200}}[A-Za-z])(?=[\"'`]?[\w./+-]{{8}}))[\"'`]?)"
+    rf"(?!\[redacted\]|{re.escape(INVALID_API_KEY)}|[\"'`])"
+    r"(?:(?<=[\"'`])[^\"'`<>\\]{1,200}|[^\s\"'`<>&,;\\]+)",
+    re.IGNORECASE,
+)
+"""Matches a credential of any length after its name, as in "token=a1b2" and "'password': 'x'". Without a "=" or a
+quotation mark, it must have at least eight characters with a digit and a letter, unlike a word of a sentence."""
 _URL_USER_PATTERN = re.compile(r"(://)(?!redacted@)[^/\s\"'?#]+@")
 _RANDOM_TEXT_PATTERN = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
 _COLLECTION = "[a-z]{3,}(?:[A-Z][a-z]+)*"
@@ -133,6 +143,8 @@ def _mask_likely_credentials(text: str) -> str:
         text = _CREDENTIAL_IN_JSON_PATTERN.sub(rf"\1{MASK}", text)
     if "<" in text:
         text = _CREDENTIAL_IN_XML_PATTERN.sub(rf"\1{MASK}", text)
+    if "=" in text or ":" in text:
+        text = _ASSIGNED_CREDENTIAL_PATTERN.sub(rf"\1{MASK}", text)
     if len(text) < _MIN_CREDENTIAL_CHARACTERS:
         return text
     text = _PRIVATE_KEY_PATTERN.sub(MASK, text)
