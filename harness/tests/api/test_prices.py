@@ -7,6 +7,8 @@ import json
 import pytest
 
 import voicegauge
+from voicegauge.api.target_selection import resolve_prices, shorten_prices
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.data_folders import find_bundled_folder
 
 
@@ -51,6 +53,25 @@ def test_requests_that_should_be_rejected_need_no_price(unpriced) -> None:
     billable = {case.id.split(":")[0] for case in priced.cases if case.is_billable}
     assert all(any(item in case for case in billable) for item in priced.unpriced_names)
     assert {case.price_usd for case in priced.cases if not case.is_billable} == {0.0}
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"deepgram": 0.0},
+        {"deepgram": 0.0, "pixelapi": 0.0},
+        {"deepgram": 0.0, "deepgram/aura-2-socket": 0.25},
+        {"pixelapi": 0.5},
+        {"deepgram/aura-2-socket": 0.25},
+    ],
+)
+def test_the_shortest_prices_mean_the_same(stated: dict[str, float]) -> None:
+    catalogue = load_catalogue()
+    prices = resolve_prices(catalogue, stated)
+    contracts = [catalogue.find_provider(provider) for provider in ("deepgram", "pixelapi", "openai")]
+    shortened = shorten_prices(contracts, prices)
+    assert resolve_prices(catalogue, shortened) == prices
+    assert len(shortened) <= len(stated)
 
 
 def test_an_unknown_name_is_rejected_with_the_nearest_one(unpriced) -> None:

@@ -129,14 +129,18 @@ def test_a_comparison_is_shown_again_with_both_deliveries(capfd) -> None:
     assert [one["message"] for one in run_again(finding.reproduction_command, capfd)] == [finding.message]
 
 
-def test_a_delivery_from_a_live_service_is_shown_again_by_its_case(acme, acme_contracts, monkeypatch, capfd) -> None:
+@pytest.mark.parametrize("price", ["acme/voice-1=0.002", "acme=0"])
+def test_a_delivery_from_a_live_service_is_shown_again_by_its_case(
+    acme, acme_contracts, monkeypatch, capfd, price: str
+) -> None:
     monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
     acme.is_silent = True
     arguments = ["check", "acme", "--contracts", str(acme_contracts()), "--live", "--base-url", acme.url]
-    assert cli.run([*arguments, "--price", "acme/voice-1=0.002", "--json", "-"]) == 1
+    assert cli.run([*arguments, "--price", price, "--json", "-"]) == 1
     findings = json.loads(capfd.readouterr().out)["findings"]
     (finding,) = [one for one in findings if one["rule"] == "audio-silent"]
     assert "--live" in finding["reproduction_command"]
+    assert re.findall(r"--price (\S+)", finding["reproduction_command"]) == [price]
     acme.texts.clear()
     (again,) = [one for one in run_again(finding["reproduction_command"], capfd) if one["rule"] == "audio-silent"]
     assert again["message"] == finding["message"]

@@ -31,6 +31,7 @@ from voicegauge.api.target_selection import (
     collect_contracts,
     find_wholly_named_providers,
     resolve_prices,
+    shorten_prices,
     select_targets,
     to_catalogue,
     to_name_tuple,
@@ -439,9 +440,11 @@ def _build_live_reproduction(request: ServiceRequest, live: LiveOptions, contrac
     names = _list_repeatable_names(request)
     if names is None:
         return Reproduction()
+    contracts = tuple(contracts)
     options = [
         *build_arguments(live, names=REPEATED_LIVE_OPTIONS),
-        *build_arguments(request, names=("prices", "public_url")),
+        *build_arguments(replace(request, prices=shorten_prices(contracts, request.prices)), names=("prices",)),
+        *build_arguments(request, names=("public_url",)),
         *build_contract_options(contracts),
     ]
     return Reproduction((*names, "--live", *options))

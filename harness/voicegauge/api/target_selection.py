@@ -509,14 +509,36 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
             targets = {target.id for contract in catalogue for target in contract.iterate_targets()}
             command = "voicegauge providers"
             raise UnknownNameError("target", name, targets, other_names=known - targets, listing_command=command)
-    of_providers = {
-        name: caller_prices[provider]
-        for provider in items
-        if provider in caller_prices
-        for name, item in items[provider].items()
-        if caller_prices[provider] == 0 or quote_price(item, 1).reserved_usd is None
-    }
+    of_providers: dict[str, float] = {}
+    for provider, priced_items in items.items():
+        if provider in caller_prices:
+            of_providers |= _apply_provider_price(priced_items, caller_prices[provider])
     return of_providers | {name: usd for name, usd in caller_prices.items() if name not in items}
+
+
+def _apply_provider_price(priced_items: Mapping[str, BaseTarget | Operation], usd: float) -> dict[str, float]:
+    return {name: usd for name, item in priced_items.items() if usd == 0 or quote_price(item, 1).reserved_usd is None}
+
+
+def shorten_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -> dict[str, float]:
+    """Return the shortest prices from which `resolve_prices` returns `prices`, so that commands can repeat them.
+
+    Args:
+        contracts: contracts of the providers.
+        prices: dollars per request by target or operation; see `resolve_prices`.
+    """
+    shortened = dict(prices)
+    for contract in contracts:
+        priced_items = _find_priced_targets_and_operations(contract)
+        given = {name: usd for name, usd in prices.items() if name in priced_items}
+        for usd in dict.fromkeys(given.values()):
+            of_provider = _apply_provider_price(priced_items, usd)
+            exceptions = {name: price for name, price in given.items() if of_provider.get(name) != price}
+            if of_provider.keys() <= given.keys() and len(exceptions) + 1 < len(given):
+                others = {name: price for name, price in shortened.items() if name not in given}
+                shortened = {contract.id: usd, **exceptions, **others}
+                break
+    return shortened
 
 
 def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -> dict[str, str]:
