@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +134,14 @@ def test_the_time_covers_planning(
     assert run_cli([*arguments, "--max-time", "20"]) == EXIT_NOTHING_MEASURED
     assert "--max-time 20 was over while the command was prepared: nothing was" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_time_begins_with_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing the modules of a command takes longer than some requests."""
+    later = types.SimpleNamespace(monotonic=lambda: time.monotonic() + 1000.0)
+    monkeypatch.setattr("voicegauge.api.event_loop.time", later)  # the clock when the command has been imported
+    assert run_cli(["check", "pixelapi", "--emulated", "--max-time", "20"]) == EXIT_NOTHING_MEASURED
+    assert "--max-time 20 was over while the command was prepared" in capsys.readouterr().err
 
 
 def test_official_documents_that_were_compared_in_time_are_printed(

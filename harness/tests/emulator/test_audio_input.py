@@ -16,10 +16,12 @@ from voicegauge.client.client import Client
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.emulator import _audio_input_endpoint as audio_input_endpoint
 from voicegauge.emulator import _transcription as transcription
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.model.exchange import Exchange, UploadedFile
+from voicegauge.speech import decoding
 from voicegauge.speech.encoding import encode_at_bitrate
 from voicegauge.transport.http import Transport
 
@@ -113,6 +115,27 @@ async def test_audio_is_charged_by_duration_and_an_empty_account_is_rejected(tts
     assert float(response.response.find_header("x-credits-used") or 0) == pytest.approx(2000 * 3 / 60)
     (response,) = await sent(ttsai, ("stt-whisper", recording(3.0), {}), credits=99)
     assert response.response.status == 402
+
+
+@pytest.mark.parametrize(("limit_bytes", "decoded_count"), [(2**20, 2), (100_000, 3), (0, 4)])
+async def test_only_a_limited_amount_of_decoded_audio_is_remembered(
+    ttsai, monkeypatch: pytest.MonkeyPatch, limit_bytes: int, decoded_count: int
+) -> None:
+    """A file of silence has far more samples than bytes."""
+    monkeypatch.setattr(audio_input_endpoint, "MAX_REMEMBERED_BYTES", limit_bytes)
+    decoded: list[bytes] = []
+    decode_really = decoding.decode
+
+    def decode(content: bytes) -> Any:
+        decoded.append(content)
+        return decode_really(content)
+
+    monkeypatch.setattr(decoding, "decode", decode)
+    # Lengths that no other test uses: what is remembered is common to all emulators of a process.
+    one, other = (recording(1 + 0.01 * decoded_count + more, silent=True) for more in (0.001, 0.002))
+    for file in (one, other, other, one):
+        await sent(ttsai, ("stt-whisper", file, {}))
+    assert len(decoded) == 2 + decoded_count  # the check of an upload decodes each file once
 
 
 async def test_a_recording_is_transcribed_once(ttsai) -> None:

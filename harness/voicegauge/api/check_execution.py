@@ -31,8 +31,8 @@ from voicegauge.api.target_selection import (
     collect_contracts,
     find_wholly_named_providers,
     resolve_prices,
-    shorten_prices,
     select_targets,
+    shorten_prices,
     to_catalogue,
     to_name_tuple,
 )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from voicegauge.errors import NothingMeasuredError, TimeLimitError
@@ -22,14 +23,30 @@ CLEANUP_S = 10.0
 next command deletes what is left after that."""
 
 _SHORTEST_TIMER_S = 1e-6
+_COMMAND_START_S: ContextVar[float | None] = ContextVar("command start", default=None)
+
+
+@contextmanager
+def count_time_since(started_s: float) -> Iterator[None]:
+    """Let the limits that are created in this context begin at `started_s` of the monotonic clock.
+
+    The command line calls this, because importing modules and reading contracts take part of the time of a command.
+    """
+    token = _COMMAND_START_S.set(started_s)
+    try:
+        yield
+    finally:
+        _COMMAND_START_S.reset(token)
 
 
 class CommandDeadline:
-    """The time that one command may take, which begins when the limit is created."""
+    """The time that one command may take, which begins when the limit is created, or as `count_time_since` says."""
 
     def __init__(self, max_time_s: float | None) -> None:
         """Allow `max_time_s` seconds; `None` for as long as it takes."""
-        self._max_time_s, self._started_s = max_time_s, time.monotonic()
+        command_start_s = _COMMAND_START_S.get()
+        self._max_time_s = max_time_s
+        self._started_s = time.monotonic() if command_start_s is None else command_start_s
 
     @property
     def remaining_s(self) -> float:

@@ -7,6 +7,7 @@ import importlib
 import itertools
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,11 +160,12 @@ def cli(settings: Path | None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status. An error of the user is printed in one line."""
+    started_s = time.monotonic()
     words = sys.argv[1:] if arguments is None else arguments
     annotates = os.environ.get("GITHUB_ACTIONS") == "true" or "--github" in itertools.takewhile("--".__ne__, words)
     print_error = functools.partial(_print_error, annotates=annotates)
     try:
-        result = cli.main(args=arguments, prog_name="voicegauge", standalone_mode=False)
+        result = cli.main(args=arguments, prog_name="voicegauge", standalone_mode=False, obj=started_s)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return EXIT_UNUSABLE_INPUT

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from voicegauge.api.event_loop import CommandDeadline
+from voicegauge.api.event_loop import CommandDeadline, count_time_since
 from voicegauge.api.options import max_time_option
 from voicegauge.cli._options import build_parameter
 from voicegauge.cli._settings import SETTINGS_FILE_CONTEXT_KEY, claim_outputs
@@ -63,7 +64,9 @@ def command_of(
             claim_outputs(ctx, declared_options)
             requests = [_build_request(request_type, values, given) for request_type in request_types]
             _announce_settings_of_live_run(ctx, requests)
-            with CommandDeadline(values["max_time_s"] if has_time_limit else None).interrupt():
+            started_s = time.monotonic() if ctx.obj is None else ctx.obj
+            limit_s = values["max_time_s"] if has_time_limit else None
+            with count_time_since(started_s), CommandDeadline(limit_s).interrupt():
                 exit_status = run(*requests) or 0
             ctx.exit(exit_status)  # a returned value would be lost where click itself ends the process
 

@@ -8,8 +8,8 @@ import functools
 import hashlib
 import threading
 import zlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -328,9 +328,32 @@ _MAX_REMEMBERED_UPLOAD_BYTES = 2**20
 the same few recordings hundreds of times."""
 
 
-_MAX_REMEMBERED_CONVERSIONS = 32
-_conversion_cache: dict[tuple[bytes, AudioEffect, int | None, str, int | None], bytes] = {}
-_conversion_lock = threading.Lock()
+MAX_REMEMBERED_BYTES = 32 * 2**20
+"""Memory of remembered samples, and of remembered conversions. A file of silence far below the size above has hundreds
+of megabytes of samples."""
+
+ResultT = TypeVar("ResultT")
+
+
+class _RememberedResults(Generic[ResultT]):
+    """Computes each result once while it is among the last ones that have `MAX_REMEMBERED_BYTES` together."""
+
+    def __init__(self, measure_bytes: Callable[[ResultT], int]) -> None:
+        self._measure_bytes, self._lock = measure_bytes, threading.Lock()
+        self._results: dict[Hashable, ResultT] = {}
+
+    def compute(self, key: Hashable, compute_result: Callable[[], ResultT]) -> ResultT:
+        with self._lock:
+            result = self._results.pop(key) if key in self._results else compute_result()
+            self._results[key] = result
+            size_bytes = sum(map(self._measure_bytes, self._results.values()))
+            while size_bytes > MAX_REMEMBERED_BYTES:
+                size_bytes -= self._measure_bytes(self._results.pop(next(iter(self._results))))
+            return result
+
+
+_remembered_audio = _RememberedResults["DecodedAudio"](lambda audio: int(audio.samples.nbytes))
+_remembered_conversions = _RememberedResults[bytes](len)
 
 
 class DecodedUpload(NamedTuple):
@@ -420,7 +443,7 @@ class AudioInputEndpoint:
         try:
             content = file.content
             if isinstance(content, bytes) and len(content) <= _MAX_REMEMBERED_UPLOAD_BYTES:
-                return DecodedUpload(file, _decode_remembered(content))
+                return DecodedUpload(file, _remembered_audio.compute(content, lambda: decode(content)))
             return DecodedUpload(file, decode(content))
         except UndecodableAudioError as error:
             if rejects_unsupported_values and not fault_injector.is_check_skipped("upload-format", request.operation):
@@ -631,19 +654,10 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     if not isinstance(content, bytes) or len(content) > _MAX_REMEMBERED_UPLOAD_BYTES:
         return GeneratedAudio(_convert(upload.decoded_audio, change, requested_rate, name, kbps), name)
     key = (hashlib.sha256(content).digest(), change, requested_rate, name, kbps)
-    with _conversion_lock:
-        if key not in _conversion_cache:
-            _conversion_cache[key] = _convert(upload.decoded_audio, change, requested_rate, name, kbps)
-        while len(_conversion_cache) > _MAX_REMEMBERED_CONVERSIONS:
-            del _conversion_cache[next(iter(_conversion_cache))]
-        return GeneratedAudio(_conversion_cache[key], name)
-
-
-@functools.lru_cache(maxsize=8)
-def _decode_remembered(content: bytes) -> DecodedAudio:
-    from voicegauge.speech.decoding import decode
-
-    return decode(content)
+    converted = _remembered_conversions.compute(
+        key, lambda: _convert(upload.decoded_audio, change, requested_rate, name, kbps)
+    )
+    return GeneratedAudio(converted, name)
 
 
 def _convert(
