@@ -455,6 +455,23 @@ async def test_a_receipt_that_cannot_be_believed_reaches_the_observer_and_the_le
             one.reserve(1.0, "acme/one")
 
 
+@pytest.mark.parametrize(("cost", "refusal"), [(5, r"a/one was charged \$5"), (-1, "a/one states a charge of -1 USD")])
+async def test_a_receipt_in_a_status_alone_reaches_the_journal(speak, script, status, cost, refusal):
+    """Whoever is killed before the delivery is judged does not buy at a price that was wrong again."""
+    job_script(script, speak.base, status, cost=cost)
+    events = []
+    await speak(ledger=Ledger(10.0), price_usd=1.0, submit_observer=SubmitRecorder(events.append, "a", 1.0))
+    history = PurchaseHistory("a")
+    for event in events:
+        event.add_to_history(history)
+    (purchase,) = history.purchases
+    assert (purchase.http_status, purchase.job_id) == (202, "j1")
+    later = Ledger(10.0)
+    PurchaseAccount({"a": history}).note_overcharges(later, lambda _: "a/one")
+    with pytest.raises(BudgetError, match=refusal):
+        later.reserve(1.0, "a/one")
+
+
 async def test_a_submit_that_is_not_json_says_so_instead_of_blaming_the_job_id(speak, script):
     body = b'{"id": "j1", "state": "queued", "cost": NaN}'
     script.on("POST /speech", Response(body, media_type="application/json", status_code=202))

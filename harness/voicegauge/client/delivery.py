@@ -95,6 +95,8 @@ class DeliveryTask:
         self._job = JobTracker(connection, target, status, settlement) if status is not None else None
         self._attempts = 0
         self._submit_index: int | None = None
+        self._observed_charge: tuple[float | None, str | None] = (None, None)
+        """The charge of which the observer was notified, see `Settlement.reported_charge`."""
         self._first_sent_ms: float | None = None
 
     def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Coroutine[Any, Any, Delivery]:
@@ -131,6 +133,8 @@ class DeliveryTask:
             if self._cancel_on_interrupt:
                 await self._cancel_job()
             raise DeliveryInterruptedError(self._build_interrupted_delivery()) from error
+        finally:
+            await self._notify_of_later_charge()
 
     async def _submit_and_fetch(
         self, request: Request, idempotency_key: str | None
@@ -257,7 +261,20 @@ class DeliveryTask:
         if self._observer is not None:
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
             await run_in_thread(self._observer.after_submit, status, self._settlement, job_id)
+            self._observed_charge = self._settlement.reported_charge
         return accepted
+
+    async def _notify_of_later_charge(self) -> None:
+        """Notify the observer again if a later response than that to the submit stated what the request is charged.
+
+        Otherwise a command that is interrupted before it has judged the delivery would not know the charge.
+        """
+        if self._observer is None or self._submit_index is None:
+            return
+        if self._settlement.reported_charge != self._observed_charge:
+            status = self._log.exchanges[self._submit_index].response.status
+            job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
+            await run_in_thread(self._observer.after_submit, status, self._settlement, job_id)
 
     # Jobs
 

@@ -99,6 +99,11 @@ class Settlement:
         self._largest_receipt: _Receipt | None = None
         self._is_repeated = False
 
+    @property
+    def reported_charge(self) -> tuple[float | None, str | None]:
+        """The reported charge in dollars, and what a receipt states that cannot be believed; `None` without them."""
+        return self.charged_usd, self.unreadable_charge
+
     def note_sending(self) -> None:
         """Note that the request is about to be sent, for the first time or again. From now on it may be charged.
 
@@ -205,6 +210,8 @@ class SubmitObserver(Protocol):
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
         """Note the response: a job, audio, or a rejection.
+
+        Called again if a later response, such as a status of the job, states another charge.
 
         Args:
             http_status: HTTP status of the response.
