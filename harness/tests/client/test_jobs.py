@@ -457,7 +457,7 @@ async def test_a_receipt_that_cannot_be_believed_reaches_the_observer_and_the_le
 
 @pytest.mark.parametrize(("cost", "refusal"), [(5, r"a/one was charged \$5"), (-1, "a/one states a charge of -1 USD")])
 async def test_a_receipt_in_a_status_alone_reaches_the_journal(speak, script, status, cost, refusal):
-    """Whoever is killed before the delivery is judged does not buy at a price that was wrong again."""
+    """A command that was killed before the delivery was judged does not buy at that price again."""
     job_script(script, speak.base, status, cost=cost)
     events = []
     await speak(ledger=Ledger(10.0), price_usd=1.0, submit_observer=SubmitRecorder(events.append, "a", 1.0))
