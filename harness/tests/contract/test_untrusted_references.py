@@ -12,7 +12,7 @@ import pytest
 from voicegauge.cli import run
 from voicegauge.contract.document_assembly import read_openapi_document
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.schemas import MAX_REFERENCE_CHAIN_LENGTH
+from voicegauge.contract.schemas import MAX_REFERENCE_CHAIN_LENGTH, Schemas
 from voicegauge.errors import ContractError
 from voicegauge.formats.located_yaml import read_document
 
@@ -209,6 +209,41 @@ def test_schemas_that_contain_themselves_more_than_once_are_accepted(tmp_path) -
     components = msgspec.json.encode({"schemas": {"Expression": {"oneOf": operators}}}).decode()
     schema = "{required: [text], properties: {text: {type: string}, x: {$ref: '#/components/schemas/Expression'}}}"
     load_contract(write_contract(tmp_path, schema, f"components: {components}\n"))
+
+
+_NODE = {"$ref": "#/components/schemas/Node"}
+_TWICE = [{"properties": {"x": _NODE}}, {"properties": {"x": _NODE}}]
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"anyOf": _TWICE},
+        {"allOf": _TWICE},
+        {"properties": {"x": {"oneOf": [_NODE, {**_NODE, "title": "another"}]}}},
+        {"properties": {"x": _NODE}, "patternProperties": {"^x": _NODE}},
+    ],
+)
+def test_a_deep_value_has_no_endless_number_of_errors(tmp_path, node) -> None:
+    """Each level would double the errors that the validator finds before it can be interrupted."""
+    components = msgspec.json.encode({"schemas": {"Node": {"type": "object", **node}}}).decode()
+    schemas = Schemas(read_document(write_contract(tmp_path, "{type: object}", f"components: {components}\n")))
+    value: object = 5
+    for depth in range(1, 60):
+        value = {"x": value}
+        (*_, last) = schemas.iterate_violations(_NODE["$ref"][1:], value)
+        assert ("a schema that contains itself" in last.message) is (2**depth > 10_000 and depth > 2)
+
+
+def test_a_schema_that_contains_itself_once_at_each_place_names_the_error_in_a_deep_value(tmp_path) -> None:
+    node = {"type": "object", "properties": {"x": _NODE, "y": _NODE}, "additionalProperties": _NODE}
+    components = msgspec.json.encode({"schemas": {"Node": node}}).decode()
+    schemas = Schemas(read_document(write_contract(tmp_path, "{type: object}", f"components: {components}\n")))
+    value: object = 5
+    for name in ("x", "y", "z") * 20:
+        value = {name: value}
+    (violation,) = schemas.iterate_violations(_NODE["$ref"][1:], value)
+    assert violation.value_pointer == "/z/y/x" * 20
 
 
 @pytest.mark.parametrize("pattern", ["^(a+)+$(?=x)", "^((((a{1,100}){1,100}){1,100}){1,100}){1,100}$", "("])

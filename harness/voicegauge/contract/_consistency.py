@@ -249,7 +249,7 @@ def check_schemas(schemas: Schemas, document: Document, unfit_defaults: list[str
         ContractError: a schema cannot be used, or its default does not fit it; the message has the line of the first
             such schema.
     """
-    check_schema_sizes(document)
+    check_schema_sizes(document, list(walk_objects(document.data)))
     for pointer, node in walk_objects(document.data):
         parent, _, key = pointer.rpartition("/")
         is_component = parent == "/components/schemas"

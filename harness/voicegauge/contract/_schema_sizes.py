@@ -14,12 +14,15 @@ from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from voicegauge.contract.document_parts import walk_objects
 from voicegauge.formats.located_yaml import Document, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 
 MAX_SCHEMA_SIZE = 10_000
 """Maximum number of schemas that apply to one value, and of values that a smallest valid value contains."""
+MAX_NESTED_ERRORS = 10_000
+"""Largest number of errors that schemas which contain themselves may find in a value; each takes about 0.1 ms."""
+_MAX_FLAT_DEPTH = 2
+"""Depth up to which a value is too flat to have so many errors, so that the schemas need not be examined."""
 _SINGLE_KEYWORDS = ("if", "then", "else", "not")
 _LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
 _ITEM_KEYWORDS = ("items", "contains", "unevaluatedItems")
@@ -30,13 +33,16 @@ _Parts = Iterator[tuple[int, _Schema]]
 """How often a schema uses other schemas, and those."""
 
 
-def check_schema_sizes(document: Document) -> None:
+def check_schema_sizes(document: Document, schemas: list[tuple[str, dict[str, Any]]]) -> None:
     """Check that no schema applies, or requires, more than `MAX_SCHEMA_SIZE` others, counting each use of one.
+
+    Args:
+        document: the document.
+        schemas: the objects of the document that may be schemas, with their pointers.
 
     Raises:
         ContractError: a schema exceeds the limit; the message has its line.
     """
-    schemas = list(walk_objects(document.data))
     for list_parts, verb in ((_list_combined, "combines"), (_list_required, "requires")):
         sizes: dict[int, int] = {}
         for pointer, node in schemas:
@@ -140,11 +146,9 @@ def _find_schema_with_many_uses_of_one_part(data: Any, schemas: list[tuple[str, 
     those, such as operators of expressions, and their values are not deep.
     """
     pointers = {id(node): pointer for pointer, node in schemas}
-    by_part = {key: list(_list_uses_by_part(uses)) for key, uses in _collect_uses_of_parts(data, schemas).items()}
+    by_part, groups = _group_schemas_by_part(data, schemas)
     counts: dict[int, int] = {}
-    for group in _iterate_groups_parts_first(
-        {key: {*chain(*found)} & by_part.keys() for key, found in by_part.items()}
-    ):
+    for group in groups:
         group_counts = {
             key: max(
                 (sum(count * counts.get(part, 1) for part, count in uses.items()) for uses in by_part[key]), default=1
@@ -156,6 +160,16 @@ def _find_schema_with_many_uses_of_one_part(data: Any, schemas: list[tuple[str, 
             if count > MAX_SCHEMA_SIZE and key in pointers:
                 return pointers[key]
     return None
+
+
+def _group_schemas_by_part(
+    data: Any, schemas: list[tuple[str, dict[str, Any]]]
+) -> tuple[dict[int, list[dict[int, int]]], Iterator[list[int]]]:
+    """Return what each schema applies to parts of a value, and the groups of schemas that contain each other."""
+    by_part = {key: list(_list_uses_by_part(uses)) for key, uses in _collect_uses_of_parts(data, schemas).items()}
+    return by_part, _iterate_groups_parts_first(
+        {key: {*chain(*found)} & by_part.keys() for key, found in by_part.items()}
+    )
 
 
 def _iterate_groups_parts_first(parts_by_schema: Mapping[int, Iterable[int]]) -> Iterator[list[int]]:
@@ -255,3 +269,67 @@ def _list_uses_by_part(uses: _UsesOfParts) -> Iterator[dict[int, int]]:
         found = {part: count for part, count in total.items() if count > 0}
         if found:
             yield found
+
+
+# Tells how many errors schemas that contain themselves may find in a deep value.
+
+
+class NestedErrors:
+    """Tells whether the schemas of a document would find too many errors in a value.
+
+    If a schema contains itself twice, and both parts apply to the same part of a value, each level of that value
+    doubles the number of its errors. The validator finds all of them before it yields the first, and cannot be
+    interrupted.
+    """
+
+    def __init__(self, data: Any) -> None:
+        """Examine the schemas of a document when the first deep value is judged."""
+        self._data = data
+        self._count_by_pointer: dict[str, int] = {}
+
+    def are_too_many(self, pointer: str, value: Any) -> bool:
+        """Whether `value` could have more than `MAX_NESTED_ERRORS` errors by the schema at `pointer`."""
+        depth = _measure_depth(value)
+        if depth <= _MAX_FLAT_DEPTH:
+            return False
+        if pointer not in self._count_by_pointer:
+            self._count_by_pointer[pointer] = _count_uses_in_themselves(self._data, pointer)
+        return self._count_by_pointer[pointer] ** depth > MAX_NESTED_ERRORS
+
+
+def _count_uses_in_themselves(data: Any, pointer: str) -> int:
+    """Return how often schemas below `pointer` apply schemas that contain them to one part of a value, at most."""
+    by_part, groups = _group_schemas_by_part(data, [("", one) for one in _iterate_reachable_schemas(data, pointer)])
+    return max(
+        (
+            sum(count for part, count in uses.items() if part in own)
+            for group in groups
+            for own in [set(group)]
+            for key in group
+            for uses in by_part[key]
+        ),
+        default=0,
+    )
+
+
+def _measure_depth(value: Any) -> int:
+    """Return how many lists and objects contain each other."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        level = [part for one in level for part in (one.values() if isinstance(one, dict) else one)]
+        depth += 1
+    return depth
+
+
+def _iterate_reachable_schemas(data: Any, pointer: str) -> Iterator[_Schema]:
+    """Yield all objects in the schema at `pointer`, and in those to which references lead from there."""
+    waiting: list[Any] = [read_pointer(data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])]
+    seen = set[int]()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict) and id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting += [*node.values(), *_list_referenced_schemas(data, node)]

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
+from voicegauge.contract._schema_sizes import NestedErrors
 from voicegauge.errors import ContractError
 from voicegauge.files import resolve_links
 from voicegauge.formats.bodies import FieldText, UnreadableBodyError, read_json
@@ -230,6 +231,7 @@ class Schemas:
         self.document = document
         self._uri = f"voicegauge:///{document.sha256}"
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self._nested_errors = NestedErrors(document.data)
         self._compiled_pointers: set[str] = set()
         """Pointers to schemas that are part of a validator, which is not necessarily kept."""
 
@@ -343,11 +345,19 @@ class Schemas:
                 _insert_value_into_message(error.message, location, instance),
             )
         if not is_explained:
-            message = f"does not fit its schema, beyond its first {MAX_NODES:,} values or in a text that is too long"
+            message = (
+                f"does not fit its schema, beyond its first {MAX_NODES:,} values, in a text that is too long, or deep "
+                "in a schema that contains itself"
+            )
             yield SchemaViolation("", pointer, pointer.rpartition("/")[2], message)
 
     def _iterate_errors(self, pointer: str, instance: Any) -> Iterator[jsonschema_rs.ValidationError]:
-        """Yield the errors of `instance`; of a large one those that its start shows, because each error has a copy."""
+        """Yield the errors of `instance`; of a large one those that its start shows, because each error has a copy.
+
+        There may be none although `instance` does not fit, see `NestedErrors`.
+        """
+        if self._nested_errors.are_too_many(pointer, instance):
+            return
         shortened = shorten_value(instance)
         for error in self._get_validator(pointer).iter_errors(shortened):
             if shortened is instance or self._has_error(instance, error):
