@@ -165,10 +165,15 @@ def test_an_overcharge_of_one_share_ends_the_requests_of_all():
         LedgerShare(ledger).reserve(0.1, "acme/one")
 
 
-def test_without_a_budget_and_within_rounding_nothing_ends():
+def test_a_receipt_above_the_price_ends_further_requests_also_without_a_budget():
     counting = Ledger()
     counting.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.2)
-    counting.reserve(0.1, "acme/one")
+    with pytest.raises(BudgetError, match="acme/one was charged"):
+        counting.reserve(0.1, "acme/one")
+    counting.reserve(0.1, "acme/two")
+
+
+def test_a_receipt_above_the_price_by_rounding_ends_nothing():
     ledger = Ledger(1.0)
     ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.1000001)
     ledger.reserve(0.1, "acme/one")

@@ -108,7 +108,8 @@ class Ledger:
         Args:
             amount_usd: the most that the request may cost.
             price_name: name of the target or operation whose price this is. As soon as a receipt exceeds its price,
-                nothing more is reserved for it: a price that was wrong once would overspend the budget.
+                nothing more is reserved for it, also without a budget: a price that was wrong once would overspend one,
+                and a total that was computed with it is wrong.
 
         Raises:
             BudgetError: less than `amount_usd` is left, or an earlier request of `price_name` was charged more than
@@ -137,9 +138,9 @@ class Ledger:
         """Check that no request of `price_name` was charged more than its price, and no receipt of it is unreadable.
 
         Raises:
-            OverchargedError: one was, and there is a budget that this could exceed.
+            OverchargedError: one was.
         """
-        if price_name in self._overcharge_by_price_name and self._limit is not None:
+        if price_name in self._overcharge_by_price_name:
             raise OverchargedError(self._overcharge_by_price_name[price_name])
 
     def note_receipt(self, price_name: str, price_usd: float, charged_usd: float) -> None:
