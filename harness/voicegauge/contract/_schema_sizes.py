@@ -8,6 +8,7 @@ what a valid value contains. They may also lead to the same part of a value: two
 from __future__ import annotations
 
 import functools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -294,7 +295,7 @@ class NestedErrors:
             return False
         if pointer not in self._count_by_pointer:
             self._count_by_pointer[pointer] = _count_uses_in_themselves(self._data, pointer)
-        return self._count_by_pointer[pointer] ** depth > MAX_NESTED_ERRORS
+        return depth * math.log(max(self._count_by_pointer[pointer], 1)) > math.log(MAX_NESTED_ERRORS)
 
 
 def _count_uses_in_themselves(data: Any, pointer: str) -> int:
@@ -321,7 +322,7 @@ def _measure_depth(value: Any) -> int:
     return depth
 
 
-def _iterate_reachable_schemas(data: Any, pointer: str) -> Iterator[_Schema]:
+def _iterate_reachable_schemas(data: Any, pointer: str) -> Iterator[dict[str, Any]]:
     """Yield all objects in the schema at `pointer`, and in those to which references lead from there."""
     waiting: list[Any] = [read_pointer(data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])]
     seen = set[int]()
