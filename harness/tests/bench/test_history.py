@@ -205,6 +205,9 @@ DAMAGING_STATEMENTS = {
     "other version": "PRAGMA user_version = 999",
     "other tables": "DROP TABLE metrics",
     "other values": "UPDATE runs SET provenance = 'invented'",
+    "a negative value": "UPDATE metrics SET value = -1",
+    "an infinite value": "UPDATE metrics SET value = 9e999",
+    "a negative count": "UPDATE metrics SET observation_count = -1",
 }
 HOSTILE_STATEMENTS = {
     "a trigger": f"CREATE TRIGGER t BEFORE DELETE ON runs BEGIN {ENDLESS}; END",
@@ -213,7 +216,7 @@ HOSTILE_STATEMENTS = {
 }
 
 
-@pytest.mark.parametrize("damage", ["garbage", "truncated", *DAMAGING_STATEMENTS])
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "names that are no text", *DAMAGING_STATEMENTS])
 def test_a_store_that_cannot_be_used_is_rebuilt(nights: Path, damage: str) -> None:
     expected = read_run_history(nights)
     file = nights / STORE_FILE_NAME
@@ -221,6 +224,8 @@ def test_a_store_that_cannot_be_used_is_rebuilt(nights: Path, damage: str) -> No
         file.write_bytes(b"not a database" * 1000)
     elif damage == "truncated":
         file.write_bytes(file.read_bytes()[:5000])
+    elif damage == "names that are no text":
+        file.write_bytes(file.read_bytes().replace(b"sqlite_autoindex_runs_1", b"s\x97lite_autoindex_runs_1"))
     else:
         connection = sqlite3.connect(file)
         connection.executescript(DAMAGING_STATEMENTS[damage])

@@ -25,7 +25,7 @@ from voicegauge.bench.run_store import RUN_FILE_NAME, load_run
 from voicegauge.bench.target_samples import TargetSamples, group_target_samples
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
-from voicegauge.model.base import Provenance, Record
+from voicegauge.model.base import MAX_NUMBER, Count, Provenance, Record
 from voicegauge.model.run import Run, ScoreSet, TargetRef, VoiceSet
 from voicegauge.model.sample import Latency, Sample
 from voicegauge.speech.listening import count_spoken_letters
@@ -76,9 +76,14 @@ class HistoryValue(Record, frozen=True, kw_only=True):
     value: float
     """Median time in milliseconds, share from 0 to 1, letters per second of speech, mean frequency in Hz, mean
     similarity to the voice sample, or US dollars per million characters."""
-    observation_count: int
+    observation_count: Count
     """Number of samples; for error rates, of words or characters."""
     unit: HistoryUnit
+
+    def __post_init__(self) -> None:
+        """Reject a value that no run has; the store of a stranger's repository may have one."""
+        if not abs(self.value) <= MAX_NUMBER or (self.value < 0 and self.unit != "similarity"):
+            raise ValueError(f"{self.value} is no {self.metric}")
 
 
 class HistoryTarget(Record, frozen=True, kw_only=True):
@@ -361,6 +366,9 @@ class HistoryStore:
             if self._connection.execute("PRAGMA user_version").fetchone() != (STORE_VERSION,):
                 self._create_tables()
             self._require_own_schema()
+        except UnicodeDecodeError as error:  # of a message of SQLite, which quotes the names in a damaged file
+            self._connection.close()
+            raise sqlite3.DatabaseError("the file is damaged") from error
         except sqlite3.Error:
             self._connection.close()
             raise
