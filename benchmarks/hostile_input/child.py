@@ -51,13 +51,13 @@ async def longest_pause_s(done: asyncio.Event) -> float:
 
 
 def first_delivery(target: BaseTarget) -> ConformanceCase:
-    """Return the first planned case that requests speech, which may be turns on a WebSocket."""
+    """Return the first planned case that requests speech or streams some, which may be turns on a WebSocket."""
     cases = plan_cases([target], is_emulated=False, include_all_billable_cases=True).cases
     return next(
         case
         for case in cases
         if case.speech_request is not None
-        or (case.socket_scenario is not None and case.socket_scenario.kind == "turns")
+        or (case.socket_scenario is not None and case.socket_scenario.kind in ("turns", "transcription"))
     )
 
 
@@ -119,7 +119,8 @@ def main() -> None:
     target_id, url, deadline_s = sys.argv[1:]
     provider, _, name = target_id.partition("/")
     contract = load_catalogue().find_provider(provider)
-    target = contract.socket_targets.get(name) or contract.find_target_by_name(name)
+    sockets = {**contract.socket_targets, **contract.transcription_socket_targets}
+    target = sockets.get(name) or contract.find_target_by_name(name)
     print(json.dumps(asyncio.run(measure(target, url, float(deadline_s)))))
 
 

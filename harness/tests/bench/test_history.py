@@ -216,7 +216,7 @@ HOSTILE_STATEMENTS = {
 }
 
 
-@pytest.mark.parametrize("damage", ["garbage", "truncated", "names that are no text", *DAMAGING_STATEMENTS])
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "names that are not text", *DAMAGING_STATEMENTS])
 def test_a_store_that_cannot_be_used_is_rebuilt(nights: Path, damage: str) -> None:
     expected = read_run_history(nights)
     file = nights / STORE_FILE_NAME
@@ -224,7 +224,7 @@ def test_a_store_that_cannot_be_used_is_rebuilt(nights: Path, damage: str) -> No
         file.write_bytes(b"not a database" * 1000)
     elif damage == "truncated":
         file.write_bytes(file.read_bytes()[:5000])
-    elif damage == "names that are no text":
+    elif damage == "names that are not text":
         file.write_bytes(file.read_bytes().replace(b"sqlite_autoindex_runs_1", b"s\x97lite_autoindex_runs_1"))
     else:
         connection = sqlite3.connect(file)

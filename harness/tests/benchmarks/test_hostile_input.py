@@ -26,6 +26,7 @@ RESPONSES = {response.name: response for response in hostile_responses()}
         ("JSON: one byte of a status at a time", 3.0, "a delivery may take 3 s"),
         ("WebSocket: pings", 3600.0, "the service sent more than voicegauge accepts"),
         ("WebSocket: a frame of 63 MiB", 3600.0, "the service sent more than voicegauge accepts"),
+        ("streamed recording: transcripts of 4 MB", 3600.0, "the service sent more than voicegauge accepts"),
     ],
 )
 def test_a_hostile_response_ends_within_the_limits(name: str, deadline_s: float, outcome: str) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from voicegauge.bench.part_summaries import summarize_transcript_timing
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.socket_turns import (
+    MAX_COMPARED_WORDS,
     TranscribedText,
     TranscribedTurn,
     TranscriptReader,
@@ -48,6 +49,12 @@ def test_words_that_were_taken_back(texts: tuple[str, ...], flips: int) -> None:
     assert count_partial_words(build_turn(*texts)) == sum(len(text.split()) for text in texts[:-1])
 
 
+def test_long_texts_are_compared_up_to_a_limit() -> None:
+    """Nobody waits for what a service changes after two thousand words that all differ."""
+    before, after = (" ".join(f"{letter}{number}" for number in range(50_000)) for letter in "ab")
+    assert count_words_taken_back(build_turn(before, after)) == MAX_COMPARED_WORDS
+
+
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=5).map(" ".join), min_size=1, max_size=5))
 def test_no_more_words_are_taken_back_than_there_were(texts: list[str]) -> None:
     turn = build_turn(*texts)
@@ -79,6 +86,21 @@ def test_the_curve_leaves_no_recording_out_and_cuts_nothing_off_at_zero() -> Non
     assert most is not None
     assert most.curve[0].delay_p50_ms is None  # the median turn is never answered
     assert summarize_transcript_timing([]) is None
+
+
+def test_the_texts_of_a_connection_have_a_limit(
+    voicegauge_catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each final part is added to a text that is kept again with every message."""
+    monkeypatch.setattr("voicegauge.contract.socket_turns.MAX_TRANSCRIPT_CHARACTERS", 1000)
+    target = voicegauge_catalogue.find_provider("deepgram").transcription_socket_targets["nova-3-listen"]
+    reader, times = TranscriptReader(target.socket), {"start_s": 0.0, "end_s": 1.0, "duration_s": 1.0}
+    data = target.socket.build_server_message("final", transcript="again", word_items=[], **times)  # type: ignore[arg-type]
+    assert data is not None
+    for _ in range(100):
+        reader.add_message(SocketMessage(sender="server", at_ms=0.0, data=data.encode(), is_binary=False))
+    assert reader.conversation.has_too_much_text
+    assert 900 < sum(len(one.text) + 1 for turn in reader.conversation.turns for one in turn.texts) <= 1000
 
 
 def test_finals_are_joined_and_ends_are_read(voicegauge_catalogue: Catalogue) -> None:

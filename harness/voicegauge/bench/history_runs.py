@@ -83,7 +83,7 @@ class HistoryValue(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Reject a value that no run has; the store of a stranger's repository may have one."""
         if not abs(self.value) <= MAX_NUMBER or (self.value < 0 and self.unit != "similarity"):
-            raise ValueError(f"{self.value} is no {self.metric}")
+            raise ValueError(f"{self.value} cannot be a {self.metric}")
 
 
 class HistoryTarget(Record, frozen=True, kw_only=True):

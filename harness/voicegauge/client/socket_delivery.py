@@ -472,7 +472,7 @@ async def _stream(session: TranscriptionSession, recording: SpokenRecording) -> 
     def has_ended() -> bool:
         # Only an end that is reported after the speech is one: another may follow after an early one.
         end_ms = times.started_ms + recording.speech_end_s * 1000
-        return any(turn.ended_ms is not None and turn.ended_ms > end_ms for turn in session.transcribed.turns)
+        return session.transcribed.last_end_ms is not None and session.transcribed.last_end_ms > end_ms
 
     try:
         times = await session.stream(recording.audio, should_stop=has_ended)

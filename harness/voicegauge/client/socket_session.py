@@ -425,6 +425,8 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
 
     def _read_message(self, message: SocketMessage) -> None:
         self._reader.add_message(message)
+        if self.transcribed.has_too_much_text and self.connection.is_open:
+            self.connection.end_at_limit()
 
     @property
     def _is_ready(self) -> bool:
@@ -476,8 +478,8 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
         """Wait until the ends of a number of turns were reported; return whether they were in time."""
 
         def has_ended() -> bool:
-            ended = sum(turn.ended_ms is not None for turn in self.transcribed.turns)
-            return ended >= turn_count or bool(self.transcribed.errors) or not self.connection.is_open
+            ended = self.transcribed.ended_turn_count >= turn_count
+            return ended or bool(self.transcribed.errors) or not self.connection.is_open
 
         return await self._wait(has_ended, self.timeout_s if timeout_s is None else timeout_s)
 

@@ -180,11 +180,11 @@ class TranscriptionSender(SocketCaseSender[TranscriptionSocketTarget]):
         for number in range(1, self._scenario.turn_count + 1):
             self._has_sent_audio = True
             self._reference = " ".join([sentence.text] * number)
-            ended = _count_ends(session)
+            ended = session.transcribed.ended_turn_count
             # The emulator follows the time of the audio, so that nothing is gained by sending it slowly.
             await session.stream(
                 recording.audio,
-                should_stop=lambda before=ended: _count_ends(session) > before,  # type: ignore[misc]
+                should_stop=lambda before=ended: session.transcribed.ended_turn_count > before,  # type: ignore[misc]
                 is_paced=not self._service.is_emulated,
             )
             if not await session.wait_for_turn_end(ended + 1) or session.transcribed.errors:
@@ -213,10 +213,6 @@ class TranscriptionSender(SocketCaseSender[TranscriptionSocketTarget]):
         if expectation == "accepted" and traffic.is_open:
             transcribed = TranscribedConnection(self._target, traffic, self._reference, self._timeout_s)
             self._sent.subjects.append(transcribed)
-
-
-def _count_ends(session: TranscriptionSession) -> int:
-    return sum(turn.ended_ms is not None for turn in session.transcribed.turns)
 
 
 # Does on WebSockets what a case says, and makes the subjects of the rules from it.

@@ -452,11 +452,24 @@ class TranscribedConversation:
     """When the client sent its first audio; `None` if it sent none."""
     flushes_ms: list[float] = field(default_factory=list)
     """When the client asked for the end of a turn."""
+    ended_turn_count: int = 0
+    """Number of turns whose end was reported."""
+    last_end_ms: float | None = None
+    """When the latest end of a turn was reported; `None` if none was."""
+    has_too_much_text: bool = False
+    """Whether the service reported more than `MAX_TRANSCRIPT_CHARACTERS`; the rest is left out."""
 
     @property
     def text(self) -> str:
         """The joined texts of all turns."""
         return " ".join(turn.text for turn in self.turns if turn.text)
+
+
+MAX_TRANSCRIPT_CHARACTERS = 8 * 2**20
+"""Largest number of characters of all texts of one connection. A turn of a minute that is reported four times a second
+has a hundred thousand. They grow with the square of the length of a turn: each text is that of the whole turn."""
+MAX_COMPARED_WORDS = 2_000
+"""Largest number of words of a text that are compared with the text before it, from the first difference on."""
 
 
 class TranscriptReader:
@@ -468,6 +481,7 @@ class TranscriptReader:
         self.conversation = TranscribedConversation()
         self._turn: TranscribedTurn | None = None
         """The turn that has not ended."""
+        self._character_count = 0
 
     def add_message(self, message: SocketMessage) -> None:
         """Add a message of either side."""
@@ -502,12 +516,17 @@ class TranscriptReader:
         turn = self._turn
         joins = self._spec.transcript.turn_text == "finals"
         whole = _join(turn.final_text, text) if joins else text
+        self._character_count += len(whole) + 1
+        if self._character_count > MAX_TRANSCRIPT_CHARACTERS:
+            self.conversation.has_too_much_text = True
+            return
         if joins and "final" in kinds:
             turn.final_text = whole
         kind: ServerEventKind = "turn-end" if "turn-end" in kinds else events[0].kind
         turn.texts.append(TranscribedText(at_ms, kind, whole))
         if kind == "turn-end":
-            turn.ended_ms = at_ms
+            turn.ended_ms = self.conversation.last_end_ms = at_ms
+            self.conversation.ended_turn_count += 1
             self._turn = None
 
 
@@ -544,12 +563,10 @@ def _split_into_words(text: str) -> list[str]:
 
 
 def _find_common_length(first: list[str], second: list[str]) -> int:
-    """Return the length of the longest common subsequence."""
-    lengths = [0] * (len(second) + 1)
-    for word in first:
-        diagonal = 0
-        for index, other in enumerate(second, start=1):
-            above = lengths[index]
-            lengths[index] = diagonal + 1 if word == other else max(above, lengths[index - 1])
-            diagonal = above
-    return lengths[-1]
+    """Return the length of the longest common subsequence; words beyond `MAX_COMPARED_WORDS` count as equal."""
+    from rapidfuzz.distance import LCSseq
+
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
+    rest = first[same : same + MAX_COMPARED_WORDS], second[same : same + MAX_COMPARED_WORDS]
+    uncompared = max(len(first) - same - MAX_COMPARED_WORDS, 0)
+    return same + int(LCSseq.similarity(*rest)) + uncompared

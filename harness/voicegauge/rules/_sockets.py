@@ -9,6 +9,8 @@ from voicegauge.model.exchange import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.socket_subjects import DESCRIPTION_BY_COMPARISON, SocketConnection, SpokenTurn, TurnPair
 
+MAX_WRONG_MESSAGES = 1_000
+"""Number of wrong messages after which the others are not examined: naming what is wrong takes a millisecond each."""
 MAX_REPORTED_MESSAGES = 5
 """Most messages of one connection that a rule reports."""
 CANCEL_GRACE_S = 1.0
@@ -70,15 +72,20 @@ def _check_handshake(connection: SocketConnection) -> Iterator[Violation]:
     ),
 )
 def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
-    reported = 0
+    reported, wrong = 0, 0
     seen: set[tuple[str, str | None]] = set()
     for message in connection.traffic.messages:
         if message.sender != "server":
             continue
+        if wrong >= MAX_WRONG_MESSAGES:
+            return
+        is_wrong = False
         for violation in connection.target.socket.iterate_violations(
             "server", message.data, is_binary=message.is_binary
         ):
             key = (violation.contract_pointer, violation.value_pointer)
+            wrong += not is_wrong
+            is_wrong = True
             if key in seen:
                 continue
             seen.add(key)

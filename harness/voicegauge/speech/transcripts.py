@@ -163,6 +163,11 @@ def _split_into_units(text: str, unit: ErrorUnit) -> list[str]:
     return text.split() if unit == "word" else list(text)
 
 
+MAX_SCORED_CHARACTERS_BEYOND_REFERENCE = 20_000
+"""Number of characters by which a transcript may be longer than ten times its reference. What a service adds after that
+does not count: aligning megabytes of text would take minutes, and the rate of errors is far above 1 without it."""
+
+
 def score_transcript(
     *, sample_id: str, reference: str, transcript: str, language: str, audio_content: AudioContent = "speech"
 ) -> Score:
@@ -174,6 +179,7 @@ def score_transcript(
     """
     normalize = choose_normalizer(language)
     transcript = transcript if audio_content == "speech" else ""
+    transcript = transcript[: 10 * len(reference) + MAX_SCORED_CHARACTERS_BEYOND_REFERENCE]
     expected, hypothesis = normalize(reference.translate(_PARENTHESES_REMOVAL_TABLE)), normalize(transcript)
     counts = count_errors(expected, hypothesis, normalize.error_unit)
     return Score(

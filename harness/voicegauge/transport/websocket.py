@@ -206,7 +206,7 @@ class WebSocketConnection:
         kind = frame.msg_type
         self._received_frames += 1
         if self._limits.frames is not None and self._received_frames > self._limits.frames:
-            self._end_at_limit(at_ms)
+            self.end_at_limit()
             return
         if kind == WSMsgType.CLOSE:
             self._note_close("server", at_ms, int(_read_close_code(frame)), frame.get_close_message())
@@ -232,7 +232,7 @@ class WebSocketConnection:
         most_bytes = self._limits.connection_bytes
         is_too_much = most_bytes is not None and self._received_bytes > most_bytes
         if self._fragment_bytes > self._limits.message_bytes or is_too_much:
-            self._end_at_limit(at_ms)
+            self.end_at_limit()
             return
         if frame.fin:
             joined = data if len(self._fragments) == 1 else b"".join(self._fragments)
@@ -243,9 +243,10 @@ class WebSocketConnection:
             if self._listener is not None:
                 self._listener(message)
 
-    def _end_at_limit(self, at_ms: float) -> None:
+    def end_at_limit(self) -> None:
+        """End the connection at once, because the service sent more than can be taken; nobody is waited for."""
         self.is_truncated = True
-        self._note_close("client", at_ms, 1009, b"")
+        self._note_close("client", self.now_ms, 1009, b"")
         assert self._transport is not None
         self._transport.disconnect(graceful=False)
 
