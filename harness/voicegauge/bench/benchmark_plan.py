@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -197,54 +198,60 @@ def plan_benchmark_requests(
             are more than `MAX_PLANNED_REQUESTS`.
     """
     kind = determine_run_kind(targets)
-    able = [t for t in targets if any(supports_language(t, text.language, requested_languages) for text in suite.texts)]
+    get_own_price = user_price_usd_by_target.get
+    quotes_by_target = {
+        target: _quote_texts(suite, target, settings, get_own_price(target.id), requested_languages)
+        for target in targets
+    }
+    able = [target for target, quotes in quotes_by_target.items() if quotes]
     if not able:
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
-    prices_by_text = {
-        t.id: {
-            text: quote_turn_price(
-                t,
-                _count_characters(t, text.text),
-                user_price_usd=user_price_usd_by_target.get(t.id),
-                interrupts=settings.interrupts,
-            )
-            for text in suite.texts
-            if supports_language(t, text.language, requested_languages)
-        }
-        for t in able
-    }
-    per_session = sum(map(len, prices_by_text.values())) * settings.repetitions + len(able) * settings.warmup
-    if per_session * settings.sessions > MAX_PLANNED_REQUESTS:
-        count, limit = per_session * settings.sessions, MAX_PLANNED_REQUESTS
-        raise UsageError(
-            f"the benchmark has {count:,} requests, and may have {limit:,}: choose fewer --sessions or --repetitions"
-        )
-    rounds = tuple(
-        planned
-        for session in range(1, settings.sessions + 1)
-        for planned in _plan_session(session, prices_by_text, settings)
-    )
+    prices_by_text = {target.id: quotes_by_target[target] for target in able}
+    _require_planned_requests(sum(map(len, prices_by_text.values())), len(able), settings)
+    sessions = (_plan_session(session, prices_by_text, settings) for session in range(1, settings.sessions + 1))
+    rounds = tuple(itertools.chain.from_iterable(sessions))
     return BenchPlan(
         suite=suite.ref,
         run_kind=kind,
         settings=settings,
-        targets=tuple(build_target_ref(target, user_price_usd_by_target.get(target.id)) for target in able),
+        targets=tuple(build_target_ref(target, get_own_price(target.id)) for target in able),
         rounds=rounds,
-        target_costs=tuple(
-            _build_planned_target_cost(target, rounds, user_price_usd_by_target.get(target.id)) for target in able
-        ),
+        target_costs=tuple(_build_planned_target_cost(target, rounds, get_own_price(target.id)) for target in able),
         unsupported_target_ids=tuple(target.id for target in targets if target not in able),
         provenance=provenance,
         sha256=_compute_plan_sha256(
-            suite=suite,
-            targets=able,
-            settings=settings,
-            provenance=provenance,
-            base_urls=base_urls,
-            voice_sample=voice_sample,
-            rounds=rounds,
+            suite, able, settings, rounds, provenance=provenance, base_urls=base_urls, voice_sample=voice_sample
         ),
     )
+
+
+def _quote_texts(
+    suite: Suite,
+    target: BaseTarget,
+    settings: BenchPlanSettings,
+    user_price_usd: float | None,
+    requested_languages: Collection[str],
+) -> dict[SuiteText, PriceQuote]:
+    """Return the price of each text of the suite that the target speaks."""
+    return {
+        text: quote_turn_price(
+            target,
+            _count_characters(target, text.text),
+            user_price_usd=user_price_usd,
+            interrupts=settings.interrupts,
+        )
+        for text in suite.texts
+        if supports_language(target, text.language, requested_languages)
+    }
+
+
+def _require_planned_requests(text_count: int, target_count: int, settings: BenchPlanSettings) -> None:
+    count = (text_count * settings.repetitions + target_count * settings.warmup) * settings.sessions
+    if count > MAX_PLANNED_REQUESTS:
+        raise UsageError(
+            f"the benchmark has {count:,} requests, and may have {MAX_PLANNED_REQUESTS:,}: choose fewer --sessions or "
+            "--repetitions"
+        )
 
 
 def determine_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
@@ -425,14 +432,14 @@ def _find_max_characters(target: BaseTarget) -> int | None:
 
 
 def _compute_plan_sha256(
-    *,
     suite: Suite,
     targets: Sequence[BaseTarget],
     settings: BenchPlanSettings,
+    rounds: Sequence[SampleRound],
+    *,
     provenance: Provenance,
     base_urls: Mapping[str, str],
     voice_sample: VoiceSample | None,
-    rounds: Sequence[SampleRound],
 ) -> str:
     # Prices are left out: they do not change what is sent.
     inputs: dict[str, Any] = {

@@ -170,22 +170,40 @@ def plan_cases(
         keyed_provider_ids: providers to which a key is sent although none is required: a wrong one should be rejected.
     """
     excluded = tuple(find_excluded_operations(targets, fully_checked_providers))
-    items = _iterate_all_cases(
-        targets,
-        spoken_text,
-        excluded,
-        keyed_provider_ids,
-        is_emulated=is_emulated,
-        include_all_billable_cases=include_all_billable_cases,
-    )
+    modes = {"is_emulated": is_emulated, "include_all_billable_cases": include_all_billable_cases}
+    items = _iterate_all_cases(targets, spoken_text, excluded, keyed_provider_ids, **modes)
     if include_webhooks:
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
     partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
-    chosen = {target.id for target in targets}
-    allows_large = is_emulated if include_large_uploads is None else include_large_uploads
-    contracts = {target.contract.id: target.contract for target in targets}
     creates_all = is_emulated if include_all_creations is None else include_all_creations
+    addressed, skipped = _divide_cases(items, targets, partial, unpriced_target_ids, creates_all=creates_all)
+    allows_large = is_emulated if include_large_uploads is None else include_large_uploads
     cases: dict[str, ConformanceCase] = {}
+    for case in addressed:
+        if _is_wanted(case, allows_large=allows_large, include_all_billable_cases=include_all_billable_cases):
+            cases.setdefault(case.id, case)
+    plan = CasePlan(
+        cases=tuple(order_cases(cases.values(), max_billable_requests)),
+        skipped_cases=tuple(skipped.values()),
+        max_billable_requests=max_billable_requests,
+        excluded_operations=excluded,
+    )
+    deliverable = _list_targets_with_delivery(cases.values())
+    return _add_targets_without_delivery(plan, targets, deliverable, unpriced_target_ids)
+
+
+def _divide_cases(
+    items: Iterable[ConformanceCase | SkippedCase],
+    targets: Sequence[BaseTarget],
+    partly_checked_providers: Collection[str],
+    unpriced_target_ids: Collection[str],
+    *,
+    creates_all: bool,
+) -> tuple[list[ConformanceCase], dict[str, SkippedCase]]:
+    """Return the cases that may be sent, and by id those that are not; cases of other targets are in neither."""
+    chosen = {target.id for target in targets}
+    contracts = {target.contract.id: target.contract for target in targets}
+    cases: list[ConformanceCase] = []
     skipped: dict[str, SkippedCase] = {}
     for item in items:
         if isinstance(item, SkippedCase):
@@ -193,24 +211,18 @@ def plan_cases(
             continue
         target_id = None if item.target_name is None else f"{item.provider}/{item.target_name}"
         is_of_other_target = target_id is not None and target_id not in chosen
-        if item.provider in partial and (is_of_other_target or _addresses_unselected_target(item, targets)):
+        if item.provider in partly_checked_providers and (
+            is_of_other_target or _addresses_unselected_target(item, targets)
+        ):
             continue  # such as a documented request to another target of the operation, or a value that selects it
         if target_id is not None and target_id in unpriced_target_ids:
             if is_of_other_target:  # the chosen ones are named with what else is left out
                 skipped[target_id] = _build_unpriced_case(target_id)
         elif not creates_all and (reason := _explain_avoided_creation(item, contracts)) is not None:
             skipped[item.id] = SkippedCase(id=item.id, skip_reason=reason)
-        elif _is_wanted(item, allows_large=allows_large, include_all_billable_cases=include_all_billable_cases):
-            cases.setdefault(item.id, item)
-    plan = CasePlan(
-        cases=tuple(order_cases(cases.values(), max_billable_requests)),
-        skipped_cases=tuple(skipped.values()),
-        max_billable_requests=max_billable_requests,
-        excluded_operations=excluded,
-    )
-    return _add_targets_without_delivery(
-        plan, targets, _list_targets_with_delivery(cases.values()), unpriced_target_ids
-    )
+        else:
+            cases.append(item)
+    return cases, skipped
 
 
 def _is_wanted(case: ConformanceCase, *, allows_large: bool, include_all_billable_cases: bool) -> bool:
@@ -423,33 +435,39 @@ def _iterate_target_cases(
     plain = _build_delivery_case(target, speech, "a full delivery")
     yield plain
     if include_all_billable_cases:
-        for name in target.target_spec.supported_formats if "format" in target.speech.request_fields else ():
-            in_format = msgspec.structs.replace(speech, format=name)
-            comparison = DeliveryComparison(
-                compared_parameter="format", base_case_id=plain.id, base_value=speech.format, changed_value=name
-            )
-            yield _build_delivery_case(target, in_format, f"a full delivery as {name}", comparison=comparison)
-        related_deliveries = [*plan_related_deliveries(target, speech)]
-        companion = plan_delivery_with_companion(target, speech) if is_first_target_of_operation else None
-        related_deliveries += [companion] if companion is not None else []
-        for related in related_deliveries:
-            base = plain.id if related.base_description is None else f"{plain.id} with {related.base_description}"
-            comparison = DeliveryComparison(
-                compared_parameter=related.compared_parameter,
-                base_case_id=base,
-                base_value=related.base_value,
-                changed_value=related.changed_value,
-            )
-            description = f"a full delivery with {related.description}"
-            yield _build_delivery_case(
-                target,
-                related.speech_request,
-                description,
-                comparison=comparison,
-                companion_request=related.companion_request,
-            )
+        yield from _iterate_compared_delivery_cases(
+            target, speech, plain.id, includes_companion=is_first_target_of_operation
+        )
     if is_emulated:
         yield from _iterate_failing_delivery_cases(target, speech)
+
+
+def _iterate_compared_delivery_cases(
+    target: Target, speech: SpeechRequest, plain_case_id: str, *, includes_companion: bool
+) -> Iterator[ConformanceCase]:
+    """Yield the deliveries that are compared with the plain one: in each other format, and related ones."""
+    for name in target.target_spec.supported_formats if "format" in target.speech.request_fields else ():
+        in_format = msgspec.structs.replace(speech, format=name)
+        comparison = DeliveryComparison(
+            compared_parameter="format", base_case_id=plain_case_id, base_value=speech.format, changed_value=name
+        )
+        yield _build_delivery_case(target, in_format, f"a full delivery as {name}", comparison=comparison)
+    companion = plan_delivery_with_companion(target, speech) if includes_companion else None
+    for related in (*plan_related_deliveries(target, speech), *([companion] if companion is not None else [])):
+        base = f"{plain_case_id} with {related.base_description}" if related.base_description else plain_case_id
+        comparison = DeliveryComparison(
+            compared_parameter=related.compared_parameter,
+            base_case_id=base,
+            base_value=related.base_value,
+            changed_value=related.changed_value,
+        )
+        yield _build_delivery_case(
+            target,
+            related.speech_request,
+            f"a full delivery with {related.description}",
+            comparison=comparison,
+            companion_request=related.companion_request,
+        )
 
 
 def _list_schema_branch_cases(
