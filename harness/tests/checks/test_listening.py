@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import msgspec
 import numpy as np
 import pytest
 
@@ -77,3 +80,45 @@ def test_clips_whose_words_are_not_judged_are_counted_by_reason(delivered) -> No
     assert dict(of_run.unjudged_words_count_by_reason) == {
         "the language is de, and only English is compared with its text": 2,
     }
+
+
+@pytest.fixture
+def at_speed(delivered):
+    """Return a delivery of one text at a requested speed, spoken at another one."""
+
+    def make(speed: float | None, spoken_speed: float, **fields) -> SpeechDelivery:
+        made = delivered(TEXTS[0], 6 / spoken_speed, speed=speed, **fields)
+        return dataclasses.replace(made, speech_request=msgspec.structs.replace(made.speech_request, speed=speed))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("spoken_by_speed", "found"),
+    [
+        ({1.0: 1.0, 2.0: 2.0, 4.0: 4.0}, ()),
+        ({1.0: 1.0, 2.0: 2.0, 4.0: 2.0}, ("at speed 4",)),  # nothing is faster than 2
+        ({4.0: 2.0, 1.0: 1.0, 2.0: 2.0}, ("at speed 4",)),  # whatever comes first
+        ({0.25: 0.6, 0.5: 0.6, 1.0: 1.0, 2.0: 2.0}, ("at speed 0.5", )),
+        ({1.0: 1.0, 2.0: 1.0, 4.0: 1.0}, ()),  # it has no effect at all: `speed-ignored`
+        ({1.0: 1.0, 2.0: 2.0, 2.5: 2.0}, ()),  # too near to each other
+    ],
+)  # fmt: skip
+def test_a_speed_has_an_effect_over_its_whole_range(at_speed, judge, spoken_by_speed, found) -> None:
+    compared = _compare(*(at_speed(speed, spoken) for speed, spoken in spoken_by_speed.items()))
+    findings = [finding for one in compared for finding in judge(one)]
+    messages = [finding.message for finding in findings if finding.rule == "speed-without-effect"]
+    assert len(messages) == len(found)
+    for message, said in zip(messages, found, strict=True):
+        assert said in message
+
+
+def test_speeds_are_compared_with_equal_settings_and_the_default_speed_is_known(at_speed) -> None:
+    usual, fast, other, faster = (
+        at_speed(None, 1.0), at_speed(2.0, 2.0), at_speed(4.0, 2.0, stability=1), at_speed(4.0, 2.0)
+    )  # fmt: skip
+    found = _compare(usual, fast, other, faster)
+    assert [len(one.flat_speed_steps) for one in found] == [0, 0, 0, 1]
+    (step,) = found[-1].flat_speed_steps
+    assert (step.slower.speed, step.faster.speed) == (2.0, 4.0)
+    assert step.exponent == pytest.approx(0.0, abs=0.1)

@@ -201,6 +201,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "text-ignored": (HAS_AUDIO, _shorter_or_longer),
     # The steps compare no two values of a parameter.
     "speed-ignored": (set(), lambda right, wrong: right == wrong),
+    "speed-limited": (set(), lambda right, wrong: right == wrong),
     "voice-ignored": (set(), lambda right, wrong: right == wrong),
     "language-ignored": (set(), lambda right, wrong: right == wrong),
     "seed-ignored": (set(), lambda right, wrong: right == wrong),

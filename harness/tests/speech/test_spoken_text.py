@@ -12,7 +12,15 @@ from listening.__main__ import UNSEEN_VARIANTS, listen
 from listening.clips import EMULATOR_VARIANTS, Voice, make_clip, speak
 from listening.defects import DEFECTS, make_defective_clip
 
-from voicegauge.speech.phoneme_network import compute_mel_power, normalize_mel_power, pronounce
+from voicegauge.speech.phoneme_network import (
+    SYMBOL_COUNT,
+    Pronunciation,
+    compare_word_edits,
+    compute_mel_power,
+    normalize_mel_power,
+    pronounce,
+    score_text,
+)
 from voicegauge.speech.spoken_text import explain_why_not_judged, is_english_text, judge_spoken_text
 
 TEXT = "The committee met on Tuesday and agreed to repair the old bridge."
@@ -117,3 +125,42 @@ def test_what_cannot_be_compared_is_named(text: str, language: str | None, speed
 @pytest.mark.parametrize("text", ["La fin de la semaine est belle.", "Hello world", "Das ist ein Test in German."])
 def test_a_text_is_not_called_english_in_doubt(text: str) -> None:
     assert not is_english_text(text)
+
+
+def test_edited_words_are_as_likely_as_the_edited_texts() -> None:
+    """One pass over the clip gives what scoring each edited text by itself gives."""
+    found = np.log(np.random.default_rng(0).dirichlet(np.ones(SYMBOL_COUNT), 60)).astype(np.float32)
+    phonemes, starts = (5, 5, 8, 3, 3, 11, 8), (0, 1, 3, 5)
+    edits = compare_word_edits(found, Pronunciation(phonemes, starts))
+    assert edits is not None
+    own, ends = score_text(found, phonemes), (*starts[1:], len(phonemes))
+    for word, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        omitted = score_text(found, phonemes[:start] + phonemes[end:])
+        again = [score_text(found, phonemes[:said] + phonemes[start:]) for said in range(min(start + 2, end), end + 1)]
+        assert edits.omissions[word] == pytest.approx(omitted - own)
+        assert edits.repetitions[word] == pytest.approx(max(again) - own)
+    assert compare_word_edits(found[:3], Pronunciation(phonemes, starts)) is None
+    assert compare_word_edits(found, Pronunciation((), ())) is None
+
+
+@pytest.mark.parametrize("variant", ["klatt3", "AnxiousAndy", "gustave"])
+def test_a_word_that_is_left_out_or_said_again_is_named_with_its_time(variant: str) -> None:
+    """Two of the voices do not occur in the training."""
+    voice = Voice(variant, 160, 50)
+    text = "With the old key nobody can open the garden gate before seven."
+    whole = judge_spoken_text(speak(text, voice, 24_000, 1), 24_000, text)
+    assert whole.verdict == "right"
+    assert whole.alignment is not None
+    for spoken_text, says in (
+        (text.replace("garden ", ""), "a word is missing at"),
+        (text.replace("nobody", "nobody nobody"), "a word is said again at"),
+        (text.replace("With the", "With with the"), "a word is said again at"),  # espeak-ng joins "with the"
+    ):
+        found = judge_spoken_text(speak(spoken_text, voice, 24_000, 1), 24_000, text)
+        assert found.verdict == "other words", found.explanation
+        assert says in found.explanation
+        assert found.start_s is not None
+    garden = pronounce(text.partition(" garden")[0]).word_starts
+    garden_s = whole.alignment.words[len(garden)].start_s
+    missing = judge_spoken_text(speak(text.replace("garden ", ""), voice, 24_000, 1), 24_000, text)
+    assert missing.start_s == pytest.approx(garden_s, abs=0.4)

@@ -167,6 +167,13 @@ def has_default_value(operation: Operation, location: Location) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
+def find_documented_maximum(operation: Operation, location: Location) -> float | None:
+    """Return the largest documented value at `location`; `None` if there is none, or if it is exclusive."""
+    media_spec = next(iter(operation.request_media.values()), None)
+    found = _find_schemas(operation, media_spec, location)
+    return next((schema["maximum"] for schema in found if "maximum" in schema), None)
+
+
 def _find_documented_default(operation: Operation, media_spec: MediaType | None, location: Location) -> Any:
     found = _find_schemas(operation, media_spec, location)
     return next((schema["default"] for schema in found if "default" in schema), MISSING)

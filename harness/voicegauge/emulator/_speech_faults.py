@@ -13,7 +13,12 @@ import msgspec
 from voicegauge.contract.extension.speech import EventTimestamps, SpeechField, SpeechTimestamps
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._fault import Fault, SpeechFieldChanger
-from voicegauge.emulator._request import ParsedRequest, find_default_value, has_default_value
+from voicegauge.emulator._request import (
+    ParsedRequest,
+    find_default_value,
+    find_documented_maximum,
+    has_default_value,
+)
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 from voicegauge.emulator._speech_timings import SpeechTiming
@@ -25,6 +30,9 @@ from voicegauge.formats.locations import MISSING, write_value_at_pointer
 _MAX_CHARACTERS_OF_CUT_TEXT = 60
 """Maximum number of characters that are spoken of a text. A usual text of a check has fewer characters, but more than
 half as many."""
+
+
+_HIGHEST_EFFECTIVE_SPEED = 2.0
 
 
 def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
@@ -39,6 +47,22 @@ def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
         )
 
     return replace_ignored_field_by_default
+
+
+def limit_speed(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
+    """Speak no faster than `_HIGHEST_EFFECTIVE_SPEED`, without an error."""
+    del request, target
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return min(value, _HIGHEST_EFFECTIVE_SPEED) if field == "speed" and is_number else value
+
+
+def allows_high_speeds(target: Target) -> bool:
+    """Whether requests to a target may ask for a speed that is clearly above 2."""
+    mapping = target.speech.request_fields.get("speed")
+    if mapping is None:
+        return False
+    maximum = find_documented_maximum(target.operation, mapping.location)
+    return maximum is not None and maximum >= 1.5 * _HIGHEST_EFFECTIVE_SPEED
 
 
 def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
@@ -139,6 +163,12 @@ PARAMETER_FAULTS = (
         description="The speed parameter has no effect.",
         change_speech_field=create_field_ignorer("speed"),
         applies_to=create_has_field_predicate("speed"),
+    ),
+    Fault(
+        id="speed-limited",
+        description="Speeds above 2 are accepted, and have the effect of 2.",
+        change_speech_field=limit_speed,
+        applies_to=allows_high_speeds,
     ),
     Fault(
         id="voice-ignored",

@@ -184,6 +184,31 @@ def _check_audio_unusual_pace(delivery_among_others: DeliveryAmongOthers) -> Ite
         )
 
 
+@register_rule(
+    "speed-without-effect",
+    subject_class=DeliveryAmongOthers,
+    description=(
+        "If the speed has an effect at all, it has one over the whole documented range: between any two speeds at "
+        "which a text was delivered."
+    ),
+    contract_condition="x-speech.request_fields.speed",
+    explanation=Explanation(
+        consequence="A user who asks for more speed, or less, gets what others get, and no error.",
+        conforming_example="Speed 1: 14 letters per second. Speed 2: 27. Speed 4: 53.",
+        violating_example="Speed 1: 14 letters per second. Speed 2: 27. Speed 4: 27.",
+    ),
+    shown_by=(FaultExample("speed-limited", target_id="openai/tts-1"),),
+)
+def _check_speed_without_effect(delivery_among_others: DeliveryAmongOthers) -> Iterator[Violation]:
+    for step in delivery_among_others.flat_speed_steps:
+        yield Violation(
+            f"at speed {step.faster.speed:g} the text is spoken with {step.faster.pace:.1f} letters per second, at "
+            f"speed {step.slower.speed:g} with {step.slower.pace:.1f}",
+            f"{delivery_among_others.operation.pointer}/x-speech/request_fields/speed",
+            evidence=delivery_among_others.speech_delivery.speech_request.text,
+        )
+
+
 def _get_speech_pointer(speech_delivery: SpeechDelivery) -> str:
     return f"{speech_delivery.operation.pointer}/x-speech"
 

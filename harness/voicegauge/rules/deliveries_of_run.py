@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.formats.locations import MISSING, write_value_at_pointer
+from voicegauge.formats.locations import write_value_at_pointer
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject
-from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.rules.subjects import SpeechDelivery, find_documented_default
 from voicegauge.speech.listening import (
     PaceComparison,
     compare_pace,
@@ -34,6 +37,35 @@ MAX_REMEMBERED_PACES = 60
 """Maximum number of deliveries by one voice whose pace is kept."""
 
 
+MIN_COMPARED_SPEED_CHANGE = 1.4
+"""Smallest factor between two speeds that are compared. A smaller change is hidden by the variation between two
+syntheses of the same text."""
+
+MIN_SPEED_EXPONENT = 1 / 3
+"""Smallest exponent of the requested change of speed that the measured change must be: at twice the speed, the text
+must be spoken at least 1.26 times as fast."""
+
+
+class SpeedPace(NamedTuple):
+    """The pace of one text at one requested speed."""
+
+    speed: float
+    pace: float
+    """Letters per second."""
+
+
+class SpeedStep(NamedTuple):
+    """Two neighbouring speeds at which one text was requested, with the same settings otherwise."""
+
+    slower: SpeedPace
+    faster: SpeedPace
+
+    @property
+    def exponent(self) -> float:
+        """Logarithm of the measured change of pace, divided by that of the requested one: 1 if they are equal."""
+        return math.log(self.faster.pace / self.slower.pace) / math.log(self.faster.speed / self.slower.speed)
+
+
 @dataclass(frozen=True, eq=False)
 class DeliveryAmongOthers(CheckSubject):
     """A delivery of audible speech, compared with the other deliveries of the run before it."""
@@ -43,6 +75,9 @@ class DeliveryAmongOthers(CheckSubject):
     """A different text for which the same samples were delivered; `None` if there was none."""
     pace_comparison: PaceComparison | None
     """`None` if the pace cannot be compared."""
+    flat_speed_steps: tuple[SpeedStep, ...]
+    """The steps between speeds at which the text was delivered that have hardly an effect, while another one has. A
+    step is in one delivery of a run only."""
     fitting_count: int
     """Number of earlier deliveries of the target whose audio fitted their text; 0 if that of any did not."""
 
@@ -74,6 +109,8 @@ class DeliveriesOfRun:
         """Begin with no delivery."""
         self._text_by_digest: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._paces: dict[tuple[object, ...], deque[float]] = {}
+        self._paces_by_speed: dict[tuple[object, ...], dict[float, float]] = {}
+        self._flat_steps: dict[tuple[object, ...], set[float]] = {}
         self._fitting_counts: Counter[str] = Counter()
         self._unfitting_counts: Counter[str] = Counter()
         self.unjudged_words_count_by_reason: Counter[str] = Counter()
@@ -96,10 +133,12 @@ class DeliveriesOfRun:
         digest = None if audio is None or not speech_delivery.has_ordinary_text else audio.sample_digest
         if digest is None or speech_delivery.is_silent:
             return None
+        pace = _measure_pace(speech_delivery)
         return DeliveryAmongOthers(
             speech_delivery,
             other_text_with_same_audio=self._find_other_text(speech_delivery, digest),
-            pace_comparison=self._compare_pace(speech_delivery),
+            pace_comparison=self._compare_pace(speech_delivery, pace),
+            flat_speed_steps=self._compare_speeds(speech_delivery, pace),
             fitting_count=self._count_fitting(speech_delivery),
         )
 
@@ -118,14 +157,55 @@ class DeliveriesOfRun:
             self._text_by_digest.popitem(last=False)
         return earlier if list_spoken_letters(earlier) != list_spoken_letters(text) else None
 
-    def _compare_pace(self, speech_delivery: SpeechDelivery) -> PaceComparison | None:
-        pace = _measure_pace(speech_delivery)
+    def _compare_pace(self, speech_delivery: SpeechDelivery, pace: float | None) -> PaceComparison | None:
         if pace is None:
             return None
-        others = self._paces.setdefault(_find_voice_key(speech_delivery), deque(maxlen=MAX_REMEMBERED_PACES))
+        key = _find_settings(speech_delivery, "text")
+        others = self._paces.setdefault(key, deque(maxlen=MAX_REMEMBERED_PACES))
         comparison = compare_pace(pace, others)
         others.append(pace)
         return comparison
+
+    def _compare_speeds(self, speech_delivery: SpeechDelivery, pace: float | None) -> tuple[SpeedStep, ...]:
+        """Return the steps of speed that a delivery shows to have hardly an effect, without those known before."""
+        speed = _find_speed(speech_delivery) if pace is not None else None
+        if pace is None or speed is None:
+            return ()
+        key = (speech_delivery.speech_request.text, *_find_settings(speech_delivery, "speed"))
+        paces = self._paces_by_speed.setdefault(key, {})
+        if speed in paces or len(paces) >= MAX_REMEMBERED_PACES:
+            return ()
+        paces[speed] = pace
+        steps = _list_speed_steps(paces)
+        flat = [step for step in steps if step.exponent < MIN_SPEED_EXPONENT]
+        if len(flat) == len(steps):
+            return ()  # a speed that never has an effect is one finding, of `speed-ignored`
+        known = self._flat_steps.setdefault(key, set())
+        new = tuple(step for step in flat if not known & {step.slower.speed, step.faster.speed})
+        known.update(speed for step in new for speed in (step.slower.speed, step.faster.speed))
+        return new
+
+
+def _list_speed_steps(pace_by_speed: dict[float, float]) -> tuple[SpeedStep, ...]:
+    """Return for each speed the step to the next one that is at least `MIN_COMPARED_SPEED_CHANGE` times as high."""
+    known = [SpeedPace(speed, pace) for speed, pace in sorted(pace_by_speed.items())]
+    steps = []
+    for slower in known:
+        faster = next((one for one in known if one.speed >= slower.speed * MIN_COMPARED_SPEED_CHANGE), None)
+        steps += [SpeedStep(slower, faster)] if faster is not None else []
+    return tuple(steps)
+
+
+def _find_speed(speech_delivery: SpeechDelivery) -> float | None:
+    """Return the speed of a delivery, or the default one; `None` if its requests have no speed."""
+    mapping = speech_delivery.target.speech.request_fields.get("speed")
+    if mapping is None:
+        return None
+    if speech_delivery.speech_request.speed is not None:
+        return speech_delivery.speech_request.speed
+    operation, media_type = speech_delivery.operation, speech_delivery.target.target_spec.request_media_type
+    default = find_documented_default(operation, mapping.location, media_type)
+    return float(default) if isinstance(default, int | float) and default > 0 else 1.0
 
 
 def _measure_pace(speech_delivery: SpeechDelivery) -> float | None:
@@ -135,17 +215,23 @@ def _measure_pace(speech_delivery: SpeechDelivery) -> float | None:
     return measure_pace(decoded.samples, decoded.sample_rate_hz, speech_delivery.speech_request.text)
 
 
-def _find_voice_key(speech_delivery: SpeechDelivery) -> tuple[object, ...]:
-    """Return what deliveries have in common whose pace is compared: the target, and the request without its text.
+def _find_settings(speech_delivery: SpeechDelivery, left_out: Literal["text", "speed"]) -> tuple[object, ...]:
+    """Return what deliveries have in common whose pace is compared: the target, and the request without one field.
 
     Any other field may change the pace, also one that the contract does not name a speed.
     """
-    submit = speech_delivery.submit_call
-    location = speech_delivery.target.speech.request_fields["text"].location
+    submit, target_id = speech_delivery.submit_call, speech_delivery.target.id
+    mapping = speech_delivery.target.speech.request_fields[left_out]
     if submit is None:
-        return speech_delivery.target.id, repr(msgspec.structs.replace(speech_delivery.speech_request, text=""))
-    body: object = submit.exchange.request.body
-    parsed = submit.parsed_exchange.request_json
-    if location.message_part == "body" and parsed is not MISSING:
-        body = json.dumps(write_value_at_pointer(copy.deepcopy(parsed), location.pointer_tokens, ""), sort_keys=True)
-    return speech_delivery.target.id, submit.exchange.request.url, body
+        empty = {"text": ""} if left_out == "text" else {"speed": None}
+        return target_id, repr(msgspec.structs.replace(speech_delivery.speech_request, **empty))
+    url, body = submit.exchange.request.url, submit.exchange.request.body
+    parsed, location = submit.parsed_exchange.request_json, mapping.location
+    if location.message_part == "query":
+        parts = urlsplit(url)
+        query = [pair for pair in parse_qsl(parts.query) if pair[0] != location.name]
+        url = urlunsplit(parts._replace(query=urlencode(query)))
+    if location.message_part == "body" and isinstance(parsed, dict):
+        blank = write_value_at_pointer(copy.deepcopy(parsed), location.pointer_tokens, "")
+        return target_id, url, json.dumps(blank, sort_keys=True)
+    return target_id, url, body

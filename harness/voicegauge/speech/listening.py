@@ -34,7 +34,7 @@ from voicegauge.speech.spoken_text import (
 )
 from voicegauge.speech.steadiness import find_sound_changes
 
-LISTENING_VERSION = 3
+LISTENING_VERSION = 4
 """Version of this way of listening. It is increased when the verdict on any clip may change."""
 MAX_SILENCE_S = 3.0
 """The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one

@@ -15,10 +15,11 @@ was not trained with; of another one it is large. So texts are compared, and nev
 
 from __future__ import annotations
 
+import collections
 import functools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
@@ -256,6 +257,8 @@ def supports_language(language: str | None) -> bool:
 
 LogProbabilities = NDArray[np.float32]
 """Of shape (frames, symbols), as `compute_phoneme_log_probabilities` returns them."""
+MIN_REPEATED_PHONEMES = 2
+"""Smallest number of phonemes that count as the beginning of a word."""
 
 
 class PrefixScores(NamedTuple):
@@ -294,19 +297,25 @@ def compute_best_log_probability(log_probabilities: LogProbabilities) -> float:
 
 def score_prefixes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> PrefixScores:
     """Return the log probability of each beginning of `phonemes`, from none to all of them, for the whole clip."""
+    if not len(log_probabilities):
+        return PrefixScores(np.array([0.0, *([-np.inf] * len(phonemes))]))
+    (ends,) = collections.deque(_iterate_path_sums(log_probabilities, phonemes), maxlen=1)
+    return PrefixScores(np.concatenate([ends[:1], np.logaddexp(ends[1::2], ends[2::2])]))
+
+
+def _iterate_path_sums(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+    """Yield for each frame the log probability of all paths that are in each state there; the array is used again."""
     states = _build_states(phonemes)
     emitted = log_probabilities[:, states].astype(np.float64)
     can_skip = np.zeros(len(states), bool)
     can_skip[2:] = (states[2:] != BLANK) & (states[2:] != states[:-2])
-    before = np.full(len(states) + 2, -np.inf)  # two states that are never reached stand before the first one
-    if not len(emitted):
-        return PrefixScores(np.array([0.0, *([-np.inf] * len(phonemes))]))
-    before[2:4] = emitted[0, :2]
+    sums = np.full(len(states) + 2, -np.inf)  # two states that are never reached stand before the first one
+    sums[2:4] = emitted[0, :2]
+    yield sums[2:]
     for row in emitted[1:]:
-        skipping = np.where(can_skip, before[:-2], -np.inf)
-        before[2:] = np.logaddexp(np.logaddexp(before[2:], before[1:-1]), skipping) + row
-    ends = before[2:]
-    return PrefixScores(np.concatenate([ends[:1], np.logaddexp(ends[1::2], ends[2::2])]))
+        skipping = np.where(can_skip, sums[:-2], -np.inf)
+        sums[2:] = np.logaddexp(np.logaddexp(sums[2:], sums[1:-1]), skipping) + row
+        yield sums[2:]
 
 
 def score_suffixes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> PrefixScores:
@@ -362,6 +371,61 @@ def find_phoneme_starts(log_probabilities: LogProbabilities, phonemes: Sequence[
         return None
     starts = np.searchsorted(path, 2 * np.arange(len(phonemes)) + 1)
     return np.asarray(starts * FRAME_S)
+
+
+class WordEdits(NamedTuple):
+    """How much likelier a clip becomes if one word of its text is changed: logarithms of ratios, one for each word.
+
+    Both texts are compared with the same probabilities, so that what is recognized badly throughout, as with an unknown
+    voice, hardly matters. A negative logarithm speaks for the text as it is.
+    """
+
+    omissions: tuple[float, ...]
+    """If the word is left out."""
+    repetitions: tuple[float, ...]
+    """If the word, or its beginning, is said twice. The beginning counts because espeak-ng joins some words, such as
+    "of the"."""
+
+
+def compare_word_edits(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> WordEdits | None:
+    """Return how much likelier a clip becomes if a word is left out or said twice; `None` if the text does not fit.
+
+    The paths of an edited text jump once: from the end of one phoneme to the start of a word, which leaves out what is
+    between them, or says it again. They are summed over the frame of the jump, so that one pass from each end of the
+    clip is enough for all words.
+    """
+    phonemes, starts = pronunciation.phonemes, pronunciation.word_starts
+    count = len(phonemes)
+    if not len(log_probabilities) or not count:
+        return None
+    after = np.array([sums.copy() for sums in _iterate_path_sums(log_probabilities, phonemes)])
+    states_of_starts = [2 * (count - start) - 1 for start in starts]
+    reversed_sums = _iterate_path_sums(log_probabilities[::-1], phonemes[::-1])
+    from_start_on = np.array([sums[states_of_starts] for sums in reversed_sums])[::-1]
+    own = float(np.logaddexp(after[-1, -1], after[-1, -2]))
+    if not np.isfinite(own):
+        return None
+
+    def jump(said_count: int, word: int) -> float:
+        """Return the log probability of the text in which a word follows the first phonemes."""
+        if word == len(starts):
+            ends = after[-1, [2 * said_count, max(2 * said_count - 1, 0)]]
+            return float(np.logaddexp(*ends)) if said_count else float(ends[0])
+        left = after[:, 2 * said_count]
+        if said_count and phonemes[said_count - 1] != phonemes[starts[word]]:
+            left = np.logaddexp(left, after[:, 2 * said_count - 1])
+        # At the start of the clip, the first word need not follow anything.
+        moments = np.concatenate([[-np.inf if said_count else 0.0], left[:-1]]) + from_start_on[:, word]
+        return float(np.logaddexp.reduce(moments))
+
+    ends = (*starts[1:], count)
+    return WordEdits(
+        tuple(jump(start, word + 1) - own for word, start in enumerate(starts)),
+        tuple(
+            max(jump(said, word) for said in range(min(start + MIN_REPEATED_PHONEMES, end), end + 1)) - own
+            for word, (start, end) in enumerate(zip(starts, ends, strict=True))
+        ),
+    )
 
 
 def _build_states(phonemes: Sequence[int]) -> NDArray[np.int64]:
