@@ -99,8 +99,9 @@ $(VENV)/.light: pyproject.toml constraints-light.txt | $(BIN)/python
 	$(EDITABLE)
 	touch $@
 
-$(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.full: pyproject.toml constraints.txt constraints-weights.txt | $(BIN)/python
 	$(HASHED) constraints.txt
+	$(HASHED) constraints-weights.txt
 	$(PIP) --constraint constraints.in torch
 	$(EDITABLE)
 	touch $@ $(VENV)/.light
