@@ -27,6 +27,7 @@ _CASE_CHOOSERS: dict[FaultTraffic, Callable[[ConformanceCase], bool]] = {
             or not (case.speech_request.format or case.speech_request.speed or case.speech_request.voice)
         )
     ),
+    "speeds": lambda case: "speed" in case.id,
     "list": lambda case: case.request is not None and bool(case.request.query_parameters),
     # A synchronous call would speak the 100,001 characters that should have been rejected.
     "invalid": lambda case: case.expected_response.case_kind == "invalid" and case.target_name != "kokoro-sync",

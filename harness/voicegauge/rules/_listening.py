@@ -197,7 +197,7 @@ def _check_audio_unusual_pace(delivery_among_others: DeliveryAmongOthers) -> Ite
         conforming_example="Speed 1: 14 letters per second. Speed 2: 27. Speed 4: 53.",
         violating_example="Speed 1: 14 letters per second. Speed 2: 27. Speed 4: 27.",
     ),
-    shown_by=(FaultExample("speed-limited", target_id="openai/tts-1"),),
+    shown_by=(FaultExample("speed-limited", target_id="openai/tts-1", found_in="speeds"),),
 )
 def _check_speed_without_effect(delivery_among_others: DeliveryAmongOthers) -> Iterator[Violation]:
     for step in delivery_among_others.flat_speed_steps:

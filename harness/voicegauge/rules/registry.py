@@ -73,6 +73,7 @@ class Explanation(Record, frozen=True, kw_only=True):
 
 FaultTraffic = Literal[
     "speech",
+    "speeds",
     "valid",
     "invalid",
     "authentication",
@@ -89,10 +90,11 @@ FaultTraffic = Literal[
 ]
 """The traffic in which a fault is seen.
 
-Cases of a check: deliveries of speech; requests whose `ExpectedResponse.case_kind` has the same name; requests with
-filters ("list"); lifecycles of resources and batches; uploads of audio; callbacks. Other traffic: connections that
-break off, which only an emulator on a socket has; a stream that is received in real time; several jobs at once, or one
-that is cancelled or polled late, as `--fuzz` tries them ("job-sequence"); turns of WebSockets ("turns").
+Cases of a check: deliveries of speech, also at several speeds; requests whose `ExpectedResponse.case_kind` has the
+same name; requests with filters ("list"); lifecycles of resources and batches; uploads of audio; callbacks. Others:
+connections that break off, which only an emulator on a socket has; a stream that is received in real time; several jobs
+at once, or one that is cancelled or polled late, as `--fuzz` tries them ("job-sequence"); turns of WebSockets
+("turns").
 """
 
 
