@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=None, help="draw the same again; default: a new one each time")
     parser.add_argument("--count", type=int, default=100, help="docstrings and identifiers to draw; default 100 each")
-    parser.add_argument("--all", metavar="FOLDER", help="list all of a folder of the library, such as bench/planning")
+    parser.add_argument("--all", metavar="FOLDER", help="list all of a folder of the library, such as bench")
     options = parser.parse_args()
     if options.all:
         paths = sorted((LIBRARY / options.all).rglob("*.py"))

@@ -15,7 +15,7 @@ from voicegauge.bench._change_estimates import (
     ErrorCount,
     EstimatedVariance,
     MeasuredDrift,
-    SessionTime,
+    TimeInSession,
     estimate_center_of_differences,
     estimate_drift_variance,
     estimate_error_rate_change,
@@ -155,10 +155,10 @@ def test_targets_of_one_run_are_paired_so_that_shared_drift_cancels_out() -> Non
 
 
 def test_sessions_in_which_only_one_target_drifts_widen_the_interval() -> None:
-    def draw(drift_of_second: float) -> tuple[list[SessionTime], list[SessionTime]]:
-        old = [SessionTime(str(text), session, 100.0 + text % 7) for session in range(6) for text in range(30)]
+    def draw(drift_of_second: float) -> tuple[list[TimeInSession], list[TimeInSession]]:
+        old = [TimeInSession(str(text), session, 100.0 + text % 7) for session in range(6) for text in range(30)]
         new = [
-            SessionTime(
+            TimeInSession(
                 t.text_id,
                 t.session_number,
                 t.time_ms * (1 + drift_of_second * (-1) ** t.session_number) + int(t.text_id) % 3,
@@ -560,7 +560,7 @@ def test_error_counts_of_empty_references_are_divided_by_one() -> None:
 
 
 def test_a_time_of_zero_has_a_finite_change() -> None:
-    old, new = (ComparedTimes([[SessionTime(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
+    old, new = (ComparedTimes([[TimeInSession(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
     found = estimate_typical_time_change(old, new, NO_DRIFT)
     assert found is not None
     assert found.change == pytest.approx(999)

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
-from voicegauge.bench._change_estimates import ErrorCount, SessionTime
+from voicegauge.bench._change_estimates import ErrorCount, TimeInSession
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure, Interval
 from voicegauge.model.price import Claimant, PlanClaim, PriceClaim, PricePart
@@ -175,7 +175,7 @@ def draw_times(
     repetitions: int = 1,
     slower: float = 1.0,
     drift: float = 0.10,
-) -> list[SessionTime]:
+) -> list[TimeInSession]:
     """Lognormal times with one in twenty three times as long, drifting from session to session.
 
     Texts keep their length from run to run; everything else is redrawn for each `seed`.
@@ -188,7 +188,7 @@ def draw_times(
         for _ in range(repetitions):
             for text in range(texts):
                 tail = 3.0 if draw.random() < 0.05 else 1.0
-                made.append(SessionTime(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
+                made.append(TimeInSession(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
     return made
 
 

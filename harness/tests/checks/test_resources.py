@@ -60,17 +60,17 @@ def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceSt
     ("step", "operation", "body", "said", "rule"),
     [
         ("use", "submitSpeech", {}, {}, None),
-        ("use", "submitSpeech", {}, {"is_deleted": True}, "resource-used-after-delete"),
+        ("use", "submitSpeech", {}, {"is_resource_deleted": True}, "resource-used-after-delete"),
         ("use", "submitSpeech", {}, {"is_use_forbidden": True}, "resource-state-ignored"),
         ("use", "submitSpeech", {}, {"is_by_other_account": True}, "resource-of-another-account"),
         ("list", "listUserVoices", {"voices": [VOICE]}, {"listed_item": VOICE}, None),
         ("list", "listUserVoices", {"voices": []}, {}, "resource-not-listed"),
-        ("list", "listUserVoices", {"voices": []}, {"is_deleted": True}, None),
+        ("list", "listUserVoices", {"voices": []}, {"is_resource_deleted": True}, None),
         (
             "list",
             "listUserVoices",
             {"voices": [VOICE]},
-            {"listed_item": VOICE, "is_deleted": True},
+            {"listed_item": VOICE, "is_resource_deleted": True},
             "resource-listed-after-delete",
         ),
         (
@@ -105,7 +105,7 @@ def test_a_step_is_checked_by_the_state_of_the_resource(ttsai, step, operation, 
 
 def test_a_rejection_is_right_for_a_withheld_resource(ttsai) -> None:
     refused = call(ttsai, "submitSpeech", {"error": {"code": "not_found", "message": "No."}}, status=404)
-    for said in ({"is_deleted": True}, {"is_use_forbidden": True}, {"is_by_other_account": True}):
+    for said in ({"is_resource_deleted": True}, {"is_use_forbidden": True}, {"is_by_other_account": True}):
         assert found(life(ttsai, "use", refused, **said)) == set()
 
 

@@ -1,4 +1,4 @@
-"""Plans and prices the requests of a check, sends them to the emulator or a live service, and builds the report."""
+"""Plans and prices the requests of a check, opens the emulator or the live service, and builds the report."""
 
 from __future__ import annotations
 
@@ -60,8 +60,6 @@ from voicegauge.options import build_arguments, function_of, validate_request
 from voicegauge.printable_text import format_count
 from voicegauge.receiver import Receiver, run_receiver
 from voicegauge.rules.registry import RULE_BY_ID, Rule, select_rules
-
-# Plans and prices the requests of a check.
 
 
 def run_plan_check(request: CheckRequest) -> PricedPlan:

@@ -40,7 +40,7 @@ def count_time_since(started_s: float) -> Iterator[None]:
 
 
 class CommandDeadline:
-    """The time that one command may take, which begins when the limit is created, or as `count_time_since` says."""
+    """The time that one command may take, which begins when the deadline is created, or as `count_time_since` says."""
 
     def __init__(self, max_time_s: float | None) -> None:
         """Allow `max_time_s` seconds; `None` for as long as it takes."""

@@ -39,7 +39,7 @@ MIN_TIME_FOR_LOGARITHM_MS = 1e-3
 """A smaller time is replaced by this value before its logarithm is taken, which is undefined for 0."""
 
 
-class SessionTime(NamedTuple):
+class TimeInSession(NamedTuple):
     """One measured time, with the text and the session in which it was measured."""
 
     text_id: str
@@ -66,7 +66,7 @@ class MeasuredDrift(NamedTuple):
     """Degrees of freedom of `variance_between_sessions`."""
 
 
-def measure_drift(times_by_run: Sequence[Sequence[SessionTime]]) -> MeasuredDrift:
+def measure_drift(times_by_run: Sequence[Sequence[TimeInSession]]) -> MeasuredDrift:
     """Measure how much the speed of a target varies between runs, and between the sessions of a run."""
     times_by_run = [run for run in times_by_run if run]
     texts = (
@@ -122,7 +122,9 @@ def combine_variances(first_variance: EstimatedVariance, second_variance: Estima
     return EstimatedVariance(total, freedom)
 
 
-def compute_mean_log_median_times(times_by_run: Sequence[Sequence[SessionTime]], text_ids: Sequence[str]) -> FloatArray:
+def compute_mean_log_median_times(
+    times_by_run: Sequence[Sequence[TimeInSession]], text_ids: Sequence[str]
+) -> FloatArray:
     """Return the mean log median time of each text over all runs and sessions; NaN if the text was never timed."""
     run_levels = [
         _average_columns_ignoring_nan(compute_log_median_times_by_session(run, text_ids)) for run in times_by_run
@@ -130,7 +132,7 @@ def compute_mean_log_median_times(times_by_run: Sequence[Sequence[SessionTime]],
     return _average_columns_ignoring_nan(np.array(run_levels).reshape(len(times_by_run), len(text_ids)))
 
 
-def compute_log_median_times_by_session(run_times: Sequence[SessionTime], text_ids: Sequence[str]) -> FloatArray:
+def compute_log_median_times_by_session(run_times: Sequence[TimeInSession], text_ids: Sequence[str]) -> FloatArray:
     """Return the logarithm of the median time of each text in each session of one run.
 
     Returns:
@@ -178,11 +180,11 @@ TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS_FOR_INTERVAL} texts on both sides"
 class ComparedTimes(NamedTuple):
     """The measured times of one metric on one side of a comparison."""
 
-    times_by_run: Sequence[Sequence[SessionTime]]
+    times_by_run: Sequence[Sequence[TimeInSession]]
     """For each run of the side, the times of its samples."""
 
     @property
-    def all_times(self) -> list[SessionTime]:
+    def all_times(self) -> list[TimeInSession]:
         """The times of the samples of all runs of the side."""
         return [timed for times in self.times_by_run for timed in times]
 
@@ -224,7 +226,7 @@ def estimate_typical_time_change(
 
 
 def estimate_time_change_between_targets(
-    baseline_times: Sequence[SessionTime], run_times: Sequence[SessionTime]
+    baseline_times: Sequence[TimeInSession], run_times: Sequence[TimeInSession]
 ) -> EstimatedChange | None:
     """Estimate the relative change of a time between two targets of one run, paired by text and session.
 

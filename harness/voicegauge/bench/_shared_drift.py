@@ -18,7 +18,7 @@ from voicegauge.bench._change_estimates import (
     MIN_RUNS_TO_MEASURE_DRIFT,
     EstimatedVariance,
     MeasuredDrift,
-    SessionTime,
+    TimeInSession,
     compute_mean_log_median_times,
     estimate_center_of_differences,
     estimate_drift_variance,
@@ -35,9 +35,9 @@ class TimesByRun(NamedTuple):
     """The total latencies of one target."""
 
     target: str
-    baseline: Sequence[Sequence[SessionTime]]
+    baseline: Sequence[Sequence[TimeInSession]]
     """The times of each run of the baseline."""
-    run: Sequence[SessionTime]
+    run: Sequence[TimeInSession]
     """The times of the new run."""
 
 

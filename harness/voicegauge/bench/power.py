@@ -17,7 +17,7 @@ from voicegauge.bench._change_estimates import (
     DEFAULT_LATENCY_DRIFT,
     MIN_RUNS_TO_MEASURE_DRIFT,
     PRIOR_DEGREES_OF_FREEDOM,
-    SessionTime,
+    TimeInSession,
     compute_log_median_times_by_session,
     compute_mean_log_median_times,
     estimate_center_of_differences,
@@ -69,7 +69,7 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
     The spread of requests needs two runs or sessions, that of nights `MIN_RUNS_TO_MEASURE_DRIFT` runs, and that beside
     other targets as many of `MIN_OTHER_TARGETS` + 1 targets.
     """
-    times: dict[str, list[list[SessionTime]]] = {}
+    times: dict[str, list[list[TimeInSession]]] = {}
     for run in runs:
         for target, samples in group_target_samples(run, None).items():
             times.setdefault(target, []).append(list(samples.total_latencies))
@@ -92,16 +92,16 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
     return LatencySpreads(request, night, min(beside, night), (*measured, "night", "night beside others"))
 
 
-def _find_common_texts(nights: Sequence[Sequence[SessionTime]]) -> list[str]:
+def _find_common_texts(nights: Sequence[Sequence[TimeInSession]]) -> list[str]:
     return sorted(set.intersection(*({timed.text_id for timed in night} for night in nights)))
 
 
-def _compute_levels(nights: Sequence[Sequence[SessionTime]], texts: Sequence[str]) -> list[float]:
+def _compute_levels(nights: Sequence[Sequence[TimeInSession]], texts: Sequence[str]) -> list[float]:
     table = np.array([compute_mean_log_median_times([night], texts) for night in nights])
     return [estimate_center_of_differences(row - table.mean(axis=0))[0] for row in table]
 
 
-def _measure_request_spread(nights: Sequence[Sequence[SessionTime]]) -> float | None:
+def _measure_request_spread(nights: Sequence[Sequence[TimeInSession]]) -> float | None:
     """Return the spread of the median times of a text between nights or sessions; `None` with a single one."""
     texts = _find_common_texts(nights)
     tables = np.vstack([compute_log_median_times_by_session(night, texts) for night in nights])

@@ -70,8 +70,6 @@ from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.transport.clock import RealClock, run_in_thread
 from voicegauge.transport.http import SEND_NOT_BEFORE_S
 
-# Runs a benchmark plan: the targets take turns with one text after the other.
-
 
 async def run_plan(
     config: RunConfig,

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from voicegauge.bench._change_estimates import MIN_TIME_FOR_LOGARITHM_MS, ErrorCount, SessionTime
+from voicegauge.bench._change_estimates import MIN_TIME_FOR_LOGARITHM_MS, ErrorCount, TimeInSession
 from voicegauge.bench.resampling import FloatArray, IntegerArray, ValuesWithTextIds
 from voicegauge.errors import DataError
 from voicegauge.model.job import Interval
@@ -120,26 +120,26 @@ class TargetSamples:
         return [(s.text_id, s.session, s.latency) for s in self.samples if s.failure is None and s.latency]
 
     @cached_property
-    def total_latencies(self) -> list[SessionTime]:
+    def total_latencies(self) -> list[TimeInSession]:
         """The total latency of each successful sample that has one."""
         return self.collect_times(lambda latency: latency.total_latency_ms)
 
-    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[SessionTime]:
+    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[TimeInSession]:
         """Return the time that `select_time` selects from the latency of each successful sample, without `None`."""
         return [
-            SessionTime(text, session, ms)
+            TimeInSession(text, session, ms)
             for text, session, latency in self._latencies_with_text_and_session
             if (ms := select_time(latency)) is not None
         ]
 
-    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTime]:
+    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[TimeInSession]:
         """Return a time for each job, which `select_bound` computes from the bounds of the completion time.
 
         The lower bound is at least the time of the response to the submit, because a client cannot know earlier that a
         job is complete. Otherwise the bound could be 0, which has no logarithm.
         """
         return [
-            SessionTime(text, session, max(select_bound(latency.completion_ms), latency.submit_latency_ms))
+            TimeInSession(text, session, max(select_bound(latency.completion_ms), latency.submit_latency_ms))
             for text, session, latency in self._latencies_with_text_and_session
             if latency.completion_ms
         ]

@@ -34,7 +34,8 @@ USUAL_STATUSES_BY_REJECTION_REASON: dict[RejectionReason, tuple[int, ...]] = {
 }
 """Status codes that HTTP defines for each rejection reason (RFC 9110, section 15; RFC 6585).
 
-They are used if no example of the operation states the reason with `x-rejection-reason`."""
+They are used if no example of the operation states the reason with `x-rejection-reason`. The emulator chooses from more
+(`STATUS_CODES_BY_REASON`): it may answer 404 for what has expired, while a check expects only what HTTP defines."""
 
 CaseKind = Literal[
     "delivery",

@@ -51,9 +51,6 @@ EXIT_STATUS_BY_STOP_REASON: Mapping[StopReason, int] = {
 }
 
 
-# Defines the command line. Each command has its own module, which is imported when the command is called.
-
-
 HELP_BY_COMMAND = {
     "providers": "List providers and which keys are set; targets and prices of one.",
     "init": "Propose a contract for a provider's OpenAPI document, or from recordings.",

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-# Shows progress and notices of the API on standard error.
-
-
 PLAIN_LINE_INTERVAL_S = 30.0
 """Time, in seconds, between two lines of progress on a pipe, or on a terminal that cannot move its cursor."""
 

@@ -70,7 +70,7 @@ class RequestAuthenticator:
             replace_base_url: function that puts the base URL that the user has set into a URL of the contract.
         """
         self._contract, self._transport, self._clock = contract, transport, clock
-        self._replace_server = replace_base_url
+        self._replace_base_url = replace_base_url
         self._uses: dict[str, tuple[str, _ComputedCredentialScheme]] = {}
         """Key and scheme by the text that stands for the credential."""
         self._tokens: dict[str, _Token] = {}
@@ -143,7 +143,7 @@ class RequestAuthenticator:
 
     async def _request_token(self, scheme: _ComputedCredentialScheme, client_id: str, client_secret: str) -> _Token:
         assert scheme.token_url is not None, "only called for OAuth 2"
-        url = self._replace_server(scheme.token_url)
+        url = self._replace_base_url(scheme.token_url)
         pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"  # RFC 6749, section 2.3.1
         fields = {"grant_type": "client_credentials"} | ({"scope": " ".join(scheme.scopes)} if scheme.scopes else {})
         request = Request(

@@ -302,7 +302,7 @@ class ProviderLedger(LedgerShare):
         super().__init__(ledger, max_cost_usd, spent_usd=spent_usd, option=f"--max-cost {provider}=USD")
         self._daily_budget = daily_budget
 
-    def hold(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+    def hold_elsewhere(self, amount_micro_usd: int) -> Callable[[int], None] | None:
         """Reserve an amount for today; see `DailyBudget.hold`."""
         return self._daily_budget.hold(amount_micro_usd) if amount_micro_usd and self._daily_budget else None
 

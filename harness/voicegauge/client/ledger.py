@@ -118,11 +118,11 @@ class Ledger:
         self.require_no_overcharge(price_name)
         micro_usd = convert_to_micro_usd(amount_usd)
         self.require_remaining(micro_usd)
-        on_settled = self.hold(micro_usd)
+        on_settled = self.hold_elsewhere(micro_usd)
         self.change_amounts(micro_usd, 0)
         return Reservation(self, micro_usd, price_name, on_settled)
 
-    def hold(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+    def hold_elsewhere(self, amount_micro_usd: int) -> Callable[[int], None] | None:
         """Reserve an amount outside of this ledger too, before it is reserved here.
 
         Returns:
@@ -236,9 +236,9 @@ class LedgerShare(Ledger):
         super().require_remaining(amount_micro_usd)
         self._ledger.require_remaining(amount_micro_usd)
 
-    def hold(self, amount_micro_usd: int) -> Callable[[int], None] | None:
-        """Reserve what the ledger reserves elsewhere; see `Ledger.hold`."""
-        return self._ledger.hold(amount_micro_usd)
+    def hold_elsewhere(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+        """Reserve what the ledger reserves elsewhere; see `Ledger.hold_elsewhere`."""
+        return self._ledger.hold_elsewhere(amount_micro_usd)
 
     def require_no_overcharge(self, price_name: str | None) -> None:
         """Check what all users together were charged; see `Ledger.require_no_overcharge`."""

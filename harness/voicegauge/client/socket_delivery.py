@@ -207,9 +207,6 @@ def measure_interruption(
     )
 
 
-# Speaks single texts over WebSockets as deliveries, so that they are measured beside those over HTTP.
-
-
 class SocketDeliveries:
     """Delivers texts, on connections that are kept until `close`."""
 

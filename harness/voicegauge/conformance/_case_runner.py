@@ -129,7 +129,7 @@ class CasesInFlight:
         self._interruption = interruption or CheckInterruption()
         self._concurrency, self._send_case = concurrency, send_case
         self._max_cases = 1 + max_cases_ahead_of_judging
-        self._find_lane, self._must_be_alone = find_lane, must_run_alone
+        self._find_lane, self._must_run_alone = find_lane, must_run_alone
         self._window: deque[_PlannedCase] = deque()
         self._interrupted_case: SentCase | None = None
         """What was received for a case that was interrupted; only with a concurrency of 1."""
@@ -212,7 +212,7 @@ class CasesInFlight:
 
     def _extend_window(self, remaining_cases: Iterator[ConformanceCase]) -> None:
         while len(self._window) < self._max_cases and (case := next(remaining_cases, None)) is not None:
-            self._window.append(_PlannedCase(case, self._find_lane(case), self._must_be_alone(case)))
+            self._window.append(_PlannedCase(case, self._find_lane(case), self._must_run_alone(case)))
 
     def _start_cases(self) -> None:
         in_flight, waiting_bytes = len(self._tasks_in_flight), 0

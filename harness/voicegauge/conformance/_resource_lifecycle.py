@@ -345,7 +345,7 @@ class ResourceLifecycle:
             expected_state=self.resource_state,
             listed_item=listed_item,
             is_use_forbidden=is_use_forbidden,
-            is_deleted=self.is_deleted,
+            is_resource_deleted=self.is_deleted,
             is_by_other_account=is_by_other_account,
         )
 

@@ -500,7 +500,7 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
         level=RESULT_LEVEL_BY_SEVERITY[finding.severity],
         severity=finding.severity.value,
         message=finding.message,
-        other_messages=tuple(
+        further_occurrence_messages=tuple(
             f"{message} ({count} times)" if count > 1 else message
             for message, count in finding.message_counts.items()
             if message != finding.message

@@ -538,6 +538,3 @@ def build_emulator_check_settings(
             emulator_command=build_emulator_command(emulator, contracts),
         ),
     )
-
-
-# Makes the case of a single request that is sent outside of a plan: a random request, or one from a test.

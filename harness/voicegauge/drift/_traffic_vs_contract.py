@@ -377,7 +377,7 @@ def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     for operation in traffic.contract.operations.values():
         exchanges = by_operation.get(operation.id, [])
         if not exchanges:
-            yield _build_uncovered_change(
+            yield _build_not_recorded_change(
                 "documented-operation-not-recorded", operation, "operation", operation.pointer
             )
             continue
@@ -385,7 +385,7 @@ def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
         yield from _find_uncovered_states(operation, traffic)
 
 
-def _build_uncovered_change(
+def _build_not_recorded_change(
     rule_id: str, operation: Operation, location: str, contract_pointer: str, documented_value: JsonScalar = None
 ) -> DriftChange:
     return build_change(
@@ -401,7 +401,7 @@ def _find_uncovered_responses(operation: Operation, exchanges: Sequence[Recorded
     for status, spec in operation.responses.items():
         with_status = [one for one in exchanges if one.response_spec is not None and one.response_spec.status == status]
         if not with_status:
-            yield _build_uncovered_change(
+            yield _build_not_recorded_change(
                 "documented-status-not-recorded", operation, f"{status}", spec.pointer, status
             )
             continue
@@ -412,7 +412,7 @@ def _find_uncovered_responses(operation: Operation, exchanges: Sequence[Recorded
                 yield from _find_uncovered_fields(operation, status, media_type, with_media_type)
             else:
                 location = f"{status} {name}"
-                yield _build_uncovered_change(
+                yield _build_not_recorded_change(
                     "documented-media-type-not-recorded", operation, location, media_type.pointer, name
                 )
 
@@ -423,7 +423,9 @@ def _find_uncovered_headers(
     for name, header in response_spec.headers.items():
         if all(recorded_exchange.exchange.response.find_header(name) is None for recorded_exchange in exchanges):
             location = f"{response_spec.status} header.{name}"
-            yield _build_uncovered_change("documented-header-not-recorded", operation, location, header.pointer, name)
+            yield _build_not_recorded_change(
+                "documented-header-not-recorded", operation, location, header.pointer, name
+            )
 
 
 def _find_uncovered_fields(
@@ -435,11 +437,11 @@ def _find_uncovered_fields(
             continue  # the object that would have it is uncovered itself
         location, pointer = f"{status} body#{path}", schemas[0].pointer if schemas else media_type.pointer
         if path not in values:
-            yield _build_uncovered_change("documented-field-not-recorded", operation, location, pointer)
+            yield _build_not_recorded_change("documented-field-not-recorded", operation, location, pointer)
             continue
         for value in list_enumerated_values(schemas) if MASK not in values[path] else ():
             if value is not None and value not in values[path]:
-                yield _build_uncovered_change("documented-value-not-recorded", operation, location, pointer, value)
+                yield _build_not_recorded_change("documented-value-not-recorded", operation, location, pointer, value)
 
 
 def _group_values_by_path(exchanges: Sequence[RecordedExchange]) -> dict[str, set[JsonScalar]]:
@@ -467,7 +469,7 @@ def _find_uncovered_states(operation: Operation, traffic: RecordedTraffic) -> It
     for state in operation.job.states:
         if state not in reported:
             pointer = f"{operation.pointer}/x-job/states/{state}"
-            yield _build_uncovered_change(
+            yield _build_not_recorded_change(
                 "documented-state-not-recorded", operation, str(operation.job.state_location), pointer, state
             )
 

@@ -63,7 +63,7 @@ def _can_be_about(example: Example, rejection: Rejection) -> bool:
 
 
 def _name_cause(body: Any, example: Example, rejection: Rejection) -> Any:
-    """Return the body of an error with the rejected field and the reason, where the contract says that they are."""
+    """Return the body of an error with the rejected field and the reason written at `x-rejection-locations`."""
     if rejection.is_requested:
         return body
     values = {"field": rejection.field_name, "message": rejection.detail}
@@ -315,7 +315,7 @@ def write_values(
 
 
 def write_text_body(response: EmulatedResponse, text: str, media_type: str | None) -> None:
-    """Make a text the whole body, with its media type or, by default, the first documented one that is a text.
+    """Replace the body by `text`. Without `media_type`, the first documented media type that is a text is used.
 
     If the document has only JSON, the body is the text as JSON.
     """

@@ -1,10 +1,10 @@
 """Findings as JUnit XML, SARIF, annotations and badges, without those that a baseline accepts.
 
-Each provider or API becomes a test suite. Its test cases come in this order: first the passed cases, then one case per
-operation and rule with findings, then the skipped cases.
+In JUnit XML, each provider or API becomes a test suite. Its test cases come in this order: first the passed cases, then
+one case per operation and rule with findings, then the skipped cases.
 
-In the message of a workflow command, %, CR and LF are escaped. In its properties, ":" and "," are escaped too.
-GitHub shows only the first ten annotations of each level in a step.
+Annotations are workflow commands of GitHub Actions (`::error file=...::message`): %, CR and LF are escaped in the
+message, ":" and "," in the properties too. GitHub shows only the first ten annotations of each level in a step.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     """Severity as the command's own report names it, such as "disputed" or "breaking"."""
     message: str
     """One sentence that states the violation."""
-    other_messages: tuple[str, ...] = ()
+    further_occurrence_messages: tuple[str, ...] = ()
     """Messages of further occurrences that differ from `message`, each with its number of occurrences."""
     api_name: str
     """Name of the provider, or of the API, that the finding is about."""
@@ -193,7 +193,9 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
         """The message, the location and the additional lines, each on its own line."""
         occurrences = f" ({self.occurrence_count} times)" if self.occurrence_count > 1 else ""
         location = [] if self.location is None else [f"at {self.location}"]
-        return "\n".join((f"{self.message}{occurrences}", *self.other_messages, *location, *self.extra_lines))
+        return "\n".join(
+            (f"{self.message}{occurrences}", *self.further_occurrence_messages, *location, *self.extra_lines)
+        )
 
 
 class JUnitCase(Record, frozen=True, kw_only=True):

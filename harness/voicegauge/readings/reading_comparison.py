@@ -135,7 +135,7 @@ MAX_CELLS = 3_000_000
 StepKind = Literal["equal", "substitution", "deletion", "insertion"]
 
 
-class Step(NamedTuple):
+class AlignmentStep(NamedTuple):
     """One step of an alignment."""
 
     kind: StepKind
@@ -143,7 +143,7 @@ class Step(NamedTuple):
     """The word of the reference; empty for an insertion."""
     hypothesis: str
     """The word of the hypothesis; empty for a deletion."""
-    reference_part: int
+    reference_part_index: int
     """Index of the part of the reference that the step belongs to; that of the part before it for an insertion."""
     hypothesis_part: int
 
@@ -190,7 +190,7 @@ class WordLattice:
         return len(self.words) - 1
 
 
-def align_lattices(reference: WordLattice, hypothesis: WordLattice) -> list[Step] | None:
+def align_lattices(reference: WordLattice, hypothesis: WordLattice) -> list[AlignmentStep] | None:
     """Return the alignment with the fewest errors; `None` if the texts are too long."""
     if len(reference) * len(hypothesis) > MAX_CELLS:
         return None
@@ -224,7 +224,7 @@ def _compute_costs(reference: WordLattice, hypothesis: WordLattice) -> list[list
     return costs
 
 
-def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[list[int]]) -> Iterator[Step]:
+def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[list[int]]) -> Iterator[AlignmentStep]:
     """Yield the steps of the cheapest pair of paths from the end to the start."""
     row, column = reference.end, hypothesis.end
     while row or column:
@@ -237,13 +237,13 @@ def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[lis
         elif column and other is None:
             column = min(columns, key=lambda one: costs[row][one])
         elif row and column and (found := _find_pair(costs, rows, columns, cost - (word != other))):
-            yield Step("equal" if word == other else "substitution", word or "", other or "", *parts)
+            yield AlignmentStep("equal" if word == other else "substitution", word or "", other or "", *parts)
             row, column = found
         elif row and (up := next((one for one in rows if costs[one][column] == cost - 1), None)) is not None:
-            yield Step("deletion", word or "", "", *parts)
+            yield AlignmentStep("deletion", word or "", "", *parts)
             row = up
         else:
-            yield Step("insertion", "", other or "", *parts)
+            yield AlignmentStep("insertion", "", other or "", *parts)
             column = next(one for one in columns if costs[row][one] == cost - 1)
 
 
@@ -392,16 +392,16 @@ def _collect_words(parts: Iterable[TextPart]) -> frozenset[str]:
 
 
 def _judge_entities(
-    expected: list[TextPart], recognized: list[TextPart], steps: list[Step]
+    expected: list[TextPart], recognized: list[TextPart], steps: list[AlignmentStep]
 ) -> tuple[ComparedEntity, ...]:
     """Return each entity of the text; one with an error in its words, or with other digits beside them, is wrong."""
     wrong: set[int] = set()
     recognized_words: dict[int, list[str]] = {}
     for index, step in enumerate(steps):
         if step.hypothesis and step.kind != "insertion":
-            recognized_words.setdefault(step.reference_part, []).append(step.hypothesis)
+            recognized_words.setdefault(step.reference_part_index, []).append(step.hypothesis)
         if step.kind in ("substitution", "deletion"):
-            wrong.add(step.reference_part)
+            wrong.add(step.reference_part_index)
         elif step.kind == "insertion":
             neighbours = _find_neighbours(steps, index)
             is_inside = len(neighbours) == 2 and neighbours[0] == neighbours[1]
@@ -419,8 +419,8 @@ def _judge_entities(
     )
 
 
-def _find_neighbours(steps: list[Step], index: int) -> list[int]:
+def _find_neighbours(steps: list[AlignmentStep], index: int) -> list[int]:
     """Return the parts of the reference that the words before and after an insertion belong to."""
-    before = next((one.reference_part for one in reversed(steps[:index]) if one.kind != "insertion"), None)
-    after = next((one.reference_part for one in steps[index + 1 :] if one.kind != "insertion"), None)
+    before = next((one.reference_part_index for one in reversed(steps[:index]) if one.kind != "insertion"), None)
+    after = next((one.reference_part_index for one in steps[index + 1 :] if one.kind != "insertion"), None)
     return [part for part in (before, after) if part is not None]

@@ -51,9 +51,6 @@ from voicegauge.recording.redaction import Redactor
 from voicegauge.transport.bodies import encode_body
 from voicegauge.version import __version__
 
-# Reads recordings from HAR files.
-
-
 MAX_HAR_BYTES = 64 * 2**20
 
 

@@ -252,7 +252,7 @@ def _build_findings_tables(report: ExportedReport) -> Iterator[SummaryTable]:
 
 
 def _build_finding_row(finding: ReportedFinding) -> tuple[str, ...]:
-    message = "; ".join((finding.message, *finding.other_messages))
+    message = "; ".join((finding.message, *finding.further_occurrence_messages))
     location = "" if finding.location is None else _shorten(finding.location)
     return finding.severity, finding.rule, finding.operation_path, message, location, finding.command or ""
 

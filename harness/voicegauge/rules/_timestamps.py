@@ -46,7 +46,7 @@ class TimestampLists(NamedTuple):
 
 def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]:
     """Yield the timestamps in the response with the audio, separately for each documented kind (characters, words)."""
-    target, audio = speech_delivery.target, speech_delivery.documented_audio
+    target, audio = speech_delivery.target, speech_delivery.audio_spec
     if audio is None or speech_delivery.delivery.audio is None:
         return
     stream_spec = target.stream

@@ -84,7 +84,7 @@ def _matches_filter(item_value: Any, filter_value: str) -> bool:
     shown_by=(FaultExample("uses-deleted", target_id="ttsai", found_in="lifecycle"),),
 )
 def _check_resource_used_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
-    if resource_step.step_kind == "use" and resource_step.is_deleted and resource_step.call.is_accepted:
+    if resource_step.step_kind == "use" and resource_step.is_resource_deleted and resource_step.call.is_accepted:
         yield Violation(
             f"{resource_step.description}: got status {resource_step.call.status}",
             resource_step.contract_pointer,
@@ -107,7 +107,7 @@ def _check_resource_used_after_delete(resource_step: ResourceStep) -> Iterator[V
 def _check_resource_listed_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
         resource_step.step_kind == "list"
-        and resource_step.is_deleted
+        and resource_step.is_resource_deleted
         and resource_step.call.is_accepted
         and resource_step.listed_item is not None
     ):
@@ -133,7 +133,7 @@ def _check_resource_listed_after_delete(resource_step: ResourceStep) -> Iterator
 def _check_resource_not_listed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
         resource_step.step_kind == "list"
-        and not resource_step.is_deleted
+        and not resource_step.is_resource_deleted
         and not resource_step.is_by_other_account
         and resource_step.call.is_accepted
         and resource_step.listed_item is None
@@ -161,7 +161,7 @@ def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Viola
     if (
         resource_step.step_kind == "use"
         and resource_step.is_use_forbidden
-        and not resource_step.is_deleted
+        and not resource_step.is_resource_deleted
         and not resource_step.is_by_other_account
         and resource_step.call.is_accepted
     ):
@@ -187,7 +187,7 @@ def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Viola
 def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
         resource_step.resource_spec.state_location is None
-        or resource_step.is_deleted
+        or resource_step.is_resource_deleted
         or resource_step.is_by_other_account
         or not resource_step.call.is_accepted
         or resource_step.step_kind == "use"
@@ -248,7 +248,7 @@ def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violatio
         or resource_step.call.operation is not resource_step.creating_operation
         or not resource_step.call.is_accepted
         or resource_step.is_by_other_account
-        or resource_step.is_deleted
+        or resource_step.is_resource_deleted
     ):
         return
     reported = resource_step.call.read_response_value(resource_step.resource_spec.id_location)

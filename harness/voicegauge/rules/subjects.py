@@ -318,7 +318,7 @@ class SpeechDelivery(CheckSubject):
         return (self.exchange, *self.delivery.exchanges[-_MAX_QUOTED_EXCHANGES:])
 
     @property
-    def documented_audio(self) -> ResponseAudio | None:
+    def audio_spec(self) -> ResponseAudio | None:
         """The documented location and format of the audio in the response; `None` if they are not documented."""
         return self.target.response_audio
 
@@ -411,7 +411,7 @@ class SpeechDelivery(CheckSubject):
                 sample_rate_hz=self.audio_format.sample_rate_hz,
                 channels=self.audio_format.channels,
             )
-        documented = self.documented_audio
+        documented = self.audio_spec
         if documented is None or documented.format is None or documented.sample_rate_hz is None:
             return None
         return RawAudioFormat(
@@ -594,7 +594,8 @@ class ResourceStep(CallSubject):
     steps."""
     is_use_forbidden: bool = False
     """Whether the resource is in a state in which the documents forbid using it."""
-    is_deleted: bool = False
+    is_resource_deleted: bool = False
+    """Whether the resource had been deleted before the call."""
     is_by_other_account: bool = False
     """Whether the call was made by another account than the one that created the resource."""
 

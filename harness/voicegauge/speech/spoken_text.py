@@ -251,7 +251,7 @@ def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) 
         return _UNCLEAR
     scores = score_prefixes(found, phonemes * 2)
     deficit = (compute_best_log_probability(found) - float(scores.log_probabilities[count])) / count
-    verdict = _find_part(found, scores, phonemes) or _judge_words(found, pronunciation, deficit)
+    verdict = _judge_partial_or_repeated_text(found, scores, phonemes) or _judge_words(found, pronunciation, deficit)
     if verdict is not None:
         return verdict
     verdict = _find_other_rate(samples, sample_rate_hz, phonemes, deficit)
@@ -297,7 +297,9 @@ def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenText
     return "end missing" if difference.first_word + difference.word_count >= word_count else "part missing"
 
 
-def _find_part(found: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]) -> SpokenTextJudgment | None:
+def _judge_partial_or_repeated_text(
+    found: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]
+) -> SpokenTextJudgment | None:
     """Return the verdict on a clip that clearly says a part of the text, or all of it more than once."""
     count, best = len(phonemes), compute_best_log_probability(found)
     own, kept = float(scores.log_probabilities[count]), scores.find_best_count()

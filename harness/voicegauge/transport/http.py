@@ -1,4 +1,4 @@
-"""Sends one HTTP exchange with httpx and notes its times."""
+"""Sends one HTTP exchange over the connections of httpcore and notes its times."""
 
 from __future__ import annotations
 
