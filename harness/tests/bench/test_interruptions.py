@@ -337,6 +337,33 @@ def test_a_receipt_above_the_price_ends_the_requests_to_its_target_for_good(
         assert Counter(charge.target for charge in provider.charges) == {"sync": 1, "streamed": 3}
 
 
+@pytest.mark.parametrize("cost_usd", [0.05, -1.0])
+@pytest.mark.parametrize("target", ["sync", "queued"])  # the submit states the charge, or the status of the job
+@pytest.mark.parametrize("command", ["bench", "check", "record"])
+def test_a_wrong_receipt_of_the_last_billable_request_ends_the_command_as_one_of_an_earlier_request_does(
+    provider: StandInProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    target: str,
+    command: str,
+    cost_usd: float,
+) -> None:
+    monkeypatch.setitem(CHARGED_USD, target, cost_usd)
+    suite = ("--suite", str(SUITE), "--warmup", "0", "--limit", "1", "--no-listening", "--no-report")
+    more = {"bench": suite, "check": ("--max-calls", "1"), "record": ("--yes",)}[command]
+    out = () if command == "check" else ("--out", str(tmp_path / "out"))
+    with running_app(provider) as url:
+        where = ("--live", "--contracts", str(CONTRACTS), "--base-url", url)
+        assert voicegauge([command, f"acme/{target}", *where, *more, *out]) == EXIT_BUDGET_EXCEEDED
+    assert len(provider.charges) == 1
+    output = capsys.readouterr()
+    name = f"acme/{target}" if cost_usd > 0 else f"receipt of acme/{target}"
+    assert f"{name} {'was charged $0.0500' if cost_usd > 0 else 'states a charge of -1 USD'}" in " ".join(
+        (output.out + output.err).split()
+    )
+
+
 @pytest.mark.parametrize("target", ["sync", "queued"])  # the submit states the charge, or the status of the job
 def test_a_receipt_that_cannot_be_believed_ends_the_requests_to_its_target_for_good(
     bench: Bench,

@@ -139,6 +139,17 @@ def test_a_receipt_above_the_price_ends_further_requests_at_that_price():
     assert ledger.spent_usd == 0.25
 
 
+def test_a_receipt_above_the_price_is_known_without_a_further_request():
+    ledger = Ledger(10.0)
+    share = LedgerShare(ledger)
+    share.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.1)
+    assert ledger.first_overcharge_message is share.first_overcharge_message is None
+    share.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.2)
+    share.reserve(0.1, "acme/two").settle(may_be_charged=True, charged_usd=0.3)
+    assert ledger.first_overcharge_message == share.first_overcharge_message
+    assert (share.first_overcharge_message or "").startswith("acme/one was charged $0.2000")
+
+
 def test_a_receipt_that_cannot_be_believed_ends_further_requests_at_that_price_and_counts_the_price():
     ledger = Ledger(10.0)
     stated = "states a charge of 1e+12 coins, which cannot be believed"

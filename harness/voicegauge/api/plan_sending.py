@@ -473,6 +473,8 @@ def send_plan(
         return "unreachable"
     if settings.interruption.is_requested:
         return _note_interruption(collector)
+    if settings.ledger is not None:  # also if nothing was left to be sent after it
+        collector.stop_message = collector.stop_message or settings.ledger.first_overcharge_message
     return "budget" if collector.stop_message else None
 
 

@@ -144,8 +144,6 @@ class _PlanRunner:
             self._samples.values(),
         )
         self._left_open: set[str] = set()
-        self._overcharge_error: OverchargedError | None = None
-        """The first receipt above its price. Nothing more is sent to its target, but to the others."""
         self._uploads: dict[str, SpokenUpload] = {}
         self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
         self._repeatable = self._find_repeatable_requests()
@@ -233,8 +231,9 @@ class _PlanRunner:
             if not self._stop.requested or task is None:
                 raise
             task.uncancel()
-        if self._overcharge_error is not None and not self._stop.requested:
-            self._stop.request_stop(self._overcharge_error)
+        overcharge = self._ledger.first_overcharge_message if self._ledger is not None else None
+        if overcharge is not None and not self._stop.requested:  # also if nothing was left to be sent after it
+            self._stop.request_stop(OverchargedError(overcharge))
         planned_ids = [one.id for row in rounds for one in row]
         state = read_journal(self._folder)
         return RunOutcome(
@@ -392,8 +391,8 @@ class _PlanRunner:
         target = self._config.targets[planned_sample.target]
         try:
             await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
-        except OverchargedError as error:
-            self._overcharge_error = self._overcharge_error or error
+        except OverchargedError:
+            return  # the run goes on with the other targets, and ends with this error
         except VoicegaugeError as error:
             self._stop.request_stop(error)
 

@@ -143,6 +143,14 @@ class Ledger:
         if price_name in self._overcharge_by_price_name:
             raise OverchargedError(self._overcharge_by_price_name[price_name])
 
+    @property
+    def first_overcharge_message(self) -> str | None:
+        """Message about the first request that was charged more than its price, or whose receipt cannot be believed.
+
+        It is known even if no further request was refused because of it; `None` if there is no such request.
+        """
+        return next(iter(self._overcharge_by_price_name.values()), None)
+
     def note_receipt(self, price_name: str, price_usd: float, charged_usd: float) -> None:
         """Note what a request of an earlier process cost and was charged, see `note_receipt_micro_usd`."""
         self.note_receipt_micro_usd(price_name, convert_to_micro_usd(price_usd), convert_to_micro_usd(charged_usd))
@@ -243,6 +251,11 @@ class LedgerShare(Ledger):
     def require_no_overcharge(self, price_name: str | None) -> None:
         """Check what all users together were charged; see `Ledger.require_no_overcharge`."""
         self._ledger.require_no_overcharge(price_name)
+
+    @property
+    def first_overcharge_message(self) -> str | None:
+        """See `Ledger.first_overcharge_message`, of the receipts of all users."""
+        return self._ledger.first_overcharge_message
 
     def note_receipt_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
         """Note a receipt for all users."""
