@@ -192,14 +192,21 @@ def test_a_short_secret_after_its_name_is_masked_in_a_webhook(listener: Listener
     assert "[redacted]" in shown
 
 
-@pytest.mark.parametrize("body", [b"", b"hello", b"{}", b"[" * 100_000])
+UNFITTING_BODIES = [
+    b"", b"hello", b"{}", b"[" * 100_000, b'{"request_id": "a"}', b'{"status": "COMPLETED"}',
+    b'{"request_id": 7, "status": "COMPLETED"}', b'{"request_id": "a", "status": "completed"}',
+    b'{"request_id": "", "status": "COMPLETED"}', b'{"request_id": " ", "status": "COMPLETED"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", UNFITTING_BODIES)
 def test_a_body_that_fits_no_contract_does_not_count(body: bytes) -> None:
     result = listen(port=0, max_webhooks=1, timeout_s=0.3, on_ready=lambda url: _post(url, body))
     assert [(one.verdict, one.sender_verification) for one in result.webhooks] == [("unknown", "unverified")]
     assert result.assigned_webhooks == ()
 
 
-@pytest.mark.parametrize("body", [b"", b"hello", b"{}", b"[" * 100_000])
+@pytest.mark.parametrize("body", UNFITTING_BODIES)
 def test_any_body_for_the_only_provider_is_judged_but_only_a_fitting_one_counts(body: bytes) -> None:
     def post(url: str) -> None:
         _post(url, body)

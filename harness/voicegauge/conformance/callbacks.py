@@ -322,9 +322,10 @@ def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool,
     of a model of the operation, and a valid body.
     """
     value = candidate.callback_bodies[0]
+    job_id = candidate.read_job_id(value)
     errors = candidate.documented_body.iterate_violations(value) if value is not MISSING else iter((None,))
     return (
-        isinstance(candidate.read_job_id(value), str),
+        isinstance(job_id, str) and bool(job_id.strip()),
         candidate.read_state_meaning(value) is not None,
         _names_model_of_operation(candidate.operation, value),
         next(iter(errors), "none") == "none",
