@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ PIPE_LINE_WIDTH = 160
 """Width of lines, in columns, if the output is not a terminal."""
 MAX_PIPE_TABLE_WIDTH = 10_000
 """Largest width of a table, in columns, if the output is not a terminal."""
+UNLIMITED_WIDTH = 10**9
+"""A width, in columns, that no table reaches."""
 MAX_UNWRAPPED_CELL_WIDTH = 12
 """Width of a column, in columns of the terminal, up to which its cells are never wrapped."""
 MAX_UNBROKEN_WORD_WIDTH = 40
@@ -91,49 +93,76 @@ def print_table(console: Console, table: Table) -> None:
     by side, each row becomes a block of lines, `heading: value`. If `has_unlimited_width(console)` is true, the table
     is instead as wide as it needs to be, up to `MAX_PIPE_TABLE_WIDTH`, so that no line is broken.
     """
+    wrapped, whole = _measure_columns(console, table)
+    _set_column_widths(table, whole)
+    needed_width = _measure_table(console, table)
+    if not has_unlimited_width(console):
+        widths = _divide_width(console.width - (needed_width - sum(whole)), table, wrapped, whole)
+        if widths is None:
+            _print_rows_as_blocks(console, table)
+        else:
+            _set_column_widths(table, widths)
+            console.print(table)
+        return
+    if needed_width > MAX_PIPE_TABLE_WIDTH:
+        _set_column_widths(table, [None] * len(whole))  # rich never narrows a column whose width is set
+    width = console.width
+    console.width = max(width, min(needed_width, MAX_PIPE_TABLE_WIDTH))
+    console.print(table)
+    console.width = width
+
+
+def _measure_columns(console: Console, table: Table) -> tuple[list[int], list[int]]:
+    """Return the width of the longest word and of the longest cell of each column, headings included.
+
+    Every cell is measured here, once: rich measures all cells of columns without a width each time it is asked for the
+    width of the table and each time it prints, which took most of the time of a table with 8,000 rows.
+    """
     from rich.measure import Measurement
 
-    width = console.width
-    if has_unlimited_width(console):
-        options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
-        console.width = max(width, Measurement.get(console, options, table).maximum)
-        console.print(table)
-        console.width = width
-    elif _set_column_widths(console, table):
-        console.print(table)
-    else:
-        _print_rows_as_blocks(console, table)
+    options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
+    wrapped, whole = [], []
+    for column in table.columns:
+        cells = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
+        wrapped.append(min(max(cell.minimum for cell in cells), MAX_UNBROKEN_WORD_WIDTH))
+        whole.append(max(cell.maximum for cell in cells))
+    return wrapped, whole
 
 
-def _set_column_widths(console: Console, table: Table) -> bool:
-    """Divide the width of the console between the columns; return whether the table fits.
+def _measure_table(console: Console, table: Table) -> int:
+    """Return the width of a table whose columns have widths, with padding and title."""
+    from rich.measure import Measurement
+
+    return Measurement.get(console, console.options.update(max_width=UNLIMITED_WIDTH), table).maximum
+
+
+def _set_column_widths(table: Table, widths: Sequence[int | None]) -> None:
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width, column.no_wrap, column.min_width, column.max_width = width, False, None, None
+
+
+def _divide_width(space: int, table: Table, wrapped: list[int], whole: list[int]) -> list[int] | None:
+    """Divide the width of the console between the columns; `None` if the table does not fit.
 
     rich shrinks columns in proportion to their widths, down to one letter for a column that is short already. Here the
     space that numbers and short cells leave is given to the longer texts, the shortest of them first. If numbers and
     short cells do not fit as a whole, they are wrapped between words as well.
     """
-    from rich.measure import Measurement
-
-    options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
-    wrapped, whole, preferred = [], [], []
-    for column in table.columns:
-        cells = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
-        wrapped.append(min(max(cell.minimum for cell in cells), MAX_UNBROKEN_WORD_WIDTH))
-        whole.append(max(cell.maximum for cell in cells))
-        is_kept_whole = column.justify == "right" or whole[-1] <= MAX_UNWRAPPED_CELL_WIDTH
-        preferred.append(whole[-1] if is_kept_whole else wrapped[-1])
-    space = console.width - (Measurement.get(console, options, table).maximum - sum(whole))
+    preferred = [
+        whole_width if column.justify == "right" or whole_width <= MAX_UNWRAPPED_CELL_WIDTH else wrapped_width
+        for column, wrapped_width, whole_width in zip(table.columns, wrapped, whole, strict=True)
+    ]
     widths = next((one for one in (preferred, wrapped) if sum(one) <= space), None)
     if widths is None:
-        return False
+        return None
     space -= sum(widths)
+    widths = list(widths)
     by_demand = sorted(range(len(widths)), key=lambda index: whole[index] - widths[index])
     for position, index in enumerate(by_demand):
         share = min(whole[index] - widths[index], space // (len(by_demand) - position))
-        column = table.columns[index]
-        column.width, column.no_wrap, column.min_width, column.max_width = widths[index] + share, False, None, None
+        widths[index] += share
         space -= share
-    return True
+    return widths
 
 
 def _print_rows_as_blocks(console: Console, table: Table) -> None:
