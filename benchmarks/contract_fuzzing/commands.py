@@ -20,7 +20,7 @@ import voicegauge
 from voicegauge.api import check_execution as services
 from voicegauge.api import local_servers
 from voicegauge.api.local_requests import EmulateRequest
-from voicegauge.cli import run
+from voicegauge.cli import LOADER_BY_COMMAND, run
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._app import create_app
@@ -194,5 +194,7 @@ def _list_key_headers(contract: Contract) -> list[str]:
 def import_commands() -> None:
     """Import what commands import on first use, and load the bundled contracts, so that forked processes have them."""
     voicegauge.load_contracts()
-    for name in ("api.benchmarking", "cli._check_tables", *(f"cli.{one}" for one in COMMAND_NAMES)):
+    for name in ("api.benchmarking", "cli._check_tables"):
         importlib.import_module(f"voicegauge.{name}")
+    for name in COMMAND_NAMES:
+        LOADER_BY_COMMAND[name]()

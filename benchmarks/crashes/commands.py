@@ -88,7 +88,7 @@ _PRELOADED = (
         "voicegauge.report.html_page",
         "voicegauge.cli._bench_tables",
     ),
-    *(f"voicegauge.cli.{name}" for name in ("bench", "check", "record")),
+    *(f"voicegauge.cli.{name}" for name in ("bench", "check", "recordings")),
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 import io
 import re
 import shutil
@@ -13,7 +12,6 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import click
 import msgspec
 import numpy as np
 from crashes.provider import StandInProvider
@@ -35,7 +33,7 @@ from voicegauge.api import target_selection
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.suites import load_own_texts, load_suite
 from voicegauge.cases.plan import plan_cases
-from voicegauge.cli import HELP_BY_COMMAND
+from voicegauge.cli import LOADER_BY_COMMAND
 from voicegauge.cli._settings import collect_command_defaults, load_settings
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
@@ -455,16 +453,10 @@ def _settings_documents() -> list[Document]:
     return [Document(to_toml(values), values, to_toml)]
 
 
-@functools.cache
-def _command_loaders() -> dict[str, Callable[[], click.Command]]:
-    commands = {name: importlib.import_module(f"voicegauge.cli.{name}").command for name in HELP_BY_COMMAND}
-    return {name: functools.partial(lambda command: command, command) for name, command in commands.items()}
-
-
 def _read_settings(data: bytes, folder: Path) -> None:
     settings = load_settings(_write(folder, "voicegauge.toml", data))
-    for load_command in _command_loaders().values():
-        collect_command_defaults(load_command(), settings, _command_loaders())
+    for load_command in LOADER_BY_COMMAND.values():
+        collect_command_defaults(load_command(), settings, LOADER_BY_COMMAND)
 
 
 def _baseline_documents() -> list[Document]:

@@ -30,10 +30,10 @@ def is_lifecycle_or_list(case) -> bool:
 
 def test_every_resource_and_batch_has_a_lifecycle_case(voicegauge_catalogue) -> None:
     plan = plan_cases(voicegauge_catalogue.select_targets([]), is_emulated=True, include_all_billable_cases=True)
-    makers = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.resource}
-    batches = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.batch}
-    assert {case.operation for case in plan.cases if case.is_lifecycle} == makers | batches
-    assert {"createUserVoice", "createEmbedding", "chat", "submitBatch"} <= makers | batches
+    operations = [operation for contract in voicegauge_catalogue for operation in contract.operations.values()]
+    with_lifecycle = {one.id for one in operations if one.resource or one.batch or one.submit}
+    assert {case.operation for case in plan.cases if case.is_lifecycle} == with_lifecycle
+    assert {"createUserVoice", "createEmbedding", "chat", "submitBatch", "longRunningRecognize"} <= with_lifecycle
 
 
 def test_a_correct_lifecycle_has_every_step_and_no_findings(check) -> None:

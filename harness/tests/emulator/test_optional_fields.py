@@ -20,7 +20,7 @@ from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.formats.bodies import is_form, is_json, read_form
-from voicegauge.formats.locations import MISSING
+from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
@@ -205,6 +205,10 @@ def _as_json(media: MediaType, content_type: str, content: bytes, body: dict[str
     return {name: "file" if name in files else value for name, value in body.items()}
 
 
+def _read_location(body: Any, location: Location) -> Any:
+    return location.read_body(body)
+
+
 async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted: Any) -> bytes:
     """Poll a job until it ends in success, and download its audio."""
     assert operation.speech is not None
@@ -221,9 +225,12 @@ async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted
     for _ in status.job.states:
         response = await http.request(status.method, f"/{operation.contract.id}{path}", headers=headers, params=query)
         assert response.status_code == 200, response.text
-        if status.job.states[status.job.state_location.read_body(response.json())].terminal_outcome:
+        body = response.json()
+        state = status.job.find_state(functools.partial(_read_location, body))
+        assert state is not None, response.text
+        if state.terminal_outcome:
             break
-    url = status.job.audio.location.read_body(response.json())
+    url = status.job.audio.location.read_body(body)
     audio = await http.get(url, headers=headers)
     assert audio.status_code == 200, audio.text
     return audio.content
