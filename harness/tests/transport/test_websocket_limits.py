@@ -82,6 +82,27 @@ async def test_a_flood_ends_the_connection(flood: str, monkeypatch: pytest.Monke
     assert max(received, default=0) <= MAX_MESSAGE_BYTES
 
 
+@pytest.mark.parametrize(
+    ("frame", "code", "is_truncated"),
+    [
+        (bytes([0x82, 127]) + struct.pack(">Q", MAX_CONNECTION_BYTES + 1) + b"a", 1009, True),
+        (b"\xff\xff\xff\xff\xff\xff", 1002, False),
+    ],
+    ids=["too large", "no frame"],
+)
+async def test_a_frame_that_cannot_be_taken_is_no_end_by_the_service(
+    frame: bytes, code: int, is_truncated: bool
+) -> None:
+    async with sending(frame, 1000 * b"a") as url:
+        connection = WebSocketConnection()
+        await connection.connect(Request(method="GET", url=url))
+        await connection.ended.wait()
+        await connection.close()
+    traffic = connection.build_traffic("acme", "speak", Request(method="GET", url=url))
+    assert traffic.close is not None
+    assert (traffic.close.closed_by, traffic.close.code, traffic.is_truncated) == ("client", code, is_truncated)
+
+
 async def test_a_ping_is_answered() -> None:
     answers: asyncio.Queue[bytes] = asyncio.Queue()
 

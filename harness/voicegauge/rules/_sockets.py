@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from voicegauge.model.exchange import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE
+from voicegauge.model.exchange import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE, PROTOCOL_ERROR_CLOSE_CODE
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.socket_subjects import DESCRIPTION_BY_COMPARISON, SocketConnection, SpokenTurn, TurnPair
 
@@ -162,6 +162,9 @@ def _check_turn_finished(spoken: SpokenTurn) -> Iterator[Violation]:
 )
 def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
     close = connection.traffic.close
+    if close is not None and close.closed_by == "client" and close.code == PROTOCOL_ERROR_CLOSE_CODE:
+        reason = f" ({close.reason})" if close.reason else ""
+        yield Violation(f"the service sends a frame that breaks RFC 6455{reason}", connection.description_pointer)
     if close is None or close.closed_by != "server" or connection.expectation != "accepted":
         return
     how = (

@@ -257,9 +257,15 @@ class WebSocketConnection:
         self.ended.set()
 
     def take_end(self) -> None:
-        """Note that the connection has ended."""
-        if self._transport is not None:
-            self._note_close("server", self.now_ms, ABNORMAL_CLOSE_CODE, b"")
+        """Note that the connection has ended: by the service, or by picows because of a frame that it cannot take."""
+        if self._transport is None or self._close is not None:
+            return
+        sent = self._transport.close_handshake.sent if self._transport.close_handshake is not None else None
+        if sent is not None:
+            self.is_truncated = int(sent.code) == WSCloseCode.MESSAGE_TOO_BIG
+            self._note_close("client", self.now_ms, int(sent.code), (sent.reason or "").encode())
+            return
+        self._note_close("server", self.now_ms, ABNORMAL_CLOSE_CODE, b"")
 
     def send(self, data: str | bytes) -> SocketMessage:
         """Send one message, and return it with its time.
