@@ -262,8 +262,9 @@ class WebSocketConnection:
             return
         sent = self._transport.close_handshake.sent if self._transport.close_handshake is not None else None
         if sent is not None:
-            self.is_truncated = int(sent.code) == WSCloseCode.MESSAGE_TOO_BIG
-            self._note_close("client", self.now_ms, int(sent.code), (sent.reason or "").encode())
+            code: Any = sent.code  # a plain number at run time
+            self.is_truncated = code == WSCloseCode.MESSAGE_TOO_BIG
+            self._note_close("client", self.now_ms, int(code), (sent.reason or "").encode())
             return
         self._note_close("server", self.now_ms, ABNORMAL_CLOSE_CODE, b"")
 
