@@ -90,7 +90,7 @@ async def test_a_flood_ends_the_connection(flood: str, monkeypatch: pytest.Monke
     ],
     ids=["too large", "no frame"],
 )
-async def test_a_frame_that_cannot_be_taken_is_no_end_by_the_service(
+async def test_a_frame_that_cannot_be_taken_does_not_count_as_an_end_by_the_service(
     frame: bytes, code: int, is_truncated: bool
 ) -> None:
     async with sending(frame, 1000 * b"a") as url:

@@ -16,7 +16,7 @@ SOCKET_SIDES: tuple[SocketSide, ...] = ("client", "server")
 ABNORMAL_CLOSE_CODE = 1006
 """Code for a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
 PROTOCOL_ERROR_CLOSE_CODE = 1002
-"""Code with which one side ends a connection because the other sends what is no WebSocket frame."""
+"""Code with which one side ends a connection because the other sends bytes that are not a WebSocket frame."""
 NO_STATUS_CLOSE_CODE = 1005
 """Code for a close frame without a code."""
 SOCKET_ABORT_EXTENSION_KEY = "voicegauge.socket-abort"
