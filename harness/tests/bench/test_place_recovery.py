@@ -200,6 +200,37 @@ def test_a_worker_that_its_nanny_starts_again_goes_on(
     assert set(count_texts(provider).values()) <= {2, 3}
 
 
+@pytest.mark.parametrize("share", [None, "0.1"])
+def test_the_status_says_that_a_killed_worker_lost_samples_at_the_emulator_too(
+    tmp_path: Path, share: str | None
+) -> None:
+    out, targets = tmp_path / "runs", ["elevenlabs/flash-v2-5", "deepgram/aura-2"]
+    with running_cluster(tmp_path) as cluster:
+        how = ["--warmup", "0", "--repetitions", "2", "--concurrency", "8", "--asr", "none", "--no-listening"]
+        more = ["--fail-under", share] if share else []
+        words = ["bench", *targets, "--limit", "4", *how, "--out", str(out), "--dask", cluster.address, *more]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "voicegauge", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "COLUMNS": "300"},
+        )  # fmt: skip
+        while not any(b'"oslo"' in file.read_bytes() for file in out.rglob("journal.jsonl")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        cluster.processes["oslo-1"].kill()
+        printed, error = process.communicate()
+    run = load_run(find_only_run(tmp_path))
+    lost = len(run.select_lost_samples())
+    assert len(run.samples) == 16
+    assert lost
+    assert process.returncode == (0 if share else EXIT_PARTLY_MEASURED), error
+    assert share or f"only {16 - lost} of 16 samples were measured, {lost} lost or not sent" in error
+    assert printed.count("/8 ") >= 2
+    assert "no saved result" in printed
+    page = next(out.rglob("report.html")).read_text()
+    assert f"{16 - lost} of 16 requests succeeded" in page
+    assert "No request failed." not in page
+
+
 def count_words_of_suite() -> list[str]:
     from voicegauge.bench.suites import load_suite
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from voicegauge.bench.part_summaries import summarize_places
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import AmbiguousRequest, Failure
@@ -164,6 +165,34 @@ def test_runs_without_results_are_described_in_their_own_words(tmp_path: Path) -
     )
     verdict, _ = summarize((folder, msgspec.structs.replace(failed, samples=unreachable)))
     assert verdict.headline == "Nothing was measured: the service could not be reached."
+
+
+@pytest.mark.parametrize("provenance", [Provenance.LIVE, Provenance.EMULATED])
+def test_lost_samples_are_counted_beside_the_measured_ones(tmp_path: Path, provenance: Provenance) -> None:
+    folder, run = make_run(tmp_path, (FAST, SLOW), provenance=provenance, repetitions=2, texts=4, scored=False)
+    stopped = Failure(kind="interrupted", message="the worker ended")
+    run = msgspec.structs.replace(
+        run, samples=tuple(msgspec.structs.replace(one, is_warmup=False) for one in run.samples)
+    )
+    lost = {one.id for one in run.samples[:7]}
+    samples = tuple(
+        msgspec.structs.replace(one, failure=stopped, latency=None, audio=None, place="oslo") if one.id in lost else one
+        for one in run.samples
+    )
+    run = msgspec.structs.replace(run, samples=samples)
+    analyzed = analyze_runs([(folder, run)])
+    targets = analyzed.report.runs[0].targets
+    assert [(one.success_count, one.requested_count) for one in targets] == [(4, 8), (5, 8)]
+    assert all(one.failure_count == 0 for one in targets), "no failure of the provider"
+    assert [(one.sample_count, one.lost_count) for one in summarize_places(run)] == [(0, 4), (0, 3)]
+    said = details(analyzed.report.runs[0].verdict)["reliability"]
+    assert said.startswith("9 of 16 requests succeeded. 7 samples were sent and have no saved result")
+    page = render_page(analyzed)
+    assert "No measured request failed; of 7 sent requests, no result was saved." in page
+    for text in (page, render_markdown(analyzed)):
+        assert "9 of 16 requests" in text
+        for claim in ("All 9 requests succeeded", "No request failed.", "9 of 9 requests"):
+            assert claim not in text
 
 
 def test_a_run_without_samples_says_nothing_of_success_prices_or_payment(tmp_path: Path) -> None:

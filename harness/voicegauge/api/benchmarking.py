@@ -367,6 +367,7 @@ def _build_result(
     measured = [one for one in run.samples if not one.is_warmup]
     sends_whole_plan = run.manifest.ramp_load_type is None and run.manifest.early_stop is None
     planned = [one for row in plan.rounds for one in row if not one.is_warmup]
+    planned_count = len(planned if sends_whole_plan else measured)
     silent = {one.id for one in measured if one.failure is None and is_clip_silent(one)}
     verdicts = run.listening.verdicts if run.listening is not None else ()
     wrong = silent | {one.sample_id for one in verdicts if one.outcome == "wrong"}
@@ -389,8 +390,9 @@ def _build_result(
         if any(one.is_counted for one in run.samples)
         else (),
         places=summarize_places(run),
-        planned_sample_count=len(planned if sends_whole_plan else measured),
+        planned_sample_count=planned_count,
         measured_sample_count=sum(one.failure is None and one.id not in wrong for one in measured),
+        missing_sample_count=planned_count - sum(one.is_counted for one in measured),
         silent_sample_count=len(silent),
         wrong_sample_count=len(wrong),
         listening_method=run.listening.method if run.listening is not None else None,

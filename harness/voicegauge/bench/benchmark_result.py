@@ -58,6 +58,8 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     ended, it is the number of those that were sent."""
     measured_sample_count: Count = 0
     """Number of those that were measured: with a usable result, and with audio that is not known to be wrong."""
+    missing_sample_count: Count = 0
+    """Number of planned samples without a saved result: lost after they were sent, or never sent."""
     silent_sample_count: Count = 0
     """Number of those whose audio is silent from beginning to end."""
     wrong_sample_count: Count = 0

@@ -30,6 +30,8 @@ class PlaceSummary(Record, frozen=True, kw_only=True):
     """Number of samples from this place, including failures and excluding warm-up."""
     failure_count: int
     """Number of samples from the place that failed."""
+    lost_count: Count = 0
+    """Number of further samples from the place that were sent, but have no saved result."""
     ttfb_ms: Estimate | None
     """Median time to first byte of the response that carries the audio."""
     ttfa_ms: Estimate | None
@@ -41,6 +43,11 @@ class PlaceSummary(Record, frozen=True, kw_only=True):
     total_latency_p95_ms: Estimate | None
     """95th percentile of the total latency."""
 
+    @property
+    def requested_count(self) -> int:
+        """Number of samples that were sent from this place, with lost ones."""
+        return self.sample_count + self.lost_count
+
 
 def summarize_places(run: Run) -> tuple[PlaceSummary, ...]:
     """Summarize each target from each place, in the order of the manifest and of the names of places.
@@ -49,16 +56,21 @@ def summarize_places(run: Run) -> tuple[PlaceSummary, ...]:
         The summaries; empty if no worker of a cluster measured the run.
     """
     summaries = []
+    lost_counts = Counter((one.target, one.place) for one in run.select_lost_samples())
     for target, samples in group_counted_samples_by_target(run).items():
-        by_place: dict[str, list[Sample]] = {}
+        by_place: dict[str, list[Sample]] = {
+            place: [] for name, place in lost_counts if name == target and place is not None
+        }
         for sample in samples:
             if sample.place is not None:
                 by_place.setdefault(sample.place, []).append(sample)
-        summaries += [_summarize_place(place, target, by_place[place]) for place in sorted(by_place)]
+        summaries += [
+            _summarize_place(place, target, by_place[place], lost_counts[target, place]) for place in sorted(by_place)
+        ]
     return tuple(summaries)
 
 
-def _summarize_place(place: str, target: str, samples: Sequence[Sample]) -> PlaceSummary:
+def _summarize_place(place: str, target: str, samples: Sequence[Sample], lost_count: int) -> PlaceSummary:
     def select_times(select_time: Callable[[Latency], float | None]) -> list[tuple[str, float]]:
         return [
             (one.text_id, found)
@@ -72,6 +84,7 @@ def _summarize_place(place: str, target: str, samples: Sequence[Sample]) -> Plac
         target=target,
         sample_count=len(samples),
         failure_count=sum(one.failure is not None for one in samples),
+        lost_count=lost_count,
         ttfb_ms=estimate_median(select_times(lambda latency: latency.ttfb_ms)),
         ttfa_ms=estimate_median(select_times(lambda latency: latency.ttfa_ms)),
         ttfs_ms=estimate_median(select_times(lambda latency: latency.ttfs_ms)),

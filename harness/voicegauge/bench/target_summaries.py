@@ -50,7 +50,7 @@ from voicegauge.bench.target_samples import (
     measure_target_differences,
 )
 from voicegauge.bench.voice_similarity import VoiceSummary, summarize_voices
-from voicegauge.model.base import Provenance, Record
+from voicegauge.model.base import Count, Provenance, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.job import Interval
 from voicegauge.model.run import Run, ScoreSet, TargetRef
@@ -122,11 +122,14 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     title: str
     provenance: Provenance
     sample_count: int
-    """Number of requested samples, including failures and excluding warm-up."""
+    """Number of requested samples, including failures and excluding lost ones and warm-up."""
     disturbed_sample_count: int
     """Number of samples whose times may be imprecise because voicegauge itself was busy."""
     failure_count: int
     """Number of samples whose request or job failed, after all retries."""
+    lost_count: Count = 0
+    """Number of further samples that were sent, but have no saved result because voicegauge or its worker was stopped.
+    They say nothing about the provider."""
     failure_rate: Estimate | None
     """Share of failed samples; `None` without samples."""
     failure_count_by_kind: dict[str, int]
@@ -227,6 +230,11 @@ class TargetSummary(Record, frozen=True, kw_only=True):
         """Number of samples that neither failed nor are known to be wrong."""
         return self.sample_count - self.failure_count - self.wrong_count
 
+    @property
+    def requested_count(self) -> int:
+        """Number of samples that were sent, with lost ones and without warm-up."""
+        return self.sample_count + self.lost_count
+
 
 def summarize_targets(
     run: Run,
@@ -250,6 +258,7 @@ def summarize_targets(
     """
     summaries = []
     samples_by_target = group_counted_samples_by_target(run)
+    lost_counts = Counter(one.target for one in run.select_lost_samples())
     scores = ScoresBySample(score_set) if score_set else None
     for target in run.manifest.targets:
         samples = samples_by_target[target.id]
@@ -268,6 +277,7 @@ def summarize_targets(
         summaries.append(
             msgspec.structs.replace(
                 summary,
+                lost_count=lost_counts[target.id],
                 unscored_languages=tuple(sorted(unscored)),
                 listening=summarize_listening(samples, run.listening),
                 audio_quality=_summarize_audio_quality(samples),
@@ -299,6 +309,18 @@ def _add_comparison_fields(
             is_among_most_intelligible=clearest[i],
         )
         for i, one in enumerate(summaries)
+    )
+
+
+def describe_lost_samples(summaries: Sequence[TargetSummary]) -> str:
+    """Return how many samples were sent, but have no saved result; an empty text if there are none."""
+    lost, measured = sum(one.lost_count for one in summaries), sum(one.sample_count for one in summaries)
+    if not lost:
+        return ""
+    verbs = ("was", "has") if lost == 1 else ("were", "have")
+    return (
+        f"{format_count(lost, 'sample')} {verbs[0]} sent and {verbs[1]} no saved result, because voicegauge or its "
+        f"worker was stopped: no failure of a provider; all rates and times are of the other {measured:,}"
     )
 
 

@@ -17,6 +17,7 @@ from voicegauge.bench.target_summaries import (
     StreamSummary,
     TargetSummary,
     describe_disturbed_samples,
+    describe_lost_samples,
     describe_wrong_audio,
     describe_wrong_charges,
 )
@@ -110,7 +111,7 @@ _ENTITIES_COLUMN = _ResultColumn("numbers,\nnames", lambda one: _format_entities
 _RESULT_COLUMNS = (
     _PARETO_MARK_COLUMN,
     _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True),
-    _ResultColumn("ok", lambda one: f"{one.success_count}/{one.sample_count}"),
+    _ResultColumn("ok", lambda one: f"{one.success_count}/{one.requested_count}"),
     _LISTENING_COLUMN,
     _TOTAL_LATENCY_COLUMN,
     _TOTAL_LATENCY_P95_COLUMN,
@@ -208,7 +209,7 @@ def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
         rows.add_row(
             one.place,
             one.target,
-            f"{one.sample_count - one.failure_count}/{one.sample_count}",
+            f"{one.sample_count - one.failure_count}/{one.requested_count}",
             *(
                 _format_estimate(estimate, shows_interval=False)
                 for estimate in (one.ttfa_ms, one.ttfs_ms, one.total_latency_ms, one.total_latency_p95_ms)
@@ -233,7 +234,7 @@ def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
 
 
 def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:
-    """Return a sentence about what limits the precision of the times."""
+    """Return sentences about what limits the precision of the times, and about samples that have none."""
     lines, error = [], manifest.timing_error
     if manifest.early_stop is not None:
         label = manifest.rehearsal_label
@@ -257,8 +258,7 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
     if error is not None:
         whose = " of the worker with the largest one" if manifest.workers else ""
         lines.append(f"error of times{whose}: {describe_timing_error(error)}")
-    if busy := describe_disturbed_samples(summaries):
-        lines.append(busy)
+    lines += filter(None, (describe_disturbed_samples(summaries), describe_lost_samples(summaries)))
     return lines
 
 

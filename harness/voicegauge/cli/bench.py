@@ -43,7 +43,8 @@ class BenchOutputs(SummaryOutputs):
         default=None,
         help="Fail with exit status 5 if less than this share of the planned samples was measured. Audio that is "
         "silent or otherwise known to be wrong counts as not measured.",
-        default_text=f"{DEFAULT_FAIL_UNDER:g} with --live, unless --ramp is given; otherwise 0",
+        default_text=f"{DEFAULT_FAIL_UNDER:g} with --live, unless --ramp is given; otherwise 0. Without the option, "
+        "also if any sample was lost or not sent, unless --ramp is given",
         metavar="SHARE",
         minimum=0,
         maximum=1,
@@ -92,6 +93,8 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     is_ramp = request.ramp is not None  # which goes on until requests fail
     default_share = DEFAULT_FAIL_UNDER if is_live and not is_ramp else 0.0
     _reject_partly_measured_run(result, default_share if outputs.fail_under is None else outputs.fail_under)
+    if outputs.fail_under is None and not is_ramp:
+        _reject_run_with_missing_samples(result)
     if result.ramp is not None and not result.ramp.is_conclusive:
         return EXIT_NOTHING_MEASURED
     return None
@@ -262,7 +265,21 @@ def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
     if result.measured_share < min_share:
         wrong = result.wrong_sample_count
         also_wrong = f", {wrong} of the others are {'silent' if wrong == silent else 'wrong'}" if wrong else ""
+        missing = f", {result.missing_sample_count} lost or not sent" if result.missing_sample_count else ""
         raise PartlyMeasuredError(
-            f"only {measured} of {format_count(planned, 'sample')} were measured{also_wrong}: less than --fail-under "
-            f"{min_share:g}"
+            f"only {measured} of {format_count(planned, 'sample')} were measured{also_wrong}{missing}: less than "
+            f"--fail-under {min_share:g}"
+        )
+
+
+def _reject_run_with_missing_samples(result: BenchResult) -> None:
+    """Reject a run with samples of which nothing is known, although the services may have answered each of them.
+
+    Raises:
+        PartlyMeasuredError: samples were lost or not sent.
+    """
+    if result.missing_sample_count:
+        raise PartlyMeasuredError(
+            f"only {result.measured_sample_count} of {format_count(result.planned_sample_count, 'sample')} were "
+            f"measured, {result.missing_sample_count} lost or not sent: --fail-under SHARE says which share is enough"
         )

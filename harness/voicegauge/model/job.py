@@ -127,7 +127,7 @@ FailureKind = Literal[
     "interrupted",
 ]
 """Kinds of failure: `failed` if the job ended in failure, `protocol` if a response could not be understood, `audio` if
-the received audio cannot be used, `interrupted` if voicegauge was stopped before the result was saved."""
+the received audio cannot be used, `interrupted` if voicegauge or its worker was stopped before the result was saved."""
 
 
 class Interval(Record, frozen=True, kw_only=True):

@@ -631,6 +631,17 @@ class Run(Record, frozen=True, kw_only=True):
         best_steps = self.ramp.best_step_numbers if self.ramp is not None else frozenset[int]()
         return tuple(sample for sample in measured if sample.ramp_step in best_steps) or measured
 
+    def select_lost_samples(self) -> tuple[Sample, ...]:
+        """Return the samples that were sent, but have no saved result, except warm-up samples.
+
+        For a ramp, only those at the loads of `select_counted_samples` are returned.
+        """
+        lost = tuple(sample for sample in self.samples if not sample.is_warmup and not sample.is_counted)
+        if self.ramp is None:
+            return lost
+        steps = {sample.ramp_step for sample in self.select_counted_samples()}
+        return tuple(sample for sample in lost if sample.ramp_step in steps)
+
     def measure_duration_s(self) -> float | None:
         """Return the time from the first counted request to the end of the last one, in seconds; `None` without any."""
         spans = [

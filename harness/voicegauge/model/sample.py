@@ -221,7 +221,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_counted(self) -> bool:
-        """Whether results count the sample: it is not a warm-up, and was not lost because voicegauge was stopped."""
+        """Whether results count the sample: it is not a warm-up, and was not lost with voicegauge or its worker."""
         return not self.is_warmup and not (self.failure is not None and self.failure.kind == "interrupted")
 
 

@@ -13,6 +13,7 @@ from voicegauge.bench.target_samples import TargetDifferences
 from voicegauge.bench.target_summaries import (
     TargetSummary,
     describe_disturbed_samples,
+    describe_lost_samples,
     describe_wrong_audio,
     describe_wrong_charges,
 )
@@ -315,10 +316,16 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     failing = [target for target in run.targets if target.failure_count]
     samples = sum(target.sample_count for target in run.targets)
     wrong, found = _summarize_wrong_audio(run), _describe_listening(run)
+    lost_count = sum(target.lost_count for target in run.targets)
+    loss = f"{format_count(lost_count, 'sample')} lost" if lost_count else ""
     if not failing:
         verb = "delivered audio" if wrong else "succeeded"
         succeeded = f"All {samples:,} requests {verb}" if samples > 1 else f"The request {verb}"
-        return _build_statement_on_reliability(wrong, join_sentences(succeeded, found))
+        if loss:
+            succeeded = f"{samples:,} of {samples + lost_count:,} requests {verb}"
+        return _build_statement_on_reliability(
+            "; ".join(filter(None, (wrong, loss))), join_sentences(succeeded, describe_lost_samples(run.targets), found)
+        )
     lost = [target.target for target in failing if target.failure_count == target.sample_count]
     partly = [target for target in failing if target.failure_count < target.sample_count]
     lost_names = f"{format_target_names(lost, lost[0])} delivered nothing" if lost else ""
@@ -331,7 +338,8 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
         requests = format_count(sum(target.failure_count for target in others), "request")
         sentences.append(f"{format_count(len(others), 'other')} failed {requests}")
     return _build_statement_on_reliability(
-        "; ".join(filter(None, (summary, wrong))), join_sentences(". ".join(sentences), found)
+        "; ".join(filter(None, (summary, wrong, loss))),
+        join_sentences(". ".join(sentences), describe_lost_samples(run.targets), found),
     )
 
 
@@ -457,11 +465,12 @@ def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
     is_emulated = run.manifest.provenance is not Provenance.LIVE
     answered_by = "voicegauge's emulator" if is_emulated else "a server on this machine, in place of the service,"
     samples = sum(target.sample_count for target in run.targets)
+    requested = sum(target.requested_count for target in run.targets)
     delivered = samples - sum(target.failure_count for target in run.targets)
     result = "transcripts" if run.manifest.kind == "transcription" else "audio"
     summary = (
         f"{run.manifest.rehearsal_label}: {delivered:,} of "
-        f"{format_count(samples, 'request')} to {format_count(len(run.targets), 'target')} "
+        f"{format_count(requested, 'request')} to {format_count(len(run.targets), 'target')} "
         f"delivered {result}"
     )
     detail = (

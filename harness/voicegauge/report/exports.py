@@ -197,7 +197,7 @@ def _format_places(run: RunReport) -> list[str]:
         [
             _escape_markdown(one.place),
             _escape_markdown(one.target),
-            f"{one.sample_count - one.failure_count} of {one.sample_count}",
+            f"{one.sample_count - one.failure_count} of {one.requested_count}",
             *(
                 format_ms(None if estimate is None else estimate.value)
                 for estimate in (one.ttfa_ms, one.ttfs_ms, one.total_latency_ms, one.total_latency_p95_ms)
@@ -328,6 +328,11 @@ class SiteEntry(NamedTuple):
     def failure_count(self) -> int:
         """Number of measured requests that failed."""
         return sum(target.failure_count for target in self.run_report.targets)
+
+    @property
+    def lost_count(self) -> int:
+        """Number of further requests that were sent, but have no saved result."""
+        return sum(target.lost_count for target in self.run_report.targets)
 
 
 def write_site(

@@ -283,7 +283,7 @@ class BenchReport(TabularResult, frozen=True, kw_only=True):
             (
                 run.manifest.run_id,
                 one.target,
-                f"{one.sample_count - one.failure_count} of {one.sample_count}",
+                f"{one.sample_count - one.failure_count} of {one.requested_count}",
                 "" if one.total_latency_ms is None else f"{one.total_latency_ms.value:,.0f}",
                 "" if one.wer is None else f"{one.wer.corpus_rate.value:.1%}",
                 run.load,

@@ -82,8 +82,9 @@ def iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
     for target in result.targets:
         labels = {"target": target.target, "provenance": result.provenance.value}
         values = {
-            ("voicegauge_requests", "Requested samples, without warm-up"): target.sample_count,
+            ("voicegauge_requests", "Requested samples, without lost ones and warm-up"): target.sample_count,
             ("voicegauge_failures", "Samples without usable audio"): target.failure_count,
+            ("voicegauge_lost_samples", "Further samples, sent without a saved result"): target.lost_count,
             ("voicegauge_wrong_audio", "Samples whose audio is known to be wrong"): target.wrong_count,
             ("voicegauge_total_latency_seconds", "Median total latency"): _to_seconds(target.total_latency_ms),
             ("voicegauge_time_to_first_audio_seconds", "Median time to first audio"): _to_seconds(target.ttfa_ms),
@@ -289,16 +290,19 @@ def _prepend_rehearsal_label(rehearsal_label: str, sentence: str) -> str:
 
 def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSummary:
     failed = sum(target.failure_count for target in result.targets)
-    requested = sum(target.sample_count for target in result.targets)
-    delivered = f"{requested - failed} of {format_count(requested, 'request')} delivered"
+    measured = sum(target.sample_count for target in result.targets)
+    requested = measured + result.missing_sample_count
+    delivered = f"{measured - failed} of {format_count(requested, 'request')} delivered"
     targets = format_count(len(result.targets), "target")
     wrong = sum(target.wrong_count for target in result.targets)
     found = [f"{wrong} with wrong audio"] if wrong else []
+    if result.missing_sample_count:
+        found.append(f"{result.missing_sample_count} lost or not sent")
     headline = _prepend_rehearsal_label(result.rehearsal_label, ", ".join([delivered, *found, targets, result.load]))
     return ResultSummary(
         title=f"voicegauge bench {result.manifest.run_id}",
         verdict=_choose_verdict(
-            fails=result.stop_message is not None if fails is None else fails, is_judged=failed + wrong < requested
+            fails=result.stop_message is not None if fails is None else fails, is_judged=failed + wrong < measured
         ),
         headline=headline,
         notes=tuple(filter(None, (result.stop_message, REHEARSAL_NOTE if result.rehearsal_label else None))),
