@@ -320,7 +320,7 @@ def describe_lost_samples(summaries: Sequence[TargetSummary]) -> str:
     verbs = ("was", "has") if lost == 1 else ("were", "have")
     return (
         f"{format_count(lost, 'sample')} {verbs[0]} sent and {verbs[1]} no saved result, because voicegauge or its "
-        f"worker was stopped: no failure of a provider; all rates and times are of the other {measured:,}"
+        f"worker was stopped: not a failure of a provider; all rates and times are of the other {measured:,}"
     )
 
 
