@@ -9,6 +9,7 @@ import pytest
 from voicegauge.contract import loading
 from voicegauge.contract._consistency import check_consistency
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.located_yaml import Document, read_document
@@ -66,3 +67,9 @@ def validate_once(patch: pytest.MonkeyPatch) -> None:
             _valid.add(document.sha256)
 
     patch.setattr(loading, "validate_openapi", check)
+
+
+def build_path_value(parameter: Parameter, segment: str) -> str:
+    """Return `segment`, or a name with slashes of such segments if the pattern of a path parameter asks for one."""
+    pattern = str(parameter.schema.get("pattern", "")) if parameter.may_have_slashes else ""
+    return pattern.strip("^$").replace("[^/]+", segment) or segment

@@ -15,7 +15,6 @@ import pytest
 from voicegauge.cases.valid_requests import build_minimal_request
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
@@ -29,6 +28,8 @@ from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.steadiness import measure_voice
+
+from ..builders.contracts import build_path_value
 
 CONTRACTS = list(load_catalogue())
 TARGETS = [target for contract in CONTRACTS for target in contract.targets.values()]
@@ -227,12 +228,6 @@ def test_every_terminal_state_can_be_reached_and_matches_its_schema(
             assert _at(body, status.job.failure_reason_location)
 
 
-def _build_path_value(parameter: Parameter) -> str:
-    """Return a value that the path of a request can have: `x`, or a name with slashes such as the pattern asks for."""
-    pattern = str(parameter.schema.get("pattern", "")) if parameter.may_have_slashes else ""
-    return pattern.strip("^$").replace("[^/]+", "x") or "x"
-
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.contract.id}-{operation.id}")
 def test_every_documented_error_is_returned_as_in_its_example(
     operation: Operation, emulator: RunningEmulator, http: httpx.Client
@@ -240,7 +235,7 @@ def test_every_documented_error_is_returned_as_in_its_example(
     base = emulator.base_url(operation.contract.id)
     path = operation.path
     for parameter in operation.parameters:
-        path = path.replace(f"{{{parameter.name}}}", _build_path_value(parameter))
+        path = path.replace(f"{{{parameter.name}}}", build_path_value(parameter, "x"))
     for status, spec in operation.responses.items():
         for media in spec.media_types.values():
             for example in media.examples:
@@ -303,7 +298,7 @@ def test_every_error_of_a_wrong_value_names_field_and_value(
             continue
         path = operation.path
         for parameter in operation.parameters:
-            path = path.replace(f"{{{parameter.name}}}", _build_path_value(parameter))
+            path = path.replace(f"{{{parameter.name}}}", build_path_value(parameter, "x"))
         for field, value, request in _broken_requests(operation):
             response = http.request(operation.method, emulator.base_url(contract.id) + path, **request)
             if response.is_success:

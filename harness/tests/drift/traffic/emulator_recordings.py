@@ -13,7 +13,6 @@ from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.drift._recorded_traffic import RecordedTraffic, interpret_recordings
 from voicegauge.emulator._app import create_app
@@ -26,6 +25,8 @@ from voicegauge.recording.redaction import Redactor
 from voicegauge.recording.url_rewriting import UrlCanonicalizer
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+
+from ...builders.contracts import build_path_value
 
 TEXTS = ("Good morning.", "The train leaves at nine.", "One more, please.")
 BASE = "http://emulator"
@@ -51,8 +52,13 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
             await _later(transport, rng.uniform(1, 5000))
         for operation in contract.operations.values():
             if operation.method == "GET":
+                unknown = f"unknown-{rng.getrandbits(32):08x}"
                 wire = RequestParts(
-                    path_parameters=dict.fromkeys(_path_names(operation), f"unknown-{rng.getrandbits(32):08x}")
+                    path_parameters={
+                        parameter.name: build_path_value(parameter, unknown)
+                        for parameter in operation.parameters
+                        if parameter.message_part == "path"
+                    }
                 )
                 exchanges.append(await client.send_operation(operation, wire))
                 if operation.needs_key:
@@ -67,10 +73,6 @@ async def _later(transport: Transport, seconds: float) -> None:
     body = b'{"advance_s": %f}' % seconds
     request = Request(method="POST", url=f"{BASE}{CONTROL_PREFIX}/clock", body=body)
     assert (await transport.send(request, provider_id="", operation_id="")).response.status == 200
-
-
-def _path_names(operation: Operation) -> list[str]:
-    return [parameter.name for parameter in operation.parameters if parameter.message_part == "path"]
 
 
 def with_latency(exchanges: Sequence[Exchange], contract: Contract, rng: random.Random) -> tuple[Exchange, ...]:
