@@ -191,6 +191,7 @@ def test_lost_samples_are_counted_beside_the_measured_ones(tmp_path: Path, prove
     assert "No measured request failed; of 7 sent requests, no result was saved." in page
     for text in (page, render_markdown(analyzed)):
         assert "9 of 16 requests" in text
+        assert "4 more lost" in text
         for claim in ("All 9 requests succeeded", "No request failed.", "9 of 9 requests"):
             assert claim not in text
 

@@ -563,10 +563,9 @@ def _build_failures_cell(target: TargetSummary) -> TableCell:
     kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_count_by_kind.items())
     if not target.sample_count:
         return EMPTY_CELL
-    lost = f"{target.lost_count} more lost, without a saved result" if target.lost_count else ""
+    lost = f"{target.lost_count} more lost" if target.lost_count else ""
     rate = target.failure_rate
     interval = f"{format_interval(rate, 100, 0)}%" if rate else ""
     share = target.failure_count / target.sample_count
-    return TableCell(
-        f"{target.failure_count}/{target.sample_count}", share, interval, "; ".join(filter(None, (kinds, lost)))
-    )
+    second_line = "; ".join(filter(None, (interval, lost)))
+    return TableCell(f"{target.failure_count}/{target.sample_count}", share, second_line, kinds)
