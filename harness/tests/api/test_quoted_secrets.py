@@ -78,7 +78,7 @@ def test_a_secret_in_an_undocumented_place_is_never_quoted(
         status = run([*COMMANDS[command], "--contracts", str(contracts), "--base-url", url])
     printed = "".join(capfd.readouterr())
     assert requests, printed
-    assert status in {1, 3, 5}, printed
+    assert status in {1, 3, 4, 5}, printed  # 4: a charge that cannot be believed
     assert SECRET not in "".join(printed.split()), printed
     # Audio is saved as it is.
     written = [path for path in work.rglob("*") if path.is_file() and path.parent.name != "audio"]
