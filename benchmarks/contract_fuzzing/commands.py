@@ -17,7 +17,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 import voicegauge
-from voicegauge.api import check_execution as services
+from voicegauge.api import check_setup as services
 from voicegauge.api import local_servers
 from voicegauge.api.local_requests import EmulateRequest
 from voicegauge.cli import LOADER_BY_COMMAND, run

@@ -23,7 +23,7 @@ import numpy as np
 from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
-from voicegauge.bench.history_runs import HistoryMetric, HistoryRun, compute_run_metrics
+from voicegauge.bench.history_store import HistoryMetric, HistoryRun, compute_run_metrics
 from voicegauge.bench.run_history import (
     MIN_NIGHTS_SINCE_SHIFT,
     HistorySettings,

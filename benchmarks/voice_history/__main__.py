@@ -23,7 +23,7 @@ import msgspec
 from listening.clips import Voice, list_sentences, pass_through_format, speak
 from scipy.stats import binomtest
 
-from voicegauge.bench.history_runs import VOICE_METRICS, HistoryRun, HistoryTarget, HistoryValue, compute_voice_metrics
+from voicegauge.bench.history_store import VOICE_METRICS, HistoryRun, HistoryTarget, HistoryValue, compute_voice_metrics
 from voicegauge.bench.run_history import HistorySettings, LevelChange, build_series, find_level_changes
 from voicegauge.model.base import Provenance
 from voicegauge.model.sample import AudioFacts, Sample

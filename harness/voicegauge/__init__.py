@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voicegauge import errors as errors
     from voicegauge.api.benchmark_budgets import plan_benchmark as plan_benchmark
     from voicegauge.api.benchmarking import benchmark as benchmark
-    from voicegauge.api.check_execution import plan_check as plan_check
+    from voicegauge.api.check_setup import plan_check as plan_check
     from voicegauge.api.checking import check as check
     from voicegauge.api.checking import check_job_steps as check_job_steps
     from voicegauge.api.checking import check_profile as check_profile
@@ -108,7 +108,7 @@ if TYPE_CHECKING:
 _NAMES_BY_MODULE = {
     "voicegauge.api.benchmark_budgets": ("plan_benchmark",),
     "voicegauge.api.benchmarking": ("benchmark",),
-    "voicegauge.api.check_execution": ("plan_check",),
+    "voicegauge.api.check_setup": ("plan_check",),
     "voicegauge.api.checking": ("check", "check_job_steps", "check_profile", "check_request"),
     "voicegauge.api.conversion": ("convert", "convert_all"),
     "voicegauge.api.cost_estimation": ("CostEstimate", "estimate_cost"),

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.history_runs import STORE_FILE_NAME
+from voicegauge.bench.history_store import STORE_FILE_NAME
 from voicegauge.bench.run_history import (
     HistorySettings,
     LevelShift,
@@ -189,7 +189,7 @@ def test_a_run_is_read_once_and_again_when_it_changes(nights: Path, monkeypatch:
         read.append(file.parent.name)
         return load_run(file)
 
-    monkeypatch.setattr("voicegauge.bench.history_runs.load_run", note)
+    monkeypatch.setattr("voicegauge.bench.history_store.load_run", note)
     assert read_run_history(nights) == before
     assert read == []
     save(nights / "03", made_run(3, 510.0))
@@ -252,7 +252,7 @@ def test_a_store_of_a_stranger_that_would_not_end_is_rebuilt(nights: Path, state
 
 def test_a_store_in_use_or_behind_a_link_is_left_alone(nights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = read_run_history(nights)
-    monkeypatch.setattr("voicegauge.bench.history_runs.LOCK_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("voicegauge.bench.history_store.LOCK_TIMEOUT_S", 0.0)
     save(nights / "00", made_run(0))
     os.utime(nights / "00" / "run.json", ns=(1, 1))
     connection = sqlite3.connect(nights / STORE_FILE_NAME)

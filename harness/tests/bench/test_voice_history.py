@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.history_runs import compute_voice_metrics
+from voicegauge.bench.history_store import compute_voice_metrics
 from voicegauge.bench.run_history import RunHistory, read_run_history
 from voicegauge.cli import run as run_cli
 from voicegauge.model.run import Run, VoiceSet

@@ -125,7 +125,7 @@ def test_the_time_covers_planning(
         signal.raise_signal(signal.SIGALRM)  # the timer expires
         pytest.fail("the plan was not interrupted")
 
-    planning = ("check_execution.plan_cases", "recording.RecordingRun.plan_updates", "benchmark_planning.plan_requests")
+    planning = ("check_setup.plan_cases", "recording.RecordingRun.plan_updates", "benchmark_planning.plan_requests")
     for name in planning:
         monkeypatch.setattr(f"voicegauge.api.{name}", plan)
     remaining_s = property(lambda _: 0.0 if is_planning else 1000.0)

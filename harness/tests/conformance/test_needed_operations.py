@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from voicegauge import cli
-from voicegauge.api.check_execution import plan_check
+from voicegauge.api.check_setup import plan_check
 from voicegauge.api.checking import check, check_request
 from voicegauge.cases.case import find_request_target
 from voicegauge.cases.case_order import find_excluded_operations

@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT, MIN_TIME_FOR_LOGARITHM_MS
-from voicegauge.bench.history_runs import (
+from voicegauge.bench.history_store import (
     VOICE_METRICS,
     HistoryMetric,
     HistoryRun,

@@ -194,7 +194,7 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
         return run_profile_check(request, profile_request, outputs)
     outputs.validate(badge=outputs.badge_file)
     from voicegauge.api import checking
-    from voicegauge.api.check_execution import run_plan_check
+    from voicegauge.api.check_setup import run_plan_check
     from voicegauge.cli._progress import TerminalProgress
 
     request = dataclasses.replace(

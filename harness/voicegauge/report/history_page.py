@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.history_runs import VOICE_METRICS, HistoryMetric, has_injected_faults
+from voicegauge.bench.history_store import VOICE_METRICS, HistoryMetric, has_injected_faults
 from voicegauge.bench.run_history import (
     MIN_NIGHTS_SINCE_SHIFT,
     HistoryEvent,

@@ -1,0 +1,215 @@
+"""Makes what rules judge from the exchanges of a delivery, or from one response with audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from voicegauge.cases.case import (
+    expect_acceptance,
+    explain_refused_account,
+)
+from voicegauge.contract.extension.jobs import JobState
+from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.targets import Target
+from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
+from voicegauge.formats.locations import MISSING
+from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import Exchange
+from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
+from voicegauge.rules.subjects import JobHistory, SpeechDelivery
+from voicegauge.speech.spoken_text import is_ordinary_text
+
+_GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
+"""Media types that may declare audio without naming its format."""
+
+
+def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> SpeechDelivery | None:
+    """Return the audio in an accepted response as a delivery; `None` if the response contains no audio to judge.
+
+    A response with a job or a link contains no audio: further requests would fetch it. Raw PCM with an undocumented
+    sample rate is only judged in complete deliveries.
+
+    Args:
+        call: the call.
+        has_documented_text: whether the documents say that such a text is spoken. The duration of other texts is not
+            judged.
+    """
+    target = call.target
+    location = target.response.audio if target is not None else None
+    if target is None or location is None or not call.is_accepted:
+        return None
+    audio = _read_audio(call, location)
+    speech = read_speech_request(call, target)
+    if not audio or not any(character.isalnum() for character in speech.text):
+        return None  # such a text contains nothing to speak, and no document says whether there should be audio
+    media_type = call.exchange.response.media_type or None if location.delivery_method == "bytes" else None
+    delivery = Delivery(
+        target=target.id,
+        exchanges=(call.exchange,),
+        submit_count=1,
+        audio=audio,
+        media_type=media_type,
+        audio_exchange_index=0,
+        submit_exchange_index=0,
+    )
+    delivered = SpeechDelivery(
+        target, speech, delivery, has_ordinary_text=has_documented_text and is_ordinary_text(speech.text)
+    )
+    return None if delivered.has_unknown_sample_rate else delivered
+
+
+def _read_audio(call: Call, response_audio: ResponseAudio) -> bytes:
+    if response_audio.delivery_method == "stream":
+        return read_streamed_audio(call)
+    if response_audio.delivery_method == "base64":
+        return read_inline_audio(call, response_audio)
+    media_type = call.exchange.response.media_type
+    is_audio = response_audio.delivery_method == "bytes" and (
+        media_type.startswith("audio/") or media_type in _GENERIC_MEDIA_TYPES
+    )
+    return call.exchange.response.body if is_audio else b""
+
+
+def read_inline_audio(call: Call, response_audio: ResponseAudio) -> bytes:
+    """Return the audio in a JSON response; empty if there is none, or if it is not valid base64."""
+    text = call.read_response_value(response_audio.location)
+    if not isinstance(text, str) or text.startswith("data:"):
+        return b""
+    try:
+        return decode_base64(text)
+    except ValueError:
+        return b""
+
+
+def read_streamed_audio(call: Call) -> bytes:
+    """Return the audio of a stream that ended without an error.
+
+    The result is empty for a stream that broke off, failed or cannot be read, which other rules report.
+    """
+    if call.event_stream is None or not call.event_stream.is_complete or call.event_stream.has_failed:
+        return b""
+    try:
+        return b"".join(chunk for _, chunk in call.event_stream.iterate_audio_events())
+    except UnreadableBodyError:
+        return b""
+
+
+def read_speech_request(submit_call: Call, target: Target) -> SpeechRequest:
+    """Return the speech that a request asks for, in provider-independent terms."""
+    values = {
+        name: submit_call.read_request(target.speech.request_fields[name].location)
+        for name in ("text", "language", "format", "speed")
+        if name in target.speech.request_fields
+    }
+    text = values.get("text", MISSING)
+    speed = values.get("speed", MISSING)
+    return SpeechRequest(
+        text=target.speech.request_fields["text"].remove_template(text) if isinstance(text, str) else "",
+        language=_get_text_or_none(values.get("language")),
+        format=_get_text_or_none(values.get("format")),
+        speed=float(speed) if isinstance(speed, int | float) else None,
+    )
+
+
+def _get_text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def iterate_delivery_subjects(
+    target: Target, speech_request: SpeechRequest, delivery: Delivery, polls_after_end: Sequence[Exchange] = ()
+) -> Iterator[CheckSubject]:
+    """Yield the subjects of one delivery: its calls with their outcomes, its job, and the audio.
+
+    Args:
+        target: the target of the delivery.
+        speech_request: the requested speech.
+        delivery: the delivery, successful or not.
+        polls_after_end: polls that were sent after the job had ended.
+    """
+    contract, status = target.contract, target.job_operation
+    submit = _find_submit_call(target, delivery)
+    polls: list[Call] = []
+    for exchange in (*delivery.exchanges, *polls_after_end):
+        operation = contract.operations.get(exchange.operation)
+        if operation is None or (submit is not None and exchange is submit.exchange):
+            continue
+        call = Call(operation, exchange, target, submit_call=submit)
+        polls += [call] if operation is status else []
+        yield call
+        if operation is not target.operation:  # of repeated submits only the last one must be accepted
+            yield from _iterate_outcomes_of_call(call)
+    if submit is not None:
+        yield submit
+        yield from _iterate_outcomes_of_call(submit)
+        if status is not None and submit.is_accepted:
+            observations = delivery.job.observations if delivery.job is not None else ()
+            timed_out = _has_exceeded_documented_time(observations, status)
+            yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out, state_observations=observations)
+    if delivery.exchanges and not (delivery.failure is not None and delivery.failure.kind == "interrupted"):
+        # If success was only reported after the client had stopped waiting for it, no audio is expected.
+        before_end = polls[: len(polls) - len(polls_after_end)]
+        yield SpeechDelivery(
+            target, speech_request, delivery, is_successful=_is_audio_reported_ready(submit, before_end, status)
+        )
+
+
+def _has_exceeded_documented_time(observations: Sequence[StateObservation], status_operation: Operation) -> bool:
+    """Whether the job was still unfinished in a poll after its documented maximum time.
+
+    The result is false if waiting ended earlier, for example because of a shorter limit that the user set.
+    """
+    if not observations or status_operation.job is None:
+        return False
+    last = observations[-1]
+    state = status_operation.job.states.get(last.state)
+    return last.response_began_ms >= status_operation.job.poll_schedule.job_timeout_s * 1000 and (
+        state is None or state.terminal_outcome is None
+    )
+
+
+def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
+    index = delivery.submit_exchange_index
+    return None if index is None else Call(target.operation, delivery.exchanges[index], target)
+
+
+def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
+    """Yield the outcome of a call that should be accepted; yield nothing if its status proves nothing."""
+    is_temporary = call.status in call.contract.provider.retry_policy.retried_statuses
+    if is_temporary or explain_refused_account(call.operation, call.status) is not None:
+        return
+    is_submit = call.operation.speech is not None
+    description = "a valid request" if is_submit else f"{call.operation.id} for a job that was accepted"
+    yield CaseOutcome(call, expect_acceptance(description, call.operation.pointer))
+
+
+def _is_audio_reported_ready(
+    submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation | None
+) -> bool:
+    """Whether the service reports that the audio is ready."""
+    if status_operation is None or status_operation.job is None:
+        return (
+            submit_call is not None
+            and submit_call.is_accepted
+            and not (submit_call.event_stream is not None and submit_call.event_stream.has_failed)
+        )
+    return any(
+        state.terminal_outcome == "success"
+        for state in _iterate_documented_states(submit_call, poll_calls, status_operation)
+    )
+
+
+def _iterate_documented_states(
+    submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation
+) -> Iterator[JobState]:
+    """Yield the documented states that were reported for a job, by polls or by the response to its submit."""
+    job = status_operation.job
+    assert job is not None, "only called for status operations"
+    reports = [(poll, job.read_state) for poll in poll_calls]
+    if submit_call is not None:
+        reports.insert(0, (submit_call, job.read_submit_state))
+    for call, read_state in reports:
+        state = job.states.get(str(read_state(call.read_response_value))) if call.is_accepted else None
+        if state is not None:
+            yield state
