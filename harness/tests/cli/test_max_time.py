@@ -129,7 +129,7 @@ def test_the_time_covers_planning(
     for name in planning:
         monkeypatch.setattr(f"voicegauge.api.{name}", plan)
     remaining_s = property(lambda _: 0.0 if is_planning else 1000.0)
-    monkeypatch.setattr("voicegauge.api.event_loop.CommandDeadline.remaining_s", remaining_s)
+    monkeypatch.setattr("voicegauge.api.command_deadline.CommandDeadline.remaining_s", remaining_s)
     arguments = command.format(folder=tmp_path / "out").split()
     assert run_cli([*arguments, "--max-time", "20"]) == EXIT_NOTHING_MEASURED
     assert "--max-time 20 was over while the command was prepared: nothing was" in capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_the_time_covers_planning(
 def test_the_time_begins_with_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Importing the modules of a command takes longer than some requests."""
     later = types.SimpleNamespace(monotonic=lambda: time.monotonic() + 1000.0)
-    monkeypatch.setattr("voicegauge.api.event_loop.time", later)  # the clock when the command has been imported
+    monkeypatch.setattr("voicegauge.api.command_deadline.time", later)  # the clock when the command has been imported
     assert run_cli(["check", "pixelapi", "--emulated", "--max-time", "20"]) == EXIT_NOTHING_MEASURED
     assert "--max-time 20 was over while the command was prepared" in capsys.readouterr().err
 
@@ -161,7 +161,7 @@ def test_official_documents_that_were_compared_in_time_are_printed(
     result = tmp_path / "result.json"
     arguments = ["drift", "--official", "openai", "elevenlabs", "--json", str(result), "--max-time", "20"]
     remaining_s = property(lambda _: 1000.0 if len(downloads) < 2 else 0.0)
-    monkeypatch.setattr("voicegauge.api.event_loop.CommandDeadline.remaining_s", remaining_s)
+    monkeypatch.setattr("voicegauge.api.command_deadline.CommandDeadline.remaining_s", remaining_s)
     assert run_cli(arguments) == EXIT_PARTLY_MEASURED
     assert "--max-time 20 was over" in capsys.readouterr().err
     [comparison] = json.loads(result.read_text())["comparisons"]

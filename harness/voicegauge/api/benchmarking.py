@@ -30,7 +30,8 @@ from voicegauge.api.benchmark_planning import (
     find_largest_timing_error,
     find_reason_not_to_transcribe,
 )
-from voicegauge.api.event_loop import CommandDeadline, ignore_interrupts, restore_interrupt_handler, run_coroutine
+from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.event_loop import ignore_interrupts, restore_interrupt_handler, run_coroutine
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.plan_sending import (
     announce_rate_limits,

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.api.event_loop import CommandDeadline, ignore_interrupts, run_coroutine
+from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.event_loop import ignore_interrupts, run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.target_selection import check_key_hosts, find_replaced_prices
 from voicegauge.cases.case import ConformanceCase

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.api.event_loop import CommandDeadline, restore_interrupt_handler, run_coroutine
+from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
 from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from voicegauge.api.event_loop import CommandDeadline
+from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.requests import BenchRequest
 from voicegauge.cli._commands import command_of
 from voicegauge.cli._console import create_console, show_result

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from voicegauge.api.event_loop import CommandDeadline
+from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import CheckRequest, ProfileRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.api.event_loop import CommandDeadline
+from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.requests import RecordRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON

@@ -1,0 +1,134 @@
+"""Ends a command after the time that the user allows (`--max-time`), with what was judged or measured until then."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from voicegauge.errors import NothingMeasuredError, TimeLimitError
+
+CLEANUP_S = 10.0
+"""Seconds that a command may take after its time limit to cancel jobs and to delete the resources that it created. The
+next command deletes what is left after that."""
+
+_SHORTEST_TIMER_S = 1e-6
+_COMMAND_START_S: ContextVar[float | None] = ContextVar("command start", default=None)
+
+
+@contextmanager
+def count_time_since(started_s: float) -> Iterator[None]:
+    """Let the limits that are created in this context begin at `started_s` of the monotonic clock.
+
+    The command line calls this, because importing modules and reading contracts take part of the time of a command.
+    """
+    token = _COMMAND_START_S.set(started_s)
+    try:
+        yield
+    finally:
+        _COMMAND_START_S.reset(token)
+
+
+class CommandDeadline:
+    """The time that one command may take, which begins when the deadline is created, or as `count_time_since` says."""
+
+    def __init__(self, max_time_s: float | None) -> None:
+        """Allow `max_time_s` seconds; `None` for as long as it takes."""
+        command_start_s = _COMMAND_START_S.get()
+        self._max_time_s = max_time_s
+        self._started_s = time.monotonic() if command_start_s is None else command_start_s
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds that are left; 0 if the time is over, infinite without a limit."""
+        if self._max_time_s is None:
+            return math.inf
+        return max(self._started_s + self._max_time_s - time.monotonic(), 0.0)
+
+    def require_time(self) -> None:
+        """Check that there is time left.
+
+        Raises:
+            TimeLimitError: the time is over.
+        """
+        if not self.remaining_s:
+            raise TimeLimitError(f"--max-time {self._max_time_s:g} was over")
+
+    @contextmanager
+    def cancel_when_over(self) -> Iterator[None]:
+        """Cancel the task that is in this context when the time is over, and again if it goes on for `CLEANUP_S` more.
+
+        Raises:
+            TimeLimitError: the time was over.
+        """
+        if self._max_time_s is None:
+            yield
+            return
+        import asyncio  # a fifth of the time of `--help`
+
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None, "a coroutine runs in a task"
+        timer: asyncio.TimerHandle | None = None
+
+        def cancel() -> None:
+            nonlocal timer
+            task.cancel()
+            timer = loop.call_later(CLEANUP_S, cancel)
+
+        timer = loop.call_later(self.remaining_s, cancel)
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.require_time()
+            raise
+        finally:
+            timer.cancel()
+
+    @contextmanager
+    def interrupt(self) -> Iterator[None]:
+        """Interrupt what runs in this context as Ctrl-C does when the time is over, and every `CLEANUP_S` after that.
+
+        Only the main thread can be interrupted: in another one, the context has no effect.
+
+        Raises:
+            TimeLimitError: the time was over.
+        """
+        if self._max_time_s is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handler = signal.signal(signal.SIGALRM, self._interrupt_main_thread)
+        try:
+            # A timer of 0 s would never expire.
+            signal.setitimer(signal.ITIMER_REAL, max(self.remaining_s, _SHORTEST_TIMER_S), CLEANUP_S)
+            yield
+        except KeyboardInterrupt:
+            self.require_time()
+            raise
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
+
+    @contextmanager
+    def interrupt_preparation(self) -> Iterator[None]:
+        """Interrupt what runs in this context as `interrupt` does, and before which nothing can be judged or measured.
+
+        Raises:
+            NothingMeasuredError: the time was over.
+        """
+        try:
+            with self.interrupt():
+                yield
+        except TimeLimitError as error:
+            raise NothingMeasuredError(
+                f"{error} while the command was prepared: nothing was judged or measured"
+            ) from None
+
+    def _interrupt_main_thread(self, *_: object) -> None:
+        # The handler of Ctrl-C decides: an event loop cancels its task, and the start of a process is not interrupted.
+        if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as in a background job of a shell
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
