@@ -32,6 +32,7 @@ def build_text_events(secret: str) -> bytes:
 
 SERVICES: dict[str, Answers] = {
     "an error": lambda s: {"": http("400 Bad", as_json(build_error(s)), f"X-Session: {s}")},
+    "a large error": lambda s: {"": http("400 Bad", as_json(build_error(s) | {"padding": "x" * 300_000}))},
     "a server error": lambda s: {"": http("503 X", f"<p>{WORDS}: {s}</p>".encode(), media_type="text/html")},
     "a charge": lambda s: job(s) | {"POST": http("202 Accepted", as_json({"cost": {"session": s}, **build_error(s)}))},
     "a poll": lambda s: job(s) | {"GET": http("200 OK", f'{{"message": "{WORDS} {s}"'.encode())},
@@ -48,6 +49,7 @@ COMMANDS = {
 }
 FAST = (
     ("an error", "check"),
+    ("a large error", "check"),
     ("a stream of texts", "check"),
     ("a protocol error", "check"),
     ("a server error", "bench"),
@@ -84,6 +86,6 @@ def test_a_secret_in_an_undocumented_place_is_never_quoted(
     written = [path for path in work.rglob("*") if path.is_file() and path.parent.name != "audio"]
     leaks = [path for path in written if SECRET.encode() in path.name.encode() + path.read_bytes()]
     assert not leaks, (leaks, leaks[0].read_text())
-    if service == "an error" and command == "check":
+    if service in {"an error", "a large error"} and command == "check":
         output = json.dumps(json.loads((work / "out.json").read_text()))
         assert f"{WORDS} [redacted]" in output, "what went wrong can still be read"

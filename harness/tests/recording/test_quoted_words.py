@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessages
 from voicegauge.recording.quoted_words import MAX_COMPARED_BYTES, mask_quoted_bytes, mask_undocumented_words
 
 DEEPGRAM = load_catalogue().find_provider("deepgram")
@@ -116,9 +116,51 @@ def test_the_beginning_of_a_word_that_was_cut_off_is_masked(end: str) -> None:
     assert "a1b2" not in quote(exchange, f"got a1b2c3d4{end}")
 
 
-def test_every_word_of_a_body_too_large_to_compare_is_masked_if_it_could_be_a_secret() -> None:
-    exchange = build_exchange({"a": "x" * MAX_COMPARED_BYTES})
-    assert quote(exchange, "no voice a1b2c3d4") == "no voice [redacted]"
+LARGE = "x" * MAX_COMPARED_BYTES
+
+
+@pytest.mark.parametrize(
+    ("body", "quoted", "shown"),
+    [
+        ({"a": LARGE, "b": "no voice a1b2c3d4"}, "no voice a1b2c3d4", "no voice [redacted]"),
+        (
+            {"a": LARGE, "b": "no voice a1b2c3d4"},
+            "262178 bytes, 98.71% of aB3dE5: a1b2",
+            "262178 bytes, 98.71% of aB3dE5: [redacted]",
+        ),
+        ({"a": LARGE + " xa1b2c3d4"}, "no voice a1b2c3d4", "no voice a1b2c3d4"),
+        ({"a": LARGE + "\na1b2c3d4é"}, "no voice a1b2c3d4é", "no voice [redacted]"),
+        (f'{{"a": "{LARGE}", "b": "\\u0061\\u0031b2c3d4"}}'.encode(), "got a1b2c3d4", "got [redacted]"),
+        (
+            f'{{"a": "{LARGE}", "password": "hunter"}}'.encode(),
+            'password: "hunter", 70000',
+            'password: "[redacted]", 70000',
+        ),
+        (b'"' + b"\\u0061" * MAX_COMPARED_BYTES + b'"', "70000 a1b2c3d4", "[redacted] [redacted]"),
+        (LARGE.encode(), "model 5551234567 a1b2c3d4", "model 5551234567 a1b2c3d4"),
+    ],
+)
+def test_of_a_body_too_large_to_compare_words_that_it_has_are_masked_and_ours_stay(
+    body: object, quoted: str, shown: str
+) -> None:
+    assert quote(build_exchange(body), quoted) == shown
+
+
+def test_with_a_large_body_words_of_headers_are_masked_and_those_of_the_request_stay() -> None:
+    exchange = build_exchange(f"{LARGE} 5551234567".encode(), **{"X-Trace": "z9y8x7w6"})
+    assert quote(exchange, "5551234567: z9y8x7w6 in 262144 bytes") == "5551234567: [redacted] in 262144 bytes"
+
+
+@pytest.mark.parametrize("text", ["", LARGE])
+def test_the_audio_of_a_websocket_hides_no_number_of_a_finding(text: str) -> None:
+    messages = (
+        SocketMessage(sender="client", at_ms=0, data=b'{"text": "Call 5551234567."}', is_binary=False),
+        SocketMessage(sender="server", at_ms=1, data=b"\0\1" * MAX_COMPARED_BYTES, is_binary=True),
+        SocketMessage(sender="server", at_ms=1, data=f"{text} error a1b2c3d4".encode(), is_binary=False),
+    )
+    exchange = msgspec.structs.replace(build_exchange(b""), socket=SocketMessages(messages=messages))
+    quoted = "the turn has 524288 bytes of 5551234567, then: error a1b2c3d4"
+    assert quote(exchange, quoted) == quoted.replace("a1b2c3d4", "[redacted]")
 
 
 def test_only_words_of_the_exchange_are_masked() -> None:

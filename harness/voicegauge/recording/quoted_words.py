@@ -33,13 +33,17 @@ _MAX_CASE_CHANGES = 2
 """Largest number of changes from a small to a capital letter in an ordinary word, such as `maxNewTokens`."""
 _NAME_BEFORE_WORD_PATTERN = re.compile(r"(?<![\w/-])([\w-]{1,60})[\"'\\]*\s*(?:[:=>]|\bis\b)\s*[\"'\\]*$")
 _ESCAPE_PATTERN = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[nrtbf])")
+_ESCAPE_BYTES_PATTERN = re.compile(_ESCAPE_PATTERN.pattern.encode())
 _EDGE_CHARACTERS = ".…!-_/*#~+^"
 """Punctuation at the edges of a word, which does not belong to it."""
 _MIN_PREFIX_CHARACTERS = 4
 """Smallest number of characters of a word that was cut off by which it is recognized."""
 MAX_COMPARED_BYTES = 256 * 1024
-"""Largest body that is compared with what a recording would have. Of a larger one, every word that could be a secret is
-masked, unless the request has it."""
+"""Largest body that is compared with what a recording would have. Of a larger one, every word that it contains and that
+could be a secret is masked, unless the request has it."""
+_MAX_ESCAPES = 100_000
+"""Largest number of escapes in a large body that are resolved. Of a body with more, every word of a quotation that
+could be a secret is masked."""
 _QUOTED_BYTES_PATTERN = re.compile(r"(bytearray\(b|\bb)(['\"])(.*?)\2", re.DOTALL)
 _PROTOCOL_WORD_PATTERN = re.compile(r"HTTP/[0-9.]{1,3}", re.IGNORECASE)
 
@@ -52,14 +56,15 @@ def mask_undocumented_words(contract: Contract, exchanges: Iterable[Exchange], t
         exchanges: the exchanges that the text may quote.
         text: one line or more, not longer than some thousand characters.
     """
-    if not any(could_be_secret(text, match) for match in _WORD_PATTERN.finditer(text)):
+    matches = [match for match in _WORD_PATTERN.finditer(text) if could_be_secret(text, match)]
+    if not matches:
         return text
     found: set[str] = set()
     for exchange in exchanges:
         words = _find_undocumented_words(contract, _ExchangeKey(exchange))
         if words is None:
-            found.update(match.group().strip(_EDGE_CHARACTERS) for match in _WORD_PATTERN.finditer(text))
-            found -= _list_words_of_request(exchange)
+            quoted = {match.group().strip(_EDGE_CHARACTERS) for match in matches}
+            found |= _find_received_words(exchange, quoted - _list_words_of_request(exchange))
         else:
             found |= words
     found.discard("")
@@ -118,14 +123,10 @@ class _ExchangeKey:
 # Each text of a finding, and each finding about the exchange, asks for its words.
 @functools.lru_cache(maxsize=2)
 def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> frozenset[str] | None:
-    """Return the words that a recording of the exchange would not have; `None` if they cannot be found."""
+    """Return the words that a recording of the exchange would not have; `None` if comparing would take too long."""
     exchange = exchange_key.exchange
-    response = exchange.response
-    media_type = get_bare_media_type(response.find_header("content-type") or "")
-    compared = exchange
-    if media_type.startswith(("audio/", "video/")) and b"\0" in response.body[:4096]:
-        compared = msgspec.structs.replace(exchange, response=msgspec.structs.replace(response, body=b""))
-    messages_bytes = exchange.socket.size_bytes if exchange.socket is not None else 0
+    compared = _leave_audio_out(exchange)
+    messages_bytes = compared.socket.size_bytes if compared.socket is not None else 0
     if len(compared.response.body) + messages_bytes > MAX_COMPARED_BYTES:
         return None
     try:
@@ -137,14 +138,58 @@ def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> 
     return frozenset(word for text in _iterate_received_texts(compared) for word in _iterate_words(text)) - kept
 
 
-def _iterate_received_texts(exchange: Exchange) -> Iterator[str]:
-    yield exchange.response.body.decode(errors="replace")
+def _leave_audio_out(exchange: Exchange) -> Exchange:
+    """Return the exchange without the audio in its body and the binary messages, which no text quotes."""
+    response, socket = exchange.response, exchange.socket
+    media_type = get_bare_media_type(response.find_header("content-type") or "")
+    if media_type.startswith(("audio/", "video/")) and b"\0" in response.body[:4096]:
+        exchange = msgspec.structs.replace(exchange, response=msgspec.structs.replace(response, body=b""))
+    if socket is not None:
+        texts = tuple(message for message in socket.messages if not message.is_binary)
+        exchange = msgspec.structs.replace(exchange, socket=msgspec.structs.replace(socket, messages=texts))
+    return exchange
+
+
+def _find_received_words(exchange: Exchange, words: set[str]) -> set[str]:
+    """Return which of `words` a word of the response begins with, whether documented or not.
+
+    Our own words in a quotation, such as a number of bytes, are in no response. Searching for a few words takes a
+    fraction of a second for the largest response, and looking up each of its words would take a minute.
+    """
+    parts = {word: max(_NOT_ASCII_PATTERN.split(word), key=len).encode() for word in words}
+    found: set[str] = set()
+    escape_count = 0
+    for data in _iterate_received_bytes(_leave_audio_out(exchange)):
+        escape_count += data.count(b"\\")
+        if escape_count > _MAX_ESCAPES:
+            return words
+        resolved = _ESCAPE_BYTES_PATTERN.sub(lambda match: _resolve_escape(match).encode(errors="replace"), data)
+        found.update(word for word, part in parts.items() if word not in found and _has_word(resolved, part))
+    return found
+
+
+def _has_word(data: bytes, beginning: bytes) -> bool:
+    start = data.find(beginning)
+    while start > 0 and data[start - 1 : start].isalnum():
+        start = data.find(beginning, start + len(beginning))
+    return start >= 0
+
+
+def _iterate_received_bytes(exchange: Exchange) -> Iterator[bytes]:
+    yield exchange.response.body
     for _, value in exchange.response.headers:
-        yield value
+        yield value.encode(errors="replace")
     if exchange.socket is not None:
-        yield from _iterate_message_texts(exchange.socket, "server")
+        for message in exchange.socket.messages:
+            if message.sender == "server":
+                yield message.data
         if exchange.socket.close is not None:
-            yield exchange.socket.close.reason or ""
+            yield (exchange.socket.close.reason or "").encode(errors="replace")
+
+
+def _iterate_received_texts(exchange: Exchange) -> Iterator[str]:
+    for data in _iterate_received_bytes(exchange):
+        yield data.decode(errors="replace")
 
 
 def _iterate_message_texts(socket: SocketMessages, sender: SocketSide) -> Iterator[str]:
@@ -159,7 +204,7 @@ def _iterate_words(text: str) -> Iterator[str]:
             yield match.group().strip(_EDGE_CHARACTERS)
 
 
-def _resolve_escape(match: re.Match[str]) -> str:
+def _resolve_escape(match: re.Match[str] | re.Match[bytes]) -> str:
     return chr(int(match[1], 16)) if match[1] else " "
 
 
