@@ -364,6 +364,39 @@ def test_a_wrong_receipt_of_the_last_billable_request_ends_the_command_as_one_of
     )
 
 
+@pytest.mark.parametrize(
+    ("cost_usd", "way_on"), [(0.05, "--new-run"), (0.05, "--price=acme/sync=0.05"), (-1.0, "--new-run")]
+)
+@pytest.mark.parametrize("command", ["check", "record"])
+def test_after_a_wrong_receipt_the_same_command_buys_nothing_until_the_user_says_how_to_go_on(
+    provider: StandInProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    command: str,
+    cost_usd: float,
+    way_on: str,
+) -> None:
+    monkeypatch.setitem(CHARGED_USD, "sync", cost_usd)
+    more = ["--max-calls", "3"] if command == "check" else ["--yes", "--refresh", "all", "--out", str(tmp_path / "out")]
+    with running_app(provider) as url:
+        where = [command, "acme/sync", "--live", "--contracts", str(CONTRACTS), "--base-url", url, *more]
+        for attempt in range(3):
+            assert voicegauge(where) == EXIT_BUDGET_EXCEEDED
+            assert len(provider.charges) == 1, f"attempt {attempt}"
+            output = " ".join("".join(capsys.readouterr()).split())
+            assert ("was charged $0.0500" if cost_usd > 0 else "states a charge of -1 USD") in output
+            assert ("--new-run" in output) is (attempt > 0)
+        assert voicegauge([*where, "--dry-run"]) == 0
+        assert "no more requests are sent to it" in " ".join("".join(capsys.readouterr()).split())
+        status = voicegauge([*where, way_on])
+    assert len(provider.charges) > 1
+    if "--price" in way_on:
+        assert status != EXIT_BUDGET_EXCEEDED
+    else:
+        assert (status, len(provider.charges)) == (EXIT_BUDGET_EXCEEDED, 2)
+
+
 @pytest.mark.parametrize("target", ["sync", "queued"])  # the submit states the charge, or the status of the job
 def test_a_receipt_that_cannot_be_believed_ends_the_requests_to_its_target_for_good(
     bench: Bench,

@@ -67,6 +67,22 @@ def test_a_request_counts_on_the_day_on_which_it_was_sent(tmp_path: Path) -> Non
         ledger.reserve(0.05)
 
 
+def test_a_run_that_crosses_midnight_spends_from_the_budgets_of_both_days(tmp_path: Path) -> None:
+    clock = Calendar()
+    clock.now = NOON.replace(hour=23, minute=50)
+    ledger = ProviderLedger(Ledger(100.0), budget(tmp_path, clock=clock))
+    sent_count_by_day = {14: 0, 15: 0}
+    for _ in range(20):  # a request of $0.02 each minute
+        clock.now += timedelta(minutes=1)
+        try:
+            ledger.reserve(0.02).settle(may_be_charged=True)
+        except BudgetError:
+            continue
+        sent_count_by_day[clock.now.day] += 1
+    assert sent_count_by_day == {14: 5, 15: 5}, "$0.10 a day"
+    assert ledger.spent_usd == pytest.approx(0.2)
+
+
 def test_a_day_begins_at_midnight_utc(tmp_path: Path) -> None:
     clock = Calendar()
     clock.now = datetime.fromisoformat("2026-03-15T01:00:00+09:00")

@@ -38,7 +38,7 @@ from voicegauge.api.target_selection import (
 )
 from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cases
 from voicegauge.client.keys import read_client_key
-from voicegauge.conformance.case_journal import RESUMED_STOP_REASONS, CaseJournals
+from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
 from voicegauge.conformance.judgement_keeper import JudgingBasis
 from voicegauge.conformance.plan_budgets import fit_plan_to_budgets, forecast_request_limit
@@ -104,7 +104,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
         begins_new_run=request.new_run,
         is_read_only=True,
     ) as journals:
-        announce_earlier_spending(journals, listener)
+        announce_earlier_spending(journals, request.prices, listener)
         plan = fit_requested_plan(request, chosen, plan, rules, journals)
         rest, judged_count = _remove_known_cases(request, chosen, plan, rules, journals)
         priced = price_plan(rest, chosen, prices, provenance=Provenance.LIVE)
@@ -256,14 +256,13 @@ def finish_check(
 
     The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
     forgotten if the process is killed before. Requests whose result was lost stay in the journals: the same command
-    sends them again only if the user demands it. The journals of a check that ended early are kept unchanged, so that
-    the same command can resume the check.
+    sends them again only if the user demands it. The journals of a check that ended early, or with a wrong receipt, are
+    kept unchanged, so that the same command can resume the check.
     """
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:
         on_report(report)
-    if stop_reason not in RESUMED_STOP_REASONS:
-        journals.forget_requests(keep_ambiguous_requests=True)
+    journals.end(stop_reason)
     return report
 
 
@@ -470,7 +469,7 @@ def open_check(
     """Yield the settings with which a plan is sent, and report losses if the block raises an error."""
     listener = choose_listener(request.progress)
     failures_folder = Path(request.failures_folder) if request.failures_folder is not None else None
-    announce_earlier_spending(journals, listener)
+    announce_earlier_spending(journals, request.prices, listener)
     if failures_folder is not None:
         check_writable(failures_folder / "...")
     provenance = determine_provenance(request.live)

@@ -134,7 +134,7 @@ def build_live_settings(
     announce_rate_limits(rate_limiters, listener)
     ledger = live_options.ledger or Ledger(live_options.total_budget_usd, spent_usd=spent_by_earlier_runs_usd)
     if journals is not None:
-        journals.note_overcharges(ledger)
+        journals.note_overcharges(ledger, prices)
     return CheckSettings(
         provenance=Provenance.LIVE,
         base_urls_by_provider=base_urls,
@@ -246,11 +246,14 @@ def open_journals(
     return journals
 
 
-def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener) -> None:
-    """Tell the listener about payments of earlier commands that ended early or lost requests."""
+def announce_earlier_spending(journals: CaseJournals, prices: Mapping[str, float], listener: ProgressListener) -> None:
+    """Tell the listener about payments of earlier commands that ended early, lost requests or had a wrong receipt."""
     if journals.spent_by_earlier_runs_usd:
         usd = format_price_usd(journals.spent_by_earlier_runs_usd)
         listener.notice(f"an earlier command has spent {usd}, which counts towards the budget")
+    overcharge = journals.find_overcharge_message(prices)
+    if overcharge is not None:
+        listener.notice(f"{overcharge}; --new-run sends more to it nevertheless")
     for line in describe_ambiguous_requests(journals.ambiguous_requests):
         listener.notice(line)
 

@@ -136,6 +136,7 @@ class RecordingRun:
             self.contracts.values(),
             retry_ambiguous_requests=self.request.retry_ambiguous_requests,
             skip_cases_without_verdict=True,
+            begins_new_run=self.request.new_run,
             is_read_only=is_read_only,
         )
 
@@ -285,7 +286,7 @@ class RecordingRun:
         for case in plan.cases:
             if case.id in saved:
                 journals.journal_by_provider[case.provider].record_case_finished(case.id)
-        announce_earlier_spending(journals, self.listener)
+        announce_earlier_spending(journals, self.request.prices, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
         return saved, rest, remove_known_cases(rest, journals)
 
@@ -487,12 +488,11 @@ def run_record(request: RecordRequest) -> RecordResult:
         try:
             result = recording.send_and_write(updates, plan, journals)
         except DataError:  # everything was sent and counted; the error says what is not written
-            journals.forget_requests(keep_ambiguous_requests=True)
+            journals.end(None)
             raise
         if request.on_result is not None:
             request.on_result(result)
-        if result.stop_reason not in RESUMED_STOP_REASONS:
-            journals.forget_requests(keep_ambiguous_requests=True)
+        journals.end(result.stop_reason)
         return result
 
 

@@ -183,7 +183,8 @@ class CheckRequest(ServiceRequest):
         "and not sent."
     )
     new_run: bool = new_run_option(
-        "Send every case again. By default a check goes on where one of these targets ended early up to a day ago."
+        "Send every case again. By default a check goes on where one of these targets ended early up to a day ago, and "
+        "sends nothing more to a target that charged more than its price."
     )
     select: Sequence[str] = option(
         default=(),
@@ -651,6 +652,10 @@ class RecordRequest:
     retry_ambiguous_requests: bool = retry_ambiguous_option(
         "Pay again for requests of earlier recordings into the folder that were sent without a result. By default they "
         "are listed and not sent."
+    )
+    new_run: bool = new_run_option(
+        "Send also what earlier recordings into the folder lost, and more to a target that charged above its price. "
+        "By default neither is sent."
     )
     prices: Mapping[str, float] = prices_option(requires=("live",))
     max_wait_s: float | None = max_wait_option()

@@ -270,7 +270,12 @@ class PurchaseAccount(Generic[HistoryT]):
                 purchase.add_to_ledger(ledger)
         return ledger.spent_usd
 
-    def note_overcharges(self, ledger: Ledger, find_price_name: Callable[[str], str]) -> None:
+    def note_overcharges(
+        self,
+        ledger: Ledger,
+        find_price_name: Callable[[str], str],
+        own_price_usd_by_name: Mapping[str, float] = {},
+    ) -> None:
         """Note each receipt above its price, and each that cannot be believed, in `ledger`.
 
         No more is then reserved at a price that was wrong.
@@ -278,13 +283,17 @@ class PurchaseAccount(Generic[HistoryT]):
         Args:
             ledger: the ledger.
             find_price_name: returns the name of the target or operation of a sample or case, by its id.
+            own_price_usd_by_name: the prices in dollars per request that the user states now, by that name. A receipt
+                up to such a price is not above it any more.
         """
         for name, one in self.histories.items():
+            price_name = find_price_name(name)
             for purchase in one.purchases:
                 if purchase.charged_usd is not None and purchase.price_usd is not None:
-                    ledger.note_receipt(find_price_name(name), purchase.price_usd, purchase.charged_usd)
+                    price_usd = max(purchase.price_usd, own_price_usd_by_name.get(price_name, 0.0))
+                    ledger.note_receipt(price_name, price_usd, purchase.charged_usd)
                 if purchase.unreadable_charge is not None:
-                    ledger.note_unreadable_receipt(find_price_name(name), purchase.unreadable_charge)
+                    ledger.note_unreadable_receipt(price_name, purchase.unreadable_charge)
 
     @property
     def is_empty(self) -> bool:

@@ -503,6 +503,8 @@ class CaseJournals:
             is_read_only: see `CaseJournal`.
         """
         self._journals: dict[str, CaseJournal] = {}
+        self._begins_new_run = begins_new_run
+        self._ledger: Ledger | None = None
         try:
             for contract in contracts:
                 path = None if folder is None else folder / contract.id / "journal.jsonl"
@@ -553,11 +555,44 @@ class CaseJournals:
         """The ambiguous requests of this command and of earlier ones, by provider and time."""
         return tuple(request for one in self._journals.values() for request in one.ambiguous_requests)
 
-    def note_overcharges(self, ledger: Ledger) -> None:
-        """Note in `ledger` which prices were lower than what earlier commands were charged."""
-        for one in self._journals.values():
+    def note_overcharges(self, ledger: Ledger, own_price_usd_by_name: Mapping[str, float]) -> None:
+        """Note in `ledger`, which is that of this command, which receipts of earlier commands were wrong.
+
+        No more is then reserved at their prices, unless this is a new run.
+
+        Args:
+            ledger: the ledger.
+            own_price_usd_by_name: the prices that the user states, see `PurchaseAccount.note_overcharges`.
+        """
+        self._ledger = ledger
+        self._add_receipts(ledger, own_price_usd_by_name)
+
+    def find_overcharge_message(self, own_price_usd_by_name: Mapping[str, float]) -> str | None:
+        """Return the message about the first wrong receipt of earlier commands; `None` if nothing ends because of one.
+
+        See `note_overcharges` for the argument.
+        """
+        ledger = Ledger()
+        self._add_receipts(ledger, own_price_usd_by_name)
+        return ledger.first_overcharge_message
+
+    def _add_receipts(self, ledger: Ledger, own_price_usd_by_name: Mapping[str, float]) -> None:
+        for one in () if self._begins_new_run else self._journals.values():
             # The id of a case begins with the name of its target or operation.
-            one.account.note_overcharges(ledger, lambda case_id: case_id.partition(": ")[0])
+            one.account.note_overcharges(ledger, lambda case_id: case_id.partition(": ")[0], own_price_usd_by_name)
+
+    def end(self, stop_reason: StopReason | None) -> None:
+        """End the command, whose result was printed, and forget the requests if it came to its end.
+
+        The requests stay if the same command is to go on with them, and if a receipt was wrong: otherwise each
+        repetition of the command, as in a nightly job, would pay for another request to find that out.
+
+        Args:
+            stop_reason: why the command ended early; `None` if it did not.
+        """
+        is_overcharged = self._ledger is not None and self._ledger.first_overcharge_message is not None
+        if stop_reason not in RESUMED_STOP_REASONS and not is_overcharged:
+            self.forget_requests(keep_ambiguous_requests=True)
 
     def forget_requests(self, *, keep_ambiguous_requests: bool = False) -> None:
         """Forget the requests in all journals. Call this after their result was printed; see `CaseJournal`."""
