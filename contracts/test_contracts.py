@@ -13,8 +13,8 @@ import pytest
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.documented_examples import judge_documented_examples
+from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.recording_updates import plan_cases_to_record
-from voicegauge.conformance.recordings import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.catalogue import load_catalogue

@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.client.speech_request import map_speech_request
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.price_computation import quote_price
 from voicegauge.model.base import SpeechRequest
 
 PIXAZO = load_catalogue().find_provider("pixazo")

@@ -9,7 +9,7 @@ import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.price_computation import quote_price
 from voicegauge.formats.locations import parse_location
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response

@@ -6,7 +6,7 @@ import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.formats.locations import parse_location
 

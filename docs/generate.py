@@ -31,11 +31,11 @@ from voicegauge.bench.run_history import RunHistory
 from voicegauge.bench.suites import SuiteFile, TextEntry
 from voicegauge.cli import LOADER_BY_COMMAND, cli
 from voicegauge.cli._settings import build_settings_schema
-from voicegauge.conformance.prices import PricedPlan as PricedCheck
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
+from voicegauge.conformance.plan_prices import PricedPlan as PricedCheck
 from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.drift.drift_report import DriftReport
 from voicegauge.drift.official_comparison import OfficialDriftReport
-from voicegauge.drift.report import DriftReport
 from voicegauge.model.job import Interval
 from voicegauge.model.price import PriceRange
 from voicegauge.model.run import Run

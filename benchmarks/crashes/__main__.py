@@ -35,7 +35,7 @@ from crashes.case_simulation import CaseCommand, plan_command, simulate_cases, s
 from crashes.kills import PHASES, TARGET_SETS, KilledRun, count_phases, kill_repeatedly, run_unbroken
 from crashes.simulation import SimulatedRun, load_stand_in_contract, plan_benchmark, simulate
 from crashes.verdict import ROUNDING_USD
-from voicegauge.conformance.prices import price_plan
+from voicegauge.conformance.plan_prices import price_plan
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
 

@@ -19,7 +19,7 @@ from crashes.commands import Command, Moment
 from crashes.kills import speak
 from crashes.provider import CONTRACTS, StandInProvider
 from crashes.verdict import KilledCommand, RunVerdict
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import (
     EXIT_BUDGET_EXCEEDED,

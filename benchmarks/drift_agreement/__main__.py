@@ -24,7 +24,7 @@ from drift_agreement.comparison import (
     write_pair,
 )
 from drift_agreement.equivalent_pairs import EQUIVALENT_SCHEMAS, build_equivalent_pairs
-from voicegauge.drift.report import DriftLevel
+from voicegauge.drift.drift_report import DriftLevel
 from voicegauge.errors import VoicegaugeError
 
 REQUIRED_SHARE = 0.98

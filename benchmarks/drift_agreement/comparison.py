@@ -13,8 +13,8 @@ from typing import NamedTuple
 from drift_agreement.document_pairs import build_document_pair
 from drift_agreement.pair import DocumentPair
 from drift_agreement.schema_pairs import iterate_schema_pairs
-from voicegauge.drift.comparison import compare_inputs
-from voicegauge.drift.report import DriftLevel
+from voicegauge.drift.document_comparison import compare_inputs
+from voicegauge.drift.drift_report import DriftLevel
 
 ROOT = Path(__file__).parents[2]
 LEVEL_BY_NAME = {"ERR": DriftLevel.BREAKING, "WARN": DriftLevel.POSSIBLY_BREAKING, "INFO": DriftLevel.COMPATIBLE}

@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.run_config import STOP_ALPHA, StopRule
 from voicegauge.bench.suites import SuiteText
-from voicegauge.contract.pricing import PriceQuote
+from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.model.run import EarlyStop
 from voicegauge.model.sample import Sample
 

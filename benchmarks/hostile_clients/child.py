@@ -12,10 +12,10 @@ import sys
 from typing import Any
 
 import voicegauge
+from voicegauge.callback_receiver import run_receiver
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.socket_server import running_app
-from voicegauge.receiver import run_receiver
 
 
 def main() -> None:

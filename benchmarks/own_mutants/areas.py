@@ -10,7 +10,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         f"{_LIBRARY}/client/settlement.py",
     ),
     "journal": (f"{_LIBRARY}/bench/run_store.py",),
-    "charges": (f"{_LIBRARY}/contract/pricing.py", f"{_LIBRARY}/rules/charges.py"),
+    "charges": (f"{_LIBRARY}/contract/price_computation.py", f"{_LIBRARY}/rules/charges.py"),
     "delivery": (
         f"{_LIBRARY}/client/delivery.py",
         f"{_LIBRARY}/client/job_polling.py",

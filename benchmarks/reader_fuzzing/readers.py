@@ -44,12 +44,12 @@ from voicegauge.errors import VoicegaugeError
 from voicegauge.formats.bodies import UnreadableBodyError, read_form, read_json
 from voicegauge.model.run import Run
 from voicegauge.model.sample_table import write_parquet
-from voicegauge.outputs.exported_report import load_baseline
+from voicegauge.outputs.finding_exports import load_baseline
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.replay import Replay
-from voicegauge.report.exports import render_csv, render_markdown
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
+from voicegauge.report.run_exports import render_csv, render_markdown
 from voicegauge.speech.audio_measurement import (
     build_playback_timeline,
     compute_rms_dbfs,

@@ -8,7 +8,7 @@ import selectors
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.load import send_closed_loop
 from voicegauge.bench.suites import SuiteText
-from voicegauge.contract.pricing import PriceQuote
+from voicegauge.contract.price_computation import PriceQuote
 
 STANDARD_TARGETS, STANDARD_TEXTS = 21, 137
 """Together 2,877 samples, as of the standard suite."""

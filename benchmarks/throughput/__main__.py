@@ -49,7 +49,7 @@ from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.speech.decoding import decode
-from voicegauge.speech.measured_audio import forget_measured_audio
+from voicegauge.speech.measured_audio_cache import forget_measured_audio
 from voicegauge.speech.spoken_text import forget_judgments
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
@@ -74,8 +74,8 @@ def _read_no_delivery(*_: object, **__: object) -> None:
 
 
 _LISTENING: Mapping[str, object] = {
-    "voicegauge.rules.deliveries_of_run.DeliveriesOfRun.add_comparisons": _compare_nothing,
-    "voicegauge.speech.measured_audio.MeasuredAudio.is_steady_sound": False,
+    "voicegauge.rules.delivery_groups.DeliveriesOfRun.add_comparisons": _compare_nothing,
+    "voicegauge.speech.measured_audio_cache.MeasuredAudio.is_steady_sound": False,
     "voicegauge.rules.subjects.SpeechDelivery.spoken_text": None,
 }
 PARTS_LEFT_OUT: Mapping[str, Mapping[str, object]] = {

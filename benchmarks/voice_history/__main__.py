@@ -27,7 +27,7 @@ from voicegauge.bench.history_store import VOICE_METRICS, HistoryRun, HistoryTar
 from voicegauge.bench.run_history import HistorySettings, LevelChange, build_series, find_level_changes
 from voicegauge.model.base import Provenance
 from voicegauge.model.sample import AudioFacts, Sample
-from voicegauge.speech.steadiness import measure_voice
+from voicegauge.speech.clip_steadiness import measure_voice
 
 VARIANTS = ("f2", "f4", "m3", "m7", "klatt3", "Andy", "belinda", "rob")
 TEXTS, DELIVERIES, NIGHTS, TARGETS = 30, 5, 100, 4

@@ -90,12 +90,12 @@ if TYPE_CHECKING:
     from voicegauge.bench.comparison import RunComparison as RunComparison
     from voicegauge.bench.run_history import RunHistory as RunHistory
     from voicegauge.bench.target_summaries import TargetSummary as TargetSummary
-    from voicegauge.conformance.prices import PricedPlan as PricedPlan
-    from voicegauge.conformance.report import CheckReport as CheckReport
+    from voicegauge.conformance.check_report import CheckReport as CheckReport
+    from voicegauge.conformance.plan_prices import PricedPlan as PricedPlan
     from voicegauge.contract.catalogue import Catalogue as Catalogue
     from voicegauge.contract.contract import Contract as Contract
     from voicegauge.contract.targets import Target as Target
-    from voicegauge.drift.report import DriftReport as DriftReport
+    from voicegauge.drift.drift_report import DriftReport as DriftReport
     from voicegauge.emulator.process import RunningEmulator as RunningEmulator
     from voicegauge.errors import VoicegaugeError as VoicegaugeError
     from voicegauge.model.base import Provenance as Provenance
@@ -163,12 +163,12 @@ _NAMES_BY_MODULE = {
     "voicegauge.bench.comparison": ("RunComparison",),
     "voicegauge.bench.run_history": ("RunHistory",),
     "voicegauge.bench.target_summaries": ("TargetSummary",),
-    "voicegauge.conformance.prices": ("PricedPlan",),
-    "voicegauge.conformance.report": ("CheckReport",),
+    "voicegauge.conformance.plan_prices": ("PricedPlan",),
+    "voicegauge.conformance.check_report": ("CheckReport",),
     "voicegauge.contract.catalogue": ("Catalogue",),
     "voicegauge.contract.contract": ("Contract",),
     "voicegauge.contract.targets": ("Target",),
-    "voicegauge.drift.report": ("DriftReport",),
+    "voicegauge.drift.drift_report": ("DriftReport",),
     "voicegauge.emulator.process": ("RunningEmulator",),
     "voicegauge.errors": ("VoicegaugeError",),
     "voicegauge.model.base": ("Provenance", "Severity"),

@@ -15,7 +15,7 @@ from voicegauge.bench.scoring import TARGET_TRANSCRIPTS_LABEL, score_run
 from voicegauge.bench.suites import Suite, load_suite
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings

@@ -11,8 +11,8 @@ from change_detection.__main__ import EIGHT_SERVICES, FIRST, compare_eight_with_
 from change_detection.simulation import Design, Service, simulate_run
 
 from voicegauge.bench.comparison import CompareSettings, compute_discovery_levels, compute_family_levels
-from voicegauge.bench.power import LatencySpreads, measure_spreads, plan_comparison
 from voicegauge.bench.run_store import save_run
+from voicegauge.bench.statistical_power import LatencySpreads, measure_spreads, plan_comparison
 from voicegauge.cli import run as voicegauge
 
 SHARED = Design(texts=60, sessions=1, is_drift_shared=True, own_drift=0.01)

@@ -13,10 +13,10 @@ from voicegauge.bench.run_history import RunHistory, read_run_history
 from voicegauge.cli import run as run_cli
 from voicegauge.model.run import Run, VoiceSet
 from voicegauge.model.sample import Sample, SampleVoice
+from voicegauge.speech.clip_steadiness import measure_voice
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.steadiness import measure_voice
 
 from ..builders.nights import made_run, night, save
 from ..builders.runs import FAILED, build_sample

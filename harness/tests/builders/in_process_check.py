@@ -9,7 +9,7 @@ from typing import Any
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import (
     build_emulator_check_settings,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.speech import lexicon
+from voicegauge.speech import lexicon_engine
 
 
 def compute_once(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Keep the lexicon in `folder`, which several processes share, and copy it to each cache."""
-    save = lexicon.save_lexicon
+    save = lexicon_engine.save_lexicon
 
     def copy(path: Path) -> None:
         kept = folder / path.name
@@ -23,4 +23,4 @@ def compute_once(patch: pytest.MonkeyPatch, folder: Path) -> None:
             return
         shutil.copy(kept, path)
 
-    patch.setattr(lexicon, "save_lexicon", copy)
+    patch.setattr(lexicon_engine, "save_lexicon", copy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.suites import SuiteText
-from voicegauge.contract.pricing import PriceQuote
+from voicegauge.contract.price_computation import PriceQuote
 
 
 def build_rounds(texts: int, *targets: str, price_usd: float | None = None) -> list[tuple[PlannedSample, ...]]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 
 SPEAK = {"text": "Good morning."}
 AUDIO = b"ID3\x04" + bytes(range(200)) * 3

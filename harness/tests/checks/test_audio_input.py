@@ -17,7 +17,7 @@ from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.subjects import AudioInputCall
 from voicegauge.speech.encoding import encode_at_bitrate
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 
 SAID = "the river was quiet in the morning"
 SENT_S = 4.0

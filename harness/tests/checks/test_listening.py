@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voicegauge.model.base import SpeechRequest
-from voicegauge.rules.deliveries_of_run import DeliveriesOfRun, DeliveryAmongOthers
+from voicegauge.rules.delivery_groups import DeliveriesOfRun, DeliveryAmongOthers
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode
 

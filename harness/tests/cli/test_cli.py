@@ -63,8 +63,8 @@ def test_help_of_a_command_imports_little() -> None:
 def test_what_a_check_does_not_need_is_not_imported() -> None:
     code = "import sys; from voicegauge import check; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "voicegauge.conformance.report" in modules
-    assert not {"uvicorn", "starlette", "jinja2", "hypothesis", "scipy", "voicegauge.drift.report"} & set(modules)
+    assert "voicegauge.conformance.check_report" in modules
+    assert not {"uvicorn", "starlette", "jinja2", "hypothesis", "scipy", "voicegauge.drift.drift_report"} & set(modules)
 
 
 @pytest.mark.parametrize("name", HELP_BY_COMMAND)

@@ -24,7 +24,7 @@ from rich.console import Console
 from voicegauge.api.local_servers import listen
 from voicegauge.cli import local_servers as command
 from voicegauge.cli import run
-from voicegauge.conformance.callbacks import JudgedCallback
+from voicegauge.conformance.received_callbacks import JudgedCallback
 
 ROOT = Path(__file__).resolve().parents[3]
 END = {

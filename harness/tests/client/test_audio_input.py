@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.client.audio_input import MAX_STEMS, build_audio_input_request, fetch_response_audio
+from voicegauge.client.audio_upload import MAX_STEMS, build_audio_input_request, fetch_response_audio
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.contract.catalogue import load_catalogue

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.conformance.callbacks import CallbackMonitor
+from voicegauge.conformance.received_callbacks import CallbackMonitor
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import ReceivedCallback, Request

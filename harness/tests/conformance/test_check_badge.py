@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from voicegauge.cli import run as voicegauge
-from voicegauge.conformance.report import CheckReport, render_check_badge
+from voicegauge.conformance.check_report import CheckReport, render_check_badge
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingLocation
 

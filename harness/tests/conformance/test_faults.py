@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.service_check import EMULATOR_API_KEY
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.model.base import Severity

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import voicegauge
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.result_collector import MAX_TOTAL_CLIP_BYTES
 from voicegauge.speech.decoding import decode
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import voicegauge
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.model.base import Severity
 from voicegauge.speech.encoding import encode

@@ -15,7 +15,7 @@ import yaml
 
 import voicegauge
 from voicegauge.client.speech_request import map_speech_request
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.targets import Target

@@ -13,16 +13,16 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
-from voicegauge.conformance.finding_groups import group_effects_on_audio, merge_findings
-from voicegauge.conformance.report import (
+from voicegauge.conformance.check_report import (
     CheckReport,
     apply_baseline,
     build_check_baseline,
     export_check_report,
 )
+from voicegauge.conformance.finding_groups import group_effects_on_audio, merge_findings
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingLocation
-from voicegauge.outputs.exported_report import (
+from voicegauge.outputs.finding_exports import (
     ExportedReport,
     format_junit_xml,
     format_sarif_json,

@@ -18,7 +18,7 @@ from voicegauge.cases.valid_requests import (
 from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance._fuzzing_requests import build_valid_value_strategy
 from voicegauge.conformance.plan_budgets import count_affordable_requests
-from voicegauge.conformance.prices import price_plan
+from voicegauge.conformance.plan_prices import price_plan
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server

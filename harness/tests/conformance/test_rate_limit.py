@@ -9,8 +9,8 @@ import pytest
 
 from voicegauge.cases.plan import plan_cases
 from voicegauge.client.ledger import Ledger, RateLimiter
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.checked_service import CheckSettings
-from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.loading import load_contract

@@ -12,6 +12,7 @@ import pytest
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.recording_updates import (
     SPOKEN_TEXT_IN_RECORDINGS,
     Recorder,
@@ -19,7 +20,6 @@ from voicegauge.conformance.recording_updates import (
     build_recording_path,
     plan_cases_to_record,
 )
-from voicegauge.conformance.recordings import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
 from voicegauge.emulator.socket_server import running_app

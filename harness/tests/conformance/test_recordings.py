@@ -11,7 +11,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.client.client import Client
-from voicegauge.conformance.recordings import (
+from voicegauge.conformance.recording_judging import (
     adapt_to_recorded_names,
     iterate_recording_subjects,
     plan_cases_by_id,

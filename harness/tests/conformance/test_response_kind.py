@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from voicegauge.client.client import Client
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.cases.channels import INTERRUPTION_COUNT
+from voicegauge.cases.webhook_and_socket_cases import INTERRUPTION_COUNT
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_session import SocketSession, open_session

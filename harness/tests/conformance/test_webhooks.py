@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from voicegauge.cases.audio_input import plan_audio_input_cases
-from voicegauge.cases.channels import add_webhook_cases
+from voicegauge.callback_receiver import run_receiver
+from voicegauge.cases.audio_input_cases import plan_audio_input_cases
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.conformance import callbacks as webhook_session
+from voicegauge.cases.webhook_and_socket_cases import add_webhook_cases
+from voicegauge.conformance import received_callbacks
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.checked_service import Reproduction
-from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
 from voicegauge.model.base import Provenance, Severity
-from voicegauge.receiver import run_receiver
 from voicegauge.rules.registry import FaultExample, Rule
 
 from ..builders.fault_examples import assert_found, list_fault_examples
@@ -100,7 +100,7 @@ def test_an_injected_fault_is_found_by_its_rule(rule: Rule, example: FaultExampl
 
 
 def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
-    monkeypatch.setattr(webhook_session, "REPEATED_CALLBACK_WAIT_S", 0.0)
+    monkeypatch.setattr(received_callbacks, "REPEATED_CALLBACK_WAIT_S", 0.0)
     with run_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.LIVE, callback_receiver=receiver)
         states = [json.loads(one.request.body)["status"] for one in receiver.callbacks]

@@ -6,7 +6,7 @@ import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.pricing import describe_price, quote_price
+from voicegauge.contract.price_computation import describe_price, quote_price
 
 
 @pytest.fixture(scope="module")

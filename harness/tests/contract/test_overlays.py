@@ -17,7 +17,7 @@ import voicegauge
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import find_contract_files
 from voicegauge.contract.loading import load_contract
-from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.document_comparison import compare_inputs
 from voicegauge.errors import ContractError
 
 from ..builders.documents import REMOVED, changed_yaml, edited, put

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from voicegauge.contract.pricing import (
+from voicegauge.contract.price_computation import (
     PriceQuote,
     compute_reported_cost,
     describe_price,

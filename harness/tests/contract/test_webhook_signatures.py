@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract.callbacks import build_signature_headers, compute_signature, read_signature_headers
+from voicegauge.contract.documented_callbacks import build_signature_headers, compute_signature, read_signature_headers
 from voicegauge.contract.extension.provider import WebhookSignature
 
 STANDARD = WebhookSignature(

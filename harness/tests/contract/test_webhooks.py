@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.contract.callbacks import find_callback_body, find_callback_id_location
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.documented_callbacks import find_callback_body, find_callback_id_location
 from voicegauge.contract.loading import load_contract
 from voicegauge.errors import ContractError
 

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from voicegauge.drift import comparison as document_comparison
-from voicegauge.drift.comparison import compare_inputs
-from voicegauge.drift.report import DriftChange, DriftReport
+from voicegauge.drift import document_comparison
+from voicegauge.drift.document_comparison import compare_inputs
+from voicegauge.drift.drift_report import DriftChange, DriftReport
 
 Drift = Callable[[Mapping[str, Any], Mapping[str, Any]], DriftReport]
 

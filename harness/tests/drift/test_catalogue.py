@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from drift_agreement.comparison import read_oasdiff_rules
 
-from voicegauge.drift.report import DRIFT_RULE_BY_ID
+from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID
 
 from .extension_edits import EXTENSION_EDITS
 from .operation_edits import OPERATION_EDITS

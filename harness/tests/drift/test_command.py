@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftReport
+from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftReport
 
 from ..builders.documents import REMOVED, edited, put
 from .operation_edits import BASE, SPEAK

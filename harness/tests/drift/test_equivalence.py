@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.document_comparison import compare_inputs
 
 from . import extension_base, operation_edits
 from .documents import Drift

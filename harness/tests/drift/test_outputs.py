@@ -14,9 +14,9 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge.cli import run
-from voicegauge.drift.comparison import compare_inputs
-from voicegauge.drift.report import export_drift_report
-from voicegauge.outputs.exported_report import format_workflow_commands
+from voicegauge.drift.document_comparison import compare_inputs
+from voicegauge.drift.drift_report import export_drift_report
+from voicegauge.outputs.finding_exports import format_workflow_commands
 from voicegauge.outputs.result_summary import format_summary_markdown
 from voicegauge.report.result_summaries import summarize
 

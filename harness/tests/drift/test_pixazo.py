@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.drift.report import DriftReport
+from voicegauge.drift.drift_report import DriftReport
 
 from .documents import Drift
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.drift.report import DriftChange
+from voicegauge.drift.drift_report import DriftChange
 
 from .documents import Drift
 from .schema_edits import (

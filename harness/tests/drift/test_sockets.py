@@ -13,8 +13,8 @@ import pytest
 
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.targets import SocketTarget
-from voicegauge.drift.comparison import compare_inputs
-from voicegauge.drift.report import DriftReport
+from voicegauge.drift.document_comparison import compare_inputs
+from voicegauge.drift.drift_report import DriftReport
 from voicegauge.errors import ContractError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessages

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.client.audio_input import build_audio_input_request
+from voicegauge.client.audio_upload import build_audio_input_request
 from voicegauge.client.client import Client
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.catalogue import load_catalogue

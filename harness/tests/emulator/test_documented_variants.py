@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voicegauge.cases.plan import plan_cases
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import (
     build_emulator_check_settings,

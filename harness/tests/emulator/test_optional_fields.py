@@ -24,7 +24,7 @@ from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 
 CONTRACTS = list(load_catalogue())
 TEXT = "Hi there."

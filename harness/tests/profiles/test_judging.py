@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from voicegauge.cases.plan import CasePatterns, matches_case_pattern, plan_cases
-from voicegauge.conformance.report import CaseResult, CheckReport
+from voicegauge.conformance.check_report import CaseResult, CheckReport
 from voicegauge.errors import UnknownNameError
 from voicegauge.profiles.judging import (
     Profile,

@@ -11,10 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from voicegauge.emulator.socket_server import ClientLimits
-from voicegauge.errors import TimedOutError, UsageError
-from voicegauge.model.exchange import ReceivedCallback
-from voicegauge.receiver import (
+from voicegauge.callback_receiver import (
     MAX_BODY_BYTES,
     MAX_BYTES_PER_URL,
     MAX_CALLBACKS_PER_URL,
@@ -22,6 +19,9 @@ from voicegauge.receiver import (
     Receiver,
     run_receiver,
 )
+from voicegauge.emulator.socket_server import ClientLimits
+from voicegauge.errors import TimedOutError, UsageError
+from voicegauge.model.exchange import ReceivedCallback
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from voicegauge.model.exchange import Exchange, Request, Response, Timing, Uploa
 from voicegauge.recording.conversations import collect_exchanges_by_conversation_id
 from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import load_har, save_har
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 
 KEY = "pk/live+0123456789"
 WAV = b"RIFF\xff\xfe\x00\x01" * 50

@@ -10,10 +10,10 @@ import pytest
 
 from voicegauge.bench._latency import find_latency_start_ms, measure_streaming
 from voicegauge.client.client import Client
-from voicegauge.conformance.recordings import check_recordings
+from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift.document_comparison import compare_inputs
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.socket_server import running_app

@@ -19,7 +19,7 @@ from voicegauge.recording.conversations import Recording, group_exchanges_by_con
 from voicegauge.recording.credentials import INVALID_API_KEY
 from voicegauge.recording.replay import ComparableRequest, Replay
 from voicegauge.recording.replay_server import ReplayApp
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 

@@ -29,7 +29,7 @@ from voicegauge.recording.credentials import (
 )
 from voicegauge.recording.har_files import save_har
 from voicegauge.recording.secret_search import find_secret_spelling
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 
 CONTRACT = load_catalogue().find_provider("pixazo")
 WAV = (("Content-Type", "audio/wav"),)

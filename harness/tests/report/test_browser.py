@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from voicegauge.api.saved_runs import write_history_page
-from voicegauge.bench.cost import PriceFunction
 from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
+from voicegauge.bench.target_cost import PriceFunction
 from voicegauge.bench.target_samples import measure_target_differences
 from voicegauge.bench.target_summaries import describe_wrong_charges, summarize_targets
 from voicegauge.model.base import Provenance

@@ -20,7 +20,7 @@ from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge_command
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.price_computation import quote_price
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure
 from voicegauge.model.run import Run

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from voicegauge.cli import run as voicegauge
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.coverage import CoverageEntry
-from voicegauge.conformance.report import CheckReport
-from voicegauge.drift.report import ComparedInput, DriftChange, DriftLevel, DriftReport, FilePosition
+from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, DriftReport, FilePosition
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingClip, FindingLocation
 from voicegauge.report.findings_page import build_check_page, build_drift_page, render_findings_page

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import voicegauge
 from voicegauge import cli
 from voicegauge.bench.run_store import save_run
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.outputs.result_summary import ResultSummary, format_summary_slack

@@ -20,7 +20,7 @@ from voicegauge.errors import MissingExtraError
 from voicegauge.model.run import Run
 from voicegauge.model.sample import Sample
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
-from voicegauge.report.exports import PRICE_COLUMNS
+from voicegauge.report.run_exports import PRICE_COLUMNS
 
 from ..builders.report_runs import BROKEN, VOICES, make_run
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from voicegauge.cli import run as voicegauge
-from voicegauge.conformance.report import CheckReport
-from voicegauge.drift.report import ComparedInput, DriftChange, DriftLevel, DriftReport
+from voicegauge.conformance.check_report import CheckReport
+from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, DriftReport
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.job import Interval

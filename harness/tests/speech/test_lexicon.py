@@ -14,7 +14,7 @@ from voicegauge.speech.asr_engines import SpokenText, choose_asr
 from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.known_words import count_unknown_words
-from voicegauge.speech.lexicon import Lexicon, LexiconAsr, create_lexicon_asr, decode_words, load_lexicon
+from voicegauge.speech.lexicon_engine import Lexicon, LexiconAsr, create_lexicon_asr, decode_words, load_lexicon
 from voicegauge.speech.phoneme_network import SYMBOL_COUNT, Array
 from voicegauge.speech.transcripts import score_transcript
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.clip_steadiness import find_sound_changes
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.listening import ClipJudgment, listen_to_clip
 from voicegauge.speech.long_text import compare_long_text, recognize_phonemes
 from voicegauge.speech.phoneme_network import BLANK, Pronunciation, pronounce
 from voicegauge.speech.spoken_text import judge_spoken_text
-from voicegauge.speech.steadiness import find_sound_changes
 
 SUBJECTS = ("The baker", "My neighbour", "A young sailor", "Our teacher", "The old farmer", "Her sister")
 VERBS = {"carried": "basket", "painted": "window", "repaired": "engine", "described": "garden"}

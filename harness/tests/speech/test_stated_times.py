@@ -7,7 +7,7 @@ import pytest
 
 from voicegauge.emulator._speech_faults import distribute_times, freeze_times, shift_times, stretch_times_slightly
 from voicegauge.emulator._speech_synthesis import SynthesisRequest, SynthesizedSpeech, render_speech
-from voicegauge.emulator._speech_timings import SpeechTiming, build_speech_timings
+from voicegauge.emulator._speech_timestamps import SpeechTiming, build_speech_timings
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.espeak import synthesize_with_times
 from voicegauge.speech.stated_times import StatedTimesJudgment, judge_stated_times, split_into_words

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from voicegauge.errors import MissingExtraError, OversizeError
-from voicegauge.transport.bodies import ADDITIONAL_CODINGS, decode_body
+from voicegauge.transport.body_encoding import ADDITIONAL_CODINGS, decode_body
 
 TEXT = b"speech " * 50_000
 BODY_BY_CODING = {"br": brotli.compress(TEXT), "zstd": zstandard.compress(TEXT)}
@@ -35,6 +35,6 @@ def test_a_body_that_cannot_be_decoded_comes_as_it_is(body: bytes) -> None:
 
 @pytest.mark.parametrize("coding", ADDITIONAL_CODINGS)
 def test_a_missing_decoder_names_its_extra(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.transport.bodies.find_spec", lambda _name: None)
+    monkeypatch.setattr("voicegauge.transport.body_encoding.find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match=rf"{coding} is not installed: pip install 'voicegauge\[compression\]'"):
         decode(BODY_BY_CODING[coding], coding)

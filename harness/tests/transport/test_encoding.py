@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import read_form
 from voicegauge.model.exchange import Request, UploadedFile
-from voicegauge.transport.bodies import encode_body, find_file_padding
+from voicegauge.transport.body_encoding import encode_body, find_file_padding
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 names = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)

@@ -36,19 +36,20 @@ from voicegauge.api.target_selection import (
     to_catalogue,
     to_name_tuple,
 )
+from voicegauge.callback_receiver import Receiver, run_receiver
 from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cases
 from voicegauge.client.keys import read_client_key
 from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
 from voicegauge.conformance.judgement_keeper import JudgingBasis
 from voicegauge.conformance.plan_budgets import fit_plan_to_budgets, forecast_request_limit
-from voicegauge.conformance.prices import PricedPlan, price_plan
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.plan_prices import PricedPlan, price_plan
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
@@ -58,7 +59,6 @@ from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.price import BudgetLeft
 from voicegauge.options import build_arguments, function_of, validate_request
 from voicegauge.printable_text import format_count
-from voicegauge.receiver import Receiver, run_receiver
 from voicegauge.rules.registry import RULE_BY_ID, Rule, select_rules
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import voicegauge.api._result_display  # noqa: F401 - notebooks show results as their summaries
+import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.check_setup import (
     announce_ineffective_faults,
     build_report,
@@ -41,9 +41,9 @@ from voicegauge.cases.plan import CasePatterns, CasePlan
 from voicegauge.cases.valid_requests import build_modified_request, build_request_case
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.documented_examples import check_documented_examples
-from voicegauge.conformance.recordings import check_recordings
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract

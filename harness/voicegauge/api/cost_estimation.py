@@ -21,7 +21,12 @@ from voicegauge.contract.monthly_cost import (
     compute_bill_without_plan,
     compute_monthly_bills,
 )
-from voicegauge.contract.pricing import describe_price, list_all_claims, list_price_sources, list_priced_claims
+from voicegauge.contract.price_computation import (
+    describe_price,
+    list_all_claims,
+    list_price_sources,
+    list_priced_claims,
+)
 from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record

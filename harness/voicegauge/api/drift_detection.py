@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import voicegauge.api._result_display  # noqa: F401 - notebooks show results as their summaries
+import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
 from voicegauge.api.target_selection import download_document, load_contracts
 from voicegauge.contract.contract import Contract
-from voicegauge.drift import comparison
-from voicegauge.drift.comparison import compare_inputs
+from voicegauge.drift import document_comparison
 from voicegauge.drift.contract_patch import ContractPatch
+from voicegauge.drift.document_comparison import compare_inputs
+from voicegauge.drift.drift_report import ComparedInput, DriftReport
 from voicegauge.drift.official_comparison import (
     OfficialComparison,
     OfficialDriftReport,
@@ -20,7 +21,6 @@ from voicegauge.drift.official_comparison import (
     compare_with_official_document,
     find_official_source,
 )
-from voicegauge.drift.report import ComparedInput, DriftReport
 from voicegauge.errors import ContractError, UsageError, VoicegaugeError
 from voicegauge.options import PathLike, function_of
 
@@ -68,7 +68,9 @@ def propose_contract_patch(
         ContractError: the contract cannot be used.
         DataError: the recording cannot be used, or was recorded from another provider.
     """
-    return comparison.propose_contract_patch(str(contract), str(recordings), [Path(folder) for folder in contracts])
+    return document_comparison.propose_contract_patch(
+        str(contract), str(recordings), [Path(folder) for folder in contracts]
+    )
 
 
 def run_find_official_drift(request: OfficialDriftRequest) -> OfficialDriftReport:

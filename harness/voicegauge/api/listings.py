@@ -21,7 +21,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import walk_objects
 from voicegauge.contract.loading import is_bundled
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.pricing import describe_price
+from voicegauge.contract.price_computation import describe_price
 from voicegauge.contract.targets import (
     AudioInputTarget,
     BaseSocketTarget,
@@ -29,7 +29,7 @@ from voicegauge.contract.targets import (
     Target,
     TranscriptionSocketTarget,
 )
-from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
+from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.errors import UnknownNameError, UsageError
@@ -332,7 +332,7 @@ def list_asr_engines() -> AsrEngineList:
     """
     from voicegauge.speech.asr_engines import PREFERRED_MODELS
     from voicegauge.speech.faster_whisper import EMBEDDED_ENGINE, list_cached_models
-    from voicegauge.speech.lexicon import LEXICON_ENGINE, has_lexicon
+    from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, has_lexicon
     from voicegauge.speech.whisper_installation import get_weights_cache_path
 
     installed, missing = [], []

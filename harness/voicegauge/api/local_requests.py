@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
     from voicegauge.api.results import ConvertedFile
     from voicegauge.api.target_selection import ContractsOrFolders
-    from voicegauge.conformance.callbacks import JudgedCallback
+    from voicegauge.conformance.received_callbacks import JudgedCallback
     from voicegauge.drift.official_comparison import OfficialComparison
     from voicegauge.model.finding import Finding
     from voicegauge.model.run import Run

@@ -22,10 +22,11 @@ from voicegauge.api.target_selection import (
     to_catalogue,
     to_path_tuple,
 )
+from voicegauge.callback_receiver import run_receiver
 from voicegauge.client.key_destinations import find_key_destinations
 from voicegauge.client.keys import read_secrets
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
-from voicegauge.conformance.callbacks import CallbackMonitor, JudgedCallback
+from voicegauge.conformance.received_callbacks import CallbackMonitor, JudgedCallback
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator.client_findings import ClientFinding
 from voicegauge.emulator.process import RunningEmulator, create_server_identity, running_emulator
@@ -38,7 +39,6 @@ from voicegauge.model.base import Record, StopReason
 from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.model.finding import Finding
 from voicegauge.options import PathLike, function_of, validate_request
-from voicegauge.receiver import run_receiver
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp, enable_realtime_scheduling

@@ -70,13 +70,13 @@ def _parse_budget(text: str) -> tuple[str, float]:
 
 
 def _parse_price(text: str) -> tuple[str, float]:
-    from voicegauge.contract.pricing import parse_price_override
+    from voicegauge.contract.price_computation import parse_price_override
 
     return parse_price_override(text)
 
 
 def _parse_credit_price(text: str) -> tuple[str, float]:
-    from voicegauge.contract.pricing import parse_credit_price
+    from voicegauge.contract.price_computation import parse_credit_price
 
     return parse_credit_price(text)
 

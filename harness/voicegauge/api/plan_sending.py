@@ -25,7 +25,7 @@ from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckInterruption, CheckSettings, end_on_interrupt
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
 from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
-from voicegauge.conformance.prices import PlannedResource, PricedPlan, require_prices
+from voicegauge.conformance.plan_prices import PlannedResource, PricedPlan, require_prices
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract

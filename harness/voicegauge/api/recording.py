@@ -42,8 +42,9 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.keys import list_secrets
 from voicegauge.conformance.case_journal import RESUMED_STOP_REASONS, CaseJournals
+from voicegauge.conformance.check_report import find_common_failure_cause
 from voicegauge.conformance.checked_service import CheckSettings
-from voicegauge.conformance.prices import PricedPlan, price_plan
+from voicegauge.conformance.plan_prices import PricedPlan, price_plan
 from voicegauge.conformance.recording_updates import (
     UNFINISHED_RECORDINGS_FOLDER_NAME,
     Recorder,
@@ -53,7 +54,6 @@ from voicegauge.conformance.recording_updates import (
     build_recording_path,
     plan_cases_to_record,
 )
-from voicegauge.conformance.report import find_common_failure_cause
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.contract import Contract

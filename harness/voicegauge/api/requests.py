@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from voicegauge.api.target_selection import ContractsOrFolders
     from voicegauge.bench.benchmark_result import BenchResult
     from voicegauge.cases.plan import CasePatterns
-    from voicegauge.conformance.report import CheckReport
+    from voicegauge.conformance.check_report import CheckReport
     from voicegauge.emulator.process import RunningEmulator
     from voicegauge.model.base import Severity
     from voicegauge.profiles.judging import ProfileReport

@@ -11,13 +11,18 @@ import msgspec
 from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.comparison import RunComparison
 from voicegauge.bench.run_history import RunHistory
-from voicegauge.conformance.report import CheckReport, build_check_baseline, export_check_report, render_check_badge
-from voicegauge.conformance.report import apply_baseline as apply_check_baseline
-from voicegauge.drift.report import DriftLevel, DriftReport, build_drift_baseline, export_drift_report
-from voicegauge.drift.report import apply_baseline as apply_drift_baseline
+from voicegauge.conformance.check_report import (
+    CheckReport,
+    build_check_baseline,
+    export_check_report,
+    render_check_badge,
+)
+from voicegauge.conformance.check_report import apply_baseline as apply_check_baseline
+from voicegauge.drift.drift_report import DriftLevel, DriftReport, build_drift_baseline, export_drift_report
+from voicegauge.drift.drift_report import apply_baseline as apply_drift_baseline
 from voicegauge.files import write_file
 from voicegauge.options import PathLike
-from voicegauge.outputs.exported_report import (
+from voicegauge.outputs.finding_exports import (
     ExportedReport,
     FindingsBaseline,
     format_junit_xml,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from voicegauge.conformance.report import ResourceSummary
+from voicegauge.conformance.check_report import ResourceSummary
 from voicegauge.model.base import Provenance, Record, StopReason
 from voicegauge.model.job import AmbiguousRequest
 from voicegauge.recording.recording_import import ImportRemark

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-import voicegauge.api._result_display  # noqa: F401 - notebooks show results as their summaries
+import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.local_requests import (
     CompareRequest,
     CompareTargetsRequest,
@@ -28,15 +28,15 @@ from voicegauge.bench import run_store
 from voicegauge.bench.audio_measurement import predict_run_quality
 from voicegauge.bench.comparison import ChangeThreshold, CompareSettings, RunComparison, compare_runs
 from voicegauge.bench.comparison import compare_targets as compare_targets_of_run
-from voicegauge.bench.cost import convert_credits_to_usd
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench.listening import listen_to_run
 from voicegauge.bench.part_summaries import select_place
 from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
 from voicegauge.bench.run_store import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
+from voicegauge.bench.target_cost import convert_credits_to_usd
 from voicegauge.bench.voice_similarity import compare_run_voices
-from voicegauge.contract.pricing import check_credit_price
+from voicegauge.contract.price_computation import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance
@@ -44,12 +44,12 @@ from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceS
 from voicegauge.model.sample_table import write_parquet
 from voicegauge.options import PathLike, function_of, validate_request
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
-from voicegauge.report.exports import render_csv, render_markdown
-from voicegauge.report.exports import write_site as write_site_of_runs
 from voicegauge.report.history_page import render_history_page
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport
 from voicegauge.report.report_data import analyze_runs as analyze_saved_runs
+from voicegauge.report.run_exports import render_csv, render_markdown
+from voicegauge.report.run_exports import write_site as write_site_of_runs
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 from voicegauge.report.target_sections import load_check_and_drift_reports
 from voicegauge.speech.listening import get_listening_method

@@ -37,7 +37,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.overlay_proposal import OverlayProposal
 from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
 from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of
-from voicegauge.contract.pricing import describe_price, quote_price
+from voicegauge.contract.price_computation import describe_price, quote_price
 from voicegauge.contract.socket_proposal import propose_socket_overlay
 from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import MissingKeyError, UnknownNameError, UnreachableError, UsageError

@@ -52,7 +52,7 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import ProviderSpec
 from voicegauge.contract.loading import build_contract, is_bundled
-from voicegauge.contract.pricing import PriceQuote
+from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.contract.schemas import Schemas
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings, is_emulated

@@ -35,7 +35,7 @@ from voicegauge.client.http_request import create_idempotency_key
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.settlement import Settlement, settle_when_done
 from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
-from voicegauge.contract.pricing import PriceQuote
+from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError

@@ -15,7 +15,7 @@ from voicegauge.bench.run_store import JournalState
 from voicegauge.bench.timing_error import is_timing_disturbed
 from voicegauge.client.keys import list_secrets
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.pricing import PriceQuote, reports_usage
+from voicegauge.contract.price_computation import PriceQuote, reports_usage
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_utf8

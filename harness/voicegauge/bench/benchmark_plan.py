@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from voicegauge.bench.suites import Suite, SuiteText
 from voicegauge.client.daily_spending import find_budget_name
-from voicegauge.contract.pricing import (
+from voicegauge.contract.price_computation import (
     PriceQuote,
     describe_price,
     list_all_claims,

@@ -17,7 +17,7 @@ from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.settlement import SubmitObserver
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.extension.provider import UploadLimits
-from voicegauge.contract.pricing import PriceQuote
+from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError, UsageError

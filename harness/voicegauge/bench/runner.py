@@ -58,7 +58,7 @@ from voicegauge.client.daily_spending import open_provider_ledgers
 from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
-from voicegauge.contract.pricing import PriceQuote, quote_price
+from voicegauge.contract.price_computation import PriceQuote, quote_price
 from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError

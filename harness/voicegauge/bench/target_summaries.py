@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from voicegauge.bench.audio_measurement import QualitySummary, summarize_predicted_quality
-from voicegauge.bench.cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_LAG_MS, MAX_LAG_SHARE
 from voicegauge.bench.delivery_steadiness import SteadinessSummary, summarize_steadiness
 from voicegauge.bench.error_rates import (
@@ -39,6 +38,7 @@ from voicegauge.bench.estimates import (
 from voicegauge.bench.listening import ListeningSummary, summarize_listening
 from voicegauge.bench.part_summaries import SocketSummary, summarize_sockets
 from voicegauge.bench.resampling import SampledValues
+from voicegauge.bench.target_cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
 from voicegauge.bench.target_samples import (
     ScoredSamples,
     ScoresBySample,

@@ -13,10 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from voicegauge.cases.bodies import accepts_any_valid_value
+from voicegauge.cases.body_cases import accepts_any_valid_value
 from voicegauge.cases.boundary_values import BoundaryValue, find_fitting_value
 from voicegauge.cases.case import ConformanceCase, build_case, expect_acceptance, find_request_target
-from voicegauge.cases.operations import convert_to_parameter_text, fits_parameter_schema, takes_webhook_url
+from voicegauge.cases.operation_cases import convert_to_parameter_text, fits_parameter_schema, takes_webhook_url
 from voicegauge.cases.valid_requests import count_charged_characters, is_file_field, is_valid_body
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.document_parts import MediaType

@@ -19,8 +19,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from voicegauge.cases._related_deliveries import plan_delivery_with_companion, plan_related_deliveries
-from voicegauge.cases.audio_input import plan_audio_input_cases, plan_upload_cases
-from voicegauge.cases.bodies import (
+from voicegauge.cases.audio_input_cases import plan_audio_input_cases, plan_upload_cases
+from voicegauge.cases.body_cases import (
     plan_body_cases,
     plan_optional_field_cases,
     plan_schema_branch_cases,
@@ -36,8 +36,7 @@ from voicegauge.cases.case import (
     find_request_target,
 )
 from voicegauge.cases.case_order import find_excluded_operations, find_partially_checked_contracts, order_cases
-from voicegauge.cases.channels import add_webhook_cases, plan_socket_cases, plan_transcription_cases
-from voicegauge.cases.operations import (
+from voicegauge.cases.operation_cases import (
     build_resource_pointer,
     mark_billable_cases,
     plan_authentication_cases,
@@ -53,10 +52,11 @@ from voicegauge.cases.valid_requests import (
     count_charged_characters,
     set_body_value,
 )
+from voicegauge.cases.webhook_and_socket_cases import add_webhook_cases, plan_socket_cases, plan_transcription_cases
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.pricing import is_billable
+from voicegauge.contract.price_computation import is_billable
 from voicegauge.contract.targets import (
     AudioInputTarget,
     BaseTarget,

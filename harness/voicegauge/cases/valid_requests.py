@@ -270,7 +270,7 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
     Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
     per byte. An empty list is not sent.
     """
-    from voicegauge.transport.bodies import list_field_values
+    from voicegauge.transport.body_encoding import list_field_values
 
     if not is_form(media_type.name) or not isinstance(body, dict):
         return body

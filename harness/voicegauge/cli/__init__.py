@@ -190,7 +190,7 @@ def _print_error(message: str, exit_status: int, *, annotates: bool) -> int:
     click.echo(f"voicegauge: {line}", err=True)
     if annotates:
         # A step that fails without an annotation sends the reader into the log. The runner reads both streams.
-        from voicegauge.outputs.exported_report import escape_command_message
+        from voicegauge.outputs.finding_exports import escape_command_message
 
         click.echo(f"::error title=voicegauge::{escape_command_message(line)}", err=True)
     return exit_status

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.audio_measurement import describe_predicted_quality
-from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.delivery_steadiness import describe_steadiness
 from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary
 from voicegauge.bench.part_summaries import PlaceSummary
+from voicegauge.bench.target_cost import TargetCost
 from voicegauge.bench.target_summaries import (
     StreamSummary,
     TargetSummary,

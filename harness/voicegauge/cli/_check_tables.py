@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from voicegauge.cases.case import SkippedCase
-    from voicegauge.conformance.prices import PricedPlan
-    from voicegauge.conformance.report import CheckReport, ResourceSummary
+    from voicegauge.conformance.check_report import CheckReport, ResourceSummary
+    from voicegauge.conformance.plan_prices import PricedPlan
     from voicegauge.conformance.spending import SpendingTotal
 
 
@@ -125,7 +125,7 @@ def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> 
 
 def print_report(report: CheckReport) -> None:
     """Print the findings, the spending and a summary line."""
-    from voicegauge.conformance.report import describe_result
+    from voicegauge.conformance.check_report import describe_result
 
     terminal = create_console()
     if report.doubt_reason is not None:

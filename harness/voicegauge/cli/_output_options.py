@@ -16,8 +16,8 @@ from voicegauge.options import PathKind, Trust, option, request
 from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
-    from voicegauge.conformance.report import CheckReport
-    from voicegauge.drift.report import DriftLevel, DriftReport
+    from voicegauge.conformance.check_report import CheckReport
+    from voicegauge.drift.drift_report import DriftLevel, DriftReport
     from voicegauge.outputs.result_summary import ResultSummary
 
     ReportT = TypeVar("ReportT", CheckReport, DriftReport)
@@ -193,7 +193,7 @@ class OutputOptions(SummaryOutputs):
             **other_outputs,
         )
         if self.baseline_file is not None:
-            from voicegauge.outputs.exported_report import load_baseline
+            from voicegauge.outputs.finding_exports import load_baseline
 
             load_baseline(self.baseline_file)
 
@@ -207,7 +207,7 @@ class OutputOptions(SummaryOutputs):
             apply_baseline,
             write_baseline,
         )
-        from voicegauge.conformance.report import CheckReport
+        from voicegauge.conformance.check_report import CheckReport
 
         if self.baseline_file is not None:
             report = apply_baseline(report, self.baseline_file)
@@ -249,7 +249,7 @@ class OutputOptions(SummaryOutputs):
             write_junit,
             write_sarif,
         )
-        from voicegauge.drift.report import DriftLevel
+        from voicegauge.drift.drift_report import DriftLevel
 
         # GitHub resolves annotations and SARIF paths against the workspace, which may be above the working directory.
         root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())

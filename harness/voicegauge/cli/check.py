@@ -34,7 +34,7 @@ from voicegauge.model.price import format_price_usd
 from voicegauge.options import PathKind, Trust, list_fields, option, request
 
 if TYPE_CHECKING:
-    from voicegauge.conformance.report import CheckReport
+    from voicegauge.conformance.check_report import CheckReport
     from voicegauge.profiles.judging import ProfileReport, ProfileVerdict, RequirementVerdict
 
 

@@ -99,7 +99,7 @@ def _print_power(folders: Sequence[Path], slowdown: float, request: CompareReque
     """Print the smallest slowdown that planned comparisons find, and which of the plans find the wanted one."""
     from voicegauge.api.saved_runs import load_run
     from voicegauge.bench.comparison import CompareSettings
-    from voicegauge.bench.power import PLANNED_TEXTS, measure_spreads, plan_comparisons
+    from voicegauge.bench.statistical_power import PLANNED_TEXTS, measure_spreads, plan_comparisons
 
     spreads = measure_spreads([load_run(folder) for folder in folders], request.assumed_speed_drift)
     settings = CompareSettings(alpha=request.alpha, assumed_drift=request.assumed_speed_drift)

@@ -21,7 +21,7 @@ from voicegauge.cli._console import (
 from voicegauge.cli._output_options import JsonOutput
 from voicegauge.model.price import PriceClaim, explain_price_remarks, format_price_usd
 from voicegauge.options import Trust, option, request
-from voicegauge.outputs.exported_report import escape_markdown
+from voicegauge.outputs.finding_exports import escape_markdown
 
 if TYPE_CHECKING:
     from voicegauge.api.cost_estimation import CostEstimate, MonthlyCost

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from voicegauge.drift.contract_patch import ContractPatch
+    from voicegauge.drift.drift_report import DriftChange, DriftReport
     from voicegauge.drift.official_comparison import OfficialComparison
-    from voicegauge.drift.report import DriftChange, DriftReport
 
 
 _OFFICIAL_OPTION_MESSAGE = (
@@ -99,7 +99,7 @@ def command(
     files.validate(propose=patch_file)
     _reject_existing_patch(patch_file)
     from voicegauge.api.drift_detection import propose_contract_patch, run_find_drift
-    from voicegauge.drift.report import DriftLevel, render_markdown
+    from voicegauge.drift.drift_report import DriftLevel, render_markdown
     from voicegauge.report.result_summaries import summarize
 
     patch: ContractPatch | None = None
@@ -148,8 +148,8 @@ def _require_two_inputs(inputs: Sequence[str]) -> tuple[str, str]:
 def _compare_official_documents(request: OfficialDriftRequest, options: DriftOptions, json_path: str | None) -> int:
     """Compare contracts with official documents, print the result, and return the exit status."""
     from voicegauge.api.drift_detection import run_find_official_drift
+    from voicegauge.drift.drift_report import DriftLevel
     from voicegauge.drift.official_comparison import OfficialDriftReport, render_official_markdown
-    from voicegauge.drift.report import DriftLevel
 
     comparisons: list[OfficialComparison] = []
 

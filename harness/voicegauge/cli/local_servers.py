@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from voicegauge.api.local_servers import RunningProxy, RunningReplay
-    from voicegauge.conformance.callbacks import JudgedCallback
+    from voicegauge.conformance.received_callbacks import JudgedCallback
     from voicegauge.contract.contract import Contract
     from voicegauge.emulator.client_findings import ClientFinding
     from voicegauge.emulator.process import RunningEmulator
@@ -137,7 +137,7 @@ def _print_faults() -> None:
 def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], emulator: RunningEmulator) -> None:
     """Print how the emulator of `contracts` is reached."""
     from voicegauge.contract.loading import is_bundled
-    from voicegauge.contract.pricing import quote_price
+    from voicegauge.contract.price_computation import quote_price
 
     out, url = create_console(), emulator.url
     own = shlex.join(build_arguments(request, names=("contracts",)))
@@ -265,7 +265,7 @@ def _wait_until_stopped() -> None:
 
 def _print_report(terminal: Console, report: ProxyReport) -> None:
     from voicegauge.cli._check_tables import format_coverage, print_finding_counts
-    from voicegauge.conformance.report import describe_result
+    from voicegauge.conformance.check_report import describe_result
 
     terminal.print()
     print_finding_counts(terminal, report.report.findings)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Self
 
-from voicegauge.client.audio_input import build_audio_input_request
+from voicegauge.client.audio_upload import build_audio_input_request
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery import DeliveryTask
 from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
@@ -15,7 +15,7 @@ from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.settlement import Settlement, SubmitObserver, UsagePricedRequest, settle_when_done
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.extension.speech import AudioInputField
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.errors import UsageError
 from voicegauge.model.base import SpeechRequest

@@ -39,7 +39,7 @@ from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import Request
 from voicegauge.recording.credentials import MASK
 from voicegauge.recording.secret_search import find_secret_spelling
-from voicegauge.transport.bodies import encode_body, find_file_padding
+from voicegauge.transport.body_encoding import encode_body, find_file_padding
 from voicegauge.version import __version__
 
 # Builds HTTP requests with URL, headers, key and encoded body.

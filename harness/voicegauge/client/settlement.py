@@ -21,7 +21,7 @@ from voicegauge.client.ledger import Reservation
 from voicegauge.contract.extension.provider import CreditSpec, RetryPolicy
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, UnreadableCharge, parse_exchange
-from voicegauge.contract.pricing import compute_reported_cost
+from voicegauge.contract.price_computation import compute_reported_cost
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location

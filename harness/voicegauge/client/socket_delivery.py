@@ -29,7 +29,7 @@ from voicegauge.client.socket_session import (
     TranscriptionSession,
 )
 from voicegauge.contract.extension.sockets import SocketFormat
-from voicegauge.contract.pricing import quote_turn_price
+from voicegauge.contract.price_computation import quote_turn_price
 from voicegauge.contract.socket_turns import (
     SocketTurn,
     TranscribedConversation,

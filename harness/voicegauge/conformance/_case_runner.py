@@ -23,7 +23,7 @@ from voicegauge.conformance.case_journal import CaseJudgement
 from voicegauge.conformance.checked_service import CheckedService, CheckInterruption
 from voicegauge.conformance.finding_groups import list_requested_values
 from voicegauge.conformance.judgement_keeper import CaseJudge, JudgementKeeper, find_comparable_delivery
-from voicegauge.conformance.prices import compute_price_usd, find_priced_item
+from voicegauge.conformance.plan_prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal, count_spending
 from voicegauge.contract.contract import Contract

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
-from voicegauge.cases.audio_input import choose_recorded_sentence, find_uploaded_audio
+from voicegauge.cases.audio_input_cases import choose_recorded_sentence, find_uploaded_audio
 from voicegauge.cases.case import (
     ConformanceCase,
     explain_missing_verdict,
     explain_refused_account,
 )
 from voicegauge.cases.valid_requests import add_required_fields
-from voicegauge.client.audio_input import build_audio_input_request, fetch_response_audio
+from voicegauge.client.audio_upload import build_audio_input_request, fetch_response_audio
 from voicegauge.client.client import Client
 from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.keys import remove_credentials
@@ -32,9 +32,9 @@ from voicegauge.conformance._resource_lifecycle import (
     follow_batch,
     follow_job,
 )
-from voicegauge.conformance.callbacks import WebhookSession
 from voicegauge.conformance.checked_service import CheckedService
-from voicegauge.conformance.prices import require_resource_use_prices
+from voicegauge.conformance.plan_prices import require_resource_use_prices
+from voicegauge.conformance.received_callbacks import WebhookSession
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.errors import (

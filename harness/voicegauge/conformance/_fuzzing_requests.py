@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
 
-from voicegauge.cases.bodies import accepts_any_valid_value
+from voicegauge.cases.body_cases import accepts_any_valid_value
 from voicegauge.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.valid_requests import (

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from voicegauge.cases.audio_input import build_padded_request
+from voicegauge.cases.audio_input_cases import build_padded_request
 from voicegauge.cases.case import ApiKeyValidity, ConformanceCase, should_retry
 from voicegauge.client.client import RequestToRepeat
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
@@ -18,7 +18,7 @@ from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance._resource_lifecycle import CallingAccount
 from voicegauge.conformance.case_journal import CaseJudgement
 from voicegauge.conformance.checked_service import CheckedService
-from voicegauge.conformance.prices import compute_case_price_usd, compute_lifecycle_step_price_usd
+from voicegauge.conformance.plan_prices import compute_case_price_usd, compute_lifecycle_step_price_usd
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, TransportError

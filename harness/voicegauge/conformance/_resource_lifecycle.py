@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from voicegauge.cases.case import expect_acceptance, expect_undocumented_outcome
-from voicegauge.cases.operations import build_operation_request
+from voicegauge.cases.operation_cases import build_operation_request
 from voicegauge.cases.pairwise import build_requests_with_each_value
 from voicegauge.cases.plan import BATCH_ITEM_COUNT
 from voicegauge.cases.valid_requests import DEFAULT_TEXT, build_valid_speech_request, set_body_value
@@ -21,7 +21,7 @@ from voicegauge.client.job_polling import find_id_parameter
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.extension.jobs import BatchSpec, ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.pricing import is_billable
+from voicegauge.contract.price_computation import is_billable
 from voicegauge.contract.targets import Target
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING, Location

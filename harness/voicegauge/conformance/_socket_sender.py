@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase, SocketScenario
-from voicegauge.cases.channels import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
 from voicegauge.cases.valid_requests import load_spoken_sentence
+from voicegauge.cases.webhook_and_socket_cases import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.settlement import settle_when_done
 from voicegauge.client.socket_delivery import interrupt_turn, measure_interruption, prepare_recording
@@ -25,7 +25,7 @@ from voicegauge.client.socket_session import (
 )
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.checked_service import CheckedService
-from voicegauge.conformance.prices import compute_case_price_usd
+from voicegauge.conformance.plan_prices import compute_case_price_usd
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget

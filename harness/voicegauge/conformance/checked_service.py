@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from voicegauge.callback_receiver import Receiver
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import DailyBudget
@@ -28,7 +29,6 @@ from voicegauge.hosts import EMULATOR_PORT
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange
 from voicegauge.printable_text import format_count
-from voicegauge.receiver import Receiver
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule

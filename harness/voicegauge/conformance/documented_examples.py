@@ -23,7 +23,7 @@ from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 from voicegauge.rules.webhooks import Callback
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 
 # Reads the documented examples of callbacks and webhooks.
 

@@ -10,7 +10,7 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.conformance.report import CaseResult
+from voicegauge.conformance.check_report import CaseResult
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.errors import UsageError

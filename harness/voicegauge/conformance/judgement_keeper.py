@@ -24,7 +24,7 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange
 from voicegauge.model.finding import Finding
 from voicegauge.rules.call import CheckSubject
-from voicegauge.rules.deliveries_of_run import DeliveriesOfRun
+from voicegauge.rules.delivery_groups import DeliveriesOfRun
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.version import __version__

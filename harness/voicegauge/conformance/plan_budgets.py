@@ -10,7 +10,7 @@ import msgspec
 from voicegauge.cases.case import ConformanceCase, SkippedCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.conformance.case_journal import CaseJournal
-from voicegauge.conformance.prices import PricedCase, PricedPlan
+from voicegauge.conformance.plan_prices import PricedCase, PricedPlan
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import MICRO_USD_PER_USD, convert_to_micro_usd

@@ -23,7 +23,7 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.conformance.recordings import plan_cases_by_id
+from voicegauge.conformance.recording_judging import plan_cases_by_id
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.settings import is_emulated

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voicegauge.cases.case import ApiKeyValidity
-from voicegauge.cases.operations import build_operation_request
+from voicegauge.cases.operation_cases import build_operation_request
 from voicegauge.client.connection import ApiKeyOrSentinel
 from voicegauge.client.exchange_log import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_retry_waits_s
 from voicegauge.client.job_polling import is_storable_id
@@ -26,9 +26,9 @@ from voicegauge.conformance._resource_tracking import (
     ResourceTracker,
     lock_ended_journals,
 )
+from voicegauge.conformance.check_report import RemainingResource, ResourceSummary
 from voicegauge.conformance.checked_service import CheckedService
-from voicegauge.conformance.prices import compute_lifecycle_step_price_usd
-from voicegauge.conformance.report import RemainingResource, ResourceSummary
+from voicegauge.conformance.plan_prices import compute_lifecycle_step_price_usd
 from voicegauge.contract.extension.jobs import ResourceSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange

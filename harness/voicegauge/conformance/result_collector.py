@@ -11,6 +11,14 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance.case_journal import CaseJudgement
+from voicegauge.conformance.check_report import (
+    CaseResult,
+    CheckReport,
+    ResourceSummary,
+    describe_doubtful_statuses,
+    describe_empty_account,
+    find_targets_not_judged,
+)
 from voicegauge.conformance.coverage import CoverageCounter, compute_coverage_percent
 from voicegauge.conformance.finding_groups import (
     RequestedValues,
@@ -19,14 +27,6 @@ from voicegauge.conformance.finding_groups import (
     group_rejections_of_values,
     merge_findings,
     rank_case,
-)
-from voicegauge.conformance.report import (
-    CaseResult,
-    CheckReport,
-    ResourceSummary,
-    describe_doubtful_statuses,
-    describe_empty_account,
-    find_targets_not_judged,
 )
 from voicegauge.conformance.spending import SpendingAccount, SpendingTotal
 from voicegauge.contract.targets import Target
@@ -39,7 +39,7 @@ from voicegauge.recording.credentials import mask_record
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.charges import BalancesOfRun
 from voicegauge.rules.checker import Checker
-from voicegauge.rules.deliveries_of_run import DeliveriesOfRun, DeliveryAmongOthers
+from voicegauge.rules.delivery_groups import DeliveriesOfRun, DeliveryAmongOthers
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.version import __version__

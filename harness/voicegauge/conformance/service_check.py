@@ -14,7 +14,6 @@ from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import open_provider_ledgers
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance._resource_tracking import ResourceJournal, ResourceTracker, compute_account_checksum
-from voicegauge.conformance.callbacks import open_receiver_for_cases
 from voicegauge.conformance.checked_service import (
     CheckedService,
     CheckSettings,
@@ -23,6 +22,7 @@ from voicegauge.conformance.checked_service import (
     build_emulator_command,
 )
 from voicegauge.conformance.plan_budgets import create_request_limit
+from voicegauge.conformance.received_callbacks import open_receiver_for_cases
 from voicegauge.conformance.resource_cleanup import ResourceCleanup
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract

@@ -12,7 +12,7 @@ import msgspec
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.settlement import classify_billing_status
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.pricing import is_billable
+from voicegauge.contract.price_computation import is_billable
 from voicegauge.model.base import Record, sum_usd
 from voicegauge.model.exchange import Exchange
 from voicegauge.printable_text import format_count

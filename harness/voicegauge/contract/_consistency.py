@@ -6,8 +6,7 @@ import re
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, get_args
 
-from voicegauge.contract._consistent_locations import check_request_location, check_response_location
-from voicegauge.contract._data_consistency import (
+from voicegauge.contract._job_and_resource_consistency import (
     check_audio_input,
     check_batch,
     check_chat,
@@ -18,6 +17,7 @@ from voicegauge.contract._data_consistency import (
     check_submit,
     check_webhook,
 )
+from voicegauge.contract._location_consistency import check_request_location, check_response_location
 from voicegauge.contract._schema_sizes import check_schema_sizes
 from voicegauge.contract._speech_consistency import check_speech, check_target
 from voicegauge.contract.contract import Contract

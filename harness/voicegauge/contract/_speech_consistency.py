@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voicegauge.contract._consistent_locations import (
+from voicegauge.contract._job_and_resource_consistency import check_pattern, check_request_patterns, check_submit
+from voicegauge.contract._location_consistency import (
     check_message_part_of_location,
     check_request_location,
     check_response_audio,
     check_response_location,
 )
-from voicegauge.contract._data_consistency import check_pattern, check_request_patterns, check_submit
 from voicegauge.contract.extension.speech import (
     RAW_SAMPLE_CODECS,
     FieldMapping,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import find_contract_files
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.pricing import check_credit_price
+from voicegauge.contract.price_computation import check_credit_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, UnknownNameError, UsageError

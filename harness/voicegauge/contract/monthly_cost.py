@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from voicegauge.contract.extension.pricing import UNITS_COUNTED_FROM_TEXT, PriceSpec
-from voicegauge.contract.pricing import (
+from voicegauge.contract.price_computation import (
     PricedClaim,
     count_units,
     get_unit_size,

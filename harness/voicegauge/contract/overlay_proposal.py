@@ -19,7 +19,7 @@ import yaml
 
 from voicegauge.contract._consistency import remove_contradicting_closures, remove_unknown_types
 from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_json_path_name, select_operations
-from voicegauge.contract._proposed_requests import (
+from voicegauge.contract._proposed_authentication import (
     SECURITY,
     KeyProposal,
     TranscriptionProposal,

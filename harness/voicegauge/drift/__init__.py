@@ -3,6 +3,6 @@
 Importing this package registers all drift rules.
 """
 
-from voicegauge.drift import _rule_catalog
+from voicegauge.drift import _rule_catalogue
 
-__all__ = ["_rule_catalog"]
+__all__ = ["_rule_catalogue"]

@@ -10,7 +10,7 @@ import msgspec
 from voicegauge.drift._document_node import DocumentNode
 from voicegauge.drift._schema_normalization import NormalizedSchema, SchemaNormalizer, SchemasForSameValue
 from voicegauge.drift._schema_rules import SchemaRole
-from voicegauge.drift.report import DriftChange, build_change
+from voicegauge.drift.drift_report import DriftChange, build_change
 
 SchemaPairKey = tuple[str, bool, tuple[str, ...], tuple[str, ...]]
 """The role of two schemas, whether they are sent as text, and what identifies the older and the newer schema."""

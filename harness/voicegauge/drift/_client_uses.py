@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from voicegauge.contract.extension.grammar_schema import RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
-from voicegauge.drift.report import DriftChange, DriftLevel
+from voicegauge.drift.drift_report import DriftChange, DriftLevel
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import Document, unescape_pointer_token
 from voicegauge.formats.locations import EVERY_ITEM, Location, LocationValues, is_request_location, parse_location

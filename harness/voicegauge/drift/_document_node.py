@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from voicegauge.contract.schemas import MAX_REFERENCE_CHAIN_LENGTH, describe_unusable_reference
-from voicegauge.drift.report import FilePosition
+from voicegauge.drift.drift_report import FilePosition
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 

@@ -55,7 +55,7 @@ from voicegauge.drift._extension_facts import (
     WEBHOOK_FACTS,
 )
 from voicegauge.drift._schema_comparison import compare_schemas
-from voicegauge.drift.report import DriftChange
+from voicegauge.drift.drift_report import DriftChange
 from voicegauge.formats.locations import MISSING, encode_location
 
 SPEECH_FACTS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from voicegauge.drift.report import DriftLevel
+from voicegauge.drift.drift_report import DriftLevel
 
 # A fact that an extension can document, and the kinds of facts.
 

@@ -17,7 +17,7 @@ from voicegauge.drift._json_values import (
     split_url_into_parts,
 )
 from voicegauge.drift._recorded_traffic import FlattenedBody, PairedBodies, RecordedExchange, ResponseGroupKey
-from voicegauge.drift.report import DriftChange, build_change
+from voicegauge.drift.drift_report import DriftChange, build_change
 from voicegauge.formats.located_yaml import escape_pointer_token
 
 # Compares which fields the bodies of two recordings have: removed, sometimes missing and added fields.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
 from voicegauge.drift._schema_comparison import compare_schemas
-from voicegauge.drift.report import DriftChange, DriftLevel
+from voicegauge.drift.drift_report import DriftChange, DriftLevel
 
 # Compares the parameters of two operations. They are matched by location and name, path parameters by position.
 

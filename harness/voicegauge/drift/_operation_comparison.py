@@ -16,7 +16,7 @@ from voicegauge.drift._message_comparison import (
     compare_request_bodies,
     compare_responses,
 )
-from voicegauge.drift.report import DriftChange
+from voicegauge.drift.drift_report import DriftChange
 from voicegauge.formats.located_yaml import Document
 
 # Compares the authentication methods of operations and the security schemes that they refer to.

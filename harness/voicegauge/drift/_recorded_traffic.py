@@ -20,7 +20,7 @@ from voicegauge.drift._json_values import (
     find_entry_key_fields,
     flatten_json,
 )
-from voicegauge.drift.report import ComparedInput, FilePosition
+from voicegauge.drift.drift_report import ComparedInput, FilePosition
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
 from voicegauge.formats.locations import MISSING, Location

@@ -23,7 +23,7 @@ from voicegauge.drift._schema_rules import (
     SchemaRole,
     build_rule_id,
 )
-from voicegauge.drift.report import DriftChange
+from voicegauge.drift.drift_report import DriftChange
 from voicegauge.formats.located_yaml import escape_pointer_token
 
 # Compares the schemas in `oneOf`, `anyOf`, `allOf` and `prefixItems`, which have no names.

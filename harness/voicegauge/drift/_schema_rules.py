@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from voicegauge.drift.report import DriftLevel, DriftRule
+from voicegauge.drift.drift_report import DriftLevel, DriftRule
 
 
 class SchemaChangeEffect(Enum):

@@ -16,7 +16,7 @@ from voicegauge.contract.document_parts import ASYNCAPI_KEY
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
 from voicegauge.drift._schema_comparison import compare_schemas
-from voicegauge.drift.report import DriftChange
+from voicegauge.drift.drift_report import DriftChange
 from voicegauge.model.exchange import SOCKET_SIDES, SocketSide
 
 _SCHEMA_ROLES: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}

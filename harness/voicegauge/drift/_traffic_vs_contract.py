@@ -34,7 +34,14 @@ from voicegauge.drift._recorded_traffic import (
     is_infrastructure_header,
     iterate_job_states,
 )
-from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, FilePosition, build_change, build_report
+from voicegauge.drift.drift_report import (
+    ComparedInput,
+    DriftChange,
+    DriftReport,
+    FilePosition,
+    build_change,
+    build_report,
+)
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer

@@ -32,7 +32,7 @@ from voicegauge.drift._recorded_traffic import (
     iterate_job_states,
     pair_conversations,
 )
-from voicegauge.drift.report import DriftChange, DriftReport, FilePosition, build_change, build_report
+from voicegauge.drift.drift_report import DriftChange, DriftReport, FilePosition, build_change, build_report
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.formats.locations import MISSING, Location, read_pointer

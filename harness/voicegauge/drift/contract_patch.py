@@ -22,7 +22,7 @@ from voicegauge.drift._recorded_traffic import (
     RecordedTraffic,
     is_infrastructure_header,
 )
-from voicegauge.drift.report import DriftChange, DriftReport
+from voicegauge.drift.drift_report import DriftChange, DriftReport
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.json_text import infer_schema

@@ -20,11 +20,11 @@ from voicegauge.contract.document_assembly import convert_to_openapi
 from voicegauge.contract.extension.sources import ExplainedDifference
 from voicegauge.contract.proposed_parts import list_likely_speech_operations
 from voicegauge.drift._operation_comparison import HTTP_METHODS, OperationKey, build_operation_key
-from voicegauge.drift.comparison import compare_operations_with_official_document
-from voicegauge.drift.report import ComparedInput, DriftChange, DriftLevel, FilePosition
+from voicegauge.drift.document_comparison import compare_operations_with_official_document
+from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, FilePosition
 from voicegauge.formats.located_yaml import Document, read_document, unescape_pointer_token
 from voicegauge.model.base import Record
-from voicegauge.outputs.exported_report import escape_markdown
+from voicegauge.outputs.finding_exports import escape_markdown
 
 # Finds what was added, removed or changed in an official document since the contract was written from it.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.pricing import PriceQuote, quote_price
+from voicegauge.contract.price_computation import PriceQuote, quote_price
 from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator._job_state import (

@@ -15,7 +15,7 @@ from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
-from voicegauge.emulator._speech_timings import SpeechTiming
+from voicegauge.emulator._speech_timestamps import SpeechTiming
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
 
 StepKind = ServerEventKind | Literal["raw", "abort", "close"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from voicegauge.contract.callbacks import find_callback_body
+from voicegauge.contract.documented_callbacks import find_callback_body
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target

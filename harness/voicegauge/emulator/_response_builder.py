@@ -16,7 +16,7 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps, TranscriptionResponse
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.pricing import compute_usage_bound, has_typical_usage
+from voicegauge.contract.price_computation import compute_usage_bound, has_typical_usage
 from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.emulator._job_state import EmulatedJob, GeneratedAudio
 from voicegauge.emulator._request import (
@@ -46,7 +46,7 @@ from voicegauge.emulator._response_bodies import (
 )
 from voicegauge.emulator._schema_values import PLACEHOLDER_URL, iterate_schemas_at
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
-from voicegauge.emulator._speech_timings import SpeechTiming
+from voicegauge.emulator._speech_timestamps import SpeechTiming
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location
 

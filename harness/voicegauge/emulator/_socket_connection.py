@@ -34,7 +34,7 @@ from voicegauge.emulator._speech_synthesis import (
     SynthesisRequest,
     SynthesizedSpeech,
 )
-from voicegauge.emulator._speech_timings import build_speech_timings
+from voicegauge.emulator._speech_timestamps import build_speech_timings
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_voice_for
 

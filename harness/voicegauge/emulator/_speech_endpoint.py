@@ -24,7 +24,7 @@ from voicegauge.emulator._speech_synthesis import (
     read_speech_field,
     read_synthesis_request,
 )
-from voicegauge.emulator._speech_timings import SpeechTiming, build_speech_timings
+from voicegauge.emulator._speech_timestamps import SpeechTiming, build_speech_timings
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats.locations import MISSING
 

@@ -21,7 +21,7 @@ from voicegauge.emulator._request import (
 )
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
-from voicegauge.emulator._speech_timings import SpeechTiming
+from voicegauge.emulator._speech_timestamps import SpeechTiming
 from voicegauge.formats.locations import MISSING, write_value_at_pointer
 
 # Faults that ignore or misread parameters of a request.

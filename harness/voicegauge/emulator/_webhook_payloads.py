@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract.callbacks import find_callback_body, find_callback_id_location
 from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.documented_callbacks import find_callback_body, find_callback_id_location
 from voicegauge.contract.extension.jobs import CallbackBodyLocations, CallbackTiming, JobState, WebhookUrlField
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._job_state import EmulatedJob

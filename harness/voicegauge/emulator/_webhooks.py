@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from voicegauge.contract.callbacks import build_signature_headers, compute_signature
+from voicegauge.contract.documented_callbacks import build_signature_headers, compute_signature
 from voicegauge.contract.extension.jobs import JobState, WebhookEmulation
 from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.emulator._job_state import EmulatedClock, EmulatedJob

@@ -21,7 +21,7 @@ from voicegauge.emulator._response import EmulatedResponse, StreamPiece
 from voicegauge.emulator._socket_faults import SOCKET_FAULTS, TRANSCRIPT_FAULTS
 from voicegauge.emulator._speech_faults import AUDIO_FAULTS, PARAMETER_FAULTS, TIMESTAMP_FAULTS
 from voicegauge.emulator._speech_synthesis import SynthesisRequest, read_speech_field
-from voicegauge.emulator._speech_timings import SpeechTiming
+from voicegauge.emulator._speech_timestamps import SpeechTiming
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
 from voicegauge.errors import UnknownNameError
 

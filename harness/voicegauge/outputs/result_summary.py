@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from voicegauge.model.base import Record
-from voicegauge.outputs.exported_report import escape_command_message, escape_command_property, escape_markdown
+from voicegauge.outputs.finding_exports import escape_command_message, escape_command_property, escape_markdown
 from voicegauge.printable_text import escape_unprintable
 
 SummaryVerdict = Literal["passed", "passed with findings", "failed", "partly judged", "not judged"]

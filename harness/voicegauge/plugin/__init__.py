@@ -63,12 +63,12 @@ from voicegauge.plugin._service_checks import (
 
 if TYPE_CHECKING:
     from voicegauge.api.local_servers import RunningReplay
+    from voicegauge.callback_receiver import Receiver
     from voicegauge.client.client import Client
-    from voicegauge.conformance.report import CheckReport
+    from voicegauge.conformance.check_report import CheckReport
     from voicegauge.contract.catalogue import Catalogue
     from voicegauge.emulator.process import RunningEmulator
     from voicegauge.model.finding import Finding
-    from voicegauge.receiver import Receiver
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -236,7 +236,7 @@ def voicegauge_webhooks() -> Iterator[Receiver]:
     `create_url()` returns a new URL, and requests to any other URL get 404. `await wait_for_next_callback(id)` returns
     the next callback about a job; it waits for ten seconds, or for `timeout_s`. `callbacks` lists all callbacks.
     """
-    from voicegauge.receiver import run_receiver
+    from voicegauge.callback_receiver import run_receiver
 
     with run_receiver() as receiver:
         yield receiver

@@ -21,7 +21,7 @@ from voicegauge.options import DeclaredOption, Trust, list_options
 if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
     from voicegauge.client.daily_spending import SharedBudget
-    from voicegauge.conformance.report import CheckReport
+    from voicegauge.conformance.check_report import CheckReport
     from voicegauge.contract.catalogue import Catalogue
     from voicegauge.model.finding import Finding
 
@@ -207,7 +207,7 @@ def check_targets_once_per_run(request: pytest.FixtureRequest, target_names: tup
 
     import msgspec
 
-    from voicegauge.conformance.report import CheckReport
+    from voicegauge.conformance.check_report import CheckReport
     from voicegauge.files import write_file
 
     folder = _create_shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
@@ -322,7 +322,7 @@ def parse_user_prices(config: pytest.Config) -> dict[str, float]:
     """Return the dollars per request that the user gave with `--vg-price`, by target id."""
     if not config.getoption("--vg-price"):
         return {}
-    from voicegauge.contract.pricing import parse_price_override
+    from voicegauge.contract.price_computation import parse_price_override
     from voicegauge.errors import VoicegaugeError
 
     try:

@@ -14,13 +14,13 @@ import msgspec
 
 from voicegauge.cases.case import explain_inconclusive_status
 from voicegauge.cases.plan import matches_case_pattern
-from voicegauge.conformance.report import CaseResult, CheckReport
+from voicegauge.conformance.check_report import CaseResult, CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.data_folders import find_profiles_folder
 from voicegauge.errors import UnknownNameError
 from voicegauge.model.base import Record
-from voicegauge.outputs.exported_report import format_badge_svg
+from voicegauge.outputs.finding_exports import format_badge_svg
 from voicegauge.printable_text import escape_unprintable
 from voicegauge.rules.call import names_error_with_success_status
 

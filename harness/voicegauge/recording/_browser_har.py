@@ -33,7 +33,7 @@ from voicegauge.recording.conversations import (
     require_mapping,
     require_text,
 )
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 
 _REPLACEMENT_CHARACTER = "\ufffd"
 MAX_PHASE_MS = 86_400_000

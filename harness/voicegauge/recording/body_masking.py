@@ -25,7 +25,7 @@ from voicegauge.formats.bodies import (
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
 from voicegauge.model.exchange import UploadedFile
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 
 _MIN_TEXT_PIECE_BYTES = 2**20
 _MAX_TEXT_PIECE_BYTES = 4 * 2**20

@@ -48,7 +48,7 @@ from voicegauge.recording._har_format import (
 from voicegauge.recording.body_masking import get_bare_media_type, read_multipart_fields
 from voicegauge.recording.conversations import NotImportedError, Recording
 from voicegauge.recording.redaction import Redactor
-from voicegauge.transport.bodies import encode_body
+from voicegauge.transport.body_encoding import encode_body
 from voicegauge.version import __version__
 
 MAX_HAR_BYTES = 64 * 2**20

@@ -39,7 +39,7 @@ from voicegauge.recording.conversations import (
 from voicegauge.recording.credentials import find_used_credentials, mask_record
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
-from voicegauge.transport.bodies import ADDITIONAL_CODINGS, decode_body
+from voicegauge.transport.body_encoding import ADDITIONAL_CODINGS, decode_body
 
 # Recognizes the format of a file of recorded requests and responses.
 

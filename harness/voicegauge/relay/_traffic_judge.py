@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.recorded_calls import explain_unmatched_call, read_recorded_socket
-from voicegauge.conformance.recordings import (
+from voicegauge.conformance.recording_judging import (
     UnmatchedRequestCounter,
     build_repeat_command,
     iterate_jobs_and_deliveries,
     parse_call,
 )
-from voicegauge.conformance.report import CheckReport
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.socket_turns import find_socket_operation
@@ -44,7 +44,7 @@ from voicegauge.rules.call import Call, IncompleteResponse
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.rules.subjects import JobHistory, SpeechDelivery
-from voicegauge.transport.bodies import ADDITIONAL_CODINGS, decode_body
+from voicegauge.transport.body_encoding import ADDITIONAL_CODINGS, decode_body
 
 # Redacts exchanges one by one: each is searched for every credential that was used so far.
 

@@ -15,7 +15,7 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.loading import adapt_contract_to_server, load_contract
 from voicegauge.errors import NothingMeasuredError, UsageError, VoicegaugeError
 from voicegauge.model.finding import Finding

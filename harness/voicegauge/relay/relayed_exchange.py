@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
-from voicegauge.conformance.report import CheckReport
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Server
 from voicegauge.model.base import Record

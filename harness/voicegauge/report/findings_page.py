@@ -9,14 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from voicegauge.conformance.check_report import CheckReport, export_check_report
 from voicegauge.conformance.coverage import CoverageEntry
-from voicegauge.conformance.report import CheckReport, export_check_report
-from voicegauge.drift.report import ComparedInput, DriftLevel, DriftReport, export_drift_report
+from voicegauge.drift.drift_report import ComparedInput, DriftLevel, DriftReport, export_drift_report
 from voicegauge.errors import UsageError
 from voicegauge.files import read_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.finding import FindingClip
-from voicegauge.outputs.exported_report import FileLocation, ReportedFinding, RuleDescription, SarifLevel
+from voicegauge.outputs.finding_exports import FileLocation, ReportedFinding, RuleDescription, SarifLevel
 from voicegauge.printable_text import format_count
 from voicegauge.report._text_format import create_template_environment, load_assets, shorten_to_one_line
 

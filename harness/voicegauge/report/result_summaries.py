@@ -12,11 +12,11 @@ from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.run_history import MetricSeries, RunHistory, compute_level
 from voicegauge.bench.target_summaries import TargetSummary
-from voicegauge.conformance.report import CheckReport, describe_result, export_check_report
-from voicegauge.drift.report import DriftLevel, DriftReport
+from voicegauge.conformance.check_report import CheckReport, describe_result, export_check_report
+from voicegauge.drift.drift_report import DriftLevel, DriftReport
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.price import format_price_usd
-from voicegauge.outputs.exported_report import ExportedReport, FileLocation, ReportedFinding
+from voicegauge.outputs.finding_exports import ExportedReport, FileLocation, ReportedFinding
 from voicegauge.outputs.result_summary import (
     MetricValue,
     ResultSummary,

@@ -11,8 +11,8 @@ import msgspec
 from voicegauge.bench.error_rates import CategoryErrorRate, LanguageErrorRate
 from voicegauge.bench.estimates import BoundEstimates
 from voicegauge.bench.target_summaries import TargetSummary
-from voicegauge.conformance.report import CheckReport
-from voicegauge.drift.report import DriftChange, DriftLevel, DriftReport
+from voicegauge.conformance.check_report import CheckReport
+from voicegauge.drift.drift_report import DriftChange, DriftLevel, DriftReport
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model.base import Provenance, Severity

@@ -13,7 +13,7 @@ from voicegauge.contract.extension.speech import (
     ConversionSpec,
     TranscriptionResponse,
 )
-from voicegauge.contract.pricing import quote_price
+from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.socket_turns import TranscribedText, TranscribedTurn, read_cues, read_transcript
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.formats.text_times import UnreadableSubtitlesError

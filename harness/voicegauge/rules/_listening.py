@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voicegauge.model.base import Severity
-from voicegauge.rules.deliveries_of_run import DeliveryAmongOthers
+from voicegauge.rules.delivery_groups import DeliveryAmongOthers
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.listening import MIN_FITTING_DELIVERIES
@@ -85,7 +85,7 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
     severity=Severity.WARNING,
 )
 def _check_audio_unsteady(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.steadiness import find_sound_changes
+    from voicegauge.speech.clip_steadiness import find_sound_changes
 
     decoded, spoken = speech_delivery.decoded_audio, speech_delivery.spoken_text
     if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from voicegauge.contract.extension.jobs import ChatSpec, JobSpec, JobState
 from voicegauge.contract.extension.pricing import PriceSpec, UsageSpec
-from voicegauge.contract.pricing import compute_claimed_cost, compute_usage_bound, is_rounded_amount
+from voicegauge.contract.price_computation import compute_claimed_cost, compute_usage_bound, is_rounded_amount
 from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity

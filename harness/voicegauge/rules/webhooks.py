@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from voicegauge.contract.callbacks import (
+from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.documented_callbacks import (
     SignatureHeaders,
     compute_signature,
     find_callback_body,
@@ -17,7 +18,6 @@ from voicegauge.contract.callbacks import (
     find_status_operation,
     read_signature_headers,
 )
-from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import CallbackTiming, JobSpec, JobState, WebhookSpec
 from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.operation import Operation

@@ -26,9 +26,9 @@ from voicegauge.speech.faster_whisper import (
     create_faster_whisper_asr,
     list_cached_models,
 )
-from voicegauge.speech.lexicon import LEXICON_ENGINE, create_lexicon_asr, has_lexicon
+from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, create_lexicon_asr, has_lexicon
+from voicegauge.speech.openai_whisper import create_whisper_asr
 from voicegauge.speech.transcripts import get_base_language
-from voicegauge.speech.whisper import create_whisper_asr
 from voicegauge.speech.whisper_installation import get_weights_cache_path
 
 WHISPER_ENVIRONMENT_VARIABLE = "VOICEGAUGE_WHISPER"

@@ -28,8 +28,8 @@ from voicegauge.speech.asr_interface import (
     fits_into_window,
     read_package_versions,
 )
+from voicegauge.speech.openai_whisper import WhisperAsr
 from voicegauge.speech.transcripts import get_base_language
-from voicegauge.speech.whisper import WhisperAsr
 from voicegauge.speech.whisper_installation import TransformerShape, WeightArrays, convert_to_ctranslate2
 
 _WEIGHTS_FILE_NAME = "model.bin"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from voicegauge.model.run import KnownWords
 from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.faster_whisper import list_known_words
-from voicegauge.speech.lexicon import LexiconAsr
+from voicegauge.speech.lexicon_engine import LexiconAsr
 
 _WORD_PATTERN = re.compile(r"\w+(?:'\w+)*")
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from voicegauge.model.sample import ListeningOutcome
 from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.clip_steadiness import find_sound_changes
 from voicegauge.speech.decoding import DecodedAudio, Samples
 from voicegauge.speech.phoneme_network import WEIGHTS_PATH
 from voicegauge.speech.speech_signal import (
@@ -32,7 +33,6 @@ from voicegauge.speech.spoken_text import (
     is_ordinary_text,
     judge_spoken_text,
 )
-from voicegauge.speech.steadiness import find_sound_changes
 
 LISTENING_VERSION = 4
 """Version of this way of listening. It is increased when the verdict on any clip may change."""

@@ -31,7 +31,7 @@ from voicegauge.hosts import is_loopback
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange, Headers, Request, Response, Timing, find_header
 from voicegauge.transport.app_calls import call_app
-from voicegauge.transport.bodies import decode_body
+from voicegauge.transport.body_encoding import decode_body
 from voicegauge.transport.exchange_trace import ExchangeTrace
 from voicegauge.transport.network import (
     HTTPCORE_ERRORS,

@@ -11,9 +11,9 @@ import pytest
 
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.drift._rule_catalog import TRAFFIC_VS_CONTRACT_RULES
+from voicegauge.drift._rule_catalogue import TRAFFIC_VS_CONTRACT_RULES
 from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
-from voicegauge.drift.report import DRIFT_RULE_BY_ID, DriftReport
+from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftReport
 from voicegauge.model.exchange import Exchange
 
 from .emulator_recordings import record, traffic

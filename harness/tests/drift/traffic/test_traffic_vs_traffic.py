@@ -14,9 +14,9 @@ from voicegauge.cli import cli
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.drift._recorded_traffic import ConversationPair, RecordedExchange
-from voicegauge.drift._rule_catalog import TRAFFIC_VS_TRAFFIC_RULES
+from voicegauge.drift._rule_catalogue import TRAFFIC_VS_TRAFFIC_RULES
 from voicegauge.drift._traffic_vs_traffic import compare_traffic, compare_whole_responses
-from voicegauge.drift.report import DRIFT_RULE_BY_ID
+from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.recording.har_files import save_har

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from random import Random
 
-from voicegauge.drift.comparison import compare_inputs
-from voicegauge.drift.report import DriftLevel
+from voicegauge.drift.document_comparison import compare_inputs
+from voicegauge.drift.drift_report import DriftLevel
 
 from .generated_clients import GeneratedPair, generate_pair, write_uses
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.drift.comparison import compare_inputs
-from voicegauge.drift.report import DriftChange
+from voicegauge.drift.document_comparison import compare_inputs
+from voicegauge.drift.drift_report import DriftChange
 from voicegauge.errors import ContractError, UsageError
 
 TEXT = {"type": "string"}

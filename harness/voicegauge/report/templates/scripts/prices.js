@@ -1,5 +1,5 @@
 // Every price that depends on the length of a text follows the reader's text length and monthly volume. The functions
-// compute what those of the same names in `model/price.py` and `bench/cost.py` do.
+// compute what those of the same names in `model/price.py` and `bench/target_cost.py` do.
 const formatUsd = (value) => {
   const small = value > 0 && value < 0.001;
   const decimals = small ? 1 - Math.floor(Math.log10(value)) : value >= 1 ? 2 : 4;

@@ -17,7 +17,7 @@ from voicegauge.model.exchange import DOWNLOAD_OPERATION, Interruption
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import AmbiguousRequest
 from voicegauge.model.price import format_price_usd
-from voicegauge.outputs.exported_report import (
+from voicegauge.outputs.finding_exports import (
     AcceptedFinding,
     BadgeVerdict,
     ExportedReport,

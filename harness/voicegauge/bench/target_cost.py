@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
-from voicegauge.contract.pricing import is_rounded_amount
+from voicegauge.contract.price_computation import is_rounded_amount
 from voicegauge.model.base import Record
 from voicegauge.model.price import (
     BINDING_CLAIMANTS,

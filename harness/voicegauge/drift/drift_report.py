@@ -18,7 +18,7 @@ from typing import Any, Literal, final
 import msgspec
 
 from voicegauge.model.base import Record
-from voicegauge.outputs.exported_report import (
+from voicegauge.outputs.finding_exports import (
     AcceptedFinding,
     ExportedReport,
     FileLocation,

@@ -10,10 +10,11 @@ from typing import Literal
 
 import msgspec
 
+from voicegauge.callback_receiver import Receiver, run_receiver
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.cases.channels import set_value_in_case_request
-from voicegauge.contract.callbacks import compute_signature, find_status_operation
+from voicegauge.cases.webhook_and_socket_cases import set_value_in_case_request
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.documented_callbacks import compute_signature, find_status_operation
 from voicegauge.contract.extension.jobs import CallbackTiming
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator.settings import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE
@@ -22,7 +23,6 @@ from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.model.finding import Finding
-from voicegauge.receiver import Receiver, run_receiver
 from voicegauge.recording.credentials import mask_credentials
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.call import Call

@@ -19,7 +19,7 @@ from voicegauge.conformance._resource_lifecycle import CallingAccount, ResourceL
 from voicegauge.conformance.spending import Spending, SpendingAccount, SpendingTotal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.pricing import is_billable, quote_price
+from voicegauge.contract.price_computation import is_billable, quote_price
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import Location

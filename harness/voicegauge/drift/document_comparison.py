@@ -36,7 +36,7 @@ from voicegauge.drift._socket_comparison import compare_channels
 from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
 from voicegauge.drift._traffic_vs_traffic import compare_traffic
 from voicegauge.drift.contract_patch import ContractPatch, build_contract_patch
-from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_report
+from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftReport, build_report
 from voicegauge.errors import ContractError, DataError, UsageError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from voicegauge.cases.audio_input import plan_upload_cases
-from voicegauge.cases.bodies import plan_body_cases
+from voicegauge.cases.audio_input_cases import plan_upload_cases
+from voicegauge.cases.body_cases import plan_body_cases
 from voicegauge.cases.boundary_values import BoundaryValue, find_fitting_value, list_boundary_values
 from voicegauge.cases.case import (
     ConformanceCase,
@@ -25,7 +25,7 @@ from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.pricing import is_billable
+from voicegauge.contract.price_computation import is_billable
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats.bodies import is_form, is_json

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from voicegauge.bench.cost import compute_target_cost
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.part_summaries import list_places
+from voicegauge.bench.target_cost import compute_target_cost
 from voicegauge.bench.target_samples import group_counted_samples_by_target
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance

@@ -7,15 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from voicegauge.contract._consistent_locations import (
+from voicegauge.contract._location_consistency import (
     check_list_location,
     check_operation_id,
     check_request_location,
     check_response_audio,
     check_response_location,
 )
-from voicegauge.contract.callbacks import find_callback_body, find_status_operation
 from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.documented_callbacks import find_callback_body, find_status_operation
 from voicegauge.contract.extension.jobs import (
     BatchSpec,
     CallbackBodyLocations,

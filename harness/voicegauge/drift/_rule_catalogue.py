@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from voicegauge.drift._extension_comparison import iterate_extension_facts
 from voicegauge.drift._schema_rules import build_schema_rules
-from voicegauge.drift.report import DriftLevel, DriftRule, register_rules
+from voicegauge.drift.drift_report import DriftLevel, DriftRule, register_rules
 
 # Creates the rules for the `x-` extensions of contracts from the tables of facts.
 
