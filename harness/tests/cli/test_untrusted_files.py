@@ -9,14 +9,17 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run
 from voicegauge.cli._safe_console import SafeConsole
 from voicegauge.errors import DataError
 from voicegauge.files import open_file, read_file, write_file
 
 from ..builders.contracts import MINIMAL_CONTRACT
+from ..builders.report_runs import VOICES, make_run
 
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202e"
 CONTRACT = MINIMAL_CONTRACT.replace("Voice one", '"Voice\\e]0;owned\\a\\e[31m\\x9B2J\\u202e"')
@@ -78,6 +81,43 @@ def test_no_link_out_of_a_folder_is_read(
     captured = capsys.readouterr()
     assert f"{link}: a link leads out of the folder" in captured.err
     assert "my-own-secret" not in captured.out + captured.err
+
+
+LINKED_RUN_COMMANDS = (
+    "report runs/one --out page.html",
+    "report runs/one/run.json --format csv",
+    "compare runs/one runs/two",
+    "score runs/one --asr none",
+    "history runs",
+)
+
+
+@pytest.mark.parametrize("arguments", LINKED_RUN_COMMANDS)
+@pytest.mark.parametrize("link", ["run.json", "journal.jsonl"])
+def test_no_run_is_read_through_a_link_out_of_its_folder(
+    link: str, arguments: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not even a run: it may be one of the user, with texts and transcripts that nobody else should see."""
+    is_run = link == "run.json"
+    elsewhere, mine = make_run(tmp_path / "elsewhere", VOICES[:1], repetitions=1, texts=1)
+    save_run(elsewhere, mine)
+    for name in ("one", "two"):
+        (folder / "runs" / name).mkdir(parents=True)
+        # Samples of an unfinished run are read from its journal.
+        unfinished = msgspec.structs.replace(mine.manifest, is_finished=False)
+        here = msgspec.structs.replace(mine, manifest=mine.manifest if is_run else unfinished, samples=())
+        save_run(folder / "runs" / name, here)
+        (folder / "runs" / name / link).unlink(missing_ok=True)
+        (folder / "runs" / name / link).symlink_to(elsewhere / link)
+    (elsewhere / "journal.jsonl").write_text("my-own-secret\n")
+    assert run(arguments.split()) == 2
+    captured = capsys.readouterr()
+    said = " ".join((captured.out + captured.err).split()).replace(f"{link}:", link)
+    assert f"{link} a link leads out of the folder" in said
+    assert len(captured.err.splitlines()) <= 3
+    printed = captured.out + captured.err
+    assert not any(text in printed for text in ("my-own-secret", mine.manifest.run_id, VOICES[0].id))
+    assert not (folder / "page.html").exists()
 
 
 @pytest.mark.parametrize("device", [False, True])

@@ -53,6 +53,28 @@ def test_runs_of_two_targets_are_ranked_together_with_a_word_about_the_times(run
     )
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_audio_outside_of_its_own_run_is_not_played_from_a_folder_above(tmp_path: Path, is_link: bool) -> None:
+    runs = [make_run(tmp_path / str(number), (voice,), repetitions=1) for number, voice in enumerate(VOICES[1:3])]
+    alone = render_page(analyze_runs(runs))
+    (first, run), second = runs
+    for name in {sample.audio.file_path for sample in run.samples if sample.audio is not None}:
+        outside = (first / name).rename(tmp_path / Path(name).name)
+        if is_link:
+            (first / name).symlink_to(outside)
+    moved = [
+        one
+        if one.audio is None or is_link
+        else msgspec.structs.replace(
+            one, audio=msgspec.structs.replace(one.audio, file_path=f"../{Path(one.audio.file_path).name}")
+        )
+        for one in run.samples
+    ]
+    page = render_page(analyze_runs([(first, msgspec.structs.replace(run, samples=tuple(moved))), second]))
+    assert 0 < page.count("data:audio") < alone.count("data:audio")
+    assert "missing from the run" in page
+
+
 def test_of_runs_of_many_targets_few_are_named_beside_the_time(tmp_path: Path) -> None:
     many = [make_run(tmp_path / str(day), crowd()[10 * day : 10 * day + 10], repetitions=1) for day in (0, 1)]
     caution = analyze_runs(many).report.runs[0].verdict.cautions[0]

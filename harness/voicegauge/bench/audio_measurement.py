@@ -20,7 +20,7 @@ from voicegauge.bench.estimates import Estimate, estimate_mean
 from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechField
 from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import DataError
-from voicegauge.files import read_file
+from voicegauge.files import read_file, require_files_in_folder
 from voicegauge.model.base import Record
 from voicegauge.model.job import Failure
 from voicegauge.model.run import QualitySet, Run
@@ -93,6 +93,7 @@ class _MeasuredAudio(NamedTuple):
 
 def _measure_file(run_folder: Path, saved_audio: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
     path = run_folder / saved_audio.file_path
+    require_files_in_folder([path], run_folder)
     try:
         data = read_file(path)
     except OSError as error:

@@ -33,7 +33,7 @@ from voicegauge.client.spending_journal import (
     read_events,
 )
 from voicegauge.errors import DataError, UsageError
-from voicegauge.files import check_writable, read_file, write_file
+from voicegauge.files import check_writable, read_file, require_files_in_folder, write_file
 from voicegauge.model.base import Record
 from voicegauge.model.job import BillingStatus, OpenJob
 from voicegauge.model.run import RUN_SCHEMA_VERSION, Run
@@ -172,8 +172,9 @@ def read_journal(run_folder: Path) -> JournalState:
         The state of the run; an empty state if there is no journal.
 
     Raises:
-        DataError: the journal cannot be read, or a line other than the last is damaged.
+        DataError: the journal cannot be read, it is a link out of the folder, or a line other than the last is damaged.
     """
+    require_files_in_folder([run_folder / JOURNAL_FILE_NAME], run_folder)
     purchases_by_sample: dict[str, SamplePurchases] = {}
     is_emulated = False
 
@@ -247,10 +248,11 @@ class _RunOutline(msgspec.Struct):
 
 
 def load_manifest_outline(run_file: Path) -> ManifestOutline | None:
-    """Return the outline of a run.json of any version; `None` if the file is not one."""
+    """Return the outline of a run.json of any version; `None` if the file is not one, or a link out of its folder."""
     try:
+        require_files_in_folder([run_file], run_file.parent)
         return _decode_manifest_outline(read_file(run_file))
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (OSError, DataError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -284,10 +286,11 @@ def load_run(path: Path) -> Run:
         path: the run's folder or its run.json.
 
     Raises:
-        DataError: there is no run, the run is damaged, or an incompatible version of voicegauge wrote it;
-            the message says how to solve the problem.
+        DataError: there is no run, the run is damaged, a link leads out of its folder, or an incompatible version of
+            voicegauge wrote it; the message says how to solve the problem.
     """
     file = path / RUN_FILE_NAME if path.is_dir() else path
+    require_files_in_folder([file], file.parent)
     try:
         raw = read_file(file)
     except OSError as error:

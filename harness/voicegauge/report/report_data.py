@@ -24,6 +24,7 @@ from voicegauge.bench.part_summaries import PlaceSummary, list_places, summarize
 from voicegauge.bench.target_samples import TargetDifferences, measure_target_differences
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.errors import DataError
+from voicegauge.files import resolve_links
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import AmbiguousRequest, FailureKind, OpenJob
@@ -38,7 +39,7 @@ from voicegauge.model.run import (
     ScoringMethod,
     describe_rehearsal,
 )
-from voicegauge.model.sample import Sample
+from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 from voicegauge.report._ranking import Ranking, rank_targets
@@ -126,16 +127,18 @@ def _find_scoring(run: Run) -> tuple[Any, ...] | None:
 
 
 def _move_audio(samples: Sequence[Sample], old_folder: Path, new_folder: Path) -> list[Sample]:
-    """Return samples whose audio is named relative to a folder above that of their run."""
-    prefix = old_folder.resolve().relative_to(new_folder)
-    return [
-        msgspec.structs.replace(
-            one, audio=msgspec.structs.replace(one.audio, file_path=(prefix / one.audio.file_path).as_posix())
-        )
-        if one.audio is not None
-        else one
-        for one in samples
-    ]
+    """Return samples whose audio is named relative to a folder above that of their run.
+
+    Audio outside of the folder of its run stays missing: a folder above may have it.
+    """
+    old_folder = old_folder.resolve()
+    prefix = old_folder.relative_to(new_folder)
+
+    def move(audio: AudioFacts) -> AudioFacts:
+        is_outside = not resolve_links(old_folder / audio.file_path).is_relative_to(old_folder)
+        return msgspec.structs.replace(audio, file_path="" if is_outside else (prefix / audio.file_path).as_posix())
+
+    return [one if one.audio is None else msgspec.structs.replace(one, audio=move(one.audio)) for one in samples]
 
 
 def _join_manifests(manifests: Sequence[Manifest]) -> Manifest:
