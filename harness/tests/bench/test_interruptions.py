@@ -580,6 +580,34 @@ def test_lost_samples_are_left_out_of_the_results(
     assert [sample.is_counted for sample in load_run(only_run(out)).samples].count(False) == 1
 
 
+@pytest.mark.parametrize(("share", "status"), [(None, 0), ("0.95", EXIT_PARTLY_MEASURED)])
+def test_few_lost_samples_of_a_live_run_are_named_and_do_not_fail_it(
+    bench: Bench,
+    provider: StandInProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    share: str | None,
+    status: int,
+) -> None:
+    write, more = Journal.write, ["--asr", "none", "--no-report", "--repetitions", "4"]
+
+    def stop_after_submit(journal: Journal, event: JournalEvent) -> None:
+        write(journal, event)
+        if isinstance(event, SubmitStartedEvent):
+            die()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "write", stop_after_submit)
+        with pytest.raises((MemoryError, ExceptionGroup)):
+            bench("sync", more=more)
+    capsys.readouterr()
+    assert bench("sync", more=[*more, *(() if share is None else ("--fail-under", share))]) == status
+    printed = " ".join("".join(capsys.readouterr()).split())
+    assert "acme/sync 11/12 " in printed
+    assert "1 sample was sent and has no saved result" in printed
+    assert "may have been charged, without a result: acme/sync/1/1/" in printed
+
+
 def test_a_run_of_which_little_was_measured_has_a_status_of_its_own(
     bench: Bench, provider: StandInProvider, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

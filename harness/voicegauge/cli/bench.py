@@ -43,8 +43,8 @@ class BenchOutputs(SummaryOutputs):
         default=None,
         help="Fail with exit status 5 if less than this share of the planned samples was measured. Audio that is "
         "silent or otherwise known to be wrong counts as not measured.",
-        default_text=f"{DEFAULT_FAIL_UNDER:g} with --live, unless --ramp is given; otherwise 0. Without the option, "
-        "also if any sample was lost or not sent, unless --ramp is given",
+        default_text=f"{DEFAULT_FAIL_UNDER:g} with --live; at the emulator 0, but no sample may be lost or not sent; "
+        "with --ramp 0",
         metavar="SHARE",
         minimum=0,
         maximum=1,
@@ -93,7 +93,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     is_ramp = request.ramp is not None  # which goes on until requests fail
     default_share = DEFAULT_FAIL_UNDER if is_live and not is_ramp else 0.0
     _reject_partly_measured_run(result, default_share if outputs.fail_under is None else outputs.fail_under)
-    if outputs.fail_under is None and not is_ramp:
+    if outputs.fail_under is None and not is_ramp and not is_live:
         _reject_run_with_missing_samples(result)
     if result.ramp is not None and not result.ramp.is_conclusive:
         return EXIT_NOTHING_MEASURED
@@ -273,7 +273,7 @@ def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
 
 
 def _reject_run_with_missing_samples(result: BenchResult) -> None:
-    """Reject a run with samples of which nothing is known, although the services may have answered each of them.
+    """Reject an emulated run with samples of which nothing is known: no service is the cause, and another run is free.
 
     Raises:
         PartlyMeasuredError: samples were lost or not sent.
