@@ -18,11 +18,11 @@ from voicegauge.model.price import PriceClaim, PricePart
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
     Manifest,
+    MeasuredSuite,
+    MeasuredTarget,
     Run,
     ScoreSet,
-    SuiteRef,
     TargetPrice,
-    TargetRef,
 )
 from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
 
@@ -158,9 +158,9 @@ def build_manifest(
         is_finished=True,
         voicegauge_version="0",
         provenance=Provenance.EMULATED,
-        suite=SuiteRef(id="simulated", version=1, sha256="5" * 64, text_count=texts),
+        suite=MeasuredSuite(id="simulated", version=1, sha256="5" * 64, text_count=texts),
         targets=tuple(
-            TargetRef(id=target, title=target, contract_version="1", contract_sha256="c" * 64, price=PRICE)
+            MeasuredTarget(id=target, title=target, contract_version="1", contract_sha256="c" * 64, price=PRICE)
             for target in targets
         ),
         sessions=sessions,

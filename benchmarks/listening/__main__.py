@@ -18,7 +18,7 @@ from listening.clips import EMULATOR_VARIANTS, Clip, list_sentences, make_clip
 from listening.defects import DEFECTS, make_defective_clip
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import encode
-from voicegauge.speech.listening import ClipJudgment, listen_to_clip
+from voicegauge.speech.listening import ClipJudgement, listen_to_clip
 
 UNSEEN_VARIANTS = (
     "AnxiousAndy", "Diogo", "Gene2", "anika", "edward2", "gustave", "iven3", "iven4", "marcelo", "miguel", "mike2",
@@ -75,7 +75,7 @@ def run_task(task: Task) -> Outcome:
     return Outcome(accused, placed, located, verdicts, spent_s)
 
 
-def listen(clip: Clip) -> ClipJudgment:
+def listen(clip: Clip) -> ClipJudgement:
     """Return the verdict on a clip as a benchmark of a service gives it."""
     return listen_to_clip(EncodedAudio(encode(clip.samples, clip.sample_rate_hz, "wav")[0]), clip.text, "en")
 

@@ -23,7 +23,7 @@ from listening.__main__ import UNSEEN_VARIANTS
 from listening.clips import EMULATOR_VARIANTS, Voice, add_noise, list_sentences, pass_through_format, speak
 
 from voicegauge.speech.audio_measurement import EncodedAudio
-from voicegauge.speech.listening import ClipJudgment, listen_to_clip
+from voicegauge.speech.listening import ClipJudgement, listen_to_clip
 
 SENTENCES, RATE_HZ = 60, 22_050
 FORMATS = ("wav", "mp3", "flac", "ogg")
@@ -42,7 +42,7 @@ class Trial(NamedTuple):
     is_located: bool
     duration_s: float
     spent_s: float
-    judgment: ClipJudgment
+    judgement: ClipJudgement
 
 
 def run_trial(kind: str, variants: tuple[str, ...], seed: int) -> Trial:
@@ -71,12 +71,12 @@ def run_trial(kind: str, variants: tuple[str, ...], seed: int) -> Trial:
     text = " ".join(sentences)
     clip = pass_through_format(text, voice, samples, RATE_HZ, random.choice(FORMATS))
     began_s = time.process_time()
-    judgment = listen_to_clip(encode_losslessly(clip.samples, clip.sample_rate_hz), text, "en")
+    judgement = listen_to_clip(encode_losslessly(clip.samples, clip.sample_rate_hz), text, "en")
     spent_s = time.process_time() - began_s
-    is_found = judgment.outcome in ("wrong", "doubtful")
+    is_found = judgement.outcome in ("wrong", "doubtful")
     tolerance_s = TEXT_TOLERANCE_S if kind in TEXT_DEFECTS else SOUND_TOLERANCE_S
-    is_located = is_found and judgment.start_s is not None and abs(judgment.start_s - start_s) <= tolerance_s
-    return Trial(is_found, is_located, len(samples) / RATE_HZ, spent_s, judgment)
+    is_located = is_found and judgement.start_s is not None and abs(judgement.start_s - start_s) <= tolerance_s
+    return Trial(is_found, is_located, len(samples) / RATE_HZ, spent_s, judgement)
 
 
 def encode_losslessly(samples: object, sample_rate_hz: int) -> EncodedAudio:
@@ -103,7 +103,7 @@ def main() -> int:
                 print(f"{group}, {kind}: {found} of {len(trials)} found, {located} located", flush=True)
                 for one in trials:
                     if one.is_found == (kind == CLEAN):
-                        print(f"  {one.judgment.outcome}: {one.judgment.explanation}")
+                        print(f"  {one.judgement.outcome}: {one.judgement.explanation}")
                 least = MIN_FOUND * len(trials)
                 is_good &= found == 0 if kind == CLEAN else found >= least and located >= least
     minutes = sum(one.duration_s for one in all_trials) / 60

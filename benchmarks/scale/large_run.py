@@ -15,7 +15,7 @@ from change_detection.simulation import build_manifest, build_score
 from voicegauge.bench.run_store import save_run
 from voicegauge.model.job import Failure, Interval
 from voicegauge.model.run import Run, ScoreSet
-from voicegauge.model.sample import AudioFacts, Cost, Latency, RequestPhases, Sample, Score, Streaming
+from voicegauge.model.sample import AudioFacts, Cost, Latency, RequestPhases, Sample, Score, StreamArrivals
 from voicegauge.speech.encoding import encode
 
 TARGETS = 20
@@ -150,9 +150,9 @@ def _build_latency(target: int, time_ms: float) -> Latency:
     )
 
 
-def _build_streaming(time_ms: float) -> Streaming:
+def _build_streaming(time_ms: float) -> StreamArrivals:
     chunks = tuple((time_ms * (0.4 + 0.06 * number), 6400 * (number + 1)) for number in range(10))
-    return Streaming(
+    return StreamArrivals(
         chunks=chunks,
         gap_p50_ms=time_ms * 0.06,
         gap_max_ms=time_ms * 0.07,

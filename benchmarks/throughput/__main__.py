@@ -50,7 +50,7 @@ from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.measured_audio_cache import forget_measured_audio
-from voicegauge.speech.spoken_text import forget_judgments
+from voicegauge.speech.spoken_text import forget_judgements
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 
@@ -133,7 +133,7 @@ async def fastest(work: Callable[[], Awaitable[None]]) -> TimedRound:
     rounds: list[TimedRound] = []
     while sum(one.whole_s for one in rounds) < MIN_S:
         forget_measured_audio()
-        forget_judgments()
+        forget_judgements()
         with timed_decoding() as decoding:
             started = time.process_time()
             await work()

@@ -28,8 +28,8 @@ from voicegauge.speech.voice_encoder import (
     VoiceEncoder,
     VoiceScale,
     build_voice_scale,
-    compare_voice,
     encode_voice_sample,
+    judge_similarities,
     load_voice_encoder,
 )
 
@@ -96,7 +96,7 @@ class Clips:
 
 def compare(scale: VoiceScale, vectors: list[FloatArray]) -> VoiceComparison:
     """Return what a run would say about clips with these vectors."""
-    return compare_voice(
+    return judge_similarities(
         [scale.place(float(scale.reference @ vector)) for vector in vectors], scale.explain_uselessness()
     )
 

@@ -273,7 +273,7 @@ def list_options(request_type: type[Any]) -> tuple[DeclaredOption, ...]:
     return tuple(_iterate_options(request_type))
 
 
-def list_fields(request_type: type[Any]) -> tuple[DeclaredOption, ...]:
+def list_own_options(request_type: type[Any]) -> tuple[DeclaredOption, ...]:
     """Return the declared fields of a request, without those of its groups."""
     return tuple(
         DeclaredOption(
@@ -294,10 +294,10 @@ def get_group_type(group: DeclaredOption) -> type[Any]:
 
 
 def _iterate_options(request_type: type[Any]) -> Iterator[DeclaredOption]:
-    for field in list_fields(request_type):
+    for field in list_own_options(request_type):
         yield field
         if field.spec.role is OptionRole.GROUP:
-            for inner in list_fields(get_group_type(field)):
+            for inner in list_own_options(get_group_type(field)):
                 yield dataclasses.replace(inner, group=field)
 
 
@@ -376,12 +376,12 @@ def is_given(value: Any) -> bool:
 
 
 def validate_request(given_request: Any) -> None:
-    """Reject values of a request that contradict each other, have no effect, or are out of their bounds.
+    """Check that the values of a request fit together.
 
     Raises:
-        UsageError: as described above.
+        UsageError: values contradict each other, have no effect, or are out of their bounds.
     """
-    options = list_fields(type(given_request))
+    options = list_own_options(type(given_request))
     values = {one.name: getattr(given_request, one.name) for one in options}
     given = {name for name, value in values.items() if is_given(value)}
     given -= {one.name for one in options if not _differs_from_default(values[one.name], one.default)}
@@ -436,7 +436,7 @@ def describe_bounds(spec: OptionSpec) -> str:
 def build_arguments(given_request: Any, *, names: Sequence[str]) -> list[str]:
     """Return the command-line arguments that give the fields `names` of a request, without those that are not given."""
     arguments: list[str] = []
-    for one in list_fields(type(given_request)):
+    for one in list_own_options(type(given_request)):
         value = getattr(given_request, one.name)
         if one.name not in names or not is_given(value):
             continue
@@ -477,7 +477,7 @@ def function_of(
                 raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}{hint}")
         return run(request_type(*arguments, **keywords))
 
-    declared = {one.name: one for one in list_fields(typing.cast("type[Any]", request_type))}
+    declared = {one.name: one for one in list_own_options(typing.cast("type[Any]", request_type))}
     signature = inspect.signature(request_type)
     parameters = [
         parameter if parameter.default is parameter.empty else parameter.replace(default=declared[key].default)
@@ -485,13 +485,13 @@ def function_of(
     ]
     function.__name__ = function.__qualname__ = name
     function.__module__ = run.__module__
-    function.__doc__ = _insert_arguments(inspect.getdoc(run) or "", [declared[key] for key in signature.parameters])
+    function.__doc__ = _insert_args_section(inspect.getdoc(run) or "", [declared[key] for key in signature.parameters])
     returned = run.__annotations__.get("return", inspect.Signature.empty)
     function.__signature__ = inspect.Signature(parameters, return_annotation=returned)  # type: ignore[attr-defined]
     return function
 
 
-def _insert_arguments(docstring: str, options: typing.Iterable[DeclaredOption]) -> str:
+def _insert_args_section(docstring: str, options: typing.Iterable[DeclaredOption]) -> str:
     lines = "\n".join(_document(one) for one in options)
     head, mark, tail = docstring.partition("\nReturns:")
     return f"{head.rstrip()}\n\nArgs:\n{lines}\n{mark}{tail}"

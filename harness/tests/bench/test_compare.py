@@ -36,7 +36,7 @@ from voicegauge.bench.comparison import (
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
-from voicegauge.model.run import Run, TargetRef
+from voicegauge.model.run import MeasuredTarget, Run
 from voicegauge.model.sample import Cost, Sample
 from voicegauge.report._run_comparison import compare_with_first_run
 
@@ -184,7 +184,7 @@ def test_sessions_in_which_only_one_target_drifts_widen_the_interval() -> None:
     ],
 )
 def test_targets_of_a_run_that_cannot_be_compared_are_rejected(
-    runs: tuple[TargetRef, ...], baseline_target: str, says: str
+    runs: tuple[MeasuredTarget, ...], baseline_target: str, says: str
 ) -> None:
     with pytest.raises(DataError, match=says):
         compare_targets(build_run((build_sample(1),), targets=runs), baseline_target)
@@ -669,7 +669,7 @@ def test_one_slowdown_is_one_regression_with_its_parts_and_what_was_not_judged_i
 
 
 def test_credits_of_two_providers_are_never_compared() -> None:
-    def price_in_credits(name: str, amount: float) -> TargetRef:
+    def price_in_credits(name: str, amount: float) -> MeasuredTarget:
         return build_target_ref(name, price=price_per("request", credits=amount))
 
     samples = tuple(build_sample(text, target=name) for name in ("acme/a", "acme/b", "other/c") for text in range(6))

@@ -34,7 +34,7 @@ from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
 from voicegauge.model.job import Delivery
-from voicegauge.model.sample import AudioFacts, Latency, Streaming
+from voicegauge.model.sample import AudioFacts, Latency, StreamArrivals
 from voicegauge.speech.audio_measurement import build_playback_timeline, measure_leading_silence_s
 from voicegauge.speech.decoding import RawAudioFormat, decode
 from voicegauge.speech.encoding import AUDIO_FORMATS, encode
@@ -110,7 +110,9 @@ def test_events_are_timed_by_the_chunk_that_completes_them(ttsai) -> None:
     target = ttsai.find_target_by_name("kokoro-stream")
     delivery = _delivery(target, "text/event-stream", chunks)
     found = measure_streaming(delivery, target, latency_start_ms=5000.0)
-    assert found == Streaming(first_event_ms=10.0, chunks=((35.0, 100), (60.0, 150)), gap_p50_ms=25.0, gap_max_ms=25.0)
+    assert found == StreamArrivals(
+        first_event_ms=10.0, chunks=((35.0, 100), (60.0, 150)), gap_p50_ms=25.0, gap_max_ms=25.0
+    )
     latency = measure_latency(delivery, target)
     assert latency is not None
     assert (latency.ttfa_ms, latency.total_latency_ms) == (35.0, 61.5)
@@ -120,7 +122,7 @@ def test_bytes_without_a_content_length_are_a_stream(ttsai) -> None:
     chunks = [(10.0, b"a" * 44), (10.4, b"b" * 6), (30.0, b"c" * 50), (90.0, b"d" * 100)]
     target = ttsai.find_target_by_name("kokoro-sync")
     found = measure_streaming(_delivery(target, "audio/wav", chunks), target, latency_start_ms=5000.0)
-    assert found == Streaming(chunks=((10.0, 50), (30.0, 100), (90.0, 200)), gap_p50_ms=40.0, gap_max_ms=60.0)
+    assert found == StreamArrivals(chunks=((10.0, 50), (30.0, 100), (90.0, 200)), gap_p50_ms=40.0, gap_max_ms=60.0)
 
 
 @pytest.mark.parametrize("header", [{"Content-Length": "100"}, {}])
@@ -200,7 +202,7 @@ def test_a_header_before_the_audio_does_not_count_as_audio(tmp_path) -> None:
         build_sample(),
         audio=AudioFacts(sha256="a", file_path="a.wav", size_bytes=len(data), media_type=media_type, container=None),
         latency=Latency(submit_latency_ms=900.0, ttfb_ms=10.0, ttfa_ms=10.0, total_latency_ms=900.0),
-        streaming=Streaming(chunks=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),
+        streaming=StreamArrivals(chunks=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),
     )
     (measured,) = measure_audio(tmp_path, [made], {})
     assert measured.latency is not None
@@ -215,7 +217,7 @@ def _contract(tmp_path: Path, old: str, new: str) -> Contract:
     return load_trusted(path)
 
 
-def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
+def _spoken(contract: Contract, name: str) -> tuple[StreamArrivals, Delivery]:
     """Speech over a real socket in virtual time, and how it came."""
     target = contract.find_target_by_name(name)
 
@@ -290,7 +292,7 @@ def test_c50_c100_and_c200_are_shares_of_streams() -> None:
     """Deficits of 0, 49.9, 100 and 250 ms: two below 50 ms, two below 100 ms, three below 200 ms."""
     samples = tuple(
         msgspec.structs.replace(
-            build_sample(number), streaming=Streaming(chunks=((10.0, 1),), worst_deficit_ms=worst_deficit_ms)
+            build_sample(number), streaming=StreamArrivals(chunks=((10.0, 1),), worst_deficit_ms=worst_deficit_ms)
         )
         for number, worst_deficit_ms in enumerate([0.0, 49.9, 100.0, 250.0])
     )

@@ -15,7 +15,7 @@ from voicegauge.bench.delivery_steadiness import SteadinessSummary, describe_ste
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.errors import DataError
 from voicegauge.model.run import Run, VoiceSet
-from voicegauge.model.sample import Sample, SampleVoice, Score
+from voicegauge.model.sample import MeasuredVoice, Sample, Score
 
 from ..builders.runs import FAILED, TARGET, build_run, build_sample, build_score_set, build_target_ref
 
@@ -122,7 +122,8 @@ def draw_run(
         voices = VoiceSet(
             method="made/1",
             voices=tuple(
-                SampleVoice(sample_id=one.id, vector="", similarity=similarity + draw.gauss(0, 0.05)) for one in samples
+                MeasuredVoice(sample_id=one.id, vector="", similarity=similarity + draw.gauss(0, 0.05))
+                for one in samples
             ),
         )
     run = build_run(samples, run_id=f"run-{seed}", repetitions=2)

@@ -17,7 +17,7 @@ from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
 from voicegauge.model.price import PlanClaim
 from voicegauge.model.run import Run, ScoreSet
-from voicegauge.model.sample import Cost, Sample, Score, Streaming
+from voicegauge.model.sample import Cost, Sample, Score, StreamArrivals
 
 from ..builders.runs import FAILED, build_run, build_sample, build_score, build_score_set, build_target_ref, price_per
 
@@ -311,7 +311,7 @@ def test_equal_error_rates_leave_the_choice_to_speed() -> None:
 
 def test_a_target_that_streams_has_a_stream_summary() -> None:
     def streamed(number: int, gap_ms: float, underruns: int) -> Sample:
-        stream = Streaming(
+        stream = StreamArrivals(
             first_event_ms=50.0,
             chunks=((90.0, 100), (90.0 + gap_ms, 200)),
             gap_p50_ms=gap_ms,

@@ -12,7 +12,7 @@ from voicegauge.bench.history_store import compute_voice_metrics
 from voicegauge.bench.run_history import RunHistory, read_run_history
 from voicegauge.cli import run as run_cli
 from voicegauge.model.run import Run, VoiceSet
-from voicegauge.model.sample import Sample, SampleVoice
+from voicegauge.model.sample import MeasuredVoice, Sample
 from voicegauge.speech.clip_steadiness import measure_voice
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
@@ -89,8 +89,8 @@ def _with_voice(run: Run, pace: float, pitch_hz: float, centroid_hz: float, simi
     return msgspec.structs.replace(run, samples=samples, voices=voices, score_sets=())
 
 
-def _place(samples: tuple[Sample, ...], similarity: float) -> tuple[SampleVoice, ...]:
-    return tuple(SampleVoice(sample_id=one.id, vector="", similarity=similarity) for one in samples)
+def _place(samples: tuple[Sample, ...], similarity: float) -> tuple[MeasuredVoice, ...]:
+    return tuple(MeasuredVoice(sample_id=one.id, vector="", similarity=similarity) for one in samples)
 
 
 def _save_nights(folder: Path, after: tuple[float, ...], before: tuple[float, ...] = (1.0, 120.0, 1000.0, 0.9)) -> None:

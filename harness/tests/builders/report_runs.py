@@ -18,12 +18,12 @@ from voicegauge.model.job import Failure, Interval
 from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.run import (
     Manifest,
+    MeasuredSuite,
+    MeasuredTarget,
     ReferenceSpeechErrors,
     Run,
     ScoreSet,
-    SuiteRef,
     TargetPrice,
-    TargetRef,
 )
 from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
 from voicegauge.speech.encoding import encode
@@ -233,7 +233,7 @@ def _manifest(
         is_finished=finished,
         voicegauge_version="0.1.0",
         provenance=provenance,
-        suite=SuiteRef(id="smoke", version=1, sha256=hashlib.sha256(b"smoke").hexdigest(), text_count=texts),
+        suite=MeasuredSuite(id="smoke", version=1, sha256=hashlib.sha256(b"smoke").hexdigest(), text_count=texts),
         targets=tuple(_target(voice) for voice in voices),
         repetitions=repetitions,
         warmup_request_count=1,
@@ -245,8 +245,8 @@ def _manifest(
     )
 
 
-def _target(voice: Voice) -> TargetRef:
-    return TargetRef(
+def _target(voice: Voice) -> MeasuredTarget:
+    return MeasuredTarget(
         id=voice.id,
         title=voice.title,
         contract_version="2026-11-20",

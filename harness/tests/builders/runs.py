@@ -13,16 +13,16 @@ from voicegauge.model.price import Claimant, PlanClaim, PriceClaim, PricePart
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
     Manifest,
+    MeasuredSuite,
+    MeasuredTarget,
     Run,
     ScoreSet,
-    SuiteRef,
     TargetPrice,
-    TargetRef,
 )
 from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
 
 TARGET = "acme/voice-1"
-SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, text_count=8)
+SUITE = MeasuredSuite(id="made", version=1, sha256="5" * 64, text_count=8)
 
 
 _PART_UNITS: dict[str, tuple[str, float]] = {
@@ -64,8 +64,10 @@ def price_per(
     return TargetPrice(description="made up", claims=claims)
 
 
-def build_target_ref(name: str = TARGET, *, usd: float | None = 0.01, price: TargetPrice | None = None) -> TargetRef:
-    return TargetRef(
+def build_target_ref(
+    name: str = TARGET, *, usd: float | None = 0.01, price: TargetPrice | None = None
+) -> MeasuredTarget:
+    return MeasuredTarget(
         id=name, title=name, contract_version="1", contract_sha256="c" * 64, price=price or price_per("request", usd)
     )
 

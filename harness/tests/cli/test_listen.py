@@ -49,7 +49,7 @@ class Listener:
 
     def run(self, call: Callable[[str], object], *arguments: str) -> tuple[int, list[str]]:
         """Listen until `call`, which gets the URL, has returned; return exit status and lines after the URL."""
-        print_url, print_webhook = command._print_url, command._print_webhook
+        print_url, print_webhook = command._print_url, command._print_callback
 
         def call_url(url: str) -> None:
             try:
@@ -67,7 +67,7 @@ class Listener:
             self._printed.release()
 
         self._monkeypatch.setattr(command, "_print_url", print_url_and_call)
-        self._monkeypatch.setattr(command, "_print_webhook", print_webhook_and_release)
+        self._monkeypatch.setattr(command, "_print_callback", print_webhook_and_release)
         status = run(["listen", "--port", "0", *arguments])
         assert self._errors == []
         out, err = self._capfd.readouterr()

@@ -21,7 +21,7 @@ from voicegauge.model.exchange import Request, Response
 from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import load_har
 from voicegauge.relay import _traffic_judge as traffic_judge
-from voicegauge.relay.relayed_exchange import CaptureMemory, JudgeSettings, RelayedExchange
+from voicegauge.relay.relayed_exchange import CapturedBodyLimit, JudgeSettings, RelayedExchange
 
 from ..builders.servers import listening
 
@@ -295,7 +295,7 @@ async def test_a_connection_that_the_service_closes_as_the_next_request_arrives(
 
 
 async def test_a_body_above_the_limit_passes_and_is_not_judged(monkeypatch) -> None:
-    monkeypatch.setattr(running_proxy, "CaptureMemory", lambda: CaptureMemory(1000, 10_000))
+    monkeypatch.setattr(running_proxy, "CapturedBodyLimit", lambda: CapturedBodyLimit(1000, 10_000))
 
     async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000)
@@ -307,8 +307,8 @@ async def test_a_body_above_the_limit_passes_and_is_not_judged(monkeypatch) -> N
 
 
 async def test_a_hundred_requests_at_once_within_the_common_memory(monkeypatch) -> None:
-    memory = CaptureMemory(1000, 5000)
-    monkeypatch.setattr(running_proxy, "CaptureMemory", lambda: memory)
+    memory = CapturedBodyLimit(1000, 5000)
+    monkeypatch.setattr(running_proxy, "CapturedBodyLimit", lambda: memory)
 
     async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nContent-Length: 900\r\n\r\n" + b"x" * 900)

@@ -16,7 +16,7 @@ from voicegauge.emulator.body_limits import MAX_HEADER_BYTES, MAX_HEADER_COUNT
 from voicegauge.emulator.socket_server import ClientLimits
 from voicegauge.errors import UsageError
 from voicegauge.relay.relay_server import RELAY_CLIENT_LIMITS, RelayApp, RelayObserver, run_relay
-from voicegauge.relay.relayed_exchange import CaptureMemory, Upstream
+from voicegauge.relay.relayed_exchange import CapturedBodyLimit, Upstream
 
 from ..builders.own_server import running_own_server
 from ..builders.servers import Handler, listening
@@ -50,7 +50,7 @@ async def _proxied(
     """Address of a proxy that does not judge, in front of a server that responds to everything."""
     async with listening(respond) as url:
         upstream = Upstream(load_catalogue().find_provider("openai"), f"{url}/v1")
-        app = RelayApp(upstream, CaptureMemory(), observer or RelayObserver())
+        app = RelayApp(upstream, CapturedBodyLimit(), observer or RelayObserver())
         server = LocalServer(run_relay(app, host="127.0.0.1", port=0, client_limits=limits))
         async with server as proxy_url:
             host, _, port = proxy_url.removeprefix("http://").partition(":")

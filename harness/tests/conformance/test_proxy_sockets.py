@@ -239,7 +239,7 @@ async def test_too_many_connections_are_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_messages_above_the_limit_pass_and_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relayed_exchange.CaptureMemory.__init__, "__defaults__", (10_000, 20_000))
+    monkeypatch.setattr(relayed_exchange.CapturedBodyLimit.__init__, "__defaults__", (10_000, 20_000))
     async with passing(echo_once) as (url, running):
         client = await open_client(url)
         for _ in range(5):

@@ -19,7 +19,7 @@ from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.job import Delivery
-from voicegauge.model.sample import Streaming
+from voicegauge.model.sample import StreamArrivals
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
@@ -55,7 +55,7 @@ def saved(spoken: Delivery, tmp_path: Path) -> Path:
     return path
 
 
-def _streaming(delivery: Delivery) -> Streaming:
+def _streaming(delivery: Delivery) -> StreamArrivals:
     found = measure_streaming(delivery, TARGET, latency_start_ms=find_latency_start_ms(delivery) or 0.0)
     assert found is not None
     return found

@@ -10,7 +10,7 @@ import pytest
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.price import format_price_usd
-from voicegauge.model.sample import Streaming
+from voicegauge.model.sample import StreamArrivals
 from voicegauge.report._charts import build_latency_chart, choose_shared_time_axis
 from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
 from voicegauge.report._run_comparison import list_incomparable_facts
@@ -190,7 +190,7 @@ def test_an_amount_beside_a_budget_is_not_rounded(usd: float, said: str) -> None
 
 def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES, repetitions=2)
-    stream = Streaming(
+    stream = StreamArrivals(
         chunks=((9.0, 1),), gap_p50_ms=21.0, gap_max_ms=43.0, first_speech_ms=310.0, underruns=1, stalled_ms=77.0
     )
     samples = [

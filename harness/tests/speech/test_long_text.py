@@ -9,7 +9,7 @@ from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.clip_steadiness import find_sound_changes
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.listening import ClipJudgment, listen_to_clip
+from voicegauge.speech.listening import ClipJudgement, listen_to_clip
 from voicegauge.speech.long_text import compare_long_text, recognize_phonemes
 from voicegauge.speech.phoneme_network import BLANK, Pronunciation, pronounce
 from voicegauge.speech.spoken_text import judge_spoken_text
@@ -36,7 +36,7 @@ def spoken() -> list[np.ndarray]:
     return [_speak(sentence) for sentence in SENTENCES]
 
 
-def _listen(parts: list[np.ndarray]) -> ClipJudgment:
+def _listen(parts: list[np.ndarray]) -> ClipJudgement:
     data, media_type = encode(np.concatenate(parts), RATE_HZ, "wav")
     return listen_to_clip(EncodedAudio(data, media_type=media_type), " ".join(SENTENCES), "en")
 

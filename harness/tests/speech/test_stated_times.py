@@ -10,7 +10,7 @@ from voicegauge.emulator._speech_synthesis import SynthesisRequest, SynthesizedS
 from voicegauge.emulator._speech_timestamps import SpeechTiming, build_speech_timings
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.espeak import synthesize_with_times
-from voicegauge.speech.stated_times import StatedTimesJudgment, judge_stated_times, split_into_words
+from voicegauge.speech.stated_times import StatedTimesJudgement, judge_stated_times, split_into_words
 
 TEXT = "The ferry to the island leaves at half past nine, and it comes back before dinner."
 DEFECTS = {
@@ -38,7 +38,7 @@ def speech() -> SynthesizedSpeech:
     )
 
 
-def _judge(speech: SynthesizedSpeech, timings: list[SpeechTiming], unit: str) -> StatedTimesJudgment:
+def _judge(speech: SynthesizedSpeech, timings: list[SpeechTiming], unit: str) -> StatedTimesJudgement:
     audio = decode(speech.audio_bytes)
     texts, starts = [one.text for one in timings], [one.start_s for one in timings]
     words = split_into_words(texts, starts, "character" if unit == "character" else "word")

@@ -27,9 +27,9 @@ from voicegauge.speech.voice_encoder import (
     VoiceEncoder,
     VoiceEncoderWeights,
     build_voice_scale,
-    compare_voice,
     compute_mel_powers,
     encode_voice_sample,
+    judge_similarities,
     load_voice_encoder,
     read_torch_weights,
     shorten_silences,
@@ -266,9 +266,9 @@ def test_a_scale_needs_parts_speakers_and_a_distance_between_them() -> None:
     ],
 )
 def test_a_verdict_needs_the_whole_interval(places: list[float], verdict: str, reason: str) -> None:
-    found = compare_voice(places)
+    found = judge_similarities(places)
     assert (found.verdict, found.explanation) == (verdict, reason)
-    assert compare_voice(places, "no scale")[:2] == ("not separable", None)
+    assert judge_similarities(places, "no scale")[:2] == ("not separable", None)
 
 
 def test_a_short_sample_has_no_parts_to_compare(tmp_path: Path) -> None:

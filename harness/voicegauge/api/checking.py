@@ -263,10 +263,10 @@ check_profile = function_of(ProfileRequest, run_profile_check, name="check_profi
 
 
 def _prepare_live_options(live: LiveOptions, contract: Contract) -> LiveOptions:
-    """Return `live` without a budget. A server that is known to charge for requests is rejected.
+    """Return `live` without a budget, for a server that charges nothing.
 
     Raises:
-        UsageError: as described above.
+        UsageError: no server is named, or it is known to charge for requests.
     """
     if "" not in live.base_urls:
         raise UsageError(f"name the server with --base-url, such as --base-url {contract.servers['server'].url}")

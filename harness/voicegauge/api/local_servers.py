@@ -45,7 +45,7 @@ from voicegauge.recording.replay_server import ReplayApp, enable_realtime_schedu
 from voicegauge.recording.saved_recordings import load_recordings
 from voicegauge.relay.judge_process import TrafficMonitor
 from voicegauge.relay.relay_server import RelayApp, run_relay
-from voicegauge.relay.relayed_exchange import CaptureMemory, JudgeSettings, ProxyReport, Upstream
+from voicegauge.relay.relayed_exchange import CapturedBodyLimit, JudgeSettings, ProxyReport, Upstream
 from voicegauge.version import __version__
 
 # Runs local servers: the emulator, and the replay of recordings.
@@ -246,7 +246,7 @@ def check_account_plan(contracts: Sequence[Contract], settings: EmulatorSettings
     """Reject settings with an account plan that no document names.
 
     Raises:
-        UnknownNameError: as described above.
+        UnknownNameError: no document names the plan.
     """
     plans = {name for contract in contracts for name in contract.limits.plan_limits}
     if settings.account_plan is not None and settings.account_plan not in plans:
@@ -441,7 +441,7 @@ def _run_proxy(
         names_to_mask=tuple(request.names_to_mask),
         names_to_keep=tuple(request.names_to_keep),
     )
-    app = RelayApp(upstream, CaptureMemory(), monitor)
+    app = RelayApp(upstream, CapturedBodyLimit(), monitor)
     # The server stops first; then what has passed is judged.
     server = run_relay(app, host=request.host, port=request.port)
     with monitor.judge_traffic(settings), server as url:

@@ -311,10 +311,10 @@ def _adapt_to_account_voices(
 
 
 def _check_named_models_and_voices(contracts: Sequence[Contract], live_options: LiveOptions) -> None:
-    """Reject empty names of models and voices, and names without a server that they are for.
+    """Reject names of models and voices that cannot be used.
 
     Raises:
-        UsageError: as described above.
+        UsageError: a name is empty, or no contract is that of a self-hosted server.
     """
     named = [*live_options.own_server_models, *live_options.own_server_voices]
     if not all(name.strip() for name in named):
@@ -577,7 +577,7 @@ def check_base_url_servers(base_urls: Mapping[str, str], contracts: Sequence[Con
     """Reject base URLs of which it is not known for which provider they are, or for which server of its contract.
 
     Raises:
-        UsageError: as described above.
+        UsageError: the provider or the server of a base URL is not known.
     """
     contract_by_id = {contract.id: contract for contract in contracts}
     names = ", ".join(contract_by_id)
@@ -608,7 +608,7 @@ def check_provider_budgets(live_options: LiveOptions, contracts: Sequence[Contra
     """Reject a budget for a provider that this command does not send requests to, and a provider without a budget.
 
     Raises:
-        UsageError: as described above.
+        UsageError: a provider has a budget and gets no requests, or gets requests and has no budget.
     """
     budgets, names = live_options.budget_usd_by_provider, [contract.id for contract in contracts]
     for provider, usd in budgets.items():

@@ -17,7 +17,7 @@ from voicegauge.formats.bodies import UnreadableBodyError, is_json
 from voicegauge.formats.text_times import parse_timestamp
 from voicegauge.model.exchange import Exchange, Timing
 from voicegauge.model.job import Delivery, Interval, StateObservation
-from voicegauge.model.sample import Latency, RequestPhases, Streaming
+from voicegauge.model.sample import Latency, RequestPhases, StreamArrivals
 from voicegauge.speech.audio_measurement import PlaybackTimeline
 
 # Measures the arrival of streamed audio, chunk by chunk, and simulates its playback.
@@ -29,7 +29,7 @@ MIN_STALL_MS = 1.0
 """Shortest stall that counts; shorter ones are within the precision of the timestamps."""
 
 
-def measure_streaming(delivery: Delivery, target: BaseTarget, *, latency_start_ms: float) -> Streaming | None:
+def measure_streaming(delivery: Delivery, target: BaseTarget, *, latency_start_ms: float) -> StreamArrivals | None:
     """Measure the arrival of streamed audio; `add_playback_measurements` later adds the values that require decoding.
 
     A stream is an event stream, or a response of bytes without a Content-Length.
@@ -66,7 +66,9 @@ def _read_body_arrivals(exchange: Exchange, latency_start_ms: float) -> list[tup
     return [(start_ms + at_ms, size) for (at_ms, _), size in zip(chunks, sizes, strict=True)]
 
 
-def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec, latency_start_ms: float) -> Streaming | None:
+def _measure_event_stream(
+    exchange: Exchange, stream_spec: StreamSpec, latency_start_ms: float
+) -> StreamArrivals | None:
     arrivals = _read_body_arrivals(exchange, latency_start_ms)
     stream = parse_exchange(exchange).read_stream(stream_spec)
     if not arrivals or not stream.events:
@@ -88,7 +90,7 @@ def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec, latency_s
     return _merge_chunks(chunks, first_event_ms=find_arrival_ms(stream.events[0].end_offset))
 
 
-def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> Streaming | None:
+def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> StreamArrivals | None:
     if not arrivals:
         return None
     chunks = [arrivals[0]]
@@ -98,7 +100,7 @@ def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float |
         else:
             chunks.append((at, size))
     gaps = [after - before for (before, _), (after, _) in pairwise(chunks)]
-    return Streaming(
+    return StreamArrivals(
         first_event_ms=first_event_ms,
         chunks=tuple(chunks),
         gap_p50_ms=statistics.median(gaps) if gaps else None,
@@ -148,15 +150,15 @@ def simulate_playback(chunk_arrivals: Sequence[tuple[float, float]], requested_p
     return SimulatedPlayback(tuple(stalls), played_ms, arrived_ms, worst_deficit_ms)
 
 
-def find_first_audio_ms(streaming: Streaming, timeline: PlaybackTimeline) -> float:
+def find_first_audio_ms(streaming: StreamArrivals, timeline: PlaybackTimeline) -> float:
     """Return when the first byte of audio data arrived, after any header of the container."""
     after_header = (at for at, size in streaming.chunks if size > timeline.header_bytes)
     return next(after_header, streaming.chunks[-1][0])
 
 
 def add_playback_measurements(
-    streaming: Streaming, timeline: PlaybackTimeline, leading_silence_s: float
-) -> tuple[Streaming, float]:
+    streaming: StreamArrivals, timeline: PlaybackTimeline, leading_silence_s: float
+) -> tuple[StreamArrivals, float]:
     """Add buffer underruns and the arrival of the first audible speech to a measured stream.
 
     Args:

@@ -31,7 +31,7 @@ from voicegauge.bench.delivery_steadiness import DELIVERY_MEASURES, DeliveryMeas
 from voicegauge.bench.target_samples import TargetSamples
 from voicegauge.model.job import Interval
 from voicegauge.model.price import find_best_claim
-from voicegauge.model.run import TargetPrice, TargetRef
+from voicegauge.model.run import MeasuredTarget, TargetPrice
 from voicegauge.model.sample import AudioFacts, Latency, QualityPrediction, Sample
 
 MetricUnit = Literal["ms", "rate", "rating", "letters/s", "hz", "similarity", "db", "usd", "credits"]
@@ -78,9 +78,9 @@ BETTER_IF_HIGHER: tuple[MetricUnit, ...] = ("rating", "similarity")
 class ComparedTarget(NamedTuple):
     """One target on both sides of a comparison."""
 
-    target_in_baseline: TargetRef
+    target_in_baseline: MeasuredTarget
     """The target as the manifest of the baseline describes it, with its price."""
-    target_in_run: TargetRef
+    target_in_run: MeasuredTarget
     baseline_samples: Sequence[TargetSamples]
     """The target's samples in each run of the baseline."""
     run_samples: TargetSamples

@@ -31,7 +31,7 @@ from voicegauge.model.base import (
     sum_usd,
 )
 from voicegauge.model.price import PriceClaim, PricePart, format_price_usd
-from voicegauge.model.run import RunKind, SuiteRef, TargetPrice, TargetRef
+from voicegauge.model.run import MeasuredSuite, MeasuredTarget, RunKind, TargetPrice
 
 
 class BenchPlanSettings(Record, frozen=True, kw_only=True):
@@ -96,9 +96,9 @@ class PlannedTargetCost(Record, frozen=True, kw_only=True):
 class BenchPlan(Record, frozen=True, kw_only=True):
     """Every request of a benchmark, in order, with the expected cost."""
 
-    suite: SuiteRef
+    suite: MeasuredSuite
     settings: BenchPlanSettings
-    targets: tuple[TargetRef, ...]
+    targets: tuple[MeasuredTarget, ...]
     rounds: tuple[SampleRound, ...]
     target_costs: tuple[PlannedTargetCost, ...]
     run_kind: RunKind
@@ -375,14 +375,14 @@ def _build_planned_target_cost(
     )
 
 
-def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) -> TargetRef:
+def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) -> MeasuredTarget:
     """Return the record of `target` for a run's manifest.
 
     Args:
         target: the target.
         user_price_usd: the user's own price per request, which replaces the contract's.
     """
-    return TargetRef(
+    return MeasuredTarget(
         id=target.id,
         title=target.target_spec.title,
         contract_version=target.contract.version,

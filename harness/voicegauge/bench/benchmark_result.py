@@ -10,7 +10,7 @@ from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.base import Count, Provenance, StopReason
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import BudgetForecast, format_price_usd
-from voicegauge.model.run import Manifest, RampResult, SuiteRef
+from voicegauge.model.run import Manifest, MeasuredSuite, RampResult
 from voicegauge.outputs.result_summary import SummarizedResult, SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 
@@ -79,7 +79,7 @@ class BenchPlanResult(TabularResult, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/bench-plan/2"
     provenance: Provenance
-    suite: SuiteRef
+    suite: MeasuredSuite
     settings: BenchPlanSettings
     request_count: int
     cost_usd: float

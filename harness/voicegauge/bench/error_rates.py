@@ -76,7 +76,10 @@ class WrongEntity(Record, frozen=True, kw_only=True):
 
 
 class ReadingSummary(Record, frozen=True, kw_only=True):
-    """Errors and entities of one target by accepted readings, beside the error rates of Whisper's normalizer."""
+    """Error rates and right entities of one target if every accepted reading of a text counts as right.
+
+    They are reported in addition to the error rates by Whisper's normalizer.
+    """
 
     normalizers: tuple[str, ...]
     """Names and versions of the accepted readings."""

@@ -26,7 +26,7 @@ from voicegauge.bench.target_samples import TargetSamples, group_target_samples
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
 from voicegauge.model.base import MAX_NUMBER, Count, Provenance, Record
-from voicegauge.model.run import Run, ScoreSet, TargetRef, VoiceSet
+from voicegauge.model.run import MeasuredTarget, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample import Latency, Sample
 from voicegauge.speech.listening import count_spoken_letters
 
@@ -214,7 +214,7 @@ def _describe_voice_sample(run: Run) -> str:
 
 
 def _compute_target_metrics(
-    target_samples: TargetSamples, target: TargetRef, voices: VoiceSet | None, *, takes_audio: bool
+    target_samples: TargetSamples, target: MeasuredTarget, voices: VoiceSet | None, *, takes_audio: bool
 ) -> HistoryTarget:
     failures, samples = target_samples.count_failures_and_samples()
     is_streamed = any(sample.streaming is not None for sample in target_samples.samples)
@@ -299,7 +299,7 @@ def _compute_trimmed_mean(values: Sequence[float]) -> float:
     return float(np.mean(sorted(values)[left_out : len(values) - left_out]))
 
 
-def _compute_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | None:
+def _compute_price(samples: TargetSamples, target: MeasuredTarget) -> HistoryValue | None:
     price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH).usd_per_1m_characters
     return None if price is None else _build_history_value("usd_per_1m_characters", price, len(samples.samples))
 

@@ -25,7 +25,7 @@ from voicegauge.speech.listening import (
     OTHER_TEXT_RULE,
     UNFITTING_RULE,
     UNUSUAL_PACE_RULE,
-    ClipJudgment,
+    ClipJudgement,
     compare_pace,
     get_listening_method,
     list_spoken_letters,
@@ -92,7 +92,7 @@ def listen_to_run(
         return None
     samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
     clips = {_build_key(sample): AudioClip.of_sample(run_folder, sample) for sample in samples}
-    found: dict[_ClipKey, ClipJudgment] = {}
+    found: dict[_ClipKey, ClipJudgement] = {}
     for key, clip in _listen_to_all(clips):
         found[key] = clip
         if report_progress is not None:
@@ -132,14 +132,14 @@ def _build_key(sample: Sample) -> _ClipKey:
 # Listens to the different clips of a run, in this process or in others.
 
 
-def _listen_to_all(clips: dict[_ClipKey, AudioClip]) -> Iterator[tuple[_ClipKey, ClipJudgment]]:
+def _listen_to_all(clips: dict[_ClipKey, AudioClip]) -> Iterator[tuple[_ClipKey, ClipJudgement]]:
     if len(clips) <= MAX_CLIPS_IN_THIS_PROCESS:
         for key, clip in clips.items():
             yield key, _listen(clip, key.text)
         return
     worker_count = min(os.cpu_count() or 1, len(clips))
     waiting = iter(clips.items())
-    in_flight: dict[Future[ClipJudgment], _ClipKey] = {}
+    in_flight: dict[Future[ClipJudgement], _ClipKey] = {}
     with open_process_pool(worker_count) as pool:
         while True:
             with start_processes_ignoring_interrupts():
@@ -151,18 +151,18 @@ def _listen_to_all(clips: dict[_ClipKey, AudioClip]) -> Iterator[tuple[_ClipKey,
                 yield in_flight.pop(done), done.result()
 
 
-def _listen(clip: AudioClip, text: str) -> ClipJudgment:
+def _listen(clip: AudioClip, text: str) -> ClipJudgement:
     audio = EncodedAudio.from_facts(clip.read(), clip.audio_facts)
     try:
         return listen_to_clip(audio, text, clip.language)
     except (MissingExtraError, ValueError) as error:  # espeak-ng is missing, or cannot pronounce the text
-        return ClipJudgment("not judged", str(error))
+        return ClipJudgement("not judged", str(error))
 
 
 # Compares the clips of a run with each other.
 
 
-def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudgment]) -> Iterator[ListeningVerdict]:
+def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudgement]) -> Iterator[ListeningVerdict]:
     """Yield the verdict on each sample. `found` has the measurements of the clips, in the order of `samples`."""
     by_target: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
@@ -171,9 +171,9 @@ def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudg
     other_texts = _find_other_texts(samples, found)
     for index, (sample, clip) in enumerate(zip(samples, found, strict=True)):
         if clip.outcome == "doubtful" and clip.rule == UNFITTING_RULE and not is_judged[sample.target]:
-            clip = ClipJudgment("not judged", "the voice is not recognized clearly")
+            clip = ClipJudgement("not judged", "the voice is not recognized clearly")
         if clip.outcome != "wrong" and index in other_texts:
-            clip = ClipJudgment("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
+            clip = ClipJudgement("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
         if clip.outcome in ("right", "not judged"):
             others = [
                 one for one in by_target[sample.target] if one != index and _have_one_language(samples, one, index)
@@ -192,13 +192,13 @@ def _have_one_language(samples: Sequence[Sample], one: int, other: int) -> bool:
     return samples[one].language == samples[other].language
 
 
-def _can_doubt(found: Sequence[ClipJudgment]) -> bool:
+def _can_doubt(found: Sequence[ClipJudgement]) -> bool:
     """Whether so many clips of a target fit their text that the few others are in doubt."""
     fitting, doubtful = sum(one.fits_text for one in found), sum(one.rule == UNFITTING_RULE for one in found)
     return fitting >= MIN_FITTING_DELIVERIES and doubtful <= MAX_DOUBTFUL_SHARE * (fitting + doubtful)
 
 
-def _find_other_texts(samples: Sequence[Sample], found: Sequence[ClipJudgment]) -> dict[int, str]:
+def _find_other_texts(samples: Sequence[Sample], found: Sequence[ClipJudgement]) -> dict[int, str]:
     """Return, for each sample with the samples of a different text of its provider before it, that text."""
     texts: dict[tuple[str, str], str] = {}
     others = {}
@@ -210,8 +210,8 @@ def _find_other_texts(samples: Sequence[Sample], found: Sequence[ClipJudgment]) 
     return others
 
 
-def _judge_pace(clip: ClipJudgment, pace: float | None, others: Iterable[float | None]) -> ClipJudgment:
+def _judge_pace(clip: ClipJudgement, pace: float | None, others: Iterable[float | None]) -> ClipJudgement:
     compared = compare_pace(pace, [one for one in others if one is not None]) if pace is not None else None
     if compared is None or not compared.is_unusual:
         return clip
-    return ClipJudgment("doubtful", compared.describe(), UNUSUAL_PACE_RULE)
+    return ClipJudgement("doubtful", compared.describe(), UNUSUAL_PACE_RULE)

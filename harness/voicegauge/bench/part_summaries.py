@@ -185,7 +185,7 @@ class TranscriptTimingSummary(Record, frozen=True, kw_only=True):
 
 
 class SocketSummary(Record, frozen=True, kw_only=True):
-    """What only samples over WebSockets have. Times are in milliseconds."""
+    """Summary of measurements that exist only for samples over WebSockets. Times are in milliseconds."""
 
     handshake_ms: Estimate | None
     """Median duration of opening a connection, also for a warm-up; it counts in no other time."""

@@ -35,7 +35,7 @@ from voicegauge.files import read_file
 from voicegauge.formats.json_text import explain_type_error
 from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document, read_document
 from voicegauge.model.base import Record
-from voicegauge.model.run import SuiteRef
+from voicegauge.model.run import MeasuredSuite
 
 # Reads suites, which contain the texts of a benchmark, from YAML files.
 
@@ -66,9 +66,9 @@ class Suite(Record, frozen=True, kw_only=True):
     texts: tuple[SuiteText, ...]
 
     @property
-    def ref(self) -> SuiteRef:
+    def ref(self) -> MeasuredSuite:
         """Id, version, digest and number of texts of the suite, as a run's manifest contains them."""
-        return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, text_count=len(self.texts))
+        return MeasuredSuite(id=self.id, version=self.version, sha256=self.sha256, text_count=len(self.texts))
 
     def select_texts(
         self, *, languages: Sequence[str] = (), categories: Sequence[str] = (), max_texts: int | None = None

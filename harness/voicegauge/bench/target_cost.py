@@ -22,7 +22,7 @@ from voicegauge.model.price import (
     find_best_claim,
     format_price_usd,
 )
-from voicegauge.model.run import Run, TargetRef
+from voicegauge.model.run import MeasuredTarget, Run
 from voicegauge.model.sample import Cost, Sample
 
 
@@ -165,7 +165,7 @@ def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, fl
     return replace(run, manifest=replace(run.manifest, targets=targets), samples=samples)
 
 
-def _add_usd_price(target: TargetRef, usd_per_credit: float) -> TargetRef:
+def _add_usd_price(target: MeasuredTarget, usd_per_credit: float) -> MeasuredTarget:
     claims = tuple(_convert_claim(claim, usd_per_credit) for claim in target.price.claims)
     usd = format_price_usd(usd_per_credit, is_exact=True)
     description = f"{target.price.description}, at {usd} per credit (--credit-rate)"
@@ -200,7 +200,7 @@ def get_sample_audio_duration_s(sample: Sample) -> float | None:
 
 
 def compute_target_cost(
-    target: TargetRef,
+    target: MeasuredTarget,
     samples: Sequence[Sample],
     text_length: int,
     characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
@@ -324,7 +324,7 @@ def _charge_differs_from_price(cost: Cost) -> bool:
 
 
 def build_price_function(
-    target: TargetRef, samples: Sequence[Sample], *, uses_measurements: bool
+    target: MeasuredTarget, samples: Sequence[Sample], *, uses_measurements: bool
 ) -> PriceFunction | None:
     """Return the target's price as a function of text length.
 

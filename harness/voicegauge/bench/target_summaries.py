@@ -53,8 +53,8 @@ from voicegauge.bench.voice_similarity import VoiceSummary, summarize_voices
 from voicegauge.model.base import Count, Provenance, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.job import Interval
-from voicegauge.model.run import Run, ScoreSet, TargetRef
-from voicegauge.model.sample import AudioFacts, Latency, Sample, Streaming
+from voicegauge.model.run import MeasuredTarget, Run, ScoreSet
+from voicegauge.model.sample import AudioFacts, Latency, Sample, StreamArrivals
 from voicegauge.printable_text import format_count
 
 MAX_NAMED_CHARGES = 3
@@ -402,7 +402,7 @@ class _MedianEstimator:
 
 
 def _summarize_target(
-    target: TargetRef,
+    target: MeasuredTarget,
     samples: Sequence[Sample],
     scored_samples: ScoredSamples,
     provenance: Provenance,
@@ -501,7 +501,7 @@ def _summarize_streaming(samples: Sequence[Sample]) -> StreamSummary | None:
     if all(sample.streaming is None for sample in samples):
         return None
 
-    def select_streaming_values(select_value: Callable[[Streaming], float | None]) -> list[tuple[str, float]]:
+    def select_streaming_values(select_value: Callable[[StreamArrivals], float | None]) -> list[tuple[str, float]]:
         return _select_values_by_text(
             samples, lambda sample: select_value(sample.streaming) if sample.streaming else None
         )

@@ -16,7 +16,7 @@ from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model.base import Count, Number, Provenance, Record
 from voicegauge.model.run import OtherSpeaker, Run, VoiceSet
-from voicegauge.model.sample import Sample, SampleVoice
+from voicegauge.model.sample import MeasuredVoice, Sample
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.decoding import Samples, UndecodableAudioError, decode
 from voicegauge.speech.espeak import has_synthesizer, synthesize
@@ -26,8 +26,8 @@ from voicegauge.speech.voice_encoder import (
     VoiceScale,
     VoiceVerdict,
     build_voice_scale,
-    compare_voice,
     encode_voice_sample,
+    judge_similarities,
 )
 
 ESPEAK_SPEAKERS = ("f4", "m2", "m6", "klatt", "Andy", "linda", "rob", "belinda", "Denis", "boris", "zac", "UniRobot")
@@ -111,16 +111,16 @@ def compare_run_voices(
     )
 
 
-def _build_voice(sample: Sample, vector: FloatArray, scale: VoiceScale | None, cloning: set[str]) -> SampleVoice:
+def _build_voice(sample: Sample, vector: FloatArray, scale: VoiceScale | None, cloning: set[str]) -> MeasuredVoice:
     is_placed = scale is not None and sample.target in cloning
-    return SampleVoice(
+    return MeasuredVoice(
         sample_id=sample.id,
         vector=base64.b64encode(vector.astype("<f2").tobytes()).decode(),
         similarity=scale.place(float(scale.reference @ vector)) if scale is not None and is_placed else None,
     )
 
 
-def read_voice_vector(voice: SampleVoice) -> FloatArray:
+def read_voice_vector(voice: MeasuredVoice) -> FloatArray:
     """Return the vector of a saved voice, of shape (embedding,).
 
     Raises:
@@ -212,7 +212,7 @@ def summarize_voices(samples: Iterable[Sample], voices: VoiceSet | None, *, clon
         return None
     ids = {sample.id for sample in samples}
     own = [one for one in voices.voices if one.sample_id in ids]
-    found = compare_voice([one.similarity for one in own if one.similarity is not None], voices.note or None)
+    found = judge_similarities([one.similarity for one in own if one.similarity is not None], voices.note or None)
     return VoiceSummary(
         method=voices.method,
         verdict=found.verdict,

@@ -263,9 +263,10 @@ def expect_outcome_by_validity(
 ) -> ExpectedResponse:
     """Return the expected response to a request that tests one keyword or limit of the contract.
 
-    Acceptance or rejection is expected if no normative document states the keyword or limit, or if the request violates
-    nothing but a `format`, which is an annotation in JSON Schema 2020-12 (validation, section 7.2.1). For example, a
-    service may notice a bad URL only when it fetches the file.
+    Acceptance is expected if `is_valid`, otherwise rejection. Either outcome is allowed if no normative document
+    states the keyword or limit, or if the request violates nothing but a `format`, which is an annotation in JSON
+    Schema 2020-12 (validation, section 7.2.1). For example, a service may notice a bad URL only when it fetches the
+    file.
 
     Args:
         operation: the operation that is called.

@@ -22,8 +22,8 @@ from voicegauge.options import (
     find_problem,
     get_group_type,
     is_given,
-    list_fields,
     list_options,
+    list_own_options,
     request,
 )
 
@@ -122,7 +122,7 @@ def _get_empty_value(declared: DeclaredOption) -> Any:
 
 def _build_request(request_type: type[Any], values: Mapping[str, Any], given: Container[str]) -> Any:
     fields: dict[str, Any] = {}
-    for one in list_fields(request_type):
+    for one in list_own_options(request_type):
         if one.spec.role is OptionRole.GROUP:
             inner = get_group_type(one)
             fields[one.name] = _build_request(inner, values, given) if values[one.name] else None

@@ -128,7 +128,7 @@ class SummaryOutputs(JsonOutput):
 
         Args:
             summary: the summary.
-            failed_writes: gets the error of each file that cannot be written.
+            failed_writes: list to which the error of each file that cannot be written is appended.
             annotation: workflow commands of GitHub Actions; by default one for the whole result.
             markdown: the Markdown of the result if it is not that of the summary.
         """
@@ -238,7 +238,7 @@ class OutputOptions(SummaryOutputs):
         Args:
             report: the report of `check` or `drift`.
             summary: the report in a few lines.
-            failed_writes: gets the error of each file that cannot be written.
+            failed_writes: list to which the error of each file that cannot be written is appended.
             strict: whether warnings of a check are failures.
             fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
             markdown: see `write_summaries`.

@@ -31,7 +31,7 @@ from voicegauge.errors import (
 )
 from voicegauge.files import write_file
 from voicegauge.model.price import format_price_usd
-from voicegauge.options import PathKind, Trust, list_fields, option, request
+from voicegauge.options import PathKind, Trust, list_own_options, option, request
 
 if TYPE_CHECKING:
     from voicegauge.conformance.check_report import CheckReport
@@ -83,7 +83,7 @@ class CheckOutputs(OutputOptions):
 
 
 _PROFILE_CHECK_OPTIONS = frozenset(
-    {field.name for field in list_fields(ProfileRequest)}
+    {field.name for field in list_own_options(ProfileRequest)}
     | {"base_urls", "allow_insecure_http", "own_server_models", "own_server_voices"}
     | {"json_path", "html_file", "badge_file"}
 )

@@ -43,7 +43,7 @@ MAX_UNUSED_REQUESTS_SHOWN = 10
 
 @request
 class ServeRequest(EmulateRequest):
-    """An emulator with a port that does not change, for the settings of a client."""
+    """Options of `serve`: those of the emulator, with a fixed default port, so that clients can be configured once."""
 
     port: int = port_option(EMULATOR_PORT)
 
@@ -342,7 +342,7 @@ def listen_command(request: ListenRequest, output: JsonOutput) -> int:
         dataclasses.replace(
             request,
             on_ready=lambda url: _print_url(out, url),
-            on_webhook=lambda webhook: _print_webhook(out, webhook),
+            on_webhook=lambda webhook: _print_callback(out, webhook),
         )
     )
     if output.json_path:
@@ -376,7 +376,7 @@ def _describe_missing_webhooks(max_webhooks: int, timeout_s: float | None) -> st
     return f"no webhook that fits a contract was received{within}, only {others}"
 
 
-def _print_webhook(terminal: Console, webhook: JudgedCallback) -> None:
+def _print_callback(terminal: Console, webhook: JudgedCallback) -> None:
     time = datetime.fromtimestamp(webhook.received_at).astimezone().strftime("%H:%M:%S")
     operation = f"{webhook.provider}/{webhook.operation}" if webhook.operation else "matches no contract"
     id_, state = _remove_control_characters(webhook.job_id), _remove_control_characters(webhook.state)

@@ -69,7 +69,7 @@ class TrafficObserver(Protocol):
         ...
 
     def note_response(self, exchange: Exchange) -> None:
-        """Note the response to any other request."""
+        """Note the response to a request for which `must_await_response` returned `False`."""
         ...
 
     async def observe(

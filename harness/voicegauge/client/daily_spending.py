@@ -346,5 +346,5 @@ def open_provider_ledgers(
 
 
 def find_budget_name(provider: str) -> str:
-    """Return the provider id whose budget pays for `provider`, which may be another version of it."""
+    """Return the id of the provider without a version: all versions of a provider ("acme@2") share its budget."""
     return provider.partition("@")[0]

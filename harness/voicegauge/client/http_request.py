@@ -506,7 +506,7 @@ def _build_body_arguments(request: Request, save_file: FileSaver) -> _BodyArgume
     if content_type.startswith("multipart/form-data"):
         form = _parse_form_for_curl(content_type, body)
         if form is not None:
-            return _BodyArguments(_build_form_arguments(form, save_file), curl_sets_content_type=True)
+            return _BodyArguments(_build_curl_form_options(form, save_file), curl_sets_content_type=True)
     text = _get_inline_text(body, content_type.split(";")[0].strip().lower())
     if text is not None:
         return _BodyArguments(["--data-raw", shlex.quote(text)])
@@ -550,7 +550,7 @@ def _parse_form_for_curl(content_type: str, body: bytes) -> Form | None:
     )
 
 
-def _build_form_arguments(form: Form, save_file: FileSaver) -> list[str]:
+def _build_curl_form_options(form: Form, save_file: FileSaver) -> list[str]:
     """Return curl's options for a multipart form: fields with their values, files with their names."""
     arguments = []
     for name, value in form.iterate_texts():

@@ -244,7 +244,7 @@ class CasesInFlight:
 MAX_CONSECUTIVE_UNREACHABLE_CASES = 3
 """Number of consecutive cases without a connection, or without a response in time, after which the check ends."""
 
-MAX_FREE_CASES_AHEAD_OF_JUDGING = 128
+MAX_CASES_AHEAD_OF_JUDGING_WITHOUT_BUDGET = 128
 """Maximum number of cases that are sent before the case that is judged next is complete, if there is no budget, as for
 the emulator."""
 
@@ -278,7 +278,7 @@ class CaseRunner:
         Args:
             service: the service to check.
             rules: the rules to apply, by id.
-            collector: gets findings, results and spending.
+            collector: collects findings, results and spending.
             billable_request_limit: the number of billable requests that `run_cases` may send; unlimited by default.
                 With a limit, one case is sent at a time, because whether a case is sent depends on those before it.
             delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
@@ -322,7 +322,7 @@ class CaseRunner:
             self._concurrency,
             send_case,
             # What a live check has paid for is judged soon, because its result is lost if the process is killed.
-            max_cases_ahead_of_judging=MAX_FREE_CASES_AHEAD_OF_JUDGING
+            max_cases_ahead_of_judging=MAX_CASES_AHEAD_OF_JUDGING_WITHOUT_BUDGET
             if self.service.ledger is None
             else self._concurrency - 1,
             find_lane=CaseLanes(self._contract).find_lane,

@@ -81,10 +81,10 @@ class StatefulJobs:
     """Sends random sequences of requests about the jobs of one target, and judges each with all earlier ones."""
 
     def __init__(self, target: Target, case_runner: CaseRunner) -> None:
-        """Begin without jobs.
+        """Start before the first submit.
 
         Raises:
-            UsageError: the target has no jobs.
+            UsageError: the target responds with audio instead of starting jobs.
         """
         status = target.job_operation
         if status is None or status.job is None:

@@ -32,14 +32,14 @@ from voicegauge.recording.secret_search import find_secret_spelling
 
 
 class AccountEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="account"):
-    """The account in which resources are created."""
+    """The journal begins: names the account in which the check creates resources."""
 
     checksum: str
     """The checksum of the API key, from `compute_account_checksum`."""
 
 
 class ResourcesListedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="listed"):
-    """The resources that existed before the run."""
+    """The resources that existed before the check were listed."""
 
     operation: str
     """Id of the operation that creates such resources."""
@@ -105,7 +105,7 @@ class RequestedResource(Record, frozen=True, kw_only=True):
 
 
 class ResourceHistory:
-    """The state of the resources of one run, derived from its events: which were created, and which are not deleted."""
+    """Which resources one check has created and not yet deleted, derived from its events."""
 
     def __init__(self, events: Iterable[ResourceEvent] = ()) -> None:
         """Start without resources, and apply `events`."""

@@ -200,7 +200,7 @@ class CaseHistory(PurchaseHistory):
         *,
         is_companion: bool = False,
     ) -> None:
-        """Note that another request of the case is about to be sent. The case then counts as unfinished."""
+        """Note that the next submit of the case will be sent now. Until its result is saved, the case is unfinished."""
         super().record_submit(submitted_at, price_usd, idempotency_key, is_companion=is_companion)
         self.is_finished, self.judgement = False, None
         # A request that is repeated with its key belongs to the current attempt.

@@ -45,7 +45,7 @@ class CaseJudge:
         Args:
             service: the service to check.
             rules: the rules to apply, by id.
-            collector: gets counts and clips, but no findings.
+            collector: collects counts and clips, but no findings.
             delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
         """
         self._service, self._collector, self._deliveries = service, collector, delivery_by_case_id

@@ -54,14 +54,14 @@ def is_resource_lifecycle(contract: Contract, case: ConformanceCase) -> bool:
 
 
 def plan_lifecycle(contract: Contract, case: ConformanceCase, *, is_emulated: bool) -> list[LifecycleStep]:
-    """Return what a case for which `is_resource_lifecycle` is true sends if all of it is accepted.
+    """Return the requests of a lifecycle of a resource, assuming that the service accepts each of them.
 
     The list ends where no request is known, which is where the lifecycle ends too.
 
     Args:
         contract: the contract of the case.
-        case: the case.
-        is_emulated: whether the emulator responds, which has a second account.
+        case: a case for which `is_resource_lifecycle` is true.
+        is_emulated: whether the emulator responds; it has a second account, so more requests are sent.
     """
     steps: list[LifecycleStep] = []
 

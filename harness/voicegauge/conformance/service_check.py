@@ -183,7 +183,7 @@ async def _open_service(
         contract: the contract of the service.
         transport: an open transport.
         settings: settings that decide how the service is reached.
-        collector: gets what was deleted, and what is left.
+        collector: collects what was deleted, and what is left.
         operation_ids: ids of the operations that are going to be called.
     """
     account = compute_account_checksum(settings.api_key_by_provider.get(contract.id))

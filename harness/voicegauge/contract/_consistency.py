@@ -243,7 +243,8 @@ def check_schemas(schemas: Schemas, document: Document, unfit_defaults: list[str
     Args:
         schemas: the schemas of `document`.
         document: the document.
-        unfit_defaults: gets the JSON pointers of the schemas whose default does not fit, instead of an error.
+        unfit_defaults: list to which the JSON pointer of a schema whose default does not fit is appended, instead of
+            an error.
 
     Raises:
         ContractError: a schema cannot be used, or its default does not fit it; the message has the line of the first

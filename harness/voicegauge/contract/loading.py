@@ -96,7 +96,7 @@ def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
         nodes.append((f"{base}/servers", item.get("servers", [])))
         nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in HTTP_METHODS if m in item]
     found: dict[str, Server] = {}
-    encrypted_urls = {_fill_in_variables(node).rstrip("/") for _, servers in nodes for node in servers}
+    encrypted_urls = {_resolve_server_url(node).rstrip("/") for _, servers in nodes for node in servers}
     for pointer, servers in nodes:
         for index, node in enumerate(servers):
             server = _read_server(document, f"{pointer}/{index}", node)
@@ -113,7 +113,7 @@ def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
 
 
 def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Server:
-    url = _fill_in_variables(node)
+    url = _resolve_server_url(node)
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
@@ -125,7 +125,7 @@ def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Serv
     return Server(str(node.get("x-name", urlsplit(url).netloc)), url.rstrip("/"))
 
 
-def _fill_in_variables(node: dict[str, Any]) -> str:
+def _resolve_server_url(node: dict[str, Any]) -> str:
     """Return the URL of a server with the defaults of its variables."""
     url = str(node.get("url", ""))
     for name, variable in node.get("variables", {}).items():

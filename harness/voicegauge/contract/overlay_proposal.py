@@ -92,11 +92,11 @@ def _is_ip_address(host: str) -> bool:
 def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
     """Return the absolute URLs of the servers of a document, with the defaults of their variables."""
     servers = document_data.get("servers")
-    urls = [_fill_in_variables(s) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
+    urls = [_resolve_server_url(s) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
     return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
 
 
-def _fill_in_variables(server: Mapping[str, Any]) -> str:
+def _resolve_server_url(server: Mapping[str, Any]) -> str:
     url, variables = str(server.get("url", "")), server.get("variables")
     for name, variable in variables.items() if isinstance(variables, dict) else ():
         if isinstance(variable, dict) and "default" in variable:

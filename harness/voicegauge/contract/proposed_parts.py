@@ -221,12 +221,12 @@ def list_response_fields(schemas: Schemas, operation_data: Mapping[str, Any]) ->
 
 
 def _propose_states(state_fields: Sequence[ProposedField], path: str, missing_facts: list[str]) -> dict[str, Any]:
-    """Return the states by name. States named like an end, such as "failed", are terminal; others lead to the next.
+    """Return the states by name. One whose name means an end, such as "failed", is terminal; others lead to the next.
 
     Args:
         state_fields: the fields that have a state, in the order in which they are received.
         path: path of the status operation.
-        missing_facts: gets what the document does not state.
+        missing_facts: list to which the facts that the document does not state are appended.
     """
     stated = [value for field in state_fields for value in _list_documented_values(field)]
     names = list(dict.fromkeys(stated))

@@ -269,7 +269,7 @@ class TurnReader:
         intent, at = self._channel.read_client_message(message.data), message.at_ms
         if not intent.actions & {"start", "text", "flush", "end", "cancel"}:
             return
-        turn = self._find_turn_to_write(intent)
+        turn = self._find_or_begin_turn(intent)
         if turn is None:
             return
         if "text" in intent.actions:
@@ -283,7 +283,7 @@ class TurnReader:
         if "cancel" in intent.actions:
             turn.cancelled_ms = at if turn.cancelled_ms is None else turn.cancelled_ms
 
-    def _find_turn_to_write(self, intent: ClientIntent) -> SocketTurn | None:
+    def _find_or_begin_turn(self, intent: ClientIntent) -> SocketTurn | None:
         """Return the turn that a message of the client continues, or a new one; `None` if it begins none."""
         key = intent.context if self._spec.has_contexts else None
         turn = self._by_context.get(key)

@@ -437,7 +437,7 @@ def reject_unknown_model(
             names a target by another value than a model.
 
     Raises:
-        Rejection: as described above.
+        Rejection: the request selects none of them, and such an error is documented.
     """
     errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
     documents_not_found = any(

@@ -103,7 +103,7 @@ class SocketEndpoint:
 def _read_handshake_values(
     channel: SocketChannel, request: IncomingRequest, path_values: Mapping[str, str]
 ) -> dict[Location, Any]:
-    """Return what a handshake has at the locations of the constants of targets."""
+    """Return the values in a handshake at every location where a target of the channel has a constant."""
     spec = channel.spec
     locations = {one for one in (spec.voice_location, spec.language_location) if one is not None}
     for target in spec.targets.values():

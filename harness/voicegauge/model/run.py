@@ -11,7 +11,7 @@ from voicegauge.hosts import is_loopback
 from voicegauge.model.base import Count, NonNegativeNumber, Number, PositiveCount, Provenance, Record, SignedCount
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import PlanClaim, PriceClaim
-from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, SampleVoice, Score
+from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, QualityPrediction, Sample, Score
 from voicegauge.model.sample_table import SampleRow, build_data_frame
 from voicegauge.model.text_pieces import TextPacing
 
@@ -261,7 +261,7 @@ RunKind = Literal["speech", "transcription", "conversion"]
 """What the targets of a run do: synthesize texts, transcribe audio, or convert audio into other audio."""
 
 
-class SuiteRef(Record, frozen=True, kw_only=True):
+class MeasuredSuite(Record, frozen=True, kw_only=True):
     """The suite that a run measured."""
 
     id: str
@@ -298,7 +298,7 @@ class TargetPrice(Record, frozen=True, kw_only=True):
         return tuple(plans.values())
 
 
-class TargetRef(Record, frozen=True, kw_only=True):
+class MeasuredTarget(Record, frozen=True, kw_only=True):
     """A measured target, with what its contract stated at the time of the run."""
 
     id: str
@@ -382,9 +382,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Version of voicegauge that measured the run."""
     provenance: Provenance
     """Where the traffic of the run comes from."""
-    suite: SuiteRef
+    suite: MeasuredSuite
     kind: RunKind = "speech"
-    targets: tuple[TargetRef, ...]
+    targets: tuple[MeasuredTarget, ...]
     sessions: Count
     """Number of sessions, each on new connections."""
     repetitions: Count
@@ -454,10 +454,10 @@ class Manifest(Record, frozen=True, kw_only=True):
 
     @property
     def rehearsal_label(self) -> str:
-        """`rehearsal_mark`, and the injected faults in brackets; empty for any other run."""
+        """`rehearsal_mark`, and the injected faults in brackets; empty if the run is not a rehearsal."""
         return describe_rehearsal([self])
 
-    def _is_answered_by_stand_in(self, target: TargetRef) -> bool:
+    def _is_answered_by_stand_in(self, target: MeasuredTarget) -> bool:
         provider = target.id.partition("/")[0]
         urls = [url for server, url in self.base_urls.items() if server.partition("/")[0] == provider]
         return not target.is_self_hosted and any(is_loopback(urlsplit(url).hostname or "") for url in urls)
@@ -576,7 +576,7 @@ class VoiceSet(Record, frozen=True, kw_only=True):
 
     method: str
     """The encoder with its version and the start of the hash of its weights, such as "ge2e/1@1a2b3c4d"."""
-    voices: tuple[SampleVoice, ...] = ()
+    voices: tuple[MeasuredVoice, ...] = ()
     """One for each sample with enough speech, without warm-up and without failed samples."""
     sample_cosines: tuple[Number, ...] = ()
     """Cosine of each part of the voice sample and the rest of it: their mean is 1 on the scale of similarities."""

@@ -73,7 +73,7 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
     """Time until the last byte of audio, including polling and download."""
 
 
-class Streaming(Record, frozen=True, kw_only=True, gc=False):
+class StreamArrivals(Record, frozen=True, kw_only=True, gc=False):
     """Arrival of audio that was streamed in the response to the submit, and its simulated playback.
 
     Times are in milliseconds, and begin at the same moment as the times in `Latency`.
@@ -192,7 +192,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     latency: Latency | None = None
     request_phases: RequestPhases | None = None
     """Phases of the last submit; `None` if it was not timed."""
-    streaming: Streaming | None = None
+    streaming: StreamArrivals | None = None
     """How the streamed audio arrived; `None` if the audio was not streamed or its chunks were not timed."""
     audio: AudioFacts | None = None
     """The received audio; for speech to text, the audio that was sent."""
@@ -257,7 +257,7 @@ class QualityPrediction(Record, frozen=True, kw_only=True, gc=False):
     """Overall rating by the model of ITU-T P.808."""
 
 
-class SampleVoice(Record, frozen=True, kw_only=True, gc=False):
+class MeasuredVoice(Record, frozen=True, kw_only=True, gc=False):
     """The voice of one sample, as an encoder of voices describes it."""
 
     sample_id: str

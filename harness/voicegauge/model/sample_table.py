@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voicegauge.errors import MissingExtraError
-from voicegauge.model.sample import ListeningVerdict, QualityPrediction, Sample, SampleVoice, Score
+from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, QualityPrediction, Sample, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ class SampleRow(NamedTuple):
     predicted_quality: QualityPrediction | None = None
     """How listeners would rate the audio; `None` if it was not predicted."""
 
-    voice: SampleVoice | None = None
+    voice: MeasuredVoice | None = None
     """The voice of the sample; `None` if it was not compared."""
 
 

@@ -366,14 +366,14 @@ def voicegauge_jobs(request: pytest.FixtureRequest) -> Callable[[str, Sequence[s
     API describes the steps.
     """
 
-    def check_steps(target_id: str, steps: Sequence[str]) -> CheckReport:
+    def check_job_steps(target_id: str, steps: Sequence[str]) -> CheckReport:
         from voicegauge.api.checking import check_job_steps
 
         report = call_check_function(request, lambda **service: check_job_steps(target_id, steps, **service))
         fail_on_findings(report, report.findings)
         return report
 
-    return check_steps
+    return check_job_steps
 
 
 @pytest.hookimpl(wrapper=True)

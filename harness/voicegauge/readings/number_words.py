@@ -13,7 +13,7 @@ from voicegauge.readings.spoken_alternatives import SILENCE, Expression, either,
 MAX_NUMBER = 10**12 - 1
 """The largest number that has a reading as a whole; larger ones are read digit by digit."""
 
-_EN_SMALL = [
+_ENGLISH_WORDS_BELOW_20 = [
     "zero|oh|o|nought",
     "one",
     "two",
@@ -35,7 +35,7 @@ _EN_SMALL = [
     "eighteen",
     "nineteen",
 ]
-_EN_TENS = ["", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ENGLISH_WORDS_OF_TENS = ["", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _DE_SMALL = [
     "null",
     "eins",
@@ -226,12 +226,12 @@ def _read_english(number: int) -> Expression:
         return sequence(first, say(name), say("(and)") if rest < 100 else SILENCE, _read_english(rest))
     if number >= 100:
         head, rest = divmod(number, 100)
-        first = say("one|a") if head == 1 else say(_EN_SMALL[head])
+        first = say("one|a") if head == 1 else say(_ENGLISH_WORDS_BELOW_20[head])
         return sequence(first, say("hundred"), *([say("(and)"), _read_english(rest)] if rest else []))
     if number < 20:
-        return say(_EN_SMALL[number])
+        return say(_ENGLISH_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
-    return sequence(say(_EN_TENS[tens]), say(_EN_SMALL[ones]) if ones else SILENCE)
+    return sequence(say(_ENGLISH_WORDS_OF_TENS[tens]), say(_ENGLISH_WORDS_BELOW_20[ones]) if ones else SILENCE)
 
 
 def _find_scale(number: int, scales: tuple[tuple[int, str], ...]) -> tuple[int, str]:

@@ -530,7 +530,7 @@ class Redactor:
 
     def _check_random_text(self, file_name: str, location_text: str, value: str) -> None:
         if looks_random(value):
-            raise self._build_rejection(
+            raise self._build_unsafe_file_error(
                 file_name, location_text, f"holds what looks like a credential; {_HINT_IF_NOT_MASKED}"
             )
 
@@ -542,14 +542,14 @@ class Redactor:
         """
         encoding = find_secret_spelling(data, self._secrets)
         if encoding is not None:
-            raise self._build_rejection(file_name, location_text, f"holds a key ({encoding})")
+            raise self._build_unsafe_file_error(file_name, location_text, f"holds a key ({encoding})")
         kind = find_credential_kind(data)
         if kind is not None:
-            raise self._build_rejection(
+            raise self._build_unsafe_file_error(
                 file_name, location_text, f"holds what looks like {kind}; {_HINT_IF_NOT_MASKED}"
             )
 
-    def _build_rejection(self, file_name: str, location_text: str, problem: str) -> DataError:
+    def _build_unsafe_file_error(self, file_name: str, location_text: str, problem: str) -> DataError:
         # The name of a header or a field, which the service chose, may be the secret itself.
         location = mask_credentials(location_text, self._secrets)
         return DataError(f"{file_name} is not written: {location} {problem}")

@@ -225,7 +225,7 @@ class RecordedRequest:
 
     @property
     def name(self) -> str:
-        """Provider, operation and conversation of the request, for messages."""
+        """Provider, operation and conversation of the request, as shown in error messages."""
         request = self.comparable_request
         return (
             f"{request.provider} {request.operation_id}{f' ({self.conversation_id})' if self.conversation_id else ''}"

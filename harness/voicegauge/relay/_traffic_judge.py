@@ -2,7 +2,7 @@
 
 Exchanges are redacted before anything else, so that no finding can quote a secret. An exchange that belongs to no job
 is judged once. A job is judged again after each of its exchanges, to report findings as they occur; only its last
-judgment counts in the report.
+judgement counts in the report.
 """
 
 from __future__ import annotations

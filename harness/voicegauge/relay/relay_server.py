@@ -40,8 +40,8 @@ from voicegauge.model.exchange import (
 )
 from voicegauge.relay.relayed_exchange import (
     CapturedBody,
+    CapturedBodyLimit,
     CapturedMessages,
-    CaptureMemory,
     RelayedExchange,
     Upstream,
     select_forwarded_headers,
@@ -267,7 +267,7 @@ class _ClientGoneError(Exception):
 class RelayApp:
     """An ASGI application that forwards each request to the service behind it."""
 
-    def __init__(self, upstream: Upstream, memory: CaptureMemory, observer: RelayObserver) -> None:
+    def __init__(self, upstream: Upstream, memory: CapturedBodyLimit, observer: RelayObserver) -> None:
         """Create the application.
 
         Args:
@@ -539,7 +539,7 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
         self._request_state, self._overhead_bytes = "waiting", 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header or a trailer, and one more than a request may have, which is then rejected."""
+        """Keep a header or a trailer. At most one above the limit is kept; it causes the request to be rejected."""
         if len(self.headers) <= MAX_HEADER_COUNT:
             super().on_header(name, value)
 

@@ -29,7 +29,7 @@ MAX_TOTAL_CAPTURED_BYTES = 64 * 2**20
 """Memory, in bytes, that the copies of all bodies take together until they are judged."""
 
 
-class CaptureMemory:
+class CapturedBodyLimit:
     """The limited memory for copies of bodies. It may be used from several threads."""
 
     def __init__(
@@ -57,7 +57,7 @@ class CaptureMemory:
 class CapturedBody:
     """The copy of one body, or the reason why there is none."""
 
-    def __init__(self, memory: CaptureMemory) -> None:
+    def __init__(self, memory: CapturedBodyLimit) -> None:
         """Start with an empty body."""
         self._memory = memory
         self._content = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
@@ -109,7 +109,7 @@ class CapturedBody:
 class CapturedMessages(CapturedBody):
     """The copies of the messages of one WebSocket, or the reason why there are none."""
 
-    def __init__(self, memory: CaptureMemory) -> None:
+    def __init__(self, memory: CapturedBodyLimit) -> None:
         """Start without messages."""
         super().__init__(memory)
         self.messages: list[SocketMessage] = []

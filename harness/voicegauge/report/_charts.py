@@ -354,7 +354,7 @@ class HeatTable(NamedTuple):
 
     title: str
     column_labels: tuple[str, ...]
-    unit_labels: tuple[str, ...]
+    rate_names: tuple[str, ...]
     """"WER" or "CER" for each column."""
     rows: tuple[tuple[TargetSummary, tuple[HeatCell, ...]], ...]
 
@@ -409,7 +409,7 @@ def _build_heat_table(
     return HeatTable(
         title=title,
         column_labels=tuple(column_labels),
-        unit_labels=tuple(get_unit_label(column) for column in column_labels),
+        rate_names=tuple(get_unit_label(column) for column in column_labels),
         rows=tuple(
             (
                 t,

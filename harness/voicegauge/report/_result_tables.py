@@ -402,7 +402,9 @@ def _build_socket_columns() -> tuple[TableColumn, ...]:
     ) -> Callable[[SocketSummary], Estimate | None]:
         return lambda one: select(one.transcript_timing) if one.transcript_timing is not None else None
 
-    def build_share(key: str, heading: str, select: Callable[[TranscriptTimingSummary], float | None]) -> TableColumn:
+    def build_share_column(
+        key: str, heading: str, select: Callable[[TranscriptTimingSummary], float | None]
+    ) -> TableColumn:
         def build_cell(target: TargetSummary) -> TableCell:
             found = target.socket.transcript_timing if target.socket is not None else None
             share = select(found) if found is not None else None
@@ -422,8 +424,8 @@ def _build_socket_columns() -> tuple[TableColumn, ...]:
         build("handshake", "Handshake", "ms", lambda one: one.handshake_ms, phases),
         build("first-text", "First text", "ms", select_transcript_timing(lambda one: one.first_text_ms), group),
         build("final-delay", "Turn ends", "ms", select_transcript_timing(lambda one: one.final_delay_ms), group, ends),
-        build_share("cut-early", "Cut early", lambda one: one.cut_early_count / one.count),
-        build_share("flips", "Words taken back", lambda one: one.flip_share),
+        build_share_column("cut-early", "Cut early", lambda one: one.cut_early_count / one.count),
+        build_share_column("flips", "Words taken back", lambda one: one.flip_share),
         build("cancel-last", "Last audio", "ms", last, interruptions, "Last audio after a cancellation"),
         build("cancel-late", "Late speech", "s", late, interruptions, "Speech after a cancellation"),
         build("cancel-next", "Next turn speaks", "ms", following, interruptions, "Next turn after a cancellation"),

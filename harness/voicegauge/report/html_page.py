@@ -341,7 +341,7 @@ def _render_template(
     rows.sort(key=lambda pair: pair[1].summary.target if has_rehearsal else get_row_sort_key(pair[1]))
     keys = set() if has_rehearsal else {column.key for column in columns}
     return (
-        _create_report_environment()
+        _create_report_template_environment()
         .get_template("page.html.j2")
         .render(
             report=report,
@@ -380,7 +380,7 @@ def _find_shared_mark(run_views: Sequence[RunView]) -> str:
 
 
 @cache
-def _create_report_environment() -> Environment:
+def _create_report_template_environment() -> Environment:
     jinja = create_template_environment().overlay()
     filters: dict[str, Callable[..., str]] = {
         "bounds": format_time_bounds,

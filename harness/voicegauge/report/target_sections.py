@@ -19,7 +19,7 @@ from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, Headers
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import FailureKind
-from voicegauge.model.run import Run, TargetRef
+from voicegauge.model.run import MeasuredTarget, Run
 from voicegauge.report._charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
 from voicegauge.report._result_tables import format_time_bounds
 from voicegauge.report._text_format import format_ms
@@ -197,7 +197,7 @@ class TargetSection(NamedTuple):
 
     anchor: str
     summary: TargetSummary
-    target_ref: TargetRef
+    target_ref: MeasuredTarget
     latency_curve: LatencyCurve | None
     job_state_chart: JobStateChart | None
     phase_times: tuple[PhaseTime, ...]
@@ -251,7 +251,7 @@ def build_target_sections(
     )
 
 
-def _build_section(target: TargetSummary, target_ref: TargetRef, run: Run, anchor: str) -> TargetSection:
+def _build_section(target: TargetSummary, target_ref: MeasuredTarget, run: Run, anchor: str) -> TargetSection:
     latencies = [
         sample.latency
         for sample in run.select_counted_samples()

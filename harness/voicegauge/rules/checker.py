@@ -191,7 +191,7 @@ class Checker:
         )
 
     def _mask_and_shorten(self, subject: CheckSubject, violation: Violation, text: str, max_characters: int) -> str:
-        """Return `text` on one line, with secrets and what could be one masked, and then shortened."""
+        """Mask secrets and possible secrets in `text`, put it on one line, and shorten it to `max_characters`."""
         masked = self.mask_secrets(text[:_MAX_CHARACTERS_READ_TO_SHORTEN])
         exchanges = [violation.exchange] if violation.exchange is not None else subject.quoted_exchanges
         if self.mask_quotation is not None:

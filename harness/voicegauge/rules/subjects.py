@@ -31,7 +31,7 @@ _MAX_QUOTED_EXCHANGES = 5
 if TYPE_CHECKING:
     from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat
     from voicegauge.speech.measured_audio_cache import MeasuredAudio
-    from voicegauge.speech.spoken_text import SpokenTextJudgment
+    from voicegauge.speech.spoken_text import SpokenTextJudgement
 
 
 # Defines a call that sent audio, with the audio of the response, as a subject of rules.
@@ -449,7 +449,7 @@ class SpeechDelivery(CheckSubject):
         return audio is not None and (audio.clipped_share > MAX_CLIPPED_SHARE or audio.is_steady_sound)
 
     @functools.cached_property
-    def spoken_text(self) -> SpokenTextJudgment | None:
+    def spoken_text(self) -> SpokenTextJudgement | None:
         """What the audio says, compared with the text; `None` if they cannot be compared, as in most languages."""
         from voicegauge.speech.spoken_text import judge_spoken_text
 

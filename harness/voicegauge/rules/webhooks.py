@@ -98,7 +98,7 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def can_be_sent_again(self) -> bool:
-        """Whether the submit was observed."""
+        """Whether a user can send the request again, which needs its observed submit."""
         return self.submit_call is not None
 
     @functools.cached_property

@@ -27,7 +27,7 @@ from voicegauge.speech.speech_signal import (
     measure_clipped_share,
 )
 from voicegauge.speech.spoken_text import (
-    SpokenTextJudgment,
+    SpokenTextJudgement,
     SpokenTextVerdict,
     explain_why_not_judged,
     is_ordinary_text,
@@ -73,7 +73,7 @@ RULE_BY_VERDICT: dict[SpokenTextVerdict, str] = {
 """Ids of the rules that report a verdict. A text that is right, that fits or that is unclear has none."""
 
 
-class ClipJudgment(NamedTuple):
+class ClipJudgement(NamedTuple):
     """What listening to one clip has shown, before it is compared with other clips of its run."""
 
     outcome: ListeningOutcome
@@ -116,7 +116,7 @@ def get_listening_method() -> str:
     return f"listening/{LISTENING_VERSION} phonemes@{hashlib.sha256(WEIGHTS_PATH.read_bytes()).hexdigest()[:8]}"
 
 
-def listen_to_clip(audio: EncodedAudio, text: str, language: str | None, speed: float | None = None) -> ClipJudgment:
+def listen_to_clip(audio: EncodedAudio, text: str, language: str | None, speed: float | None = None) -> ClipJudgement:
     """Return what a clip says, compared with `text`.
 
     Args:
@@ -127,27 +127,27 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None, speed: 
     """
     decoded = audio.decoded_audio
     if decoded is None:
-        return ClipJudgment("not judged", f"the audio cannot be decoded: {audio.decode_error}")
+        return ClipJudgement("not judged", f"the audio cannot be decoded: {audio.decode_error}")
     if not any(map(str.isalnum, text)):
-        return ClipJudgment("not judged", "the text has no letters and no digits")
+        return ClipJudgement("not judged", "the text has no letters and no digits")
     if audio.is_silent:
-        return ClipJudgment("wrong", f"{decoded.duration_s:.2f} s of silence", "audio-silent", 0.0)
+        return ClipJudgement("wrong", f"{decoded.duration_s:.2f} s of silence", "audio-silent", 0.0)
     found = _judge_sound(decoded) or _judge_text(decoded, text, language, speed)
     digest = compute_sample_digest(decoded.samples, decoded.sample_rate_hz)
     return found._replace(digest=digest, pace=measure_pace(decoded.samples, decoded.sample_rate_hz, text))
 
 
-def _judge_sound(decoded: DecodedAudio) -> ClipJudgment | None:
+def _judge_sound(decoded: DecodedAudio) -> ClipJudgement | None:
     """Return the verdict on a clip that is not speech, or whose peaks are cut off; `None` on any other."""
     if is_steady_sound(decoded.samples, decoded.sample_rate_hz):
-        return ClipJudgment("wrong", f"{decoded.duration_s:.2f} s of a steady sound", "audio-not-speech", 0.0)
+        return ClipJudgement("wrong", f"{decoded.duration_s:.2f} s of a steady sound", "audio-not-speech", 0.0)
     share = measure_clipped_share(decoded.samples)
     if share > MAX_CLIPPED_SHARE:
-        return ClipJudgment("wrong", f"{share:.0%} of the samples are at full scale", "audio-clipped")
+        return ClipJudgement("wrong", f"{share:.0%} of the samples are at full scale", "audio-clipped")
     return None
 
 
-def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: float | None) -> ClipJudgment:
+def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: float | None) -> ClipJudgement:
     """Return the verdict on the words of a clip and its silences."""
     is_ordinary = is_ordinary_text(text)
     reason = explain_why_not_judged(text, language, speed) if is_ordinary else "the text consists of few or no words"
@@ -160,24 +160,24 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: f
         rule = RULE_BY_VERDICT.get(spoken.verdict)
         if rule is not None:
             is_doubtful = spoken.verdict == "does not fit"
-            return ClipJudgment("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
+            return ClipJudgement("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
     for place, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, speed, spoken):
-        return ClipJudgment("wrong", describe_long_silence(place, silence), "audio-long-silence", silence.start_s)
+        return ClipJudgement("wrong", describe_long_silence(place, silence), "audio-long-silence", silence.start_s)
     changes = find_sound_changes(
         decoded.samples, decoded.sample_rate_hz, spoken.phoneme_times_s if spoken is not None else ()
     )
     if changes:
         described = "; ".join(one.describe() for one in changes)
         is_fitting = spoken is not None and spoken.verdict in ("right", "fits")
-        return ClipJudgment("doubtful", described, UNSTEADY_RULE, changes[0].start_s, fits_text=is_fitting)
+        return ClipJudgement("doubtful", described, UNSTEADY_RULE, changes[0].start_s, fits_text=is_fitting)
     if spoken is None or spoken.verdict == "unclear":
-        return ClipJudgment("not judged", reason or (spoken.explanation if spoken is not None else ""))
+        return ClipJudgement("not judged", reason or (spoken.explanation if spoken is not None else ""))
     words = " (single words were not judged)" if spoken.verdict == "fits" else ""
-    return ClipJudgment("right", f"{spoken.explanation}{words}", fits_text=True)
+    return ClipJudgement("right", f"{spoken.explanation}{words}", fits_text=True)
 
 
 def list_long_silences(
-    samples: Samples, sample_rate_hz: int, text: str, speed: float | None, spoken: SpokenTextJudgment | None
+    samples: Samples, sample_rate_hz: int, text: str, speed: float | None, spoken: SpokenTextJudgement | None
 ) -> Iterator[tuple[str, Silence]]:
     """Yield each silence that is longer than speech has, with its place: "before", "within" or "after".
 

@@ -280,12 +280,12 @@ class WordSpan(NamedTuple):
 
 
 class TextAlignment(NamedTuple):
-    """The most probable places of the words of a text in a clip."""
+    """The most probable times of the words of a text in a clip."""
 
     words: tuple[WordSpan, ...]
     """One for each word of the pronunciation."""
     word_deficits: tuple[float, ...]
-    """How much less probable each word is than the best explanation of its place: the logarithm of the ratio."""
+    """How much less probable each word is than the best explanation of its audio: the logarithm of the ratio."""
     gap_deficits: tuple[float, ...]
     """The same for the silence before each word, and after the last: high if something else is said there."""
 

@@ -151,7 +151,7 @@ _OTHER_TEXTS = (
 """Texts with which a clip is compared: their phonemes, repeated as often as necessary, as many as its text has."""
 
 
-class SpokenTextJudgment(NamedTuple):
+class SpokenTextJudgement(NamedTuple):
     """What a clip says, compared with its text."""
 
     verdict: SpokenTextVerdict
@@ -165,7 +165,7 @@ class SpokenTextJudgment(NamedTuple):
     """When each phoneme of a long clip is said that its text has, in seconds; empty for others."""
 
 
-_UNCLEAR = SpokenTextJudgment("unclear", "the voice is not recognized clearly")
+_UNCLEAR = SpokenTextJudgement("unclear", "the voice is not recognized clearly")
 
 
 def explain_why_not_judged(text: str, language: str | None, speed: float | None) -> str | None:
@@ -207,7 +207,7 @@ def is_ordinary_text(text: str) -> bool:
     )
 
 
-def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language: str = "en") -> SpokenTextJudgment:
+def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language: str = "en") -> SpokenTextJudgement:
     """Return what a clip says, compared with `text`.
 
     Args:
@@ -220,8 +220,8 @@ def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language
         MissingExtraError: espeakng-loader is not installed.
     """
     if len(samples) > MAX_LONG_S * sample_rate_hz:
-        return SpokenTextJudgment("unclear", f"the clip is longer than {MAX_LONG_S:g} s")
-    # All samples count, also silence at the ends: a judgment has times from the first sample.
+        return SpokenTextJudgement("unclear", f"the clip is longer than {MAX_LONG_S:g} s")
+    # All samples count, also silence at the ends: a judgement has times from the first sample.
     key = (hashlib.sha256(np.ascontiguousarray(samples).data).digest(), sample_rate_hz, text, language)
     if key not in _VERDICTS:
         if len(_VERDICTS) >= _MAX_CACHED_VERDICTS:
@@ -232,20 +232,20 @@ def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language
 
 
 _MAX_CACHED_VERDICTS = 256
-_VERDICTS: dict[tuple[bytes, int, str, str], SpokenTextJudgment] = {}
+_VERDICTS: dict[tuple[bytes, int, str, str], SpokenTextJudgement] = {}
 """Cache: several cases of a check may get the same audio for the same text."""
 
 
-def forget_judgments() -> None:
-    """Forget all judgments, so that the next clip is judged again."""
+def forget_judgements() -> None:
+    """Forget all judgements, so that the next clip is judged again."""
     _VERDICTS.clear()
 
 
-def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgment:
+def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
     phonemes = pronunciation.phonemes
     count = len(phonemes)
     if count < MIN_JUDGED_PHONEMES:
-        return SpokenTextJudgment("unclear", f"the text has fewer than {MIN_JUDGED_PHONEMES} phonemes")
+        return SpokenTextJudgement("unclear", f"the text has fewer than {MIN_JUDGED_PHONEMES} phonemes")
     found = compute_phoneme_log_probabilities(samples, sample_rate_hz)
     if not len(found):
         return _UNCLEAR
@@ -261,29 +261,29 @@ def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) 
     compared = f"deficit {deficit:.1f} per phoneme, {min(others):.1f} of the best of {len(others)} other texts"
     is_clear = float(found.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
     if is_clear and (deficit >= MIN_ABSURD_DEFICIT or deficit >= max(MIN_OTHER_TEXT_DEFICIT, min(others))):
-        return SpokenTextJudgment("other text", f"the text does not explain what is said ({compared})")
+        return SpokenTextJudgement("other text", f"the text does not explain what is said ({compared})")
     return _judge_unknown_voice(found, phonemes, deficit, min(others), compared)
 
 
-def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgment:
+def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
     """Return which parts of a long text a clip leaves out, says again or adds."""
     found = compute_phoneme_log_probabilities(samples, sample_rate_hz)
     compared = compare_long_text(found, pronunciation)
     if compared is None:
-        return SpokenTextJudgment("unclear", "the text is too long to be compared")
+        return SpokenTextJudgement("unclear", "the text is too long to be compared")
     agreement = f"{compared.agreeing_share:.0%} of the phonemes agree"
     if not compared.is_recognized:
         is_clear = float(found.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
         if is_clear and compared.agreeing_share < MAX_AGREEING_SHARE_OF_OTHER_TEXT:
-            return SpokenTextJudgment("other text", f"the text does not explain what is said ({agreement})")
+            return SpokenTextJudgement("other text", f"the text does not explain what is said ({agreement})")
         return _UNCLEAR
     differences = compared.differences
     if not differences:
-        return SpokenTextJudgment("fits", agreement, phoneme_times_s=compared.phoneme_times_s)
+        return SpokenTextJudgement("fits", agreement, phoneme_times_s=compared.phoneme_times_s)
     shown = "; ".join(one.describe() for one in differences[:_MAX_SHOWN_DIFFERENCES])
     more = f"; {len(differences) - _MAX_SHOWN_DIFFERENCES} more" if len(differences) > _MAX_SHOWN_DIFFERENCES else ""
     largest = max(differences, key=lambda one: one.phoneme_count)
-    return SpokenTextJudgment(_find_verdict(largest, len(pronunciation.word_starts)), shown + more, largest.start_s)
+    return SpokenTextJudgement(_find_verdict(largest, len(pronunciation.word_starts)), shown + more, largest.start_s)
 
 
 def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenTextVerdict:
@@ -299,7 +299,7 @@ def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenText
 
 def _judge_partial_or_repeated_text(
     found: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]
-) -> SpokenTextJudgment | None:
+) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that clearly says a part of the text, or all of it more than once."""
     count, best = len(phonemes), compute_best_log_probability(found)
     own, kept = float(scores.log_probabilities[count]), scores.find_best_count()
@@ -307,10 +307,10 @@ def _judge_partial_or_repeated_text(
     if _is_explained_by(scores, kept, own, best):
         if kept >= 1.5 * count:
             again_s = _find_time_of_repetition(found, phonemes, kept)
-            return SpokenTextJudgment("said twice", f"the text is said again from {again_s:.2f} s on", again_s)
+            return SpokenTextJudgement("said twice", f"the text is said again from {again_s:.2f} s on", again_s)
         if kept <= (1 - MIN_MISSING_SHARE) * count and _is_silent_beside(found, phonemes[:kept], gap_index=-1):
             missing = f"the last {1 - kept / count:.0%} of the text is not said"
-            return SpokenTextJudgment("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
+            return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
     suffixes = score_suffixes(found, phonemes)
     kept = suffixes.find_best_count()
     if (
@@ -318,7 +318,7 @@ def _judge_partial_or_repeated_text(
         and kept <= (1 - MIN_MISSING_SHARE) * count
         and _is_silent_beside(found, phonemes[count - kept :], gap_index=0)
     ):
-        return SpokenTextJudgment("start missing", f"the first {1 - kept / count:.0%} of the text is not said", 0.0)
+        return SpokenTextJudgement("start missing", f"the first {1 - kept / count:.0%} of the text is not said", 0.0)
     return None
 
 
@@ -342,7 +342,7 @@ def _find_time_of_repetition(found: LogProbabilities, phonemes: tuple[int, ...],
     return alignment.words[1].start_s if alignment is not None else len(found) * FRAME_S / 2
 
 
-def _judge_words(found: LogProbabilities, pronunciation: Pronunciation, deficit: float) -> SpokenTextJudgment | None:
+def _judge_words(found: LogProbabilities, pronunciation: Pronunciation, deficit: float) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that clearly says most of the words; `None` if it does not."""
     edited = _find_edited_word(found, pronunciation)
     if edited is not None:
@@ -357,13 +357,15 @@ def _judge_words(found: LogProbabilities, pronunciation: Pronunciation, deficit:
     if not others:
         is_right = deficit <= MAX_RIGHT_DEFICIT
         return (
-            SpokenTextJudgment("right", f"deficit {deficit:.2f} per phoneme", alignment=alignment) if is_right else None
+            SpokenTextJudgement("right", f"deficit {deficit:.2f} per phoneme", alignment=alignment)
+            if is_right
+            else None
         )
     if len(others) > max(2, len(alignment.words) // 3):
         return None  # too much is different to say where
     places = ", ".join(f"{word.start_s:.2f} to {word.end_s:.2f} s" for _, word in others[:_MAX_SHOWN_DIFFERENCES])
     worst = max(others, key=lambda other: other[0])[1]
-    return SpokenTextJudgment("other words", f"not as in the text: another word at {places}", worst.start_s, alignment)
+    return SpokenTextJudgement("other words", f"not as in the text: another word at {places}", worst.start_s, alignment)
 
 
 def _add_gaps_to_words(alignment: TextAlignment) -> list[float]:
@@ -372,7 +374,7 @@ def _add_gaps_to_words(alignment: TextAlignment) -> list[float]:
     return [one + gaps[index] + gaps[index + 1] for index, one in enumerate(alignment.word_deficits)]
 
 
-def _find_edited_word(found: LogProbabilities, pronunciation: Pronunciation) -> SpokenTextJudgment | None:
+def _find_edited_word(found: LogProbabilities, pronunciation: Pronunciation) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that clearly leaves out a word, or says one twice; `None` on any other."""
     edits = compare_word_edits(found, pronunciation)
     if edits is None or len(pronunciation.word_starts) < 2:
@@ -403,7 +405,7 @@ def _find_edited_word(found: LogProbabilities, pronunciation: Pronunciation) -> 
     else:
         start_s = alignment.words[place + 1].start_s
         explanation = f"a word is said again at {start_s:.2f} s"
-    return SpokenTextJudgment("other words", f"not as in the text: {explanation}", start_s, alignment)
+    return SpokenTextJudgement("other words", f"not as in the text: {explanation}", start_s, alignment)
 
 
 def _repeat_word(pronunciation: Pronunciation, word: int, *, times: int) -> Pronunciation:
@@ -417,7 +419,7 @@ def _repeat_word(pronunciation: Pronunciation, word: int, *, times: int) -> Pron
 
 def _find_other_rate(
     samples: Samples, sample_rate_hz: int, phonemes: tuple[int, ...], deficit: float
-) -> SpokenTextJudgment | None:
+) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that says the text if it is played at another sample rate."""
     for factor in RATE_FACTORS:
         played = compute_phoneme_log_probabilities(samples, round(sample_rate_hz * factor))
@@ -426,7 +428,7 @@ def _find_other_rate(
         if lacking <= MAX_EXPLAINED_DEFICIT and deficit > lacking + MAX_EXPLAINED_DEFICIT:
             rate_hz = sample_rate_hz * factor
             explanation = f"at {rate_hz:g} Hz the audio says the text, at the stated {sample_rate_hz} Hz it does not"
-            return SpokenTextJudgment("other rate", explanation, 0.0)
+            return SpokenTextJudgement("other rate", explanation, 0.0)
     return None
 
 
@@ -436,7 +438,7 @@ def _judge_unknown_voice(
     deficit: float,
     best_other_deficit: float,
     compared: str,
-) -> SpokenTextJudgment:
+) -> SpokenTextJudgement:
     """Return the verdict on a clip of a voice that the network does not recognize clearly."""
     count, duration_s = len(phonemes), len(found) * FRAME_S
     scores = score_prefixes(soften(found), phonemes * 2)
@@ -444,7 +446,7 @@ def _judge_unknown_voice(
     twice = phonemes * 2
     others_twice = (compute_deficit(found, other * 2) for other in _list_other_phonemes(count))
     if logs[2 * count] > logs[count] and compute_deficit(found, twice) < min(others_twice) - MIN_PREFERENCE:
-        return SpokenTextJudgment(
+        return SpokenTextJudgement(
             "said twice", f"the text is said again from about {duration_s / 2:.1f} s on", duration_s / 2
         )
     evidence = (float(logs[kept]) - float(logs[count])) / count
@@ -452,13 +454,13 @@ def _judge_unknown_voice(
         others = [compute_deficit(found, other[:kept]) for other in _list_other_phonemes(count)]
         if kept and compute_deficit(found, phonemes[:kept]) < min(others) - MIN_PREFERENCE:
             missing = f"about the last {1 - kept / count:.0%} of the text is not said"
-            return SpokenTextJudgment("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
+            return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
         if deficit < MIN_ABSURD_DEFICIT:
             return _UNCLEAR
     if deficit <= best_other_deficit - MIN_PREFERENCE and deficit <= MAX_FITTING_DEFICIT:
-        return SpokenTextJudgment("fits", compared)
+        return SpokenTextJudgement("fits", compared)
     is_absurd = deficit >= MIN_ABSURD_DEFICIT
-    return SpokenTextJudgment("does not fit", compared) if is_absurd or deficit > best_other_deficit else _UNCLEAR
+    return SpokenTextJudgement("does not fit", compared) if is_absurd or deficit > best_other_deficit else _UNCLEAR
 
 
 def soften(log_probabilities: LogProbabilities) -> LogProbabilities:

@@ -65,7 +65,7 @@ class TimeDifferences(NamedTuple):
     seconds."""
 
 
-class StatedTimesJudgment(NamedTuple):
+class StatedTimesJudgement(NamedTuple):
     """Whether stated times are those of the audio."""
 
     verdict: StatedTimesVerdict
@@ -77,7 +77,7 @@ class StatedTimesJudgment(NamedTuple):
 
 def judge_stated_times(
     samples: Samples, sample_rate_hz: int, words: Sequence[StatedWord], *, is_recognized_clearly: bool
-) -> StatedTimesJudgment:
+) -> StatedTimesJudgement:
     """Return whether the stated times of the words are those of the audio, which must say the text.
 
     Args:
@@ -91,32 +91,34 @@ def judge_stated_times(
         ValueError: espeak-ng cannot pronounce the text.
     """
     if len(words) < MIN_WORDS:
-        return StatedTimesJudgment("unclear", f"fewer than {MIN_WORDS} words have times")
+        return StatedTimesJudgement("unclear", f"fewer than {MIN_WORDS} words have times")
     frozen = _find_frozen_words(words)
     if frozen is not None:
         count, start_s = frozen
-        return StatedTimesJudgment("frozen", f"{count} words in a row start at {start_s:.2f} s", start_s)
+        return StatedTimesJudgement("frozen", f"{count} words in a row start at {start_s:.2f} s", start_s)
     aligned = find_word_times(samples, sample_rate_hz, [word.text for word in words])
     if aligned is None:
-        return StatedTimesJudgment("unclear", "the words do not fit into the audio")
+        return StatedTimesJudgement("unclear", "the words do not fit into the audio")
     found = measure_differences(words, aligned)
     if found.uniform_error_s <= MAX_UNIFORM_ERROR_S:
-        return StatedTimesJudgment("uniform", "every character has the same duration, so the times are invented")
+        return StatedTimesJudgement("uniform", "every character has the same duration, so the times are invented")
     factor = 1.0 if is_recognized_clearly else UNKNOWN_VOICE_FACTOR
     return _judge_differences(found, factor)
 
 
-def _judge_differences(found: TimeDifferences, factor: float) -> StatedTimesJudgment:
+def _judge_differences(found: TimeDifferences, factor: float) -> StatedTimesJudgement:
     """Return the verdict on times that are neither frozen nor uniform."""
     offset_s = found.offset_s + ALIGNMENT_DELAY_S
     if found.spread_s > MAX_SPREAD_S * factor:
-        return StatedTimesJudgment("untrue", f"half of the words start more than {found.spread_s:.2f} s off", 0.0)
+        return StatedTimesJudgement("untrue", f"half of the words start more than {found.spread_s:.2f} s off", 0.0)
     if abs(found.slope - 1) > MAX_SLOPE_ERROR * factor:
-        return StatedTimesJudgment("stretched", f"the times advance {found.slope:.2f} times as fast as the speech", 0.0)
+        return StatedTimesJudgement(
+            "stretched", f"the times advance {found.slope:.2f} times as fast as the speech", 0.0
+        )
     if abs(offset_s) > MAX_OFFSET_S * factor:
         late = "after" if offset_s > 0 else "before"
-        return StatedTimesJudgment("shifted", f"words are stated {abs(offset_s):.2f} s {late} they are spoken", 0.0)
-    return StatedTimesJudgment("true", f"at the median {abs(offset_s):.2f} s from the alignment")
+        return StatedTimesJudgement("shifted", f"words are stated {abs(offset_s):.2f} s {late} they are spoken", 0.0)
+    return StatedTimesJudgement("true", f"at the median {abs(offset_s):.2f} s from the alignment")
 
 
 def _find_frozen_words(words: Sequence[StatedWord]) -> tuple[int, float] | None:

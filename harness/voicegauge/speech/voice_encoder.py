@@ -505,7 +505,7 @@ def build_voice_scale(
     return VoiceScale(reference, tuple(ceiling), floor)
 
 
-def compare_voice(similarities: Sequence[float], useless_reason: str | None = None) -> VoiceComparison:
+def judge_similarities(similarities: Sequence[float], useless_reason: str | None = None) -> VoiceComparison:
     """Return whether clips have the voice of the sample.
 
     The verdict is "another voice" only if the whole interval is nearer to other speakers than `BOUNDARY`, and "same
