@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import soundfile
+from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -20,18 +22,17 @@ from .audio import make_changing_noise
 SAMPLE_RATE_HZ = 16_000
 
 
-def _speak(text: str) -> bytes:
-    """Return a WAV file with sound of 0.4 s for each word, whatever voice and speed were requested."""
-    samples = make_changing_noise(0.4 * max(1, len(text.split())), SAMPLE_RATE_HZ, text=text)
-    file = io.BytesIO()
-    soundfile.write(file, samples, SAMPLE_RATE_HZ, format="WAV")
-    return file.getvalue()
+def _make_sound(text: str) -> NDArray[np.float32]:
+    """Return sound of 0.4 s for each word, whatever voice and speed were requested."""
+    return np.asarray(make_changing_noise(0.4 * max(1, len(text.split())), SAMPLE_RATE_HZ, text=text))
 
 
-def _speak_unless_too_fast(text: str, speed: Any, max_speed: float | None) -> Response:
+def _speak_unless_too_fast(samples: NDArray[np.float32], speed: Any, max_speed: float | None) -> Response:
     if max_speed is not None and isinstance(speed, int | float) and speed > max_speed:
         return JSONResponse({"status_code": 400, "detail": "too fast"})
-    return Response(_speak(text), media_type="audio/wav")
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE_HZ, format="WAV")
+    return Response(file.getvalue(), media_type="audio/wav")
 
 
 @contextmanager
@@ -47,6 +48,7 @@ def running_own_server(
     has_tiny_model: bool = True,
     max_speed: float | None = None,
     page_methods: Sequence[str] = ("GET",),
+    speak: Callable[[str], NDArray[np.float32]] = _make_sound,
 ) -> Iterator[str]:
     """Run the server; yield its root URL.
 
@@ -61,6 +63,7 @@ def running_own_server(
         max_speed: the largest speed; the response to a larger one is an error with the status 200.
         is_strict: whether models and voices that it does not list are rejected with 400.
         page_methods: methods of requests for the page.
+        speak: returns what it says for a text, as samples at `SAMPLE_RATE_HZ`.
     """
 
     def is_allowed(request: Request) -> bool:
@@ -79,7 +82,7 @@ def running_own_server(
         if is_strict and (body.get("model", "tiny") != "tiny" or body.get("voice") not in (None, *(voices or []))):
             error = {"message": "no such name", "type": "invalid_request_error", "param": None, "code": None}
             return JSONResponse({"error": error}, 400)
-        return _speak_unless_too_fast(text, body.get("speed"), max_speed)
+        return _speak_unless_too_fast(speak(text), body.get("speed"), max_speed)
 
     async def list_models(request: Request) -> Response:
         recognizer = {"id": "hears", "task": "automatic-speech-recognition"}

@@ -186,6 +186,7 @@ class RecordingRun:
             case.id: case.not_judged_reason for case in report.case_results if case.not_judged_reason is not None
         }
         has_accepted, failures = _find_targets_with_errors_only(plan, sent.exchanges_by_case, skip_reasons)
+        rules = Counter(finding.rule for finding in report.findings if finding.severity != "disputed")
         result = RecordResult(
             files=tuple(files),
             redaction_counts=dict(sorted(redactions.items())),
@@ -193,7 +194,8 @@ class RecordingRun:
             first_failure_by_target=failures,
             has_accepted_case=has_accepted,
             unfinished_case_count=sum(map(sent.count_unfinished_cases, updates)),
-            finding_count=sum(finding.severity != "disputed" for finding in report.findings),
+            finding_count=sum(rules.values()),
+            finding_count_by_rule=dict(rules.most_common()),
             resource_summary=report.resources,
             spent_usd=report.spent_usd,
             over_budget_case_count=report.over_budget_case_count,

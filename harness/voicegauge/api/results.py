@@ -54,6 +54,8 @@ class RecordResult(Record, frozen=True, kw_only=True):
     call resumes the recording, and writes the files when they are complete."""
     finding_count: int = 0
     """Number of findings in the recorded exchanges, without disputed ones."""
+    finding_count_by_rule: dict[str, int] = {}
+    """The same by rule, most frequent first."""
     resource_summary: ResourceSummary = ResourceSummary()
     """The resources that were created in the account, such as saved voices, and those that are left there."""
     spent_usd: float = 0.0

@@ -272,13 +272,13 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         more = len(ids) - MAX_CASES_SHOWN
         names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
         terminal.print(f"  {names}", style="dim", soft_wrap=True)
-    _print_unjudged_words(terminal, report)
+    print_unjudged_words(terminal, report)
     _print_left_out_targets(terminal, report.left_out_reason_by_target)
     for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
 
 
-def _print_unjudged_words(terminal: Console, report: CheckReport) -> None:
+def print_unjudged_words(terminal: Console, report: CheckReport) -> None:
     """Print of how many deliveries it was not judged whether they say their text, and why."""
     counts = report.unjudged_words_count_by_reason
     if counts:

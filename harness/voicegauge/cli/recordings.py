@@ -129,9 +129,12 @@ def _print_record_result(result: RecordResult) -> None:
         out.print("masked: nothing")
     print_resources(out, result.resource_summary)
     if result.finding_count:
+        rules = ", ".join(f"{count} {rule}" for rule, count in result.finding_count_by_rule.items())
         out.print(
-            f"{format_count(result.finding_count, 'finding')} in what was recorded: voicegauge check shows them",
+            f"{format_count(result.finding_count, 'finding')} in what was recorded ({rules}): voicegauge check "
+            "--recordings shows them",
             style="yellow",
+            soft_wrap=True,
         )
     if result.spent_usd:
         out.print(f"{format_price_usd(result.spent_usd)} spent")

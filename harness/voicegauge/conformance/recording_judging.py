@@ -405,8 +405,9 @@ def _build_speech_delivery(
     target = submit_call.target
     location = target.response.audio if target is not None else None
     carrier = submit_call
-    if polls and polls[-1].operation.job is not None:
-        location, carrier = polls[-1].operation.job.audio, polls[-1]
+    accepted = [poll for poll in polls if poll.is_accepted]  # one with a wrong key may follow
+    if accepted and accepted[-1].operation.job is not None:
+        location, carrier = accepted[-1].operation.job.audio, accepted[-1]
     if target is None or location is None:
         return None
     exchange = _find_audio_exchange(carrier, location, exchange_lookup)

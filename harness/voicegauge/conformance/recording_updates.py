@@ -161,7 +161,7 @@ class Recorder:
 
 RefreshMode = Literal["stale", "all"]
 """Which of the planned cases to record: `stale` for those that are missing or stale, or `all`."""
-SPOKEN_TEXT_IN_RECORDINGS = "Good morning."
+SPOKEN_TEXT_IN_RECORDINGS = "Good morning. This is a short test."
 """The text of recorded speech. It is short because the audio is stored in a repository."""
 MAX_RECORDED_UPLOAD_BYTES = 2**20
 """Size in bytes of the largest upload that is recorded. Uploads that test a size limit would fill a repository."""

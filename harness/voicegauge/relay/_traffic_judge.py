@@ -40,7 +40,7 @@ from voicegauge.recording.redaction import Redactor
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
 from voicegauge.relay.relayed_exchange import JudgedExchange, JudgeSettings, RelayedExchange, Upstream
-from voicegauge.rules.call import Call, IncompleteResponse
+from voicegauge.rules.call import Call, CheckSubject, IncompleteResponse
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.rules.subjects import JobHistory, SpeechDelivery
@@ -401,9 +401,15 @@ class TrafficJudge:
             while sum(job.size_bytes for job in self._jobs.values()) > MAX_TOTAL_OPEN_JOB_BYTES and len(self._jobs) > 1:
                 self._close_oldest_job()
         elif call is not None:
-            deliveries = iterate_jobs_and_deliveries([call], [exchange])
+            deliveries = list(iterate_jobs_and_deliveries([call], [exchange]))
             findings += self._collector.judge_subjects(checker, deliveries)
+            self._count_unheard_audio([call], deliveries)
         return findings
+
+    def _count_unheard_audio(self, calls: Sequence[Call], subjects: Sequence[CheckSubject]) -> None:
+        """Count the audio of a delivery that a response links to, if its download did not pass through the proxy."""
+        if any(map(_links_to_audio, calls)) and not any(isinstance(one, SpeechDelivery) for one in subjects):
+            self._collector.deliveries.unjudged_words_count_by_reason[_UNHEARD_REASON] += 1
 
     def _judge_job(self, job: _JobConversation, exchange: Exchange, call: Call | None) -> list[Finding]:
         """Add an exchange to its job, judge the job, and return the findings that were not reported before.
@@ -430,7 +436,21 @@ class TrafficJudge:
         job_number, job = self._jobs.popitem(last=False)
         self._index.forget_conversation(job_number)
         with contextlib.suppress(MissingExtraError):  # it was counted when the exchange passed
-            self._collector.judge_subjects(self._choose_checker(job.exchanges), job.list_subjects())
+            subjects = job.list_subjects()
+            self._collector.judge_subjects(self._choose_checker(job.exchanges), subjects)
+            self._count_unheard_audio(job.calls if job.has_target else [], subjects)
+
+
+_UNHEARD_REASON = "the client fetched the file from elsewhere than the proxy"
+
+
+def _links_to_audio(call: Call) -> bool:
+    """Whether the response to a submit or a poll has the URL of a file with speech."""
+    job, target = call.operation.job, call.target
+    audio = job.audio if job is not None else target.response.audio if target is not None else None
+    if audio is None or audio.delivery_method != "url" or not call.is_accepted:
+        return False
+    return isinstance(call.read_response_value(audio.location), str)
 
 
 def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Exchange:
