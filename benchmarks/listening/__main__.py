@@ -60,18 +60,19 @@ def run_task(task: Task) -> Outcome:
     accused, placed, located, spent_s, verdicts = 0, 0, 0, 0.0, Counter[str]()
     for _ in range(task.count):
         if task.kind == CLEAN:
-            clip, start_s = make_clip(random.choice(list_sentences()), random, variants), None
+            clip, place_s = make_clip(random.choice(list_sentences()), random, variants), None
         else:
-            clip, start_s = make_defective_clip(task.kind, random, variants)
+            clip, place_s = make_defective_clip(task.kind, random, variants)
         began_s = time.process_time()
         found = listen(clip)
         spent_s += time.process_time() - began_s
         verdicts[found.rule or found.outcome] += 1
         is_accused = found.outcome in ("wrong", "doubtful")
         accused += is_accused
-        placed += start_s is not None
-        if start_s is not None and found.start_s is not None and is_accused:
-            located += abs(found.start_s - start_s) <= MAX_LOCATION_ERROR_S
+        placed += place_s is not None
+        if place_s is not None and found.start_s is not None and is_accused:
+            start_s, end_s = place_s
+            located += start_s - MAX_LOCATION_ERROR_S <= found.start_s <= end_s + MAX_LOCATION_ERROR_S
     return Outcome(accused, placed, located, verdicts, spent_s)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
-from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.espeak import TimedSpeech, synthesize_with_times
 
 Samples = NDArray[np.float32]
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,12 @@ def choose_voice(random: Random, variants: tuple[str, ...] = EMULATOR_VARIANTS) 
 
 def speak(text: str, voice: Voice, sample_rate_hz: int, seed: int) -> Samples:
     """Return `text` as the emulator would speak it."""
-    return synthesize(
+    return speak_with_times(text, voice, sample_rate_hz, seed).samples
+
+
+def speak_with_times(text: str, voice: Voice, sample_rate_hz: int, seed: int) -> TimedSpeech:
+    """Return `text` as the emulator would speak it, with the times of its words."""
+    return synthesize_with_times(
         text,
         language="en",
         voice_variant=voice.variant,

@@ -16,10 +16,13 @@ from listening.clips import (
     choose_voice,
     list_sentences,
     pass_through_format,
-    speak,
+    speak_with_times,
 )
 from voicegauge.speech.encoding import resample
+from voicegauge.speech.espeak import TimedSpeech
 
+Place = tuple[float, float]
+"""From when to when a defect is audible, in seconds: a moment, or a word."""
 FORMATS, RATES_HZ = ("wav", "mp3", "flac", "ogg"), (16_000, 22_050, 24_000, 44_100)
 
 
@@ -27,8 +30,8 @@ class DefectiveClip(NamedTuple):
     """A clip that does not say its text as it should."""
 
     clip: Clip
-    start_s: float | None
-    """Time at which the defect is audible, in seconds; `None` if it has no place."""
+    place_s: Place | None
+    """`None` if the defect has no place."""
 
 
 def make_defective_clip(kind: str, random: Random, variants: tuple[str, ...] = EMULATOR_VARIANTS) -> DefectiveClip:
@@ -38,48 +41,60 @@ def make_defective_clip(kind: str, random: Random, variants: tuple[str, ...] = E
         text = _add_number(text, random)
     voice, rate = choose_voice(random, variants), random.choice(RATES_HZ)
     spoken, change = DEFECTS[kind](text, other, random)
-    samples = speak(spoken, voice, rate, random.getrandbits(31))
-    changed, start_s = change(samples, rate)
+    speech = speak_with_times(spoken, voice, rate, random.getrandbits(31))
+    changed, place_s = change(speech, rate)
     if random.random() < 1 / 3:
         changed = add_noise(changed, 20.0, random)
-    return DefectiveClip(pass_through_format(text, voice, changed, rate, random.choice(FORMATS)), start_s)
+    return DefectiveClip(pass_through_format(text, voice, changed, rate, random.choice(FORMATS)), place_s)
 
 
-SampleChange = Callable[[Samples, int], tuple[Samples, float | None]]
+SampleChange = Callable[[TimedSpeech, int], tuple[Samples, Place | None]]
 Defect = Callable[[str, str, Random], tuple[str, SampleChange]]
 """Function that returns the text that is spoken in place of the requested one, and a change of its samples."""
 
 
-def _keep(samples: Samples, _rate: int) -> tuple[Samples, float | None]:
-    return samples, None
+def _keep(speech: TimedSpeech, _rate: int) -> tuple[Samples, Place | None]:
+    return speech.samples, None
 
 
-def _replace_by_noise(samples: Samples, _rate: int) -> tuple[Samples, float | None]:
+def _keep_changed_word(words: list[str], place: int) -> tuple[str, SampleChange]:
+    """Return the text of `words`, and a change that finds when one of them is said; after the last, the end."""
+    index = sum(len(word) + 1 for word in words[:place])
+
+    def locate(speech: TimedSpeech, rate: int) -> tuple[Samples, Place | None]:
+        end_s = len(speech.samples) / rate
+        said = ((word.start_s, word.end_s) for word in speech.words if word.end_index > index)
+        return speech.samples, next(said, (end_s, end_s))
+
+    return " ".join(words), locate
+
+
+def _replace_by_noise(samples: Samples, _rate: int) -> tuple[Samples, Place | None]:
     return (0.1 * np.random.default_rng(0).standard_normal(len(samples))).astype(np.float32), None
 
 
-def _cut_end(samples: Samples, rate: int) -> tuple[Samples, float | None]:
+def _cut_end(samples: Samples, rate: int) -> tuple[Samples, Place | None]:
     kept = samples[: int(len(samples) * 0.8)]
-    return kept, len(kept) / rate
+    return kept, (len(kept) / rate, len(kept) / rate)
 
 
-def _cut_start(samples: Samples, _rate: int) -> tuple[Samples, float | None]:
-    return samples[int(len(samples) * 0.2) :], 0.0
+def _cut_start(samples: Samples, _rate: int) -> tuple[Samples, Place | None]:
+    return samples[int(len(samples) * 0.2) :], (0.0, 0.0)
 
 
-def _say_twice(samples: Samples, rate: int) -> tuple[Samples, float | None]:
-    return np.concatenate([samples, samples]), len(samples) / rate
+def _say_twice(samples: Samples, rate: int) -> tuple[Samples, Place | None]:
+    return np.concatenate([samples, samples]), (len(samples) / rate, len(samples) / rate)
 
 
-def _begin_with_silence(samples: Samples, rate: int) -> tuple[Samples, float | None]:
-    return np.concatenate([np.zeros(5 * rate, np.float32), samples]), 0.0
+def _begin_with_silence(samples: Samples, rate: int) -> tuple[Samples, Place | None]:
+    return np.concatenate([np.zeros(5 * rate, np.float32), samples]), (0.0, 0.0)
 
 
-def _halve_rate(samples: Samples, rate: int) -> tuple[Samples, float | None]:
+def _halve_rate(samples: Samples, rate: int) -> tuple[Samples, Place | None]:
     return resample(samples, rate, 2 * rate), None
 
 
-def _double_rate(samples: Samples, rate: int) -> tuple[Samples, float | None]:
+def _double_rate(samples: Samples, rate: int) -> tuple[Samples, Place | None]:
     return resample(samples, 2 * rate, rate), None
 
 
@@ -88,20 +103,21 @@ def _replace_word(text: str, other: str, random: Random) -> tuple[str, SampleCha
     places = [index for index, word in enumerate(words) if len(word) > 3]
     place = random.choice(places)
     words[place] = random.choice([word for word in spare if word.lower() != words[place].lower()])
-    return " ".join(words), _keep
+    return _keep_changed_word(words, place)
 
 
 def _drop_word(text: str, _other: str, random: Random) -> tuple[str, SampleChange]:
     words = text.split()
-    del words[random.choice([index for index, word in enumerate(words) if len(word) > 3])]
-    return " ".join(words), _keep
+    place = random.choice([index for index, word in enumerate(words) if len(word) > 3])
+    del words[place]
+    return _keep_changed_word(words, place)
 
 
 def _repeat_word(text: str, _other: str, random: Random) -> tuple[str, SampleChange]:
     words = text.split()
     place = random.choice([index for index, word in enumerate(words) if len(word) > 3])
     words.insert(place, words[place].strip(",.!?"))
-    return " ".join(words), _keep
+    return _keep_changed_word(words, place + 1)
 
 
 def _add_number(text: str, random: Random) -> str:
@@ -114,11 +130,11 @@ def _change_digit(text: str, _other: str, random: Random) -> tuple[str, SampleCh
     words = text.split()
     place = next(index for index, word in enumerate(words) if word.isdecimal())
     words[place] = words[place][0] + random.choice([digit for digit in "123456789" if digit != words[place][1]])
-    return " ".join(words), _keep
+    return _keep_changed_word(words, place)
 
 
-def _change_samples(change: SampleChange) -> Defect:
-    return lambda text, _other, _random: (text, change)
+def _change_samples(change: Callable[[Samples, int], tuple[Samples, Place | None]]) -> Defect:
+    return lambda text, _other, _random: (text, lambda speech, rate: change(speech.samples, rate))
 
 
 DEFECTS: dict[str, Defect] = {

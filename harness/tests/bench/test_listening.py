@@ -26,7 +26,7 @@ from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.listening import OTHER_TEXT_RULE, RULE_BY_VERDICT, UNUSUAL_PACE_RULE
+from voicegauge.speech.listening import OTHER_TEXT_RULE, RULE_BY_VERDICT, TOO_FEW_COMPARED_REASON, UNUSUAL_PACE_RULE
 from voicegauge.speech.transcripts import transcribe_audio_batch
 
 from ..builders.audio import make_changing_noise
@@ -38,9 +38,9 @@ OTHER = "The weather will stay mild and rather cloudy until the weekend."
 GERMAN = "Bitte nehmen Sie nach der Treppe die zweite Tür auf der linken Seite."
 
 
-def _speak(text: str, language: str = "en") -> NDArray[np.float32]:
+def _speak(text: str, language: str = "en", *, variant: str = "klatt3", seed: int = 0) -> NDArray[np.float32]:
     return synthesize(
-        text, language=language, voice_variant="klatt3", words_per_minute=165, pitch=50, sample_rate_hz=RATE, seed=0
+        text, language=language, voice_variant=variant, words_per_minute=165, pitch=50, sample_rate_hz=RATE, seed=seed
     )
 
 
@@ -81,6 +81,19 @@ def test_each_defect_is_wrong_and_says_where(tmp_path) -> None:
         "late": ("wrong", "audio-long-silence"),
     }
     assert found["twice"].start_s == pytest.approx(len(sound) / RATE, abs=0.3)
+
+
+def test_a_target_that_never_says_the_text_is_in_doubt_in_a_voice_that_is_not_recognized_clearly(tmp_path) -> None:
+    texts = [f"Sentence number {name} is about as long as all the others." for name in ("one", "two", "three")]
+    said = "Nobody remembered who had painted the small yellow boat in the harbour."
+    samples = [
+        _save_sample(tmp_path, text.split()[2], _speak(said, variant="marcelo", seed=index), text=text)
+        for index, text in enumerate(texts)
+    ]
+    found = _listen(tmp_path, *samples)
+    assert {one.rule for one in found.values()} == {"spoken-text-doubtful"}
+    (alone,) = _listen(tmp_path, samples[0]).values()
+    assert (alone.outcome, alone.explanation) == ("not judged", TOO_FEW_COMPARED_REASON)
 
 
 def test_what_cannot_be_judged_is_no_pass(tmp_path) -> None:

@@ -12,6 +12,8 @@ from voicegauge.model.base import SpeechRequest
 from voicegauge.rules.delivery_groups import DeliveriesOfRun, DeliveryAmongOthers
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.listening import TOO_FEW_COMPARED_REASON
 
 from ..builders.audio import make_changing_noise
 from ..builders.deliveries import build_wav_delivery
@@ -80,6 +82,41 @@ def test_clips_whose_words_are_not_judged_are_counted_by_reason(delivered) -> No
     assert dict(of_run.unjudged_words_count_by_reason) == {
         "the language is de, and only English is compared with its text": 2,
     }
+
+
+OTHER = "Nobody remembered who had painted the small yellow boat in the harbour."
+UNKNOWN_VOICE = "marcelo"
+"""A voice that the phoneme network was not trained with, and does not recognize clearly."""
+
+
+@pytest.fixture
+def said_as(acme):
+    """Return a delivery of a text in a voice that is not recognized clearly, which says another one."""
+
+    def make(text: str, said: str) -> SpeechDelivery:
+        samples = synthesize(
+            said, language="en", voice_variant=UNKNOWN_VOICE, words_per_minute=165, pitch=50, sample_rate_hz=RATE,
+            seed=len(text),
+        )  # fmt: skip
+        return build_wav_delivery(acme, encode(samples, RATE, "wav")[0], SpeechRequest(text=text, language="en"))
+
+    return make
+
+
+def test_a_service_that_never_says_the_text_is_found_in_an_unknown_voice(said_as, rules_of) -> None:
+    of_run = DeliveriesOfRun()
+    compared = of_run.add_comparisons([said_as(text, OTHER) for text in TEXTS[:4]])
+    found = [rules_of(one) for one in compared if isinstance(one, DeliveryAmongOthers)]
+    doubtful = ["spoken-text-doubtful" in rules for rules in found]
+    assert doubtful == [False, False, True, True]
+    assert dict(of_run.unjudged_words_count_by_reason) == {TOO_FEW_COMPARED_REASON: 2}
+
+
+def test_a_text_that_is_not_said_is_found_beside_others_in_an_unknown_voice(said_as, rules_of) -> None:
+    right = [said_as(text, text) for text in TEXTS[:2]]
+    *fitting, wrong = _compare(*right, said_as(TEXTS[2], OTHER))
+    assert [rules_of(one) for one in fitting] == [set(), set()]
+    assert rules_of(wrong) == {"spoken-text-doubtful"}
 
 
 @pytest.fixture

@@ -21,11 +21,12 @@ from voicegauge.model.run import ListeningSet, Run
 from voicegauge.model.sample import ListeningVerdict, Sample
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.listening import (
-    MIN_FITTING_DELIVERIES,
     OTHER_TEXT_RULE,
+    TOO_FEW_COMPARED_REASON,
     UNFITTING_RULE,
     UNUSUAL_PACE_RULE,
     ClipJudgement,
+    can_doubt,
     compare_pace,
     get_listening_method,
     list_spoken_letters,
@@ -34,9 +35,6 @@ from voicegauge.speech.listening import (
 
 MAX_CLIPS_IN_THIS_PROCESS = 12
 """Number of different clips up to which no other process is started, because starting them takes longer."""
-MAX_DOUBTFUL_SHARE = 0.25
-"""Largest share of doubtful samples of a target, that is, of samples that fit their text less well than other texts. If
-the share is larger, these samples are not judged, because the recognition does not work well enough for this voice."""
 
 ListeningProgressReporter = Callable[[int, int], None]
 """Function that is called with the number of clips judged so far and the number of all different clips."""
@@ -171,7 +169,7 @@ def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudg
     other_texts = _find_other_texts(samples, found)
     for index, (sample, clip) in enumerate(zip(samples, found, strict=True)):
         if clip.outcome == "doubtful" and clip.rule == UNFITTING_RULE and not is_judged[sample.target]:
-            clip = ClipJudgement("not judged", "the voice is not recognized clearly")
+            clip = ClipJudgement("not judged", TOO_FEW_COMPARED_REASON)
         if clip.outcome != "wrong" and index in other_texts:
             clip = ClipJudgement("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
         if clip.outcome in ("right", "not judged"):
@@ -193,9 +191,7 @@ def _have_one_language(samples: Sequence[Sample], one: int, other: int) -> bool:
 
 
 def _can_doubt(found: Sequence[ClipJudgement]) -> bool:
-    """Whether so many clips of a target fit their text that the few others are in doubt."""
-    fitting, doubtful = sum(one.fits_text for one in found), sum(one.rule == UNFITTING_RULE for one in found)
-    return fitting >= MIN_FITTING_DELIVERIES and doubtful <= MAX_DOUBTFUL_SHARE * (fitting + doubtful)
+    return can_doubt(sum(one.fits_text for one in found), sum(one.rule == UNFITTING_RULE for one in found))
 
 
 def _find_other_texts(samples: Sequence[Sample], found: Sequence[ClipJudgement]) -> dict[int, str]:

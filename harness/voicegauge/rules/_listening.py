@@ -14,7 +14,6 @@ from voicegauge.model.base import Severity
 from voicegauge.rules.delivery_groups import DeliveryAmongOthers
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
-from voicegauge.speech.listening import MIN_FITTING_DELIVERIES
 from voicegauge.speech.spoken_text import SpokenTextVerdict
 
 
@@ -250,20 +249,20 @@ def _check_spoken_text_other(speech_delivery: SpeechDelivery) -> Iterator[Violat
     "spoken-text-doubtful",
     subject_class=DeliveryAmongOthers,
     description=(
-        "The requested text explains the audio better than other texts do (English), with a voice for which it did so "
-        "in the other deliveries of the run."
+        "The requested text explains the audio far better than other texts do (English), with a voice that is not "
+        "recognized clearly."
     ),
     contract_condition=_TEXT_CONDITION,
     explanation=Explanation(
         consequence="Something else may be spoken than what was asked for: listen to the audio.",
-        conforming_example="The requested text is likelier than ten others, as in all deliveries by this voice.",
-        violating_example="Five other texts are likelier, but none was in the other deliveries by this voice.",
+        conforming_example="The requested text is far likelier than ten others, as in all deliveries by this voice.",
+        violating_example="The requested text is as likely as ten others, although it was not in two other deliveries.",
     ),
     unshown_reason="It judges voices that are recognized less well than those of the emulator.",
     severity=Severity.WARNING,
 )
 def _check_spoken_text_doubtful(delivery_among_others: DeliveryAmongOthers) -> Iterator[Violation]:
-    if delivery_among_others.fitting_count >= MIN_FITTING_DELIVERIES:
+    if delivery_among_others.can_doubt_text:
         yield from _report_verdict(delivery_among_others.speech_delivery, "does not fit")
 
 

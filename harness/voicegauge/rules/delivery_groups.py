@@ -25,7 +25,9 @@ from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.subjects import SpeechDelivery, find_documented_default
 from voicegauge.speech.listening import (
+    TOO_FEW_COMPARED_REASON,
     PaceComparison,
+    can_doubt,
     compare_pace,
     list_spoken_letters,
     measure_pace,
@@ -78,8 +80,8 @@ class DeliveryAmongOthers(CheckSubject):
     flat_speed_steps: tuple[SpeedStep, ...]
     """The steps between speeds at which the text was delivered that have hardly an effect, while another one has. A
     step is in one delivery of a run only."""
-    fitting_count: int
-    """Number of earlier deliveries of the target whose audio fitted their text; 0 if that of any did not."""
+    can_doubt_text: bool
+    """Whether a text that fits the audio no better than other texts is reported: `speech.listening.can_doubt`."""
 
     @property
     def operation(self) -> Operation:
@@ -122,10 +124,12 @@ class DeliveriesOfRun:
         for subject in subjects:
             extended.append(subject)
             if isinstance(subject, SpeechDelivery):
-                reason = subject.unjudged_words_reason
-                self.unjudged_words_count_by_reason.update([reason] if reason is not None else [])
                 compared = self._compare_delivery(subject)
                 extended += [compared] if compared is not None else []
+                reason = subject.unjudged_words_reason
+                if compared is not None and not compared.can_doubt_text and _fits_badly(subject):
+                    reason = TOO_FEW_COMPARED_REASON
+                self.unjudged_words_count_by_reason.update([reason] if reason is not None else [])
         return extended
 
     def _compare_delivery(self, speech_delivery: SpeechDelivery) -> DeliveryAmongOthers | None:
@@ -139,16 +143,15 @@ class DeliveriesOfRun:
             other_text_with_same_audio=self._find_other_text(speech_delivery, digest),
             pace_comparison=self._compare_pace(speech_delivery, pace),
             flat_speed_steps=self._compare_speeds(speech_delivery, pace),
-            fitting_count=self._count_fitting(speech_delivery),
+            can_doubt_text=self._count_fitting(speech_delivery),
         )
 
-    def _count_fitting(self, speech_delivery: SpeechDelivery) -> int:
+    def _count_fitting(self, speech_delivery: SpeechDelivery) -> bool:
+        """Count a delivery, and return whether one that does not fit its text is reported."""
         spoken, target_id = speech_delivery.spoken_text, speech_delivery.target.id
-        count = 0 if self._unfitting_counts[target_id] else self._fitting_counts[target_id]
-        if spoken is not None:
-            self._fitting_counts[target_id] += spoken.verdict in ("fits", "right")
-            self._unfitting_counts[target_id] += spoken.verdict == "does not fit"
-        return count
+        self._unfitting_counts[target_id] += _fits_badly(speech_delivery)
+        self._fitting_counts[target_id] += spoken is not None and spoken.verdict in ("fits", "right")
+        return can_doubt(self._fitting_counts[target_id], self._unfitting_counts[target_id])
 
     def _find_other_text(self, speech_delivery: SpeechDelivery, digest: str) -> str | None:
         text, key = speech_delivery.speech_request.text, (speech_delivery.target.contract.id, digest)
@@ -184,6 +187,10 @@ class DeliveriesOfRun:
         new = tuple(step for step in flat if not known & {step.slower.speed, step.faster.speed})
         known.update(speed for step in new for speed in (step.slower.speed, step.faster.speed))
         return new
+
+
+def _fits_badly(speech_delivery: SpeechDelivery) -> bool:
+    return speech_delivery.spoken_text is not None and speech_delivery.spoken_text.verdict == "does not fit"
 
 
 def _list_speed_steps(pace_by_speed: dict[float, float]) -> tuple[SpeedStep, ...]:

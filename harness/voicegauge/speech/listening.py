@@ -34,13 +34,15 @@ from voicegauge.speech.spoken_text import (
     judge_spoken_text,
 )
 
-LISTENING_VERSION = 4
+LISTENING_VERSION = 5
 """Version of this way of listening. It is increased when the verdict on any clip may change."""
 MAX_SILENCE_S = 3.0
 """The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one
 to two seconds."""
-MIN_FITTING_DELIVERIES = 4
-"""Number of other deliveries by a target that fit their text, from which one that does not is reported."""
+MIN_FITTING_DELIVERIES, MIN_UNFITTING_DELIVERIES = 2, 3
+"""Number of deliveries by a target that fit their text, from which one that does not is reported, because the voice is
+recognized well enough. Without them, number of those that do not fit from which they are reported: either the voice is
+recognized far worse than any that was tried, or it never says its text."""
 MIN_COMPARED_PACES = 6
 """Number of other deliveries by the same voice from which a pace is judged."""
 MAX_USUAL_PACE_SPREAD = 0.12
@@ -56,6 +58,7 @@ LETTERS_PER_DIGIT = 5
 _UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
 """Matches what some voices do not speak: directions in parentheses or brackets, and tags."""
 
+TOO_FEW_COMPARED_REASON = "the text fits no better than other texts, and too few other clips were compared to tell why"
 OTHER_TEXT_RULE = "audio-of-other-text"
 UNUSUAL_PACE_RULE = "audio-unusual-pace"
 UNSTEADY_RULE = "audio-unsteady"
@@ -241,6 +244,11 @@ def measure_pace(samples: Samples, sample_rate_hz: int, text: str) -> float | No
         return None
     spoken_s = silences.trailing.start_s - silences.leading.end_s - silences.longest_inner.duration_s
     return letters / spoken_s if spoken_s > 0 else None
+
+
+def can_doubt(fitting_count: int, unfitting_count: int) -> bool:
+    """Whether enough deliveries by a target were compared with their text to report those that do not fit it."""
+    return fitting_count >= MIN_FITTING_DELIVERIES or unfitting_count >= MIN_UNFITTING_DELIVERIES
 
 
 def compare_pace(pace: float, others: Sequence[float]) -> PaceComparison | None:
