@@ -107,7 +107,7 @@ def test_a_proxy_listens(rule: str | None, speak: Speak) -> None:
     assert _keep_rules_of_sound(running.report.report.findings) == ({rule} if rule else set())
 
 
-def test_a_recorded_job_is_heard_although_its_last_poll_had_a_wrong_key(
+def test_the_audio_of_a_recorded_job_is_judged_although_its_last_poll_had_a_wrong_key(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The recording of a job ends with a poll that the service rejects, which says nothing about the audio."""

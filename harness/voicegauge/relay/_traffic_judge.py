@@ -403,13 +403,13 @@ class TrafficJudge:
         elif call is not None:
             deliveries = list(iterate_jobs_and_deliveries([call], [exchange]))
             findings += self._collector.judge_subjects(checker, deliveries)
-            self._count_unheard_audio([call], deliveries)
+            self._count_audio_fetched_elsewhere([call], deliveries)
         return findings
 
-    def _count_unheard_audio(self, calls: Sequence[Call], subjects: Sequence[CheckSubject]) -> None:
+    def _count_audio_fetched_elsewhere(self, calls: Sequence[Call], subjects: Sequence[CheckSubject]) -> None:
         """Count the audio of a delivery that a response links to, if its download did not pass through the proxy."""
         if any(map(_links_to_audio, calls)) and not any(isinstance(one, SpeechDelivery) for one in subjects):
-            self._collector.deliveries.unjudged_words_count_by_reason[_UNHEARD_REASON] += 1
+            self._collector.deliveries.unjudged_words_count_by_reason[_FETCHED_ELSEWHERE_REASON] += 1
 
     def _judge_job(self, job: _JobConversation, exchange: Exchange, call: Call | None) -> list[Finding]:
         """Add an exchange to its job, judge the job, and return the findings that were not reported before.
@@ -438,10 +438,10 @@ class TrafficJudge:
         with contextlib.suppress(MissingExtraError):  # it was counted when the exchange passed
             subjects = job.list_subjects()
             self._collector.judge_subjects(self._choose_checker(job.exchanges), subjects)
-            self._count_unheard_audio(job.calls if job.has_target else [], subjects)
+            self._count_audio_fetched_elsewhere(job.calls if job.has_target else [], subjects)
 
 
-_UNHEARD_REASON = "the client fetched the file from elsewhere than the proxy"
+_FETCHED_ELSEWHERE_REASON = "the client fetched the file from elsewhere than the proxy"
 
 
 def _links_to_audio(call: Call) -> bool:
