@@ -73,9 +73,6 @@ def _parse_upstream(url: str) -> str:
     return url
 
 
-# Saved runs.
-
-
 @request
 class ChangeThresholds:
     """Which differences of saved runs count."""

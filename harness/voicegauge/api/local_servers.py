@@ -48,9 +48,6 @@ from voicegauge.relay.relay_server import RelayApp, run_relay
 from voicegauge.relay.relayed_exchange import CapturedBodyLimit, JudgeSettings, ProxyReport, Upstream
 from voicegauge.version import __version__
 
-# Runs local servers: the emulator, and the replay of recordings.
-
-
 ServerT = TypeVar("ServerT")
 UnmatchedRequestCallback = Callable[[str], None]
 """Function that is called with a description of each request for which there is no recording."""

@@ -44,9 +44,6 @@ from voicegauge.model.run import KnownWords, Run, RunKind, ScoreSet, describe_re
 from voicegauge.outputs.result_summary import SummarizedResult
 from voicegauge.printable_text import format_count
 
-# Decides for each metric of a comparison whether it has regressed.
-
-
 ErrorControl = Literal["any", "discoveries"]
 ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowered"]
 

@@ -28,9 +28,6 @@ from numpy.typing import NDArray
 
 from voicegauge.errors import MissingExtraError
 
-# Resamples the texts of a suite to find how far a statistic would differ with other texts.
-
-
 FloatArray = NDArray[np.float64]
 IntegerArray = NDArray[np.int64]
 ValuesWithTextIds = Sequence[tuple[Hashable, float]]

@@ -37,9 +37,6 @@ from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document, read_d
 from voicegauge.model.base import Record
 from voicegauge.model.run import MeasuredSuite
 
-# Reads suites, which contain the texts of a benchmark, from YAML files.
-
-
 ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 """Characters of the ids of suites and texts, which become parts of the names of folders and files."""
 _Identifier = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._-]+$"})]

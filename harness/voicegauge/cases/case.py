@@ -17,9 +17,6 @@ from voicegauge.model.base import Record, SpeechRequest
 from voicegauge.rules.call import ExpectedResponse
 from voicegauge.rules.subjects import ComparedParameter
 
-# A planned case: one request and the response that it should get.
-
-
 USUAL_STATUSES_BY_REJECTION_REASON: dict[RejectionReason, tuple[int, ...]] = {
     "invalid": (400, 422),
     "unauthorized": (401, 403),

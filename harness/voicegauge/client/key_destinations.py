@@ -83,9 +83,6 @@ def _format_origin(origin: Origin) -> str:
     return build_server_url(host, port, scheme).removesuffix(":443" if scheme == "https" else ":80")
 
 
-# Requires the user's consent before a key goes to a host that no bundled contract names for it.
-
-
 ALLOWED_KEYS_VARIABLE = "VOICEGAUGE_ALLOW_KEYS"
 """Environment variable with pairs that the user allows, separated by spaces."""
 _PAIR_PATTERN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")

@@ -153,9 +153,6 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
                 yield Provenance(provenance), operation
 
 
-# Records which cases of a check were paid for and judged.
-
-
 RESUMED_STOP_REASONS: frozenset[StopReason] = frozenset({"interrupted", "time", "unreachable"})
 """The reasons for an early end after which the same command resumes the check or recording, because the cause was
 external. A used-up budget is not among them: it would stop the resumed command too."""

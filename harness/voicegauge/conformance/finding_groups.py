@@ -22,9 +22,6 @@ from voicegauge.rules.call import describe_error_with_success_status
 _REJECTS_VALID_RULE_ID = "rejects-valid"
 
 
-# Groups the rejections of all requests to a target that the service does not have.
-
-
 def group_rejections_of_missing_targets(
     findings: Iterable[Finding], cases: Sequence[CaseResult], target_by_case_id: Mapping[str, Target]
 ) -> Iterator[Finding]:

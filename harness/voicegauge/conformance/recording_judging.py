@@ -47,9 +47,6 @@ from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import JobHistory, SpeechDelivery
 
-# Judges recorded exchanges. Polls and audio are assigned to the submit requests that caused them.
-
-
 MAX_DISTINCT_REASONS = 5
 """Maximum number of different reasons, for one operation, why requests address no target."""
 MAX_TARGETS_NAMED = 3

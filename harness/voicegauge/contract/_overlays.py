@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from jsonpath_rfc9535 import JSONPathNode
 
 
-# Applies OpenAPI Overlays, versions 1.0 and 1.1, to documents.
-
-
 _SUPPORTED_OVERLAY_VERSIONS = ("1.0.", "1.1.")
 _MAX_SHOWN_CHARACTERS = 200
 """Maximum length of an expression or a reason in a message."""

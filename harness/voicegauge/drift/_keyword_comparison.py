@@ -14,8 +14,6 @@ from voicegauge.drift._schema_rules import (
     SchemaRole,
 )
 
-# Compares the types, the formats and the nullability of two schemas.
-
 
 class KeywordChange(NamedTuple):
     """A change of one keyword."""

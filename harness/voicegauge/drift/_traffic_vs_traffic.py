@@ -39,9 +39,6 @@ from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.containers import sniff_container
 
-# Compares the headers of responses in two recordings.
-
-
 CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
 """Names of headers about a single connection or response, which are not part of an API."""
 

@@ -66,9 +66,6 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 
-# Converts uploaded audio as a voice changer or a cleaner would.
-
-
 MAX_PITCH_SHIFT_SEMITONES = 3
 """Largest pitch shift of a voice effect; with larger shifts words become unintelligible."""
 STEM_NAMES_BY_COUNT = {

@@ -178,9 +178,6 @@ BODY_FAULTS = (
 )
 
 
-# Faults of event streams.
-
-
 _STALL_TO_MAX_GAP_RATIO = 1.2
 """Ratio of an injected stall to the longest documented gap. The stall is noticeable but does not slow tests down."""
 _UNKNOWN_EVENT_TYPE = "heartbeat-v2"

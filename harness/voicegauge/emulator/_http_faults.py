@@ -22,9 +22,6 @@ from voicegauge.emulator._webhook_payloads import EmulatedCallback
 from voicegauge.formats.locations import EVERY_ITEM, Location
 from voicegauge.model.exchange import UploadedFile
 
-# Faults of webhooks.
-
-
 _SECONDS_PER_DAY = 86_400.0
 
 

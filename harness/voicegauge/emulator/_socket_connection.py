@@ -52,8 +52,6 @@ _COMPRESSED_BYTES_PER_S = 16_000
 _LATE_MESSAGE_TIMEOUT_S = 0.02
 """Time for which messages are read after the one that closes the connection."""
 
-# One turn of a connection: speaks what the client sends, in order, at the pace of the contract.
-
 
 _Job = tuple[StepPurpose, str]
 """Something to do for a turn, and the text to speak, if it is speech."""

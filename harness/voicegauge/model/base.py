@@ -10,9 +10,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-# The base class of all records, and two enumerations that they share.
-
-
 StopReason = Literal["interrupted", "budget", "unreachable", "time"]
 """Why a check, a recording or a benchmark stopped early: Ctrl-C was pressed ("interrupted"), the budget was used up
 ("budget"), the service could not be reached ("unreachable"), or the time that the user allows was over ("time")."""

@@ -133,9 +133,6 @@ def _build_headers(har_headers: tuple[HarNameValue, ...]) -> Headers:
     return tuple((pair.name, pair.value) for pair in har_headers)
 
 
-# Saves exchanges as a redacted HAR file.
-
-
 def save_har(
     path: Path,
     exchanges: Sequence[Exchange],

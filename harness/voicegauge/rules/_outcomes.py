@@ -13,8 +13,6 @@ from voicegauge.rules._responses import (
 from voicegauge.rules.call import CaseOutcome, RecordingAge, describe_error_with_success_status
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 
-# Rules that compare the actual response to a planned case with the expected response.
-
 
 @register_rule(
     "server-error",

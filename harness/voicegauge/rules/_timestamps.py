@@ -74,9 +74,6 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
             yield TimestampLists(spec, f"{pointer}/{index}", texts, starts, ends)
 
 
-# Rules about the times of characters or words in responses with speech.
-
-
 TIMESTAMP_TOLERANCE_S = 0.1
 """Number of seconds by which the last timestamp may be after the end of the audio, because encoders trim up to two
 frames of 1152 samples."""

@@ -215,9 +215,6 @@ def select_rules(
     return {name: replace(RULE_BY_ID[name], severity=overrides.get(name, RULE_BY_ID[name].severity)) for name in chosen}
 
 
-# Tells which rules can apply to a contract.
-
-
 _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
 
 ContractStatement = tuple[str, str]
