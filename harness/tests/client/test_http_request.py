@@ -151,6 +151,59 @@ def test_a_form_is_written_by_its_media_type(client):
     assert form.files == {"file": upload}
 
 
+@pytest.mark.parametrize(
+    ("serialization", "sent"),
+    [
+        ({}, ["calm", "1.5", "x,y"]),
+        ({"explode": True}, ["calm", "1.5", "x,y"]),
+        ({"contentType": "text/plain"}, ["calm", "1.5", "x,y"]),
+        ({"explode": False}, "calm,1.5,x,y"),
+        ({"style": "form", "explode": False}, "calm,1.5,x,y"),
+        ({"style": "spaceDelimited"}, "calm 1.5 x,y"),
+        ({"style": "pipeDelimited", "explode": False}, "calm|1.5|x,y"),
+    ],
+)
+@pytest.mark.parametrize("media_type", ["multipart/form-data", "application/x-www-form-urlencoded"])
+def test_a_list_in_a_form_is_repeated_or_one_text_as_its_encoding_says(client, serialization, sent, media_type):
+    def edit(document):
+        content = document["paths"]["/speech"]["post"]["requestBody"]["content"]
+        schema = content["application/json"]["schema"]
+        content[media_type] = {"schema": schema, "encoding": {"tags": serialization}}
+
+    body = {"text": "Hi", "tags": ["calm", 1.5, "x,y"], "others": ["a", "b"], "none": []}
+    request = build(client(edit), body=body, media_type=media_type)
+    form = read_form(request.find_header("content-type"), request.body)
+    assert form.fields == {"text": "Hi", "tags": sent, "others": ["a", "b"]}
+
+
+def test_a_list_of_files_is_repeated_whatever_its_encoding_says(client):
+    def edit(document):
+        content = document["paths"]["/speech"]["post"]["requestBody"]["content"]
+        schema = content["application/json"]["schema"]
+        content["multipart/form-data"] = {"schema": schema, "encoding": {"files": {"explode": False}}}
+
+    files = [UploadedFile(filename=f"{name}.wav", media_type="audio/wav", data=name.encode()) for name in "ab"]
+    request = build(client(edit), body={"files": files}, media_type="multipart/form-data")
+    assert request.body.count(b'name="files"; filename=') == 2
+
+
+@pytest.mark.parametrize(
+    ("serialization", "query"),
+    [
+        ({}, "q=a&q=b"),
+        ({"explode": False}, "q=a%2Cb"),
+        ({"style": "pipeDelimited", "explode": False}, "q=a%7Cb"),
+        ({"style": "spaceDelimited"}, "q=a%20b"),
+    ],
+)
+def test_a_list_in_a_query_is_repeated_or_one_text_as_documented(client, serialization, query):
+    def edit(document):
+        parameter = {"name": "q", "in": "query", "schema": {"type": "array"}, **serialization}
+        document["paths"]["/speech"]["post"].setdefault("parameters", []).append(parameter)
+
+    assert urlsplit(build(client(edit), query_parameters={"q": ["a", "b"]}).url).query == query
+
+
 def test_the_key_comes_from_the_environment(contract):
     loaded = contract()
     assert read_client_key(loaded, {"ACME_KEY": " k1 "}) == "k1"

@@ -128,9 +128,18 @@ def _use_parameters(operation: Any) -> None:
     schema["properties"]["settings"] = {"oneOf": [{"type": "string", "enum": ["calm", "wild"]}, mood]}
 
 
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        {},
+        {"tags": {"explode": False}, "seeds": {"style": "form", "explode": False}},
+        {"tags": {"style": "pipeDelimited"}, "seeds": {"style": "spaceDelimited", "explode": False}},
+    ],
+    ids=["repeated", "commas", "other delimiters"],
+)
 @pytest.mark.parametrize("media_type", ["multipart/form-data", "application/x-www-form-urlencoded"])
-def test_an_operation_that_takes_forms_only_is_sent_its_lists_as_fields(media_type, check_shape) -> None:
-    """The bounds of a list and those of its items are tried: each item is a field of its own."""
+def test_an_operation_that_takes_forms_only_is_sent_its_lists_as_documented(media_type, encoding, check_shape) -> None:
+    """The bounds of a list and those of its items are tried, in fields of their own or in one text."""
 
     def use_form(operation: Any) -> None:
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
@@ -142,7 +151,7 @@ def test_an_operation_that_takes_forms_only_is_sent_its_lists_as_fields(media_ty
         }
         schema["properties"]["seeds"] = {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]}
         schema["required"].append("tags")
-        operation["requestBody"]["content"] = {media_type: {"schema": schema}}
+        operation["requestBody"]["content"] = {media_type: {"schema": schema, "encoding": encoding}}
 
     report = check_shape("formats", edit=use_form)
     assert report.findings == ()

@@ -14,7 +14,7 @@ import json
 import re
 import shlex
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -34,12 +34,12 @@ from voicegauge.contract.operation import Operation
 from voicegauge.data_folders import get_cache_folder
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
-from voicegauge.formats.bodies import Form, UnreadableBodyError, is_json, read_form, read_json
+from voicegauge.formats.bodies import Form, UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import Request
 from voicegauge.recording.credentials import MASK
 from voicegauge.recording.secret_search import find_secret_spelling
-from voicegauge.transport.body_encoding import encode_body, find_file_padding
+from voicegauge.transport.body_encoding import encode_body, find_file_padding, join_lists
 from voicegauge.version import __version__
 
 # Builds HTTP requests with URL, headers, key and encoded body.
@@ -155,15 +155,14 @@ class RequestBuilder:
         media_type = request_parts.media_type or choose_media_type(operation, request_parts.body)
         body, padding = b"", None
         if request_parts.body is not None and media_type is not None:
-            content_type, body = encode_body(media_type, request_parts.body)
-            padding = find_file_padding(content_type, request_parts.body)
+            media_spec, fields = operation.find_request_media(media_type), request_parts.body
+            if media_spec is not None and isinstance(fields, dict) and is_form(media_spec.name):
+                fields = join_lists(fields, media_spec.separator_by_list)
+            content_type, body = encode_body(media_type, fields)
+            padding = find_file_padding(content_type, fields)
             headers["Content-Type"] = content_type
         _set_headers(headers, {name: _format_parameter_value(value) for name, value in request_parts.headers.items()})
-        query = [
-            (name, _format_parameter_value(item))
-            for name, value in request_parts.query_parameters.items()
-            for item in _convert_to_list(value)
-        ]
+        query = list(_iterate_query_pairs(operation, request_parts.query_parameters))
         target = url or self.build_url(operation, request_parts.path_parameters)
         if key is not None and parse_origin(target) in self.origins:
             for credential in build_credentials(operation, key):
@@ -180,8 +179,13 @@ class RequestBuilder:
         )
 
 
-def _convert_to_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _iterate_query_pairs(operation: Operation, query_parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each parameter of the query with its text, a list once for each item unless its items are one text."""
+    separators = {one.name: one.list_separator for one in operation.parameters if one.message_part == "query"}
+    for name, value in query_parameters.items():
+        texts = [_format_parameter_value(item) for item in (value if isinstance(value, list) else [value])]
+        separator = separators.get(name)
+        yield from ((name, text) for text in (texts if separator is None or not texts else [separator.join(texts)]))
 
 
 def _format_parameter_value(value: Any) -> str:

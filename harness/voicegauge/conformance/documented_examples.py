@@ -23,7 +23,7 @@ from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 from voicegauge.rules.webhooks import Callback
-from voicegauge.transport.body_encoding import encode_body
+from voicegauge.transport.body_encoding import encode_body, join_lists
 
 # Reads the documented examples of callbacks and webhooks.
 
@@ -169,7 +169,9 @@ def _iterate_request_examples(
 
 
 def _build_example_request(operation: Operation, media_type: MediaType, example: Example) -> Request:
-    value = _replace_file_names_by_files(media_type, example.value) if is_form(media_type.name) else example.value
+    value = example.value
+    if is_form(media_type.name):
+        value = join_lists(_replace_file_names_by_files(media_type, value), media_type.separator_by_list)
     content_type, body = encode_body(media_type.name, value)
     headers = (("Content-Type", content_type), *operation.required_headers.items())
     return Request(method=operation.method, url=_build_example_url(operation, None), headers=headers, body=body)

@@ -122,6 +122,23 @@ MAX_CACHED_PARSED_TEXTS = 256
 """Maximum number of parsed texts remembered per parameter or header. Keys and rate limits repeat, job ids do not."""
 
 
+_SEPARATOR_BY_STYLE: Mapping[str, str] = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
+
+
+def _find_list_separator(serialization: Mapping[str, Any], default_style: str) -> str | None:
+    """Return what separates the items of a list that is one text; `None` if each item is a value of its own.
+
+    Sources: OpenAPI 3.1.1, sections 4.8.12.2.2 (`style`, `explode` of a parameter) and 4.8.15.1.2 (of a form field).
+
+    Args:
+        serialization: a parameter, or the encoding of a form field.
+        default_style: its style if it states none.
+    """
+    style = serialization.get("style", default_style)
+    is_repeated = style != "simple" and serialization.get("explode", style == "form")
+    return None if is_repeated else _SEPARATOR_BY_STYLE.get(style, ",")
+
+
 @dataclass(frozen=True, eq=False)
 class ContractPart:
     """An object in the document, and its position."""
@@ -177,6 +194,13 @@ class MediaType(ContractPart):
     def schema(self) -> Any:
         """The schema with its reference resolved; empty if the document has no schema here."""
         return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
+
+    @functools.cached_property
+    def separator_by_list(self) -> Mapping[str, str]:
+        """What separates the items of a list that a form has as one text, by field; other lists are repeated fields."""
+        encodings = self.part_data.get("encoding") or {}
+        found = ((name, _find_list_separator(encoding or {}, "form")) for name, encoding in encodings.items())
+        return {name: separator for name, separator in found if separator is not None}
 
     def iterate_violations(self, instance: Any) -> Iterator[SchemaViolation]:
         """Yield a violation for every part of `instance` that does not fit the schema."""
@@ -265,14 +289,17 @@ class Parameter(ContractPart):
         )
 
     @property
+    def list_separator(self) -> str | None:
+        """What separates the items of a list that is one text; `None` if the parameter is repeated for each item."""
+        return _find_list_separator(self.part_data, "form" if self.message_part in ("query", "cookie") else "simple")
+
+    @property
     def _is_list(self) -> bool:
         types = self.schema.get("type", ()) if isinstance(self.schema, dict) else ()
         return "array" in types and "string" not in types  # a list of types, or one type as text
 
     def _parse_list(self, text: str) -> list[Any]:
-        """Return the items of a list as OpenAPI writes it: a query repeats the parameter, unless `explode` is false."""
-        is_repeated = self.part_data.get("explode", self.message_part in ("query", "cookie"))
-        texts = [text] if is_repeated else text.split(",")
+        texts = [text] if self.list_separator is None else text.split(self.list_separator)
         return [parse_text_value(self.schemas, self.schema.get("items", {}), item) for item in texts]
 
 

@@ -466,7 +466,8 @@ def _build_form_value(form: Form, media_type: MediaType | None) -> dict[str, Any
     if media_type is not None and isinstance(media_type.schema, dict):
         properties = media_type.schema.get("properties", {})
         for name, text in form.fields.items():
-            value[name] = parse_field_value(media_type.schemas, properties.get(name, {}), text)
+            separator = media_type.separator_by_list.get(name)
+            value[name] = parse_field_value(media_type.schemas, properties.get(name, {}), text, separator)
     value.update({name: upload.data.decode("latin-1") for name, upload in form.files.items()})
     return value
 

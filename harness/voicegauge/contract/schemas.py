@@ -590,8 +590,21 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
     return [text] if "array" in kinds and "string" not in kinds else text
 
 
-def parse_field_value(schemas: Schemas, schema: Any, value: FieldText) -> Any:
-    """Parse a form field, like `parse_text_value`; one that is repeated becomes the list of its texts."""
+def parse_field_value(schemas: Schemas, schema: Any, value: FieldText, list_separator: str | None = None) -> Any:
+    """Parse a form field, like `parse_text_value`; one that is repeated becomes the list of its texts.
+
+    Args:
+        schemas: the schemas of the document, which resolve references.
+        schema: the schema of the field.
+        value: its text, or its texts.
+        list_separator: what separates the items of a list that is one text; `None` if the field is repeated instead.
+    """
+    if (
+        isinstance(value, str)
+        and list_separator is not None
+        and isinstance(parse_text_value(schemas, schema, value), list)
+    ):
+        value = value.split(list_separator)
     if isinstance(value, str):
         return parse_text_value(schemas, schema, value)
     item_schema = _find_item_schema(schemas, schema)

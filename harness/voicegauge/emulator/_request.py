@@ -335,7 +335,7 @@ def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in form.fields.items():
         found = next(iterate_schemas_at(schemas, media_spec.schema, [name]), {})
-        values[name] = parse_field_value(schemas, found, text)
+        values[name] = parse_field_value(schemas, found, text, media_spec.separator_by_list.get(name))
     return {**values, **form.files}
 
 

@@ -229,6 +229,22 @@ def _require_form_fields(media_type: str, body: Any) -> dict[str, Any]:
     return body
 
 
+def join_lists(fields: Mapping[str, Any], separator_by_list: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a form with some of its lists as one text each. An empty list, or one of files, stays one.
+
+    Args:
+        fields: the fields, as `encode_body` takes them.
+        separator_by_list: what separates the items of these lists, by field.
+    """
+    joined = dict(fields)
+    for name in fields.keys() & separator_by_list.keys():
+        values = list_field_values(fields[name]) if isinstance(fields[name], list) else []
+        texts = [value for value in values if isinstance(value, str)]
+        if texts and len(texts) == len(values):
+            joined[name] = separator_by_list[name].join(texts)
+    return joined
+
+
 def list_field_values(value: Any) -> list[str | UploadedFile]:
     """Return what is sent for a form field: each item of a list, texts and files unchanged, other values as JSON.
 
