@@ -79,7 +79,12 @@ def _assert_shown(rule: Rule, example: FaultExample, report: CheckReport) -> Non
     assert_found(
         rule,
         example,
-        {one for finding in report.findings if finding.severity in severities for one in finding.violated_rules},
+        {
+            one
+            for finding in report.findings
+            if finding.severity in severities or rule.id in finding.same_cause_messages
+            for one in finding.violated_rules
+        },
     )
     assert any(case.verdict == "failed" for case in report.case_results)
     found = next(finding for finding in report.findings if rule.id in finding.violated_rules)
@@ -87,6 +92,43 @@ def _assert_shown(rule: Rule, example: FaultExample, report: CheckReport) -> Non
     assert found.where.contract_line
     assert found.reproduction_command
     assert EMULATOR_API_KEY not in str(report)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("wrong-charge", ("charge-wrong",)),
+        ("undocumented-status", ("status-undocumented",)),
+        ("empty-body", ("empty-body",)),
+        ("null-field", ("response-schema",)),
+        ("missing-field", ("response-schema",)),
+        ("wrong-error-shape", ("error-shape",)),
+        ("negative-retry-after", ("header-schema", "retry-after-invalid")),
+        ("completed-without-output", ("response-schema", "job-completed-without-output", "audio-missing")),
+    ],
+)
+def test_what_a_whole_service_does_wrong_is_one_finding(fault: str, expected: tuple[str, ...], check) -> None:
+    report = check(["pixelapi"], faults=[fault], only=_is_of_few_cases)
+    assert [set(finding.violated_rules) for finding in report.findings] == [set(expected)]
+    (finding,) = report.findings
+    assert finding.occurrence_count > 1
+
+
+def _is_of_few_cases(case: ConformanceCase) -> bool:
+    return case.id.endswith(": a full delivery") or case.expected_response.case_kind in (
+        "authentication",
+        "rejection-reason",
+    )
+
+
+def test_a_wrong_charge_names_each_operation_and_price(check) -> None:
+    (finding,) = check(["pixelapi"], faults=["wrong-charge"], only=_is_of_few_cases).findings
+    assert {place.operation for place in finding.places} == {"generateSpeech", "getSpeechStatus"}
+    assert len({place.contract_line for place in finding.places}) == 2
+    assert set(finding.message_counts) == {
+        "charged 101 credits; documented: 50",
+        "charged 201 credits; documented: 100",
+    }
 
 
 def test_a_slow_service_has_no_findings(check_over_sockets) -> None:

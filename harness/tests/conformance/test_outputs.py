@@ -19,7 +19,7 @@ from voicegauge.conformance.check_report import (
     build_check_baseline,
     export_check_report,
 )
-from voicegauge.conformance.finding_groups import group_effects_on_audio, merge_findings
+from voicegauge.conformance.finding_groups import group_effects, group_findings_of_service, merge_findings
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.outputs.finding_exports import (
@@ -321,12 +321,83 @@ def test_a_finding_is_shown_on_the_most_usual_request() -> None:
 def test_what_follows_from_wrong_audio_in_all_of_its_cases_is_one_finding(cases_by_rule, expected) -> None:
     found = [finding(rule=rule, case_id=case, message=rule) for rule, cases in cases_by_rule.items() for case in cases]
     other = finding(rule="spoken-text-other", case_id="a", severity=Severity.WARNING)
-    merged = merge_findings([*group_effects_on_audio(found), other])
+    merged = merge_findings([*group_effects(found), other])
     assert {one.violated_rules for one in merged[:-1]} == expected
     assert all(one.same_cause_messages == {rule: rule for rule in one.violated_rules[1:]} for one in merged[:-1])
     assert merged[-1] == other
     counts = {one.rule: one.occurrence_count for one in merged[:-1]}
     assert counts == {rules[0]: len(cases_by_rule[rules[0]]) for rules in expected}
+
+
+@pytest.mark.parametrize(
+    ("causes", "expected"),
+    [
+        # The chain from a body without output to missing audio has one beginning.
+        (
+            {"response-schema": "/url", "job-completed-without-output": "/url", "audio-missing": None},
+            {("response-schema", "job-completed-without-output", "audio-missing")},
+        ),
+        # The schema is violated by another value.
+        (
+            {"response-schema": "/cost", "job-completed-without-output": "/url", "audio-missing": None},
+            {("response-schema",), ("job-completed-without-output", "audio-missing")},
+        ),
+        ({"content-type": None, "audio-media-type": None}, {("content-type", "audio-media-type")}),
+        ({"retry-after-invalid": None, "charge-wrong": None}, {("retry-after-invalid",), ("charge-wrong",)}),
+    ],
+)
+def test_what_follows_from_a_wrong_response_is_one_finding(causes, expected) -> None:
+    found = [
+        finding(rule=rule, case_id="a", where=FindingLocation(provider="acme", operation="speak", traffic_pointer=at))
+        for rule, at in causes.items()
+    ]
+    assert {one.violated_rules for one in group_effects(found)} == expected
+
+
+def test_a_less_severe_effect_belongs_to_its_cause_and_a_more_severe_one_does_not() -> None:
+    header = finding(rule="header-schema", case_id="a")
+    date = finding(rule="retry-after-invalid", case_id="a", severity=Severity.WARNING)
+    assert [one.violated_rules for one in group_effects([date, header])] == [("header-schema", "retry-after-invalid")]
+    warning = msgspec.structs.replace(header, severity=Severity.WARNING)
+    error = msgspec.structs.replace(date, severity=Severity.ERROR)
+    assert len(group_effects([warning, error])) == 2
+
+
+def at(operation: str, pointer: str, **changes) -> Finding:
+    where = FindingLocation(
+        provider=changes.pop("provider", "acme"), operation=operation, contract_pointer=pointer, contract_file="a.yaml"
+    )
+    return finding(where=where, **changes)
+
+
+def test_what_contradicts_one_statement_in_several_operations_is_one_finding() -> None:
+    found = [at("speak", "/Error"), at("list", "/Error"), at("list", "/Voice"), at("list", "/Error", provider="other")]
+    grouped = group_findings_of_service(merge_findings([*found, *found]))
+    assert [(len(one.places), one.occurrence_count) for one in grouped] == [(2, 4), (1, 2), (1, 2)]
+    assert [place.operation for place in grouped[0].places] == ["speak", "list"]
+
+
+def test_what_a_service_does_in_each_operation_is_one_finding_with_all_messages() -> None:
+    wrong = [at(name, f"/{name}", message=f"{name}: 203", common_cause="status 203") for name in ("a", "b", "c")]
+    (grouped,) = group_findings_of_service([*wrong, at("a", "/a", message="again", common_cause="status 203")])
+    assert grouped.message_counts == {"a: 203": 1, "b: 203": 1, "c: 203": 1, "again": 1}
+    assert [place.operation for place in grouped.other_places] == ["b", "c"]
+    other = at("d", "/d", common_cause="status 418")
+    warning = at("e", "/e", common_cause="status 203", severity=Severity.WARNING)
+    assert len(group_findings_of_service([*wrong, other, warning])) == 3
+
+
+def test_a_baseline_accepts_a_finding_of_a_service_only_if_it_has_each_of_its_operations() -> None:
+    both = group_findings_of_service([at("speak", "/Error"), at("list", "/Error")])
+    report = check_report(*both)
+    baseline = build_check_baseline(report)
+    assert len(baseline.accepted_findings) == 2
+    accepted = apply_baseline(report, baseline)
+    assert (accepted.findings, accepted.accepted_findings, accepted.unused_baseline_entries) == ((), both, ())
+    one_left = apply_baseline(check_report(at("list", "/Error")), baseline)
+    assert (one_left.findings, len(one_left.unused_baseline_entries)) == ((), 1)
+    of_one = build_check_baseline(check_report(at("list", "/Error")))
+    assert apply_baseline(report, of_one).findings == both
 
 
 def test_a_hostile_service_cannot_fill_a_finding_with_messages() -> None:

@@ -38,6 +38,8 @@ MAX_RESOURCES_SHOWN = 20
 """Largest number of remaining resources whose names are printed; --json has all."""
 MAX_REASONS_SHOWN = 3
 """Largest number of reasons why words were not judged that are printed; --json has all."""
+MAX_LINES_SHOWN = 8
+"""Largest number of further lines of the contract that a finding names; --json has all."""
 MAX_OPERATIONS_SHOWN = 4
 """Largest number of operations that are named as not needed; --json has all. Providers have up to ninety."""
 MAX_RULES_SHOWN = 3
@@ -235,6 +237,8 @@ def print_finding_counts(terminal: Console, findings: Sequence[Finding]) -> None
 
 
 def _print_finding(terminal: Console, finding: Finding) -> None:
+    from voicegauge.conformance.check_report import format_other_operations
+
     messages = finding.message_counts or {finding.message: finding.occurrence_count}
     shown = list(messages.items())[:MAX_MESSAGES_SHOWN]
     hidden = len(messages) - len(shown)
@@ -242,6 +246,7 @@ def _print_finding(terminal: Console, finding: Finding) -> None:
         *(("", f"{message}  ({count} times)" if count > 1 else message) for message, count in shown),
         ("... and ", f"{hidden} more messages (--json has all)" if hidden else ""),
         *(("also ", f"{rule}: {message}") for rule, message in finding.same_cause_messages.items()),
+        ("also in ", format_other_operations(finding)),
         ("at ", _format_location(finding)),
         ("case ", finding.case_id),
         ("seen ", finding.evidence),
@@ -259,7 +264,10 @@ def _format_location(finding: Finding) -> str:
         return ""
     path = Path(where.contract_file)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{shown}:{where.contract_line}" if where.contract_line else str(shown)
+    lines = [place.contract_line for place in finding.places if place.contract_file == where.contract_file]
+    others = [str(line) for line in dict.fromkeys(lines) if line and line != where.contract_line]
+    also = f" and {', '.join(others[:MAX_LINES_SHOWN])}" if others else ""
+    return f"{shown}:{where.contract_line}{also}" if where.contract_line else str(shown)
 
 
 def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:

@@ -14,7 +14,7 @@ from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.conformance.spending import Spending
 from voicegauge.model.base import Provenance, Record, Severity, StopReason
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Interruption
-from voicegauge.model.finding import Finding
+from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.job import AmbiguousRequest
 from voicegauge.model.price import format_price_usd
 from voicegauge.outputs.finding_exports import (
@@ -366,17 +366,16 @@ ACCEPTABLE_SEVERITIES = (Severity.ERROR, Severity.WARNING)
 def build_check_baseline(report: CheckReport) -> FindingsBaseline:
     """Return a baseline that accepts every error and warning of `report`, and the findings already accepted there."""
     return build_baseline(
-        map(
-            _build_accepted_finding,
-            (f for f in (*report.findings, *report.accepted_findings) if f.severity in ACCEPTABLE_SEVERITIES),
-        )
+        _build_accepted_finding(finding, place)
+        for finding in (*report.findings, *report.accepted_findings)
+        if finding.severity in ACCEPTABLE_SEVERITIES
+        for place in finding.places
     )
 
 
-def _build_accepted_finding(finding: Finding) -> AcceptedFinding:
-    where = finding.where
+def _build_accepted_finding(finding: Finding, where: FindingLocation) -> AcceptedFinding:
     return AcceptedFinding(
-        fingerprint=finding.fingerprint,
+        fingerprint=finding.compute_fingerprint(where),
         rule=finding.rule,
         provider=where.provider,
         operation=where.operation,
@@ -389,15 +388,18 @@ def _build_accepted_finding(finding: Finding) -> AcceptedFinding:
 def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckReport:
     """Return `report` with the findings that `baseline` accepts moved from `findings` to `accepted_findings`.
 
-    Findings that only an earlier baseline accepted are moved back. An entry of the baseline counts as unused only if
-    its rule was applied to its operation in a check that ran to its end. Otherwise the finding may still exist.
+    A finding is accepted if it is accepted in each of its places. Findings that only an earlier baseline accepted are
+    moved back. An entry of the baseline counts as unused only if its rule was applied to its operation in a check that
+    ran to its end. Otherwise the finding may still exist.
     """
     rules = report.rules or RULE_BY_ID
     findings = (*report.findings, *report.accepted_findings)
     accepted = tuple(
-        f for f in findings if f.fingerprint in baseline.fingerprints and f.severity in ACCEPTABLE_SEVERITIES
+        finding
+        for finding in findings
+        if _list_fingerprints(finding) <= baseline.fingerprints and finding.severity in ACCEPTABLE_SEVERITIES
     )
-    seen = {finding.fingerprint for finding in findings}
+    seen = {fingerprint for finding in findings for fingerprint in _list_fingerprints(finding)}
     unused = tuple(
         str(entry)
         for entry in baseline.accepted_findings
@@ -410,9 +412,15 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
     return msgspec.structs.replace(report, findings=others, accepted_findings=accepted, unused_baseline_entries=unused)
 
 
+def _list_fingerprints(finding: Finding) -> set[str]:
+    return set(map(finding.compute_fingerprint, finding.places))
+
+
 # Converts a check report to the common form of the output formats (JUnit, SARIF, GitHub annotations).
 
 
+MAX_OTHER_OPERATIONS_SHOWN = 8
+"""Largest number of further operations that a finding names; its JSON has all."""
 RESULT_LEVEL_BY_SEVERITY = {
     Severity.ERROR: SarifLevel.ERROR,
     Severity.WARNING: SarifLevel.WARNING,
@@ -486,10 +494,19 @@ def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) 
     )
 
 
+def format_other_operations(finding: Finding) -> str:
+    """Return the further operations of a finding that has several, in one line."""
+    operations = dict.fromkeys(place.operation for place in finding.other_places if place.operation)
+    names = [name for name in operations if name != finding.where.operation]
+    more = len(names) - MAX_OTHER_OPERATIONS_SHOWN
+    return ", ".join(names[:MAX_OTHER_OPERATIONS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity, ...]) -> ReportedFinding:
     where = finding.where
     details = (
         *(("also ", f"{rule}: {message}") for rule, message in finding.same_cause_messages.items()),
+        ("also in ", format_other_operations(finding)),
         ("case ", finding.case_id),
         ("seen ", finding.evidence),
         ("disputed: ", finding.satisfied_claim),
@@ -524,6 +541,7 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
             "evidence": finding.evidence,
             "message_counts": finding.message_counts or None,
             "same_cause_messages": finding.same_cause_messages or None,
+            "other_places": [msgspec.to_builtins(place) for place in finding.other_places] or None,
             "satisfied_claim": finding.satisfied_claim,
             "reproduction_command": finding.reproduction_command,
         },
@@ -531,7 +549,7 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
 
 
 def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
-    with_findings = {(finding.where.provider, finding.where.operation) for finding in report.findings}
+    with_findings = {(place.provider, place.operation) for finding in report.findings for place in finding.places}
     for operation in report.operations:
         provider, _, name = operation.partition("/")
         if (provider, name) not in with_findings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -197,7 +197,7 @@ def _choose_location(locations: Sequence[FindingLocation], value_location: str) 
     return next(fitting, locations[0])
 
 
-# Groups what is wrong with audio in the same cases.
+# Groups what is wrong in the same cases.
 
 
 _AFTER_OTHER_WORDS = ("audio-length", "long-text-cut", "spoken-words-differ", "format-changes-speech")
@@ -206,52 +206,117 @@ _EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
     "audio-swapped": ("audio-of-other-text", "spoken-text-other", *_AFTER_OTHER_WORDS),
     "audio-of-other-text": ("audio-swapped", "spoken-text-other", *_AFTER_OTHER_WORDS),
     "spoken-text-other": ("audio-swapped", "audio-of-other-text", *_AFTER_OTHER_WORDS),
+    "auth-not-enforced": ("charge-wrong",),
+    "empty-body": ("audio-missing",),
+    "content-type": ("audio-media-type", "audio-missing"),
+    "header-schema": ("retry-after-invalid",),
+    "job-completed-without-output": ("audio-missing",),
+    "response-schema": ("job-state-unknown", "job-completed-without-output"),
 }
-"""For rules about audio, those that the same defect of the audio violates too. If the same cases violate several rules,
-the first of them is the cause: it says most about the defect."""
+"""For rules, those that the same defect violates too. If the same cases violate several rules, the first of them is the
+cause: it says most about the defect."""
+_EFFECTS_AT_SAME_VALUE = frozenset({"job-state-unknown", "job-completed-without-output"})
+"""Rules that are violated by the same defect only if they are about the same value."""
+_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+"""The severities, most severe first."""
+_RuleAndPlace = tuple[str, str | None, Severity]
+"""A rule, the operation in which it is violated, and the severity."""
 
 
-def group_effects_on_audio(findings: Sequence[Finding]) -> list[Finding]:
-    """Return `findings` without those about audio that follow from another finding in each of their cases.
+def group_effects(findings: Sequence[Finding]) -> list[Finding]:
+    """Return `findings` without those that follow from another finding in each of their cases.
 
     A service that speaks another text breaks several rules with each delivery: the text is not spoken, the samples are
     those of another text, and the audio is too short. The rule that most cases violate is the cause; it lists the
-    messages of the others.
+    messages of the others, which are not more severe.
     """
+    groups: dict[_RuleAndPlace, list[Finding]] = {}
+    for one in findings:
+        groups.setdefault(_locate_rule(one), []).append(one)
+    cause_by_effect: dict[_RuleAndPlace, _RuleAndPlace] = {}
     kept = list(findings)
-    for operation, severity in dict.fromkeys((one.where.operation, one.severity) for one in findings):
-        cases_by_rule: dict[str, set[str | None]] = {}
-        for one in findings:
-            if (one.where.operation, one.severity) == (operation, severity):
-                cases_by_rule.setdefault(one.rule, set()).add(one.case_id)
-        for cause in sorted(_EFFECTS_BY_CAUSE, key=lambda rule: -len(cases_by_rule.get(rule, ()))):
-            cases = cases_by_rule.get(cause, set()) - {None}
-            for effect in _EFFECTS_BY_CAUSE[cause] if cases else ():
-                if cases_by_rule.get(effect, {None}) <= cases:
-                    kept = _attach_effects(kept, cause, effect, operation, severity)
-                    del cases_by_rule[effect]
+    rules = list(_EFFECTS_BY_CAUSE)
+    causes = (key for key in groups if key[0] in rules)
+    for cause in sorted(causes, key=lambda key: (-len(_list_cases(groups[key])), rules.index(key[0]))):
+        rule, operation, severity = cause
+        for effect in _EFFECTS_BY_CAUSE[rule]:
+            for less_severe in _SEVERITIES[_SEVERITIES.index(severity) :]:
+                key = (effect, operation, less_severe)
+                is_known = key in cause_by_effect or key in _iterate_causes(cause, cause_by_effect)
+                if key in groups and not is_known and _follows(groups[key], groups[cause]):
+                    kept = _attach_effects(kept, list(_iterate_causes(cause, cause_by_effect))[-1], key)
+                    cause_by_effect[key] = cause
     return kept
 
 
-def _attach_effects(
-    findings: Iterable[Finding], cause: str, effect: str, operation: str | None, severity: Severity
-) -> list[Finding]:
-    """Return `findings` without those of the rule `effect`, each in the list of the one of `cause` in its case."""
+def _locate_rule(finding: Finding) -> _RuleAndPlace:
+    return finding.rule, finding.where.operation, finding.severity
+
+
+def _list_cases(findings: Iterable[Finding]) -> set[str | None]:
+    return {one.case_id for one in findings} - {None}
+
+
+def _iterate_causes(
+    cause: _RuleAndPlace, cause_by_effect: Mapping[_RuleAndPlace, _RuleAndPlace]
+) -> Iterator[_RuleAndPlace]:
+    """Yield `cause`, the cause of it if it is an effect itself, and so on."""
+    found: _RuleAndPlace | None = cause
+    while found is not None:
+        yield found
+        found = cause_by_effect.get(found)
+
+
+def _follows(effects: Sequence[Finding], causes: Sequence[Finding]) -> bool:
+    """Whether each of the effects has one of the causes in its case, and at its value if that matters."""
+
+    def locate(one: Finding, rule: str) -> tuple[str | None, str | None]:
+        return one.case_id, one.where.traffic_pointer if rule in _EFFECTS_AT_SAME_VALUE else None
+
+    rule = effects[0].rule
+    located = {locate(one, rule) for one in effects}
+    return all(case is not None for case, _ in located) and located <= {locate(one, rule) for one in causes}
+
+
+def _attach_effects(findings: Iterable[Finding], cause: _RuleAndPlace, effect: _RuleAndPlace) -> list[Finding]:
+    """Return `findings` without those of `effect`, each in the list of the one of `cause` in its case."""
     effects: dict[str | None, Finding] = {}
     others: list[Finding] = []
     for one in findings:
-        is_effect = (one.rule, one.where.operation, one.severity) == (effect, operation, severity)
-        if is_effect:
+        if _locate_rule(one) == effect:
             effects.setdefault(one.case_id, one)
         else:
             others.append(one)
     for index, one in enumerate(others):
-        is_cause = (one.rule, one.where.operation, one.severity) == (cause, operation, severity)
-        found = effects.pop(one.case_id, None) if is_cause else None
+        found = effects.pop(one.case_id, None) if _locate_rule(one) == cause else None
         if found is not None:
-            messages = {**one.same_cause_messages, effect: found.message, **found.same_cause_messages}
+            messages = {**one.same_cause_messages, effect[0]: found.message, **found.same_cause_messages}
             others[index] = msgspec.structs.replace(one, same_cause_messages=messages)
     return others
+
+
+# Groups what a whole service does wrong.
+
+
+def group_findings_of_service(
+    findings: Iterable[Finding], rank_by_case_id: Mapping[str, int] | None = None
+) -> tuple[Finding, ...]:
+    """Return `findings`, with one for what a service does wrong in the same way in several operations.
+
+    That is what contradicts one statement of the contract, such as the schema of all errors, or has an equal
+    `common_cause`, such as a charge for each target that is too high.
+
+    Args:
+        findings: findings that `merge_findings` has merged.
+        rank_by_case_id: see `merge_findings`.
+    """
+
+    def find_cause(finding: Finding) -> object:
+        where = finding.where
+        cause = finding.common_cause or where.contract_pointer or finding.fingerprint
+        return finding.rule, finding.severity, where.provider, cause
+
+    return _merge_by_key(findings, find_cause, rank_by_case_id or {})
 
 
 # Merges equal findings.
@@ -284,15 +349,20 @@ def merge_findings(
         findings: findings in the order in which they were found.
         rank_by_case_id: how unusual the request of each case is; a case without a rank counts as usual.
     """
-    ranks = rank_by_case_id or {}
-    merged: dict[tuple[str, Severity], Finding] = {}
+    return _merge_by_key(findings, lambda one: (one.fingerprint, one.severity), rank_by_case_id or {})
+
+
+def _merge_by_key(
+    findings: Iterable[Finding], get_key: Callable[[Finding], object], rank_by_case_id: Mapping[str, int]
+) -> tuple[Finding, ...]:
+    merged: dict[object, Finding] = {}
     for finding in findings:
-        key = (finding.fingerprint, finding.severity)
+        key = get_key(finding)
         first = merged.get(key)
         if first is None:
             merged[key] = finding
             continue
-        is_more_usual = ranks.get(finding.case_id or "", 0) < ranks.get(first.case_id or "", 0)
+        is_more_usual = rank_by_case_id.get(finding.case_id or "", 0) < rank_by_case_id.get(first.case_id or "", 0)
         has_no_clip_to_lose = first.clip is None or finding.clip is not None
         shown = finding if is_more_usual and has_no_clip_to_lose else first
         merged[key] = _add_occurrence(first, finding, shown)
@@ -306,8 +376,11 @@ def _add_occurrence(merged_finding: Finding, other_finding: Finding, shown_findi
     ).items():
         if message in messages or len(messages) < MAX_MESSAGES_PER_FINDING:
             messages = {**messages, message: messages.get(message, 0) + count}
+    fingerprint = shown_finding.fingerprint
+    places = {merged_finding.compute_fingerprint(one): one for one in (*merged_finding.places, *other_finding.places)}
     return msgspec.structs.replace(
         shown_finding,
+        other_places=tuple(one for known, one in places.items() if known != fingerprint),
         occurrence_count=merged_finding.occurrence_count + other_finding.occurrence_count,
         message_counts=messages if len(messages) > 1 else {},
         same_cause_messages={**other_finding.same_cause_messages, **merged_finding.same_cause_messages},

@@ -22,7 +22,8 @@ from voicegauge.conformance.check_report import (
 from voicegauge.conformance.coverage import CoverageCounter, compute_coverage_percent
 from voicegauge.conformance.finding_groups import (
     RequestedValues,
-    group_effects_on_audio,
+    group_effects,
+    group_findings_of_service,
     group_rejections_of_missing_targets,
     group_rejections_of_values,
     merge_findings,
@@ -339,6 +340,16 @@ class ResultCollector:
         """Number of exchanges that were counted."""
         return self._exchanges.total()
 
+    def _group_findings(self) -> tuple[Finding, ...]:
+        """Return one finding for each cause."""
+        found = group_rejections_of_values(
+            group_effects(self._findings), self._cases, self._target_by_case_id, self._values_by_case_id
+        )
+        equal = merge_findings(
+            group_rejections_of_missing_targets(found, self._cases, self._target_by_case_id), self._rank_by_case_id
+        )
+        return group_findings_of_service(equal, self._rank_by_case_id)
+
     def build_report(self, *, is_finished: bool = True) -> CheckReport:
         """Return the report of everything collected so far."""
         spending = self._account.build_spending()
@@ -367,19 +378,7 @@ class ResultCollector:
             coverage=coverage,
             coverage_percent=compute_coverage_percent(coverage),
             emulator_command=self.emulator_command,
-            findings=merge_findings(
-                group_rejections_of_missing_targets(
-                    group_rejections_of_values(
-                        group_effects_on_audio(self._findings),
-                        self._cases,
-                        self._target_by_case_id,
-                        self._values_by_case_id,
-                    ),
-                    self._cases,
-                    self._target_by_case_id,
-                ),
-                self._rank_by_case_id,
-            ),
+            findings=self._group_findings(),
             resources=self._resources,
             resumed_case_count=self._resumed_case_count,
             spent_usd=spending.total.spent_usd,

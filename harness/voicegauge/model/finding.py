@@ -63,6 +63,11 @@ class Finding(Record, frozen=True, kw_only=True):
     same_cause_messages: dict[str, str] = {}
     """Messages about violations of other rules that have the same cause, by rule id. They are not findings of their
     own."""
+    common_cause: str | None = None
+    """What a service would do wrong in the same way in each of its operations, such as "status 203"; `None` if the
+    violated place in the contract is the cause. Findings of one rule with equal causes are one."""
+    other_places: tuple[FindingLocation, ...] = ()
+    """Further operations, and places in the traffic and in the contract, with the same violation by the same cause."""
     audio_start_s: float | None = None
     """Time in the audio at which the violation is audible, in seconds; `None` for no particular time."""
     clip: FindingClip | None = None
@@ -82,7 +87,15 @@ class Finding(Record, frozen=True, kw_only=True):
         the traffic. So it stays the same when lines move, when messages are reworded and when another target of the
         operation is the first to show the violation. All items of a list count as one location.
         """
-        where = self.where
-        pointer = "/".join("*" if token.isdecimal() else token for token in (where.traffic_pointer or "").split("/"))
-        parts = [self.rule, where.provider, where.operation, where.contract_pointer, pointer]
+        return self.compute_fingerprint(self.where)
+
+    @property
+    def places(self) -> tuple[FindingLocation, ...]:
+        """All places with the violation: `where` first."""
+        return (self.where, *self.other_places)
+
+    def compute_fingerprint(self, place: FindingLocation) -> str:
+        """Return the fingerprint that the finding would have if it were found in `place` alone."""
+        pointer = "/".join("*" if token.isdecimal() else token for token in (place.traffic_pointer or "").split("/"))
+        parts = [self.rule, place.provider, place.operation, place.contract_pointer, pointer]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -257,6 +257,7 @@ def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
             f"expected {expected.description}{', the documented default,' if expected.is_default else ','} got {found}",
             at,
             evidence=_quote_first_audio_bytes(speech_delivery),
+            common_cause=f"{found}{' by default' if expected.is_default else ''}",
         )
 
 

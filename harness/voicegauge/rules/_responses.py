@@ -58,6 +58,7 @@ def _check_status_undocumented(call: Call) -> Iterator[Violation]:
             f"got status {call.status}, which is not among the documented {known}",
             f"{call.operation.pointer}/responses",
             evidence=quote_text_body(call),
+            common_cause=f"status {call.status}",
             # Official documents list few refusals: often 200 and 422, of services that send 401, 404, 429 and 503 too.
             # Clients handle them by their class (RFC 9110, section 15).
             is_warning=call.status >= 400,
@@ -86,6 +87,7 @@ def _check_content_type(call: Call) -> Iterator[Violation]:
         yield Violation(
             f"Content-Type {sent}; documented: {known}",
             f"{call.documented_response.pointer}/content",
+            common_cause=f"Content-Type {media_type[:MAX_QUOTED_CHARACTERS]}",
             # The page of a gateway in front of a service that is down is not a response of the service.
             is_warning=call.status >= 500 and media_type == "text/html",
         )
@@ -114,7 +116,11 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
     ):
         return
     if not call.exchange.response.body and call.operation.method != "HEAD":
-        yield Violation(f"status {call.status} with an empty body", f"{call.documented_response.pointer}/content")
+        yield Violation(
+            f"status {call.status} with an empty body",
+            f"{call.documented_response.pointer}/content",
+            common_cause=f"no body with status {call.status}",
+        )
 
 
 @register_rule(
@@ -279,11 +285,16 @@ def convert_schema_violation(schema_violation: SchemaViolation, value: Any) -> V
         value, [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
     )
     evidence = None if found is MISSING else quote_json(found, MAX_QUOTED_CHARACTERS)
+    message = f"{prefix}{schema_violation.message}"
     return Violation(
-        f"{prefix}{schema_violation.message}",
+        message,
         schema_violation.keyword_pointer,
         schema_violation.value_pointer or None,
         evidence,
+        # Operations may have schemas of their own for one thing, such as a charge, which is missing in all, or null.
+        common_cause=message[:MAX_QUOTED_CHARACTERS]
+        if schema_violation.keyword == "required" or found is None
+        else None,
     )
 
 
@@ -361,7 +372,9 @@ def _check_header_missing(call: Call) -> Iterator[Violation]:
             and name.lower() != RETRY_AFTER_HEADER
             and call.exchange.response.find_header(name) is None
         ):
-            yield Violation(f"status {call.status} without the header {name}", header.pointer)
+            yield Violation(
+                f"status {call.status} without the header {name}", header.pointer, common_cause=f"without {name}"
+            )
 
 
 @register_rule(
@@ -380,7 +393,9 @@ def _check_header_missing(call: Call) -> Iterator[Violation]:
 def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
         if name.lower() == RETRY_AFTER_HEADER and call.exchange.response.find_header(name) is None:
-            yield Violation(f"status {call.status} without {name}", header.pointer)
+            yield Violation(
+                f"status {call.status} without {name}", header.pointer, common_cause=f"status {call.status}"
+            )
 
 
 @register_rule(
@@ -420,7 +435,7 @@ def _check_header_schema(call: Call) -> Iterator[Violation]:
         violating_example="429 in 2026 with Retry-After: Thu, 01 Jan 1970 00:00:00 GMT",
     ),
     needs="headers",
-    shown_by=(FaultExample("negative-retry-after", found_in="rejection-reason"),),
+    shown_by=(FaultExample("negative-retry-after", found_in="rejection-reason", also_found_by=("header-schema",)),),
 )
 def _check_retry_after_invalid(call: Call) -> Iterator[Violation]:
     text = call.exchange.response.find_header(RETRY_AFTER_HEADER)

@@ -48,7 +48,8 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
         if charged > 0:
             status = call.operation if call.operation.job is not None else target.job_operation
             at = f"{status.pointer if status is not None else call.operation.pointer}/x-job/states"
-            yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
+            message = f"charged {charged:g} for a job that is documented as free"
+            yield Violation(message, at, pointer, str(location), common_cause="charged although free")
         return
     amounts: list[tuple[str, float, float]] = []
     for at, low, high in _iterate_documented_amounts(submit, target):  # those of the usual price come first
@@ -62,7 +63,13 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     at = matching[0] if matching else _build_pricing_pointer(target)
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
     documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in amounts if at == amounts[0][0]))
-    yield Violation(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{location}: {charged:g}")
+    yield Violation(
+        f"charged {charged:g} {unit}; documented: {documented}",
+        at,
+        pointer,
+        f"{location}: {charged:g}",
+        common_cause=_name_deviation(charged, min(low for _, low, _ in amounts)),
+    )
 
 
 @register_rule(
@@ -101,6 +108,17 @@ def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple
     """Yield the JSON pointer to a price and the price, then the same for each of its `added_parts`."""
     yield price_pointer, price
     yield from ((f"{price_pointer}/added_parts/{index}", part) for index, part in enumerate(price.added_parts))
+
+
+def _name_deviation(charged: float, documented: float) -> str:
+    """Return what may be wrong with every charge of a provider, whatever each operation or target costs."""
+    return (
+        "nothing charged"
+        if charged == 0
+        else "less than documented"
+        if charged < documented
+        else "more than documented"
+    )
 
 
 def _find_usage_pointer(price_usage: UsageSpec) -> str | None:

@@ -186,6 +186,7 @@ class Checker:
             if violation.evidence
             else None,
             reproduction_command=self._find_reproduction_command(build_reproduction_command, subject, exchange),
+            common_cause=self.mask_secrets(violation.common_cause) if violation.common_cause else None,
             audio_start_s=violation.audio_start_s,
             satisfied_claim=f"{dispute.claim} ({dispute.document_name})" if dispute else None,
         )

@@ -54,6 +54,8 @@ class Violation(NamedTuple):
     """The exchange that shows the violation; `None` if it is `CheckSubject.exchange` of the subject."""
     cause_rule_id: str | None = None
     """Id of another rule whose violation, by the same subject, causes this violation; `None` without such a cause."""
+    common_cause: str | None = None
+    """What the provider does, without what is documented for this operation or target; see `Finding.common_cause`."""
     audio_start_s: float | None = None
     """Time in the delivered audio at which the violation is audible, in seconds; `None` for no particular time."""
     is_warning: bool = False
