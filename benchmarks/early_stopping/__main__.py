@@ -18,7 +18,7 @@ from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.run_config import STOP_ALPHA, StopRule
 from voicegauge.bench.suites import SuiteText
 from voicegauge.contract.price_computation import PriceQuote
-from voicegauge.model.run import EarlyStop
+from voicegauge.model.ramp import EarlyStop
 from voicegauge.model.sample import Sample
 
 OLD, NEW = "acme/old", "acme/new"

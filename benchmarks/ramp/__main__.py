@@ -34,7 +34,7 @@ from voicegauge.bench.ramp import (
     search_highest_load,
 )
 from voicegauge.model.job import Failure
-from voicegauge.model.run import RampResult
+from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import Latency, Sample
 from voicegauge.transport.clock import RealClock
 

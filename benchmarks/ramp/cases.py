@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from ramp.server import SPREAD
-from voicegauge.model.run import RampResult
+from voicegauge.model.ramp import RampResult
 
 LOOSE, TIGHT = "success>=0.99", "success>=0.99,total:p95<={limit_ms:g}ms"
 TIGHT_FACTOR = 6.0

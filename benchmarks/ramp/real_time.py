@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from ramp.cases import Case, contains_truth, find_load
-from voicegauge.model.run import RampResult
+from voicegauge.model.ramp import RampResult
 
 SERVER_FILE = Path(__file__).with_name("server.py")
 INCONCLUSIVE_STATUS = 3

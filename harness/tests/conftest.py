@@ -90,7 +90,7 @@ def times_are_calibrated_in_one_test_only() -> Iterator[None]:
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("voicegauge.api.benchmarking.measure_timing_error", measure)
+        patch.setattr("voicegauge.api.benchmark_sending.measure_timing_error", measure)
         patch.setattr("voicegauge.api.benchmarking.open_timing_probes", lambda _listener: contextlib.nullcontext())
         # The machine of the tests is always busy.
         patch.setattr("voicegauge.bench._sample_building.is_timing_disturbed", lambda *_times_ms: False)

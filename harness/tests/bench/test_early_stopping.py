@@ -17,7 +17,7 @@ from voicegauge.cli import run as voicegauge
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.model.run import EarlyStop
+from voicegauge.model.ramp import EarlyStop
 from voicegauge.model.sample import Sample
 
 from ..builders.rounds import build_rounds

@@ -25,7 +25,8 @@ from voicegauge.cli import run as voicegauge
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.job import Failure
-from voicegauge.model.run import RampResult, RampStep, Run
+from voicegauge.model.ramp import RampResult, RampStep
+from voicegauge.model.run import Run
 from voicegauge.model.sample import Latency, Sample
 from voicegauge.transport.clock import RealClock
 

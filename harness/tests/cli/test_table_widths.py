@@ -20,7 +20,7 @@ from voicegauge.bench.part_summaries import PlaceSummary
 from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.cli import HELP_BY_COMMAND, _bench_tables, _console
 from voicegauge.cli import run as voicegauge
-from voicegauge.model.run import RampResult, RampStep
+from voicegauge.model.ramp import RampResult, RampStep
 
 from ..builders.documented_examples import read_example
 from ..builders.nights import save_nights

@@ -10,7 +10,8 @@ from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.base import Count, Provenance, StopReason
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import BudgetForecast, format_price_usd
-from voicegauge.model.run import Manifest, MeasuredSuite, RampResult
+from voicegauge.model.ramp import RampResult
+from voicegauge.model.run import Manifest, MeasuredSuite
 from voicegauge.outputs.result_summary import SummarizedResult, SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 

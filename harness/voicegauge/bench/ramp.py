@@ -41,7 +41,7 @@ from voicegauge.bench.load import (
     send_open_loop,
     succeeded_at_first_attempt,
 )
-from voicegauge.model.run import LoadCapacity, RampResult, RampStep
+from voicegauge.model.ramp import LoadCapacity, RampResult, RampStep
 from voicegauge.model.sample import Sample
 from voicegauge.transport.clock import Clock
 

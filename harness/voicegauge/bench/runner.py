@@ -65,7 +65,7 @@ from voicegauge.errors import NothingMeasuredError, OverchargedError, Voicegauge
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import TRAILING_SILENCE_S
 from voicegauge.model.job import BillingStatus, Delivery
-from voicegauge.model.run import RampResult
+from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.transport.clock import RealClock, run_in_thread
 from voicegauge.transport.http import SEND_NOT_BEFORE_S

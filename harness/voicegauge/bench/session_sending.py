@@ -19,7 +19,7 @@ from voicegauge.bench.ramp import LoadGate, RampStepListener, SampleCollector, s
 from voicegauge.bench.run_config import RunConfig
 from voicegauge.client.client import Client
 from voicegauge.contract.targets import BaseSocketTarget, BaseTarget
-from voicegauge.model.run import RampResult
+from voicegauge.model.ramp import RampResult
 from voicegauge.transport.clock import Clock
 
 

@@ -32,7 +32,8 @@ from voicegauge.cli._console import (
 )
 from voicegauge.model.base import Provenance
 from voicegauge.model.price import PriceRange, explain_price_remarks, format_price_usd
-from voicegauge.model.run import Manifest, RampResult, ScoreSet, describe_timing_error
+from voicegauge.model.ramp import RampResult
+from voicegauge.model.run import Manifest, ScoreSet, describe_timing_error
 from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:

@@ -28,11 +28,11 @@ from voicegauge.files import resolve_links
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import AmbiguousRequest, FailureKind, OpenJob
+from voicegauge.model.ramp import RampResult
 from voicegauge.model.run import (
     ListeningSet,
     Manifest,
     QualitySet,
-    RampResult,
     ReferenceSpeechErrors,
     Run,
     ScoreSet,
