@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from crashes.case_simulation import (
     UNBROKEN_BUDGET_USD,
@@ -31,10 +32,12 @@ from crashes.verdict import differences, judge_run
 
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.run_store import load_run
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.model.run import Run
 from voicegauge.transport.clock import VirtualClock
 
+replace = msgspec.structs.replace
 MIN_STEPS = 60
 """Number of steps at which a run is killed, one by one. It has about as many."""
 
@@ -170,6 +173,22 @@ async def test_a_check_that_is_killed_at_any_step_has_the_same_verdicts(tmp_path
         assert find_changed_verdicts(outcome.report, unbroken, lost) == [], user.killed_in
         assert find_cases_bought_again(user.events) == [], user.killed_in
     assert len(killed_in) > 3
+
+
+async def test_a_finding_whose_first_case_was_lost_is_the_same_finding(tmp_path: Path, contract: Contract) -> None:
+    plan = plan_command("check", contract, all_billable=False)
+    unbroken = await simulate_unbroken_check(tmp_path, contract, plan)
+    (number, finding), *_ = [pair for pair in enumerate(unbroken.findings) if len(pair[1].message_counts) > 1]
+    (lost, _), (shown, count) = list(finding.message_counts.items())[:2]
+    assert finding.message == lost
+
+    def show(message: str) -> CheckReport:
+        changed = replace(finding, message=message, message_counts={}, occurrence_count=count)
+        return replace(unbroken, findings=(*unbroken.findings[:number], changed, *unbroken.findings[number + 1 :]))
+
+    lost_case_ids = {finding.case_id or ""}
+    assert find_changed_verdicts(show(shown), unbroken, lost_case_ids) == []
+    assert find_changed_verdicts(show("something else"), unbroken, lost_case_ids) != []
 
 
 async def test_the_verdict_sees_a_case_that_is_bought_twice(
