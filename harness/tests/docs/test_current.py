@@ -12,7 +12,17 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from voicegauge import callback_receiver
 from voicegauge.cli import run
+from voicegauge.contract import _schema_sizes, schemas, socket_turns
+from voicegauge.emulator import _request_journal, body_limits
+from voicegauge.emulator.socket_server import ClientLimits
+from voicegauge.formats import bodies, located_yaml
+from voicegauge.recording import body_masking, quoted_words
+from voicegauge.relay import relayed_exchange
+from voicegauge.relay.relay_server import RELAY_CLIENT_LIMITS
+from voicegauge.speech.decoding import MAX_AUDIO_DURATION_S
+from voicegauge.transport import http, websocket
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -60,3 +70,56 @@ def test_every_number_that_a_command_writes_is_defined(schema: str) -> None:
     page = (ROOT / "docs" / "methodology.md").read_text()
     defined = dict(re.findall(r"^\| `(\w+\.\w+)` \| (.*) \|$", page, re.MULTILINE))
     assert [name for name in numbers if not defined.get(name)] == [], "docs/generate.py takes docstrings"
+
+
+MIB = 2**20
+RECEIVER, EMULATOR = callback_receiver, ClientLimits()
+LIMITS = [
+    ("{:g} MiB for a body,", http.MAX_BODY_BYTES / MIB),
+    ("{:g} MiB and a depth of {} for JSON,", bodies.MAX_JSON_BYTES / MIB, bodies.MAX_JSON_DEPTH),
+    ("messages of {:g} MiB,", websocket.MAX_MESSAGE_BYTES / MIB),
+    ("{:g} MiB in all, and {:,} frames", websocket.MAX_CONNECTION_BYTES / MIB, websocket.MAX_CONNECTION_FRAMES),
+    ("{:g} million characters", socket_turns.MAX_TRANSCRIPT_CHARACTERS / MIB),
+    ("Of a response above {:g} KiB", quoted_words.MAX_COMPARED_BYTES / 1024),
+    ("A chain of references may have {} links", schemas.MAX_REFERENCE_CHAIN_LENGTH),
+    ("may combine or require {:,} others", _schema_sizes.MAX_SCHEMA_SIZE),
+    ("could find more than {:,} errors", _schema_sizes.MAX_NESTED_ERRORS),
+    ("limits of size ({:g} MiB), depth and number of values", located_yaml.MAX_DOCUMENT_BYTES / MIB),
+    ("more than {:,} lines or values,", body_masking.MAX_STREAM_PARTS),
+    ("or with a line above {:g} MiB", bodies.MAX_JSON_BYTES / MIB),
+    ("16 KiB in {} headers. One URL", body_limits.MAX_HEADER_COUNT),
+    (
+        "a body may have {:g} MiB, path and headers {:g} KiB",
+        RECEIVER.MAX_BODY_BYTES / MIB,
+        body_limits.MAX_HEADER_BYTES / 1024,
+    ),
+    ("{} callbacks or {:g} MiB, the", RECEIVER.MAX_CALLBACKS_PER_URL, RECEIVER.MAX_BYTES_PER_URL / MIB),
+    ("receiver {:,} callbacks or {:g} MiB", RECEIVER.MAX_STORED_CALLBACKS, RECEIVER.MAX_TOTAL_BYTES / MIB),
+    ("copies of bodies {:g} MiB each", relayed_exchange.MAX_JUDGED_BODY_BYTES / MIB),
+    ("and {:g} MiB together", relayed_exchange.MAX_TOTAL_CAPTURED_BYTES / MIB),
+    ("Of more than {} connections", RELAY_CLIENT_LIMITS.max_connections),
+    ("a body may have {:g} MiB (JSON and URL-encoded forms)", body_limits.MAX_TEXT_BODY_BYTES / MIB),
+    ("or {:g} MiB (uploads)", body_limits.MAX_UPLOAD_BYTES / MIB),
+    ("the journal takes at most {:g} MiB.", _request_journal.MAX_JOURNAL_BYTES / MIB),
+    ("All bodies together may have {:g} MiB", body_limits.MAX_BODY_MEMORY_BYTES / MIB),
+    ("Bodies may have {:g} MiB", body_limits.MAX_CONTROL_BODY_BYTES / MIB),
+    ("headers must arrive within {:g} seconds,", EMULATOR.headers_timeout_s),
+    ("a body within {:g} minutes without a pause of", EMULATOR.body_timeout_s / 60),
+    ("a pause of {:g} seconds.", EMULATOR.body_pause_timeout_s),
+    ("must be taken without a pause of {:g} minutes", EMULATOR.write_timeout_s / 60),
+    ("Of more than {} connections", EMULATOR.max_connections),
+]
+"""Sentences of `docs/security.md` with a limit, and the limits in the code."""
+
+
+def test_the_security_page_states_the_limits_of_the_code() -> None:
+    page = " ".join((ROOT / "docs" / "security.md").read_text().split())
+    assert [one for text, *values in LIMITS if (one := text.format(*values)) not in page] == []
+    assert MAX_AUDIO_DURATION_S == 30 * 60
+    assert "thirty minutes for audio" in page
+
+
+def test_the_tests_that_the_security_page_names_exist() -> None:
+    named = re.findall(r"`(?:harness/tests/[a-z]+/)?(test_\w+\.py)`", (ROOT / "docs" / "security.md").read_text())
+    assert len(named) >= 5
+    assert [one for one in named if not any((ROOT / "harness" / "tests").rglob(one))] == []
