@@ -57,6 +57,8 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("link", "arguments"),
     [
+        ("voicegauge.toml", "rules"),
+        ("pyproject.toml", "rules"),
         ("mine/l.yaml", "check acme --contracts mine"),
         ("mine/acme/openapi.yaml", "providers --contracts mine"),
         ("fixtures/openai/tts-1.har", "check openai"),
@@ -74,8 +76,10 @@ def test_no_link_out_of_a_folder_is_read(
 ) -> None:
     """The file may be one of the user, of which errors and reports would quote parts."""
     outside = folder.parent / "outside"
-    outside.write_text("password: my-own-secret\n")
-    (folder / link).parent.mkdir(parents=True)
+    outside.write_text(
+        "[tool.voicegauge]\nmy-own-secret = 1\n" if link.endswith("toml") else "password: my-own-secret\n"
+    )
+    (folder / link).parent.mkdir(parents=True, exist_ok=True)
     (folder / link).symlink_to(outside)
     assert run(arguments.split()) == 2
     captured = capsys.readouterr()

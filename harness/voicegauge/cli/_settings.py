@@ -36,7 +36,7 @@ from click.core import ParameterSource
 from voicegauge.cli._options import RequestOption
 from voicegauge.data_folders import get_state_folder
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.files import read_file, write_file
+from voicegauge.files import read_file, require_files_in_folder, write_file
 from voicegauge.options import DeclaredOption, Trust
 
 # Decides where a settings file that the user did not name may let a command write.
@@ -269,9 +269,13 @@ def find_settings(folder: Path) -> SettingsFile | None:
 
     Raises:
         UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
+        DataError: it is a link out of the folder. Names of its settings would be quoted.
     """
     own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
+    require_files_in_folder([own], folder)
     found, tool = _read_toml(own, own.name), _read_pyproject_settings(shared, shared.name)
+    if tool is not None:  # a pyproject.toml for other tools may be a link
+        require_files_in_folder([shared], folder)
     if found is not None and tool is not None:
         raise UsageError(f"{own.name} and [tool.voicegauge] of {shared.name} both hold settings: remove one")
     if found is not None:
