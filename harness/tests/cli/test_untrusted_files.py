@@ -61,6 +61,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
         ("pyproject.toml", "rules"),
         ("mine/l.yaml", "check acme --contracts mine"),
         ("mine/acme/openapi.yaml", "providers --contracts mine"),
+        ("documents/openai.yaml", "drift --official --from documents"),
         ("fixtures/openai/tts-1.har", "check openai"),
         ("fixtures/openai/tts-1.har", "record openai/tts-1 --emulated --refresh all --yes"),
         ("fixtures/openai/tts-1.har", "check openai --recordings fixtures"),

@@ -22,6 +22,7 @@ from voicegauge.drift.official_comparison import (
     find_official_source,
 )
 from voicegauge.errors import ContractError, UsageError, VoicegaugeError
+from voicegauge.files import require_files_in_folder
 from voicegauge.options import PathLike, function_of
 
 
@@ -125,6 +126,7 @@ def _compare_with_folder(folder: Path, request: OfficialDriftRequest) -> Officia
     Raises:
         UsageError: a provider is unknown, or the folder has no document of the named or of any provider.
         ContractError: a contract or a document cannot be used.
+        DataError: a document is a link out of the folder.
     """
     catalogue = load_contracts(request.contracts)
     names = list(dict.fromkeys(request.providers))
@@ -132,6 +134,8 @@ def _compare_with_folder(folder: Path, request: OfficialDriftRequest) -> Officia
     for contract in [catalogue.find_provider(name) for name in names] or catalogue:
         paths = (folder / f"{contract.id}{suffix}" for suffix in _DOCUMENT_SUFFIXES)
         path = next((path for path in paths if path.is_file()), None)
+        if path is not None:
+            require_files_in_folder([path], folder)
         document = find_official_source(contract, str(path)) if path is not None else None
         if document is not None:
             comparisons.append(_compare_with_official_document(contract, document))
