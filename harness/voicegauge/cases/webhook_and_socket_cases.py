@@ -136,6 +136,8 @@ def _build_request_of_case(case: ConformanceCase, operation: Operation) -> Reque
     return map_speech_request(operation.contract.find_target_by_name(case.target_name), case.speech_request)
 
 
+TEXT_LANGUAGE = "en"
+"""Language of the texts of all turns."""
 TURN_TEXT = "Good morning. This is a short test of a long story. We will begin with seven small boats."
 """The text of most turns: three sentences, so that a service begins before the end."""
 OTHER_TEXT = "Please remember the yellow umbrella. Nobody saw where the old piano went."

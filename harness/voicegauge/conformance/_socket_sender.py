@@ -12,7 +12,7 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase, SocketScenario
 from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.cases.webhook_and_socket_cases import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TURN_TEXT
+from voicegauge.cases.webhook_and_socket_cases import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TEXT_LANGUAGE, TURN_TEXT
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.settlement import settle_when_done
 from voicegauge.client.socket_delivery import interrupt_turn, measure_interruption, prepare_recording
@@ -420,7 +420,14 @@ class SocketSender(SocketCaseSender[SocketTarget]):
                 for turn in self._list_turns(session):
                     # Read again from the traffic, which has what arrived later, and a close that ends the turn.
                     read = connection.conversation.turns[turn.index]
-                    spoken[id(turn)] = SpokenTurn(self._target, connection.traffic, read, audio_format, self._timeout_s)
+                    spoken[id(turn)] = SpokenTurn(
+                        self._target,
+                        connection.traffic,
+                        read,
+                        audio_format,
+                        self._timeout_s,
+                        self._target.target_spec.default_language or TEXT_LANGUAGE,
+                    )
         self._sent.subjects += spoken.values()
         for base, changed, comparison in self._pairs:
             if id(base) in spoken and id(changed) in spoken:

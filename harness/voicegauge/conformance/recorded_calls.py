@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.webhook_and_socket_cases import TEXT_LANGUAGE
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
@@ -138,7 +139,8 @@ def _iterate_turns(
             continue
         if turn.finished_ms is None and not is_of_case and waited_s < MAX_TURN_WAIT_S:
             continue  # the client, or the recording, ended before
-        yield SpokenTurn(connection.target, traffic, turn, audio_format, round(waited_s, 1))
+        language = (connection.target.target_spec.default_language or TEXT_LANGUAGE) if is_of_case else None
+        yield SpokenTurn(connection.target, traffic, turn, audio_format, round(waited_s, 1), language)
 
 
 def _get_waiting_time_s(turn: SocketTurn, last_ms: float) -> float:

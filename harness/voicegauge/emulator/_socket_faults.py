@@ -8,6 +8,7 @@ import msgspec
 
 from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.emulator._fault import Fault, SocketFault, SocketStep, SocketTurnState, TextStep
+from voicegauge.emulator._speech_faults import speak_other_sentence
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 _LEAKED_AUDIO_S = 1.5
@@ -245,6 +246,11 @@ SOCKET_FAULTS = (
         id="socket-silent",
         description="The audio of a turn is silent.",
         socket=SocketFault(change_synthesis=_silence),
+    ),
+    Fault(
+        id="socket-other-text",
+        description="Each sentence is spoken as another one, which is always the same.",
+        socket=SocketFault(change_synthesis=speak_other_sentence),
     ),
     Fault(
         id="socket-rate-ignored",

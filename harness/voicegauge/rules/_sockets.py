@@ -7,7 +7,14 @@ from collections.abc import Iterator
 
 from voicegauge.model.exchange import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE, PROTOCOL_ERROR_CLOSE_CODE
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
-from voicegauge.rules.socket_subjects import DESCRIPTION_BY_COMPARISON, SocketConnection, SpokenTurn, TurnPair
+from voicegauge.rules.socket_subjects import (
+    DESCRIPTION_BY_COMPARISON,
+    SocketConnection,
+    SpokenTurn,
+    TurnAmongOthers,
+    TurnPair,
+)
+from voicegauge.speech.spoken_text import SpokenTextVerdict
 
 MAX_WRONG_MESSAGES = 1_000
 """Number of wrong messages after which the others are not examined: naming what is wrong takes a millisecond each."""
@@ -25,6 +32,16 @@ MIN_COMPARED_SPEECH_S = 0.5
 TIMESTAMP_TOLERANCE_S = 0.5
 """Time in seconds by which the times of words may exceed the audio."""
 _NORMAL_CODES = (1000, 1001)
+_WRONG_TEXT_VERDICTS: tuple[SpokenTextVerdict, ...] = (
+    "other text",
+    "end missing",
+    "start missing",
+    "part missing",
+    "said twice",
+    "other words",
+    "other rate",
+)
+"""What a turn says if it does not say its text."""
 
 
 def _quote(data: bytes) -> str:
@@ -266,7 +283,12 @@ def _check_audio_outside_turn(connection: SocketConnection) -> Iterator[Violatio
             "socket-cancel-ignored",
             target_id="deepgram/aura-2-socket",
             found_in="turns",
-            also_found_by=("socket-speech-differs", "socket-audio-outside-turn", "socket-turn-unfinished"),
+            also_found_by=(
+                "socket-speech-differs",
+                "socket-text-differs",
+                "socket-audio-outside-turn",
+                "socket-turn-unfinished",
+            ),
         ),
     ),
 )
@@ -326,7 +348,7 @@ def _check_silent(spoken: SpokenTurn) -> Iterator[Violation]:
             "socket-samples-cut",
             target_id="cartesia/sonic-3.5-socket",
             found_in="turns",
-            also_found_by=("socket-speech-differs",),
+            also_found_by=("socket-speech-differs", "socket-text-differs"),
         ),
     ),
 )
@@ -370,6 +392,43 @@ def _check_timestamps(spoken: SpokenTurn) -> Iterator[Violation]:
 
 
 @register_rule(
+    "socket-text-differs",
+    subject_class=TurnAmongOthers,
+    description=(
+        "A turn says its text: all of it, once, and nothing else (English; a warning with a voice that is not "
+        "recognized clearly)."
+    ),
+    contract_condition="x-socket.client_messages.text",
+    explanation=Explanation(
+        consequence="A caller hears something else than the agent meant to say.",
+        conforming_example="Sent and spoken: Of course, I will wait here.",
+        violating_example="Sent: Of course, I will wait here. Spoken: The weather will stay mild.",
+    ),
+    shown_by=(
+        FaultExample(
+            "socket-other-text",
+            target_id="cartesia/sonic-3.5-socket",
+            found_in="turns",
+            also_found_by=("socket-speech-differs",),
+        ),
+    ),
+)
+def _check_text_differs(among_others: TurnAmongOthers) -> Iterator[Violation]:
+    judgement, spoken = among_others.spoken.spoken_text, among_others.spoken
+    if judgement is None:
+        return
+    is_doubtful = judgement.verdict == "does not fit" and among_others.can_doubt_text
+    if is_doubtful or judgement.verdict in _WRONG_TEXT_VERDICTS:
+        yield Violation(
+            judgement.explanation,
+            f"{spoken.description_pointer}/client_messages/text",
+            evidence=spoken.turn.text,
+            audio_start_s=judgement.start_s,
+            is_warning=is_doubtful,
+        )
+
+
+@register_rule(
     "socket-speech-differs",
     subject_class=TurnPair,
     description="The same text is spoken as the same words, however it is sent and whatever else is spoken.",
@@ -380,7 +439,12 @@ def _check_timestamps(spoken: SpokenTurn) -> Iterator[Violation]:
         violating_example="Whole: 4.1 s. In pieces: 2.9 s, because every third piece is missing.",
     ),
     shown_by=tuple(
-        FaultExample(fault, target_id="cartesia/sonic-3.5-socket", found_in="turns", also_found_by=others)
+        FaultExample(
+            fault,
+            target_id="cartesia/sonic-3.5-socket",
+            found_in="turns",
+            also_found_by=("socket-text-differs", *others),
+        )
         for fault, others in (
             ("socket-piece-lost", ()),
             ("socket-audio-reordered", ()),

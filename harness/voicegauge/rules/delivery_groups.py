@@ -23,6 +23,7 @@ from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import write_value_at_pointer
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.socket_subjects import SpokenTurn, TurnAmongOthers
 from voicegauge.rules.subjects import SpeechDelivery, find_documented_default
 from voicegauge.speech.listening import (
     TOO_FEW_COMPARED_REASON,
@@ -116,20 +117,25 @@ class DeliveriesOfRun:
         self._fitting_counts: Counter[str] = Counter()
         self._unfitting_counts: Counter[str] = Counter()
         self.unjudged_words_count_by_reason: Counter[str] = Counter()
-        """Number of deliveries of audible speech of which it was not judged whether they say their text."""
+        """Number of deliveries and turns of audible speech of which it was not judged whether they say their text."""
 
     def add_comparisons(self, subjects: Iterable[CheckSubject]) -> list[CheckSubject]:
-        """Return `subjects`, and for each delivery of speech among them its comparison with the earlier ones."""
+        """Return `subjects`, and for each delivery and turn of speech among them its comparison with earlier ones."""
         extended: list[CheckSubject] = []
         for subject in subjects:
             extended.append(subject)
+            if not isinstance(subject, SpeechDelivery | SpokenTurn):
+                continue
+            compared: DeliveryAmongOthers | TurnAmongOthers | None
             if isinstance(subject, SpeechDelivery):
                 compared = self._compare_delivery(subject)
-                extended += [compared] if compared is not None else []
-                reason = subject.unjudged_words_reason
-                if compared is not None and not compared.can_doubt_text and _fits_badly(subject):
-                    reason = TOO_FEW_COMPARED_REASON
-                self.unjudged_words_count_by_reason.update([reason] if reason is not None else [])
+            else:
+                compared = TurnAmongOthers(subject.target, subject.traffic, subject, self._count_fitting(subject))
+            extended += [compared] if compared is not None else []
+            reason = subject.unjudged_words_reason
+            if compared is not None and not compared.can_doubt_text and _fits_badly(subject):
+                reason = TOO_FEW_COMPARED_REASON
+            self.unjudged_words_count_by_reason.update([reason] if reason is not None else [])
         return extended
 
     def _compare_delivery(self, speech_delivery: SpeechDelivery) -> DeliveryAmongOthers | None:
@@ -146,10 +152,10 @@ class DeliveriesOfRun:
             can_doubt_text=self._count_fitting(speech_delivery),
         )
 
-    def _count_fitting(self, speech_delivery: SpeechDelivery) -> bool:
-        """Count a delivery, and return whether one that does not fit its text is reported."""
-        spoken, target_id = speech_delivery.spoken_text, speech_delivery.target.id
-        self._unfitting_counts[target_id] += _fits_badly(speech_delivery)
+    def _count_fitting(self, speech: SpeechDelivery | SpokenTurn) -> bool:
+        """Count a delivery or a turn, and return whether one that does not fit its text is reported."""
+        spoken, target_id = speech.spoken_text, speech.target.id
+        self._unfitting_counts[target_id] += _fits_badly(speech)
         self._fitting_counts[target_id] += spoken is not None and spoken.verdict in ("fits", "right")
         return can_doubt(self._fitting_counts[target_id], self._unfitting_counts[target_id])
 
@@ -189,8 +195,8 @@ class DeliveriesOfRun:
         return new
 
 
-def _fits_badly(speech_delivery: SpeechDelivery) -> bool:
-    return speech_delivery.spoken_text is not None and speech_delivery.spoken_text.verdict == "does not fit"
+def _fits_badly(speech: SpeechDelivery | SpokenTurn) -> bool:
+    return speech.spoken_text is not None and speech.spoken_text.verdict == "does not fit"
 
 
 def _list_speed_steps(pace_by_speed: dict[float, float]) -> tuple[SpeedStep, ...]:

@@ -22,6 +22,7 @@ from voicegauge.rules.call import CheckSubject
 
 if TYPE_CHECKING:
     from voicegauge.speech.decoding import DecodedAudio
+    from voicegauge.speech.spoken_text import SpokenTextJudgement
 
 ConnectionExpectation = Literal["accepted", "rejected", "limit"]
 """What a connection should come to: turns that are spoken; a handshake that is rejected because of the key; a close
@@ -117,6 +118,8 @@ class SpokenTurn(SocketSubject):
     audio_format: SocketFormat
     waited_s: float
     """How long the client waited for the end of the turn, in seconds, if it did not come."""
+    language: str | None = None
+    """Language code of the text; `None` to tell by its words."""
 
     @functools.cached_property
     def decoded_audio(self) -> DecodedAudio | None:
@@ -153,6 +156,49 @@ class SpokenTurn(SocketSubject):
         if decoded is None or self.is_silent:
             return None
         return measure_active_duration_s(decoded.samples, decoded.sample_rate_hz)
+
+    @functools.cached_property
+    def spoken_text(self) -> SpokenTextJudgement | None:
+        """What a complete turn says, compared with its text; `None` if they cannot be compared."""
+        from voicegauge.speech.spoken_text import judge_spoken_text
+
+        decoded = self.decoded_audio
+        if decoded is None or not self._has_audible_speech or self._incomparable_text_reason is not None:
+            return None
+        return judge_spoken_text(decoded.samples, decoded.sample_rate_hz, self.turn.text, self.language or "en")
+
+    @property
+    def unjudged_words_reason(self) -> str | None:
+        """Why it was not judged whether the turn says its text; `None` if it was.
+
+        It is `None` as well if the turn is not complete or not audible, which other rules report.
+        """
+        if not self._has_audible_speech:
+            return None
+        if self._incomparable_text_reason is not None or self.spoken_text is None:
+            return self._incomparable_text_reason
+        return self.spoken_text.explanation if self.spoken_text.verdict == "unclear" else None
+
+    @property
+    def _has_audible_speech(self) -> bool:
+        return self.turn.is_complete and not self.turn.errors and not self.is_silent
+
+    @property
+    def _incomparable_text_reason(self) -> str | None:
+        from voicegauge.speech.spoken_text import explain_why_not_judged, is_ordinary_text
+
+        if not is_ordinary_text(self.turn.text):
+            return "the text consists of few or no words"
+        return explain_why_not_judged(self.turn.text, self.language, speed=None)
+
+
+@dataclass(frozen=True, eq=False)
+class TurnAmongOthers(SocketSubject):
+    """A turn beside the other turns of the run that were compared with their texts before it."""
+
+    spoken: SpokenTurn
+    can_doubt_text: bool
+    """Whether a text that fits the audio no better than other texts is reported: `speech.listening.can_doubt`."""
 
 
 ComparedTurns = Literal["pieces", "flush", "parallel", "format", "after-cancel"]
