@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.contract.extension.speech import TranscriptionResponse, TranscriptSegmentFields
-from voicegauge.emulator._audio_input_endpoint import (
+from voicegauge.emulator._audio_effects import (
     MAX_PITCH_SHIFT_SEMITONES,
     STEM_NAMES_BY_COUNT,
     AudioEffect,

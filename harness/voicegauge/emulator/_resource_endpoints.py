@@ -22,7 +22,7 @@ from voicegauge.emulator._request import (
 )
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_bodies import build_default_body, build_success_response
-from voicegauge.emulator._response_builder import filter_lists, is_documented_id
+from voicegauge.emulator._response_values import filter_lists, is_documented_id
 from voicegauge.emulator._schema_values import fill_random_hex, format_time_like_example, iterate_schemas_at
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.formats.locations import MISSING, Location
