@@ -67,15 +67,16 @@ def test_a_target_without_a_planned_delivery_does_not_pass(voicegauge, acme, acm
 
 
 @pytest.mark.parametrize(("most", "left_out"), [(1, ["pixelapi/voice-clone"]), (2, [])])
-def test_targets_beyond_the_limit_are_left_out_by_name(voicegauge, most, left_out) -> None:
-    """What was not judged has not passed."""
-    status, report, out, err = voicegauge("pixelapi", "--emulated", "--max-calls", str(most))
-    assert (status, report["not_judged_reason_by_name"]) == (3 if left_out else 0, {})
-    assert all(
-        f"nothing was judged of {target}: its delivery is beyond --max-calls {most}" in err for target in left_out
-    )
-    assert list(report["left_out_reason_by_target"]) == left_out
+def test_targets_beyond_the_limit_are_left_out_by_name(voicegauge, most, left_out, tmp_path) -> None:
+    """The user has chosen the number, so that it does not fail the check; what was not judged has not passed either."""
+    badge, message = tmp_path / "badge.svg", tmp_path / "message.json"
+    files = ["--badge", badge, "--slack", message]
+    status, report, out, err = voicegauge("pixelapi", "--emulated", "--max-calls", str(most), *files)
+    assert (status, report["not_judged_reason_by_name"], "nothing was judged" in err) == (0, {}, False)
+    assert list(report["left_out_reason_by_target"]) == report["targets_beyond_max_calls"] == left_out
     assert all(f"left out: {target}: its delivery is beyond --max-calls {most}" in out for target in left_out)
+    assert ("no findings, left out: pixelapi/voice-clone" in out) == bool(left_out)
+    assert ("partly judged" in badge.read_text()) == (":warning:" in message.read_text()) == bool(left_out)
 
 
 def test_targets_that_are_left_out_for_one_reason_have_one_line(voicegauge) -> None:

@@ -93,7 +93,9 @@ class CasePlan(Record, frozen=True, kw_only=True):
     excludes all deliveries of the plan."""
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets were left out although others are judged, by target id: `max_billable_requests` excludes their
-    delivery, or no document states what it costs."""
+    delivery, a budget does not pay for it, or no document states what it costs."""
+    targets_beyond_max_calls: tuple[str, ...] = ()
+    """Those of them that `max_billable_requests` excludes."""
     over_budget_case_count: int = 0
     """Number of cases that were left out because they do not fit into what is left of a budget."""
     excluded_operations: tuple[str, ...] = ()
@@ -271,7 +273,12 @@ def _add_targets_without_delivery(
         if delivering and target.id not in delivering and target.id in {*deliverable, *unpriced}
     }
     without = (one.id for one in targets if _speaks(one) and one.id not in delivering and one.id not in reasons)
-    return msgspec.structs.replace(plan, targets_without_delivery=tuple(without), left_out_reason_by_target=reasons)
+    return msgspec.structs.replace(
+        plan,
+        targets_without_delivery=tuple(without),
+        left_out_reason_by_target=reasons,
+        targets_beyond_max_calls=tuple(target for target in reasons if target not in unpriced),
+    )
 
 
 def _list_targets_with_delivery(cases: Iterable[ConformanceCase]) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicegauge.cli._console import create_console, create_table, print_budget_forecast, print_table
-from voicegauge.errors import EXIT_NOTHING_MEASURED
+from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import describe_ambiguous_requests
@@ -68,11 +68,13 @@ def print_plan(plan: PricedPlan) -> None:
     _print_unplanned_cases(terminal, plan.skipped_cases)
     _print_unneeded_operations(terminal, plan.excluded_operations)
     _print_left_out_targets(terminal, plan.left_out_reason_by_target)
-    unjudged = (*plan.targets_without_delivery, *plan.left_out_reason_by_target)
+    unpaid = [name for name in plan.left_out_reason_by_target if name not in plan.targets_beyond_max_calls]
+    unjudged = (*plan.targets_without_delivery, *unpaid)
     if unjudged:
+        status = EXIT_NOTHING_MEASURED if plan.targets_without_delivery else EXIT_PARTLY_MEASURED
         terminal.print(
             f"not judged, because no delivery is planned: {', '.join(unjudged)}. The check will end with exit status "
-            f"{EXIT_NOTHING_MEASURED}, or 1 with findings",
+            f"{status}, or 1 with findings",
             style="yellow",
             soft_wrap=True,
         )

@@ -137,7 +137,10 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     proves nothing about them, so it does not pass."""
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets were left out of the plan, by target id: their delivery is beyond a limit of the user, or no
-    document states what it costs. The check proves nothing about them, so it does not pass."""
+    document states what it costs. The check proves nothing about them."""
+    targets_beyond_max_calls: tuple[str, ...] = ()
+    """Those of the targets that were left out whose delivery is beyond `max_calls`, a number that the user chooses.
+    The others make the check judged in part only, so that it does not pass."""
     over_budget_case_count: int = 0
     """Number of cases that were not sent because they did not fit into what was left of a budget: left out of a plan
     with `max_calls`, or skipped. With one, the check is judged in part only, so it does not pass."""
@@ -199,27 +202,44 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     def no_verdict_reason(self) -> str | None:
         """Why the check does not pass even if nothing was found, in one line; `None` if it can pass.
 
-        The reason is that no case has a verdict, or that targets or recordings were not judged or were left out.
+        The reason is that no case has a verdict, or that targets or recordings were not judged.
         """
         if self.case_results and all(case.verdict == "skipped" for case in self.case_results):
             return f"no case came to a verdict; the first: {self.case_results[0].not_judged_reason}"
-        reason_by_name = {**self.not_judged_reason_by_name, **self.left_out_reason_by_target}
-        if not reason_by_name:
-            return None
-        name, reason = next(iter(reason_by_name.items()))
-        more = len(reason_by_name) - 1
-        return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
+        return _describe_unjudged(self.not_judged_reason_by_name)
 
     @property
     def partly_judged_reason(self) -> str | None:
         """Why the check does not pass although all that was judged does, in one line; `None` if all that fits was sent.
 
-        A budget that does not pay for the plan is a reason; a number of requests that the user chooses is not.
+        A budget that does not pay for the plan is a reason, and a target whose price is not known; a number of requests
+        that the user chooses is not.
         """
+        unpaid = {
+            name: reason
+            for name, reason in self.left_out_reason_by_target.items()
+            if name not in self.targets_beyond_max_calls
+        }
+        if unpaid:
+            return f"partly judged: {_describe_unjudged(unpaid)}"
         if not self.over_budget_case_count:
             return None
         more = "a larger --max-cost or --max-cost-per-day pays for them"
         return f"partly judged: {_describe_over_budget_cases(self)}: {more}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the check has ended, and neither a budget nor a number of requests has left anything out."""
+        return self.is_finished and self.partly_judged_reason is None and not self.targets_beyond_max_calls
+
+
+def _describe_unjudged(reason_by_name: Mapping[str, str]) -> str | None:
+    """Return a line about the first of some names of which nothing was judged; `None` if there are none."""
+    if not reason_by_name:
+        return None
+    name, reason = next(iter(reason_by_name.items()))
+    more = len(reason_by_name) - 1
+    return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
 
 
 def _describe_over_budget_cases(report: CheckReport) -> str:
@@ -331,7 +351,7 @@ def _determine_verdict(report: CheckReport, *, fail_on_warnings: bool) -> BadgeV
     if report.count_findings(*failing):
         return "failed"
     is_judged = report.is_finished and report.exchange_count_by_provenance and report.no_verdict_reason is None
-    return "passed" if is_judged and report.partly_judged_reason is None else "not-judged"
+    return "passed" if is_judged and report.is_whole else "not-judged"
 
 
 def _describe_findings(report: CheckReport) -> str:
@@ -346,7 +366,7 @@ def _describe_findings(report: CheckReport) -> str:
         found = ["0 findings" if is_judged else "not judged"]
     if not report.is_finished:
         found.append("incomplete")
-    elif report.partly_judged_reason is not None:
+    elif not report.is_whole:
         found.append("partly judged")
     return ", ".join(found)
 

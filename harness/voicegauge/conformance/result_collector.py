@@ -153,6 +153,7 @@ class ResultCollector:
         self._not_judged: dict[str, str] = {}
         self._interruptions: dict[str, tuple[Interruption, ...]] = {}
         self._left_out: dict[str, str] = {}
+        self._beyond_max_calls: list[str] = []
         self.over_budget_case_count = 0
         """Number of cases that were not sent because they do not fit into a budget."""
         self._unmatched_requests: dict[str, str] = {}
@@ -286,9 +287,10 @@ class ResultCollector:
         """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
         self._not_judged[item_name] = reason
 
-    def add_left_out_target(self, target_id: str, reason: str) -> None:
-        """Add a target that the plan leaves out, with the reason."""
-        self._left_out[target_id] = reason
+    def add_left_out_targets(self, reason_by_target: Mapping[str, str], beyond_max_calls: Iterable[str]) -> None:
+        """Add the targets that the plan leaves out, and which of them a number of requests of the user excludes."""
+        self._left_out.update(reason_by_target)
+        self._beyond_max_calls.extend(beyond_max_calls)
 
     def add_unmatched_requests(self, recording_and_operation: str, reason: str) -> None:
         """Add recorded requests to one operation that are about no target, with the reason.
@@ -367,6 +369,7 @@ class ResultCollector:
             case_results=tuple(self._cases),
             not_judged_reason_by_name={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
             left_out_reason_by_target=self._left_out,
+            targets_beyond_max_calls=tuple(self._beyond_max_calls),
             over_budget_case_count=self.over_budget_case_count,
             interruptions_by_target=self._interruptions,
             unjudged_words_count_by_reason=dict(self.deliveries.unjudged_words_count_by_reason.most_common()),

@@ -221,8 +221,7 @@ def _choose_verdict(*, fails: bool, is_judged: bool = True, has_findings: bool =
 
 def _choose_check_verdict(report: CheckReport, *, fails: bool) -> SummaryVerdict:
     verdict = _choose_verdict(fails=fails, is_judged=report.no_verdict_reason is None)
-    is_whole = report.is_finished and report.partly_judged_reason is None
-    return "partly judged" if verdict == "passed" and not is_whole else verdict
+    return "partly judged" if verdict == "passed" and not report.is_whole else verdict
 
 
 # Checks and drift.
