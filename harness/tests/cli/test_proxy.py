@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,9 +14,13 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from websockets.sync.client import connect
 
 import voicegauge
+from voicegauge.hosts import to_socket_url
 from voicegauge.recording.har_files import load_har
+
+from ..builders.documented_examples import read_example
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_processes")]
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Good morning. This is a short test.", "response_format": "wav"}
@@ -37,8 +42,8 @@ def start_proxy(upstream) -> Iterator[Start]:
     """Start the command, and return its process and the root URL that it prints."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "voicegauge", "proxy", "openai", "--upstream", upstream, "--port", "0"]
+    def start(*arguments: str, provider: str = "openai", upstream: str = upstream) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "voicegauge", "proxy", provider, "--upstream", upstream, "--port", "0"]
         process = subprocess.Popen(
             [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
         )
@@ -113,3 +118,27 @@ def test_a_killed_proxy_leaves_a_recording_of_all_that_passed(start_proxy, tmp_p
     judge.wait()  # however long the machine takes
     # The last complete one may still be in the proxy itself, as docs/proxy.md says.
     assert len(load_har(path).exchanges) >= 4
+
+
+def test_sockets_of_a_contract_of_your_own_pass_and_are_judged_again(start_proxy, tmp_path: Path) -> None:
+    own = tmp_path / "contracts of mine" / "my-server" / "asyncapi.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(read_example("realtime.md", "my-server"))
+    options = ("--contracts", str(own.parent.parent))
+    with voicegauge.emulate("my-server", contracts=own.parent.parent, time_scale=0.05) as emulator:
+        upstream = to_socket_url(emulator.base_url("my-server"))
+        process, url = start_proxy(
+            *options, "--record", str(tmp_path / "one.har"), provider="my-server", upstream=upstream
+        )
+        with connect(f"{to_socket_url(url)}/speak", proxy=None) as client:
+            client.send('{"say": "Good morning, this is a test."}')
+            client.send('{"stop": true}')
+            while "ready" not in str(client.recv(LIMIT_S)):
+                pass
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=LIMIT_S)[0]
+    assert process.returncode == 0, output
+    assert f"requests with their keys are forwarded to {upstream}" in output
+    command = shlex.split(output.partition("judge them again: voicegauge ")[2].partition("\n")[0])
+    again = subprocess.run([sys.executable, "-m", "voicegauge", *command], capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr

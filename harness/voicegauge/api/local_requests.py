@@ -16,9 +16,9 @@ from voicegauge.api.options import (
     base_urls_option,
     contracts_option,
     credit_prices_option,
-    is_base_url,
     names_to_keep_option,
     names_to_mask_option,
+    parse_base_url,
     progress_keyword,
     seed_option,
 )
@@ -64,13 +64,6 @@ def parse_loopback_host(host: str) -> str:
     if not is_loopback:
         raise UsageError(f"{host!r} is not a loopback address, such as 127.0.0.1 or ::1")
     return host
-
-
-def _parse_upstream(url: str) -> str:
-    if not is_base_url(url) or not url.startswith("http"):
-        # The message does not repeat the value, because it may contain a password.
-        raise UsageError("write http://HOST[:PORT][/PATH], or the same with https, without user or query")
-    return url
 
 
 @request
@@ -476,10 +469,10 @@ class ProxyRequest:
     provider: str = argument(kw_only=False, help="Id of the provider.", completion=Completion.PROVIDER)
     upstream: str | None = option(
         default=None,
-        help="Forward to URL instead of the contract's servers: an emulator, a staging server, your own server, which "
-        "is asked for its models and voices, and where the path of its API is found.",
+        help="Forward to URL (also ws, wss) instead of the contract's servers: an emulator, a staging server, your own "
+        "server, which is asked for its models and voices, and where the path of its API is found.",
         metavar="URL",
-        parse=_parse_upstream,
+        parse=parse_base_url,
         refusal_reason="it decides where your key is sent",
     )
     recording_path: PathLike | None = option(

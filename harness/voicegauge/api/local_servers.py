@@ -28,6 +28,7 @@ from voicegauge.client.keys import read_secrets
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.received_callbacks import CallbackMonitor, JudgedCallback
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import is_bundled
 from voicegauge.emulator.client_findings import ClientFinding
 from voicegauge.emulator.process import RunningEmulator, create_server_identity, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
@@ -323,7 +324,8 @@ class RunningProxy:
     @property
     def upstream_urls(self) -> tuple[str, ...]:
         """The base URLs to which requests are forwarded."""
-        return tuple(self._upstream.base_urls.values() or (server.url for server in self._contract.servers.values()))
+        urls = self._upstream.base_urls or {server.name: server.url for server in self._contract.servers.values()}
+        return tuple(self._contract.describe_base_url(name, url) for name, url in urls.items())
 
     @property
     def findings(self) -> list[Finding]:
@@ -346,7 +348,7 @@ class RunningProxy:
         Raises:
             NothingMeasuredError: the proxy still runs, or the process that judges was killed.
         """
-        monitor = self._monitor
+        monitor, document_path = self._monitor, self._contract.document.path
         return ProxyReport(
             voicegauge_version=__version__,
             provider=self._contract.id,
@@ -357,6 +359,7 @@ class RunningProxy:
             undocumented_count_by_request=dict(monitor.undocumented_count_by_request),
             recording_path=str(self.recording) if self.recording is not None and monitor.recorded_count else None,
             recorded_count=monitor.recorded_count,
+            contract_path=None if is_bundled(document_path) else str(document_path),
             unrecorded_count_by_reason=dict(monitor.unrecorded_count_by_reason),
             report=monitor.require_report(),
         )

@@ -280,7 +280,9 @@ def _print_report(terminal: Console, report: ProxyReport) -> None:
     for name, reason in report.report.unmatched_request_reason_by_name.items():
         terminal.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
     if report.recording_path is not None:
-        command = shlex.join(["voicegauge", "check", report.provider, "--recordings", report.recording_path])
+        options = ["--recordings", report.recording_path]
+        options += ["--contracts", report.contract_path] if report.contract_path is not None else []
+        command = shlex.join(["voicegauge", "check", report.provider, *options])
         terminal.print(
             f"recorded {format_count(report.recorded_count, 'exchange')}: {report.recording_path}", soft_wrap=True
         )

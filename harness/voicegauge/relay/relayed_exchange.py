@@ -186,6 +186,8 @@ class ProxyReport(Record, frozen=True, kw_only=True):
     voicegauge_version: str
     """Version of voicegauge that wrote the report."""
     provider: str
+    contract_path: str | None = None
+    """Path of the contract's document; `None` if it is bundled."""
     upstream_urls: tuple[str, ...]
     """The base URLs to which requests were forwarded."""
     request_count: int
