@@ -281,6 +281,16 @@ def test_an_invalid_value_is_reported_with_the_place_where_it_was_written(
     assert f"Invalid value for {source} is not a number above 0" in one_line(capsys)
 
 
+def test_a_variable_that_a_flag_excludes_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VOICEGAUGE_REGION", "eu")
+    assert run(["bench", "pixelapi", "--limit", "1", "--dry-run"]) == 0
+    assert "VOICEGAUGE_REGION" not in capsys.readouterr().err
+    assert run(["bench", "pixelapi", "--limit", "1", "--dry-run", "--dask", "tcp://127.0.0.1:1"]) == 0
+    assert "VOICEGAUGE_REGION has no effect with --dask" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -46,7 +46,7 @@ def speak_with_the_official_library(base_url: str) -> list[tuple[str, bytes]]:
 def test_an_official_library_speaks_through_the_proxy_and_to_its_recording(
     voicegauge_emulator: RunningEmulator, tmp_path: Path
 ) -> None:
-    upstream = voicegauge_emulator.base_url("cartesia")
+    upstream = to_socket_url(voicegauge_emulator.base_url("cartesia"))
     with voicegauge.proxy("cartesia", upstream=upstream, recording_path=tmp_path / "one.har") as running:
         passed = speak_with_the_official_library(running.url)
     assert [kind for kind, _ in passed][-1] == "done"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import voicegauge
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.webhook_and_socket_cases import INTERRUPTION_COUNT
 from voicegauge.client.client import Client
@@ -19,13 +21,16 @@ from voicegauge.contract.catalogue import Catalogue
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesizedSpeech
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
+from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Severity
+from voicegauge.model.finding import Finding
 from voicegauge.model.text_pieces import TextPacing, split_into_tokens
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import FaultExample, Rule
 from voicegauge.rules.socket_subjects import SocketConnection, SpokenTurn
 from voicegauge.transport.http import Transport
 
+from ..builders.documented_examples import read_example
 from ..builders.fault_examples import assert_found, list_fault_examples
 
 TARGETS = (
@@ -193,3 +198,22 @@ def test_interruptions_are_measured(voicegauge_emulator: RunningEmulator, check)
     # Deepgram documents that Clear stops; Cartesia, that a running generation is finished: two sentences or more.
     stopping, finishing = ([one.late_audio_s for one in found[target]] for target in targets)
     assert max(stopping) < 1 < min(finishing)
+
+
+def test_a_server_of_your_own_that_always_says_another_sentence_is_found(tmp_path: Path) -> None:
+    own = tmp_path / "my-server" / "asyncapi.yaml"
+    own.parent.mkdir()
+    own.write_text(read_example("realtime.md", "my-server"))
+
+    def check_live(*faults: str) -> tuple[str, tuple[Finding, ...]]:
+        with voicegauge.emulate("my-server", contracts=tmp_path, time_scale=0.05, faults=faults) as emulator:
+            url = to_socket_url(emulator.base_url("my-server"))
+            live = voicegauge.LiveOptions(base_urls={"": url})
+            report = voicegauge.check("my-server", contracts=tmp_path, live=live)
+            assert report.unjudged_words_count_by_reason == {}
+            return url, report.findings
+
+    url, (found,) = check_live("socket-other-text")
+    assert (found.rule, found.severity) == ("socket-text-differs", Severity.ERROR)
+    assert f"--base-url {url}" in (found.reproduction_command or "")
+    assert check_live()[1] == ()

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import voicegauge
+from voicegauge.errors import TimedOutError
 from voicegauge.model.exchange import Request
 from voicegauge.transport.websocket import (
     MAX_CONNECTION_BYTES,
@@ -63,6 +64,20 @@ FLOODS = {
     "empty messages": (b"", build_frame(BINARY, b"") * 5000),
     "audio": (b"", build_frame(BINARY, 60_000 * b"a")),
 }
+
+
+async def test_a_handshake_without_an_answer_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicegauge.transport.websocket.CONNECT_TIMEOUT_S", 0.2)
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(wait, "127.0.0.1", 0)
+    async with server:
+        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(TimedOutError, match=rf"^{re.escape(host)}: no WebSocket handshake within 0\.2 s$"):
+            await WebSocketConnection().connect(Request(method="GET", url=f"http://{host}/speak?key=secret"))
 
 
 @pytest.mark.parametrize("flood", FLOODS)

@@ -55,6 +55,7 @@ from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import MissingKeyError, StorageError, UsageError
 from voicegauge.files import check_writable
+from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.price import BudgetLeft
 from voicegauge.options import build_arguments, function_of, validate_request
@@ -438,6 +439,8 @@ def _build_live_reproduction(request: ServiceRequest, live: LiveOptions, contrac
     if names is None:
         return Reproduction()
     contracts = tuple(contracts)
+    if all(contract.is_socket_server(name) for contract in contracts for name in contract.servers):
+        live = replace(live, base_urls={name: to_socket_url(url) for name, url in live.base_urls.items()})
     options = [
         *build_arguments(live, names=REPEATED_LIVE_OPTIONS),
         *build_arguments(replace(request, prices=shorten_prices(contracts, request.prices)), names=("prices",)),

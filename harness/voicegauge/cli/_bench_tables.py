@@ -226,8 +226,9 @@ def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
             if error is None
             else f"its error of times is {error.median_error_ms:.2f} ms (median), {error.p99_error_ms:.2f} ms (p99)"
         )
+        direction = "behind" if worker.clock_offset_ms < 0 else "ahead"
         terminal.print(
-            f"worker {worker.name} ({worker.place}): its clock is ahead by {worker.clock_offset_ms:.1f} ms, "
+            f"worker {worker.name} ({worker.place}): its clock is {abs(worker.clock_offset_ms):.1f} ms {direction}, "
             f"± {worker.clock_error_ms:.1f} ms; {times}",
             soft_wrap=True,
             markup=False,

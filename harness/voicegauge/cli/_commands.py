@@ -55,7 +55,9 @@ def command_of(
         def callback(**values: Any) -> None:
             ctx = click.get_current_context()
             given = {key for key in values if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
-            values = _leave_out_ineffective_settings(declared_options, given, values)
+            effective = _leave_out_ineffective_settings(declared_options, given, values)
+            _announce_ineffective_variables(ctx, declared_options, given, values, effective)
+            values = effective
             problem = _find_repeated_name(declared_options, values) or find_problem(
                 declared_options, given, values, with_flags=True
             )
@@ -112,6 +114,29 @@ def _leave_out_ineffective_settings(
                 break
         else:
             return values
+
+
+def _announce_ineffective_variables(
+    ctx: click.Context,
+    options: Sequence[DeclaredOption],
+    given: Container[str],
+    values: Mapping[str, Any],
+    effective: Mapping[str, Any],
+) -> None:
+    """Print which variables of the environment are left out because a flag of this command excludes their option.
+
+    A setting that only goes with another flag, such as a budget, is left out without a word: it is for other commands.
+    """
+    from voicegauge.cli._console import print_escaped
+
+    for one in options:
+        variable = one.spec.environment_variable
+        excluding = next(
+            (other.flag for other in options if other.name in given and one.name in other.spec.excludes), None
+        )
+        is_set = ctx.get_parameter_source(one.name) is ParameterSource.ENVIRONMENT
+        if variable is not None and excluding is not None and is_set and values[one.name] != effective[one.name]:
+            print_escaped(f"{variable} has no effect with {excluding}", to_stderr=True)
 
 
 def _get_empty_value(declared: DeclaredOption) -> Any:

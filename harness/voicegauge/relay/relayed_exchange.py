@@ -12,6 +12,7 @@ from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Server
+from voicegauge.hosts import to_http_url
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Request, Response, SocketMessage, SocketMessages, Timing
 from voicegauge.model.finding import Finding
@@ -242,7 +243,7 @@ class Upstream:
             base_url: base URL in place of those of all servers; `None` for the contract's own servers.
         """
         self._contract = contract
-        self._url = base_url.rstrip("/") if base_url is not None else None
+        self._url = to_http_url(base_url.rstrip("/")) if base_url is not None else None
         self._servers = sorted(contract.servers.values(), key=lambda server: len(server.url), reverse=True)
         self._find_server = functools.lru_cache(MAX_CACHED_PATHS)(self._find_server_uncached)
 

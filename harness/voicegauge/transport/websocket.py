@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import picows
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport
@@ -159,6 +160,7 @@ class WebSocketConnection:
         """
         _ignore_errors_of_rejected_handshakes()
         headers = [(name, value) for name, value in request.headers if name.lower() not in _REFUSED_HEADER_NAMES]
+        host = urlsplit(request.url).netloc
         started_ns = time.perf_counter_ns()
         self._opened_ns = started_ns
         try:
@@ -177,20 +179,20 @@ class WebSocketConnection:
                 )
         except picows.WSInvalidStatusError as error:
             if error.response is None:
-                raise UnreachableError("the handshake has no response", request_was_sent=False) from error
+                raise UnreachableError(f"{host}: the handshake has no response", request_was_sent=False) from error
             self.status = int(error.response.status)
             self.rejection_body = bytes(error.raw_body or b"")
             self.response_headers = tuple((str(name), str(value)) for name, value in error.response.headers.items())
         except TimeoutError as error:
             raise TimedOutError(
-                f"no WebSocket handshake within {CONNECT_TIMEOUT_S:g} s", request_was_sent=False
+                f"{host}: no WebSocket handshake within {CONNECT_TIMEOUT_S:g} s", request_was_sent=False
             ) from error
         except WSError as error:
             raise UnreachableError(
-                f"the WebSocket handshake failed: {_describe(error)}", request_was_sent=False
+                f"{host}: the WebSocket handshake failed: {_describe(error)}", request_was_sent=False
             ) from error
         except OSError as error:
-            raise UnreachableError(f"cannot connect: {_describe(error)}", request_was_sent=False) from error
+            raise UnreachableError(f"{host}: cannot connect: {_describe(error)}", request_was_sent=False) from error
         self.handshake_ms = (time.perf_counter_ns() - started_ns) / 1e6
 
     def take_connection(self, transport: WSTransport) -> None:
