@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicegauge.printable_text import format_count
-from voicegauge.speech.phoneme_network import BLANK, FRAME_S, LogProbabilities, Pronunciation
+from voicegauge.speech.phoneme_network import (
+    BLANK,
+    FRAME_S,
+    LogProbabilities,
+    Pronunciation,
+    TextAlignment,
+    align_text,
+    find_repeated_words,
+)
 
 MIN_PART_PHONEMES = 12
 """Number of phonemes, about three words, from which a part that is left out or added is reported."""
@@ -26,6 +34,11 @@ MAX_AGREEING_SHARE_OF_OTHER_TEXT = 0.45
 """Largest share of the phonemes that agree with another text."""
 MIN_REPEATED_SHARE = 0.6
 """Share of the phonemes of an added part that must agree with a part of the text, so that it is a repetition."""
+MAX_DEFICIT_RATIO, MAX_DEFICIT_EXCESS = 1.5, 1.0
+"""How much more words that are said twice may lack per phoneme than the words around them: this factor, and as much in
+addition. A voice that is recognized badly lacks much everywhere, another text only where it is said."""
+MAX_PHONEMES_WITHIN_ADDED = 30
+"""Number of phonemes that chance may align with the text within an added part, so that it is in two pieces."""
 _MAX_SHIFTED_PHONEMES = 200
 """Number of phonemes of the longest part of which every place is tried: some sentences."""
 MAX_CELLS = 100_000_000
@@ -102,7 +115,8 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     found: tuple[LongTextDifference, ...] = ()
     if share >= MIN_AGREEING_SHARE:
         end_s = len(log_probabilities) * FRAME_S
-        found = tuple(_list_differences(pairs, recognized, times_s, expected, word_starts, end_s))
+        listed = _list_differences(pairs, recognized, times_s, expected, word_starts, end_s)
+        found = tuple(_find_likely_repetitions(list(listed), log_probabilities, pronunciation, pairs, times_s))
     return LongTextComparison(share, found, tuple(float(times_s[h]) for h, _ in matched))
 
 
@@ -201,6 +215,104 @@ def _list_differences(
                 after_s = next((float(times_s[h]) for h, e in pairs[stop:] if h >= 0 and e > place[1]), end_s)
             first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in place)
             yield LongTextDifference("said again", start_s, after_s, first, last - first + 1, len(part))
+
+
+def _find_likely_repetitions(
+    differences: list[LongTextDifference],
+    log_probabilities: LogProbabilities,
+    pronunciation: Pronunciation,
+    pairs: list[tuple[int, int]],
+    times_s: NDArray[np.float64],
+) -> Iterator[LongTextDifference]:
+    """Yield the differences; instead of added parts that are words of the text said again, that.
+
+    Recognized phonemes show a repetition only if the voice is recognized well; the probabilities of all phonemes show
+    it also if it is not.
+    """
+    rest = differences
+    while rest:
+        added, *rest = rest
+        if added.kind != "not in the text":
+            yield added
+            continue
+        pieces = [added]
+        while (
+            rest
+            and rest[0].kind == added.kind
+            and _count_phonemes(times_s, pieces[-1], rest[0]) <= (MAX_PHONEMES_WITHIN_ADDED)
+        ):
+            pieces.append(rest.pop(0))
+        again = _find_likely_repetition(pieces, log_probabilities, pronunciation, pairs, times_s)
+        yield from pieces if again is None else [again]
+
+
+def _count_phonemes(times_s: NDArray[np.float64], before: LongTextDifference, after: LongTextDifference) -> int:
+    return int(np.searchsorted(times_s, after.start_s) - np.searchsorted(times_s, before.end_s))
+
+
+def _find_likely_repetition(
+    pieces: list[LongTextDifference],
+    log_probabilities: LogProbabilities,
+    pronunciation: Pronunciation,
+    pairs: list[tuple[int, int]],
+    times_s: NDArray[np.float64],
+) -> LongTextDifference | None:
+    """Return the words that an added part, in pieces, says again after or before it; `None` if it says others."""
+    start, stop = np.searchsorted(times_s, [pieces[0].start_s, pieces[-1].end_s])
+    length = int(stop - start)
+    around = [(h, e) for h, e in pairs if start - 1.3 * length <= h < stop + 1.3 * length]
+    spoken, phonemes = [h for h, _ in around], [e for _, e in around if e >= 0]
+    if not phonemes:
+        return None
+    starts = np.array(pronunciation.word_starts)
+    first, last = (int(np.searchsorted(starts, e, side="right")) - 1 for e in (phonemes[0], phonemes[-1]))
+    words = _select_words(pronunciation, [*range(max(first, 0), last + 1)])
+    first_frame = max(int(times_s[spoken[0]] / FRAME_S) - 1, 0)
+    frames = log_probabilities[first_frame : int((times_s[spoken[-1]] + 0.1) / FRAME_S)]
+    count = sum(one.phoneme_count for one in pieces)
+    again = find_repeated_words(frames, words, range(int(0.7 * count), int(1.4 * length) + 1))
+    if again is None:
+        return None
+    twice = _select_words(words, [*range(again.stop), *range(again.start, len(words.word_starts))])
+    alignment = align_text(frames, twice)
+    if alignment is None:
+        return None
+    if _stands_out(alignment, twice, again):
+        return None
+    begin_s = first_frame * FRAME_S
+    said = alignment.words[again.stop : again.stop + len(again)]
+    return LongTextDifference(
+        "said again",
+        begin_s + said[0].start_s,
+        begin_s + said[-1].end_s,
+        max(first, 0) + again.start,
+        len(again),
+        count,
+    )
+
+
+def _stands_out(alignment: TextAlignment, pronunciation: Pronunciation, again: range) -> bool:
+    """Whether words, or those of equal number after them that say them again, lack far more than the words around."""
+    ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
+    first, second = slice(again.start, again.stop), slice(again.stop, again.stop + len(again))
+    lacking = np.array(alignment.word_deficits)
+    counts = np.array(ends) - np.array(pronunciation.word_starts)
+    is_around = np.ones(len(lacking), bool)
+    is_around[first.start : second.stop] = False
+    usual = float(lacking[is_around].sum() / max(counts[is_around].sum(), 1))
+    greater = max(float(lacking[part].sum() / counts[part].sum()) for part in (first, second))
+    return greater > MAX_DEFICIT_RATIO * usual + MAX_DEFICIT_EXCESS
+
+
+def _select_words(pronunciation: Pronunciation, indices: list[int]) -> Pronunciation:
+    """Return the pronunciation of some words of a text."""
+    ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
+    phonemes: list[int] = []
+    starts = []
+    for index in indices:
+        starts.append(len(phonemes))
+        phonemes += pronunciation.phonemes[pronunciation.word_starts[index] : ends[index]]
+    return Pronunciation(tuple(phonemes), tuple(starts))
 
 
 def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: int) -> int | None:

@@ -388,44 +388,82 @@ class WordEdits(NamedTuple):
 
 
 def compare_word_edits(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> WordEdits | None:
-    """Return how much likelier a clip becomes if a word is left out or said twice; `None` if the text does not fit.
-
-    The paths of an edited text jump once: from the end of one phoneme to the start of a word, which leaves out what is
-    between them, or says it again. They are summed over the frame of the jump, so that one pass from each end of the
-    clip is enough for all words.
-    """
+    """Return how much likelier a clip becomes if a word is left out or said twice; `None` if the text does not fit."""
     phonemes, starts = pronunciation.phonemes, pronunciation.word_starts
-    count = len(phonemes)
-    if not len(log_probabilities) or not count:
+    if not len(log_probabilities) or not phonemes:
         return None
-    after = np.array([sums.copy() for sums in _iterate_path_sums(log_probabilities, phonemes)])
-    states_of_starts = [2 * (count - start) - 1 for start in starts]
-    reversed_sums = _iterate_path_sums(log_probabilities[::-1], phonemes[::-1])
-    from_start_on = np.array([sums[states_of_starts] for sums in reversed_sums])[::-1]
-    own = float(np.logaddexp(after[-1, -1], after[-1, -2]))
-    if not np.isfinite(own):
+    jumps = _JumpScores(log_probabilities, pronunciation)
+    if not np.isfinite(jumps.without_jump):
         return None
-
-    def jump(said_count: int, word: int) -> float:
-        """Return the log probability of the text in which a word follows the first phonemes."""
-        if word == len(starts):
-            ends = after[-1, [2 * said_count, max(2 * said_count - 1, 0)]]
-            return float(np.logaddexp(*ends)) if said_count else float(ends[0])
-        left = after[:, 2 * said_count]
-        if said_count and phonemes[said_count - 1] != phonemes[starts[word]]:
-            left = np.logaddexp(left, after[:, 2 * said_count - 1])
-        # At the start of the clip, the first word need not follow anything.
-        moments = np.concatenate([[-np.inf if said_count else 0.0], left[:-1]]) + from_start_on[:, word]
-        return float(np.logaddexp.reduce(moments))
-
-    ends = (*starts[1:], count)
+    ends = (*starts[1:], len(phonemes))
     return WordEdits(
-        tuple(jump(start, word + 1) - own for word, start in enumerate(starts)),
+        tuple(jumps.score(start, word + 1) - jumps.without_jump for word, start in enumerate(starts)),
         tuple(
-            max(jump(said, word) for said in range(min(start + MIN_REPEATED_PHONEMES, end), end + 1)) - own
+            max(jumps.score(said, word) for said in range(min(start + MIN_REPEATED_PHONEMES, end), end + 1))
+            - jumps.without_jump
             for word, (start, end) in enumerate(zip(starts, ends, strict=True))
         ),
     )
+
+
+def find_repeated_words(
+    log_probabilities: LogProbabilities, pronunciation: Pronunciation, phoneme_counts: range
+) -> range | None:
+    """Return the words of a text that a clip most probably says twice in a row; `None` if no words are so long.
+
+    Args:
+        log_probabilities: what the network recognizes in the clip.
+        pronunciation: the phonemes of the text.
+        phoneme_counts: how many phonemes the repeated words may have.
+    """
+    ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
+    places = [
+        range(first, last + 1)
+        for first, start in enumerate(pronunciation.word_starts)
+        for last, end in enumerate(ends)
+        if end - start in phoneme_counts
+    ]
+    if not places or not len(log_probabilities):
+        return None
+    jumps = _JumpScores(log_probabilities, pronunciation)
+    return max(places, key=lambda words: jumps.score(ends[words[-1]], words[0]))
+
+
+class _JumpScores:
+    """The log probabilities of a clip if its text jumps once: from the end of a phoneme to the start of a word.
+
+    That leaves out what is between them, or says it again. The paths are summed over the frame of the jump, so that one
+    pass from each end of the clip is enough for all jumps.
+    """
+
+    def __init__(self, log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> None:
+        """Compute the sums of the paths up to each phoneme, and from the start of each word on."""
+        phonemes, starts = pronunciation.phonemes, pronunciation.word_starts
+        self._pronunciation = pronunciation
+        self._after = np.array([sums.copy() for sums in _iterate_path_sums(log_probabilities, phonemes)])
+        states_of_starts = [2 * (len(phonemes) - start) - 1 for start in starts]
+        reversed_sums = _iterate_path_sums(log_probabilities[::-1], phonemes[::-1])
+        self._from_start_on = np.array([sums[states_of_starts] for sums in reversed_sums])[::-1]
+        self.without_jump = float(np.logaddexp(self._after[-1, -1], self._after[-1, -2]))
+        """Log probability of the text as it is."""
+
+    def score(self, said_count: int, word: int) -> float:
+        """Return the log probability of the text in which a word follows the first phonemes.
+
+        Args:
+            said_count: number of the first phonemes.
+            word: index of the word; the number of words for none.
+        """
+        phonemes, starts = self._pronunciation.phonemes, self._pronunciation.word_starts
+        if word == len(starts):
+            ends = self._after[-1, [2 * said_count, max(2 * said_count - 1, 0)]]
+            return float(np.logaddexp(*ends)) if said_count else float(ends[0])
+        left = self._after[:, 2 * said_count]
+        if said_count and phonemes[said_count - 1] != phonemes[starts[word]]:
+            left = np.logaddexp(left, self._after[:, 2 * said_count - 1])
+        # At the start of the clip, the first word need not follow anything.
+        moments = np.concatenate([[-np.inf if said_count else 0.0], left[:-1]]) + self._from_start_on[:, word]
+        return float(np.logaddexp.reduce(moments))
 
 
 def _build_states(phonemes: Sequence[int]) -> NDArray[np.int64]:
