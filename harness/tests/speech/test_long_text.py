@@ -24,9 +24,9 @@ SENTENCES = [
 RATE_HZ = 16_000
 
 
-def _speak(text: str) -> np.ndarray:
+def _speak(text: str, variant: str = "klatt3") -> np.ndarray:
     return synthesize(
-        text, language="en", voice_variant="klatt3", words_per_minute=120, pitch=50, sample_rate_hz=RATE_HZ, seed=1
+        text, language="en", voice_variant=variant, words_per_minute=120, pitch=50, sample_rate_hz=RATE_HZ, seed=1
     )
 
 
@@ -70,6 +70,18 @@ def test_what_is_left_out_or_said_again_has_its_place(
     assert (found.outcome, found.rule) == ("wrong", rule)
     assert words in found.explanation
     assert found.start_s == pytest.approx(_start_s(parts, at), abs=0.5)
+
+
+@pytest.mark.parametrize("at", [9, 18])
+def test_a_sentence_said_again_is_located_in_a_voice_that_is_recognized_badly(at: int) -> None:
+    """The recognized phonemes of the two equal sentences agree too little."""
+    said = [_speak(sentence, "anika") for sentence in SENTENCES]
+    parts = [*said[:at], said[at - 1], *said[at:]]
+    samples = np.concatenate(parts)
+    noise = np.random.default_rng(at).standard_normal(len(samples)) * np.sqrt(np.mean(samples**2)) * 10 ** (-25 / 20)
+    spoken = judge_spoken_text((samples + noise).astype(np.float32), RATE_HZ, " ".join(SENTENCES))
+    assert spoken.verdict == "said twice"
+    assert spoken.start_s == pytest.approx(_start_s(parts, at), abs=0.5)
 
 
 def test_an_added_sentence_and_another_text_are_found(spoken: list[np.ndarray]) -> None:

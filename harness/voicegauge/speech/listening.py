@@ -39,7 +39,7 @@ LISTENING_VERSION = 5
 MAX_SILENCE_S = 3.0
 """The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one
 to two seconds."""
-MIN_FITTING_DELIVERIES, MIN_UNFITTING_DELIVERIES = 2, 3
+MIN_FITTING_DELIVERIES, MIN_UNFITTING_DELIVERIES = 2, 2
 """Number of deliveries by a target that fit their text, from which one that does not is reported, because the voice is
 recognized well enough. Without them, number of those that do not fit from which they are reported: either the voice is
 recognized far worse than any that was tried, or it never says its text."""
