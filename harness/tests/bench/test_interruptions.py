@@ -11,8 +11,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -395,6 +396,35 @@ def test_after_a_wrong_receipt_the_same_command_buys_nothing_until_the_user_says
         assert status != EXIT_BUDGET_EXCEEDED
     else:
         assert (status, len(provider.charges)) == (EXIT_BUDGET_EXCEEDED, 2)
+
+
+def test_checks_of_later_days_judge_the_other_targets_and_do_not_add_up(
+    provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(CHARGED_USD, "sync", 0.05)
+    journal_module, result = "voicegauge.conformance.case_journal", tmp_path / "check.json"
+    now = datetime.now(UTC)
+    spent_usd = []
+    with running_app(provider) as url:
+        where = ["check", "acme/sync", "acme/streamed", "--live", "--contracts", str(CONTRACTS), "--base-url", url]
+        for day in range(4):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"{journal_module}.datetime", later_datetime(now + timedelta(days=2 * day)))
+                assert voicegauge([*where, "--json", str(result)]) == EXIT_BUDGET_EXCEEDED
+            spent_usd.append(json.loads(result.read_bytes())["spent_by_earlier_runs_usd"])
+    assert Counter(charge.target for charge in provider.charges) == {"sync": 1, "streamed": 4}
+    assert spent_usd == pytest.approx([0, 0.05, 0.05, 0.05])
+
+
+def later_datetime(now: datetime) -> type[datetime]:
+    """A clock that stands still."""
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromisoformat(now.astimezone(tz).isoformat())
+
+    return Later
 
 
 @pytest.mark.parametrize("target", ["sync", "queued"])  # the submit states the charge, or the status of the job

@@ -97,6 +97,12 @@ class Purchase:
             return self.billing_status is BillingStatus.AMBIGUOUS
         return not self.awaits_job_result
 
+    @property
+    def has_wrong_receipt(self) -> bool:
+        """Whether the provider charged more than the price, or the receipt cannot be believed."""
+        is_above = self.charged_usd is not None and self.price_usd is not None and self.charged_usd > self.price_usd
+        return is_above or self.unreadable_charge is not None
+
     def can_be_repeated_without_charge(self, operation: Operation, now: datetime) -> bool:
         """Whether the submit is ambiguous and would not be charged again with its idempotency key.
 

@@ -1,9 +1,10 @@
 """Records which cases of a check were paid for and judged.
 
-Each provider has a journal of billable requests (`client/spending_journal.py`). This module adds two events to it:
+Each provider has a journal of billable requests (`client/spending_journal.py`). This module adds three events to it:
 
     {"event": "case_repeated", "id": CASE}     sent again on demand: its earlier requests stay without a result
     {"event": "case_finished", "id": CASE, "no_verdict_reason": WHY or null, "judgement": {...} or null}
+    {"event": "case_reported", "id": CASE, "reported_at": TIME}     its result was printed, see `CaseReportedEvent`
 
 A case is finished when it was judged, and saved if it is recorded. A check keeps its judgement, of free cases too.
 
@@ -174,7 +175,22 @@ class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
     id: str
 
 
-CaseEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | CaseFinishedEvent | CaseRepeatedEvent
+class CaseReportedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_reported"):
+    """The result of a case was printed, and the journal stays because a receipt was wrong."""
+
+    id: str
+    reported_at: str
+    """Time at which it was printed: UTC, ISO 8601."""
+
+
+CaseEvent = (
+    SubmitStartedEvent
+    | SubmitNotSentEvent
+    | SubmitCompletedEvent
+    | CaseFinishedEvent
+    | CaseRepeatedEvent
+    | CaseReportedEvent
+)
 
 
 @dataclass
@@ -186,6 +202,8 @@ class CaseHistory(PurchaseHistory):
     """The reason why the finished case has no verdict; `None` if it has one, or is not finished."""
     judgement: CaseJudgement | None = None
     """What was judged of the finished case; `None` if it is not finished, or was recorded."""
+    reported_at: str | None = None
+    """Time at which the result was printed: UTC, ISO 8601; `None` if it was not, or a request was sent since then."""
     _attempt_start_index: int = 0
     """Index of the first request of the latest attempt at the case."""
 
@@ -199,7 +217,7 @@ class CaseHistory(PurchaseHistory):
     ) -> None:
         """Note that the next submit of the case will be sent now. Until its result is saved, the case is unfinished."""
         super().record_submit(submitted_at, price_usd, idempotency_key, is_companion=is_companion)
-        self.is_finished, self.judgement = False, None
+        self.is_finished, self.judgement, self.reported_at = False, None, None
         # A request that is repeated with its key belongs to the current attempt.
         self._attempt_start_index = min(self._attempt_start_index, len(self.purchases) - 1)
         for purchase in self.purchases:
@@ -229,6 +247,18 @@ class CaseHistory(PurchaseHistory):
         A case without a response is sent again, unless its request may have been charged.
         """
         return self.judgement is not None and not (self.judgement.has_no_result and not self.is_last_request_ambiguous)
+
+    def is_settled(self, now: datetime, *, begins_new_run: bool) -> bool:
+        """Whether nothing about the case matters any more, so that what it cost does not count towards other budgets.
+
+        Its result was printed a day ago, or before a new run, and nothing about it is open: its request is not
+        ambiguous, and its receipt was not wrong, which ends the requests at its price until a new run.
+        """
+        if self.reported_at is None or self.is_last_request_ambiguous:
+            return False
+        age_s = (now - datetime.fromisoformat(self.reported_at)).total_seconds()
+        is_old = age_s > MAX_JUDGEMENT_AGE_S and not any(one.has_wrong_receipt for one in self.purchases)
+        return begins_new_run or is_old
 
     @property
     def billable_count(self) -> int:
@@ -273,6 +303,8 @@ def apply_event(event: CaseEvent, history_by_case_id: dict[str, CaseHistory]) ->
             history.record_case_finished(event.no_verdict_reason, event.judgement)
         case CaseRepeatedEvent():
             history.record_repetition()
+        case CaseReportedEvent():
+            history.reported_at = event.reported_at
         case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
             event.add_to_history(history)
 
@@ -323,6 +355,10 @@ class CaseJournal:
                 if self._journal is not None:
                     self._journal.close()
                 raise
+        now = datetime.now(UTC)
+        self._histories = {
+            name: one for name, one in self._histories.items() if not one.is_settled(now, begins_new_run=begins_new_run)
+        }
         self.spent_by_earlier_runs_usd = self.account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
         self.earlier_ambiguous_case_ids = self.account.ids_with_ambiguous_last_request
@@ -452,6 +488,12 @@ class CaseJournal:
             self._remove_file_and_empty_folders(self._path)
         self._journal.close()
         self._journal = None
+
+    def record_report(self) -> None:
+        """Record that the results of all cases were printed, although their requests are remembered."""
+        reported_at = datetime.now(UTC).isoformat(timespec="seconds")
+        for name in self._histories:
+            self._record(CaseReportedEvent(id=name, reported_at=reported_at))
 
     def close(self) -> None:
         """Close the file, and remove it if none of its requests may have been charged. Later calls do nothing."""
@@ -587,9 +629,13 @@ class CaseJournals:
         Args:
             stop_reason: why the command ended early; `None` if it did not.
         """
-        is_overcharged = self._ledger is not None and self._ledger.first_overcharge_message is not None
-        if stop_reason not in RESUMED_STOP_REASONS and not is_overcharged:
+        if stop_reason in RESUMED_STOP_REASONS:
+            return
+        if self._ledger is None or self._ledger.first_overcharge_message is None:
             self.forget_requests(keep_ambiguous_requests=True)
+            return
+        for one in self._journals.values():
+            one.record_report()
 
     def forget_requests(self, *, keep_ambiguous_requests: bool = False) -> None:
         """Forget the requests in all journals. Call this after their result was printed; see `CaseJournal`."""
