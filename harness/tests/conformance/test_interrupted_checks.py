@@ -467,7 +467,7 @@ def test_a_result_counts_as_printed_although_its_file_could_not_be_written(acme,
     acme.breaks_off = block_the_file
     assert cli.run(arguments) == 2
     out, err = capfd.readouterr()
-    assert "no findings, $" in out
+    assert "36 cases, 1 operation" in out
     assert f"cannot write {tmp_path / 'out.json'}: not a regular file" in err
     assert not journals(tmp_path)
 

@@ -50,6 +50,7 @@ from voicegauge.model.finding import Finding
 from voicegauge.model.job import AmbiguousRequest, Delivery
 from voicegauge.model.price import format_price_usd
 from voicegauge.recording.credentials import mask_record
+from voicegauge.rules.delivery_groups import DeliveryMeasurements
 from voicegauge.rules.subjects import SpeechDelivery
 
 # Keeps what was judged of a case, so that a check that ended early goes on without sending the case again.
@@ -138,6 +139,8 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     coverage: CoverageCounts = CoverageCounts()
     unjudged_words_count_by_reason: Mapping[str, int] = {}
     """Number of deliveries of which it was not judged whether they say their text, by the reason."""
+    measurements: tuple[DeliveryMeasurements, ...] = ()
+    """What later deliveries of any case are compared with."""
     delivery: KeptDelivery | None = None
     """The delivery, kept if later cases are compared with it; otherwise `None`."""
 

@@ -193,6 +193,7 @@ class JudgementKeeper:
         self._basis = JudgingBasis(service.contract, rules, self._key)
         self._base_case_ids: frozenset[str] = frozenset()
         self._counters_before = coverage.copy_counters()
+        self._latest_measurements = deliveries.latest_measurements
         self._unjudged_words = deliveries.unjudged_words_count_by_reason
         self._unjudged_words_before = self._unjudged_words.copy()
 
@@ -213,6 +214,7 @@ class JudgementKeeper:
         if self._journal is not None:
             self._counters_before = self._coverage.copy_counters()
             self._unjudged_words_before = self._unjudged_words.copy()
+            self._latest_measurements.clear()
 
     def build_judgement(
         self,
@@ -257,6 +259,7 @@ class JudgementKeeper:
             operations_by_provenance=by_provenance,
             coverage=self._coverage.build_counts_since(self._counters_before),
             unjudged_words_count_by_reason=dict(self._unjudged_words - self._unjudged_words_before),
+            measurements=tuple(self._latest_measurements),
             delivery=self._keep_delivery(case, delivery),
         )
 

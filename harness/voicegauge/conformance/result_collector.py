@@ -274,6 +274,7 @@ class ResultCollector:
             self.count_exchange(provenance, case.provider, operation)
         self.coverage.add_counts(judgement.coverage)
         self.deliveries.unjudged_words_count_by_reason.update(judgement.unjudged_words_count_by_reason)
+        self.deliveries.add_earlier_deliveries(judgement.measurements)
         self.clips.count_clips(judgement.findings)
         self.add_findings(judgement.findings)
         if judgement.has_no_result:

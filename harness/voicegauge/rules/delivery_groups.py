@@ -8,6 +8,7 @@ memory.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 from collections import Counter, OrderedDict, deque
@@ -21,6 +22,7 @@ import msgspec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import write_value_at_pointer
+from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.socket_subjects import SpokenTurn, TurnAmongOthers
@@ -40,6 +42,8 @@ MAX_REMEMBERED_PACES = 60
 """Maximum number of deliveries by one voice whose pace is kept."""
 
 
+MAX_LATEST_MEASUREMENTS = 100
+"""Maximum number of deliveries in `DeliveriesOfRun.latest_measurements`. A case has a few."""
 MIN_COMPARED_SPEED_CHANGE = 1.4
 """Smallest factor between two speeds that are compared. A smaller change is hidden by the variation between two
 syntheses of the same text."""
@@ -105,15 +109,38 @@ class DeliveryAmongOthers(CheckSubject):
         return self.speech_delivery.disputable_pointers
 
 
+class DeliveryMeasurements(Record, frozen=True, kw_only=True):
+    """What is compared of a delivery or a turn of audible speech. A check that goes on has it from the one before."""
+
+    provider: str
+    target: str
+    text: str
+    """The text that was requested."""
+    fits_text: bool | None
+    """Whether the audio fits its text; `None` if that is not known."""
+    sample_digest: str | None = None
+    """Digest of the samples of a delivery; `None` for a turn."""
+    pace: float | None = None
+    """Letters per second; `None` if it cannot be compared."""
+    settings_digest: str = ""
+    """Digest of everything else in the request but the text: paces with the same one are compared."""
+    speed: float | None = None
+    """The speed that was requested; `None` if requests have none."""
+    settings_digest_without_speed: str = ""
+    """Digest of everything in the request but the speed."""
+
+
 class DeliveriesOfRun:
     """Measurements of the deliveries of a run so far."""
 
     def __init__(self) -> None:
         """Begin with no delivery."""
+        self.latest_measurements: deque[DeliveryMeasurements] = deque(maxlen=MAX_LATEST_MEASUREMENTS)
+        """Measurements of the latest deliveries, until somebody clears them."""
         self._text_by_digest: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._paces: dict[tuple[object, ...], deque[float]] = {}
-        self._paces_by_speed: dict[tuple[object, ...], dict[float, float]] = {}
-        self._flat_steps: dict[tuple[object, ...], set[float]] = {}
+        self._paces: dict[str, deque[float]] = {}
+        self._paces_by_speed: dict[str, dict[float, float]] = {}
+        self._flat_steps: dict[str, set[float]] = {}
         self._fitting_counts: Counter[str] = Counter()
         self._unfitting_counts: Counter[str] = Counter()
         self.unjudged_words_count_by_reason: Counter[str] = Counter()
@@ -130,57 +157,69 @@ class DeliveriesOfRun:
             if isinstance(subject, SpeechDelivery):
                 compared = self._compare_delivery(subject)
             else:
-                compared = TurnAmongOthers(subject.target, subject.traffic, subject, self._count_fitting(subject))
+                compared = self._compare_turn(subject)
             extended += [compared] if compared is not None else []
             reason = subject.unjudged_words_reason
-            if compared is not None and not compared.can_doubt_text and _fits_badly(subject):
+            if compared is not None and not compared.can_doubt_text and _fits_text(subject) is False:
                 reason = TOO_FEW_COMPARED_REASON
             self.unjudged_words_count_by_reason.update([reason] if reason is not None else [])
         return extended
 
+    def add_earlier_deliveries(self, measurements: Iterable[DeliveryMeasurements]) -> None:
+        """Add deliveries of an earlier command, with which later ones are compared."""
+        for one in measurements:
+            self._find_other_text(one)
+            self._compare_pace(one)
+            self._compare_speeds(one)
+            self._count_fitting(one)
+
     def _compare_delivery(self, speech_delivery: SpeechDelivery) -> DeliveryAmongOthers | None:
-        audio = speech_delivery.measured_audio
-        digest = None if audio is None or not speech_delivery.has_ordinary_text else audio.sample_digest
-        if digest is None or speech_delivery.is_silent:
+        measured = _measure_delivery(speech_delivery)
+        if measured is None:
             return None
-        pace = _measure_pace(speech_delivery)
+        self.latest_measurements.append(measured)
         return DeliveryAmongOthers(
             speech_delivery,
-            other_text_with_same_audio=self._find_other_text(speech_delivery, digest),
-            pace_comparison=self._compare_pace(speech_delivery, pace),
-            flat_speed_steps=self._compare_speeds(speech_delivery, pace),
-            can_doubt_text=self._count_fitting(speech_delivery),
+            other_text_with_same_audio=self._find_other_text(measured),
+            pace_comparison=self._compare_pace(measured),
+            flat_speed_steps=self._compare_speeds(measured),
+            can_doubt_text=self._count_fitting(measured),
         )
 
-    def _count_fitting(self, speech: SpeechDelivery | SpokenTurn) -> bool:
-        """Count a delivery or a turn, and return whether one that does not fit its text is reported."""
-        spoken, target_id = speech.spoken_text, speech.target.id
-        self._unfitting_counts[target_id] += _fits_badly(speech)
-        self._fitting_counts[target_id] += spoken is not None and spoken.verdict in ("fits", "right")
-        return can_doubt(self._fitting_counts[target_id], self._unfitting_counts[target_id])
+    def _compare_turn(self, turn: SpokenTurn) -> TurnAmongOthers:
+        measured = DeliveryMeasurements(
+            provider=turn.target.contract.id, target=turn.target.id, text=turn.turn.text, fits_text=_fits_text(turn)
+        )
+        self.latest_measurements.append(measured)
+        return TurnAmongOthers(turn.target, turn.traffic, turn, self._count_fitting(measured))
 
-    def _find_other_text(self, speech_delivery: SpeechDelivery, digest: str) -> str | None:
-        text, key = speech_delivery.speech_request.text, (speech_delivery.target.contract.id, digest)
-        earlier = self._text_by_digest.setdefault(key, text)
+    def _count_fitting(self, measured: DeliveryMeasurements) -> bool:
+        """Count a delivery or a turn, and return whether one that does not fit its text is reported."""
+        self._unfitting_counts[measured.target] += measured.fits_text is False
+        self._fitting_counts[measured.target] += measured.fits_text is True
+        return can_doubt(self._fitting_counts[measured.target], self._unfitting_counts[measured.target])
+
+    def _find_other_text(self, measured: DeliveryMeasurements) -> str | None:
+        if measured.sample_digest is None:
+            return None
+        earlier = self._text_by_digest.setdefault((measured.provider, measured.sample_digest), measured.text)
         if len(self._text_by_digest) > MAX_REMEMBERED_DIGESTS:
             self._text_by_digest.popitem(last=False)
-        return earlier if list_spoken_letters(earlier) != list_spoken_letters(text) else None
+        return earlier if list_spoken_letters(earlier) != list_spoken_letters(measured.text) else None
 
-    def _compare_pace(self, speech_delivery: SpeechDelivery, pace: float | None) -> PaceComparison | None:
-        if pace is None:
+    def _compare_pace(self, measured: DeliveryMeasurements) -> PaceComparison | None:
+        if measured.pace is None:
             return None
-        key = _find_settings(speech_delivery, "text")
-        others = self._paces.setdefault(key, deque(maxlen=MAX_REMEMBERED_PACES))
-        comparison = compare_pace(pace, others)
-        others.append(pace)
+        others = self._paces.setdefault(measured.settings_digest, deque(maxlen=MAX_REMEMBERED_PACES))
+        comparison = compare_pace(measured.pace, others)
+        others.append(measured.pace)
         return comparison
 
-    def _compare_speeds(self, speech_delivery: SpeechDelivery, pace: float | None) -> tuple[SpeedStep, ...]:
+    def _compare_speeds(self, measured: DeliveryMeasurements) -> tuple[SpeedStep, ...]:
         """Return the steps of speed that a delivery shows to have hardly an effect, without those known before."""
-        speed = _find_speed(speech_delivery) if pace is not None else None
+        pace, speed, key = measured.pace, measured.speed, measured.settings_digest_without_speed
         if pace is None or speed is None:
             return ()
-        key = (speech_delivery.speech_request.text, *_find_settings(speech_delivery, "speed"))
         paces = self._paces_by_speed.setdefault(key, {})
         if speed in paces or len(paces) >= MAX_REMEMBERED_PACES:
             return ()
@@ -195,8 +234,44 @@ class DeliveriesOfRun:
         return new
 
 
-def _fits_badly(speech: SpeechDelivery | SpokenTurn) -> bool:
-    return speech.spoken_text is not None and speech.spoken_text.verdict == "does not fit"
+def _measure_delivery(speech_delivery: SpeechDelivery) -> DeliveryMeasurements | None:
+    """Return what is compared of a delivery; `None` if it is not compared."""
+    audio = speech_delivery.measured_audio
+    digest = None if audio is None or not speech_delivery.has_ordinary_text else audio.sample_digest
+    if digest is None or speech_delivery.is_silent:
+        return None
+    text = speech_delivery.speech_request.text
+    measured = DeliveryMeasurements(
+        provider=speech_delivery.target.contract.id,
+        target=speech_delivery.target.id,
+        text=text,
+        sample_digest=digest,
+        fits_text=_fits_text(speech_delivery),
+    )
+    pace = _measure_pace(speech_delivery)
+    if pace is None:
+        return measured
+    speed = _find_speed(speech_delivery)
+    return msgspec.structs.replace(
+        measured,
+        pace=pace,
+        settings_digest=_hash_settings(_find_settings(speech_delivery, "text")),
+        speed=speed,
+        settings_digest_without_speed=_hash_settings((text, *_find_settings(speech_delivery, "speed")))
+        if speed is not None
+        else "",
+    )
+
+
+def _hash_settings(settings: tuple[object, ...]) -> str:
+    """Return a digest, because a request may contain a key."""
+    return hashlib.sha256(repr(settings).encode(errors="replace")).hexdigest()
+
+
+def _fits_text(speech: SpeechDelivery | SpokenTurn) -> bool | None:
+    """Return whether the audio of a delivery or a turn fits its text; `None` if that is not known."""
+    spoken = speech.spoken_text
+    return None if spoken is None else {"fits": True, "right": True, "does not fit": False}.get(spoken.verdict)
 
 
 def _list_speed_steps(pace_by_speed: dict[float, float]) -> tuple[SpeedStep, ...]:
