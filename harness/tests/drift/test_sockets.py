@@ -224,4 +224,35 @@ def test_recorded_messages_are_compared_with_the_contract(voicegauge_catalogue: 
     ]
     assert changes[0].new_position is not None
     assert changes[0].new_position.pointer == "/log/entries/0/_webSocketMessages/2"
-    assert compare_inputs(str(file), str(file)).changes == ()
+    same = compare_inputs(str(file), str(file))
+    assert same.changes == ()
+    (part,) = same.not_compared_parts
+    assert part.startswith("the messages of speakOverWebSocket: ")
+
+
+def test_channels_and_messages_without_a_recording_are_named(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:
+    contract = voicegauge_catalogue.find_provider("deepgram")
+    (target,) = voicegauge_catalogue.select_targets(["deepgram/aura-2-socket"])
+    exchange = Exchange(
+        provider="deepgram",
+        operation=target.operation.id,
+        request=Request(method="GET", url="https://api.deepgram.com/v1/speak"),
+        response=Response(status=101),
+        socket=SocketMessages(
+            messages=(
+                SocketMessage(sender="server", at_ms=2, data=b"\x00\x00", is_binary=True),
+                SocketMessage(sender="server", at_ms=3, data=b'{"type": "Flushed", "sequence_id": 0}'),
+            )
+        ),
+    )
+    file = tmp_path / "one.har"
+    save_har(file, [exchange], provenance=Provenance.RECORDED, contract=contract)
+    changes = compare_inputs("deepgram", str(file)).changes
+    channels = {one.operation for one in changes if one.rule == "documented-operation-not-recorded"}
+    assert set(contract.socket_operations) - channels == {target.operation.id}
+    names = {one.location for one in changes if one.rule == "documented-message-not-recorded"}
+    assert names == {
+        f"server message {name}"
+        for name, schema in contract.socket_operations[target.operation.id].socket.server_schemas.items()
+        if not schema.is_binary and name != "Flushed"
+    }

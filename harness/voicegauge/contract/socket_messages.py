@@ -336,6 +336,17 @@ class SocketChannel:
         for violation in self.schemas.iterate_violations(closest.schema_pointer, message):
             yield _describe_violation(closest, violation)
 
+    def find_server_messages(self, data: bytes, *, is_binary: bool) -> frozenset[str]:
+        """Return the names of the documented messages of the service that a message fits."""
+        message = None if is_binary else read_message(data)
+        return frozenset(
+            schema.name
+            for schema in self.server_schemas.values()
+            if schema.is_binary == is_binary
+            and message is not MISSING
+            and (is_binary or schema.schema_pointer is None or self.schemas.is_valid(schema.schema_pointer, message))
+        )
+
     def _has_unreadable_audio(self, message: Any) -> bool:
         """Whether a message reports audio that cannot be decoded from its text."""
         for template, pattern in self._server_patterns:

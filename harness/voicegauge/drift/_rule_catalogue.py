@@ -171,6 +171,7 @@ TRAFFIC_VS_CONTRACT_RULES = {
     "documented-field-not-recorded": (_COMPATIBLE, "A documented field is in no recording"),
     "documented-value-not-recorded": (_COMPATIBLE, "A documented value is in no recording"),
     "documented-state-not-recorded": (_COMPATIBLE, "A documented job state is in no recording"),
+    "documented-message-not-recorded": (_COMPATIBLE, "A documented message of a WebSocket is in no recording"),
 }
 """The rules for traffic that is compared with a contract: the level and the description, by rule id."""
 TRAFFIC_VS_TRAFFIC_RULES = {

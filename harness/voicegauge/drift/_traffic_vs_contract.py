@@ -376,7 +376,7 @@ def _can_reach(job: JobSpec, start_state: str, end_state: str) -> bool:
 def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     """Yield a change for each documented part that traffic does not show.
 
-    Parts are operations, statuses, media types, headers, fields, values and job states.
+    Parts are operations, statuses, media types, headers, fields, values, job states, and messages of WebSockets.
     """
     by_operation: dict[str, list[RecordedExchange]] = defaultdict(list)
     for recorded_exchange in traffic.exchanges:
@@ -390,6 +390,30 @@ def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
             continue
         yield from _find_uncovered_responses(operation, exchanges)
         yield from _find_uncovered_states(operation, traffic)
+    for channel in traffic.contract.socket_operations.values():
+        yield from _find_uncovered_messages(channel, by_operation.get(channel.id, []))
+
+
+def _find_uncovered_messages(channel: Operation, exchanges: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
+    """Yield a change for a channel without a recording, or for each message of the service that no recording has."""
+    if not exchanges:
+        yield _build_not_recorded_change("documented-operation-not-recorded", channel, "operation", channel.pointer)
+        return
+    assert channel.socket is not None, "a channel has messages"
+    received = {
+        (message.data, message.is_binary)
+        for one in exchanges
+        for message in (one.exchange.socket.messages if one.exchange.socket is not None else ())
+        if message.sender == "server"
+    }
+    seen = {
+        name for data, is_binary in received for name in channel.socket.find_server_messages(data, is_binary=is_binary)
+    }
+    for name, schema in channel.socket.server_schemas.items():
+        if name not in seen:
+            yield _build_not_recorded_change(
+                "documented-message-not-recorded", channel, f"server message {name}", schema.pointer, name
+            )
 
 
 def _build_not_recorded_change(
