@@ -194,7 +194,7 @@ def test_a_history_has_a_series_for_each_place_and_for_each_set_of_places(
     assert {night.run_count for one in history.series for night in one.nights} == {1}
     assert command(["history", str(tmp_path), "--html", str(tmp_path / "page.html")]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"latest value by place +oslo +rome", out)
+    assert re.search(r"latest night, by place +oslo +rome", out)
     assert re.search(r"  total latency p50 \[oslo\] \(\d\) +2 ", out)
     assert "total latency p50 · oslo" in (tmp_path / "page.html").read_text()
 

@@ -10,6 +10,7 @@ import pytest
 
 from voicegauge.cli import run as voicegauge
 from voicegauge.model.base import Provenance
+from voicegauge.model.sample import Failure
 
 from ..builders.nights import CHANGED_NIGHT, made_run, night, save, save_nights
 from ..builders.runs import build_target_ref
@@ -83,8 +84,8 @@ def test_configurations_are_named_by_what_differs_alone(tmp_path: Path, capsys: 
     assert run_history(tmp_path) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("configuration ")] == [
-        "configuration 1: 4 requests in flight",
-        "configuration 2: 8 requests in flight",
+        "configuration 1: 8 requests in flight",  # what was measured last comes first
+        "configuration 2: 4 requests in flight",
     ]
     assert {line.split()[1] for line in lines if "WER" in line} == {"(1)", "(2)"}, "errors have the same configurations"
 
@@ -108,11 +109,42 @@ def test_live_and_emulated_runs_and_regions_are_apart(tmp_path: Path, capsys: py
     assert run_history(tmp_path, "--json", tmp_path / "out.json") == 0
     out = capsys.readouterr().out
     live, _, emulated = out.partition("EMULATED")
-    assert re.search(r"latest value by region +eu +us", live)
+    assert re.search(r"latest night, by region +eu +us", live)
     assert re.search(r"  total latency p50 +204 ms +918 ms", live)
     assert "region" not in emulated
     found = json.loads((tmp_path / "out.json").read_bytes())
     assert (found["schema"], found["regions"], found["run_count"]) == ("voicegauge/history/1", ["eu", "us"], 3)
+
+
+def test_lost_samples_are_named_and_places_that_have_changed_stay_readable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    lost = Failure(kind="interrupted", message="the worker was killed")
+    for index, places in enumerate((("eu", "us"), ("ap", "eu", "us"), ("ap", "eu", "us"))):
+        run = made_run(index)
+        samples = [
+            msgspec.structs.replace(sample, place=places[number % len(places)])
+            for number, sample in enumerate(run.samples)
+        ]
+        if index == 2:
+            samples = [
+                msgspec.structs.replace(sample, failure=lost) if sample.place == "us" or number == 0 else sample
+                for number, sample in enumerate(samples)
+            ]
+        save(tmp_path / str(index), msgspec.structs.replace(run, samples=tuple(samples)))
+    assert run_history(tmp_path, "--html", tmp_path / "page.html") == 0
+    out = capsys.readouterr().out
+    assert f"{night(2)} NEW lost: acme/voice-1 [ap]: 1 of 3 samples sent without a saved result" in out
+    assert f"{night(2)} NEW lost: acme/voice-1 [us]: 2 of 2 samples sent without a saved result" in out
+    assert re.search(r"  total latency p50 \[ap\] \(1\) +2 .* ms +\n", out)  # a lost sample does not end the series
+    assert re.search(rf"  total latency p50 \[us\] \(3\) +1 .* ms +{night(0)}", out)
+    assert re.search(r"latest night, by place +ap +eu +us", out)
+    assert re.search(r"  total latency p50 +\d+ ms \(1\) +\d+ ms \(1\) +\n", out)
+    assert "2 of 2 samples sent without a saved result" in (tmp_path / "page.html").read_text()
+    assert run_history(tmp_path, "--json", tmp_path / "out.json") == 0
+    found = json.loads((tmp_path / "out.json").read_bytes())["lost_samples"]
+    assert [(one["origin"], one["lost_count"], one["sent_count"]) for one in found] == [("ap", 1, 3), ("us", 2, 2)]
 
 
 def test_damaged_runs_are_named_and_control_characters_escaped(

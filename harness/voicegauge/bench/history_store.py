@@ -95,6 +95,10 @@ class HistoryTarget(Record, frozen=True, kw_only=True):
     price_text: str
     """The documented price as text, such as "$0.015 / request"."""
     metrics: tuple[HistoryValue, ...]
+    counted_count: Count = 0
+    """Number of samples that the metrics count."""
+    lost_count: Count = 0
+    """Number of further samples, which were sent, but have no saved result."""
 
 
 class HistoryRun(Record, frozen=True, kw_only=True):
@@ -134,12 +138,14 @@ class HistoryRun(Record, frozen=True, kw_only=True):
 def compute_metrics_by_place(run: Run, run_file_path: str) -> list[HistoryRun]:
     """Return the metrics of a run from each place; those of the whole run if one machine sent all requests.
 
-    See `compute_run_metrics`.
+    A place that has lost all of its samples is among them, without metrics. See `compute_run_metrics`.
     """
-    counted = {sample.place for sample in run.samples if sample.is_counted}
-    if counted <= {None}:
+    places = {sample.place for sample in run.samples if not sample.is_warmup}
+    if places <= {None}:
         return [compute_run_metrics(run, run_file_path)]
-    return [compute_run_metrics(run, run_file_path, place) for place in sorted(counted, key=str)]
+    if not any(sample.is_counted for sample in run.samples):
+        raise DataError("has no sample: all were lost")
+    return [compute_run_metrics(run, run_file_path, place) for place in sorted(places, key=str)]
 
 
 def compute_run_metrics(run: Run, run_file_path: str, place: str | None = None) -> HistoryRun:
@@ -148,7 +154,8 @@ def compute_run_metrics(run: Run, run_file_path: str, place: str | None = None) 
     Args:
         run: the run; its counted samples and newest scores are used.
         run_file_path: path of its run.json, relative to the folder of the history.
-        place: where the samples that count were measured; `None` for those that no named place has measured.
+        place: where the samples were measured; `None` for those that no named place has measured, of which at least
+            one must count.
 
     Raises:
         DataError: the run has no sample, or the scores do not contain every sample of the run.
@@ -156,10 +163,11 @@ def compute_run_metrics(run: Run, run_file_path: str, place: str | None = None) 
     manifest = run.manifest
     scores = run.score_sets[-1] if run.score_sets else None
     own = tuple(sample for sample in run.samples if sample.place == place)
-    if not any(sample.is_counted for sample in own):
-        reason = "nothing succeeded" if any(sample.failure for sample in own) else "it was stopped too early"
-        raise DataError(f"has no sample: {reason}")
-    samples = group_target_samples(msgspec.structs.replace(run, samples=own), scores, run.listening)
+    if place is None and not any(sample.is_counted for sample in own):
+        is_lost = any(not sample.is_warmup for sample in own)
+        raise DataError(f"has no sample: {'all were lost' if is_lost else 'it was stopped too early'}")
+    own_run = msgspec.structs.replace(run, samples=own)
+    samples, lost = group_target_samples(own_run, scores, run.listening), own_run.select_lost_samples()
     return HistoryRun(
         run_file_path=run_file_path,
         run_id=manifest.run_id,
@@ -174,7 +182,13 @@ def compute_run_metrics(run: Run, run_file_path: str, place: str | None = None) 
         voice_encoder_description=run.voices.method if run.voices is not None else "",
         voicegauge_version=manifest.voicegauge_version,
         targets=tuple(
-            _compute_target_metrics(samples[target.id], target, run.voices, takes_audio=manifest.kind != "speech")
+            _compute_target_metrics(
+                samples[target.id],
+                target,
+                run.voices,
+                takes_audio=manifest.kind != "speech",
+                lost_count=sum(sample.target == target.id for sample in lost),
+            )
             for target in manifest.targets
         ),
     )
@@ -187,7 +201,7 @@ def has_injected_faults(configuration_description: str) -> bool:
 
 def _describe_configuration(run: Run, own_samples: Iterable[Sample]) -> str:
     manifest, suite, places = run.manifest, run.manifest.suite, list_places(run)
-    own_text_count = len({sample.text_id for sample in own_samples if sample.is_counted})
+    own_text_count = len({sample.text_id for sample in own_samples if not sample.is_warmup})
     parts = [
         *([manifest.kind] if manifest.kind != "speech" else []),
         f"{suite.id}/{suite.version} ({suite.sha256[:8]})",
@@ -214,7 +228,12 @@ def _describe_voice_sample(run: Run) -> str:
 
 
 def _compute_target_metrics(
-    target_samples: TargetSamples, target: MeasuredTarget, voices: VoiceSet | None, *, takes_audio: bool
+    target_samples: TargetSamples,
+    target: MeasuredTarget,
+    voices: VoiceSet | None,
+    *,
+    takes_audio: bool,
+    lost_count: int,
 ) -> HistoryTarget:
     failures, samples = target_samples.count_failures_and_samples()
     is_streamed = any(sample.streaming is not None for sample in target_samples.samples)
@@ -228,7 +247,7 @@ def _compute_target_metrics(
         _compute_wrong_share(target_samples),
         *(() if takes_audio else compute_voice_metrics(target_samples.samples, voices)),
         # Targets that take audio are not priced by characters; a changed price is an event all the same.
-        None if takes_audio else _compute_price(target_samples, target),
+        None if takes_audio or not samples else _compute_price(target_samples, target),
     ]
     return HistoryTarget(
         target_id=target.id,
@@ -236,6 +255,8 @@ def _compute_target_metrics(
         contract_sha256=target.contract_sha256,
         price_text=target.price.description,
         metrics=tuple(metric for metric in metrics if metric is not None),
+        counted_count=samples,
+        lost_count=lost_count,
     )
 
 
@@ -308,7 +329,7 @@ def _compute_price(samples: TargetSamples, target: MeasuredTarget) -> HistoryVal
 
 
 STORE_FILE_NAME = ".voicegauge-history.sqlite"
-STORE_VERSION = 7
+STORE_VERSION = 8
 """Version of the tables and of what is measured; it is increased when either of them changes."""
 IN_MEMORY_PATH = Path(":memory:")
 """Path that makes SQLite keep a store in memory instead of a file."""
@@ -325,7 +346,8 @@ CREATE TABLE runs (
 );
 CREATE TABLE targets (
   run_file_path TEXT NOT NULL, place TEXT NOT NULL, target_id TEXT NOT NULL, contract_version TEXT NOT NULL,
-  contract_sha256 TEXT NOT NULL, price_text TEXT NOT NULL, PRIMARY KEY (run_file_path, place, target_id),
+  contract_sha256 TEXT NOT NULL, price_text TEXT NOT NULL, counted_count INTEGER NOT NULL, lost_count INTEGER NOT NULL,
+  PRIMARY KEY (run_file_path, place, target_id),
   FOREIGN KEY (run_file_path, place) REFERENCES runs ON DELETE CASCADE
 );
 CREATE TABLE metrics (
@@ -426,13 +448,15 @@ class HistoryStore:
             )
             for target in run.targets:
                 self._connection.execute(
-                    "INSERT INTO targets VALUES (?,?,?,?,?,?)",
+                    "INSERT INTO targets VALUES (?,?,?,?,?,?,?,?)",
                     (
                         *key,
                         target.target_id,
                         target.contract_version,
                         target.contract_sha256,
                         target.price_text,
+                        target.counted_count,
+                        target.lost_count,
                     ),
                 )
                 self._connection.executemany(

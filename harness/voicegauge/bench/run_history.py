@@ -404,6 +404,23 @@ class HistoryEvent(Record, frozen=True, kw_only=True):
     """The new value: the price in words; version and digest of the contract; or the version of voicegauge."""
 
 
+class LostSamples(Record, frozen=True, kw_only=True):
+    """Samples of one target in one run, from one place, that were sent and have no saved result."""
+
+    night: str
+    provenance: Provenance
+    target: str
+    origin: str | None
+    """The place of the workers, or else the region; `None` if the run names neither."""
+    run_file_path: str
+    lost_count: int
+    """Number of samples that were sent, but have no saved result."""
+    sent_count: int
+    """Number of samples that were sent, with the lost ones and without warm-up."""
+    is_new: bool
+    """Whether `night` is the latest night of the history with this provenance."""
+
+
 class RunHistory(SummarizedResult, frozen=True, kw_only=True):
     """The history of a folder of runs: the JSON that `voicegauge history --json` writes."""
 
@@ -424,6 +441,8 @@ class RunHistory(SummarizedResult, frozen=True, kw_only=True):
     events: tuple[HistoryEvent, ...]
     """Changes of prices, contracts and of voicegauge, oldest first."""
     skipped_runs: tuple[SkippedRun, ...]
+    lost_samples: tuple[LostSamples, ...] = ()
+    """What was sent and has no result, oldest first. No metric counts it."""
 
     @property
     def new_regressions(self) -> tuple[LevelChange, ...]:
@@ -475,6 +494,7 @@ def read_run_history(
         changes=tuple(find_level_changes(series, settings)),
         events=tuple(find_events(runs)),
         skipped_runs=tuple(skipped),
+        lost_samples=tuple(find_lost_samples(runs)),
     )
 
 
@@ -579,6 +599,26 @@ def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
                 )
                 events.append(event)
     return events
+
+
+def find_lost_samples(runs: Sequence[HistoryRun]) -> list[LostSamples]:
+    """Return which samples were sent and have no result, for each run, place and target; `runs` are oldest first."""
+    latest_nights = {run.provenance: run.night for run in runs}
+    return [
+        LostSamples(
+            night=run.night,
+            provenance=run.provenance,
+            target=target.target_id,
+            origin=run.place or run.region,
+            run_file_path=run.run_file_path,
+            lost_count=target.lost_count,
+            sent_count=target.counted_count + target.lost_count,
+            is_new=run.night == latest_nights[run.provenance],
+        )
+        for run in runs
+        for target in run.targets
+        if target.lost_count
+    ]
 
 
 def _list_tracked_facts(run: HistoryRun) -> list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from voicegauge.api.saved_runs import ReportFormat, ScoreResult
+    from voicegauge.bench.history_store import HistoryMetric
     from voicegauge.bench.run_history import RunHistory
     from voicegauge.model.run import ReferenceSpeechErrors
     from voicegauge.report.report_data import AnalyzedRuns
@@ -269,7 +271,7 @@ MAX_TIMELINE_ENTRIES = 20
 """Largest number of entries of the time line that are printed, the latest ones."""
 MAX_SKIPPED_RUNS_SHOWN = 10
 """Largest number of skipped runs that are printed with the reason."""
-_STYLE_BY_CHANGE_KIND = {"regression": "red", "improvement": "green"}
+_STYLE_BY_CHANGE_KIND = {"regression": "red", "improvement": "green", "lost": "yellow"}
 
 
 def print_history(history: RunHistory) -> None:
@@ -313,23 +315,26 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
 
 
 def _build_trend_table(series: Sequence[MetricSeries], configuration_labels: ConfigurationLabels) -> Table:
-    table = create_table(
-        "target, metric", "nights", "trend", "first", "latest", right_aligned_columns=("nights", "first", "latest")
-    )
+    """Return the table of all series. Those of one metric and place stand together, the latest configuration first."""
+    latest_night = max(one.nights[-1].night for one in series)
+    has_ended = any(one.nights[-1].night < latest_night for one in series)
+    heads = ["nights", "trend", "first", "latest", *(["until"] if has_ended else [])]
+    table = create_table("target, metric", *heads, right_aligned_columns=("nights", "first", "latest"))
     target = None
-    for one in series:
-        key = one.key
-        if key.target != target:
-            table.add_row(key.target)
-            target = key.target
-        values = [night.value for night in one.nights]
-        table.add_row(
-            f"  {name_series(key, configuration_labels)}",
-            str(len(values)),
-            draw_sparkline(values[-MAX_SPARKLINE_NIGHTS:]),
-            format_value(key.unit, values[0]),
-            format_value(key.unit, values[-1]),
-        )
+    for _, group in itertools.groupby(series, lambda one: (one.key.target, one.key.metric, one.key.origin)):
+        for one in sorted(group, key=lambda one: configuration_labels.get_number(one.key.configuration) or 0):
+            key, values, until = one.key, [night.value for night in one.nights], one.nights[-1].night
+            if key.target != target:
+                table.add_row(key.target)
+                target = key.target
+            table.add_row(
+                f"  {name_series(key, configuration_labels)}",
+                str(len(values)),
+                draw_sparkline(values[-MAX_SPARKLINE_NIGHTS:]),
+                format_value(key.unit, values[0]),
+                format_value(key.unit, values[-1]),
+                *([until if until < latest_night else ""] if has_ended else []),
+            )
     return table
 
 
@@ -342,20 +347,26 @@ _ORIGIN_GETTERS: dict[str, Callable[[SeriesKey], str | None]] = {
 def _build_origin_table(
     kind: str, series: Sequence[MetricSeries], origins: Sequence[str], labels: ConfigurationLabels
 ) -> Table:
-    """Return a table with the latest value of each metric, in a column for each region or place."""
-    table = create_table(f"latest value by {kind}", *origins, right_aligned_columns=tuple(origins))
-    by_target: dict[str, dict[str, dict[str, str]]] = {}
+    """Return a table with the values of the latest night, in a column for each region or place.
+
+    A value has the number of its configuration. A metric has several rows if it was measured in several configurations
+    from one place on that night.
+    """
+    latest_night = max(one.nights[-1].night for one in series)
+    table = create_table(f"latest night, by {kind}", *origins, right_aligned_columns=tuple(origins))
+    by_target: dict[str, dict[HistoryMetric, dict[str, list[str]]]] = {}
     for one in series:
         origin = _ORIGIN_GETTERS[kind](one.key)
-        if origin is not None:
+        if origin is not None and one.nights[-1].night == latest_night:
             number = labels.get_number(one.key.configuration)
-            metric = f"{METRIC_LABELS[one.key.metric]}{f' ({number})' if number is not None else ''}"
-            values = by_target.setdefault(one.key.target, {}).setdefault(metric, {})
-            values[origin] = format_value(one.key.unit, one.nights[-1].value)
+            value = f"{format_value(one.key.unit, one.nights[-1].value)}{f' ({number})' if number is not None else ''}"
+            by_origin = by_target.setdefault(one.key.target, {}).setdefault(one.key.metric, {})
+            by_origin.setdefault(origin, []).append(value)
     for target, metrics in by_target.items():
         table.add_row(target)
-        for metric, values in metrics.items():
-            table.add_row(f"  {metric}", *(values.get(origin, "") for origin in origins))
+        for metric, by_origin in metrics.items():
+            for cells in itertools.zip_longest(*(by_origin.get(origin, []) for origin in origins), fillvalue=""):
+                table.add_row(f"  {METRIC_LABELS[metric]}", *cells)
     return table
 
 

@@ -11,6 +11,7 @@ from voicegauge.bench.run_history import (
     MIN_NIGHTS_SINCE_SHIFT,
     HistoryEvent,
     LevelChange,
+    LostSamples,
     MetricSeries,
     NightValue,
     RunHistory,
@@ -53,7 +54,8 @@ class TimelineEntry(NamedTuple):
 
     night: str
     """The night after which the change was known."""
-    change_kind: Literal["regression", "improvement", "price", "contract", "voicegauge"]
+    change_kind: Literal["regression", "improvement", "price", "contract", "voicegauge", "lost"]
+    """What has changed; "lost" for samples without a result."""
     is_new: bool
     """Whether `night` is the latest night of the history."""
     subject: str
@@ -63,10 +65,11 @@ class TimelineEntry(NamedTuple):
 
 
 def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:
-    """Return the changes of the runs of one provenance, oldest first."""
+    """Return the changes of the runs of one provenance, and what they have lost, oldest first."""
     changes = [describe_change(change) for change in history.changes if change.series_key.provenance == provenance]
     events = [describe_event(event) for event in history.events if event.provenance == provenance]
-    return sorted([*changes, *events], key=lambda entry: entry.night)
+    lost = [describe_loss(one) for one in history.lost_samples if one.provenance == provenance]
+    return sorted([*changes, *events, *lost], key=lambda entry: entry.night)
 
 
 def find_nights(history: RunHistory, provenance: Provenance) -> list[str]:
@@ -105,10 +108,13 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
 
     There are labels only if a metric of a target was measured in several configurations, or if faults were injected.
     The configurations of error rates also contain the ASR engine. They are compared only with each other, so that their
-    labels equal those of the other metrics.
+    labels equal those of the other metrics. What was measured last comes first.
     """
     by_metric: dict[tuple[str, ...], set[str]] = {}
+    latest_nights: dict[str, str] = {}
     for one in series:
+        configuration = one.key.configuration
+        latest_nights[configuration] = max(latest_nights.get(configuration, ""), one.nights[-1].night)
         by_metric.setdefault((one.key.target, one.key.metric, one.key.origin or ""), set()).add(one.key.configuration)
     if not any(len(found) > 1 or any(map(has_injected_faults, found)) for found in by_metric.values()):
         return ConfigurationLabels("", {})
@@ -119,6 +125,7 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
     plain = tuple(metric for metric in METRIC_LABELS if metric not in (*scored, *listened, *VOICE_METRICS))
     for metrics in (plain, scored, listened, voices, ("voice_similarity",)):
         configurations = sorted({one.key.configuration for one in series if one.key.metric in metrics})
+        configurations.sort(key=latest_nights.__getitem__, reverse=True)
         label_by_configuration |= _label_differing_facts(configurations)
     first, *others = (one.key.configuration.split(", ") for one in series)
     shared = [fact for fact in first if all(fact in facts for facts in others) and not has_injected_faults(fact)]
@@ -176,6 +183,17 @@ def describe_event(event: HistoryEvent) -> TimelineEntry:
         is_new=event.is_new,
         subject=event.target or "voicegauge",
         text=f"{'version' if event.kind == 'voicegauge' else event.kind} from {event.old_value} to {event.new_value}",
+    )
+
+
+def describe_loss(lost: LostSamples) -> TimelineEntry:
+    """Convert samples without a result to an entry of the time line."""
+    return TimelineEntry(
+        night=lost.night,
+        change_kind="lost",
+        is_new=lost.is_new,
+        subject=f"{lost.target}{f' [{lost.origin}]' if lost.origin is not None else ''}",
+        text=f"{lost.lost_count} of {format_count(lost.sent_count, 'sample')} sent without a saved result",
     )
 
 
