@@ -123,9 +123,33 @@ def test_what_cannot_be_compared_is_named(text: str, language: str | None, speed
     assert (explained is None) if reason is None else (explained is not None and reason in explained)
 
 
-@pytest.mark.parametrize("text", ["La fin de la semaine est belle.", "Hello world", "Das ist ein Test in German."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "La fin de la semaine est belle.",
+        "Hello world",
+        "Das ist ein Test in German.",
+        "We zijn blij dat het is gelukt of niet.",
+        "We kijken naar The Voice of Holland, is dat goed?",
+        "Tak for at du kunne komme i dag.",
+        "To jest test, a to nie jest to.",
+    ],
+)
 def test_a_text_is_not_called_english_in_doubt(text: str) -> None:
     assert not is_english_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your order 4417 was shipped on Monday.",
+        "Hello, how can I help you?",
+        "I\u2019m sorry \u2014 that\u2019s not what we said to you.",
+        "Good morning. This is a short test.",
+    ],
+)
+def test_ordinary_english_is_recognized(text: str) -> None:
+    assert is_english_text(text)
 
 
 def test_edited_words_are_as_likely_as_the_edited_texts() -> None:

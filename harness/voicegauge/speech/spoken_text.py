@@ -127,12 +127,29 @@ JUDGED_SPEED_RANGE = (0.75, 1.4)
 """Requested speeds at which speech is compared with its text."""
 RATE_FACTORS = (0.5, 2.0)
 """Factors between the true and the stated sample rate that are tried."""
-MIN_FUNCTION_WORDS, MIN_SHARE_OF_FUNCTION_WORDS = 2, 0.15
-"""Words of no other common language, by which English is recognized."""
-_FUNCTION_WORDS_TEXT = (
-    "and are at be but by for from has have is it my not of or our please she that the this to we were with you your"
+MIN_COMMON_WORDS, MIN_SHARE_OF_COMMON_WORDS = 2, 0.15
+"""Number and share of common English words, of which one at least occurs in no other language, by which English is
+recognized."""
+_ENGLISH_WORDS_TEXT = (
+    "about after again and another are because before both could did does each every first friday from good hello "
+    "here his how into its just know like many monday morning much my never not now once only other our please "
+    "right saturday shall she should since such sunday than thank thanks that the their them then there these they "
+    "this those through thursday today tomorrow tuesday until very wednesday were what when where which while who "
+    "why with without would yes yesterday you your"
 )
-_FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
+_ENGLISH_WORDS = frozenset(_ENGLISH_WORDS_TEXT.split())
+"""Common words that hardly any other language has."""
+_SHARED_WORDS_TEXT = "a an as at be but by can do for has have he i if in is it me no of on or so to up us was we will"
+_SHARED_WORDS = frozenset(_SHARED_WORDS_TEXT.split())
+"""Common English words that others have too, such as "of", "is" and "we" in Dutch, "for", "at" and "have" in Danish."""
+_FOREIGN_WORDS_TEXT = (
+    "ale att auf av avec bir che con da das dat de deg dei del der des det di dla ein eine el en er est et het ich "
+    "ikke il inte je jest kan le les los met mit na naar nao nem nie niet nicht non och og om para pas per por que "
+    "se sie sind sono som sur un una und une van ve voor wir zijn zu"
+)
+_FOREIGN_WORDS = frozenset(_FOREIGN_WORDS_TEXT.split())
+"""Common words of other languages, which a text with English names may have."""
+_TYPOGRAPHIC_MARKS = str.maketrans(dict.fromkeys("\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u00a0", " "))
 _UNJUDGED_TEXT_PATTERN = re.compile(r"[<>\[\](){}*_#|~^\\]|\bspeaker \w+:", re.IGNORECASE)
 """Matches markup, directions and names of speakers in a dialogue, which some voices speak and others do not."""
 _WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
@@ -198,10 +215,14 @@ def explain_why_not_judged(text: str, language: str | None, speed: float | None)
 
 
 def is_english_text(text: str) -> bool:
-    """Whether a text is English beyond doubt, by its function words."""
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    common = sum(word in _FUNCTION_WORDS for word in words)
-    return text.isascii() and common >= max(MIN_FUNCTION_WORDS, MIN_SHARE_OF_FUNCTION_WORDS * len(words))
+    """Whether a text is English beyond doubt, by its common words."""
+    plain = text.translate(_TYPOGRAPHIC_MARKS)
+    words = re.findall(r"[^\W\d_]+", plain.lower())
+    english, shared, foreign = (
+        sum(word in known for word in words) for known in (_ENGLISH_WORDS, _SHARED_WORDS, _FOREIGN_WORDS)
+    )
+    is_common = english + shared >= max(MIN_COMMON_WORDS, MIN_SHARE_OF_COMMON_WORDS * len(words))
+    return plain.isascii() and english > foreign and is_common
 
 
 def is_ordinary_text(text: str) -> bool:
