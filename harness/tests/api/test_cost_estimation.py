@@ -55,8 +55,8 @@ def test_of_several_named_plans_the_cheapest_is_found_and_each_has_its_own_price
         ("pro", 49.0, True),
     ]
     assert [cost.price_description for cost in costs] == [
-        "(third party: $0.0500 / 1,000 characters)",
-        "(third party: $0.0450 / 1,000 characters)",
+        "(third party: $0.05 / 1,000 characters)",
+        "(third party: $0.045 / 1,000 characters)",
     ]
 
 
@@ -222,3 +222,10 @@ def test_all_plans_of_a_target_are_listed_by_price(capsys: pytest.CaptureFixture
     assert run(command) == 0
     plans = [line.split(",")[1] for line in capsys.readouterr().out.splitlines()[1:]]
     assert plans[:3] == ["pro", "indie", "premium"]
+
+
+def test_targets_of_one_provider_that_cost_the_same_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cost", "murf", "openai/tts-1", "openai/tts-1-hd", "--format", "text"]) == 0
+    rows = [line.split("$")[0].strip() for line in capsys.readouterr().out.splitlines() if "/" in line]
+    assert rows[:2] == ["openai/tts-1", "murf/gen2, gen2-base64, gen2-stream"]
+    assert "openai/tts-1-hd" in rows

@@ -95,11 +95,11 @@ def test_unknown_prices_are_not_summed_to_zero(unpriced, capfd) -> None:
     ("option", "usd", "notice"),
     [
         ("pixelapi=0.001", 0.05, None),
-        ("pixelapi=0", 0.0, "--price: $0.0000 / request replaces the documented $0.0500 / request"),
+        ("pixelapi=0", 0.0, "--price: $0.00 / request replaces the documented $0.05 / request"),
         (
             "pixelapi/voice-design=0.02",
             0.02,
-            "--price: $0.0200 / request replaces the documented $0.0500 / request",
+            "--price: $0.02 / request replaces the documented $0.05 / request",
         ),
     ],
 )

@@ -98,7 +98,7 @@ def test_the_command_takes_a_budget_and_a_url_for_each_provider(
     plan = ["bench", *TARGETS, "--suite", "smoke", "--limit", "2", "--warmup", "0", "--asr", "none", "--no-report"]
     assert run([*plan, *live, "--max-cost", "deepgram=0.2", "--max-cost", "openai=0.1"]) == 0
     printed = capsys.readouterr()
-    assert "of at most $0.3000 (deepgram $0.2000, openai $0.1000)" in " ".join(printed.err.split())
+    assert "of at most $0.30 (deepgram $0.20, openai $0.10)" in " ".join(printed.err.split())
     assert run([*plan, *live, "--max-cost", "openai=much"]) == 2
     assert "'openai=much' is not a budget: write USD or PROVIDER=USD" in " ".join(capsys.readouterr().err.split())
     (tmp_path / "voicegauge.toml").write_text("[bench.max-cost]\ndeepgram = 0.9\nopenai = 0.9\n")

@@ -191,7 +191,7 @@ def test_live_against_an_emulator_reports_spending_and_is_marked_emulated(
     assert saved.manifest.max_cost_usd == 1.0
     assert saved.manifest.base_urls == {"acme": emulator.base_url("acme")}
     printed = capsys.readouterr()
-    assert "LIVE: 3 requests to acme, $0.0300 of at most $1.00" in printed.err
+    assert "LIVE: 3 requests to acme, $0.03 of at most $1.00" in printed.err
     assert "EMULATED" in printed.out
     for file in folder.rglob("*"):
         assert file.is_dir() or b"sk-acme" not in file.read_bytes()
@@ -291,7 +291,7 @@ def test_a_plan_over_budget_is_rejected_unsent(
 ) -> None:
     reset(emulator)
     words = bench("acme/job", *live(emulator), *QUICK, "--max-cost", "0.02")
-    assert "3 requests cost $0.0300, more than --max-cost 0.02" in complaint(words, capsys, 4)
+    assert "3 requests cost $0.03, more than --max-cost 0.02" in complaint(words, capsys, 4)
     assert submits(emulator) == 0
     assert not (tmp_path / "runs").exists()
 

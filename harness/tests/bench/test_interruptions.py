@@ -137,7 +137,7 @@ def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_deman
     assert bench("sync", more=("--asr", "none", "--json", str(result))) == EXIT_PARTLY_MEASURED
     printed = " ".join(capsys.readouterr().out.split())
     assert "may have been charged, without a result: acme/sync/1/1/" in printed
-    assert ", $0.0100: " in printed
+    assert ", $0.01: " in printed
     assert "the same command with --retry-ambiguous pays for it again" in printed
     found = json.loads(result.read_bytes())
     (lost,) = found["ambiguous_requests"]
@@ -174,15 +174,15 @@ def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
         patch.setattr(SubmitRecorder, "after_submit", die_after_two)
         with pytest.raises(BaseException):  # noqa: B017,PT011 - a group of the killed tasks
             bench("sync")
-    assert "LIVE: 3 requests to acme, $0.0300 of at most $1.00\n" in capsys.readouterr().err
+    assert "LIVE: 3 requests to acme, $0.03 of at most $1.00\n" in capsys.readouterr().err
     for dry_run in ((), ("--dry-run",)):
         assert bench("sync", more=("--asr", "none", "--max-cost", "0.02", *dry_run)) == EXIT_BUDGET_EXCEEDED
         refusal = " ".join(capsys.readouterr().err.split())
-        assert "3 requests cost $0.0300, more than --max-cost 0.02" in refusal
-        assert "; $0.0160 of it are spent already by the interrupted run " in refusal
+        assert "3 requests cost $0.03, more than --max-cost 0.02" in refusal
+        assert "; $0.016 of it are spent already by the interrupted run " in refusal
         assert "which the same command continues with a higher budget" in refusal
     assert bench("sync") == EXIT_PARTLY_MEASURED
-    announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0160 are spent already, of at most $1.00\n"
+    announced = "LIVE: 1 of 3 requests to acme are left, $0.01; $0.016 are spent already, of at most $1.00\n"
     assert announced in capsys.readouterr().err
     assert submits(provider) == 3
 
@@ -190,7 +190,7 @@ def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
     assert bench("sync", more=("--asr", "none", "--no-report", "--new-run")) == EXIT_PARTLY_MEASURED
     capsys.readouterr()
     assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 0
-    announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0260 are spent already, of at most $1.00\n"
+    announced = "LIVE: 1 of 3 requests to acme are left, $0.01; $0.026 are spent already, of at most $1.00\n"
     assert announced in capsys.readouterr().err
 
 
@@ -264,7 +264,7 @@ def test_after_a_run_that_lost_every_request_nothing_is_paid_for_silently(
     for _ in range(3):  # as a job that is retried in CI
         assert bench("sync") == 2
     message = " ".join(capsys.readouterr().err.split())
-    assert "sent 3 requests without receiving a result, which may have been charged ($0.0300 of the $0.0300" in message
+    assert "sent 3 requests without receiving a result, which may have been charged ($0.03 of the $0.03" in message
     assert "--retry-ambiguous pays for them again, --new-run pays for a new run" in message
     assert submits(provider) == 3
     assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 0
@@ -284,7 +284,7 @@ def test_after_a_run_that_lost_a_part_of_its_requests_nothing_is_paid_for_silent
         capsys.readouterr()
         assert bench("sync", more=("--asr", "none", *more)) == 2
         message = " ".join(capsys.readouterr().err.split())
-        spent = "($0.0100 of the $0.0260 that it has spent)"
+        spent = "($0.01 of the $0.026 that it has spent)"
         assert f"sent 1 request without receiving a result, which may have been charged {spent}" in message
         assert "--retry-ambiguous pays for it again, --new-run pays for a new run" in message
     assert json.loads(plan.read_bytes())["budget_forecast"]["refusal_exit_status"] == 2
@@ -332,9 +332,7 @@ def test_a_receipt_above_the_price_ends_the_requests_to_its_target_for_good(
     for _ in range(2):  # the second command continues the run
         assert bench("sync", "streamed") == 4
         message = " ".join(capsys.readouterr().err.split())
-        assert (
-            "acme/sync was charged $0.0500 for a request that should cost $0.0100: no more requests are sent" in message
-        )
+        assert "acme/sync was charged $0.05 for a request that should cost $0.01: no more requests are sent" in message
         assert Counter(charge.target for charge in provider.charges) == {"sync": 1, "streamed": 3}
 
 
@@ -360,7 +358,7 @@ def test_a_wrong_receipt_of_the_last_billable_request_ends_the_command_as_one_of
     assert len(provider.charges) == 1
     output = capsys.readouterr()
     name = f"acme/{target}" if cost_usd > 0 else f"receipt of acme/{target}"
-    assert f"{name} {'was charged $0.0500' if cost_usd > 0 else 'states a charge of -1 USD'}" in " ".join(
+    assert f"{name} {'was charged $0.05' if cost_usd > 0 else 'states a charge of -1 USD'}" in " ".join(
         (output.out + output.err).split()
     )
 
@@ -386,7 +384,7 @@ def test_after_a_wrong_receipt_the_same_command_buys_nothing_until_the_user_says
             assert voicegauge(where) == EXIT_BUDGET_EXCEEDED
             assert len(provider.charges) == 1, f"attempt {attempt}"
             output = " ".join("".join(capsys.readouterr()).split())
-            assert ("was charged $0.0500" if cost_usd > 0 else "states a charge of -1 USD") in output
+            assert ("was charged $0.05" if cost_usd > 0 else "states a charge of -1 USD") in output
             assert ("--new-run" in output) is (attempt > 0)
         assert voicegauge([*where, "--dry-run"]) == 0
         assert "no more requests are sent to it" in " ".join("".join(capsys.readouterr()).split())
@@ -457,7 +455,7 @@ def test_what_other_commands_spend_today_counts(
     daily = ("--asr", "none", "--no-report", "--max-cost-per-day", "0.05")
     assert bench("sync", more=daily) == 4
     message = " ".join(capsys.readouterr().err.split())
-    assert "the requests to acme cost up to $0.0300, more than --max-cost-per-day 0.05 of acme less $0.0240" in message
+    assert "the requests to acme cost up to $0.03, more than --max-cost-per-day 0.05 of acme less $0.024" in message
     assert submits(provider) == 3
     assert bench("sync", more=(*daily[:-1], "0.054")) == 0
     assert submits(provider) == 6
@@ -574,7 +572,7 @@ def test_a_response_that_could_not_be_saved_is_listed(
         assert bench("sync") == 2
     printed = " ".join(capsys.readouterr().err.split())
     assert "may have been charged, without a result: acme/sync/1/1/" in printed
-    assert "$0.0080: the response (HTTP 200) arrived and could not be saved" in printed
+    assert "$0.008: the response (HTTP 200) arrived and could not be saved" in printed
     assert "No space left on device" in printed
     assert submits(provider) == 1
     assert bench("sync") == EXIT_PARTLY_MEASURED

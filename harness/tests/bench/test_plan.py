@@ -129,7 +129,7 @@ def test_a_price_given_by_the_user_leaves_the_credits_unchanged(voicegauge_catal
     ref = build_target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
     assert [claim.compute_usd(500) for claim in ref.price.claims] == [0.01, None, None]
     assert [claim.compute_credits(500) for claim in ref.price.claims] == [None, 1000, 500]  # Kokoro is disputed
-    assert ref.price.description == "$0.0100 / request (--price)"
+    assert ref.price.description == "$0.01 / request (--price)"
 
 
 def test_a_plan_more_expensive_than_the_budget_is_rejected_before_anything_is_sent(
@@ -138,7 +138,7 @@ def test_a_plan_more_expensive_than_the_budget_is_rejected_before_anything_is_se
     made = plan(suite, {"acme/job": targets["acme/job"]})
     assert made.cost_usd == 0.05
     made.check_budget(0.05)
-    with pytest.raises(BudgetError, match=r"5 requests cost \$0\.0500"):
+    with pytest.raises(BudgetError, match=r"5 requests cost \$0\.05"):
         made.check_budget(0.04)
 
 

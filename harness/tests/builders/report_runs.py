@@ -81,14 +81,14 @@ class Voice:
     failing: float = 0.0
     disputed: bool = False
     charged_usd: float | None = None
-    price: str = "$0.0150 / request (document.txt)"
+    price: str = "$0.015 / request (document.txt)"
     max_characters: int | None = None
     plans: tuple[PlanClaim, ...] = ()
 
 
 VOICES = (
     Voice("north/aurora", "Aurora 2", 6_400, 0.02, max_characters=2_000),
-    Voice("north/aurora-turbo", "Aurora Turbo", 2_150, 0.055, usd=0.008, price="$0.0080 / request (document.txt)"),
+    Voice("north/aurora-turbo", "Aurora Turbo", 2_150, 0.055, usd=0.008, price="$0.008 / request (document.txt)"),
     Voice("north/borealis", "Borealis, voice cloning", 11_800, 0.03, failing=0.12, charged_usd=0.02),
     Voice(
         "pebble/skip",
@@ -119,7 +119,7 @@ VOICES = (
         usd=0.05,
         disputed=True,
         max_characters=500,
-        price="$0.0500 or $0.1000 / request (disputed)",
+        price="$0.05 or $0.10 / request (disputed)",
     ),
     Voice("quay/harbour-mini", "Harbour mini", 760, 0.1, job=False, usd=None, price="not documented"),
 )

@@ -65,9 +65,9 @@ def test_the_table_has_counts_median_cost_and_the_time_left(progress: BenchProgr
     progress.sample_finished(finish_sample("acme/one"))
     progress.sample_finished(finish_sample("acme/one", 100, usd=0.25))
     lines = [line.split() for line in render(progress).splitlines()]
-    assert lines[1] == ["acme/two", "0/1", "0", "$0.0000"]  # what is complete comes last
-    assert lines[2] == ["acme/one", "3/3", "1", "200", "$0.7500"]
-    assert " ".join(lines[3]) == "3 of 4 requests, 1 failed, $0.7500 spent, about 3 s left"
+    assert lines[1] == ["acme/two", "0/1", "0", "$0.00"]  # what is complete comes last
+    assert lines[2] == ["acme/one", "3/3", "1", "200", "$0.75"]
+    assert " ".join(lines[3]) == "3 of 4 requests, 1 failed, $0.75 spent, about 3 s left"
 
 
 def test_an_emulated_run_has_no_cost_and_a_ramp_no_time_left(clock: Clock) -> None:
@@ -87,7 +87,7 @@ def test_what_an_interrupted_run_had_finished_says_nothing_about_the_speed(
     progress.samples_planned({"acme/one": 4})
     progress.sample_finished(finish_sample("acme/one", 300))
     progress.phase_started("sending requests", 4, 1)
-    assert progress.describe_progress() == "1 of 4 requests, 0 failed, $0.0000 spent"
+    assert progress.describe_progress() == "1 of 4 requests, 0 failed, $0.00 spent"
     clock.now_s += 60
     progress.sample_finished(finish_sample("acme/one", 300))
     assert progress.describe_progress().endswith("about 2 min 0 s left")
@@ -116,7 +116,7 @@ def test_a_line_now_and_then_where_nothing_can_be_drawn(
     progress.sample_finished(finish_sample("acme/one", 300))
     progress.sample_finished(finish_sample("acme/one", 300))
     progress.phase_ended()
-    assert stream.getvalue() == "2 of 4 requests, 0 failed, $0.0000 spent, about 30 s left\n"
+    assert stream.getvalue() == "2 of 4 requests, 0 failed, $0.00 spent, about 30 s left\n"
 
 
 def test_the_cursor_comes_back_and_no_color_is_used_if_unwanted(

@@ -36,7 +36,7 @@ def test_the_budgets_of_all_commands_end_together(tmp_path: Path) -> None:
     for ledger in (first, second, first, second):
         LedgerShare(ledger).reserve(0.02).settle(may_be_charged=True)
     second.reserve(0.02)
-    with pytest.raises(BudgetError, match=r"\$0\.0200 are needed, but \$0\.1000 of \$0\.1000 for acme are spent today"):
+    with pytest.raises(BudgetError, match=r"\$0\.02 are needed, but \$0\.10 of \$0\.10 for acme are spent today"):
         first.reserve(0.02)
     assert first.reserved_usd == 0
     assert budget(tmp_path).spent_today_usd == pytest.approx(0.1)

@@ -36,7 +36,7 @@ def test_a_hundred_cents_are_a_dollar():
         ledger.reserve(0.01).settle(may_be_charged=True)
     assert ledger.remaining_usd == 0
     with pytest.raises(
-        BudgetError, match=r"costs \$0\.0100, but of the budget of \$1\.00 \$1\.00 are spent: raise --max-cost"
+        BudgetError, match=r"costs \$0\.01, but of the budget of \$1\.00 \$1\.00 are spent: raise --max-cost"
     ):
         ledger.reserve(0.01)
 
@@ -64,8 +64,8 @@ def test_what_is_reserved_is_named_if_the_budget_is_not_enough():
     with pytest.raises(BudgetError) as caught:
         ledger.reserve(0.375)
     assert str(caught.value) == (
-        "the next request costs $0.3750, but of the budget of $1.00 $0.2500 are spent, "
-        "$0.5000 reserved for requests in progress: raise --max-cost"
+        "the next request costs $0.375, but of the budget of $1.00 $0.25 are spent, "
+        "$0.50 reserved for requests in progress: raise --max-cost"
     )
 
 
@@ -130,7 +130,7 @@ def test_concurrent_requests_never_overspend(budget, requests):
 def test_a_receipt_above_the_price_ends_further_requests_at_that_price():
     ledger = Ledger(10.0)
     ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.25)
-    message = r"acme/one was charged \$0\.2500 for a request that should cost \$0\.1000: .* --price acme/one=0\.25"
+    message = r"acme/one was charged \$0\.25 for a request that should cost \$0\.10: .* --price acme/one=0\.25"
     with pytest.raises(BudgetError, match=message):
         ledger.reserve(0.1, "acme/one")
     with pytest.raises(BudgetError, match=message):
@@ -147,7 +147,7 @@ def test_a_receipt_above_the_price_is_known_without_a_further_request():
     share.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.2)
     share.reserve(0.1, "acme/two").settle(may_be_charged=True, charged_usd=0.3)
     assert ledger.first_overcharge_message == share.first_overcharge_message
-    assert (share.first_overcharge_message or "").startswith("acme/one was charged $0.2000")
+    assert (share.first_overcharge_message or "").startswith("acme/one was charged $0.20")
 
 
 def test_a_receipt_that_cannot_be_believed_ends_further_requests_at_that_price_and_counts_the_price():

@@ -15,7 +15,7 @@ def test_a_provider_spends_no_more_than_its_part() -> None:
         total, ["acme", "other"], max_cost_usd_by_provider={"acme": 0.5}, spent_usd_by_provider={"acme": 0.2}
     )
     ledgers["acme"].reserve(0.3).settle(may_be_charged=True)
-    with pytest.raises(BudgetError, match=r"of \$0\.5000 \$0\.5000 are spent: raise --max-cost acme=USD"):
+    with pytest.raises(BudgetError, match=r"of \$0\.50 \$0\.50 are spent: raise --max-cost acme=USD"):
         ledgers["acme"].reserve(0.01)
     ledgers["other"].reserve(0.5).settle(may_be_charged=True)
     with pytest.raises(BudgetError, match=r"raise --max-cost$"):

@@ -243,7 +243,7 @@ def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand
     assert again.report is not None
     (lost,) = again.report["ambiguous_requests"]
     assert (lost["counted_usd"], lost["was_sent_again"]) == (PRICE_USD, False)
-    assert f"may have been charged, without a result: {lost['sample_or_case_id']}, $0.0010" in again.out
+    assert f"may have been charged, without a result: {lost['sample_or_case_id']}, $0.001" in again.out
     (case,) = [case for case in again.report["case_results"] if case["id"] == lost["sample_or_case_id"]]
     assert case["verdict"] == "skipped"
     assert "--retry-ambiguous pays for it again" in case["not_judged_reason"]

@@ -198,7 +198,7 @@ def test_a_response_that_cannot_be_saved_is_listed_and_stops_the_recording(
         patch.setattr("voicegauge.conformance.recording_updates.save_har", full_disk)
         assert cli.run([*arguments, str(folder)]) == 2
     printed = " ".join(capfd.readouterr().err.split())
-    assert "$0.0010: the response (HTTP 200) arrived and could not be saved" in printed
+    assert "$0.001: the response (HTTP 200) arrived and could not be saved" in printed
     assert "No space left on device" in printed
     assert len(acme.texts) == 1
     result = tmp_path / "result.json"

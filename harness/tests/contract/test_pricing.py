@@ -40,10 +40,10 @@ def priced(acme, load):
 @pytest.mark.parametrize(
     ("price", "usd", "text"),
     [
-        ("{unit: request, usd_per_unit: 0.015}", 0.015, "$0.0150 / request"),
-        ("{unit: 1k_characters, usd_per_unit: 0.02}", 0.01, "$0.0200 / 1,000 characters"),
+        ("{unit: request, usd_per_unit: 0.015}", 0.015, "$0.015 / request"),
+        ("{unit: 1k_characters, usd_per_unit: 0.02}", 0.01, "$0.02 / 1,000 characters"),
         ("{unit: 1m_characters, usd_per_unit: 15}", 0.0075, "$15.00 / 1,000,000 characters"),
-        ("{unit: minute, usd_per_unit: 0.3}", 0.3 * 500 / 15 / 60, "$0.3000 / minute of audio"),
+        ("{unit: minute, usd_per_unit: 0.3}", 0.3 * 500 / 15 / 60, "$0.30 / minute of audio"),
     ],
 )
 def test_the_price_of_500_characters(priced, price, usd, text) -> None:
@@ -70,8 +70,8 @@ def test_of_disputed_prices_the_first_of_a_date_counts_and_the_highest_is_reserv
     )
     assert quote_price(target, 50) == (0.01, None, 0.01)
     assert quote_price(target, 500) == (0.01, None, 0.05)
-    assert describe_price(target) == "$0.0100 / request; disputed: $0.1000 / 1,000 characters"
-    assert find_range(target).describe() == "$0.0100 (disputed: $0.0500)"
+    assert describe_price(target) == "$0.01 / request; disputed: $0.10 / 1,000 characters"
+    assert find_range(target).describe() == "$0.01 (disputed: $0.05)"
 
 
 SOURCES = """
@@ -156,7 +156,7 @@ def test_credits_are_converted_with_the_documented_price(priced) -> None:
         "{unit: request, usd_per_unit: 0.1, credits_per_unit: 50}", "credits: {name: coins, usd_per_credit: 1}"
     )
     assert quote_price(target, 1) == (0.1, 50, 0.1)
-    assert describe_price(target) == "$0.1000 / request, 50 coins / request"
+    assert describe_price(target) == "$0.10 / request, 50 coins / request"
 
 
 def test_the_price_of_the_user_takes_precedence(priced) -> None:
@@ -232,7 +232,7 @@ def test_an_alternative_without_an_amount_in_a_currency_is_left_out(priced) -> N
         "{unit: request, alternatives: [{unit: request, credits_per_unit: 2}, {unit: request, usd_per_unit: 0.5}]}"
     )
     assert quote_price(target, 1) == (0.5, 2.0, 0.5)
-    assert describe_price(target) == "$0.5000 / request; disputed: 2 credits / request"
+    assert describe_price(target) == "$0.50 / request; disputed: 2 credits / request"
 
 
 def test_large_amounts_are_described_with_separators(priced) -> None:
@@ -300,14 +300,14 @@ OUTPUT = "{unit: 1m_tokens, usd_per_unit: 12, part_label: output, usage: {max_pe
         (
             TOKENS % OUTPUT,
             (500 * 0.6 + 1100 * 12) / 1_000_000,
-            "$0.6000 / 1,000,000 tokens (input) + $12.00 / 1,000,000 tokens (output)",
+            "$0.60 / 1,000,000 tokens (input) + $12.00 / 1,000,000 tokens (output)",
         ),
-        ("{unit: second, usd_per_unit: 0.01}", 0.01 * 500 / 15, "$0.0100 / second of audio"),
-        ("{unit: minute, usd_per_unit: 0.6, usage: {max_per_character: 0.1}}", 0.5, "$0.6000 / minute of audio"),
+        ("{unit: second, usd_per_unit: 0.01}", 0.01 * 500 / 15, "$0.01 / second of audio"),
+        ("{unit: minute, usd_per_unit: 0.6, usage: {max_per_character: 0.1}}", 0.5, "$0.60 / minute of audio"),
         (
             "{unit: compute_second, usd_per_unit: 0.001, usage: {max_per_request: 30}}",
             0.03,
-            "$0.0010 / second of computing",
+            "$0.001 / second of computing",
         ),
     ],
 )
@@ -403,7 +403,7 @@ def test_a_price_of_several_parts_is_described_in_each_currency(priced) -> None:
         "alternatives: [{unit: request, usd_per_unit: 3}]}"
     )
     assert describe_price(target) == (
-        "$1.00 / 1,000,000 tokens + $0.2500 / request (call) + $0.2500 / request, "
+        "$1.00 / 1,000,000 tokens + $0.25 / request (call) + $0.25 / request, "
         "20 credits / 1,000,000 tokens + 2 credits / request (call) + 0 credits / request; disputed: $3.00 / request"
     )
     assert quote_price(target, 50) == (pytest.approx(0.500005), pytest.approx(2.0001), 3)
@@ -424,13 +424,12 @@ def planned(acme, load):
 def test_a_plan_has_its_own_price_and_the_highest_one_is_the_default(planned) -> None:
     contract = planned(BY_PLAN)
     assert (
-        describe_price(contract.find_target_by_name("swift"))
-        == "$0.3000 / 1,000 characters (at most; depends on --plan)"
+        describe_price(contract.find_target_by_name("swift")) == "$0.30 / 1,000 characters (at most; depends on --plan)"
     )
     assert quote_price(contract.find_target_by_name("swift"), 1000).price_usd == 0.3
     named = contract.select_account_plans(["pro", "a plan of someone else"]).find_target_by_name("swift")
     assert quote_price(named, 1000).price_usd == 0.1
-    assert describe_price(named) == "$0.1000 / 1,000 characters"
+    assert describe_price(named) == "$0.10 / 1,000 characters"
     assert quote_price(contract.select_account_plans(["free"]).find_target_by_name("swift"), 1000).price_usd == 0.3
 
 

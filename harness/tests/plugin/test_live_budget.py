@@ -58,7 +58,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_a_killed_test_run_has_spent_counts_in_the_next(live: LiveRun, state: Path) -> None:
-    spent = "LIVE: a test run that did not come to its end has spent $0.0010, which counts towards --vg-max-cost"
+    spent = "LIVE: a test run that did not come to its end has spent $0.001, which counts towards --vg-max-cost"
     assert live("--vg-max-cost", "0.0015", dies=True).ret < 0
     (journal,) = state.glob("*.jsonl")
     written = journal.read_bytes()
@@ -66,7 +66,7 @@ def test_what_a_killed_test_run_has_spent_counts_in_the_next(live: LiveRun, stat
     live("--vg-max-cost", "0.0015", "--collect-only").stdout.no_fnmatch_line("*did not come to its end*")
     result = live("--vg-max-cost", "0.0015")
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines([spent, "*of the budget of $0.0015 $0.0010 are spent*"])
+    result.stdout.fnmatch_lines([spent, "*of the budget of $0.0015 $0.001 are spent*"])
     assert journal.read_bytes() == written, "a run that cannot spend anything does not open a new budget"
 
     result = live("--vg-max-cost", "0.0025")

@@ -138,9 +138,9 @@ def test_all_formats_and_the_command_cost_show_the_same_prices(
         assert rows[target]["price_text"] == text
         assert (samples[target]["target_price_text"], reported[target]["usd"]) == (text, price.usd)
         assert reported[target]["third_party_usd"] == list(price.third_party_usd)
-        line = next(line for line in by_format["text"].splitlines() if re.search(rf"^ *{re.escape(target)} ", line))
-        assert (text or "-") in line
-        assert (month or "-") in line
+        row_of_cost = _find_cost_row(by_format["text"], target)
+        assert (text or "-") in row_of_cost
+        assert (month or "-") in row_of_cost
         assert (text or "-") in next(line for line in by_format["markdown"].splitlines() if f"| {target} |" in line)
         in_markdown = next(line for line in markdown.splitlines() if f"| {target} |" in line)
         in_markdown = in_markdown.replace("\\$", "$")  # a pair of dollars would enclose a formula
@@ -152,6 +152,15 @@ def test_all_formats_and_the_command_cost_show_the_same_prices(
         row = _find_table_row(page, target)
         assert re.search(rf'data-price="million">{re.escape(html.escape(amount) or "x*")}', row) or not amount
         assert html.escape(remark) in row
+
+
+def _find_cost_row(table: str, target: str) -> str:
+    """Return the row of a target, which others of its provider share if they cost the same."""
+    provider, _, name = target.partition("/")
+    rows = re.split(r"(?m)^ *(?=[a-z0-9.-]+/)", table)
+    return next(
+        row for row in rows if row.startswith(f"{provider}/") and re.search(rf"[/ ]{re.escape(name)}[,\s]", row)
+    )
 
 
 FIGURES = {

@@ -183,11 +183,11 @@ def test_prices_of_speech_to_text_are_per_minute_and_hour_of_audio(tmp_path: Pat
     made = replace(run, manifest=replace(run.manifest, kind="transcription", targets=targets), samples=samples)
     page = page_of((folder, made))
     text = Skeleton(page[page.index("<main>") : page.index('<section id="meaning"')]).text
-    assert "$0.0060 for a minute of audio" in text
+    assert "$0.006 for a minute of audio" in text
     assert "million characters" not in text
     assert "1M characters" not in text
     cost = page[page.index('<section id="cost"') : page.index('<section id="failures"')]
-    assert set(re.findall(r"<td>(\$[\d.]+)</td>", cost)) >= {"$0.0060", "$0.3600", "$0.0160", "$0.9600"}
+    assert set(re.findall(r"<td>(\$[\d.]+)</td>", cost)) >= {"$0.006", "$0.36", "$0.016", "$0.96"}
     columns = re.findall(r'<th scope="col" data-key="(\w+)"(?![^>]*class="more")', page)
     assert "minute" in columns
     assert re.findall(r'data-usd="([\d.]+)"', page)

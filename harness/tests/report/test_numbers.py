@@ -157,29 +157,33 @@ def test_an_unknown_end_of_an_interval_is_a_question_mark(low: float | None, hig
     ("price", "said"),
     [
         (None, RANGE_DASH),
-        (0.0, "$0.0000"),
+        (0.0, "$0.00"),
         (0.000031, "$0.000031"),
         (0.00099, "$0.00099"),
+        (0.0003, "$0.0003"),
         (0.0025, "$0.0025"),
+        (0.012345, "$0.0123"),
+        (0.015, "$0.015"),
+        (0.96, "$0.96"),
         (0.99996, "$1.00"),
         (12, "$12.00"),
         (15.004, "$15.00"),
     ],
 )
-def test_only_a_free_request_is_shown_as_zero(price: float | None, said: str) -> None:
+def test_an_amount_has_cents_and_further_digits_only_if_they_say_something(price: float | None, said: str) -> None:
     assert format_usd(price) == said
 
 
 @pytest.mark.parametrize(
     ("usd", "said"),
     [
-        (0, "$0.0000"),
-        (0.3, "$0.3000"),
+        (0, "$0.00"),
+        (0.3, "$0.30"),
         (0.99996, "$0.99996"),
         (15, "$15.00"),
         (15.004, "$15.004"),
         (0.0000025, "$0.0000025"),
-        (0.1 + 0.2, "$0.3000"),
+        (0.1 + 0.2, "$0.30"),
         (1_234_567.5, "$1,234,567.50"),
         (1e300, f"${1e300:,.2f}"),
     ],

@@ -78,7 +78,7 @@ def _format_plan_price(plan: BenchPlanResult) -> str:
 
 
 def _format_planned_cost(usd: float | None, reserved_usd: float | None) -> str:
-    """Return an expected cost as text: "$0.0420", or with what it may be at most: "$0.0420 (at most $0.1900)"."""
+    """Return an expected cost as text: "$0.042", or with what it may be at most: "$0.042 (at most $0.19)"."""
     if reserved_usd is None:
         return "not known in dollars"
     if usd is None:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from voicegauge.api.local_requests import CostRequest
 from voicegauge.cli._commands import command_of
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MAX_NARROW_TARGET_WIDTH = 41
 """Largest width, in columns, of a cell with the name of a target and remarks about it in a narrow terminal."""
+MAX_WIDE_TARGET_WIDTH = 60
+"""Largest width, in columns, of a cell with the names of targets in a wide terminal."""
 _REMARK_BY_USAGE_BASIS = {
     "exact": "",
     "estimated_duration": "length of the audio estimated",
@@ -111,18 +113,13 @@ def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has
     amount_headings = ("per month", "per 1M characters")
     headings = ("target", "plan", *amount_headings, "remarks") if is_wide else ("target", "plan", *amount_headings)
     table = create_table(*headings, right_aligned_columns=amount_headings)
-    if not is_wide:
-        table.columns[0].no_wrap, table.columns[0].max_width = False, MAX_NARROW_TARGET_WIDTH
-    for cost in shown:
-        if cost.is_free_quota:
-            continue
-        amounts = (cost.price.format_amount() or "-", cost.price_per_1m_characters.describe() or "-")
-        remark = _describe_remarks(cost, has_own_texts=has_own_texts)
-        plan = cost.account_plan or ""
+    table.columns[0].no_wrap = False
+    table.columns[0].max_width = MAX_WIDE_TARGET_WIDTH if is_wide else MAX_NARROW_TARGET_WIDTH
+    for row in _group_equal_rows(shown, has_own_texts=has_own_texts):
         if is_wide:
-            table.add_row(cost.target, plan, *amounts, remark)
+            table.add_row(row.targets, *row.amounts, row.remark)
         else:
-            table.add_row(f"{cost.target}\n  {remark}" if remark else cost.target, plan, *amounts)
+            table.add_row(f"{row.targets}\n  {row.remark}" if row.remark else row.targets, *row.amounts)
     print_table(out, table)
     out.print(
         f"{_format_character_count(estimate.characters_per_month)} per month, "
@@ -131,6 +128,31 @@ def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has
     for line in [*_describe_free_quotas(shown), *explain_price_remarks([cost.price for cost in shown])]:
         out.print(line, soft_wrap=True)
     _print_missing_credit_prices(shown)
+
+
+class _Row(NamedTuple):
+    """One row of the table."""
+
+    targets: str
+    """The targets of one provider that cost the same, such as "acme/voice-1, voice-2"."""
+    amounts: tuple[str, str, str]
+    """The plan, the price of the month and that of a million characters."""
+    remark: str
+
+
+def _group_equal_rows(costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> list[_Row]:
+    """Return the rows of the table, in order. Models and modes of a provider often cost the same: they are one row."""
+    names: dict[tuple[str, tuple[str, str, str], str], list[str]] = {}
+    for cost in costs:
+        if cost.is_free_quota:
+            continue
+        provider, _, name = cost.target.partition("/")
+        month, million = cost.price.format_amount() or "-", cost.price_per_1m_characters.describe() or "-"
+        remark = _describe_remarks(cost, has_own_texts=has_own_texts)
+        names.setdefault((provider, (cost.account_plan or "", month, million), remark), []).append(name)
+    return [
+        _Row(f"{provider}/{', '.join(found)}", amounts, remark) for (provider, amounts, remark), found in names.items()
+    ]
 
 
 def _describe_free_quotas(costs: Sequence[MonthlyCost]) -> list[str]:

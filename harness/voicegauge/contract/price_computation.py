@@ -487,7 +487,7 @@ _CLAIMANT_LABELS: dict[Claimant, str] = {
 
 
 def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] = ()) -> str:
-    """Return the price as text, with who states it: "$0.0800 / 1,000 characters (quoted)".
+    """Return the price as text, with who states it: "$0.08 / 1,000 characters (quoted)".
 
     The claim that counts comes first. Without one, as when only third parties state a price, all are in parentheses.
 
@@ -523,7 +523,7 @@ def _is_free_quota(plan: PlanPrice) -> bool:
 
 
 def _describe_claim(priced_claim: PricedClaim, credits_name: str, *, is_first: bool = False) -> str:
-    """Return a claim as text: "$0.0800 / 1,000 characters (quoted)", or "third party: $0.1000 / 1,000 characters"."""
+    """Return a claim as text: "$0.08 / 1,000 characters (quoted)", or "third party: $0.10 / 1,000 characters"."""
     price, claim = priced_claim.price, priced_claim.claim
     dollars = _format_amounts(price, lambda one: one.usd_per_unit, lambda usd: format_price_usd(usd, is_exact=True))
     credits = _format_amounts(price, lambda one: one.credits_per_unit, lambda amount: f"{amount:,.12g} {credits_name}")
@@ -557,7 +557,7 @@ def _states_amount(price: PriceSpec) -> bool:
 def _format_amounts(
     price: PriceSpec, get_amount: Callable[[PriceSpec], float | None], format_amount: Callable[[float], str]
 ) -> str:
-    """Format the amounts of one currency, such as "$0.6000 / 1,000,000 tokens"; "" if there are none."""
+    """Format the amounts of one currency, such as "$0.60 / 1,000,000 tokens"; "" if there are none."""
     amounts = [amount for price_part in price.parts if (amount := get_amount(price_part)) is not None]
     if len(amounts) < len(price.parts):
         return ""

@@ -83,7 +83,7 @@ def describe_unresolved_requests(
     ...     sample_or_case_id="acme/a/1/1/one", sent_at=sent_at, counted_usd=0.01, reason="timed out"
     ... )
     >>> for line in describe_unresolved_requests([lost]): print(line)
-    may have been charged, without a result: acme/a/1/1/one, $0.0100: timed out
+    may have been charged, without a result: acme/a/1/1/one, $0.01: timed out
     the same command with --retry-ambiguous pays for it again
     """
     if is_emulated:  # the emulator charges nothing, so nothing can be paid for again

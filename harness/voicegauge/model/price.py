@@ -50,8 +50,8 @@ def round_up_quantity(quantity: float, rounding_step: float | None, min_charged_
 def format_price_usd(usd: float, *, is_exact: bool = False) -> str:
     """Format an amount of dollars: all outputs have it from here.
 
-    It has two decimals from one dollar, otherwise four, so that $0.0150 and $0.0025 line up. An amount too small for
-    four decimals gets two significant digits, so that only zero is shown as zero.
+    It has cents, and below one dollar up to four decimals if these are not zero: $0.96, $0.015, $0.0025. An amount too
+    small for four decimals gets two significant digits, so that only zero is shown as zero.
 
     Args:
         usd: the amount.
@@ -59,12 +59,13 @@ def format_price_usd(usd: float, *, is_exact: bool = False) -> str:
             documented prices, and for what is compared with a budget.
     """
     if is_exact and 0 < usd < MAX_EXACT_USD:
-        digits = Decimal(f"{usd:.12g}")
-        decimals = max(2 if usd >= 1 else 4, -int(digits.as_tuple().exponent))
-        return f"${digits:,.{decimals}f}"
-    if 0 < usd < 0.001:
-        return f"${usd:.{1 - math.floor(math.log10(usd))}f}"
-    return f"${usd:,.2f}" if usd >= 0.99995 else f"${usd:.4f}"
+        rounded = Decimal(f"{usd:.12g}")
+    elif 0 < usd < 0.001:
+        rounded = Decimal(f"{usd:.1e}")
+    else:
+        rounded = Decimal(f"{usd:.2f}" if usd >= 0.99995 else f"{usd:.4f}")
+    significant = -int(rounded.normalize().as_tuple().exponent)
+    return f"${rounded:,.{max(2, significant)}f}"
 
 
 class PricePart(Record, frozen=True, kw_only=True):
@@ -477,7 +478,7 @@ class BudgetLeft(Record, frozen=True, kw_only=True):
         return f"{self.flag} {'' if self.provider is None else f'{self.provider}='}{self.limit_usd:g}"
 
     def describe(self) -> str:
-        """Return the option with its value and what is spent of it: "--max-cost 1 less $0.2000 that ..."."""
+        """Return the option with its value and what is spent of it: "--max-cost 1 less $0.20 that ..."."""
         spent = "an earlier command has spent" if self.flag == MAX_COST_FLAG else "was spent today (UTC)"
         return (
             f"{self.name} less {format_price_usd(self.spent_usd, is_exact=True)} that {spent}"

@@ -43,7 +43,7 @@ class TargetPrice(Record, frozen=True, kw_only=True):
     """The price of a target as its contract documented it, or as the user gave it with --price."""
 
     description: str
-    """The price as text for people, such as "$0.0150 / request"."""
+    """The price as text for people, such as "$0.015 / request"."""
     claims: tuple[PriceClaim, ...] = ()
     """What each document states about the price, in the order of the contract; empty if none states one. Claims of
     resellers and about other models are among them, but do not count."""

@@ -2,8 +2,8 @@
 // compute what those of the same names in `model/price.py` and `bench/target_cost.py` do.
 const formatUsd = (value) => {
   const small = value > 0 && value < 0.001;
-  const decimals = small ? 1 - Math.floor(Math.log10(value)) : value >= 1 ? 2 : 4;
-  return "$" + value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const decimals = small ? 1 - Math.floor(Math.log10(value)) : value >= 0.99995 ? 2 : 4;
+  return "$" + value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: decimals });
 };
 
 const isSamePrice = (first, second) => Math.abs(first - second) <= 0.005 * Math.max(first, second);
