@@ -176,14 +176,16 @@ def verdicts(cases: list[ConformanceCase], pointer: str) -> tuple[int, int]:
 def inside(contract: Contract, keyword: str) -> int:
     """How many valid values belong to a bound: itself and one further in.
 
-    A server of the user's own is not asked to speak a text that is almost as long as allowed. A least length is 1
+    Whatever rejects a text of one character less than the longest rejects the longest too. A least length is 1
     throughout: a voice or a model of one letter is none, so what is valid is the plain request.
     A value between two bounds that are 2 apart counts for one of them.
     """
     if keyword in ("minLength", "minItems"):
         return 0
     is_own_server = contract.provider.self_hosted is not None
-    return 1 if keyword == "maximum" or (keyword == "maxLength" and is_own_server) else 2
+    if keyword == "maxLength":
+        return 0 if is_own_server else 1
+    return 1 if keyword == "maximum" else 2
 
 
 def test_every_limit_of_a_request_is_tested_below_at_and_above(contract, cases) -> None:
