@@ -134,6 +134,7 @@ def test_every_recorded_case_is_replayed(contract) -> None:
         ("cartesia/sonic-3.5", "sonic-english"),
         ("inworld/tts-2", "inworld-tts-1"),
         ("replicate/kokoro", f"jaaari/kokoro-82m:{'0' * 64}"),
+        ("replicate/kokoro-0.19", "dfdf537ba482b029e0a761699e6f55e9162cfd159270bfe0e44857caa5f275a6"),
     ],
 )
 def test_a_model_that_no_document_names_addresses_a_target_without_its_price(target_id, model) -> None:

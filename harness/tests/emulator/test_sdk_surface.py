@@ -320,6 +320,7 @@ def call_lmnt(url: str, _: httpx.Client) -> None:
         made = client.voices.create(name="Anna", file=recording()).id
         assert made in {voice.id for voice in client.voices.list()}
         assert client.voices.retrieve(made).name
+        assert client.voices.update(made, name="Bea").voice.name == "Bea"
         assert client.voices.delete(made).success
 
 

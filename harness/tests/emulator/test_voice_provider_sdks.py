@@ -199,13 +199,15 @@ def test_lmnt_has_the_time_of_each_word(open_lmnt) -> None:
     assert 0 < last.start + last.duration <= audio.duration_s
 
 
-def test_a_voice_is_cloned_at_lmnt_listed_and_deleted(open_lmnt) -> None:
+def test_a_voice_is_cloned_at_lmnt_changed_listed_and_deleted(open_lmnt) -> None:
     clip, _ = encode(np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32), 8000, "wav")
     voices = open_lmnt("an account of its own").voices
     stock = {voice.id for voice in voices.list()}
     assert "leah" in stock
-    cloned = voices.create(file=("clip.wav", clip), name="Anna")
+    cloned = voices.create(file=("clip.wav", clip), name="Anna", tags=["calm", "low"])
     assert {voice.id: voice.name for voice in voices.list() if voice.id not in stock} == {cloned.id: "Anna"}
+    changed = voices.update(cloned.id, name="Bea", starred=True, tags=["loud"]).voice
+    assert (changed.id, changed.name, changed.starred, changed.tags) == (cloned.id, "Bea", True, ["loud"])
     assert voices.delete(cloned.id).success
     assert {voice.id for voice in voices.list()} == stock
 

@@ -174,7 +174,7 @@ class ResourceStore:
         response.body = body
         item = read_value_at(body, Location("body", pointer_tokens=resource.id_location.pointer_tokens[:-1]))
         stored.json_body = dict(item) if isinstance(item, dict) else body
-        stored.values = {**_read_scalar_body_values(request), **stored.json_body}
+        stored.values = {**_read_plain_body_values(request), **stored.json_body}
         self._stored[stored.id] = stored
         while len(self._stored) > MAX_STORED_RESOURCES:
             self._stored.popitem(last=False)
@@ -275,7 +275,17 @@ class ResourceStore:
             for name, value in stored_resource.values.items() if isinstance(members, dict) else ():
                 if name in members and name not in _list_id_and_state_fields(resource):
                     members[name] = value
+        _fill_member_with_id(response.body, stored_resource)
         return response
+
+
+def _fill_member_with_id(body: Any, stored_resource: StoredResource) -> None:
+    """Write a resource into the member of a body that has its id: {"voice": {"id": ...}} in response to a change."""
+    current = {**stored_resource.values, **_write_state_into_body(stored_resource)}
+    id_name = stored_resource.resource_spec.id_location.pointer_tokens[-1]
+    for member in body.values() if isinstance(body, dict) else ():
+        if isinstance(member, dict) and id_name in member:
+            member.update({name: current[name] for name in member if name in current})
 
 
 def _is_same_kind(first: ResourceSpec, second: ResourceSpec) -> bool:
@@ -316,14 +326,19 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
     }
 
 
-def _read_scalar_body_values(request: ParsedRequest) -> dict[str, Any]:
+def _read_plain_body_values(request: ParsedRequest) -> dict[str, Any]:
     """Return the values of a request's body that a resource can have as they are: no files and no objects."""
     body = request.body if isinstance(request.body, dict) else {}
-    return {name: value for name, value in body.items() if isinstance(value, str | int | float)}
+    return {name: value for name, value in body.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    is_list_of_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return is_list_of_texts or isinstance(value, str | int | float)
 
 
 def _store_request_values(stored_resource: StoredResource, request: ParsedRequest) -> None:
-    changed = _read_scalar_body_values(request)
+    changed = _read_plain_body_values(request)
     stored_resource.values.update(changed)
     for name, value in changed.items():
         if name in stored_resource.json_body:
