@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+import voicegauge
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.client import Client
 from voicegauge.client.socket_delivery import deliver_transcription, prepare_recording
@@ -90,19 +92,19 @@ async def measure_timing(target: BaseTarget, emulator: RunningEmulator) -> Trans
     return delivery.transcript_timing
 
 
-async def test_faults_that_break_no_document_show_in_the_times_of_a_benchmark(
-    inject_faults, voicegauge_emulator: RunningEmulator, voicegauge_catalogue: Catalogue
-) -> None:
+async def test_faults_that_break_no_document_show_in_the_times_of_a_benchmark(voicegauge_catalogue: Catalogue) -> None:
     (target,) = voicegauge_catalogue.select_targets(["deepgram/flux-listen"])
-    usual = await measure_timing(target, voicegauge_emulator)
-    inject_faults("socket-transcript-end-late")
-    late = await measure_timing(target, voicegauge_emulator)
+    faults = ("socket-transcript-end-late", "socket-transcript-cut-early", "socket-transcript-words-flip")
+    with contextlib.ExitStack() as stack:
+        emulators = [
+            stack.enter_context(voicegauge.emulate("deepgram", faults=chosen))
+            for chosen in ((), *((fault,) for fault in faults))
+        ]
+        # At the same time, because a recording is streamed as slowly as it was spoken.
+        usual, late, cut, flipping = await asyncio.gather(*(measure_timing(target, one) for one in emulators))
     assert min(late.turn_ends_ms) >= 2000
     assert min(late.turn_ends_ms) > min(usual.turn_ends_ms) > 0
-    inject_faults("socket-transcript-cut-early")
-    assert min((await measure_timing(target, voicegauge_emulator)).turn_ends_ms) < 0
-    inject_faults("socket-transcript-words-flip")
-    flipping = await measure_timing(target, voicegauge_emulator)
+    assert min(cut.turn_ends_ms) < 0
     assert flipping.flip_count > usual.flip_count == 0
 
 
