@@ -1,4 +1,4 @@
-"""The examples of contracts in docs/."""
+"""The examples of contracts and of client libraries in docs/."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import yaml
 _DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
-def read_example(file: str, name: str, *, kind: str = "example") -> str:
-    """Return the YAML of the example `name` in a file of docs/; `kind` is the first word of its mark."""
+def read_example(file: str, name: str, *, kind: str = "example", language: str = "yaml") -> str:
+    """Return the text of the example `name` in a file of docs/; `kind` is the first word of its mark."""
     text = (_DOCS / file).read_text(encoding="utf-8")
-    mark = rf"<!-- {kind}: {re.escape(name)} -->\n```yaml\n(.*?)```\n<!-- /{kind} -->"
+    mark = rf"<!-- {kind}: {re.escape(name)} -->\n```{language}\n(.*?)```\n<!-- /{kind} -->"
     found = re.search(mark, text, re.DOTALL)
     assert found, f"docs/{file} has no {kind} {name!r}"
     return found[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 
 import voicegauge
 from voicegauge.api.notebook_progress import NotebookProgress, choose_listener
+
+from ..builders.documented_examples import read_example
 
 ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOK = ROOT / "docs" / "guides" / "first-steps.ipynb"
@@ -170,3 +173,43 @@ def test_the_rehearsal_of_an_alert_ends_with_one(tmp_path: Path) -> None:
     assert change.returncode == 1, change.stdout + change.stderr
     verdicts = {one["metric"]: one["verdict"] for one in json.loads((tmp_path / "change.json").read_text())["metrics"]}
     assert verdicts["total_latency_ms"] == "regression"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("example", "command", "url"),
+    [
+        ("cartesia-socket", "voicegauge serve cartesia --port 8080", "127.0.0.1:8080"),
+        ("elevenlabs-socket", "voicegauge serve elevenlabs --port 8443 --tls", "127.0.0.1:8443"),
+    ],
+)
+def test_an_official_library_speaks_over_a_websocket_of_serve(
+    example: str, command: str, url: str, tmp_path: Path
+) -> None:
+    assert f"$ {command}\n" in (ROOT / "docs" / "realtime.md").read_text(encoding="utf-8")
+    words = [
+        *command.replace("voicegauge", f"{sys.executable} -m voicegauge").split(),
+        "--port",
+        "0",
+        "--time-scale",
+        "0",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "harness"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        printed = server.stdout.readline()
+        served = re.search(r"https?://(\S+)", printed)
+        assert served is not None, printed
+        if "--tls" in words:
+            while not printed.strip().startswith("TLS: "):
+                printed = server.stdout.readline()
+            environment["SSL_CERT_FILE"] = printed.partition("SSL_CERT_FILE=")[2].strip()
+        script = read_example("realtime.md", example, language="python").replace(url, served[1])
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        )
+        server.send_signal(signal.SIGINT)
+        server.communicate()
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout.split()[0]) > 24_000
+    assert server.returncode == 0, "the emulator finds no mistake of the library"
