@@ -12,6 +12,7 @@ from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage
 from voicegauge.recording.quoted_words import MAX_COMPARED_BYTES, mask_quoted_bytes, mask_undocumented_words
 
 DEEPGRAM = load_catalogue().find_provider("deepgram")
+LARGE = "x" * MAX_COMPARED_BYTES
 
 
 def build_exchange(body: object, media_type: str = "application/json", **headers: str) -> Exchange:
@@ -110,13 +111,16 @@ def test_headers_and_escapes_are_found_too() -> None:
     assert quote(exchange, "X-Trace: z9y8x7w6 / one\na1b2c3d4e5") == "X-Trace: [redacted] / one\n[redacted]"
 
 
+@pytest.mark.parametrize("padding", ["", LARGE])
+def test_slashes_may_be_escaped(padding: str) -> None:
+    exchange = build_exchange(f'{{"a": "{padding}", "b": "ab\\/cd12ef34"}}'.encode())
+    assert quote(exchange, "got ab/cd12ef34") == "got [redacted]"
+
+
 @pytest.mark.parametrize("end", ["", "...", "…"])
 def test_the_beginning_of_a_word_that_was_cut_off_is_masked(end: str) -> None:
     exchange = build_exchange({"a": "a1b2c3d4e5f6"})
     assert "a1b2" not in quote(exchange, f"got a1b2c3d4{end}")
-
-
-LARGE = "x" * MAX_COMPARED_BYTES
 
 
 @pytest.mark.parametrize(
@@ -137,6 +141,7 @@ LARGE = "x" * MAX_COMPARED_BYTES
             'password: "[redacted]", 70000',
         ),
         (b'"' + b"\\u0061" * MAX_COMPARED_BYTES + b'"', "70000 a1b2c3d4", "[redacted] [redacted]"),
+        (b'"' + b"\\/+" * MAX_COMPARED_BYTES + b' a1b2c3d4"', "70000 a1b2c3d4", "70000 [redacted]"),
         (LARGE.encode(), "model 5551234567 a1b2c3d4", "model 5551234567 a1b2c3d4"),
     ],
 )

@@ -160,6 +160,7 @@ def _find_received_words(exchange: Exchange, words: set[str]) -> set[str]:
     found: set[str] = set()
     escape_count = 0
     for data in _iterate_received_bytes(_leave_audio_out(exchange)):
+        data = data.replace(b"\\/", b"/")  # of which base64 has many
         escape_count += data.count(b"\\")
         if escape_count > _MAX_ESCAPES:
             return words
@@ -199,7 +200,7 @@ def _iterate_message_texts(socket: SocketMessages, sender: SocketSide) -> Iterat
 
 
 def _iterate_words(text: str) -> Iterator[str]:
-    for spelled in {text, _ESCAPE_PATTERN.sub(_resolve_escape, text)}:
+    for spelled in {text, _ESCAPE_PATTERN.sub(_resolve_escape, text.replace("\\/", "/"))}:
         for match in _WORD_PATTERN.finditer(spelled):
             yield match.group().strip(_EDGE_CHARACTERS)
 
