@@ -396,6 +396,27 @@ def test_after_a_wrong_receipt_the_same_command_buys_nothing_until_the_user_says
         assert (status, len(provider.charges)) == (EXIT_BUDGET_EXCEEDED, 2)
 
 
+@pytest.mark.parametrize("link", [".unfinished", ".unfinished/acme", "acme", "acme/sync.har"])
+def test_a_link_out_of_the_folder_is_found_before_anything_is_paid_for_or_written_there(
+    provider: StandInProvider,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    link: str,
+) -> None:
+    mine, repository = tmp_path / "mine", tmp_path / "repository"
+    mine.mkdir()
+    (repository / "fixtures" / link).parent.mkdir(parents=True)
+    monkeypatch.chdir(repository)
+    (repository / "fixtures" / link).symlink_to(mine / "new.har" if link.endswith("har") else mine)
+    with running_app(provider) as url:
+        where = ["--live", "--contracts", str(CONTRACTS), "--base-url", url]
+        assert voicegauge(["record", "acme/sync", "--yes", *where]) == 2
+    assert not provider.charges
+    assert "outside of" in " ".join(capsys.readouterr().err.split())
+    assert list(mine.iterdir()) == []
+
+
 def test_checks_of_later_days_judge_the_other_targets_and_do_not_add_up(
     provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

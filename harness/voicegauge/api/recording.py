@@ -61,7 +61,7 @@ from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import CONTROL_PREFIX, is_emulated
 from voicegauge.errors import DataError, TransportError, UsageError
-from voicegauge.files import require_files_in_folder
+from voicegauge.files import check_writable, require_files_in_folder
 from voicegauge.hosts import is_loopback, to_http_url
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import Exchange, Request
@@ -171,7 +171,10 @@ class RecordingRun:
 
         Raises:
             DataError: a file could not be written; all others were.
+            StorageError: a file cannot be written, and nothing was sent.
         """
+        for update in updates:
+            check_writable(update.path)
         if not updates:
             self.listener.notice("nothing is missing or stale; --refresh all records everything again")
             return _add_spending_to_result(RecordResult(), journals)

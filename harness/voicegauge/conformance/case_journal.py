@@ -43,7 +43,7 @@ from voicegauge.conformance.coverage import CoverageCounts
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.errors import DataError, StorageError
-from voicegauge.files import write_file
+from voicegauge.files import check_writable, write_file
 from voicegauge.model.base import Provenance, Record, SpeechRequest, StopReason
 from voicegauge.model.exchange import Exchange
 from voicegauge.model.finding import Finding
@@ -662,7 +662,12 @@ def _open_journal(path: Path) -> tuple[list[Path], Journal]:
     """
     for _ in range(_MAX_OPEN_ATTEMPTS - 1):
         with contextlib.suppress(StorageError):
-            return _create_folders(path.parent), Journal(path, is_durable=True)
+            return _create_journal(path)
+    return _create_journal(path)
+
+
+def _create_journal(path: Path) -> tuple[list[Path], Journal]:
+    check_writable(path)  # before a folder is created: no link leads elsewhere
     return _create_folders(path.parent), Journal(path, is_durable=True)
 
 
