@@ -24,7 +24,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Provenance
-from voicegauge.model.price import BudgetLeft
+from voicegauge.model.price import RemainingBudget
 
 CATALOGUE = load_catalogue()
 TARGETS = CATALOGUE.select_targets([])
@@ -125,8 +125,8 @@ def test_the_price_of_a_chat_must_be_set() -> None:
     assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.LIVE).unpriced_names
 
 
-def budget(usd: float) -> BudgetLeft:
-    return BudgetLeft(flag="--max-cost", limit_usd=usd, spent_usd=0.0)
+def budget(usd: float) -> RemainingBudget:
+    return RemainingBudget(flag="--max-cost", limit_usd=usd, spent_usd=0.0)
 
 
 def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:

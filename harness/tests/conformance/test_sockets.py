@@ -154,7 +154,7 @@ def test_a_case_is_not_sent_if_it_costs_more_than_the_budget(
 ) -> None:
     from voicegauge.cases.plan import plan_cases
     from voicegauge.conformance._request_sender import SentCase
-    from voicegauge.conformance._socket_sender import SocketSender
+    from voicegauge.conformance._socket_sender import SpeechSocketSender
     from voicegauge.conformance.checked_service import CheckedService, CheckSettings
 
     target = voicegauge_catalogue.select_targets(["deepgram/aura-2-socket"])[0]
@@ -167,7 +167,7 @@ def test_a_case_is_not_sent_if_it_costs_more_than_the_budget(
             ledger, sent = Ledger(budget_usd), SentCase(case)
             client = Client(target.contract, transport, base_urls=base_urls, key="k", ledger=ledger)
             service = CheckedService(target.contract, client, CheckSettings(), ledger)
-            await SocketSender(service, case, target, sent).send()
+            await SpeechSocketSender(service, case, target, sent).send()
             return ledger, sent
 
     with pytest.raises(BudgetError):

@@ -25,7 +25,7 @@ from voicegauge.client.keys import find_missing_key_variables
 from voicegauge.conformance.plan_budgets import PlannedPayment, forecast_budgets
 from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError
 from voicegauge.model.base import convert_to_micro_usd, sum_usd
-from voicegauge.model.price import MAX_COST_PER_DAY_FLAG, BudgetForecast, BudgetLeft, format_price_usd
+from voicegauge.model.price import MAX_COST_PER_DAY_FLAG, BudgetForecast, RemainingBudget, format_price_usd
 from voicegauge.options import function_of
 from voicegauge.printable_text import format_count
 
@@ -95,7 +95,7 @@ def _list_payments(planned: PlannedBenchmark, run_to_continue: RunToContinue | N
 
 def _list_budgets(
     planned: PlannedBenchmark, live: LiveOptions, run_to_continue: RunToContinue | None
-) -> list[BudgetLeft]:
+) -> list[RemainingBudget]:
     """Return what is left of each budget of the plan. If `run_to_continue` is given, its spending is subtracted."""
     contracts = collect_contracts(planned.targets.values())
     spent_usd: dict[str, float] = {}

@@ -57,7 +57,7 @@ from voicegauge.errors import MissingKeyError, StorageError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Provenance, StopReason
-from voicegauge.model.price import BudgetLeft
+from voicegauge.model.price import RemainingBudget
 from voicegauge.options import build_arguments, function_of, validate_request
 from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import RULE_BY_ID, Rule, select_rules
@@ -204,7 +204,7 @@ def _may_exceed_budget(request: CheckRequest, judged_count: int) -> bool:
 
 def _list_remaining_budgets(
     live: LiveOptions, targets: Sequence[BaseTarget], journals: CaseJournals, listener: ProgressListener
-) -> list[BudgetLeft]:
+) -> list[RemainingBudget]:
     daily_budgets = open_daily_budgets(collect_contracts(targets), live, listener)
     return list_budgets(live, daily_budgets, journals.spent_by_earlier_runs_usd_by_provider)
 

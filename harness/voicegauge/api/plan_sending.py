@@ -41,7 +41,7 @@ from voicegauge.errors import (
 )
 from voicegauge.model.base import Provenance, StopReason, convert_to_micro_usd, sum_usd
 from voicegauge.model.job import describe_ambiguous_requests
-from voicegauge.model.price import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, BudgetLeft, format_price_usd
+from voicegauge.model.price import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, RemainingBudget, format_price_usd
 from voicegauge.printable_text import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"
@@ -176,7 +176,7 @@ def open_daily_budgets(
 
 def list_budgets(
     live_options: LiveOptions, daily_budgets: Mapping[str, DailyBudget], spent_usd_by_provider: Mapping[str, float]
-) -> list[BudgetLeft]:
+) -> list[RemainingBudget]:
     """Return what is left of each budget that limits a plan.
 
     A ledger that several calls share is not among them, because the other calls spend from it too. Such a ledger
@@ -196,7 +196,7 @@ def list_budgets(
         limits: list[tuple[str | None, float]] = [(None, live_options.total_budget_usd)]
         limits += live_options.budget_usd_by_provider.items()
         budgets += [
-            BudgetLeft(
+            RemainingBudget(
                 flag=MAX_COST_FLAG,
                 provider=provider,
                 limit_usd=limit_usd,
@@ -206,7 +206,7 @@ def list_budgets(
         ]
     if live_options.max_cost_per_day_usd is not None:
         budgets += [
-            BudgetLeft(
+            RemainingBudget(
                 flag=MAX_COST_PER_DAY_FLAG,
                 provider=provider,
                 limit_usd=live_options.max_cost_per_day_usd,
@@ -300,7 +300,7 @@ def announce_plan(plan: PricedPlan, live_options: LiveOptions, listener: Progres
         listener.notice(line)
 
 
-def require_budgets(plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests_fewer_calls: bool) -> None:
+def require_budgets(plan: PricedPlan, budgets: Sequence[RemainingBudget], *, suggests_fewer_calls: bool) -> None:
     """Reject a plan that costs more than is left of a budget.
 
     Args:
@@ -325,7 +325,7 @@ def require_budgets(plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests
 
 
 def add_budget_forecast(
-    plan: PricedPlan, budgets: Sequence[BudgetLeft], *, suggests_fewer_calls: bool, is_resumed: bool = False
+    plan: PricedPlan, budgets: Sequence[RemainingBudget], *, suggests_fewer_calls: bool, is_resumed: bool = False
 ) -> PricedPlan:
     """Return `plan` with a forecast of which requests will be sent within `budgets`.
 

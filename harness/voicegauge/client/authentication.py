@@ -48,7 +48,7 @@ class RequestAuthenticator:
     def __init__(
         self, contract: Contract, transport: Transport, clock: Clock, replace_base_url: Callable[[str], str]
     ) -> None:
-        """Start without tokens.
+        """Create an authenticator that has no tokens yet.
 
         Args:
             contract: the contract of the provider.

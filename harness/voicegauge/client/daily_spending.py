@@ -138,7 +138,7 @@ class DailyBudget:
         get_now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_storage_error: Callable[[StorageError], None] | None = None,
     ) -> None:
-        """Count in <folder>/<provider>/<day>.jsonl.
+        """Create a budget whose amounts are counted in <folder>/<provider>/<day>.jsonl.
 
         Args:
             folder: the folder of all providers.
@@ -157,7 +157,7 @@ class DailyBudget:
 
     @property
     def spent_today_usd(self) -> float:
-        """Dollars that were or may have been charged today, by all commands. Nothing is written if that is nothing.
+        """Dollars that were or may have been charged today, by all commands. Reading them creates no file.
 
         Raises:
             StorageError: the state folder cannot be written.
@@ -279,7 +279,7 @@ class DailyBudget:
 
 
 class ProviderLedger(LedgerShare):
-    """The share of a ledger that one provider has, with its own budget. It also counts in its budget of the day."""
+    """One provider's share of a ledger, which may have a budget of its own, and counts in the daily budget too."""
 
     def __init__(
         self,
@@ -297,12 +297,12 @@ class ProviderLedger(LedgerShare):
             daily_budget: what all commands spend at the provider in a day; `None` to count nothing else.
             provider: id of the provider, which an error about its budget names.
             max_cost_usd: the provider's part of the budget, in dollars; `None` if it has none of its own.
-            spent_usd: the part of it that an interrupted run has spent already; `ledger` counts it too.
+            spent_usd: the part of `max_cost_usd` that an interrupted run has spent already; `ledger` counts it too.
         """
         super().__init__(ledger, max_cost_usd, spent_usd=spent_usd, option=f"--max-cost {provider}=USD")
         self._daily_budget = daily_budget
 
-    def hold_elsewhere(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+    def reserve_in_outer_budgets(self, amount_micro_usd: int) -> Callable[[int], None] | None:
         """Reserve an amount for today; see `DailyBudget.hold`."""
         return self._daily_budget.hold(amount_micro_usd) if amount_micro_usd and self._daily_budget else None
 

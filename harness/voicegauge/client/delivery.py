@@ -197,7 +197,7 @@ class DeliveryTask:
             try:
                 submit = await self._log.send(request, self._target.operation.id)
             except TransportError as error:
-                self._record_first_send_time(call_time_ms)
+                self._record_time_of_first_attempt(call_time_ms)
                 self._settlement.note_failure(error)
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
@@ -208,7 +208,7 @@ class DeliveryTask:
                     ) from error
                 await self._log.wait_before_retry(wait, self._connection.mask_secrets(str(error)))
                 continue
-            self._record_first_send_time(call_time_ms, submit.exchange.timing)
+            self._record_time_of_first_attempt(call_time_ms, submit.exchange.timing)
             if await self._record_submit_response(submit):
                 return submit
             rejection = build_rejection_failure(submit.exchange, self._connection)
@@ -227,7 +227,7 @@ class DeliveryTask:
             await run_in_thread(self._observer.on_submit_not_sent)
             raise
 
-    def _record_first_send_time(self, fallback_time_ms: float, timing: Timing | None = None) -> None:
+    def _record_time_of_first_attempt(self, fallback_time_ms: float, timing: Timing | None = None) -> None:
         """Note the time at which the first attempt was sent; a later attempt changes nothing.
 
         The time is read from `timing`. If there was no response, `timing` is `None`, and `fallback_time_ms` is noted.

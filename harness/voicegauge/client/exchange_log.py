@@ -206,7 +206,7 @@ class ExchangeLog:
     """Sends requests over a connection and keeps every exchange."""
 
     def __init__(self, connection: ProviderConnection, deadline: Deadline) -> None:
-        """Start with an empty log. No exchange continues after `deadline`."""
+        """Create an empty log. No exchange continues after `deadline`."""
         self.connection, self.deadline = connection, deadline
         self.exchanges: list[Exchange] = []
 

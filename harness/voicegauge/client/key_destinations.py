@@ -92,7 +92,7 @@ def parse_allowed_key(text: str) -> str:
     """Read a pair of a variable and a host, such as "ACME_KEY=api.acme.example:8443", and return it in its usual form.
 
     Raises:
-        UsageError: it is not such a pair.
+        UsageError: `text` is not such a pair.
     """
     found = _PAIR_PATTERN.fullmatch(text.strip())
     if found is None:
@@ -117,9 +117,9 @@ def read_permitted_key(
 def check_key_consent(contract: Contract, base_urls: Mapping[str, str], allowed_keys: Collection[str]) -> None:
     """Check that every host that will receive a key of a contract is allowed to.
 
-    Allowed are the pairs of bundled contracts, a server on this machine that the user names as base URL, and
-    `allowed_keys`. Every server that the user names may receive the keys of a bundled contract. A variable that is not
-    set needs no consent.
+    A host is allowed for the variable of a key by a bundled contract, by `allowed_keys`, or if it is a server on this
+    machine that the user names as base URL. Every server that the user names may receive the keys of a bundled
+    contract. A variable that is not set needs no consent.
 
     Args:
         contract: the contract of the provider.

@@ -44,7 +44,8 @@ class Reservation:
             may_be_charged: whether the reserved amount counts as spent; if not, it is released.
             charged_usd: the charge that the provider reported, which counts instead. If it exceeds the reservation and
                 the budget, it counts as spent nevertheless, and nothing more can be reserved.
-            unreadable_charge: what a receipt states that cannot be believed; at least the reserved amount counts then.
+            unreadable_charge: what is wrong with an implausible charge in the response; at least the reserved amount
+                then counts.
         """
         # Several layers may end a request: its response, an error, a cancelled task. Only the first counts, or money
         # would be released that a later layer has spent.
@@ -79,7 +80,7 @@ class Ledger:
         Args:
             max_cost_usd: the budget in dollars; `None` counts spending without a limit.
             spent_usd: the part of the budget in dollars that an interrupted run has spent already.
-            option: what the user may change to spend more.
+            option: the command option that sets the budget, which error messages name.
         """
         self._option = option
         self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
@@ -107,9 +108,9 @@ class Ledger:
 
         Args:
             amount_usd: the most that the request may cost.
-            price_name: name of the target or operation whose price this is. As soon as a receipt exceeds its price,
-                nothing more is reserved for it, also without a budget: a price that was wrong once would overspend one,
-                and a total that was computed with it is wrong.
+            price_name: name of the target or operation whose price this is. As soon as a charge exceeds this price,
+                nothing more is reserved for it, even without a budget: a wrong price would overspend a budget, and
+                makes computed totals wrong.
 
         Raises:
             BudgetError: less than `amount_usd` is left, or an earlier request of `price_name` was charged more than
@@ -118,36 +119,37 @@ class Ledger:
         self.require_no_overcharge(price_name)
         micro_usd = convert_to_micro_usd(amount_usd)
         self.require_remaining(micro_usd)
-        on_settled = self.hold_elsewhere(micro_usd)
+        on_settled = self.reserve_in_outer_budgets(micro_usd)
         self.change_amounts(micro_usd, 0)
         return Reservation(self, micro_usd, price_name, on_settled)
 
-    def hold_elsewhere(self, amount_micro_usd: int) -> Callable[[int], None] | None:
-        """Reserve an amount outside of this ledger too, before it is reserved here.
+    def reserve_in_outer_budgets(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+        """Reserve an amount in the budgets outside of this ledger, such as a daily one, before this ledger does.
 
         Returns:
-            A function that is called with the amount that was spent in the end; `None` if nothing else is reserved.
+            A function that is called with the amount that was finally spent; `None` if there is no outer budget.
 
         Raises:
-            BudgetError: less is left there.
+            BudgetError: less is left of an outer budget.
         """
         del amount_micro_usd
         return None
 
     def require_no_overcharge(self, price_name: str | None) -> None:
-        """Check that no request of `price_name` was charged more than its price, and no receipt of it is unreadable.
+        """Check that no request of `price_name` was charged more than its price, or stated an implausible charge.
 
         Raises:
-            OverchargedError: one was.
+            OverchargedError: a request was.
         """
         if price_name in self._overcharge_by_price_name:
             raise OverchargedError(self._overcharge_by_price_name[price_name])
 
     @property
     def first_overcharge_message(self) -> str | None:
-        """Message about the first request that was charged more than its price, or whose receipt cannot be believed.
+        """The error message about the first request with a charge above its price, or an implausible one.
 
-        It is known even if no further request was refused because of it; `None` if there is no such request.
+        It is `None` if there is no such request. It does not depend on whether a later request was stopped because of
+        it.
         """
         return next(iter(self._overcharge_by_price_name.values()), None)
 
@@ -170,11 +172,11 @@ class Ledger:
         )
 
     def note_unreadable_receipt(self, price_name: str, stated: str) -> None:
-        """Note that a receipt cannot be believed, which ends the requests at its price.
+        """Note that a response states an implausible charge, after which nothing more is reserved at its price.
 
         Args:
             price_name: name of the target or operation.
-            stated: what the receipt does, such as "states a charge of -5 USD, which cannot be believed".
+            stated: what the response states, such as "states a charge of -5 USD, which cannot be believed".
         """
         self._overcharge_by_price_name[price_name] = (
             f"a receipt of {price_name} {stated}: no more requests are sent to it; "
@@ -244,9 +246,9 @@ class LedgerShare(Ledger):
         super().require_remaining(amount_micro_usd)
         self._ledger.require_remaining(amount_micro_usd)
 
-    def hold_elsewhere(self, amount_micro_usd: int) -> Callable[[int], None] | None:
-        """Reserve what the ledger reserves elsewhere; see `Ledger.hold_elsewhere`."""
-        return self._ledger.hold_elsewhere(amount_micro_usd)
+    def reserve_in_outer_budgets(self, amount_micro_usd: int) -> Callable[[int], None] | None:
+        """Reserve an amount in the outer budgets of the common ledger; see `Ledger.reserve_in_outer_budgets`."""
+        return self._ledger.reserve_in_outer_budgets(amount_micro_usd)
 
     def require_no_overcharge(self, price_name: str | None) -> None:
         """Check what all users together were charged; see `Ledger.require_no_overcharge`."""
@@ -254,15 +256,15 @@ class LedgerShare(Ledger):
 
     @property
     def first_overcharge_message(self) -> str | None:
-        """See `Ledger.first_overcharge_message`, of the receipts of all users."""
+        """The error message about the first wrong charge of all users; see `Ledger.first_overcharge_message`."""
         return self._ledger.first_overcharge_message
 
     def note_receipt_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
-        """Note a receipt for all users."""
+        """Note the charge of a request in the common ledger; see `Ledger.note_receipt_micro_usd`."""
         self._ledger.note_receipt_micro_usd(price_name, reserved_micro_usd, charged_micro_usd)
 
     def note_unreadable_receipt(self, price_name: str, stated: str) -> None:
-        """Note for all users that a receipt cannot be believed."""
+        """Note an implausible charge in the common ledger; see `Ledger.note_unreadable_receipt`."""
         self._ledger.note_unreadable_receipt(price_name, stated)
 
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:

@@ -83,7 +83,7 @@ class Settlement:
     """What is known so far about the charge for one request."""
 
     def __init__(self, usage_priced_request: UsagePricedRequest | None = None) -> None:
-        """Start with nothing sent and nothing charged.
+        """Create a settlement for a request that was not sent yet.
 
         Args:
             usage_priced_request: the request, if its price depends on the usage that the response reports.
@@ -101,7 +101,7 @@ class Settlement:
 
     @property
     def reported_charge(self) -> tuple[float | None, str | None]:
-        """The reported charge in dollars, and what a receipt states that cannot be believed; `None` without them."""
+        """The reported charge in dollars, and what is wrong with an implausible charge; each may be `None`."""
         return self.charged_usd, self.unreadable_charge
 
     def note_sending(self) -> None:

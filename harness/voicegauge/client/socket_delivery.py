@@ -65,12 +65,12 @@ _LinkT = TypeVar("_LinkT", bound=SocketLink[Any])
 
 
 class SocketPayment:
-    """What one delivery may cost, noted before its connection is opened and after it was used."""
+    """Notifies the observer and the settlement of one delivery before its connection is opened and after use."""
 
     def __init__(
         self, target: BaseSocketTarget, settlement: Settlement, submit_observer: SubmitObserver | None
     ) -> None:
-        """Note that something is sent from now on that may be charged.
+        """Prepare the payment of a delivery. Call this just before the connection is opened.
 
         Args:
             target: the target.
@@ -94,15 +94,15 @@ class SocketPayment:
         if link.connection.is_open:
             return link
         status = link.build_traffic().status
-        self._note_answer(status, BillingStatus.REJECTED)
+        self._note_response_status(status, BillingStatus.REJECTED)
         message = f"the WebSocket was answered with status {status} instead of 101"
         return self.build_failure(Failure(kind="rejected", message=message, http_status=status))
 
     def note_acceptance(self, link: SocketLink[Any]) -> None:
         """Note that text or audio was sent over a connection, which is charged."""
-        self._note_answer(link.build_traffic().status, BillingStatus.ACCEPTED)
+        self._note_response_status(link.build_traffic().status, BillingStatus.ACCEPTED)
 
-    def _note_answer(self, http_status: int, billing: BillingStatus) -> None:
+    def _note_response_status(self, http_status: int, billing: BillingStatus) -> None:
         self._settlement.status = billing
         if self._observer is not None:
             self._observer.after_submit(http_status, self._settlement, None)
@@ -150,8 +150,9 @@ def build_response(traffic: SocketTraffic, body: bytes) -> Response:
 async def interrupt_turn(session: SocketSession, text: str, *, asks_to_speak: bool = False) -> SocketTurn:
     """Begin a turn, and interrupt it at its first audio, as the contract documents it.
 
-    Without a message to cancel, the client leaves the context. If the document has a confirmation, or a cancelled turn
-    is still finished, its end is waited for. A turn that is answered with an error is left as it is.
+    If the contract has no message that cancels a turn, the client stops using its context. The end of the turn is
+    waited for if the contract documents a confirmation, or that a cancelled turn is still finished. A turn with an
+    error is not interrupted.
 
     Args:
         session: the connection.
@@ -211,7 +212,7 @@ class SocketDeliveries:
     """Delivers texts, on connections that are kept until `close`."""
 
     def __init__(self) -> None:
-        """Begin without connections."""
+        """Create the deliveries without any open connection."""
         self._idle_by_target: dict[SocketTarget, list[SocketSession]] = {}
 
     async def speak(
@@ -233,10 +234,10 @@ class SocketDeliveries:
             client: builds the handshake, and has the budget.
             target: the target that speaks.
             text: the text.
-            pacing: how it is cut into pieces, if the target accepts them; by default it is sent whole.
+            pacing: how the text is cut into pieces, if the target accepts them; by default it is sent whole.
             flushes: whether to flush the text before the turn ends, if the contract has such a message.
-            interrupts: whether a turn with the same text precedes, and is interrupted at its first audio, if the target
-                can be interrupted. Both are charged.
+            interrupts: whether to send another turn with the same text first, and interrupt it at its first audio, if
+                the target can be interrupted. Both turns are charged.
             submit_observer: notified before the text is sent, and after the turn.
             price_usd: the price of this turn in dollars; replaces the contract's price.
             request_to_repeat: the earlier turn that this one repeats; `None` for a new one.
@@ -248,24 +249,24 @@ class SocketDeliveries:
         characters = target.count_charged_characters(text)
         price = quote_turn_price(target, characters, user_price_usd=price_usd, interrupts=interrupts).reserved_usd
         with client.reserve_and_settle(target, price, request_to_repeat) as settlement:
-            manner = _Manner(pacing, flushes, interrupts and target.can_be_interrupted)
-            return await self._deliver(client, target, text, manner, settlement, submit_observer)
+            sending_options = _SendingOptions(pacing, flushes, interrupts and target.can_be_interrupted)
+            return await self._deliver(client, target, text, sending_options, settlement, submit_observer)
 
     async def _deliver(
         self,
         client: Client,
         target: SocketTarget,
         text: str,
-        manner: _Manner,
+        sending_options: _SendingOptions,
         settlement: Settlement,
         submit_observer: SubmitObserver | None,
     ) -> Delivery:
         payment = SocketPayment(target, settlement, submit_observer)
-        session = await payment.open_connection(lambda: self._acquire(client, target))
+        session = await payment.open_connection(lambda: self._acquire_session(client, target))
         if isinstance(session, Delivery):
             return session
         is_new = not session.turns
-        spoken = await _speak(session, text, manner)
+        spoken = await _speak(session, text, sending_options)
         payment.note_acceptance(session)
         turn = spoken.turn
         failure = _find_failure(client, session, turn, spoken.error_message)
@@ -296,7 +297,7 @@ class SocketDeliveries:
                     await session.close()
         self._idle_by_target.clear()
 
-    async def _acquire(self, client: Client, target: SocketTarget) -> SocketSession:
+    async def _acquire_session(self, client: Client, target: SocketTarget) -> SocketSession:
         """Return a connection that no turn uses: one that is open, or a new one, which may have been rejected."""
         idle = self._idle_by_target.get(target, [])
         while idle:
@@ -308,7 +309,7 @@ class SocketDeliveries:
         return session
 
 
-class _Manner(NamedTuple):
+class _SendingOptions(NamedTuple):
     """How a text is sent."""
 
     pacing: TextPacing | None
@@ -316,32 +317,32 @@ class _Manner(NamedTuple):
     interrupts: bool
 
 
-class _Spoken(NamedTuple):
-    """What became of a text."""
+class _SpokenText(NamedTuple):
+    """A text that was sent, and the turn in which it was spoken."""
 
     turn: SocketTurn | None
     started_at: float
-    """Unix time, in seconds, at which its text was sent."""
+    """Unix time, in seconds, at which the text was sent."""
     error_message: str | None = None
     """The message of an error of the connection; `None` without one."""
     interrupted: SocketTurn | None = None
-    """The turn before, which was interrupted; `None` if none was."""
+    """The previous turn, which was interrupted; `None` if no turn was interrupted."""
 
 
-async def _speak(session: SocketSession, text: str, manner: _Manner) -> _Spoken:
+async def _speak(session: SocketSession, text: str, sending_options: _SendingOptions) -> _SpokenText:
     """Speak a text, after an interrupted turn with the same text if that is wanted."""
     interrupted, started_at = None, time.time()
     try:
-        if manner.interrupts:
+        if sending_options.interrupts:
             interrupted = await interrupt_turn(session, text, asks_to_speak=True)
             started_at = time.time()
-        turn = await session.speak(text, manner.pacing, flushes=manner.flushes)
+        turn = await session.speak(text, sending_options.pacing, flushes=sending_options.flushes)
     except TransportError as error:
-        return _Spoken(session.turns[-1] if session.turns else None, started_at, str(error), interrupted)
-    return _Spoken(turn, started_at, None, interrupted)
+        return _SpokenText(session.turns[-1] if session.turns else None, started_at, str(error), interrupted)
+    return _SpokenText(turn, started_at, None, interrupted)
 
 
-def _measure_interruption(target: SocketTarget, spoken: _Spoken) -> Interruption | None:
+def _measure_interruption(target: SocketTarget, spoken: _SpokenText) -> Interruption | None:
     interrupted = spoken.interrupted
     if interrupted is None or (interrupted.errors and interrupted.cancelled_ms is None):
         return None  # a turn that is answered with an error instead of audio cannot be interrupted
@@ -444,7 +445,7 @@ async def deliver_transcription(
         failure = _find_stream_failure(client, session, error_message)
         if failure is not None:
             return payment.build_failure(failure)
-        exchange = _build_stream_exchange(session, times.find_spoken_ms(0.0), started_at)
+        exchange = _build_stream_exchange(session, times.compute_spoken_time_ms(0.0), started_at)
         return Delivery(
             target=target.id,
             exchanges=(exchange,),
@@ -530,14 +531,14 @@ def _encode_samples(samples: NDArray[np.float32], audio_format: SocketFormat) ->
 def measure_transcript_timing(
     transcribed: TranscribedConversation, recording: SpokenRecording, times: StreamTimes
 ) -> TranscriptTiming:
-    """Return when a service reported texts and ends of turns, from the start and the end of the speech.
+    """Return when a service reported texts and ends of turns, as times after the start and the end of the speech.
 
     Args:
-        transcribed: what it has reported.
-        recording: what was streamed to it.
-        times: when it was sent.
+        transcribed: what the service has reported.
+        recording: what was streamed to the service.
+        times: when the recording was sent.
     """
-    start_ms, end_ms = map(times.find_spoken_ms, (recording.speech_start_s, recording.speech_end_s))
+    start_ms, end_ms = map(times.compute_spoken_time_ms, (recording.speech_start_s, recording.speech_end_s))
     texts = [text for turn in transcribed.turns for text in turn.texts]
     first_ms = next((one.at_ms for one in texts if one.text.strip()), None)
     new, before = [], ""

@@ -121,12 +121,12 @@ class SocketLink(ABC, Generic[TargetT]):
             return
         self._send("session", None)
         if self.target.spec.has_event("session"):
-            await self._wait(lambda: self._is_ready, SESSION_TIMEOUT_S)
+            await self._wait_while_service_works(lambda: self._is_ready, SESSION_TIMEOUT_S)
 
     async def close(self) -> None:
         """End the connection, with the message that the contract documents for that, if there is one."""
         if self.connection.is_open and self._send("close", None):
-            await self._wait(lambda: not self.connection.is_open, SESSION_TIMEOUT_S)
+            await self._wait_while_service_works(lambda: not self.connection.is_open, SESSION_TIMEOUT_S)
         await self.connection.close()
 
     def send(self, data: str | bytes) -> None:
@@ -161,23 +161,23 @@ class SocketLink(ABC, Generic[TargetT]):
             if not future.done() and condition():
                 future.set_result(None)
 
-    async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until a condition holds that messages can change; return whether it did in time."""
-        if await self._wait_for(condition, timeout_s) or self._is_service_working is None:
+    async def _wait_while_service_works(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until messages make a condition true, longer while the service works; return whether it is."""
+        if await self._wait_for_condition(condition, timeout_s) or self._is_service_working is None:
             return condition()
         given_up_s, idle_count = time.monotonic() + MAX_WORK_WAIT_S, 0
         # Twice without work, because a message may have been on its way to the service.
         while idle_count < 2 and self.connection.is_open and time.monotonic() < given_up_s:
             idle_count = 0 if await self._is_service_working() else idle_count + 1
-            if await self._wait_for(condition, WORK_CHECK_INTERVAL_S):
+            if await self._wait_for_condition(condition, WORK_CHECK_INTERVAL_S):
                 break
         return condition()
 
-    async def _wait_for(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until a condition holds; return whether it did in time.
+    async def _wait_for_condition(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until a condition holds; return whether it holds.
 
-        The condition is looked at in the callback of the socket: with hundreds of connections, waking a task for each
-        message would delay the messages of the others.
+        Messages are tested in the callback of the socket: with hundreds of connections, waking a task for each message
+        would delay the messages of the other connections.
         """
         if condition() or not self.connection.is_open:
             return condition()
@@ -220,7 +220,7 @@ class SocketSession(SocketLink[SocketTarget]):
             target: the target that speaks.
             audio_format: format to ask for; by default the target's first.
             key: replaces the client's key; `None` sends none.
-            timeout_s: value of `timeout_s`.
+            timeout_s: time in seconds that the service has for a turn.
             is_service_working: extends deadlines; see `SocketLink`.
         """
         self._reader = TurnReader(target.socket)
@@ -296,33 +296,35 @@ class SocketSession(SocketLink[SocketTarget]):
         raise TransportError("nothing was sent for the turn", request_was_sent=False)
 
     async def wait_for_first_audio(self, turn: SocketTurn) -> bool:
-        """Wait for the first audio of a turn; return whether it arrived in time."""
-        return await self._wait(lambda: turn.first_audio_ms is not None or self._has_failed(turn), self.timeout_s)
+        """Wait for the first audio of a turn; return whether audio arrived in time."""
+        return await self._wait_while_service_works(
+            lambda: turn.first_audio_ms is not None or self._has_failed(turn), self.timeout_s
+        )
 
     async def wait_for_flush(self, turn: SocketTurn, flush_count: int = 1) -> bool:
         """Wait until the service has reported a number of flushes; return whether it did in time."""
-        return await self._wait(
+        return await self._wait_while_service_works(
             lambda: turn.count_flush_ends() >= flush_count or self._has_failed(turn), self.timeout_s
         )
 
     async def wait_for_end(self, turn: SocketTurn, timeout_s: float | None = None) -> bool:
         """Wait until a turn is complete; return whether it was in time."""
-        return await self._wait(
+        return await self._wait_while_service_works(
             lambda: turn.finished_ms is not None or self._has_failed(turn),
             self.timeout_s if timeout_s is None else timeout_s,
         )
 
     async def wait_for_close(self, timeout_s: float) -> bool:
         """Wait until the service closes the connection; return whether it did in time."""
-        return await self._wait(lambda: not self.connection.is_open, timeout_s)
+        return await self._wait_while_service_works(lambda: not self.connection.is_open, timeout_s)
 
     async def speak(self, text: str, pacing: TextPacing | None = None, *, flushes: bool = False) -> SocketTurn:
         """Speak one text in one turn, and wait for its end.
 
         Args:
             text: the text.
-            pacing: how it is cut into pieces; by default it is sent whole.
-            flushes: whether to flush it before its end, if the contract has such a message.
+            pacing: how the text is cut into pieces; by default it is sent whole.
+            flushes: whether to flush the text before the turn ends, if the contract has such a message.
 
         Raises:
             TransportError: the connection has ended.
@@ -378,11 +380,11 @@ class StreamTimes(NamedTuple):
     sent_ms: list[float]
     """Time of each frame."""
 
-    def find_spoken_ms(self, second: float) -> float:
+    def compute_spoken_time_ms(self, second: float) -> float:
         """Return the time, in milliseconds, at which the sample at `second` seconds was spoken.
 
         It is computed from the time at which its frame was sent, as if each frame were sent as soon as it is recorded.
-        If this machine sends a frame late, the delay is therefore counted as one of the speaker, not of the service.
+        If this machine sends a frame late, the delay therefore counts as a delay of the speaker, not of the service.
         """
         if not self.sent_ms:
             return self.started_ms + second * 1000
@@ -444,11 +446,13 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
 
         Args:
             audio: the audio, with the silence that follows its speech.
-            should_stop: returns whether the rest need not be sent, such as the silence after the turn was ended.
-            is_paced: whether frames are sent at their time; otherwise at once, which shows no times.
+            should_stop: returns whether the rest of the audio need not be sent, such as the silence after the end of
+                the turn.
+            is_paced: whether frames are sent at their times; otherwise all are sent at once, and latencies cannot be
+                measured.
 
         Returns:
-            When which part was sent.
+            The time at which each frame was sent.
 
         Raises:
             TransportError: the connection has ended.
@@ -481,8 +485,8 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
             ended = self.transcribed.ended_turn_count >= turn_count
             return ended or bool(self.transcribed.errors) or not self.connection.is_open
 
-        return await self._wait(has_ended, self.timeout_s if timeout_s is None else timeout_s)
+        return await self._wait_while_service_works(has_ended, self.timeout_s if timeout_s is None else timeout_s)
 
     async def wait_for_close(self, timeout_s: float) -> bool:
         """Wait until the service closes the connection; return whether it did in time."""
-        return await self._wait(lambda: not self.connection.is_open, timeout_s)
+        return await self._wait_while_service_works(lambda: not self.connection.is_open, timeout_s)

@@ -241,7 +241,7 @@ class PurchaseAccount(Generic[HistoryT]):
     """The submits of all samples or cases, as read from a journal."""
 
     def __init__(self, history_by_id: Mapping[str, HistoryT] | None = None) -> None:
-        """Start with the history of each sample or case, by its id; `None` for an empty account."""
+        """Create an account from the history of each sample or case, by its id; `None` for an empty account."""
         self.histories: Mapping[str, HistoryT] = {} if history_by_id is None else history_by_id
 
     @functools.cached_property
@@ -282,15 +282,15 @@ class PurchaseAccount(Generic[HistoryT]):
         find_price_name: Callable[[str], str],
         own_price_usd_by_name: Mapping[str, float] = {},
     ) -> None:
-        """Note each receipt above its price, and each that cannot be believed, in `ledger`.
+        """Note in `ledger` each charge that exceeds its price or is implausible.
 
-        No more is then reserved at a price that was wrong.
+        Nothing more is then reserved at that price.
 
         Args:
             ledger: the ledger.
             find_price_name: returns the name of the target or operation of a sample or case, by its id.
-            own_price_usd_by_name: the prices in dollars per request that the user states now, by that name. A receipt
-                up to such a price is not above it any more.
+            own_price_usd_by_name: the prices in dollars per request that the user states for this command, by the name
+                of the target or operation. A charge up to such a price is not too high.
         """
         for name, one in self.histories.items():
             price_name = find_price_name(name)
@@ -447,7 +447,7 @@ class SubmitRecorder:
 
 
 _MAX_LOCK_ATTEMPTS = 100
-"""Number of times that a file is opened again because another process removed or replaced it in the meantime."""
+"""Maximum number of times that a file is opened again because another process removed or replaced it meanwhile."""
 
 
 def lock_file(path: Path, *, in_use_message: str) -> FileIO:
@@ -551,7 +551,7 @@ class Journal:
     def _wait_until_on_disk(self, number: int) -> None:
         """Wait until the line with this number is on disk.
 
-        A disk writes some hundred times a second, however short the lines: one thread waits for the lines of all.
+        A disk completes only some hundred writes a second, so one thread waits for the lines of all threads together.
         """
         with self._sync_lock:
             if self._synced_count >= number:

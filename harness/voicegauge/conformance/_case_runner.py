@@ -49,7 +49,7 @@ from voicegauge.rules.subjects import SpeechDelivery
 
 
 _RESOURCE_LANE_NAME = "resources"
-"""The only lane: the cases that create, list, change or delete resources."""
+"""Name of the only lane, which has the cases that create, list, change or delete resources."""
 
 
 class CaseLanes:
@@ -81,7 +81,7 @@ MAX_UNJUDGED_RESPONSE_BYTES = 32 * 2**20
 
 @dataclass
 class _PlannedCase:
-    """A case in the window of cases that are sent or wait to be judged."""
+    """A case that is about to be sent, is in flight, or waits to be judged."""
 
     case: ConformanceCase
     lane: str | None
@@ -193,7 +193,7 @@ class CasesInFlight:
                 self._interrupted_case = sent
                 raise asyncio.CancelledError
             take_result(sent)
-            self._interruption.require_none()
+            self._interruption.raise_if_interrupted()
             await asyncio.sleep(0)  # an application in this process may respond without letting other tasks run
 
     async def cancel(self, take_result: Callable[[SentCase], None]) -> None:
@@ -392,7 +392,7 @@ class CaseRunner:
             values = list_requested_values(self._contract, case)
             self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target, values)
             if sent_case.no_response_error is None:
-                self._note_reached()
+                self._note_service_reached()
             elif self.must_stop_after_error(sent_case.no_response_error):
                 raise sent_case.no_response_error
 
@@ -461,14 +461,14 @@ class CaseRunner:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
         # A service whose responses break off responds: each such request has a finding of its own.
         if not isinstance(error, UnreachableError | TimedOutError) or isinstance(error, IncompleteResponseError):
-            self._note_reached()
+            self._note_service_reached()
             return False
         self._unreachable_cases += 1
         # The first case has waited as long as the provider asks clients to: a wrong URL or no network does not change.
         was_never_reached = not error.request_was_sent and not self._has_been_reached
         return was_never_reached or self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES
 
-    def _note_reached(self) -> None:
+    def _note_service_reached(self) -> None:
         self._unreachable_cases, self._has_been_reached = 0, True
 
     def _judge_and_count(
@@ -494,7 +494,7 @@ class CaseRunner:
     def _may_lost_request_be_charged(self, sent_case: SentCase) -> bool:
         """Whether a request of the case was sent to an operation with a price, and no response to it arrived.
 
-        An accepted submit whose job was lost, and an incomplete response, are among the exchanges.
+        Other requests that may be charged, such as a submit whose job was lost, are counted with their exchanges.
         """
         error = sent_case.no_response_error or sent_case.error
         if not isinstance(error, TransportError) or not error.request_was_sent or sent_case.exchanges:
@@ -542,7 +542,7 @@ class CaseRunner:
             BudgetError: the case costs more than is left in the budget.
             CancelledError: the check was interrupted.
         """
-        self.service.settings.interruption.require_none()
+        self.service.settings.interruption.raise_if_interrupted()
         sent_case = await CaseSender(self.service).send_case(case, is_paid=self._may_cost_money(case))
         findings = self._judge_and_count(sent_case, read_subjects if sent_case.has_verdict else None)
         if isinstance(sent_case.error, TransportError):
@@ -550,7 +550,7 @@ class CaseRunner:
         if sent_case.error is not None:
             raise sent_case.error
         self._record_case_finished(case, sent_case.no_verdict_reason)
-        self._note_reached()
+        self._note_service_reached()
         return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange)
 
     def collect_findings(self, findings: Sequence[Finding]) -> None:

@@ -34,7 +34,7 @@ from voicegauge.conformance._resource_lifecycle import (
 )
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.plan_prices import require_resource_use_prices
-from voicegauge.conformance.received_callbacks import WebhookSession
+from voicegauge.conformance.received_callbacks import WebhookCaseReceiver
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.errors import (
@@ -98,7 +98,8 @@ def _selects_other_format(target: AudioInputTarget, case: ConformanceCase, call:
 
 
 MAX_POLL_DURATION_S = 10.0
-"""Maximum duration, in seconds, of a poll after the end. A service that responds slowly must not hold up the check."""
+"""Maximum duration, in seconds, of a poll after the end of its job. A service that responds slowly must not hold up the
+check."""
 
 
 async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> list[Exchange]:
@@ -198,27 +199,27 @@ class CaseSender:
     def _choose_sender(self, case: ConformanceCase) -> Callable[[ConformanceCase, SentCase], Awaitable[None]]:
         """Return the method that sends all requests of `case`, and adds what is received to a `SentCase`."""
         if case.socket_scenario is not None:
-            return self._converse
+            return self._send_socket_case
         if case.callback_url_parameter is not None:
             return self._send_webhook_case
         if case.is_lifecycle:
             return self._send_lifecycle
         return self._send_call if case.speech_request is None else self._send_delivery
 
-    async def _converse(self, case: ConformanceCase, sent_case: SentCase) -> None:
+    async def _send_socket_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
         """Carry out the WebSocket scenario of a case."""
         if self._service.settings.emulator_app is not None:
             sent_case.no_verdict_reason = "an application in this process has no sockets"
             return
         # Imported here because the library of WebSockets takes a tenth of a second to import.
-        from voicegauge.conformance._socket_sender import SocketSender, TranscriptionSender
+        from voicegauge.conformance._socket_sender import SpeechSocketSender, TranscriptionSocketSender
 
         transcribing = self._contract.transcription_socket_targets.get(case.target_name or "")
         if transcribing is not None:
-            await TranscriptionSender(self._service, case, transcribing, sent_case).send()
+            await TranscriptionSocketSender(self._service, case, transcribing, sent_case).send()
             return
         target = self._contract.socket_targets[case.target_name or ""]
-        await SocketSender(self._service, case, target, sent_case).send()
+        await SpeechSocketSender(self._service, case, target, sent_case).send()
 
     async def _send_call(self, case: ConformanceCase, sent_case: SentCase) -> None:
         """Send a single call, and again after an incomplete response. A response that is incomplete twice is a defect.
@@ -367,13 +368,13 @@ class CaseSender:
     def _send_lifecycle_steps(self, case: ConformanceCase, sent_case: SentCase) -> AsyncIterator[CheckSubject]:
         """Follow the batch, job or resource that the request of `case` creates to its end, and yield the subjects.
 
-        Each step is sent when the iterator gets to it.
+        Each step is sent only when the caller asks for its subjects.
         """
 
         async def send_step(
             operation: Operation, request: RequestParts, calling_account: CallingAccount, server_name: str | None
         ) -> Exchange:
-            self._service.settings.interruption.require_none()
+            self._service.settings.interruption.raise_if_interrupted()
             attempts = await self._requests.send_step(case, operation, request, calling_account, server_name)
             sent_case.exchanges.extend(attempts)
             return attempts[-1]
@@ -403,7 +404,9 @@ class CaseSender:
         ]
 
     async def _send_webhook_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
-        session = WebhookSession(case, self._service.settings.callback_receiver, is_emulated=self._service.is_emulated)
+        session = WebhookCaseReceiver(
+            case, self._service.settings.callback_receiver, is_emulated=self._service.is_emulated
+        )
         await self._choose_sender(session.case)(session.case, sent_case)
         callbacks = await session.collect_callbacks(
             self._contract.find_operation(case.operation), sent_case.calls, self._client.max_wait_s

@@ -33,8 +33,8 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
 
     Args:
         call: the call.
-        has_documented_text: whether the documents say that such a text is spoken. The duration of other texts is not
-            judged.
+        has_documented_text: whether the documents say that the text of this request is spoken. If they do not, the
+            duration of the audio is not judged.
     """
     target = call.target
     location = target.response.audio if target is not None else None

@@ -81,7 +81,7 @@ class StatefulJobs:
     """Sends random sequences of requests about the jobs of one target, and judges each with all earlier ones."""
 
     def __init__(self, target: Target, case_runner: CaseRunner) -> None:
-        """Start before the first submit.
+        """Prepare a sequence of steps in which no job was submitted yet.
 
         Raises:
             UsageError: the target responds with audio instead of starting jobs.

@@ -444,7 +444,7 @@ class ViolationSearch:
         raise _SearchEndedSignal
 
     async def _send(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Await `coroutine`, and note its task: if it is cancelled, it counts what it has sent before it ends."""
+        """Await `coroutine` in a task; a cancelled search waits for it, because it still counts what it sent."""
         self._sending = asyncio.current_task()
         return await coroutine
 

@@ -267,7 +267,7 @@ class SentCase:
     judged_exchange: Exchange | None = None
     """The exchange that is judged; `None` if the case is not a single call."""
     no_response_error: TransportError | None = None
-    """The error in place of a response that is not complete in any attempt, or that did not arrive for a delivery."""
+    """The error of the last attempt, if no attempt got a complete response; of a delivery, if no response arrived."""
     error: BaseException | None = None
     """What ended the case early: an error of the tool or of the network, or a cancellation; `None` if nothing did."""
     spent_usd: float = 0.0

@@ -246,17 +246,17 @@ class ResourceLifecycle:
                 is_by_other_account=is_foreign,
             )
         for index, use in enumerate(self.resource_spec.uses):
-            if self._is_left_out(use):
+            if self._is_only_used_after_deletion(use):
                 continue
             async for subject in self._use_resource(
                 use, f"{self._resource_spec_pointer}/uses/{index}", calling_account
             ):
                 yield subject
 
-    def _is_left_out(self, resource_use: ResourceUse) -> bool:
-        """Whether a use is not tried as long as the resource exists, because it is charged.
+    def _is_only_used_after_deletion(self, resource_use: ResourceUse) -> bool:
+        """Whether the resource is used only after its deletion, when a correct service charges nothing.
 
-        A plan with as few charged requests as possible tries it after the deletion only: a correct service rejects it.
+        A plan with as few charged requests as possible needs this.
         """
         operation = self.creating_operation.contract.find_operation(resource_use.operation_id)
         is_charged = any(operation.targets) or is_billable(operation)  # also if no document states the price

@@ -32,7 +32,7 @@ from voicegauge.recording.secret_search import find_secret_spelling
 
 
 class AccountEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="account"):
-    """The journal begins: names the account in which the check creates resources."""
+    """The first event of a journal, which names the account in which the check creates resources."""
 
     checksum: str
     """The checksum of the API key, from `compute_account_checksum`."""
@@ -293,8 +293,8 @@ class ResourceTracker:
         Args:
             contract: the contract of the client.
             api_key: the API key of the client; `None` if it has none.
-            journal: gets an event before and after each request that creates a resource that can be deleted; `None` to
-                keep no journal.
+            journal: the journal in which each request that creates a deletable resource is recorded, before and after
+                it is sent; `None` to keep no journal.
         """
         self._contract, self._key, self._journal = contract, api_key, journal
         self._secrets = list_secrets(api_key)

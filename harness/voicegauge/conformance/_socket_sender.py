@@ -1,4 +1,4 @@
-"""Does on WebSockets what a case says, speaking or transcribing, and makes the subjects of the rules from it."""
+"""Carries out a case over WebSockets, which speak or transcribe, and makes from it the subjects that rules judge."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from voicegauge.model.exchange import Interruption, Request
 from voicegauge.model.job import BillingStatus
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.rules.socket_subjects import (
-    ComparedTurns,
     ConnectionExpectation,
     SocketConnection,
     SpokenTurn,
     TranscribedConnection,
+    TurnComparison,
     TurnPair,
 )
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
@@ -47,8 +47,9 @@ from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 # One case on a WebSocket: its price is reserved, it is carried out, and what was received is judged.
 
 
-REFUSAL_TIMEOUT_S = 3.0
-"""Time for the service to close a connection that it refuses: beyond its limit, or with a wrong key. In seconds."""
+CONNECTION_REJECTION_TIMEOUT_S = 3.0
+"""Seconds in which the service must close a connection that it has to reject: one beyond a limit, or with a wrong
+key."""
 _TargetT = TypeVar("_TargetT", bound=BaseSocketTarget)
 
 
@@ -82,7 +83,7 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
                 recorder.before_submit()
             settlement.note_sending()
             try:
-                await self._carry_out()
+                await self._carry_out_scenario()
             except TransportError as error:
                 if not error.request_was_sent and not self._has_sent_content:
                     settlement.note_failure(error)
@@ -101,7 +102,10 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
 
     @property
     def _work_check(self) -> ServiceWorkCheck | None:
-        """Asks the emulator whether it is working, so that a busy machine makes no finding; `None` for a service."""
+        """Return a function that asks the emulator whether it is still working; `None` for a live service.
+
+        With it, a slow machine causes no finding.
+        """
         return None if self._service.settings.emulator_control_url is None else self._is_emulator_working
 
     async def _is_emulator_working(self) -> bool:
@@ -117,7 +121,7 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
         """Whether text or audio was sent, for which the service may charge."""
 
     @abstractmethod
-    async def _carry_out(self) -> None:
+    async def _carry_out_scenario(self) -> None:
         """Open connections, and send what the scenario of the case says."""
 
     @abstractmethod
@@ -145,7 +149,7 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
 # Streams recordings over WebSockets as a case says, and makes the subjects of the rules from what was transcribed.
 
 
-class TranscriptionSender(SocketCaseSender[TranscriptionSocketTarget]):
+class TranscriptionSocketSender(SocketCaseSender[TranscriptionSocketTarget]):
     """Carries out one case on a WebSocket that transcribes."""
 
     def __init__(
@@ -165,16 +169,16 @@ class TranscriptionSender(SocketCaseSender[TranscriptionSocketTarget]):
     def _iterate_sessions(self) -> tuple[TranscriptionSession, ...]:
         return () if self._session is None else (self._session,)
 
-    async def _carry_out(self) -> None:
+    async def _carry_out_scenario(self) -> None:
         if self._scenario.kind == "key":
-            session = await self._open(API_KEY_BY_VALIDITY[self._case.api_key_validity])
+            session = await self._open_session(API_KEY_BY_VALIDITY[self._case.api_key_validity])
             if session.connection.is_open and self._target.spec.sends_key_in_message:
-                await session.wait_for_close(REFUSAL_TIMEOUT_S)
+                await session.wait_for_close(CONNECTION_REJECTION_TIMEOUT_S)
             return
         audio_format = self._target.target_spec.formats[self._scenario.format_name or ""]
         sentence = load_spoken_sentence()
         recording = prepare_recording(sentence.file, audio_format)
-        session = await self._open()
+        session = await self._open_session()
         if not session.connection.is_open:
             return
         for number in range(1, self._scenario.turn_count + 1):
@@ -190,7 +194,7 @@ class TranscriptionSender(SocketCaseSender[TranscriptionSocketTarget]):
             if not await session.wait_for_turn_end(ended + 1) or session.transcribed.errors:
                 return
 
-    async def _open(self, key: ApiKeyOrSentinel = USE_CLIENT_KEY) -> TranscriptionSession:
+    async def _open_session(self, key: ApiKeyOrSentinel = USE_CLIENT_KEY) -> TranscriptionSession:
         name = self._scenario.format_name
         audio_format = self._target.target_spec.formats[name] if name is not None else None
         session = TranscriptionSession(
@@ -219,10 +223,11 @@ class TranscriptionSender(SocketCaseSender[TranscriptionSocketTarget]):
 
 
 EMULATED_TURN_TIMEOUT_S = 3.0
-"""Time for a turn at the emulator, where nothing takes time, so that a missing end does not make a check slow."""
+"""Seconds to wait for the end of a turn at the emulator, where nothing takes time. A longer wait for a missing end
+would only make the check slow."""
 
 
-class SocketSender(SocketCaseSender[SocketTarget]):
+class SpeechSocketSender(SocketCaseSender[SocketTarget]):
     """Carries out one case on WebSockets that speak."""
 
     def __init__(
@@ -235,14 +240,14 @@ class SocketSender(SocketCaseSender[SocketTarget]):
         self._expectation: ConnectionExpectation = "accepted"
         self._sessions: list[tuple[SocketSession, SocketFormat]] = []
         self._turns: list[tuple[SocketSession, SocketTurn]] = []
-        self._pairs: list[tuple[SocketTurn, SocketTurn, ComparedTurns]] = []
+        self._pairs: list[tuple[SocketTurn, SocketTurn, TurnComparison]] = []
         self._interruptions: list[Interruption] = []
 
     @property
     def _has_sent_content(self) -> bool:
         return any(turn.text for session, _ in self._sessions for turn in session.turns)
 
-    async def _carry_out(self) -> None:
+    async def _carry_out_scenario(self) -> None:
         kind = self._scenario.kind
         if kind == "key":
             self._expectation = "rejected"
@@ -254,14 +259,14 @@ class SocketSender(SocketCaseSender[SocketTarget]):
         elif kind == "format":
             await self._speak_in_formats()
         elif kind == "interruptions":
-            await self._interrupt()
+            await self._interrupt_turns()
         else:
             self._expectation = "limit"
-            await self._exceed_contexts()
+            await self._exceed_context_limit()
 
     # Connections and turns.
 
-    async def _open(
+    async def _open_session(
         self, audio_format: SocketFormat | None = None, key: ApiKeyOrSentinel = USE_CLIENT_KEY
     ) -> SocketSession:
         audio_format = audio_format or self._target.default_format
@@ -278,15 +283,15 @@ class SocketSender(SocketCaseSender[SocketTarget]):
         return session
 
     async def _find_open_session(self, audio_format: SocketFormat | None = None) -> SocketSession:
-        """Return the latest connection if it can have another turn, or a new one."""
+        """Return the latest session if another turn can be spoken in it, otherwise a new session."""
         wanted = audio_format or self._target.default_format
         if self._sessions and not self._target.spec.turn.is_only_one:
             session, used = self._sessions[-1]
             if used is wanted and session.connection.is_open:
                 return session
-        return await self._open(wanted)
+        return await self._open_session(wanted)
 
-    async def _speak(
+    async def _speak_text(
         self,
         text: str,
         *,
@@ -298,9 +303,9 @@ class SocketSender(SocketCaseSender[SocketTarget]):
 
         Args:
             text: the text.
-            pacing: how it is cut into pieces; by default it is sent whole.
+            pacing: how the text is cut into pieces; by default it is sent whole.
             flushed_part: the beginning of the text, after which a flush is sent.
-            audio_format: the format; by default the target's first.
+            audio_format: the audio format; by default the first one of the target.
         """
         session = await self._find_open_session(audio_format)
         if not session.connection.is_open:
@@ -320,16 +325,16 @@ class SocketSender(SocketCaseSender[SocketTarget]):
         await session.wait_for_end(turn)
         return turn
 
-    def _compare(self, base: SocketTurn | None, changed: SocketTurn | None, comparison: ComparedTurns) -> None:
+    def _add_turn_pair(self, base: SocketTurn | None, changed: SocketTurn | None, comparison: TurnComparison) -> None:
         if base is not None and changed is not None:
             self._pairs.append((base, changed, comparison))
 
     # Scenarios.
 
     async def _connect_with_wrong_key(self) -> None:
-        session = await self._open(key=API_KEY_BY_VALIDITY[self._case.api_key_validity])
+        session = await self._open_session(key=API_KEY_BY_VALIDITY[self._case.api_key_validity])
         if session.connection.is_open and self._target.spec.sends_key_in_message:
-            await session.wait_for_close(REFUSAL_TIMEOUT_S)
+            await session.wait_for_close(CONNECTION_REJECTION_TIMEOUT_S)
         if session.connection.is_open and self._service.is_emulated:
             # Text is sent to the emulator only, because a service that speaks for a wrong key may charge for it.
             with contextlib.suppress(TransportError):
@@ -338,15 +343,15 @@ class SocketSender(SocketCaseSender[SocketTarget]):
 
     async def _speak_turns(self) -> None:
         spec, seed = self._target.spec, self._service.settings.seed
-        whole = await self._speak(TURN_TEXT)
+        whole = await self._speak_text(TURN_TEXT)
         if spec.turn.accepts_pieces:
-            self._compare(whole, await self._speak(TURN_TEXT, pacing=TextPacing(seed=seed)), "pieces")
+            self._add_turn_pair(whole, await self._speak_text(TURN_TEXT, pacing=TextPacing(seed=seed)), "pieces")
         if "flush" in spec.client_messages and spec.turn.ends_with != "flush-end" and whole is not None:
             part = TURN_TEXT[: TURN_TEXT.index("We will")]
-            self._compare(whole, await self._speak(TURN_TEXT, flushed_part=part), "flush")
+            self._add_turn_pair(whole, await self._speak_text(TURN_TEXT, flushed_part=part), "flush")
 
     async def _speak_in_parallel(self) -> None:
-        alone = [await self._speak(text) for text in (TURN_TEXT, OTHER_TEXT)]
+        alone = [await self._speak_text(text) for text in (TURN_TEXT, OTHER_TEXT)]
         session = await self._find_open_session()
         if not session.connection.is_open:
             return
@@ -362,15 +367,15 @@ class SocketSender(SocketCaseSender[SocketTarget]):
         for turn in turns:
             await self._finish_turn(session, turn)
         for base, turn in zip(alone, turns, strict=True):
-            self._compare(base, turn, "parallel")
+            self._add_turn_pair(base, turn, "parallel")
 
     async def _speak_in_formats(self) -> None:
         other = self._target.target_spec.formats[self._scenario.format_name or ""]
-        base = await self._speak(TURN_TEXT)
-        self._compare(base, await self._speak(TURN_TEXT, audio_format=other), "format")
+        base = await self._speak_text(TURN_TEXT)
+        self._add_turn_pair(base, await self._speak_text(TURN_TEXT, audio_format=other), "format")
 
-    async def _interrupt(self) -> None:
-        base = await self._speak(ANSWER_TEXT)
+    async def _interrupt_turns(self) -> None:
+        base = await self._speak_text(ANSWER_TEXT)
         for _ in range(self._scenario.interruption_count):
             session = await self._find_open_session()
             if not session.connection.is_open:
@@ -379,9 +384,9 @@ class SocketSender(SocketCaseSender[SocketTarget]):
             if turn.errors and turn.cancelled_ms is None:
                 self._turns.append((session, turn))
                 continue
-            answer = await self._speak(ANSWER_TEXT)
+            answer = await self._speak_text(ANSWER_TEXT)
             self._interruptions.append(self._measure_interruption(session, turn, answer))
-            self._compare(base, answer, "after-cancel")
+            self._add_turn_pair(base, answer, "after-cancel")
 
     def _measure_interruption(
         self, session: SocketSession, turn: SocketTurn, answer: SocketTurn | None
@@ -394,9 +399,9 @@ class SocketSender(SocketCaseSender[SocketTarget]):
             connections_apart_ms=self._sessions[-1][0].connection.opened_ms - session.connection.opened_ms,
         )
 
-    async def _exceed_contexts(self) -> None:
+    async def _exceed_context_limit(self) -> None:
         limit = self._target.spec.limits.contexts
-        session = await self._open()
+        session = await self._open_session()
         assert limit is not None
         for _ in range(limit.max_count + 1):
             if not session.connection.is_open:
@@ -404,7 +409,7 @@ class SocketSender(SocketCaseSender[SocketTarget]):
             context = session.begin_turn()
             if "start" not in self._target.spec.client_messages:
                 await session.send_text(context, ANSWER_TEXT)
-        await session.wait_for_close(REFUSAL_TIMEOUT_S)
+        await session.wait_for_close(CONNECTION_REJECTION_TIMEOUT_S)
 
     # What was received.
 

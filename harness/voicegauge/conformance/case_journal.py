@@ -6,12 +6,12 @@ Each provider has a journal of billable requests (`client/spending_journal.py`).
     {"event": "case_finished", "id": CASE, "no_verdict_reason": WHY or null, "judgement": {...} or null}
     {"event": "case_reported", "id": CASE, "reported_at": TIME}     its result was printed, see `CaseReportedEvent`
 
-A case is finished when it was judged, and saved if it is recorded. A check keeps its judgement, of free cases too.
+A case is finished when it was judged and, by `record`, saved. A check also keeps the judgement, even of a free case.
 
-The journal is kept until the result of the whole plan was printed: a command leaves it that was killed or interrupted,
-whose time was over, or whose service could not be reached any more. The money in it counts towards the budget of the
-command that follows, which goes on with the judgements in it, and a case whose request was sent without a known result
-is only sent again if the user asks for it.
+A command deletes the journal when it has printed the result of its whole plan. The journal remains after a command that
+was killed or interrupted, that ran out of time, or whose service could not be reached any more. The spending in it
+counts towards the budget of the next command, which also reuses its judgements. That command sends a case again whose
+request has no known result only if the user asks for it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class KeptDelivery(Record, frozen=True, kw_only=True):
         return SpeechDelivery(target, self.speech_request, self.delivery, self.is_successful, self.has_ordinary_text)
 
 
-def keep_delivery(speech_delivery: SpeechDelivery, key: str | None) -> KeptDelivery | None:
+def convert_to_kept_delivery(speech_delivery: SpeechDelivery, key: str | None) -> KeptDelivery | None:
     """Return what the comparison with later deliveries needs; `None` if its request or audio has the key."""
     delivery, secrets = speech_delivery.delivery, list_secrets(key)
     named = (delivery.submit_exchange_index, delivery.audio_exchange_index)
@@ -332,7 +332,8 @@ class CaseJournal:
             path: the file; `None` to keep the events in memory only.
             retry_ambiguous_requests: whether cases with an ambiguous request of an earlier command are sent again.
             skip_cases_without_verdict: whether to skip the cases that an earlier command finished without a verdict.
-            begins_new_run: whether all cases are sent again. Only what earlier commands have spent counts then.
+            begins_new_run: whether all cases are sent again. Of the events of earlier commands, only their spending
+                then counts.
             is_read_only: whether the file is only read, while another process may write it; nothing can be recorded.
 
         Raises:
@@ -418,7 +419,7 @@ class CaseJournal:
             self._record(CaseFinishedEvent(id=case_id, no_verdict_reason=no_verdict_reason, judgement=judgement))
 
     def has_judgement(self, case_id: str) -> bool:
-        """Whether an earlier command, which did not come to its end, judged a case of this id."""
+        """Whether an earlier command that ended early judged the case with this id."""
         return case_id in self._judged_before
 
     def find_judgement(self, case_id: str, basis: str) -> CaseJudgement | None:
@@ -472,7 +473,8 @@ class CaseJournal:
 
         Args:
             keep_ambiguous_requests: whether to remember the ambiguous requests until their cases are paid for again.
-                They may have a verdict, such as one about a server error. A new run forgets those of earlier commands.
+                Such a case may have a verdict, for example about a server error. A new run forgets the ambiguous
+                requests of earlier commands.
         """
         lost = [
             one
@@ -598,9 +600,9 @@ class CaseJournals:
         return tuple(request for one in self._journals.values() for request in one.ambiguous_requests)
 
     def note_overcharges(self, ledger: Ledger, own_price_usd_by_name: Mapping[str, float]) -> None:
-        """Note in `ledger`, which is that of this command, which receipts of earlier commands were wrong.
+        """Note in `ledger` which charges of earlier commands exceeded their prices or were implausible.
 
-        No more is then reserved at their prices, unless this is a new run.
+        Unless this is a new run, nothing more is then reserved at those prices.
 
         Args:
             ledger: the ledger.
@@ -610,7 +612,7 @@ class CaseJournals:
         self._add_receipts(ledger, own_price_usd_by_name)
 
     def find_overcharge_message(self, own_price_usd_by_name: Mapping[str, float]) -> str | None:
-        """Return the message about the first wrong receipt of earlier commands; `None` if nothing ends because of one.
+        """Return the error message about the first wrong charge of earlier commands; `None` without one.
 
         See `note_overcharges` for the argument.
         """
@@ -626,8 +628,8 @@ class CaseJournals:
     def end(self, stop_reason: StopReason | None) -> None:
         """End the command, whose result was printed, and forget the requests if it came to its end.
 
-        The requests stay if the same command is to go on with them, and if a receipt was wrong: otherwise each
-        repetition of the command, as in a nightly job, would pay for another request to find that out.
+        The requests stay if the same command is to continue with them, and if a charge was wrong: otherwise each
+        repetition of the command, as in a nightly job, would pay for another request to find the wrong charge again.
 
         Args:
             stop_reason: why the command ended early; `None` if it did not.
@@ -652,13 +654,13 @@ class CaseJournals:
 
 
 _MAX_OPEN_ATTEMPTS = 50
-"""Number of attempts to open a journal whose folder other processes remove in the same moment."""
+"""Maximum number of attempts to open a journal while other processes remove its folder."""
 
 
 def _open_journal(path: Path) -> tuple[list[Path], Journal]:
     """Open a journal; return the folders that were created for it, too.
 
-    A command that ends removes its journal and the empty folders around it, which may be those that this one needs.
+    Opening is tried again if another command, which has just ended, removes a folder that this journal needs.
     """
     for _ in range(_MAX_OPEN_ATTEMPTS - 1):
         with contextlib.suppress(StorageError):

@@ -1,6 +1,6 @@
 """The report of a check, its baseline, badge and export.
 
-Errors and warnings keep their level. Disputed findings and those of severity info become notes.
+In output formats, errors and warnings keep their level, and findings of severity `disputed` or `info` become notes.
 """
 
 from __future__ import annotations
@@ -127,11 +127,11 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     """Number of exchanges that were judged, by provenance."""
     case_results: tuple[CaseResult, ...] = ()
     interruptions_by_target: dict[str, tuple[Interruption, ...]] = {}
-    """How targets that speak over WebSockets reacted to each interruption, by target id. It has none of a check that an
-    earlier, killed one has begun with them."""
+    """How targets that speak over WebSockets reacted to each interruption, by target id. Interruptions in an earlier,
+    killed check, which this one resumes, are missing."""
     unjudged_words_count_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
     """Number of deliveries with audible speech of which it was not judged whether they say their text, by the reason.
-    They have not failed, and not passed either. It has none of an earlier, killed check."""
+    They have not failed, and not passed either. Deliveries of an earlier, killed check are missing."""
     not_judged_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets, recordings and folders were not judged although they should have been, by their name. The check
     proves nothing about them, so it does not pass."""
@@ -143,7 +143,7 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     The others make the check judged in part only, so that it does not pass."""
     over_budget_case_count: int = 0
     """Number of cases that were not sent because they did not fit into what was left of a budget: left out of a plan
-    with `max_calls`, or skipped. With one, the check is judged in part only, so it does not pass."""
+    with `max_calls`, or skipped. If there is at least one, only a part was judged, so the check does not pass."""
     unmatched_request_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
     reason by recording and operation. Their jobs and audio are not judged."""
@@ -206,11 +206,11 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
         """
         if self.case_results and all(case.verdict == "skipped" for case in self.case_results):
             return f"no case came to a verdict; the first: {self.case_results[0].not_judged_reason}"
-        return _describe_unjudged(self.not_judged_reason_by_name)
+        return _describe_first_unjudged_item(self.not_judged_reason_by_name)
 
     @property
     def partly_judged_reason(self) -> str | None:
-        """Why the check does not pass although all that was judged does, in one line; `None` if all that fits was sent.
+        """Why the check does not pass although everything judged passes, in one line; `None` without a reason.
 
         A budget that does not pay for the plan is a reason, and a target whose price is not known; a number of requests
         that the user chooses is not.
@@ -221,7 +221,7 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
             if name not in self.targets_beyond_max_calls
         }
         if unpaid:
-            return f"partly judged: {_describe_unjudged(unpaid)}"
+            return f"partly judged: {_describe_first_unjudged_item(unpaid)}"
         if not self.over_budget_case_count:
             return None
         more = "a larger --max-cost or --max-cost-per-day pays for them"
@@ -229,12 +229,12 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether the check has ended, and neither a budget nor a number of requests has left anything out."""
+        """Whether the check has ended, and no case was left out because of a budget or a limit of requests."""
         return self.is_finished and self.partly_judged_reason is None and not self.targets_beyond_max_calls
 
 
-def _describe_unjudged(reason_by_name: Mapping[str, str]) -> str | None:
-    """Return a line about the first of some names of which nothing was judged; `None` if there are none."""
+def _describe_first_unjudged_item(reason_by_name: Mapping[str, str]) -> str | None:
+    """Return a line about the first item that was not judged, with the reason; `None` if there is no such item."""
     if not reason_by_name:
         return None
     name, reason = next(iter(reason_by_name.items()))

@@ -42,7 +42,7 @@ class CheckInterruption:
     """Whether a check was interrupted, and which of its cases in flight cost money."""
 
     def __init__(self) -> None:
-        """Begin without an interruption."""
+        """Create the state of a check that was not interrupted."""
         self.is_requested = False
         """Whether the check was interrupted: no further request is sent."""
         self._paid_cases: Counter[str] = Counter()
@@ -61,8 +61,8 @@ class CheckInterruption:
         finally:
             self._paid_cases[case_id] -= 1
 
-    def require_none(self) -> None:
-        """Send nothing more after an interruption.
+    def raise_if_interrupted(self) -> None:
+        """Raise an error if the check was interrupted, so that nothing more is sent.
 
         Raises:
             CancelledError: the check was interrupted.
@@ -73,9 +73,9 @@ class CheckInterruption:
 
 @contextmanager
 def end_on_interrupt(interruption: CheckInterruption, announce: Callable[[str], None]) -> Iterator[None]:
-    """End the check in this context, if Ctrl-C is pressed, when the requests in flight that cost money have ended.
+    """After Ctrl-C in this context, end the check as soon as no request that costs money is in flight.
 
-    They are waited for at most `INTERRUPT_WAIT_S` seconds, and not any more after a second Ctrl-C. Without such
+    Such requests are waited for at most `INTERRUPT_WAIT_S` seconds, and not after a second Ctrl-C. Without such
     requests, the first Ctrl-C ends the check at once. Signals reach the main thread only: in another one, the caller
     cancels the task.
 
@@ -233,7 +233,8 @@ class CheckSettings:
     max_cost_usd_by_provider: Mapping[str, float] = field(default_factory=dict)
     """Parts of the budget, in dollars, that single providers may use up, by provider id."""
     spent_usd_by_provider: Mapping[str, float] = field(default_factory=dict)
-    """Dollars of these parts that earlier commands have spent, by provider id; `ledger` counts them already."""
+    """Dollars that earlier commands have spent of `max_cost_usd_by_provider`, by provider id; `ledger` counts them
+    already."""
     price_usd_by_name: Mapping[str, float] = field(default_factory=dict)
     """Dollars per request by target id, as set by the user."""
     rate_limiter_by_provider: Mapping[str, RateLimiter | None] = field(default_factory=dict)

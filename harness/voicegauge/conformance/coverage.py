@@ -144,14 +144,14 @@ class _Counters(NamedTuple):
     judged: Counter[tuple[type[CheckSubject], Operation]]
     broken: Counter[tuple[type[CheckSubject], Operation, str]]
 
-    def subtract(self, earlier: _Counters) -> _Counters:
-        """Return what was counted since the counters were `earlier`."""
+    def subtract(self, earlier_counters: _Counters) -> _Counters:
+        """Return these counts minus those of `earlier_counters`, an older copy of the same counters."""
         return _Counters(
-            self.requests - earlier.requests,
-            self.responses - earlier.responses,
-            self.states - earlier.states,
-            self.judged - earlier.judged,
-            self.broken - earlier.broken,
+            self.requests - earlier_counters.requests,
+            self.responses - earlier_counters.responses,
+            self.states - earlier_counters.states,
+            self.judged - earlier_counters.judged,
+            self.broken - earlier_counters.broken,
         )
 
 
@@ -159,7 +159,7 @@ class CoverageCounter:
     """Counts, exchange by exchange, which parts of the contracts a check tries; see `CoverageEntry`."""
 
     def __init__(self) -> None:
-        """Begin with no contract and nothing counted."""
+        """Create a counter without contracts and counts."""
         self._contracts: dict[str, Contract] = {}
         self._rules: set[str] = set()
         self._left_out: frozenset[str] = frozenset()
@@ -176,7 +176,7 @@ class CoverageCounter:
         self._rules |= set(rule_ids)
 
     def exclude_operations(self, operation_names: Iterable[str]) -> None:
-        """Yield no entries for these operations (<provider>/<operation id>), because the check does not cover them."""
+        """Exclude operations (<provider>/<operation id>), which the check does not cover, from the entries."""
         self._left_out = frozenset(operation_names)
 
     def add_exchange(self, exchange: Exchange, call: Call | None = None) -> None:
@@ -211,9 +211,9 @@ class CoverageCounter:
         """Return a copy of the counters, to be passed to `build_counts_since` later."""
         return self._counters.subtract(_Counters(Counter(), Counter(), Counter(), Counter(), Counter()))
 
-    def build_counts_since(self, earlier: _Counters) -> CoverageCounts:
-        """Return what was counted since `copy_counters` returned `earlier`."""
-        added = self._counters.subtract(earlier)
+    def build_counts_since(self, earlier_counters: _Counters) -> CoverageCounts:
+        """Return what was counted since `copy_counters` returned `earlier_counters`."""
+        added = self._counters.subtract(earlier_counters)
         requests = []
         for (operation, tried, violated_pointers), count in added.requests.items():
             satisfaction = tried.find_satisfaction_by_name(violated_pointers)

@@ -1,4 +1,4 @@
-"""Groups findings that have one cause, and chooses the request that each is shown on."""
+"""Groups findings that have one cause, and chooses the request with which each group is shown."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
 
 
 _MAX_VALUE_CHARACTERS = 100
-"""A longer text is not a choice that a document lists."""
+"""Maximum length of a compared text value. A longer text is not one of the choices that a document lists."""
 _MIN_GROUPED_REQUESTS = 2
 RequestedValue = tuple[str, str | float | bool]
 """Where a request has a value, such as "body#/response_format", and the value."""
@@ -128,7 +128,7 @@ def group_rejections_of_values(
     target_by_case_id: Mapping[str, Target],
     values_by_case_id: Mapping[str, RequestedValues],
 ) -> Iterator[Finding]:
-    """Yield `findings`, with equal findings for all rejected requests that have a value which no accepted one has.
+    """Yield `findings`, with equal findings for all rejected requests with a value that no accepted request has.
 
     The value is then the cause: a service without FLAC rejects each request for it, whatever else the request tests.
     The message names the value. `merge_findings` merges the findings later.
@@ -137,7 +137,7 @@ def group_rejections_of_values(
         findings: findings in the order in which they were found.
         cases: results of the cases.
         target_by_case_id: the targets that the requests of the cases address.
-        values_by_case_id: what the requests that should be accepted have.
+        values_by_case_id: the values of the requests that should be accepted.
     """
     missing = _find_missing_targets(cases)
     results = {case.id: case for case in cases}
@@ -191,7 +191,7 @@ def _find_cause(
 
 
 def _choose_location(locations: Sequence[FindingLocation], value_location: str) -> FindingLocation:
-    """Return the place in the contract of the field that has the value, or else the first place."""
+    """Return the location of the field that has the value; the first of `locations` if none of them is that field."""
     name = value_location.replace(".", "/").rpartition("/")[2]
     fitting = (where for where in locations if f"/properties/{name}" in (where.contract_pointer or ""))
     return next(fitting, locations[0])
@@ -200,12 +200,12 @@ def _choose_location(locations: Sequence[FindingLocation], value_location: str) 
 # Groups what is wrong in the same cases.
 
 
-_AFTER_OTHER_WORDS = ("audio-length", "long-text-cut", "spoken-words-differ", "format-changes-speech")
+_EFFECTS_OF_OTHER_WORDS = ("audio-length", "long-text-cut", "spoken-words-differ", "format-changes-speech")
 _EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
     "audio-not-audio": ("audio-silent", "audio-length"),
-    "audio-swapped": ("audio-of-other-text", "spoken-text-other", *_AFTER_OTHER_WORDS),
-    "audio-of-other-text": ("audio-swapped", "spoken-text-other", *_AFTER_OTHER_WORDS),
-    "spoken-text-other": ("audio-swapped", "audio-of-other-text", *_AFTER_OTHER_WORDS),
+    "audio-swapped": ("audio-of-other-text", "spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
+    "audio-of-other-text": ("audio-swapped", "spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
+    "spoken-text-other": ("audio-swapped", "audio-of-other-text", *_EFFECTS_OF_OTHER_WORDS),
     "auth-not-enforced": ("charge-wrong",),
     "empty-body": ("audio-missing",),
     "content-type": ("audio-media-type", "audio-missing"),
@@ -213,13 +213,13 @@ _EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
     "job-completed-without-output": ("audio-missing",),
     "response-schema": ("job-state-unknown", "job-completed-without-output"),
 }
-"""For rules, those that the same defect violates too. If the same cases violate several rules, the first of them is the
-cause: it says most about the defect."""
+"""By rule id, the rules that the same defect also violates. If the same cases violate several rules that are keys, the
+first key is the cause, because it says most about the defect."""
 _EFFECTS_AT_SAME_VALUE = frozenset({"job-state-unknown", "job-completed-without-output"})
 """Rules that are violated by the same defect only if they are about the same value."""
 _SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 """The severities, most severe first."""
-_RuleAndPlace = tuple[str, str | None, Severity]
+_RuleInOperation = tuple[str, str | None, Severity]
 """A rule, the operation in which it is violated, and the severity."""
 
 
@@ -230,65 +230,67 @@ def group_effects(findings: Sequence[Finding]) -> list[Finding]:
     those of another text, and the audio is too short. The rule that most cases violate is the cause; it lists the
     messages of the others, which are not more severe.
     """
-    groups: dict[_RuleAndPlace, list[Finding]] = {}
+    groups: dict[_RuleInOperation, list[Finding]] = {}
     for one in findings:
-        groups.setdefault(_locate_rule(one), []).append(one)
-    cause_by_effect: dict[_RuleAndPlace, _RuleAndPlace] = {}
+        groups.setdefault(_get_rule_in_operation(one), []).append(one)
+    cause_by_effect: dict[_RuleInOperation, _RuleInOperation] = {}
     kept = list(findings)
     rules = list(_EFFECTS_BY_CAUSE)
     causes = (key for key in groups if key[0] in rules)
-    for cause in sorted(causes, key=lambda key: (-len(_list_cases(groups[key])), rules.index(key[0]))):
+    for cause in sorted(causes, key=lambda key: (-len(_collect_case_ids(groups[key])), rules.index(key[0]))):
         rule, operation, severity = cause
         for effect in _EFFECTS_BY_CAUSE[rule]:
             for less_severe in _SEVERITIES[_SEVERITIES.index(severity) :]:
                 key = (effect, operation, less_severe)
                 is_known = key in cause_by_effect or key in _iterate_causes(cause, cause_by_effect)
-                if key in groups and not is_known and _follows(groups[key], groups[cause]):
-                    kept = _attach_effects(kept, list(_iterate_causes(cause, cause_by_effect))[-1], key)
+                if key in groups and not is_known and _are_effects(groups[key], groups[cause]):
+                    kept = _move_effects_to_cause(kept, list(_iterate_causes(cause, cause_by_effect))[-1], key)
                     cause_by_effect[key] = cause
     return kept
 
 
-def _locate_rule(finding: Finding) -> _RuleAndPlace:
+def _get_rule_in_operation(finding: Finding) -> _RuleInOperation:
     return finding.rule, finding.where.operation, finding.severity
 
 
-def _list_cases(findings: Iterable[Finding]) -> set[str | None]:
+def _collect_case_ids(findings: Iterable[Finding]) -> set[str | None]:
     return {one.case_id for one in findings} - {None}
 
 
 def _iterate_causes(
-    cause: _RuleAndPlace, cause_by_effect: Mapping[_RuleAndPlace, _RuleAndPlace]
-) -> Iterator[_RuleAndPlace]:
-    """Yield `cause`, the cause of it if it is an effect itself, and so on."""
-    found: _RuleAndPlace | None = cause
+    cause: _RuleInOperation, cause_by_effect: Mapping[_RuleInOperation, _RuleInOperation]
+) -> Iterator[_RuleInOperation]:
+    """Yield `cause`, then the rule that `cause` is itself an effect of, if there is one, and so on."""
+    found: _RuleInOperation | None = cause
     while found is not None:
         yield found
         found = cause_by_effect.get(found)
 
 
-def _follows(effects: Sequence[Finding], causes: Sequence[Finding]) -> bool:
-    """Whether each of the effects has one of the causes in its case, and at its value if that matters."""
+def _are_effects(effects: Sequence[Finding], causes: Sequence[Finding]) -> bool:
+    """Whether each effect is in the same case as a cause; for `_EFFECTS_AT_SAME_VALUE`, also at the same value."""
 
-    def locate(one: Finding, rule: str) -> tuple[str | None, str | None]:
+    def locate_finding(one: Finding, rule: str) -> tuple[str | None, str | None]:
         return one.case_id, one.where.traffic_pointer if rule in _EFFECTS_AT_SAME_VALUE else None
 
     rule = effects[0].rule
-    located = {locate(one, rule) for one in effects}
-    return all(case is not None for case, _ in located) and located <= {locate(one, rule) for one in causes}
+    located = {locate_finding(one, rule) for one in effects}
+    return all(case is not None for case, _ in located) and located <= {locate_finding(one, rule) for one in causes}
 
 
-def _attach_effects(findings: Iterable[Finding], cause: _RuleAndPlace, effect: _RuleAndPlace) -> list[Finding]:
-    """Return `findings` without those of `effect`, each in the list of the one of `cause` in its case."""
+def _move_effects_to_cause(
+    findings: Iterable[Finding], cause: _RuleInOperation, effect: _RuleInOperation
+) -> list[Finding]:
+    """Return `findings` in which the messages about `effect` are moved to the `cause` in the same case."""
     effects: dict[str | None, Finding] = {}
     others: list[Finding] = []
     for one in findings:
-        if _locate_rule(one) == effect:
+        if _get_rule_in_operation(one) == effect:
             effects.setdefault(one.case_id, one)
         else:
             others.append(one)
     for index, one in enumerate(others):
-        found = effects.pop(one.case_id, None) if _locate_rule(one) == cause else None
+        found = effects.pop(one.case_id, None) if _get_rule_in_operation(one) == cause else None
         if found is not None:
             messages = {**one.same_cause_messages, effect[0]: found.message, **found.same_cause_messages}
             others[index] = msgspec.structs.replace(one, same_cause_messages=messages)
@@ -301,10 +303,10 @@ def _attach_effects(findings: Iterable[Finding], cause: _RuleAndPlace, effect: _
 def group_findings_of_service(
     findings: Iterable[Finding], rank_by_case_id: Mapping[str, int] | None = None
 ) -> tuple[Finding, ...]:
-    """Return `findings`, with one for what a service does wrong in the same way in several operations.
+    """Return `findings`, with one finding for a defect of the service that several operations show.
 
-    That is what contradicts one statement of the contract, such as the schema of all errors, or has an equal
-    `common_cause`, such as a charge for each target that is too high.
+    Findings show the same defect if they contradict one statement of the contract, such as the schema of all errors, or
+    if they have an equal `common_cause`, such as too high a charge for every target.
 
     Args:
         findings: findings that `merge_findings` has merged.
@@ -324,16 +326,17 @@ def group_findings_of_service(
 
 MAX_MESSAGES_PER_FINDING = 100
 """Maximum number of different messages of one finding, because a hostile service can send any number of values."""
-_ODD_REQUEST_RANK = 1_000_000
+_HIGHEST_REQUEST_RANK = 1_000_000
 
 
 def rank_case(case: ConformanceCase, requested_values: RequestedValues | None) -> int:
-    """Return how unusual the request of a case is: 0 for a delivery, most for invalid requests and wrong keys.
+    """Return how unusual the request of a case is.
 
-    Of other requests, those with fewer values are more usual.
+    The rank is 0 for a delivery, `_HIGHEST_REQUEST_RANK` for a request that should be rejected, and otherwise it grows
+    with the number of values in the request.
     """
     if requested_values is None:
-        return _ODD_REQUEST_RANK
+        return _HIGHEST_REQUEST_RANK
     return 0 if case.kind == "delivery" else 1 + len(requested_values.values)
 
 
@@ -342,8 +345,8 @@ def merge_findings(
 ) -> tuple[Finding, ...]:
     """Return one finding per fingerprint and severity, with the number of its occurrences and all of its messages.
 
-    The severity matters because a finding may be disputed in one response and an error in another. The finding is shown
-    on the first of the most usual requests, so that nobody has to read an odd one to see what is wrong.
+    The severity matters because a finding may be disputed in one response and an error in another. The merged finding
+    shows the first of the most usual requests, which are the easiest to understand.
 
     Args:
         findings: findings in the order in which they were found.

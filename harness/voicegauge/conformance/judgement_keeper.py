@@ -12,7 +12,7 @@ from http import HTTPStatus
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance._request_sender import SentCase
 from voicegauge.conformance._resource_tracking import compute_account_checksum
-from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement, KeptDelivery, keep_delivery
+from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement, KeptDelivery, convert_to_kept_delivery
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter
 from voicegauge.conformance.result_collector import ResultCollector
@@ -198,7 +198,7 @@ class JudgementKeeper:
         self._unjudged_words_before = self._unjudged_words.copy()
 
     def set_planned_cases(self, cases: Iterable[ConformanceCase]) -> None:
-        """Note which deliveries later cases are compared with."""
+        """Note the deliveries that must be kept, because later ones of `cases` are compared with them."""
         self._base_case_ids = frozenset(case.comparison.base_case_id for case in cases if case.comparison is not None)
 
     def find_judgement(self, case: ConformanceCase) -> CaseJudgement | None:
@@ -210,7 +210,7 @@ class JudgementKeeper:
         return judgement.delivery.restore(self._contract) if judgement.delivery is not None else None
 
     def begin_judging(self) -> None:
-        """Note what the coverage is before a case is judged."""
+        """Note the coverage before a case is judged, so that `build_judgement` finds what the case adds."""
         if self._journal is not None:
             self._counters_before = self._coverage.copy_counters()
             self._unjudged_words_before = self._unjudged_words.copy()
@@ -266,7 +266,7 @@ class JudgementKeeper:
     def _keep_delivery(self, case: ConformanceCase, delivery: SpeechDelivery | None) -> KeptDelivery | None:
         if delivery is None or case.id not in self._base_case_ids:
             return None
-        return keep_delivery(delivery, self._key)
+        return convert_to_kept_delivery(delivery, self._key)
 
 
 def find_earlier_judgement(journal: CaseJournal, case: ConformanceCase, basis: JudgingBasis) -> CaseJudgement | None:

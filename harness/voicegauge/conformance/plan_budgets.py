@@ -14,16 +14,16 @@ from voicegauge.conformance.plan_prices import PricedCase, PricedPlan
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import MICRO_USD_PER_USD, convert_to_micro_usd
-from voicegauge.model.price import BudgetForecast, BudgetLeft, UnaffordableCase
+from voicegauge.model.price import BudgetForecast, RemainingBudget, UnaffordableCase
 
 
-class _Purse:
-    """What is left of all budgets while a plan is sent."""
+class _RemainingBudgets:
+    """The amounts that are left of all budgets, at each moment while a plan is sent."""
 
-    def __init__(self, budgets: Sequence[BudgetLeft]) -> None:
+    def __init__(self, budgets: Sequence[RemainingBudget]) -> None:
         self._budgets = [(budget, [budget.left_micro_usd]) for budget in budgets]
 
-    def find_exceeded_budget(self, provider: str, reserved_micro_usd: int) -> BudgetLeft | None:
+    def find_exceeded_budget(self, provider: str, reserved_micro_usd: int) -> RemainingBudget | None:
         """Return the first budget of which less is left than a request to `provider` reserves, if there is one."""
         for budget, left in self._budgets:
             if budget.applies_to(provider) and reserved_micro_usd > left[0]:
@@ -61,18 +61,18 @@ def list_payments(plan: PricedPlan) -> list[PlannedPayment]:
 
 
 def forecast_budgets(
-    payments: Iterable[PlannedPayment], budgets: Sequence[BudgetLeft], refusal: VoicegaugeError | None = None
+    payments: Iterable[PlannedPayment], budgets: Sequence[RemainingBudget], refusal_error: VoicegaugeError | None = None
 ) -> BudgetForecast:
     """Return which of `payments` fit into `budgets`.
 
     As when a plan is sent, each case or sample reserves the most that it may cost, and spends what it should cost when
-    its response is as expected. `refusal` is the error with which the command would end before it sends anything.
+    its response is as expected. `refusal_error` is the error with which the command would end before it sends anything.
     """
     all_payments = list(payments)
     return BudgetForecast(
         budgets=tuple(budgets),
-        refusal_reason=None if refusal is None else str(refusal),
-        refusal_exit_status=None if refusal is None else refusal.exit_code,
+        refusal_reason=None if refusal_error is None else str(refusal_error),
+        refusal_exit_status=None if refusal_error is None else refusal_error.exit_code,
         unaffordable_cases=_find_unaffordable_cases(all_payments, budgets, at_worst=False),
         sufficient_limits=tuple(_iterate_sufficient_limits(all_payments, budgets)),
         unaffordable_cases_at_worst=_find_unaffordable_cases(all_payments, budgets, at_worst=True),
@@ -80,9 +80,9 @@ def forecast_budgets(
 
 
 def _find_unaffordable_cases(
-    payments: Sequence[PlannedPayment], budgets: Sequence[BudgetLeft], *, at_worst: bool
+    payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget], *, at_worst: bool
 ) -> tuple[UnaffordableCase, ...]:
-    purse, found = _Purse(budgets), []
+    purse, found = _RemainingBudgets(budgets), []
     for one in payments:
         budget = purse.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))
         if budget is not None:
@@ -94,7 +94,7 @@ def _find_unaffordable_cases(
     return tuple(found)
 
 
-def _iterate_sufficient_limits(payments: Sequence[PlannedPayment], budgets: Sequence[BudgetLeft]) -> Iterator[str]:
+def _iterate_sufficient_limits(payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget]) -> Iterator[str]:
     """Yield, for each budget that is too small, the option with the smallest value that pays for all of its cases."""
     for budget in budgets:
         spent, needed = 0, 0  # in millionths of a dollar, rounded as those that are reserved and spent
@@ -106,12 +106,12 @@ def _iterate_sufficient_limits(payments: Sequence[PlannedPayment], budgets: Sequ
             yield budget.describe_limit_for(needed / MICRO_USD_PER_USD)
 
 
-def count_affordable_requests(plan: PricedPlan, budgets: Sequence[BudgetLeft]) -> int:
+def count_affordable_requests(plan: PricedPlan, budgets: Sequence[RemainingBudget]) -> int:
     """Return how many billable requests `budgets` pay for if they are sent in order until the first that does not fit.
 
     A budget of one provider does not limit the requests to others.
     """
-    purse, count = _Purse(budgets), 0
+    purse, count = _RemainingBudgets(budgets), 0
     for case in plan.cases:
         if case.is_billable:
             provider, micro_usd = case.id.partition("/")[0], _get_planned_micro_usd(case)
@@ -123,7 +123,7 @@ def count_affordable_requests(plan: PricedPlan, budgets: Sequence[BudgetLeft]) -
 
 
 def fit_plan_to_budgets(
-    plan: CasePlan, priced: PricedPlan, budgets: Sequence[BudgetLeft], known_case_ids: Collection[str] = ()
+    plan: CasePlan, priced: PricedPlan, budgets: Sequence[RemainingBudget], known_case_ids: Collection[str] = ()
 ) -> CasePlan:
     """Return `plan` without the billable requests that do not fit into what is left of `budgets`, in their order.
 
@@ -136,7 +136,7 @@ def fit_plan_to_budgets(
         known_case_ids: ids of cases that an earlier command has paid for: they are kept, and cost nothing.
     """
     price_by_id = {case.id: case for case in priced.cases}
-    purse = _Purse(budgets)
+    purse = _RemainingBudgets(budgets)
     kept: list[ConformanceCase] = []
     reasons: dict[str, str] = {}
     for case in plan.cases:

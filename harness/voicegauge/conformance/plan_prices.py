@@ -70,7 +70,7 @@ def plan_lifecycle(contract: Contract, case: ConformanceCase, *, is_emulated: bo
     ) -> Exchange:
         del calling_account, server_name
         steps.append(LifecycleStep(operation, request))
-        return _accept(operation, creating_operation)
+        return _build_accepted_exchange(operation, creating_operation)
 
     creating_operation = contract.find_operation(case.operation)
     assert case.request is not None, "a lifecycle begins with a request"
@@ -85,7 +85,7 @@ def plan_lifecycle(contract: Contract, case: ConformanceCase, *, is_emulated: bo
     return steps
 
 
-def _accept(operation: Operation, creating_operation: Operation) -> Exchange:
+def _build_accepted_exchange(operation: Operation, creating_operation: Operation) -> Exchange:
     """Return an exchange with an accepted request, whose response has the id of the resource."""
     assert creating_operation.resource is not None, "only called for operations with x-resource"
     location = creating_operation.resource.id_location
@@ -97,11 +97,13 @@ def _accept(operation: Operation, creating_operation: Operation) -> Exchange:
         provider=operation.contract.id,
         operation=operation.id,
         request=Request(method=operation.method, url=f"https://planned.invalid{operation.path}"),
-        response=Response(status=status, headers=tuple(headers), body=json.dumps(_build_body(location)).encode()),
+        response=Response(
+            status=status, headers=tuple(headers), body=json.dumps(_build_body_with_resource_id(location)).encode()
+        ),
     )
 
 
-def _build_body(location: Location) -> Any:
+def _build_body_with_resource_id(location: Location) -> Any:
     body: Any = _RESOURCE_ID
     for token in reversed(location.pointer_tokens if location.is_in_body else ()):
         body = [body] if token.isdecimal() else {token: body}
@@ -256,7 +258,7 @@ class PricedCase(Record, frozen=True, kw_only=True):
     """Number of requests of the lifecycle of a resource if all are accepted; 1 for other cases, without polls and
     downloads."""
     billable_request_count: int = 0
-    """Number of those that cost money if they are accepted."""
+    """Number of the requests in `request_count` that cost money if they are accepted."""
     price_usd: float | None = None
     """Dollars if the response is as expected; `None` if the price is not known."""
     reserved_usd: float | None = None

@@ -80,8 +80,8 @@ def open_receiver_for_cases(
         yield receiver
 
 
-class WebhookSession:
-    """One case with a webhook URL that no other case uses."""
+class WebhookCaseReceiver:
+    """Receives the callbacks of one case at a webhook URL that no other case uses."""
 
     def __init__(self, case: ConformanceCase, callback_receiver: Receiver | None, *, is_emulated: bool) -> None:
         """Create a webhook URL for `case`.
@@ -150,7 +150,7 @@ class WebhookSession:
 
 
 MAX_QUOTED_CHARACTERS = 1000
-"""Largest number of characters of a job id or a state that are kept. A body could consist of one of a megabyte."""
+"""Largest number of characters of a job id or a state that are kept. A hostile body could contain one of a megabyte."""
 
 
 class JudgedCallback(Record, frozen=True, kw_only=True):

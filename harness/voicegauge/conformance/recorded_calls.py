@@ -1,8 +1,8 @@
 """Makes the subjects of rules from recorded WebSockets and calls, and says why a call addresses no target.
 
-Nobody knows whether the client of a recorded connection did everything right. What may be its own mistake is therefore
-not held against the service: a rejected handshake, an error, and a close after a message that the document does not
-allow.
+Nobody knows whether the client of a recorded connection did everything right. What may be a mistake of the client is
+therefore no finding about the service: a rejected handshake, an error, and a close after a message that the document
+does not allow.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from voicegauge.rules.socket_subjects import (
 
 MAX_TURN_WAIT_S = 30.0
 """Time in seconds without an end of a turn after which it counts as unfinished, as for the client."""
-_IDLE_SHARE = 0.9
-"""Share of the documented time without messages after which a close counts as the documented one: clocks differ."""
+_MIN_SHARE_OF_INACTIVITY_LIMIT = 0.9
+"""Share of the documented inactivity limit after which a close counts as caused by the limit, because clocks differ."""
 
 
 class RecordedSocket(NamedTuple):
@@ -80,13 +80,15 @@ def read_recorded_socket(
     connection = SocketConnection(target, *_find_expectation(target, traffic))
     if connection.expectation != "accepted" or not traffic.is_open or audio_format is None:
         return RecordedSocket((connection,), unknown_format if audio_format is None else None)
-    return RecordedSocket((connection, *_iterate_transcribed(connection, audio_format, is_of_case=case is not None)))
+    return RecordedSocket(
+        (connection, *_iterate_recorded_subjects(connection, audio_format, is_of_case=case is not None))
+    )
 
 
-def _iterate_transcribed(
+def _iterate_recorded_subjects(
     connection: SocketConnection, audio_format: SocketFormat, *, is_of_case: bool
 ) -> Iterator[SocketSubject]:
-    """Yield the turns that are spoken, or what was transcribed, whose words nobody knows."""
+    """Yield the spoken turns of a connection, or its transcription as a whole, whose right words are not known."""
     if connection.target.spec.transcribes:
         yield TranscribedConnection(connection.target, connection.traffic, None, MAX_TURN_WAIT_S)
     else:
@@ -121,7 +123,7 @@ def _find_expectation(target: BaseSocketTarget, traffic: SocketTraffic) -> tuple
         return traffic, "limit"
     sent = [message.at_ms for message in traffic.messages if message.sender == "client"]
     idle_s = (close.at_ms - max(sent, default=0.0)) / 1000
-    if limits.inactivity is not None and idle_s >= limits.inactivity.max_s * _IDLE_SHARE:
+    if limits.inactivity is not None and idle_s >= limits.inactivity.max_s * _MIN_SHARE_OF_INACTIVITY_LIMIT:
         return msgspec.structs.replace(traffic, close=None), "accepted"
     return traffic, "accepted"
 
@@ -132,9 +134,9 @@ def _iterate_turns(
     """Yield the turns that the service should have completed."""
     traffic = connection.traffic
     times = [message.at_ms for message in traffic.messages]
-    last_ms = max([*times, *([traffic.close.at_ms] if traffic.close is not None else [])], default=0.0)
+    last_message_ms = max([*times, *([traffic.close.at_ms] if traffic.close is not None else [])], default=0.0)
     for turn in connection.conversation.turns:
-        waited_s = _get_waiting_time_s(turn, last_ms)
+        waited_s = _get_waiting_time_s(turn, last_message_ms)
         if turn.errors and not is_of_case:
             continue
         if turn.finished_ms is None and not is_of_case and waited_s < MAX_TURN_WAIT_S:
@@ -143,9 +145,9 @@ def _iterate_turns(
         yield SpokenTurn(connection.target, traffic, turn, audio_format, round(waited_s, 1), language)
 
 
-def _get_waiting_time_s(turn: SocketTurn, last_ms: float) -> float:
-    """Return how long the connection was open after the client had ended a turn, in seconds; 0 if it did not."""
-    return (last_ms - turn.end_ms) / 1000 if turn.end_ms is not None else 0.0
+def _get_waiting_time_s(turn: SocketTurn, last_message_ms: float) -> float:
+    """Return the seconds for which the connection was open after the client ended a turn; 0 if it did not."""
+    return (last_message_ms - turn.end_ms) / 1000 if turn.end_ms is not None else 0.0
 
 
 MAX_QUOTED_VALUE_CHARACTERS = 60

@@ -147,7 +147,7 @@ def adapt_to_recorded_names(contract: Contract, recording: Recording) -> Contrac
 
 
 def _read_recorded_names(recording: Recording, name_lists: Sequence[ListOperation]) -> tuple[str, ...]:
-    """Return the names of the first list that a recording has names of; empty if it has none."""
+    """Return the names in the first of the lists for which the recording has names; empty if it has none."""
     for name_list in name_lists:
         for exchange in recording.exchanges:
             if exchange.operation == name_list.operation_id and 200 <= exchange.response.status < 300:
@@ -161,7 +161,7 @@ class UnmatchedRequestCounter:
     """Counts the requests that address no target of the contract, by operation and reason."""
 
     def __init__(self) -> None:
-        """Begin with no request."""
+        """Create a counter that has counted no request."""
         self._submit_count = self._unmatched_submit_count = 0
         self._counts: dict[Operation, Counter[UnmatchedCallReason]] = {}
 

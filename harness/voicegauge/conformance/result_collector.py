@@ -62,10 +62,10 @@ class FindingClips:
     """Chooses and encodes the clips of one check."""
 
     def __init__(self, max_total_bytes: int = MAX_TOTAL_CLIP_BYTES) -> None:
-        """Begin without clips.
+        """Create an empty collection of clips.
 
         Args:
-            max_total_bytes: size of all clips together.
+            max_total_bytes: maximum size of all clips together.
         """
         self._left_bytes = max_total_bytes
         self._clip_ids: set[tuple[str, str]] = set()
@@ -139,7 +139,7 @@ class ResultCollector:
     """Collects the findings, results and spending of one check."""
 
     def __init__(self, target_ids: Iterable[str], seed: int) -> None:
-        """Begin a check. `target_ids` are the ids of the targets; `seed` is the seed of random numbers."""
+        """Create a collector for a check of the targets `target_ids`, with `seed` as its seed of random numbers."""
         self._targets, self._seed = tuple(target_ids), seed
         self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._findings: list[Finding] = []
@@ -238,7 +238,7 @@ class ResultCollector:
             not_judged_reason: why not everything could be judged; `None` if everything was. A case with such a reason,
                 but without errors and warnings, has no verdict.
             target: the target that the request addresses; `None` if it addresses none, or if there are no findings.
-            requested_values: what the request has; `None` if it should not be accepted.
+            requested_values: the values in the request; `None` if it should not be accepted.
         """
         if target is not None:
             self._target_by_case_id[case.id] = target
@@ -289,7 +289,7 @@ class ResultCollector:
         self._not_judged[item_name] = reason
 
     def add_left_out_targets(self, reason_by_target: Mapping[str, str], beyond_max_calls: Iterable[str]) -> None:
-        """Add the targets that the plan leaves out, and which of them a number of requests of the user excludes."""
+        """Add the targets that the plan leaves out, and which of them the user's `--max-calls` excludes."""
         self._left_out.update(reason_by_target)
         self._beyond_max_calls.extend(beyond_max_calls)
 

@@ -77,7 +77,7 @@ class SpendingAccount:
     """Adds up the spending of cases by purpose."""
 
     def __init__(self) -> None:
-        """Begin without any spending."""
+        """Create an account without any spending."""
         self._total = _RunningTotal()
         self._targets, self._operations, self._kinds = (_RunningTotalsByName(_RunningTotal) for _ in range(3))
         self._subject_classes: defaultdict[frozenset[type[Any]], _RunningTotal] = defaultdict(_RunningTotal)
@@ -138,12 +138,13 @@ class BillableRequestLimit:
     def __init__(
         self, max_billable_requests: int | None, *, count_of_earlier_runs: int = 0, lost_count_of_earlier_runs: int = 0
     ) -> None:
-        """Begin to count.
+        """Create a limit; earlier runs count towards it.
 
         Args:
             max_billable_requests: the limit; `None` for no limit.
             count_of_earlier_runs: number of billable requests of earlier checks that ended early or lost requests.
-            lost_count_of_earlier_runs: number of those that are only sent again on demand.
+            lost_count_of_earlier_runs: number of the requests in `count_of_earlier_runs` without a known result, which
+                are only sent again on demand.
         """
         self._limit, self._count = max_billable_requests, count_of_earlier_runs
         self._earlier_count, self._lost_count = count_of_earlier_runs, lost_count_of_earlier_runs

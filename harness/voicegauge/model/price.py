@@ -440,7 +440,7 @@ MAX_COST_FLAG = "--max-cost"
 MAX_COST_PER_DAY_FLAG = "--max-cost-per-day"
 
 
-class BudgetLeft(Record, frozen=True, kw_only=True):
+class RemainingBudget(Record, frozen=True, kw_only=True):
     """A budget, and what earlier commands have left of it."""
 
     flag: str
@@ -502,7 +502,7 @@ class UnaffordableCase(Record, frozen=True, kw_only=True):
 class BudgetForecast(Record, frozen=True, kw_only=True):
     """What becomes of a plan within the budgets that are left."""
 
-    budgets: tuple[BudgetLeft, ...] = ()
+    budgets: tuple[RemainingBudget, ...] = ()
     refusal_reason: str | None = None
     """Why the command would send nothing, in one line; `None` if it would send something."""
     refusal_exit_status: int | None = None

@@ -34,14 +34,14 @@ SYLLABIC_SPEAKING_RATE_RANGE = SpeakingRateRange(slowest_characters_per_s=1.2, f
 """Plausible speaking rates in scripts in which a character stands for about a syllable. Chinese and Korean are read at
 4 to 5 characters per second, Japanese at up to 8."""
 SYLLABIC_LANGUAGES = frozenset({"zh", "ja", "ko", "cmn", "yue"})
-"""Codes of the languages that are written in such scripts: Chinese, Japanese and Korean."""
+"""Codes of the languages whose scripts have a character for about each syllable: Chinese, Japanese and Korean."""
 CHARACTERS_PER_DIGIT = 6
 """Number of letters that a digit counts as, because it is read as a word ("7" as "seven", "70" as "seventy")."""
 MAX_PAUSE_PER_PUNCTUATION_MARK_S = 1.0
 """The longest pause at a punctuation mark, in seconds."""
 _RATE_PARAMETER_PATTERN = re.compile(r";\s*rate=\"?(\d{4,6})(?!\d)", re.IGNORECASE)
 """Matches the sample rate in a media type of raw samples: "audio/pcm;rate=24000"."""
-_OPENING, _CLOSING = "([\uff08", ")]\uff09"
+_OPENING_PARENTHESES, _CLOSING_PARENTHESES = "([\uff08", ")]\uff09"
 MAX_SILENCE_AROUND_SPEECH_S = 4.0
 """The longest silence before and after the speech together, in seconds."""
 
@@ -89,7 +89,7 @@ def _stands_for_syllable(character: str) -> bool:
 def _count_characters_in_parentheses(text: str) -> int:
     depth = count = 0
     for character in text:
-        depth += (character in _OPENING) - (character in _CLOSING)
+        depth += (character in _OPENING_PARENTHESES) - (character in _CLOSING_PARENTHESES)
         count += depth > 0 and character.isalpha()
     return count
 
@@ -406,7 +406,7 @@ def _describe_format(speech_delivery: SpeechDelivery) -> str:
     return f" for {named}" if named is not None else ""
 
 
-def _cannot_contain_audio(media_type: str, declared_media_type: str) -> bool:
+def _is_declared_type_without_audio(media_type: str, declared_media_type: str) -> bool:
     """Whether `media_type` is the declared one and names something that cannot be audio, such as "text/html"."""
     return (
         media_type == declared_media_type
@@ -443,7 +443,7 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
                 evidence=_quote_first_audio_bytes(speech_delivery),
                 cause_rule_id=_find_cause_rule_id(speech_delivery),
             )
-        elif named is None and _cannot_contain_audio(media_type, declared):
+        elif named is None and _is_declared_type_without_audio(media_type, declared):
             yield Violation(f"declared as {media_type}, which is not an audio media type", at)
 
 

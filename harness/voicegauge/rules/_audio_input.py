@@ -86,7 +86,10 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
 
 
 def _is_reference_in_requested_language(call: AudioInputCall) -> bool:
-    """Whether the request names no language, or that of the reference. With another one, other words are right."""
+    """Whether the request names no language, or that of the reference.
+
+    In another language, other words would be right.
+    """
     language = call.read_neutral_value("language")
     named = language.lower() if isinstance(language, str) else ""
     return named in ("", "auto", "multi") or re.split(r"[-_]", named)[0] == REFERENCE_LANGUAGE
@@ -316,7 +319,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
 
 
 def _check_stated_sample_rates(call: AudioInputCall) -> Iterator[Violation]:
-    """Find an event of audio that states another sample rate than the requested one."""
+    """Yield a violation for an audio event that states a sample rate other than the requested one."""
     spec, documented = call.operation.stream, call.audio_format
     location = spec.audio.sample_rate_location if spec is not None else None
     if location is None or call.event_stream is None or documented is None or documented.sample_rate_hz is None:
@@ -443,7 +446,7 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 MAX_STREAMED_WER = 0.5
 """Word error rate above which a transcript counts as wrong, as for a file over HTTP."""
-_FLUX = "deepgram/flux-listen"
+_FLUX_TARGET_ID = "deepgram/flux-listen"
 
 
 @register_rule(
@@ -456,9 +459,9 @@ _FLUX = "deepgram/flux-listen"
         conforming_example="partial text, partial text, end of the turn",
         violating_example="partial text, partial text, and nothing more",
     ),
-    shown_by=(FaultExample("socket-transcript-end-missing", target_id=_FLUX, found_in="transcription"),),
+    shown_by=(FaultExample("socket-transcript-end-missing", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
 )
-def _check_unfinished(connection: TranscribedConnection) -> Iterator[Violation]:
+def _check_streamed_turn_unfinished(connection: TranscribedConnection) -> Iterator[Violation]:
     transcribed, close = connection.transcribed, connection.traffic.close
     if transcribed.errors or connection.traffic.is_truncated or connection.reference_text is None:
         return  # a recorded client may have left before
@@ -483,9 +486,9 @@ def _check_unfinished(connection: TranscribedConnection) -> Iterator[Violation]:
         conforming_example='Clean speech of "the kettle is on the stove" ends with these words.',
         violating_example='Clean speech of "the kettle is on the stove" ends with "the".',
     ),
-    shown_by=(FaultExample("socket-transcript-words-lost", target_id=_FLUX, found_in="transcription"),),
+    shown_by=(FaultExample("socket-transcript-words-lost", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
 )
-def _check_wrong(connection: TranscribedConnection) -> Iterator[Violation]:
+def _check_streamed_transcript_wrong(connection: TranscribedConnection) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score_transcript
 
     reference, text = connection.reference_text, connection.transcribed.text
@@ -511,9 +514,9 @@ def _check_wrong(connection: TranscribedConnection) -> Iterator[Violation]:
         conforming_example='EagerEndOfTurn "yes please", EndOfTurn "yes please"',
         violating_example='EagerEndOfTurn "yes please", EndOfTurn "yes"',
     ),
-    shown_by=(FaultExample("socket-transcript-end-differs", target_id=_FLUX, found_in="transcription"),),
+    shown_by=(FaultExample("socket-transcript-end-differs", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
 )
-def _check_end_differs(connection: TranscribedConnection) -> Iterator[Violation]:
+def _check_streamed_end_differs(connection: TranscribedConnection) -> Iterator[Violation]:
     for turn in connection.transcribed.turns:
         eager: TranscribedText | None = None
         for text in turn.texts:
@@ -539,9 +542,9 @@ def _check_end_differs(connection: TranscribedConnection) -> Iterator[Violation]
         conforming_example="EagerEndOfTurn, TurnResumed",
         violating_example="StartOfTurn, Update, TurnResumed",
     ),
-    shown_by=(FaultExample("socket-transcript-resumed-alone", target_id=_FLUX, found_in="transcription"),),
+    shown_by=(FaultExample("socket-transcript-resumed-alone", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
 )
-def _check_resumed_alone(connection: TranscribedConnection) -> Iterator[Violation]:
+def _check_streamed_resumed_alone(connection: TranscribedConnection) -> Iterator[Violation]:
     for turn in connection.transcribed.turns:
         if _resumes_alone(turn):
             yield Violation(

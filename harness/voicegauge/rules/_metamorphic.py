@@ -36,7 +36,8 @@ less; two syntheses with different random numbers are not correlated."""
 USUAL_SAMPLE_RATES_HZ = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """The sample rates that speech usually has."""
 MAX_COMPARED_PCM_S = 20.0
-"""Longest speech, in seconds, whose raw samples are compared with a file. The texts of checks last a few seconds."""
+"""Maximum duration, in seconds, of speech whose raw samples are compared with a file. Speech in checks lasts a few
+seconds."""
 SAME_SEED_DURATION_TOLERANCE_S = 0.05
 """Tolerance in seconds for the durations of audio from the same seed, because encoders may pad by a frame."""
 MIN_REPEATED_TEXT_DURATION_RATIO = 1.3

@@ -17,21 +17,21 @@ from voicegauge.rules.socket_subjects import (
 from voicegauge.speech.spoken_text import SpokenTextVerdict
 
 MAX_WRONG_MESSAGES = 1_000
-"""Number of wrong messages after which the others are not examined: naming what is wrong takes a millisecond each."""
+"""Maximum number of wrong messages that are examined, because describing what is wrong takes a millisecond each."""
 MAX_REPORTED_MESSAGES = 5
-"""Most messages of one connection that a rule reports."""
+"""Maximum number of messages of one connection that a rule reports."""
 CANCEL_GRACE_S = 1.0
-"""Time in seconds within which audio may still arrive after a cancellation, if the service does not confirm it: it was
-on the way."""
+"""Seconds after a cancellation in which audio may still arrive, because it was on the way, if the service does not
+confirm the cancellation."""
 MAX_SAME_TEXT_DURATION_RATIO = 1.3
 """Largest ratio between the durations of the same text in two turns. Repeated syntheses of one text differ in duration
 by a few percent, and rarely by a fifth."""
 MAX_SAME_WORDS_MISMATCH = 0.7
-"""As for deliveries over HTTP; see the rules that compare two deliveries."""
+"""Largest result of `measure_speech_mismatch` for turns with the same words, as for deliveries (`_metamorphic`)."""
 MIN_COMPARED_SPEECH_S = 0.5
 TIMESTAMP_TOLERANCE_S = 0.5
-"""Time in seconds by which the times of words may exceed the audio."""
-_NORMAL_CODES = (1000, 1001)
+"""Seconds by which the stated times of words may exceed the duration of the audio."""
+_NORMAL_CLOSE_CODES = (1000, 1001)
 _WRONG_TEXT_VERDICTS: tuple[SpokenTextVerdict, ...] = (
     "other text",
     "end missing",
@@ -41,10 +41,10 @@ _WRONG_TEXT_VERDICTS: tuple[SpokenTextVerdict, ...] = (
     "other words",
     "other rate",
 )
-"""What a turn says if it does not say its text."""
+"""Verdicts which mean that a turn does not say its text."""
 
 
-def _quote(data: bytes) -> str:
+def _quote_message(data: bytes) -> str:
     return data[:400].decode(errors="replace")
 
 
@@ -60,7 +60,7 @@ def _quote(data: bytes) -> str:
     ),
     shown_by=(FaultExample("socket-key-ignored", target_id="cartesia/sonic-3.5-socket", found_in="turns"),),
 )
-def _check_handshake(connection: SocketConnection) -> Iterator[Violation]:
+def _check_handshake_response(connection: SocketConnection) -> Iterator[Violation]:
     traffic, pointer = connection.traffic, connection.operation.pointer
     if connection.expectation == "rejected":
         is_closed_by_server = traffic.close is not None and traffic.close.closed_by == "server"
@@ -106,7 +106,7 @@ def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
             if key in seen:
                 continue
             seen.add(key)
-            evidence = None if message.is_binary else _quote(message.data)
+            evidence = None if message.is_binary else _quote_message(message.data)
             yield Violation(
                 f"a message {violation.reason}", violation.contract_pointer, violation.value_pointer, evidence
             )
@@ -127,7 +127,7 @@ def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
     ),
     unshown_reason="The emulator reports no error for a valid turn.",
 )
-def _check_error(spoken: SpokenTurn) -> Iterator[Violation]:
+def _check_turn_error(spoken: SpokenTurn) -> Iterator[Violation]:
     if spoken.turn.errors:
         yield Violation(
             f"a valid turn is answered with an error: {spoken.turn.errors[0] or 'without a text'}",
@@ -197,7 +197,7 @@ def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
         yield Violation(f"the service ends the connection {how} {when}", pointer)
         return
     documented = connection.target.spec.close_codes
-    allowed = {*_NORMAL_CODES, *(int(code) for code in documented if code.isdecimal()), NO_STATUS_CLOSE_CODE}
+    allowed = {*_NORMAL_CLOSE_CODES, *(int(code) for code in documented if code.isdecimal()), NO_STATUS_CLOSE_CODE}
     if close.code not in allowed and (documented or close.code == ABNORMAL_CLOSE_CODE):
         yield Violation(f"the service ends the connection {how}, which no document states", pointer)
 
@@ -217,7 +217,7 @@ def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
         FaultExample("socket-close-code", target_id="elevenlabs/flash-multi-context", found_in="turns"),
     ),
 )
-def _check_limit(connection: SocketConnection) -> Iterator[Violation]:
+def _check_context_limit(connection: SocketConnection) -> Iterator[Violation]:
     limit = connection.target.spec.limits.contexts
     if connection.expectation != "limit" or limit is None or not connection.traffic.is_open:
         return
@@ -322,7 +322,7 @@ def _check_audio_after_cancel(connection: SocketConnection) -> Iterator[Violatio
     ),
     shown_by=(FaultExample("socket-silent", target_id="cartesia/sonic-3.5-socket", found_in="turns"),),
 )
-def _check_silent(spoken: SpokenTurn) -> Iterator[Violation]:
+def _check_turn_silent(spoken: SpokenTurn) -> Iterator[Violation]:
     if not spoken.turn.is_complete or not spoken.turn.text.strip() or not spoken.is_silent:
         return
     size = len(spoken.turn.audio_bytes)
@@ -352,7 +352,7 @@ def _check_silent(spoken: SpokenTurn) -> Iterator[Violation]:
         ),
     ),
 )
-def _check_samples_cut(spoken: SpokenTurn) -> Iterator[Violation]:
+def _check_turn_samples_cut(spoken: SpokenTurn) -> Iterator[Violation]:
     codec, size = spoken.audio_format.codec, len(spoken.turn.audio_bytes)
     if spoken.turn.is_complete and size % (spoken.audio_format.sample_width_bytes or 1):
         yield Violation(
@@ -373,7 +373,7 @@ def _check_samples_cut(spoken: SpokenTurn) -> Iterator[Violation]:
     ),
     shown_by=(FaultExample("socket-timestamps-shifted", target_id="cartesia/sonic-3.5-socket", found_in="turns"),),
 )
-def _check_timestamps(spoken: SpokenTurn) -> Iterator[Violation]:
+def _check_turn_timestamps(spoken: SpokenTurn) -> Iterator[Violation]:
     decoded = spoken.decoded_audio
     if decoded is None or not spoken.turn.is_complete:
         return
@@ -413,7 +413,7 @@ def _check_timestamps(spoken: SpokenTurn) -> Iterator[Violation]:
         ),
     ),
 )
-def _check_text_differs(among_others: TurnAmongOthers) -> Iterator[Violation]:
+def _check_turn_text_differs(among_others: TurnAmongOthers) -> Iterator[Violation]:
     judgement, spoken = among_others.spoken.spoken_text, among_others.spoken
     if judgement is None:
         return
@@ -457,7 +457,7 @@ def _check_text_differs(among_others: TurnAmongOthers) -> Iterator[Violation]:
         )
     ),
 )
-def _check_speech_differs(pair: TurnPair) -> Iterator[Violation]:
+def _check_turn_speech_differs(pair: TurnPair) -> Iterator[Violation]:
     from voicegauge.speech.audio_measurement import measure_speech_mismatch
 
     base, changed = pair.base, pair.changed

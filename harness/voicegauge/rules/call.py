@@ -120,8 +120,8 @@ class Call(CheckSubject):
     def documented_body(self) -> MediaType | None:
         """The documented body for the status and Content-Type of the response; `None` if there is none.
 
-        It may be documented by the exact media type, by a range such as "audio/*", or by "*/*". Without a Content-Type
-        it is that of JSON.
+        It may be documented by the exact media type, by a range such as "audio/*", or by "*/*". A response without a
+        Content-Type is treated as JSON.
         """
         documented = self.documented_response.media_types if self.documented_response else {}
         media_type = self.exchange.response.media_type or "application/json"
@@ -161,7 +161,7 @@ class Call(CheckSubject):
 
     @property
     def unread_body_reason(self) -> str | None:
-        """Which limit of voicegauge the JSON body of the response exceeds, so that it is not judged; `None` if none."""
+        """The limit of voicegauge that the JSON body exceeds, so that it is not judged; `None` if none."""
         limit = self.parsed_exchange.exceeded_json_limit if self._is_json_body_expected else None
         return None if limit is None else f"the body of the response {limit}, the limit of voicegauge"
 
@@ -361,7 +361,7 @@ class CaseOutcome(CallSubject):
     def has_error_with_success_status(self) -> bool:
         """Whether an error is sent with a status of success.
 
-        A documented response with a field of errors is none, nor is the error of a job that failed.
+        The result is false for a documented response with a field for errors, and for the error of a failed job.
         """
         body, documented = self.call.response_json, self.call.documented_body
         return (

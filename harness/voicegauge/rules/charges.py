@@ -68,7 +68,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
         at,
         pointer,
         f"{location}: {charged:g}",
-        common_cause=_name_deviation(charged, min(low for _, low, _ in amounts)),
+        common_cause=_describe_charge_deviation(charged, min(low for _, low, _ in amounts)),
     )
 
 
@@ -110,8 +110,8 @@ def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple
     yield from ((f"{price_pointer}/added_parts/{index}", part) for index, part in enumerate(price.added_parts))
 
 
-def _name_deviation(charged: float, documented: float) -> str:
-    """Return what may be wrong with every charge of a provider, whatever each operation or target costs."""
+def _describe_charge_deviation(charged: float, documented: float) -> str:
+    """Return the deviation of a charge from its price in words that fit every operation and target of a provider."""
     return (
         "nothing charged"
         if charged == 0
@@ -149,8 +149,8 @@ def _check_chat_charge(call: Call, chat_spec: ChatSpec) -> Iterator[Violation]:
 def _find_charge_location(call: Call) -> Location | None:
     """Return where the response has the charge.
 
-    The response to a submit has it where the contract says; if that says nothing, and the job is done already, so that
-    no status is asked for, it has it where a status response has it.
+    For the response to a submit, this is the documented location. If none is documented, and the job is complete
+    already, so that its status is not requested, it is the location in a status response.
     """
     if call.operation.job is not None:
         return call.operation.job.charge_location
@@ -164,7 +164,7 @@ def _find_charge_location(call: Call) -> Location | None:
 
 
 def _find_job_of_submit(call: Call) -> tuple[JobSpec | None, JobState | None]:
-    """Return the job that a submit started, and the documented state that the response to it reports, if there are."""
+    """Return the job that a submit started, and the documented state in the response; each may be `None`."""
     status = call.target.job_operation if call.target is not None else None
     if status is None or status.job is None:
         return None, None
@@ -263,13 +263,14 @@ class BalancesOfRun:
     """The balances that the responses of a run have reported so far, by provider and key."""
 
     def __init__(self) -> None:
-        """Begin without a balance."""
+        """Create an object in which no balance is known."""
         self._latest_by_account: dict[tuple[str | None, ...], _ReportedBalance] = {}
 
     def add_changes(self, subjects: Iterable[CheckSubject]) -> list[CheckSubject]:
-        """Return `subjects`, and for each charged call the change of the balance, if an earlier one is known.
+        """Return `subjects` and, for each charged call, the change of the balance if an earlier balance is known.
 
-        Calls in flight at the same time can only make a balance lower: one that is too high is a mistake.
+        Other calls in flight can only make the balance lower, so a balance that is too high is a mistake of the
+        service.
         """
         extended: list[CheckSubject] = []
         for subject in subjects:

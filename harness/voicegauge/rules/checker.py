@@ -209,9 +209,10 @@ class Checker:
 
 
 def _choose_severity(rule: Rule, subject: CheckSubject, violation: Violation, dispute: Dispute | None) -> Severity:
-    """Return the severity of a finding. An error needs a fact that the provider's own documents state.
+    """Return the severity of a finding.
 
-    What is known from public traffic or client libraries only was so once: the violation is a warning.
+    An error needs a fact that the provider's own documents state. A fact that is known only from public traffic or from
+    client libraries may have changed, so its violation is a warning.
     """
     if dispute is not None:
         return Severity.DISPUTED

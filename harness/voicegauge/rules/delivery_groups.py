@@ -49,8 +49,8 @@ MIN_COMPARED_SPEED_CHANGE = 1.4
 syntheses of the same text."""
 
 MIN_SPEED_EXPONENT = 1 / 3
-"""Smallest exponent of the requested change of speed that the measured change must be: at twice the speed, the text
-must be spoken at least 1.26 times as fast."""
+"""The measured change of pace must be at least the requested change of speed raised to this exponent: at twice the
+speed, the text must be spoken at least 1.26 times as fast."""
 
 
 class SpeedPace(NamedTuple):
@@ -134,7 +134,7 @@ class DeliveriesOfRun:
     """Measurements of the deliveries of a run so far."""
 
     def __init__(self) -> None:
-        """Begin with no delivery."""
+        """Create an object without measurements."""
         self.latest_measurements: deque[DeliveryMeasurements] = deque(maxlen=MAX_LATEST_MEASUREMENTS)
         """Measurements of the latest deliveries, until somebody clears them."""
         self._text_by_digest: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -171,7 +171,7 @@ class DeliveriesOfRun:
             self._find_other_text(one)
             self._compare_pace(one)
             self._compare_speeds(one)
-            self._count_fitting(one)
+            self._count_by_fit(one)
 
     def _compare_delivery(self, speech_delivery: SpeechDelivery) -> DeliveryAmongOthers | None:
         measured = _measure_delivery(speech_delivery)
@@ -183,7 +183,7 @@ class DeliveriesOfRun:
             other_text_with_same_audio=self._find_other_text(measured),
             pace_comparison=self._compare_pace(measured),
             flat_speed_steps=self._compare_speeds(measured),
-            can_doubt_text=self._count_fitting(measured),
+            can_doubt_text=self._count_by_fit(measured),
         )
 
     def _compare_turn(self, turn: SpokenTurn) -> TurnAmongOthers:
@@ -191,10 +191,10 @@ class DeliveriesOfRun:
             provider=turn.target.contract.id, target=turn.target.id, text=turn.turn.text, fits_text=_fits_text(turn)
         )
         self.latest_measurements.append(measured)
-        return TurnAmongOthers(turn.target, turn.traffic, turn, self._count_fitting(measured))
+        return TurnAmongOthers(turn.target, turn.traffic, turn, self._count_by_fit(measured))
 
-    def _count_fitting(self, measured: DeliveryMeasurements) -> bool:
-        """Count a delivery or a turn, and return whether one that does not fit its text is reported."""
+    def _count_by_fit(self, measured: DeliveryMeasurements) -> bool:
+        """Count a delivery or turn by whether it fits its text; return whether a misfit may be reported."""
         self._unfitting_counts[measured.target] += measured.fits_text is False
         self._fitting_counts[measured.target] += measured.fits_text is True
         return can_doubt(self._fitting_counts[measured.target], self._unfitting_counts[measured.target])
@@ -216,7 +216,7 @@ class DeliveriesOfRun:
         return comparison
 
     def _compare_speeds(self, measured: DeliveryMeasurements) -> tuple[SpeedStep, ...]:
-        """Return the steps of speed that a delivery shows to have hardly an effect, without those known before."""
+        """Return the speed steps without effect that a delivery reveals and no earlier delivery has revealed."""
         pace, speed, key = measured.pace, measured.speed, measured.settings_digest_without_speed
         if pace is None or speed is None:
             return ()
@@ -255,9 +255,9 @@ def _measure_delivery(speech_delivery: SpeechDelivery) -> DeliveryMeasurements |
     return msgspec.structs.replace(
         measured,
         pace=pace,
-        settings_digest=_hash_settings(_find_settings(speech_delivery, "text")),
+        settings_digest=_hash_settings(_collect_settings(speech_delivery, "text")),
         speed=speed,
-        settings_digest_without_speed=_hash_settings((text, *_find_settings(speech_delivery, "speed")))
+        settings_digest_without_speed=_hash_settings((text, *_collect_settings(speech_delivery, "speed")))
         if speed is not None
         else "",
     )
@@ -275,7 +275,7 @@ def _fits_text(speech: SpeechDelivery | SpokenTurn) -> bool | None:
 
 
 def _list_speed_steps(pace_by_speed: dict[float, float]) -> tuple[SpeedStep, ...]:
-    """Return for each speed the step to the next one that is at least `MIN_COMPARED_SPEED_CHANGE` times as high."""
+    """Return, for each speed, the step to the next speed that is at least `MIN_COMPARED_SPEED_CHANGE` times as high."""
     known = [SpeedPace(speed, pace) for speed, pace in sorted(pace_by_speed.items())]
     steps = []
     for slower in known:
@@ -285,7 +285,7 @@ def _list_speed_steps(pace_by_speed: dict[float, float]) -> tuple[SpeedStep, ...
 
 
 def _find_speed(speech_delivery: SpeechDelivery) -> float | None:
-    """Return the speed of a delivery, or the default one; `None` if its requests have no speed."""
+    """Return the requested speed, or the default speed; `None` if requests to the target have no speed."""
     mapping = speech_delivery.target.speech.request_fields.get("speed")
     if mapping is None:
         return None
@@ -303,7 +303,7 @@ def _measure_pace(speech_delivery: SpeechDelivery) -> float | None:
     return measure_pace(decoded.samples, decoded.sample_rate_hz, speech_delivery.speech_request.text)
 
 
-def _find_settings(speech_delivery: SpeechDelivery, left_out: Literal["text", "speed"]) -> tuple[object, ...]:
+def _collect_settings(speech_delivery: SpeechDelivery, left_out: Literal["text", "speed"]) -> tuple[object, ...]:
     """Return what deliveries have in common whose pace is compared: the target, and the request without one field.
 
     Any other field may change the pace, also one that the contract does not name a speed.

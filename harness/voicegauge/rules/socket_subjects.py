@@ -1,4 +1,4 @@
-"""What the rules of WebSockets look at: connections, turns, and pairs of turns."""
+"""The subjects of rules about WebSockets: connections, turns, and pairs of turns."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from voicegauge.speech.spoken_text import SpokenTextJudgement
 
 ConnectionExpectation = Literal["accepted", "rejected", "limit"]
-"""What a connection should come to: turns that are spoken; a handshake that is rejected because of the key; a close
-because a documented limit was exceeded."""
+"""How a connection should end. `accepted`: after its turns; `rejected`: in the handshake, because of a wrong key;
+`limit`: the service closes it, because a documented limit was exceeded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class SocketConnection(SocketSubject):
 
     @functools.cached_property
     def conversation(self) -> SocketConversation:
-        """The turns that are spoken, and what belongs to none."""
+        """The spoken turns, and the messages that belong to no turn."""
         return read_conversation(self.target.socket, self.traffic)
 
     @functools.cached_property
@@ -102,11 +102,11 @@ class TranscribedConnection(SocketSubject):
     reference_text: str | None
     """What was said; `None` if it is not known."""
     waited_s: float
-    """How long the client waited for the end of a turn, in seconds, if it did not come."""
+    """How long the client waited for the end of a turn that did not end, in seconds."""
 
     @functools.cached_property
     def transcribed(self) -> TranscribedConversation:
-        """What the service has reported."""
+        """The texts and ends of turns that the service has reported."""
         return read_transcribed_conversation(self.target.socket, self.traffic)
 
 
@@ -117,9 +117,9 @@ class SpokenTurn(SocketSubject):
     turn: SocketTurn
     audio_format: SocketFormat
     waited_s: float
-    """How long the client waited for the end of the turn, in seconds, if it did not come."""
+    """How long the client waited, in seconds, if the turn did not end."""
     language: str | None = None
-    """Language code of the text; `None` to tell by its words."""
+    """Language code of the text; `None` to recognize the language by its words."""
 
     @functools.cached_property
     def decoded_audio(self) -> DecodedAudio | None:
@@ -171,7 +171,7 @@ class SpokenTurn(SocketSubject):
     def unjudged_words_reason(self) -> str | None:
         """Why it was not judged whether the turn says its text; `None` if it was.
 
-        It is `None` as well if the turn is not complete or not audible, which other rules report.
+        It is also `None` if the turn is incomplete or not audible, because other rules report that.
         """
         if not self._has_audible_speech:
             return None
@@ -194,17 +194,17 @@ class SpokenTurn(SocketSubject):
 
 @dataclass(frozen=True, eq=False)
 class TurnAmongOthers(SocketSubject):
-    """A turn beside the other turns of the run that were compared with their texts before it."""
+    """A turn, with what the earlier turns of the run show about how well texts can be compared."""
 
     spoken: SpokenTurn
     can_doubt_text: bool
     """Whether a text that fits the audio no better than other texts is reported: `speech.listening.can_doubt`."""
 
 
-ComparedTurns = Literal["pieces", "flush", "parallel", "format", "after-cancel"]
+TurnComparison = Literal["pieces", "flush", "parallel", "format", "after-cancel"]
 """How the second turn of a pair differs: its text came in pieces; a flush came in its middle; another turn was spoken
 at the same time; it has another format; it follows a cancelled turn."""
-DESCRIPTION_BY_COMPARISON: dict[ComparedTurns, str] = {
+DESCRIPTION_BY_COMPARISON: dict[TurnComparison, str] = {
     "pieces": "when it comes in pieces",
     "flush": "with a flush in its middle",
     "parallel": "while another turn is spoken on the same connection",
@@ -219,7 +219,7 @@ class TurnPair(SocketSubject):
 
     base: SpokenTurn
     changed: SpokenTurn
-    comparison: ComparedTurns
+    comparison: TurnComparison
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What rules look at beyond one call: deliveries, jobs, uploads, resources."""
+"""The subjects of rules about more than one call: deliveries, jobs, uploads, resources."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class AudioInputCall(Call):
 
     @functools.cached_property
     def audio_format(self) -> AudioFormat | None:
-        """What the contract says of the requested format, or else of the default; `None` if it describes neither."""
+        """The contract's description of the requested or else the default format; `None` if there is none."""
         conversion = self.audio_input_target.conversion
         if conversion is None or not conversion.formats:
             return None
@@ -314,7 +314,7 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def quoted_exchanges(self) -> Sequence[Exchange]:
-        """The one with the audio, and the last ones of the delivery."""
+        """The exchange with the audio, and the last exchanges of the delivery."""
         return (self.exchange, *self.delivery.exchanges[-_MAX_QUOTED_EXCHANGES:])
 
     @property
@@ -468,7 +468,7 @@ class SpeechDelivery(CheckSubject):
     def unjudged_words_reason(self) -> str | None:
         """Why it was not judged whether the audio says its text; `None` if it was.
 
-        It is `None` as well if there is no audible speech, which rules about the audio report.
+        It is also `None` if there is no audible speech, because rules about the audio report that.
         """
         if not self._has_audible_speech:
             return None

@@ -65,7 +65,7 @@ class RequestCallbacks(CheckSubject):
     """The operation of the request, with an `x-webhook`."""
     received_callbacks: tuple[ReceivedCallback, ...]
     subscribed_callbacks: CallbackTiming
-    """Which callbacks the request asked for: only the one at the end of the job, also those before, or unknown."""
+    """Which callbacks the request asked for: only the one at the end of the job, also earlier ones, or unknown."""
     submit_call: Call | None = None
     """The request with the webhook URL; `None` if it was not observed."""
     polls: tuple[Call, ...] = ()
