@@ -33,11 +33,13 @@ from voicegauge.cli import LOADER_BY_COMMAND, cli
 from voicegauge.cli._settings import build_settings_schema
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.plan_prices import PricedPlan as PricedCheck
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.contract.price_computation import describe_price, list_all_claims, quote_price
 from voicegauge.drift.drift_report import DriftReport
 from voicegauge.drift.official_comparison import OfficialDriftReport
 from voicegauge.model.job import Interval
-from voicegauge.model.price import PriceRange
+from voicegauge.model.price import PriceClaim, PriceRange, format_price_usd
 from voicegauge.model.run import Run
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
 from voicegauge.profiles.judging import Profile, ProfileReport
@@ -46,6 +48,9 @@ from voicegauge.report.report_data import BenchReport
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVIDERS_BLOCK = re.compile(r"(<!-- providers -->).*?(<!-- /providers -->)", re.DOTALL)
+PRICES_BLOCK = re.compile(r"(<!-- prices -->).*?(<!-- /prices -->)", re.DOTALL)
+PRICED_LENGTHS = (100, 500, 2_000)
+"""Numbers of characters for which docs/prices.md states what a text costs."""
 FIGURES_BLOCK = re.compile(r"(<!-- figures -->).*?(<!-- /figures -->)", re.DOTALL)
 HELP_BLOCK = re.compile(r"(<!-- help -->\n```text\n).*?(```\n<!-- /help -->)", re.DOTALL)
 
@@ -152,6 +157,35 @@ def samples() -> str:
     return SAMPLES_PAGE + "\n".join(["| column | type | unit | meaning |", "|---|---|---|---|", *rows]) + "\n"
 
 
+def prices() -> str:
+    """Return docs/prices.md with the current price of every target that speaks, and who states it."""
+    names_by_row: dict[tuple[str, ...], list[str]] = {}
+    for target in load_catalogue().targets.values():
+        quotes = [quote_price(target, length) for length in PRICED_LENGTHS]
+        sources = dict.fromkeys(link_claim(one.claim) for one in list_all_claims(target) if one.claim.title)
+        row = (
+            target.contract.id,
+            *(("-" if one.price_usd is None else format_price_usd(one.price_usd)) for one in quotes),
+            describe_price(target).replace("|", "/"),
+            "<br>".join(sources) or "-",
+        )
+        names_by_row.setdefault(row, []).append(target.id.partition("/")[2])
+    head = [
+        f"| target | {' | '.join(f'{length:,}' for length in PRICED_LENGTHS)} | price | stated by |",
+        "|---|--:|--:|--:|---|---|",
+    ]
+    rows = [f"| {row[0]}: {', '.join(names)} | {' | '.join(row[1:])} |" for row, names in names_by_row.items()]
+    text = (ROOT / "docs/prices.md").read_text(encoding="utf-8")
+    table = "\n".join([*head, *rows])
+    return PRICES_BLOCK.sub(lambda found: f"{found[1]}\n\n{table}\n\n{found[2]}", text)
+
+
+def link_claim(claim: PriceClaim) -> str:
+    """Return a link to the document that states a price, with its date."""
+    title = claim.title.replace("|", "/")
+    return ", ".join(filter(None, (f"[{title}]({claim.url})" if claim.url else title, claim.date)))
+
+
 SAMPLES_PAGE = """\
 <!-- Written by docs/generate.py. -->
 # Tables of samples
@@ -198,6 +232,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
     "docs/samples.md": samples,
     "docs/methodology.md": methodology,
+    "docs/prices.md": prices,
     "docs/cost.schema.json": lambda: as_json(record_schema(CostEstimate, "voicegauge cost --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
     "docs/suite.schema.json": lambda: as_json(record_schema(SuiteFile, "a file for voicegauge bench --suite")),
