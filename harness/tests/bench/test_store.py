@@ -77,6 +77,15 @@ def test_a_folder_without_a_run_is_one_line(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
+def test_a_folder_of_runs_names_the_latest_of_them(tmp_path: Path) -> None:
+    for name, advice in (("20260101", ""), ("20260102", f", or all with {tmp_path}/*")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_bytes(b"{}")
+        with pytest.raises(DataError) as caught:
+            load_run(tmp_path)
+        assert str(caught.value).endswith(f": give the folder of a run, such as {tmp_path / name}{advice}")
+
+
 def test_equal_audio_is_saved_once_under_its_digest(tmp_path: Path) -> None:
     wav = b"RIFF\0\0\0\0WAVEfmt "
     first, second = save_audio(tmp_path, wav), save_audio(tmp_path, wav)

@@ -89,6 +89,7 @@ def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worke
     assert outcomes["failed"] + outcomes["passed"] + outcomes["skipped"] == len(RULE_BY_ID)
     assert 1 <= outcomes["failed"] <= 4
     result.stdout.fnmatch_lines(["*auth-not-enforced: *openapi.yaml:*", "*curl *"])
+    result.stdout.fnmatch_lines(["*also charge-wrong: charged 0 credits; documented: 50"])
 
 
 @pytest.mark.parametrize(

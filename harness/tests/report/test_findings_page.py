@@ -94,6 +94,17 @@ def test_a_finding_has_its_requirement_evidence_line_reading_and_command(page: s
     assert "curl -X POST https://api.acme.test/speak" in page
 
 
+def test_a_finding_of_a_service_names_its_other_operations_and_what_it_violates_too() -> None:
+    one = msgspec.structs.replace(
+        find(Severity.ERROR, "no output"),
+        other_places=(FindingLocation(provider="acme", operation="list"),),
+        same_cause_messages={"audio-missing": "there is no audio"},
+    )
+    page = render_findings_page(build_check_page(report_of(one)))
+    facts = re.findall(r"<dt>(.*?)</dt><dd>(?:<bdi>)?(.*?)<", page)
+    assert {("Also in", "list"), ("Violated too", "audio-missing: there is no audio")} <= set(facts)
+
+
 def test_what_was_not_covered_is_listed_with_its_reason(page: str) -> None:
     covered = page[page.index('id="covered"') :]
     assert "1 of 2" in covered

@@ -279,6 +279,14 @@ def save_run(run_folder: Path, run: Run) -> Path:
     return path
 
 
+def _advise_on_missing_run(path: Path) -> str:
+    """Return what to name instead of `path`, which has no run: one of the runs inside, if there are any."""
+    inside = sorted(file.parent for file in path.glob(f"*/{RUN_FILE_NAME}")) if path.is_dir() else []
+    if not inside:
+        return "give the folder of a run"
+    return f"give the folder of a run, such as {inside[-1]}" + (f", or all with {path}/*" if len(inside) > 1 else "")
+
+
 def load_run(path: Path) -> Run:
     """Load a saved run. If the process that measured it was killed, its samples are read from the journal.
 
@@ -294,7 +302,7 @@ def load_run(path: Path) -> Run:
     try:
         raw = read_file(file)
     except OSError as error:
-        hint = ": give the folder of a run" if isinstance(error, FileNotFoundError) else ""
+        hint = f": {_advise_on_missing_run(path)}" if isinstance(error, FileNotFoundError) else ""
         # "." and "./x" are named with the folder, because "run.json" alone does not say where it was looked for.
         raise DataError(f"{file.absolute()}: cannot be read: {error.strerror}{hint}") from error
     try:

@@ -561,6 +561,7 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
             "evidence": finding.evidence,
             "message_counts": finding.message_counts or None,
             "same_cause_messages": finding.same_cause_messages or None,
+            "other_operations": format_other_operations(finding) or None,
             "other_places": [msgspec.to_builtins(place) for place in finding.other_places] or None,
             "satisfied_claim": finding.satisfied_claim,
             "reproduction_command": finding.reproduction_command,

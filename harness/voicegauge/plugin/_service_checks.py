@@ -303,6 +303,7 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     lines = [
         f"{f.rule}: {f.message} ({f.where.contract_file}:{f.where.contract_line})"
+        + "".join(f"\n    also {rule}: {message}" for rule, message in f.same_cause_messages.items())
         + (f"\n    {f.reproduction_command}" if f.reproduction_command else "")
         for f in errors
     ]

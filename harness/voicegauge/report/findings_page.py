@@ -266,6 +266,8 @@ def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, finding
     summary, _, basis = rule.explanation.partition("\n\nBased on: ")
     facts = (
         ("Expected and received", finding.message),
+        *(("Violated too", f"{rule}: {text}") for rule, text in (seen.get("same_cause_messages") or {}).items()),
+        ("Also in", seen.get("other_operations")),
         ("Evidence", seen.get("evidence")),
         ("Where in the traffic", seen.get("traffic_pointer")),
         ("The other reading", seen.get("satisfied_claim")),
