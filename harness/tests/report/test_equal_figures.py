@@ -96,7 +96,7 @@ def test_all_formats_and_the_command_cost_show_the_same_prices(
     expected = {
         summary.target: (
             summary.cost.price_per_1m_characters.describe(),
-            summary.cost.price_per_month.format_amount(),
+            summary.cost.price_per_month,
             summary.cost.price_per_1m_characters,
         )
         for summary in summarize_targets(run)
@@ -131,24 +131,26 @@ def test_all_formats_and_the_command_cost_show_the_same_prices(
     print_summaries(summarize_targets(run), None, run.manifest)
     terminal = capsys.readouterr().out
 
-    for target, (text, month, price) in expected.items():
+    for target, (text, month_price, price) in expected.items():
+        month, month_amount = month_price.describe(), month_price.format_amount()
         amount, remark = price.format_amount(), price.format_remark()
         # Invoices are rounded to the cent, which is at most half a cent of a million characters here.
         assert costs[target]["price_per_1m_characters"]["usd"] == pytest.approx(price.usd, abs=0.005)
-        assert rows[target]["price_text"] == text
+        assert (rows[target]["price_text"], rows[target]["month_price_text"]) == (text, month)
         assert (samples[target]["target_price_text"], reported[target]["usd"]) == (text, price.usd)
         assert reported[target]["third_party_usd"] == list(price.third_party_usd)
         row_of_cost = _find_cost_row(by_format["text"], target)
         assert (text or "-") in row_of_cost
-        assert (month or "-") in row_of_cost
-        assert (text or "-") in next(line for line in by_format["markdown"].splitlines() if f"| {target} |" in line)
+        # The month has no remark here: that of a million characters stands beside it.
+        assert (month_amount or "-") in row_of_cost
+        in_cost = next(line for line in by_format["markdown"].splitlines() if f"| {target} |" in line).split(" | ")
+        assert in_cost[2:4] == [month or "-", text or "-"]
         in_markdown = next(line for line in markdown.splitlines() if f"| {target} |" in line)
         in_markdown = in_markdown.replace("\\$", "$")  # a pair of dollars would enclose a formula
-        assert amount in in_markdown
-        assert remark in in_markdown
+        shown = (amount, remark) if price.usd is not None else (text[:-1],)  # the plan follows in the parentheses
+        assert all(one in in_markdown for one in shown)
         in_terminal = next(line for line in terminal.splitlines() if re.search(rf"^ *{re.escape(target)} ", line))
-        assert amount in in_terminal
-        assert remark in in_terminal
+        assert all(one in in_terminal for one in shown)
         row = _find_table_row(page, target)
         assert re.search(rf'data-price="million">{re.escape(html.escape(amount) or "x*")}', row) or not amount
         assert html.escape(remark) in row

@@ -543,9 +543,11 @@ def _format_price_per_million_characters(cost: TargetCost) -> str:
 
 
 def _format_price(price: PriceRange, mark: str = "") -> str:
-    """Return a price with what limits it in the next line; an empty text if nobody states a price in dollars."""
-    amount, remark = price.format_amount(), price.format_remark()
-    return "\n".join(filter(None, (f"{amount}{mark}" if amount else "", f"({remark})" if remark else "")))
+    """Return a price with what limits it, a long remark in the next line; an empty text without a price in dollars."""
+    if price.usd is None:
+        return f"{price.describe()}{mark}" if price.format_amount() else ""
+    remark = price.format_remark()
+    return "\n".join(filter(None, (f"{price.format_amount()}{mark}", f"({remark})" if remark else "")))
 
 
 def _format_credits(credits: float | None) -> str:

@@ -182,6 +182,7 @@ _CSV_COLUMNS = (
     "plan",
     "is_free_quota",
     "usd_per_month",
+    "month_price_text",
     "usd_per_1m_characters",
     "low_usd_per_1m_characters",
     "high_usd_per_1m_characters",
@@ -207,6 +208,7 @@ def _render_csv(costs: Sequence[MonthlyCost]) -> str:
                 cost.account_plan or "",
                 int(cost.is_free_quota),
                 cost.price.usd,
+                cost.price.describe(),
                 price.usd,
                 price.low_usd,
                 price.high_usd,
@@ -236,7 +238,7 @@ def _render_markdown(estimate: CostEstimate, costs: Sequence[MonthlyCost]) -> st
         cells = (
             cost.target,
             cost.account_plan or "",
-            cost.price.format_amount() or "-",
+            cost.price.describe() or "-",
             cost.price_per_1m_characters.describe() or "-",
             "; ".join(map(_describe_claim, cost.claims)),
         )

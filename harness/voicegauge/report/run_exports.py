@@ -247,6 +247,8 @@ def _format_scoring_method(run: RunReport) -> str:
 def _format_cell(cell: TableCell) -> str:
     remarks = ", ".join(filter(None, (_escape_markdown(cell.account_plan), cell.second_line)))
     text = f"{cell.text} ({remarks})" if remarks else cell.text
+    if remarks and cell.text.startswith("("):  # a price that cannot be compared is in parentheses with its remark
+        text = f"{cell.text[:-1]}, {remarks})"
     return text.replace("$", r"\$")  # GitHub renders text between two dollar signs as math
 
 
