@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,10 +64,10 @@ def find_statements(report: RunReport) -> Statements:
     return Statements(in_verdict, len(groups) > 1, in_marks)
 
 
-def measure_false_statements(target_count: int, text_count: int, run_count: int) -> list[int]:
+def measure_false_statements(target_count: int, text_count: int, seeds: Iterable[int]) -> list[int]:
     """Return the numbers of runs of equal targets with a statement: in the verdict, ranking, marks, and anywhere."""
     counts = [0, 0, 0, 0]
-    for seed in range(run_count):
+    for seed in seeds:
         found = find_statements(analyze_runs([(Path(), simulate(target_count, text_count, seed))]).report.runs[0])
         for index, is_stated in enumerate((*found, any(found))):
             counts[index] += is_stated
@@ -89,19 +89,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m family_errors", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=400, help="simulated runs of equal targets for each row")
-    parser.add_argument("--changed", type=int, default=40, help="simulated runs of unequal targets for each row")
+    parser.add_argument("--changed", type=int, default=40, help="simulated runs of unequal targets; 0 for none")
+    parser.add_argument("--first-seed", type=int, default=0, help="seed of the first run of each row")
+    parser.add_argument("--targets", type=int, nargs="+", default=TARGET_COUNTS, help="numbers of targets")
+    parser.add_argument("--texts", type=int, nargs="+", default=TEXT_COUNTS, help="numbers of texts")
     options = parser.parse_args(arguments)
-    print("| targets | texts | verdict | ranking | marks | any | twice the time: found | +10 points of WER: found |")
-    print("|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("| targets | texts | verdict | ranking | marks | any | 95% interval of any | twice the time | +10 points of WER |")
+    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     is_good = True
-    for text_count in TEXT_COUNTS:
-        for target_count in TARGET_COUNTS:
-            counts = measure_false_statements(target_count, text_count, options.runs)
-            speed, errors = measure_power(target_count, text_count, options.changed)
-            cells = " | ".join(f"{count / options.runs:.1%}" for count in counts)
-            print(f"| {target_count} | {text_count} | {cells} | {speed:.0%} | {errors:.0%} |", flush=True)
-            is_good &= binomtest(counts[-1], options.runs, LIMIT, alternative="greater").pvalue > 0.01
+    for text_count in options.texts:
+        for target_count in options.targets:
+            seeds = range(options.first_seed, options.first_seed + options.runs)
+            counts = measure_false_statements(target_count, text_count, seeds)
+            tested = binomtest(counts[-1], options.runs, LIMIT, alternative="greater")
+            found = measure_power(target_count, text_count, options.changed) if options.changed else ()
+            shares = [f"{count / options.runs:.1%}" for count in counts]
+            shares.append(describe_uncertainty(counts[-1], options.runs))
+            shares += [f"{share:.0%}" for share in found]
+            print(f"| {target_count} | {text_count} | {' | '.join(shares)} |", flush=True)
+            is_good &= tested.pvalue > 0.01
     return 0 if is_good else 1
+
+
+def describe_uncertainty(count: int, run_count: int) -> str:
+    """Return the 95% interval (Clopper and Pearson 1934) of a probability of which so many runs show so many cases."""
+    interval = binomtest(count, run_count).proportion_ci()
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}%"
 
 
 if __name__ == "__main__":

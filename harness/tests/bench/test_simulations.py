@@ -37,7 +37,7 @@ def test_a_missing_end_is_no_limit() -> None:
 
 
 def test_few_runs_of_equal_targets_have_a_false_statement_and_unequal_ones_are_distinguished() -> None:
-    *_, anywhere = measure_false_statements(5, 8, 12)
+    *_, anywhere = measure_false_statements(5, 8, range(12))
     assert anywhere <= 3
     speed, _ = measure_power(5, 24, 3)
     assert speed > 0.9
