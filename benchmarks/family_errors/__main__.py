@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--targets", type=int, nargs="+", default=TARGET_COUNTS, help="numbers of targets")
     parser.add_argument("--texts", type=int, nargs="+", default=TEXT_COUNTS, help="numbers of texts")
     options = parser.parse_args(arguments)
-    print("| targets | texts | verdict | ranking | marks | any | 95% interval of any | twice the time | +10 points of WER |")
+    print("| targets | texts | verdict | ranking | marks | any | 95% interval | twice the time | +10 points of WER |")
     print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     is_good = True
     for text_count in options.texts:

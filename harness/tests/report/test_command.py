@@ -205,6 +205,7 @@ def test_runs_of_different_regions_are_not_compared_in_silence(
     said = " ".join(capsys.readouterr().out.split())
     assert "measured from different regions, which alone can change times:" in said
     assert "far: ap-south" in said
+    assert "EMULATED: 0 regressions" in said
     assert voicegauge(["compare", str(folder), str(far), "--json", "-"]) == 0
     compared = json.loads(capsys.readouterr().out)
     assert (compared["baseline"][0]["region"], compared["run"]["region"]) == (None, "ap-south")

@@ -162,7 +162,8 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
             out.print(PAIRED_CHANGE_NOTE)
     counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
     limited = "share of false changes" if result.settings.error_control == "discoveries" else "alpha"
-    out.print(f"{result.describe_verdict_counts()} ({limited} {result.settings.alpha:g})")
+    label = f"{result.rehearsal_label}: " if result.rehearsal_label else ""
+    out.print(f"{label}{result.describe_verdict_counts()} ({limited} {result.settings.alpha:g})", markup=False)
     out.print(_describe_interval_levels(result.metrics))
     if overlap := result.describe_text_overlap():
         out.print(overlap)
