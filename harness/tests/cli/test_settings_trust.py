@@ -444,6 +444,12 @@ def test_an_own_contract_gets_a_key_only_with_consent(
     assert run(["--settings", "../mine.toml", *live]) == 4
 
 
+def test_a_host_whose_letters_only_look_alike_is_no_host(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "acme.yaml").write_text(CONTRACT.replace("http://api.acme.test", "https://\u0430pi.openai.com"))
+    assert run(["providers", "--contracts", "acme.yaml"]) == 2
+    assert "must be ASCII: write other letters of its host as xn--..." in one_line(capsys)
+
+
 def test_what_needs_no_consent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "acme.yaml").write_text(CONTRACT.replace("http://", "https://"))
     live = ["--contracts", "acme.yaml", "--live", "--max-cost", "0"]

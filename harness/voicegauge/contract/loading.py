@@ -122,6 +122,9 @@ def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Serv
     if not is_usable or re.search(r"[\s{}?#]", url):
         reason = f"server url {url!r} must be absolute, with http or https, without user, query and fragment"
         raise document.build_error(pointer, reason)
+    if not url.isascii():  # the user who allows a key for a host must not take it for another one
+        reason = f"server url {url!r} must be ASCII: write other letters of its host as xn--..., of its path as %.."
+        raise document.build_error(pointer, reason)
     return Server(str(node.get("x-name", urlsplit(url).netloc)), url.rstrip("/"))
 
 
