@@ -87,6 +87,15 @@ def test_targets_that_are_left_out_for_one_reason_have_one_line(voicegauge) -> N
     assert len(plan["left_out_reason_by_target"]) > 5
 
 
+def test_a_target_that_transcribes_without_a_price_is_no_target_that_is_left_out(voicegauge) -> None:
+    """Over a WebSocket as over HTTP: its requests are named among those that are not planned."""
+    _, plan, out, _ = voicegauge("elevenlabs", "--live", "--max-calls", "5", "--max-cost", "3", "--dry-run")
+    assert set(plan["left_out_reason_by_target"]) == set(plan["targets_beyond_max_calls"])
+    unpriced = [one["id"] for one in plan["skipped_cases"] if "--price" in one["skip_reason"]]
+    assert {"elevenlabs/scribe-v2-realtime", "elevenlabs/sts-v2"} <= set(unpriced)
+    assert "The check will end with" not in out
+
+
 def test_random_requests_are_judged_without_a_delivery(voicegauge) -> None:
     arguments = ["pixelapi/voice-design", "--emulated", "--max-calls", "0", "--fuzz", "2", "--failures", "none"]
     status, report, _, _ = voicegauge(*arguments)

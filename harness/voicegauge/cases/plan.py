@@ -204,6 +204,7 @@ def _divide_cases(
 ) -> tuple[list[ConformanceCase], dict[str, SkippedCase]]:
     """Return the cases that may be sent, and by id those that are not; cases of other targets are in neither."""
     chosen = {target.id for target in targets}
+    speaking = {target.id for target in targets if not isinstance(target, TranscriptionSocketTarget)}
     contracts = {target.contract.id: target.contract for target in targets}
     cases: list[ConformanceCase] = []
     skipped: dict[str, SkippedCase] = {}
@@ -218,7 +219,7 @@ def _divide_cases(
         ):
             continue  # such as a documented request to another target of the operation, or a value that selects it
         if target_id is not None and target_id in unpriced_target_ids:
-            if is_of_other_target:  # the chosen ones are named with what else is left out
+            if target_id not in speaking:  # the chosen ones that speak are named with what else is left out
                 skipped[target_id] = _build_unpriced_case(target_id)
         elif not creates_all and (reason := _explain_avoided_creation(item, contracts)) is not None:
             skipped[item.id] = SkippedCase(id=item.id, skip_reason=reason)
@@ -265,6 +266,8 @@ def _add_targets_without_delivery(
         unpriced: ids of the targets that are left out because nobody knows what a request to them costs.
     """
     delivering = _list_targets_with_delivery(plan.cases)
+    # A target that takes audio has no delivery: its requests without a price are among the cases that are not sent.
+    unpriced = {one.id for one in targets if one.id in unpriced and not isinstance(one, TranscriptionSocketTarget)}
     reasons = {
         target.id: "no document states its price in dollars"
         if target.id in unpriced
