@@ -18,11 +18,13 @@ from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_session import SocketSession, open_session
 from voicegauge.conformance import _socket_sender
 from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesizedSpeech
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Severity
+from voicegauge.model.exchange import Request, SocketClose, SocketMessage, SocketTraffic
 from voicegauge.model.finding import Finding
 from voicegauge.model.text_pieces import TextPacing, split_into_tokens
 from voicegauge.rules.checker import Checker
@@ -147,6 +149,37 @@ def test_a_hundred_turns_with_other_paces_have_no_finding(
 
     for number in range(100):
         assert asyncio.run(speak(number)) == []
+
+
+def test_a_close_that_the_client_asked_for_after_an_error_is_not_early(voicegauge_catalogue: Catalogue) -> None:
+    (target,) = voicegauge_catalogue.select_targets(["deepgram/aura-2-socket"])
+    assert isinstance(target, SocketTarget)
+    sent = [target.socket.build_client_message(action, text="Hello.") for action in ("text", "flush")]
+    error = target.socket.build_server_message("error", reason="busy")
+    asked = target.socket.build_client_message("close")
+
+    def find_rules(*client_messages: str | None) -> set[str]:
+        messages = [
+            *((text, "client") for text in sent),
+            (error, "server"),
+            *((one, "client") for one in client_messages),
+        ]
+        traffic = SocketTraffic(
+            provider="deepgram",
+            operation=target.operation.id,
+            request=Request(method="GET", url="https://api.deepgram.com/v1/speak"),
+            status=101,
+            messages=tuple(
+                SocketMessage(sender=sender, at_ms=float(at), data=(text or "").encode())
+                for at, (text, sender) in enumerate(messages)
+            ),
+            close=SocketClose(closed_by="server", at_ms=9.0, code=1000),
+        )
+        findings = Checker("emulated").iterate_findings(SocketConnection(target, traffic))
+        return {finding.rule for finding in findings} - {"socket-message-schema"}
+
+    assert find_rules(asked) == set()
+    assert find_rules() == {"socket-closed-early"}
 
 
 def test_a_case_is_not_sent_if_it_costs_more_than_the_budget(
