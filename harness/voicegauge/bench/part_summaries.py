@@ -48,6 +48,11 @@ class PlaceSummary(Record, frozen=True, kw_only=True):
         """Number of samples that were sent from this place, with lost ones."""
         return self.sample_count + self.lost_count
 
+    def describe_deliveries(self, separator: str) -> str:
+        """Return how many of the samples were delivered, and how many were lost: "2 of 5, 1 lost"."""
+        lost = f", {self.lost_count} lost" if self.lost_count else ""
+        return f"{self.sample_count - self.failure_count}{separator}{self.requested_count}{lost}"
+
 
 def summarize_places(run: Run) -> tuple[PlaceSummary, ...]:
     """Summarize each target from each place, in the order of the manifest and of the names of places.

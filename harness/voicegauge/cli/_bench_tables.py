@@ -210,7 +210,7 @@ def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
         rows.add_row(
             one.place,
             one.target,
-            f"{one.sample_count - one.failure_count}/{one.requested_count}",
+            one.describe_deliveries("/"),
             *(
                 _format_estimate(estimate, shows_interval=False)
                 for estimate in (one.ttfa_ms, one.ttfs_ms, one.total_latency_ms, one.total_latency_p95_ms)

@@ -197,7 +197,7 @@ def _format_places(run: RunReport) -> list[str]:
         [
             _escape_markdown(one.place),
             _escape_markdown(one.target),
-            f"{one.sample_count - one.failure_count} of {one.requested_count}",
+            one.describe_deliveries(" of "),
             *(
                 format_ms(None if estimate is None else estimate.value)
                 for estimate in (one.ttfa_ms, one.ttfs_ms, one.total_latency_ms, one.total_latency_p95_ms)
