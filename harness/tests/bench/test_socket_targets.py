@@ -24,6 +24,8 @@ from voicegauge.model.text_pieces import TextPacing
 from voicegauge.report._result_tables import build_comparison_columns
 from voicegauge.transport.http import Transport
 
+from ..builders.notices import NoticeList
+
 CATALOGUE = load_catalogue()
 TEXT = "Hello there. How are you today?"
 ResultT = TypeVar("ResultT")
@@ -159,6 +161,15 @@ def test_a_text_in_pieces_is_timed_from_its_first_and_its_last_piece(tmp_path: P
     after_text = summaries["cartesia/sonic-3.5-socket"].ttfa_after_text_ms
     assert after_text is not None
     assert after_text.value == pytest.approx(sum(differences) / 2)
+
+
+def test_targets_that_are_not_interrupted_or_flushed_are_named() -> None:
+    notices = NoticeList()
+    names = ["cartesia/sonic-3.5-socket", "elevenlabs/flash-stream-input", "deepgram/aura-2"]
+    voicegauge.plan_benchmark(names, max_texts=1, interrupts=True, flushes_text=True, progress=notices)
+    interrupted, flushed = (line for line in notices.lines if line.startswith("not "))
+    assert interrupted.endswith("cancels a turn: elevenlabs/flash-stream-input, deepgram/aura-2")
+    assert flushed.endswith("flushes a text: deepgram/aura-2")
 
 
 @pytest.mark.slow

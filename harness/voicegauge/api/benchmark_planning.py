@@ -56,7 +56,7 @@ from voicegauge.client.ledger import create_rate_limiter, find_account_plan_limi
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.targets import BaseTarget, Target
+from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.emulator.fault_injection import validate_fault_names
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
@@ -403,6 +403,7 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
         requested_languages=_find_requested_languages(request, suite),
     )
     announce_languages(plan, chosen, listener)
+    _announce_options_without_effect(request, chosen, listener)
     targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
     validate_requests_can_be_built(plan, targets, voice)
     if voice is not None and not any(isinstance(one, Target) and one.clones_voice for one in targets.values()):
@@ -425,6 +426,21 @@ def _find_requested_languages(request: BenchRequest, suite: Suite) -> Collection
     """Return the languages that the user asks for by name or with own texts; a bundled suite asks for none."""
     is_bundled = request.texts is None and request.suite in list_suite_names()
     return request.languages if is_bundled else {text.language for text in suite.texts}
+
+
+def _announce_options_without_effect(
+    request: BenchRequest, targets: Sequence[BaseTarget], listener: ProgressListener
+) -> None:
+    """Say which targets are spoken to as without the options about interruptions and flushes."""
+    speaking = {target.id: target if isinstance(target, SocketTarget) else None for target in targets}
+    if request.interrupts:
+        whole = [name for name, one in speaking.items() if one is None or not one.can_be_interrupted]
+        if whole:
+            listener.notice(f"not interrupted, because no message of a WebSocket cancels a turn: {', '.join(whole)}")
+    if request.flushes_text:
+        whole = [name for name, one in speaking.items() if one is None or "flush" not in one.spec.client_messages]
+        if whole:
+            listener.notice(f"not flushed, because no message of a WebSocket flushes a text: {', '.join(whole)}")
 
 
 def announce_languages(plan: BenchPlan, chosen: Sequence[BaseTarget], listener: ProgressListener) -> None:

@@ -190,7 +190,7 @@ def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
         else f"with code {close.code}{f' ({close.reason})' if close.reason else ''}"
     )
     pointer = f"{connection.description_pointer}"
-    if connection.has_asked_to_close and (connection.target.spec.transcribes or close.code in _NORMAL_CODES):
+    if connection.has_asked_to_close and (connection.target.spec.transcribes or close.code in _NORMAL_CLOSE_CODES):
         return  # what is missing is reported by the rules about turns and transcripts
     if connection.has_open_turn or not connection.has_begun:
         when = "in the middle of a turn" if connection.has_open_turn else "before the first turn"
