@@ -400,6 +400,18 @@ def test_a_baseline_accepts_a_finding_of_a_service_only_if_it_has_each_of_its_op
     assert apply_baseline(report, of_one).findings == both
 
 
+def test_every_output_names_the_other_operations_of_a_finding() -> None:
+    (grouped,) = group_findings_of_service([at("speak", "/Error"), at("list_voices", "/Error")])
+    exported = report(grouped)
+    texts = (
+        format_junit_xml(exported),
+        format_sarif_json(exported, Path.cwd()),
+        format_workflow_commands(exported, Path.cwd()),
+        format_summary_markdown(summarize(check_report(grouped))).replace("\\", ""),
+    )
+    assert ["list_voices" in text for text in texts] == [True] * len(texts)
+
+
 def test_a_hostile_service_cannot_fill_a_finding_with_messages() -> None:
     (merged,) = merge_findings(finding(message=f"got {value}") for value in range(1000))
     assert (merged.occurrence_count, len(merged.message_counts)) == (1000, 100)

@@ -252,7 +252,13 @@ def _build_findings_tables(report: ExportedReport) -> Iterator[SummaryTable]:
 
 
 def _build_finding_row(finding: ReportedFinding) -> tuple[str, ...]:
-    message = "; ".join((finding.message, *finding.further_occurrence_messages))
+    operations = finding.sarif_properties.get("other_operations")
+    messages = (
+        finding.message,
+        *finding.further_occurrence_messages,
+        *([f"also in {operations}"] if operations else ()),
+    )
+    message = "; ".join(messages)
     location = "" if finding.location is None else _shorten(finding.location)
     return finding.severity, finding.rule, finding.operation_path, message, location, finding.command or ""
 
