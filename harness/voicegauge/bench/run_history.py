@@ -349,8 +349,9 @@ class HistorySettings(Record, frozen=True, kw_only=True):
     """Smallest relative change of a time that matters (0.1 is 10%); smaller ones are ignored, even if significant."""
     min_rate_change: float = 0.02
     """Smallest change of an error or failure rate that matters; 0.02 is two percentage points."""
-    voice_alpha: float = 0.0001
-    """Probability that a night without a change raises any alert about a voice: 1% over 100 nights."""
+    voice_alpha: float = 0.001
+    """Nominal probability that a night without a change raises any alert about a voice. Fewer do, because a change must
+    also be as large as `min_voice_change`: none of 300 simulated histories of 100 nights had one."""
     min_voice_change: float = 0.025
     """Smallest relative change of pace, pitch or spectrum that matters."""
     min_similarity_change: float = 0.15
