@@ -255,6 +255,8 @@ class TurnReader:
         """The latest turn of each context; without contexts, the turn that the client is writing."""
         self._unfinished: list[SocketTurn] = []
         """Turns without contexts whose end the service has not reported, the oldest first."""
+        self._crossed_cancel_count = 0
+        """Number of cancellations that crossed with the end of their turn, and whose documented error is to come."""
 
     def add_message(self, message: SocketMessage) -> list[tuple[SocketTurn | None, ServerEvent]]:
         """Add a message, and return the events that it reports, each with its turn; none for a message of a client."""
@@ -281,7 +283,13 @@ class TurnReader:
         if "end" in intent.actions or (self._spec.turn.ends_with == "flush-end" and "flush" in intent.actions):
             turn.end_ms = at if turn.end_ms is None else turn.end_ms
         if "cancel" in intent.actions:
+            if turn.finished_ms is not None:
+                self._note_crossed_cancel()
             turn.cancelled_ms = at if turn.cancelled_ms is None else turn.cancelled_ms
+
+    def _note_crossed_cancel(self) -> None:
+        if not self._spec.has_contexts and self._spec.client_messages["cancel"].is_error_without_turn:
+            self._crossed_cancel_count += 1
 
     def _find_or_begin_turn(self, intent: ClientIntent) -> SocketTurn | None:
         """Return the turn that a message of the client continues, or a new one; `None` if it begins none."""
@@ -322,11 +330,22 @@ class TurnReader:
             turn.cancel_confirmed_ms = at_ms
         if self._ends_turn(turn, event.kind):
             turn.finished_ms = at_ms if turn.finished_ms is None else turn.finished_ms
+            if event.kind != "cancel-end" and turn.cancelled_ms is not None:
+                self._note_crossed_cancel()
             if turn in self._unfinished:
                 self._unfinished.remove(turn)
         return turn
 
+    def _is_error_of_crossed_cancel(self, event: ServerEvent) -> bool:
+        """Whether an error answers a cancellation that arrived after its turn, not the turn that is spoken now."""
+        if event.kind != "error" or not self._crossed_cancel_count:
+            return False
+        self._crossed_cancel_count -= 1
+        return True
+
     def _find_turn_of_event(self, event: ServerEvent) -> SocketTurn | None:
+        if self._is_error_of_crossed_cancel(event):
+            return None
         if self._spec.has_contexts:
             if event.context is None and len(self.conversation.turns) == 1 and event.kind not in ("error", "session"):
                 return self.conversation.turns[0]
