@@ -104,7 +104,7 @@ async def accept_connections(listener: socket.socket, server: SpeechServer) -> N
     loop = asyncio.get_running_loop()
     while True:
         connected, _ = await loop.sock_accept(listener)
-        timed = PacketTimingSocket.take_over(connected)
+        timed = PacketTimingSocket.adopt_connection(connected)
         await loop.connect_accepted_socket(functools.partial(SpeechProtocol, server, timed), timed)
 
 

@@ -41,7 +41,7 @@ EXIT_INTERRUPTED = 130
 """The exit code that a shell reports for a program that was stopped with Ctrl-C."""
 
 
-MAX_MESSAGE_CHARACTERS = 2000
+MAX_ERROR_MESSAGE_CHARACTERS = 2000
 """Maximum length of a message. The middle of a longer message is left out."""
 _OMISSION_MARK = " [...] "
 _MAX_QUOTED_CHARACTERS = 500
@@ -58,7 +58,7 @@ class VoicegaugeError(Exception):
 
     def __str__(self) -> str:
         """Return the message; control characters, which a file or a response may contain, are escaped."""
-        return _shorten(escape_unprintable(super().__str__()), MAX_MESSAGE_CHARACTERS)
+        return _shorten(escape_unprintable(super().__str__()), MAX_ERROR_MESSAGE_CHARACTERS)
 
 
 class UsageError(VoicegaugeError):
@@ -82,13 +82,13 @@ class UnknownNameError(UsageError):
         """Report that `name` is not one of `known_names`.
 
         Args:
-            name_kind: what the name should be the name of, such as "target" or "rule".
+            name_kind: the kind of thing that the name should denote, such as "target" or "rule".
             name: the unknown name.
             known_names: the names that exist.
             other_names: names of another kind that could have been meant; they are not counted.
             listing_command: a command that lists the known names. The message refers to it if they are too many to
                 be in the message.
-            where: what has the known names, such as "in the suite smoke".
+            where: a phrase that says where the known names are, such as "in the suite smoke".
             advice: what to do if the name is right.
         """
         choices, name = sorted(known_names), _shorten(name)

@@ -10,7 +10,7 @@ from reader_fuzzing.document import Document, to_json, to_toml
 from reader_fuzzing.fuzzing import fuzz
 from reader_fuzzing.readers import READERS, Reader
 
-from voicegauge.errors import MAX_MESSAGE_CHARACTERS, ContractError, DataError, UnknownNameError
+from voicegauge.errors import MAX_ERROR_MESSAGE_CHARACTERS, ContractError, DataError, UnknownNameError
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
@@ -36,7 +36,7 @@ def test_an_undocumented_error_fails_with_the_document() -> None:
 def test_a_long_message_fails() -> None:
     class LongError(DataError):
         def __str__(self) -> str:
-            return "x" * (MAX_MESSAGE_CHARACTERS + 1)
+            return "x" * (MAX_ERROR_MESSAGE_CHARACTERS + 1)
 
     def read(data: bytes, _folder: Path) -> None:
         if data != b'{"a": [1, 2]}':
@@ -78,5 +78,5 @@ def _errors() -> Iterator[Exception]:
 
 def test_messages_are_short() -> None:
     for error in _errors():
-        assert len(str(error)) <= MAX_MESSAGE_CHARACTERS
+        assert len(str(error)) <= MAX_ERROR_MESSAGE_CHARACTERS
     assert len(str(ContractError("c.yaml", 1, "x" * 100_000))) < 600

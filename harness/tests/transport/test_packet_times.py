@@ -113,7 +113,7 @@ async def test_a_request_counts_from_when_it_was_passed_on(monkeypatch: pytest.M
 def test_an_unread_time_of_sending_does_not_look_like_something_to_read() -> None:
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        sender = PacketTimingSocket.take_over(socket.create_connection(listener.getsockname()))
+        sender = PacketTimingSocket.adopt_connection(socket.create_connection(listener.getsockname()))
         stack.enter_context(sender).setblocking(False)
         poll = select.poll()
         poll.register(sender.fileno(), select.POLLIN)
@@ -141,7 +141,7 @@ def read_once(monkeypatch: pytest.MonkeyPatch, *, clock_step_s: float = 0.0, has
             connected = listener.accept()[0]
         else:
             sender, connected = map(stack.enter_context, socket.socketpair())
-        receiver = stack.enter_context(PacketTimingSocket.take_over(connected))
+        receiver = stack.enter_context(PacketTimingSocket.adopt_connection(connected))
         if clock_step_s:
             time_ns = time.time_ns
             monkeypatch.setattr(time, "time_ns", lambda: time_ns() + round(clock_step_s * 1e9))

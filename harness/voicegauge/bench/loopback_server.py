@@ -124,7 +124,7 @@ async def accept_connections(listener: socket.socket) -> None:
     loop, delays = asyncio.get_running_loop(), SentDelays()
     while True:
         connected, _ = await loop.sock_accept(listener)
-        timed = PacketTimingSocket.take_over(connected)
+        timed = PacketTimingSocket.adopt_connection(connected)
         await loop.connect_accepted_socket(functools.partial(DelayedResponseProtocol, timed, delays), timed)
 
 

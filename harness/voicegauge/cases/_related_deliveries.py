@@ -1,6 +1,7 @@
 """Plans pairs of deliveries that are compared.
 
-Each costs one request. It is compared with the plain delivery, which is planned for every target in any case.
+Each pair costs one further request, because the plain delivery, with which it is compared, is planned for every target
+in any case.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from voicegauge.rules.subjects import ComparedParameter, find_documented_default
 ASSUMED_DEFAULT_SPEED = 1.0
 """The assumed default speed if no default is documented. Speeds are factors."""
 MIN_COMPARED_SPEED_RATIO = 1.4
-"""Smallest factor between two compared speeds. Smaller ones are lost in the variation between two syntheses."""
+"""Smallest factor between two compared speeds. A smaller difference is lost in the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
 _MARKUP_TAGS_WITHOUT_EFFECT = ('<prosody rate="medium">', "</prosody>")
 """An opening and a closing tag of SSML 1.0 that can be nested, and ask for the normal speaking rate (section 3.2.4)."""
 _MARKUP_TAG_PAIR_COUNT = 4
-"""Number of nested pairs of these tags around the text."""
+"""Number of nested pairs of `_MARKUP_TAGS_WITHOUT_EFFECT` around the text."""
 _CANDIDATE_SEEDS = (12345, 1)
 """Seeds to send. The first one that is valid and not the default is sent."""
 MAX_LANGUAGES_TRIED = 3
@@ -55,7 +56,7 @@ class RelatedDelivery(NamedTuple):
     base_description: str | None = None
     """Description of the earlier related delivery to compare with; `None` for the plain delivery."""
     companion_request: SpeechRequest | None = None
-    """Another speech that is requested at the same moment; `None` if the delivery is alone."""
+    """The speech of the companion, which is requested at the same moment; `None` if the delivery has no companion."""
 
 
 def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> Iterator[RelatedDelivery]:
@@ -78,10 +79,10 @@ def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> It
 
 
 def plan_delivery_with_companion(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return the unchanged delivery while another one is in flight, whose text has the same words in reverse order.
+    """Return the unchanged delivery, with a companion whose text has the same words in reverse order.
 
-    The text costs as much as the other, and a comparison of spectra tells both apart. The result is `None` if the
-    other text is equal or not valid.
+    The companion's text costs as much, and a comparison of spectra tells both apart. The result is `None` if the
+    reversed text is equal or not valid.
     """
     other = msgspec.structs.replace(speech_request, text=" ".join(reversed(speech_request.text.split())))
     if other.text == " ".join(speech_request.text.split()) or not _is_valid_request(target, other):

@@ -108,7 +108,7 @@ def _iterate_boundary_value_cases(
 
 
 def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -> bool:
-    """Whether a value is a long valid text that a self-hosted server, which would speak it for minutes, need not get.
+    """Whether a value is a long valid text that is not sent to a self-hosted server, which would speak it for minutes.
 
     Such a text is slightly shorter than the longest allowed text. It tests nothing more than the longest one, which is
     in every plan.

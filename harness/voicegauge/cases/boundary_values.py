@@ -59,10 +59,10 @@ def _find_fitting_value(schemas: Schemas, schema: Any) -> Any:
                 return value
     types = schema.get("type", "object" if "properties" in schema else "string")
     json_type = types if isinstance(types, str) else types[0]
-    return _VALUE_BUILDER_BY_JSON_TYPE.get(json_type, _return_missing)(schemas, schema)
+    return _VALUE_BUILDER_BY_JSON_TYPE.get(json_type, _return_missing_value)(schemas, schema)
 
 
-def _return_missing(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _return_missing_value(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas, schema
     return MISSING
 
@@ -111,7 +111,8 @@ _VALUE_BUILDER_BY_JSON_TYPE = {
 
 
 MAX_TEXT_CHARACTERS = 200_000
-"""Number of characters in the longest text that is listed: twice the largest `maxLength` in the bundled contracts."""
+"""Length of the longest text that is listed as a boundary value: twice the largest `maxLength` in the bundled
+contracts."""
 MAX_LIST_ITEMS = 1_000
 """Number of items in the longest list that is listed as a boundary value."""
 MAX_SCHEMA_DEPTH = 3
@@ -171,7 +172,7 @@ def list_boundary_values(
     schema, schema_pointer = schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict):
         return
-    name = _describe_place(body_path)
+    name = _describe_field(body_path)
     yield from _list_enum_boundary_values(schema, schema_pointer, body_path, name)
     yield from _list_values_excluded_by_not(schema, schema_pointer, body_path, name)
     yield from _list_max_items_boundary_values(schemas, schema, schema_pointer, body_path, name)
@@ -187,7 +188,7 @@ def list_boundary_values(
         yield from _list_nested_boundary_values(schemas, schema, schema_pointer, body_path)
 
 
-def _describe_place(body_path: tuple[str, ...]) -> str:
+def _describe_field(body_path: tuple[str, ...]) -> str:
     """Return the name of the innermost field, with the index of an item of a list, such as "tags[0]"."""
     if not body_path:
         return "body"

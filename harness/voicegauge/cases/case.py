@@ -64,7 +64,7 @@ streamed, as often as there are turns."""
 
 
 class SocketScenario(Record, frozen=True, kw_only=True):
-    """What a case does on WebSockets."""
+    """What a case does over WebSockets."""
 
     kind: SocketScenarioKind
     format_name: str | None = None
@@ -133,7 +133,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     comparison: DeliveryComparison | None = None
     """The other delivery with which this delivery is compared; `None` if it is compared with none."""
     companion_request: SpeechRequest | None = None
-    """Another speech that is requested at the same moment as `speech_request`; `None` if the delivery is alone."""
+    """The speech of the companion, requested at the same moment as `speech_request`; `None` without a companion."""
     expects_job_failure: bool = False
     """Whether the job of a delivery should end in failure."""
     calls_billable_operation: bool = False
@@ -309,21 +309,21 @@ def explain_inconclusive_status(status: int) -> str | None:
     return "the account has no credit left (402)" if status == 402 else None
 
 
-def explain_refused_account(operation: Operation, status: int) -> str | None:
-    """Return why a response to a request with a key proves nothing, where documents or traffic show such a refusal.
+def explain_rejected_account(operation: Operation, status: int) -> str | None:
+    """Return why the status of a response to a request with a key proves nothing; `None` if it can prove something.
 
-    Beside `explain_inconclusive_status` it is a status with which the provider refuses an account whose plan, region or
-    permissions exclude what the request asks for, or that has no credit: one of its operations has an example with the
-    reason "forbidden" or "no-credit".
+    In addition to the statuses of `explain_inconclusive_status`, these are the statuses with which the provider rejects
+    an account without credit, or whose plan, region or permissions exclude the request: those of documented examples
+    with the reason "forbidden" or "no-credit".
     """
     if (reason := explain_inconclusive_status(status)) is not None:
         return reason
-    is_documented = status in _find_statuses_of_refused_accounts(operation.contract)
+    is_documented = status in _find_statuses_of_rejected_accounts(operation.contract)
     return f"the account may not use this, as documented ({status})" if is_documented else None
 
 
 @functools.cache
-def _find_statuses_of_refused_accounts(contract: Contract) -> frozenset[int]:
+def _find_statuses_of_rejected_accounts(contract: Contract) -> frozenset[int]:
     reasons: tuple[RejectionReason, ...] = ("forbidden", "no-credit")
     return frozenset(
         status
@@ -339,7 +339,7 @@ def explain_missing_verdict(case: ConformanceCase, operation: Operation, status:
         return None
     if case.expected_response.case_kind == "authentication":  # no account is refused without its key
         return explain_inconclusive_status(status)
-    return explain_refused_account(operation, status)
+    return explain_rejected_account(operation, status)
 
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:

@@ -1,4 +1,4 @@
-"""Which operations a check needs, and in which order cases are sent: deliveries, free, then informative ones."""
+"""Decides which operations a check needs, and in which order its cases are sent."""
 
 from __future__ import annotations
 

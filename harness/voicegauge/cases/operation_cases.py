@@ -227,13 +227,12 @@ def plan_unknown_model_cases(
 ) -> Iterator[ConformanceCase]:
     """Yield a request for a model that does not exist, if the schema allows any name.
 
-    Services use another model without a word, so that nobody notices a mistake in the name.
+    Some services silently use another model, so that nobody notices a mistake in the name.
 
     Args:
         target: the target whose request is changed.
         request: a valid request to the target.
-        other_cases: the other cases of the operation. Fields of which they test a value that is not listed are left
-            out.
+        other_cases: the other cases of the operation. A field is left out if one of them tests an unlisted value of it.
     """
     descriptions = [case.expected_response.description for case in other_cases]
     for location in _find_model_locations(target.operation):
@@ -260,7 +259,7 @@ def plan_unknown_model_cases(
 
 
 def _find_model_locations(operation: Operation) -> list[Location]:
-    """Return the fields of a body that select a target of an operation: by patterns, or by constants of all targets."""
+    """Return the body fields that select a target of an operation, by its patterns or by constants of all targets."""
     targets = [target.target_spec for target in operation.targets]
     patterns = {location: pattern for target in targets for location, pattern in target.request_patterns.items()}
     takes_any_name = operation.contract.provider.self_hosted is not None  # as long as its models are not known

@@ -45,11 +45,11 @@ MAX_COMBINED_VALUES_PER_FIELD = 24
 service, would multiply the requests; each of its other values is sent in one request."""
 
 MAX_TRIED_CHOICES = 2_000
-"""Number of choices that are tried in search of a row that has certain values."""
+"""Maximum number of choices that are tried in the search for one row that has certain values."""
 
 MAX_TRIED_ROW_STARTS = 50_000
-"""Number of beginnings of rows that are tried while all pairs are searched together. The pairs that are left then are
-searched one by one."""
+"""Maximum number of beginnings of rows that are tried while all pairs are searched together. The remaining pairs are
+then searched one by one."""
 
 TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""
@@ -200,8 +200,9 @@ def _complete_row(
 ) -> tuple[int, ...]:
     """Return a possible row that has `choices`; empty if none is found.
 
-    A search of all rows ends after `MAX_TRIED_CHOICES`, because a schema that rejects a whole body would be asked about
-    every combination of the other values. Then the choices are tried in the rows that are known to be possible.
+    The search of all rows ends after `MAX_TRIED_CHOICES`: otherwise a schema that rejects a whole body would be
+    evaluated for every combination of the other values. After that, the choices are tried in the rows of `known_rows`,
+    which are possible.
     """
     tried = itertools.count()
     row = _search_row(value_counts, choices, lambda some: next(tried) < MAX_TRIED_CHOICES and is_possible(some))
@@ -216,8 +217,8 @@ def _search_row(
 ) -> tuple[int, ...]:
     """Return the first possible row that has `choices`; empty if there is none.
 
-    The search is depth-first. Choices at later positions are checked from the beginning: if only the start of the row
-    were, a target that rejects the last value would be given up after every combination of the values between.
+    The search is depth-first. Choices at later positions are checked from the beginning: otherwise a target that
+    rejects the last value would be excluded only after every combination of the values in between.
     """
     position = next((position for position in range(len(value_counts)) if position not in choices), None)
     if position is None:

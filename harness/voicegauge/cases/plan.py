@@ -95,7 +95,7 @@ class CasePlan(Record, frozen=True, kw_only=True):
     """Why targets were left out although others are judged, by target id: `max_billable_requests` excludes their
     delivery, a budget does not pay for it, or no document states what it costs."""
     targets_beyond_max_calls: tuple[str, ...] = ()
-    """Those of them that `max_billable_requests` excludes."""
+    """Ids of the targets in `left_out_reason_by_target` that `max_billable_requests` excludes."""
     over_budget_case_count: int = 0
     """Number of cases that were left out because they do not fit into what is left of a budget."""
     excluded_operations: tuple[str, ...] = ()
@@ -182,7 +182,7 @@ def plan_cases(
     allows_large = is_emulated if include_large_uploads is None else include_large_uploads
     cases: dict[str, ConformanceCase] = {}
     for case in addressed:
-        if _is_wanted(case, allows_large=allows_large, include_all_billable_cases=include_all_billable_cases):
+        if _is_included_in_plan(case, allows_large=allows_large, include_all_billable_cases=include_all_billable_cases):
             cases.setdefault(case.id, case)
     plan = CasePlan(
         cases=tuple(order_cases(cases.values(), max_billable_requests)),
@@ -190,8 +190,8 @@ def plan_cases(
         max_billable_requests=max_billable_requests,
         excluded_operations=excluded,
     )
-    deliverable = _list_targets_with_delivery(cases.values())
-    return _add_targets_without_delivery(plan, targets, deliverable, unpriced_target_ids)
+    deliverable_target_ids = _list_targets_with_delivery(cases.values())
+    return _add_targets_without_delivery(plan, targets, deliverable_target_ids, unpriced_target_ids)
 
 
 def _divide_cases(
@@ -202,7 +202,7 @@ def _divide_cases(
     *,
     creates_all: bool,
 ) -> tuple[list[ConformanceCase], dict[str, SkippedCase]]:
-    """Return the cases that may be sent, and by id those that are not; cases of other targets are in neither."""
+    """Return the cases that may be sent, and by id the skipped cases; cases of other targets are in neither."""
     chosen = {target.id for target in targets}
     speaking = {target.id for target in targets if not isinstance(target, TranscriptionSocketTarget)}
     contracts = {target.contract.id: target.contract for target in targets}
@@ -228,7 +228,7 @@ def _divide_cases(
     return cases, skipped
 
 
-def _is_wanted(case: ConformanceCase, *, allows_large: bool, include_all_billable_cases: bool) -> bool:
+def _is_included_in_plan(case: ConformanceCase, *, allows_large: bool, include_all_billable_cases: bool) -> bool:
     if not allows_large and case.upload_padding is not None and case.upload_padding.size_bytes > LARGE_UPLOAD_BYTES:
         return False
     is_free = not case.is_billable
@@ -255,32 +255,37 @@ def _build_unpriced_case(target_id: str) -> SkippedCase:
 
 
 def _add_targets_without_delivery(
-    plan: CasePlan, targets: Sequence[BaseTarget], deliverable: Collection[str], unpriced: Collection[str]
+    plan: CasePlan,
+    targets: Sequence[BaseTarget],
+    deliverable_target_ids: Collection[str],
+    unpriced_target_ids: Collection[str],
 ) -> CasePlan:
     """Return a plan that names the targets of which it has no delivery.
 
     Args:
         plan: the plan.
         targets: the targets that it checks.
-        deliverable: ids of the targets that have a delivery, whether it is in the plan or beyond its limit.
-        unpriced: ids of the targets that are left out because nobody knows what a request to them costs.
+        deliverable_target_ids: ids of the targets that have a delivery, whether it is in the plan or beyond its limit.
+        unpriced_target_ids: ids of the targets that are left out because nobody knows what a request to them costs.
     """
     delivering = _list_targets_with_delivery(plan.cases)
     # A target that takes audio has no delivery: its requests without a price are among the cases that are not sent.
     unpriced = {one.id for one in targets if one.id in unpriced and not isinstance(one, TranscriptionSocketTarget)}
     reasons = {
         target.id: "no document states its price in dollars"
-        if target.id in unpriced
+        if target.id in unpriced_target_ids
         else f"its delivery is beyond --max-calls {plan.max_billable_requests}"
         for target in targets
-        if delivering and target.id not in delivering and target.id in {*deliverable, *unpriced}
+        if delivering and target.id not in delivering and target.id in {*deliverable_target_ids, *unpriced_target_ids}
     }
-    without = (one.id for one in targets if _speaks(one) and one.id not in delivering and one.id not in reasons)
+    without = (
+        one.id for one in targets if _is_http_speech_target(one) and one.id not in delivering and one.id not in reasons
+    )
     return msgspec.structs.replace(
         plan,
         targets_without_delivery=tuple(without),
         left_out_reason_by_target=reasons,
-        targets_beyond_max_calls=tuple(target for target in reasons if target not in unpriced),
+        targets_beyond_max_calls=tuple(target for target in reasons if target not in unpriced_target_ids),
     )
 
 
@@ -288,7 +293,7 @@ def _list_targets_with_delivery(cases: Iterable[ConformanceCase]) -> set[str]:
     return {f"{case.provider}/{case.target_name}" for case in cases if case.speech_request is not None}
 
 
-def _speaks(target: BaseTarget) -> TypeGuard[Target]:
+def _is_http_speech_target(target: BaseTarget) -> TypeGuard[Target]:
     """Whether a delivery of speech can be requested from a target over HTTP."""
     return isinstance(target, Target) and not isinstance(target, JobTarget)
 
@@ -320,7 +325,7 @@ def _iterate_all_cases(
             )
         elif isinstance(target, TranscriptionSocketTarget):
             yield from plan_transcription_cases(target, include_all_billable_cases=include_all_billable_cases)
-    speaking = [target for target in targets if _speaks(target)]
+    speaking = [target for target in targets if _is_http_speech_target(target)]
     for target in speaking:
         is_first = (target.contract.id, target.operation.id) not in planned
         planned.add((target.contract.id, target.operation.id))

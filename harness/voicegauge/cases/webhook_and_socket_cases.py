@@ -141,7 +141,7 @@ TEXT_LANGUAGE = "en"
 TURN_TEXT = "Good morning. This is a short test of a long story. We will begin with seven small boats."
 """The text of most turns: three sentences, so that a service begins before the end."""
 OTHER_TEXT = "Please remember the yellow umbrella. Nobody saw where the old piano went."
-"""Text of a turn that is spoken at the same time."""
+"""Text of a turn that is spoken at the same time as another turn."""
 LONG_TEXT = (
     "The train to the coast leaves from platform nine every morning. It stops in four villages on the way. "
     "Passengers with bicycles should board the last carriage. The journey takes about two hours in good weather."
@@ -173,24 +173,24 @@ def plan_socket_cases(
         yield _build_key_case(target, "missing")
         yield _build_key_case(target, "wrong")
     turns = 2 + ("flush" in spec.client_messages and spec.turn.ends_with != "flush-end")
-    yield _build_case(target, SocketScenario(kind="turns", turn_count=turns), "turns", TURN_TEXT * turns)
+    yield _build_socket_case(target, SocketScenario(kind="turns", turn_count=turns), "turns", TURN_TEXT * turns)
     if not include_all_billable_cases:
         return
     if spec.has_contexts:
         text = (TURN_TEXT + OTHER_TEXT) * 2
-        yield _build_case(target, SocketScenario(kind="parallel", turn_count=4), "two turns at once", text)
+        yield _build_socket_case(target, SocketScenario(kind="parallel", turn_count=4), "two turns at once", text)
     default = next(iter(target.target_spec.formats))
     for name in target.target_spec.formats:
         if name != default:
             scenario = SocketScenario(kind="format", format_name=name, turn_count=2)
-            yield _build_case(target, scenario, f"a turn as {name}", TURN_TEXT * 2)
+            yield _build_socket_case(target, scenario, f"a turn as {name}", TURN_TEXT * 2)
     if target.can_be_interrupted:
         count = INTERRUPTION_COUNT if is_emulated else _LIVE_INTERRUPTION_COUNT
         scenario = SocketScenario(kind="interruptions", interruption_count=count, turn_count=1 + 2 * count)
         text = ANSWER_TEXT + (LONG_TEXT + ANSWER_TEXT) * count
-        yield _build_case(target, scenario, f"{count} interruptions", text)
+        yield _build_socket_case(target, scenario, f"{count} interruptions", text)
     if spec.limits.contexts is not None and spec.limits.contexts.close_code is not None and is_emulated:
-        yield _build_case(target, SocketScenario(kind="contexts"), "more contexts than allowed", "")
+        yield _build_socket_case(target, SocketScenario(kind="contexts"), "more contexts than allowed", "")
 
 
 def plan_transcription_cases(
@@ -223,7 +223,7 @@ def plan_transcription_cases(
         )
 
 
-def _build_case(target: SocketTarget, scenario: SocketScenario, description: str, text: str) -> ConformanceCase:
+def _build_socket_case(target: SocketTarget, scenario: SocketScenario, description: str, text: str) -> ConformanceCase:
     expected = expect_acceptance(description, f"{target.operation.pointer}/x-socket")
     return ConformanceCase(
         id=f"{target.id}: {description}",

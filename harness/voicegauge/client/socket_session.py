@@ -16,7 +16,7 @@ from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKe
 from voicegauge.client.keys import replace_key
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.extension.sockets import ClientAction, SocketFormat
-from voicegauge.contract.socket_messages import get_settings
+from voicegauge.contract.socket_messages import select_message_constants
 from voicegauge.contract.socket_turns import SocketTurn, TranscribedConversation, TranscriptReader, TurnReader
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.errors import TransportError
@@ -141,7 +141,7 @@ class SocketLink(ABC, Generic[TargetT]):
             action,
             text=text,
             context=context,
-            settings=get_settings(self._constants),
+            settings=select_message_constants(self._constants),
             key=self._message_key,
             nonce=self._count_message(),
             audio=audio,

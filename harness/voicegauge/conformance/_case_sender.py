@@ -11,7 +11,7 @@ from voicegauge.cases.audio_input_cases import choose_recorded_sentence, find_up
 from voicegauge.cases.case import (
     ConformanceCase,
     explain_missing_verdict,
-    explain_refused_account,
+    explain_rejected_account,
 )
 from voicegauge.cases.valid_requests import add_required_fields
 from voicegauge.client.audio_upload import build_audio_input_request, fetch_response_audio
@@ -494,4 +494,4 @@ def _explain_inconclusive_step(subject: CheckSubject) -> str | None:
     """Return why a step of a lifecycle proves nothing about the contract; `None` if it can prove something."""
     if not isinstance(subject, CaseOutcome):
         return None
-    return explain_refused_account(subject.operation, subject.call.status)
+    return explain_rejected_account(subject.operation, subject.call.status)

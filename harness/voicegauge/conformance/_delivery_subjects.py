@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from voicegauge.cases.case import (
     expect_acceptance,
-    explain_refused_account,
+    explain_rejected_account,
 )
 from voicegauge.contract.extension.jobs import JobState
 from voicegauge.contract.extension.speech import ResponseAudio
@@ -177,7 +177,7 @@ def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
 def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
     """Yield the outcome of a call that should be accepted; yield nothing if its status proves nothing."""
     is_temporary = call.status in call.contract.provider.retry_policy.retried_statuses
-    if is_temporary or explain_refused_account(call.operation, call.status) is not None:
+    if is_temporary or explain_rejected_account(call.operation, call.status) is not None:
         return
     is_submit = call.operation.speech is not None
     description = "a valid request" if is_submit else f"{call.operation.id} for a job that was accepted"

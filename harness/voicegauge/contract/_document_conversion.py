@@ -26,7 +26,7 @@ _REQUIRED_DESCRIPTION_PATTERN = re.compile(r"\s*Required\.")
 _PATH_PARAMETER_PATTERN = re.compile(r"{\+?(\w+)}")
 
 
-class _Method(NamedTuple):
+class _DiscoveryMethod(NamedTuple):
     pointer: str
     """JSON pointer of the method in the discovery document."""
     data: dict[str, Any]
@@ -64,9 +64,9 @@ def convert_discovery(document: Document) -> Document:
     return Document(document.path, converted, lines, document.sha256)
 
 
-def _iterate_methods(resource: dict[str, Any], pointer: str) -> Iterator[_Method]:
+def _iterate_methods(resource: dict[str, Any], pointer: str) -> Iterator[_DiscoveryMethod]:
     for name, method in resource.get("methods", {}).items():
-        yield _Method(f"{pointer}/methods/{escape_pointer_token(name)}", method)
+        yield _DiscoveryMethod(f"{pointer}/methods/{escape_pointer_token(name)}", method)
     for name, child in resource.get("resources", {}).items():
         yield from _iterate_methods(child, f"{pointer}/resources/{escape_pointer_token(name)}")
 
@@ -144,7 +144,7 @@ _SCHEMA_KEYS = frozenset(
 )
 """Keys of a Swagger parameter or header that belong to its schema in OpenAPI 3."""
 _NEWER_KEYS = frozenset({"deprecated", "nullable", "writeOnly", "oneOf", "anyOf"})
-"""Keywords of OpenAPI 3 that are kept in the conversion, where they mean what they mean in OpenAPI 3."""
+"""Keywords of OpenAPI 3 that are kept if a Swagger document has them, with their meaning in OpenAPI 3."""
 _DEFINITION_DEPTH = 2
 """Number of keys that lead to a schema of `definitions`."""
 _DEFAULT_MEDIA_TYPE = "application/json"
@@ -175,7 +175,7 @@ def convert_swagger(document: Document) -> Document:
         if pointer.startswith(old.removeprefix("#"))
     }
     lines = {**document.lines, **moved}
-    return Document(document.path, _Conversion(document.data).convert(), lines, document.sha256)
+    return Document(document.path, _SwaggerConversion(document.data).convert(), lines, document.sha256)
 
 
 @functools.cache
@@ -198,7 +198,7 @@ def _leave_out_newer_keys(value: Any) -> Any:
     return [_leave_out_newer_keys(item) for item in value] if isinstance(value, list) else value
 
 
-class _Conversion:
+class _SwaggerConversion:
     """The conversion of one document."""
 
     def __init__(self, swagger: dict[str, Any]) -> None:
@@ -221,7 +221,7 @@ class _Conversion:
         }
 
     def _list_server_urls(self) -> list[str]:
-        """Return one URL; https is preferred, because keys are sent to it."""
+        """Return a list of one server URL; https is preferred, because keys are sent to the server."""
         host, base = self._swagger.get("host", ""), self._swagger.get("basePath", "").rstrip("/")
         schemes = self._swagger.get("schemes", ["https"])
         scheme = "https" if "https" in schemes else next(iter(schemes), "https")
@@ -251,40 +251,42 @@ class _Conversion:
     def _convert_path_item(self, item: Any) -> Any:
         if not isinstance(item, dict):
             return item
-        shared = [self._resolve_parameter(one) for one in item.get("parameters", [])]
+        shared_parameters = [self._resolve_parameter(one) for one in item.get("parameters", [])]
         converted = {
-            key: self._convert_operation(value, shared) if key in HTTP_METHODS and isinstance(value, dict) else value
+            key: self._convert_operation(value, shared_parameters)
+            if key in HTTP_METHODS and isinstance(value, dict)
+            else value
             for key, value in item.items()
             if key != "parameters"
         }
-        plain = [_convert_parameter(one) for one in shared if one.get("in") not in {"body", "formData"}]
+        plain = [_convert_parameter(one) for one in shared_parameters if one.get("in") not in {"body", "formData"}]
         return {**converted, "parameters": plain} if plain else converted
 
     def _resolve_parameter(self, parameter: dict[str, Any]) -> dict[str, Any]:
-        """Return a body or form parameter in place of a reference to it: OpenAPI 3 has it elsewhere."""
+        """Resolve a reference to a body or form parameter, because OpenAPI 3 describes such a parameter elsewhere."""
         name = str(parameter.get("$ref", "")).removeprefix("#/components/parameters/")
         found = self._swagger.get("parameters", {}).get(name)
         return found if isinstance(found, dict) else parameter
 
-    def _convert_operation(self, operation: dict[str, Any], shared: list[dict[str, Any]]) -> dict[str, Any]:
+    def _convert_operation(self, operation: dict[str, Any], shared_parameters: list[dict[str, Any]]) -> dict[str, Any]:
         own = [self._resolve_parameter(one) for one in operation.get("parameters", [])]
-        consumed = operation.get("consumes", self._swagger.get("consumes", []))
-        produced = operation.get("produces", self._swagger.get("produces", []))
+        consumed_media_types = operation.get("consumes", self._swagger.get("consumes", []))
+        produced_media_types = operation.get("produces", self._swagger.get("produces", []))
         left_out = {"parameters", "consumes", "produces", "responses", "schemes"}
         converted = {key: value for key, value in operation.items() if key not in left_out}
         plain = [_convert_parameter(one) for one in own if one.get("in") not in {"body", "formData"}]
         if plain:
             converted["parameters"] = plain
-        body = _build_request_body([*shared, *own], consumed)
+        body = _build_request_body([*shared_parameters, *own], consumed_media_types)
         if body is not None:
             converted["requestBody"] = body
         converted["responses"] = {
-            status: self._convert_response(response, produced)
+            status: self._convert_response(response, produced_media_types)
             for status, response in operation.get("responses", {}).items()
         }
         return converted
 
-    def _convert_response(self, response: Any, produced: list[str]) -> Any:
+    def _convert_response(self, response: Any, produced_media_types: list[str]) -> Any:
         if not isinstance(response, dict) or "$ref" in response:
             return response
         schema = response.get("schema")
@@ -297,7 +299,7 @@ class _Conversion:
             examples = response.get("examples", {})
             converted["content"] = {
                 media_type: {**body, **({"example": examples[media_type]} if media_type in examples else {})}
-                for media_type in _choose_media_types(produced, is_file=is_file)
+                for media_type in _choose_media_types(produced_media_types, is_file=is_file)
             }
         return converted
 
@@ -324,10 +326,13 @@ def _convert_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "schema": {key: value for key, value in parameter.items() if key in _SCHEMA_KEYS}}
 
 
-def _build_request_body(parameters: list[dict[str, Any]], consumed: list[str]) -> dict[str, Any] | None:
+def _build_request_body(parameters: list[dict[str, Any]], consumed_media_types: list[str]) -> dict[str, Any] | None:
     body = next((one for one in parameters if one.get("in") == "body"), None)
     if body is not None:
-        content = {media_type: {"schema": body.get("schema", {})} for media_type in consumed or [_DEFAULT_MEDIA_TYPE]}
+        content = {
+            media_type: {"schema": body.get("schema", {})}
+            for media_type in consumed_media_types or [_DEFAULT_MEDIA_TYPE]
+        }
         return {"required": body.get("required", False), "content": content}
     fields = [one for one in parameters if one.get("in") == "formData"]
     if not fields:
@@ -337,7 +342,9 @@ def _build_request_body(parameters: list[dict[str, Any]], consumed: list[str]) -
     properties = {field["name"]: _build_form_field(field) for field in fields if "name" in field}
     required = [field["name"] for field in fields if field.get("required") and "name" in field]
     schema = {"type": "object", "properties": properties, **({"required": required} if required else {})}
-    chosen = [one for one in consumed if one.startswith("multipart/") or "urlencoded" in one] or [media_type]
+    chosen = [one for one in consumed_media_types if one.startswith("multipart/") or "urlencoded" in one] or [
+        media_type
+    ]
     return {"required": bool(required), "content": {one: {"schema": schema} for one in chosen}}
 
 
@@ -348,12 +355,14 @@ def _build_form_field(field: dict[str, Any]) -> dict[str, Any]:
     return {**schema, **({"description": field["description"]} if "description" in field else {})}
 
 
-def _choose_media_types(produced: list[str], *, is_file: bool) -> list[str]:
+def _choose_media_types(produced_media_types: list[str], *, is_file: bool) -> list[str]:
     """Return the media types of one response. Swagger has one list for all responses of an operation, errors too."""
-    files = [one for one in produced if one.startswith(("audio/", "video/", "image/")) or one == _FILE_MEDIA_TYPE]
+    files = [
+        one for one in produced_media_types if one.startswith(("audio/", "video/", "image/")) or one == _FILE_MEDIA_TYPE
+    ]
     if is_file:
         return files or [_FILE_MEDIA_TYPE]
-    return [one for one in produced if one not in files] or [_DEFAULT_MEDIA_TYPE]
+    return [one for one in produced_media_types if one not in files] or [_DEFAULT_MEDIA_TYPE]
 
 
 def _convert_security_scheme(scheme: dict[str, Any]) -> dict[str, Any]:

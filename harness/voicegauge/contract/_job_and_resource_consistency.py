@@ -95,7 +95,7 @@ def check_pattern(document: Document, pointer: str, pattern: object) -> None:
 
 
 def _check_own_response(audio_input_target: AudioInputTarget) -> None:
-    """Check the `response` of a target.
+    """Check the `response` that a transcription target has in place of that of its operation.
 
     Raises:
         ContractError: the operation is not a transcription, or a location is not documented.

@@ -36,7 +36,7 @@ _MAX_SHOWN_CHARACTERS = 200
 _UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
 
 
-class _Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _OverlayAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: str
     description: str = ""
     update: Any = msgspec.UNSET
@@ -44,15 +44,15 @@ class _Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     copy: str | None = None
 
 
-class _Info(msgspec.Struct, frozen=True):
+class _OverlayInfo(msgspec.Struct, frozen=True):
     title: str
     version: str
 
 
 class _Overlay(msgspec.Struct, frozen=True):
     overlay: str
-    info: _Info
-    actions: Annotated[list[_Action], msgspec.Meta(min_length=1)]
+    info: _OverlayInfo
+    actions: Annotated[list[_OverlayAction], msgspec.Meta(min_length=1)]
     extends: str | None = None
 
 
@@ -118,7 +118,7 @@ class _ComposedDocument:
         self.data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(base.data))
         self.parts: dict[str, tuple[Document, str]] = {"": (base, "")}
 
-    def apply_action(self, action: _Action, pointer: str) -> None:
+    def apply_action(self, action: _OverlayAction, pointer: str) -> None:
         if action.copy is not None and self._overlay.data["overlay"].startswith(_SUPPORTED_OVERLAY_VERSIONS[0]):
             reason = "copy is an action of Overlay 1.1: write overlay: 1.1.0 at the top of the document"
             raise self._overlay.build_error(f"{pointer}/{_COPY}", reason)
@@ -228,10 +228,10 @@ _ALWAYS_COPIED_KEYS = (
 
 
 def select_described_operations(document: Document) -> dict[str, Any]:
-    """Return the data of a document, reduced to the operations with an `x-` key of ours and those that are named by id.
+    """Return the data of a document with only the operations that voicegauge's `x-` keys describe or name by id.
 
-    They are named by a kept operation, or by `x-provider`, which names those that list models and voices. What these
-    operations refer to is kept too. Everything that is kept has the same JSON pointer as before.
+    Operations are named by id in described operations, and in `x-provider`, which names those that list models and
+    voices. The parts that the kept operations refer to are kept too. JSON pointers do not change.
     """
     operations = dict(read_operations(document.data))
     by_id = {str(node.get("operationId")): at for at, node in operations.items()}

@@ -1,4 +1,4 @@
-"""Rejects schemas that are small in a document and unlimited in use, because each refers to the next one twice.
+"""Rejects schemas that are small in a document but grow without limit in use: each refers to the next one twice.
 
 Two references to a schema with two references, and so on, double with each step how many schemas apply to one value, or
 what a valid value contains. They may also lead to the same part of a value: two branches of `oneOf` that both have
@@ -23,15 +23,15 @@ MAX_SCHEMA_SIZE = 10_000
 MAX_NESTED_ERRORS = 10_000
 """Largest number of errors that schemas which contain themselves may find in a value; each takes about 0.1 ms."""
 _MAX_FLAT_DEPTH = 2
-"""Depth up to which a value is too flat to have so many errors, so that the schemas need not be examined."""
+"""Maximum depth of a value that is too flat to have `MAX_NESTED_ERRORS` errors, whatever its schemas are."""
 _SINGLE_KEYWORDS = ("if", "then", "else", "not")
 _LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
 _ITEM_KEYWORDS = ("items", "contains", "unevaluatedItems")
 _PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties")
 
 _Schema = Mapping[str, Any]
-_Parts = Iterator[tuple[int, _Schema]]
-"""How often a schema uses other schemas, and those."""
+_SchemaUses = Iterator[tuple[int, _Schema]]
+"""Pairs of the number of times that a schema uses another schema, and the other schema."""
 
 
 def check_schema_sizes(document: Document, schemas: list[tuple[str, dict[str, Any]]]) -> None:
@@ -47,18 +47,18 @@ def check_schema_sizes(document: Document, schemas: list[tuple[str, dict[str, An
     for list_parts, verb in ((_list_combined, "combines"), (_list_required, "requires")):
         sizes: dict[int, int] = {}
         for pointer, node in schemas:
-            if _measure(node, functools.partial(list_parts, document.data), sizes) > MAX_SCHEMA_SIZE:
-                raise document.build_error(pointer, _describe(verb))
+            if _measure_size(node, functools.partial(list_parts, document.data), sizes) > MAX_SCHEMA_SIZE:
+                raise document.build_error(pointer, _describe_excess(verb))
     too_large = _find_schema_with_many_uses_of_one_part(document.data, schemas)
     if too_large is not None:
-        raise document.build_error(too_large, _describe("combines"))
+        raise document.build_error(too_large, _describe_excess("combines"))
 
 
-def _describe(verb: str) -> str:
+def _describe_excess(verb: str) -> str:
     return f"the schema {verb} more than {MAX_SCHEMA_SIZE:,} others, counting each use of one"
 
 
-def _measure(root: _Schema, list_parts: Callable[[_Schema], _Parts], sizes: dict[int, int]) -> int:
+def _measure_size(root: _Schema, list_parts: Callable[[_Schema], _SchemaUses], sizes: dict[int, int]) -> int:
     """Return the size of a schema: 1 plus the sizes of its parts. A part that contains itself counts as 1.
 
     Args:
@@ -73,23 +73,23 @@ def _measure(root: _Schema, list_parts: Callable[[_Schema], _Parts], sizes: dict
 
 
 def _walk_parts_first(
-    root: _Schema, list_parts: Callable[[_Schema], _Parts], known: Mapping[int, Any]
+    root: _Schema, list_parts: Callable[[_Schema], _SchemaUses], known_schemas: Mapping[int, Any]
 ) -> Iterator[tuple[_Schema, list[tuple[int, _Schema]]]]:
-    """Yield each schema that is not known yet, with its parts; the parts of a schema come first, as far as possible."""
+    """Yield each schema outside `known_schemas`, with its parts; where possible, parts come before their schema."""
     started = set[int]()
     stack: list[tuple[_Schema, list[tuple[int, _Schema]] | None]] = [(root, None)]
     while stack:
         schema, parts = stack.pop()
         if parts is not None:
             yield schema, parts
-        elif id(schema) not in known and id(schema) not in started:
+        elif id(schema) not in known_schemas and id(schema) not in started:
             started.add(id(schema))
             found = list(list_parts(schema))
             stack.append((schema, found))
             stack += [(part, None) for _, part in found]
 
 
-def _list_combined(data: Any, schema: _Schema) -> _Parts:
+def _list_combined(data: Any, schema: _Schema) -> _SchemaUses:
     """Yield the schemas that apply, or may apply, to the same value."""
     found = [schema[key] for key in _SINGLE_KEYWORDS if key in schema]
     for key in _LIST_KEYWORDS:
@@ -101,8 +101,8 @@ def _list_combined(data: Any, schema: _Schema) -> _Parts:
     yield from ((1, part) for part in found if isinstance(part, dict))
 
 
-def _list_required(data: Any, schema: _Schema) -> _Parts:
-    """Yield the schemas of what a valid value contains, with the number of times."""
+def _list_required(data: Any, schema: _Schema) -> _SchemaUses:
+    """Yield the schemas of the values that a valid value contains, with the number of such values."""
     properties, names = schema.get("properties"), schema.get("required")
     if isinstance(properties, dict) and isinstance(names, list):
         required = [properties.get(name) for name in names if isinstance(name, str)]
@@ -127,16 +127,17 @@ def _list_referenced_schemas(data: Any, schema: _Schema) -> list[_Schema]:
 
 
 _PartOfValue = tuple[str, str | int]
-"""A kind of part, "item" or "property", and the index or name of one."""
+"""A part of a value: its kind, "item" or "property", and its index or name."""
 
 
 class _UsesOfParts(NamedTuple):
-    """How often a schema, and those that it combines, apply each schema to an item or a property of the value."""
+    """How often a schema, with those that it combines, applies each schema to an item or property of the value."""
 
     of_every_part: dict[str, Counter[int]]
     """Number of uses for every part of a kind, by identity of the schema."""
     of_one_part: dict[_PartOfValue, Counter[int]]
-    """The same for one part, in addition; less than 0 for what applies to every part but this one."""
+    """Further uses for a single part, by identity of the schema; negative for a schema that applies to every other
+    part."""
 
 
 def _find_schema_with_many_uses_of_one_part(data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> str | None:
@@ -166,7 +167,7 @@ def _find_schema_with_many_uses_of_one_part(data: Any, schemas: list[tuple[str, 
 def _group_schemas_by_part(
     data: Any, schemas: list[tuple[str, dict[str, Any]]]
 ) -> tuple[dict[int, list[dict[int, int]]], Iterator[list[int]]]:
-    """Return what each schema applies to parts of a value, and the groups of schemas that contain each other."""
+    """Return the uses of parts by each schema, and the groups of schemas that contain each other."""
     by_part = {key: list(_list_uses_by_part(uses)) for key, uses in _collect_uses_of_parts(data, schemas).items()}
     return by_part, _iterate_groups_parts_first(
         {key: {*chain(*found)} & by_part.keys() for key, found in by_part.items()}
@@ -261,7 +262,7 @@ def _list_own_uses_of_parts(schema: _Schema) -> _UsesOfParts:
 
 
 def _list_uses_by_part(uses: _UsesOfParts) -> Iterator[dict[int, int]]:
-    """Yield what is applied to a part of the value, once for each part to which something else is applied."""
+    """Yield the uses of schemas for one part of the value, once for each group of parts with the same uses."""
     yield from (counts for counts in uses.of_every_part.values() if counts)
     for (kind, _), counts in uses.of_one_part.items():
         total = Counter(counts)
@@ -284,7 +285,7 @@ class NestedErrors:
     """
 
     def __init__(self, data: Any) -> None:
-        """Examine the schemas of a document when the first deep value is judged."""
+        """Prepare to examine the schemas of the document `data`, which happens when the first deep value is judged."""
         self._data = data
         self._count_by_pointer: dict[str, int] = {}
 
@@ -299,7 +300,7 @@ class NestedErrors:
 
 
 def _count_uses_in_themselves(data: Any, pointer: str) -> int:
-    """Return how often schemas below `pointer` apply schemas that contain them to one part of a value, at most."""
+    """Return how often, at most, schemas below `pointer` apply schemas that contain them to one part of a value."""
     by_part, groups = _group_schemas_by_part(data, [("", one) for one in _iterate_reachable_schemas(data, pointer)])
     return max(
         (
@@ -314,7 +315,7 @@ def _count_uses_in_themselves(data: Any, pointer: str) -> int:
 
 
 def _measure_depth(value: Any) -> int:
-    """Return how many lists and objects contain each other."""
+    """Return the nesting depth of a value: the number of lists and objects that are inside each other."""
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, dict | list)]:
         level = [part for one in level for part in (one.values() if isinstance(one, dict) else one)]

@@ -4,8 +4,8 @@ AsyncAPI 2.6 calls what clients send `publish`, and 3.0 `receive`, because its o
 official documents are written from the other point of view: of 3.0 documents that of the client, of generated 2.6
 documents that of the server.
 
-It stands beside the OpenAPI document. It is embedded with its lines, so that references, sources, disputes and errors
-work in both.
+The AsyncAPI document is in the folder of the OpenAPI document. It is embedded with its line numbers, so that
+references, sources, disputes and errors work in both.
 
 https://www.asyncapi.com/docs/reference/specification/v2.6.0 and v3.0.0.
 
@@ -38,9 +38,9 @@ from voicegauge.formats.locations import MISSING, read_pointer
 
 OPPOSITE_ACTIONS = {"publish": "subscribe", "subscribe": "publish", "send": "receive", "receive": "send"}
 """The action of the other side of a channel."""
-_CLIENT = re.compile(r"(?<![a-z])client(?![a-z])")
-_SERVER = re.compile(r"(?<![a-z])server(?![a-z])")
-_REPORT = re.compile(r"(?<![a-z])(error|warning)s?$")
+_CLIENT_WORD_PATTERN = re.compile(r"(?<![a-z])client(?![a-z])")
+_SERVER_WORD_PATTERN = re.compile(r"(?<![a-z])server(?![a-z])")
+_ERROR_OR_WARNING_NAME_PATTERN = re.compile(r"(?<![a-z])(error|warning)s?$")
 """End of the name of a message that only a server sends."""
 
 
@@ -54,22 +54,23 @@ def find_client_action(
 ) -> str | None:
     """Return the action whose messages clients send, as far as the words of a document show it.
 
-    The word "client" or "server" counts for its side, and a message called an error or a warning for the server.
+    The word "client" or "server" is evidence for the side that it names; a message that is called an error or a warning
+    is evidence for the server.
 
     Args:
         descriptions_by_action: summaries and ids of operations, and titles and summaries of messages, by action.
         names_by_action: names of messages by action.
 
     Returns:
-        The action; `None` if nothing shows it, or as much speaks for one as for the other.
+        The action; `None` if there is no evidence, or as much for each side.
     """
     votes = dict.fromkeys(descriptions_by_action, 0) | dict.fromkeys(names_by_action, 0)
     for action in votes:
         names = [_split_words(name) for name in names_by_action.get(action, ())]
         texts = [*names, *map(_split_words, descriptions_by_action.get(action, ()))]
-        for_client = sum(bool(_CLIENT.search(text)) for text in texts)
-        for_server = sum(bool(_SERVER.search(text)) for text in texts)
-        for_server += sum(bool(_REPORT.search(name)) for name in names)
+        for_client = sum(bool(_CLIENT_WORD_PATTERN.search(text)) for text in texts)
+        for_server = sum(bool(_SERVER_WORD_PATTERN.search(text)) for text in texts)
+        for_server += sum(bool(_ERROR_OR_WARNING_NAME_PATTERN.search(name)) for name in names)
         votes[action] += for_client - for_server
         if OPPOSITE_ACTIONS[action] in votes:
             votes[OPPOSITE_ACTIONS[action]] -= for_client - for_server
@@ -191,7 +192,7 @@ def get_mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _rewrite_references(value: Any) -> Any:
-    """Let references of the AsyncAPI document lead into its copy, in place; return the value."""
+    """Change the references in an AsyncAPI document, in place, so that they lead into its embedded copy; return it."""
     for _, node in walk_objects(value):
         if isinstance(node.get("$ref"), str) and node["$ref"].startswith("#/"):
             node["$ref"] = f"#/{ASYNCAPI_KEY}{_escape_slashes(value, node['$ref'])[1:]}"
@@ -203,7 +204,7 @@ def _rewrite_references(value: Any) -> Any:
 
 
 def _escape_slashes(root: Any, reference: str) -> str:
-    """Return a reference with the slashes of names escaped, if it leads somewhere only then; otherwise the reference.
+    """Return a reference with escaped slashes in its names if it leads to a value only then; else unchanged.
 
     Generated documents, such as Deepgram's, write a name like "speak/v1.Flush" as it is.
     """
@@ -305,7 +306,7 @@ def _read_channel(
         read_messages(contract.schemas, channel, pointer, server_key, is_version_3=is_version_3),
     )
     _check_message_names(document, socket)
-    _check_templates(document, socket)
+    _check_message_templates(document, socket)
     _check_turns(document, socket)
     operation = _find_operation(contract, client_key, pointer) if is_version_3 else channel.get(client_key)
     return Operation(
@@ -345,8 +346,8 @@ def _check_message_names(document: Document, socket: SocketChannel) -> None:
             raise document.build_error(f"{pointer}/{part}/message", f"{name!r} is not a message here; known: {known}")
 
 
-def _check_templates(document: Document, socket: SocketChannel) -> None:
-    """Reject placeholders that do not exist, a text that is never sent, and pointers that are none."""
+def _check_message_templates(document: Document, socket: SocketChannel) -> None:
+    """Reject unknown placeholders, a text that is never sent, and texts that should be JSON pointers but are not."""
     spec = socket.spec
     templates = [
         *((f"client_messages/{key}", one.value, one.recognized_by) for key, one in spec.client_messages.items()),
@@ -390,7 +391,7 @@ def _check_turns(document: Document, socket: SocketChannel) -> None:
 
 
 def _check_transcripts(document: Document, socket: SocketChannel) -> None:
-    """Reject a channel that transcribes and whose texts no message has."""
+    """Reject a channel that transcribes if no message has the transcribed text."""
     spec, pointer = socket.spec, f"{socket.pointer}/x-socket/server_messages"
     kind: ServerEventKind = "final" if spec.transcript.turn_text == "finals" else "turn-end"
     for needed in ("turn-end", kind):
@@ -427,7 +428,7 @@ def _read_messages_of_version_3(
 ) -> dict[str, MessageSchema]:
     """Return the messages of the operations with the action `send` or `receive` of a channel by name.
 
-    Channels with the same address are one: some documents have one for each side.
+    Channels with the same address count as one, because some documents have a channel for each side.
     """
     found: dict[str, MessageSchema] = {}
     address = channel.get("address")
@@ -516,7 +517,7 @@ def _find_operation(contract: Contract, action: str, channel_pointer: str) -> An
 
 
 def _read_security(contract: Contract, root: dict[str, Any], operation: Any) -> Iterator[dict[str, list[str]]]:
-    """Yield the alternatives to send the key: those of the operation, else those of the first server."""
+    """Yield the alternative security requirements: those of the operation, otherwise those of the first server."""
     nodes: Any = operation.get("security") if isinstance(operation, dict) else None
     if nodes is None:
         server: Any = next(iter(get_mapping(root, "servers").values()), {})

@@ -179,7 +179,10 @@ class Contract:
         return name not in used and any(one.server.name == name for one in self.socket_operations.values())
 
     def describe_base_url(self, server_name: str, url: str) -> str:
-        """Return a base URL of a server, or of all for the name "", as users write it: ws or wss if it has no HTTP."""
+        """Return a base URL as users write it: with ws or wss for a server that only has WebSockets.
+
+        An empty `server_name` stands for all servers.
+        """
         names = [server_name] if server_name else list(self.servers)
         return to_socket_url(url) if all(map(self.is_socket_server, names)) else url
 

@@ -126,13 +126,13 @@ _SEPARATOR_BY_STYLE: Mapping[str, str] = {"form": ",", "simple": ",", "spaceDeli
 
 
 def _find_list_separator(serialization: Mapping[str, Any], default_style: str) -> str | None:
-    """Return what separates the items of a list that is one text; `None` if each item is a value of its own.
+    """Return the separator of the items of a list that is sent as one text; `None` if each item is a value of its own.
 
     Sources: OpenAPI 3.1.1, sections 4.8.12.2.2 (`style`, `explode` of a parameter) and 4.8.15.1.2 (of a form field).
 
     Args:
         serialization: a parameter, or the encoding of a form field.
-        default_style: its style if it states none.
+        default_style: the style that applies if `serialization` states none.
     """
     style = serialization.get("style", default_style)
     is_repeated = style != "simple" and serialization.get("explode", style == "form")
@@ -197,7 +197,7 @@ class MediaType(ContractPart):
 
     @functools.cached_property
     def separator_by_list(self) -> Mapping[str, str]:
-        """What separates the items of a list that a form has as one text, by field; other lists are repeated fields."""
+        """The separator of items in lists that a form sends as one text, by field; other lists are repeated fields."""
         encodings = self.part_data.get("encoding") or {}
         found = ((name, _find_list_separator(encoding or {}, "form")) for name, encoding in encodings.items())
         return {name: separator for name, separator in found if separator is not None}
@@ -290,7 +290,7 @@ class Parameter(ContractPart):
 
     @property
     def list_separator(self) -> str | None:
-        """What separates the items of a list that is one text; `None` if the parameter is repeated for each item."""
+        """The separator of the items of a list that is one text; `None` if the parameter is repeated for each item."""
         return _find_list_separator(self.part_data, "form" if self.message_part in ("query", "cookie") else "simple")
 
     @property

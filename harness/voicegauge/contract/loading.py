@@ -258,8 +258,8 @@ def adapt_contract_to_server(
 ) -> Contract:
     """Return the contract of a server of the user's own that has these models and voices.
 
-    Targets whose model or voice the server does not have get the first one that it has. If its voices are known,
-    requests with another voice are not valid.
+    A target whose model or voice the server does not have uses the first model or voice that the server has. If the
+    voices of the server are known, requests with another voice are invalid.
 
     Args:
         contract: a contract with `self_hosted`.
@@ -308,7 +308,7 @@ def _find_extension_with_targets(operation: Operation) -> str | None:
 
 
 def replace_missing_voices(contract: Contract, voice_names: Sequence[str]) -> Contract:
-    """Return the contract for an account that has these voices: a target with another voice gets the first of them.
+    """Return the contract for an account with `voice_names`: the first one replaces other voices of targets.
 
     The contract itself is returned if the account has the voices of all targets.
     """
@@ -337,7 +337,7 @@ def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
 
 
 def limit_to_listed_names(contract: Contract) -> Contract:
-    """Return the contract of a server that has only the models and voices in the documented examples of lists of them.
+    """Return the contract of a server that has only the models and voices in documented examples of such lists.
 
     A contract without `self_hosted` is returned as it is.
     """
@@ -400,7 +400,7 @@ def _limit_field_to_names(
 def _correct_request_examples(
     document_data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]
 ) -> None:
-    """Replace what documented requests have in the field at `location` if it is not among `names`."""
+    """Replace the value of the field at `location` in documented requests, if it is not one of `names`."""
     field = location.pointer_tokens[-1]
     for media in operation.request_media.values():
         for example in _read_value_at_pointer(document_data, media.pointer).get("examples", {}).values():

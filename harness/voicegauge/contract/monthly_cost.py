@@ -27,7 +27,7 @@ _EXACT_USD_DECIMALS = 9
 
 
 UsageBasis = Literal["exact", "estimated_duration", "typical", "upper_bound"]
-"""How the number of charged units is known: exactly, from an estimated duration of the audio, as what is typical, or
+"""How the number of charged units is known: exactly, from an estimated duration of the audio, as a typical number, or
 only as a documented upper bound."""
 _USAGE_BASES_FROM_BEST_TO_WORST: tuple[UsageBasis, ...] = ("exact", "estimated_duration", "typical", "upper_bound")
 """All values of `UsageBasis`, the most certain one first."""
@@ -159,7 +159,7 @@ def _build_bill(
 
 
 def _mark_known_usage(priced_claim: PricedClaim, request_groups: Sequence[RequestGroup]) -> PricedClaim:
-    """Return the claim as an exact one if the requests say how many tokens or seconds they use."""
+    """Return the claim, marked as exact if the requests state how many tokens or seconds they use."""
     parts = [part for part in priced_claim.price.parts if part.usage is not None]
     known = all(_determine_usage_basis(part, group) == "exact" for part in parts for group in request_groups)
     if not parts or not known:

@@ -242,8 +242,8 @@ class Operation(ContractPart):
     def response_audio_variants(self) -> Iterator[ResponseAudio]:
         """The ways in which responses can carry audio.
 
-        They are that of `x-speech` and those that single targets select, or that of `x-conversion`. Nothing is yielded
-        for other operations.
+        For `x-speech`, these are its own response and the responses that single targets select; for `x-conversion`, its
+        response. Nothing is yielded for other operations.
         """
         if self.speech is not None:
             audios = (self.speech.response.audio, *(target.response_audio for target in self.speech.targets.values()))

@@ -69,7 +69,7 @@ def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str
 def _derive_provider_name(document: Document) -> str:
     """Derive a name from the host of the first server, else from the title: api.acme.com becomes acme.
 
-    An address of this machine or network, such as 127.0.0.1, names nobody.
+    An address of this machine or network, such as 127.0.0.1, is no name of a provider.
     """
     hosts = [urlsplit(url).hostname for url in list_server_urls(document.data)]
     host = (hosts[0] or "") if hosts else ""
@@ -384,7 +384,7 @@ class OverlayWriter:
     def _propose_rejections(
         self, candidate_operation: CandidateOperation, other_responses: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return `responses` with `other_responses` and the rejections that the document lacks; nothing without any."""
+        """Return `responses` with `other_responses` and the missing rejections; an empty mapping if there are none."""
         documented_responses = candidate_operation.operation_data.get("responses", {})
         rejections = {}
         if not {"400", "422", "4XX", "default"} & documented_responses.keys():
@@ -430,7 +430,7 @@ class OverlayWriter:
         return {str(success): {"content": {"audio/*": {}}}}
 
     def _propose_operation_id(self, candidate_operation: CandidateOperation) -> dict[str, str]:
-        """Return an `operationId` of method and path if the document has none or a taken one; otherwise nothing."""
+        """Return an `operationId` of method and path if the document has no unique one; else an empty mapping."""
         name = str(candidate_operation.operation_data.get("operationId") or "")
         is_new = not name or name in self._used_operation_ids
         if is_new:

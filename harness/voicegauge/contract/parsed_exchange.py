@@ -212,10 +212,10 @@ class UnreadableCharge(NamedTuple):
     amount: float | None
     """The number that is stated, which may be negative, infinite or NaN; `None` if it is not a number."""
     kind: str
-    """What is stated instead of a number, such as "a list"; never text of the response."""
+    """The kind of value that is stated instead of a number, such as "a list"; never a text of the response."""
 
     def describe(self, unit: str) -> str:
-        """Return what the receipt does, such as "states a charge of 1e+12 credits, which cannot be believed"."""
+        """Return the predicate of a sentence, such as "states a charge of 1e+12 credits, which cannot be believed"."""
         if self.amount is None:
             return f"states a charge that is {self.kind} and not a number"
         return f"states a charge of {self.amount:.10g} {unit}, which cannot be believed"

@@ -33,7 +33,7 @@ MAX_CREDIT_USD = 1_000
 """Highest price of one credit in dollars that the user may set, so that a mistyped number is noticed."""
 
 SLOWEST_SPEECH_CHARACTERS_PER_S = ASSUMED_SPEECH_CHARACTERS_PER_S / 2
-"""Estimated number of characters per second of slow speech, for the highest price of a text by the minute."""
+"""Estimated number of characters per second of slow speech, for the highest price of a text that is charged by time."""
 
 ROUNDED_AMOUNT_TOLERANCE = 0.01
 """Largest relative difference that is taken for rounding. A larger difference is another price."""
@@ -333,8 +333,8 @@ def count_units(price: PriceSpec, character_count: int, audio_s: float | None, *
         price: a part of a price.
         character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
-        takes_maximum: if the number depends on the response, whether the highest one is returned instead of the typical
-            one. If no typical number is documented, it is the highest one in any case.
+        takes_maximum: if the number of units depends on the response, whether to return the highest number instead of
+            the typical one. If no typical number is documented, the highest one is returned in any case.
     """
     unit = _QUANTITY_KIND_BY_PRICE_UNIT[price.unit]
     if unit == "request":
@@ -483,13 +483,14 @@ _CLAIMANT_LABELS: dict[Claimant, str] = {
     "reseller": "reseller, not counted",
     "other_model": "another model, not counted",
 }
-"""What is written beside a claim about a price."""
+"""The words that stand beside a claim about a price, by who makes the claim."""
 
 
 def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] = ()) -> str:
     """Return the price as text, with who states it: "$0.08 / 1,000 characters (quoted)".
 
-    The claim that counts comes first. Without one, as when only third parties state a price, all are in parentheses.
+    The claim that counts comes first. If no claim counts, for example because only third parties state a price, all
+    claims are in parentheses.
 
     Args:
         target: the target or the operation that is requested.

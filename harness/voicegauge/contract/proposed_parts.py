@@ -87,8 +87,8 @@ _AUDIO_PROPERTY_PATTERN = re.compile(r"encoding|format|type|codec|rate|length|du
 def find_audio(fields: Mapping[str, ProposedField]) -> dict[str, str] | None:
     """Return the value of `audio` for the first text field with "audio" in its name: location and how it is sent.
 
-    A field with a list of values, or named like a property of audio, such as "audioEncoding", has none. The result is
-    `None` if there is no such field.
+    A field with a list of values, or with the name of a property of audio, such as "audioEncoding", is ignored. The
+    result is `None` if there is no such field.
     """
     return next(iter(list_audio_candidates(fields)), None)
 
@@ -221,7 +221,9 @@ def list_response_fields(schemas: Schemas, operation_data: Mapping[str, Any]) ->
 
 
 def _propose_states(state_fields: Sequence[ProposedField], path: str, missing_facts: list[str]) -> dict[str, Any]:
-    """Return the states by name. One whose name means an end, such as "failed", is terminal; others lead to the next.
+    """Return the states by name.
+
+    A state whose name means an end, such as "failed", is terminal; others lead to the next one.
 
     Args:
         state_fields: the fields that have a state, in the order in which they are received.
@@ -441,7 +443,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
     unfit_defaults: list[str] = []
     is_any_valid = False
     for path, method in likely:
-        part = _read_part(document, path, method)
+        part = _read_operation_part(document, path, method)
         try:
             check_schemas(Schemas(part), part, unfit_defaults)
             validate_openapi(part)
@@ -459,7 +461,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
             job = find_job_proposal(document, path, started)
             if job is not None:
                 with contextlib.suppress(ContractError):  # the error names its place when the proposal is used
-                    status = _read_part(document, job.path, "get")
+                    status = _read_operation_part(document, job.path, "get")
                     check_schemas(Schemas(status), status, unfit_defaults)
             yield CandidateOperation(
                 path,
@@ -477,7 +479,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
         raise error
 
 
-def _read_part(document: Document, path: str, method: str) -> Document:
+def _read_operation_part(document: Document, path: str, method: str) -> Document:
     """Return the part of a document that describes one operation."""
     data = select_operations(document, [(path, method)])
     part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
@@ -510,7 +512,7 @@ def _has_binary_request(schemas: Schemas, operation_data: Mapping[str, Any]) -> 
 def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) -> ProposedField | None:
     """Return the request field with a usual name of `speech_field` (see `SPEECH_FIELD_NAMES`); `None` without one.
 
-    An encoding beside a container is not a format: only both together decide what the audio is.
+    A field for the encoding is not a format if there is also one for the container: only both together decide.
     """
     found = find_field_by_name(fields, SPEECH_FIELD_NAMES[speech_field])
     if found is not None and speech_field == "text" and found.schema.get("type") == "array":

@@ -31,39 +31,39 @@ from voicegauge.formats.locations import EVERY_ITEM, MISSING, read_pointer
 # that lacks twenty keys would take gigabytes.
 
 
-MAX_NODES = 20_000
-"""Number of values of a shortened value. A transcript with the times of its characters may have more, in which case its
-start is explained."""
+MAX_SHORTENED_VALUES = 20_000
+"""Maximum number of nested values in a shortened value. A transcript with the times of its characters may have more;
+then only its start is validated in detail."""
 MAX_TEXT_CHARACTERS = 200_000
-"""Number of characters of each text. It is above every documented limit of a text, so that a violation names that
-limit, and a multiple of four, so that shortened base64 is base64."""
-MAX_ALL_CHARACTERS = 400_000
-"""Number of characters of all texts and keys."""
+"""Maximum number of characters of each text in a shortened value. It is above every documented limit, so that a
+violation names the limit, and a multiple of four, so that shortened base64 is still base64."""
+MAX_TOTAL_CHARACTERS = 400_000
+"""Maximum number of characters of all texts and keys in a shortened value."""
 
 
 def shorten_value(value: Any) -> Any:
-    """Return `value` if it is within the limits of this module, otherwise a copy of its start that is.
+    """Return `value` if it is within the limits of this module, otherwise a shortened copy that is within them.
 
     Texts and lists are cut, and keys that are too long or too many are left out. The nesting of `value` is not limited:
     `read_json` does that.
     """
-    shortening = _Shortening()
+    shortening = _ValueShortener()
     shortened = shortening.shorten(value)
     return shortened if shortening.is_shortened else value
 
 
-class _Shortening:
-    """What may still be copied of one value."""
+class _ValueShortener:
+    """Shortens one value, and counts how much of it may still be copied."""
 
     def __init__(self) -> None:
-        self._nodes, self._characters = MAX_NODES, MAX_ALL_CHARACTERS
+        self._nodes, self._characters = MAX_SHORTENED_VALUES, MAX_TOTAL_CHARACTERS
         self.is_shortened = False
 
     def shorten(self, value: Any) -> Any:
         """Return a copy of `value` without what exceeds the limits."""
         self._nodes -= 1
         if isinstance(value, str):
-            return self._cut(value)
+            return self._cut_text(value)
         if isinstance(value, list):
             items = []
             for item in value:
@@ -84,7 +84,7 @@ class _Shortening:
             return members
         return value
 
-    def _cut(self, text: str) -> str:
+    def _cut_text(self, text: str) -> str:
         length = max(min(len(text), MAX_TEXT_CHARACTERS, self._characters), 0)
         self._characters -= length
         if length == len(text):
@@ -93,7 +93,7 @@ class _Shortening:
         return text[:length]
 
     def _is_full(self) -> bool:
-        """Whether no more values are copied, which shortens what is read now."""
+        """Whether a limit is reached, so that no more values are copied."""
         if self._nodes > 0 and self._characters > 0:
             return False
         self.is_shortened = True
@@ -209,8 +209,8 @@ _VALUE_PLACEHOLDER = "\0"
 """Text that the validator writes into messages in place of a value, which may have megabytes. No other message contains
 it."""
 MAX_QUOTED_VALUE_CHARACTERS = 10_000
-"""Number of characters of a value that are kept before secrets are masked. It is far more than a message shows in the
-end, because masking shortens the text."""
+"""Number of characters of a quoted value that are kept until secrets are masked. An error message shows far fewer, but
+masking shortens the text."""
 MAX_REFERENCE_CHAIN_LENGTH = 100
 """Maximum number of references that are followed one after the other. Real documents have fewer than ten. Without a
 limit, following each reference of one long chain would take quadratic time."""
@@ -308,7 +308,7 @@ class Schemas:
         """Check that the default of the schema at `pointer` is valid against it.
 
         Raises:
-            ContractError: it is not.
+            ContractError: the default is not valid.
         """
         if not self._compile_validator(pointer).is_valid(default):
             shown = quote_json(default, MAX_REASON_CHARACTERS, is_compact=True)
@@ -346,15 +346,15 @@ class Schemas:
             )
         if not is_explained:
             message = (
-                f"does not fit its schema, beyond its first {MAX_NODES:,} values, in a text that is too long, or deep "
-                "in a schema that contains itself"
+                f"does not fit its schema, beyond its first {MAX_SHORTENED_VALUES:,} values, in a text that is too "
+                "long, or deep in a schema that contains itself"
             )
             yield SchemaViolation("", pointer, pointer.rpartition("/")[2], message)
 
     def _iterate_errors(self, pointer: str, instance: Any) -> Iterator[jsonschema_rs.ValidationError]:
-        """Yield the errors of `instance`; of a large one those that its start shows, because each error has a copy.
+        """Yield the errors of `instance`; of a large one, those of its shortened copy, because errors have copies.
 
-        There may be none although `instance` does not fit, see `NestedErrors`.
+        No error may be yielded although `instance` does not fit; see `NestedErrors`.
         """
         if self._nested_errors.are_too_many(pointer, instance):
             return
@@ -364,7 +364,7 @@ class Schemas:
                 yield error
 
     def _has_error(self, instance: Any, error: jsonschema_rs.ValidationError) -> bool:
-        """Whether `instance` has an error of its start too: a text that was cut is also too short."""
+        """Whether `instance` has an error of its shortened copy too: a text that was cut may be too short."""
         value = read_pointer(instance, [str(token) for token in error.instance_path])
         path = list(error.schema_path)
         return not self.is_valid(format_json_pointer(path if error.kind.name == "falseSchema" else path[:-1]), value)
@@ -411,9 +411,9 @@ def _reject_retrieval(uri: str) -> NoReturn:
 
 
 def is_inside_document_folder(document: Document, file: Path) -> bool:
-    """Whether `file` is in the folder of `document`, or of the document that it extends, also if links are followed.
+    """Whether `file` is in the folder of `document`, or of the document that it extends, after links are followed.
 
-    A reference to another file would read, and quote in errors, any file of the user.
+    Otherwise a reference could read any file of the user and quote it in error messages.
     """
     folders = {resolve_links(path.parent) for path in (document.path, document.find_position("").path)}
     target = resolve_links(file)

@@ -32,8 +32,8 @@ def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
 
     Args:
         template: plain data, in which a text "{name}" stands for `values["name"]`.
-        values: the values by name. A member whose placeholder has no value is left out. A text that has more than a
-            placeholder keeps the rest; only texts can be inserted there.
+        values: the values by name. A member whose placeholder has no value is left out. Of a text with more than a
+            placeholder, the rest is kept; only texts can be inserted into it.
     """
     if isinstance(template, dict):
         filled = {key: fill_template(item, values) for key, item in template.items()}
@@ -236,7 +236,7 @@ class SocketChannel:
         """Return the message with which a client asks for something; `None` if the contract has no such message.
 
         Args:
-            action: what to ask for.
+            action: what the message asks for.
             text: the text to speak, for a message with text.
             context: the context of the turn.
             settings: values by location in the body, which messages named in `settings_messages` have.
@@ -437,6 +437,6 @@ def _describe_violation(schema: MessageSchema, violation: SchemaViolation) -> Me
     )
 
 
-def get_settings(values: Mapping[Location, Any]) -> dict[Location, Any]:
-    """Return those of the constants of a target that belong to messages."""
+def select_message_constants(values: Mapping[Location, Any]) -> dict[Location, Any]:
+    """Return the constants of a target that are sent in messages, not in the handshake."""
     return {location: value for location, value in values.items() if location.is_in_body}

@@ -1,6 +1,6 @@
 """Proposes an overlay on a provider's own AsyncAPI document.
 
-Messages are recognized by their names and schemas. What that does not show is marked with TODO and listed.
+Messages are recognized by their names and schemas. Facts that these do not show are marked with TODO and listed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from voicegauge.errors import UsageError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import read_pointer
 
-_TEXT_FIELD = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)
-_AUDIO_FIELD = re.compile(r"audio(?!_?(format|encoding|rate))|^(data|chunk|pcm)$", re.IGNORECASE)
+_TEXT_FIELD_PATTERN = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)
+_AUDIO_FIELD_PATTERN = re.compile(r"audio(?!_?(format|encoding|rate))|^(data|chunk|pcm)$", re.IGNORECASE)
 _CLIENT_ACTIONS = (
     ("keep-alive", re.compile(r"keep ?alive|ping")),
     ("cancel", re.compile(r"cancel|clear|interrupt|abort")),
@@ -50,7 +50,8 @@ _CLIENT_ACTIONS = (
     ("session", re.compile(r"start|session|init|setup|settings")),
     ("end", re.compile(r"\bend\b|\beos\b|finish|\bdone\b")),
 )
-"""What a message without text and audio asks for, by its name; the first that fits."""
+"""The action that a client's message without text and audio asks for, by patterns of its name; the first match
+counts."""
 _SERVER_EVENTS = (
     ("error", re.compile(r"error|fail")),
     ("warning", re.compile(r"warning")),
@@ -58,9 +59,9 @@ _SERVER_EVENTS = (
     ("cancel-end", re.compile(r"cancel|clear|interrupt")),
     ("timestamps", re.compile(r"timestamp|alignment")),
 )
-"""What a message of the service reports, whatever the channel does, by its name; the first that fits."""
-_OPENING = re.compile(r"begin|began|connected|ready|opened|recognition started|session (started|created)")
-_CLOSING = re.compile(r"\bend(ed)?\b|\bdone\b|final|complet|terminat|closed|metadata|summary")
+"""The event that a message of the service reports, by patterns of its name; the first match counts."""
+_OPENING_EVENT_PATTERN = re.compile(r"begin|began|connected|ready|opened|recognition started|session (started|created)")
+_CLOSING_EVENT_PATTERN = re.compile(r"\bend(ed)?\b|\bdone\b|final|complet|terminat|closed|metadata|summary")
 
 
 class _Channel(NamedTuple):
@@ -86,10 +87,10 @@ def propose_socket_overlay(path: Path, *, provider_id: str = "", reserved_ids: C
         ContractError: the file cannot be read or has another version, or a server or a reference cannot be read.
     """
     check_provider_id(provider_id)
-    return _OverlayWriter(read_asyncapi_document(path), provider_id, reserved_ids).write()
+    return _SocketOverlayWriter(read_asyncapi_document(path), provider_id, reserved_ids).write()
 
 
-class _OverlayWriter:
+class _SocketOverlayWriter:
     """Writes one overlay, and notes what a person has to complete."""
 
     def __init__(self, asyncapi: Document, provider_id: str, reserved_ids: Collection[str]) -> None:
@@ -174,13 +175,13 @@ class _OverlayWriter:
                 names.setdefault(action, []).extend(messages)
                 texts = descriptions.setdefault(action, [])
                 for message in messages.values():
-                    node = self._read(message.pointer)
+                    node = self._read_mapping_at(message.pointer)
                     texts += [str(node[key]) for key in ("title", "summary") if key in node]
-                operation = self._read(f"{channel.pointer}/{action}")
+                operation = self._read_mapping_at(f"{channel.pointer}/{action}")
                 texts += [str(operation[key]) for key in ("summary", "operationId") if key in operation]
         return find_client_action(descriptions, names)
 
-    def _read(self, pointer: str) -> dict[str, Any]:
+    def _read_mapping_at(self, pointer: str) -> dict[str, Any]:
         tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
         found = read_pointer(self._document.data, tokens)
         return found if isinstance(found, dict) else {}
@@ -227,7 +228,7 @@ class _OverlayWriter:
         for name, message in messages.items():
             action = "audio" if message.is_binary else _find_kind(name, _CLIENT_ACTIONS)
             value = self._build_value(message, {})
-            for content, field in (("text", _TEXT_FIELD), ("audio", _AUDIO_FIELD)):
+            for content, field in (("text", _TEXT_FIELD_PATTERN), ("audio", _AUDIO_FIELD_PATTERN)):
                 with_content = self._build_value(message, {f"{{{content}}}": field})
                 if f"{{{content}}}" in with_content.values() and action not in ("cancel", "flush", "close"):
                     action, value = content, with_content
@@ -243,7 +244,7 @@ class _OverlayWriter:
     def _propose_server_messages(
         self, messages: Mapping[str, MessageSchema], transcribes: bool, has_session: bool
     ) -> list[dict[str, Any]]:
-        content = {"{transcript}": _TEXT_FIELD} if transcribes else {"{audio}": _AUDIO_FIELD}
+        content = {"{transcript}": _TEXT_FIELD_PATTERN} if transcribes else {"{audio}": _AUDIO_FIELD_PATTERN}
         proposed: list[dict[str, Any]] = []
         for name, message in messages.items():
             if message.is_binary:
@@ -266,7 +267,7 @@ class _OverlayWriter:
         """Return the shortest message that its schema allows, with placeholders for text, audio and reasons."""
         if message.schema_pointer is None:
             return {}
-        schema = self._schemas.resolve_reference(self._read(message.schema_pointer))[0]
+        schema = self._schemas.resolve_reference(self._read_mapping_at(message.schema_pointer))[0]
         required = schema.get("required")
         names = required if isinstance(required, list) else []
         value: dict[str, Any] = {}
@@ -314,13 +315,13 @@ def _find_kind(name: str, kinds: Sequence[tuple[str, re.Pattern[str]]]) -> str |
 
 
 def _find_event(words: str, transcribes: bool, has_session: bool, has_content: bool) -> str:
-    if _OPENING.search(words):
+    if _OPENING_EVENT_PATTERN.search(words):
         return "session" if has_session else "connected"
     if has_content:
         if not transcribes:
             return "audio"
         return "partial" if re.search(r"partial|interim", words) else "turn-end"
-    if _CLOSING.search(words):
+    if _CLOSING_EVENT_PATTERN.search(words):
         return "session-end" if transcribes else "turn-end"
     return "other"
 

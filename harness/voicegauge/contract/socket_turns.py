@@ -1,10 +1,10 @@
-"""Recognizes the target of a WebSocket, and reads turns from its messages: what is spoken or transcribed, and when.
+"""Recognizes the target of a WebSocket, and reads its turns: the spoken or transcribed texts, with their times.
 
-A turn is one text that is spoken: from its first text to its last audio. Turns are read from the recorded messages
-only, so that live traffic, recordings and passed traffic are read in the same way.
+In speech synthesis, a turn is one text that is spoken: from its first text to its last audio. Turns are read from the
+recorded messages only, so that live traffic, recordings and proxied traffic are read in the same way.
 
-A turn is what one speaker says before somebody else speaks. A service reports its text several times, as it changes,
-and once more when it believes that the turn has ended.
+In transcription, a turn is everything that one speaker says before somebody else speaks. A service reports the text of
+a turn several times while it changes, and once more when it believes that the turn has ended.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from voicegauge.model.exchange import SocketMessage, SocketTraffic
 
 
 class RecognizedTarget(NamedTuple):
-    """What a client has asked for."""
+    """The target and the audio format that a client has asked for."""
 
     target: BaseSocketTarget
     audio_format: SocketFormat | None
-    """The format; `None` for one that the target does not have."""
+    """The audio format; `None` if the target does not have the requested one."""
 
 
 def find_socket_operation(contract: Contract, url: str) -> Operation | None:
@@ -59,8 +59,8 @@ def find_handshake_violation(
 ) -> str | None:
     """Return how a handshake breaks the description of its channel; `None` if it does not.
 
-    A required parameter may be missing, or a documented one have a value that is not. Other parameters are not judged:
-    documents of WebSockets leave many out.
+    A violation is a missing required parameter, or a value of a documented parameter that is not documented.
+    Undocumented parameters are not judged, because documents of WebSockets leave many out.
 
     Args:
         operation: the channel.
@@ -87,9 +87,9 @@ def find_handshake_violation(
 def recognize_target(operation: Operation, traffic: SocketTraffic) -> RecognizedTarget | None:
     """Return the target and the format that the client of a connection has asked for.
 
-    A constant that the client did not send counts neither for a target nor against it, and neither does another value
-    of a header, such as the version of the API. `None` if what was sent contradicts every target, such as a model that
-    the contract does not have.
+    A constant that the client did not send is no evidence for or against a target, and neither is another value of a
+    header, such as the version of the API. The result is `None` if the sent values contradict every target, for example
+    because the contract does not have the model.
     """
     values = _read_sent_values(operation, traffic)
     rated = [(_rate_target(values, one), one) for one in operation.socket_targets]
@@ -104,7 +104,7 @@ def _find_format(values: Mapping[Location, Any], target: BaseSocketTarget) -> So
     formats = target.target_spec.formats.values()
     for audio_format in formats:
         constants = audio_format.request_constants
-        if constants and all(_is_same(values.get(at, MISSING), value) for at, value in constants.items()):
+        if constants and all(_matches_constant(values.get(at, MISSING), value) for at, value in constants.items()):
             return audio_format
     is_another = any(location in values for one in formats for location in one.request_constants)
     return None if is_another else target.default_format
@@ -117,18 +117,18 @@ def _rate_target(values: Mapping[Location, Any], target: BaseSocketTarget) -> in
         value = values.get(location, MISSING)
         if value is MISSING:
             continue
-        if _is_same(value, constant):
+        if _matches_constant(value, constant):
             count += 1
         elif location.message_part != "header" and not spec.allows_value(location, value):
             return None
     return count
 
 
-def _is_same(value: Any, constant: Any) -> bool:
-    """Whether a sent value has a constant. Values in a URL are text; a sent object may have more members."""
+def _matches_constant(value: Any, constant: Any) -> bool:
+    """Whether a sent value matches a constant. Values in a URL are text; a sent object may have more members."""
     if isinstance(constant, dict):
         return isinstance(value, dict) and all(
-            name in value and _is_same(value[name], item) for name, item in constant.items()
+            name in value and _matches_constant(value[name], item) for name, item in constant.items()
         )
     if isinstance(value, str) and not isinstance(constant, str):
         return value.lower() == str(constant).lower()
@@ -136,7 +136,7 @@ def _is_same(value: Any, constant: Any) -> bool:
 
 
 def _read_sent_values(operation: Operation, traffic: SocketTraffic) -> dict[Location, Any]:
-    """Return what the handshake and the first messages of the client have at the locations of constants."""
+    """Return the values at the locations of constants in the handshake and in the client's first messages."""
     wanted = set(_iterate_locations(operation))
     url = urlsplit(traffic.request.url)
     match = operation.match_path_end(url.path)
@@ -464,7 +464,7 @@ class TranscribedConversation:
     events: list[tuple[float, ServerEvent]] = field(default_factory=list)
     """Every event in the order of arrival, with its time in milliseconds after the connection was opened."""
     session_events: list[tuple[float, ServerEvent]] = field(default_factory=list)
-    """Those that report that the connection is ready."""
+    """Events which report that the connection is ready."""
     errors: list[str] = field(default_factory=list)
     """Texts of errors that the service reported."""
     first_audio_ms: float | None = None
@@ -485,8 +485,9 @@ class TranscribedConversation:
 
 
 MAX_TRANSCRIPT_CHARACTERS = 8 * 2**20
-"""Largest number of characters of all texts of one connection. A turn of a minute that is reported four times a second
-has a hundred thousand. They grow with the square of the length of a turn: each text is that of the whole turn."""
+"""Maximum number of characters of all texts of one connection. A turn of a minute that is reported four times a second
+has a hundred thousand. The number grows with the square of the length of a turn, because each text is that of the whole
+turn."""
 MAX_COMPARED_WORDS = 2_000
 """Largest number of words of a text that are compared with the text before it, from the first difference on."""
 
@@ -534,7 +535,7 @@ class TranscriptReader:
             self.conversation.turns.append(self._turn)
         turn = self._turn
         joins = self._spec.transcript.turn_text == "finals"
-        whole = _join(turn.final_text, text) if joins else text
+        whole = _join_texts(turn.final_text, text) if joins else text
         self._character_count += len(whole) + 1
         if self._character_count > MAX_TRANSCRIPT_CHARACTERS:
             self.conversation.has_too_much_text = True
@@ -549,7 +550,7 @@ class TranscriptReader:
             self._turn = None
 
 
-def _join(first: str, second: str) -> str:
+def _join_texts(first: str, second: str) -> str:
     return " ".join(part for part in (first.strip(), second.strip()) if part)
 
 
@@ -564,15 +565,15 @@ def read_transcribed_conversation(channel: SocketChannel, traffic: SocketTraffic
 def count_words_taken_back(turn: TranscribedTurn) -> int:
     """Return how many words of a turn were taken back.
 
-    Those are, for each text and the one after it, the words that are not in the same order in the one after it: the
-    number of words minus the length of the longest common subsequence. Punctuation and case do not count.
+    For each text and the next one, these are the words that the next text does not have in the same order: the number
+    of words minus the length of the longest common subsequence. Punctuation and case are ignored.
     """
     words = [_split_into_words(one.text) for one in turn.texts]
     return sum(len(before) - _find_common_length(before, after) for before, after in itertools.pairwise(words))
 
 
 def count_partial_words(turn: TranscribedTurn) -> int:
-    """Return the number of words in all texts of a turn but the last: those that could be taken back."""
+    """Return the number of words that could be taken back: those in all texts of a turn except the last one."""
     return sum(len(_split_into_words(one.text)) for one in turn.texts[:-1])
 
 

@@ -238,7 +238,7 @@ class JobTarget(Target):
 
 @dataclass(frozen=True, eq=False)
 class AudioInputTarget(BaseTarget):
-    """A target that audio is sent to, which it transcribes, converts or analyzes."""
+    """A target that transcribes, converts or analyzes the audio in a request."""
 
     target_spec: AudioInputTargetSpec = field(repr=False)
 

@@ -303,31 +303,32 @@ class Interruption(Record, frozen=True, kw_only=True):
     """Duration of the audio that arrived after the cancellation, in seconds of speech; `None` if it is compressed.
     Without contexts, audio after a confirmation belongs to the next turn."""
     next_audio_ms: NonNegativeNumber | None
-    """When the next turn began to speak, whose text was sent as soon as the document allows; `None` if it did not."""
+    """When the first audio of the next turn arrived, whose text was sent as soon as the document allows; `None` if none
+    did."""
 
 
 TRAILING_SILENCE_S = 4.0
-"""Duration of silence that is streamed after a recording at most, in seconds: a microphone goes on, and a service needs
-it to notice the end. It stops when the service has reported the end of the turn."""
+"""Maximum duration, in seconds, of the silence that is streamed after a recording, as a microphone would: a service
+needs silence to notice the end of the turn. The silence stops when the service has reported that end."""
 
 
 class TranscriptTiming(Record, frozen=True, kw_only=True, gc=False):
     """When a service reported texts and the end of a turn, while a recording was streamed to it as it would be spoken.
 
-    Times are in milliseconds after the end of its speech, and negative before it: nothing is cut off at zero.
+    Times are in milliseconds after the end of the speech in the recording; earlier times are negative.
     """
 
     turn_ends_ms: tuple[Number, ...]
-    """When the service reported that the speaker's turn has ended, each time that it had a text; empty if it never did.
-    A negative time means that the speaker was cut off."""
+    """The times at which the service reported, with a text, that the speaker's turn has ended; empty if it never did. A
+    negative time means that the speaker was cut off."""
     new_texts_ms: tuple[Number, ...]
-    """When a text arrived that differs from the one before."""
+    """The times at which a text arrived that differs from the previous text."""
     first_text_ms: Number | None
     """Time from the start of speech to the first text; `None` if there was none."""
     flip_count: Count
-    """Number of words that were taken back: words of a text that the text after it does not have in that order."""
+    """Number of words that were taken back: words of a text that the next text does not have in the same order."""
     partial_word_count: Count
-    """Number of words in texts that another text followed, any of which could have been taken back."""
+    """Number of words in all texts except the last one, any of which could have been taken back."""
 
     @property
     def final_delay_ms(self) -> float | None:
@@ -340,12 +341,12 @@ class TranscriptTiming(Record, frozen=True, kw_only=True, gc=False):
         return bool(self.turn_ends_ms) and self.turn_ends_ms[0] < 0
 
     def find_answer_ms(self, wait_ms: float) -> float | None:
-        """Return when an agent would answer that waits for some time after a reported end; `None` if never.
+        """Return when a voice agent would answer that waits `wait_ms` after a reported end; `None` if it never would.
 
         It does not answer if another text arrives while it waits.
 
         Args:
-            wait_ms: for how long it waits, in milliseconds.
+            wait_ms: how long the agent waits, in milliseconds.
         """
         for end_ms in self.turn_ends_ms:
             if not any(end_ms < at_ms <= end_ms + wait_ms for at_ms in self.new_texts_ms):

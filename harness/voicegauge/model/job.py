@@ -197,13 +197,13 @@ class Delivery(Record, frozen=True, kw_only=True):
     charged_credits: float | None = None
     """The reported charge in the provider's credits; `None` if it is not known."""
     unreadable_charge: str | None = None
-    """What a receipt states that cannot be believed; `None` if there is no such receipt."""
+    """What is wrong with an implausible charge in a response; `None` if there is none."""
     billing_status: BillingStatus = BillingStatus.ACCEPTED
     """What is known about whether the provider charges for the request."""
     has_open_job: bool = False
     """Whether the job may still succeed because its status or its result could not be fetched."""
     interruption: Interruption | None = None
-    """How the service reacted to the interruption of the turn before; `None` if none was interrupted."""
+    """How the service reacted to the interruption of the previous turn; `None` if that was not interrupted."""
     transcript_timing: TranscriptTiming | None = None
-    """When the service reported which text; `None` if no recording was streamed to it."""
+    """When the service reported texts and the end of the turn; `None` if no recording was streamed to it."""
     failure: Failure | None = None

@@ -19,16 +19,16 @@ Claimant = Literal["price_page", "quoted_price_page", "provider_text", "third_pa
 """Who makes a claim about a price: the provider on its price page; its price page as others quote it; another text of
 the provider; a third party; a reseller, at its own price; or anybody about another model or version."""
 BINDING_CLAIMANTS: frozenset[Claimant] = frozenset({"price_page", "quoted_price_page", "provider_text"})
-"""Whose claims bind the provider, so that a target has a price that can be compared."""
+"""The claimants whose claims bind the provider, so that the price of a target can be compared."""
 COUNTED_CLAIMANTS: frozenset[Claimant] = BINDING_CLAIMANTS | {"third_party"}
-"""Whose claims count at all: for the range of a price, and for the budget."""
+"""The claimants whose claims count at all: for the range of a price, and for the budget."""
 
 EXACT_AMOUNT_TOLERANCE = 1e-6
 """Relative tolerance for equal amounts, because sums of decimal fractions are not exact in binary floating point."""
 SAME_PRICE_TOLERANCE = 0.005
 """Relative difference up to which two prices are the same one, differently rounded."""
 MAX_EXACT_USD = 1e9
-"""Amounts from here on, such as a charge that a service invents, are not shown exactly."""
+"""Amounts of at least this size, such as a charge that a service invents, are not shown exactly."""
 
 
 def round_up_quantity(quantity: float, rounding_step: float | None, min_charged_quantity: float) -> float:
@@ -48,7 +48,7 @@ def round_up_quantity(quantity: float, rounding_step: float | None, min_charged_
 
 
 def format_price_usd(usd: float, *, is_exact: bool = False) -> str:
-    """Format an amount of dollars: all outputs have it from here.
+    """Format an amount of dollars, as all outputs show it.
 
     It has cents, and below one dollar up to four decimals if these are not zero: $0.96, $0.015, $0.0025. An amount too
     small for four decimals gets two significant digits, so that only zero is shown as zero.
@@ -300,10 +300,10 @@ class PriceRange(Record, frozen=True, kw_only=True):
     low_usd: float | None = None
     """The lowest price that anybody whose claim counts states; `None` if nobody states more than an upper bound."""
     high_usd: float | None = None
-    """The highest one, with the highest usage. It is what a budget reserves."""
+    """The highest price that anybody whose claim counts states, with the highest usage: what a budget reserves."""
     max_usd: float | None = None
-    """The price with the highest usage, by the claim of `usd`, or without it, by the claims that only state an upper
-    bound; `None` if it is not higher."""
+    """The price with the highest usage, by the claim that gives `usd`; without such a claim, by the claims that state
+    only an upper bound; `None` if it is not higher than `usd`."""
     is_quoted: bool = False
     """Whether the provider's price page was not read itself, but only as others quote it."""
     disputed_usd: tuple[float, ...] = ()
@@ -375,7 +375,7 @@ _REMARK_EXPLANATIONS = {
     "disputed": "documents of the provider contradict each other; the newest one counts",
     "third party": "what others state; in parentheses, nothing else is known, and it is compared with no other price",
 }
-"""What the remarks beside prices mean."""
+"""Explanations of the remarks beside prices, by remark."""
 
 
 def explain_price_remarks(prices: Sequence[PriceRange]) -> list[str]:
@@ -392,7 +392,7 @@ def _format_range(amounts: Sequence[float], format_usd: Callable[[float], str]) 
 def compute_price_range(
     claims: Sequence[PriceClaim], compute_usd: Callable[[PriceClaim, bool], float | None]
 ) -> PriceRange:
-    """Return the price by the best claim, with the range of all that count.
+    """Return the price by the best claim, with the range of all claims that count.
 
     Args:
         claims: the claims about the price.
@@ -441,16 +441,16 @@ MAX_COST_PER_DAY_FLAG = "--max-cost-per-day"
 
 
 class RemainingBudget(Record, frozen=True, kw_only=True):
-    """A budget, and what earlier commands have left of it."""
+    """A budget, and how much of it earlier commands have spent."""
 
     flag: str
-    """The option that sets it: "--max-cost" or "--max-cost-per-day"."""
+    """The option that sets the budget: "--max-cost" or "--max-cost-per-day"."""
     provider: str | None = None
-    """The provider that it is for; `None` if it is for all providers together."""
+    """The provider that the budget is for; `None` if it is for all providers together."""
     limit_usd: float
     """The budget in dollars."""
     spent_usd: float
-    """Dollars of it that were or may have been charged to earlier commands; for a day, those of today (UTC)."""
+    """Dollars of the budget that earlier commands have or may have spent; for a daily budget, today (UTC)."""
 
     @property
     def left_micro_usd(self) -> float:
@@ -459,13 +459,13 @@ class RemainingBudget(Record, frozen=True, kw_only=True):
         return max(0, left)
 
     def applies_to(self, provider: str) -> bool:
-        """Whether it pays for requests to `provider`, which may be another version of one: "acme@staging.example"."""
+        """Whether the budget is for requests to `provider`, which may have a version: "acme@staging.example"."""
         return self.provider in (None, provider) or (
             self.flag == MAX_COST_FLAG and self.provider == provider.partition("@")[0]
         )
 
     def describe_limit_for(self, price_usd: float) -> str:
-        """Return the option with the smallest value with which `price_usd` more would fit: "--max-cost acme=1.2"."""
+        """Return the option with the smallest value that leaves room for `price_usd`: "--max-cost acme=1.2"."""
         usd = (convert_to_micro_usd(self.spent_usd) + convert_to_micro_usd(price_usd)) / MICRO_USD_PER_USD
         provider = "" if self.provider is None or self.flag != MAX_COST_FLAG else f"{self.provider}="
         return f"{self.flag} {provider}{f'{usd:.6f}'.rstrip('0').rstrip('.')}"
@@ -500,16 +500,16 @@ class UnaffordableCase(Record, frozen=True, kw_only=True):
 
 
 class BudgetForecast(Record, frozen=True, kw_only=True):
-    """What becomes of a plan within the budgets that are left."""
+    """Which cases of a plan the remaining budgets pay for."""
 
     budgets: tuple[RemainingBudget, ...] = ()
     refusal_reason: str | None = None
     """Why the command would send nothing, in one line; `None` if it would send something."""
     refusal_exit_status: int | None = None
-    """The exit status of the command then."""
+    """The exit status of a command that would send nothing; `None` if it would send something."""
     unaffordable_cases: tuple[UnaffordableCase, ...] = ()
     """Cases or samples that will not be sent although every response is as expected, in the order of the plan."""
     sufficient_limits: tuple[str, ...] = ()
-    """The options with which every case would be sent, such as "--max-cost 2.5"; empty if all cases are."""
+    """The options with which every case would be sent, such as "--max-cost 2.5"; empty if all cases will be sent."""
     unaffordable_cases_at_worst: tuple[UnaffordableCase, ...] = ()
-    """Cases that will not be sent if the service accepts, and charges for, what it should reject."""
+    """Cases that will not be sent if the service accepts, and charges for, the requests that it should reject."""

@@ -59,7 +59,7 @@ class TargetPrice(Record, frozen=True, kw_only=True):
 
     @property
     def free_quotas(self) -> tuple[PlanClaim, ...]:
-        """What accounts get without a fee each month. It makes no price lower."""
+        """The units that accounts have free each month. They make no price lower."""
         plans = {plan.name: plan for claim in self.claims for plan in claim.plans if plan.is_free_quota}
         return tuple(plans.values())
 
@@ -201,10 +201,10 @@ class Manifest(Record, frozen=True, kw_only=True):
 
     @property
     def is_rehearsal(self) -> bool:
-        """Whether something else answered than the services that the targets name, so that the run ranks nobody.
+        """Whether something other than the named services answered, so that the run ranks nobody.
 
-        That is the emulator, or a server on this machine in place of a hosted service (`--base-url`). Its times and
-        its speech say nothing about the services.
+        This is the emulator, or a server on this machine in place of a hosted service (`--base-url`). Their times and
+        speech say nothing about the services.
         """
         return self.provenance is not Provenance.LIVE or any(map(self._is_answered_by_stand_in, self.targets))
 
@@ -240,7 +240,7 @@ def describe_rehearsal(manifests: Sequence[Manifest]) -> str:
 
 
 class ReferenceSpeechErrors(Record, frozen=True, kw_only=True):
-    """The ASR engine's own errors on clean reference speech of the suite's texts in one language."""
+    """The ASR engine's own errors on clean reference speech, which speaks the suite's texts in one language."""
 
     language: str
     unit: str

@@ -213,9 +213,9 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     place: str | None = None
     """Where the worker is that sent the request; `None` if the machine that planned the run sent it."""
     interruption: Interruption | None = None
-    """How the target reacted when the turn before this one, with the same text, was interrupted; `None` if none was."""
+    """How the target reacted when the previous turn, with the same text, was interrupted; `None` if it was not."""
     transcript_timing: TranscriptTiming | None = None
-    """When the target reported which text, if the recording was streamed to it over a WebSocket."""
+    """When the target reported texts and the end of the turn, if the recording was streamed to it over a WebSocket."""
     is_billing_ambiguous: bool = False
     """Whether the price of the request counts as spent although the result is unknown or was not saved."""
 
@@ -226,8 +226,9 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
 
 
 ListeningOutcome = Literal["right", "wrong", "doubtful", "not judged"]
-"""What listening to a clip has shown: it says its text, as far as its voice is recognized, and nothing is wrong with
-it; it does not, or is not speech; it may not; or nothing can be said about its words, and its sound has no defect."""
+"""What listening to a clip has shown. `right`: it says its text, as far as its words are recognized, and has no defect.
+`wrong`: it says something else, is not speech, or has a defect. `doubtful`: it may not say its text. `not judged`:
+nothing can be said about its words, and its sound has no defect."""
 
 
 class ListeningVerdict(Record, frozen=True, kw_only=True, gc=False):
@@ -236,7 +237,8 @@ class ListeningVerdict(Record, frozen=True, kw_only=True, gc=False):
     sample_id: str
     outcome: ListeningOutcome
     rule: str | None = None
-    """Id of the rule that a check would report, such as "spoken-text-other"; `None` unless it is wrong or doubtful."""
+    """Id of the rule that a check would report, such as "spoken-text-other"; `None` unless `outcome` is wrong or
+    doubtful."""
     explanation: str
     """What was found, with times, or why nothing was judged."""
     start_s: Number | None = None
@@ -291,7 +293,7 @@ class ReadingScore(Record, frozen=True, kw_only=True, gc=False):
     hits: Count
     """Number of units of that reading that the transcript has."""
     substitutions: Count
-    """Number of units that were recognized as another one, in the closest accepted readings."""
+    """Number of units of the closest accepted reading that were recognized as another unit."""
     deletions: Count
     """Number of units that were not recognized."""
     insertions: Count

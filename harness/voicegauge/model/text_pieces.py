@@ -10,7 +10,7 @@ from voicegauge.model.base import Record
 
 _TOKEN_PATTERN = re.compile(r"\s*\S+\s*$|\s*\S+")
 _MAX_TOKEN_CHARACTERS = 6
-"""Longest piece of a word. English words of up to six letters are usually one token of a language model."""
+"""Maximum length of a piece of a word. English words of up to six letters are usually one token of a language model."""
 
 
 class TextPacing(Record, frozen=True, kw_only=True):

@@ -79,8 +79,8 @@ class Requirement(Record, frozen=True, kw_only=True):
     rule_ids: tuple[str, ...] = ()
     """Ids of the rules that the requirement consists of: it fails if one of them has a finding in one of the cases."""
     permissive_rule_ids: tuple[str, ...] = ()
-    """Those of `rule_ids` whose findings show only that the server accepts more than is documented, which breaks no
-    client: if no other rule has a finding, the verdict is `more-permissive` in place of `failed`."""
+    """Ids from `rule_ids` of rules whose findings show only that the server accepts more than is documented, which
+    breaks no client. If only these rules have findings, the verdict is `more-permissive` instead of `failed`."""
     prerequisite_rule_ids: tuple[str, ...] = ()
     """Ids of rules that must hold in a case before it can judge the requirement. A case in which one of them has a
     finding gives no verdict."""
@@ -465,7 +465,7 @@ def _remove_violations_of_busy_server(cases: Sequence[CaseResult]) -> list[CaseR
 
 
 def _is_rejected(case: CaseResult) -> bool:
-    """Whether a case with a valid request was rejected, be it by a status that no document states."""
+    """Whether a case with a valid request was rejected, even with an undocumented status."""
     is_client_error = case.status is not None and 400 <= case.status < 500 and not _is_inconclusive_status(case.status)
     return _REJECTS_VALID_RULE_ID in case.message_by_violated_rule or is_client_error
 

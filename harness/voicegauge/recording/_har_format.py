@@ -5,7 +5,8 @@ Custom fields begin with an underscore, as HAR 1.2 requires. Times are in millis
 The name of a sidecar file consists of the SHA-256 of its content and an extension.
 
 Chrome and Firefox write `_webSocketMessages` into the entry of the handshake: text as it is, binary messages in base64,
-no control frames, and not how the connection was closed. What else is known is in `_webSocket`.
+no control frames, and nothing about how the connection was closed. Voicegauge writes this further information to
+`_webSocket`.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class HarSocketMessage(HarStruct, frozen=True, kw_only=True):
     """A message of a WebSocket, as browsers write it."""
 
     type: Literal["send", "receive"]
-    """Whether the client has sent or received it."""
+    """Whether the client has sent or received the message."""
     time: float
     """Unix time in seconds."""
     opcode: Literal[1, 2]
@@ -145,7 +146,7 @@ class HarSocketMessage(HarStruct, frozen=True, kw_only=True):
 
 
 class HarSocket(HarStruct, frozen=True, kw_only=True):
-    """What browsers do not write about a WebSocket."""
+    """The information about a WebSocket that browsers do not write."""
 
     opened_at: float
     """Unix time in seconds at which the connection was opened, from which the times of its messages count."""
@@ -338,9 +339,9 @@ CLOSE_REMARK = "how the connection was closed is not in the file, and neither ar
 
 
 def convert_to_har_messages(socket: SocketMessages, recorded_at: str) -> tuple[tuple[HarSocketMessage, ...], HarSocket]:
-    """Return the messages of a connection, and what browsers do not write.
+    """Return the messages of a connection, and the information about it that browsers do not write.
 
-    `recorded_at` is the time of the recording, for a connection whose time is not known.
+    `recorded_at` is the time of the recording, which is used if the time of the connection is not known.
     """
     opened_at = socket.opened_at
     if opened_at is None:
@@ -399,7 +400,7 @@ def parse_browser_messages(listed: Any, started_at: dt.datetime | None, connect_
     Args:
         listed: the value of the key.
         started_at: when the handshake began; `None` if the file does not say.
-        connect_ms: how long it took, in milliseconds.
+        connect_ms: duration of the handshake in milliseconds.
 
     Raises:
         NotImportedError: a message cannot be read.

@@ -32,15 +32,15 @@ _MAX_TEXT_PIECE_BYTES = 4 * 2**20
 _MAX_WIDE_BODY_BYTES = 8 * 2**20
 """Maximum size of JSON in UTF-16 or UTF-32 that is masked part by part."""
 MAX_STREAM_PARTS = 500_000
-"""Maximum number of lines, and of JSON values in them, of an event stream or of lines of JSON, which are masked one by
-one: it takes three seconds. A stream of an hour of speech has about a hundred thousand."""
+"""Maximum number of lines, and of JSON values in them, in an event stream or in lines of JSON. They are masked one by
+one, which takes three seconds for this number. A stream of an hour of speech has about a hundred thousand."""
 _STREAM_FIELD_NAMES = (b"data", b"event", b"id", b"retry", b"")
 """Names of the fields of an event stream; a comment has none."""
 _LINE_PATTERN = re.compile(rb"[^\r\n]+")
 
 
 class BodyMasker:
-    """Receives every part of a body, and returns what takes its place. This class changes nothing.
+    """Receives every part of a body, and returns the replacement of the part. This base class changes nothing.
 
     Locations are JSON pointers with "*" for each item of a list, such as "/auth/tokens/*".
     """
@@ -66,7 +66,7 @@ class BodyMasker:
         return text
 
     def mask_whole_body(self, media_type: str, body: bytes, *, is_binary: bool) -> bytes | None:  # noqa: ARG002
-        """Return what replaces a body without structure as a whole; `None` if its texts are masked one by one."""
+        """Return the replacement of a whole body without structure; `None` to mask its texts one by one."""
         return None
 
 
@@ -101,7 +101,7 @@ def get_bare_media_type(content_type: str) -> str:
 
 
 def read_multipart_fields(content_type: str, body: bytes) -> dict[str, FieldText | UploadedFile] | None:
-    """Return the fields and files of a multipart body in their order; `None` if `body` is not a valid one."""
+    """Return the fields and files of a multipart body in their order; `None` if `body` is not valid multipart."""
     if get_bare_media_type(content_type) != "multipart/form-data":
         return None
     try:
@@ -154,7 +154,7 @@ def _mask_json_body(body: bytes, masker: BodyMasker) -> bytes | None:
 
 
 def _mask_wide_json(body: bytes, masker: BodyMasker) -> bytes | None:
-    """Mask JSON in UTF-16 or UTF-32, which is not valid but read by many clients; `None` if it is not JSON."""
+    """Mask JSON in UTF-16 or UTF-32, which is invalid but which many clients read; return `None` for other bodies."""
     encoding = json.detect_encoding(body)
     try:
         text = body.decode(encoding).encode()
@@ -165,7 +165,7 @@ def _mask_wide_json(body: bytes, masker: BodyMasker) -> bytes | None:
 
 
 def _read_json_text(text: bytes) -> tuple[Any] | None:
-    """Return the JSON value of a text, in a tuple; `None` if it is not one."""
+    """Return the JSON value of a text, in a tuple; `None` if the text is not JSON."""
     try:
         return (read_json(text),)
     except UnreadableBodyError:

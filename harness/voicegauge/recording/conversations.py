@@ -178,7 +178,7 @@ def group_exchanges_by_conversation(contract: Contract, exchanges: Sequence[Exch
 def iterate_with_assigned_conversation_ids(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
     """Yield `exchanges` in their order, each with the same `conversation_id` as the others of its conversation.
 
-    Ids that exchanges have are kept. An exchange that is alone in its conversation gets no id.
+    Existing ids are kept. An exchange that is alone in its conversation gets no id.
     """
     names: dict[int, str] = {}
     for conversation_number, group in enumerate(group_exchanges_by_conversation(contract, exchanges), 1):

@@ -42,8 +42,8 @@ _POSSIBLE_CREDENTIAL_NAME_PATTERN = re.compile(
     r"(?:[_-]?(?:id|value|code|data))?)",
     re.IGNORECASE,
 )
-"""Matches names that may mean a credential. What stands there is masked wherever else it occurs, but a documented field
-of such a name, such as the session of a conversation, is not masked itself."""
+"""Matches names that may mean a credential. The value of a field with such a name is masked wherever else it occurs,
+but not in the field itself if the field is documented, such as the session of a conversation."""
 _CREDENTIAL_NAME_PATTERN = re.compile(_CREDENTIAL_NAME_REGEX, re.IGNORECASE)
 _CREDENTIAL_QUERY_NAME_PATTERN = re.compile(_CREDENTIAL_QUERY_NAME_REGEX, re.IGNORECASE)
 _CREDENTIAL_IN_QUERY_PATTERN = re.compile(
@@ -86,8 +86,8 @@ _ASSIGNED_CREDENTIAL_PATTERN = re.compile(
 quotation mark, it must have at least eight characters with a digit and a letter, unlike a word of a sentence."""
 _URL_USER_PATTERN = re.compile(r"(://)(?!redacted@)[^/\s\"'?#]+@")
 _RANDOM_TEXT_PATTERN = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
-_COLLECTION = "[a-z]{3,}(?:[A-Z][a-z]+)*"
-_RESOURCE_NAME_PATTERN = re.compile(rf"{_COLLECTION}/[\w-]+(?:/{_COLLECTION}/[\w-]+)+")
+_COLLECTION_NAME_REGEX = "[a-z]{3,}(?:[A-Z][a-z]+)*"
+_RESOURCE_NAME_PATTERN = re.compile(rf"{_COLLECTION_NAME_REGEX}/[\w-]+(?:/{_COLLECTION_NAME_REGEX}/[\w-]+)+")
 """Matches the name of a resource (google.aip.dev/122): names of collections and ids take turns."""
 MAX_CREDENTIAL_CHARACTERS = 16_384
 """Largest number of characters of a credential. A longer run of base64 characters counts as audio. The longest
@@ -187,7 +187,7 @@ def may_name_credential(name: str) -> bool:
 def looks_random(text: str) -> bool:
     """Whether `text` is a single random string of the length of a key, so that it could be a key.
 
-    Of the name of a resource, whose slashes base64 has too, each part is judged alone.
+    Each part of the name of a resource is judged alone, because its slashes also occur in base64.
     """
     if _RESOURCE_NAME_PATTERN.fullmatch(text):
         return any(map(looks_random, text.split("/")))
@@ -246,8 +246,8 @@ def _mask_value(value: Any, secrets: Sequence[str]) -> Any:
 
 
 MIN_SECRET_CHARACTERS = 8
-"""Smallest number of characters of a value at the place of a key that counts as a secret. Shorter values, such as
-"none" or "xxx", are placeholders."""
+"""Minimum length of a value in the position of a key that counts as a secret. Shorter values, such as "none" or "xxx",
+are placeholders."""
 _AUTHORIZATION_HEADERS = frozenset({"authorization", "proxy-authorization"})
 _COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
 _SUBPROTOCOL_HEADER = "sec-websocket-protocol"
@@ -257,7 +257,7 @@ _COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesit
 
 
 def find_used_credentials(contract: Contract, exchange: Exchange, *, of_request_only: bool = False) -> list[str]:
-    """Return the values in the places of credentials: headers, cookies, query parameters, and fields of bodies.
+    """Return the values of the headers, cookies, query parameters and body fields that are for credentials.
 
     Args:
         contract: contract of the provider, whose security schemes name the headers and parameters of its keys.
@@ -279,7 +279,7 @@ def find_used_credentials(contract: Contract, exchange: Exchange, *, of_request_
 
 
 def _find_credentials_in_messages(contract: Contract, exchange: Exchange, credential_names: set[str]) -> Iterator[str]:
-    """Yield the keys in the messages of a client: at documented places, and in fields with the name of a key."""
+    """Yield the keys in the messages of a client: at documented locations, and in fields with the name of a key."""
     if exchange.socket is None:
         return
     operation = contract.socket_operations.get(exchange.operation)
@@ -293,7 +293,7 @@ def _find_credentials_in_messages(contract: Contract, exchange: Exchange, creden
 
 
 def find_credentials_in_headers(headers: Headers, credential_names: set[str]) -> Iterator[str]:
-    """Yield the values that headers have in the places of credentials.
+    """Yield the credentials in the values of headers.
 
     Args:
         headers: the headers of a request or a response.
@@ -340,5 +340,5 @@ def _find_credentials_in_body(content_type: str, body: bytes, credential_names: 
 
 
 def is_secret(text: str) -> bool:
-    """Whether a value at the place of a credential may be one, and is neither short nor masked."""
+    """Whether a value in the position of a credential may be a secret: it is neither short nor masked."""
     return len(text) >= MIN_SECRET_CHARACTERS and MASK not in text and text != INVALID_API_KEY

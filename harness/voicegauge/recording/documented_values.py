@@ -1,8 +1,8 @@
-"""Tells which values of a message a contract documents, so that the redaction can mask all others.
+"""Tells which values of requests, responses and messages a contract documents, so that all others can be masked.
 
-Documented are the parameters, headers and schemas of an operation, and every location that an `x-` key names: the state
-of a job, what a response says about charges, the events of a stream. A schema that allows any other field documents
-none of them, while a schema for other fields (`additionalProperties`) documents all.
+A contract documents the parameters, headers and schemas of an operation, and every location that an `x-` key names: the
+state of a job, charges in a response, the events of a stream. A schema that merely allows other fields documents none
+of them, while a schema for other fields (`additionalProperties`) documents all of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MAX_BRANCHES = 1_000
 
 
 class DocumentedNode:
-    """What documents of a JSON value or a form: whether it is documented, and what is below it."""
+    """A value in JSON or in a form: whether it is documented, and which values inside it are."""
 
     def __init__(
         self,
@@ -56,12 +56,12 @@ class DocumentedNode:
         """
         self.is_documented = is_documented or bool(branches) or any(not tokens for tokens in locations)
         self._schemas, self._locations = schemas, [tuple(tokens) for tokens in locations if tokens]
-        self._branches = list(_expand(schemas, branches))
+        self._branches = list(_iterate_applied_schemas(schemas, branches))
         self._children: dict[str, DocumentedNode] = {}
         self._nodes: dict[str, DocumentedNode] = {"": self}
 
     def find_node(self, location: str) -> DocumentedNode:
-        """Return what is documented at a JSON pointer with "*" for each item of a list."""
+        """Return the node at a JSON pointer, in which "*" stands for each item of a list."""
         found = self._nodes.get(location)
         if found is None:
             parent, _, token = location.rpartition("/")
@@ -70,7 +70,7 @@ class DocumentedNode:
         return found
 
     def find_child(self, token: str) -> DocumentedNode:
-        """Return what is documented about a field, or with "*" about every item."""
+        """Return the node of a field, or, for the token "*", of every item of a list."""
         if token not in self._children:
             self._children[token] = self._build_child(token)
         return self._children[token]
@@ -85,7 +85,7 @@ class DocumentedNode:
         return DocumentedNode(self._schemas, branches, tails, is_documented=is_item)
 
 
-def _expand(schemas: Schemas, branches: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+def _iterate_applied_schemas(schemas: Schemas, branches: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
     """Yield all schemas that apply, or may apply, to one value."""
     waiting, seen = list(branches), set[int]()
     while waiting and len(seen) < _MAX_BRANCHES:
@@ -116,7 +116,7 @@ def _list_child_schemas(schema: Mapping[str, Any], token: str) -> Iterator[Any]:
 
 @dataclasses.dataclass(frozen=True)
 class DocumentedBody:
-    """What is documented of one body."""
+    """The documentation of one body."""
 
     node: DocumentedNode
     is_media_type_documented: bool
@@ -126,7 +126,7 @@ class DocumentedBody:
 
     @property
     def is_other_text_documented(self) -> bool:
-        """Whether a body that is neither JSON nor a form is documented. That of a stream of events has to be events."""
+        """Whether a body that is neither JSON nor a form is documented; it never is in place of a stream of events."""
         return self.is_media_type_documented and self.stream is None
 
     def is_stream_text_documented(self, text: str) -> bool:
@@ -144,10 +144,10 @@ class DocumentedBody:
 
 @dataclasses.dataclass(frozen=True)
 class DocumentedMessages:
-    """What is documented of the messages that one side of a WebSocket sends."""
+    """The documentation of the messages that one side of a WebSocket sends."""
 
     body: DocumentedBody
-    """What is documented of text messages, which are JSON."""
+    """The documentation of text messages, which are JSON."""
     audio_locations: frozenset[str] = frozenset()
     """JSON pointers to audio in base64."""
     key_locations: frozenset[str] = frozenset()
@@ -157,7 +157,7 @@ class DocumentedMessages:
 
 
 class DocumentedValues:
-    """Tells what a contract documents of requests and responses."""
+    """Finds the documentation of requests, responses and WebSocket messages in a contract."""
 
     def __init__(self, contract: Contract) -> None:
         """Collect the locations that the contract names."""
@@ -181,7 +181,7 @@ class DocumentedValues:
         return match[0] if match is not None else None
 
     def find_messages(self, operation: Operation | None, sender: SocketSide) -> DocumentedMessages:
-        """Return what is documented of the messages of one side of a WebSocket.
+        """Return the documentation of the messages that one side of a WebSocket sends.
 
         Args:
             operation: the channel; `None` for a WebSocket that the contract does not have.
@@ -229,7 +229,7 @@ class DocumentedValues:
         )
 
     def find_body(self, operation: Operation | None, status: int | None, media_type: str) -> DocumentedBody:
-        """Return what is documented of a body.
+        """Return the documentation of a body.
 
         Args:
             operation: the operation; `None` for a request that the contract does not have, such as a download.
@@ -250,7 +250,7 @@ class DocumentedValues:
         else:
             media = [one for response in _list_responses(operation, status) for one in response.media_types.values()]
         documented = [one for one in media if one.name == media_type]
-        is_documented = bool(documented) or _fits_range(media, media_type)
+        is_documented = bool(documented) or _matches_wildcard_media_type(media, media_type)
         if not documented:  # clients send JSON and forms of the same fields, and services name types of JSON freely
             documented = [one for one in media if is_json(one.name) or is_form(one.name)]
         branches = [one.schema for one in documented]
@@ -285,7 +285,7 @@ def _join_pointer(tokens: Sequence[str]) -> str:
 
 
 def _list_responses(operation: Operation, status: int) -> list[ResponseSpec]:
-    """Return the documented responses with a status; for an error without one, all errors, which have the same form."""
+    """Return the documented responses for a status; for an undocumented error status, all documented errors."""
     found = operation.find_response(status)
     if found is not None or status < HTTPStatus.BAD_REQUEST:
         return [found] if found is not None else []
@@ -293,7 +293,7 @@ def _list_responses(operation: Operation, status: int) -> list[ResponseSpec]:
 
 
 def _list_example_pointers(media_type: MediaType) -> set[tuple[str, ...]]:
-    """Return where the examples of a body have values, which is documentation, too."""
+    """Return the locations of the values in the examples of a body, which count as documented."""
     found = set[tuple[str, ...]]()
     waiting: list[tuple[tuple[str, ...], Any]] = [((), one.value) for one in media_type.examples]
     while waiting:
@@ -307,7 +307,7 @@ def _list_example_pointers(media_type: MediaType) -> set[tuple[str, ...]]:
     return found
 
 
-def _fits_range(media: Sequence[MediaType], media_type: str) -> bool:
+def _matches_wildcard_media_type(media: Sequence[MediaType], media_type: str) -> bool:
     """Whether a media type with a wildcard, such as "audio/*", is documented."""
     return any(one.name in (f"{media_type.partition('/')[0]}/*", "*/*") for one in media)
 

@@ -1,9 +1,9 @@
 """Masks, in texts that quote a response, words that could be a secret and that no contract documents.
 
 Findings and failures quote what a service sent, and are published with logs, reports and code scanning. A recording
-would not have the values of undocumented places at all. A quotation keeps the ordinary words in them, without which
-nobody could tell what went wrong ("voice not found"), and masks the others: those with digits, long or of mixed case,
-and those after a name such as "password".
+contains no values of undocumented fields at all. A quotation keeps the ordinary words of such values, without which
+nobody could see what went wrong ("voice not found"), and masks the others: words with digits, long words, words of
+mixed case, and words after a name such as "password".
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _ESCAPE_BYTES_PATTERN = re.compile(_ESCAPE_PATTERN.pattern.encode())
 _EDGE_CHARACTERS = ".…!-_/*#~+^"
 """Punctuation at the edges of a word, which does not belong to it."""
 _MIN_PREFIX_CHARACTERS = 4
-"""Smallest number of characters of a word that was cut off by which it is recognized."""
+"""Minimum number of characters by which a word is recognized if its end was cut off."""
 MAX_COMPARED_BYTES = 256 * 1024
-"""Largest body that is compared with what a recording would have. Of a larger one, every word that it contains and that
-could be a secret is masked, unless the request has it."""
+"""Maximum size of a body that is compared with its redacted form. Every word of a larger body that could be a secret is
+masked, unless the request contains the word."""
 _MAX_ESCAPES = 100_000
-"""Largest number of escapes in a large body that are resolved. Of a body with more, every word of a quotation that
-could be a secret is masked."""
+"""Maximum number of escapes in a large body that are resolved. If a body has more, every word of a quotation that could
+be a secret is masked."""
 _QUOTED_BYTES_PATTERN = re.compile(r"(bytearray\(b|\bb)(['\"])(.*?)\2", re.DOTALL)
 _PROTOCOL_WORD_PATTERN = re.compile(r"HTTP/[0-9.]{1,3}", re.IGNORECASE)
 
 
 def mask_undocumented_words(contract: Contract, exchanges: Iterable[Exchange], text: str) -> str:
-    """Return `text`, which quotes `exchanges`, without words of undocumented places that could be a secret.
+    """Return `text`, which quotes `exchanges`, with undocumented words that could be a secret masked.
 
     Args:
         contract: contract of the provider, which says what is documented.
@@ -72,7 +72,7 @@ def mask_undocumented_words(contract: Contract, exchanges: Iterable[Exchange], t
 
 
 def mask_quoted_bytes(text: str) -> str:
-    """Return `text`, the message of an error of the protocol, without words in quoted bytes that could be a secret."""
+    """Return `text`, the message of a protocol error, with words in quoted bytes that could be a secret masked."""
 
     def mask(match: re.Match[str]) -> str:
         opening, quote, quoted = match.groups()
@@ -123,9 +123,9 @@ class _ExchangeKey:
 # Each text of a finding, and each finding about the exchange, asks for its words.
 @functools.lru_cache(maxsize=2)
 def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> frozenset[str] | None:
-    """Return the words that a recording of the exchange would not have; `None` if comparing would take too long."""
+    """Return the words that redaction removes from an exchange; `None` if comparing would take too long."""
     exchange = exchange_key.exchange
-    compared = _leave_audio_out(exchange)
+    compared = _remove_audio(exchange)
     messages_bytes = compared.socket.size_bytes if compared.socket is not None else 0
     if len(compared.response.body) + messages_bytes > MAX_COMPARED_BYTES:
         return None
@@ -138,7 +138,7 @@ def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> 
     return frozenset(word for text in _iterate_received_texts(compared) for word in _iterate_words(text)) - kept
 
 
-def _leave_audio_out(exchange: Exchange) -> Exchange:
+def _remove_audio(exchange: Exchange) -> Exchange:
     """Return the exchange without the audio in its body and the binary messages, which no text quotes."""
     response, socket = exchange.response, exchange.socket
     media_type = get_bare_media_type(response.find_header("content-type") or "")
@@ -151,15 +151,16 @@ def _leave_audio_out(exchange: Exchange) -> Exchange:
 
 
 def _find_received_words(exchange: Exchange, words: set[str]) -> set[str]:
-    """Return which of `words` a word of the response begins with, whether documented or not.
+    """Return those of `words` with which a word of the response begins, whether it is documented or not.
 
-    Our own words in a quotation, such as a number of bytes, are in no response. Searching for a few words takes a
-    fraction of a second for the largest response, and looking up each of its words would take a minute.
+    Voicegauge's own words in a quotation, such as a number of bytes, are in no response. The response is searched for
+    each word, which takes a fraction of a second for the largest response; looking up each word of the response would
+    take a minute.
     """
     parts = {word: max(_NOT_ASCII_PATTERN.split(word), key=len).encode() for word in words}
     found: set[str] = set()
     escape_count = 0
-    for data in _iterate_received_bytes(_leave_audio_out(exchange)):
+    for data in _iterate_received_bytes(_remove_audio(exchange)):
         data = data.replace(b"\\/", b"/")  # of which base64 has many
         escape_count += data.count(b"\\")
         if escape_count > _MAX_ESCAPES:
@@ -210,7 +211,7 @@ def _resolve_escape(match: re.Match[str] | re.Match[bytes]) -> str:
 
 
 def _list_words_of_request(exchange: Exchange) -> set[str]:
-    """Return the words that were sent: a service that repeats them tells nothing new."""
+    """Return the words of the request: a service that repeats them reveals nothing."""
     request = exchange.request
     texts = [request.url]
     if exchange.socket is not None:

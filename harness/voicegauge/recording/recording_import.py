@@ -166,7 +166,7 @@ class _InteractionImporter:
             self._add_remark(unparsed_interaction, is_imported=True, message=note)
 
     def _find_secrets_of_unimported(self, interaction: ParsedInteraction) -> list[str]:
-        """Return the values in the places of credentials, which are masked in the remark of this interaction only.
+        """Return the credentials of an interaction, which are masked only in the remark on this interaction.
 
         Masking them everywhere would take long: a browser records the cookies of many hosts.
         """
@@ -253,7 +253,7 @@ def convert_to_exchange(interaction: ParsedInteraction, provider_id: str = "") -
 
 
 def _build_exchange(interaction: ParsedInteraction, provider_id: str) -> Exchange:
-    """Return an interaction as it is in the file."""
+    """Return an interaction as an exchange whose bodies are still as they are in the file."""
     return Exchange(
         provider=provider_id,
         operation=DOWNLOAD_OPERATION,

@@ -101,11 +101,11 @@ takes about a second per MiB."""
 _CREDENTIAL_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
 """Matches names of fields in which a short value that equals a key in use counts as this key."""
 _MAX_EXCHANGE_SECRETS = 50
-"""Maximum number of values of undocumented places whose echo is searched for in an exchange."""
+"""Maximum number of undocumented values whose repetition elsewhere in the exchange is searched for."""
 _MAX_COLLECTED_VALUES = 10_000
 """Maximum number of values of a body that are compared with each other; a body may have hundreds of thousands."""
 _MIN_KEY_CHARACTERS = 16
-"""Smallest number of characters of a value that may be a key although nothing around it says so."""
+"""Minimum length of a value that may be a key although no name or word around it says so."""
 _KEY_PATTERN = re.compile(rf"(?=[^\s]*[A-Za-z])(?=[^\s]*[0-9])[^\s]{{{_MIN_KEY_CHARACTERS},4096}}")
 _URL_WITH_QUERY_PATTERN = re.compile(r"https?://[^\s?#]+[?#]\S+", re.IGNORECASE)
 _QUERY_SEPARATOR_PATTERN = re.compile(r"([&;#])")
@@ -215,19 +215,19 @@ class _SocketMessageMasker(_MessageMasker):
         return text if self.is_audio(text, location) else super().mask_value(text, location)
 
     def is_audio(self, text: str, location: str) -> bool:
-        """Whether a text is audio in base64, at the place where the contract documents it."""
+        """Whether a text is audio in base64, at a location that the contract documents for audio."""
         return location in self.documented_messages.audio_locations and _decode_base64(text) is not None
 
 
-class _EchoCollector(BodyMasker):
-    """Collects the values of a body: in undocumented places, and in documented ones."""
+class _RepeatedValueCollector(BodyMasker):
+    """Collects the values of a body, separately for undocumented and documented fields."""
 
     def __init__(self, masker: _MessageMasker) -> None:
         self._masker = masker
         self.named, self.other, self.documented = set[str](), set[str](), set[str]()
 
     def add_undocumented(self, name: str, value: str) -> None:
-        """Note a value that is masked where it stands."""
+        """Note a value that is masked because the contract does not document it."""
         if may_name_credential(name):
             _add_within_limit(self.named, value)
         elif _may_be_key(value):
@@ -252,8 +252,8 @@ class _EchoCollector(BodyMasker):
 class Redactor:
     """Masks secrets in the exchanges of one provider, and rejects exchanges in which a secret remains.
 
-    Of what the contract does not document, names stay and values are masked: texts by `MASK`, numbers by 0. What it
-    documents stays, except for what is, or looks like, a credential.
+    Of undocumented fields, names stay and values are masked: texts by `MASK`, numbers by 0. Documented values stay,
+    unless they are, or look like, a credential.
     """
 
     def __init__(
@@ -332,7 +332,7 @@ class Redactor:
     def mask_request(self, request: Request, operation: Operation | None = None) -> Request:
         """Mask everything in `request` that is, or looks like, a secret, and what the contract does not document.
 
-        The operation is that which the URL addresses, unless it is given.
+        Without an `operation`, the operation that the URL addresses is used.
         """
         return self._mask_request(request, operation or self._find_operation(request))
 
@@ -414,7 +414,7 @@ class Redactor:
             name, equals, value = parts[index].partition("=")
             plain = unquote_plus(name)
             if value and not self._documented.is_query_documented(operation, plain) and not self.is_kept([plain]):
-                parts[index] = f"{name}{equals}{value if _is_unsecret(value) else MASK}"
+                parts[index] = f"{name}{equals}{value if _is_harmless_query_value(value) else MASK}"
         return f"{start}{mark}{''.join(parts)}"
 
     def _mask_header(self, message_kind: str, name: str, value: str) -> str:
@@ -433,7 +433,7 @@ class Redactor:
     # Values in undocumented places, which may be repeated elsewhere in the exchange
 
     def _find_exchange_secrets(self, exchange: Exchange, operation: Operation | None) -> list[str]:
-        """Return what is masked in this exchange, and looks like a secret, so that its echo is masked too."""
+        """Return the masked values of an exchange that look like secrets, so that their repetitions are masked too."""
         if self._keeps_undocumented:
             return []
         request, response = exchange.request, exchange.response
@@ -442,7 +442,7 @@ class Redactor:
             (self._create_request_masker(request, operation), request.headers, request.sent_body),
             (self._create_response_masker(response, operation), response.headers, response.body),
         ):
-            collector = _EchoCollector(masker)
+            collector = _RepeatedValueCollector(masker)
             mask_body(next((value for name, value in headers if name.lower() == "content-type"), ""), body, collector)
             for name, value in headers:
                 if name.lower() not in self._harmless_headers:
@@ -452,7 +452,7 @@ class Redactor:
             documented |= collector.documented
         for message in exchange.socket.messages if exchange.socket is not None else ():
             if not message.is_binary:
-                collector = _EchoCollector(self._create_socket_masker(operation, message.sender))
+                collector = _RepeatedValueCollector(self._create_socket_masker(operation, message.sender))
                 mask_body(_JSON_MEDIA_TYPE, message.data, collector)
                 named |= collector.named
                 other |= collector.other
@@ -494,7 +494,7 @@ class Redactor:
     def _check_socket(
         self, file_name: str, location_text: str, socket: SocketMessages, operation: Operation | None
     ) -> None:
-        """Verify the messages of each side together, so that a key cannot pass in parts."""
+        """Verify the messages of each side together, so that a key that is divided among messages is found."""
         for sender in SOCKET_SIDES:
             masker = self._create_socket_masker(operation, sender)
             audio, where = bytearray(), f"{location_text}, messages of the {sender}"
@@ -590,7 +590,7 @@ def _add_within_limit(values: set[str], value: str) -> None:
         values.add(value)
 
 
-def _is_unsecret(query_value: str) -> bool:
+def _is_harmless_query_value(query_value: str) -> bool:
     return query_value == MASK or INVALID_API_KEY in query_value
 
 

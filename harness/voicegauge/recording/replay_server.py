@@ -1,4 +1,4 @@
-"""Sends recorded responses again on their recorded schedule: as an ASGI application, or through respx in tests."""
+"""Sends recorded responses again at their recorded times: as an ASGI application, or through respx in tests."""
 
 from __future__ import annotations
 

@@ -40,11 +40,11 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @dataclass
-class _Step:
-    """A recorded message of the client, and what the service sent before the client's next one."""
+class _MessageWithAnswers:
+    """A recorded message of the client, and the messages that the service sent before the client's next message."""
 
     client_message: SocketMessage | None
-    """`None` for what the service sent first."""
+    """The client's message; `None` for the messages that the service sent first."""
     answers: list[SocketMessage] = field(default_factory=list)
 
     @property
@@ -53,19 +53,19 @@ class _Step:
 
 
 class SocketScript:
-    """The steps of a recorded connection, and how far the client has come."""
+    """The recorded messages of a connection, and how many of them the client has sent already."""
 
     def __init__(self, channel: SocketChannel, socket: SocketMessages) -> None:
-        """Begin before the first message of the client."""
+        """Create a script of which the client has sent nothing yet."""
         self._channel = channel
         self.close = socket.close
         """How the recorded connection ended; `None` if that was not observed."""
-        self._steps = [_Step(None)]
+        self._steps = [_MessageWithAnswers(None)]
         for message in socket.messages:
             if message.sender == "server":
                 self._steps[-1].answers.append(message)
             elif not self._is_keep_alive(message.data, is_binary=message.is_binary):
-                self._steps.append(_Step(message))
+                self._steps.append(_MessageWithAnswers(message))
         self._next = 0
         self._new_values: dict[str, Any] = {}
         """What the client sends in place of a recorded context or number, by the JSON text of the recorded one."""
@@ -79,15 +79,15 @@ class SocketScript:
         return self._next == len(self._steps)
 
     def begin(self) -> list[tuple[float, SocketMessage]]:
-        """Return what the service sends before the client, each message with its delay in milliseconds."""
-        return self._take_step()
+        """Return the messages that the service sends before the client's first, each with its delay in milliseconds."""
+        return self._take_recorded_answers()
 
     def take_message(self, data: bytes, *, is_binary: bool) -> list[tuple[float, SocketMessage]] | str:
         """Take a message of the client.
 
         Returns:
-            What the service sends before the client's next message, each with its delay in milliseconds after this one;
-            or, if another message was recorded, a description of the difference.
+            The messages that the service sends before the client's next message, each with its delay in milliseconds
+            after the taken message; or, if another message was recorded, a description of the difference.
         """
         if self._is_keep_alive(data, is_binary=is_binary):
             return []
@@ -98,12 +98,12 @@ class SocketScript:
         difference = self._find_difference(recorded, data, is_binary=is_binary)
         if difference is not None:
             return f"message {self._next} of the client differs from the recorded one: {difference}"
-        return self._take_step()
+        return self._take_recorded_answers()
 
-    def _take_step(self) -> list[tuple[float, SocketMessage]]:
+    def _take_recorded_answers(self) -> list[tuple[float, SocketMessage]]:
         step = self._steps[self._next]
         self._next += 1
-        return [(max(one.at_ms - step.at_ms, 0.0), self._rename(one)) for one in step.answers]
+        return [(max(one.at_ms - step.at_ms, 0.0), self._rename_contexts_and_numbers(one)) for one in step.answers]
 
     def _is_keep_alive(self, data: bytes, *, is_binary: bool) -> bool:
         return not is_binary and self._channel.read_client_message(data).actions == {"keep-alive"}
@@ -125,7 +125,7 @@ class SocketScript:
                 return f"{name} is {_quote(sent)}, recorded was {_quote(value)}"
         return None
 
-    def _rename(self, message: SocketMessage) -> SocketMessage:
+    def _rename_contexts_and_numbers(self, message: SocketMessage) -> SocketMessage:
         """Return a message of the service with the contexts and numbers of this client."""
         content = MISSING if message.is_binary else read_message(message.data)
         if not isinstance(content, dict):
@@ -187,8 +187,8 @@ class ReplayedSocket:
             abort: ends the connection without a close frame, as a recorded one may have ended.
 
         Returns:
-            A description of a message of the client that was not recorded, after which the connection is closed;
-            `None` if everything was.
+            A description of the first message of the client that was not recorded, after which the connection is
+            closed; `None` if all messages were recorded.
         """
         sending = asyncio.create_task(self._send_waiting(abort))
         try:

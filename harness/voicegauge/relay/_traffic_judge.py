@@ -53,11 +53,11 @@ MAX_SECRETS = 200
 """Maximum number of different credentials. Searching an exchange for one of them takes a few milliseconds."""
 
 
-class SessionRedactor:
+class TrafficRedactor:
     """Masks in each exchange the credentials of this exchange and of all earlier ones, in any encoding."""
 
     def __init__(self, contract: Contract, names_to_mask: Sequence[str], names_to_keep: Sequence[str]) -> None:
-        """Begin with the keys in the environment.
+        """Create a redactor that knows the keys in the environment.
 
         Args:
             contract: contract of the provider.
@@ -81,7 +81,7 @@ class SessionRedactor:
         """Note the credentials that `exchange` uses, and return the new ones.
 
         Raises:
-            DataError: there are too many.
+            DataError: there are more than `MAX_SECRETS` credentials.
         """
         # What a response contains is masked in this exchange; a client that uses it later sends it in a request.
         used = find_used_credentials(self._contract, exchange, of_request_only=True)
@@ -112,7 +112,7 @@ class SessionRedactor:
 class TrafficRecorder:
     """Writes one recording."""
 
-    def __init__(self, path: Path, contract: Contract, redactor: SessionRedactor) -> None:
+    def __init__(self, path: Path, contract: Contract, redactor: TrafficRedactor) -> None:
         """Prepare to write `path`.
 
         Raises:
@@ -223,14 +223,14 @@ class TrafficJudge:
     """Redacts, records and judges exchanges."""
 
     def __init__(self, contract: Contract, settings: JudgeSettings) -> None:
-        """Begin with no exchange.
+        """Create a judge that has seen no exchange.
 
         Raises:
             StorageError: the recording exists or cannot be written.
         """
         self._contract = contract
         self._canonicalizer = UrlCanonicalizer(contract, settings.base_urls)
-        self._redactor = SessionRedactor(contract, settings.names_to_mask, settings.names_to_keep)
+        self._redactor = TrafficRedactor(contract, settings.names_to_mask, settings.names_to_keep)
         path = Path(settings.recording_path) if settings.recording_path is not None else None
         self._recorder = TrafficRecorder(path, contract, self._redactor) if path is not None else None
         self._collector = ResultCollector([target.id for target in contract.targets.values()], 0)

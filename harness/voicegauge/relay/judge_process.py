@@ -61,7 +61,7 @@ right after a response."""
 MAX_EXCHANGES_WAITING_FOR_PAUSE = 32
 """Number of waiting exchanges above which they are judged without waiting for a pause."""
 MAX_DISTINCT_REASONS = 100
-"""Maximum number of entries in each count of a proxy session: exchanges that were not judged, not recorded or without
+"""Maximum number of entries in each count while a proxy runs: exchanges that were not judged, not recorded or without
 a response, by reason, and undocumented requests, by method and path. The rest is counted in one entry, because a client
 can send requests to any number of paths."""
 MAX_IMMEDIATELY_REPORTED_FINDINGS = 10_000
@@ -100,7 +100,7 @@ def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) 
 class _WaitingExchanges:
     """A queue of exchanges to judge. A thread reads each from the proxy's stream as soon as it arrives.
 
-    So none is lost if the proxy is killed.
+    No exchange is lost if the proxy is killed.
     """
 
     def __init__(self, exchange_stream: IO[bytes]) -> None:

@@ -3,7 +3,7 @@
 Messages are passed whole. Pings are answered on each side by the proxy itself. A side that does not read holds up the
 other one: nothing is stored beyond a limit.
 
-It needs half of the CPU time of the protocol that the emulator uses.
+The protocol of the proxy needs half of the CPU time of the protocol that the emulator uses.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ from voicegauge.transport.raw_http import StreamedRequest, StreamedResponse, Str
 from voicegauge.transport.websocket import ConnectionLimits, WebSocketConnection
 
 RELAY_LIMITS = ConnectionLimits(connection_bytes=None, frames=None)
-"""Limits of a connection to the service: of one message only, because a voice agent may keep a connection for hours."""
+"""Limits of a connection to the service. Only the size of a message is limited, because a voice agent may keep a
+connection open for hours."""
 MAX_WAITING_BYTES = 2**20
-"""Size of the messages of the service that wait for a slow client, above which no more is read from the service."""
+"""Maximum size of the messages that wait for a slow client. Above it, nothing more is read from the service."""
 _NORMAL_CLOSE_CODE, _INVALID_TEXT_CLOSE_CODE, _GOING_AWAY_CLOSE_CODE = 1000, 1007, 1001
 _HANDSHAKE_HEADERS = frozenset(
     ("sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-version")
@@ -61,8 +62,8 @@ _HANDSHAKE_HEADERS = frozenset(
 """Headers about one connection (RFC 6455, section 11.3), which each side of the proxy sets itself."""
 
 
-class PassedHandshake(NamedTuple):
-    """What is forwarded of a handshake."""
+class ForwardedHandshake(NamedTuple):
+    """The parts of a handshake that are forwarded."""
 
     url: str
     """URL of the service, with http or https."""
@@ -70,11 +71,11 @@ class PassedHandshake(NamedTuple):
 
 
 class SocketRelay:
-    """Passes one connection."""
+    """Passes the messages of one WebSocket connection in both directions."""
 
     def __init__(
         self,
-        handshake: PassedHandshake,
+        handshake: ForwardedHandshake,
         receive: Receive,
         send: Send,
         captured: CapturedMessages,
@@ -83,7 +84,7 @@ class SocketRelay:
         """Prepare to pass a connection whose client waits for the answer to its handshake.
 
         Args:
-            handshake: what is sent to the service.
+            handshake: the handshake to send to the service.
             receive: receives the messages of the client.
             send: sends messages to the client.
             captured: copies of the messages that are judged.
@@ -158,9 +159,9 @@ class SocketRelay:
             self._connection.pause_reading()
 
     async def _pass_to_client(self) -> None:
-        """Pass what the service sends, and how it ends the connection."""
+        """Pass the messages of the service, and the way in which it ends the connection."""
         while True:
-            message = await self._take_next()
+            message = await self._take_next_message()
             if message is None:
                 break
             self._waiting_bytes -= len(message.data)
@@ -179,7 +180,7 @@ class SocketRelay:
         else:
             await self._close_client(code, close.reason if close is not None else "")
 
-    async def _take_next(self) -> SocketMessage | None:
+    async def _take_next_message(self) -> SocketMessage | None:
         """Return the next message of the service; `None` after the last one, when the connection has ended."""
         if self._waiting.empty():
             waiting = [
@@ -202,7 +203,7 @@ class SocketRelay:
         await self._send({"type": "websocket.close", "code": sent_code, "reason": reason})
 
     async def _pass_to_service(self) -> None:
-        """Pass what the client sends, and how it ends the connection."""
+        """Pass the messages of the client, and the way in which it ends the connection."""
         while (event := await self._receive())["type"] == "websocket.receive":
             await self._connection.wait_until_writable()
             text = event.get("text")
@@ -235,7 +236,8 @@ def find_failure_status(error: TransportError) -> HTTPStatus:
 
 
 MAX_OPEN_SOCKETS = 200
-"""Most WebSockets that pass at the same time. Each needs a connection to the service, and memory for what waits."""
+"""Maximum number of WebSockets that are open at the same time. Each needs a connection to the service, and memory for
+waiting messages."""
 PROXY_HEADER = b"x-voicegauge-proxy"
 """Header that marks responses that the proxy generated itself."""
 
@@ -298,7 +300,7 @@ class RelayApp:
         query = scope["query_string"].decode("latin-1")
         origin, target = self.upstream.find_socket_origin_and_request_target(scope["raw_path"].decode("latin-1"), query)
         headers = decode_headers(select_forwarded_headers(scope["headers"], is_request=True))
-        handshake = PassedHandshake(f"{origin}{target}", headers)
+        handshake = ForwardedHandshake(f"{origin}{target}", headers)
         relay = SocketRelay(handshake, client.receive, client.send, captured, scope.get("extensions", {}))
         self._open_socket_count += 1
         try:
@@ -427,13 +429,13 @@ class _Relay:
                 self._response_body.add(chunk)
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TransportError as error:
-            self._hand_to_judge(response, interruption_reason=str(error))
+            self._pass_exchange_to_judge(response, interruption_reason=str(error))
             await self._abort_response()
             return
-        self._hand_to_judge(response, interruption_reason=None)
+        self._pass_exchange_to_judge(response, interruption_reason=None)
         await self._send({"type": "http.response.body", "body": b""})
 
-    def _hand_to_judge(self, response: StreamedResponse, interruption_reason: str | None) -> None:
+    def _pass_exchange_to_judge(self, response: StreamedResponse, interruption_reason: str | None) -> None:
         """Pass the exchange to the observer before the client gets the last byte and can send its next request."""
         lost = self._request_body.lost_reason or self._response_body.lost_reason
         if self._watching is None:
@@ -512,7 +514,7 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
     """One connection of a client."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Begin to wait for a request."""
+        """Create a protocol that waits for a request."""
         super().__init__(*args, **options)
         self._request_state: RequestState = "waiting"
         self._overhead_bytes = 0
@@ -520,7 +522,7 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
 
     @property
     def request_state(self) -> RequestState:
-        """What the connection reads now."""
+        """The part of a request that the connection reads now."""
         is_between_requests = self._request_state == "received" and not self.has_request_in_progress
         return "waiting" if is_between_requests else self._request_state
 
@@ -534,7 +536,7 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """Begin to count the headers of a request."""
+        """Reset the count of the headers at the start of a request."""
         super().on_message_begin()
         self._request_state, self._overhead_bytes = "waiting", 0
 

@@ -36,7 +36,7 @@ class CapturedBodyLimit:
     def __init__(
         self, max_body_bytes: int = MAX_JUDGED_BODY_BYTES, max_total_bytes: int = MAX_TOTAL_CAPTURED_BYTES
     ) -> None:
-        """Start with `max_total_bytes` of free memory."""
+        """Create a limit of `max_total_bytes`, none of which is used."""
         self.max_body_bytes = max_body_bytes
         self._free_bytes = max_total_bytes
         self._lock = threading.Lock()
@@ -272,7 +272,7 @@ class Upstream:
     def find_socket_origin_and_request_target(self, path: str, query: str) -> tuple[str, str]:
         """Return the origin and the path with the query, to which the handshake of a WebSocket is forwarded.
 
-        It is the server of the channel with that path, or else the one of a GET request.
+        The server is that of the channel with this path, otherwise that of the GET operation with this path.
         """
         for operation in self._contract.socket_operations.values():
             relative = _find_relative_path(operation.server, path)

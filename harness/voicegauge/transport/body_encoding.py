@@ -23,7 +23,7 @@ MAX_GZIP_MEMBERS = 100
 """Maximum number of concatenated gzip members (RFC 1952, section 2.2). Real bodies have one."""
 _DECOMPRESSED_PIECE_BYTES = 2**16
 """Number of bytes that are decompressed at a time, so that the output never exceeds the limit by much."""
-_ANY_HEADER, _RAW = 47, -15
+_GZIP_OR_ZLIB_WINDOW_BITS, _RAW_DEFLATE_WINDOW_BITS = 47, -15
 """zlib window bits: 47 detects gzip and zlib headers. "deflate" means zlib (RFC 9110, section 8.4.1.2), but some
 servers send raw deflate without that header: -15."""
 
@@ -119,9 +119,9 @@ def _append_piece_within_limit(output: io.BytesIO, piece: bytes, max_bytes: int,
 
 def _inflate(body: bytes, max_bytes: int, origin_name: str) -> bytes:
     try:
-        return _decompress_gzip_members(body, _ANY_HEADER, max_bytes, origin_name)
+        return _decompress_gzip_members(body, _GZIP_OR_ZLIB_WINDOW_BITS, max_bytes, origin_name)
     except zlib.error:
-        return _decompress_gzip_members(body, _RAW, max_bytes, origin_name)
+        return _decompress_gzip_members(body, _RAW_DEFLATE_WINDOW_BITS, max_bytes, origin_name)
 
 
 def _decompress_gzip_members(body: bytes, window_bits: int, max_bytes: int, origin_name: str) -> bytes:
@@ -230,11 +230,11 @@ def _require_form_fields(media_type: str, body: Any) -> dict[str, Any]:
 
 
 def join_lists(fields: Mapping[str, Any], separator_by_list: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a form with some of its lists as one text each. An empty list, or one of files, stays one.
+    """Return the fields of a form in which some lists are joined to one text. Empty lists and lists of files are kept.
 
     Args:
         fields: the fields, as `encode_body` takes them.
-        separator_by_list: what separates the items of these lists, by field.
+        separator_by_list: the separator of the items, by the name of each field whose list is joined.
     """
     joined = dict(fields)
     for name in fields.keys() & separator_by_list.keys():

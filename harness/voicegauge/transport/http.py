@@ -71,8 +71,8 @@ def sign_for_aws(request: Request, *, access_key_id: str, secret_key: str, regio
 
 
 SEND_NOT_BEFORE_S: ContextVar[float | None] = ContextVar("send_not_before_s", default=None)
-"""Time of the event loop before which a task sends no request. What comes before, such as building its body, is done
-until then."""
+"""Time of the event loop before which a task sends no request. The task prepares the request, such as its body, before
+that time."""
 
 
 async def _wait_until_due() -> None:
@@ -123,7 +123,7 @@ def create_ssl_context(*, http2: bool) -> ssl.SSLContext:
 
 @functools.cache
 def _load_ssl_context(http2: bool, file: str | None, folder: str | None) -> ssl.SSLContext:  # noqa: ARG001
-    """Load what `create_ssl_context` returns: one for each `http2`, as httpcore changes it, and for other files."""
+    """Load a TLS context; cached by `http2`, because httpcore changes the context, and by the certificate files."""
     return httpx.create_ssl_context()
 
 
@@ -188,10 +188,10 @@ class Transport:
         """Pools for HTTP/2, which sends all requests over one connection."""
 
     async def prepare_connections(self, url: str, count: int) -> None:
-        """Open connections to the host of `url` until `count` are idle, so that no request has to wait for its own.
+        """Open connections to the host of `url` until `count` are idle, so that requests need not wait for connecting.
 
-        Nothing is opened for HTTP/2, which needs one connection, and through a proxy, which is asked for each. A host
-        that cannot be reached is left to the requests, which say so.
+        Nothing is opened for HTTP/2, which needs only one connection, or through a proxy. If the host cannot be
+        reached, no error is raised: the later requests report it.
         """
         parsed = _parse_url(url)
         if self._app is not None or self._http2 or find_proxy(url) is not None:

@@ -79,18 +79,18 @@ NETWORK_OBSERVER: ContextVar[NetworkObserver | None] = ContextVar("network_obser
 
 
 MAX_PREPARED_AGE_S = 5.0
-"""Age in seconds up to which a connection that was opened in advance is used. Servers close connections on which no
-request comes; a request that crosses the closing would be lost, and might have been charged."""
+"""Maximum age in seconds of a connection that was opened in advance. Servers close unused connections; a request that
+is sent while the server closes the connection would be lost, and might have been charged."""
 
 
 class TimedBackend(httpcore.AsyncNetworkBackend):
     """Opens connections whose streams report to the `NETWORK_OBSERVER` of the task.
 
-    One of them can be opened in advance, with `prepare`.
+    One connection can be opened in advance, with `prepare`.
     """
 
     def __init__(self) -> None:
-        """Open nothing yet."""
+        """Create a backend without connections."""
         self._prepared: httpcore.AsyncNetworkStream | None = None
         self._prepared_s = 0.0
 
@@ -98,8 +98,8 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         """Open the connection that the first request will use, and its TLS unless `ssl_context` is `None`.
 
         Raises:
-            httpcore.ConnectError: it cannot be opened.
-            httpcore.ConnectTimeout: that takes longer than `timeout` seconds.
+            httpcore.ConnectError: the connection cannot be opened.
+            httpcore.ConnectTimeout: opening the connection takes longer than `timeout` seconds.
         """
         stream = await self.connect_tcp(host, port, timeout)
         self._prepared = stream if ssl_context is None else await stream.start_tls(ssl_context, host, timeout)
@@ -145,7 +145,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
                     loop=loop,
                 )
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                timed = PacketTimingSocket.take_over(connected)
+                timed = PacketTimingSocket.adopt_connection(connected)
                 transport, protocol = await loop.create_connection(lambda: _StreamProtocol(timed), sock=timed)
         return _TimedStream(transport, protocol)
 
@@ -285,7 +285,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send `buffer`, and wait while the operating system takes no more."""
+        """Send `buffer`, and wait as long as the operating system accepts no more bytes."""
         if not buffer:
             return
         observer = NETWORK_OBSERVER.get()
@@ -378,7 +378,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
 
 
 class _PreparedTlsStream(httpcore.AsyncNetworkStream):
-    """A connection whose TLS handshake is done, which httpcore expects to ask for it."""
+    """A connection with a completed TLS handshake. Its `start_tls`, which httpcore calls, does no further handshake."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -444,7 +444,7 @@ def open_pool(
 ) -> httpcore.AsyncConnectionPool:
     """Return a pool of connections through a proxy, or of direct connections if `proxy_url` is `None`.
 
-    `backend` opens its connections; by default a new one.
+    `backend` opens the connections of the pool; by default, a new backend does.
 
     Raises:
         UsageError: the proxy cannot be used.
@@ -467,7 +467,7 @@ def open_pool(
 
 
 class PoolKey(NamedTuple):
-    """What two requests must have in common to use one connection."""
+    """The properties that two requests must have in common to use the same connection."""
 
     proxy_url: str | None
     """URL of the proxy; `None` without one."""
@@ -484,9 +484,11 @@ class ConnectionPools:
     or ends: 300 of them cost 10 ms of computing. The connection that was used last is used first.
     """
 
-    def __init__(self, open_one: Callable[[PoolKey], httpcore.AsyncConnectionPool], max_connections: int) -> None:
-        """Open pools with `open_one` when they are needed, and at most `max_connections` of them."""
-        self._open_one, self._max_connections = open_one, max_connections
+    def __init__(
+        self, open_pool_for_key: Callable[[PoolKey], httpcore.AsyncConnectionPool], max_connections: int
+    ) -> None:
+        """Open pools with `open_pool_for_key` when they are needed, and at most `max_connections` of them."""
+        self._open_one, self._max_connections = open_pool_for_key, max_connections
         self._free = asyncio.Semaphore(max_connections)
         self._idle: dict[httpcore.AsyncConnectionPool, PoolKey] = {}
         """The idle pools, in the order in which they became idle."""

@@ -24,31 +24,31 @@ from typing import Any, Self
 _SO_TIMESTAMPNS, _SO_TIMESTAMPING = 35, 37
 """Numbers of the options, and of their messages, on all processors but PA-RISC and SPARC; Python does not name them."""
 _SEND_TIMESTAMPS = 1 << 4 | 1 << 8 | 1 << 11
-"""What `SO_TIMESTAMPING` is asked for: times of the operating system's clock (`SOF_TIMESTAMPING_SOFTWARE`), of each
-sent packet when it is queued for the network (`TX_SCHED`), without the packet (`OPT_TSONLY`)."""
+"""Value of the option `SO_TIMESTAMPING`: times of the operating system's clock (`SOF_TIMESTAMPING_SOFTWARE`) at which
+each sent packet is queued for the network (`TX_SCHED`), without the packet itself (`OPT_TSONLY`)."""
 _TIMESPEC = struct.Struct("@ll")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
 _MAX_ERROR_QUEUE_BYTES = 256
-"""Size of the messages with the time of one packet: its address, three times, and what they are."""
+"""Size of the ancillary messages with the time of one packet: its address, three times, and their kind."""
 
 
 class PacketTimingSocket(socket.socket):
-    """A connected TCP socket that notes when its bytes were sent, and when the bytes arrived that it reads.
+    """A connected TCP socket that notes when its sent bytes left, and when the bytes that it reads arrived.
 
     Where `recv` returns bytes of several packets, the time is that of the last one. Over TLS, bytes can be read when
     the whole record has arrived.
     """
 
     arrival_time_s: float
-    """When the bytes that were read last arrived, in seconds of `time.perf_counter`."""
+    """When the bytes of the latest read arrived, in seconds of `time.perf_counter`."""
     sent_time_s: float
-    """When the last of the bytes that were sent last was passed to the network, in seconds of `time.perf_counter`; the
-    time before they were handed to the operating system where it does not say so, or has not passed it on yet."""
+    """When the last byte of the latest `send` was passed to the network, in seconds of `time.perf_counter`. If the
+    operating system does not report this time, or not yet, it is the time just before the call."""
     _has_arrival_times: bool
     _has_send_times: bool
 
     @classmethod
-    def take_over(cls, connected: socket.socket) -> Self:
+    def adopt_connection(cls, connected: socket.socket) -> Self:
         """Return a socket with the connection of `connected`, which can no longer be used."""
         timeout_s = connected.gettimeout()
         taken = cls(connected.family, connected.type, connected.proto, fileno=connected.detach())
@@ -86,7 +86,7 @@ class PacketTimingSocket(socket.socket):
             data = super().recv(bufsize, flags)
             self.arrival_time_s = time.perf_counter()
             return data
-        with self._ending_late_notices():
+        with self._discarding_late_notices():
             data, ancillary, _, _ = self.recvmsg(bufsize, _ANCILLARY_BYTES, flags)
         self._note_arrival(ancillary)
         return data
@@ -97,7 +97,7 @@ class PacketTimingSocket(socket.socket):
             count = super().recv_into(buffer, nbytes, flags)
             self.arrival_time_s = time.perf_counter()
             return count
-        with self._ending_late_notices():
+        with self._discarding_late_notices():
             count, ancillary, _, _ = self.recvmsg_into([buffer], _ANCILLARY_BYTES, flags)
         self._note_arrival(ancillary)
         return count
@@ -128,8 +128,8 @@ class PacketTimingSocket(socket.socket):
         return times_s
 
     @contextlib.contextmanager
-    def _ending_late_notices(self) -> Iterator[None]:
-        """Empty the error queue if nothing can be read: the event loop takes what waits there for something to read."""
+    def _discarding_late_notices(self) -> Iterator[None]:
+        """Empty the error queue if nothing can be read: the event loop takes notices in it for readable data."""
         try:
             yield
         except BlockingIOError:
@@ -144,17 +144,17 @@ def _find_time_s(ancillary: list[tuple[int, int, bytes]], wanted_kind: int) -> f
     return None
 
 
-_MAX_READING_S = 20e-6
-"""Time that reading two clocks takes at the most, unless this process loses the processor between them."""
-_MAX_READINGS = 5
+_MAX_CLOCK_READING_S = 20e-6
+"""Maximum time between the readings of two clocks, unless this process loses the processor in between."""
+_MAX_CLOCK_READINGS = 5
 
 
 def _convert_time_of_day(seconds: int, nanoseconds: int) -> float:
     """Return a past time of day in seconds of `time.perf_counter`; the present if it lies in the future."""
-    for _ in range(_MAX_READINGS):
+    for _ in range(_MAX_CLOCK_READINGS):
         started_s = time.perf_counter()
         age_ns = time.time_ns() - (seconds * 1_000_000_000 + nanoseconds)
         now_s = time.perf_counter()
-        if now_s - started_s < _MAX_READING_S:
+        if now_s - started_s < _MAX_CLOCK_READING_S:
             break
     return now_s - max(age_ns, 0) / 1e9

@@ -36,19 +36,19 @@ from voicegauge.transport.network import add_certificate_hint
 CONNECT_TIMEOUT_S = 15.0
 """Longest time for the connection and the handshake, in seconds."""
 CLOSE_TIMEOUT_S = 2.0
-"""Time in seconds that the service has to answer a close frame."""
+"""Maximum time, in seconds, to wait for the service's answer to a close frame."""
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest message that is accepted. Audio comes in messages of a few kilobytes."""
 MAX_CONNECTION_BYTES = 64 * 1024 * 1024
-"""Most bytes that are accepted in one connection: 20 minutes of samples with 48 kHz, as base64."""
+"""Maximum number of bytes that are accepted on one connection: 20 minutes of samples at 48 kHz, as base64."""
 MAX_CONNECTION_FRAMES = 100_000
-"""Most frames that are accepted in one connection, with pings and empty fragments: each ping is answered, and the
-answers wait in memory if the service does not read them."""
+"""Maximum number of frames that are accepted on one connection, including pings and empty fragments: each ping is
+answered, and the answers stay in memory if the service does not read them."""
 OVERSIZED_TRAFFIC_MESSAGE = (
     f"the service sent more than voicegauge accepts: {MAX_MESSAGE_BYTES // 2**20} MiB a message, "
     f"{MAX_CONNECTION_BYTES // 2**20} MiB and {MAX_CONNECTION_FRAMES:,} frames a connection"
 )
-_REFUSED_HEADER_NAMES = frozenset(("host", "connection", "upgrade", "content-length", "accept-encoding"))
+_OMITTED_HEADER_NAMES = frozenset(("host", "connection", "upgrade", "content-length", "accept-encoding"))
 """Headers that the handshake sets itself, or that have no meaning in it."""
 
 
@@ -57,9 +57,9 @@ class ConnectionLimits(NamedTuple):
 
     message_bytes: int = MAX_MESSAGE_BYTES
     connection_bytes: int | None = MAX_CONNECTION_BYTES
-    """Most bytes of all messages; `None` for a connection whose messages are not kept."""
+    """Maximum number of bytes of all messages; `None` for a connection whose messages are not kept."""
     frames: int | None = MAX_CONNECTION_FRAMES
-    """Most frames; `None` for no limit."""
+    """Maximum number of frames; `None` for no limit."""
 
 
 DEFAULT_CONNECTION_LIMITS = ConnectionLimits()
@@ -68,7 +68,7 @@ MessageListener = Callable[[SocketMessage], None]
 
 
 _SILENT_LOGGER = logging.getLogger("voicegauge.websocket")
-"""What a service does wrong is reported, not logged."""
+"""A logger that writes nothing: mistakes of a service are reported as findings, not logged."""
 _SILENT_LOGGER.propagate = False
 _SILENT_LOGGER.setLevel(logging.CRITICAL + 1)
 
@@ -81,19 +81,19 @@ class _Listener(WSListener):
         self._connection = connection
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        self._connection.take_connection(transport)
+        self._connection.note_connected(transport)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: ARG002 - the interface of picows
-        self._connection.take_frame(frame)
+        self._connection.handle_frame(frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
-        self._connection.take_end()
+        self._connection.note_ended()
 
     def pause_writing(self) -> None:
-        self._connection.take_writability(is_writable=False)
+        self._connection.note_writability(is_writable=False)
 
     def resume_writing(self) -> None:
-        self._connection.take_writability(is_writable=True)
+        self._connection.note_writability(is_writable=True)
 
 
 class WebSocketConnection:
@@ -159,7 +159,7 @@ class WebSocketConnection:
             TransportError: there was no response.
         """
         _ignore_errors_of_rejected_handshakes()
-        headers = [(name, value) for name, value in request.headers if name.lower() not in _REFUSED_HEADER_NAMES]
+        headers = [(name, value) for name, value in request.headers if name.lower() not in _OMITTED_HEADER_NAMES]
         host = urlsplit(request.url).netloc
         started_ns = time.perf_counter_ns()
         self._opened_ns = started_ns
@@ -195,15 +195,15 @@ class WebSocketConnection:
             raise UnreachableError(f"{host}: cannot connect: {_describe(error)}", request_was_sent=False) from error
         self.handshake_ms = (time.perf_counter_ns() - started_ns) / 1e6
 
-    def take_connection(self, transport: WSTransport) -> None:
+    def note_connected(self, transport: WSTransport) -> None:
         """Note that the handshake has succeeded."""
         self._opened_ns = time.perf_counter_ns()
         self._opened_at = time.time()
         self._transport, self.status = transport, 101
         self.response_headers = tuple((str(name), str(value)) for name, value in transport.response.headers.items())
 
-    def take_frame(self, frame: WSFrame) -> None:
-        """Handle a frame. Its time is taken first."""
+    def handle_frame(self, frame: WSFrame) -> None:
+        """Handle a received frame. The time of its arrival is noted before anything else."""
         at_ms = (time.perf_counter_ns() - self._opened_ns) / 1e6
         kind = frame.msg_type
         self._received_frames += 1
@@ -220,9 +220,9 @@ class WebSocketConnection:
         if kind == WSMsgType.PING and self.is_open and self._transport is not None:
             self._transport.send_pong(frame.get_payload_as_bytes())
         if kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
-            self._take_data(frame, kind, at_ms)
+            self._handle_data_frame(frame, kind, at_ms)
 
-    def _take_data(self, frame: WSFrame, kind: WSMsgType, at_ms: float) -> None:
+    def _handle_data_frame(self, frame: WSFrame, kind: WSMsgType, at_ms: float) -> None:
         """Handle a frame of a message."""
         data = frame.get_payload_as_bytes()
         self._received_bytes += len(data)
@@ -246,7 +246,7 @@ class WebSocketConnection:
                 self._listener(message)
 
     def end_at_limit(self) -> None:
-        """End the connection at once, because the service sent more than can be taken; nobody is waited for."""
+        """End the connection at once, without waiting for the service, because it sent more than is accepted."""
         self.is_truncated = True
         self._note_close("client", self.now_ms, 1009, b"")
         assert self._transport is not None
@@ -258,8 +258,8 @@ class WebSocketConnection:
             self._close = SocketClose(closed_by=side, at_ms=at_ms, code=code, reason=text)
         self.ended.set()
 
-    def take_end(self) -> None:
-        """Note that the connection has ended: by the service, or by picows because of a frame that it cannot take."""
+    def note_ended(self) -> None:
+        """Note that the connection has ended: by the service, or by picows because of an invalid frame."""
         if self._transport is None or self._close is not None:
             return
         sent = self._transport.close_handshake.sent if self._transport.close_handshake is not None else None
@@ -287,7 +287,7 @@ class WebSocketConnection:
         return message
 
     def pause_reading(self) -> None:
-        """Read nothing more from the service until `resume_reading`, so that it cannot send more than is passed on."""
+        """Read nothing more from the service until `resume_reading`, so that no more arrives than can be passed on."""
         if not self._is_reading_paused and self.is_open and self._transport is not None:
             self._is_reading_paused = True
             self._transport.underlying_transport.pause_reading()
@@ -298,15 +298,15 @@ class WebSocketConnection:
             self._is_reading_paused = False
             self._transport.underlying_transport.resume_reading()
 
-    def take_writability(self, *, is_writable: bool) -> None:
-        """Note whether the service takes what was sent, or whether it waits in this process."""
+    def note_writability(self, *, is_writable: bool) -> None:
+        """Note whether the service accepts sent bytes, or whether they wait in this process."""
         if is_writable:
             self._writable.set()
         else:
             self._writable.clear()
 
     async def wait_until_writable(self) -> None:
-        """Wait until the service has taken most of what was sent, or the connection has ended."""
+        """Wait until the service has accepted most of the sent bytes, or the connection has ended."""
         while self.is_open and not self._writable.is_set():
             waiting = [asyncio.ensure_future(one.wait()) for one in (self._writable, self.ended)]
             try:
@@ -353,9 +353,9 @@ class WebSocketConnection:
 
 
 def _ignore_errors_of_rejected_handshakes() -> None:
-    """Let the event loop not report that picows cannot read the body of a rejected handshake as frames.
+    """Suppress the event loop's report that picows cannot read the body of a rejected handshake as frames.
 
-    Nobody waits for that result, because the status of the handshake was raised already.
+    The report is useless, because the status of the handshake was raised already.
     """
     loop = asyncio.get_running_loop()
     former = loop.get_exception_handler()

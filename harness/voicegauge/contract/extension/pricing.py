@@ -14,7 +14,7 @@ from voicegauge.formats.locations import EventLocation, Location
 from voicegauge.model.base import Record
 
 PriceUnit = Literal["request", "1k_characters", "1m_characters", "1m_tokens", "second", "minute", "compute_second"]
-"""What a price is for. `second` and `minute` are of audio, `compute_second` is of the machine that computes it."""
+"""The unit of a price. `second` and `minute` are durations of audio; `compute_second` is time of the machine."""
 UNITS_COUNTED_FROM_TEXT: tuple[PriceUnit, ...] = ("request", "1k_characters", "1m_characters")
 """Units whose number follows from the text of a request."""
 

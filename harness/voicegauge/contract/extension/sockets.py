@@ -42,7 +42,7 @@ class ClientMessage(Record, frozen=True, kw_only=True):
     """Accepted values by JSON pointer, all of which a message has that asks for this; null accepts a missing value. By
     default the fixed members of `value`."""
     effect: CancelEffect | None = None
-    """For `cancel`: what it does. Required there."""
+    """For `cancel`, where it is required: what the service does."""
     is_error_without_turn: bool = False
     """For `cancel`: whether the service reports an error if it is not speaking. By default it confirms the message."""
     source: SourceReference | None = None
@@ -94,7 +94,8 @@ class ServerMessage(Record, frozen=True, kw_only=True):
     word_item: dict[str, Any] | None = None
     """A word in "{word_items}", with the placeholders "{word}", "{start_s}" and "{end_s}"."""
     recognized_by: dict[str, tuple[Any, ...]] = {}
-    """As in `ClientMessage`; by default the fixed texts of `value` at the top level."""
+    """Accepted values by JSON pointer, as in `ClientMessage`; by default the fixed texts of `value` at the top
+    level."""
     time_unit_s: PositiveFloat = 1.0
     """Unit of "{starts}" and "{ends}" in seconds: 0.001 for milliseconds."""
     source: SourceReference | None = None
@@ -126,14 +127,15 @@ class CountLimit(Record, frozen=True, kw_only=True):
 
     max_count: PositiveInt
     window_s: PositiveFloat | None = None
-    """Seconds within which is counted; `None` for what is open at the same time."""
+    """Length of the time window in which the service counts, in seconds; `None` if it counts what is open at the same
+    time."""
     close_code: int | None = None
     """Code with which the connection is closed; `None` if the service sends a warning or an error instead."""
     source: SourceReference | None = None
 
 
 class TimeLimit(Record, frozen=True, kw_only=True):
-    """A time after which the service closes something."""
+    """A time limit after which the service closes the connection, or ends the turn."""
 
     max_s: PositiveFloat
     close_code: int | None = None
@@ -145,7 +147,7 @@ class SocketLimits(Record, frozen=True, kw_only=True):
     """The documented limits of a connection."""
 
     contexts: CountLimit | None = None
-    """Contexts of one connection at the same time."""
+    """Limit of the number of contexts that are open at the same time on one connection."""
     flushes: CountLimit | None = None
     inactivity: TimeLimit | None = None
     """Time without a message of the client."""
@@ -159,7 +161,8 @@ class TranscriptSpec(Record, frozen=True, kw_only=True):
     """What the texts of a channel that transcribes mean, and which order of its messages a document states."""
 
     turn_text: Literal["finals", "end"] = "end"
-    """Where the text of a turn is: in its `final` messages, joined, or in the message of its end."""
+    """Where the text of a turn is: `finals`, in its joined `final` messages; `end`, in the message that reports its
+    end."""
     end_repeats_eager_end: bool = False
     """Whether a document states that the text of an end equals that of the `eager-end` before it."""
     resumes_after_eager_end_only: bool = False
@@ -208,7 +211,7 @@ class SocketTargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
     """
 
     formats: dict[str, SocketFormat]
-    """The formats by name, the one that is used first."""
+    """The formats by name. The first one is used unless another one is requested."""
     emulated_voice: str | None = None
     """The espeak-ng variant of the emulator; by default that of all targets."""
     emulated_words_per_minute: int = 165
