@@ -57,7 +57,7 @@ class Trust(enum.Enum):
 
 
 class PathKind(enum.Enum):
-    """What an option that takes a path expects there."""
+    """What must be, or will be, at the path that an option takes."""
 
     ANY = "path"
     EXISTING = "existing path"
@@ -343,7 +343,7 @@ def _find_shape(annotation: Any) -> ValueShape:
 def find_problem(
     options: Sequence[DeclaredOption], given: typing.Container[str], values: Mapping[str, Any], *, with_flags: bool
 ) -> str | None:
-    """Return why a given option has no effect together with the others; `None` if every one has.
+    """Return why a given option has no effect with the others; `None` if every given option has one.
 
     Args:
         options: all options of the request or of the command.
@@ -492,12 +492,12 @@ def function_of(
 
 
 def _insert_args_section(docstring: str, options: typing.Iterable[DeclaredOption]) -> str:
-    lines = "\n".join(_document(one) for one in options)
+    lines = "\n".join(_document_option(one) for one in options)
     head, mark, tail = docstring.partition("\nReturns:")
     return f"{head.rstrip()}\n\nArgs:\n{lines}\n{mark}{tail}"
 
 
-def _document(one: DeclaredOption) -> str:
+def _document_option(one: DeclaredOption) -> str:
     text = f"{one.spec.help} {one.spec.keyword_note}".strip()
     if text[1:2].islower() or text[1:2] == " ":
         text = text[0].lower() + text[1:]

@@ -1,4 +1,4 @@
-"""Follows a job by polling until it ends, over the links that responses contain.
+"""Polls a job until it ends, with the links that responses contain.
 
 The links in the contract document which value of the response is used for which parameter.
 """

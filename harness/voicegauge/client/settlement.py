@@ -66,13 +66,13 @@ class UsagePricedRequest(NamedTuple):
     """Number of characters in the text; `None` if an earlier process sent the request."""
 
 
-class _Receipt(NamedTuple):
+class _ReportedCharge(NamedTuple):
     """A charge that the provider reported."""
 
     usd: float | None
     credits: float | None
 
-    def is_above(self, other: _Receipt) -> bool:
+    def is_above(self, other: _ReportedCharge) -> bool:
         """Whether this charge is known to exceed the other one."""
         if self.credits is not None and other.credits is not None:
             return self.credits > other.credits
@@ -96,7 +96,7 @@ class Settlement:
         """The charge that the provider reported, in its own credits."""
         self.unreadable_charge: str | None = None
         """What a receipt states that cannot be believed; `None` if there is no such receipt."""
-        self._largest_receipt: _Receipt | None = None
+        self._largest_receipt: _ReportedCharge | None = None
         self._is_repeated = False
 
     @property
@@ -133,7 +133,7 @@ class Settlement:
     def note_earlier_charge(self, charged_usd: float | None) -> None:
         """Note the charge in dollars that an earlier process read; `None` if it read none."""
         self.charged_usd = charged_usd
-        self._largest_receipt = None if charged_usd is None else _Receipt(charged_usd, None)
+        self._largest_receipt = None if charged_usd is None else _ReportedCharge(charged_usd, None)
 
     def note_charge(
         self,
@@ -161,10 +161,10 @@ class Settlement:
             return
         if amount is None:
             return
-        receipt = _Receipt(amount, None)
+        receipt = _ReportedCharge(amount, None)
         if credit_spec is not None:
             rate = credit_spec.usd_per_credit
-            receipt = _Receipt(None if rate is None else amount * rate, amount)
+            receipt = _ReportedCharge(None if rate is None else amount * rate, amount)
         # A service that states two charges for one request has charged one of them: only the larger one is safe.
         if self._largest_receipt is None or is_documented_as_free or not self._largest_receipt.is_above(receipt):
             self._largest_receipt = receipt

@@ -71,7 +71,7 @@ class SocketLink(ABC, Generic[TargetT]):
 
     @abstractmethod
     def _read_message(self, message: SocketMessage) -> None:
-        """Read a message of either side."""
+        """Read a message of the client or of the service."""
 
     @property
     @abstractmethod

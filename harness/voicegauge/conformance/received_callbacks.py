@@ -180,7 +180,7 @@ class JudgedCallback(Record, frozen=True, kw_only=True):
 
 
 class _RecentCallbacks:
-    """The earlier callbacks about one job with which a later callback is compared.
+    """The earlier callbacks about one job, with which the next callback is compared.
 
     Only two are kept, the latest callback and the latest one about the end, because no others matter to the rules. So
     the time and memory to judge a callback do not grow with the number of callbacks before it.

@@ -94,7 +94,7 @@ class SignatureHeaders(NamedTuple):
 def read_signature_headers(
     signature_spec: WebhookSignature, read_header: Callable[[str], str | None]
 ) -> SignatureHeaders:
-    """Return what the headers of a callback contain; `read_header` returns a header by its name, or `None`."""
+    """Return the signature values in a callback's headers; `read_header` returns a header by its name, or `None`."""
     pattern = re.escape(signature_spec.signature_header_template).replace(
         r"\{signature\}", r"(?P<signature>[A-Za-z0-9+/=_-]+)"
     )

@@ -504,7 +504,7 @@ class TranscriptReader:
         self._character_count = 0
 
     def add_message(self, message: SocketMessage) -> None:
-        """Add a message of either side."""
+        """Add a message of the client or of the service."""
         transcribed = self.conversation
         if message.sender == "client":
             intent = self._channel.read_client_message(message.data, is_binary=message.is_binary)

@@ -139,7 +139,7 @@ class Target(BaseTarget):
 
     @functools.cached_property
     def selecting_constants(self) -> dict[Location, Any]:
-        """Those request constants of the target, by location, that some other target of its operation does not have."""
+        """The request constants of the target, by location, that another target of its operation lacks."""
         others = [spec.request_constants for spec in self.speech.targets.values()]
         constants = self.target_spec.request_constants
         return {at: value for at, value in constants.items() if any(other.get(at) != value for other in others)}

@@ -142,7 +142,7 @@ class JsonLinesParser:
     """Parses a stream incrementally. The stream may be split into chunks anywhere. Empty lines are skipped."""
 
     def __init__(self) -> None:
-        """Start with an empty stream."""
+        """Create a parser that has received nothing."""
         self._line = bytearray()
         self._read = 0
         self._count = 0

@@ -45,7 +45,7 @@ class MessageParser:
     """Parses a stream incrementally. The stream may be split into chunks anywhere."""
 
     def __init__(self) -> None:
-        """Start with an empty stream."""
+        """Create a parser that has received nothing."""
         self._buffer = bytearray()
         self._searched = 0
         self._read = 0

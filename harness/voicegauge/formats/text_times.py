@@ -29,7 +29,7 @@ def parse_timestamp(value: Any) -> datetime | None:
 
 
 def parse_http_date(text: str) -> datetime | None:
-    """Parse an HTTP date in any of its three forms, in UTC (RFC 9110, section 5.6.7); `None` if `text` is none."""
+    """Parse an HTTP date in any of its three forms, in UTC (RFC 9110, section 5.6.7); `None` for other texts."""
     try:
         date = parsedate_to_datetime(text.strip())
         # The asctime form has no zone and means GMT.
@@ -42,11 +42,13 @@ SubtitleFormat = Literal["srt", "vtt"]
 """Subtitle formats: SubRip, and WebVTT (https://www.w3.org/TR/webvtt1/)."""
 _VTT_SIGNATURE = "WEBVTT"
 _VTT_BLOCKS_WITHOUT_CUES = ("NOTE", "STYLE", "REGION")
-_TIME = {
+_TIME_REGEX_BY_FORMAT = {
     "srt": r"(\d{2,}):([0-5]\d):([0-5]\d),(\d{3})",
     "vtt": r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})",
 }
-_TIMING_PATTERNS = {name: re.compile(rf"\s*{time}[ \t]+-->[ \t]+{time}(?:[ \t].*)?") for name, time in _TIME.items()}
+_TIMING_PATTERNS = {
+    name: re.compile(rf"\s*{time}[ \t]+-->[ \t]+{time}(?:[ \t].*)?") for name, time in _TIME_REGEX_BY_FORMAT.items()
+}
 _TAG_PATTERN = re.compile(r"</?[a-zA-Z][^<>]*>|<[0-9:.]+>")
 
 

@@ -1,4 +1,4 @@
-"""The base class of all records, enumerations and small records that many share, and exact sums of dollars."""
+"""The base class of all records, small records and enumerations for many packages, and exact sums of dollars."""
 
 from __future__ import annotations
 

@@ -478,7 +478,7 @@ class RemainingBudget(Record, frozen=True, kw_only=True):
         return f"{self.flag} {'' if self.provider is None else f'{self.provider}='}{self.limit_usd:g}"
 
     def describe(self) -> str:
-        """Return the option with its value and what is spent of it: "--max-cost 1 less $0.20 that ..."."""
+        """Return the option with its value and the spent amount: "--max-cost 1 less $0.20 that ..."."""
         spent = "an earlier command has spent" if self.flag == MAX_COST_FLAG else "was spent today (UTC)"
         return (
             f"{self.name} less {format_price_usd(self.spent_usd, is_exact=True)} that {spent}"

@@ -186,7 +186,7 @@ _INTERRUPTION_COLUMNS = (
     ("next_audio_ms", "ms", "First audio of this turn, after the cancellation."),
 )
 
-_HEARING_COLUMNS = (
+_TRANSCRIPT_TIMING_COLUMNS = (
     ("first_text_ms", "ms", "First text of a streamed recording, after the start of its speech."),
     ("final_delay_ms", "ms", "First reported end of the turn, after the end of speech; negative before it."),
     ("flip_count", "", "Words of texts that the text after them took back."),
@@ -216,7 +216,7 @@ def _build_time_columns() -> Iterable[SampleColumn]:
     )
     for name, unit, meaning in _INTERRUPTION_COLUMNS:
         yield _build_column(f"interruption_{name}", "number", unit, meaning, f"sample.interruption.{name}")
-    for name, unit, meaning in _HEARING_COLUMNS:
+    for name, unit, meaning in _TRANSCRIPT_TIMING_COLUMNS:
         yield _build_column(f"transcript_timing_{name}", "number", unit, meaning, f"sample.transcript_timing.{name}")
     yield _build_column(
         "max_lag_ms", "number", "ms", "Longest time for which voicegauge itself was too busy.", "sample.max_own_lag_ms"

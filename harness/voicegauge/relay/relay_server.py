@@ -78,7 +78,7 @@ class SocketRelay:
         handshake: ForwardedHandshake,
         receive: Receive,
         send: Send,
-        captured: CapturedMessages,
+        captured_messages: CapturedMessages,
         extensions: MutableMapping[str, Any],
     ) -> None:
         """Prepare to pass a connection whose client waits for the answer to its handshake.
@@ -87,10 +87,10 @@ class SocketRelay:
             handshake: the handshake to send to the service.
             receive: receives the messages of the client.
             send: sends messages to the client.
-            captured: copies of the messages that are judged.
+            captured_messages: copies of the messages that are judged.
             extensions: the extensions of the ASGI scope.
         """
-        self._receive, self._send, self._captured = receive, send, captured
+        self._receive, self._send, self._captured = receive, send, captured_messages
         self._abort: Callable[[], None] = extensions.get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
         headers = tuple((name, value) for name, value in handshake.headers if name.lower() not in _HANDSHAKE_HEADERS)
         self._request = Request(method="GET", url=handshake.url, headers=headers)
@@ -284,7 +284,7 @@ class RelayApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one request and pass its response back."""
         if scope["type"] == "http":
-            await _Relay(self, _AsgiRequest(scope, receive, send)).run()
+            await _RequestRelay(self, _AsgiRequest(scope, receive, send)).run()
         elif scope["type"] == "websocket":
             await self._pass_socket(_AsgiRequest(scope, receive, send))
 
@@ -296,26 +296,26 @@ class RelayApp:
         if rejection is not None:
             await _reject_handshake(client.send, *rejection)
             return
-        scope, captured = client.scope, CapturedMessages(self.memory)
+        scope, captured_messages = client.scope, CapturedMessages(self.memory)
         query = scope["query_string"].decode("latin-1")
         origin, target = self.upstream.find_socket_origin_and_request_target(scope["raw_path"].decode("latin-1"), query)
         headers = decode_headers(select_forwarded_headers(scope["headers"], is_request=True))
         handshake = ForwardedHandshake(f"{origin}{target}", headers)
-        relay = SocketRelay(handshake, client.receive, client.send, captured, scope.get("extensions", {}))
+        relay = SocketRelay(handshake, client.receive, client.send, captured_messages, scope.get("extensions", {}))
         self._open_socket_count += 1
         try:
             await relay.run()
         except TransportError as error:
             self.observer.on_request_failed(str(error))
             await _reject_handshake(client.send, find_failure_status(error), str(error))
-            captured.release()
+            captured_messages.release()
             return
         finally:
             self._open_socket_count -= 1
-        if captured.lost_reason is not None:
-            self.observer.on_exchange_lost(captured.lost_reason)
+        if captured_messages.lost_reason is not None:
+            self.observer.on_exchange_lost(captured_messages.lost_reason)
         else:
-            self.observer.on_exchange(relay.build_exchange(), (captured,))
+            self.observer.on_exchange(relay.build_exchange(), (captured_messages,))
 
     async def close(self) -> None:
         """Close the connections to the service."""
@@ -330,7 +330,7 @@ class _AsgiRequest(NamedTuple):
     send: Send
 
 
-class _Relay:
+class _RequestRelay:
     """Forwards one request and passes its response back."""
 
     def __init__(self, app: RelayApp, request: _AsgiRequest) -> None:

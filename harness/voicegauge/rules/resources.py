@@ -60,7 +60,7 @@ def _check_filter_ignored(call: Call) -> Iterator[Violation]:
 
 
 def _matches_filter(item_value: Any, filter_value: str) -> bool:
-    """Whether a field of a listed item has the value that the query of the request asks for.
+    """Whether a field of a listed item has the value by which the request filters the list.
 
     If the field is a list, it is enough that one of its values equals `filter_value`.
     """

@@ -38,7 +38,7 @@ class ExchangeTrace:
     """
 
     def __init__(self, *, has_body: bool = False) -> None:
-        """Start to measure the time of a request, which has a body or none."""
+        """Create a trace of a request; `has_body` says whether the request has a body."""
         self._has_body, self.is_body_pending = has_body, False
         self._started_at = time.time()
         self._started_s = time.perf_counter()
