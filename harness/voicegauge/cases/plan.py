@@ -270,7 +270,9 @@ def _add_targets_without_delivery(
     """
     delivering = _list_targets_with_delivery(plan.cases)
     # A target that takes audio has no delivery: its requests without a price are among the cases that are not sent.
-    unpriced = {one.id for one in targets if one.id in unpriced and not isinstance(one, TranscriptionSocketTarget)}
+    unpriced_target_ids = {
+        one.id for one in targets if one.id in unpriced_target_ids and not isinstance(one, TranscriptionSocketTarget)
+    }
     reasons = {
         target.id: "no document states its price in dollars"
         if target.id in unpriced_target_ids
