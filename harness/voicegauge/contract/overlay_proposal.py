@@ -69,7 +69,7 @@ def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str
 def _derive_provider_name(document: Document) -> str:
     """Derive a name from the host of the first server, else from the title: api.acme.com becomes acme.
 
-    An address of this machine or network, such as 127.0.0.1, is no name of a provider.
+    An address of this machine or network, such as 127.0.0.1, does not name a provider.
     """
     hosts = [urlsplit(url).hostname for url in list_server_urls(document.data)]
     host = (hosts[0] or "") if hosts else ""

@@ -87,7 +87,7 @@ def find_handshake_violation(
 def recognize_target(operation: Operation, traffic: SocketTraffic) -> RecognizedTarget | None:
     """Return the target and the format that the client of a connection has asked for.
 
-    A constant that the client did not send is no evidence for or against a target, and neither is another value of a
+    A constant that the client did not send says nothing about a target, and neither does another value of a
     header, such as the version of the API. The result is `None` if the sent values contradict every target, for example
     because the contract does not have the model.
     """
