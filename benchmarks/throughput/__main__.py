@@ -73,7 +73,13 @@ def _read_no_delivery(*_: object, **__: object) -> None:
     """Take the place of `read_response_delivery`."""
 
 
+def _find_no_change(*_: object) -> tuple[()]:
+    """Take the place of `find_sound_changes`."""
+    return ()
+
+
 _LISTENING: Mapping[str, object] = {
+    "voicegauge.speech.clip_steadiness.find_sound_changes": _find_no_change,
     "voicegauge.rules.delivery_groups.DeliveriesOfRun.add_comparisons": _compare_nothing,
     "voicegauge.speech.measured_audio_cache.MeasuredAudio.is_steady_sound": False,
     "voicegauge.rules.subjects.SpeechDelivery.spoken_text": None,
