@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from reader_fuzzing.document import Document
 from reader_fuzzing.mutations import mutated_documents
 from reader_fuzzing.readers import EXPECTED_ERRORS, Reader, temporary_folders
-from voicegauge.errors import MAX_MESSAGE_CHARACTERS
+from voicegauge.errors import MAX_ERROR_MESSAGE_CHARACTERS
 
 MAX_CASE_S = 10.0
 """Maximum CPU time of one case in seconds. Most take a few milliseconds."""
@@ -62,7 +62,7 @@ def fuzz(reader: Reader, cases: int, random_seed: int = 0, *, hang_s: float | No
         except EXPECTED_ERRORS as error:
             result.rejected += 1
             message = str(error)
-        assert 0 < len(message) <= MAX_MESSAGE_CHARACTERS, f"a message of {len(message)} characters"
+        assert 0 < len(message) <= MAX_ERROR_MESSAGE_CHARACTERS, f"a message of {len(message)} characters"
         case_s = time.process_time() - started
         result.slowest_s = max(result.slowest_s, case_s)
         if case_s > MAX_CASE_S:
