@@ -90,7 +90,7 @@ def find_reason_not_to_compare_ratings(runs: Sequence[Run]) -> str:
 
 
 def have_one_voice_sample(runs: Sequence[Run]) -> bool:
-    """Whether all runs sent the same voice sample, or none."""
+    """Whether all runs sent the same voice sample, or all sent none."""
     paths = {run.manifest.voice_sample_path for run in runs}
     return len({None if path is None else Path(path).stem for path in paths}) == 1  # whose name is its digest
 

@@ -72,7 +72,7 @@ MAX_SILENCE_S = 120.0
 
 
 class SentContract(NamedTuple):
-    """What is sent of a contract: its validators cannot be."""
+    """The parts of a contract that are sent to a worker, which builds the validators itself."""
 
     document: Document
     provider: ProviderSpec
@@ -80,11 +80,11 @@ class SentContract(NamedTuple):
 
     @classmethod
     def of_contract(cls, contract: Contract) -> Self:
-        """Return the parts of a contract."""
+        """Return the parts of `contract` to send."""
         return cls(contract.document, contract.provider, contract.account_plans)
 
     def adopt(self) -> Contract:
-        """Return the contract on this machine, as its own if it has the same.
+        """Return the contract built from these parts; if this machine has the same one, with the path of its file here.
 
         Raises:
             UsageError: this machine has another bundled contract of the same provider.
@@ -125,7 +125,7 @@ class WorkerSetup:
 
 
 class RepeatedRequest(Record, frozen=True, kw_only=True):
-    """A job or a request of an earlier process that a sample continues or repeats."""
+    """A submit by an earlier process: its job is followed further, or its request is sent again."""
 
     job_id: str | None = None
     """The job that was submitted already; `None` to send a request."""
@@ -207,7 +207,7 @@ def _open_access(
 
 
 class _Session(NamedTuple):
-    """Connections of one pass over the texts, until `end` is set."""
+    """The clients of one session, by provider id, and what requests deliveries through them."""
 
     clients: Mapping[str, Client]
     requester: DeliveryRequester

@@ -164,7 +164,7 @@ class EstimatedChange(MetricChange):
 
 @dataclass(frozen=True, kw_only=True)
 class EitherChange(MetricChange):
-    """A change that two tests may find, each at half the significance level (Bonferroni).
+    """A change that is tested in two ways, each at half the significance level (Bonferroni).
 
     `change` and the interval are those of the test with the smaller p-value.
     """
@@ -174,7 +174,7 @@ class EitherChange(MetricChange):
 
     @classmethod
     def choose(cls, first: EstimatedChange, second: EstimatedChange) -> Self:
-        """Return the change of two tests, both of which have a standard error."""
+        """Return the combination of two estimates of one change, both of which have a standard error."""
         chosen, other = sorted((first, second), key=lambda one: one.compute_p_value() or 0.0)
         return cls(
             baseline_value=chosen.baseline_value,

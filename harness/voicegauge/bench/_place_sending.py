@@ -69,7 +69,7 @@ class PlaceSender:
         held: Mapping[str, Reservation],
         earlier_state: JournalState,
     ) -> None:
-        """Send samples of a run.
+        """Create a sender for the samples of a run.
 
         Args:
             config: the run.

@@ -1,9 +1,10 @@
-"""Finds the change of one target beside the other targets of the same runs.
+"""Tests the change of one target relative to the other targets of the same runs.
 
 Targets of one run are measured in the same minutes, so that much of what makes a night slow (the network, this
-machine, a cloud that several providers use) is common to them. What a target changed beyond the median of the others
-varies less from night to night than its own speed, and shows smaller changes. How much less is measured in the nights
-of the baseline. A change that all targets share is found only without this.
+machine, a cloud that several providers use) is common to them. The difference between the change of a target and the
+median change of the others varies less from night to night than the target's own speed, so that smaller changes are
+found in it. How much it varies is measured in the nights of the baseline. A change that all targets share is found only
+in the target's own speed, which is tested too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import FloatArray
 
 MIN_OTHER_TARGETS = 3
-"""Smallest number of other targets: the median of two is not that of what targets share."""
+"""Smallest number of other targets: the median change of only two would depend too much on either of them."""
 
 
 class TimesByRun(NamedTuple):
@@ -42,17 +43,17 @@ class TimesByRun(NamedTuple):
 
 
 class _Night(NamedTuple):
-    """How much slower than in the baseline a target was in one run, as a difference of log times."""
+    """How much slower a target was in one run than in the baseline, as a difference of log times."""
 
     center: float
     standard_error: float
 
 
 class SharedDrift:
-    """The changes of targets beside each other, from total latencies."""
+    """The change of each target relative to the other targets, from total latencies."""
 
     def __init__(self, targets: Sequence[TimesByRun]) -> None:
-        """Measure how targets varied beside each other in the runs of the baseline.
+        """Measure how the targets varied relative to each other in the runs of the baseline.
 
         Args:
             targets: the targets that were measured in every run of the baseline and in the new run.
@@ -120,7 +121,7 @@ def _has_enough_texts(times: TimesByRun) -> bool:
 
 
 def _measure_nights(times: TimesByRun) -> list[_Night]:
-    """Return the level of a target in each run of the baseline and in the new run, as typical differences of texts."""
+    """Return how slow a target was in each run of the baseline and in the new run, as typical differences of texts."""
     texts = _find_common_texts(times)
     levels = np.array([compute_mean_log_median_times([run], texts) for run in (*times.baseline, times.run)])
     typical = levels[:-1].mean(axis=0)

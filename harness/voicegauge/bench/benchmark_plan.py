@@ -120,11 +120,11 @@ class BenchPlan(Record, frozen=True, kw_only=True):
 
     @property
     def reserved_usd(self) -> float:
-        """The highest total in dollars that documents lead to, which a budget must allow."""
+        """Highest total cost in dollars by any document, which a budget must cover."""
         return sum_usd(target.reserved_usd or 0.0 for target in self.target_costs)
 
     def sum_reserved_usd_by_provider(self) -> dict[str, float]:
-        """Return the highest total in dollars that documents lead to, by provider id; see `find_budget_name`."""
+        """Return the highest total cost in dollars by any document, by provider id; see `find_budget_name`."""
         totals: dict[str, float] = {}
         for cost in self.target_costs:
             provider = find_budget_name(cost.target.partition("/")[0])

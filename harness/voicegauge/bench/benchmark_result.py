@@ -58,14 +58,14 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     """Number of samples that should have been measured, without warm-up. Of a ramp, or of a run that its stop rule has
     ended, it is the number of those that were sent."""
     measured_sample_count: Count = 0
-    """Number of those that were measured: with a usable result, and with audio that is not known to be wrong."""
+    """Number of planned samples with a usable result, and with audio that is not known to be wrong."""
     missing_sample_count: Count = 0
     """Number of planned samples without a saved result: lost after they were sent, or never sent."""
     silent_sample_count: Count = 0
-    """Number of those whose audio is silent from beginning to end."""
+    """Number of samples whose audio is silent from beginning to end."""
     wrong_sample_count: Count = 0
-    """Number of measured samples whose audio is known to be wrong: silence, noise, another text, or only a part of the
-    text."""
+    """Number of samples whose audio is known to be wrong: silence, noise, another text, or only a part of the text.
+    They do not count as measured."""
     listening_method: str | None = None
     """How the audio was judged; `None` if nobody listened to it."""
 
@@ -86,7 +86,7 @@ class BenchPlanResult(TabularResult, frozen=True, kw_only=True):
     cost_usd: float
     """Total cost in dollars over the targets with a known price."""
     reserved_usd: float
-    """The highest total in dollars that documents lead to, which `--max-cost` must allow."""
+    """Highest total cost in dollars by any document, which `--max-cost` must cover."""
     targets: tuple[PlannedTargetCost, ...]
     unsupported_target_ids: tuple[str, ...]
     """Ids of the targets that support no language of the suite."""

@@ -24,7 +24,7 @@ DeliveryMeasure = Literal["duration", "pace", "pitch", "level", "words"]
 """What is compared between two deliveries of one text."""
 DELIVERY_MEASURES: tuple[DeliveryMeasure, ...] = ("duration", "pace", "pitch", "level", "words")
 MAX_COMPARED_TRANSCRIPTS = 12
-"""Number of transcripts of one text of which each is compared with each other: its square is the number of pairs."""
+"""Largest number of transcripts of one text that are compared pairwise; the number of pairs grows with its square."""
 
 TextDifferences = list[tuple[str, float]]
 """For each text with at least two deliveries, its id and the mean difference of two of them."""

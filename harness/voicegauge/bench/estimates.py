@@ -14,18 +14,20 @@ other. Every interval therefore counts texts, not samples. Intervals are chosen 
 
 With too few samples, an estimate or an end of its interval is `None`, and a note says why.
 
-The distribution is estimated by nonparametric maximum likelihood (Turnbull 1976, "The empirical distribution function
-with arbitrarily grouped, censored and truncated data"), by the self-consistency iteration of that paper. The package
-lifelines has this estimator too, but requires pandas, matplotlib and autograd, and takes a second to import.
+Polling shows only bounds of the time at which a job ended. The distribution of such times is estimated by nonparametric
+maximum likelihood (Turnbull 1976, "The empirical distribution function with arbitrarily grouped, censored and truncated
+data"), by the self-consistency iteration of that paper. The package lifelines has this estimator too, but requires
+pandas, matplotlib and autograd, and takes a second to import.
 
 This estimator puts all probability into a few short intervals, so that its median varies much from one set of polls to
 the next. The median is therefore estimated by the same iteration with smoothing in each step (Silverman, Jones, Wilson
 and Nychka 1990, "A smoothed EM approach to indirect estimation problems"), which errs about half as much. Other
 quantiles are estimated without smoothing, because it widens the distribution.
 
-The interval of a quantile begins where that of the lower bounds begins, and ends where that of the upper bounds ends:
-every distribution between the bounds is possible. It is therefore as wide as the wait between two polls at least, and
-covers more than 95%. Where the polls cannot tell within this interval, there is no better number than the interval.
+The confidence interval of a quantile of such times extends from the lower end of the interval for the lower bounds to
+the upper end of the interval for the upper bounds, because every distribution between the bounds is possible. It is
+therefore at least as wide as the wait between two polls, and covers more than 95%. If the polls are too far apart to
+locate the quantile within this interval, only the interval is shown.
 """
 
 from __future__ import annotations

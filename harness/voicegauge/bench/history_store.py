@@ -315,7 +315,7 @@ def compute_voice_metrics(samples: Iterable[Sample], voices: VoiceSet | None) ->
 
 
 def _compute_trimmed_mean(values: Sequence[float]) -> float:
-    """Return the mean without the lowest and the highest tenth."""
+    """Return the mean of `values` without the lowest and the highest tenth of them."""
     left_out = len(values) // 10
     return float(np.mean(sorted(values)[left_out : len(values) - left_out]))
 

@@ -195,7 +195,10 @@ def _can_doubt(found: Sequence[ClipJudgement]) -> bool:
 
 
 def _find_other_texts(samples: Sequence[Sample], found: Sequence[ClipJudgement]) -> dict[int, str]:
-    """Return, for each sample with the samples of a different text of its provider before it, that text."""
+    """Return the text of an earlier clip with the same audio but a different text, by index of the later sample.
+
+    Only clips of the same provider are compared.
+    """
     texts: dict[tuple[str, str], str] = {}
     others = {}
     for index, (sample, clip) in enumerate(zip(samples, found, strict=True)):

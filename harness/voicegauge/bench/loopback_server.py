@@ -39,7 +39,7 @@ class SentDelays:
     """
 
     def __init__(self) -> None:
-        """Begin with the first response."""
+        """Start without any sent response."""
         self._numbers = itertools.count(1)
         self._unstated_ms: dict[int, float] = {}
 
@@ -51,7 +51,7 @@ class SentDelays:
         return number, f"X-Response-Number: {number}\r\nX-Delays-Ms: {stated}\r\n"
 
     def note(self, number: int, delay_ms: float) -> None:
-        """Keep the delay of a response that was sent, in milliseconds."""
+        """Store the delay of a response that was sent, in milliseconds."""
         self._unstated_ms[number] = delay_ms
 
 

@@ -1,7 +1,7 @@
 """Measures from several places: sends samples to workers of a Dask cluster, and compares their clocks.
 
-A worker is at the place that its name says. What a worker is given, it does once: the calls of Dask that are used here
-are never repeated, and a worker that was restarted knows nothing of the run.
+The name of a worker says at which place it is. A worker carries out each order at most once: Dask never repeats the
+calls that are used here, and a worker that was restarted does not have the run in its memory.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ class MeasuringWorkers:
         return [one for one in self._workers.values() if not one.is_lost]
 
     async def _refresh(self) -> None:
-        """Look which workers the cluster has."""
+        """Update the list of workers from the cluster's scheduler."""
         found = {one.address: one for one in _read_workers(await self._client.scheduler.identity())}
         for address, worker in self._workers.items():
             worker.is_lost = worker.is_lost or address not in found

@@ -1,4 +1,4 @@
-"""Searches the highest load that a target bears: a ramp.
+"""Searches the highest load that a target sustains: a ramp.
 
 A step sends requests under one load for a minimum duration (`MIN_STEP_DURATION_S`) and for many times the latency,
 because a queue grows slowly: a service that is sent 5% more than it can do delays each request by 5% of the time since
@@ -186,7 +186,7 @@ class StepMeasurements(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """An estimate with its standard error."""
+    """An estimated number with its standard error."""
 
     value: float
     error: float
@@ -447,7 +447,7 @@ class _LoadSearch:
                 self._best_throughput = achieved, throughput
 
     def _note_saturation(self, achieved: float, measured: StepMeasurements, growth: Measured | None) -> bool:
-        """Return whether the service is saturated under a load; if so, its capacity is estimated."""
+        """Return whether the service is saturated under a load; if so, estimate its capacity."""
         if self._load_type == "rate":
             if growth is None or growth.value < MAX_LATENCY_GROWTH:
                 return False
@@ -484,7 +484,7 @@ class _LoadSearch:
         return known is not None and (known.high - known.low) / 2 <= max(MAX_CAPACITY_ERROR * known.load, 0.5)
 
     def _note_capacity(self, load: float, low: float, high: float) -> None:
-        """Keep the most precise estimate."""
+        """Store an estimate of the capacity if it is more precise than the one so far."""
         known = self._capacity
         if known is None or high - low < known.high - known.low:
             self._capacity = LoadCapacity(load=load, low=max(low, 0.0), high=high)

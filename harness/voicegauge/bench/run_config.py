@@ -1,6 +1,6 @@
-"""How a run is sent and what becomes of it; and when sampling ends because a difference of targets is known.
+"""Defines how a run is sent, what its result contains, and when it ends early because targets are known to differ.
 
-It is the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit
+A run ends early by the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit
 theory and asymptotic confidence sequences" (Annals of Statistics 52(6), 2024, theorem 2.2): with a probability of 1 -
 alpha, the mean lies in every interval that is computed while observations arrive. An ordinary confidence interval is
 valid for one number of observations only, which must be chosen before.

@@ -165,9 +165,9 @@ class RunWithLosses(NamedTuple):
     lost_request_count: int
     """Number of these requests that were not sent again."""
     lost_usd: float
-    """What they count as spent, in US dollars."""
+    """Amount in US dollars that these requests count as spent."""
     spent_usd: float
-    """What the whole run counts as spent, in US dollars."""
+    """Amount in US dollars that the whole run counts as spent."""
 
 
 def find_run_with_losses(runs_folder: Path, plan: BenchPlan) -> RunWithLosses | None:

@@ -42,9 +42,9 @@ class LatencySpreads(NamedTuple):
     """Standard deviations of the logarithm of times."""
 
     request: float
-    """Of the median times of one text in different nights, beyond what nights differ."""
+    """Standard deviation between nights of the median time of one text, without the spread of the nights' levels."""
     night: float
-    """Of the level of a target in different nights, without the spread of its requests."""
+    """Standard deviation between nights of the level of a target, without the spread of its requests."""
     night_beside_others: float
     """Standard deviation between nights of the difference between a target's level and the median level of the other
     targets. Equal to `night` if the targets have no drift in common."""

@@ -114,7 +114,7 @@ class LoopbackTimes:
     """Times to first byte of responses of the loopback server, and the delays that it states for them later."""
 
     def __init__(self) -> None:
-        """Begin without any response."""
+        """Start without any response."""
         self._measured_ms_by_number: dict[int, float] = {}
         self._delay_ms_by_number: dict[int, float] = {}
 
@@ -132,7 +132,7 @@ class LoopbackTimes:
             self._delay_ms_by_number[int(number)] = float(delay_ms)
 
     def forget(self) -> None:
-        """Leave out the responses so far."""
+        """Discard the responses received so far."""
         self._measured_ms_by_number.clear()
 
     def compute_errors_ms(self) -> list[float]:
@@ -177,7 +177,7 @@ class _TimedSender:
         await run_in_thread(self._write_sample, exchange)
 
     def _write_sample(self, exchange: Exchange) -> None:
-        """Write what a run writes for each sample."""
+        """Write to files what a run would write for one sample, so that the same work disturbs the times."""
         save_audio(self._folder, exchange.response.body)
         with (self._folder / "journal.jsonl").open("ab") as journal:
             journal.write(msgspec.json.encode(exchange.timing) + b"\n")
@@ -187,7 +187,7 @@ class _TimedSender:
 
 
 PROBE_DELAYS_MS = (0, 2, 5, 10, 20, 50)
-"""Delays of the probes, of which each is drawn."""
+"""Delays from which that of each probe is drawn at random."""
 FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.02, 0.5
 """Mean time between two probes, at first and after `FREQUENT_PROBE_COUNT`; then they are a thousandth of the work of
 one processor."""

@@ -42,7 +42,7 @@ class VoiceSummary(Record, frozen=True, kw_only=True):
     """Whether the samples of one target have the voice of the voice sample."""
 
     method: str
-    """The encoder of voices. Similarities of others are not comparable."""
+    """The encoder of voices. Similarities by other encoders are not comparable."""
     verdict: VoiceVerdict
     """Whether the voice is that of the sample, another one, or cannot be separated from either."""
     similarity: Number | None
@@ -54,7 +54,7 @@ class VoiceSummary(Record, frozen=True, kw_only=True):
     clip_count: Count
     """Number of clips of the target with enough speech."""
     other_speaker_count: Count
-    """Number of other speakers, from whom the scale begins."""
+    """Number of other speakers, who define the similarity 0."""
     explanation: str = ""
     """Why the voice is not separable; empty for another verdict."""
 
