@@ -84,7 +84,7 @@ class SentContract(NamedTuple):
         return cls(contract.document, contract.provider, contract.account_plans)
 
     def adopt(self) -> Contract:
-        """Return the contract built from these parts; if this machine has the same one, with the path of its file here.
+        """Return the contract built from these parts; with the path of this machine's own copy.
 
         Raises:
             UsageError: this machine has another bundled contract of the same provider.

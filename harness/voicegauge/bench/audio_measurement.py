@@ -227,7 +227,7 @@ class QualitySummary(Record, frozen=True, kw_only=True):
     """Mean predicted ratings of the samples of one target, from 1 (bad) to 5 (excellent)."""
 
     method: str
-    """The method with its version and the start of the hash of its models. Ratings by other methods are not comparable."""
+    """Method with its version and the start of the hash of its models. Ratings by other methods are not comparable."""
     speech: Estimate
     """Rating of the speech itself (SIG of ITU-T P.835)."""
     background: Estimate

@@ -184,7 +184,7 @@ class TranscriptTimingSummary(Record, frozen=True, kw_only=True):
     never_ended_count: Count
     """Number of recordings whose turn was never reported to have ended."""
     flip_share: Number | None
-    """Share of the words of interim transcripts that the next transcript changed; `None` without interim transcripts."""
+    """Share of the words of interim transcripts that the next one changed; `None` without interim transcripts."""
     curve: tuple[AnswerPoint, ...]
     """Delay against turns cut early, for agents that wait for different times."""
 

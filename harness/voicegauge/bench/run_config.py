@@ -1,9 +1,9 @@
 """Defines how a run is sent, what its result contains, and when it ends early because targets are known to differ.
 
-A run ends early by the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit
-theory and asymptotic confidence sequences" (Annals of Statistics 52(6), 2024, theorem 2.2): with a probability of 1 -
-alpha, the mean lies in every interval that is computed while observations arrive. An ordinary confidence interval is
-valid for one number of observations only, which must be chosen before.
+A run ends early by the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
+central limit theory and asymptotic confidence sequences" (Annals of Statistics 52(6), 2024, theorem 2.2): with a
+probability of 1 - alpha, the mean lies in every interval that is computed while observations arrive. An ordinary
+confidence interval is valid for one number of observations only, which must be chosen before.
 
 Targets are compared by the total latency of the same text in the same round, so that drift that they share cancels out.
 Pairs are added in the order of the plan. In the order in which they finish, slow requests would be added last, and the
