@@ -84,7 +84,7 @@ class SentContract(NamedTuple):
         return cls(contract.document, contract.provider, contract.account_plans)
 
     def adopt(self) -> Contract:
-        """Return the contract built from these parts; with the path of this machine's own copy.
+        """Return the contract built from these parts, with the path of the same bundled contract here, if any.
 
         Raises:
             UsageError: this machine has another bundled contract of the same provider.
