@@ -126,7 +126,8 @@ class OptionSpec:
     cost nothing only, if it may set it at all."""
     hides_live_run: bool = False
     """Whether its value can make a live command do something else than what the command line asks for, such as only
-    print the plan. A found file may then set it for runs without `--live` only."""
+    print the plan, or succeed although most requests were lost. A found file may then set it for runs without `--live`
+    only."""
     refusal_reason: str = "only you may decide it"
     requires: tuple[str, ...] = ()
     """Fields of which at least one must be given, or this one has no effect."""

@@ -157,7 +157,7 @@ RAISES_NO_COST = {
     "emulated", "fault",
     # What is judged and how it is reported
     "select", "ignore", "severity", "recordings", "strict", "strict-baseline", "fail-under", "region", "asr", "quality",
-    "no-listening", "text-length", "no-report", "mask", "github", "out", "baseline",
+    "text-length", "no-report", "mask", "github", "out", "baseline",
 }  # fmt: skip
 """Settings of live commands that a found file may set, and why they do not raise what a run costs."""
 

@@ -106,6 +106,7 @@ def test_a_response_that_breaks_off_each_time_is_a_finding(voicegauge, acme, acm
     monkeypatch.setenv("ACME_API_KEY", KEY)
     acme.breaks_off = lambda text: not text.strip()
     arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--full"]
+    arguments += ["--ignore", "spoken-text-doubtful"]  # the server makes noise
     status, report, _, _ = voicegauge(*arguments)
     assert status == 1
     [finding] = report["findings"]
@@ -123,6 +124,7 @@ def test_a_response_that_breaks_off_once_is_sent_again(voicegauge, acme, acme_co
     monkeypatch.setenv("ACME_API_KEY", KEY)
     acme.breaks_off = lambda text: not text.strip() and acme.texts.count(text) == 1
     arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--full"]
+    arguments += ["--ignore", "spoken-text-doubtful"]  # the server makes noise
     status, report, _, _ = voicegauge(*arguments)
     assert (status, report["findings"]) == (0, [])
     assert {case["verdict"] for case in report["case_results"]} == {"passed"}
@@ -224,6 +226,23 @@ def test_a_folder_without_a_recording_of_the_provider_does_not_pass(voicegauge, 
     assert report["not_judged_reason_by_name"] == {str(tmp_path / "empty"): "it has no recording (*.har) of pixelapi"}
     assert "not judged: " in out
     assert "it has no recording" in err
+
+
+def test_recordings_that_have_nothing_of_what_was_named_do_not_pass(voicegauge, tmp_path) -> None:
+    contract = load_catalogue().find_provider("lmnt")
+    target = next(iter(contract.targets.values()))
+    save_har(tmp_path / "none" / "a.har", [], provenance=Provenance.RECORDED, contract=contract)
+    status, report, _, _ = voicegauge("lmnt", "--recordings", tmp_path / "none")
+    assert (status, report["not_judged_reason_by_name"]) == (3, {"lmnt/a.har": "it has no exchanges"})
+
+    listing = next(one for one in contract.operations.values() if one.method == "GET" and "{" not in one.path)
+    request = Request(method="GET", url=f"{listing.server.url}{listing.path}")
+    exchange = Exchange(provider="lmnt", operation=listing.id, request=request, response=Response(status=401))
+    save_har(tmp_path / "other" / "a.har", [exchange], provenance=Provenance.RECORDED, contract=contract)
+    _, report, _, _ = voicegauge("lmnt", "--recordings", tmp_path / "other")
+    assert report["not_judged_reason_by_name"] == {}
+    _, report, _, _ = voicegauge(target.id, "--recordings", tmp_path / "other")
+    assert report["not_judged_reason_by_name"] == {target.id: "no recorded request addresses it"}
 
 
 def test_the_output_of_a_submit_that_matches_no_target_is_not_judged(voicegauge, tmp_path) -> None:

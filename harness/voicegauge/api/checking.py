@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +35,7 @@ from voicegauge.api.target_selection import (
     select_speech_target,
     select_targets,
     to_catalogue,
+    to_name_tuple,
 )
 from voicegauge.cases.case_order import find_excluded_operations
 from voicegauge.cases.plan import CasePatterns, CasePlan
@@ -48,7 +49,7 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled, replace_key_variable
-from voicegauge.contract.targets import Target
+from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import StopReason
@@ -67,8 +68,11 @@ def check_offline(
     recordings: Sequence[Path],
     *,
     stale_recordings_fail: bool,
+    named_targets: Collection[Target] = (),
 ) -> None:
     """Judge the documented examples and the recordings in `recordings`.
+
+    Of `named_targets`, those that no exchange in `recordings` addresses are noted as not judged.
 
     If `recordings` is empty, the user's recordings in the working directory and the bundled ones are judged. A bundled
     recording is skipped if the user's own contract replaces the bundled contract of its provider.
@@ -90,6 +94,9 @@ def check_offline(
     for file_or_folder in recordings:
         if not any(path.is_relative_to(file_or_folder) for path in judged):
             collector.add_unjudged_item(str(file_or_folder), f"it has no recording (*.har) of {providers}")
+    for target in named_targets if recordings else ():
+        if target.id not in collector.recorded_targets:
+            collector.add_unjudged_item(target.id, "no recorded request addresses it")
     if not recordings and not collector.exchange_count:
         collector.add_unjudged_item(
             providers, "its document has no examples, and it has no recordings; send requests with --emulated or --live"
@@ -142,7 +149,7 @@ def run_check(request: CheckRequest) -> CheckReport:
     rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     collector = ResultCollector([target.id for target in targets], request.seed)
     if not request.emulated and request.live is None:
-        stop_reason = _check_offline_until(deadline, request, collect_contracts(targets), rules, collector)
+        stop_reason = _check_offline_until(deadline, request, targets, rules, collector)
         return build_report(collector, stop_reason, rules)
     with (
         restore_interrupt_handler(),
@@ -169,15 +176,23 @@ def run_check(request: CheckRequest) -> CheckReport:
 def _check_offline_until(
     deadline: CommandDeadline,
     request: CheckRequest,
-    contracts: Sequence[Contract],
+    targets: Sequence[BaseTarget],
     rules: Mapping[str, Rule],
     collector: ResultCollector,
 ) -> StopReason | None:
     """Judge documents and recordings until the deadline or Ctrl-C; return why it ended early, if it did."""
     recordings, stale_recordings_fail = [Path(path) for path in request.recordings], request.stale_recordings_fail
+    named = {name for name in to_name_tuple(request.targets) if "/" in name}
     try:
         with deadline.interrupt():
-            check_offline(contracts, rules, collector, recordings, stale_recordings_fail=stale_recordings_fail)
+            check_offline(
+                collect_contracts(targets),
+                rules,
+                collector,
+                recordings,
+                stale_recordings_fail=stale_recordings_fail,
+                named_targets=[target for target in targets if isinstance(target, Target) and target.id in named],
+            )
     except TimeLimitError as error:
         collector.stop_message = str(error)
         return "time"

@@ -564,6 +564,7 @@ class BenchRequest:
         help="Do not judge whether the audio says its text. It takes about 20 ms of a processor for a second of audio; "
         "`voicegauge score` does it later.",
         found_file=Trust.ANY_VALUE,
+        hides_live_run=True,
     )
     predicts_quality: bool = predicts_quality_option()
     voice_encoder: str | None = voice_encoder_option()

@@ -49,6 +49,7 @@ class BenchOutputs(SummaryOutputs):
         minimum=0,
         maximum=1,
         found_file=Trust.ANY_VALUE,
+        hides_live_run=True,
     )
 
 

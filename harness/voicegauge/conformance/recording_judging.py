@@ -99,6 +99,7 @@ def check_recordings(
             case_by_id = cases[contract.id] if adapted is contract else plan_cases_by_id(adapted)
             subjects = list(iterate_recording_subjects(adapted, recording, case_by_id))
             collector.judge_subjects(checker, subjects, case_id=path.name)
+            collector.recorded_targets |= {one.target.id for one in subjects if one.target is not None}
             reasons = {one.unread_body_reason for one in subjects if isinstance(one, Call)}
             sockets = (one for one in recording.exchanges if one.socket is not None)
             reasons |= {read_recorded_socket(contract, one, cases[contract.id]).not_judged_reason for one in sockets}
@@ -107,6 +108,8 @@ def check_recordings(
         except MissingExtraError as error:  # audio that only an optional part can decode
             collector.add_unjudged_item(f"recordings of {contract.id}", str(error))
             continue
+        if not recording.exchanges:
+            collector.add_unjudged_item(f"{contract.id}/{path.name}", "it has no exchanges")
         collector.coverage.add_contract(contract, rules)
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)

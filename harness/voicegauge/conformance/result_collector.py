@@ -167,6 +167,8 @@ class ResultCollector:
         """Measurements of the deliveries so far, with which later ones are compared."""
         self.balances = BalancesOfRun()
         """The balances that responses have reported so far."""
+        self.recorded_targets: set[str] = set()
+        """Ids of the targets that recorded requests address."""
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
         self.stop_message: str | None = None

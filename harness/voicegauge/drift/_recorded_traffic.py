@@ -189,11 +189,14 @@ def load_recordings(path: Path) -> list[tuple[str, Recording]]:
     """Load a recording, or all recordings in a folder, each with its path. The result has at least one recording.
 
     Raises:
-        DataError: there is no recording, a file is not a recording of voicegauge, or providers differ between files.
+        DataError: there is no recording or no exchange, a file is not a recording of voicegauge, or providers differ
+            between files.
     """
     loaded = [(str(file), load_har(file)) for file in find_recordings(path)]
     if not loaded:
         raise DataError(f"{path}: contains no recording (*.har)")
+    if not any(recording.exchanges for _, recording in loaded):
+        raise DataError(f"{path}: contains no exchanges: record again, or name another folder")
     providers = sorted({recording.provider for _, recording in loaded})
     if len(providers) > 1:
         raise DataError(f"{path}: contains recordings of {', '.join(providers)}: name the folder of one provider")
