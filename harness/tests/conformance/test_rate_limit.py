@@ -15,11 +15,17 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.loading import load_contract
 from voicegauge.model.base import Provenance
+from voicegauge.model.finding import Finding
 from voicegauge.transport.clock import VirtualClock
 
 from ..builders.in_process_check import run_to_the_end
 
 KEY = "sk-acme-0123456789abcdef"
+
+
+def list_other_findings(report: CheckReport) -> list[Finding]:
+    """Return the findings but the one that the server makes noise instead of speech."""
+    return [one for one in report.findings if one.rule != "spoken-text-doubtful"]
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
@@ -45,7 +51,7 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(
     )
     assert len(acme.keys) > 8
     assert clock.monotonic() == 60 * ((len(acme.keys) - 1) // 4)
-    assert not collector.build_report().findings
+    assert not list_other_findings(collector.build_report())
 
 
 def test_each_case_in_flight_waits_as_429_asks_and_is_sent_once_more(acme, acme_contracts: Callable[..., Path]) -> None:
@@ -78,7 +84,7 @@ def test_each_case_in_flight_waits_as_429_asks_and_is_sent_once_more(acme, acme_
     assert [(one.id, one.status, one.not_judged_reason) for one in report.case_results] == [
         (one.id, one.status, one.not_judged_reason) for one in expected.case_results
     ]
-    (finding,) = report.findings
+    (finding,) = list_other_findings(report)
     assert (finding.rule, finding.occurrence_count) == ("status-undocumented", 3)
     assert report.spent_usd == expected.spent_usd
 
