@@ -142,15 +142,20 @@ async def test_a_service_that_closes_every_connection_at_once_does_not_pass(
     close: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         writer.write(build_handshake(head) + build_frame(CLOSE, close))
         writer.close()
 
+    writers: list[asyncio.StreamWriter] = []
     monkeypatch.setenv("DEEPGRAM_API_KEY", "not-a-key-of-anybody")
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         live = voicegauge.LiveOptions(base_urls={"": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
         report = await asyncio.to_thread(voicegauge.check, "deepgram/aura-2-socket", live=live)
+    for writer in writers:  # also those on which nothing was sent
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
     assert "socket-closed-early" in {finding.rule for finding in report.findings}
     [finding] = [finding for finding in report.findings if finding.rule == "socket-closed-early"]
     assert "before the first turn" in finding.message
