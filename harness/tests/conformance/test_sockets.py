@@ -250,3 +250,16 @@ def test_a_server_of_your_own_that_always_says_another_sentence_is_found(tmp_pat
     assert (found.rule, found.severity) == ("socket-text-differs", Severity.ERROR)
     assert f"--base-url {url}" in (found.reproduction_command or "")
     assert check_live()[1] == ()
+
+
+@pytest.mark.parametrize("target", ["cartesia/sonic-3.5-socket", "deepgram/flux-listen"])
+def test_a_turn_that_the_check_does_not_wait_for_is_not_judged(
+    target: str, inject_faults, voicegauge_emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inject_faults("socket-end-missing", "socket-transcript-end-missing")
+    provider = target.partition("/")[0]
+    monkeypatch.setenv(f"{provider.upper()}_API_KEY", "emulated-key-0123456789")
+    live = voicegauge.LiveOptions(base_urls={"": voicegauge_emulator.base_url(provider)}, max_cost_usd=1.0)
+    report = voicegauge.check(target, live=live, max_time_s=3)
+    assert report.stop_reason == "time"
+    assert report.findings == ()

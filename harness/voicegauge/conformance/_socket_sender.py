@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -61,6 +62,8 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
         assert case.socket_scenario is not None
         self._service, self._case, self._target, self._sent = service, case, target, sent_case
         self._scenario: SocketScenario = case.socket_scenario
+        self._is_interrupted = False
+        """Whether the check ended while the case was carried out, so that a missing message says nothing."""
 
     async def send(self) -> None:
         """Carry out the case. Its whole price is reserved before, and counts as spent once text or audio was sent.
@@ -84,6 +87,10 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
             settlement.note_sending()
             try:
                 await self._carry_out_scenario()
+            except asyncio.CancelledError:
+                self._is_interrupted = True
+                self._sent.no_verdict_reason = "interrupted before the last step"
+                raise
             except TransportError as error:
                 if not error.request_was_sent and not self._has_sent_content:
                     settlement.note_failure(error)
@@ -214,7 +221,7 @@ class TranscriptionSocketSender(SocketCaseSender[TranscriptionSocketTarget]):
             return
         expectation: ConnectionExpectation = "rejected" if self._scenario.kind == "key" else "accepted"
         traffic = self._add_connection(self._session, expectation).traffic
-        if expectation == "accepted" and traffic.is_open:
+        if expectation == "accepted" and traffic.is_open and not self._is_interrupted:
             transcribed = TranscribedConnection(self._target, traffic, self._reference, self._timeout_s)
             self._sent.subjects.append(transcribed)
 
@@ -321,8 +328,8 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         return await self._finish_turn(session, session.find_turn(context))
 
     async def _finish_turn(self, session: SocketSession, turn: SocketTurn) -> SocketTurn:
-        self._turns.append((session, turn))
         await session.wait_for_end(turn)
+        self._turns.append((session, turn))  # a turn whose wait is interrupted is not judged
         return turn
 
     def _add_turn_pair(self, base: SocketTurn | None, changed: SocketTurn | None, comparison: TurnComparison) -> None:

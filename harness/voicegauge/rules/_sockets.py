@@ -158,7 +158,11 @@ def _check_turn_finished(spoken: SpokenTurn) -> Iterator[Violation]:
         return  # voicegauge has ended the connection
     if close is not None and close.closed_by == "server":
         return  # reported by socket-closed-early
-    event = {"turn-end": "its end", "flush-end": "the end of its flush", "close": "its end by closing the connection"}
+    event = {
+        "turn-end": "the end of the turn",
+        "flush-end": "the end of the flush that ends the turn",
+        "close": "the end of the turn by closing the connection",
+    }
     yield Violation(
         f"the service does not report {event[spoken.target.spec.turn.ends_with]} within {spoken.waited_s:g} s",
         f"{spoken.description_pointer}/turn",
