@@ -234,6 +234,28 @@ def test_what_may_be_the_mistake_of_the_client_is_not_held_against_the_service(r
     assert [type(one).__name__ for one in subjects] == ["SocketConnection"]  # nobody waited for the end
 
 
+def test_every_reason_why_a_recording_is_not_judged_is_named(record, tmp_path: Path) -> None:
+    target, exchange = record("cartesia/sonic-3.5-socket")
+    exchanges = [
+        exchange,
+        change_messages(exchange, add_fields("client", transcript=17)),
+        change_messages(exchange, add_fields("client", model_id="other-1")),
+    ]
+    (tmp_path / "cartesia").mkdir()
+    save_har(
+        tmp_path / "cartesia" / "one.har",
+        exchanges,
+        provenance=Provenance.EMULATED,
+        contract=target.contract,
+        secrets=(KEY,),
+    )
+    report = voicegauge.check("cartesia", recordings=[tmp_path])
+    (reason,) = report.not_judged_reason_by_name.values()
+    assert "fits no documented one" in reason
+    assert "of no target" in reason
+    assert str(report.no_verdict_reason).startswith("not everything was judged: cartesia/one.har: ")
+
+
 def build_browser_entry(messages: list[dict[str, Any]], **request: Any) -> dict[str, Any]:
     return {
         "startedDateTime": "2026-11-20T10:00:00.000Z",

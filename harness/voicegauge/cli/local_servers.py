@@ -315,7 +315,9 @@ def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> in
             if report.request_count
             else "no request passed"
         )
-    reason = next(iter(report.unjudged_count_by_reason), None) or report.report.no_verdict_reason
+    reason = next(iter(report.unjudged_count_by_reason), None)
+    if reason is None and report.report.no_verdict_reason is not None:
+        raise NothingMeasuredError(report.report.no_verdict_reason)
     if reason is None and report.undocumented_count_by_request:
         reason = f"{next(iter(report.undocumented_count_by_request))} is not in the contract"
     if reason is not None:

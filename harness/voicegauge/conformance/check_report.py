@@ -206,7 +206,8 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
         """
         if self.case_results and all(case.verdict == "skipped" for case in self.case_results):
             return f"no case came to a verdict; the first: {self.case_results[0].not_judged_reason}"
-        return _describe_first_unjudged_item(self.not_judged_reason_by_name)
+        is_partly_judged = bool(not self.case_results and self.exchange_count_by_provenance)  # as of recordings
+        return _describe_first_unjudged_item(self.not_judged_reason_by_name, is_partly_judged=is_partly_judged)
 
     @property
     def partly_judged_reason(self) -> str | None:
@@ -233,13 +234,17 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
         return self.is_finished and self.partly_judged_reason is None and not self.targets_beyond_max_calls
 
 
-def _describe_first_unjudged_item(reason_by_name: Mapping[str, str]) -> str | None:
-    """Return a line about the first item that was not judged, with the reason; `None` if there is no such item."""
+def _describe_first_unjudged_item(reason_by_name: Mapping[str, str], *, is_partly_judged: bool = False) -> str | None:
+    """Return a line about the first item that was not judged, with the reason; `None` if there is no such item.
+
+    With `is_partly_judged`, the line does not say that nothing of the item was judged.
+    """
     if not reason_by_name:
         return None
     name, reason = next(iter(reason_by_name.items()))
     more = len(reason_by_name) - 1
-    return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
+    extent = "not everything was judged:" if is_partly_judged else "nothing was judged of"
+    return f"{extent} {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
 
 
 def _describe_over_budget_cases(report: CheckReport) -> str:

@@ -102,7 +102,7 @@ def check_recordings(
             collector.recorded_targets |= {one.target.id for one in subjects if one.target is not None}
             reasons = {one.unread_body_reason for one in subjects if isinstance(one, Call)}
             sockets = (one for one in recording.exchanges if one.socket is not None)
-            reasons |= {read_recorded_socket(contract, one, cases[contract.id]).not_judged_reason for one in sockets}
+            reasons |= {read_recorded_socket(adapted, one, case_by_id).not_judged_reason for one in sockets}
             for reason in sorted(filter(None, reasons)):
                 collector.add_unjudged_item(f"{contract.id}/{path.name}", reason)
         except MissingExtraError as error:  # audio that only an optional part can decode

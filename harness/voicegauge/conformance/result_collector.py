@@ -287,8 +287,9 @@ class ResultCollector:
             )
 
     def add_unjudged_item(self, item_name: str, reason: str) -> None:
-        """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
-        self._not_judged[item_name] = reason
+        """Add a target, a recording or a folder that was not judged, or only in part; its reasons are joined."""
+        earlier = self._not_judged.get(item_name)
+        self._not_judged[item_name] = reason if earlier is None else f"{earlier}; {reason}"
 
     def add_left_out_targets(self, reason_by_target: Mapping[str, str], beyond_max_calls: Iterable[str]) -> None:
         """Add the targets that the plan leaves out, and which of them the user's `--max-calls` excludes."""
