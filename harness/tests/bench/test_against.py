@@ -82,7 +82,10 @@ def test_each_version_of_a_contract_has_its_own_emulator(
     [
         (["acme/now", "--against", "acme/now"], "name the targets to compare with it"),
         (["acme/now", "--against-url", "http://127.0.0.1:9"], "--against-url goes with --live"),
-        (["acme/now", "--live", "--against-url", "staging.test"], "the URL has no http:// or https:// in front"),
+        (
+            ["acme/now", "--live", "--against-url", "staging.test"],
+            "no http://, https://, ws:// or wss:// in front",
+        ),
         (["acme/now", "--live", "--against-url", "http://staging.test"], "unencrypted"),
         (["acme/now", "acme/job", "--against-contract", "CONTRACT"], "--against-contract takes one target, not 2"),
         (

@@ -50,7 +50,7 @@ def parse_base_url(text: str) -> str:
 
 def _parse_base_url(url: str, usage: str) -> str:
     if "://" not in url:
-        raise UsageError(f"the URL has no http:// or https:// in front: write {usage}")
+        raise UsageError(f"the URL has no http://, https://, ws:// or wss:// in front: write {usage}")
     if not is_base_url(url):
         # The message does not repeat the value, because it may contain a password.
         raise UsageError(f"write {usage}, or the same with https, ws or wss, without user, query or fragment")
