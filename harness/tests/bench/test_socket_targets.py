@@ -166,10 +166,12 @@ def test_a_text_in_pieces_is_timed_from_its_first_and_its_last_piece(tmp_path: P
 def test_targets_that_are_not_interrupted_or_flushed_are_named() -> None:
     notices = NoticeList()
     names = ["cartesia/sonic-3.5-socket", "elevenlabs/flash-stream-input", "deepgram/aura-2"]
-    voicegauge.plan_benchmark(names, max_texts=1, interrupts=True, flushes_text=True, progress=notices)
-    interrupted, flushed = (line for line in notices.lines if line.startswith("not "))
+    options = {"interrupts": True, "flushes_text": True, "text_pieces_per_s": 20.0}
+    voicegauge.plan_benchmark(names, max_texts=1, progress=notices, **options)
+    interrupted, flushed, whole = (line for line in notices.lines if line.startswith(("not ", "text sent")))
     assert interrupted.endswith("cancels a turn: elevenlabs/flash-stream-input, deepgram/aura-2")
     assert flushed.endswith("flushes a text: deepgram/aura-2")
+    assert whole.endswith("accepts it in pieces: deepgram/aura-2")
 
 
 @pytest.mark.slow

@@ -431,7 +431,7 @@ def _find_requested_languages(request: BenchRequest, suite: Suite) -> Collection
 def _announce_options_without_effect(
     request: BenchRequest, targets: Sequence[BaseTarget], listener: ProgressListener
 ) -> None:
-    """Say which targets are spoken to as without the options about interruptions and flushes."""
+    """Say which targets are spoken to as without the options about pieces of text, interruptions and flushes."""
     speaking = {target.id: target if isinstance(target, SocketTarget) else None for target in targets}
     if request.interrupts:
         whole = [name for name, one in speaking.items() if one is None or not one.can_be_interrupted]
@@ -441,6 +441,10 @@ def _announce_options_without_effect(
         whole = [name for name, one in speaking.items() if one is None or "flush" not in one.spec.client_messages]
         if whole:
             listener.notice(f"not flushed, because no message of a WebSocket flushes a text: {', '.join(whole)}")
+    if request.text_pieces_per_s is not None:
+        whole = [name for name, one in speaking.items() if one is None or not one.spec.turn.accepts_pieces]
+        if whole:
+            listener.notice(f"text sent whole, because no WebSocket accepts it in pieces: {', '.join(whole)}")
 
 
 def announce_languages(plan: BenchPlan, chosen: Sequence[BaseTarget], listener: ProgressListener) -> None:
