@@ -57,6 +57,14 @@ def test_a_planted_defect_is_found_and_located(kind: str) -> None:
             assert start_s - 0.3 <= found.start_s <= end_s + 0.3
 
 
+@pytest.mark.parametrize("duration_s", [1.0, 3.0])
+def test_a_tone_is_described_without_a_number(duration_s: float) -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(int(16_000 * duration_s)) / 16_000)
+    judgement = judge_spoken_text(tone.astype(np.float32), 16_000, TEXT)
+    assert judgement.verdict in ("other text", "does not fit")
+    assert judgement.explanation == "no speech was recognized"
+
+
 @pytest.mark.parametrize("variants", [EMULATOR_VARIANTS, UNSEEN_VARIANTS])
 def test_a_clean_clip_is_not_accused(variants: tuple[str, ...]) -> None:
     random = Random(f"test/{variants}")

@@ -25,6 +25,7 @@ import numpy as np
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.long_text import MAX_AGREEING_SHARE_OF_OTHER_TEXT, LongTextDifference, compare_long_text
 from voicegauge.speech.phoneme_network import (
+    BLANK,
     FRAME_S,
     LogProbabilities,
     PrefixScores,
@@ -289,7 +290,9 @@ def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) 
     is_clear = float(found.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
     is_other = deficit >= MIN_OTHER_TEXT_DEFICIT and comparison.distance < MAX_UNFITTING_DISTANCE
     if is_clear and (deficit >= MIN_ABSURD_DEFICIT or is_other):
-        return SpokenTextJudgement("other text", f"the text does not explain what is said ({comparison.describe()})")
+        figures = comparison.describe()
+        explanation = f"the text does not explain what is said ({figures})" if comparison.has_phonemes else figures
+        return SpokenTextJudgement("other text", explanation)
     return _judge_unknown_voice(found, phonemes, comparison)
 
 
@@ -299,6 +302,8 @@ class _TextComparison(NamedTuple):
     deficit: float
     other_deficits: tuple[float, ...]
     """Those of the other texts that fit into the clip; empty if none does."""
+    has_phonemes: bool
+    """Whether a phoneme is the most probable sound anywhere in the clip; a tone or noise may have none."""
 
     @property
     def distance(self) -> float:
@@ -310,13 +315,20 @@ class _TextComparison(NamedTuple):
 
     def describe(self) -> str:
         """Return the deficits in words."""
-        best = min(self.other_deficits, default=math.inf)
-        return f"deficit {self.deficit:.1f} per phoneme, {best:.1f} of the best of {len(_OTHER_TEXTS)} other texts"
+        if not self.has_phonemes:
+            return "no speech was recognized"
+        if not math.isfinite(self.deficit):
+            return "the text has more phonemes than fit into the clip"
+        own = f"deficit {self.deficit:.1f} per phoneme"
+        if not self.other_deficits:
+            return own
+        return f"{own}, {min(self.other_deficits):.1f} of the best of {len(_OTHER_TEXTS)} other texts"
 
 
 def _compare_with_other_texts(found: LogProbabilities, phonemes: tuple[int, ...], deficit: float) -> _TextComparison:
     others = (compute_deficit(found, other) for other in _list_other_phonemes(len(phonemes)))
-    return _TextComparison(deficit, tuple(filter(math.isfinite, others)))
+    has_phonemes = bool((found.argmax(axis=1) != BLANK).any())
+    return _TextComparison(deficit, tuple(filter(math.isfinite, others)), has_phonemes)
 
 
 def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
