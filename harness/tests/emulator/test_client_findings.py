@@ -25,6 +25,8 @@ CATALOGUE = load_catalogue()
 CARTESIA = "/tts/websocket?api_key=k&cartesia_version=2026-03-01"
 DEEPGRAM = "/v1/speak?model=aura-2-thalia-en&encoding=linear16&sample_rate=24000"
 ELEVENLABS = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream-input?model_id=eleven_flash_v2_5&output_format=pcm_24000"
+LMNT = "/v1/ai/speech/stream"
+LMNT_SESSION = {"X-API-Key": "k", "type": "init", "voice": "leah"}
 MULTI = ELEVENLABS.replace("stream-input", "multi-stream-input")
 KEYS = {"Authorization": "Token k", "xi-api-key": "k", "X-API-Key": "k"}
 GENERATION = {
@@ -58,6 +60,8 @@ def send(emulator: RunningEmulator, provider: str, path: str, messages: Sequence
 
 MISTAKES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
     ("client-message-invalid", "cartesia", CARTESIA, [{"context_id": 7, "transcript": []}]),
+    ("client-message-invalid", "lmnt", LMNT, [{"type": "finish"}]),
+    ("client-message-invalid", "lmnt", LMNT, [LMNT_SESSION, LMNT_SESSION]),
     ("client-context-unknown", "cartesia", CARTESIA, [{"context_id": "never", "cancel": True}]),
     (
         "client-context-reused",

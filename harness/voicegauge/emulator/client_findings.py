@@ -28,7 +28,7 @@ ClientRule = Literal[
 ]
 CLIENT_RULES: dict[ClientRule, str] = {
     "client-handshake-invalid": "The handshake has each required parameter, and documented values of documented ones.",
-    "client-message-invalid": "Each message is one that the document describes.",
+    "client-message-invalid": "Each message is one that the document describes, and the one with the key comes first.",
     "client-message-after-close": "Nothing is sent after the message that closes the connection.",
     "client-context-unknown": "Only a context that has begun is flushed, ended or cancelled.",
     "client-context-reused": "No text is sent, and no flush, for a context that the client has ended or cancelled.",
@@ -120,7 +120,7 @@ class ClientMonitor:
         self._operation, self._spec, self._log = operation, operation.socket.spec, log
         self._states: dict[str | None, _ContextState] = {}
         self._has_unspoken_text = False
-        self._has_closed = False
+        self._has_begun = self._has_closed = False
         self._reported: deque[tuple[ClientRule, str | None]] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
         log.connection_count += 1
         log.open_connection_count += 1
@@ -144,6 +144,8 @@ class ClientMonitor:
 
     def take(self, intent: ClientIntent) -> None:
         """Judge a valid message, before it is answered."""
+        if self._spec.sends_key_in_message:
+            self._judge_beginning(intent)
         if self._has_closed:
             self.report("client-message-after-close", "a message follows the one that closes the connection")
         elif "close" in intent.actions:
@@ -172,6 +174,14 @@ class ClientMonitor:
                 self.report("client-context-open", "the context was neither ended nor cancelled", context)
         if self._has_unspoken_text:
             self.report("client-text-lost", "the last text was neither flushed nor ended, so it is not spoken")
+
+    def _judge_beginning(self, intent: ClientIntent) -> None:
+        """Judge whether the message with the key is the first one, and no other."""
+        if self._has_begun and "session" in intent.actions:
+            self.report("client-message-invalid", "the message that begins the session is sent again")
+        elif not self._has_begun and "session" not in intent.actions:
+            self.report("client-message-invalid", "the first message is not the one that begins the session")
+        self._has_begun = True
 
     def _judge_context(self, intent: ClientIntent) -> None:
         context, actions = intent.context, intent.actions
