@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,6 +19,7 @@ from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError, TransportError
 from voicegauge.model.exchange import Interruption, Request
 from voicegauge.model.job import Delivery
+from voicegauge.model.price import PriceRange
 from voicegauge.model.sample import Sample
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.report._result_tables import build_comparison_columns
@@ -172,6 +173,24 @@ def test_targets_that_are_not_interrupted_or_flushed_are_named() -> None:
     assert interrupted.endswith("cancels a turn: elevenlabs/flash-stream-input, deepgram/aura-2")
     assert flushed.endswith("flushes a text: deepgram/aura-2")
     assert whole.endswith("accepts it in pieces: deepgram/aura-2")
+
+
+def test_an_interrupted_turn_counts_in_every_price_of_a_request(tmp_path: Path) -> None:
+    """Only third parties state a price of Cartesia's in dollars, so that its requests have no price of their own."""
+    texts = tmp_path / "texts.txt"
+    texts.write_text(f"{TEXT}\n")
+    options: dict[str, Any] = {"texts": texts, "repetitions": 1, "warmup": 0, "asr": "none", "out": tmp_path / "runs"}
+
+    def measure_price(target_id: str, *, interrupts: bool) -> PriceRange:
+        result = voicegauge.benchmark([target_id], interrupts=interrupts, write_html_report=False, **options)
+        (target,) = result.targets
+        return target.cost.price_per_request
+
+    for target_id in ("cartesia/sonic-3.5-socket", "deepgram/aura-2-socket"):
+        alone, interrupted = (measure_price(target_id, interrupts=value) for value in (False, True))
+        assert alone.high_usd
+        assert interrupted.high_usd == pytest.approx(2 * alone.high_usd)
+        assert interrupted.usd == (None if alone.usd is None else pytest.approx(2 * alone.usd))
 
 
 @pytest.mark.slow

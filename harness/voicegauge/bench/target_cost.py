@@ -268,7 +268,9 @@ def _compute_request_range(
             length = max(len(sample.text), 1)
             audio_s = get_sample_audio_duration_s(sample)
             per_character = None if audio_s is None else audio_s / length
-            amounts.append(claim.compute_usd(length, takes_maximum=takes_maximum, audio_s_per_character=per_character))
+            usd = claim.compute_usd(length, takes_maximum=takes_maximum, audio_s_per_character=per_character)
+            turn_count = 2 if sample.interruption is not None else 1  # an interrupted turn is charged too
+            amounts.append(None if usd is None else turn_count * usd)
         known = [amount for amount in amounts if amount is not None]
         return sum(known) / len(known) if known else None
 
