@@ -30,10 +30,9 @@ def test_a_search_that_is_stopped_sends_nothing_more() -> None:
         running = asyncio.create_task(search.search_violations(lambda *_: draw))
         assert await asyncio.to_thread(drawing.wait, 10)
         running.cancel()
+        threading.Timer(0.2, go_on.set).start()  # the end of the search waits for the thread
         with contextlib.suppress(asyncio.CancelledError):
             await running
-        # The loop is about to end, and waits for the thread.
-        threading.Timer(0.2, go_on.set).start()
 
     asyncio.run(search())
     assert sent == []
