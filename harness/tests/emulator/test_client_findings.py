@@ -140,7 +140,7 @@ def test_a_correct_client_is_not_accused(emulator: RunningEmulator, target_id: s
             base_urls = {"": emulator.base_url(target.contract.id)}
             client = Client(target.contract, transport, base_urls=base_urls, key="k")
             for pacing in (None, TextPacing(seed=3)):
-                async with open_session(SocketSession(client, target)) as session:
+                async with open_session(SocketSession(client, target, timeout_s=5.0)) as session:
                     await session.speak("Hello there. How are you?", pacing)
                     if target.spec.turn.is_only_one:
                         continue
