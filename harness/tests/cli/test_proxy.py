@@ -130,6 +130,7 @@ def test_sockets_of_a_contract_of_your_own_pass_and_are_judged_again(start_proxy
         process, url = start_proxy(
             *options, "--record", str(tmp_path / "one.har"), provider="my-server", upstream=upstream
         )
+        assert f"requests with their keys are forwarded to {upstream}" in process.stdout.readline()
         with connect(f"{to_socket_url(url)}/speak", proxy=None) as client:
             client.send('{"say": "Good morning, this is a test."}')
             client.send('{"stop": true}')
@@ -138,7 +139,6 @@ def test_sockets_of_a_contract_of_your_own_pass_and_are_judged_again(start_proxy
         process.send_signal(signal.SIGTERM)
         output = process.communicate(timeout=LIMIT_S)[0]
     assert process.returncode == 0, output
-    assert f"requests with their keys are forwarded to {upstream}" in output
     command = shlex.split(output.partition("judge them again: voicegauge ")[2].partition("\n")[0])
     again = subprocess.run([sys.executable, "-m", "voicegauge", *command], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
