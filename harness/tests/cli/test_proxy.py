@@ -130,7 +130,8 @@ def test_sockets_of_a_contract_of_your_own_pass_and_are_judged_again(start_proxy
         process, url = start_proxy(
             *options, "--record", str(tmp_path / "one.har"), provider="my-server", upstream=upstream
         )
-        assert f"requests with their keys are forwarded to {upstream}" in process.stdout.readline()
+        while f"requests with their keys are forwarded to {upstream}" not in (line := process.stdout.readline()):
+            assert line  # the end of the output
         with connect(f"{to_socket_url(url)}/speak", proxy=None) as client:
             client.send('{"say": "Good morning, this is a test."}')
             client.send('{"stop": true}')
