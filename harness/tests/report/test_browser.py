@@ -255,7 +255,8 @@ BROKEN_NUMBERS = r"""() => {
       range.setStart(walker.currentNode, number.index);
       range.setEnd(walker.currentNode, number.index + number[0].length);
       const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
-      if (lines.size > 1 && !cell.closest(".facts")) found.push(number[0]);
+      const isHash = walker.currentNode.parentElement.closest("code") !== null;
+      if (lines.size > 1 && !cell.closest(".facts") && !isHash) found.push(number[0]);
     }
   }
   return found;
