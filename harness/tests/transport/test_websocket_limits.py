@@ -153,6 +153,7 @@ async def test_a_service_that_closes_every_connection_at_once_does_not_pass(
     async with server:
         live = voicegauge.LiveOptions(base_urls={"": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
         report = await asyncio.to_thread(voicegauge.check, "deepgram/aura-2-socket", live=live)
+    await asyncio.sleep(0.2)  # a connection that was just accepted has no writer yet
     for writer in writers:  # also those on which nothing was sent
         writer.close()
     await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
