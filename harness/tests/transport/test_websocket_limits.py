@@ -69,15 +69,20 @@ FLOODS = {
 async def test_a_handshake_without_an_answer_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicegauge.transport.websocket.CONNECT_TIMEOUT_S", 0.2)
 
+    closed = asyncio.Event()
+
     async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        closed.set()
 
     server = await asyncio.start_server(wait, "127.0.0.1", 0)
     async with server:
         host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with pytest.raises(TimedOutError, match=rf"^{re.escape(host)}: no WebSocket handshake within 0\.2 s$"):
             await WebSocketConnection().connect(Request(method="GET", url=f"http://{host}/speak?key=secret"))
+        await closed.wait()
 
 
 @pytest.mark.parametrize("flood", FLOODS)
@@ -153,7 +158,6 @@ async def test_a_service_that_closes_every_connection_at_once_does_not_pass(
     async with server:
         live = voicegauge.LiveOptions(base_urls={"": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
         report = await asyncio.to_thread(voicegauge.check, "deepgram/aura-2-socket", live=live)
-    await asyncio.sleep(0.2)  # a connection that was just accepted has no writer yet
     for writer in writers:  # also those on which nothing was sent
         writer.close()
     await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
