@@ -20,9 +20,8 @@ from typing import NamedTuple
 
 from listening.clips import EMULATOR_VARIANTS, choose_voice, list_sentences, speak
 
-from voicegauge.speech.asr_engines import choose_asr
+from voicegauge.speech.asr_engines import choose_asr, count_unknown_words
 from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
-from voicegauge.speech.known_words import count_unknown_words
 from voicegauge.speech.transcripts import score_transcript
 
 ENGINES = ("lexicon", "embedded")

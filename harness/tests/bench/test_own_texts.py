@@ -15,8 +15,8 @@ from voicegauge.bench.suites import load_own_texts
 from voicegauge.cli import run
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.run import KnownWords
+from voicegauge.speech.asr_engines import count_unknown_words
 from voicegauge.speech.faster_whisper import create_embedded_asr
-from voicegauge.speech.known_words import count_unknown_words
 
 
 def _write(folder: Path, name: str, content: str | bytes) -> Path:

@@ -30,6 +30,7 @@ DOCUMENT = {
 def test_a_completed_proposal_has_no_finding(tmp_path: Path) -> None:
     file = tmp_path / "openapi.json"
     file.write_text(json.dumps(DOCUMENT))
+    # TODO is the mark that `init` writes, which a person replaces.
     official = OfficialDocument(
         repository="acme/docs", path=file.name, completed={"default_voice: TODO": "default_voice: anna"}
     )

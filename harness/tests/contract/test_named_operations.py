@@ -1,4 +1,7 @@
-"""`init` proposes a skeleton for every operation that is named, and for texts in lists of objects."""
+"""`init` proposes a skeleton for every operation that is named, and for texts in lists of objects.
+
+TODO is the mark that `init` writes where a person has to decide.
+"""
 
 from __future__ import annotations
 

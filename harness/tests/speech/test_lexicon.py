@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import KnownWords
 from voicegauge.speech import asr_engines
-from voicegauge.speech.asr_engines import SpokenText, choose_asr
+from voicegauge.speech.asr_engines import SpokenText, choose_asr, count_unknown_words
 from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.known_words import count_unknown_words
 from voicegauge.speech.lexicon_engine import Lexicon, LexiconAsr, create_lexicon_asr, decode_words, load_lexicon
 from voicegauge.speech.phoneme_network import SYMBOL_COUNT, Array
 from voicegauge.speech.transcripts import score_transcript

@@ -26,11 +26,10 @@ from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import ReferenceSpeechErrors, Run, ScoreSet
 from voicegauge.model.sample import Sample, Score
-from voicegauge.speech.asr_engines import AsrChoice, SpokenText, choose_asr
+from voicegauge.speech.asr_engines import AsrChoice, SpokenText, choose_asr, count_unknown_words
 from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio
 from voicegauge.speech.encoding import encode
-from voicegauge.speech.known_words import count_unknown_words
 from voicegauge.speech.transcripts import Transcription, choose_normalizer, score_transcript
 
 TARGET_TRANSCRIPTS_LABEL = "each target's own transcripts"
@@ -48,7 +47,7 @@ def choose_scoring_asr(asr_spec: str, provenance: Provenance, texts: Iterable[Sp
     """Choose the ASR engine of a run, before anything is paid for.
 
     Args:
-        asr_spec: value of the --asr option; see `speech.asr.choose_asr`.
+        asr_spec: value of the --asr option; see `speech.asr_engines.choose_asr`.
         provenance: provenance of the run; live runs need a trustworthy engine.
         texts: the texts of the run.
 
@@ -56,7 +55,7 @@ def choose_scoring_asr(asr_spec: str, provenance: Provenance, texts: Iterable[Sp
         The choice; its `asr` is `None` if no suitable engine is installed.
 
     Raises:
-        VoicegaugeError: see `speech.asr.choose_asr`.
+        VoicegaugeError: see `speech.asr_engines.choose_asr`.
     """
     return choose_asr(asr_spec, provenance=provenance, texts=sorted(set(texts)))
 
@@ -76,7 +75,7 @@ def score_run(
         run_folder: folder of the run, with its audio.
         run: the run to score. Samples in a language that the ASR engine does not support get no
             score; `ScoreSet.left_out` lists these languages.
-        asr_spec: value of the --asr option; see `speech.asr.choose_asr`.
+        asr_spec: value of the --asr option; see `speech.asr_engines.choose_asr`.
         workers: number of processes; by default one per processor, at most `MAX_TRANSCRIBING_PROCESSES`, and one if
             this machine has a GPU that the ASR engine can use.
         cluster: address of a Dask scheduler whose workers transcribe instead.
@@ -89,7 +88,7 @@ def score_run(
         DataError: an audio file of the run is missing or was changed.
         UnreachableError: no scheduler responds at `cluster`, or its workers disappeared. What was transcribed is
             cached: the same call goes on with the rest.
-        VoicegaugeError: see `speech.asr.choose_asr`.
+        VoicegaugeError: see `speech.asr_engines.choose_asr`.
     """
     samples = [sample for sample in run.samples if sample.is_counted]
     if run.manifest.kind == "transcription":

@@ -49,7 +49,7 @@ def create_console(*, to_stderr: bool = False) -> Console:
     Texts come from contracts, recordings and services: markup and emoji codes (`[/]`, `:key:`) are printed as they are,
     and control characters are escaped.
     """
-    # Imported here, because rich takes longer to import than everything else that `--help` needs.
+    # Imported here: the module says why.
     from voicegauge.cli._safe_console import SafeConsole
 
     stream = sys.stderr if to_stderr else sys.stdout

@@ -1,4 +1,7 @@
-"""A console of the library rich that prints escape sequences in untrusted texts as visible characters."""
+"""A console of the library rich that prints escape sequences in untrusted texts as visible characters.
+
+It is a module of its own, because importing rich takes longer than everything else that `--help` needs.
+"""
 
 from __future__ import annotations
 

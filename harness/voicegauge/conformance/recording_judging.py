@@ -97,19 +97,10 @@ def check_recordings(
             if adapted is contract and contract.id not in cases:
                 cases[contract.id] = plan_cases_by_id(contract)
             case_by_id = cases[contract.id] if adapted is contract else plan_cases_by_id(adapted)
-            subjects = list(iterate_recording_subjects(adapted, recording, case_by_id))
-            collector.judge_subjects(checker, subjects, case_id=path.name)
-            collector.recorded_targets |= {one.target.id for one in subjects if one.target is not None}
-            reasons = {one.unread_body_reason for one in subjects if isinstance(one, Call)}
-            sockets = (one for one in recording.exchanges if one.socket is not None)
-            reasons |= {read_recorded_socket(adapted, one, case_by_id).not_judged_reason for one in sockets}
-            for reason in sorted(filter(None, reasons)):
-                collector.add_unjudged_item(f"{contract.id}/{path.name}", reason)
+            _judge_recording(path, adapted, recording, case_by_id, checker, collector)
         except MissingExtraError as error:  # audio that only an optional part can decode
             collector.add_unjudged_item(f"recordings of {contract.id}", str(error))
             continue
-        if not recording.exchanges:
-            collector.add_unjudged_item(f"{contract.id}/{path.name}", "it has no exchanges")
         collector.coverage.add_contract(contract, rules)
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
@@ -127,6 +118,31 @@ def check_recordings(
         )
         judged.append(path)
     return judged
+
+
+def _judge_recording(
+    path: Path,
+    contract: Contract,
+    recording: Recording,
+    case_by_id: Mapping[str, ConformanceCase],
+    checker: Checker,
+    collector: ResultCollector,
+) -> None:
+    """Judge the exchanges of one recording, and note what of it cannot be judged.
+
+    Raises:
+        MissingExtraError: a package that decodes the audio is not installed.
+    """
+    subjects = list(iterate_recording_subjects(contract, recording, case_by_id))
+    collector.judge_subjects(checker, subjects, case_id=path.name)
+    collector.recorded_targets |= {one.target.id for one in subjects if one.target is not None}
+    reasons = {one.unread_body_reason for one in subjects if isinstance(one, Call)}
+    sockets = (one for one in recording.exchanges if one.socket is not None)
+    reasons |= {read_recorded_socket(contract, one, case_by_id).not_judged_reason for one in sockets}
+    if not recording.exchanges:
+        reasons.add("it has no exchanges")
+    for reason in sorted(filter(None, reasons)):
+        collector.add_unjudged_item(f"{contract.id}/{path.name}", reason)
 
 
 def adapt_to_recorded_names(contract: Contract, recording: Recording) -> Contract:

@@ -1,4 +1,4 @@
-"""Chooses the ASR engine.
+"""Chooses the ASR engine, and counts the words that it cannot recognize.
 
 auto                    openai-whisper if its weights are installed, else faster-whisper if its weights are installed,
                         else, only for an emulated run, the engine `lexicon`, or the embedded Whisper if the word
@@ -14,19 +14,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from voicegauge.errors import UnknownNameError
 from voicegauge.model.base import Provenance
+from voicegauge.model.run import KnownWords
 from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.faster_whisper import (
     EMBEDDED_ENGINE,
     create_embedded_asr,
     create_faster_whisper_asr,
     list_cached_models,
+    list_known_words,
 )
-from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, create_lexicon_asr, has_lexicon
+from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, LexiconAsr, create_lexicon_asr, has_lexicon
 from voicegauge.speech.openai_whisper import create_whisper_asr
 from voicegauge.speech.transcripts import get_base_language
 from voicegauge.speech.whisper_installation import get_weights_cache_path
@@ -51,6 +54,8 @@ PREFERRED_MODELS = (
 )
 """Whisper models in order of preference. The most accurate models that run on a laptop in reasonable time are first,
 followed by smaller models, and then by models that are too slow for a laptop."""
+
+_WORD_PATTERN = re.compile(r"\w+(?:'\w+)*")
 
 
 class AsrChoice(NamedTuple):
@@ -142,3 +147,20 @@ def _choose_faster_whisper_model(texts: Sequence[SpokenText]) -> str:
 
 def _choose_model_to_download(texts: Sequence[SpokenText]) -> str:
     return "base.en" if _are_all_english(texts) else "base"
+
+
+def count_unknown_words(asr: Asr, texts: Iterable[str]) -> KnownWords | None:
+    """Return the number of words in English texts, and of those that `asr` does not know; `None` if it knows any word.
+
+    Numbers count as known words.
+
+    Raises:
+        MissingExtraError: a package that the lexicon of the engine is computed from is not installed.
+        UsageError: the cache folder cannot be written.
+    """
+    if not asr.has_closed_vocabulary:
+        return None
+    known = asr.list_known_words() if isinstance(asr, LexiconAsr) else list_known_words()
+    words = [word for text in texts for word in _WORD_PATTERN.findall(text.casefold().replace("\u2019", "'"))]
+    unknown = [word for word in words if word not in known and not any(map(str.isdigit, word))]
+    return KnownWords(word_count=len(words), unknown_word_count=len(unknown))
