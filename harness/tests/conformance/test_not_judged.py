@@ -96,6 +96,13 @@ def test_a_target_that_transcribes_without_a_price_is_no_target_that_is_left_out
     assert "The check will end with" not in out
 
 
+@pytest.mark.parametrize("target", ["openai/tts-1", "deepgram/aura-2"])
+def test_a_server_error_that_the_emulator_was_asked_for_is_free(voicegauge, target) -> None:
+    status, report, _, _ = voicegauge(target, "--emulated", "--max-calls", "1")
+    assert (status, report["spending"]["total"]["billable_request_count"]) == (0, 1)
+    assert [one["id"] for one in report["case_results"] if one["not_judged_reason"] is not None] == []
+
+
 def test_random_requests_are_judged_without_a_delivery(voicegauge) -> None:
     arguments = ["pixelapi/voice-design", "--emulated", "--max-calls", "0", "--fuzz", "2", "--failures", "none"]
     status, report, _, _ = voicegauge(*arguments)

@@ -485,6 +485,10 @@ class CaseRunner:
             if sent_case.case.socket_scenario is not None:
                 is_charged = sent_case.case.is_billable and sent_case.status == HTTPStatus.SWITCHING_PROTOCOLS
                 spent = msgspec.structs.replace(spent, billable_request_count=int(is_charged or is_lost))
+            expected = sent_case.case.expected_response
+            if expected.case_kind == "rejection-reason" and sent_case.status in expected.statuses:
+                # The emulator was asked for this error. Elsewhere a server error may have been charged.
+                spent = msgspec.structs.replace(spent, billable_request_count=0)
             self._limit.count_case(spent)
             self._latest_spending = spent
             if self._is_free_case(sent_case.case):
