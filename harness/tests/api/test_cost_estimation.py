@@ -13,6 +13,8 @@ from voicegauge.cli import run
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.errors import UnknownNameError, UsageError
 
+from ..builders.contracts import MINIMAL_CONTRACT
+
 
 def estimate(targets: str, catalogue: Catalogue, **options) -> dict[str | None, float | None]:
     """Return the cost in dollars by plan."""
@@ -229,3 +231,11 @@ def test_targets_of_one_provider_that_cost_the_same_are_one_row(capsys: pytest.C
     rows = [line.split("$")[0].strip() for line in capsys.readouterr().out.splitlines() if "/" in line]
     assert rows[:2] == ["openai/tts-1", "murf/gen2, gen2-base64, gen2-stream"]
     assert "openai/tts-1-hd" in rows
+
+
+def test_a_target_without_a_documented_price_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "openapi.yaml").write_text(MINIMAL_CONTRACT)
+    for form in ("text", "markdown"):
+        assert run(["cost", "acme", "lmnt/blizzard", "--contracts", str(tmp_path), "--format", form]) == 0
+        assert "no document states a price of acme/" in capsys.readouterr().out

@@ -82,6 +82,8 @@ class CostEstimate(TabularResult, frozen=True, kw_only=True):
     """Number of characters of a text; with own texts, their mean length."""
     costs: tuple[MonthlyCost, ...]
     """The cost of each target with each account plan; the costs of one target are next to each other."""
+    targets_without_price: tuple[str, ...] = ()
+    """Ids of the targets of which no document states a price."""
 
     def build_table(self) -> SummaryTable:
         """Return the cheapest plan of each target, and free quotas."""
@@ -134,11 +136,12 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
         chosen = [target for target in chosen if target.contract.provider.self_hosted is None]
     find_account_plan_limits(collect_contracts(chosen), request.account_plans)  # raises for unknown names
     own_texts = [] if request.texts is None else [one.text for one in load_own_texts(Path(request.texts)).texts]
-    costs = [cost for target in chosen for cost in _compute_target_costs(target, request, own_texts)]
+    costs_by_target = {target.id: _compute_target_costs(target, request, own_texts) for target in chosen}
     return CostEstimate(
         characters_per_month=request.characters_per_month,
         text_length=request.text_length if not own_texts else sum(map(len, own_texts)) / len(own_texts),
-        costs=tuple(costs),
+        costs=tuple(cost for costs in costs_by_target.values() for cost in costs),
+        targets_without_price=tuple(target for target, costs in costs_by_target.items() if not costs),
     )
 
 

@@ -125,7 +125,7 @@ def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has
         f"{_format_character_count(estimate.characters_per_month)} per month, "
         f"in texts of {_format_character_count(estimate.text_length)}"
     )
-    for line in [*_describe_free_quotas(shown), *explain_price_remarks([cost.price for cost in shown])]:
+    for line in _list_notes(estimate, shown):
         out.print(line, soft_wrap=True)
     _print_missing_credit_prices(shown)
 
@@ -243,8 +243,14 @@ def _render_markdown(estimate: CostEstimate, costs: Sequence[MonthlyCost]) -> st
             "; ".join(map(_describe_claim, cost.claims)),
         )
         lines.append(f"| {' | '.join(escape_markdown(cell) for cell in cells)} |")
-    notes = [*_describe_free_quotas(costs), *explain_price_remarks([cost.price for cost in costs])]
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes), ""])
+    return "\n".join([*lines, "", *(f"- {note}" for note in _list_notes(estimate, costs)), ""])
+
+
+def _list_notes(estimate: CostEstimate, costs: Sequence[MonthlyCost]) -> list[str]:
+    """Return the lines below the table: targets that it lacks, free quotas, and what the remarks mean."""
+    names = ", ".join(estimate.targets_without_price)
+    missing = [f"no document states a price of {names}"] if names else []
+    return [*missing, *_describe_free_quotas(costs), *explain_price_remarks([cost.price for cost in costs])]
 
 
 def _describe_claim(claim: PriceClaim) -> str:

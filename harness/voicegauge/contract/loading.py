@@ -59,7 +59,9 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
     """
     root = document.data
     if "x-provider" not in root:
-        raise document.build_error("", "needs x-provider: id, title, key_env and sources")
+        raise document.build_error(
+            "", "needs x-provider: id, title, key_variable and sources; `voicegauge init FILE` proposes it"
+        )
     contract = Contract(
         document=document,
         provider=convert_record(document, root["x-provider"], "/x-provider", ProviderSpec),
