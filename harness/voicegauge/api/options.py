@@ -103,13 +103,6 @@ def contracts_option() -> Any:
     )
 
 
-@request
-class ContractFolders:
-    """The user's own contracts."""
-
-    contracts: Sequence[Path] = contracts_option()
-
-
 def seed_option() -> Any:
     """Declare `seed`."""
     return option(

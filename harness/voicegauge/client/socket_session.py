@@ -301,12 +301,6 @@ class SocketSession(SocketLink[SocketTarget]):
             lambda: turn.first_audio_ms is not None or self._has_failed(turn), self.timeout_s
         )
 
-    async def wait_for_flush(self, turn: SocketTurn, flush_count: int = 1) -> bool:
-        """Wait until the service has reported a number of flushes; return whether it did in time."""
-        return await self._wait_while_service_works(
-            lambda: turn.count_flush_ends() >= flush_count or self._has_failed(turn), self.timeout_s
-        )
-
     async def wait_for_end(self, turn: SocketTurn, timeout_s: float | None = None) -> bool:
         """Wait until a turn is complete; return whether it was in time."""
         return await self._wait_while_service_works(

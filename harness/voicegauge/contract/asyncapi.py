@@ -101,11 +101,6 @@ def find_asyncapi_file(openapi_path: Path) -> Path | None:
     return next((path for path in found if path.is_file()), None)
 
 
-def is_asyncapi(document: Document) -> bool:
-    """Whether a document is an AsyncAPI document."""
-    return "asyncapi" in document.data
-
-
 def read_asyncapi_document(path: Path) -> Document:
     """Read an AsyncAPI document, or the overlay of one.
 

@@ -193,7 +193,7 @@ def read_cardinal(number: int, language: str) -> Expression:
 
     Args:
         number: the number.
-        language: one of `NUMBER_LANGUAGES`.
+        language: one of en, de, es, fr, it, pt, zh, ja.
     """
     return _CARDINAL_BY_LANGUAGE[language](number)
 
@@ -447,5 +447,3 @@ _CARDINAL_BY_LANGUAGE: dict[str, Callable[[int], Expression]] = {
     "zh": _read_chinese,
     "ja": _read_japanese,
 }
-NUMBER_LANGUAGES = frozenset(_CARDINAL_BY_LANGUAGE)
-"""Languages whose number words are known."""

@@ -46,8 +46,7 @@ def build_mel_weights(fft_size: int, band_count: int, sample_rate_hz: int) -> ND
 
 
 MIN_SPEECH_SPECTRUM_VARIATION_DB = 2.0
-"""Smallest variation of the spectrum of speech, as `measure_spectrum_variation_db` returns it. Steady noise, tones and
-hum have less."""
+"""Smallest variation of the levels of frequency bands in speech. Steady noise, tones and hum have less."""
 MIN_JUDGED_SOUND_S = 0.5
 """Duration in seconds below which no sound is called anything but speech."""
 FULL_SCALE = 0.999
@@ -55,7 +54,7 @@ FULL_SCALE = 0.999
 MAX_CLIPPED_SHARE = 0.01
 """Largest share of samples at full scale in speech. What a limiter has made as loud as possible has far fewer."""
 MIN_SPEECH_SHAPE_VARIATION_DB = 3.0
-"""Smallest variation of the shape of the spectrum of speech, as `measure_shape_variation_db` returns it."""
+"""Smallest variation of the shape of the spectrum of speech, whatever its level."""
 _BLOCK_FRAMES, _MERGED_BANDS = 5, 16
 _BLOCK_SAMPLES = 1 << 20
 """Number of samples that are computed with at a time, because half an hour of audio has 170 MB of samples."""
@@ -121,37 +120,6 @@ def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
     return Silences(Silence(0.0, first_s), Silence(min(last_s, duration_s), duration_s), inner)
 
 
-def measure_spectrum_variation_db(samples: Samples, sample_rate_hz: int) -> float | None:
-    """Return how much the spectrum changes between the first and the last sound of a clip, in decibels.
-
-    It is the standard deviation over time of the levels of a frequency band in blocks of 50 ms: the one that a fifth of
-    the bands exceeds.
-
-    Args:
-        samples: mono samples of shape (frames,), full scale at 1.0.
-        sample_rate_hz: their sample rate.
-
-    Returns:
-        The variation; `None` if the sound is shorter than `MIN_JUDGED_SOUND_S`.
-    """
-    return _measure_level_variation_db(_compute_blocks(samples, sample_rate_hz))
-
-
-def measure_shape_variation_db(samples: Samples, sample_rate_hz: int) -> float | None:
-    """Return how much the shape of the spectrum changes in the sounds of a clip, whatever their level, in decibels.
-
-    It is computed as `measure_spectrum_variation_db`, with the levels of bands relative to that of the whole block.
-
-    Args:
-        samples: mono samples of shape (frames,), full scale at 1.0.
-        sample_rate_hz: their sample rate.
-
-    Returns:
-        The variation; `None` if the sounds are shorter than `MIN_JUDGED_SOUND_S` in all.
-    """
-    return _measure_shape_variation_db(_compute_blocks(samples, sample_rate_hz))
-
-
 def _compute_blocks(samples: Samples, sample_rate_hz: int) -> Array:
     """Return the power of each band in each block of the middle of a clip, of shape (blocks, bands)."""
     excess = len(samples) - int(_MAX_ANALYZED_S * sample_rate_hz)
@@ -164,6 +132,16 @@ def _compute_blocks(samples: Samples, sample_rate_hz: int) -> Array:
 
 
 def _measure_level_variation_db(blocks: Array) -> float | None:
+    """Return how much the spectrum changes between the first and the last sound of a clip, in decibels.
+
+    It is the standard deviation over time of the levels of a frequency band: the one that a fifth of the bands exceeds.
+
+    Args:
+        blocks: the power of each band in each block of 50 ms, as `_compute_blocks` returns it.
+
+    Returns:
+        The variation; `None` if the sound is shorter than `MIN_JUDGED_SOUND_S`.
+    """
     totals = blocks.sum(axis=1)
     if not len(blocks) or totals.max() <= 0:
         return None
@@ -184,6 +162,11 @@ def is_steady_sound(samples: Samples, sample_rate_hz: int) -> bool:
 
 
 def _measure_shape_variation_db(blocks: Array) -> float | None:
+    """Return how much the shape of the spectrum changes in the sounds of a clip, whatever their level, in decibels.
+
+    It is computed as `_measure_level_variation_db`, with the levels of bands relative to that of the whole block;
+    `None` if the sounds are shorter than `MIN_JUDGED_SOUND_S` in all.
+    """
     totals = blocks.sum(axis=1, keepdims=True)
     if not len(blocks) or totals.max() <= 0:
         return None
