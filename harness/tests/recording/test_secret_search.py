@@ -129,6 +129,11 @@ def test_a_key_that_is_cut_off_is_masked(spelling) -> None:
     assert mask_credentials(spelled[: len(spelled) // 4], [KEY]) == spelled[: len(spelled) // 4]
 
 
+@pytest.mark.parametrize("text", ["https://api.acme.example/v1/tts/generate", "the latest", "a test", "/v1/dGV"])
+def test_an_ordinary_word_that_ends_like_a_short_key_begins_is_not_masked(text) -> None:
+    assert mask_credentials(text, ["test-key"]) == text
+
+
 @pytest.mark.parametrize("secret", [KEY, "test"])
 @pytest.mark.parametrize("spelling", ["plain", "base64", "URL encoding of all"])
 def test_a_key_is_found_wherever_a_large_text_is_divided(secret, spelling, monkeypatch) -> None:

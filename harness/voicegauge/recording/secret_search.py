@@ -16,6 +16,9 @@ MIN_LONG_SECRET_CHARACTERS = 8
 """Minimum length, in characters, of a secret that is searched for everywhere. A shorter one, such as "test", also
 occurs in ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least
 twenty."""
+MIN_TRUNCATED_SECRET_CHARACTERS = 6
+"""Minimum length, in characters, of the beginning of a secret that is masked at the end of a text. A third of a key
+must be there too, which is as long for keys of real providers, but only "te" for "test-key": "/generate" ends so."""
 _CREDENTIAL_WORD_SEARCH_BYTES = 48
 """Number of bytes before and after a short secret that are searched for a word such as "key"."""
 _SEARCH_WINDOW_BYTES = 2**20
@@ -217,7 +220,8 @@ def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
             searched = lowered if spelling.ignores_case else data
             # An excerpt may end inside of a secret. A third of a key is worth masking; fewer characters would also
             # match ordinary words that only begin like the key.
-            beginning = spelling.spelled_secret[: len(spelling.spelled_secret) // 3]
+            length = max(len(spelling.spelled_secret) // 3, MIN_TRUNCATED_SECRET_CHARACTERS)
+            beginning = spelling.spelled_secret[:length]
             start = searched.find(beginning, max(len(data) - len(spelling.spelled_secret) + 1, 0))
             while start >= 0 and not spelling.spelled_secret.startswith(searched[start:]):
                 start = searched.find(beginning, start + 1)
