@@ -165,6 +165,32 @@ def test_an_operation_that_the_contract_lacks_is_named_with_its_file(one_minute,
         list(iterate_recording_subjects(one_minute, load_har(tmp_path / "speech.har")))
 
 
+@pytest.mark.parametrize(
+    ("operation", "method", "path", "named"),
+    [
+        ("submit", "GET", "speech", "GET /base/speech has the operation 'submit', which is POST /speech: "),
+        ("submit", "POST", "jobs/7", "POST /base/jobs/7 has the operation 'submit', which is POST /speech: "),
+        ("status", "GET", "other/7", "GET /base/other/7 has the operation 'status', which is GET /jobs/{job_id}: "),
+    ],
+)
+def test_an_exchange_of_another_operation_is_named_with_its_recording(
+    one_minute, tmp_path, capfd, operation, method, path, named
+) -> None:
+    exchange = _exchange(operation, 0, {"id": "job-1", "state": "queued", "cost": 30})
+    request = msgspec.structs.replace(exchange.request, method=method, url=f"https://api.acme.test/base/{path}")
+    file = tmp_path / "speech.har"
+    save_har(
+        file,
+        [msgspec.structs.replace(exchange, request=request)],
+        provenance=Provenance.RECORDED,
+        contract=one_minute,
+    )
+    options = ["--contracts", str(one_minute.document.path), "--recordings", str(file)]
+    assert cli.run(["check", "acme", *options]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"{file}: the exchange {named}" in line
+
+
 def test_an_invalid_recording_is_reported_in_one_line(tmp_path, capfd) -> None:
     (tmp_path / "broken.har").write_text("{")
     assert cli.run(["check", "--recordings", str(tmp_path)]) == 2

@@ -51,6 +51,8 @@ MAX_DISTINCT_REASONS = 5
 """Maximum number of different reasons, for one operation, why requests address no target."""
 MAX_TARGETS_NAMED = 3
 """Maximum number of the contract's targets that are named in a report of requests that address no target."""
+MAX_QUOTED_PATH_CHARACTERS = 200
+"""Maximum length of the path of a request that is quoted in an error."""
 
 
 def check_recordings(
@@ -76,7 +78,7 @@ def check_recordings(
         The files that were judged.
 
     Raises:
-        DataError: a file is not a valid recording.
+        DataError: a file is not a valid recording, or has an exchange that is not of its operation.
     """
     by_id = {contract.id: contract for contract in contracts}
     cases: dict[str, Mapping[str, ConformanceCase]] = {}
@@ -98,6 +100,8 @@ def check_recordings(
                 cases[contract.id] = plan_cases_by_id(contract)
             case_by_id = cases[contract.id] if adapted is contract else plan_cases_by_id(adapted)
             _judge_recording(path, adapted, recording, case_by_id, checker, collector)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
         except MissingExtraError as error:  # audio that only an optional part can decode
             collector.add_unjudged_item(f"recordings of {contract.id}", str(error))
             continue
@@ -131,6 +135,7 @@ def _judge_recording(
     """Judge the exchanges of one recording, and note what of it cannot be judged.
 
     Raises:
+        DataError: an exchange is not of its operation.
         MissingExtraError: a package that decodes the audio is not installed.
     """
     subjects = list(iterate_recording_subjects(contract, recording, case_by_id))
@@ -318,9 +323,11 @@ def iterate_recording_subjects(
         case_by_id: the planned cases by id. An exchange recorded for a case is judged against the expected response.
 
     Raises:
-        DataError: the contract does not have the operation of an exchange.
+        DataError: the contract does not have the operation of an exchange, or the operation has another method or path.
     """
     known = case_by_id or {}
+    for exchange in recording.exchanges:
+        _require_request_of_operation(contract, exchange)
     calls = _parse_calls(contract, recording, known)
     foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), known)
     yield from (call for call in calls if id(call) not in foreign)
@@ -355,6 +362,24 @@ def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Excha
         delivery = _build_speech_delivery(submit, polls, exchange_lookup)
         if delivery is not None:
             yield delivery
+
+
+def _require_request_of_operation(contract: Contract, exchange: Exchange) -> None:
+    """Check that an exchange was not recorded under the name of another operation, whose rules would judge it.
+
+    Raises:
+        DataError: its method or path is not that of the operation.
+    """
+    operations = contract.operations if exchange.socket is None else contract.socket_operations
+    operation = operations.get(exchange.operation)
+    if operation is None:
+        return
+    method, path = exchange.request.method, urlsplit(exchange.request.url).path
+    if method != operation.method or operation.match_path_end(path) is None:
+        raise DataError(
+            f"the exchange {method} {path[:MAX_QUOTED_PATH_CHARACTERS]} has the operation {operation.id!r}, which is "
+            f"{operation.method} {operation.path}: correct its _operation, or record again"
+        )
 
 
 def _parse_calls(contract: Contract, recording: Recording, case_by_id: Mapping[str, ConformanceCase]) -> list[Call]:
