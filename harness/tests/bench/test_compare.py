@@ -45,10 +45,10 @@ from ..builders.runs import (
     SUITE,
     TARGET,
     build_manifest,
+    build_measured_target,
     build_run,
     build_sample,
     build_score_set,
-    build_target_ref,
     draw_run,
     price_per,
 )
@@ -142,7 +142,7 @@ def test_targets_of_one_run_are_paired_so_that_shared_drift_cancels_out() -> Non
             for index, sample in enumerate(old.samples)
             if sample.latency and sample.latency.total_latency_ms
         )
-        both = (build_target_ref(), build_target_ref("acme/new", usd=0.03))
+        both = (build_measured_target(), build_measured_target("acme/new", usd=0.03))
         return build_run(old.samples + samples, targets=both, sessions=4)
 
     found = compare_targets(draw_both(1), TARGET)
@@ -179,8 +179,12 @@ def test_sessions_in_which_only_one_target_drifts_widen_the_interval() -> None:
 @pytest.mark.parametrize(
     ("runs", "baseline_target", "says"),
     [
-        ((build_target_ref(),), TARGET, "no other target to compare with"),
-        ((build_target_ref(), build_target_ref("acme/b")), "acme/c", "has no target 'acme/c'; it has acme/voice-1"),
+        ((build_measured_target(),), TARGET, "no other target to compare with"),
+        (
+            (build_measured_target(), build_measured_target("acme/b")),
+            "acme/c",
+            "has no target 'acme/c'; it has acme/voice-1",
+        ),
     ],
 )
 def test_targets_of_a_run_that_cannot_be_compared_are_rejected(
@@ -440,7 +444,7 @@ def test_a_longer_poll_interval_is_not_a_regression() -> None:
 
 
 def test_a_higher_price_is_a_regression_even_with_one_sample() -> None:
-    expensive = build_run((build_sample(1),), targets=(build_target_ref(usd=0.02),))
+    expensive = build_run((build_sample(1),), targets=(build_measured_target(usd=0.02),))
     found = verdicts(compare_runs(build_run((build_sample(1),)), later(expensive)))["price"]
     assert (found.verdict, found.change) == ("regression", 1.0)
     assert verdicts(compare_runs(expensive, later(build_run((build_sample(1),)))))["price"].verdict == "improvement"
@@ -449,7 +453,7 @@ def test_a_higher_price_is_a_regression_even_with_one_sample() -> None:
 @pytest.mark.parametrize("unit", ["request", "character", "minute"])
 def test_a_price_in_credits_is_compared_for_every_unit(unit: str) -> None:
     cheap, expensive = (
-        build_run((build_sample(1),), targets=(build_target_ref(price=price_per(unit, credits=credits)),))
+        build_run((build_sample(1),), targets=(build_measured_target(price=price_per(unit, credits=credits)),))
         for credits in (1000.0, 2000.0)
     )
     found = verdicts(compare_runs(cheap, later(expensive)))["price"]
@@ -470,7 +474,7 @@ def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
         ({"suite": msgspec.structs.replace(SUITE, sha256="6" * 64)}, "suite"),
         ({"provenance": "live"}, "the baseline is emulated, the run is live"),
         ({"concurrency": 2}, "--concurrency"),
-        ({"targets": (build_target_ref("acme/other"),)}, "no target in common"),
+        ({"targets": (build_measured_target("acme/other"),)}, "no target in common"),
     ],
 )
 def test_runs_that_are_not_comparable_are_rejected(change: dict[str, object], says: str) -> None:
@@ -516,7 +520,7 @@ def test_on_a_pipe_no_word_of_a_verdict_is_broken(
     runs = (
         build_run(
             tuple(build_sample(text, target=target, done=(900.0, 1000.0)) for text in range(20)),
-            targets=(build_target_ref(target),),
+            targets=(build_measured_target(target),),
             run_id=run_id,
         )
         for run_id in ("early", "late")
@@ -536,7 +540,7 @@ def test_of_several_score_sets_the_common_one_is_compared() -> None:
 
 
 def test_targets_of_one_run_alone_are_named() -> None:
-    both = (build_target_ref(), build_target_ref("acme/old"))
+    both = (build_measured_target(), build_measured_target("acme/old"))
     found = compare_runs(build_run((build_sample(1),), targets=both), later(build_run((build_sample(1),))))
     assert (found.targets_only_in_baseline, found.targets_only_in_run) == (("acme/old",), ())
 
@@ -614,7 +618,7 @@ def test_compare_takes_several_runs_as_a_baseline(tmp_path: Path, capsys: pytest
 
 
 def test_compare_against_a_target_of_the_same_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    both = (build_target_ref("acme/old"), build_target_ref("acme/new"))
+    both = (build_measured_target("acme/old"), build_measured_target("acme/new"))
     samples = tuple(
         build_sample(text, target=ref.id, session=session, total_latency_ms=(300.0 + text) * factor)
         for session in (1, 2)
@@ -670,7 +674,7 @@ def test_one_slowdown_is_one_regression_with_its_parts_and_what_was_not_judged_i
 
 def test_credits_of_two_providers_are_never_compared() -> None:
     def price_in_credits(name: str, amount: float) -> MeasuredTarget:
-        return build_target_ref(name, price=price_per("request", credits=amount))
+        return build_measured_target(name, price=price_per("request", credits=amount))
 
     samples = tuple(build_sample(text, target=name) for name in ("acme/a", "acme/b", "other/c") for text in range(6))
     refs = (price_in_credits("acme/a", 1000), price_in_credits("acme/b", 50), price_in_credits("other/c", 50))

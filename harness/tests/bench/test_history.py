@@ -27,7 +27,7 @@ from voicegauge.model.run import ListeningSet, Run
 from voicegauge.model.sample import ListeningVerdict
 
 from ..builders.nights import CHANGED_NIGHT, NIGHTS, made_run, night, save, save_nights
-from ..builders.runs import FAILED, build_run, build_sample, build_target_ref
+from ..builders.runs import FAILED, build_measured_target, build_run, build_sample
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_what_is_not_comparable_is_not_mixed(tmp_path: Path, changes: dict[str, 
 
 
 def test_prices_and_contracts_are_marked_when_they_change(tmp_path: Path) -> None:
-    later = msgspec.structs.replace(build_target_ref(usd=0.02), contract_version="2", contract_sha256="d" * 64)
+    later = msgspec.structs.replace(build_measured_target(usd=0.02), contract_version="2", contract_sha256="d" * 64)
     price = msgspec.structs.replace(later.price, description="$0.02 / request")
     save_nights(tmp_path, 2)
     save(

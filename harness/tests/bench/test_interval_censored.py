@@ -14,7 +14,7 @@ from voicegauge.client.connection import GOLDEN_RATIO_CONJUGATE
 from voicegauge.model.base import Provenance
 from voicegauge.report._ranking import rank_targets
 
-from ..builders.runs import build_run, build_sample, build_target_ref
+from ..builders.runs import build_measured_target, build_run, build_sample
 
 POLL_MS = 5_000.0
 
@@ -108,7 +108,7 @@ def test_verdicts_follow_the_total_latency_that_tables_show() -> None:
     """A job that ends between 0.1 and 6 s, and is noticed after 8 s, is slower for its user than a direct response."""
     direct = (build_sample(n, target="acme/direct", total_latency_ms=3_600.0) for n in range(8))
     job = (build_sample(n, target="acme/job", total_latency_ms=8_000.0, done=(100.0, 6_000.0)) for n in range(8))
-    refs = (build_target_ref("acme/direct"), build_target_ref("acme/job"))
+    refs = (build_measured_target("acme/direct"), build_measured_target("acme/job"))
     run = build_run((*direct, *job), targets=refs, provenance=Provenance.LIVE)
     summaries = summarize_targets(run)
     assert [summary.is_among_fastest for summary in summaries] == [True, False]

@@ -38,7 +38,7 @@ from ..builders.audio import make_changing_noise
 from ..builders.dask_cluster import Cluster, running_cluster
 from ..builders.nights import save
 from ..builders.rounds import build_rounds
-from ..builders.runs import build_run, build_sample, build_target_ref
+from ..builders.runs import build_measured_target, build_run, build_sample
 
 ADDRESS = "tcp://10.0.0.1:4000"
 PRICE_USD = 0.01
@@ -235,7 +235,7 @@ def test_runs_from_different_places_are_not_joined_and_those_from_the_same_keep_
     from voicegauge.report.report_data import analyze_runs
 
     def rename(run: Run, target: str) -> Run:
-        refs = (msgspec.structs.replace(build_target_ref(), id=target),)
+        refs = (msgspec.structs.replace(build_measured_target(), id=target),)
         samples = tuple(
             msgspec.structs.replace(one, id=one.id.replace(one.target, target), target=target) for one in run.samples
         )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import voicegauge
 from voicegauge.api.options import ProgressListener
-from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, build_target_ref, plan_benchmark_requests
+from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, build_measured_target, plan_benchmark_requests
 from voicegauge.bench.suites import Suite
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.targets import Target
@@ -121,12 +121,12 @@ def test_an_undocumented_price_is_rejected_and_can_be_given(suite: Suite, target
 
 def test_a_recommended_length_is_not_the_longest_text_of_a_target(voicegauge_catalogue: Catalogue) -> None:
     names = ("pixazo/xtts-v2", "pixelapi/voice-design", "rime/coda", "ttsai/kokoro")
-    found = [build_target_ref(voicegauge_catalogue.targets[name]).max_characters for name in names]
+    found = [build_measured_target(voicegauge_catalogue.targets[name]).max_characters for name in names]
     assert found == [None, 500, 1000, 500]
 
 
 def test_a_price_given_by_the_user_leaves_the_credits_unchanged(voicegauge_catalogue: Catalogue) -> None:
-    ref = build_target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
+    ref = build_measured_target(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
     assert [claim.compute_usd(500) for claim in ref.price.claims] == [0.01, None, None]
     assert [claim.compute_credits(500) for claim in ref.price.claims] == [None, 1000, 500]  # Kokoro is disputed
     assert ref.price.description == "$0.01 / request (--price)"

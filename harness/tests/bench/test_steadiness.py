@@ -17,7 +17,7 @@ from voicegauge.errors import DataError
 from voicegauge.model.run import Run, VoiceSet
 from voicegauge.model.sample import MeasuredVoice, Sample, Score
 
-from ..builders.runs import FAILED, TARGET, build_run, build_sample, build_score_set, build_target_ref
+from ..builders.runs import FAILED, TARGET, build_measured_target, build_run, build_sample, build_score_set
 
 
 def delivery(text: int, repetition: int, *, scale: float = 1.0, target: str = TARGET, **facts: object) -> Sample:
@@ -187,7 +187,7 @@ def test_voices_of_other_samples_and_of_two_targets_are_not_compared() -> None:
     others = (delivery(text, rep, target="acme/other", pitch_hz=240.0) for text in range(24) for rep in (1, 2))
     both = build_run(
         (*draw_run(1).samples, *others),
-        targets=(build_target_ref(), build_target_ref("acme/other")),
+        targets=(build_measured_target(), build_measured_target("acme/other")),
         repetitions=2,
     )
     metrics = {one.metric for one in compare_targets(both, TARGET).metrics}

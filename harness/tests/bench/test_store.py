@@ -29,7 +29,7 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.job import BillingStatus
 from voicegauge.model.sample import Cost
 
-from ..builders.runs import FAILED, SUITE, TARGET, build_run, build_sample, build_score_set, build_target_ref
+from ..builders.runs import FAILED, SUITE, TARGET, build_measured_target, build_run, build_sample, build_score_set
 
 
 def submitting(name: str, usd: float = 0.01) -> SubmitStartedEvent:
@@ -171,7 +171,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
     return BenchPlan(
         suite=SUITE,
         settings=BenchPlanSettings(),
-        targets=tuple(build_target_ref(name) for name in targets),
+        targets=tuple(build_measured_target(name) for name in targets),
         rounds=(),
         target_costs=(),
         run_kind="speech",
@@ -253,7 +253,7 @@ def test_a_live_run_of_another_version_is_not_silently_bought_again(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "changes", [{"is_finished": True}, {"targets": (build_target_ref("acme/other"),)}, {"max_cost_usd": None}]
+    "changes", [{"is_finished": True}, {"targets": (build_measured_target("acme/other"),)}, {"max_cost_usd": None}]
 )
 def test_other_runs_of_another_version_are_in_nobodys_way(tmp_path: Path, changes: dict[str, object]) -> None:
     save_live_run(tmp_path / "run", *PAID, schema_version=2, **changes)

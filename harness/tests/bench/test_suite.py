@@ -11,7 +11,7 @@ from voicegauge.errors import DataError, UnknownNameError
 def test_the_bundled_suites_load_by_name() -> None:
     assert "smoke" in list_suite_names()
     smoke = load_suite("smoke")
-    assert (smoke.id, smoke.ref.text_count, {text.language for text in smoke.texts}) == ("smoke", 8, {"en"})
+    assert (smoke.id, smoke.measured_suite.text_count, {text.language for text in smoke.texts}) == ("smoke", 8, {"en"})
 
 
 def test_a_text_without_a_language_has_the_suites(suite: Suite) -> None:
@@ -19,8 +19,8 @@ def test_a_text_without_a_language_has_the_suites(suite: Suite) -> None:
 
 
 def test_the_digest_is_of_the_file_whatever_is_selected(suite: Suite) -> None:
-    assert suite.select_texts(max_texts=1).ref.sha256 == suite.ref.sha256
-    assert suite.select_texts(max_texts=1).ref.text_count == 2
+    assert suite.select_texts(max_texts=1).measured_suite.sha256 == suite.measured_suite.sha256
+    assert suite.select_texts(max_texts=1).measured_suite.text_count == 2
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,15 @@ from voicegauge.model.price import PlanClaim
 from voicegauge.model.run import Run, ScoreSet
 from voicegauge.model.sample import Cost, Sample, Score, StreamArrivals
 
-from ..builders.runs import FAILED, build_run, build_sample, build_score, build_score_set, build_target_ref, price_per
+from ..builders.runs import (
+    FAILED,
+    build_measured_target,
+    build_run,
+    build_sample,
+    build_score,
+    build_score_set,
+    price_per,
+)
 
 
 def _build_live_run(samples: tuple[Sample, ...], **changes: object) -> Run:
@@ -170,7 +178,7 @@ def test_a_charge_that_is_not_the_price_is_shown() -> None:
 
 
 def test_a_price_per_minute_uses_the_measured_audio() -> None:
-    ref = build_target_ref(price=price_per("minute", 0.6))
+    ref = build_measured_target(price=price_per("minute", 0.6))
     spoken = build_sample(1, words="x" * 50, audio_s=5.0)
     live, rehearsed = (
         summarize_targets(build_run((spoken,), targets=(ref,), provenance=provenance), text_length=100)[0]
@@ -212,7 +220,7 @@ PLANS = (
     ],
 )
 def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: float) -> None:
-    ref = build_target_ref(price=price_per("character", 0.00005, plans=PLANS))
+    ref = build_measured_target(price=price_per("character", 0.00005, plans=PLANS))
     (found,) = summarize_targets(build_run((build_sample(1),), targets=(ref,)), characters_per_month=volume)
     assert (found.cost.account_plan_name, found.cost.price_per_month.usd) == (plan, pytest.approx(usd))
     assert found.cost.usd_per_1m_characters == pytest.approx(usd / volume * 1e6)
@@ -229,7 +237,7 @@ def test_minutes_and_requests_of_a_plan_are_counted_as_they_are_charged() -> Non
             msgspec.structs.replace(plan, included_units_per_month=100 * size, usd_per_extra_unit=0.03 / size)
             for plan in plans
         )
-        ref = build_target_ref(price=price_per(unit, 0.1, plans=of_unit))
+        ref = build_measured_target(price=price_per(unit, 0.1, plans=of_unit))
         ref = msgspec.structs.replace(ref, max_characters=400)
         made = build_run((spoken,), targets=(ref,), provenance=Provenance.LIVE)
         (found,) = summarize_targets(made, text_length=500, characters_per_month=120_000)
@@ -240,7 +248,7 @@ def test_minutes_and_requests_of_a_plan_are_counted_as_they_are_charged() -> Non
 
 
 def test_credits_are_converted_at_the_rate_of_the_user() -> None:
-    ref = build_target_ref(price=price_per("request", credits=2))
+    ref = build_measured_target(price=price_per("request", credits=2))
     sample = msgspec.structs.replace(build_sample(1), cost=Cost(price_credits=2, charged_credits=3))
     made = build_run((sample,), targets=(ref,))
     provider = ref.id.partition("/")[0]
@@ -259,7 +267,9 @@ def _summarize_pareto(
         for number in range(texts)
     )
     scores = build_score_set(samples, lambda one: errors[one.target])
-    return list(summarize_targets(_build_live_run(samples, targets=tuple(map(build_target_ref, times_ms))), scores))
+    return list(
+        summarize_targets(_build_live_run(samples, targets=tuple(map(build_measured_target, times_ms))), scores)
+    )
 
 
 def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neither_is_not() -> None:
@@ -285,7 +295,7 @@ def test_a_target_that_failed_for_some_texts_is_still_compared() -> None:
         for number in range(9)
         for failure in [FAILED if number < failing else None]
     )
-    refs = (build_target_ref("acme/fast"), build_target_ref("acme/slow"))
+    refs = (build_measured_target("acme/fast"), build_measured_target("acme/slow"))
     assert [one.is_among_fastest for one in summarize_targets(_build_live_run(samples, targets=refs))] == [True, False]
 
 

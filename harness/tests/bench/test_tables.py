@@ -14,7 +14,7 @@ from voicegauge.model.price import PlanClaim
 from voicegauge.model.run import TargetPrice
 from voicegauge.model.sample import Cost
 
-from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref, price_claim, price_per
+from ..builders.runs import build_measured_target, build_run, build_sample, build_score_set, price_claim, price_per
 
 SHORT, LONG = "acme/one", "pebble/a-name-of-some-length"
 ROOM = 1_000
@@ -42,7 +42,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             for text in range(8)
         )
         scores = build_score_set(samples, lambda one: int(one.text_id) % 3)
-        refs = tuple(build_target_ref(name, usd=1.25) for name in names)
+        refs = tuple(build_measured_target(name, usd=1.25) for name in names)
         made = build_run(samples, score_sets=(scores,), targets=refs, provenance=Provenance.LIVE)
         monkeypatch.setenv("COLUMNS", str(width))
         print_summaries(summarize_targets(made, scores, text_length=500), scores, made.manifest)
@@ -85,7 +85,7 @@ def test_prices_that_may_not_hold_are_marked_with_a_footnote(
     }
     made = build_run(
         tuple(build_sample(target=name, cost=Cost(price_usd=1.25)) for name in prices),
-        targets=tuple(build_target_ref(name, price=price) for name, price in prices.items()),
+        targets=tuple(build_measured_target(name, price=price) for name, price in prices.items()),
     )
     print_summaries(summarize_targets(made), None, made.manifest)
     out = capsys.readouterr().out
@@ -119,7 +119,7 @@ def test_on_a_pipe_each_target_has_one_line_however_many_columns_there_are(
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     name = "pebble/" + "a-name-of-some-length-" * 8
-    made = build_run((build_sample(target=name),), targets=(build_target_ref(name),))
+    made = build_run((build_sample(target=name),), targets=(build_measured_target(name),))
     print_summaries(summarize_targets(made), None, made.manifest)
     out = capsys.readouterr().out
     assert "hidden columns" not in out

@@ -64,7 +64,7 @@ def price_per(
     return TargetPrice(description="made up", claims=claims)
 
 
-def build_target_ref(
+def build_measured_target(
     name: str = TARGET, *, usd: float | None = 0.01, price: TargetPrice | None = None
 ) -> MeasuredTarget:
     return MeasuredTarget(
@@ -81,7 +81,7 @@ def build_manifest(**changes: object) -> Manifest:
         "voicegauge_version": "0",
         "provenance": Provenance.EMULATED,
         "suite": SUITE,
-        "targets": (build_target_ref(),),
+        "targets": (build_measured_target(),),
         "sessions": 1,
         "repetitions": 1,
         "warmup_request_count": 0,

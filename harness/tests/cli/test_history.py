@@ -13,7 +13,7 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.sample import Failure
 
 from ..builders.nights import CHANGED_NIGHT, made_run, night, save, save_nights
-from ..builders.runs import build_target_ref
+from ..builders.runs import build_measured_target
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_the_page_shows_each_region_and_change_without_a_script(saved_nights: Pa
     folder, page = Path(shutil.copytree(saved_nights, tmp_path / "nights")), tmp_path / "page.html"
     for region in ("eu", "<b>us</b>"):
         save(folder / region[:2], made_run(13, provenance=Provenance.LIVE, region=region))
-    later = msgspec.structs.replace(build_target_ref(), contract_version="2")
+    later = msgspec.structs.replace(build_measured_target(), contract_version="2")
     save(folder / "later", made_run(14, 800.0, targets=(later,)))
     assert run_history(folder, "--html", page) == 0
     html = page.read_text()

@@ -25,7 +25,7 @@ from voicegauge.report.html_page import write_report
 
 from ..builders.nights import made_run, save
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, PLANNED, VOICES, crowd, hostile_voices, make_run
-from ..builders.runs import build_target_ref
+from ..builders.runs import build_measured_target
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -215,7 +215,7 @@ def test_the_decision_table_needs_no_horizontal_scrolling(
 def test_the_history_page_shows_all_on_a_small_phone(browser: Browser, tmp_path: Path) -> None:
     nights = (0, 1, 6, 10, 11, 13)
     for index in nights:
-        later = msgspec.structs.replace(build_target_ref(), contract_version="2" if index > 9 else "1")
+        later = msgspec.structs.replace(build_measured_target(), contract_version="2" if index > 9 else "1")
         save(tmp_path / f"{index:02}", made_run(index, targets=(later,)))
     page_file = tmp_path / "page.html"
     write_history_page(read_run_history(tmp_path), page_file)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.bench.benchmark_plan import build_target_ref as build_documented_ref
+from voicegauge.bench.benchmark_plan import build_measured_target as build_documented_ref
 from voicegauge.bench.run_store import save_run
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge_command

@@ -1,4 +1,4 @@
-"""Decides whether runs can be compared, and which of their results: nothing that was measured in different ways is."""
+"""Decides whether runs can be compared, and which of their results: only what was measured in the same way is."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def have_one_voice_sample(runs: Sequence[Run]) -> bool:
 
 
 def find_reason_not_to_compare_voices(runs: Sequence[Run]) -> str:
-    """Return why voices, or their similarity to the sample, are not compared; empty if nothing is left out."""
+    """Return why voices, or their similarity to the voice sample, are not compared; empty if they all are."""
     if runs[-1].manifest.kind != "speech":
         return ""
     if not have_one_voice_sample(runs):

@@ -29,7 +29,7 @@ from voicegauge.bench.request_building import (
     DeliverySettings,
     RequestedSample,
     SpokenUpload,
-    find_uploaded_audio,
+    select_delivery_audio,
 )
 from voicegauge.bench.run_config import (
     ProviderAccess,
@@ -83,8 +83,8 @@ class SentContract(NamedTuple):
         """Return the parts of `contract` to send."""
         return cls(contract.document, contract.provider, contract.account_plans)
 
-    def adopt(self) -> Contract:
-        """Return the contract built from these parts, with the path of the same bundled contract here, if any.
+    def build_contract(self) -> Contract:
+        """Build the contract from these parts; a bundled contract has the path of its document on this machine.
 
         Raises:
             UsageError: this machine has another bundled contract of the same provider.
@@ -124,8 +124,8 @@ class WorkerSetup:
     """Rate at which the worker is expected to send; `None` without a fixed rate."""
 
 
-class RepeatedRequest(Record, frozen=True, kw_only=True):
-    """A submit by an earlier process: its job is followed further, or its request is sent again."""
+class EarlierRequest(Record, frozen=True, kw_only=True):
+    """A submit that an earlier process sent for a sample: its job is polled again, or its request is sent again."""
 
     job_id: str | None = None
     """The job that was submitted already; `None` to send a request."""
@@ -147,7 +147,7 @@ class SampleOrder(Record, frozen=True, kw_only=True):
     upload: SpokenUpload | None = None
     idempotency_key: str | None = None
     """The idempotency key of a new request; `None` where the contract documents none."""
-    repeated: RepeatedRequest | None = None
+    earlier_request: EarlierRequest | None = None
     is_at_fixed_rate: bool = False
     """Whether the sample is due as soon as the worker has the order."""
     slot_wait_ms: float = 0.0
@@ -158,21 +158,21 @@ class MeasuredSample(Record, frozen=True, kw_only=True):
     """What a worker returns for an order."""
 
     sample: Sample | None
-    """The sample, started by the worker's clock; `None` if it could not be sent, as `error_message` says."""
+    """The sample, with times of the worker's clock; `None` if it could not be sent: `error_message` says why."""
     audio: bytes | None = None
-    """The received audio; `None` without any, and for audio that was sent."""
+    """The received audio; `None` if there is none, also if the target transcribes audio that was sent to it."""
     billing: BillingStatus
     charged_usd: float | None = None
     unreadable_charge: str | None = None
-    """What a receipt states that cannot be believed; `None` if there is no such receipt."""
+    """What a response states as the charge, if that cannot be believed; otherwise `None`."""
     has_open_job: bool = False
     is_emulated: bool = False
     """Whether a response identified itself as coming from voicegauge's emulator."""
     submits: tuple[SubmitEvent, ...] = ()
-    """The events of all submits, in the order of time."""
+    """The events of all submits of the sample for the journal, in the order of time."""
     error_message: str | None = None
     knows_run: bool = True
-    """Whether the process knows the run; one that was restarted does not, and sends nothing."""
+    """Whether the worker's process knows the run. A process that was restarted does not, and sends nothing."""
 
 
 # Finds the keys and servers of a run on the worker.
@@ -187,7 +187,7 @@ def _open_access(
         MissingKeyError: a key is not set in the worker's environment.
         UsageError: a contract is another one here, or a key would be sent where it must not be.
     """
-    contracts = [sent.adopt() for sent in setup.contracts]
+    contracts = [sent.build_contract() for sent in setup.contracts]
     if setup.is_emulated:
         missing = [one.document.path for one in contracts if not one.document.path.exists()]
         if missing:
@@ -207,7 +207,7 @@ def _open_access(
 
 
 class _Session(NamedTuple):
-    """The clients of one session, by provider id, and what requests deliveries through them."""
+    """The clients of one session, by provider id, and the requester that sends the samples through them."""
 
     clients: Mapping[str, Client]
     requester: DeliveryRequester
@@ -264,7 +264,7 @@ class _WorkerRun:
             await self.end_session()
 
     async def call(self, coroutine_function: Callable[..., object], *args: object) -> object:
-        """Run a method of this run in its own event loop, and return what it returns."""
+        """Call a method of this object in the event loop of the run's thread, and return the result."""
         self.last_message_s = time.monotonic()
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(coroutine_function(*args), self._loop)  # type: ignore[arg-type]
@@ -322,7 +322,7 @@ class _WorkerRun:
         await prepare_connections_of_targets(targets, self._session.clients, request_count)
 
     async def measure(self, order: SampleOrder) -> MeasuredSample:
-        """Carry out an order."""
+        """Send the request of an order, unless this worker has received the same order before, and measure it."""
         if self._session is None or order.number in self._known_numbers:
             message = "the order was carried out before" if self._session is not None else "there is no session"
             return MeasuredSample(sample=None, billing=BillingStatus.NOT_SENT, error_message=message)
@@ -343,13 +343,13 @@ class _WorkerRun:
 
     async def _request_delivery(self, order: SampleOrder, session: _Session, submits: list[SubmitEvent]) -> Delivery:
         target = self._targets[order.planned.target]
-        client, repeated = session.clients[target.contract.id], order.repeated
-        if repeated is not None and repeated.job_id is not None:
+        client, earlier_request = session.clients[target.contract.id], order.earlier_request
+        if earlier_request is not None and earlier_request.job_id is not None:
             price_usd = self._setup.delivery_settings.user_price_usd_by_target.get(target.id)
             return await client.resume_job(
-                target, repeated.job_id, charged_usd=repeated.charged_usd, price_usd=price_usd
+                target, earlier_request.job_id, charged_usd=earlier_request.charged_usd, price_usd=price_usd
             )
-        key = repeated.idempotency_key if repeated is not None else None
+        key = earlier_request.idempotency_key if earlier_request is not None else None
         requested = RequestedSample(
             order.planned,
             target,
@@ -367,15 +367,15 @@ class _WorkerRun:
         ended_s = self._loop.time()
         await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
         target = self._targets[order.planned.target]
-        audio, media_type = find_uploaded_audio(delivery, order.upload)
-        earlier = order.repeated.earlier_attempt_count if order.repeated is not None else 0
+        audio, media_type = select_delivery_audio(delivery, order.upload)
+        earlier_attempt_count = order.earlier_request.earlier_attempt_count if order.earlier_request is not None else 0
         sample = build_sample(
             order.planned,
             target,
             delivery,
             order.price,
             times,
-            attempt_count=earlier or delivery.submit_count,
+            attempt_count=earlier_attempt_count or delivery.submit_count,
             max_lag_ms=self._lag.find_max_lag_ms(times.started_s, ended_s),
             saved_audio=None
             if audio is None
@@ -400,7 +400,7 @@ class _WorkerRun:
         )
 
     async def find_timing_error(self) -> TimingError | None:
-        """Return the error of times; after a run that was too short to measure it, it is measured now."""
+        """Return the error of times; if the run was too short to measure it, measure it now."""
         setup = self._setup
         measured = self._probes.summarize(setup.concurrency, setup.requests_per_s) if self._probes is not None else None
         if measured is not None:
@@ -451,14 +451,14 @@ async def measure_sample(name: str, order: bytes) -> bytes:
 
 
 def read_clock(name: str) -> float:
-    """Return this machine's time in seconds since 1970; the run of that name goes on."""
+    """Return this machine's time in seconds since 1970, and keep the run, which otherwise ends without messages."""
     if (run := _runs.get(name)) is not None:
         run.last_message_s = time.monotonic()
     return time.time()
 
 
 async def close_run(name: str, *, measures_timing_error: bool) -> TimingError | None:
-    """End a run on this worker, and return the error of its times; `None` if it is not known."""
+    """End a run on this worker, and return the error of its times; `None` if it is unknown or not to be measured."""
     run = _runs.pop(name, None)
     if run is None:
         return None

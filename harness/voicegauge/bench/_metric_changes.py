@@ -163,18 +163,18 @@ class EstimatedChange(MetricChange):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EitherChange(MetricChange):
-    """A change that is tested in two ways, each at half the significance level (Bonferroni).
+class TwiceTestedChange(MetricChange):
+    """A change that is estimated and tested in two ways, each at half the significance level (Bonferroni).
 
-    `change` and the interval are those of the test with the smaller p-value.
+    `change` and the interval are those of the estimate with the smaller p-value, `chosen`.
     """
 
     chosen: EstimatedChange
     other: EstimatedChange
 
     @classmethod
-    def choose(cls, first: EstimatedChange, second: EstimatedChange) -> Self:
-        """Return the combination of two estimates of one change, both of which have a standard error."""
+    def combine(cls, first: EstimatedChange, second: EstimatedChange) -> Self:
+        """Return a change that is tested by both of two estimates, each of which has a standard error."""
         chosen, other = sorted((first, second), key=lambda one: one.compute_p_value() or 0.0)
         return cls(
             baseline_value=chosen.baseline_value,

@@ -1,7 +1,8 @@
 """Sends the samples of a run from several places, and pays for them here.
 
-The price of a sample is reserved, and its submit written to the journal, before a worker is given the order. An order
-whose worker ended is counted as spent and not given again: nobody knows whether its request was sent.
+The price of a sample is reserved, and its submit is written to the journal, before a worker receives the order. If a
+worker ends during an order, the price counts as spent and no other worker receives the order: it is not known whether
+the request was sent.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench._measuring_worker import RepeatedRequest, SampleOrder, SentContract, WorkerSetup
+from voicegauge.bench._measuring_worker import EarlierRequest, SampleOrder, SentContract, WorkerSetup
 from voicegauge.bench._sample_building import build_sample_lost_by_worker
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.load import ArrivalRate
@@ -58,30 +59,35 @@ class SampleFromPlace(NamedTuple):
 
 
 class PlaceSender:
-    """Sends samples from the places that the plan gives them."""
+    """Lets the workers at each place measure the samples that the plan assigns to the place."""
 
     def __init__(
         self,
         config: RunConfig,
-        pool: MeasuringWorkers,
+        measuring_workers: MeasuringWorkers,
         journal: Journal,
         ledgers: Mapping[str, Ledger],
-        held: Mapping[str, Reservation],
+        reservation_by_sample: Mapping[str, Reservation],
         earlier_state: JournalState,
     ) -> None:
         """Create a sender for the samples of a run.
 
         Args:
             config: the run.
-            pool: the workers.
+            measuring_workers: the workers.
             journal: the journal of the run.
             ledgers: the ledgers by provider id; a provider without one costs nothing.
-            held: what is reserved already for jobs and requests of an earlier process, by sample id.
+            reservation_by_sample: what is already reserved, by sample id, for jobs and requests of an earlier process.
             earlier_state: what an earlier process has sent.
         """
         assert config.cluster is not None, "only a run on a cluster has places"
-        self._config, self._pool, self._journal, self._ledgers = config, pool, journal, ledgers
-        self._held, self._earlier_state = held, earlier_state
+        self._config, self._measuring_workers, self._journal, self._ledgers = (
+            config,
+            measuring_workers,
+            journal,
+            ledgers,
+        )
+        self._reservation_by_sample, self._earlier_state = reservation_by_sample, earlier_state
         self.place_by_id = assign_places(config.plan.rounds, config.cluster.places)
 
     @classmethod
@@ -91,7 +97,7 @@ class PlaceSender:
         config: RunConfig,
         journal: Journal,
         ledgers: Mapping[str, Ledger],
-        held: Mapping[str, Reservation],
+        reservation_by_sample: Mapping[str, Reservation],
         earlier_state: JournalState,
     ) -> AsyncIterator[PlaceSender | None]:
         """Yield a sender whose workers are ready; `None` if this machine sends the samples. See `__init__`.
@@ -103,17 +109,17 @@ class PlaceSender:
             yield None
             return
         setup = _build_worker_setup(config, config.cluster)
-        async with MeasuringWorkers.open(config.cluster.address, setup, config.cluster.on_notice) as pool:
-            yield cls(config, pool, journal, ledgers, held, earlier_state)
+        async with MeasuringWorkers.open(config.cluster.address, setup, config.cluster.on_notice) as measuring_workers:
+            yield cls(config, measuring_workers, journal, ledgers, reservation_by_sample, earlier_state)
 
     @property
     def workers(self) -> tuple[MeasuringWorker, ...]:
         """The workers that were used; complete when the context has ended."""
-        return self._pool.records
+        return self._measuring_workers.records
 
     async def begin_session(self, request_count: int) -> None:
         """Open new connections at all places, together for `request_count` requests in flight."""
-        await self._pool.begin_session(self._config.targets, request_count)
+        await self._measuring_workers.begin_session(self._config.targets, request_count)
 
     def split_load(self, rounds: Sequence[SampleRound]) -> list[tuple[Sequence[SampleRound], RunConfig]]:
         """Return the rounds of each place, and the configuration with its share of the load.
@@ -148,26 +154,26 @@ class PlaceSender:
             UsageError: the worker could not build the request.
             UnreachableError: the cluster has lost all of its workers.
         """
-        repeated = self._find_repeated_request(planned_sample, request_to_repeat)
-        is_submitted = repeated is not None and repeated.job_id is not None
+        earlier_request = self._find_earlier_request(planned_sample, request_to_repeat)
+        is_submitted = earlier_request is not None and earlier_request.job_id is not None
         if not is_submitted:
             await self._wait_for_rate_limit(target)
         order = SampleOrder(
-            number=self._pool.create_order_number(),
+            number=self._measuring_workers.create_order_number(),
             planned=planned_sample,
             price=price_quote,
             upload=upload,
-            idempotency_key=create_idempotency_key(target.operation) if repeated is None else None,
-            repeated=repeated,
+            idempotency_key=create_idempotency_key(target.operation) if earlier_request is None else None,
+            earlier_request=earlier_request,
             is_at_fixed_rate=self._config.arrival_rate is not None,
             slot_wait_ms=slot_wait_ms,
         )
         with settle_when_done(self._reserve(planned_sample, target, price_quote)) as settlement:
-            if is_submitted or (repeated is not None and repeated.idempotency_key is not None):
+            if is_submitted or (earlier_request is not None and earlier_request.idempotency_key is not None):
                 settlement.status = BillingStatus.ACCEPTED if is_submitted else BillingStatus.AMBIGUOUS
             while True:
                 # Nothing is written before there is a worker: without any, nothing is sent.
-                async with self._pool.borrow_worker(self.place_by_id[planned_sample.id]) as worker:
+                async with self._measuring_workers.borrow_worker(self.place_by_id[planned_sample.id]) as worker:
                     with contextlib.suppress(OrderNotGivenError):
                         return await self._send_from(worker, order, settlement)
 
@@ -178,11 +184,11 @@ class PlaceSender:
             OrderNotGivenError: nothing was sent.
             UsageError: the worker could not build the request.
         """
-        planned, repeated = order.planned, order.repeated
-        if repeated is not None and repeated.job_id is not None:
+        planned, earlier_request = order.planned, order.earlier_request
+        if earlier_request is not None and earlier_request.job_id is not None:
             return await self._give_order(worker, order, settlement)
         observer = SubmitRecorder(self._journal.write, planned.id, order.price.price_usd, place=worker.place)
-        key = order.idempotency_key or (repeated.idempotency_key if repeated is not None else None)
+        key = order.idempotency_key or (earlier_request.idempotency_key if earlier_request is not None else None)
         await run_in_thread(observer.before_submit, key)
         settlement.note_sending()
         try:
@@ -196,19 +202,19 @@ class PlaceSender:
                 await run_in_thread(observer.on_submit_not_sent)
             raise
 
-    def _find_repeated_request(
+    def _find_earlier_request(
         self, planned_sample: PlannedSample, request_to_repeat: RequestToRepeat | None
-    ) -> RepeatedRequest | None:
+    ) -> EarlierRequest | None:
         job = self._earlier_state.open_jobs.get(planned_sample.id)
         if job is not None:
             history = self._earlier_state.histories[planned_sample.id]
-            return RepeatedRequest(
+            return EarlierRequest(
                 job_id=job.job_id,
                 charged_usd=history.purchases[-1].charged_usd,
                 earlier_attempt_count=history.attempt_count,
             )
         if request_to_repeat is not None:
-            return RepeatedRequest(idempotency_key=request_to_repeat.idempotency_key)
+            return EarlierRequest(idempotency_key=request_to_repeat.idempotency_key)
         return None
 
     async def _wait_for_rate_limit(self, target: BaseTarget) -> None:
@@ -220,9 +226,9 @@ class PlaceSender:
     def _reserve(
         self, planned_sample: PlannedSample, target: BaseTarget, price_quote: PriceQuote
     ) -> Reservation | None:
-        held, ledger = self._held.get(planned_sample.id), self._ledgers.get(target.contract.id)
-        if held is not None or ledger is None:
-            return held
+        reservation, ledger = self._reservation_by_sample.get(planned_sample.id), self._ledgers.get(target.contract.id)
+        if reservation is not None or ledger is None:
+            return reservation
         if price_quote.reserved_usd is None:
             raise UsageError(f"no document states the price of {target.id}: give the price of a request")
         return ledger.reserve(price_quote.reserved_usd, target.id)
@@ -236,11 +242,11 @@ class PlaceSender:
         """
         sent_at = datetime.now(UTC)
         try:
-            measured, record = await self._pool.measure(worker, order)
+            measured, record = await self._measuring_workers.measure(worker, order)
         except WorkerLostError as error:
             lost = build_sample_lost_by_worker(order.planned, sent_at, str(error), worker.place)
             return SampleFromPlace(lost, None, BillingStatus.AMBIGUOUS)
-        is_known_to_journal = order.repeated is None or order.repeated.job_id is None
+        is_known_to_journal = order.earlier_request is None or order.earlier_request.job_id is None
         for event in measured.submits[1:] if is_known_to_journal else ():
             if isinstance(event, SubmitStartedEvent):
                 event = msgspec.structs.replace(event, place=worker.place)

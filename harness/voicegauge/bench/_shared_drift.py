@@ -24,7 +24,7 @@ from voicegauge.bench._change_estimates import (
     estimate_center_of_differences,
     estimate_drift_variance,
 )
-from voicegauge.bench._metric_changes import EitherChange, EstimatedChange
+from voicegauge.bench._metric_changes import EstimatedChange, TwiceTestedChange
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import FloatArray
 
@@ -32,8 +32,8 @@ MIN_OTHER_TARGETS = 3
 """Smallest number of other targets: the median change of only two would depend too much on either of them."""
 
 
-class TimesByRun(NamedTuple):
-    """The total latencies of one target."""
+class TargetTimes(NamedTuple):
+    """The total latencies of one target in the runs of a comparison."""
 
     target: str
     baseline: Sequence[Sequence[TimeInSession]]
@@ -42,17 +42,17 @@ class TimesByRun(NamedTuple):
     """The times of the new run."""
 
 
-class _Night(NamedTuple):
-    """How much slower a target was in one run than in the baseline, as a difference of log times."""
+class _NightLevel(NamedTuple):
+    """How much slower a target was in one run than on average in the baseline, as a difference of log times."""
 
     center: float
     standard_error: float
 
 
 class SharedDrift:
-    """The change of each target relative to the other targets, from total latencies."""
+    """Separates the change of each target's total latency from the drift that it shares with the other targets."""
 
-    def __init__(self, targets: Sequence[TimesByRun]) -> None:
+    def __init__(self, targets: Sequence[TargetTimes]) -> None:
         """Measure how the targets varied relative to each other in the runs of the baseline.
 
         Args:
@@ -62,7 +62,7 @@ class SharedDrift:
         complete = [one for one in targets if len(one.baseline) == run_count and _has_enough_texts(one)]
         self._run_count = run_count
         self._contrasts: dict[str, FloatArray] = {}
-        """For each target, its deviation from the median of the others: in each run of the baseline, and the new one.
+        """For each target, its level relative to the median of the others, in each run of the baseline and the new one.
         """
         self._common_change: dict[str, float] = {}
         self._text_errors: dict[str, float] = {}
@@ -77,8 +77,8 @@ class SharedDrift:
             self._common_change[target] = math.expm1(float(others[-1] - others[:-1].mean()))
             self._text_errors[target] = nights[target][-1].standard_error
 
-    def improve(self, target: str, change: EstimatedChange) -> EstimatedChange | EitherChange:
-        """Return `change` as one that is tested both on its own and relative to the other targets.
+    def add_test_beside_others(self, target: str, change: EstimatedChange) -> EstimatedChange | TwiceTestedChange:
+        """Return `change` with a second test, which compares the target's change with that of the other targets.
 
         `change` is returned unchanged if the other targets provide no reference, or if it has no standard error.
         """
@@ -101,7 +101,7 @@ class SharedDrift:
             degrees_of_freedom=variance.degrees_of_freedom,
             is_logarithmic=True,
         )
-        return EitherChange.choose(change, beside_others)
+        return TwiceTestedChange.combine(change, beside_others)
 
     def _estimate_variance(self, target: str) -> EstimatedVariance:
         drifts = {
@@ -112,17 +112,17 @@ class SharedDrift:
         return estimate_drift_variance(own, list(drifts.values()), 0.0)
 
 
-def _find_common_texts(times: TimesByRun) -> list[str]:
+def _find_common_texts(times: TargetTimes) -> list[str]:
     return sorted(set.intersection(*({one.text_id for one in run} for run in (*times.baseline, times.run))))
 
 
-def _has_enough_texts(times: TimesByRun) -> bool:
+def _has_enough_texts(times: TargetTimes) -> bool:
     return len(_find_common_texts(times)) >= MIN_TEXTS_FOR_INTERVAL
 
 
-def _measure_nights(times: TimesByRun) -> list[_Night]:
+def _measure_nights(times: TargetTimes) -> list[_NightLevel]:
     """Return how slow a target was in each run of the baseline and in the new run, as typical differences of texts."""
     texts = _find_common_texts(times)
     levels = np.array([compute_mean_log_median_times([run], texts) for run in (*times.baseline, times.run)])
     typical = levels[:-1].mean(axis=0)
-    return [_Night(*estimate_center_of_differences(row - typical)) for row in levels]
+    return [_NightLevel(*estimate_center_of_differences(row - typical)) for row in levels]

@@ -25,7 +25,7 @@ from voicegauge.bench._change_estimates import (
     measure_drift,
 )
 from voicegauge.bench._metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
-from voicegauge.bench._shared_drift import SharedDrift, TimesByRun
+from voicegauge.bench._shared_drift import SharedDrift, TargetTimes
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.bench.target_samples import TargetSamples
@@ -60,7 +60,7 @@ MetricId = Literal[
     "charged",
 ]
 
-VALUES_OF_VOICES: tuple[MetricId, ...] = ("letters_per_s", "pitch_hz", "spectral_centroid_hz")
+VOICE_MEASURES: tuple[MetricId, ...] = ("letters_per_s", "pitch_hz", "spectral_centroid_hz")
 """Measures of a voice that are neither better nor worse: any change is another voice or pace than users know."""
 _METRIC_BY_MEASURE: dict[DeliveryMeasure, MetricId] = {
     "duration": "duration_difference",
@@ -71,7 +71,7 @@ _METRIC_BY_MEASURE: dict[DeliveryMeasure, MetricId] = {
 }
 STEADINESS_METRICS: tuple[MetricId, ...] = tuple(_METRIC_BY_MEASURE.values())
 """How much two deliveries of one text differ, in the same run."""
-BETTER_IF_HIGHER: tuple[MetricUnit, ...] = ("rating", "similarity")
+UNITS_BETTER_IF_HIGHER: tuple[MetricUnit, ...] = ("rating", "similarity")
 """Units of metrics that are better if they are higher. The change of such a metric is estimated as its fall."""
 
 
@@ -103,7 +103,7 @@ class ComparedMetric(NamedTuple):
     id: MetricId
     unit: MetricUnit
     change: MetricChange
-    """The change for the worse: of a rating or a similarity, its fall."""
+    """The change, positive if the metric became worse: the change of a rating or a similarity is its decrease."""
 
 
 class DriftEstimator:
@@ -117,7 +117,7 @@ class DriftEstimator:
             assumed_drift: spread that is assumed if the baseline has few runs.
         """
         self._assumed_drift = assumed_drift
-        self._sources: dict[str, MeasuredDrift] = {
+        self._drift_by_target: dict[str, MeasuredDrift] = {
             target.target_in_run.id: measure_drift([run.total_latencies for run in target.baseline_samples])
             for target in targets
             if not target.sides_share_sessions
@@ -125,7 +125,7 @@ class DriftEstimator:
 
         self.shared = SharedDrift(
             [
-                TimesByRun(
+                TargetTimes(
                     target.target_in_run.id,
                     [run.total_latencies for run in target.baseline_samples],
                     target.run_samples.total_latencies,
@@ -137,8 +137,8 @@ class DriftEstimator:
 
     def estimate_variance(self, target: ComparedTarget) -> EstimatedVariance:
         """Return the variance that drift adds to the mean log time of one run of `target`."""
-        own = self._sources[target.target_in_run.id]
-        others = [source for name, source in self._sources.items() if name != target.target_in_run.id]
+        own = self._drift_by_target[target.target_in_run.id]
+        others = [drift for name, drift in self._drift_by_target.items() if name != target.target_in_run.id]
         return estimate_drift_variance(own, others, self._assumed_drift)
 
 
@@ -189,7 +189,10 @@ def _estimate_latency_changes(
         ),
         ("ttfa_ms", estimate_typical_change(*collect_times_of_sides(lambda latency: latency.ttfa_ms))),
         ("completion_ms", _estimate_completion_time_change(target, estimate_typical_change)),
-        ("total_latency_ms", None if total is None else drift_estimator.shared.improve(target.target_in_run.id, total)),
+        (
+            "total_latency_ms",
+            None if total is None else drift_estimator.shared.add_test_beside_others(target.target_in_run.id, total),
+        ),
         ("total_latency_p95_ms", estimate_p95_time_change(*totals, spread, seed=seed)),
     ]
     return [ComparedMetric(metric, "ms", change) for metric, change in changes if change is not None]

@@ -211,10 +211,10 @@ def plan_benchmark_requests(
     sessions = (_plan_session(session, prices_by_text, settings) for session in range(1, settings.sessions + 1))
     rounds = tuple(itertools.chain.from_iterable(sessions))
     return BenchPlan(
-        suite=suite.ref,
+        suite=suite.measured_suite,
         run_kind=kind,
         settings=settings,
-        targets=tuple(build_target_ref(target, get_own_price(target.id)) for target in able),
+        targets=tuple(build_measured_target(target, get_own_price(target.id)) for target in able),
         rounds=rounds,
         target_costs=tuple(_build_planned_target_cost(target, rounds, get_own_price(target.id)) for target in able),
         unsupported_target_ids=tuple(target.id for target in targets if target not in able),
@@ -375,7 +375,7 @@ def _build_planned_target_cost(
     )
 
 
-def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) -> MeasuredTarget:
+def build_measured_target(target: BaseTarget, user_price_usd: float | None = None) -> MeasuredTarget:
     """Return the record of `target` for a run's manifest.
 
     Args:

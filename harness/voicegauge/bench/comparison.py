@@ -26,9 +26,9 @@ from voicegauge.bench._comparable_runs import (
     have_one_voice_sample,
 )
 from voicegauge.bench._target_comparison import (
-    BETTER_IF_HIGHER,
     STEADINESS_METRICS,
-    VALUES_OF_VOICES,
+    UNITS_BETTER_IF_HIGHER,
+    VOICE_MEASURES,
     ComparedMetric,
     ComparedTarget,
     DriftEstimator,
@@ -91,8 +91,8 @@ def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> 
 
 
 LATENCY_PARTS = ("submit_latency_ms", "ttfa_ms", "completion_ms", "total_latency_p95_ms")
-"""Metrics of the phases that add up to the total latency."""
-VOICE_METRICS: tuple[MetricId, ...] = (*VALUES_OF_VOICES, "voice_similarity", *STEADINESS_METRICS)
+"""Metrics that show where a slower total latency comes from: its phases, and its slowest requests."""
+VOICE_METRICS: tuple[MetricId, ...] = (*VOICE_MEASURES, "voice_similarity", *STEADINESS_METRICS)
 ALPHA_SHARE_OF_PARTS, ALPHA_SHARE_OF_VOICES = 0.2, 0.05
 """Shares of `alpha` for the family of voices, and of the rest for that of the parts of the latency. The share of voices
 is small, because another voice differs by far more than chance does."""
@@ -101,7 +101,10 @@ is small, because another voice differs by far more than chance does."""
 def compute_family_levels(
     metrics: Sequence[MetricId], p_values: Sequence[float | None], alpha: float
 ) -> tuple[list[float], list[float]]:
-    """Return the level at which each p-value is tested by Holm's procedure in its family, and the strictest one."""
+    """Return two significance levels for each p-value: that of Holm's procedure in its family, and the strictest one.
+
+    The strictest level of a family is the one at which the procedure tests the smallest p-value.
+    """
     families: dict[str, list[int]] = {}
     for index, metric in enumerate(metrics):
         family = "parts" if metric in LATENCY_PARTS else "voices" if metric in VOICE_METRICS else "main"
@@ -164,7 +167,7 @@ PAIRED_CHANGE_NOTE = (
     "A change of a time is the typical difference of the same text on both sides (the median over pairs of texts), so "
     "it need not be the ratio of the two medians beside it."
 )
-"""Tells readers of a table why a change is not the difference of the two values shown beside it."""
+"""Sentence below a table: why a change is not the difference of the two values beside it."""
 
 
 class CompareSettings(Record, frozen=True, kw_only=True):
@@ -201,7 +204,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
             **dict.fromkeys(("wer", "cer"), self.error_rate_threshold),
             **dict.fromkeys(("failures", "wrong_audio"), self.failure_rate_threshold),
             **dict.fromkeys(("overall_rating", "background_rating"), self.rating_threshold),
-            **dict.fromkeys(VALUES_OF_VOICES, self.voice_threshold),
+            **dict.fromkeys(VOICE_MEASURES, self.voice_threshold),
             "voice_similarity": self.similarity_threshold,
             **dict.fromkeys(STEADINESS_METRICS, self.steadiness_threshold),
             "level_difference_db": self.level_threshold,
@@ -211,7 +214,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
 
 
 class ComparedRun(Record, frozen=True, kw_only=True):
-    """Identity and size of one of the compared runs."""
+    """One of the compared runs: its id, how it was measured, and how many of its samples count."""
 
     run_id: str
     created_at: str
@@ -577,7 +580,7 @@ def _judge_metric(
     interval = change.compute_interval(significance_level)
     detectable = change.compute_detectable_change(strictest_significance_level, threshold.min_change)
     shown = interval or (None, None)
-    if metric.unit in BETTER_IF_HIGHER:
+    if metric.unit in UNITS_BETTER_IF_HIGHER:
         shown = (-interval[1], -interval[0]) if interval is not None else shown
         detectable = None if detectable is None else -detectable
     return MetricComparison(
@@ -585,10 +588,10 @@ def _judge_metric(
         baseline_target=target.target_in_baseline.id,
         metric=metric.id,
         unit=metric.unit,
-        verdict=decide_verdict(change.change, interval, threshold, is_worse_either_way=metric.id in VALUES_OF_VOICES),
+        verdict=decide_verdict(change.change, interval, threshold, is_worse_either_way=metric.id in VOICE_MEASURES),
         baseline_value=change.baseline_value,
         run_value=change.run_value,
-        change=-change.change if metric.unit in BETTER_IF_HIGHER else change.change,
+        change=-change.change if metric.unit in UNITS_BETTER_IF_HIGHER else change.change,
         interval_low=shown[0],
         interval_high=shown[1],
         interval_level=None if interval is None else 1 - 2 * significance_level,

@@ -56,8 +56,8 @@ MIN_TEXTS_FOR_INTERVAL = 5
 MIN_P95_SAMPLES = 20
 """Smallest number of samples for a 95th percentile: of 20 samples, one lies above it."""
 MIN_TEXTS_ABOVE_QUANTILE = 3
-"""An upper end of an interval needs so many texts that this number is expected to lie above the quantile: 60 for the
-95th percentile. More samples of fewer texts do not show how slow the slowest texts are."""
+"""Number of texts that must be expected above a quantile for its interval to have an upper end. For the 95th percentile
+that takes 60 texts: more samples of fewer texts do not show how slow the slowest texts are."""
 MAX_EXACT_SAMPLE_COUNT = 1000
 """Largest number of samples for which the interval of a quantile is computed from the binomial distribution, and not
 from its normal approximation."""
@@ -76,7 +76,7 @@ class Estimate(Record, frozen=True, kw_only=True):
     sample_count: int
     """Number of samples from which the value was computed."""
     note: str = ""
-    """Why an end of the interval is missing, or how it was computed; empty if it is the usual one."""
+    """Why an end of the interval is missing, or how the interval was computed; empty for a usual interval."""
     is_range: bool = False
     """Whether polling cannot tell where in the interval the value lies: `value` is then a guess, and the interval is
     what should be shown."""
@@ -351,8 +351,8 @@ CELLS_PER_POLL_INTERVAL = 20
 SMOOTHING_ITERATIONS = 200
 """Number of iterations of the estimation with smoothing."""
 MAX_OPEN_SHARE = 0.25
-"""Largest width of the interval that the estimator cannot look into, relative to its end, with which an estimate is
-still shown as a number."""
+"""Largest width, divided by the upper end, of the innermost interval around a quantile at which the estimate is still
+shown as a number: where in this interval the quantile lies, the polls do not show."""
 MAX_DISTINCT_BOUNDS = 400
 """Largest number of distinct bounds. If there are more, intervals are widened until at most this number remains."""
 

@@ -31,7 +31,7 @@ CHUNK_INTERVAL_S = 0.01
 
 
 class SentDelays:
-    """How long responses really waited, which is known only after they were sent.
+    """The delays with which responses were sent, which are known only after the sending.
 
     A server that stated its delay in the response itself would state it too early: a process that loses the processor
     between the two sends the response milliseconds later, which would count as an error of its client. So each response
@@ -39,7 +39,7 @@ class SentDelays:
     """
 
     def __init__(self) -> None:
-        """Start without any sent response."""
+        """Create an object to which no delay is recorded yet."""
         self._numbers = itertools.count(1)
         self._unstated_ms: dict[int, float] = {}
 
@@ -50,8 +50,8 @@ class SentDelays:
         self._unstated_ms.clear()
         return number, f"X-Response-Number: {number}\r\nX-Delays-Ms: {stated}\r\n"
 
-    def note(self, number: int, delay_ms: float) -> None:
-        """Store the delay of a response that was sent, in milliseconds."""
+    def record_delay(self, number: int, delay_ms: float) -> None:
+        """Store the delay, in milliseconds, of the response with the number `number`."""
         self._unstated_ms[number] = delay_ms
 
 
@@ -97,7 +97,7 @@ class DelayedResponseProtocol(asyncio.Protocol):
         number, headers = self._delays.number_response()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/basic\r\n{headers}{length_header}\r\n\r\n"
         self._transport.write(head.encode() + data)
-        self._delays.note(number, (self._socket.sent_time_s - request_received_s) * 1000)
+        self._delays.record_delay(number, (self._socket.sent_time_s - request_received_s) * 1000)
 
     def _continue_stream(self, chunks_left: int) -> None:
         if not chunks_left:

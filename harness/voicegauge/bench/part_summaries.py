@@ -140,13 +140,13 @@ class InterruptionSummary(Record, frozen=True, kw_only=True):
     last_audio_ms: Estimate | None
     """Median time from the cancellation to the last audio of the interrupted turn; 0 if none arrived any more."""
     last_audio_max_ms: Number
-    """The longest of these times."""
+    """Longest time from the cancellation to the last audio of the interrupted turn."""
     late_audio_s: Estimate | None
     """Median duration of the audio that arrived after the cancellation, in seconds of speech; `None` if compressed."""
     next_audio_ms: Estimate | None
     """Median time from the cancellation until the next turn began to speak."""
     next_audio_max_ms: Number | None
-    """The longest of these times; `None` if no next turn spoke."""
+    """Longest time from the cancellation until the next turn began to speak; `None` if no next turn spoke."""
     silent_count: Count
     """Number of interruptions after which the next turn did not speak."""
 
@@ -155,7 +155,7 @@ class AnswerPoint(Record, frozen=True, kw_only=True):
     """What happens to the turns of a target if an agent waits for some time after each reported end of a turn."""
 
     wait_ms: Number
-    """For how long the agent waits. It does not answer if another text arrives meanwhile."""
+    """How long the agent waits. It does not answer if another text arrives during the wait."""
     delay_p50_ms: Number | None
     """Median time from the end of speech to the answer, negative if it comes before. A turn without an answer counts as
     later than all others; `None` if the median is such a turn."""
@@ -166,31 +166,31 @@ class AnswerPoint(Record, frozen=True, kw_only=True):
 
 
 ANSWER_WAITS_MS = (0.0, 100.0, 200.0, 300.0, 500.0, 800.0, 1200.0)
-"""The waits of the points of a curve."""
+"""The waits for which `TranscriptTimingSummary.curve` has points."""
 
 
 class TranscriptTimingSummary(Record, frozen=True, kw_only=True):
-    """How a target hears recordings that are streamed to it as they would be spoken. No recording is left out."""
+    """How a target transcribes recordings that are streamed to it at the pace of speech. No recording is left out."""
 
     count: Count
     """Number of recordings."""
     first_text_ms: Estimate | None
     """Median time from the start of speech to the first text."""
     final_delay_ms: Estimate | None
-    """Median time from the end of speech to the first reported end of the turn, over those with one; negative for a
-    speaker who was cut off."""
+    """Median time from the end of speech to the first reported end of the turn, over recordings with such an end. It is
+    negative if the end was reported while the speaker still spoke."""
     cut_early_count: Count
     """Number of recordings whose turn was reported to have ended while the speaker still spoke."""
     never_ended_count: Count
     """Number of recordings whose turn was never reported to have ended."""
     flip_share: Number | None
-    """Share of the words of interim transcripts that the next one changed; `None` without interim transcripts."""
+    """Share of the words of interim transcripts that the next transcript changed; `None` without interim ones."""
     curve: tuple[AnswerPoint, ...]
     """Delay against turns cut early, for agents that wait for different times."""
 
 
 class SocketSummary(Record, frozen=True, kw_only=True):
-    """Summary of measurements that exist only for samples over WebSockets. Times are in milliseconds."""
+    """Measurements of one target that exist only for samples over WebSockets. Times are in milliseconds."""
 
     handshake_ms: Estimate | None
     """Median duration of opening a connection, also for a warm-up; it counts in no other time."""
@@ -200,9 +200,9 @@ class SocketSummary(Record, frozen=True, kw_only=True):
     """Median time from the flush to the first audio; `None` if no flush was sent. It is negative if audio begins
     before."""
     interruptions: InterruptionSummary | None
-    """`None` if no turn was interrupted."""
+    """How the target reacted to interruptions; `None` if no turn was interrupted."""
     transcript_timing: TranscriptTimingSummary | None = None
-    """`None` if no recording was streamed."""
+    """How the target transcribed streamed recordings; `None` if no recording was streamed."""
 
 
 def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> SocketSummary | None:

@@ -102,7 +102,7 @@ def split_evenly(total: int, part_count: int) -> list[int]:
 CLOCK_READINGS = 8
 """Number of round trips of which the shortest compares a worker's clock with this machine's."""
 CLOCK_INTERVAL_S = 15.0
-"""Time between two comparisons, in seconds. They also tell the workers that the run goes on."""
+"""Time between two comparisons of clocks, in seconds. A comparison also shows a worker that the run goes on."""
 
 
 class ClockReading(NamedTuple):
@@ -153,7 +153,7 @@ class ClusterWorker:
         self.opening = asyncio.Lock()
 
     def build_record(self) -> MeasuringWorker:
-        """Return what a run saves of the worker."""
+        """Return the record of the worker for the run's manifest."""
         reading = self.reading or ClockReading(0.0, 0.0, 0.0)
         return MeasuringWorker(
             name=self.name,
@@ -213,7 +213,7 @@ async def _check_versions(client: Any, workers: Iterable[ClusterWorker]) -> None
     """Check that all workers have this version of voicegauge.
 
     Raises:
-        UsageError: one has another version, or none.
+        UsageError: a worker has another version, or voicegauge is not installed there.
     """
     names = {one.address: one.name for one in workers}
     # A function of Python itself, which every worker has.
@@ -228,12 +228,12 @@ async def _check_versions(client: Any, workers: Iterable[ClusterWorker]) -> None
 
 
 class MeasuringWorkers:
-    """The workers of a cluster, as long as a run lasts."""
+    """The connections to the workers of a cluster during one run."""
 
     def __init__(self, client: Any, setup: WorkerSetup, on_notice: Callable[[str], None]) -> None:
-        """Use the workers of the Dask client `client`; see `open`."""
+        """Create the connections over the Dask client `client`; the workers are opened by `open`."""
         self._client, self._setup, self._on_notice = client, setup, on_notice
-        self._name = uuid.uuid4().hex
+        self._run_name = uuid.uuid4().hex
         self._workers: dict[str, ClusterWorker] = {}
         self._in_flight: Counter[str] = Counter()
         self._abandoned_places: set[str] = set()
@@ -251,24 +251,24 @@ class MeasuringWorkers:
         Args:
             address: address of the scheduler.
             setup: what the workers need.
-            on_notice: called with what the user should know.
+            on_notice: called with each text that the user should read.
 
         Raises:
             UsageError: a worker cannot measure the run: it has another version, or lacks a key.
         """
         async with _connect(address) as client:
-            pool = cls(client, setup, on_notice)
+            workers = cls(client, setup, on_notice)
             try:
-                await pool._refresh()
-                await asyncio.gather(*(pool._open_worker(one) for one in pool._alive))
-                keeper = asyncio.create_task(pool._compare_clocks_continuously())
+                await workers._refresh()
+                await asyncio.gather(*(workers._open_worker(one) for one in workers._reachable_workers))
+                keeper = asyncio.create_task(workers._compare_clocks_continuously())
                 try:
-                    yield pool
+                    yield workers
                 finally:
                     keeper.cancel()
                     await asyncio.wait([keeper])
             finally:
-                await pool._close()
+                await workers._close()
 
     @property
     def records(self) -> tuple[MeasuringWorker, ...]:
@@ -277,7 +277,7 @@ class MeasuringWorkers:
         return tuple(sorted((one.build_record() for one in used), key=lambda one: one.name))
 
     @property
-    def _alive(self) -> list[ClusterWorker]:
+    def _reachable_workers(self) -> list[ClusterWorker]:
         return [one for one in self._workers.values() if not one.is_lost]
 
     async def _refresh(self) -> None:
@@ -287,7 +287,7 @@ class MeasuringWorkers:
             worker.is_lost = worker.is_lost or address not in found
         self._workers |= {address: one for address, one in found.items() if address not in self._workers}
 
-    async def _run(self, worker: ClusterWorker, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def _call(self, worker: ClusterWorker, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function on a worker, once.
 
         Raises:
@@ -316,25 +316,28 @@ class MeasuringWorkers:
             if worker.is_open or worker.is_lost:
                 return
             await _check_versions(self._client, [worker])
-            problem = await self._run(worker, _measuring_worker.open_run, self._key(worker), self._setup)
+            problem = await self._call(worker, _measuring_worker.open_run, self._build_run_name(worker), self._setup)
             if problem is not None:
                 raise UsageError(f"worker {worker.name}: {problem}")
             await self._compare_clock(worker)
             target_ids, request_count = self._session
             if target_ids:
-                await self._run(worker, _measuring_worker.begin_session, self._key(worker), target_ids, request_count)
+                await self._call(
+                    worker, _measuring_worker.begin_session, self._build_run_name(worker), target_ids, request_count
+                )
             worker.is_open = True
 
-    def _key(self, worker: ClusterWorker) -> str:
-        return f"{self._name}/{worker.address}"
+    def _build_run_name(self, worker: ClusterWorker) -> str:
+        return f"{self._run_name}/{worker.address}"
 
     async def begin_session(self, target_ids: Iterable[str], request_count: int) -> None:
         """Let all workers open new connections, together for `request_count` requests in flight."""
         await self._refresh()
-        open_workers = [one for one in self._alive if one.is_open]
+        open_workers = [one for one in self._reachable_workers if one.is_open]
         self._session = (tuple(target_ids), -(-request_count // max(len(open_workers), 1)))
         calls = (
-            self._run(one, _measuring_worker.begin_session, self._key(one), *self._session) for one in open_workers
+            self._call(one, _measuring_worker.begin_session, self._build_run_name(one), *self._session)
+            for one in open_workers
         )
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, WorkerLostError | OrderNotGivenError):
@@ -363,14 +366,14 @@ class MeasuringWorkers:
             self._in_flight[worker.address] -= 1
 
     async def measure(self, worker: ClusterWorker, order: SampleOrder) -> tuple[MeasuredSample, MeasuringWorker]:
-        """Let a worker measure a sample, and return it with the worker.
+        """Let a worker measure a sample; return the sample, and the record of the worker with its clock's offset.
 
         Raises:
             OrderNotGivenError: the worker could not be reached, so that nothing was sent.
             WorkerLostError: the worker ended before it returned the sample.
         """
-        reply = await self._run(
-            worker, _measuring_worker.measure_sample, self._key(worker), msgspec.msgpack.encode(order)
+        reply = await self._call(
+            worker, _measuring_worker.measure_sample, self._build_run_name(worker), msgspec.msgpack.encode(order)
         )
         measured = msgspec.msgpack.decode(reply, type=MeasuredSample)
         if not measured.knows_run:
@@ -381,9 +384,9 @@ class MeasuringWorkers:
     async def _choose_worker(self, place: str) -> ClusterWorker:
         deadline_s = time.monotonic() + CLUSTER_WORKER_TIMEOUT_S
         while True:
-            workers = [one for one in self._alive if one.place == place]
+            workers = [one for one in self._reachable_workers if one.place == place]
             if not workers and place in self._abandoned_places:
-                workers = self._alive
+                workers = self._reachable_workers
             if workers:
                 worker = min(workers, key=lambda one: self._in_flight[one.address])
                 if not worker.is_open:
@@ -392,19 +395,19 @@ class MeasuringWorkers:
                     continue
                 return worker
             if time.monotonic() >= deadline_s:
-                self._abandon(place)
+                self._abandon_place(place)
                 continue
             async with self._refreshing:
                 await asyncio.sleep(0.2)
                 await self._refresh()
 
-    def _abandon(self, place: str) -> None:
+    def _abandon_place(self, place: str) -> None:
         """Let other places measure the samples of a place that has no worker.
 
         Raises:
-            UnreachableError: there is no other one either.
+            UnreachableError: no place has a worker.
         """
-        if not self._alive:
+        if not self._reachable_workers:
             raise UnreachableError(
                 "the Dask cluster lost all of its workers: start them again, then the same command goes on"
             )
@@ -417,7 +420,7 @@ class MeasuringWorkers:
             await asyncio.sleep(CLOCK_INTERVAL_S)
             with contextlib.suppress(OSError):
                 await self._refresh()  # a worker that a nanny has restarted is used again, beside others at its place
-            for worker in [one for one in self._alive if one.is_open]:
+            for worker in [one for one in self._reachable_workers if one.is_open]:
                 with contextlib.suppress(WorkerLostError, OrderNotGivenError):
                     await self._compare_clock(worker)
 
@@ -425,15 +428,16 @@ class MeasuringWorkers:
         readings = []
         for _ in range(CLOCK_READINGS):
             sent_s = time.time()
-            worker_s = await self._run(worker, _measuring_worker.read_clock, self._key(worker))
+            worker_s = await self._call(worker, _measuring_worker.read_clock, self._build_run_name(worker))
             readings.append(ClockReading(sent_s, worker_s, time.time()))
         worker.reading = choose_clock_reading(readings)
 
     async def _close(self) -> None:
         """End the run on all workers, and note the errors of their times."""
-        workers = [one for one in self._alive if one.is_open]
+        workers = [one for one in self._reachable_workers if one.is_open]
         closing = [
-            self._run(one, _measuring_worker.close_run, self._key(one), measures_timing_error=True) for one in workers
+            self._call(one, _measuring_worker.close_run, self._build_run_name(one), measures_timing_error=True)
+            for one in workers
         ]
         outcomes = await asyncio.gather(*closing, return_exceptions=True)
         for worker, outcome in zip(workers, outcomes, strict=True):

@@ -52,7 +52,7 @@ MIN_SENT_LOAD_SHARE = 0.75
 """Smallest share of the planned load that a step of a ramp must send. A step that sends less is invalid, because it
 says nothing about the planned load."""
 FULL_LOAD_SHARE = 0.95
-"""A step that sends less than this share of the planned load is judged as a step under the load that was achieved."""
+"""A step that sends less than this share of the planned load is judged as a step under the load that it achieved."""
 
 
 def compute_sent_share_of_requests_in_flight(
@@ -80,7 +80,7 @@ def compute_sent_share_of_requests_in_flight(
 
 
 def _measure_throughput(starts_s: Sequence[float], concurrency: int) -> float | None:
-    """Return the requests per second of a closed loop, in which each request but the first ones follows an end."""
+    """Return the requests per second of a closed loop, in which a request starts when an earlier one ends."""
     later = sorted(starts_s)[concurrency:]
     if len(later) < 2 or later[-1] <= later[0]:
         return None
@@ -154,9 +154,9 @@ class LoadGate:
 
 
 MAX_LATENCY_GROWTH = 0.03
-"""Seconds of latency for each second of a step up to which a rate counts as borne."""
+"""Largest growth of the latency, in seconds for each second of a step, with which a service keeps up with a rate."""
 MAX_UNCERTAIN_LATENCY_GROWTH = 0.25
-"""Latency growth that a step must exclude (by two standard errors) to be called not saturated."""
+"""Growth of the latency that a step must exclude (by two standard errors) to show that the service is not saturated."""
 MIN_COMPLETED_SHARE = 0.95
 """Smallest share of the sent rate at which requests end if the service keeps up."""
 MIN_THROUGHPUT_GAIN = 0.5
@@ -166,7 +166,7 @@ MIN_LATENCY_RISE = 1.15
 STANDARD_ERRORS_OF_INTERVAL = 2.3
 """Half the width of a 95% interval in standard errors, which are estimated from ten parts of a step."""
 MIN_RELATIVE_ERROR = 0.005
-"""Smallest standard error of a throughput: parts of a step are alike by chance."""
+"""Smallest standard error of a throughput, relative to the throughput: equal parts of a step may be equal by chance."""
 THROUGHPUT_BATCH_COUNT = 10
 """Number of parts of a step whose throughputs are compared to estimate its precision."""
 
@@ -185,14 +185,14 @@ class StepMeasurements(NamedTuple):
     """The longest time by which this machine sent a request later than it was due; `None` if none was due."""
 
 
-class Measured(NamedTuple):
+class EstimateWithError(NamedTuple):
     """An estimated number with its standard error."""
 
     value: float
-    error: float
+    standard_error: float
 
 
-def measure_latency_growth(measured: StepMeasurements) -> Measured | None:
+def measure_latency_growth(measured: StepMeasurements) -> EstimateWithError | None:
     """Return the slope of the latency over the time of sending, in seconds per second; `None` if it is not known.
 
     The requests of the first and the last seconds count alike. Failed requests are left out.
@@ -214,7 +214,7 @@ def measure_latency_growth(measured: StepMeasurements) -> Measured | None:
     # Waits in a queue resemble each other: the error is that of the means of batches.
     batches = [part.mean() for part in np.array_split(residuals, min(THROUGHPUT_BATCH_COUNT, len(pairs) // 5 or 1))]
     spread = float(np.var(batches, ddof=1)) * len(pairs) / len(batches) if len(batches) > 1 else float(residuals.var())
-    return Measured(slope, math.sqrt(max(spread, float(residuals.var())) / squares))
+    return EstimateWithError(slope, math.sqrt(max(spread, float(residuals.var())) / squares))
 
 
 def is_rise_due_to_late_requests(latency_growth: float, measured: StepMeasurements) -> bool:
@@ -228,16 +228,16 @@ def _compute_mean_latency_s(samples: Sequence[Sample]) -> float:
     return sum(latencies_s) / len(latencies_s) if latencies_s else 0.0
 
 
-def measure_closed_loop_throughput(measured: StepMeasurements, concurrency: float) -> Measured:
+def measure_closed_loop_throughput(measured: StepMeasurements, concurrency: float) -> EstimateWithError:
     """Return the requests per second of a step with a number of requests in flight."""
     later = sorted(measured.starts_s)[round(concurrency) :]
     if len(later) < 2 * THROUGHPUT_BATCH_COUNT or later[-1] <= later[0]:
         value = len(measured.samples) / max(measured.duration_s, 1e-9)
-        return Measured(value, value / math.sqrt(max(len(measured.samples), 1)))
+        return EstimateWithError(value, value / math.sqrt(max(len(measured.samples), 1)))
     return _measure_event_rate(later)
 
 
-def measure_completion_rate(measured: StepMeasurements) -> Measured:
+def measure_completion_rate(measured: StepMeasurements) -> EstimateWithError:
     """Return the requests per second that a saturated service ends."""
     return _measure_event_rate(
         _take_middle(
@@ -263,17 +263,17 @@ def completes_less_than_sent(measured: StepMeasurements) -> bool:
         return False
     sent, completed = _measure_event_rate(_take_middle(measured.starts_s)), measure_completion_rate(measured)
     difference = MIN_COMPLETED_SHARE * sent.value - completed.value
-    return difference > STANDARD_ERRORS_OF_INTERVAL * math.hypot(sent.error, completed.error)
+    return difference > STANDARD_ERRORS_OF_INTERVAL * math.hypot(sent.standard_error, completed.standard_error)
 
 
-def _measure_event_rate(times_s: Sequence[float]) -> Measured:
-    """Return the number of events per second; its error is from the durations of parts with equally many events."""
+def _measure_event_rate(times_s: Sequence[float]) -> EstimateWithError:
+    """Return the number of events per second, with an error estimated from parts with equally many events."""
     last = len(times_s) - 1
     value = last / max(times_s[-1] - times_s[0], 1e-9)
     edges = [times_s[index * last // THROUGHPUT_BATCH_COUNT] for index in range(THROUGHPUT_BATCH_COUNT + 1)]
     durations = np.diff(edges)
     relative = float(durations.std(ddof=1) / max(durations.mean(), 1e-9)) / math.sqrt(THROUGHPUT_BATCH_COUNT)
-    return Measured(value, value * max(relative, MIN_RELATIVE_ERROR))
+    return EstimateWithError(value, value * max(relative, MIN_RELATIVE_ERROR))
 
 
 # Searches the highest load (concurrency or rate) that meets a goal by doubling, and then by bisection.
@@ -295,7 +295,7 @@ RELATIVE_LOAD_RESOLUTION = 0.05
 TRIED_SHARE_OF_CAPACITY = 0.96
 """Share of the estimated capacity that is tried as a rate: at the capacity itself, a queue has no mean length."""
 MIN_GAIN_OF_SENT_LOAD = 1.1
-"""Factor by which this machine must send more than at lower loads."""
+"""Factor by which this machine must send more at a load than at lower loads, or it has reached its own limit."""
 MAX_LOADS_AT_LIMIT_OF_MACHINE = 2
 """Number of loads at which this machine may send no more than at lower loads before the search ends: further steps
 would only repeat it."""
@@ -361,7 +361,7 @@ class _LoadSearch:
         self._tried_capacity = False
         self._base_latencies_s: list[float] = []
         """Latencies of the steps that did not saturate the service."""
-        self._best_throughput: tuple[float, Measured] | None = None
+        self._best_throughput: tuple[float, EstimateWithError] | None = None
         """The load and the throughput of the highest load that did not saturate the service."""
         self._typical_latency_s: float | None = None
 
@@ -408,18 +408,26 @@ class _LoadSearch:
     def _judge(self, load: float, measured: StepMeasurements) -> RampStep:
         samples, share = measured.samples, measured.sent_load_share
         is_sent = share is None or share >= MIN_SENT_LOAD_SHARE
-        achieved = load if share is None or share >= FULL_LOAD_SHARE else load * share
-        growth = measure_latency_growth(measured) if self._load_type == "rate" else None
-        is_late = growth is not None and is_rise_due_to_late_requests(growth.value, measured)
-        is_saturated = is_sent and bool(samples) and not is_late and self._note_saturation(achieved, measured, growth)
-        is_clear = not is_late and (growth is None or growth.value + 2 * growth.error <= MAX_UNCERTAIN_LATENCY_GROWTH)
+        achieved_load = load if share is None or share >= FULL_LOAD_SHARE else load * share
+        latency_growth = measure_latency_growth(measured) if self._load_type == "rate" else None
+        is_late = latency_growth is not None and is_rise_due_to_late_requests(latency_growth.value, measured)
+        is_saturated = (
+            is_sent
+            and bool(samples)
+            and not is_late
+            and self._detect_saturation(achieved_load, measured, latency_growth)
+        )
+        is_clear = not is_late and (
+            latency_growth is None
+            or latency_growth.value + 2 * latency_growth.standard_error <= MAX_UNCERTAIN_LATENCY_GROWTH
+        )
         is_valid = is_sent and (is_saturated or is_clear)
         is_met = is_valid and bool(samples) and not is_saturated and self._goal.is_met(samples)
         if is_met:
-            self._note_base(achieved, measured)
+            self._record_unsaturated_step(achieved_load, measured)
         return RampStep(
             load=load,
-            achieved_load=achieved,
+            achieved_load=achieved_load,
             request_count=len(samples),
             duration_s=measured.duration_s,
             requests_per_s=len(samples) / max(measured.duration_s, 1e-9),
@@ -430,41 +438,44 @@ class _LoadSearch:
             value_by_condition=self._goal.measure_conditions(samples),
             meets_goal=is_met,
             is_saturated=is_saturated,
-            latency_growth=None if growth is None else growth.value,
+            latency_growth=None if latency_growth is None else latency_growth.value,
             sent_load_share=share,
             max_start_delay_s=measured.max_start_delay_s,
             is_valid=is_valid,
         )
 
-    def _note_base(self, achieved: float, measured: StepMeasurements) -> None:
+    def _record_unsaturated_step(self, achieved_load: float, measured: StepMeasurements) -> None:
         latencies_s = [one for sample in measured.samples if (one := _get_latency_s(sample)) is not None]
         self._base_latencies_s += latencies_s
         if latencies_s:
             self._typical_latency_s = statistics.median(latencies_s)
         if self._load_type == "concurrency":
-            throughput = measure_closed_loop_throughput(measured, achieved)
-            if self._best_throughput is None or achieved > self._best_throughput[0]:
-                self._best_throughput = achieved, throughput
+            throughput = measure_closed_loop_throughput(measured, achieved_load)
+            if self._best_throughput is None or achieved_load > self._best_throughput[0]:
+                self._best_throughput = achieved_load, throughput
 
-    def _note_saturation(self, achieved: float, measured: StepMeasurements, growth: Measured | None) -> bool:
+    def _detect_saturation(
+        self, achieved_load: float, measured: StepMeasurements, latency_growth: EstimateWithError | None
+    ) -> bool:
         """Return whether the service is saturated under a load; if so, estimate its capacity."""
         if self._load_type == "rate":
-            if growth is None or growth.value < MAX_LATENCY_GROWTH:
+            if latency_growth is None or latency_growth.value < MAX_LATENCY_GROWTH:
                 return False
-            if growth.value < 3 * growth.error and not completes_less_than_sent(measured):
+            if latency_growth.value < 3 * latency_growth.standard_error and not completes_less_than_sent(measured):
                 return False
             found = measure_completion_rate(measured)
-            margin = STANDARD_ERRORS_OF_INTERVAL * found.error
-            self._note_capacity(found.value, found.value - margin, found.value + margin)
+            margin = STANDARD_ERRORS_OF_INTERVAL * found.standard_error
+            self._record_capacity(found.value, found.value - margin, found.value + margin)
             return True
-        if self._best_throughput is None or achieved <= self._best_throughput[0]:
+        if self._best_throughput is None or achieved_load <= self._best_throughput[0]:
             return False
         base_load, base = self._best_throughput
-        found = measure_closed_loop_throughput(measured, achieved)
+        found = measure_closed_loop_throughput(measured, achieved_load)
         has_failures = not all(map(succeeded_at_first_attempt, measured.samples))
         ratio = found.value / base.value
-        gain = (ratio - 1) / (achieved / base_load - 1)
-        gain_error = ratio * math.hypot(found.error / found.value, base.error / base.value) / (achieved / base_load - 1)
+        gain = (ratio - 1) / (achieved_load / base_load - 1)
+        relative_error = math.hypot(found.standard_error / found.value, base.standard_error / base.value)
+        gain_error = ratio * relative_error / (achieved_load / base_load - 1)
         latencies_s = np.array(self._base_latencies_s)
         latency = float(latencies_s.mean())
         # A throughput that does not rise while requests take as long as before is the limit of this machine.
@@ -472,18 +483,18 @@ class _LoadSearch:
         if has_failures or gain + gain_error >= MIN_THROUGHPUT_GAIN or not is_slower:
             return False
         relative = math.hypot(
-            found.error / found.value, float(latencies_s.std()) / latency / math.sqrt(len(latencies_s))
+            found.standard_error / found.value, float(latencies_s.std()) / latency / math.sqrt(len(latencies_s))
         )
         load = found.value * latency
         margin = max(STANDARD_ERRORS_OF_INTERVAL * relative * load, 0.5)
-        self._note_capacity(load, load - margin, load + margin)
+        self._record_capacity(load, load - margin, load + margin)
         return True
 
     def _is_capacity_precise(self) -> bool:
         known = self._capacity
         return known is not None and (known.high - known.low) / 2 <= max(MAX_CAPACITY_ERROR * known.load, 0.5)
 
-    def _note_capacity(self, load: float, low: float, high: float) -> None:
+    def _record_capacity(self, load: float, low: float, high: float) -> None:
         """Store an estimate of the capacity if it is more precise than the one so far."""
         known = self._capacity
         if known is None or high - low < known.high - known.low:
@@ -529,7 +540,7 @@ class _LoadSearch:
 
 
 MIN_SPARE_SLOTS = 4
-"""Smallest number of requests that are prepared or saved beside those in flight."""
+"""Smallest number of slots for requests that are prepared or saved, in addition to the requests in flight."""
 
 
 class RampSettings(NamedTuple):
@@ -593,8 +604,8 @@ async def send_ramp(
 
 
 @dataclass(kw_only=True)
-class _RampStep:
-    """The samples of one step, with the times at which each was due and began, in seconds of the clock."""
+class _SentStep:
+    """The samples of the step that is being sent: when each was due and when it began, in seconds of the clock."""
 
     samples: list[PlannedSample]
     due_s_by_id: dict[str, float] = field(default_factory=dict)
@@ -621,13 +632,13 @@ class _RampStepRunner:
         self._remaining = remaining
         self._step_number = 0
         self._longest_latency_s = 0.0
-        """The longest latency of the step before."""
+        """The longest latency of the previous step."""
 
     async def measure_load(self, load: float, request_count: int) -> StepMeasurements:
-        """Send as many samples under a load, and return what was measured."""
+        """Send `request_count` samples under a load, and return what was measured."""
         self._step_number += 1
         self._on_ramp_step(self._step_number, load)
-        step = _RampStep(samples=list(itertools.islice(self._remaining, request_count)))
+        step = _SentStep(samples=list(itertools.islice(self._remaining, request_count)))
         await self._prepare_connections(load)
         start_s = self._clock.monotonic()
         await self._send_step(step, load)
@@ -653,8 +664,8 @@ class _RampStepRunner:
             count = math.ceil(load * self._longest_latency_s) + 1 if is_rate else int(load)
             await self._load_gate.prepare_connections(count)
 
-    async def _send_step(self, step: _RampStep, load: float) -> None:
-        async def send_and_note_times(planned_sample: PlannedSample, due_s: float | None) -> None:
+    async def _send_step(self, step: _SentStep, load: float) -> None:
+        async def send_and_record_times(planned_sample: PlannedSample, due_s: float | None) -> None:
             start_s = self._clock.monotonic()
             step.start_s_by_id[planned_sample.id] = start_s
             step.due_s_by_id[planned_sample.id] = start_s if due_s is None else due_s
@@ -666,18 +677,18 @@ class _RampStepRunner:
             self._load_gate.set_limit(int(load) if is_closed_loop else None)
         if is_closed_loop:
             spare = 0 if self._load_gate is None else max(int(load), MIN_SPARE_SLOTS)
-            await send_closed_loop(rounds, int(load) + spare, send_and_note_times)
+            await send_closed_loop(rounds, int(load) + spare, send_and_record_times)
         else:
             await send_open_loop(
                 rounds,
                 ArrivalRate(load, self._settings.arrival_process),
-                send_and_note_times,
+                send_and_record_times,
                 clock=self._clock,
                 seed=self._seed,
                 preparation_s=find_preparation_s(self._clock),
             )
 
-    def _find_start_s(self, step: _RampStep, sample: Sample) -> float:
+    def _find_start_s(self, step: _SentStep, sample: Sample) -> float:
         """Return when a request at a rate was sent; if it had to wait for a slot, when its latency begins."""
         if sample.latency is None or sample.latency.start_delay_ms is None:
             return step.start_s_by_id[sample.id]

@@ -293,7 +293,7 @@ def build_speech_request(target: Target, text: SuiteText, voice_sample: VoiceSam
 def validate_requests_can_be_built(
     plan: BenchPlan, targets: Mapping[str, BaseTarget], voice_sample: VoiceSample | None
 ) -> None:
-    """Build one request per target and language, in order to report an unusable input before anything is sent.
+    """Build one request per target and language, so that an unusable input is reported before anything is sent.
 
     Raises:
         UsageError: a target needs an input that is missing, or does not accept the voice sample or a text.
@@ -434,8 +434,8 @@ class DeliveryRequester:
         )
 
 
-def find_uploaded_audio(delivery: Delivery, upload: SpokenUpload | None) -> tuple[bytes | None, str | None]:
-    """Return the audio of a delivery with its media type: what was received, or sent if a transcript was received."""
+def select_delivery_audio(delivery: Delivery, upload: SpokenUpload | None) -> tuple[bytes | None, str | None]:
+    """Return the audio of a delivery with its media type: the received audio, or the sent audio for a transcript."""
     if delivery.transcript is not None and upload is not None:
         return upload.file.data, upload.file.media_type
     return delivery.audio, delivery.media_type

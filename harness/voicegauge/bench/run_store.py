@@ -152,7 +152,7 @@ class SampleFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", 
     billing: BillingStatus
     """What is known about whether the last request of the sample is charged."""
     unreadable_charge: str | None = None
-    """What a receipt states that cannot be believed; `None` if there is no such receipt."""
+    """What a response states as the charge, if that cannot be believed; otherwise `None`."""
     is_emulated: bool = False
     """Whether a response identified itself as coming from voicegauge's emulator."""
 

@@ -26,7 +26,7 @@ from voicegauge.bench.request_building import (
     DeliveryRequester,
     RequestedSample,
     SpokenUpload,
-    find_uploaded_audio,
+    select_delivery_audio,
     synthesize_texts,
 )
 from voicegauge.bench.run_config import (
@@ -591,7 +591,7 @@ class _PlanRunner:
 
         The returned facts are incomplete: the audio is measured after the run.
         """
-        data, media_type = find_uploaded_audio(delivery, self._uploads.get(planned_sample.text.id))
+        data, media_type = select_delivery_audio(delivery, self._uploads.get(planned_sample.text.id))
         if data is None:
             return None
         digest, file = save_audio(self._folder, data)

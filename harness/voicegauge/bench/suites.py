@@ -63,8 +63,8 @@ class Suite(Record, frozen=True, kw_only=True):
     texts: tuple[SuiteText, ...]
 
     @property
-    def ref(self) -> MeasuredSuite:
-        """Id, version, digest and number of texts of the suite, as a run's manifest contains them."""
+    def measured_suite(self) -> MeasuredSuite:
+        """The suite's id, version, digest and number of texts, as a run's manifest contains them."""
         return MeasuredSuite(id=self.id, version=self.version, sha256=self.sha256, text_count=len(self.texts))
 
     def select_texts(

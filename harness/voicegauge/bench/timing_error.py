@@ -92,7 +92,7 @@ async def measure_timing_error(
         async with open_transport() as transport:
             sender = _TimedSender(transport, url, Path(folder))
             await sender.send_closed_loop([0] * concurrency, concurrency)  # opens the connections
-            sender.times.forget()
+            sender.times.discard_responses()
             if requests_per_s is None:
                 count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
                 await sender.send_closed_loop(_repeat_delays(count), concurrency)
@@ -114,7 +114,7 @@ class LoopbackTimes:
     """Times to first byte of responses of the loopback server, and the delays that it states for them later."""
 
     def __init__(self) -> None:
-        """Start without any response."""
+        """Create an object that has no responses yet."""
         self._measured_ms_by_number: dict[int, float] = {}
         self._delay_ms_by_number: dict[int, float] = {}
 
@@ -131,12 +131,12 @@ class LoopbackTimes:
             number, _, delay_ms = stated.partition("=")
             self._delay_ms_by_number[int(number)] = float(delay_ms)
 
-    def forget(self) -> None:
+    def discard_responses(self) -> None:
         """Discard the responses received so far."""
         self._measured_ms_by_number.clear()
 
     def compute_errors_ms(self) -> list[float]:
-        """Return by how much each measured time exceeds its delay; without the last response, which has none yet."""
+        """Return by how much each measured time exceeds its delay. The delay of the last response is not known yet."""
         return [
             measured_ms - self._delay_ms_by_number[number]
             for number, measured_ms in self._measured_ms_by_number.items()

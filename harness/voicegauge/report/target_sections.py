@@ -197,7 +197,7 @@ class TargetSection(NamedTuple):
 
     anchor: str
     summary: TargetSummary
-    target_ref: MeasuredTarget
+    measured_target: MeasuredTarget
     latency_curve: LatencyCurve | None
     job_state_chart: JobStateChart | None
     phase_times: tuple[PhaseTime, ...]
@@ -251,7 +251,7 @@ def build_target_sections(
     )
 
 
-def _build_section(target: TargetSummary, target_ref: MeasuredTarget, run: Run, anchor: str) -> TargetSection:
+def _build_section(target: TargetSummary, measured_target: MeasuredTarget, run: Run, anchor: str) -> TargetSection:
     latencies = [
         sample.latency
         for sample in run.select_counted_samples()
@@ -261,7 +261,7 @@ def _build_section(target: TargetSummary, target_ref: MeasuredTarget, run: Run, 
     return TargetSection(
         anchor=anchor,
         summary=target,
-        target_ref=target_ref,
+        measured_target=measured_target,
         latency_curve=build_latency_curve(totals),
         job_state_chart=build_job_state_chart(latencies),
         phase_times=_list_phase_times(target),
