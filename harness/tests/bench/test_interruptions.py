@@ -435,6 +435,26 @@ def test_checks_of_later_days_judge_the_other_targets_and_do_not_add_up(
     assert spent_usd == pytest.approx([0, 0.05, 0.05, 0.05])
 
 
+def test_nightly_checks_after_a_wrong_receipt_do_not_add_up_what_reported_requests_cost(
+    provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(CHARGED_USD, "sync", 0.05)
+    result, now = tmp_path / "check.json", datetime.now(UTC)
+    spent_usd = []
+    with running_app(provider) as url:
+        where = ["check", "acme/sync", "acme/streamed", "--live", "--contracts", str(CONTRACTS), "--base-url", url]
+        for night in range(6):
+            with monkeypatch.context() as patch:
+                for module in ("case_journal", "judgement_keeper"):
+                    later = later_datetime(now + timedelta(hours=23.9 * night))
+                    patch.setattr(f"voicegauge.conformance.{module}.datetime", later)
+                assert voicegauge([*where, "--json", str(result)]) == EXIT_BUDGET_EXCEEDED
+            spent_usd.append(json.loads(result.read_bytes())["spent_by_earlier_runs_usd"])
+    # Every second night reuses the judgements of the night before, which are less than a day old.
+    assert Counter(charge.target for charge in provider.charges) == {"sync": 1, "streamed": 3}
+    assert spent_usd == pytest.approx([0, 0.07, 0.05, 0.07, 0.05, 0.07])
+
+
 def later_datetime(now: datetime) -> type[datetime]:
     """A clock that stands still."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -146,6 +147,36 @@ def test_what_was_printed_is_forgotten_except_for_what_may_have_been_charged(ope
         for name in again.earlier_ambiguous_case_ids:
             assert "--retry-ambiguous pays for it again" in (again.find_skip_reason(case(name)) or "")
         again.forget_requests(keep_ambiguous_requests=False)
+
+
+def test_of_a_lost_case_an_attempt_that_never_left_this_machine_costs_nothing(open_journal) -> None:
+    journal = open_journal()
+    observer = journal.create_submit_recorder("one", 0.01)
+    observer.before_submit(None)
+    observer.on_submit_not_sent()
+    pay(journal, "one", None, AMBIGUOUS)
+    journal.forget_requests(keep_ambiguous_requests=True)
+    again = open_journal()
+    assert again.spent_by_earlier_runs_usd == pytest.approx(0.01)
+    assert len(again.ambiguous_requests) == 1
+
+
+@pytest.mark.parametrize(("charged_usd", "counts_after_a_day"), [(0.0100004, False), (0.011, True)])
+def test_a_charge_that_differs_by_rounding_does_not_count_after_a_day(
+    open_journal, tmp_path: Path, charged_usd: float, counts_after_a_day: bool
+) -> None:
+    journal = open_journal()
+    observer, settlement = journal.create_submit_recorder("one", 0.01), Settlement()
+    observer.before_submit(None)
+    settlement.status, settlement.charged_usd = ACCEPTED, charged_usd
+    observer.after_submit(200, settlement, None)
+    journal.record_case_finished("one")
+    journal.record_report()
+    path, yesterday = tmp_path / "acme" / "journal.jsonl", datetime.now(UTC) - timedelta(hours=25)
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    events[-1]["reported_at"] = yesterday.isoformat()
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    assert (open_journal().spent_by_earlier_runs_usd > 0) is counts_after_a_day
 
 
 def test_a_new_run_that_is_finished_forgets_what_earlier_ones_lost(open_journal) -> None:

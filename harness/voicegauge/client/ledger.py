@@ -21,6 +21,11 @@ MAX_ROUNDING_MICRO_USD = 1
 """Difference between a reported charge and the reserved price, in millionths of a dollar, that is due to rounding."""
 
 
+def is_overcharge(price_micro_usd: int, charged_micro_usd: int) -> bool:
+    """Whether a charge exceeds the price by more than rounding explains."""
+    return charged_micro_usd > price_micro_usd + MAX_ROUNDING_MICRO_USD
+
+
 class Reservation:
     """Money held for one request until `settle` is called for the first time."""
 
@@ -162,7 +167,7 @@ class Ledger:
 
         A charge above the price ends the requests at that price.
         """
-        if charged_micro_usd <= reserved_micro_usd + MAX_ROUNDING_MICRO_USD:
+        if not is_overcharge(reserved_micro_usd, charged_micro_usd):
             return
         charged, reserved = charged_micro_usd / MICRO_USD_PER_USD, reserved_micro_usd / MICRO_USD_PER_USD
         self._overcharge_by_price_name[price_name] = (

@@ -35,12 +35,12 @@ from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar
 
 import msgspec
 
-from voicegauge.client.ledger import Ledger
+from voicegauge.client.ledger import Ledger, is_overcharge
 from voicegauge.client.settlement import Settlement
 from voicegauge.contract.operation import Operation
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, read_file
-from voicegauge.model.base import Record
+from voicegauge.model.base import Record, convert_to_micro_usd
 from voicegauge.model.job import AmbiguousRequest, BillingStatus
 
 # Reads from a journal what each submit cost and whether it brought a result.
@@ -100,7 +100,9 @@ class Purchase:
     @property
     def has_wrong_receipt(self) -> bool:
         """Whether the provider charged more than the price, or the receipt cannot be believed."""
-        is_above = self.charged_usd is not None and self.price_usd is not None and self.charged_usd > self.price_usd
+        if self.charged_usd is None or self.price_usd is None:
+            return self.unreadable_charge is not None
+        is_above = is_overcharge(convert_to_micro_usd(self.price_usd), convert_to_micro_usd(self.charged_usd))
         return is_above or self.unreadable_charge is not None
 
     def can_be_repeated_without_charge(self, operation: Operation, now: datetime) -> bool:

@@ -17,7 +17,7 @@ request has no known result only if the user asks for it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +47,7 @@ from voicegauge.files import check_writable, write_file
 from voicegauge.model.base import Provenance, Record, SpeechRequest, StopReason
 from voicegauge.model.exchange import Exchange
 from voicegauge.model.finding import Finding
-from voicegauge.model.job import AmbiguousRequest, Delivery
+from voicegauge.model.job import AmbiguousRequest, BillingStatus, Delivery
 from voicegauge.model.price import format_price_usd
 from voicegauge.recording.credentials import mask_record
 from voicegauge.rules.delivery_groups import DeliveryMeasurements
@@ -206,7 +206,7 @@ class CaseHistory(PurchaseHistory):
     judgement: CaseJudgement | None = None
     """What was judged of the finished case; `None` if it is not finished, or was recorded."""
     reported_at: str | None = None
-    """Time at which the result was printed: UTC, ISO 8601; `None` if it was not, or a request was sent since then."""
+    """Time (UTC, ISO 8601) at which the result was first printed; `None` if it was not, or the case was sent since."""
     _attempt_start_index: int = 0
     """Index of the first request of the latest attempt at the case."""
 
@@ -238,6 +238,7 @@ class CaseHistory(PurchaseHistory):
             judgement: what was judged, if it is kept.
         """
         self.is_finished, self.no_verdict_reason, self.judgement = True, no_verdict_reason, judgement
+        self.reported_at = None
         for purchase in self.purchases[self._attempt_start_index :]:
             purchase.has_saved_result = True
             if purchase.http_status is None:
@@ -269,10 +270,13 @@ class CaseHistory(PurchaseHistory):
         judged = self.judgement.billable_request_count if self.judgement is not None else 0
         return max(judged, sum(one.billing_status.may_be_charged for one in self.purchases))
 
-    def iterate_events(self) -> Iterable[CaseEvent]:
+    def iterate_events(self, *, include_judgement: bool) -> Iterator[CaseEvent]:
         """Yield the events that a journal must contain to restore the requests of the case, and its result.
 
         They are all requests, not only the last one: what each of them may have cost counts towards the budget.
+
+        Args:
+            include_judgement: whether a later command can reuse the judgement, instead of sending the case again.
         """
         for index, one in enumerate(self.purchases):
             if index == self._attempt_start_index > 0:
@@ -284,7 +288,9 @@ class CaseHistory(PurchaseHistory):
                 idempotency_key=one.idempotency_key,
                 is_companion=one.is_companion,
             )
-            if one.http_status is not None:
+            if one.billing_status is BillingStatus.NOT_SENT:
+                yield SubmitNotSentEvent(id=self.sample_or_case_id, is_companion=one.is_companion)
+            elif one.http_status is not None:
                 yield SubmitCompletedEvent(
                     id=self.sample_or_case_id,
                     http_status=one.http_status,
@@ -295,7 +301,13 @@ class CaseHistory(PurchaseHistory):
                     is_companion=one.is_companion,
                 )
         if self.is_finished:
-            yield CaseFinishedEvent(id=self.sample_or_case_id, no_verdict_reason=self.no_verdict_reason)
+            yield CaseFinishedEvent(
+                id=self.sample_or_case_id,
+                no_verdict_reason=self.no_verdict_reason,
+                judgement=self.judgement if include_judgement else None,
+            )
+        if self.reported_at is not None:
+            yield CaseReportedEvent(id=self.sample_or_case_id, reported_at=self.reported_at)
 
 
 def apply_event(event: CaseEvent, history_by_case_id: dict[str, CaseHistory]) -> None:
@@ -483,7 +495,23 @@ class CaseJournal:
             and one.is_last_request_ambiguous
             and (name in self._sent_case_ids or not self._begins_new_run)
         ]
-        kept = [event for one in lost for event in one.iterate_events()]
+        self._replace_events([event for one in lost for event in one.iterate_events(include_judgement=False)])
+
+    def record_report(self) -> None:
+        """Record that the results of all cases were printed, and remember them with their requests.
+
+        Call this after they were printed. Each result keeps the time of its first report: it may be repeated in the
+        reports of later commands. What is settled is not written again.
+        """
+        reported_at = datetime.now(UTC).isoformat(timespec="seconds")
+        for one in self._histories.values():
+            one.reported_at = one.reported_at or reported_at
+        self._replace_events(
+            [event for one in self._histories.values() for event in one.iterate_events(include_judgement=True)]
+        )
+
+    def _replace_events(self, kept: Sequence[CaseEvent]) -> None:
+        """Write `kept` in place of all events, and close the file; remove it if there are none."""
         if self._path is None or self._journal is None:
             return
         # Before the lock is released, so that no other command reads what is about to be forgotten.
@@ -493,12 +521,6 @@ class CaseJournal:
             self._remove_file_and_empty_folders(self._path)
         self._journal.close()
         self._journal = None
-
-    def record_report(self) -> None:
-        """Record that the results of all cases were printed, although their requests are remembered."""
-        reported_at = datetime.now(UTC).isoformat(timespec="seconds")
-        for name in self._histories:
-            self._record(CaseReportedEvent(id=name, reported_at=reported_at))
 
     def close(self) -> None:
         """Close the file, and remove it if none of its requests may have been charged. Later calls do nothing."""
