@@ -73,7 +73,7 @@ def test_targets_beyond_the_limit_are_left_out_by_name(voicegauge, most, left_ou
     files = ["--badge", badge, "--slack", message]
     status, report, out, err = voicegauge("pixelapi", "--emulated", "--max-calls", str(most), *files)
     assert (status, report["not_judged_reason_by_name"], "nothing was judged" in err) == (0, {}, False)
-    assert list(report["left_out_reason_by_target"]) == report["targets_beyond_max_calls"] == left_out
+    assert (list(report["left_out_reason_by_target"]), report["is_short"]) == (left_out, True)
     assert all(f"left out: {target}: its delivery is beyond --max-calls {most}" in out for target in left_out)
     assert ("no findings, left out: pixelapi/voice-clone" in out) == bool(left_out)
     assert ("partly judged" in badge.read_text()) == (":warning:" in message.read_text()) == bool(left_out)
@@ -90,10 +90,20 @@ def test_targets_that_are_left_out_for_one_reason_have_one_line(voicegauge) -> N
 def test_a_target_that_transcribes_without_a_price_is_no_target_that_is_left_out(voicegauge) -> None:
     """Over a WebSocket as over HTTP: its requests are named among those that are not planned."""
     _, plan, out, _ = voicegauge("elevenlabs", "--live", "--max-calls", "5", "--max-cost", "3", "--dry-run")
-    assert set(plan["left_out_reason_by_target"]) == set(plan["targets_beyond_max_calls"])
+    assert all("--max-calls" in reason for reason in plan["left_out_reason_by_target"].values())
     unpriced = [one["id"] for one in plan["skipped_cases"] if "--price" in one["skip_reason"]]
     assert {"elevenlabs/scribe-v2-realtime", "elevenlabs/sts-v2"} <= set(unpriced)
     assert "The check will end with" not in out
+
+
+def test_a_short_check_does_not_fail_for_what_its_limits_exclude(voicegauge) -> None:
+    """Texts that are too long reserve more than the whole limit; without --max-calls they are a part of the check."""
+    limits = ["elevenlabs/multilingual-v2", "elevenlabs/flash-v2-5", "--live", "--max-cost", "1", "--dry-run"]
+    for more, effect in (((), ", so the exit status will not be 0"), (("--max-calls", "5"), "")):
+        _, plan, out, _ = voicegauge(*limits, *more)
+        unaffordable = plan["budget_forecast"]["unaffordable_cases"]
+        assert {(case["expected_usd"], case["reserved_usd"] > 1) for case in unaffordable} == {(0, True)}
+        assert f"what is not sent is not judged{effect}; --max-cost" in out
 
 
 @pytest.mark.parametrize("target", ["openai/tts-1", "deepgram/aura-2"])

@@ -94,12 +94,15 @@ class CasePlan(Record, frozen=True, kw_only=True):
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets were left out although others are judged, by target id: `max_billable_requests` excludes their
     delivery, a budget does not pay for it, or no document states what it costs."""
-    targets_beyond_max_calls: tuple[str, ...] = ()
-    """Ids of the targets in `left_out_reason_by_target` that `max_billable_requests` excludes."""
     over_budget_case_count: int = 0
     """Number of cases that were left out because they do not fit into what is left of a budget."""
     excluded_operations: tuple[str, ...] = ()
     """Operations that the check does not call, because the targets do not need them: <provider>/<operation id>."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the user asks for some requests only, so that what their limits exclude does not fail the check."""
+        return self.max_billable_requests is not None
 
 
 def select_cases(plan: CasePlan, case_ids: Collection[str]) -> CasePlan:
@@ -274,7 +277,7 @@ def _add_targets_without_delivery(
         one.id for one in targets if one.id in unpriced_target_ids and not isinstance(one, TranscriptionSocketTarget)
     }
     reasons = {
-        target.id: "no document states its price in dollars"
+        target.id: "no document states its price in dollars: set it with --price NAME=USD"
         if target.id in unpriced_target_ids
         else f"its delivery is beyond --max-calls {plan.max_billable_requests}"
         for target in targets
@@ -287,7 +290,6 @@ def _add_targets_without_delivery(
         plan,
         targets_without_delivery=tuple(without),
         left_out_reason_by_target=reasons,
-        targets_beyond_max_calls=tuple(target for target in reasons if target not in unpriced_target_ids),
     )
 
 

@@ -68,8 +68,7 @@ def print_plan(plan: PricedPlan) -> None:
     _print_unplanned_cases(terminal, plan.skipped_cases)
     _print_unneeded_operations(terminal, plan.excluded_operations)
     _print_left_out_targets(terminal, plan.left_out_reason_by_target)
-    unpaid = [name for name in plan.left_out_reason_by_target if name not in plan.targets_beyond_max_calls]
-    unjudged = (*plan.targets_without_delivery, *unpaid)
+    unjudged = (*plan.targets_without_delivery, *(() if plan.is_short else plan.left_out_reason_by_target))
     if unjudged:
         status = EXIT_NOTHING_MEASURED if plan.targets_without_delivery else EXIT_PARTLY_MEASURED
         terminal.print(
@@ -92,7 +91,7 @@ def print_plan(plan: PricedPlan) -> None:
         terminal.print(line, style="yellow", soft_wrap=True)
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
     if plan.budget_forecast is not None:
-        print_budget_forecast(terminal, plan.budget_forecast)
+        print_budget_forecast(terminal, plan.budget_forecast, is_short=plan.is_short)
 
 
 def _print_unplanned_cases(terminal: Console, cases: Sequence[SkippedCase]) -> None:

@@ -238,10 +238,10 @@ def raise_refusal(forecast: BudgetForecast | None) -> None:
         raise (BudgetError if is_over_budget else UsageError)(f"this would be refused: {forecast.refusal_reason}")
 
 
-def print_budget_forecast(terminal: Console, forecast: BudgetForecast) -> None:
+def print_budget_forecast(terminal: Console, forecast: BudgetForecast, *, is_short: bool = False) -> None:
     """Print what is left of each budget, and what will not be sent because of it.
 
-    The reason for a refusal is not printed, but raised by `raise_refusal`.
+    The reason for a refusal is not printed, but raised by `raise_refusal`. `is_short` is that of the plan of a check.
     """
     for budget in forecast.budgets:
         if budget.spent_usd:
@@ -260,7 +260,9 @@ def print_budget_forecast(terminal: Console, forecast: BudgetForecast) -> None:
         terminal.print(f"will not be sent: {more} more (--json has all)", style="yellow", soft_wrap=True)
     if expected:
         enough = " ".join(forecast.sufficient_limits)
-        line = f"what is not sent is not judged, so the exit status will not be 0; {enough} pays for all of it"
+        is_failing = not is_short or any(case.expected_usd for case in expected)
+        effect = ", so the exit status will not be 0" if is_failing else ""
+        line = f"what is not sent is not judged{effect}; {enough} pays for all of it"
         terminal.print(line, soft_wrap=True)
     names = {case.id for case in expected}
     at_worst = [case for case in forecast.unaffordable_cases_at_worst if case.id not in names]

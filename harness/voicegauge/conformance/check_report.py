@@ -138,12 +138,15 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets were left out of the plan, by target id: their delivery is beyond a limit of the user, or no
     document states what it costs. The check proves nothing about them."""
-    targets_beyond_max_calls: tuple[str, ...] = ()
-    """Those of the targets that were left out whose delivery is beyond `max_calls`, a number that the user chooses.
-    The others make the check judged in part only, so that it does not pass."""
+    is_short: bool = False
+    """Whether the user asked for some billable requests only (`max_calls`). The targets that were left out then, and
+    `unreserved_rejection_count`, make no difference to the exit status; otherwise the check does not pass."""
     over_budget_case_count: int = 0
     """Number of cases that were not sent because they did not fit into what was left of a budget: left out of a plan
     with `max_calls`, or skipped. If there is at least one, only a part was judged, so the check does not pass."""
+    unreserved_rejection_count: int = 0
+    """Number of those that should be rejected at no cost, and were not sent because a faulty service could charge more
+    than was left."""
     unmatched_request_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
     reason by recording and operation. Their jobs and audio are not judged."""
@@ -213,17 +216,12 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     def partly_judged_reason(self) -> str | None:
         """Why the check does not pass although everything judged passes, in one line; `None` without a reason.
 
-        A budget that does not pay for the plan is a reason, and a target whose price is not known; a number of requests
-        that the user chooses is not.
+        A budget that does not pay for the plan is a reason, and a target whose price is not known. For a short check
+        only what was planned and could not be paid for is one: the user has chosen the limits that exclude the rest.
         """
-        unpaid = {
-            name: reason
-            for name, reason in self.left_out_reason_by_target.items()
-            if name not in self.targets_beyond_max_calls
-        }
-        if unpaid:
-            return f"partly judged: {_describe_first_unjudged_item(unpaid)}"
-        if not self.over_budget_case_count:
+        if self.left_out_reason_by_target and not self.is_short:
+            return f"partly judged: {_describe_first_unjudged_item(self.left_out_reason_by_target)}"
+        if self.over_budget_case_count <= (self.unreserved_rejection_count if self.is_short else 0):
             return None
         more = "a larger --max-cost or --max-cost-per-day pays for them"
         return f"partly judged: {_describe_over_budget_cases(self)}: {more}"
@@ -231,7 +229,8 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     @property
     def is_whole(self) -> bool:
         """Whether the check has ended, and no case was left out because of a budget or a limit of requests."""
-        return self.is_finished and self.partly_judged_reason is None and not self.targets_beyond_max_calls
+        has_unpaid_part = self.left_out_reason_by_target or self.over_budget_case_count
+        return self.is_finished and self.partly_judged_reason is None and not has_unpaid_part
 
 
 def _describe_first_unjudged_item(reason_by_name: Mapping[str, str], *, is_partly_judged: bool = False) -> str | None:
@@ -475,7 +474,8 @@ def describe_result(report: CheckReport) -> str:
         parts.append(f"{report.resumed_case_count} of them judged by an earlier check")
     parts.append(f"{format_count(len(report.contract_operations), 'operation')}: {findings}")
     if report.over_budget_case_count:
-        parts.append(f"partly judged: {_describe_over_budget_cases(report)}")
+        extent = "" if report.partly_judged_reason is None else "partly judged: "
+        parts.append(f"{extent}{_describe_over_budget_cases(report)}")
     if report.not_judged_reason_by_name:
         parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
     if report.left_out_reason_by_target:

@@ -13,7 +13,7 @@ from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.plan_prices import PricedCase, PricedPlan
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal
 from voicegauge.errors import VoicegaugeError
-from voicegauge.model.base import MICRO_USD_PER_USD, convert_to_micro_usd
+from voicegauge.model.base import MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
 from voicegauge.model.price import BudgetForecast, RemainingBudget, UnaffordableCase
 
 
@@ -87,7 +87,13 @@ def _find_unaffordable_cases(
         budget = purse.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))
         if budget is not None:
             found.append(
-                UnaffordableCase(id=one.id, reserved_usd=one.reserved_usd, flag=budget.flag, budget_name=budget.name)
+                UnaffordableCase(
+                    id=one.id,
+                    expected_usd=one.expected_usd,
+                    reserved_usd=one.reserved_usd,
+                    flag=budget.flag,
+                    budget_name=budget.name,
+                )
             )
         else:
             purse.spend(one.provider, convert_to_micro_usd(one.reserved_usd if at_worst else one.expected_usd))
@@ -139,13 +145,17 @@ def fit_plan_to_budgets(
     purse = _RemainingBudgets(budgets)
     kept: list[ConformanceCase] = []
     reasons: dict[str, str] = {}
+    unpaid_case_count = 0
     for case in plan.cases:
         micro_usd = 0 if case.id in known_case_ids else _get_planned_micro_usd(price_by_id[case.id])
         budget = purse.find_exceeded_budget(case.provider, micro_usd)
         if budget is None:
             kept.append(case)
             purse.spend(case.provider, micro_usd)
-        elif case.speech_request is not None:
+            continue
+        # What costs more than the whole limit is excluded by the user's choice, not by what was spent before.
+        unpaid_case_count += micro_usd <= convert_budget_to_micro_usd(budget.limit_usd)
+        if case.speech_request is not None:
             reasons.setdefault(
                 f"{case.provider}/{case.target_name}", f"its delivery does not fit into {budget.describe()}"
             )
@@ -157,7 +167,7 @@ def fit_plan_to_budgets(
         plan,
         cases=tuple(kept),
         left_out_reason_by_target={**plan.left_out_reason_by_target, **left_out},
-        over_budget_case_count=plan.over_budget_case_count + len(plan.cases) - len(kept),
+        over_budget_case_count=plan.over_budget_case_count + unpaid_case_count,
     )
 
 

@@ -294,7 +294,7 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     billable requests leaves no room."""
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
     """See `CasePlan`."""
-    targets_beyond_max_calls: tuple[str, ...] = ()
+    is_short: bool = False
     """See `CasePlan`."""
     excluded_operations: tuple[str, ...] = ()
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
@@ -386,7 +386,7 @@ def price_plan(
         skipped_cases=plan.skipped_cases,
         targets_without_delivery=plan.targets_without_delivery,
         left_out_reason_by_target=plan.left_out_reason_by_target,
-        targets_beyond_max_calls=plan.targets_beyond_max_calls,
+        is_short=plan.is_short,
         excluded_operations=plan.excluded_operations,
         unpriced_names=tuple(unpriced),
         created_resources=tuple(_iterate_resources(plan, contracts, are_deletable=True)),

@@ -153,9 +153,11 @@ class ResultCollector:
         self._not_judged: dict[str, str] = {}
         self._interruptions: dict[str, tuple[Interruption, ...]] = {}
         self._left_out: dict[str, str] = {}
-        self._beyond_max_calls: list[str] = []
+        self.is_short_check = False
+        """Whether the user limits the number of billable requests."""
         self.over_budget_case_count = 0
         """Number of cases that were not sent because they do not fit into a budget."""
+        self._unreserved_rejection_count = 0
         self._unmatched_requests: dict[str, str] = {}
         self._excluded_operations: tuple[str, ...] = ()
         self._resources = ResourceSummary()
@@ -291,10 +293,9 @@ class ResultCollector:
         earlier = self._not_judged.get(item_name)
         self._not_judged[item_name] = reason if earlier is None else f"{earlier}; {reason}"
 
-    def add_left_out_targets(self, reason_by_target: Mapping[str, str], beyond_max_calls: Iterable[str]) -> None:
-        """Add the targets that the plan leaves out, and which of them the user's `--max-calls` excludes."""
+    def add_left_out_targets(self, reason_by_target: Mapping[str, str]) -> None:
+        """Add the targets that the plan leaves out, with the reasons."""
         self._left_out.update(reason_by_target)
-        self._beyond_max_calls.extend(beyond_max_calls)
 
     def add_unmatched_requests(self, recording_and_operation: str, reason: str) -> None:
         """Add recorded requests to one operation that are about no target, with the reason.
@@ -329,6 +330,7 @@ class ResultCollector:
         """
         is_overcharged = isinstance(error, OverchargedError)
         self.over_budget_case_count += not is_overcharged
+        self._unreserved_rejection_count += not (is_overcharged or case.is_billable)
         reason = str(error) if is_overcharged else "it may cost more than is left of --max-cost"
         self.add_skipped_case(case, f"not sent: {reason}")
         if case.is_billable:
@@ -373,8 +375,9 @@ class ResultCollector:
             case_results=tuple(self._cases),
             not_judged_reason_by_name={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
             left_out_reason_by_target=self._left_out,
-            targets_beyond_max_calls=tuple(self._beyond_max_calls),
+            is_short=self.is_short_check,
             over_budget_case_count=self.over_budget_case_count,
+            unreserved_rejection_count=self._unreserved_rejection_count,
             interruptions_by_target=self._interruptions,
             unjudged_words_count_by_reason=dict(self.deliveries.unjudged_words_count_by_reason.most_common()),
             unmatched_request_reason_by_name=self._unmatched_requests,

@@ -491,6 +491,8 @@ class UnaffordableCase(Record, frozen=True, kw_only=True):
     """A planned case or sample that will not be sent because too little is left of a budget."""
 
     id: str
+    expected_usd: float
+    """Dollars that it costs if its response is as expected: 0 for what should be rejected."""
     reserved_usd: float
     """Dollars that must be left before it is sent."""
     flag: str
