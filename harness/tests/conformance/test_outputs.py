@@ -354,6 +354,27 @@ def test_what_follows_from_a_wrong_response_is_one_finding(causes, expected) -> 
     assert {one.violated_rules for one in group_effects(found)} == expected
 
 
+def test_what_follows_from_a_wrong_value_is_named_with_the_finding_about_this_value() -> None:
+    def at_value(rule: str, pointer: str) -> Finding:
+        where = FindingLocation(provider="acme", operation="speak", traffic_pointer=pointer)
+        return finding(rule=rule, case_id="a", where=where, message=f"{rule} {pointer}")
+
+    cost, url, state = (at_value("response-schema", pointer) for pointer in ("/cost", "/url", "/state"))
+    effects = [at_value("job-completed-without-output", "/url"), at_value("job-state-unknown", "/state")]
+    no_audio = finding(rule="audio-missing", case_id="a", message="no audio")
+    in_other_case = msgspec.structs.replace(cost, case_id="b")  # makes the schema the most frequent cause
+    found = [cost, url, state, *effects, no_audio, in_other_case]
+    grouped = {one.where.traffic_pointer: one.same_cause_messages for one in group_effects(found)}
+    assert grouped == {
+        "/cost": {},
+        "/url": {
+            "job-completed-without-output": "job-completed-without-output /url",
+            "audio-missing": "no audio",
+        },
+        "/state": {"job-state-unknown": "job-state-unknown /state"},
+    }
+
+
 def test_a_less_severe_effect_belongs_to_its_cause_and_a_more_severe_one_does_not() -> None:
     header = finding(rule="header-schema", case_id="a")
     date = finding(rule="retry-after-invalid", case_id="a", severity=Severity.WARNING)

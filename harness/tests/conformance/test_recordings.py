@@ -16,6 +16,7 @@ from voicegauge.conformance.recording_judging import (
     iterate_recording_subjects,
     plan_cases_by_id,
 )
+from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
@@ -236,3 +237,11 @@ def test_a_recording_is_judged_with_the_voices_that_it_lists(
     else:
         assert voices == {voice}
         assert {case.speech_request is not None for case in plan_cases_by_id(adapted).values()} == {True, False}
+
+
+def test_a_reason_of_many_recordings_is_named_once() -> None:
+    collector = ResultCollector((), 0)
+    for reason in ("PyAV is not installed", "PyAV is not installed", "it has no exchanges"):
+        collector.add_unjudged_item("recordings of acme", reason)
+    expected = {"recordings of acme": "PyAV is not installed; it has no exchanges"}
+    assert collector.build_report().not_judged_reason_by_name == expected

@@ -244,7 +244,7 @@ def group_effects(findings: Sequence[Finding]) -> list[Finding]:
                 key = (effect, operation, less_severe)
                 is_known = key in cause_by_effect or key in _iterate_causes(cause, cause_by_effect)
                 if key in groups and not is_known and _are_effects(groups[key], groups[cause]):
-                    kept = _move_effects_to_cause(kept, list(_iterate_causes(cause, cause_by_effect))[-1], key)
+                    kept = _move_effects_to_cause(kept, list(_iterate_causes(cause, cause_by_effect)), key)
                     cause_by_effect[key] = cause
     return kept
 
@@ -269,28 +269,35 @@ def _iterate_causes(
 
 def _are_effects(effects: Sequence[Finding], causes: Sequence[Finding]) -> bool:
     """Whether each effect is in the same case as a cause; for `_EFFECTS_AT_SAME_VALUE`, also at the same value."""
-
-    def locate_finding(one: Finding, rule: str) -> tuple[str | None, str | None]:
-        return one.case_id, one.where.traffic_pointer if rule in _EFFECTS_AT_SAME_VALUE else None
-
     rule = effects[0].rule
-    located = {locate_finding(one, rule) for one in effects}
-    return all(case is not None for case, _ in located) and located <= {locate_finding(one, rule) for one in causes}
+    located = {_locate_effect(one, rule) for one in effects}
+    return all(case is not None for case, _ in located) and located <= {_locate_effect(one, rule) for one in causes}
+
+
+def _locate_effect(finding: Finding, effect_rule: str) -> tuple[str | None, str | None]:
+    """Return what a violation of `effect_rule` has in common with its cause: the case, and maybe the value."""
+    return finding.case_id, finding.where.traffic_pointer if effect_rule in _EFFECTS_AT_SAME_VALUE else None
 
 
 def _move_effects_to_cause(
-    findings: Iterable[Finding], cause: _RuleInOperation, effect: _RuleInOperation
+    findings: Iterable[Finding], causes: Sequence[_RuleInOperation], effect: _RuleInOperation
 ) -> list[Finding]:
-    """Return `findings` in which the messages about `effect` are moved to the `cause` in the same case."""
-    effects: dict[str | None, Finding] = {}
+    """Return `findings` in which the messages about `effect` are moved to the finding that is left of its causes.
+
+    `causes` are its cause, the cause of that one, and so on. The last one is left, with messages of the others.
+    """
+    effects: dict[tuple[str | None, str | None], Finding] = {}
     others: list[Finding] = []
     for one in findings:
         if _get_rule_in_operation(one) == effect:
-            effects.setdefault(one.case_id, one)
+            effects.setdefault(_locate_effect(one, effect[0]), one)
         else:
             others.append(one)
     for index, one in enumerate(others):
-        found = effects.pop(one.case_id, None) if _get_rule_in_operation(one) == cause else None
+        has_cause = _get_rule_in_operation(one) == causes[-1] and (
+            len(causes) == 1 or causes[0][0] in one.same_cause_messages
+        )
+        found = effects.pop(_locate_effect(one, effect[0]), None) if has_cause else None
         if found is not None:
             messages = {**one.same_cause_messages, effect[0]: found.message, **found.same_cause_messages}
             others[index] = msgspec.structs.replace(one, same_cause_messages=messages)

@@ -150,7 +150,8 @@ class ResultCollector:
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
-        self._not_judged: dict[str, str] = {}
+        self._not_judged: dict[str, dict[str, None]] = {}
+        """The reasons, each once, by the name of what was not judged."""
         self._interruptions: dict[str, tuple[Interruption, ...]] = {}
         self._left_out: dict[str, str] = {}
         self.is_short_check = False
@@ -289,9 +290,8 @@ class ResultCollector:
             )
 
     def add_unjudged_item(self, item_name: str, reason: str) -> None:
-        """Add a target, a recording or a folder that was not judged, or only in part; its reasons are joined."""
-        earlier = self._not_judged.get(item_name)
-        self._not_judged[item_name] = reason if earlier is None else f"{earlier}; {reason}"
+        """Add a target, a recording or a folder that was not judged, or only in part; different reasons are joined."""
+        self._not_judged.setdefault(item_name, {})[reason] = None
 
     def add_left_out_targets(self, reason_by_target: Mapping[str, str]) -> None:
         """Add the targets that the plan leaves out, with the reasons."""
@@ -373,7 +373,10 @@ class ResultCollector:
             excluded_operations=self._excluded_operations,
             exchange_count_by_provenance=dict(self._exchanges),
             case_results=tuple(self._cases),
-            not_judged_reason_by_name={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
+            not_judged_reason_by_name={
+                **find_targets_not_judged(self._targets, self._cases),
+                **{name: "; ".join(reasons) for name, reasons in self._not_judged.items()},
+            },
             left_out_reason_by_target=self._left_out,
             is_short=self.is_short_check,
             over_budget_case_count=self.over_budget_case_count,

@@ -188,7 +188,7 @@ MAX_OPEN_JOBS = 200
 """Maximum number of jobs whose exchanges are kept. Above it, the oldest job is judged with the exchanges so far."""
 MAX_TOTAL_OPEN_JOB_BYTES = 64 * 2**20
 """Maximum memory, in bytes, that the bodies of the exchanges of open jobs take."""
-MAX_INTERIM_JOB_JUDGMENTS = 50
+MAX_INTERIM_JOB_JUDGEMENTS = 50
 """Maximum number of times that a job is judged before its end: after each of its first exchanges. Later exchanges are
 only judged at the end of the job, because judging takes longer the more exchanges there are."""
 EXCHANGES_BETWEEN_FINDING_MERGES = 1000
@@ -414,14 +414,14 @@ class TrafficJudge:
     def _judge_job(self, job: _JobConversation, exchange: Exchange, call: Call | None) -> list[Finding]:
         """Add an exchange to its job, judge the job, and return the findings that were not reported before.
 
-        Return nothing for a job of no target, and after more than `MAX_INTERIM_JOB_JUDGMENTS` exchanges.
+        Return nothing for a job of no target, and after more than `MAX_INTERIM_JOB_JUDGEMENTS` exchanges.
         """
         if not job.has_target:
             return []
         job.exchanges.append(exchange)
         if call is not None:
             job.calls.append(call)
-        if len(job.exchanges) > MAX_INTERIM_JOB_JUDGMENTS:
+        if len(job.exchanges) > MAX_INTERIM_JOB_JUDGEMENTS:
             return []
         checker = self._choose_checker(job.exchanges)
         new = []
