@@ -42,8 +42,8 @@ def run_plan_benchmark(request: BenchRequest) -> BenchPlanResult:
     With `ramp` or `stop_when_decided`, the plan is the most that may be sent.
 
     Returns:
-        The number of requests and characters and the cost, for each target, the keys that are not set; and, for live
-        services, what becomes of the plan within the budgets, of which earlier commands may have spent a part.
+        For each target, the number of requests and characters, and the cost; the variables of keys that are not set;
+        and for live services, which part of the plan the budgets allow, after what earlier commands have spent.
 
     Raises:
         UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
@@ -67,7 +67,7 @@ plan_benchmark = function_of(BenchRequest, run_plan_benchmark, name="plan_benchm
 
 
 def _forecast_budgets(planned: PlannedBenchmark, live: LiveOptions) -> BudgetForecast:
-    """Return what becomes of a plan within the budgets that are left, and why it would be refused, if it would."""
+    """Return which part of a plan the remaining budgets allow; or, if the plan would be refused, the reason."""
     refusal: VoicegaugeError | None = None
     found: RunToContinue | None = None
     try:
@@ -115,11 +115,14 @@ def _is_sample_of(budget_name: str, sample_id: str) -> bool:
 
 
 def require_budget(planned_benchmark: PlannedBenchmark, live: LiveOptions) -> None:
-    """Reject a plan whose price is not known, or that costs more than the budget. A ramp stops when it is spent.
+    """Reject a plan whose price is not known, or that costs more than the budget.
+
+    A ramp may cost more: it stops when the budget is spent.
 
     Raises:
         UsageError: a price is not known.
-        BudgetError: the plan costs more. If the command would continue an interrupted run, the message says so.
+        BudgetError: the plan costs more than the budget. If the command would continue an interrupted run, the error
+            message says so.
     """
     is_limited = planned_benchmark.request.ramp is None
     try:
@@ -155,7 +158,7 @@ def require_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: 
     Ramps and continued runs are not rejected: they stop when that budget is spent.
 
     Raises:
-        BudgetError: it may cost more.
+        BudgetError: the run may cost more than what is left.
         StorageError: there is a limit, and the state folder cannot be written.
     """
     live, request = planned_benchmark.live_options, planned_benchmark.request

@@ -93,7 +93,7 @@ def list_target_names(request: BenchRequest) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class TargetVariant:
-    """Another version of the only target of a benchmark: on another server, or described by another contract file."""
+    """A second version of the only target of a benchmark: on another server, or as another contract describes it."""
 
     target: BaseTarget
     live_options: LiveOptions | None
@@ -161,7 +161,7 @@ MAX_RAMP_REQUESTS = 12_000
 
 
 def validate_load(request: BenchRequest) -> None:
-    """Reject a load that contradicts itself, beyond what the declarations of the options say.
+    """Reject options of the load that contradict each other, as far as their declarations do not already do so.
 
     Raises:
         UsageError: options contradict each other, the goal cannot be read, or the voice encoder is not installed.
@@ -431,7 +431,7 @@ def _find_requested_languages(request: BenchRequest, suite: Suite) -> Collection
 def _announce_options_without_effect(
     request: BenchRequest, targets: Sequence[BaseTarget], listener: ProgressListener
 ) -> None:
-    """Say which targets are spoken to as without the options about pieces of text, interruptions and flushes."""
+    """Tell the listener for which targets options about pieces of text, interruptions or flushes have no effect."""
     speaking = {target.id: target if isinstance(target, SocketTarget) else None for target in targets}
     if request.interrupts:
         whole = [name for name, one in speaking.items() if one is None or not one.can_be_interrupted]
@@ -448,7 +448,7 @@ def _announce_options_without_effect(
 
 
 def announce_languages(plan: BenchPlan, chosen: Sequence[BaseTarget], listener: ProgressListener) -> None:
-    """Say which targets are left out because of their languages, and which speak languages not documented."""
+    """Tell the listener which targets are left out because of their languages, and which get undocumented languages."""
     for target in chosen:
         documented = bool(target.target_spec.supported_languages)
         if target.id in plan.unsupported_target_ids:
@@ -469,7 +469,7 @@ def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
     """Reject a load that the targets or the account's plan do not allow, and faults that are not known.
 
     Raises:
-        UsageError: there are several targets to ramp, or one to compare, or the rate is too high.
+        UsageError: a ramp has several targets, a comparison has only one target, or the rate is too high.
         UnknownNameError: a fault, or a plan of an account, is not known.
     """
     request, targets = planned_benchmark.request, planned_benchmark.targets.values()
@@ -482,9 +482,9 @@ def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
 
 
 def find_reason_not_to_transcribe(planned_benchmark: PlannedBenchmark) -> str | None:
-    """Return why nothing will be transcribed, or `None` if the run will be transcribed.
+    """Return why nothing will be transcribed; `None` if the run will be transcribed.
 
-    An engine that cannot be used is rejected here, before anything is paid for.
+    An ASR engine that cannot be used is rejected here, before anything is paid for.
     """
     if planned_benchmark.plan.run_kind == "transcription":
         return None  # the targets are the recognizers
@@ -496,7 +496,9 @@ def find_reason_not_to_transcribe(planned_benchmark: PlannedBenchmark) -> str | 
 def connect_to_places(
     planned_benchmark: PlannedBenchmark, emulator_settings: EmulatorSettings
 ) -> ClusterSettings | None:
-    """Look which places a benchmark is measured from, and tell the listener; `None` if this machine measures it.
+    """Return the cluster that measures a benchmark, with its places; `None` if this machine measures it.
+
+    The listener is told the places.
 
     Raises:
         MissingExtraError: Dask is not installed.

@@ -159,7 +159,7 @@ def _build_run_config(
 
 @contextmanager
 def open_timing_probes(listener: ProgressListener) -> Iterator[TimingProbes | None]:
-    """Yield what measures the error of times during a run; `None` if there is no server to measure it with."""
+    """Yield the probes that measure the error of times during a run; `None` if their server cannot be started."""
     with ExitStack() as servers:
         try:
             url = servers.enter_context(run_loopback_server())
@@ -196,7 +196,7 @@ def find_timing_error(
 def _find_load(config: RunConfig, ramp: RampResult | None) -> tuple[int, float | None]:
     """Return how many requests were in flight, and the rate of all targets together; `None` without a fixed rate.
 
-    For a ramp it is its highest load.
+    For a ramp, these are the values at its highest load.
     """
     highest = max((step.load for step in ramp.steps), default=None) if ramp is not None else None
     if config.ramp_settings is not None and highest is not None:
@@ -219,7 +219,7 @@ def send_requests(
 
     Args:
         config: the plan, and how to send it.
-        run_folder: the folder of the run, which gets journal and audio.
+        run_folder: the folder of the run, to which journal and audio are written.
         journal_state: what an interrupted run has sent; `None` for a new run.
         stop_signal: ends the run early.
         listener: receives progress and notices.
@@ -260,7 +260,7 @@ async def _run_with_interrupt_handling(
 ) -> RunOutcome:
     """Carry out the run. After the first Ctrl-C no new request is sent; the second one drops those in flight.
 
-    When `deadline` has passed, they are dropped too.
+    When `deadline` has passed, the requests in flight are dropped too.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None

@@ -95,7 +95,7 @@ def finish_benchmark(
         config: how the requests were sent.
         run_folder: the folder of the run.
         outcome: the samples.
-        stop_signal: why sending stopped early, if it did.
+        stop_signal: has the reason if sending stopped early.
         unscored_reason: why nothing is transcribed; `None` if the run is transcribed.
         deadline: the time after which nothing more is transcribed.
 
@@ -153,7 +153,7 @@ def finish_benchmark(
 
 @contextmanager
 def _name_run_if_interrupted(run_folder: Path, planned_benchmark: PlannedBenchmark) -> Iterator[None]:
-    """On Ctrl-C, tell where the run is, and what judges and transcribes its audio."""
+    """On Ctrl-C, tell the listener the folder of the run, and the command that judges and transcribes its audio."""
     try:
         yield
     except KeyboardInterrupt:

@@ -195,9 +195,10 @@ def fit_requested_plan(
 
 
 def _may_exceed_budget(request: CheckRequest, judged_count: int) -> bool:
-    """Whether the rest of a check that was begun may cost more than is left; what does not fit is left out then.
+    """Whether the rest of an earlier check is sent although it may cost more than what is left of the budget.
 
-    A plan that pays again for lost requests is refused instead, so that all of them are sent or none.
+    The requests that do not fit into the budget are then left out. A plan that pays again for lost requests is refused
+    instead, so that either all of its requests are sent or none.
     """
     return judged_count > 0 and not request.retry_ambiguous_requests
 
@@ -210,7 +211,7 @@ def _list_remaining_budgets(
 
 
 def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
-    """Return the ids of the servers of users whose key is set although not every such server requires one."""
+    """Return the ids of providers whose servers users run themselves, with an optional key that is set."""
     providers = {target.contract.id: target.contract.provider for target in targets}
     return [
         name
@@ -222,9 +223,9 @@ def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
 
 
 def _find_unpriced_targets(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
-    """Return the targets whose price is not known; empty if the price of none is, because nothing would be left.
+    """Return the ids of targets without a known price; none if no target has one, because nothing would be checked.
 
-    Among them are targets that take audio, which a check of a whole provider includes.
+    Targets that take audio are included, because the check of a whole provider includes them.
     """
     taking_audio = [
         target for contract in collect_contracts(targets) for target in contract.audio_input_targets.values()
@@ -257,8 +258,8 @@ def finish_check(
 
     The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
     forgotten if the process is killed before. Requests whose result was lost stay in the journals: the same command
-    sends them again only if the user demands it. The journals of a check that ended early, or with a wrong receipt, are
-    kept unchanged, so that the same command can resume the check.
+    sends them again only if the user demands it. The journals of a check that ended early, or with a charge above the
+    price, are kept unchanged, so that the same command can resume the check.
     """
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:
@@ -343,7 +344,7 @@ def build_service_settings(
     See `build_live_settings` for `is_resumed`.
 
     Raises:
-        UsageError: the request names neither.
+        UsageError: the request names neither the emulator nor a live service.
         VoicegaugeError: as for `build_live_settings`.
     """
     listener = choose_listener(request.progress)
@@ -469,7 +470,7 @@ def open_check(
     collector: ResultCollector,
     journals: CaseJournals,
 ) -> Iterator[CheckSettings]:
-    """Yield the settings with which a plan is sent, and report losses if the block raises an error."""
+    """Yield the settings with which a plan is sent; if the block raises an error, announce what was lost by it."""
     listener = choose_listener(request.progress)
     failures_folder = Path(request.failures_folder) if request.failures_folder is not None else None
     announce_earlier_spending(journals, request.prices, listener)

@@ -22,7 +22,7 @@ _COMMAND_START_S: ContextVar[float | None] = ContextVar("command start", default
 
 @contextmanager
 def count_time_since(started_s: float) -> Iterator[None]:
-    """Let the limits that are created in this context begin at `started_s` of the monotonic clock.
+    """Let the deadlines that are created in this context count from `started_s` of the monotonic clock.
 
     The command line calls this, because importing modules and reading contracts take part of the time of a command.
     """
@@ -37,7 +37,7 @@ class CommandDeadline:
     """The time that one command may take, which begins when the deadline is created, or as `count_time_since` says."""
 
     def __init__(self, max_time_s: float | None) -> None:
-        """Allow `max_time_s` seconds; `None` for as long as it takes."""
+        """Allow the command `max_time_s` seconds; `None` for no limit."""
         command_start_s = _COMMAND_START_S.get()
         self._max_time_s = max_time_s
         self._started_s = time.monotonic() if command_start_s is None else command_start_s
@@ -114,7 +114,7 @@ class CommandDeadline:
 
     @contextmanager
     def interrupt_preparation(self) -> Iterator[None]:
-        """Interrupt what runs in this context as `interrupt` does, and before which nothing can be judged or measured.
+        """Interrupt, as `interrupt` does, the preparation of a command, during which nothing is judged or measured.
 
         Raises:
             NothingMeasuredError: the time was over.

@@ -139,6 +139,8 @@ class _NothingConvertedError(DataError):
 
 @dataclass(frozen=True)
 class _Converter:
+    """Converts files to one format, with the options of one command."""
+
     catalogue: Catalogue
     provider: str | None
     output_format: RecordingFormat

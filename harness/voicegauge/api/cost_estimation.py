@@ -118,7 +118,7 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
 
     Raises:
         UnknownNameError: a name is not a provider, a target or an account plan.
-        UsageError: a number is out of range, or a provider with a rate has no credits.
+        UsageError: a number is out of range, or `credit_prices_usd` has a provider that does not charge credits.
         DataError: the texts cannot be read.
         ContractError: a document is not a usable contract.
     """
@@ -192,11 +192,12 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
 
 
 class _PlannedBill(NamedTuple):
-    """A bill with the requests that it is for; `free_units` is the size of a free quota, `None` if it is none."""
+    """The bill of a month with one account plan, and the requests that it is for."""
 
     bill: MonthlyBill
     request_groups: Sequence[RequestGroup]
     free_units: float | None
+    """Units per month of a free quota; `None` if the plan is not a free quota."""
 
 
 def _get_order_usd(bill: MonthlyBill) -> float:

@@ -25,9 +25,7 @@ from voicegauge.contract.price_computation import describe_price
 from voicegauge.contract.targets import (
     AudioInputTarget,
     BaseSocketTarget,
-    SocketTarget,
     Target,
-    TranscriptionSocketTarget,
 )
 from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.endpoint_descriptions import describe_emulation
@@ -218,7 +216,7 @@ def run_list_providers(request: ProvidersRequest) -> ProviderList:
 
 
 def _list_named_providers(catalogue: Catalogue, names: Sequence[str]) -> ProviderList:
-    """Return the named providers. Of one that is only named by targets, "acme/voice-1", only these are listed."""
+    """Return the named providers. A provider of which only targets are named ("acme/voice-1") has only these."""
     targets_by_provider: dict[str, set[str] | None] = {}
     for name in names:
         provider, slash, _ = name.partition("/")
@@ -397,9 +395,18 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         operations=tuple(map(_build_operation_row, contract.operations.values())),
         targets=(
             *map(_build_speech_target_row, contract.targets.values()),
-            *map(_build_socket_target_row, contract.socket_targets.values()),
-            *map(_build_audio_input_target_row, contract.audio_input_targets.values()),
-            *map(_build_transcription_socket_target_row, contract.transcription_socket_targets.values()),
+            *(
+                _build_target_row(target, "text", "conversation", formats=tuple(target.target_spec.formats))
+                for target in contract.socket_targets.values()
+            ),
+            *(
+                _build_target_row(target, "audio", "audio" if target.transcription is None else "transcript")
+                for target in contract.audio_input_targets.values()
+            ),
+            *(
+                _build_target_row(target, "audio", "conversation", formats=tuple(target.target_spec.formats))
+                for target in contract.transcription_socket_targets.values()
+            ),
         ),
     )
 
@@ -410,18 +417,6 @@ def _build_speech_target_row(target: Target) -> TargetRow:
     return _build_target_row(
         target, "text", response, formats=target.target_spec.supported_formats, required_inputs=needs
     )
-
-
-def _build_audio_input_target_row(target: AudioInputTarget) -> TargetRow:
-    return _build_target_row(target, "audio", "transcript" if target.transcription is not None else "audio")
-
-
-def _build_socket_target_row(target: SocketTarget) -> TargetRow:
-    return _build_target_row(target, "text", "conversation", formats=tuple(target.target_spec.formats))
-
-
-def _build_transcription_socket_target_row(target: TranscriptionSocketTarget) -> TargetRow:
-    return _build_target_row(target, "audio", "conversation", formats=tuple(target.target_spec.formats))
 
 
 def _build_target_row(

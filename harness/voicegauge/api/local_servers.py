@@ -317,7 +317,10 @@ class RunningProxy:
 
     @property
     def socket_base_urls(self) -> dict[str, str]:
-        """The same for WebSockets: URLs with ws, by URLs with ws or wss; empty for a provider without them."""
+        """The base URL (ws) for WebSockets of the client, by the URL (ws or wss) of the server that it replaces.
+
+        Empty for a provider without WebSockets.
+        """
         servers = {operation.server.url for operation in self._contract.socket_operations.values()}
         return {to_socket_url(url): to_socket_url(own) for url, own in self.base_urls.items() if url in servers}
 
@@ -338,12 +341,12 @@ class RunningProxy:
 
     @property
     def unjudged_count(self) -> int:
-        """Number of exchanges that passed and are not judged yet."""
+        """Number of exchanges that have passed the proxy and are not judged yet."""
         return self._monitor.unjudged_count
 
     @property
     def report(self) -> ProxyReport:
-        """The report of all traffic. It exists once the `with` block has ended.
+        """The report of all traffic, which exists after the end of the `with` block.
 
         Raises:
             NothingMeasuredError: the proxy still runs, or the process that judges was killed.

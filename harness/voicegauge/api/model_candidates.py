@@ -1,4 +1,4 @@
-"""Finds out which of the models that a server of the user's own lists works for the targets of its contract.
+"""Finds out which of the models that a user's own server lists work for the targets of the server's contract.
 
 A server that speaks and transcribes lists recognizers and voices together, and its list need not say which is which.
 """
@@ -28,14 +28,14 @@ MAX_TRIED_MODELS = 8
 _CANDIDATE_TEXT = "Good morning."
 
 
-async def sort_out_models(
+async def exclude_failing_models(
     contract: Contract,
     model_names: Sequence[str],
     voice_names: Sequence[str],
     live_options: LiveOptions,
     max_wait_s: float | None,
 ) -> tuple[str, ...]:
-    """Return the models that work, and those that were not tried.
+    """Return the listed models without those that were tried and do not work.
 
     Models are tried in their order with one request each, up to the first that works. Servers of users charge nothing.
 

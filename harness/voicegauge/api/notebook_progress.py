@@ -52,7 +52,7 @@ class NotebookProgress(ProgressListener):
         self._bar = self._display(self._render_bar())
 
     def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Move the bar, unless that was done a moment ago."""
+        """Move the bar, unless it was moved less than `UPDATE_INTERVAL_S` ago."""
         self._done_count, self._total_count = done_count, total_count
         now_s = self._clock()
         if self._bar is not None and now_s - self._updated_s >= UPDATE_INTERVAL_S:

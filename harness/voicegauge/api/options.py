@@ -58,7 +58,7 @@ def _parse_base_url(url: str, usage: str) -> str:
 
 
 def _parse_budget(text: str) -> tuple[str, float]:
-    """Read "USD", the budget of all providers together, whose name is "", or "PROVIDER=USD"."""
+    """Read a budget: "PROVIDER=USD", or "USD" for all providers together, which has the name ""."""
     provider, mark, amount = text.rpartition("=")
     try:
         usd = float(amount)
@@ -369,7 +369,7 @@ def live_group(
     off_flag: str | None = None,
     excludes: tuple[str, ...] = (),
 ) -> Any:
-    """Declare `live`, a `LiveOptions`. No settings file can give it."""
+    """Declare `live`, a `LiveOptions`, which a settings file cannot set."""
     return option_group(default=None, flag="--live", help=help_text, off_flag=off_flag, excludes=excludes)
 
 

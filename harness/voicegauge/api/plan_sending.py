@@ -162,7 +162,7 @@ SPENDING_FOLDER_NAME = "spending"
 def open_daily_budgets(
     contracts: Iterable[Contract], live_options: LiveOptions, listener: ProgressListener
 ) -> dict[str, DailyBudget]:
-    """Return what all commands of this machine spend in a day, by provider id."""
+    """Return the budget of the present day, which all commands of this machine share, by provider id."""
 
     def announce_error(error: StorageError) -> None:
         listener.notice(f"what is spent today is not counted for --max-cost-per-day: {error}")
@@ -247,7 +247,7 @@ def open_journals(
 
 
 def announce_earlier_spending(journals: CaseJournals, prices: Mapping[str, float], listener: ProgressListener) -> None:
-    """Tell the listener about payments of earlier commands that ended early, lost requests or had a wrong receipt."""
+    """Tell the listener about payments of earlier commands that ended early, lost requests or were overcharged."""
     if journals.spent_by_earlier_runs_usd:
         usd = format_price_usd(journals.spent_by_earlier_runs_usd)
         listener.notice(f"an earlier command has spent {usd}, which counts towards the budget")
@@ -309,7 +309,7 @@ def require_budgets(plan: PricedPlan, budgets: Sequence[RemainingBudget], *, sug
         suggests_fewer_calls: whether the error suggests a smaller `max_calls`.
 
     Raises:
-        BudgetError: it costs more.
+        BudgetError: the plan costs more than what is left of a budget.
     """
     price_usd_by_provider = plan.sum_price_usd_by_provider()
     for budget in budgets:
@@ -466,7 +466,7 @@ def send_plan(
             limits = _end_early(deadline or CommandDeadline(None), settings.interruption, listener)
             run_coroutine(check_service(targets, plan, settings, collector, sending.advance, limits))
     except KeyboardInterrupt:
-        return _note_interruption(collector)
+        return _record_interruption(collector)
     except TimeLimitError as error:
         collector.stop_message = str(error)
         return "time"
@@ -476,13 +476,13 @@ def send_plan(
         collector.stop_message = str(error)
         return "unreachable"
     if settings.interruption.is_requested:
-        return _note_interruption(collector)
+        return _record_interruption(collector)
     if settings.ledger is not None:  # also if nothing was left to be sent after it
         collector.stop_message = collector.stop_message or settings.ledger.first_overcharge_message
     return "budget" if collector.stop_message else None
 
 
-def _note_interruption(collector: ResultCollector) -> StopReason:
+def _record_interruption(collector: ResultCollector) -> StopReason:
     ignore_interrupts()
     collector.stop_message = "interrupted"
     return "interrupted"

@@ -143,7 +143,8 @@ class RecordingRun:
     def plan_updates(self, journals: CaseJournals) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending.
 
-        On demand, these include recorded cases that may have been charged, such as those with a server error.
+        If the request says so, the cases include recorded ones that may have been charged, such as those with a server
+        error.
         """
         plan = plan_cases_to_record(
             self.targets,
@@ -375,7 +376,7 @@ class RecordingRun:
 
 _EMULATED_SERVICE_CAUSE = "it is the emulator that responded: nothing is written; record it with --emulated"
 _EMULATOR_QUESTION_S = 2.0
-"""Time limit of the question whether a server is an emulator. A server on this machine responds sooner."""
+"""Seconds to wait for a server's answer whether it is an emulator. A server on this machine answers sooner."""
 
 
 def _require_no_emulator(contracts: Iterable[Contract], live_options: LiveOptions) -> None:
@@ -384,7 +385,7 @@ def _require_no_emulator(contracts: Iterable[Contract], live_options: LiveOption
     Servers elsewhere are not asked: an emulator to which a tunnel or a proxy leads is recognized by its first response.
 
     Raises:
-        UsageError: one is.
+        UsageError: a server is an emulator.
     """
     for url in sorted({url for contract in contracts for url in live_options.find_base_urls(contract).values()}):
         if is_loopback(urlsplit(url).hostname or "") and run_coroutine(_is_emulator(url)):

@@ -48,14 +48,14 @@ class RecordResult(Record, frozen=True, kw_only=True):
     """For each target, or operation without a target, of which no request was accepted although some should have been:
     the first of them, "<case>: <reason>"."""
     has_accepted_case: bool = False
-    """Whether a request that should be accepted was."""
+    """Whether at least one request that should be accepted was accepted."""
     unfinished_case_count: int = 0
     """Number of cases whose responses are kept in the folder `.unfinished`, because the recording ended early. The same
     call resumes the recording, and writes the files when they are complete."""
     finding_count: int = 0
     """Number of findings in the recorded exchanges, without disputed ones."""
     finding_count_by_rule: dict[str, int] = {}
-    """The same by rule, most frequent first."""
+    """Number of findings by rule, most frequent first."""
     resource_summary: ResourceSummary = ResourceSummary()
     """The resources that were created in the account, such as saved voices, and those that are left there."""
     spent_usd: float = 0.0
@@ -66,8 +66,8 @@ class RecordResult(Record, frozen=True, kw_only=True):
     """Requests whose price counts as spent although their result is not known; also those of earlier recordings into
     the same folder."""
     over_budget_case_count: int = 0
-    """Number of cases that were not sent because they did not fit into what was left of a budget. With one, only a part
-    was recorded."""
+    """Number of cases that were not sent because they did not fit into what was left of a budget. Unless it is 0, only
+    a part was recorded."""
     stop_message: str | None = None
     """What stopped the recording early, in one line; `None` if it ran to its end."""
     stop_reason: StopReason | None = None
@@ -133,7 +133,7 @@ class RejectedRequests(Record, frozen=True, kw_only=True):
     reason."""
     request_count: int
     first_request: str
-    """The first of these requests: file, position in the file, method and URL."""
+    """The first request of the group: file, position in the file, method and URL."""
 
 
 class Conversion(Record, frozen=True, kw_only=True):

@@ -210,12 +210,8 @@ compare_targets = function_of(CompareTargetsRequest, run_compare_targets, name="
 
 def _load_run_to_compare(run: PathLike | Run, place: str | None) -> Run:
     """Return a run, only with what was measured from `place` if one is named."""
-    loaded = _load_run_unless_loaded(run)
+    loaded = run if isinstance(run, Run) else load_run(run)
     return loaded if place is None else select_place(loaded, place)
-
-
-def _load_run_unless_loaded(run: PathLike | Run) -> Run:
-    return run if isinstance(run, Run) else load_run(run)
 
 
 def _build_compare_settings(thresholds: CompareThresholds, assumed_speed_drift: float, seed: int) -> CompareSettings:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
-from voicegauge.api.model_candidates import sort_out_models
+from voicegauge.api.model_candidates import exclude_failing_models
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.client.client import Client
 from voicegauge.client.key_destinations import (
@@ -273,7 +273,7 @@ def adapt_to_own_servers(
             tuple(live_options.own_server_voices) or server_names.voice_names,
         )
         if ask_servers_for_names and len(models) > 1 and not live_options.own_server_models:
-            models = run_coroutine(sort_out_models(contract, models, voices, live_options, max_wait_s))
+            models = run_coroutine(exclude_failing_models(contract, models, voices, live_options, max_wait_s))
         adapted[contract.id] = adapt_contract_to_server(
             contract, model_names=models, voice_names=voices, missing_operation_ids=server_names.missing_operation_ids
         )
@@ -574,7 +574,7 @@ def _find_priced_targets_and_operations(contract: Contract) -> dict[str, BaseTar
 
 
 def check_base_url_servers(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:
-    """Reject base URLs of which it is not known for which provider they are, or for which server of its contract.
+    """Reject a base URL whose provider, or whose server in the provider's contract, is not known.
 
     Raises:
         UsageError: the provider or the server of a base URL is not known.

@@ -59,7 +59,11 @@ class SharedDrift:
             targets: the targets that were measured in every run of the baseline and in the new run.
         """
         run_count = max((len(one.baseline) for one in targets), default=0)
-        complete = [one for one in targets if len(one.baseline) == run_count and _has_enough_texts(one)]
+        complete = [
+            one
+            for one in targets
+            if len(one.baseline) == run_count and len(_find_common_texts(one)) >= MIN_TEXTS_FOR_INTERVAL
+        ]
         self._run_count = run_count
         self._contrasts: dict[str, FloatArray] = {}
         """For each target, its level relative to the median of the others, in each run of the baseline and the new one.
@@ -114,10 +118,6 @@ class SharedDrift:
 
 def _find_common_texts(times: TargetTimes) -> list[str]:
     return sorted(set.intersection(*({one.text_id for one in run} for run in (*times.baseline, times.run))))
-
-
-def _has_enough_texts(times: TargetTimes) -> bool:
-    return len(_find_common_texts(times)) >= MIN_TEXTS_FOR_INTERVAL
 
 
 def _measure_nights(times: TargetTimes) -> list[_NightLevel]:

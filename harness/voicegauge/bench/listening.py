@@ -173,10 +173,12 @@ def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudg
         if clip.outcome != "wrong" and index in other_texts:
             clip = ClipJudgement("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
         if clip.outcome in ("right", "not judged"):
-            others = [
-                one for one in by_target[sample.target] if one != index and _have_one_language(samples, one, index)
+            other_paces = [
+                found[other].pace
+                for other in by_target[sample.target]
+                if other != index and samples[other].language == sample.language
             ]
-            clip = _judge_pace(clip, found[index].pace, [found[one].pace for one in others])
+            clip = _judge_pace(clip, found[index].pace, other_paces)
         yield ListeningVerdict(
             sample_id=sample.id,
             outcome=clip.outcome,
@@ -184,10 +186,6 @@ def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudg
             explanation=clip.explanation,
             start_s=clip.start_s,
         )
-
-
-def _have_one_language(samples: Sequence[Sample], one: int, other: int) -> bool:
-    return samples[one].language == samples[other].language
 
 
 def _can_doubt(found: Sequence[ClipJudgement]) -> bool:

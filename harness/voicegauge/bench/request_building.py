@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import functools
 import mimetypes
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -308,16 +309,12 @@ def validate_requests_can_be_built(
     for name, target in targets.items():
         texts = {one.text for row in plan.rounds for one in row if one.target == name}
         if isinstance(target, Target) and texts:
-            _check_text_lengths(target, texts, voice_sample, is_live=plan.provenance is Provenance.LIVE)
+            build_request = functools.partial(_build_http_request, target, voice_sample)
+            check_text_lengths(target, texts, build_request, is_live=plan.provenance is Provenance.LIVE)
 
 
-def _check_text_lengths(
-    target: Target, texts: set[SuiteText], voice_sample: VoiceSample | None, *, is_live: bool
-) -> None:
-    def build_request(text: SuiteText) -> RequestParts:
-        return map_speech_request(target, build_speech_request(target, text, voice_sample))
-
-    check_text_lengths(target, texts, build_request, is_live=is_live)
+def _build_http_request(target: Target, voice_sample: VoiceSample | None, text: SuiteText) -> RequestParts:
+    return map_speech_request(target, build_speech_request(target, text, voice_sample))
 
 
 class DeliverySettings(Record, frozen=True, kw_only=True):

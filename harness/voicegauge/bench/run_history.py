@@ -28,7 +28,6 @@ from voicegauge.bench.history_store import (
     VOICE_METRICS,
     HistoryMetric,
     HistoryRun,
-    HistoryTarget,
     HistoryUnit,
     HistoryValue,
     ProgressReporter,
@@ -506,7 +505,8 @@ def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings
     `settings.voice_alpha` is divided equally among the series of voices, and `settings.alpha` among the others.
     """
     judged = [one for one in series if one.key.unit != "usd"]
-    latest_nights = {one.key.provenance: one.nights[-1].night for one in sorted(judged, key=_get_latest_night)}
+    by_latest_night = sorted(judged, key=lambda one: one.nights[-1].night)
+    latest_nights = {one.key.provenance: one.nights[-1].night for one in by_latest_night}
     changes: list[LevelChange] = []
     for one in judged:
         provenance = one.key.provenance
@@ -516,10 +516,6 @@ def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings
         )
         changes += _find_changes_of_series(one, settings, alpha, latest_nights[provenance])
     return sorted(changes, key=lambda change: change.confirmation_night)
-
-
-def _get_latest_night(series: MetricSeries) -> str:
-    return series.nights[-1].night
 
 
 def _find_changes_of_series(
@@ -629,10 +625,6 @@ def _list_tracked_facts(run: HistoryRun) -> list[tuple[Literal["price", "contrac
     for target in run.targets:
         facts += [
             ("price", target.target_id, target.price_text),
-            ("contract", target.target_id, _describe_contract(target)),
+            ("contract", target.target_id, f"{target.contract_version} ({target.contract_sha256[:8]})"),
         ]
     return facts
-
-
-def _describe_contract(target: HistoryTarget) -> str:
-    return f"{target.contract_version} ({target.contract_sha256[:8]})"

@@ -223,7 +223,12 @@ class _PlanRunner:
         task = asyncio.current_task()
         try:
             with reduce_event_loop_delays():
-                async with self._loop_lag.measure_lag(), self._open_places() as self._places:
+                async with (
+                    self._loop_lag.measure_lag(),
+                    PlaceSender.open(
+                        self._config, self._journal, self._ledgers, self._held, self._earlier_state
+                    ) as self._places,
+                ):
                     for _, session in itertools.groupby(rounds, key=lambda row: row[0].session_number):
                         if not self._stop.requested:
                             await self._run_session(list(session))
@@ -283,10 +288,9 @@ class _PlanRunner:
                 planned.id in self._earlier_state.ids_with_ambiguous_last_request and planned.id not in self._repeatable
             )
             if is_lost and planned.id not in self._samples:
-                self._finish_sample(build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
-
-    def _open_places(self) -> contextlib.AbstractAsyncContextManager[PlaceSender | None]:
-        return PlaceSender.open(self._config, self._journal, self._ledgers, self._held, self._earlier_state)
+                lost = build_lost_sample(planned, self._earlier_state)
+                self._write_sample(lost, BillingStatus.AMBIGUOUS, has_open_job=False)
+                self._add_sample(lost)
 
     async def _run_session(self, rounds: Sequence[SampleRound]) -> None:
         probes = self._config.timing_probes
@@ -536,10 +540,6 @@ class _PlanRunner:
                     is_emulated=self._emulated,
                 )
             )
-
-    def _finish_sample(self, sample: Sample, billing: BillingStatus) -> None:
-        self._write_sample(sample, billing, has_open_job=False)
-        self._add_sample(sample)
 
     def _add_sample(self, sample: Sample) -> None:
         self._samples[sample.id] = sample

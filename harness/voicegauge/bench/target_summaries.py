@@ -416,7 +416,7 @@ def _summarize_target(
         for text, latency in medians.latencies
         if (interval := latency.completion_ms) is not None
     ]
-    totals = SampledValues(_select_times_by_text(medians.latencies, _get_total_latency_ms))
+    totals = SampledValues(_select_times_by_text(medians.latencies, lambda latency: latency.total_latency_ms))
     total_ms, total_p95_ms = (estimate_quantile(totals, fraction) for fraction in (0.5, 0.95))
 
     wer, cer = (
@@ -534,10 +534,6 @@ def _select_times_by_text(
     latencies: Iterable[tuple[str, Latency]], select_time: Callable[[Latency], float | None]
 ) -> list[tuple[str, float]]:
     return [(text, found) for text, latency in latencies if (found := select_time(latency)) is not None]
-
-
-def _get_total_latency_ms(latency: Latency) -> float | None:
-    return latency.total_latency_ms
 
 
 def _compute_ttfa_after_text_ms(sample: Sample) -> float | None:

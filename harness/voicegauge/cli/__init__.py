@@ -16,7 +16,7 @@ import click
 
 from voicegauge.cli._settings import (
     SETTINGS_FILE_CONTEXT_KEY,
-    add_value_source_to_message,
+    add_value_source_to_error_message,
     collect_command_defaults,
     find_settings,
     load_settings,
@@ -168,7 +168,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return EXIT_UNUSABLE_INPUT
     except click.ClickException as error:
         if isinstance(error, click.BadParameter):
-            add_value_source_to_message(error)
+            add_value_source_to_error_message(error)
         return print_error(error.format_message(), EXIT_UNUSABLE_INPUT)
     except VoicegaugeError as error:
         return print_error(str(error), error.exit_code)

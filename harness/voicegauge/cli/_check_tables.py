@@ -288,7 +288,7 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
 
 
 def print_unjudged_words(terminal: Console, report: CheckReport) -> None:
-    """Print of how many deliveries it was not judged whether they say their text, and why."""
+    """Print for how many deliveries it was not judged whether they say their text, and why."""
     counts = report.unjudged_words_count_by_reason
     if counts:
         named = [f"{count}: {reason}" for reason, count in list(counts.items())[:MAX_REASONS_SHOWN]]

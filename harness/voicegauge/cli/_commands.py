@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from voicegauge.api.command_deadline import CommandDeadline, count_time_since
 from voicegauge.api.options import max_time_option
 from voicegauge.cli._options import build_parameter
-from voicegauge.cli._settings import SETTINGS_FILE_CONTEXT_KEY, claim_outputs
+from voicegauge.cli._settings import SETTINGS_FILE_CONTEXT_KEY, create_output_folders
 from voicegauge.errors import UsageError
 from voicegauge.options import (
     DeclaredOption,
@@ -63,7 +63,7 @@ def command_of(
             )
             if problem is not None:
                 raise UsageError(problem)
-            claim_outputs(ctx, declared_options)
+            create_output_folders(ctx, declared_options)
             requests = [_build_request(request_type, values, given) for request_type in request_types]
             _announce_settings_of_live_run(ctx, requests)
             started_s = time.monotonic() if ctx.obj is None else ctx.obj

@@ -45,7 +45,8 @@ from voicegauge.options import DeclaredOption, Trust
 OUTPUT_SUFFIXES = frozenset(
     {".csv", ".har", ".htm", ".html", ".json", ".md", ".parquet", ".patch", ".sarif", ".svg", ".xml", ".yaml"}
 )
-"""Suffixes of files that such a settings file may name. No program executes files with these suffixes by their name."""
+"""Suffixes of the outputs that a settings file may name although the user did not name the settings file itself. Files
+with these suffixes are not executed by their name."""
 _MARKER_NAME = ".voicegauge-outputs"
 """Name of the file with the token, in the folder of outputs."""
 _MAX_RECORD_BYTES = 2**20
@@ -53,9 +54,10 @@ _MAX_RECORD_BYTES = 2**20
 
 @dataclasses.dataclass
 class _OutputRecord:
-    """What is remembered about a folder of outputs."""
+    """What voicegauge saved in its state folder about a folder of outputs that it created."""
 
     token: str
+    """Content of the file `_MARKER_NAME` in the folder, which shows that the folder is the one that was created."""
     files: list[str] = dataclasses.field(default_factory=list)
     """Paths of the files that commands wrote, relative to the folder."""
 
@@ -93,7 +95,7 @@ def _find_problem_of_existing(root: Path, path_in_root: PurePath, *, is_folder: 
     return None
 
 
-def claim_output(value: PurePath, folder: Path, *, is_folder: bool) -> None:
+def create_output_folder(value: PurePath, folder: Path, *, is_folder: bool) -> None:
     """Create the folder of an output, which `find_output_problem` has accepted, and record that voicegauge created it.
 
     Raises:
@@ -156,7 +158,7 @@ def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file:
         return spec.refusal_reason
     if is_live and spec.live_refusal_reason is not None:
         return spec.live_refusal_reason
-    find_reason = _REASON_FINDERS.get(spec.found_file)
+    find_reason = _REFUSAL_EXPLAINERS.get(spec.found_file)
     reasons = () if find_reason is None else (find_reason(declared, value, file.parent.resolve()) for value in values)
     return next(filter(None, reasons), None)
 
@@ -185,7 +187,7 @@ def _explain_refused_output(declared: DeclaredOption, value: Any, folder: Path) 
     return find_output_problem(str(value), folder, is_folder=declared.spec.path.is_output_folder)
 
 
-_REASON_FINDERS: Mapping[Trust, Callable[[DeclaredOption, Any, Path], str | None]] = {
+_REFUSAL_EXPLAINERS: Mapping[Trust, Callable[[DeclaredOption, Any, Path], str | None]] = {
     Trust.UP_TO_DEFAULT: _explain_refused_limit,
     Trust.PLAIN_NAME: _explain_refused_name,
     Trust.PATH_IN_FOLDER: _explain_refused_input,
@@ -208,7 +210,7 @@ def describe_untrusted_settings(reasons: Mapping[str, str], file: Path) -> str:
     )
 
 
-def claim_outputs(ctx: click.Context, options: Iterable[DeclaredOption]) -> None:
+def create_output_folders(ctx: click.Context, options: Iterable[DeclaredOption]) -> None:
     """Create the folders of the outputs that a settings file names which the user did not name.
 
     Raises:
@@ -222,7 +224,7 @@ def claim_outputs(ctx: click.Context, options: Iterable[DeclaredOption]) -> None
         is_from_file = ctx.get_parameter_source(one.name) is ParameterSource.DEFAULT_MAP
         if one.spec.found_file is Trust.NEW_OUTPUT and is_from_file and value is not None and str(value) != "-":
             is_folder = one.spec.path.is_output_folder
-            claim_output(PurePath(value), settings.path.parent.resolve(), is_folder=is_folder)
+            create_output_folder(PurePath(value), settings.path.parent.resolve(), is_folder=is_folder)
 
 
 # Reads settings from a file: `voicegauge.toml`, or `[tool.voicegauge]` of `pyproject.toml`.
@@ -418,8 +420,8 @@ def _reject_unknown_names(
         )
 
 
-def add_value_source_to_message(error: click.BadParameter) -> None:
-    """Let the message of `error` name where the value of an option was written: a flag, a variable or the settings."""
+def add_value_source_to_error_message(error: click.BadParameter) -> None:
+    """Let the error message name where the user wrote the value of an option: a flag, a variable or the settings."""
     option, ctx = error.param, error.ctx
     if error.param_hint is not None or not isinstance(option, RequestOption) or ctx is None or option.name is None:
         return

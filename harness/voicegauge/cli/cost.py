@@ -101,7 +101,7 @@ def _sort_costs(costs: Sequence[MonthlyCost]) -> list[MonthlyCost]:
 
 
 def _get_price_key(cost: MonthlyCost) -> tuple[bool, float]:
-    """Return a key that sorts by price. What has only a price that others state, or none, follows."""
+    """Return a key that sorts by price. Costs that only others than the provider state, and unknown ones, come last."""
     usd = cost.price.usd
     known = (amount for amount in (usd, cost.price.low_usd, cost.price.high_usd) if amount is not None)
     return usd is None, next(known, math.inf)
@@ -264,15 +264,15 @@ def _format_character_count(count: float) -> str:
 
 
 def _print_missing_credit_prices(costs: Sequence[MonthlyCost]) -> None:
-    providers = sorted({cost.target.partition("/")[0] for cost in costs if _needs_credit_price(cost)})
-    for provider in providers:
+    providers = {
+        cost.target.partition("/")[0]
+        for cost in costs
+        if cost.price.usd is None and cost.used_credits is not None and not cost.exceeds_plan
+    }
+    for provider in sorted(providers):
         create_console().print(
             f"{provider} charges credits: state what one costs you with --credit-rate {provider}=USD"
         )
-
-
-def _needs_credit_price(cost: MonthlyCost) -> bool:
-    return cost.price.usd is None and cost.used_credits is not None and not cost.exceeds_plan
 
 
 def _describe_remarks(cost: MonthlyCost, *, has_own_texts: bool) -> str:

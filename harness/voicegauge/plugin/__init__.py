@@ -192,10 +192,10 @@ def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Co
 
 @pytest.fixture
 def voicegauge_judged_emulator(voicegauge_emulator: RunningEmulator) -> Iterator[RunningEmulator]:
-    """The emulator; the test fails if a client did something wrong on a WebSocket.
+    """The emulator; the test fails if a client makes a mistake on a WebSocket.
 
-    Such as a context that was never ended, or text that is never spoken. Close the connections before the test ends:
-    a connection that is still open is not judged completely.
+    A mistake is, for example, a context that is never ended, or text that is never spoken. Close the connections before
+    the test ends: a connection that is still open is not judged completely.
     """
     known = len(voicegauge_emulator.list_client_findings(timeout_s=0))
     yield voicegauge_emulator
@@ -395,7 +395,7 @@ class RuleVerdict(NamedTuple):
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings of the rule, including disputed ones, and those that have a violation of it as an effect."""
+        """All findings of the rule, including disputed ones, and findings whose cause violates the rule too."""
         return [finding for finding in self.report.findings if self.rule in finding.violated_rules]
 
     @property

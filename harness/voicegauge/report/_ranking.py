@@ -252,8 +252,8 @@ def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name
 
 
 MAX_CHOICE_NAMES = 5
-"""Number of targets above which the line that decides counts those that cannot be distinguished instead of naming
-some: which would be named is chance."""
+"""Largest number of targets that cannot be distinguished and are named as a choice. Of more, only the number is stated,
+because it would be chance which of them are named."""
 
 
 def format_choice(names: Sequence[str]) -> str:
@@ -312,14 +312,11 @@ def _compute_points_by_error_rate(values: Sequence[float | None]) -> list[float 
 
 
 def _compute_weighted_mean(points: Sequence[float | None], weights: RankingWeights) -> float | None:
-    pairs = [(weight, value) for weight, value in zip(_to_weight_tuple(weights), points, strict=True) if weight]
+    weight_by_measure = (weights.speed, weights.intelligibility, weights.price)
+    pairs = [(weight, value) for weight, value in zip(weight_by_measure, points, strict=True) if weight]
     if not pairs or any(value is None for _, value in pairs):
         return None
     return sum(weight * (value or 0.0) for weight, value in pairs) / sum(weight for weight, _ in pairs)
-
-
-def _to_weight_tuple(weights: RankingWeights) -> tuple[float, float, float]:
-    return weights.speed, weights.intelligibility, weights.price
 
 
 # Builds the ranking as the page shows it, and the HTML ids of the sections of targets.

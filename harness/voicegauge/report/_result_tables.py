@@ -203,7 +203,12 @@ def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
     """Return the columns of streams, and of how fast speech is made and spoken."""
     return (
         TableColumn(
-            "speech", "Streams", "Speech arrives", "ms", -1, lambda t: _build_stream_cell(t, _get_first_speech_ms)
+            "speech",
+            "Streams",
+            "Speech arrives",
+            "ms",
+            -1,
+            lambda t: _build_stream_cell(t, lambda s: s.first_speech_ms),
         ),
         TableColumn(
             "gap",
@@ -211,11 +216,11 @@ def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
             "Gap",
             "ms",
             -1,
-            lambda t: _build_stream_cell(t, _get_median_chunk_gap_ms),
+            lambda t: _build_stream_cell(t, lambda s: s.gap_p50_ms),
             standalone_heading="Gap in stream",
         ),
         TableColumn(
-            "gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, _get_longest_chunk_gap_ms)
+            "gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, lambda s: s.gap_max_ms)
         ),
         TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
         TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),
@@ -442,18 +447,6 @@ def _build_time_cell(estimate: Estimate | None) -> TableCell:
 
 def _build_stream_cell(target: TargetSummary, get_estimate: Callable[[StreamSummary], Estimate | None]) -> TableCell:
     return EMPTY_CELL if target.streaming is None else _build_time_cell(get_estimate(target.streaming))
-
-
-def _get_first_speech_ms(stream: StreamSummary) -> Estimate | None:
-    return stream.first_speech_ms
-
-
-def _get_median_chunk_gap_ms(stream: StreamSummary) -> Estimate | None:
-    return stream.gap_p50_ms
-
-
-def _get_longest_chunk_gap_ms(stream: StreamSummary) -> Estimate | None:
-    return stream.gap_max_ms
 
 
 def _build_underruns_cell(target: TargetSummary) -> TableCell:

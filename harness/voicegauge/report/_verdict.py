@@ -214,7 +214,10 @@ def _build_statement_on_intelligibility(summary: str, detail: str) -> VerdictSta
 
 def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     """Return what the verdict says about prices; `None` if nothing was delivered."""
-    delivered = sorted(run.targets_with_deliveries, key=_get_price_or_infinity)
+    delivered = sorted(
+        run.targets_with_deliveries,
+        key=lambda target: math.inf if (usd := target.cost.comparison_price_usd) is None else usd,
+    )
     if not delivered:
         return None
     priced = [(target, usd) for target in delivered if (usd := target.cost.comparison_price_usd) is not None]
@@ -247,10 +250,6 @@ def _summarize_prices(priced: Sequence[tuple[TargetSummary, float]]) -> str:
     is_sure = all(one.cost.comparison_price.is_surely_below(other) for one in lowest for other in others)
     claim = "the cheapest" if is_sure else "not surely the cheapest: the ranges of prices overlap"
     return f"{format_target_names(names, names[0])} {verb} {claim}"
-
-
-def _get_price_or_infinity(target: TargetSummary) -> float:
-    return math.inf if target.cost.comparison_price_usd is None else target.cost.comparison_price_usd
 
 
 def describe_cheapest_target(priced_targets: list[tuple[TargetSummary, float]]) -> str:
@@ -333,7 +332,10 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     summary = parts[0] if len(parts) == 1 else f"{format_count(len(failing), 'target')} failed requests"
     failing.sort(key=lambda target: -target.failure_count / target.sample_count)
     named, others = failing[:MAX_NAMED_TARGETS], failing[MAX_NAMED_TARGETS:]
-    sentences = [f"{_describe_failure_share(target)}: {_describe_failure_kinds(target)}" for target in named]
+    sentences = [
+        f"{_describe_failure_share(target)}: {_join_failure_kinds(Counter(target.failure_count_by_kind))}"
+        for target in named
+    ]
     if others:
         requests = format_count(sum(target.failure_count for target in others), "request")
         sentences.append(f"{format_count(len(others), 'other')} failed {requests}")
@@ -384,10 +386,6 @@ def describe_total_failure(run: MeasuredRun) -> str:
 
 def _describe_failure_share(target: TargetSummary) -> str:
     return f"{target.target} failed {target.failure_count} of {format_count(target.sample_count, 'request')}"
-
-
-def _describe_failure_kinds(target: TargetSummary) -> str:
-    return _join_failure_kinds(Counter(target.failure_count_by_kind))
 
 
 def _join_failure_kinds(kinds: Counter[str]) -> str:

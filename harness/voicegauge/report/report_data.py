@@ -55,7 +55,7 @@ from voicegauge.report.scored_clips import (
 )
 from voicegauge.version import __version__
 
-_GET_BY_FACT: dict[str, Callable[[Run], Any]] = {
+_GETTER_BY_FACT: dict[str, Callable[[Run], Any]] = {
     "kind of target": lambda run: run.manifest.kind,
     "suite": lambda run: run.manifest.suite.sha256,
     "texts": lambda run: frozenset((one.text_id, one.language) for one in run.samples if one.is_counted),
@@ -71,7 +71,7 @@ _GET_BY_FACT: dict[str, Callable[[Run], Any]] = {
     "ASR engine": lambda run: _find_scoring(run),  # noqa: PLW0108 - defined below
     "how audio was listened to": lambda run: run.listening.method if run.listening is not None else None,
 }
-"""What runs must have in common."""
+"""Functions that return the facts in which runs must be equal to be joined, by the name of the fact."""
 
 
 class JoinedRun(NamedTuple):
@@ -85,7 +85,7 @@ class JoinedRun(NamedTuple):
 
 
 def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
-    """Join runs of different targets into one; `None` if they have a target in common, or differ in what matters.
+    """Join runs of different targets into one; `None` if they share a target, or differ in a fact of `_GETTER_BY_FACT`.
 
     Args:
         runs: each run with its folder.
@@ -114,8 +114,10 @@ def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
 
 
 def list_differing_facts_of_runs(runs: Sequence[Run]) -> list[str]:
-    """Return the names of what differs between runs, so that they cannot be joined."""
-    return [name for name, get in _GET_BY_FACT.items() if any(get(one) != get(other) for one, other in pairwise(runs))]
+    """Return the names of the facts that differ between runs and keep them from being joined."""
+    return [
+        name for name, get in _GETTER_BY_FACT.items() if any(get(one) != get(other) for one, other in pairwise(runs))
+    ]
 
 
 def _find_scoring(run: Run) -> tuple[Any, ...] | None:

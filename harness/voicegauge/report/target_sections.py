@@ -36,7 +36,7 @@ MAX_LISTED_ITEMS = 20
 
 
 class CheckAndDriftReports(NamedTuple):
-    """What `check --json` and `drift --json` wrote, for a report that shows it with the targets that it concerns."""
+    """Saved results of `check --json` and `drift --json`, which a report shows with the targets that they concern."""
 
     check_reports: tuple[CheckReport, ...] = ()
     drift_reports: tuple[DriftReport, ...] = ()
