@@ -498,7 +498,7 @@ def connect_to_places(
 ) -> ClusterSettings | None:
     """Return the cluster that measures a benchmark, with its places; `None` if this machine measures it.
 
-    The listener is told the places.
+    A notice lists the places.
 
     Raises:
         MissingExtraError: Dask is not installed.
