@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.socket_turns import TurnReader
-from voicegauge.model.exchange import SocketMessage, SocketSide
+from voicegauge.contract.loading import load_contract
+from voicegauge.contract.socket_turns import TurnReader, recognize_target
+from voicegauge.data_folders import find_bundled_folder
+from voicegauge.model.exchange import Request, SocketMessage, SocketSide, SocketTraffic
 
 
 def test_audio_after_a_turn_with_an_error_belongs_to_the_next_turn() -> None:
@@ -33,7 +37,10 @@ def test_audio_after_a_turn_with_an_error_belongs_to_the_next_turn() -> None:
     assert (spoken.errors, spoken.audio_bytes, spoken.finished_ms) == ([], b"\0\0", 6)
 
 
-def test_the_error_of_a_cancellation_that_crosses_with_the_end_of_its_turn_belongs_to_no_turn() -> None:
+@pytest.mark.parametrize("reports_crossing", [True, False])
+def test_the_error_of_a_cancellation_that_crosses_with_the_end_of_its_turn_belongs_to_no_turn(
+    reports_crossing: bool,
+) -> None:
     channel = load_catalogue().socket_targets["openai/gpt-realtime-1.5"].socket
     reader, times = TurnReader(channel), itertools.count()
 
@@ -50,8 +57,26 @@ def test_the_error_of_a_cancellation_that_crosses_with_the_end_of_its_turn_belon
     add("client", channel.build_client_message("cancel"))
     add("server", channel.build_server_message("turn-end", id="r1"))  # it was sent before the cancellation arrived
     say("Of course.")
-    add("server", channel.build_server_message("error", reason="nothing is spoken"))
+    if reports_crossing:
+        add("server", channel.build_server_message("error", reason="nothing is spoken"))
+    add("server", channel.build_server_message("turn-start", id="r2"))
     add("server", channel.build_server_message("error", reason="busy"))
     crossed, spoken = reader.conversation.turns
     assert (crossed.finished_ms is None, crossed.errors) == (False, [])
     assert spoken.errors == ["busy"]
+
+
+def test_a_constant_in_the_path_of_a_websocket_is_decoded_once(tmp_path) -> None:
+    folder = find_bundled_folder("contracts") / "elevenlabs"
+    for name in ("openapi.yaml", "asyncapi.yaml"):
+        text = (folder / name).read_text(encoding="utf-8")
+        constants = 'request_constants: {query.model_id: eleven_flash_v2_5, path.voice_id: "a%41"}'
+        text = text.replace("request_constants: {query.model_id: eleven_flash_v2_5}", constants)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    target = load_contract(tmp_path / "openapi.yaml").socket_targets["flash-stream-input"]
+    url = f"wss://api.elevenlabs.io{target.operation.path}?model_id=eleven_flash_v2_5"
+    request = Request(method="GET", url=url.replace("{voice_id}", "a%2541"))
+    traffic = SocketTraffic(provider="elevenlabs", operation=target.operation.id, request=request, status=101)
+    recognized = recognize_target(target.operation, traffic)
+    assert recognized is not None
+    assert recognized.target is target

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sockets import ServerEventKind, SocketFormat
@@ -142,7 +142,7 @@ def _read_sent_values(operation: Operation, traffic: SocketTraffic) -> dict[Loca
     match = operation.match_path_end(url.path)
     values_by_part: dict[str, Mapping[str, str]] = {
         "query": dict(parse_qsl(url.query, keep_blank_values=True)),
-        "path": {name: unquote(value) for name, value in match.path_parameters.items()} if match is not None else {},
+        "path": match.path_parameters if match is not None else {},
     }
     values: dict[Location, Any] = {}
     for location in wanted:
@@ -320,6 +320,8 @@ class TurnReader:
             places.append((at_ms, event))
             return None
         turn.events.append((at_ms, event))
+        if event.kind in ("turn-start", "audio") and turn.cancelled_ms is None:
+            self._crossed_cancel_count = 0  # what was sent before this turn has been answered, or will not be
         if event.kind == "audio":
             turn.audio.append((at_ms, event.audio or b""))
         elif event.kind == "turn-start":
