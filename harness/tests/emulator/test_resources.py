@@ -11,6 +11,7 @@ import pytest
 from voicegauge.cases.valid_requests import load_voice_sample
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator._app import create_app
+from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.speech.decoding import decode
@@ -53,6 +54,32 @@ def test_a_saved_voice_has_the_requested_fields_and_is_listed(send) -> None:
     assert len({voice["public_id"] for voice in made} | {voice["id"] for voice in made}) == 4
     listed = send("GET", "/api/v1/user-voices/").json()
     assert (listed["voices"], listed["quota"]["used"]) == (made, 2)
+
+
+def test_a_voice_keeps_the_requested_lists_and_its_own_id() -> None:
+    clip = {"file": ("me.mp3", load_voice_sample().data, "audio/mpeg")}
+    with (
+        running_app(create_app([load_catalogue().find_provider("lmnt")], EmulatorSettings())) as root,
+        httpx.Client(base_url=f"{root}/lmnt/v1/ai/", headers={"X-API-Key": "key"}, timeout=60) as http,
+    ):
+        made = http.post("voice", data={"name": "Anna", "tags": "calm,low"}, files=clip).json()
+        assert (made["name"], made["tags"]) == ("Anna", ["calm", "low"])
+        assert http.get(f"voice/{made['id']}").json()["tags"] == ["calm", "low"]
+        changed = http.put(f"voice/{made['id']}", json={"name": "Bea", "id": "leah"}).json()["voice"]
+        assert (changed["id"], changed["name"]) == (made["id"], "Bea")
+        assert made["id"] in [voice["id"] for voice in http.get("voice/list").json()]
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "described"),
+    [
+        ("retrieveVoice", "reads a resource: cloned voice"),
+        ("updateVoice", "changes a resource: cloned voice"),
+        ("generate", "returns speech"),
+    ],
+)
+def test_an_operation_on_a_resource_is_described_as_it_is_emulated(operation_id: str, described: str) -> None:
+    assert describe_emulation(load_catalogue().find_provider("lmnt").find_operation(operation_id)) == described
 
 
 @pytest.mark.parametrize("consent", [{"consent_confirmed": text} for text in ("false", "0", "")])

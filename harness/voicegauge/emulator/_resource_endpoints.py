@@ -338,7 +338,8 @@ def _is_plain(value: Any) -> bool:
 
 
 def _store_request_values(stored_resource: StoredResource, request: ParsedRequest) -> None:
-    changed = _read_plain_body_values(request)
+    fixed = _list_id_and_state_fields(stored_resource.resource_spec)
+    changed = {name: value for name, value in _read_plain_body_values(request).items() if name not in fixed}
     stored_resource.values.update(changed)
     for name, value in changed.items():
         if name in stored_resource.json_body:
@@ -382,7 +383,7 @@ def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedRes
     for name in body:
         value = request.read_value(Location("body", pointer_tokens=(name,)))
         value = find_default_value(request, Location("body", pointer_tokens=(name,))) if value is MISSING else value
-        if isinstance(value, str | int | float):
+        if _is_plain(value):
             body[name] = value
     return body
 

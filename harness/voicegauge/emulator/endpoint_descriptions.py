@@ -25,6 +25,7 @@ def describe_emulation(operation: Operation) -> str:
         or _describe_speech(operation)
         or _describe_audio_input(operation)
         or _describe_job_or_file_operation(operation)
+        or _describe_resource_use(operation)
     )
     if description is not None:
         return description
@@ -85,4 +86,12 @@ def _describe_resource(operation: Operation) -> str | None:
         for setting in resource.transitions:
             if setting.operation_id == operation.id:
                 return f"sets the state of a resource to {setting.resulting_state}: {resource.display_name}"
+    return None
+
+
+def _describe_resource_use(operation: Operation) -> str | None:
+    for maker in operation.contract.operations.values():
+        if maker.resource is not None and any(maker.iterate_uses_of_created_resource(operation)):
+            verb = "reads" if operation.method == "GET" else "changes"
+            return f"{verb} a resource: {maker.resource.display_name}"
     return None
