@@ -72,8 +72,8 @@ class CallbackStore:
         """Return a new token.
 
         Args:
-            for_many_requests: whether the URL with the token gets the callbacks of many requests. Then only the limits
-                of the whole store apply. Otherwise the limits per URL apply too.
+            for_many_requests: whether the URL with the token receives the callbacks of many requests. If so, only the
+                limits of the whole store apply; otherwise the limits per URL apply too.
         """
         token = secrets.token_urlsafe(_TOKEN_SIZE_BYTES)
         max_callbacks, max_bytes = (
@@ -102,7 +102,7 @@ class CallbackStore:
 
 
 def estimate_callback_bytes(callback: ReceivedCallback) -> int:
-    """Return the memory in bytes that a callback takes, headers included; rather too large than too small."""
+    """Return an upper estimate of the memory, in bytes, that a callback takes, headers included."""
     request = callback.request
     headers = sum(_HEADER_OVERHEAD_BYTES + len(name) + len(value) for name, value in request.headers)
     return _CALLBACK_OVERHEAD_BYTES + len(request.url) + headers + len(request.body)
@@ -149,8 +149,8 @@ class Receiver:
         """Return a new webhook URL that nobody can guess. Callbacks to any path below it are accepted too.
 
         Args:
-            for_many_requests: whether the URL gets the callbacks of many requests. A URL for one request accepts fewer
-                callbacks.
+            for_many_requests: whether the URL receives the callbacks of many requests. A URL for one request accepts
+                fewer callbacks.
         """
         return f"{self.base_url}/{self._store.create_token(for_many_requests=for_many_requests)}"
 

@@ -3,24 +3,18 @@
 A provider that violates its contract is not an error but a `model.Finding`.
 Each error is printed as one line: what is wrong, where, and how to fix it.
 
-    VoicegaugeError                exit 2
-    ├── UsageError                 a flag, a setting or a name that cannot be used
-    │   ├── UnknownNameError       an unknown name; the message suggests the most similar known name
-    │   └── StorageError           a file that cannot be written, such as on a full disk
-    ├── ContractError              a contract document that cannot be used; has file, line and reason
-    ├── DataError                  a saved run, recording, suite or audio file that cannot be used
-    ├── MissingKeyError            the environment variable of a provider's key is not set
-    ├── MissingExtraError          an optional part of voicegauge is not installed
-    ├── TransportError             exit 3: no response could be received
-    │   ├── UnreachableError       a name was not resolved, a connection failed or was lost, or TLS failed
-    │   │   └── IncompleteResponseError  a connection was lost before the end of a response's body
-    │   ├── TimedOutError          a phase of a request exceeded its time limit
-    │   └── OversizeError          a body is larger than the limit
-    ├── NothingMeasuredError       exit 3: nothing was measured or judged, so there is no result
-    │   └── PartlyMeasuredError    exit 5: less was measured than the user demands; there is a result
-    │       └── TimeLimitError     the time that the user allows is over
-    └── BudgetError                exit 4: the next request would exceed the budget
-        └── OverchargedError       a request was charged more than its price, or an amount that cannot be believed
+    VoicegaugeError exit 2 ├── UsageError a flag, a setting or a name that cannot be used │ ├── UnknownNameError an
+    unknown name; the error message suggests the most similar known name │ └── StorageError a file that cannot be
+    written, such as on a full disk ├── ContractError a contract document that cannot be used; has file, line and reason
+    ├── DataError a saved run, recording, suite or audio file that cannot be used ├── MissingKeyError the environment
+    variable of a provider's key is not set ├── MissingExtraError an optional part of voicegauge is not installed ├──
+    TransportError exit 3: no response could be received │ ├── UnreachableError a name was not resolved, a connection
+    failed or was lost, or TLS failed │ │ └── IncompleteResponseError a connection was lost before the end of a
+    response's body │ ├── TimedOutError a phase of a request exceeded its time limit │ └── OversizeError a body is
+    larger than the limit ├── NothingMeasuredError exit 3: nothing was measured or judged, so there is no result │ └──
+    PartlyMeasuredError exit 5: less was measured than the user demands; there is a result │ └── TimeLimitError the time
+    that the user allows is over └── BudgetError exit 4: the next request would exceed the budget └── OverchargedError a
+    request was charged more than its price, or an amount that cannot be believed
 """
 
 from __future__ import annotations
@@ -42,12 +36,13 @@ EXIT_INTERRUPTED = 130
 
 
 MAX_ERROR_MESSAGE_CHARACTERS = 2000
-"""Maximum length of a message. The middle of a longer message is left out."""
+"""Maximum length of an error message. The middle of a longer error message is left out."""
 _OMISSION_MARK = " [...] "
 _MAX_QUOTED_CHARACTERS = 500
-"""Maximum length, in characters, of a name or a reason that a message quotes."""
+"""Maximum length, in characters, of a name or a reason that an error message quotes."""
 _MAX_LISTED_NAMES = 20
-"""Maximum number of known names that a message about an unknown name lists, if a command can list them instead."""
+"""Maximum number of known names that the error message about an unknown name lists, if a command can list them
+instead."""
 _MAX_SIMILAR_NAMES = 4
 
 
@@ -57,7 +52,7 @@ class VoicegaugeError(Exception):
     exit_code = EXIT_UNUSABLE_INPUT
 
     def __str__(self) -> str:
-        """Return the message; control characters, which a file or a response may contain, are escaped."""
+        """Return the error message; control characters, which a file or a response may contain, are escaped."""
         return _shorten(escape_unprintable(super().__str__()), MAX_ERROR_MESSAGE_CHARACTERS)
 
 
@@ -66,7 +61,7 @@ class UsageError(VoicegaugeError):
 
 
 class UnknownNameError(UsageError):
-    """A name is unknown; the message suggests the most similar known name, if there is a similar one."""
+    """A name is unknown; the error message suggests the most similar known name, if there is a similar one."""
 
     def __init__(
         self,
@@ -86,8 +81,8 @@ class UnknownNameError(UsageError):
             name: the unknown name.
             known_names: the names that exist.
             other_names: names of another kind that could have been meant; they are not counted.
-            listing_command: a command that lists the known names. The message refers to it if they are too many to
-                be in the message.
+            listing_command: a command that lists the known names. The error message refers to it if the names are too
+                many to be listed.
             where: a phrase that says where the known names are, such as "in the suite smoke".
             advice: what to do if the name is right.
         """

@@ -96,7 +96,7 @@ class OptionRole(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class OptionSpec:
-    """What the declaration of a field says beside its name, its annotation and its default."""
+    """The declaration of an option, without the name, annotation and default of its field."""
 
     role: OptionRole
     help: str
@@ -118,9 +118,10 @@ class OptionSpec:
     completion: Completion | None = None
     parse: Callable[[str], Any] | None = None
     """Reads one value, or one pair of a name and a value for a mapping. It raises `UsageError` for a value that is not
-    valid; the message does not repeat a value that may be secret."""
+    valid; the error message does not repeat a value that may be secret."""
     environment_variable: str | None = None
     found_file: Trust = Trust.REFUSED
+    """What a settings file that was found in the current folder may set the option to."""
     raises_cost: bool = False
     """Whether its value can raise what a live run costs, within the budget. A found file may then set it for runs that
     cost nothing only, if it may set it at all."""
@@ -129,6 +130,7 @@ class OptionSpec:
     print the plan, or succeed although most requests were lost. A found file may then set it for runs without `--live`
     only."""
     refusal_reason: str = "only you may decide it"
+    """Why a found file may not set the option, if `found_file` refuses it; a part of the error message."""
     requires: tuple[str, ...] = ()
     """Fields of which at least one must be given, or this one has no effect."""
     excludes: tuple[str, ...] = ()
@@ -138,7 +140,7 @@ class OptionSpec:
 
     @property
     def live_refusal_reason(self) -> str | None:
-        """Why a found file may not set it for a command with `--live`; `None` if it may, as far as it may at all."""
+        """Why a found file may not set it for a command with `--live`; `None` if `--live` makes no difference."""
         if self.raises_cost:
             return "it can raise what a live run costs"
         return "it can hide that a live run did not do what you asked for" if self.hides_live_run else None
@@ -350,7 +352,7 @@ def find_problem(
         options: all options of the request or of the command.
         given: names of the options that were given, possibly with their default value.
         values: the values of all options, by name.
-        with_flags: whether the message names flags of the command line; otherwise it names keywords.
+        with_flags: whether the result names flags of the command line; otherwise it names keywords.
     """
     label_by_name = {one.name: one.flag if with_flags else one.name for one in options}
     default_by_name = {one.name: one.default for one in options}
@@ -402,7 +404,7 @@ def validate_request(given_request: Any) -> None:
 
 
 def _iterate_numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
-    """Yield the numbers of a value, which may be a mapping, each with what messages call it."""
+    """Yield the numbers in a value, which may be a mapping, each with its name in error messages."""
     items = {f"{name}[{key!r}]": item for key, item in value.items()} if isinstance(value, Mapping) else {name: value}
     for label, item in items.items():
         if isinstance(item, int | float) and not isinstance(item, bool):
@@ -435,7 +437,7 @@ def describe_bounds(spec: OptionSpec) -> str:
 
 
 def build_arguments(given_request: Any, *, names: Sequence[str]) -> list[str]:
-    """Return the command-line arguments that give the fields `names` of a request, without those that are not given."""
+    """Return the command-line arguments for the fields `names` of a request; fields that are not given are left out."""
     arguments: list[str] = []
     for one in list_own_options(type(given_request)):
         value = getattr(given_request, one.name)
@@ -498,18 +500,18 @@ def _insert_args_section(docstring: str, options: typing.Iterable[DeclaredOption
     return f"{head.rstrip()}\n\nArgs:\n{lines}\n{mark}{tail}"
 
 
-def _document_option(one: DeclaredOption) -> str:
-    text = f"{one.spec.help} {one.spec.keyword_note}".strip()
+def _document_option(declared_option: DeclaredOption) -> str:
+    text = f"{declared_option.spec.help} {declared_option.spec.keyword_note}".strip()
     if text[1:2].islower() or text[1:2] == " ":
         text = text[0].lower() + text[1:]
-    if one.default is True and one.flag.startswith("--no-"):  # the help says what the flag does
+    if declared_option.default is True and declared_option.flag.startswith("--no-"):  # the help says what the flag does
         text = f"with `False`: {text}"
-    if one.spec.requires:
-        text += f" Only with {' or '.join(f'`{name}`' for name in one.spec.requires)}."
-    if one.spec.default_text is not None:
-        text += f" Default: {one.spec.default_text}."
+    if declared_option.spec.requires:
+        text += f" Only with {' or '.join(f'`{name}`' for name in declared_option.spec.requires)}."
+    if declared_option.spec.default_text is not None:
+        text += f" Default: {declared_option.spec.default_text}."
     return textwrap.fill(
-        f"{one.name}: {text}",
+        f"{declared_option.name}: {text}",
         width=_DOCUMENTATION_WIDTH,
         initial_indent=" " * 4,
         subsequent_indent=" " * 8,

@@ -267,7 +267,7 @@ def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:
     ],
 )
 def test_numbers_that_mix_the_loads_of_a_ramp_say_so(run: Run, says: str) -> None:
-    assert run.describe_ramp_numbers() == f"the numbers are of {says}"
+    assert run.describe_counted_ramp_samples() == f"the numbers are of {says}"
     assert summarize_targets(run)[0].sample_count == len(run.samples)
 
 

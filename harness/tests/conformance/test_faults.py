@@ -123,8 +123,8 @@ def _is_of_few_cases(case: ConformanceCase) -> bool:
 
 def test_a_wrong_charge_names_each_operation_and_price(check) -> None:
     (finding,) = check(["pixelapi"], faults=["wrong-charge"], only=_is_of_few_cases).findings
-    assert {place.operation for place in finding.places} == {"generateSpeech", "getSpeechStatus"}
-    assert len({place.contract_line for place in finding.places}) == 2
+    assert {place.operation for place in finding.locations} == {"generateSpeech", "getSpeechStatus"}
+    assert len({place.contract_line for place in finding.locations}) == 2
     assert set(finding.message_counts) == {
         "charged 101 credits; documented: 50",
         "charged 201 credits; documented: 100",

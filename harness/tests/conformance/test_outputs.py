@@ -394,8 +394,8 @@ def at(operation: str, pointer: str, **changes) -> Finding:
 def test_what_contradicts_one_statement_in_several_operations_is_one_finding() -> None:
     found = [at("speak", "/Error"), at("list", "/Error"), at("list", "/Voice"), at("list", "/Error", provider="other")]
     grouped = group_findings_of_service(merge_findings([*found, *found]))
-    assert [(len(one.places), one.occurrence_count) for one in grouped] == [(2, 4), (1, 2), (1, 2)]
-    assert [place.operation for place in grouped[0].places] == ["speak", "list"]
+    assert [(len(one.locations), one.occurrence_count) for one in grouped] == [(2, 4), (1, 2), (1, 2)]
+    assert [place.operation for place in grouped[0].locations] == ["speak", "list"]
 
 
 def test_what_a_service_does_in_each_operation_is_one_finding_with_all_messages() -> None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from voicegauge.formats import sse
 from voicegauge.formats.bodies import UnreadableBodyError
-from voicegauge.formats.sse import Message, MessageParser
+from voicegauge.formats.sse import SseParser, StreamMessage
 
 
-def read(*pieces: bytes) -> list[Message]:
-    parser = MessageParser()
+def read(*pieces: bytes) -> list[StreamMessage]:
+    parser = SseParser()
     return [message for piece in pieces for message in parser.feed(piece)]
 
 
@@ -69,7 +69,7 @@ def test_any_bytes_can_be_parsed(body) -> None:
 
 
 def test_a_stream_that_ends_inside_a_message_is_recognized() -> None:
-    parser = MessageParser()
+    parser = SseParser()
     parser.feed(b"data: a\n")
     assert parser.has_partial_message
     parser.feed(b"\n")

@@ -17,7 +17,7 @@ from voicegauge.drift.document_comparison import compare_inputs
 from voicegauge.drift.drift_report import DriftReport
 from voicegauge.errors import ContractError
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessages
+from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessageLog
 from voicegauge.recording.har_files import save_har
 
 from ..builders.documents import edited
@@ -212,7 +212,7 @@ def test_recorded_messages_are_compared_with_the_contract(voicegauge_catalogue: 
         operation=target.operation.id,
         request=Request(method="GET", url="https://api.cartesia.ai/tts/websocket"),
         response=Response(status=101),
-        socket=SocketMessages(messages=messages),
+        socket=SocketMessageLog(messages=messages),
     )
     unknown = msgspec.structs.replace(exchange, operation="other")
     file = tmp_path / "one.har"
@@ -238,7 +238,7 @@ def test_channels_and_messages_without_a_recording_are_named(voicegauge_catalogu
         operation=target.operation.id,
         request=Request(method="GET", url="https://api.deepgram.com/v1/speak"),
         response=Response(status=101),
-        socket=SocketMessages(
+        socket=SocketMessageLog(
             messages=(
                 SocketMessage(sender="server", at_ms=2, data=b"\x00\x00", is_binary=True),
                 SocketMessage(sender="server", at_ms=3, data=b'{"type": "Flushed", "sequence_id": 0}'),

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessages
+from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessageLog
 from voicegauge.recording.quoted_words import MAX_COMPARED_BYTES, mask_quoted_bytes, mask_undocumented_words
 
 DEEPGRAM = load_catalogue().find_provider("deepgram")
@@ -163,7 +163,7 @@ def test_the_audio_of_a_websocket_hides_no_number_of_a_finding(text: str) -> Non
         SocketMessage(sender="server", at_ms=1, data=b"\0\1" * MAX_COMPARED_BYTES, is_binary=True),
         SocketMessage(sender="server", at_ms=1, data=f"{text} error a1b2c3d4".encode(), is_binary=False),
     )
-    exchange = msgspec.structs.replace(build_exchange(b""), socket=SocketMessages(messages=messages))
+    exchange = msgspec.structs.replace(build_exchange(b""), socket=SocketMessageLog(messages=messages))
     quoted = "the turn has 524288 bytes of 5551234567, then: error a1b2c3d4"
     assert quote(exchange, quoted) == quoted.replace("a1b2c3d4", "[redacted]")
 

@@ -296,7 +296,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     """ASR engine whose scores were compared; `None` if a run has no scores."""
     known_words: KnownWords | None = None
     """How many words of the texts of the run this engine knows; `None` if it knows every word, or without scores. If it
-    lacks more than `MAX_UNKNOWN_SHARE`, error rates are not compared."""
+    lacks more than `MAX_UNKNOWN_WORD_SHARE`, error rates are not compared."""
     listening_method: str | None = None
     """How the audio of all runs was judged; `None` if it was not, or not in the same way."""
     listening_note: str = ""

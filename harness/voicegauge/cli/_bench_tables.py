@@ -184,7 +184,7 @@ def print_ramp(ramp: RampResult) -> None:
     """Print the steps of a ramp and its result."""
     terminal = create_console()
     names = [name for name in (ramp.steps[0].value_by_condition if ramp.steps else ()) if name != "success"]
-    headings = (ramp.unit, "requests", "throughput/s", "goodput/s", "success", "total p95 ms", *names)
+    headings = (ramp.load_unit, "requests", "throughput/s", "goodput/s", "success", "total p95 ms", *names)
     rows = create_table(*headings, "goal", right_aligned_columns=headings)
     for step in ramp.steps:
         rows.add_row(

@@ -265,7 +265,7 @@ def _format_location(finding: Finding) -> str:
         return ""
     path = Path(where.contract_file)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    lines = [place.contract_line for place in finding.places if place.contract_file == where.contract_file]
+    lines = [place.contract_line for place in finding.locations if place.contract_file == where.contract_file]
     others = [str(line) for line in dict.fromkeys(lines) if line and line != where.contract_line]
     also = f" and {', '.join(others[:MAX_LINES_SHOWN])}" if others else ""
     return f"{shown}:{where.contract_line}{also}" if where.contract_line else str(shown)

@@ -142,7 +142,7 @@ def _print_result(result: BenchResult) -> None:
 
     run = load_run(result.folder)
     scores = run.score_sets[-1] if result.asr and run.score_sets else None
-    print_summaries(result.targets, scores, result.manifest, run.describe_ramp_numbers())
+    print_summaries(result.targets, scores, result.manifest, run.describe_counted_ramp_samples())
     out = create_console()
     if result.ramp is not None:
         print_ramp(result.ramp)

@@ -250,7 +250,7 @@ def _print_scores(result: ScoreResult) -> None:
 
     scores = result.scores
     run = load_run(result.run_folder)
-    print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_ramp_numbers())
+    print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_counted_ramp_samples())
     out = create_console()
     for errors in scores.reference_speech_errors if scores is not None else ():
         out.print(f"ASR error on reference speech: {_format_reference_speech_errors(errors)}", soft_wrap=True)

@@ -393,7 +393,7 @@ def build_check_baseline(report: CheckReport) -> FindingsBaseline:
         _build_accepted_finding(finding, place)
         for finding in (*report.findings, *report.accepted_findings)
         if finding.severity in ACCEPTABLE_SEVERITIES
-        for place in finding.places
+        for place in finding.locations
     )
 
 
@@ -437,7 +437,7 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
 
 
 def _list_fingerprints(finding: Finding) -> set[str]:
-    return set(map(finding.compute_fingerprint, finding.places))
+    return set(map(finding.compute_fingerprint, finding.locations))
 
 
 # Converts a check report to the common form of the output formats (JUnit, SARIF, GitHub annotations).
@@ -575,7 +575,7 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
 
 
 def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
-    with_findings = {(place.provider, place.operation) for finding in report.findings for place in finding.places}
+    with_findings = {(place.provider, place.operation) for finding in report.findings for place in finding.locations}
     for operation in report.operations:
         provider, _, name = operation.partition("/")
         if (provider, name) not in with_findings:

@@ -387,10 +387,11 @@ def _add_occurrence(merged_finding: Finding, other_finding: Finding, shown_findi
         if message in messages or len(messages) < MAX_MESSAGES_PER_FINDING:
             messages = {**messages, message: messages.get(message, 0) + count}
     fingerprint = shown_finding.fingerprint
-    places = {merged_finding.compute_fingerprint(one): one for one in (*merged_finding.places, *other_finding.places)}
+    locations = (*merged_finding.locations, *other_finding.locations)
+    location_by_fingerprint = {merged_finding.compute_fingerprint(one): one for one in locations}
     return msgspec.structs.replace(
         shown_finding,
-        other_places=tuple(one for known, one in places.items() if known != fingerprint),
+        other_places=tuple(one for known, one in location_by_fingerprint.items() if known != fingerprint),
         occurrence_count=merged_finding.occurrence_count + other_finding.occurrence_count,
         message_counts=messages if len(messages) > 1 else {},
         same_cause_messages={**other_finding.same_cause_messages, **merged_finding.same_cause_messages},

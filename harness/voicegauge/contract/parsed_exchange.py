@@ -35,7 +35,7 @@ from voicegauge.formats.bodies import (
 )
 from voicegauge.formats.json_text import JsonLinesParser
 from voicegauge.formats.locations import MISSING, EventLocation, Location
-from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE, Message, MessageParser
+from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE, SseParser, StreamMessage
 from voicegauge.model.exchange import Exchange, Request
 
 
@@ -69,7 +69,7 @@ class EventStreamParser:
     def __init__(self, stream_spec: StreamSpec) -> None:
         """Parse events as `stream_spec` documents them."""
         self._spec = stream_spec
-        self._parser = MessageParser() if stream_spec.framing == "sse" else JsonLinesParser()
+        self._parser = SseParser() if stream_spec.framing == "sse" else JsonLinesParser()
         self._is_finished = False
         self.events: list[StreamEvent] = []
         self.ending: StreamEvent | None = None
@@ -92,7 +92,7 @@ class EventStreamParser:
         self._is_finished = True
         self._add_messages(self._parser.finish)
 
-    def _add_messages(self, read_messages: Callable[[], list[Message]]) -> None:
+    def _add_messages(self, read_messages: Callable[[], list[StreamMessage]]) -> None:
         if self.error is not None:
             return
         try:
@@ -101,7 +101,7 @@ class EventStreamParser:
         except UnreadableBodyError as error:
             self.error = str(error)
 
-    def _add_message(self, message: Message) -> None:
+    def _add_message(self, message: StreamMessage) -> None:
         if self._spec.end_marker is not None and message.data == self._spec.end_marker.encode():
             self.has_end_marker = True
             return

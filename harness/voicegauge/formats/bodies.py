@@ -21,7 +21,7 @@ from voicegauge.model.exchange import MappedFile, UploadedFile
 MAX_JSON_BYTES = 32 * 2**20
 """Maximum size of a JSON body: enough for eight minutes of 16-bit speech at 24 kHz in base64."""
 MAX_NON_ASCII_TEXT_BYTES = 4 * 2**20
-"""Maximum size of the texts in a JSON body that have characters outside of ASCII, as such or as "\\u" escapes, because
+"""Maximum size of the texts in a JSON body that contain non-ASCII characters, literally or as "\\u" escapes, because
 such a text may take four times as much memory when it is parsed. Real transcripts have some hundred kilobytes."""
 MAX_JSON_DEPTH = 64
 """Maximum nesting of a JSON body. No speech API nests this deep, and a malicious response must not exhaust the stack of
@@ -42,7 +42,7 @@ class BodyLimitError(UnreadableBodyError):
 
 
 FieldText = str | list[str]
-"""What a form states for a field: its text, or those of a field that is repeated, in their order."""
+"""The text of a form field; for a repeated field, the list of its texts in their order."""
 
 
 class Form(NamedTuple):
@@ -284,7 +284,7 @@ class MultipartReader:
             self._run_parser(lambda: self._parser.write(piece))
 
     def finish(self) -> Form:
-        """Return the form, once the whole body was written, and forget it.
+        """Return the form after the whole body was written, and release its memory.
 
         Raises:
             UnreadableBodyError: the body is not a valid form.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from voicegauge.formats.bodies import UnreadableBodyError, is_utf8
-from voicegauge.formats.sse import MAX_MESSAGE_BYTES, MAX_STREAM_BYTES, MAX_STREAM_MESSAGES, Message
+from voicegauge.formats.sse import MAX_MESSAGE_BYTES, MAX_STREAM_BYTES, MAX_STREAM_MESSAGES, StreamMessage
 
 # Infers JSON Schemas from observed values.
 
@@ -139,7 +139,7 @@ JSON_LINES_MEDIA_TYPE = "application/x-ndjson"
 
 
 class JsonLinesParser:
-    """Parses a stream incrementally. The stream may be split into chunks anywhere. Empty lines are skipped."""
+    """Parses a stream of JSON Lines, which may be split into chunks anywhere. Empty lines are skipped."""
 
     def __init__(self) -> None:
         """Create a parser that has received nothing."""
@@ -152,7 +152,7 @@ class JsonLinesParser:
         """Whether the last line is incomplete."""
         return bool(self._line.strip())
 
-    def feed(self, chunk: bytes) -> list[Message]:
+    def feed(self, chunk: bytes) -> list[StreamMessage]:
         """Return the messages that `chunk` completes.
 
         Raises:
@@ -162,7 +162,7 @@ class JsonLinesParser:
         if self._read + len(self._line) + len(chunk) > MAX_STREAM_BYTES:
             raise UnreadableBodyError(f"is a stream of more than {MAX_STREAM_BYTES} bytes")
         *lines, rest = chunk.split(b"\n")
-        found: list[Message] = []
+        found: list[StreamMessage] = []
         for line in lines:
             self._line += line
             found += self._finish_line(line_end_bytes=1)
@@ -171,11 +171,11 @@ class JsonLinesParser:
             raise UnreadableBodyError(f"has a line of more than {MAX_MESSAGE_BYTES} bytes")
         return found
 
-    def finish(self) -> list[Message]:
+    def finish(self) -> list[StreamMessage]:
         """Return the last message, if the stream ended without a line feed."""
         return self._finish_line(line_end_bytes=0)
 
-    def _finish_line(self, line_end_bytes: int) -> list[Message]:
+    def _finish_line(self, line_end_bytes: int) -> list[StreamMessage]:
         data = bytes(self._line).strip()
         self._read += len(self._line) + line_end_bytes
         self._line.clear()
@@ -187,7 +187,7 @@ class JsonLinesParser:
         if len(data) > MAX_MESSAGE_BYTES:
             raise UnreadableBodyError(f"has a line of more than {MAX_MESSAGE_BYTES} bytes")
         text = data if is_utf8(data) else data.decode(errors="replace").encode()
-        return [Message("message", text, self._read)]
+        return [StreamMessage("message", text, self._read)]
 
 
 # Rewords why data does not fit a record, because msgspec's messages use names of Python types.

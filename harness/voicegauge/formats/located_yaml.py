@@ -23,7 +23,7 @@ from voicegauge.errors import ContractError
 from voicegauge.files import open_file
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""Maximum size of a file. The largest description of a provider known to us (OpenAI's) is smaller than 3 MB."""
+"""Maximum size of a file. The largest known description of a provider (OpenAI's) is smaller than 3 MB."""
 MAX_DOCUMENT_DEPTH = 100
 """Maximum nesting. Schemas nest about 20 deep, and code that reads the document recurses."""
 MAX_DOCUMENT_VALUES = 500_000
@@ -89,7 +89,7 @@ class Document:
         """Store the parsed data.
 
         Args:
-            path: the file, or of several files the one that names the others.
+            path: the file; for a document of several files, the one that refers to the others.
             data: the document as plain data.
             line_by_pointer: the line of each value in `path`, counted from 1, under the value's JSON pointer.
             sha256: SHA-256 of the bytes of all files, in hexadecimal digits.

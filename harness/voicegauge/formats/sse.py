@@ -1,6 +1,6 @@
 """Reads server-sent events.
 
-The end is needed to time the arrival of a message, and no library reports the end.
+It is not done with a library, because none reports where a message ends, which is needed to time its arrival.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ as much memory."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Message(NamedTuple):
+class StreamMessage(NamedTuple):
     """One message of a stream."""
 
     event_type: str
@@ -41,8 +41,8 @@ class Message(NamedTuple):
         return self.data.decode()
 
 
-class MessageParser:
-    """Parses a stream incrementally. The stream may be split into chunks anywhere."""
+class SseParser:
+    """Parses a stream of server-sent events, which may be split into chunks anywhere."""
 
     def __init__(self) -> None:
         """Create a parser that has received nothing."""
@@ -59,7 +59,7 @@ class MessageParser:
         """Whether the last message is incomplete."""
         return bool(self._buffer or self._data or self._event)
 
-    def feed(self, chunk: bytes) -> list[Message]:
+    def feed(self, chunk: bytes) -> list[StreamMessage]:
         """Return the messages that `chunk` completes.
 
         Raises:
@@ -71,7 +71,7 @@ class MessageParser:
         self._buffer += chunk
         if self._at_start and not self._skip_byte_order_mark():
             return []
-        found: list[Message] = []
+        found: list[StreamMessage] = []
         start = 0
         for end_offset in self._iterate_line_ends():
             message = self._parse_line(bytes(self._buffer[start:end_offset]), self._read + end_offset + 1)
@@ -84,7 +84,7 @@ class MessageParser:
         self._check_size_limits(len(self._buffer))
         return found
 
-    def finish(self) -> list[Message]:
+    def finish(self) -> list[StreamMessage]:
         """Return an empty list: a message without an empty line after it is incomplete, as the standard specifies."""
         return []
 
@@ -124,7 +124,7 @@ class MessageParser:
         found = self._buffer.find(byte, start)
         return len(self._buffer) if found < 0 else found
 
-    def _parse_line(self, line: bytes, end_offset: int) -> Message | None:
+    def _parse_line(self, line: bytes, end_offset: int) -> StreamMessage | None:
         """Process one line without its line end; return the message that it completes."""
         follows_cr, self._after_cr = self._after_cr, self._buffer[end_offset - 1 - self._read] == ord("\r")
         if not line and follows_cr and not self._after_cr:
@@ -139,7 +139,7 @@ class MessageParser:
         self._count += 1
         if self._count > MAX_STREAM_MESSAGES:
             raise UnreadableBodyError(f"has more than {MAX_STREAM_MESSAGES} messages")
-        return Message(event, b"\n".join(data), end_offset)
+        return StreamMessage(event, b"\n".join(data), end_offset)
 
     def _parse_field(self, line: bytes) -> None:
         self._size += max(len(line), _MIN_FIELD_BYTES)

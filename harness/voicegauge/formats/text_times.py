@@ -53,7 +53,7 @@ _TAG_PATTERN = re.compile(r"</?[a-zA-Z][^<>]*>|<[0-9:.]+>")
 
 
 class Cue(NamedTuple):
-    """A text that is shown for a while; times are in seconds from the start of the audio."""
+    """A subtitle and the time for which it is shown, in seconds from the start of the audio."""
 
     start_s: float
     end_s: float
@@ -61,7 +61,7 @@ class Cue(NamedTuple):
 
 
 class UnreadableSubtitlesError(ValueError):
-    """A text is not what its subtitle format requires; the message says where."""
+    """Raised for a text that violates its subtitle format; the error message says where."""
 
 
 _OTHER_FORMAT_PATTERN = re.compile(r"\s*(?:WEBVTT\b|\d+\s*\n[\d:,.]+ --> |[{\[]\s*[\"{]|start\tend\ttext)")

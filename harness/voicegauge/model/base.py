@@ -20,7 +20,7 @@ MAX_NUMBER = 1e15
 Number = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 """A number in a saved run."""
 NonNegativeNumber = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
-"""A number in a saved run that cannot be negative: a time that was waited for, a price, a size."""
+"""A number in a saved run that cannot be negative, such as a duration, a price or a size."""
 SignedCount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 """A whole number in a saved run, possibly negative; JSON parsers of every language read such a number exactly."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]

@@ -14,17 +14,17 @@ SocketSide = Literal["client", "server"]
 SOCKET_SIDES: tuple[SocketSide, ...] = ("client", "server")
 
 ABNORMAL_CLOSE_CODE = 1006
-"""Code for a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
+"""Close code that stands for a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
 PROTOCOL_ERROR_CLOSE_CODE = 1002
-"""Code with which one side ends a connection because the other sends bytes that are not a WebSocket frame."""
+"""Close code of a side that ends the connection because the other sends bytes that are not a WebSocket frame."""
 NO_STATUS_CLOSE_CODE = 1005
-"""Code for a close frame without a code."""
+"""Close code that stands for a close frame without a code (RFC 6455, section 7.4.1)."""
 SOCKET_ABORT_EXTENSION_KEY = "voicegauge.socket-abort"
-"""Key in the extensions of an ASGI scope, of a function that ends the connection without a close frame."""
+"""Key in the extensions of an ASGI scope. Its value is a function that ends the WebSocket without a close frame."""
 
 
 class SocketMessage(Record, frozen=True, kw_only=True, gc=False):
-    """One message, which may have arrived in more than one frame."""
+    """One message of a WebSocket, which may have arrived in more than one frame."""
 
     sender: SocketSide
     at_ms: float
@@ -35,7 +35,7 @@ class SocketMessage(Record, frozen=True, kw_only=True, gc=False):
 
 
 class SocketClose(Record, frozen=True, kw_only=True):
-    """How a connection ended."""
+    """How the connection of a WebSocket ended."""
 
     closed_by: SocketSide
     """The side whose close frame came first, or which ended the connection without one."""
@@ -46,7 +46,7 @@ class SocketClose(Record, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class SocketMessages(Record, frozen=True, kw_only=True):
+class SocketMessageLog(Record, frozen=True, kw_only=True):
     """What followed the handshake of a WebSocket: its messages, and how it was closed."""
 
     messages: tuple[SocketMessage, ...] = ()
@@ -72,7 +72,7 @@ class SocketMessages(Record, frozen=True, kw_only=True):
 DOWNLOAD_OPERATION = "(download)"
 """Operation id of exchanges that download audio from a URL which no document describes."""
 MAX_PADDING_PIECE_BYTES = 2**18
-"""Maximum number of the zeros of a padded body that are created and sent at a time."""
+"""Maximum number of zeros, of a padded request body, that are created and sent at a time."""
 FileContent = bytes | mmap.mmap
 Headers = tuple[tuple[str, str], ...]
 
@@ -212,8 +212,8 @@ class Timing(Record, frozen=True, kw_only=True):
     send_ms: float
     """Time spent writing the request."""
     flush_ms: float | None = None
-    """Time from the call until the client of a WebSocket asked for the speech of what it had sent, with a flush; `None`
-    if it did not."""
+    """Time from the call until the client of a WebSocket sent a flush, which asks for the speech of the text sent so
+    far; `None` if it sent no flush."""
     ttfb_ms: float
     """Time from sending the last byte of the request to receiving the first byte of the response, both as seen by the
     operating system."""
@@ -247,8 +247,9 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
     conversation_id: str | None = None
     """Id that the exchanges of one conversation share: the submit, the polls and the download of one job. `None` if the
     exchange belongs to no conversation, or if its conversation is not known."""
-    socket: SocketMessages | None = None
-    """What followed the request if it is the handshake of a WebSocket, also a rejected one; `None` for all others."""
+    socket: SocketMessageLog | None = None
+    """The messages after the request if it is the handshake of a WebSocket, even a rejected one; `None` for any other
+    request."""
 
 
 class BodyExcerpt(Record, frozen=True, kw_only=True):
@@ -293,18 +294,18 @@ class ReceivedCallback(Record, frozen=True, kw_only=True):
 class Interruption(Record, frozen=True, kw_only=True):
     """How a service reacted when its speech was interrupted, as a voice agent does when its user speaks.
 
-    Times are in milliseconds after the cancellation, or after the client left the context if the document
-    has no message to cancel.
+    Times are in milliseconds after the message that cancels the turn. If the document has no such message, they are in
+    milliseconds after the moment at which the client stopped to use the context of the turn.
     """
 
     last_audio_ms: NonNegativeNumber | None
     """When the last audio of the interrupted turn arrived; `None` if none arrived any more."""
     late_audio_s: NonNegativeNumber | None
-    """Duration of the audio that arrived after the cancellation, in seconds of speech; `None` if it is compressed.
-    Without contexts, audio after a confirmation belongs to the next turn."""
+    """Duration of the audio that arrived after the cancellation, in seconds of speech; `None` if it is compressed. If
+    turns have no contexts, audio after the service's confirmation of the cancellation belongs to the next turn."""
     next_audio_ms: NonNegativeNumber | None
-    """When the first audio of the next turn arrived, whose text was sent as soon as the document allows; `None` if none
-    did."""
+    """When the first audio of the next turn arrived; `None` if none arrived. The text of that turn was sent as soon as
+    the document allows."""
 
 
 TRAILING_SILENCE_S = 4.0
@@ -341,9 +342,9 @@ class TranscriptTiming(Record, frozen=True, kw_only=True, gc=False):
         return bool(self.turn_ends_ms) and self.turn_ends_ms[0] < 0
 
     def find_answer_ms(self, wait_ms: float) -> float | None:
-        """Return when a voice agent would answer that waits `wait_ms` after a reported end; `None` if it never would.
+        """Return when a voice agent that waits `wait_ms` after a reported end answers; `None` if it never does.
 
-        It does not answer if another text arrives while it waits.
+        The agent does not answer if another text arrives while it waits.
 
         Args:
             wait_ms: how long the agent waits, in milliseconds.
@@ -355,7 +356,7 @@ class TranscriptTiming(Record, frozen=True, kw_only=True, gc=False):
 
 
 class SocketTraffic(Record, frozen=True, kw_only=True):
-    """One WebSocket connection."""
+    """One WebSocket connection: its handshake, its messages, and how it ended."""
 
     provider: str
     operation: str
@@ -383,13 +384,13 @@ class SocketTraffic(Record, frozen=True, kw_only=True):
 
 
 def build_socket_exchange(traffic: SocketTraffic) -> Exchange:
-    """Return a connection as the exchange of its handshake, with the messages that followed."""
+    """Convert a WebSocket connection to an exchange: that of its handshake, with the messages that followed."""
     return Exchange(
         provider=traffic.provider,
         operation=traffic.operation,
         request=traffic.request,
         response=Response(status=traffic.status, headers=traffic.response_headers),
-        socket=SocketMessages(
+        socket=SocketMessageLog(
             messages=traffic.messages,
             close=traffic.close,
             opened_at=traffic.opened_at,
@@ -400,8 +401,8 @@ def build_socket_exchange(traffic: SocketTraffic) -> Exchange:
 
 
 def build_socket_traffic(exchange: Exchange) -> SocketTraffic:
-    """Return the exchange of a handshake, which has the messages that followed, as a connection."""
-    socket = exchange.socket or SocketMessages()
+    """Convert the exchange of a handshake, with the messages that followed, to a WebSocket connection."""
+    socket = exchange.socket or SocketMessageLog()
     return SocketTraffic(
         provider=exchange.provider,
         operation=exchange.operation,

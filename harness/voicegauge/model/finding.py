@@ -54,7 +54,7 @@ class Finding(Record, frozen=True, kw_only=True):
     reproduction_test: str | None = None
     """For a finding of fuzzing: a pytest test that sends the request again and uses voicegauge's pytest plugin."""
     satisfied_claim: str | None = None
-    """For a disputed finding: what another document claims, to which the traffic conforms."""
+    """For a disputed finding: the statement of another document to which the traffic conforms."""
     occurrence_count: int = 1
     """Number of times the violation was found. `case_id`, `evidence` and the commands are those of the first time."""
     message_counts: dict[str, int] = {}
@@ -64,12 +64,15 @@ class Finding(Record, frozen=True, kw_only=True):
     """Messages about violations of other rules that have the same cause, by rule id. They are not findings of their
     own."""
     common_cause: str | None = None
-    """What a service would do wrong in the same way in each of its operations, such as "status 203"; `None` if the
-    violated place in the contract is the cause. Findings of one rule with equal causes are one."""
+    """What the service does wrong in the same way in several operations, such as "status 203": findings of one rule
+    with an equal common cause are merged into one. `None` if the finding is identified by the statement of the contract
+    that is violated."""
     other_places: tuple[FindingLocation, ...] = ()
-    """Further operations, and places in the traffic and in the contract, with the same violation by the same cause."""
+    """Further locations of the same violation by the same cause: in other operations, or elsewhere in the traffic and
+    the contract."""
     audio_start_s: float | None = None
-    """Time in the audio at which the violation is audible, in seconds; `None` for no particular time."""
+    """Time in the audio at which the violation is audible, in seconds; `None` if the violation has no particular
+    time."""
     clip: FindingClip | None = None
     """The audio of the first occurrence; `None` if the finding is not about audio that can be played, or if the clips
     of other findings fill the space in the report."""
@@ -90,12 +93,12 @@ class Finding(Record, frozen=True, kw_only=True):
         return self.compute_fingerprint(self.where)
 
     @property
-    def places(self) -> tuple[FindingLocation, ...]:
-        """All places with the violation: `where` first."""
+    def locations(self) -> tuple[FindingLocation, ...]:
+        """All locations of the violation, `where` first."""
         return (self.where, *self.other_places)
 
-    def compute_fingerprint(self, place: FindingLocation) -> str:
-        """Return the fingerprint that the finding would have if it were found in `place` alone."""
-        pointer = "/".join("*" if token.isdecimal() else token for token in (place.traffic_pointer or "").split("/"))
-        parts = [self.rule, place.provider, place.operation, place.contract_pointer, pointer]
+    def compute_fingerprint(self, location: FindingLocation) -> str:
+        """Return the fingerprint that the finding would have if `location` were its only location."""
+        pointer = "/".join("*" if token.isdecimal() else token for token in (location.traffic_pointer or "").split("/"))
+        parts = [self.rule, location.provider, location.operation, location.contract_pointer, pointer]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -44,7 +44,7 @@ class AmbiguousRequest(Record, frozen=True, kw_only=True):
     reason: str
     """One line that explains why the result is unknown or was not saved."""
     was_sent_again: bool = False
-    """Whether the user had the request sent again later, with `--retry-ambiguous`."""
+    """Whether the request was sent again later because the user asked for it with `--retry-ambiguous`."""
 
 
 class OpenJob(Record, frozen=True, kw_only=True):
@@ -203,7 +203,8 @@ class Delivery(Record, frozen=True, kw_only=True):
     has_open_job: bool = False
     """Whether the job may still succeed because its status or its result could not be fetched."""
     interruption: Interruption | None = None
-    """How the service reacted to the interruption of the previous turn; `None` if that was not interrupted."""
+    """How the service reacted to the interruption of the previous turn; `None` if the previous turn was not
+    interrupted."""
     transcript_timing: TranscriptTiming | None = None
     """When the service reported texts and the end of the turn; `None` if no recording was streamed to it."""
     failure: Failure | None = None

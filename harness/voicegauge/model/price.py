@@ -1,4 +1,4 @@
-"""Documented prices, what is left of a budget, and what becomes of a plan within it."""
+"""Documented prices, what is left of budgets, and which cases of a plan the budgets pay for."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def round_up_quantity(quantity: float, rounding_step: float | None, min_charged_
 
     Args:
         quantity: the number that the request uses.
-        rounding_step: the number is rounded up to a multiple of it; `None` if it is not rounded.
-        min_charged_quantity: the number that is charged at least.
+        rounding_step: the number is rounded up to a multiple of this step; `None` if it is not rounded.
+        min_charged_quantity: the smallest number that is charged.
     """
     rounded = (
         quantity
@@ -50,13 +50,13 @@ def round_up_quantity(quantity: float, rounding_step: float | None, min_charged_
 def format_price_usd(usd: float, *, is_exact: bool = False) -> str:
     """Format an amount of dollars, as all outputs show it.
 
-    It has cents, and below one dollar up to four decimals if these are not zero: $0.96, $0.015, $0.0025. An amount too
-    small for four decimals gets two significant digits, so that only zero is shown as zero.
+    The text has cents, and below one dollar up to four decimals if these are not zero: $0.96, $0.015, $0.0025. An
+    amount too small for four decimals gets two significant digits, so that only zero is shown as zero.
 
     Args:
         usd: the amount.
-        is_exact: whether all of its decimals are shown where there are more, as in "$15.004, more than $15.00": for
-            documented prices, and for what is compared with a budget.
+        is_exact: whether all decimals of the amount are shown, as in "$15.004, more than $15.00". It is used for
+            documented prices, and for amounts that are compared with a budget.
     """
     if is_exact and 0 < usd < MAX_EXACT_USD:
         rounded = Decimal(f"{usd:.12g}")
@@ -126,7 +126,7 @@ class PlanClaim(Record, frozen=True, kw_only=True):
 
     @property
     def is_free_quota(self) -> bool:
-        """Whether the plan includes units without a fee. They are stated on their own, and make no price lower."""
+        """Whether the plan includes free units without a fee. Free units are reported separately and lower no price."""
         return self.monthly_fee_usd == 0 and self.included_units_per_month is not None
 
 
@@ -228,8 +228,8 @@ class PriceClaim(Record, frozen=True, kw_only=True):
     ) -> MonthlyPrice | None:
         """Return the price of `characters_per_month` characters that are sent as texts of `text_length` characters.
 
-        It is the price with the cheapest account plan that allows this volume, or without a plan if there is none. What
-        is free without a fee is not subtracted.
+        It is the price with the cheapest account plan that allows this volume, or without a plan if there is none. Free
+        quotas are not subtracted.
 
         Returns:
             The price; `None` if it is not known in dollars.
@@ -255,13 +255,13 @@ class PriceClaim(Record, frozen=True, kw_only=True):
 
 
 def _sum_requests(
-    text_length: float, max_characters: int | None, compute_request: Callable[[float], float | None]
+    text_length: float, max_characters: int | None, compute_request_amount: Callable[[float], float | None]
 ) -> float | None:
     """Return the sum of an amount over the requests that a text takes; `None` if the amount is not known."""
     if max_characters is None or text_length <= max_characters:
-        return compute_request(text_length)
+        return compute_request_amount(text_length)
     whole, rest = divmod(text_length, max_characters)
-    amounts = [compute_request(max_characters), compute_request(rest) if rest else 0.0]
+    amounts = [compute_request_amount(max_characters), compute_request_amount(rest) if rest else 0.0]
     if amounts[0] is None or amounts[1] is None:
         return None
     return amounts[0] * whole + amounts[1]
@@ -292,20 +292,20 @@ def find_best_claim(
 
 
 class PriceRange(Record, frozen=True, kw_only=True):
-    """A price in US dollars with what limits it: upper bounds, and other claims that differ."""
+    """A price in US dollars with its bounds, and with the prices of other claims that differ."""
 
     usd: float | None = None
     """The price by the newest binding claim, with typical usage; `None` if there is none, so that the price cannot be
     compared."""
     low_usd: float | None = None
-    """The lowest price that anybody whose claim counts states; `None` if nobody states more than an upper bound."""
+    """The lowest price among the claims that count; `None` if they state only upper bounds."""
     high_usd: float | None = None
-    """The highest price that anybody whose claim counts states, with the highest usage: what a budget reserves."""
+    """The highest price among the claims that count, with the highest usage: the amount that a budget reserves."""
     max_usd: float | None = None
     """The price with the highest usage, by the claim that gives `usd`; without such a claim, by the claims that state
     only an upper bound; `None` if it is not higher than `usd`."""
     is_quoted: bool = False
-    """Whether the provider's price page was not read itself, but only as others quote it."""
+    """Whether the price is from quotations of the provider's price page, not from the page itself."""
     disputed_usd: tuple[float, ...] = ()
     """The other prices that documents of the provider state."""
     third_party_usd: tuple[float, ...] = ()
@@ -329,7 +329,7 @@ class PriceRange(Record, frozen=True, kw_only=True):
         return f"(at most {format_usd(self.max_usd)})" if self.max_usd is not None else ""
 
     def format_remark(self, format_usd: Callable[[float], str] = format_price_usd) -> str:
-        """Return what limits the price, such as "at most $77.00" or "third party: $35.00"; empty if nothing does."""
+        """Return the remark beside the price, such as "at most $77.00" or "third party: $35.00"; empty without one."""
         remarks = [f"at most {format_usd(self.max_usd)}"] if self.max_usd is not None else []
         if self.usd is None:
             if not self.third_party_usd:
@@ -418,14 +418,14 @@ def compute_price_range(
         high_usd=max(*highest.values(), *typical.values()),
         max_usd=at_most,
         is_quoted=best is not None and best.claimant == "quoted_price_page",
-        disputed_usd=_find_different(
+        disputed_usd=_list_other_amounts(
             [typical[id(claim)] for claim in binding if claim.exactness != "upper_bound"], usd
         ),
-        third_party_usd=_find_different(others, usd),
+        third_party_usd=_list_other_amounts(others, usd),
     )
 
 
-def _find_different(amounts: Sequence[float], usd: float | None) -> tuple[float, ...]:
+def _list_other_amounts(amounts: Sequence[float], usd: float | None) -> tuple[float, ...]:
     """Return the amounts that are not `usd`, each once, lowest first; all of them if `usd` is `None`."""
     if usd is None:
         return tuple(sorted(set(amounts)))
@@ -510,7 +510,7 @@ class BudgetForecast(Record, frozen=True, kw_only=True):
     refusal_exit_status: int | None = None
     """The exit status of a command that would send nothing; `None` if it would send something."""
     unaffordable_cases: tuple[UnaffordableCase, ...] = ()
-    """Cases or samples that will not be sent although every response is as expected, in the order of the plan."""
+    """Cases or samples that will not be sent even if every response is as expected, in the order of the plan."""
     sufficient_limits: tuple[str, ...] = ()
     """The options with which every case would be sent, such as "--max-cost 2.5"; empty if all cases will be sent."""
     unaffordable_cases_at_worst: tuple[UnaffordableCase, ...] = ()

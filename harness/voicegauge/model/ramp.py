@@ -136,7 +136,7 @@ class RampStep(Record, frozen=True, kw_only=True):
 
 
 class LoadCapacity(Record, frozen=True, kw_only=True):
-    """The load from which on a service does not keep up, estimated from steps that saturated it."""
+    """The load above which a service does not keep up, estimated from the steps that saturated it."""
 
     load: NonNegativeNumber
     """The estimate: requests in flight, or requests per second."""
@@ -161,7 +161,8 @@ class RampResult(Record, frozen=True, kw_only=True):
     capacity: LoadCapacity | None = None
     """The capacity of the service; `None` if no load saturated it."""
     meets_goal_at_max_load: bool
-    """Whether the goal was met even at the highest load that may be tried, so that the target may bear more."""
+    """Whether the goal was met even at the highest load that may be tried, so that the target may sustain a higher
+    one."""
     is_search_complete: bool
     """Whether the search came to its end. It ends early if the budget is spent, or if the user stops it."""
     steps: tuple[RampStep, ...]
@@ -178,13 +179,13 @@ class RampResult(Record, frozen=True, kw_only=True):
 
     @property
     def is_conclusive(self) -> bool:
-        """Whether the result is about the service: not if this machine could not send the load above it."""
+        """Whether the service limits the result, and not this machine, which may be unable to send a higher load."""
         if not self.is_search_complete:
             return False
         return self.capacity is not None or self._find_invalid_step_above_highest_load() is None
 
     @property
-    def unit(self) -> str:
+    def load_unit(self) -> str:
         """Unit of a load in words, such as "requests/s"."""
         return "in flight" if self.load_type == "concurrency" else "requests/s"
 
@@ -207,10 +208,10 @@ class RampResult(Record, frozen=True, kw_only=True):
             found = f"no load meets {self.goal}" if invalid is None else f"no load is known to meet {self.goal}"
         else:
             limit = ", the highest that may be tried," if self.meets_goal_at_max_load else ""
-            found = f"{self.highest_load:.4g} {self.unit}{limit} meet {self.goal}"
+            found = f"{self.highest_load:.4g} {self.load_unit}{limit} meet {self.goal}"
         if self.capacity is not None:
             one = self.capacity
-            found += f"; the capacity is {one.load:.3g} {self.unit} ({one.low:.3g} to {one.high:.3g})"
+            found += f"; the capacity is {one.load:.3g} {self.load_unit} ({one.low:.3g} to {one.high:.3g})"
             return found + unfinished
         if self.highest_load is not None and self.lowest_missed_load is not None and invalid is None:
             found += f", {self.lowest_missed_load:.4g} do not"
@@ -218,8 +219,8 @@ class RampResult(Record, frozen=True, kw_only=True):
             return found + unfinished
         if invalid.is_fully_sent:
             reason = invalid.verdict.removeprefix("invalid: ")
-            return f"inconclusive: {found}; {reason} at {invalid.load:g} {self.unit}{unfinished}"
-        sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.unit}"
+            return f"inconclusive: {found}; {reason} at {invalid.load:g} {self.load_unit}{unfinished}"
+        sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.load_unit}"
         return f"inconclusive: {found}; {sent}, so the target may bear more{unfinished}"
 
     def _find_invalid_step_above_highest_load(self) -> RampStep | None:

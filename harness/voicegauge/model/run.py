@@ -83,16 +83,17 @@ class MeasuredTarget(Record, frozen=True, kw_only=True):
 
 
 class TimingError(Record, frozen=True, kw_only=True):
-    """The error of the times to first byte of a run, which is not due to the provider or the network.
+    """The error that this machine's clock and client add to the times to first byte of a run.
 
-    It is measured with requests to a server on this machine that states its own delays: during the run, or after a run
-    that was too short for that, under the same load.
+    It is measured with requests to a server of known delays on this machine, under the load of the run: during the run,
+    or after a run that was too short for the measurement.
     """
 
     concurrency: Count
-    """Number of requests in flight; at a rate, the number of connections that were opened before."""
+    """Number of requests in flight. For requests at a fixed rate, the number of connections that had been opened before
+    them."""
     requests_per_s: NonNegativeNumber | None = None
-    """Rate at which the requests were sent; `None` if a request was sent when an earlier one had ended."""
+    """Rate at which the requests were sent; `None` if each request was sent when an earlier one had ended."""
     request_count: Count
     """Number of requests from which the error was computed."""
     median_error_ms: NonNegativeNumber
@@ -100,7 +101,7 @@ class TimingError(Record, frozen=True, kw_only=True):
     p99_error_ms: NonNegativeNumber
     """99th percentile of the absolute errors, in milliseconds."""
     is_measured_during_run: bool = False
-    """Whether these requests were sent beside those of the run, not after them."""
+    """Whether the requests of this measurement were sent at the same time as those of the run, not after them."""
 
 
 def describe_timing_error(error: TimingError) -> str:
@@ -160,7 +161,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     concurrency: Count
     """Maximum number of requests that are in progress at the same time."""
     requests_per_s: float | None = None
-    """Rate at which requests were sent to each target; `None` if a request was sent when an earlier one had ended."""
+    """Rate at which requests were sent to each target; `None` if each request was sent when an earlier one had
+    ended."""
     arrival_process: Literal["constant", "poisson"] = "constant"
     """At a fixed rate: whether requests were sent in equal intervals (`constant`) or as a Poisson process."""
     ramp_load_type: Literal["concurrency", "rate"] | None = None
@@ -201,10 +203,10 @@ class Manifest(Record, frozen=True, kw_only=True):
 
     @property
     def is_rehearsal(self) -> bool:
-        """Whether something other than the named services answered, so that the run ranks nobody.
+        """Whether a stand-in answered in place of the named services, so that the run ranks no provider.
 
-        This is the emulator, or a server on this machine in place of a hosted service (`--base-url`). Their times and
-        speech say nothing about the services.
+        A stand-in is the emulator, or a server on this machine in place of a hosted service (`--base-url`). Its times
+        and its speech say nothing about the service.
         """
         return self.provenance is not Provenance.LIVE or any(map(self._is_answered_by_stand_in, self.targets))
 
@@ -230,9 +232,9 @@ class Manifest(Record, frozen=True, kw_only=True):
 
 
 def describe_rehearsal(manifests: Sequence[Manifest]) -> str:
-    """Return the marks of the rehearsals among some runs, with the faults that were injected into any of them.
+    """Return the marks of the rehearsals among `manifests`, with the faults that were injected into any of them.
 
-    Empty without a rehearsal: "EMULATED", or "EMULATED (faults injected: slow, wrong-charge)".
+    Examples: "EMULATED", "EMULATED (faults injected: slow, wrong-charge)". The text is empty if no run is a rehearsal.
     """
     marks = dict.fromkeys(one.rehearsal_mark for one in manifests if one.is_rehearsal)
     faults = dict.fromkeys(fault for one in manifests if one.is_rehearsal for fault in one.fault_ids)
@@ -253,9 +255,9 @@ class ReferenceSpeechErrors(Record, frozen=True, kw_only=True):
     """Number of texts for which there is reference speech."""
 
 
-MAX_UNKNOWN_SHARE = 0.05
-"""Largest share of the words of the texts that an ASR engine may not know for its error rates to say something."""
-_UNINTERPRETABLE = "do not interpret these error rates"
+MAX_UNKNOWN_WORD_SHARE = 0.05
+"""Largest share of unknown words in the texts with which the error rates of an ASR engine still have a meaning."""
+_NO_INTERPRETATION = "do not interpret these error rates"
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
@@ -268,8 +270,8 @@ class KnownWords(Record, frozen=True, kw_only=True):
 
     @property
     def are_few_unknown(self) -> bool:
-        """Whether at most `MAX_UNKNOWN_SHARE` of the words are unknown."""
-        return self.unknown_word_count <= MAX_UNKNOWN_SHARE * self.word_count
+        """Whether at most `MAX_UNKNOWN_WORD_SHARE` of the words are unknown."""
+        return self.unknown_word_count <= MAX_UNKNOWN_WORD_SHARE * self.word_count
 
     def __str__(self) -> str:
         """Return the numbers in words, with their consequence for error rates."""
@@ -277,7 +279,7 @@ class KnownWords(Record, frozen=True, kw_only=True):
             return "no words were scored"
         if self.unknown_word_count:
             unknown = f"{self.unknown_word_count} of {self.word_count} words unknown"
-            consequence = ", each of which counts as an error" if self.are_few_unknown else f": {_UNINTERPRETABLE}"
+            consequence = ", each of which counts as an error" if self.are_few_unknown else f": {_NO_INTERPRETATION}"
             return unknown + consequence
         return f"all {self.word_count} words known: lower error rates than with an ASR engine that knows every word"
 
@@ -305,7 +307,7 @@ class ScoringMethod(Record, frozen=True, kw_only=True):
 
     @property
     def is_interpretable(self) -> bool:
-        """Whether error rates say something about targets: not if the engine lacks many words of the texts."""
+        """Whether error rates say something about targets. They do not if the engine lacks many words of the texts."""
         return self.known_words is None or self.known_words.are_few_unknown
 
 
@@ -316,7 +318,7 @@ class ListeningSet(Record, frozen=True, kw_only=True):
     """The method with its version and the hash of its weights, such as "listening/1 phonemes@1a2b3c4d". Verdicts of
     different methods are not compared."""
     verdicts: tuple[ListeningVerdict, ...] = ()
-    """One for each sample with audio, without warm-up and without failed samples."""
+    """One verdict for each sample with audio, except warm-up samples and failed samples."""
 
 
 class QualitySet(Record, frozen=True, kw_only=True):
@@ -325,11 +327,11 @@ class QualitySet(Record, frozen=True, kw_only=True):
     method: str
     """The method with its version and the start of the hash of its models, such as "dnsmos/1@40e47248"."""
     predictions: tuple[QualityPrediction, ...] = ()
-    """One for each sample with audio that can be decoded, without warm-up and without failed samples."""
+    """One prediction for each sample with audio that can be decoded, except warm-up samples and failed samples."""
 
 
 class OtherSpeaker(Record, frozen=True, kw_only=True):
-    """A speaker who is not that of the voice sample, with the same texts: one end of the scale of similarities."""
+    """A speaker of the same texts, other than that of the voice sample: the lower end of the similarity scale."""
 
     name: str
     """A target that does not clone a voice, or a voice of espeak-ng, such as "espeak-ng f4"."""
@@ -343,13 +345,14 @@ class VoiceSet(Record, frozen=True, kw_only=True):
     method: str
     """The encoder with its version and the start of the hash of its weights, such as "ge2e/1@1a2b3c4d"."""
     voices: tuple[MeasuredVoice, ...] = ()
-    """One for each sample with enough speech, without warm-up and without failed samples."""
+    """One voice for each sample with enough speech, except warm-up samples and failed samples."""
     sample_cosines: tuple[Number, ...] = ()
-    """Cosine of each part of the voice sample and the rest of it: their mean is 1 on the scale of similarities."""
+    """Cosine between each part of the voice sample and the rest of the sample. The mean of these is 1 on the similarity
+    scale."""
     other_speakers: tuple[OtherSpeaker, ...] = ()
-    """The mean of their cosines is 0 on the scale of similarities."""
+    """Other speakers of the same texts. The mean of their cosines is 0 on the similarity scale."""
     note: str = ""
-    """Why there is no scale, so that no similarity is stated; empty if there is one."""
+    """Why there is no similarity scale, so that no similarity is stated; empty if there is a scale."""
 
 
 class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
@@ -358,7 +361,7 @@ class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
     scores: tuple[Score, ...] = ()
 
 
-def _get_duration_s(sample: Sample) -> float:
+def _get_total_latency_s(sample: Sample) -> float:
     return (sample.latency.total_latency_ms or 0.0) / 1000 if sample.latency is not None else 0.0
 
 
@@ -370,7 +373,7 @@ class Run(Record, frozen=True, kw_only=True):
     score_sets: tuple[ScoreSet, ...] = ()
     """The score sets, oldest first; reports show the last one."""
     listening: ListeningSet | None = None
-    """What the audio says; `None` if nobody listened to it."""
+    """Whether the audio says its texts; `None` if that was not judged."""
     predicted_quality: QualitySet | None = None
     """How listeners would rate the audio; `None` if it was not predicted."""
     voices: VoiceSet | None = None
@@ -411,7 +414,7 @@ class Run(Record, frozen=True, kw_only=True):
     def measure_duration_s(self) -> float | None:
         """Return the time from the first counted request to the end of the last one, in seconds; `None` without any."""
         spans = [
-            (start := datetime.fromisoformat(one.started_at).timestamp(), start + _get_duration_s(one))
+            (start := datetime.fromisoformat(one.started_at).timestamp(), start + _get_total_latency_s(one))
             for one in self.select_counted_samples()
         ]
         return max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
@@ -429,8 +432,8 @@ class Run(Record, frozen=True, kw_only=True):
             return format_load(ramp.load_type, ramp.highest_load)
         return f"{format_load(ramp.load_type, *sorted({step.load for step in ramp.steps}))}, mixed"
 
-    def describe_ramp_numbers(self) -> str:
-        """Say in words which requests of a ramp the results are computed from; empty for a run without a ramp."""
+    def describe_counted_ramp_samples(self) -> str:
+        """Return a sentence that says which requests of a ramp the results are computed from; empty without a ramp."""
         if self.manifest.ramp_load_type is None and self.ramp is None:
             return ""
         load = self.describe_load()

@@ -27,7 +27,7 @@ class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
     send_ms: Number
     """Duration of sending the request."""
     flush_ms: Number | None = None
-    """Time from the first text to the flush of a turn over a WebSocket; `None` if none was sent."""
+    """Time from the first text to the flush of a turn over a WebSocket; `None` if no flush was sent."""
     server_ms: Number
     """Time from the last byte of the request to the first byte of the response."""
     transfer_ms: Number
@@ -41,9 +41,9 @@ class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
 class Latency(Record, frozen=True, kw_only=True, gc=False):
     """Times of one sample in milliseconds.
 
-    A time "until" an event is counted from the first byte of the first submit, on an open connection; at a fixed rate,
-    from the moment at which the submit had to wait because as many as allowed were in flight. Retries and the waits
-    between them count.
+    A time "until" an event is counted from the first byte of the first submit, on an open connection. If a submit at a
+    fixed rate has to wait because the maximum number of requests is in flight, the time is counted from the start of
+    this wait. Retries and the waits between them count.
     """
 
     submit_latency_ms: NonNegativeNumber
@@ -213,7 +213,8 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     place: str | None = None
     """Where the worker is that sent the request; `None` if the machine that planned the run sent it."""
     interruption: Interruption | None = None
-    """How the target reacted when the previous turn, with the same text, was interrupted; `None` if it was not."""
+    """How the target reacted when the previous turn, with the same text, was interrupted; `None` if no turn was
+    interrupted."""
     transcript_timing: TranscriptTiming | None = None
     """When the target reported texts and the end of the turn, if the recording was streamed to it over a WebSocket."""
     is_billing_ambiguous: bool = False
@@ -242,7 +243,8 @@ class ListeningVerdict(Record, frozen=True, kw_only=True, gc=False):
     explanation: str
     """What was found, with times, or why nothing was judged."""
     start_s: Number | None = None
-    """Time at which the defect is audible, in seconds from the start of the audio; `None` for no particular time."""
+    """Time at which the defect is audible, in seconds from the start of the audio; `None` if it has no particular
+    time."""
 
 
 class QualityPrediction(Record, frozen=True, kw_only=True, gc=False):
@@ -250,7 +252,7 @@ class QualityPrediction(Record, frozen=True, kw_only=True, gc=False):
 
     sample_id: str
     speech: Number
-    """Rating of the speech itself (SIG of ITU-T P.835)."""
+    """Rating of the speech, ignoring the background (SIG of ITU-T P.835)."""
     background: Number
     """Rating of the background (BAK of P.835)."""
     overall: Number
@@ -267,14 +269,14 @@ class MeasuredVoice(Record, frozen=True, kw_only=True, gc=False):
     """The vector of the voice, of length 1, as 16-bit floating-point numbers in little-endian order, in base64."""
     similarity: Number | None = None
     """Similarity to the voice sample: 0 for the mean of other speakers of the same texts, 1 for the sample itself.
-    `None` for a target that clones no voice, and without a scale."""
+    `None` for a target that clones no voice, and for a run without a similarity scale."""
 
 
 class EntityScore(Record, frozen=True, kw_only=True, gc=False):
     """Whether a number, a date or another entity of a text was recognized in an accepted reading."""
 
     kind: str
-    """What it is: number, money, date, time, phone, code, unit, name and others."""
+    """Kind of the entity: number, money, date, time, phone, code, unit, name and others."""
     written: str
     """The entity as the text has it."""
     is_right: bool
@@ -336,7 +338,7 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     hits: Count
     """Number of units of the reference that the hypothesis has unchanged."""
     substitutions: Count
-    """Number of units that were recognized as another one."""
+    """Number of units of the reference that were recognized as another unit."""
     deletions: Count
     """Number of units of the reference that were not recognized."""
     insertions: Count

@@ -37,12 +37,12 @@ class SampleRow(NamedTuple):
     """The ASR engine of the scores; `None` if the run was not scored."""
     score: Score | None
     listening: ListeningVerdict | None
-    """What the audio says; `None` if nobody listened to it."""
+    """Whether the audio says its text; `None` if that was not judged."""
     predicted_quality: QualityPrediction | None = None
     """How listeners would rate the audio; `None` if it was not predicted."""
 
     voice: MeasuredVoice | None = None
-    """The voice of the sample; `None` if it was not compared."""
+    """The voice of the sample; `None` if voices were not compared."""
 
 
 class SampleColumn(NamedTuple):
@@ -61,7 +61,7 @@ class SampleColumn(NamedTuple):
 
 
 def _build_column(name: str, column_type: ColumnType, unit: str, meaning: str, attribute_path: str) -> SampleColumn:
-    """Return a column whose value is read from a row at `attribute_path`, names of attributes joined by dots."""
+    """Return a column that reads the attribute `attribute_path` of a row, such as "sample.audio.sha256"."""
     names = attribute_path.split(".")
 
     def read(row: SampleRow) -> ColumnValue:
@@ -99,7 +99,7 @@ def _describe_wrong_entities(row: SampleRow) -> ColumnValue:
     return readings.describe_wrong_entities() if readings is not None else None
 
 
-_IDENTITY_COLUMNS = (
+_RUN_AND_REQUEST_COLUMNS = (
     _build_required_column("run_id", "text", "", "Id of the run.", "run_id"),
     _build_required_column("provenance", "text", "", "`emulated` or `live`: what was measured.", "provenance"),
     _build_required_column(
@@ -344,7 +344,7 @@ _RESULT_COLUMNS = (
     _build_column("transcript", "text", "", "The transcript of the ASR engine.", "score.transcript"),
 )
 
-SAMPLE_COLUMNS: tuple[SampleColumn, ...] = (*_IDENTITY_COLUMNS, *_build_time_columns(), *_RESULT_COLUMNS)
+SAMPLE_COLUMNS: tuple[SampleColumn, ...] = (*_RUN_AND_REQUEST_COLUMNS, *_build_time_columns(), *_RESULT_COLUMNS)
 """The columns, in order. Names and types are stable: a later version may add columns, also between others."""
 
 

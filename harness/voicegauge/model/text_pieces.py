@@ -17,11 +17,11 @@ class TextPacing(Record, frozen=True, kw_only=True):
     """How fast and in which pieces the text of a turn is sent."""
 
     pieces_per_s: float | None = None
-    """Pieces per second; `None` sends all at once."""
+    """Pieces per second; `None` if all pieces are sent at once."""
     burst: int = 1
     """Number of pieces that arrive together, as when a network delays some of them."""
     seed: int = 0
-    """Seed of the places where words are split."""
+    """Seed of the random positions at which words are split."""
 
     def describe(self) -> str:
         """Return the pacing as a note: "30 pieces/s, 2 at a time"."""

@@ -55,14 +55,14 @@ class MetricValue(Record, frozen=True, kw_only=True):
     """A number for a dashboard."""
 
     name: str
-    """Name with its unit, as Prometheus wants it: `voicegauge_total_latency_seconds`."""
+    """Name with its unit, as Prometheus recommends it: `voicegauge_total_latency_seconds`."""
     help: str
     labels: Mapping[str, str]
     value: float
 
 
 class ResultSummary(Record, frozen=True, kw_only=True):
-    """What a person needs to know of one result."""
+    """The result of one command, as a person reads it: a verdict, a sentence, tables and metrics."""
 
     title: str
     """The command, and what it was about: "voicegauge check pixelapi"."""

@@ -24,7 +24,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from voicegauge.errors import DataError
 from voicegauge.files import open_file, read_file
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import Exchange, SocketClose, SocketMessage, SocketMessages, Timing
+from voicegauge.model.exchange import Exchange, SocketClose, SocketMessage, SocketMessageLog, Timing
 from voicegauge.recording.conversations import NotImportedError, parse_base64, require_mapping, require_text
 
 # Defines msgspec structs for the subset of HAR 1.2 that voicegauge writes and reads.
@@ -338,7 +338,9 @@ WEBSOCKET_RESOURCE_TYPE = "websocket"
 CLOSE_REMARK = "how the connection was closed is not in the file, and neither are its control frames"
 
 
-def convert_to_har_messages(socket: SocketMessages, recorded_at: str) -> tuple[tuple[HarSocketMessage, ...], HarSocket]:
+def convert_to_har_messages(
+    socket: SocketMessageLog, recorded_at: str
+) -> tuple[tuple[HarSocketMessage, ...], HarSocket]:
     """Return the messages of a connection, and the information about it that browsers do not write.
 
     `recorded_at` is the time of the recording, which is used if the time of the connection is not known.
@@ -364,7 +366,7 @@ def _convert_message(message: SocketMessage, opened_at: float) -> HarSocketMessa
     )
 
 
-def read_har_socket(entry: HarEntry) -> SocketMessages | None:
+def read_har_socket(entry: HarEntry) -> SocketMessageLog | None:
     """Return the messages of an entry that voicegauge wrote; `None` if it is not a handshake of a WebSocket.
 
     Raises:
@@ -373,7 +375,7 @@ def read_har_socket(entry: HarEntry) -> SocketMessages | None:
     socket, listed = entry.socket, entry.socket_messages
     if isinstance(socket, UnsetType):
         return None
-    return SocketMessages(
+    return SocketMessageLog(
         messages=tuple(
             _build_message(one.type, one.time, socket.opened_at, one.data, is_binary=one.opcode == _BINARY_OPCODE)
             for one in (() if isinstance(listed, UnsetType) else listed)
@@ -394,7 +396,7 @@ def _build_message(kind: str, time_s: float, opened_at: float, text: str, *, is_
     )
 
 
-def parse_browser_messages(listed: Any, started_at: dt.datetime | None, connect_ms: float) -> SocketMessages:
+def parse_browser_messages(listed: Any, started_at: dt.datetime | None, connect_ms: float) -> SocketMessageLog:
     """Read the `_webSocketMessages` of a browser or proxy.
 
     Args:
@@ -421,7 +423,7 @@ def parse_browser_messages(listed: Any, started_at: dt.datetime | None, connect_
     first = min((time for _, time, _, _ in messages), default=0.0)
     opened_at = started_at.timestamp() + connect_ms / 1000 if started_at is not None else first
     opened_at = min(opened_at, first) if messages else opened_at  # browsers round both
-    return SocketMessages(
+    return SocketMessageLog(
         messages=tuple(
             _build_message(kind, time, opened_at, text, is_binary=is_binary)
             for kind, time, text, is_binary in sorted(messages, key=lambda one: one[1])

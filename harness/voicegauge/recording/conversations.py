@@ -20,7 +20,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
 from voicegauge.formats.text_times import parse_http_date
 from voicegauge.model.base import Provenance, Record
-from voicegauge.model.exchange import Exchange, Request, Response, SocketMessages, Timing
+from voicegauge.model.exchange import Exchange, Request, Response, SocketMessageLog, Timing
 from voicegauge.recording.url_rewriting import find_relative_path
 
 
@@ -37,7 +37,7 @@ class ParsedInteraction(NamedTuple):
     recorded_at: dt.datetime | None = None
     timing: Timing | None = None
     """The measured times; `None` if there are none. The arrival times of chunks are missing in all foreign formats."""
-    socket: SocketMessages | None = None
+    socket: SocketMessageLog | None = None
     """The messages of a WebSocket, whose handshake the request is; `None` for any other request."""
     notes: tuple[str, ...] = ()
     """Notes on information that is missing in the file."""

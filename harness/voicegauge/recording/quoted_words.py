@@ -16,7 +16,7 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError
-from voicegauge.model.exchange import Exchange, SocketMessages, SocketSide
+from voicegauge.model.exchange import Exchange, SocketMessageLog, SocketSide
 from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.credentials import MASK, may_name_credential
 from voicegauge.recording.redaction import Redactor
@@ -194,7 +194,7 @@ def _iterate_received_texts(exchange: Exchange) -> Iterator[str]:
         yield data.decode(errors="replace")
 
 
-def _iterate_message_texts(socket: SocketMessages, sender: SocketSide) -> Iterator[str]:
+def _iterate_message_texts(socket: SocketMessageLog, sender: SocketSide) -> Iterator[str]:
     for message in socket.messages:
         if message.sender == sender and not message.is_binary:
             yield message.data.decode(errors="replace")

@@ -24,7 +24,7 @@ from voicegauge.model.exchange import (
     Request,
     Response,
     SocketMessage,
-    SocketMessages,
+    SocketMessageLog,
     SocketSide,
 )
 from voicegauge.recording.body_masking import BodyMasker, BodyReader, get_bare_media_type, mask_body, split_location
@@ -320,7 +320,7 @@ class Redactor:
     def _create_socket_masker(self, operation: Operation | None, sender: SocketSide) -> _SocketMessageMasker:
         return _SocketMessageMasker(self, sender, self._documented.find_messages(operation, sender))
 
-    def _mask_socket(self, socket: SocketMessages, operation: Operation | None) -> SocketMessages:
+    def _mask_socket(self, socket: SocketMessageLog, operation: Operation | None) -> SocketMessageLog:
         maskers = {sender: self._create_socket_masker(operation, sender) for sender in SOCKET_SIDES}
         messages = [_mask_socket_message(message, maskers[message.sender]) for message in socket.messages]
         close = socket.close
@@ -492,7 +492,7 @@ class Redactor:
             self._check_socket(file_name, where, exchange.socket, self._find_operation_of_exchange(exchange))
 
     def _check_socket(
-        self, file_name: str, location_text: str, socket: SocketMessages, operation: Operation | None
+        self, file_name: str, location_text: str, socket: SocketMessageLog, operation: Operation | None
     ) -> None:
         """Verify the messages of each side together, so that a key that is divided among messages is found."""
         for sender in SOCKET_SIDES:

@@ -22,7 +22,7 @@ from voicegauge.model.exchange import (
     Exchange,
     SocketClose,
     SocketMessage,
-    SocketMessages,
+    SocketMessageLog,
 )
 from voicegauge.recording.credentials import MASK
 from voicegauge.transport.clock import Clock
@@ -55,7 +55,7 @@ class _MessageWithAnswers:
 class SocketScript:
     """The recorded messages of a connection, and how many of them the client has sent already."""
 
-    def __init__(self, channel: SocketChannel, socket: SocketMessages) -> None:
+    def __init__(self, channel: SocketChannel, socket: SocketMessageLog) -> None:
         """Create a script of which the client has sent nothing yet."""
         self._channel = channel
         self.close = socket.close

@@ -35,7 +35,7 @@ from voicegauge.model.exchange import (
     Request,
     Response,
     SocketMessage,
-    SocketMessages,
+    SocketMessageLog,
     find_header,
 )
 from voicegauge.relay.relayed_exchange import (
@@ -135,7 +135,7 @@ class SocketRelay:
                 status=traffic.status, headers=traffic.response_headers, body=self._connection.rejection_body
             ),
             timing=None,
-            socket=SocketMessages(
+            socket=SocketMessageLog(
                 messages=tuple(self._captured.messages),
                 close=traffic.close,
                 opened_at=traffic.opened_at,

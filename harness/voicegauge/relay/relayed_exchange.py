@@ -14,7 +14,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Server
 from voicegauge.hosts import to_http_url
 from voicegauge.model.base import Record
-from voicegauge.model.exchange import Request, Response, SocketMessage, SocketMessages, Timing
+from voicegauge.model.exchange import Request, Response, SocketMessage, SocketMessageLog, Timing
 from voicegauge.model.finding import Finding
 from voicegauge.transport.raw_http import RawHeaders
 
@@ -139,7 +139,7 @@ class RelayedExchange(Record, frozen=True, kw_only=True, array_like=True):
     response: Response
     """The response as it was received; its body is still compressed if the service compressed it."""
     timing: Timing | None
-    socket: SocketMessages | None = None
+    socket: SocketMessageLog | None = None
     """The messages of a WebSocket, whose handshake the request is; `None` for any other request."""
     interruption_reason: str | None = None
     """How the service lost the connection before the end of the body; `None` if the response is complete."""

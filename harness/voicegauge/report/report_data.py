@@ -374,7 +374,7 @@ def _summarize_run(
         run, scores, text_length=text_length, characters_per_month=characters_per_month, differences=differences
     )
     measured = MeasuredRun(
-        run.manifest, scores, targets, differences, run.measure_duration_s(), run.describe_ramp_numbers()
+        run.manifest, scores, targets, differences, run.measure_duration_s(), run.describe_counted_ramp_samples()
     )
     ranking = rank_targets(
         () if run.manifest.is_rehearsal else targets,

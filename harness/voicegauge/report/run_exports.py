@@ -164,7 +164,7 @@ def _format_ramp(run: RunReport) -> list[str]:
     """Return the result of a ramp in a sentence, and its steps as a Markdown table; empty without a ramp."""
     if run.ramp is None:
         return []
-    heads = [run.ramp.unit, "Requests", "Success", "TTFA p95 ms", "Total p95 ms", "Goodput/s", "Goal"]
+    heads = [run.ramp.load_unit, "Requests", "Success", "TTFA p95 ms", "Total p95 ms", "Goodput/s", "Goal"]
     rows = [
         [
             f"{step.load:g}",
