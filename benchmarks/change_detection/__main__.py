@@ -75,7 +75,7 @@ class Case:
 
     @property
     def title_with_design(self) -> str:
-        """The title of the row."""
+        """The title of the row, with the design of the simulated runs."""
         return f"{self.title}, {self.design.texts} texts x {self.design.sessions} sessions"
 
     def build_service(self, change: float) -> Service:
@@ -222,7 +222,7 @@ def compute_regression_share(metrics: Iterable[MetricComparison]) -> float:
 
 
 def compute_median_detectable_change(changes: Iterable[float | None]) -> float | None:
-    """Return the median of detectable changes, `None` if it is a comparison that could not have found any change.
+    """Return the median of detectable changes; `None` if most comparisons could not have found any change.
 
     A comparison without a detectable change (`None`) counts as one whose detectable change is larger than all others.
     """

@@ -51,7 +51,7 @@ class Service:
     """The truth about one simulated service."""
 
     slowdown: float = 0.0
-    """0.2 makes every latency 20% longer."""
+    """Relative slowdown: 0.2 makes every latency 20% longer."""
     error_rate: float = 0.05
     failure_rate: float = 0.01
 
@@ -68,7 +68,7 @@ class Design:
     is_drift_shared: bool = False
     """Whether all services of a run are faster and slower together."""
     own_drift: float = 0.0
-    """Standard deviation of what a service drifts alone if `drift` is shared."""
+    """Standard deviation of the part of a service's drift that it does not share, if `drift` is shared."""
 
 
 def simulate_run(services: dict[str, Service], design: Design, rng: np.random.Generator, *, night: int = 0) -> Run:

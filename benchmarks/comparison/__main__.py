@@ -34,7 +34,7 @@ from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import load_catalogue
 
 TARGET = "pixazo/chatterbox"
-"""It has five fields and asynchronous jobs."""
+"""The compared target, which has five fields and asynchronous jobs."""
 FEW_CALLS = 10
 """The paid calls of voicegauge that are compared with `MAX_PAID_CALLS` of Schemathesis."""
 

@@ -104,7 +104,7 @@ def _curve(result: ToolResult, faults: int, color: str, index: int) -> list[str]
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the corners of a line that keeps each height until the next point with another one."""
+    """Return the corners of a step line through the points: it keeps the height of a point until the next point."""
     corners = [points[0]]
     for x, y in points[1:]:
         height = corners[-1][1]

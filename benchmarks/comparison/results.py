@@ -27,7 +27,7 @@ class SavedRun(Record, frozen=True, kw_only=True):
 
 
 class RunFile:
-    """The runs of a comparison, which continues with those that are missing after it was interrupted."""
+    """The saved runs of a comparison. After an interruption, a comparison continues with the missing runs."""
 
     def __init__(self, path: Path) -> None:
         """Read the runs in `path`, if it exists, and remove a line that was not written completely."""
@@ -39,7 +39,7 @@ class RunFile:
         self.runs = [msgspec.json.decode(line, type=SavedRun) for line in lines]
 
     def contains(self, tool: str, seed: int, fault: str | None) -> bool:
-        """Whether there is such a run."""
+        """Whether the file has a run of this tool, seed and fault."""
         return any((saved.tool, saved.seed, saved.fault) == (tool, seed, fault) for saved in self.runs)
 
     def add(self, saved: SavedRun) -> None:
@@ -85,7 +85,7 @@ class EffectSize(NamedTuple):
     a12: float
     """Vargha-Delaney A12: the probability that a value of the first sample is larger, plus half of that of a tie."""
     p_value: float
-    """Of the two-sided Mann-Whitney U test."""
+    """p-value of the two-sided Mann-Whitney U test."""
 
 
 def find_false_alarms(tool: str, runs: Iterable[SavedRun]) -> frozenset[str]:

@@ -17,15 +17,16 @@ from typing import Any, NamedTuple
 VERSION = "4.32.5"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "voicegauge" / f"schemathesis-{VERSION}"
 TIMEOUT_S = 1800
-"""Timeout of one run."""
+"""Time limit of one run, in seconds."""
 DEFAULTS: tuple[str, ...] = ()
 """No options: every phase and every check, 100 examples per operation, which send more than 300 paid calls."""
 TUNED = (
     *("--continue-on-failure", "--no-shrink", "--suppress-health-check", "all"),
     *("--phases", "examples,coverage,stateful", "--max-examples", "150"),
 )
-"""The options that its benchmarking guide recommends, except that paid calls bound a run instead of time. Boundary
-values are followed by sequences of requests, which find faults of jobs, instead of by single random requests."""
+"""The options that the benchmarking guide of Schemathesis recommends, except that paid calls bound a run instead of
+time. Boundary values are followed by sequences of requests, which find faults of jobs, instead of by single random
+requests."""
 
 
 class JudgedCase(NamedTuple):
@@ -36,23 +37,23 @@ class JudgedCase(NamedTuple):
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
-    """Those that the HTTP client does not add by itself."""
+    """Headers of the request, without those that the HTTP client adds by itself."""
     body: bytes
     status: int | None
-    """`None` if there was no response."""
+    """Status of the response; `None` if there was no response."""
     operation: str
     """Method and path template: "GET /jobs/{id}"."""
     failed_checks: tuple[str, ...]
 
 
 class SchemathesisRun(NamedTuple):
-    """The result of one run."""
+    """The result of one run of Schemathesis."""
 
     cases: tuple[JudgedCase, ...]
     """Every test case in the order of its request."""
     cpu_s: float
     stopped: bool = False
-    """Whether it was stopped before its end."""
+    """Whether the run was stopped before its end."""
 
     def cases_per_s(self, startup_s: float) -> float:
         """Return the test cases per second of CPU time, without the time to start.
@@ -66,7 +67,7 @@ class SchemathesisRun(NamedTuple):
 
 
 def install() -> Path:
-    """Return the path of its executable, which is installed on first use (needs a package index)."""
+    """Return the path of the executable of Schemathesis, which is installed on first use (needs a package index)."""
     program = CACHE / "bin" / "st"
     if not program.exists():
         subprocess.run([sys.executable, "-m", "venv", str(CACHE)], check=True)
@@ -76,10 +77,10 @@ def install() -> Path:
 
 
 def measure_startup_s() -> float:
-    """Return the CPU time that it needs to start, in seconds.
+    """Return the CPU time that Schemathesis needs to start, in seconds.
 
-    It is installed before, and started once, so that neither the installation nor the compilation of its modules is
-    measured.
+    Schemathesis is installed and started once before, so that neither the installation nor the compilation of its
+    modules is measured.
     """
     line = [str(install()), "--version"]
     subprocess.run(line, check=True, capture_output=True)
@@ -106,7 +107,7 @@ def run(
         headers: sent with every request, including the key.
         operations: ids of the operations to test.
         seed: seed of the random generator.
-        options: further options of its command line.
+        options: further options of the command line.
         is_enough: function that is called with the test cases of each finished scenario; if it returns true, the run
             is stopped.
 

@@ -18,7 +18,7 @@ from voicegauge.emulator._app import create_app
 from voicegauge.emulator.socket_server import running_app
 
 REJECTED_KEY = b"invalid"
-"""The key that the emulator rejects. It accepts every other one, which no live service does."""
+"""The key that the emulator rejects. The emulator accepts every other key, which no live service does."""
 
 
 class ServedProvider(NamedTuple):
@@ -27,7 +27,7 @@ class ServedProvider(NamedTuple):
     url: str
     """Base URL of the provider."""
     root: str
-    """Base URL of the emulator."""
+    """Base URL of the emulator that serves the provider."""
 
     def counts(self, operation: Operation) -> RequestCounts:
         """Count the requests since the start."""

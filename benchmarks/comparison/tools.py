@@ -82,7 +82,7 @@ class VoicegaugeTool:
     command_line: str = f"voicegauge check TARGET --live --max-calls {MAX_PAID_CALLS}"
 
     def can_observe(self, _mutant: Mutant, /) -> bool:
-        """Return true: it calls both operations and downloads the audio."""
+        """Return true: voicegauge calls both operations and downloads the audio."""
         return True
 
     def run_to_the_end(self, seed: int) -> ToolRun:
@@ -142,11 +142,11 @@ class SchemathesisTool:
         return mutant.kind not in FAULTS_OF_FILES
 
     def run_to_the_end(self, seed: int) -> ToolRun:
-        """Run it once against the correct provider."""
+        """Run Schemathesis once against the correct provider."""
         return self._run(None, seed, lambda _reports: False)
 
     def run_until_found(self, mutant: Mutant, seed: int, false_alarms: frozenset[str]) -> ToolRun:
-        """Run it until a check fails that does not fail for the same reason at the correct provider."""
+        """Run Schemathesis until a check fails that does not fail for the same reason at the correct provider."""
         return self._run(
             mutant,
             seed,

@@ -130,7 +130,7 @@ def run_unbroken_check(folder: Path) -> UnbrokenCheck:
     """Run a check without a kill.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the check failed.
     """
     provider = StandInProvider(speak, latency_s=LATENCY_S, job_s=JOB_S)
     with running_app(provider) as url:

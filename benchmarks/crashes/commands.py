@@ -55,7 +55,7 @@ class Command:
         """Wait for the end of the command, and return its exit status.
 
         Raises:
-            RuntimeError: it did not end in time, or not with one of `statuses`.
+            RuntimeError: the command did not end in time, or not with one of `statuses`.
         """
         self._process.join(LIMIT_S)
         if self._process.is_alive():

@@ -126,7 +126,7 @@ def run_unbroken(folder: Path, targets: tuple[str, ...], *, is_scored: bool) -> 
     """Run a benchmark without a kill.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the benchmark failed.
     """
     with real_benchmark(folder, targets, is_scored=is_scored) as benchmark:
         benchmark.start().finish()

@@ -67,9 +67,9 @@ class StandInProvider:
     """Returns the audio of a text; the same audio for the same text."""
     clock: Clock = field(default_factory=RealClock)
     latency_s: float = 0.1
-    """Until a submit is charged, and again until it is responded to."""
+    """Seconds from a submit to its charge, and again from the charge to the response."""
     job_s: float = 0.4
-    """Time that a job takes."""
+    """Duration of a job in seconds."""
     faults: RandomFaults | None = None
     step: Callable[[str], None] = lambda _: None
     """Called with a description of each step; may raise, which ends the connection."""
@@ -84,7 +84,7 @@ class StandInProvider:
 
     @property
     def charged_usd(self) -> float:
-        """Everything that was charged."""
+        """The sum of all charges, in dollars."""
         return sum(charge.usd for charge in self.charges)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -105,7 +105,7 @@ class StandInProvider:
             await response.send(404, b"")
 
     async def settled(self) -> None:
-        """Return when every request that was begun has been performed."""
+        """Wait until every request that was begun has been performed."""
         while self._performing:
             await asyncio.gather(*self._performing, return_exceptions=True)
 

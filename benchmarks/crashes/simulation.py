@@ -213,7 +213,7 @@ class SimulatedRun(NamedTuple):
 
 
 def _ignore_kills(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Say nothing of what happens in a thread of the journal after the command was killed, or its folder removed."""
+    """Ignore errors of a thread of the journal after the command was killed, or after its folder was removed."""
     if not isinstance(context.get("exception"), Killed | StorageError):
         loop.default_exception_handler(context)
 
@@ -222,10 +222,10 @@ async def simulate(seed: int, out: Path, contract: Contract, plan: BenchPlan) ->
     """Run one benchmark with random faults, kills and budget, repeating the command until it is finished.
 
     Args:
-        seed: of everything random.
+        seed: seed of everything random.
         out: an empty folder.
-        contract: of the stand-in provider.
-        plan: of the benchmark.
+        contract: the contract of the stand-in provider.
+        plan: the plan of the benchmark.
     """
     asyncio.get_running_loop().set_exception_handler(_ignore_kills)
     dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret

@@ -30,15 +30,15 @@ class RunVerdict:
 
     problems: tuple[str, ...] = ()
     charged_usd: float = 0.0
-    """Charged by the provider."""
+    """Dollars that the provider charged."""
     ledger_usd: float = 0.0
-    """Counted as spent by the run."""
+    """Dollars that the run counts as spent."""
     lost: int = 0
-    """Requests that are listed as sent without a result."""
+    """Number of requests that are listed as sent without a result."""
     bought_again: int = 0
-    """Those of them that were paid for again on demand."""
+    """Number of lost requests that were paid for again because the user demanded it."""
     charges: int = 0
-    """Requests that the provider charged."""
+    """Number of requests that the provider charged."""
     is_compared: bool = False
     """Whether the results were compared with those of a check that nobody killed."""
 
@@ -72,8 +72,8 @@ def judge_run(
 
     Args:
         out: folder of the runs; there must be one at most.
-        plan: of the run.
-        charges: of the provider.
+        plan: the plan of the run.
+        charges: what the provider charged.
         budget_usd: limit of the run.
         speak: the provider's audio of a text.
         demanded: how often each sample was lost when the user demanded to buy such samples again.

@@ -24,7 +24,7 @@ _SUFFIXES = (("_base", "_revision"), ("-base", "-revision"), ("-1", "-2"))
 
 
 class RuleAndLevel(NamedTuple):
-    """One reported change, as far as both tools name it alike."""
+    """Rule and level of one reported change, which both tools name in the same way."""
 
     rule: str
     level: DriftLevel

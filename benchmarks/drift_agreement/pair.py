@@ -16,7 +16,7 @@ class DocumentPair(NamedTuple):
     """Two documents, and the rule of oasdiff that the difference between them is about."""
 
     rule: str
-    """The id; empty if the documents are equivalent."""
+    """Id of the rule; empty if the documents are equivalent."""
     old: dict[str, Json]
     new: dict[str, Json]
 

@@ -1,4 +1,4 @@
-"""Where in a clip each phoneme is: the likeliest path through the CTC head's own opinion (Graves et al., 2006)."""
+"""Finds where in a clip each phoneme begins: the most probable path by the CTC head's scores (Graves et al., 2006)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ BLANK = 0
 
 
 def align(scores: NDArray[np.float32], targets: list[list[int]]) -> list[NDArray[np.int64]]:
-    """The frame at which each phoneme of each clip begins.
+    """Return the frame at which each phoneme of each clip begins.
 
-    `scores` are log probabilities of shape (frames, clips, symbols); `targets` the symbols of each clip, all of
-    which must fit: fewer than half as many as there are frames.
+    Args:
+        scores: log probabilities of shape (frames, clips, symbols).
+        targets: the symbols of each clip. There must be more than twice as many frames as symbols.
     """
     states = _states(targets)
     emitted = scores[:, np.arange(len(targets))[:, None], states]
@@ -32,7 +33,7 @@ def align(scores: NDArray[np.float32], targets: list[list[int]]) -> list[NDArray
 
 
 def _states(targets: list[list[int]]) -> NDArray[np.int64]:
-    """Each clip's symbols with a blank before, between and behind them; then blanks."""
+    """Return the states of each clip: its symbols with a blank before, between and after them; filled with blanks."""
     states = np.full((len(targets), 2 * max(map(len, targets)) + 1), BLANK, np.int64)
     for row, target in zip(states, targets, strict=True):
         row[1 : 2 * len(target) : 2] = target
@@ -40,13 +41,13 @@ def _states(targets: list[list[int]]) -> NDArray[np.int64]:
 
 
 def _last(best: NDArray[np.float32], count: int) -> int:
-    """The state in which the likeliest path ends: the last symbol, or the blank behind it."""
+    """Return the state in which the most probable path ends: the last symbol, or the blank after it."""
     ends = (2 * count, max(0, 2 * count - 1))
     return max(ends, key=lambda state: float(best[state]))
 
 
 def _begins(steps: NDArray[np.int8], state: int) -> NDArray[np.int64]:
-    """Going back along the path from `state`: the first frame of each symbol."""
+    """Return the first frame of each symbol, by following the path that ends in `state` backwards."""
     begins = np.zeros((state + 1) // 2, np.int64)
     for frame in range(len(steps) - 1, -1, -1):
         if state % 2:

@@ -1,4 +1,4 @@
-"""What is learned from at once: clips of about one length, as tensors."""
+"""Makes the batches of the training: tensors of clips of about the same length."""
 
 from __future__ import annotations
 
@@ -19,30 +19,32 @@ from embedded_whisper.phonemes import transcribe
 from embedded_whisper.spelling import IGNORED, spell
 
 FULL_FRAMES = 1500
-"""Encoder frames of 30 s."""
+"""Number of encoder frames in 30 s."""
 EMPTY_SHARE = 0.02
-"""Clips of silence or noise alone, whose transcript is empty: without them silence is transcribed as words."""
+"""Share of clips of silence or noise alone, with an empty transcript. Without them, silence is transcribed as words."""
 CANDIDATES = 192
-"""Clips that a batch chooses neighbours in length from, so that little of its context is empty."""
+"""Number of random clips from which those of a batch are chosen by their length, so that little of its context is
+empty."""
 LEAD_S = 0.2
-"""Seconds of silence before a clip, on average."""
+"""Mean duration of the silence before a clip, in seconds."""
 
 
 class Stage(NamedTuple):
-    """A part of the training."""
+    """A part of the training, with clips of certain lengths."""
 
     kinds: tuple[str, ...]
     frames: int
-    """Encoder frames at most; longer clips are left out."""
+    """Largest number of encoder frames of a clip; longer clips are left out."""
     budget: int
-    """Encoder frames a batch, over all its clips."""
+    """Number of encoder frames of all clips of a batch together."""
     steps: int
     padding: int = 0
-    """Frames that stand for all those between the clips' end and the end of the full context; none where 0."""
+    """Number of frames that represent all frames from the end of the clips to the end of the full context; 0 if the
+    context ends with the clips."""
 
 
 def pick(folder: Path, stage: Stage, random: np.random.Generator) -> Clip:
-    """One clip of the stage."""
+    """Return a random clip of the stage."""
     kind = stage.kinds[random.integers(len(stage.kinds))]
     source = shard(folder, kind, int(random.integers(KINDS[kind].shards)))
     lead = int(random.exponential(LEAD_S) * RATE)
@@ -50,9 +52,13 @@ def pick(folder: Path, stage: Stage, random: np.random.Generator) -> Clip:
 
 
 def draw(folder: Path, stage: Stage, place: float, random: np.random.Generator) -> tuple[list[Clip], int]:
-    """Clips of about one length, and the encoder frames of the batch that holds them.
+    """Return clips of about the same length, and the number of encoder frames of their batch.
 
-    `place` from 0 to 1 says how long they are among the stage's clips.
+    Args:
+        folder: folder of the shards.
+        stage: the stage of the training.
+        place: how long the clips are among those of the stage, from 0 for the shortest to 1 for the longest.
+        random: source of random numbers.
     """
     candidates = (pick(folder, stage, random) for _ in range(CANDIDATES))
     found = sorted((clip for clip in candidates if clip.frames <= stage.frames), key=lambda clip: clip.frames)
@@ -66,29 +72,34 @@ def draw(folder: Path, stage: Stage, place: float, random: np.random.Generator) 
 
 
 class Batch(NamedTuple):
-    """What one rank learns from in a step."""
+    """The clips that one rank (process) learns from in one step."""
 
     mel: Tensor
     padding: Tensor | None
-    """Positions of the full context that stand for the silence behind the clips."""
+    """Positions of the full context that represent the silence after the clips."""
     tokens: Tensor
-    """Of shape (batch, length): start, no-timestamps, words, end; then padding."""
+    """Tokens of shape (batch, length): start, no-timestamps, words, end; then padding."""
     targets: Tensor
-    """What follows each token but the last."""
+    """The token that follows each token except the last one."""
     centres: Tensor
-    """Encoder frame about which each target is said, guessed; negative where the target is not a word."""
+    """Estimated encoder frame at the middle of the word of each target; negative if the target is not part of a word.
+    """
     spans: Tensor
-    """The first and the last phoneme of each target's word, of shape (batch, length, 2); negative where it is none."""
+    """Indices of the first and the last phoneme of each target's word, of shape (batch, length, 2); negative if the
+    target is not part of a word."""
     phonemes: Tensor
     phoneme_counts: Tensor
     frames: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same where the network is."""
+        """Return the batch on `device`, where the network is."""
         return Batch(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]  # by place
 
     def middles(self, spoken: Tensor) -> Tensor:
-        """As `centres`, by the log probabilities of the phonemes: (frames, batch, symbols)."""
+        """Return what `centres` estimates, as found by aligning the phonemes.
+
+        `spoken` has the log probabilities of the phonemes, of shape (frames, batch, symbols).
+        """
         targets = [part.tolist() for part in self.phonemes.split(self.phoneme_counts.tolist())]
         begins = [torch.from_numpy(each) for each in align(spoken.detach().cpu().numpy(), targets)]
         padded = nn.utils.rnn.pad_sequence([*begins], batch_first=True).to(self.spans.device)
@@ -97,9 +108,9 @@ class Batch(NamedTuple):
 
 
 def make_batch(folder: Path, stage: Stage, step: int, rank: int) -> Batch:
-    """A rank's batch of a step: a function of the seed, the step and the rank alone.
+    """Return the batch of one rank in one step, which depends on the seed, the step and the rank only.
 
-    All ranks hear clips of about one length, so that none waits for the others.
+    All ranks get clips of about the same length, so that none waits for the others.
     """
     random = np.random.default_rng([SEED, step, rank])
     drawn, frames = draw(folder, stage, np.random.default_rng([SEED, step]).random(), random)
@@ -126,7 +137,7 @@ def make_batch(folder: Path, stage: Stage, step: int, rank: int) -> Batch:
 
 
 def stacked(rows: Sequence[Sequence[float]], filler: float, dtype: torch.dtype) -> Tensor:
-    """Rows of unlike length as one tensor."""
+    """Return rows of different lengths as one tensor, filled with `filler`."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows], dtype=dtype)
 
@@ -137,7 +148,7 @@ def _filters() -> Tensor:
 
 
 def log_mel(audio: Tensor) -> Tensor:
-    """Whisper's log mel of each clip on its own: (batch, samples) to (batch, 80, frames)."""
+    """Return Whisper's log mel spectrum of each clip: (batch, samples) becomes (batch, 80, frames)."""
     window = torch.hann_window(whisper.audio.N_FFT)
     stft = torch.stft(
         audio,

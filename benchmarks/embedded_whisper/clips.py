@@ -1,4 +1,4 @@
-"""Clips of the corpus: synthesized texts, distorted as a transmission would."""
+"""Reads clips of the corpus, which are synthesized texts, and distorts them as transmissions do."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from embedded_whisper.corpus import shard_path
 from embedded_whisper.phonemes import transcribe
 
 FRAME = 320
-"""Samples an encoder frame."""
+"""Number of samples in an encoder frame."""
 SILENT_END = 6
-"""Encoder frames of silence behind each clip at least."""
+"""Smallest number of encoder frames of silence after each clip."""
 
 
 class Shard:
-    """Recorded texts of one file; the samples stay on disk until they are used."""
+    """The clips of one file of the corpus, with their texts; samples stay on disk until they are used."""
 
     def __init__(self, path: Path) -> None:
         self.audio = np.load(path, mmap_mode="r")
@@ -29,14 +29,14 @@ class Shard:
             self.bounds, self.texts = data["bounds"], data["texts"]
 
     def clip(self, index: int) -> tuple[NDArray[np.float32], str]:
-        """Samples at 16 kHz and their text."""
+        """Return the samples of a clip, at 16 kHz, and its text."""
         samples = self.audio[self.bounds[index] : self.bounds[index + 1]]
         return samples.astype(np.float32) / 32768, str(self.texts[index])
 
 
 @cache
 def shard(folder: Path, kind: str, number: int) -> Shard:
-    """A shard, waited for where it is still being made."""
+    """Return a shard; wait for it if another process is still making it."""
     path = shard_path(folder, kind, number)
     while not path.exists():
         time.sleep(2)
@@ -44,7 +44,7 @@ def shard(folder: Path, kind: str, number: int) -> Shard:
 
 
 def worsen(samples: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """What a line does to speech: gain, noise of some colour, a narrow band, lost packets."""
+    """Return samples as a transmission may change them: with another gain, noise, a narrower band, or lost packets."""
     samples = samples * 10 ** random.uniform(-1.0, 0.3)
     level = float(np.sqrt(np.mean(samples**2))) + 1e-6
     if random.random() < 0.08:
@@ -63,16 +63,16 @@ def worsen(samples: NDArray[np.float32], random: np.random.Generator) -> NDArray
 
 
 class AudibleClip(NamedTuple):
-    """What a step hears of a clip."""
+    """A clip as the network gets it: its distorted samples, and its words."""
 
     samples: NDArray[np.float32]
     words: tuple[str, ...] = ()
     centres: tuple[float, ...] = ()
-    """Encoder frame about which each word is said."""
+    """Estimated encoder frame at the middle of each word."""
 
 
 class Clip(NamedTuple):
-    """A recorded text and the samples of silence before it."""
+    """One clip of a shard, and the number of samples of silence before it."""
 
     source: Shard
     index: int
@@ -80,12 +80,12 @@ class Clip(NamedTuple):
 
     @property
     def frames(self) -> int:
-        """Encoder frames that it fills."""
+        """Number of encoder frames of the clip, with the silence before and after it."""
         samples = self.lead + self.source.bounds[self.index + 1] - self.source.bounds[self.index]
         return math.ceil(samples / FRAME) + SILENT_END
 
     def audible(self, random: np.random.Generator) -> AudibleClip:
-        """The clip as a line would carry it."""
+        """Return the clip after a random distortion."""
         said, text = self.source.clip(self.index)
         words = text.split()
         samples = np.concatenate([np.zeros(self.lead, np.float32), said])
@@ -93,7 +93,7 @@ class Clip(NamedTuple):
 
 
 def middles(words: list[str], first: int, samples: int) -> list[float]:
-    """Encoder frame about which each word is said, were each phoneme as long as the others."""
+    """Return the encoder frame at the middle of each word, as if all phonemes were equally long."""
     counts = np.array([len(transcribe(word)) + 1 for word in words])
     ends = np.cumsum(counts)
     middle: NDArray[np.float64] = (first + samples * (ends - counts / 2) / ends[-1]) / FRAME
@@ -101,6 +101,6 @@ def middles(words: list[str], first: int, samples: int) -> list[float]:
 
 
 def silence(frames: int, random: np.random.Generator) -> AudibleClip:
-    """Silence or noise alone."""
+    """Return a clip without words: white noise, which may be inaudible."""
     noise = random.standard_normal(frames * FRAME // 2).astype(np.float32)
     return AudibleClip(noise * np.float32(10 ** random.uniform(-6, -1)))

@@ -1,6 +1,6 @@
-"""Speech to train on, made in the emulator's voices and kept in shards.
+"""Makes the corpus: speech in the emulator's voices, saved in files called shards.
 
-A shard is a function of its number and kind alone, so that any machine makes the same one.
+The content of a shard depends on its kind and number only, so that every machine makes the same one.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ RATE = 16_000
 CLIPS = 2_000
 SEED = 20261121
 MP3_SHARE = 0.1
-"""Clips that went through an MP3 encoder, as the emulator's answers do."""
+"""Share of clips that are encoded as MP3 and decoded, as responses of the emulator are."""
 
 
 class Kind(NamedTuple):
-    """Clips of about one length."""
+    """Clips with texts of similar length."""
 
     shards: int
     words: tuple[int, int]
-    """How many a text has, at least and at most; sentences are as long as they come."""
+    """Smallest and largest number of words of a text; a generated sentence may have any number."""
 
 
 KINDS = {
@@ -42,11 +42,11 @@ KINDS = {
     "longest": Kind(4, (14, 40)),
 }
 COMMA_SHARE = 0.07
-"""Words that a pause follows."""
+"""Share of words that are followed by a comma, and so by a pause."""
 
 
 class Voice(NamedTuple):
-    """An espeak-ng variant, its rate and its pitch."""
+    """A voice variant of espeak-ng with its rate and its pitch."""
 
     variant: str
     words_per_minute: int
@@ -72,11 +72,11 @@ VOICES = (
     Voice("klatt6", 155, 40),
     Voice("klatt6", 180, 60),
 )
-"""The emulator's; one that several targets have stands as often. Another list makes another corpus."""
+"""The emulator's voices; a voice of several targets occurs as often as they do. Another list makes another corpus."""
 
 
 def say(texts: list[str], random: Random) -> NDArray[np.float32]:
-    """`texts` in one of the emulator's voices, a little faster or slower, higher or lower."""
+    """Return `texts` spoken by a random voice of the emulator, a little faster or slower, higher or lower."""
     voice = random.choice(VOICES)
     samples = synthesize(
         " ".join(punctuate(text, random) for text in texts),
@@ -95,13 +95,13 @@ def say(texts: list[str], random: Random) -> NDArray[np.float32]:
 
 
 def punctuate(text: str, random: Random) -> str:
-    """`text` with pauses and an ending, which change how espeak-ng says it."""
+    """Return `text` with random commas and a random final mark, which change how espeak-ng speaks it."""
     words = [f"{word}," if random.random() < COMMA_SHARE else word for word in text.split()]
     return " ".join(words).rstrip(",") + random.choice((".", ".", ".", "?", "!", ""))
 
 
 def texts_of(kind: str, random: Random) -> list[str]:
-    """What a clip of this kind says: one sentence or sequence of words; of the longest kind, several."""
+    """Return the texts of a clip: one sentence or sequence of words, or several for the kind "longest"."""
     if kind == "longest":
         return _paragraph(random.randint(*KINDS[kind].words), random)
     if kind != "short" and random.random() < 0.4:
@@ -110,7 +110,7 @@ def texts_of(kind: str, random: Random) -> list[str]:
 
 
 def _paragraph(words: int, random: Random) -> list[str]:
-    """Sentences and sequences that follow one another."""
+    """Return sentences and sequences that have about `words` words together."""
     texts: list[str] = []
     while (left := words - sum(len(text.split()) for text in texts)) > 0:
         sequence = random.random() < 0.5
@@ -119,7 +119,7 @@ def _paragraph(words: int, random: Random) -> list[str]:
 
 
 def make_shard(kind: str, number: int, path: Path) -> None:
-    """Write shard `number` of `kind`: its clips' 16-bit samples end to end, and beside them bounds and texts."""
+    """Write a shard: one file with the 16-bit samples of all clips, and one with the bounds and texts of the clips."""
     random = Random(f"{SEED}/{kind}/{number}")  # noqa: S311 - chosen words, no secrets
     texts = [texts_of(kind, random) for _ in range(CLIPS)]
     clips = [np.clip(say(text, random) * 32767, -32768, 32767).astype(np.int16) for text in texts]
@@ -130,12 +130,12 @@ def make_shard(kind: str, number: int, path: Path) -> None:
 
 
 def shard_path(folder: Path, kind: str, number: int) -> Path:
-    """Where the samples of a shard lie."""
+    """Return the path of the samples of a shard."""
     return folder / f"{kind}-{number:03d}.npy"
 
 
 def main() -> None:
-    """Make the shards that are missing, a process a core: python -m embedded_whisper.corpus FOLDER."""
+    """Make the missing shards, one process per core: `python -m embedded_whisper.corpus FOLDER`."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [(name, number) for name, kind in KINDS.items() for number in range(kind.shards)]

@@ -1,6 +1,7 @@
-"""Packs a trained checkpoint as the package carries it: python -m embedded_whisper.export WORK [FILE].
+"""Writes a trained checkpoint as the file of the package: `python -m embedded_whisper.export WORK [FILE]`.
 
-Half precision, and of the vocabulary the rows that occur; the one row of all others beside them.
+Weights are in half precision. Of the token embedding, the rows of tokens that can occur are saved, and one row that
+represents all others.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from voicegauge.speech.faster_whisper import WEIGHTS_PATH
 from voicegauge.speech.whisper_installation import build_byte_to_character_map
 
 CONTEXT = 448
-"""Tokens of Whisper's text context."""
+"""Number of tokens in Whisper's text context."""
 
 
 def dims() -> dict[str, int]:
-    """The dimensions of the whole model, by openai-whisper's names."""
+    """Return the dimensions of the whole model by openai-whisper's names."""
     audio = {"n_mels": 80, "n_audio_ctx": FULL_FRAMES, "n_audio_state": WIDTH}
     text = {"n_vocab": VOCABULARY, "n_text_ctx": CONTEXT, "n_text_state": WIDTH}
     heads = {"n_audio_head": HEADS, "n_text_head": HEADS}
@@ -33,7 +34,7 @@ def dims() -> dict[str, int]:
 
 
 def token_names() -> dict[int, str]:
-    """The tokens that a transcript or a tokenizer needs: those that occur, single bytes, special ones."""
+    """Return the names of the tokens that a tokenizer needs: those that can occur, single bytes, and special ones."""
     tokenizer = get_tokenizer(multilingual=False)
     printable = build_byte_to_character_map()
     special = {index: text for text, index in tokenizer.special_tokens.items()}
@@ -44,7 +45,7 @@ def token_names() -> dict[int, str]:
 
 
 def main() -> None:
-    """Pack the averaged weights of WORK/last.pt."""
+    """Write the averaged weights of WORK/last.pt."""
     saved = torch.load(Path(sys.argv[1]) / "last.pt", weights_only=True)
     average = {name: value.numpy() for name, value in saved["average"].items()}
     weights = {

@@ -1,10 +1,10 @@
-"""How well the embedded Whisper hears: the figures of its card.
+"""Measures how well the embedded Whisper transcribes, and prints the figures of its card.
 
     PYTHONPATH=benchmarks python -m embedded_whisper.measure [--quick]
 
-Word error rates on texts that training never held, voice by voice; under noise, truncation and lost
-frames; on silence, noise and other sentences; by openai-whisper and by faster-whisper; time and
-memory beside openai-whisper's `tiny` with random weights.
+Prints word error rates of texts that the training did not contain, by voice; with noise, truncation and lost frames; of
+silence, noise and other sentences; by openai-whisper and by faster-whisper. Time and memory are compared with those of
+openai-whisper's `tiny` with random weights.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ from voicegauge.speech.transcripts import score_transcript
 
 HELD_OUT, HELD_OUT_SEED = 200, 7
 FRAME = ASR_SAMPLE_RATE_HZ // 50
-"""A lost frame is 20 ms."""
+"""Number of samples of a lost frame, which lasts 20 ms."""
 Samples = NDArray[np.float32]
 Worsen = Callable[[Samples, int], Samples]
 
 
 class SpokenText(NamedTuple):
-    """A text and who says it."""
+    """A text and the voice that speaks it."""
 
     text: str
     voice: Voice
 
 
 class Rate(NamedTuple):
-    """Errors and words of a set of clips."""
+    """Numbers of errors and of words in some clips."""
 
     errors: int
     words: int
 
     def __str__(self) -> str:
-        """Such as "0.083 of 512 words"."""
+        """Return the rate as text, such as "0.083 of 512 words"."""
         return f"{self.errors / self.words:.3f} of {self.words} words"
 
 
 @cache
 def say(spoken: SpokenText) -> Samples:
-    """As the emulator plays it, at the recogniser's rate."""
+    """Return a text as the emulator speaks it, at the sample rate of ASR engines."""
     voice = spoken.voice
     return synthesize(
         spoken.text,
@@ -73,7 +73,7 @@ def say(spoken: SpokenText) -> Samples:
 
 
 def measure(asr: Asr, clips: Sequence[SpokenText], worsen: Worsen = lambda samples, _: samples) -> Rate:
-    """Corpus WER: all errors over all words."""
+    """Return the errors and words of all clips together, after `worsen` has changed their samples."""
     errors = words = 0
     for index, spoken in enumerate(clips):
         transcript = asr.transcribe(worsen(say(spoken), index), "en")
@@ -83,12 +83,12 @@ def measure(asr: Asr, clips: Sequence[SpokenText], worsen: Worsen = lambda sampl
 
 
 def suite_texts(name: str) -> list[str]:
-    """The English texts of a suite."""
+    """Return the English texts of a suite."""
     return [text.text for text in load_suite(name).texts if text.language == "en"]
 
 
 def held_out_texts() -> list[str]:
-    """Sentences and sequences of known words, drawn with a seed that training does not use."""
+    """Return sentences and sequences of known words that are drawn with a seed that the training does not use."""
     random = Random(HELD_OUT_SEED)  # noqa: S311 - chosen words, no secrets
     half = HELD_OUT // 2
     return [sentences.sentence(random) for _ in range(half)] + [
@@ -98,7 +98,7 @@ def held_out_texts() -> list[str]:
 
 @cache
 def voices() -> tuple[Voice, ...]:
-    """The voices of the emulator as the contracts name them, whether training had them or not."""
+    """Return the voices of the emulator that contracts name, including those that the training did not contain."""
     emulations = [target.target_spec.emulation for target in load_catalogue().targets.values()]
     found = {
         Voice(each.espeak_voice, each.words_per_minute, each.espeak_pitch) for each in emulations if each.espeak_voice
@@ -107,12 +107,12 @@ def voices() -> tuple[Voice, ...]:
 
 
 def in_turn(texts: Sequence[str]) -> list[SpokenText]:
-    """Each text by the next voice."""
+    """Return each text with a voice; the voices take turns."""
     return [SpokenText(text, voices()[index % len(voices())]) for index, text in enumerate(texts)]
 
 
 def noisy(snr_db: float) -> Worsen:
-    """White noise at a signal-to-noise ratio over the whole clip."""
+    """Return a function that adds white noise with a signal-to-noise ratio over the whole clip."""
 
     def worsen(samples: Samples, seed: int) -> Samples:
         level = float(np.sqrt(np.mean(np.square(samples)))) * 10 ** (-snr_db / 20)
@@ -122,12 +122,12 @@ def noisy(snr_db: float) -> Worsen:
 
 
 def kept(share: float) -> Worsen:
-    """The beginning of the clip alone."""
+    """Return a function that keeps only this share of a clip, from its beginning."""
     return lambda samples, _: samples[: int(len(samples) * share)]
 
 
 def lossy(share: float) -> Worsen:
-    """Frames of 20 ms replaced by silence."""
+    """Return a function that replaces this share of the 20 ms frames by silence."""
 
     def worsen(samples: Samples, seed: int) -> Samples:
         lost = np.random.default_rng(seed).random(len(samples) // FRAME + 1) < share
@@ -148,7 +148,7 @@ DAMAGE: dict[str, dict[str, Worsen]] = {
 
 
 def print_texts(asr: Asr, share: int) -> None:
-    """Word error rates on clean speech."""
+    """Print word error rates of clean speech, of one in `share` texts."""
     print("\nclean speech, each text by the next voice")
     for name, texts in (
         ("smoke", suite_texts("smoke")),
@@ -163,7 +163,7 @@ def print_texts(asr: Asr, share: int) -> None:
 
 
 def print_damage(asr: Asr, clips: Sequence[SpokenText]) -> None:
-    """How the error rises."""
+    """Print how the number of errors increases with each kind of damage."""
     for name, steps in DAMAGE.items():
         found = [f"{step} {measure(asr, clips, worsen).errors}" for step, worsen in steps.items()]
         words = measure(asr, clips).words
@@ -171,7 +171,7 @@ def print_damage(asr: Asr, clips: Sequence[SpokenText]) -> None:
 
 
 def print_nothing(asr: Asr, clips: Sequence[SpokenText]) -> None:
-    """Transcripts of audio that does not contain the text."""
+    """Print the error rates if the audio does not contain the text, and how often a sentence of a suite is invented."""
     silence = np.zeros(3 * ASR_SAMPLE_RATE_HZ, np.float32)
     print("\nnot the text")
     print(f"  silence: {measure(asr, clips, lambda _, __: silence)}")
@@ -184,14 +184,14 @@ def print_nothing(asr: Asr, clips: Sequence[SpokenText]) -> None:
 
 
 def print_engines(clips: Sequence[SpokenText]) -> None:
-    """Whether both engines give the same words."""
+    """Print for how many clips openai-whisper and faster-whisper return the same words."""
     first, second = create_embedded_whisper(), create_embedded_faster_whisper()
     same = sum(first.transcribe(say(clip), "en") == second.transcribe(say(clip), "en") for clip in clips)
     print(f"\nopenai-whisper and faster-whisper give the same words on {same} of {len(clips)} clips")
 
 
 def print_cost(clips: Sequence[SpokenText]) -> None:
-    """Time and memory of one clip on one core, each recogniser in a process of its own."""
+    """Print the time and memory for a clip on one core; each recognizer runs in a process of its own."""
     print("\none core, seconds a clip and peak memory")
     audio = [say(clip) for clip in clips]
     for name in ("embedded by openai-whisper", "embedded by faster-whisper", "tiny by openai-whisper, random weights"):
@@ -201,7 +201,7 @@ def print_cost(clips: Sequence[SpokenText]) -> None:
 
 
 def _cost(name: str, audio: Sequence[Samples]) -> tuple[float, float]:
-    """Median seconds a clip, and the process's peak memory in MiB."""
+    """Return the median CPU time of a clip in seconds, and the peak memory of the process in MiB."""
     transcribe_audio = _tiny() if name.startswith("tiny") else _embedded("faster" in name)
     transcribe_audio(audio[0])
     taken = []
@@ -224,7 +224,7 @@ def _embedded(faster: bool) -> Callable[[Samples], Any]:
 
 
 def _tiny() -> Callable[[Samples], Any]:
-    """openai-whisper's `tiny` architecture; with random weights it decodes as long as it may, as a rule."""
+    """Return a transcriber of openai-whisper's `tiny` with random weights, which usually decodes as long as allowed."""
     import torch
     from whisper.model import ModelDimensions, Whisper
 
@@ -240,7 +240,7 @@ def _tiny() -> Callable[[Samples], Any]:
 
 
 def main() -> None:
-    """Print all figures; --quick measures every eighth text."""
+    """Print all figures; with `--quick`, those of every eighth text."""
     warnings.filterwarnings("ignore", category=UserWarning)
     share = 8 if "--quick" in sys.argv[1:] else 1
     asr = create_embedded_whisper()

@@ -1,4 +1,4 @@
-"""Whisper, small, with what it needs to learn: a CTC head, and attention that can be guided."""
+"""The network for the training: a small Whisper with a CTC head, and with attention that can be guided."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from embedded_whisper.spelling import IGNORED, tokens
 
 WIDTH, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 128, 4, 4, 3
 VOCABULARY = 51_864
-"""Whisper's English vocabulary; it cannot be smaller."""
+"""Size of Whisper's English vocabulary, which its tokenizer requires."""
 GUIDED_HEADS, FIRST_GUIDED_LAYER = 2, 1
-"""Heads of each cross attention, from this decoder layer on, that are shown where the words are."""
+"""Number of heads of each cross attention whose attention is guided to the position of the words, and the first decoder
+layer with such heads."""
 NEAR_GUESSED, NEAR_ALIGNED = 15, 8
-"""Encoder frames about a word's middle that guided attention may look at: standard deviations."""
+"""Distance from the middle of a word at which guided attention is still right, as a standard deviation in encoder
+frames: for estimated positions, and for those found by alignment."""
 
 
 class Network(nn.Module):
-    """Whisper over the tokens that occur, with a CTC head on its encoder that is thrown away afterwards."""
+    """A Whisper for the tokens that can occur, with a CTC head on its encoder that is used in training only."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,10 +49,12 @@ class Network(nn.Module):
         self.phonemes = nn.Linear(WIDTH, len(symbols()))
 
     def encode(self, mel: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Mel of shape (batch, 80, 2 * frames) as features (batch, frames + padding, width), and the bias of attention.
+        """Return the features of clips, of shape (batch, frames + padding, width), and the bias of attention.
 
-        `padding` are positions behind the clips. Silence sounds the same at each of them, so that a few stand
-        for all: each weighs as many times as there are positions to one of them.
+        Args:
+            mel: log mel spectra of shape (batch, 80, 2 * frames).
+            padding: positions after the clips. Silence has the same features at all of them, so that a few represent
+                all, each with a larger weight.
         """
         encoder = self.whisper.encoder
         x = F.gelu(encoder.conv1(mel))
@@ -69,9 +73,10 @@ class Network(nn.Module):
         return encoder.ln_post(x), bias
 
     def decode(self, sequences: Tensor, features: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Logits of shape (batch, length, occurring tokens + 1): the last stands for all tokens that never occur.
+        """Return the logits, and the attention weights of the guided heads.
 
-        And where the guided heads looked: (batch, heads, length, frames + padding).
+        The logits have the shape (batch, length, occurring tokens + 1); the last one represents all tokens that never
+        occur. The weights have the shape (batch, heads, length, frames + padding).
         """
         decoder = self.whisper.decoder
         x = decoder.token_embedding(sequences) + decoder.positional_embedding[: sequences.shape[1]]
@@ -90,9 +95,10 @@ class Network(nn.Module):
         return torch.cat([logits[..., :-1], rare], dim=-1), torch.cat(guided, dim=1)
 
     def losses(self, batch: Batch, *, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Cross entropy of the decoder, CTC loss of the encoder, and how far guided attention looks from the words.
+        """Return the cross entropy of the decoder, the CTC loss of the encoder, and the loss of guided attention.
 
-        Where the words are is what the CTC head says if `aligned`, else the batch's guess.
+        The last one measures how far the attention is from the words. The positions of words are found by alignment
+        with the CTC head if `aligned` is true, and otherwise are those that the batch estimates.
         """
         features, bias = self.encode(batch.mel, batch.padding)
         scores, looks = self.decode(batch.tokens[:, :-1], features, bias)
@@ -115,13 +121,13 @@ class Network(nn.Module):
 
 
 def attend(layer: Any, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
-    """Whisper's self attention, which by itself takes no bias."""
+    """Return the output of Whisper's self attention with a bias, which the layer itself does not accept."""
     mixed = F.scaled_dot_product_attention(*split(layer, x, x), attn_mask=bias, is_causal=causal)
     return layer.out(mixed.transpose(1, 2).flatten(2))
 
 
 def look(layer: Any, x: Tensor, features: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Whisper's cross attention, and its weights: (batch, heads, length, frames + padding)."""
+    """Return the output of Whisper's cross attention, and its weights: (batch, heads, length, frames + padding)."""
     query, key, value = split(layer, x, features)
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     weights = (scores if bias is None else scores + bias).softmax(dim=-1)
@@ -129,15 +135,15 @@ def look(layer: Any, x: Tensor, features: Tensor, bias: Tensor | None) -> tuple[
 
 
 def split(layer: Any, x: Tensor, source: Tensor) -> list[Tensor]:
-    """Queries, keys and values by head: (batch, heads, length, width / heads)."""
+    """Return queries, keys and values by head, each of shape (batch, heads, length, width / heads)."""
     projected = (layer.query(x), layer.key(source), layer.value(source))
     return [part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in projected]
 
 
 def stray(looks: Tensor, centres: Tensor, near: float) -> Tensor:
-    """The share of each look that goes elsewhere than to the word being said (Tachibana et al., 2018, about words).
+    """Return the share of attention that is not near the word of the token (as Tachibana et al., 2018, for words).
 
-    Of shape (looks,): of each head at each token that is part of a word.
+    The result has one value for each head and each token that is part of a word.
     """
     frames = torch.arange(looks.shape[-1], device=looks.device)
     close = torch.exp(-(((frames - centres[..., None]) / near) ** 2) / 2)

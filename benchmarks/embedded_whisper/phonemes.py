@@ -1,4 +1,4 @@
-"""The phonemes of each word, from espeak-ng: what the encoder learns to hear beside the words."""
+"""Converts words to phonemes with espeak-ng. The encoder learns to recognize them, in addition to the words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STRESS = "ˈˌ"
 
 @cache
 def lexicon() -> dict[str, tuple[str, ...]]:
-    """Every word's phonemes as espeak-ng's American English says them, without stress marks."""
+    """Return the phonemes of every word in American English by espeak-ng, without stress marks."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     library.espeak_Initialize(_RETRIEVAL, 0, espeakng_loader.get_data_path().encode(), 0)
     library.espeak_SetVoiceByName(b"en-us")
@@ -33,12 +33,12 @@ def lexicon() -> dict[str, tuple[str, ...]]:
 
 @cache
 def symbols() -> tuple[str, ...]:
-    """The CTC symbols: blank, the gap between words, and every phoneme."""
+    """Return the CTC symbols: blank, the gap between words, and every phoneme."""
     return ("", " ", *sorted({phoneme for spoken in lexicon().values() for phoneme in spoken}))
 
 
 def transcribe(text: str) -> list[int]:
-    """The CTC target of a text: the phonemes of its words with gaps between."""
+    """Return the CTC target of a text: the indices of the phonemes of its words, with gaps between words."""
     index = {symbol: number for number, symbol in enumerate(symbols())}
     target: list[int] = []
     for word in text.split():

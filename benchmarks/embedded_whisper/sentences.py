@@ -1,7 +1,6 @@
-"""What is spoken for training: random sequences of words, and sentences that a small grammar makes.
+"""Generates the texts of the corpus: random sequences of words, and sentences of a small grammar.
 
-No sentence of a suite is among them: a sequence is drawn word by word, and a sentence
-that a suite holds is drawn again.
+No text of a suite is among them: a text that a suite contains is drawn again.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from embedded_whisper.words import (
 from voicegauge.bench.suites import load_suite
 
 SUITE_SHARE = 0.5
-"""Share of words drawn from the suites' vocabulary, so that rare ones are met often enough."""
+"""Share of words that are drawn from the words of the suites, so that the rare ones occur often enough."""
 
 
 def sequence(random: Random, shortest: int, longest: int) -> str:
-    """Random words that make no sense."""
+    """Return a sequence of random words."""
     while True:
         words = [random.choice(suite_words() if random.random() < SUITE_SHARE else vocabulary())
                  for _ in range(random.randint(shortest, longest))]  # fmt: skip
@@ -38,7 +37,7 @@ def sequence(random: Random, shortest: int, longest: int) -> str:
 
 
 def sentence(random: Random) -> str:
-    """Words in the order of English clauses: function words where they belong, content words at random."""
+    """Return one or two English clauses with random content words."""
     while True:
         text = " ".join(_clause(random) for _ in range(random.choice((1, 1, 2))))
         if text not in _held_out():
@@ -118,12 +117,12 @@ def _fill(random: Random, slot: str) -> str:
 
 
 def number(random: Random, below: int = 100_000) -> str:
-    """A number as it is spoken."""
+    """Return a random number below `below` in words."""
     return spell(random.randrange(10 ** random.randint(1, len(str(below)) - 1)))
 
 
 def spell(value: int) -> str:
-    """A number below a million in words."""
+    """Return a number below a million in words."""
     if value < 10:
         return ONES[value]
     if value < 20:

@@ -1,4 +1,4 @@
-"""Transcripts as tokens: only those that occur have a row in the network."""
+"""Converts transcripts to tokens. Only tokens that occur in the vocabulary have a row in the network."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from embedded_whisper.phonemes import transcribe
 from embedded_whisper.words import vocabulary
 
 IGNORED = -100
-"""A target or a place that does not count."""
+"""Value of targets and positions that no loss counts."""
 
 
 @cache
 def tokens() -> tuple[int, ...]:
-    """The tokens that occur: end, start, no-timestamps, and those of every word."""
+    """Return the tokens that can occur: end, start, no-timestamps, no-speech, and the tokens of every word."""
     tokenizer = get_tokenizer(multilingual=False)
     used = {token for word in vocabulary() for token in tokenizer.encode(" " + word)}
     return (
@@ -32,24 +32,25 @@ def tokens() -> tuple[int, ...]:
 
 @cache
 def places() -> dict[int, int]:
-    """The place of each token among those that occur."""
+    """Return the index of each token in `tokens()`."""
     return {token: number for number, token in enumerate(tokens())}
 
 
 class Spelled(NamedTuple):
-    """A clip as the decoder sees it."""
+    """The transcript of a clip as tokens, by their index in `tokens()`."""
 
     tokens: list[int]
     targets: list[int]
-    """What follows each token but the last."""
+    """The token that follows each token except the last one."""
     centres: list[float]
-    """Encoder frame about which each target is said, guessed; negative where the target is not a word."""
+    """Estimated encoder frame at the middle of the word of each target; negative if the target is not part of a word.
+    """
     spans: tuple[list[int], list[int]]
-    """The first and the last phoneme of each target's word."""
+    """Index of the first, and index of the last phoneme of each target's word."""
 
 
 def spell(clip: AudibleClip) -> Spelled:
-    """The tokens of a clip, by their place among those that occur."""
+    """Convert the words of a clip to tokens."""
     tokenizer, index = get_tokenizer(multilingual=False), places()
     start, end = [index[tokenizer.sot], index[tokenizer.no_timestamps]], index[tokenizer.eot]
     words = [[index[token] for token in tokenizer.encode(" " + word)] for word in clip.words]

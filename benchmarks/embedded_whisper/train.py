@@ -1,12 +1,13 @@
-"""Trains the embedded Whisper: openai-whisper's own architecture, small, on the emulator's voices.
+"""Trains the embedded Whisper, a small network of openai-whisper's architecture, on the emulator's voices.
 
-`make whisper` makes the corpus, trains, exports and measures; what was interrupted goes on where it stood.
+`make whisper` makes the corpus, trains, exports and measures; an interrupted training continues from the last save.
 
-Why it learns: short clips on a short encoder context first, until a CTC loss over phonemes has taught the encoder to
-hear; from then on the decoder's attention is shown where in the clip each word is, and the context is the full 30 s.
+Such a small network learns only if it is guided. It begins with short clips on a short encoder context, until a CTC
+loss of phonemes has taught the encoder to recognize sounds. After that, the decoder's attention is guided to the
+position of each word in the clip, and the context is the full 30 s.
 
-Two processes of one thread each hear a batch every step and take the mean of their gradients. So the weights
-do not depend on how many cores there are. A GPU is used where there is one.
+Two processes (ranks) of one thread learn from one batch each in every step, and use the mean of their gradients. So the
+weights do not depend on the number of cores. A GPU is used if there is one.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from embedded_whisper.network import Network
 
 RANKS = 2
 RATES = {-1: 0.0, 149: 2e-3, 1610: 2e-3, 2600: 1.33779e-3, 4000: 0.0}
-"""Learning rates by step; between them it goes in a straight line."""
+"""Learning rates at some steps; between them, the rate is interpolated linearly."""
 CTC_WEIGHT, GUIDE_WEIGHT = 0.5, 0.5
 ALIGNED_FROM = 300
-"""Step from which the CTC head says where each word is. Until it hears well, all phonemes are taken to be as long."""
+"""Step from which the CTC head finds where each word is. Before, all phonemes are assumed to be equally long."""
 EMA = 0.99
 BUDGET = 4800
-"""Encoder frames that a rank hears in a step."""
+"""Number of encoder frames from which a rank learns in a step."""
 STAGES = (
     Stage(("short",), 110, BUDGET, 300),
     Stage(("short", "medium", "medium", "medium"), 240, BUDGET, 500, padding=24),
@@ -47,18 +48,18 @@ TOTAL_STEPS = sum(stage.steps for stage in STAGES)
 
 
 def plan() -> Iterator[Stage]:
-    """The stage of each step."""
+    """Yield the stage of each step."""
     for stage in STAGES:
         yield from (stage for _ in range(stage.steps))
 
 
 def learning_rate(step: int) -> float:
-    """Up, level, then down to nothing."""
+    """Return the learning rate of a step: it rises, stays constant, and falls to 0."""
     return float(np.interp(step, [*RATES], [*RATES.values()]))
 
 
 class Training:
-    """One rank's network, what moves it, and what it was on average over the last steps."""
+    """The state of the training of one rank: network, optimizers, and the moving average of the weights."""
 
     def __init__(self, work: Path) -> None:
         torch.manual_seed(SEED)
@@ -75,7 +76,7 @@ class Training:
             self._load()
 
     def learn(self, folder: Path, stage: Stage, rank: int) -> Tensor:
-        """Take the next step; returns the three losses."""
+        """Learn from the next batch, and return the three losses of `Network.losses`."""
         batch = make_batch(folder, stage, self.step, rank).to(self.device)
         decoder, ctc, guide = self.network.losses(batch, aligned=self.step >= ALIGNED_FROM)
         self.network.zero_grad(set_to_none=False)
@@ -93,7 +94,7 @@ class Training:
         return torch.stack([decoder, ctc, guide]).detach().cpu()
 
     def _share_gradients(self) -> None:
-        """Give all ranks the mean of their gradients."""
+        """Replace the gradients of all ranks by their mean."""
         gradients = [value.grad for value in self.network.parameters() if value.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients]).cpu() / RANKS
         torch.distributed.all_reduce(flat)
@@ -101,7 +102,7 @@ class Training:
             gradient.copy_(mean.view_as(gradient))
 
     def save(self) -> None:
-        """Keep all that the next step needs."""
+        """Save everything that the next step needs."""
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
         state = {"network": self.network.state_dict(), "average": self.average, "optimizers": optimizers}
         partial = self.last.with_suffix(".partial")
@@ -117,7 +118,7 @@ class Training:
 
 
 def train(rank: int, folder: Path, work: Path, meeting: str) -> None:
-    """One rank: every step of the plan that is not taken yet; the first rank tells and saves."""
+    """Train one rank in all steps of the plan that remain. The first rank prints the losses and saves."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=RANKS)
     training = Training(work)
@@ -137,7 +138,7 @@ def train(rank: int, folder: Path, work: Path, meeting: str) -> None:
 
 
 def main() -> None:
-    """Train, saving every 100 steps; go on where the last save stands: python -m embedded_whisper.train SHARDS WORK."""
+    """Train from the last save on, and save every 100 steps: `python -m embedded_whisper.train SHARDS WORK`."""
     folder, work = Path(sys.argv[1]), Path(sys.argv[2])
     work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as meeting:

@@ -1,4 +1,4 @@
-"""What the embedded Whisper can hear: the suites' English words and the commonest of the language."""
+"""Defines the vocabulary of the embedded Whisper: the English words of the suites and the most common English words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wordfreq import top_n_list
 from voicegauge.bench.suites import load_suite
 
 COMMON = 1500
-"""Common words beside the suites' own, by wordfreq's order."""
+"""Number of common words in addition to those of the suites, by the order of wordfreq."""
 ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
@@ -74,7 +74,7 @@ _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 
 @cache
 def suite_words() -> tuple[str, ...]:
-    """Every English word of the suites, in lower case, sorted. Only words: never a sentence."""
+    """Return every English word of the suites, in lower case, sorted."""
     found: set[str] = set()
     for name in ("smoke", "standard"):
         for text in load_suite(name).texts:
@@ -86,7 +86,7 @@ def suite_words() -> tuple[str, ...]:
 
 @cache
 def common_words() -> tuple[str, ...]:
-    """The commonest English words that are spoken as they are written."""
+    """Return the most common English words that are spoken as words, not letter by letter."""
     listed = top_n_list("en", 3 * COMMON)
     spoken = [word for word in listed if _WORD.fullmatch(word) and (len(word) > 2 or word in _SHORT)]
     return tuple(spoken[:COMMON])
@@ -129,5 +129,5 @@ _SHORT = frozenset(
 
 @cache
 def vocabulary() -> tuple[str, ...]:
-    """All words, sorted."""
+    """Return all words of the vocabulary, sorted."""
     return tuple(sorted({*suite_words(), *common_words(), *NUMBER_WORDS}))

@@ -1,8 +1,8 @@
 """Finds public faults of clients with the emulator: `PYTHONPATH=benchmarks python -m faulty_clients`.
 
 Each client is installed from the package index in two versions, each in a virtual environment: one with the fault, and
-one whose authors have repaired it. Both run against the emulator. It fails if the fault is not found, if another rule
-is broken, or if anything is found with the repaired version.
+one in which its authors have corrected the fault. Both run against the emulator. It fails if the fault is not found, if
+another rule is broken, or if anything is found with the corrected version.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Client(NamedTuple):
     report: str
     """The public report of the fault."""
     script: str
-    """What drives the client, in this folder."""
+    """Name of the script in this folder that drives the client."""
     faulty: tuple[str, ...]
     repaired: tuple[str, ...]
     """Requirements of both versions."""

@@ -75,7 +75,7 @@ class CorrectTraffic:
     exchanges: dict[str, list[Exchange]] = field(default_factory=lambda: defaultdict(list))
     """By operation id: the first exchange with each kind of response, without the request body."""
     cases: dict[str, CaseTraffic] = field(default_factory=dict)
-    """By case id; without cases that have no verdict."""
+    """Traffic by case id; without cases that have no verdict."""
     _known: set[ResponseKind] = field(default_factory=set)
 
     def record(self, contract: Contract, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:

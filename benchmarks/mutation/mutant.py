@@ -46,7 +46,7 @@ class Mutant:
     operation: str
     """Id of the operation; only cases that call it can find the fault."""
     target: str | None = None
-    """Name of the target if only that one is faulty."""
+    """Name of the only target that is faulty; `None` if all targets of the operation are."""
     rules: frozenset[str]
     """Suitable rules: a finding of another rule does not count."""
     contract: Contract
@@ -57,7 +57,7 @@ class Mutant:
     emulator_faults: tuple[str, ...] = ()
     """Built-in faults, as in `EmulatorSettings.faults`."""
     affected_response: ResponseKind | None = None
-    """The only kind of response that is affected; `None` if others may be too."""
+    """The only kind of response that the fault affects; `None` if it may affect several."""
 
     def may_affect(self, responses: Container[ResponseKind]) -> bool:
         """Whether traffic with these kinds of responses might differ from that of a correct provider."""

@@ -34,12 +34,12 @@ class Field(NamedTuple):
     pointer: str
     """Pointer of the schema."""
     constant: bool = False
-    """Whether it selects the target."""
+    """Whether the field selects the target."""
     text: bool = False
-    """Whether it is the text to synthesize: the emulator rejects a blank one, whatever the schema allows."""
+    """Whether the field has the text to synthesize: the emulator rejects a blank text, whatever the schema allows."""
     required: bool = False
     media: str = ""
-    """Its media type, if the operation accepts several."""
+    """Media type of the body with the field, if the operation accepts several media types."""
 
 
 def request_mutants(operation: Operation) -> Iterator[Mutant]:

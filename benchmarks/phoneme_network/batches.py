@@ -18,7 +18,7 @@ EMPTY_SHARE = 0.03
 """Share of clips whose speech is replaced by noise alone, which has no phonemes."""
 CANDIDATE_COUNT = 160
 MAX_FRAMES = 500
-"""Output frames of a clip at most, 10 s; longer clips are left out."""
+"""Largest number of output frames of a clip, 10 s; longer clips are left out."""
 
 
 class Clips(NamedTuple):
@@ -40,10 +40,10 @@ def load_clips(folder: Path, shard_numbers: range) -> Clips:
 
 
 class Batch(NamedTuple):
-    """What is learned from in a step."""
+    """The clips from which the network learns in one step."""
 
     mel: Tensor
-    """Of shape (clips, 80, 2 * frames)."""
+    """Mel spectra of shape (clips, 80, 2 * frames)."""
     targets: Tensor
     target_counts: Tensor
     frames: Tensor

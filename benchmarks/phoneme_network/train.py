@@ -1,7 +1,7 @@
-"""Trains the phoneme network, and packs it as the package carries it.
+"""Trains the phoneme network, and writes it as the file of the package.
 
-`make phonemes` makes the corpus and trains; what was interrupted goes on from the last save. Weights are averaged over
-the last steps, and stored in half precision.
+`make phonemes` makes the corpus and trains; an interrupted training continues from the last save. Weights are averaged
+over the last steps, and stored in half precision.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HELD_OUT_SHARDS = 1
 
 
 def compute_rate_factor(step: int, first_step: int) -> float:
-    """Return the share of the learning rate at a step: nothing at first, a warm-up, then half a cosine."""
+    """Return the factor of the learning rate at a step: 0 at first, then a linear warm-up, then half a cosine."""
     warm_up = min(1.0, max(0, step + 1 - first_step) / WARM_UP_STEPS)
     return warm_up * 0.5 * (1 + math.cos(math.pi * step / STEPS))
 

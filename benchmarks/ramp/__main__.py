@@ -80,7 +80,7 @@ def run_in_virtual_time(coroutine: Coroutine[Any, Any, RampResult]) -> RampResul
 
 
 class Server:
-    """A server that does so many requests at a time; further ones wait, or are rejected after 5 to 50 ms."""
+    """A server that performs `capacity` requests at a time; further ones wait, or are rejected after 5 to 50 ms."""
 
     def __init__(self, capacity: int, service_s: float, seed: int, *, rejects: bool) -> None:
         """Start without any request."""
@@ -89,7 +89,7 @@ class Server:
         self._service_s = service_s
 
     async def respond(self) -> bool:
-        """Do one request; return whether it was accepted."""
+        """Perform one request; return whether it was accepted."""
         if self._rejects and self._free.locked():
             await asyncio.sleep(self._random.uniform(0.005, 0.05))
             return False
@@ -99,7 +99,7 @@ class Server:
 
 
 def build_sample(duration_s: float, *, is_accepted: bool) -> Sample:
-    """Return a sample that took so long, or was rejected."""
+    """Return a sample that took `duration_s`, or that was rejected after this time."""
     fixed: dict[str, Any] = dict.fromkeys(("id", "target", "text_id", "text", "language", "category", "started_at"), "")
     latency = Latency(submit_latency_ms=duration_s * 1000, total_latency_ms=duration_s * 1000)
     numbers = {"session": 1, "repetition": 1, "submit_count": 1, "poll_count": 0}

@@ -28,7 +28,7 @@ def build_wav() -> bytes:
 
 
 class QueueingServer:
-    """A server with so many workers, and a queue."""
+    """A server that performs `capacity` requests at a time, and queues further ones."""
 
     def __init__(self, capacity: int, service_s: float, seed: int) -> None:
         """Start without any request."""

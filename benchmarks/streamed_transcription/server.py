@@ -1,4 +1,4 @@
-"""A WebSocket server that hears nothing: it reports the texts of a script at their times, and when it did."""
+"""A WebSocket server that transcribes nothing: it sends the texts of a script at their times, and reports when."""
 
 from __future__ import annotations
 
