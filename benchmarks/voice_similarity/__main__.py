@@ -22,7 +22,7 @@ from listening.clips import Voice, add_noise, list_sentences, pass_through_forma
 from voicegauge.bench.voice_similarity import ESPEAK_SPEAKERS, MAX_TEXTS_OF_SPEAKERS
 from voicegauge.speech.voice_encoder import (
     ANALYSIS_RATE_HZ,
-    BOUNDARY,
+    SAME_VOICE_SIMILARITY,
     FloatArray,
     VoiceComparison,
     VoiceEncoder,
@@ -97,7 +97,7 @@ class Clips:
 def compare(scale: VoiceScale, vectors: list[FloatArray]) -> VoiceComparison:
     """Return what a run would say about clips with these vectors."""
     return judge_similarities(
-        [scale.place(float(scale.reference @ vector)) for vector in vectors], scale.explain_uselessness()
+        [scale.compute_similarity(float(scale.reference @ vector)) for vector in vectors], scale.explain_why_unusable()
     )
 
 
@@ -114,7 +114,8 @@ def find_alike_pairs(clips: Clips) -> set[tuple[str, str]]:
         for own, scale in scales.items()
         for other in VARIANTS
         if other != own
-        and np.mean([scale.place(float(scale.reference @ vector)) for vector in spoken[other]]) >= BOUNDARY
+        and np.mean([scale.compute_similarity(float(scale.reference @ vector)) for vector in spoken[other]])
+        >= SAME_VOICE_SIMILARITY
     }
 
 

@@ -108,7 +108,7 @@ def test_pitch_and_pace_of_a_known_sound() -> None:
         return sum(0.1 * np.sin(2 * np.pi * pitch_hz * n * seconds) / n for n in range(1, 6)).astype(np.float32)
 
     (change,) = find_sound_changes(np.concatenate([hum(120, 40), hum(160, 40)]), RATE_HZ)
-    assert (change.quality, change.start_s) == ("pitch", pytest.approx(40, abs=3))
+    assert (change.sound_property, change.start_s) == ("pitch", pytest.approx(40, abs=3))
     assert change.change == pytest.approx(1 / 3, abs=0.02)
     assert "the pitch changes by +33% at about" in change.describe()
     steady = hum(120, 80)
@@ -116,7 +116,7 @@ def test_pitch_and_pace_of_a_known_sound() -> None:
     random = np.random.default_rng(1)
     steps_s = np.where(np.arange(900) < 450, 0.1, 0.07) * random.uniform(0.7, 1.3, 900)
     (change,) = find_sound_changes(steady, RATE_HZ, np.cumsum(steps_s).tolist())
-    assert (change.quality, change.start_s) == ("pace", pytest.approx(45, abs=5))
+    assert (change.sound_property, change.start_s) == ("pace", pytest.approx(45, abs=5))
     assert find_sound_changes(steady[: 20 * RATE_HZ], RATE_HZ) == ()
     assert find_sound_changes(np.zeros(0, np.float32), RATE_HZ) == ()
 

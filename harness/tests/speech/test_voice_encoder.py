@@ -228,13 +228,13 @@ def test_layers_that_do_not_fit_together_are_rejected() -> None:
         "linear.weight": np.zeros((8, 4)),
         "linear.bias": np.zeros(8),
     }
-    assert VoiceEncoderWeights.of_state(state).projection.shape == (8, 4)
+    assert VoiceEncoderWeights.from_pytorch_state(state).projection.shape == (8, 4)
     for name, shape in (("lstm.weight_ih_l0", (16, 39)), ("lstm.weight_hh_l0", (16, 5)), ("linear.weight", (8, 5))):
         with pytest.raises(ValueError, match="shape"):
-            VoiceEncoderWeights.of_state({**state, name: np.zeros(shape)})
+            VoiceEncoderWeights.from_pytorch_state({**state, name: np.zeros(shape)})
     del state["linear.bias"]
     with pytest.raises(KeyError):
-        VoiceEncoderWeights.of_state(state)
+        VoiceEncoderWeights.from_pytorch_state(state)
 
 
 def _vectors(*angles: float) -> list[np.ndarray]:
@@ -245,14 +245,17 @@ def test_a_scale_needs_parts_speakers_and_a_distance_between_them() -> None:
     (reference,) = _vectors(0)
     others = {str(angle): _vectors(angle) for angle in (1.0, 1.1, 1.2)}
     scale = build_voice_scale(reference, (0.99, 0.97), others)
-    assert scale.explain_uselessness() is None
-    assert (scale.place(scale.one), scale.place(scale.zero)) == pytest.approx((1, 0))
+    assert scale.explain_why_unusable() is None
+    assert (
+        scale.compute_similarity(scale.upper_cosine),
+        scale.compute_similarity(scale.lower_cosine),
+    ) == pytest.approx((1, 0))
     for useless, reason in (
         (build_voice_scale(reference, (0.99,), others), "less than two parts"),
         (build_voice_scale(reference, (0.99, 0.97), {"one": others["1.0"], "none": []}), "less than 3 other speakers"),
         (build_voice_scale(reference, (0.5, 0.48), others), "as similar to the voice sample as its own parts"),
     ):
-        assert reason in (useless.explain_uselessness() or "")
+        assert reason in (useless.explain_why_unusable() or "")
 
 
 @pytest.mark.parametrize(

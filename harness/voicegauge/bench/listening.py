@@ -26,7 +26,7 @@ from voicegauge.speech.listening import (
     UNFITTING_RULE,
     UNUSUAL_PACE_RULE,
     ClipJudgement,
-    can_doubt,
+    can_report_unfitting_text,
     compare_pace,
     get_listening_method,
     list_spoken_letters,
@@ -189,7 +189,9 @@ def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudg
 
 
 def _can_doubt(found: Sequence[ClipJudgement]) -> bool:
-    return can_doubt(sum(one.fits_text for one in found), sum(one.rule == UNFITTING_RULE for one in found))
+    return can_report_unfitting_text(
+        sum(one.fits_text for one in found), sum(one.rule == UNFITTING_RULE for one in found)
+    )
 
 
 def _find_other_texts(samples: Sequence[Sample], found: Sequence[ClipJudgement]) -> dict[int, str]:

@@ -97,7 +97,7 @@ def compare_run_voices(
         if (vector := found[AudioClip.of_sample(run_folder, sample).cache_key]) is not None
     ]
     scale = _measure_scale(run_folder, run, vectors, encoder)
-    note = scale if isinstance(scale, str) else scale.explain_uselessness() or ""
+    note = scale if isinstance(scale, str) else scale.explain_why_unusable() or ""
     usable = None if isinstance(scale, str) or note else scale
     cloning = {target.id for target in run.manifest.targets if target.clones_voice}
     return VoiceSet(
@@ -116,7 +116,9 @@ def _build_voice(sample: Sample, vector: FloatArray, scale: VoiceScale | None, c
     return MeasuredVoice(
         sample_id=sample.id,
         vector=base64.b64encode(vector.astype("<f2").tobytes()).decode(),
-        similarity=scale.place(float(scale.reference @ vector)) if scale is not None and is_placed else None,
+        similarity=scale.compute_similarity(float(scale.reference @ vector))
+        if scale is not None and is_placed
+        else None,
     )
 
 

@@ -59,11 +59,11 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
     decoded, request = speech_delivery.decoded_audio, speech_delivery.speech_request
     if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
         return
-    for place, silence in list_long_silences(
+    for position, silence in list_long_silences(
         decoded.samples, decoded.sample_rate_hz, request.text, request.speed, speech_delivery.spoken_text
     ):
         yield Violation(
-            describe_long_silence(place, silence),
+            describe_long_silence(position, silence),
             _get_speech_pointer(speech_delivery),
             evidence=request.text,
             audio_start_s=silence.start_s,

@@ -30,7 +30,7 @@ from voicegauge.rules.subjects import SpeechDelivery, find_documented_default
 from voicegauge.speech.listening import (
     TOO_FEW_COMPARED_REASON,
     PaceComparison,
-    can_doubt,
+    can_report_unfitting_text,
     compare_pace,
     list_spoken_letters,
     measure_pace,
@@ -86,7 +86,7 @@ class DeliveryAmongOthers(CheckSubject):
     """The steps between speeds at which the text was delivered that have hardly an effect, while another one has. A
     step is in one delivery of a run only."""
     can_doubt_text: bool
-    """Whether a text that fits the audio no better than other texts is reported: `speech.listening.can_doubt`."""
+    """Whether a text that fits the audio no better than other texts is reported, by `can_report_unfitting_text`."""
 
     @property
     def operation(self) -> Operation:
@@ -197,7 +197,7 @@ class DeliveriesOfRun:
         """Count a delivery or turn by whether it fits its text; return whether a misfit may be reported."""
         self._unfitting_counts[measured.target] += measured.fits_text is False
         self._fitting_counts[measured.target] += measured.fits_text is True
-        return can_doubt(self._fitting_counts[measured.target], self._unfitting_counts[measured.target])
+        return can_report_unfitting_text(self._fitting_counts[measured.target], self._unfitting_counts[measured.target])
 
     def _find_other_text(self, measured: DeliveryMeasurements) -> str | None:
         if measured.sample_digest is None:

@@ -198,7 +198,7 @@ class TurnAmongOthers(SocketSubject):
 
     spoken: SpokenTurn
     can_doubt_text: bool
-    """Whether a text that fits the audio no better than other texts is reported: `speech.listening.can_doubt`."""
+    """Whether a text that fits the audio no better than other texts is reported, by `can_report_unfitting_text`."""
 
 
 TurnComparison = Literal["pieces", "flush", "parallel", "format", "after-cancel"]

@@ -72,7 +72,7 @@ def _load_espeak() -> tuple[Any, int]:
 
 
 def _speak(library: Any, command: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    """Return the samples, and the times of words and clauses for the header of the reply."""
+    """Return the samples, and the members of the reply header with the times of words and clauses."""
     pcm = bytearray()
     words: list[list[int]] = []
     clause_ends: list[int] = []

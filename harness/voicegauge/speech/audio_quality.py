@@ -1,6 +1,6 @@
 """Measures of audio that need no model: loudness, clipping, offset, noise floor, bandwidth and clicks.
 
-They are of the mono mix of a clip, and say nothing about its words.
+All are measured on the mono mix of a clip, and say nothing about its words.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _MAX_LEVEL_ABOVE_EDGE_DB = -70.0
 MAX_UPSAMPLED_SHARE = 0.85
 """Largest bandwidth of upsampled audio as a share of half of the sample rate. The filters of converters reach 0.9."""
 _LOSSLESS_CODECS = ("pcm", "float", "double", "flac", "alac")
-"""Beginnings of the names of codecs that keep all frequencies. Others cut off high ones on purpose."""
+"""First letters of the names of codecs that keep all frequencies. Other codecs remove high frequencies on purpose."""
 
 MIN_CLICK_JUMP = 0.05
 """Smallest jump of a click, relative to full scale."""
 MIN_CLICK_RATIO = 16.0
-"""How many times as large as usual around it the jump of a click is. In 300 clips of espeak-ng it was at most 11."""
+"""Smallest ratio of a click's jump to the usual jumps around it. In 300 clips of espeak-ng the ratio was at most 11."""
 _CLICK_NEIGHBOURHOOD_S = 0.004
 _MIN_CLICK_DISTANCE_S = 0.01
 
@@ -61,11 +61,12 @@ class AudioQuality(NamedTuple):
     noise_floor_dbfs: float | None
     """Level that a tenth of the frames of 10 ms do not exceed; `None` if they are digitally silent."""
     bandwidth_hz: float | None
-    """Highest frequency at which the spectrum does not end abruptly below; half of the sample rate if it never does."""
+    """Frequency above which the spectrum ends abruptly; half of the sample rate if it does not; `None` for silence and
+    very short audio."""
     is_upsampled: bool
     """Whether lossless audio was made at a lower sample rate than it states."""
     click_count: int
-    """Number of jumps between two samples that are far larger than those around them."""
+    """Number of jumps between two samples that are far larger than the changes around them."""
 
 
 def measure_quality(samples: Samples, sample_rate_hz: int, codec: str) -> AudioQuality:
@@ -101,7 +102,7 @@ def measure_loudness_lufs(samples: Samples, sample_rate_hz: int) -> float | None
     block, step = round(_BLOCK_S * sample_rate_hz), round(_BLOCK_STEP_S * sample_rate_hz)
     if len(samples) < block:
         return None
-    energy = np.concatenate([[0.0], np.cumsum(_weight_as_ear(samples, sample_rate_hz) ** 2)])
+    energy = np.concatenate([[0.0], np.cumsum(_apply_loudness_filters(samples, sample_rate_hz) ** 2)])
     starts = np.arange(0, len(samples) - block + 1, step)
     powers = (energy[starts + block] - energy[starts]) / block
     powers = powers[powers > 10 ** ((ABSOLUTE_GATE_LUFS - _LOUDNESS_OFFSET_LU) / 10)]
@@ -111,7 +112,7 @@ def measure_loudness_lufs(samples: Samples, sample_rate_hz: int) -> float | None
     return float(_LOUDNESS_OFFSET_LU + 10 * math.log10(loud.mean()))
 
 
-def _weight_as_ear(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
+def _apply_loudness_filters(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     """Return the samples after the filters of BS.1770, which are applied in the frequency domain (overlap-save)."""
     settling = round(_SETTLING_S * sample_rate_hz)
     size = 2 ** math.ceil(math.log2(3 * settling))

@@ -1,6 +1,6 @@
 """Measures a voice without a model, and finds where level, pace or pitch of long speech change.
 
-They are compared between nights of one target, never between voices of different services.
+The measures are compared between nights of one target, never between voices of different services.
 
 One stretch is compared with all of the rest, as in circular binary segmentation (A. Olshen et al., 2004): so a louder
 sentence in the middle is found as well as a voice that changes for good. What varies from sentence to sentence anyway
@@ -137,16 +137,16 @@ _MIN_SPREAD_DB, _MIN_SPREAD = 1.0, 0.03
 class SoundChange(NamedTuple):
     """A stretch of a clip that sounds different from the rest."""
 
-    quality: Literal["level", "pitch", "pace"]
+    sound_property: Literal["level", "pitch", "pace"]
     start_s: float
-    """When the change is audible, in seconds."""
+    """Time at which the change begins, in seconds."""
     change: float
-    """By how much: dB of the level, otherwise a fraction."""
+    """Size of the change: in dB for the level, as a fraction for pitch and pace."""
 
     def describe(self) -> str:
         """Return the change in words."""
-        amount = f"{self.change:+.1f} dB" if self.quality == "level" else f"{self.change:+.0%}"
-        return f"the {self.quality} changes by {amount} at about {self.start_s:.1f} s"
+        amount = f"{self.change:+.1f} dB" if self.sound_property == "level" else f"{self.change:+.0%}"
+        return f"the {self.sound_property} changes by {amount} at about {self.start_s:.1f} s"
 
 
 def find_sound_changes(
@@ -157,7 +157,7 @@ def find_sound_changes(
     Args:
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
-        phoneme_times_s: when each phoneme is said, in seconds; empty if unknown: the pace is not judged.
+        phoneme_times_s: when each phoneme is said, in seconds; if empty, the pace is not judged.
     """
     if len(samples) < MIN_JUDGED_S * sample_rate_hz:
         return ()
@@ -173,10 +173,10 @@ def find_sound_changes(
 
 
 def _find_stretch(values: NDArray[np.float64], min_change: float, min_spread: float) -> tuple[int, float] | None:
-    """Return the part at which a stretch begins that differs most from the rest, and by how much; `None` without one.
+    """Return the first part of the stretch that differs most from the rest, and the difference; `None` without one.
 
     Args:
-        values: one for each part; those that are not a number do not count.
+        values: one value for each part; NaN is ignored.
         min_change: smallest difference of the means that counts.
         min_spread: smallest standard deviation that is assumed between parts.
     """
@@ -205,7 +205,7 @@ def _find_stretch(values: NDArray[np.float64], min_change: float, min_spread: fl
 
 
 def _measure_levels_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
-    """Return the mean level of speech in each part; not a number for a part with little speech."""
+    """Return the mean level of speech in each part; NaN for a part with little speech."""
     levels = compute_frame_levels(samples, sample_rate_hz)
     size = round(_LEVEL_PART_S / FRAME_DURATION_S)
     frames = levels[: len(levels) // size * size].reshape(-1, size)

@@ -214,7 +214,7 @@ def open_audio(audio_bytes: FileContent) -> io.RawIOBase | io.BytesIO:
     """Return a file object from which libsndfile reads encoded audio.
 
     If the audio is a streamed WAV file, the header that is read declares the real length instead of a placeholder. If
-    it is MP3 that states no length, a first frame is put before it that states one which is not too short.
+    it is MP3 that states no length, a frame that states a sufficient length is put before it.
     """
     first_frame = _build_mp3_length_frame(audio_bytes)
     if first_frame is not None:
@@ -260,9 +260,9 @@ def _find_mp3_start(audio_bytes: FileContent) -> int:
 def _build_mp3_length_frame(audio_bytes: FileContent) -> bytes | None:
     """Build a silent first frame with a Xing header; `None` for other files than MP3 without a length.
 
-    libsndfile estimates the length of such a file by its first frames, and reads no further: of a file with a variable
-    bit rate it may lose the end. The header states the number of frames that the file would have if all were as short
-    as possible. The decoder does not play this frame, and leaves out its own delay of 529 samples.
+    libsndfile estimates the length of such a file by its first frames, and reads no further, so it may lose the end of
+    a file with a variable bit rate. The header states the number of frames that the file would have if all frames were
+    as short as possible. The decoder does not play this frame, and leaves out its own delay of 529 samples.
     """
     start = _find_mp3_start(audio_bytes)
     header = bytes(audio_bytes[start : start + 4])

@@ -142,7 +142,7 @@ def clip_to_full_scale(samples: Samples) -> Samples:
 # Collects decoded samples in one growing array.
 
 
-_MIN_GROWTH_FRAMES = 2**16
+_MIN_RESIZE_FRAMES = 2**16
 
 
 class SampleBuffer:
@@ -173,7 +173,7 @@ class SampleBuffer:
         check_audio_length(end, self._rate_hz, self._channels)
         if end > len(self._samples):
             # Only by an eighth, because resizing fills the new part, which takes memory before it is used.
-            self._resize(min(end + max(end // 8, _MIN_GROWTH_FRAMES), self._limit))
+            self._resize(min(end + max(end // 8, _MIN_RESIZE_FRAMES), self._limit))
         self._samples[self._frames : end] = clip_to_full_scale(block)
         self._frames = end
 
@@ -364,11 +364,11 @@ def _pull_filtered_blocks(filter_graph: Any) -> list[Samples]:
             return blocks
 
 
-def _build_frames(samples: Samples, sample_rate_hz: int, layout: str) -> Iterator[Any]:
+def _build_frames(samples: Samples, sample_rate_hz: int, channel_layout: str) -> Iterator[Any]:
     av = load_av()
     for start in range(0, len(samples), _AAC_FRAME_SAMPLES):
         block = np.ascontiguousarray(samples[start : start + _AAC_FRAME_SAMPLES].T)
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=channel_layout)
         frame.sample_rate, frame.pts = sample_rate_hz, start
         frame.time_base = Fraction(1, sample_rate_hz)
         yield frame

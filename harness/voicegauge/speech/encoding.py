@@ -1,7 +1,7 @@
 """Encodes, converts and resamples audio.
 
-libsndfile gives each stream a different serial number. The number is part of every page and is covered by the checksum
-of the page (RFC 3533, section 6).
+Equal samples give equal bytes. For Ogg this needs `set_ogg_serial_number`: libsndfile gives each stream another serial
+number, which is part of every page and covered by the checksum of the page (RFC 3533, section 6).
 
 Unlike `decode`, these functions do not mix all channels to mono.
 """

@@ -1,17 +1,17 @@
-"""The ASR engine `lexicon`: 80,000 English words, and the search for those that explain a clip best.
+"""The ASR engine `lexicon`: 80,000 English words, and a search for the words that explain a clip best.
 
-The words, their counts and those of pairs of words are data files of the package symspellpy (from Google Books Ngram,
-CC BY 3.0, and SCOWL). espeak-ng pronounces them. All of it is computed once, in some seconds, and kept in the user's
-cache folder.
+The words, and how often words and pairs of words occur, come from data files of the package symspellpy (from Google
+Books Ngram, CC BY 3.0, and SCOWL); espeak-ng pronounces the words. The lexicon is computed from them once, in some
+seconds, and kept in the user's cache folder.
 
-A beam search over the beginnings of transcripts (prefix beam search of connectionist temporal classification: Hannun et
-al., "First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs", 2014), which only
-follows phonemes with which a word of the lexicon goes on. Beginnings are ranked by what is recognized and how frequent
-their words are, alone and after the word before; the beginning of a word counts as the most frequent word that starts
-with it.
+The search is a prefix beam search of connectionist temporal classification (Hannun et al., "First-Pass Large Vocabulary
+Continuous Speech Recognition using Bi-Directional Recurrent DNNs", 2014) that follows only phonemes with which a word
+of the lexicon continues. A prefix is the beginning of a transcript. Prefixes are ranked by the probability of their
+phonemes in the clip and by the frequency of their words, alone and after the previous word; an incomplete word counts
+as the most frequent word that starts with it.
 
 `embedded/phonemes.md` describes the network, and `benchmarks/lexicon` measures the engine. It is not for live services:
-the network was trained with synthesized voices, and recognizes too little of others to transcribe them.
+the network was trained with synthesized voices, and recognizes other voices too badly to transcribe them.
 """
 
 from __future__ import annotations
@@ -50,45 +50,46 @@ from voicegauge.speech.phoneme_network import (
 )
 
 LEXICON_VERSION = 1
-"""Version of the way in which the lexicon is computed. It is increased when that changes."""
+"""Version of the computation of the lexicon. It is increased when that computation changes."""
 LEXICON_FOLDER_NAME = "lexicon"
 BIGRAM_SHARE = 0.85
-"""Share of the probability of a word that its frequency after the word before decides, where that is known; the rest is
-its frequency alone."""
+"""Weight, in the probability of a word, of its frequency after the previous word, where that frequency is known; the
+rest is the weight of its overall frequency."""
 _PACKAGE = "symspellpy"
 _WORD_FILE, _PAIR_FILE = "frequency_dictionary_en_82_765.txt", "frequency_bigramdictionary_en_243_342.txt"
 _WORDS_PER_CALL = 2000
 _CONTEXT_WORD_COUNT = 20_000
-"""Number of the most frequent words that are also pronounced within a sentence, where their last sound can differ."""
-_CONTEXTS = ("banana {} pocket", "banana {} apple")
-"""A word before a consonant and before a vowel. The word before it is known to stay a word of its own."""
+"""Number of the most frequent words whose pronunciation within a sentence is computed too: the last sound can differ
+there."""
+_CONTEXT_TEMPLATES = ("banana {} pocket", "banana {} apple")
+"""Contexts of a word: before a consonant and before a vowel. espeak-ng never joins "banana" with the word after it."""
 _ROOT = 0
 
 
 class Lexicon(NamedTuple):
     """Words as a tree of phonemes, with the logarithms of their probabilities.
 
-    A node is a sequence of phonemes with which words start; node 0 is the empty one.
+    A node is a sequence of phonemes with which words start; node 0 is the empty sequence.
     """
 
     words: tuple[str, ...]
-    """In the order of their frequency, the most frequent first. An index of a word is its position here."""
+    """The words, most frequent first. The index of a word is its position here."""
     children: dict[int, int]
-    """The node after another one and a phoneme, by `node * SYMBOL_COUNT + phoneme`."""
+    """The child of a node for the next phoneme, under the key `node * SYMBOL_COUNT + phoneme`."""
     words_by_node: dict[int, tuple[int, ...]]
-    """Indices of the words that are pronounced as the node."""
+    """Indices of the words whose whole pronunciation is the node's sequence of phonemes."""
     best_by_node: tuple[float, ...]
     """Log probability of the most frequent word that starts with each node."""
     word_log_probabilities: tuple[float, ...]
-    """Log probability of each word, whatever is before it."""
+    """Log probability of each word, regardless of the previous word."""
     pair_log_probabilities: dict[int, float]
-    """Log probability of a word after another one, by `index of the first * number of words + index of the second`."""
+    """Log probability of a word after another word, under the key `first index * number of words + second index`."""
     first_words: frozenset[int]
-    """Indices of the words of which it is known what follows them."""
+    """Indices of the words for which the frequencies of next words are known."""
 
 
 def has_lexicon() -> bool:
-    """Whether the packages are installed from which the lexicon is computed."""
+    """Whether the packages from which the lexicon is computed are installed."""
     return all(importlib.util.find_spec(name) is not None for name in (_PACKAGE, "espeakng_loader"))
 
 
@@ -108,7 +109,7 @@ def compute_lexicon_sha256() -> str:
 
 
 def load_lexicon() -> Lexicon:
-    """Return the lexicon, which is computed and kept in the cache if it is not there yet.
+    """Return the lexicon from the cache; if it is not there yet, compute and save it first.
 
     Raises:
         MissingExtraError: symspellpy or espeak-ng is not installed.
@@ -182,7 +183,7 @@ def _read_word_counts() -> dict[str, int]:
 
 
 def _compute_pairs(index_by_word: dict[str, int], probabilities: NDArray[np.float64]) -> dict[int, float]:
-    """Return the log probability of the second word of each listed pair, after the first."""
+    """Return the log probability of the second word after the first word, for each listed pair of words."""
     counts: dict[int, dict[int, int]] = defaultdict(dict)
     for line in _find_data_file(_PAIR_FILE).read_text(encoding="utf-8-sig").splitlines():
         first, second, count = line.split()
@@ -198,11 +199,11 @@ def _compute_pairs(index_by_word: dict[str, int], probabilities: NDArray[np.floa
 
 
 def _pronounce_words(words: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield index and phonemes of each pronunciation, the words in their order."""
+    """Yield the index of a word and its phonemes, for each pronunciation of each word, in the order of the words."""
     for start in range(0, len(words), _WORDS_PER_CALL):
         some = words[start : start + _WORDS_PER_CALL]
         spoken: list[dict[tuple[int, ...], None]] = [{} for _ in some]  # in the order in which they are found
-        contexts = ("{}", *_CONTEXTS) if start < _CONTEXT_WORD_COUNT else ("{}",)
+        contexts = ("{}", *_CONTEXT_TEMPLATES) if start < _CONTEXT_WORD_COUNT else ("{}",)
         for context in contexts:
             clauses = transcribe_phonemes("\n\n".join(context.format(word) for word in some), language="en")
             if len(clauses) != len(some):
@@ -217,71 +218,81 @@ def _pronounce_words(words: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...
                 yield index, phonemes
 
 
-MAX_BEGINNINGS = 100
-"""Number of beginnings that are followed at a time. With 60, the word error rate was 0.001 higher."""
-MAX_BEHIND = 18.0
-"""Largest log probability by which a beginning may be behind the best one."""
+MAX_PREFIXES = 100
+"""Maximum number of prefixes that are kept after each frame. With 60, the word error rate was 0.001 higher."""
+MAX_SCORE_DIFFERENCE = 18.0
+"""Largest difference between the score of the best prefix and that of a prefix that is kept."""
 MIN_SYMBOL_LOG_PROBABILITY = -10.0
-"""Log probability in a frame from which a phoneme is tried there."""
+"""Smallest log probability in a frame with which a phoneme is tried as the next one."""
 LANGUAGE_WEIGHT = 0.4
-"""Weight of the log probabilities of words beside those of what is recognized, which are too sure of themselves."""
+"""Weight of the log probabilities of words compared with those of phonemes, which the network estimates too high."""
 WORD_SCORE = -0.5
-"""Log probability that each word costs, so that a long word is preferred to two short ones."""
+"""Score that is added for each word. It is negative, so that a long word is preferred to two short ones."""
 _NEVER = -math.inf
 _NO_WORD = -1
-_UNLISTED_PAIR = math.log(1 - BIGRAM_SHARE)
-"""Added to the log probability of a word that is not listed after the word before."""
+_UNLISTED_PAIR_SCORE = math.log(1 - BIGRAM_SHARE)
+"""Added to the log probability of a word whose frequency after the previous word is not known."""
 
 _History = tuple["_History | None", int]
-"""The history before a word, and the index of the word."""
+"""The complete words of a prefix as a linked list: the history before the last word, and the index of that word."""
 
 
-class _Beginning:
-    """A beginning of a transcript, up to a node of the word that it is within."""
+class _Prefix:
+    """The scores of one prefix: complete words, and possibly the first phonemes of an incomplete word."""
 
-    __slots__ = ("history", "in_blank", "in_symbol", "language", "last")
+    __slots__ = ("blank_score", "history", "language_score", "last_phoneme", "symbol_score")
 
-    def __init__(self, in_blank: float, in_symbol: float, language: float, history: _History | None, last: int) -> None:
-        self.in_blank, self.in_symbol = in_blank, in_symbol
-        """Log probability of all paths that end in a blank, and of those that end in the last phoneme."""
-        self.language = language
+    def __init__(
+        self,
+        blank_score: float,
+        symbol_score: float,
+        language_score: float,
+        history: _History | None,
+        last_phoneme: int,
+    ) -> None:
+        self.blank_score, self.symbol_score = blank_score, symbol_score
+        """Log probability of all paths that end in a blank, and of all paths that end in the last phoneme."""
+        self.language_score = language_score
         """Weighted log probability of the words."""
         self.history = history
-        self.last = last
+        self.last_phoneme = last_phoneme
         """The last phoneme; `BLANK` at the start."""
 
     @property
     def score(self) -> float:
-        return max(self.in_blank, self.in_symbol) + self.language
+        return max(self.blank_score, self.symbol_score) + self.language_score
 
 
-_Key = tuple[int, int]
-"""The node that a beginning is in, and the index of the last complete word."""
-_Beam = dict[_Key, _Beginning]
+_PrefixKey = tuple[int, int]
+"""Key of a prefix: the node of its incomplete word, and the index of its last complete word."""
+_Beam = dict[_PrefixKey, _Prefix]
 
 
-class _Arrival(NamedTuple):
-    """One way into a beginning."""
+class _Extension(NamedTuple):
+    """The scores with which one path of the search reaches a prefix in the next frame."""
 
-    in_blank: float
-    in_symbol: float
-    language: float
+    blank_score: float
+    symbol_score: float
+    language_score: float
     history: _History | None
-    last: int
+    last_phoneme: int
 
 
 def decode_words(log_probabilities: LogProbabilities, lexicon: Lexicon) -> list[str]:
     """Return the words that a clip consists of, in lower case; none if no phoneme is recognized.
 
     Args:
-        log_probabilities: of each symbol in each frame, of shape (frames, symbols).
+        log_probabilities: log probability of each symbol in each frame, of shape (frames, symbols).
         lexicon: the words that can be found.
     """
-    beam: _Beam = {(_ROOT, _NO_WORD): _Beginning(0.0, _NEVER, 0.0, None, BLANK)}
+    beam: _Beam = {(_ROOT, _NO_WORD): _Prefix(0.0, _NEVER, 0.0, None, BLANK)}
     for row in log_probabilities.tolist():
-        beam = _prune(_advance(beam, row, lexicon))
+        beam = _keep_best_prefixes(_extend_prefixes(beam, row, lexicon))
     complete = [one for (node, _), one in beam.items() if node == _ROOT]
-    best = max(complete or beam.values(), key=lambda one: _add(one.in_blank, one.in_symbol) + one.language)
+    best = max(
+        complete or beam.values(),
+        key=lambda one: _add_log_probabilities(one.blank_score, one.symbol_score) + one.language_score,
+    )
     words, history = [], best.history
     while history is not None:
         history, index = history
@@ -289,61 +300,70 @@ def decode_words(log_probabilities: LogProbabilities, lexicon: Lexicon) -> list[
     return words[::-1]
 
 
-def _advance(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
-    """Return the beginnings after one more frame, whose log probabilities by symbol are `row`."""
+def _extend_prefixes(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
+    """Return the prefixes after one more frame, whose log probabilities by symbol are `row`."""
     recognized = [(symbol, value) for symbol, value in enumerate(row) if value > MIN_SYMBOL_LOG_PROBABILITY and symbol]
     children, best_by_node, words_by_node = lexicon.children, lexicon.best_by_node, lexicon.words_by_node
     after: _Beam = {}
     for key, one in beam.items():
         node, last_word = key
-        total = _add(one.in_blank, one.in_symbol)
-        repeated = one.in_symbol + row[one.last] if one.last != BLANK else _NEVER
-        _arrive(after, key, _Arrival(total + row[BLANK], repeated, one.language, one.history, one.last))
-        known = one.language - (LANGUAGE_WEIGHT * best_by_node[node] if node != _ROOT else 0.0)
+        total = _add_log_probabilities(one.blank_score, one.symbol_score)
+        repeated = one.symbol_score + row[one.last_phoneme] if one.last_phoneme != BLANK else _NEVER
+        _add_extension(
+            after, key, _Extension(total + row[BLANK], repeated, one.language_score, one.history, one.last_phoneme)
+        )
+        known = one.language_score - (LANGUAGE_WEIGHT * best_by_node[node] if node != _ROOT else 0.0)
         for symbol, value in recognized:
             child = children.get(node * SYMBOL_COUNT + symbol)
-            before = one.in_blank if symbol == one.last else total
+            before = one.blank_score if symbol == one.last_phoneme else total
             if child is None or before == _NEVER:
                 continue
-            language = known + LANGUAGE_WEIGHT * best_by_node[child]
-            _arrive(after, (child, last_word), _Arrival(_NEVER, before + value, language, one.history, symbol))
+            language_score = known + LANGUAGE_WEIGHT * best_by_node[child]
+            _add_extension(
+                after, (child, last_word), _Extension(_NEVER, before + value, language_score, one.history, symbol)
+            )
             for index in words_by_node.get(child, ()):
                 score = known + LANGUAGE_WEIGHT * _compute_word_log_probability(lexicon, last_word, index) + WORD_SCORE
-                _arrive(after, (_ROOT, index), _Arrival(_NEVER, before + value, score, (one.history, index), symbol))
+                _add_extension(
+                    after, (_ROOT, index), _Extension(_NEVER, before + value, score, (one.history, index), symbol)
+                )
     return after
 
 
-def _arrive(beam: _Beam, key: _Key, arrival: _Arrival) -> None:
-    """Add a way into a beginning. Of different words before, the better ones are kept."""
+def _add_extension(beam: _Beam, key: _PrefixKey, extension: _Extension) -> None:
+    """Add a path to the prefix with `key`.
+
+    Of paths with other earlier words or another pronunciation, those of the better one are kept.
+    """
     present = beam.get(key)
     if present is None:
-        beam[key] = _Beginning(*arrival)
+        beam[key] = _Prefix(*extension)
         return
-    is_better = max(arrival.in_blank, arrival.in_symbol) + arrival.language > present.score
-    if present.last != arrival.last:  # the same word with another pronunciation
+    is_better = max(extension.blank_score, extension.symbol_score) + extension.language_score > present.score
+    if present.last_phoneme != extension.last_phoneme:  # the same word with another pronunciation
         if is_better:
-            beam[key] = _Beginning(*arrival)
+            beam[key] = _Prefix(*extension)
         return
     if is_better:
-        present.history, present.language = arrival.history, arrival.language
-    present.in_blank = _add(present.in_blank, arrival.in_blank)
-    present.in_symbol = _add(present.in_symbol, arrival.in_symbol)
+        present.history, present.language_score = extension.history, extension.language_score
+    present.blank_score = _add_log_probabilities(present.blank_score, extension.blank_score)
+    present.symbol_score = _add_log_probabilities(present.symbol_score, extension.symbol_score)
 
 
-def _prune(beam: _Beam) -> _Beam:
+def _keep_best_prefixes(beam: _Beam) -> _Beam:
     ranked = sorted(((one.score, key) for key, one in beam.items()), reverse=True)
-    least = ranked[0][0] - MAX_BEHIND
-    return {key: beam[key] for score, key in ranked[:MAX_BEGINNINGS] if score > least}
+    least = ranked[0][0] - MAX_SCORE_DIFFERENCE
+    return {key: beam[key] for score, key in ranked[:MAX_PREFIXES] if score > least}
 
 
 def _compute_word_log_probability(lexicon: Lexicon, last_word: int, index: int) -> float:
     if last_word in lexicon.first_words:
         known = lexicon.pair_log_probabilities.get(last_word * len(lexicon.words) + index)
-        return known if known is not None else lexicon.word_log_probabilities[index] + _UNLISTED_PAIR
+        return known if known is not None else lexicon.word_log_probabilities[index] + _UNLISTED_PAIR_SCORE
     return lexicon.word_log_probabilities[index]
 
 
-def _add(first: float, second: float) -> float:
+def _add_log_probabilities(first: float, second: float) -> float:
     """Return the logarithm of the sum of two probabilities, from their logarithms."""
     if first < second:
         first, second = second, first
@@ -358,7 +378,7 @@ LEXICON_ASR_VERSION = 1
 
 @dataclass(frozen=True)
 class LexiconAsr:
-    """The engine. It runs on the processor, one clip at a time."""
+    """The ASR engine `lexicon`. It runs on the processor, one clip at a time."""
 
     short_weights_sha256: str
     """First hex digits of the SHA-256 of the network's weights."""
@@ -377,9 +397,9 @@ class LexiconAsr:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings of the search, and the packages that the words and their sounds are from."""
+        """The settings of the search, and the versions of the packages from which the lexicon is computed."""
         return {
-            "beam": f"{MAX_BEGINNINGS} beginnings within {MAX_BEHIND:g}",
+            "beam": f"{MAX_PREFIXES} beginnings within {MAX_SCORE_DIFFERENCE:g}",
             "min_symbol_log_probability": f"{MIN_SYMBOL_LOG_PROBABILITY:g}",
             "language_weight": f"{LANGUAGE_WEIGHT:g}",
             "word_score": f"{WORD_SCORE:g}",

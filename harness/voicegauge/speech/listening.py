@@ -35,19 +35,19 @@ from voicegauge.speech.spoken_text import (
 )
 
 LISTENING_VERSION = 5
-"""Version of this way of listening. It is increased when the verdict on any clip may change."""
+"""Version of the listening method. It is increased when the verdict on any clip may change."""
 MAX_SILENCE_S = 3.0
 """The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one
 to two seconds."""
 MIN_FITTING_DELIVERIES, MIN_UNFITTING_DELIVERIES = 2, 2
-"""Number of deliveries by a target that fit their text, from which one that does not is reported, because the voice is
-recognized well enough. Without them, number of those that do not fit from which they are reported: either the voice is
-recognized far worse than any that was tried, or it never says its text."""
+"""Numbers of deliveries by a target from which a delivery that does not fit its text is reported. With the first number
+of deliveries that fit, the voice is recognized well enough to report any other. With fewer, the second number must not
+fit: either the voice is recognized far worse than any that was tried, or it never says its text."""
 MIN_COMPARED_PACES = 6
 """Number of other deliveries by the same voice from which a pace is judged."""
 MAX_USUAL_PACE_SPREAD = 0.12
-"""Largest relative spread of the other paces with which a pace is compared. A voice whose pace varies more is not
-judged."""
+"""Largest relative spread of the other deliveries' paces with which a pace is compared. The pace of a voice that varies
+more is not judged."""
 UNUSUAL_PACE_FACTOR = 1.45
 """Factor from which a pace differs from the usual one of the same voice. A third of the text that is missing makes the
 pace 1.5 times as fast."""
@@ -85,13 +85,13 @@ class ClipJudgement(NamedTuple):
     rule: str | None = None
     """Id of the rule that the clip breaks; `None` if it breaks none."""
     start_s: float | None = None
-    """Time at which the defect is audible, in seconds; `None` for no particular time."""
+    """Time at which the defect is audible, in seconds; `None` if it has no particular time."""
     digest: str | None = None
     """`compute_sample_digest` of the samples; `None` if nothing is audible."""
     pace: float | None = None
     """Letters per second; `None` if the text is too short for a pace."""
     fits_text: bool = False
-    """Whether the text explains the clip better than all others that were tried."""
+    """Whether the text explains the clip better than all other texts that were tried."""
 
 
 class PaceComparison(NamedTuple):
@@ -115,7 +115,7 @@ class PaceComparison(NamedTuple):
 
 @functools.cache
 def get_listening_method() -> str:
-    """Return the way of listening with its version and the start of the hash of the network's weights."""
+    """Return the name of the listening method, with its version and the start of the hash of the network's weights."""
     return f"listening/{LISTENING_VERSION} phonemes@{hashlib.sha256(WEIGHTS_PATH.read_bytes()).hexdigest()[:8]}"
 
 
@@ -125,7 +125,7 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None, speed: 
     Args:
         audio: the clip as it was delivered.
         text: the text that should be spoken.
-        language: language code of the text; `None` or "auto" to tell by its words.
+        language: language code of the text; with `None` or "auto", the language is recognized by the words.
         speed: requested speed factor; `None` for the usual one.
     """
     decoded = audio.decoded_audio
@@ -164,8 +164,8 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: f
         if rule is not None:
             is_doubtful = spoken.verdict == "does not fit"
             return ClipJudgement("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
-    for place, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, speed, spoken):
-        return ClipJudgement("wrong", describe_long_silence(place, silence), "audio-long-silence", silence.start_s)
+    for position, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, speed, spoken):
+        return ClipJudgement("wrong", describe_long_silence(position, silence), "audio-long-silence", silence.start_s)
     changes = find_sound_changes(
         decoded.samples, decoded.sample_rate_hz, spoken.phoneme_times_s if spoken is not None else ()
     )
@@ -182,14 +182,14 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: f
 def list_long_silences(
     samples: Samples, sample_rate_hz: int, text: str, speed: float | None, spoken: SpokenTextJudgement | None
 ) -> Iterator[tuple[str, Silence]]:
-    """Yield each silence that is longer than speech has, with its place: "before", "within" or "after".
+    """Yield each silence that is too long for speech, with its position in the speech: "before", "within" or "after".
 
     Args:
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
         text: the spoken text, which may ask for a pause.
         speed: requested speed factor; `None` for the usual one.
-        spoken: what the clip says; `None` if it was not compared with the text.
+        spoken: judgement on the words of the clip; `None` if it was not compared with the text.
     """
     silences = find_silences(samples, sample_rate_hz)
     if silences is None:
@@ -204,11 +204,10 @@ def list_long_silences(
             yield place, silence
 
 
-def describe_long_silence(place: str, silence: Silence) -> str:
-    """Return how long a silence is, and where, in words."""
-    return (
-        f"{silence.duration_s:.2f} s of silence {place} the speech, from {silence.start_s:.2f} to {silence.end_s:.2f} s"
-    )
+def describe_long_silence(position: str, silence: Silence) -> str:
+    """Return the duration and the position of a silence in words."""
+    times = f"from {silence.start_s:.2f} to {silence.end_s:.2f} s"
+    return f"{silence.duration_s:.2f} s of silence {position} the speech, {times}"
 
 
 def _may_ask_for_pause(text: str) -> bool:
@@ -246,7 +245,7 @@ def measure_pace(samples: Samples, sample_rate_hz: int, text: str) -> float | No
     return letters / spoken_s if spoken_s > 0 else None
 
 
-def can_doubt(fitting_count: int, unfitting_count: int) -> bool:
+def can_report_unfitting_text(fitting_count: int, unfitting_count: int) -> bool:
     """Whether enough deliveries by a target were compared with their text to report those that do not fit it."""
     return fitting_count >= MIN_FITTING_DELIVERIES or unfitting_count >= MIN_UNFITTING_DELIVERIES
 

@@ -1,10 +1,9 @@
 """Compares a long text with its audio: which parts are left out, said again, or not in the text, and when.
 
-What the network recognizes in each frame is written down as phonemes, and aligned with those of the text with affine
-gap costs (O. Gotoh, "An improved algorithm for matching biological sequences", 1982), which keep what is missing in one
-piece. Unlike the alignment of `text_alignment`, its cost does not depend on the number of frames, and nothing forces
-the whole text into the audio. It needs a voice that is recognized well: the share of phonemes that agree says whether
-it is.
+The phonemes that the network recognizes are aligned with those of the text with affine gap costs (O. Gotoh, "An
+improved algorithm for matching biological sequences", 1982), which keep missing phonemes in one piece. Unlike the
+alignment of `phoneme_network`, this one takes no more time for more frames, and it need not place the whole text in the
+audio. It needs a voice that is recognized well, which shows in the share of phonemes that agree.
 """
 
 from __future__ import annotations
@@ -35,12 +34,14 @@ MAX_AGREEING_SHARE_OF_OTHER_TEXT = 0.45
 MIN_REPEATED_SHARE = 0.6
 """Share of the phonemes of an added part that must agree with a part of the text, so that it is a repetition."""
 MAX_DEFICIT_RATIO, MAX_DEFICIT_EXCESS = 1.5, 1.0
-"""How much more words that are said twice may lack per phoneme than the words around them: this factor, and as much in
-addition. A voice that is recognized badly lacks much everywhere, another text only where it is said."""
+"""Largest deficit per phoneme of words that are said twice, compared with that of the words around them: the latter
+times the first number, plus the second number. A voice that is recognized badly has high deficits everywhere, another
+text only where it is said."""
 MAX_PHONEMES_WITHIN_ADDED = 30
-"""Number of phonemes that chance may align with the text within an added part, so that it is in two pieces."""
+"""Largest number of phonemes within an added part that are aligned with the text by chance, which splits the part in
+two."""
 _MAX_SHIFTED_PHONEMES = 200
-"""Number of phonemes of the longest part of which every place is tried: some sentences."""
+"""Largest number of phonemes of a part that is compared with every position of the text: some sentences."""
 MAX_CELLS = 100_000_000
 """Largest product of recognized and expected phonemes: about twelve minutes of speech."""
 _MATCH, _MISMATCH, _GAP_START, _GAP_STEP = 2, -2, -6, -1
@@ -79,13 +80,13 @@ class LongTextComparison(NamedTuple):
     agreeing_share: float
     """Share of the aligned phonemes that agree, from 0 to 1."""
     differences: tuple[LongTextDifference, ...]
-    """In the order of the audio; empty also if too little agrees."""
+    """The differences in the order of the audio; also empty if too few phonemes agree."""
     phoneme_times_s: tuple[float, ...]
-    """When each phoneme is said that the text and the audio have, in seconds."""
+    """Times, in seconds, of the phonemes that both the text and the audio have."""
 
     @property
     def is_recognized(self) -> bool:
-        """Whether enough agrees, so that the differences mean something."""
+        """Whether enough phonemes agree to trust the differences."""
         return self.agreeing_share >= MIN_AGREEING_SHARE
 
 
@@ -100,7 +101,7 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     """Return how a clip and its text differ; `None` if they are too long to be compared.
 
     Args:
-        log_probabilities: what the network recognizes.
+        log_probabilities: the log probabilities of the clip's phonemes.
         pronunciation: the phonemes of the text.
     """
     recognized, times_s = recognize_phonemes(log_probabilities)
@@ -178,7 +179,7 @@ def _list_differences(
     word_starts: NDArray[np.int64],
     end_s: float,
 ) -> Iterator[LongTextDifference]:
-    """Yield the gaps that are long enough."""
+    """Yield the gaps of an alignment that are long enough, as differences."""
     index = 0
     while index < len(pairs):
         is_left_out, is_added = pairs[index][0] < 0, pairs[index][1] < 0
@@ -205,7 +206,7 @@ def _list_differences(
             )
             continue
         start_s, next_phoneme = float(times_s[part[0][0]]), next((e for _, e in pairs[stop:] if e >= 0), len(expected))
-        place = _find_repeated_place(added, expected)
+        place = _find_repeated_phonemes(added, expected)
         if place is None:
             word = int(np.searchsorted(word_starts, next_phoneme, side="right")) - 1
             yield LongTextDifference("not in the text", start_s, after_s, max(word, 0), 0, len(part))
@@ -224,10 +225,10 @@ def _find_likely_repetitions(
     pairs: list[tuple[int, int]],
     times_s: NDArray[np.float64],
 ) -> Iterator[LongTextDifference]:
-    """Yield the differences; instead of added parts that are words of the text said again, that.
+    """Yield `differences`; added parts that say words of the text again are replaced by these repetitions.
 
-    Recognized phonemes show a repetition only if the voice is recognized well; the probabilities of all phonemes show
-    it also if it is not.
+    Recognized phonemes show a repetition only if the voice is recognized well. The probabilities of all phonemes, which
+    are used here, show it for other voices too.
     """
     rest = differences
     while rest:
@@ -257,7 +258,7 @@ def _find_likely_repetition(
     pairs: list[tuple[int, int]],
     times_s: NDArray[np.float64],
 ) -> LongTextDifference | None:
-    """Return the words that an added part, in pieces, says again after or before it; `None` if it says others."""
+    """Return the adjacent words of the text that an added part, given in pieces, repeats; `None` if it repeats none."""
     start, stop = np.searchsorted(times_s, [pieces[0].start_s, pieces[-1].end_s])
     length = int(stop - start)
     around = [(h, e) for h, e in pairs if start - 1.3 * length <= h < stop + 1.3 * length]
@@ -292,7 +293,7 @@ def _find_likely_repetition(
 
 
 def _stands_out(alignment: TextAlignment, pronunciation: Pronunciation, again: range) -> bool:
-    """Whether words, or those of equal number after them that say them again, lack far more than the words around."""
+    """Whether the words `again`, or as many words after them, have far higher deficits than the words around."""
     ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
     first, second = slice(again.start, again.stop), slice(again.stop, again.stop + len(again))
     lacking = np.array(alignment.word_deficits)
@@ -344,8 +345,8 @@ def _find_aligned_phonemes(pairs: list[tuple[int, int]], start: int, stop: int) 
     return (aligned[0], aligned[-1]) if aligned else (0, 0)
 
 
-def _find_repeated_place(added: NDArray[np.int64], expected: NDArray[np.int64]) -> tuple[int, int] | None:
-    """Return the first and the last phoneme of the text that an added part says again; `None` if it does not."""
+def _find_repeated_phonemes(added: NDArray[np.int64], expected: NDArray[np.int64]) -> tuple[int, int] | None:
+    """Return the first and the last phoneme of the text that an added part repeats; `None` if it repeats none."""
     if len(added) > len(expected):
         return None
     windows = np.lib.stride_tricks.sliding_window_view(expected, len(added))

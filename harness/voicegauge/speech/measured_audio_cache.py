@@ -15,7 +15,8 @@ from voicegauge.speech.decoding import RawAudioFormat, measure_bitrate_kbps
 from voicegauge.speech.speech_signal import compute_sample_digest, is_steady_sound, measure_clipped_share
 
 MAX_REMEMBERED_BYTES = 16 * 2**20
-"""Size of the audio that is remembered, files and samples; above it, what was used longest ago is forgotten."""
+"""Maximum size of the remembered audio, files and samples together. Above it, the audio that was used longest ago is
+forgotten."""
 
 
 class MeasuredAudio(EncodedAudio):
@@ -85,5 +86,5 @@ def find_measured_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = 
 
 
 def forget_measured_audio() -> None:
-    """Forget all audio, so that the next use of any measures it again."""
+    """Forget all audio, so that it is measured again when it is used next."""
     _recent_audio.forget_all()

@@ -4,13 +4,12 @@ The network has no vocabulary. For each 20 ms it gives the probability of every 
 aligning a text with its audio needs. It was trained on synthesized English only (`embedded/phonemes.md`): speech of
 other voices can be compared with texts, but not transcribed.
 
-espeak-ng converts the text, so numbers and abbreviations are read as its voices read them. Only English is supported,
-because the phoneme network was trained with it.
+espeak-ng converts a text to phonemes, so numbers and abbreviations are read as its voices read them.
 
-All of it is read from the probabilities of `phoneme_network`. How well a sequence of phonemes explains a clip is the
-probability that connectionist temporal classification gives it (CTC; Graves et al., 2006), and what it lacks to the
-best explanation of all is its deficit. Of the right text the deficit is small even with a voice that the network
-was not trained with; of another one it is large. So texts are compared, and never read off.
+How well a sequence of phonemes explains a clip is the probability that connectionist temporal classification gives it
+(CTC; Graves et al., 2006). The deficit of a sequence is how much its log probability is below that of the best sequence
+of all. The deficit of the right text is small even with a voice that the network was not trained with; that of another
+text is large. So the text of a clip is judged by comparing deficits, not by transcribing the clip.
 """
 
 from __future__ import annotations
@@ -256,7 +255,8 @@ def supports_language(language: str | None) -> bool:
 
 
 LogProbabilities = NDArray[np.float32]
-"""Of shape (frames, symbols), as `compute_phoneme_log_probabilities` returns them."""
+"""Log probability of each symbol in each frame, of shape (frames, symbols), from
+`compute_phoneme_log_probabilities`."""
 MIN_REPEATED_PHONEMES = 2
 """Smallest number of phonemes that count as the beginning of a word."""
 
@@ -265,7 +265,7 @@ class PrefixScores(NamedTuple):
     """How well each beginning of a sequence of phonemes explains a whole clip."""
 
     log_probabilities: NDArray[np.float64]
-    """The entry at index n is that of the first n phonemes."""
+    """The log probability at index n is that of the first n phonemes."""
 
     def find_best_count(self) -> int:
         """Return the number of phonemes that explain the clip best."""
@@ -283,11 +283,12 @@ class TextAlignment(NamedTuple):
     """The most probable times of the words of a text in a clip."""
 
     words: tuple[WordSpan, ...]
-    """One for each word of the pronunciation."""
+    """The time span of each word of the pronunciation."""
     word_deficits: tuple[float, ...]
     """How much less probable each word is than the best explanation of its audio: the logarithm of the ratio."""
     gap_deficits: tuple[float, ...]
-    """The same for the silence before each word, and after the last: high if something else is said there."""
+    """The deficit of the silence before each word, and of that after the last word: high if something else is said
+    there."""
 
 
 def compute_best_log_probability(log_probabilities: LogProbabilities) -> float:
@@ -304,7 +305,7 @@ def score_prefixes(log_probabilities: LogProbabilities, phonemes: Sequence[int])
 
 
 def _iterate_path_sums(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> Iterator[NDArray[np.float64]]:
-    """Yield for each frame the log probability of all paths that are in each state there; the array is used again."""
+    """Yield for each frame the log probability of all paths up to each state. The next frame overwrites the array."""
     states = _build_states(phonemes)
     emitted = log_probabilities[:, states].astype(np.float64)
     can_skip = np.zeros(len(states), bool)
@@ -319,7 +320,7 @@ def _iterate_path_sums(log_probabilities: LogProbabilities, phonemes: Sequence[i
 
 
 def score_suffixes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> PrefixScores:
-    """Return the log probability of each end of `phonemes`: the entry at index n is that of the last n phonemes."""
+    """Return the log probability of each end of `phonemes`: at index n, that of the last n phonemes."""
     return score_prefixes(log_probabilities[::-1], phonemes[::-1])
 
 
@@ -331,7 +332,7 @@ def score_text(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> 
 def compute_deficit(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> float:
     """Return how much less probable `phonemes` are than the best explanation, as the logarithm per phoneme.
 
-    It is infinite for a sequence that does not fit into the clip.
+    The result is infinite for a sequence that does not fit into the clip.
     """
     lacking = compute_best_log_probability(log_probabilities) - score_text(log_probabilities, phonemes)
     return lacking / max(len(phonemes), 1)
@@ -364,7 +365,7 @@ def align_text(log_probabilities: LogProbabilities, pronunciation: Pronunciation
 def find_phoneme_starts(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> NDArray[np.float64] | None:
     """Return when each phoneme starts, in seconds, by the most probable path; `None` if they do not fit into the clip.
 
-    A network with this loss emits a phoneme at a moment within it, some hundredths of a second after its start.
+    A network that was trained with CTC reports a phoneme some hundredths of a second after the phoneme has started.
     """
     path = _find_best_path(log_probabilities, phonemes)
     if path is None:
@@ -381,10 +382,10 @@ class WordEdits(NamedTuple):
     """
 
     omissions: tuple[float, ...]
-    """If the word is left out."""
+    """The logarithm for each word if that word is left out."""
     repetitions: tuple[float, ...]
-    """If the word, or its beginning, is said twice. The beginning counts because espeak-ng joins some words, such as
-    "of the"."""
+    """The logarithm for each word if that word, or its beginning, is said twice. The beginning counts because espeak-ng
+    joins some words, such as "of the"."""
 
 
 def compare_word_edits(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> WordEdits | None:
@@ -409,7 +410,7 @@ def compare_word_edits(log_probabilities: LogProbabilities, pronunciation: Pronu
 def find_repeated_words(
     log_probabilities: LogProbabilities, pronunciation: Pronunciation, phoneme_counts: range
 ) -> range | None:
-    """Return the words of a text that a clip most probably says twice in a row; `None` if no words are so long.
+    """Return the words that a clip most probably says twice in a row; `None` if none have as many phonemes as given.
 
     Args:
         log_probabilities: what the network recognizes in the clip.
@@ -432,12 +433,12 @@ def find_repeated_words(
 class _JumpScores:
     """The log probabilities of a clip if its text jumps once: from the end of a phoneme to the start of a word.
 
-    That leaves out what is between them, or says it again. The paths are summed over the frame of the jump, so that one
-    pass from each end of the clip is enough for all jumps.
+    A jump forward leaves out the phonemes in between, a jump backward repeats them. The paths are summed over the frame
+    of the jump, so that one pass from each end of the clip is enough for all jumps.
     """
 
     def __init__(self, log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> None:
-        """Compute the sums of the paths up to each phoneme, and from the start of each word on."""
+        """Compute the log probabilities of the paths up to each phoneme, and of those from the start of each word."""
         phonemes, starts = pronunciation.phonemes, pronunciation.word_starts
         self._pronunciation = pronunciation
         self._after = np.array([sums.copy() for sums in _iterate_path_sums(log_probabilities, phonemes)])
@@ -448,11 +449,11 @@ class _JumpScores:
         """Log probability of the text as it is."""
 
     def score(self, said_count: int, word: int) -> float:
-        """Return the log probability of the text in which a word follows the first phonemes.
+        """Return the log probability of the text in which a word follows the first `said_count` phonemes.
 
         Args:
-            said_count: number of the first phonemes.
-            word: index of the word; the number of words for none.
+            said_count: number of phonemes before the jump.
+            word: index of the word after the jump; the number of words if the text ends there.
         """
         phonemes, starts = self._pronunciation.phonemes, self._pronunciation.word_starts
         if word == len(starts):

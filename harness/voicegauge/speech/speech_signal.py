@@ -52,7 +52,8 @@ MIN_JUDGED_SOUND_S = 0.5
 FULL_SCALE = 0.999
 """Absolute value from which a sample counts as clipped: 16-bit samples reach 0.99997."""
 MAX_CLIPPED_SHARE = 0.01
-"""Largest share of samples at full scale in speech. What a limiter has made as loud as possible has far fewer."""
+"""Largest share of samples at full scale in speech. Even speech that a limiter has made as loud as possible has far
+fewer."""
 MIN_SPEECH_SHAPE_VARIATION_DB = 3.0
 """Smallest variation of the shape of the spectrum of speech, whatever its level."""
 _BLOCK_FRAMES, _MERGED_BANDS = 5, 16
@@ -134,7 +135,8 @@ def _compute_blocks(samples: Samples, sample_rate_hz: int) -> Array:
 def _measure_level_variation_db(blocks: Array) -> float | None:
     """Return how much the spectrum changes between the first and the last sound of a clip, in decibels.
 
-    It is the standard deviation over time of the levels of a frequency band: the one that a fifth of the bands exceeds.
+    For each frequency band, the standard deviation of its levels over time is computed. The result is the value that a
+    fifth of the bands exceeds.
 
     Args:
         blocks: the power of each band in each block of 50 ms, as `_compute_blocks` returns it.

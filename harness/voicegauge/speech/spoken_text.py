@@ -99,8 +99,8 @@ unseen voices the highest were 11.2 and -1.8; with a word left out it was at lea
 with the emulator's voices, and above 3 in 98 of 100 others."""
 MEDIAN_WORD_WEIGHT = 0.7
 MAX_MEDIAN_OF_EDITED_TEXT = 5.5
-"""As `MAX_MEDIAN_WORD_DEFICIT`, for a text with a word left out or said twice, which is compared with the text as a
-whole. With voices of real services half of the words lack more."""
+"""Largest median deficit of the words of a clip in which a word left out or said twice is looked for, as
+`MAX_MEDIAN_WORD_DEFICIT` for the text as it is. With voices of real services, the median is higher."""
 SOFTENING = 5.0
 """Factor by which the logarithms of the probabilities of an unknown voice are divided, because they are too sure."""
 MIN_SOFTENED_EVIDENCE = 0.25
@@ -111,10 +111,11 @@ MIN_PREFERENCE = 0.5
 """Difference of the deficits per phoneme from which a part of a text, or the text said twice, is preferred to
 others."""
 MIN_FITTING_DISTANCE, MAX_UNFITTING_DISTANCE = 4.0, 3.5
-"""Distance from the other texts from which a text fits a clip of an unknown voice, and below which it does not: how
-much less it lacks than they do on average, divided by the standard deviation of what they lack. Of right texts it was
-at least 8.1 in 225 clips of 24 voices that do not occur in the training, and 7.3 in six clips of real services (4.6 in
-a seventh, of 15 phonemes); of wrong texts at most 3.3, except in three clips whose deficit is absurd."""
+"""Distance from the other texts from which a text fits a clip of an unknown voice, and below which it does not. The
+distance is how much lower the deficit of the text is than the mean of the other texts, divided by the standard
+deviation of their deficits. Of right texts it was at least 8.1 in 225 clips of 24 voices that do not occur in the
+training, and 7.3 in six clips of real services (4.6 in a seventh, of 15 phonemes); of wrong texts at most 3.3, except
+in three clips whose deficit is absurd."""
 MIN_SPREAD_OF_OTHER_DEFICITS = 0.3
 """Smallest standard deviation of the deficits of the other texts by which a distance is divided."""
 MIN_JUDGED_PHONEMES = 12
@@ -129,8 +130,8 @@ JUDGED_SPEED_RANGE = (0.75, 1.4)
 RATE_FACTORS = (0.5, 2.0)
 """Factors between the true and the stated sample rate that are tried."""
 MIN_COMMON_WORDS, MIN_SHARE_OF_COMMON_WORDS = 2, 0.15
-"""Number and share of common English words, of which one at least occurs in no other language, by which English is
-recognized."""
+"""Number and share of common English words from which a text counts as English. At least one of the words must not
+occur in other languages."""
 _ENGLISH_WORDS_TEXT = (
     "about after again and another are because before both could did does each every first friday from good hello "
     "here his how into its just know like many monday morning much my never not now once only other our please "
@@ -142,7 +143,8 @@ _ENGLISH_WORDS = frozenset(_ENGLISH_WORDS_TEXT.split())
 """Common words that hardly any other language has."""
 _SHARED_WORDS_TEXT = "a an as at be but by can do for has have he i if in is it me no of on or so to up us was we will"
 _SHARED_WORDS = frozenset(_SHARED_WORDS_TEXT.split())
-"""Common English words that others have too, such as "of", "is" and "we" in Dutch, "for", "at" and "have" in Danish."""
+"""Common English words that other languages have too, such as "of", "is" and "we" in Dutch, "for", "at" and "have" in
+Danish."""
 _FOREIGN_WORDS_TEXT = (
     "ale att auf av avec bir che con da das dat de deg dei del der des det di dla ein eine el en er est et het ich "
     "ikke il inte je jest kan le les los met mit na naar nao nem nie niet nicht non och og om para pas per por que "
@@ -173,7 +175,8 @@ _OTHER_TEXTS = (
     "Please switch off the lights before you go, and leave the window open.",
     "The museum shows glass, jewels and curious maps from every part of the world.",
 )
-"""Texts with which a clip is compared: their phonemes, repeated as often as necessary, as many as its text has."""
+"""Texts with which a clip is compared in addition to its own text: as many of their phonemes as its text has, repeated
+if necessary."""
 
 
 class SpokenTextJudgement(NamedTuple):
@@ -183,11 +186,11 @@ class SpokenTextJudgement(NamedTuple):
     explanation: str
     """The verdict with its figures and times, as the end of a sentence."""
     start_s: float | None = None
-    """Time at which the difference is audible, in seconds; `None` for no particular time."""
+    """Time at which the difference is audible, in seconds; `None` if it has no particular time."""
     alignment: TextAlignment | None = None
     """Where the words are; `None` if the clip does not say the text, and for long clips."""
     phoneme_times_s: tuple[float, ...] = ()
-    """When each phoneme of a long clip is said that its text has, in seconds; empty for others."""
+    """Times, in seconds, of the phonemes of a long clip that its text has too; empty for a shorter clip."""
 
 
 _UNCLEAR = SpokenTextJudgement("unclear", "the voice is not recognized clearly")
@@ -198,7 +201,7 @@ def explain_why_not_judged(text: str, language: str | None, speed: float | None)
 
     Args:
         text: the text.
-        language: language code of the text; `None` or "auto" to tell by its words.
+        language: language code of the text; with `None` or "auto", the language is recognized by the words.
         speed: requested speed factor; `None` for the usual one.
     """
     if importlib.util.find_spec("espeakng_loader") is None:
@@ -262,7 +265,7 @@ def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language
 
 _MAX_CACHED_VERDICTS = 256
 _VERDICTS: dict[tuple[bytes, int, str, str], SpokenTextJudgement] = {}
-"""Cache: several cases of a check may get the same audio for the same text."""
+"""Cache of judgements, because several cases of a check may get the same audio for the same text."""
 
 
 def forget_judgements() -> None:
@@ -275,25 +278,27 @@ def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) 
     count = len(phonemes)
     if count < MIN_JUDGED_PHONEMES:
         return SpokenTextJudgement("unclear", f"the text has fewer than {MIN_JUDGED_PHONEMES} phonemes")
-    found = compute_phoneme_log_probabilities(samples, sample_rate_hz)
-    if not len(found):
+    log_probabilities = compute_phoneme_log_probabilities(samples, sample_rate_hz)
+    if not len(log_probabilities):
         return _UNCLEAR
-    scores = score_prefixes(found, phonemes * 2)
-    deficit = (compute_best_log_probability(found) - float(scores.log_probabilities[count])) / count
-    verdict = _judge_partial_or_repeated_text(found, scores, phonemes) or _judge_words(found, pronunciation, deficit)
+    scores = score_prefixes(log_probabilities, phonemes * 2)
+    deficit = (compute_best_log_probability(log_probabilities) - float(scores.log_probabilities[count])) / count
+    verdict = _judge_partial_or_repeated_text(log_probabilities, scores, phonemes) or _judge_words(
+        log_probabilities, pronunciation, deficit
+    )
     if verdict is not None:
         return verdict
     verdict = _find_other_rate(samples, sample_rate_hz, phonemes, deficit)
     if verdict is not None:
         return verdict
-    comparison = _compare_with_other_texts(found, phonemes, deficit)
-    is_clear = float(found.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
+    comparison = _compare_with_other_texts(log_probabilities, phonemes, deficit)
+    is_clear = float(log_probabilities.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
     is_other = deficit >= MIN_OTHER_TEXT_DEFICIT and comparison.distance < MAX_UNFITTING_DISTANCE
     if is_clear and (deficit >= MIN_ABSURD_DEFICIT or is_other):
         figures = comparison.describe()
         explanation = f"the text does not explain what is said ({figures})" if comparison.has_phonemes else figures
         return SpokenTextJudgement("other text", explanation)
-    return _judge_unknown_voice(found, phonemes, comparison)
+    return _judge_unknown_voice(log_probabilities, phonemes, comparison)
 
 
 class _TextComparison(NamedTuple):
@@ -301,7 +306,7 @@ class _TextComparison(NamedTuple):
 
     deficit: float
     other_deficits: tuple[float, ...]
-    """Those of the other texts that fit into the clip; empty if none does."""
+    """Deficits of the other texts that fit into the clip; empty if none does."""
     has_phonemes: bool
     """Whether a phoneme is the most probable sound anywhere in the clip; a tone or noise may have none."""
 
@@ -325,21 +330,23 @@ class _TextComparison(NamedTuple):
         return f"{own}, {min(self.other_deficits):.1f} of the best of {len(_OTHER_TEXTS)} other texts"
 
 
-def _compare_with_other_texts(found: LogProbabilities, phonemes: tuple[int, ...], deficit: float) -> _TextComparison:
-    others = (compute_deficit(found, other) for other in _list_other_phonemes(len(phonemes)))
-    has_phonemes = bool((found.argmax(axis=1) != BLANK).any())
+def _compare_with_other_texts(
+    log_probabilities: LogProbabilities, phonemes: tuple[int, ...], deficit: float
+) -> _TextComparison:
+    others = (compute_deficit(log_probabilities, other) for other in _list_other_phonemes(len(phonemes)))
+    has_phonemes = bool((log_probabilities.argmax(axis=1) != BLANK).any())
     return _TextComparison(deficit, tuple(filter(math.isfinite, others)), has_phonemes)
 
 
 def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
     """Return which parts of a long text a clip leaves out, says again or adds."""
-    found = compute_phoneme_log_probabilities(samples, sample_rate_hz)
-    compared = compare_long_text(found, pronunciation)
+    log_probabilities = compute_phoneme_log_probabilities(samples, sample_rate_hz)
+    compared = compare_long_text(log_probabilities, pronunciation)
     if compared is None:
         return SpokenTextJudgement("unclear", "the text is too long to be compared")
     agreement = f"{compared.agreeing_share:.0%} of the phonemes agree"
     if not compared.is_recognized:
-        is_clear = float(found.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
+        is_clear = float(log_probabilities.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
         if is_clear and compared.agreeing_share < MAX_AGREEING_SHARE_OF_OTHER_TEXT:
             return SpokenTextJudgement("other text", f"the text does not explain what is said ({agreement})")
         return _UNCLEAR
@@ -353,7 +360,7 @@ def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciat
 
 
 def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenTextVerdict:
-    """Return the verdict on a long clip whose largest difference is this one."""
+    """Return the verdict on a long clip whose largest difference from its text is `difference`."""
     if difference.kind == "said again":
         return "said twice"
     if difference.kind == "not in the text":
@@ -364,56 +371,60 @@ def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenText
 
 
 def _judge_partial_or_repeated_text(
-    found: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]
+    log_probabilities: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]
 ) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that clearly says a part of the text, or all of it more than once."""
-    count, best = len(phonemes), compute_best_log_probability(found)
+    count, best = len(phonemes), compute_best_log_probability(log_probabilities)
     own, kept = float(scores.log_probabilities[count]), scores.find_best_count()
-    duration_s = len(found) * FRAME_S
+    duration_s = len(log_probabilities) * FRAME_S
     if _is_explained_by(scores, kept, own, best):
         if kept >= 1.5 * count:
-            again_s = _find_time_of_repetition(found, phonemes, kept)
+            again_s = _find_time_of_repetition(log_probabilities, phonemes, kept)
             return SpokenTextJudgement("said twice", f"the text is said again from {again_s:.2f} s on", again_s)
-        if kept <= (1 - MIN_MISSING_SHARE) * count and _is_silent_beside(found, phonemes[:kept], gap_index=-1):
+        if kept <= (1 - MIN_MISSING_SHARE) * count and _is_silent_beside(
+            log_probabilities, phonemes[:kept], gap_index=-1
+        ):
             missing = f"the last {1 - kept / count:.0%} of the text is not said"
             return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
-    suffixes = score_suffixes(found, phonemes)
+    suffixes = score_suffixes(log_probabilities, phonemes)
     kept = suffixes.find_best_count()
     if (
         _is_explained_by(suffixes, kept, own, best)
         and kept <= (1 - MIN_MISSING_SHARE) * count
-        and _is_silent_beside(found, phonemes[count - kept :], gap_index=0)
+        and _is_silent_beside(log_probabilities, phonemes[count - kept :], gap_index=0)
     ):
         return SpokenTextJudgement("start missing", f"the first {1 - kept / count:.0%} of the text is not said", 0.0)
     return None
 
 
 def _is_explained_by(scores: PrefixScores, kept: int, own: float, best: float) -> bool:
-    """Whether `kept` phonemes explain a clip, and much better than the text does."""
+    """Whether the first `kept` phonemes explain a clip, and much better than the whole text does."""
     log_probability = float(scores.log_probabilities[kept])
     lacking = (best - log_probability) / max(kept, 1)
     return log_probability - own >= MIN_EVIDENCE and lacking <= MAX_EXPLAINED_DEFICIT
 
 
-def _is_silent_beside(found: LogProbabilities, phonemes: tuple[int, ...], *, gap_index: int) -> bool:
+def _is_silent_beside(log_probabilities: LogProbabilities, phonemes: tuple[int, ...], *, gap_index: int) -> bool:
     """Whether nothing else is said before the first (gap 0) or after the last of `phonemes` (gap -1)."""
-    alignment = align_text(found, Pronunciation(phonemes, (0,)))
+    alignment = align_text(log_probabilities, Pronunciation(phonemes, (0,)))
     return alignment is not None and alignment.gap_deficits[gap_index] < MIN_GAP_DEFICIT
 
 
-def _find_time_of_repetition(found: LogProbabilities, phonemes: tuple[int, ...], kept: int) -> float:
+def _find_time_of_repetition(log_probabilities: LogProbabilities, phonemes: tuple[int, ...], kept: int) -> float:
     """Return when the text begins for the second time, in seconds."""
     repeated = Pronunciation((phonemes * 2)[:kept], (0, len(phonemes)))
-    alignment = align_text(found, repeated)
-    return alignment.words[1].start_s if alignment is not None else len(found) * FRAME_S / 2
+    alignment = align_text(log_probabilities, repeated)
+    return alignment.words[1].start_s if alignment is not None else len(log_probabilities) * FRAME_S / 2
 
 
-def _judge_words(found: LogProbabilities, pronunciation: Pronunciation, deficit: float) -> SpokenTextJudgement | None:
-    """Return the verdict on a clip that clearly says most of the words; `None` if it does not."""
-    edited = _find_edited_word(found, pronunciation)
+def _judge_words(
+    log_probabilities: LogProbabilities, pronunciation: Pronunciation, deficit: float
+) -> SpokenTextJudgement | None:
+    """Return the verdict on the single words of a clip that clearly says most of them; `None` for any other clip."""
+    edited = _find_edited_word(log_probabilities, pronunciation)
     if edited is not None:
         return edited
-    alignment = align_text(found, pronunciation)
+    alignment = align_text(log_probabilities, pronunciation)
     if alignment is None or float(np.median(alignment.word_deficits)) > MAX_MEDIAN_WORD_DEFICIT:
         return None
     lacking = _add_gaps_to_words(alignment)
@@ -435,14 +446,14 @@ def _judge_words(found: LogProbabilities, pronunciation: Pronunciation, deficit:
 
 
 def _add_gaps_to_words(alignment: TextAlignment) -> list[float]:
-    """Return the deficit of each word with the gaps before and after it: a longer word also fills a gap."""
+    """Return the deficit of each word plus those of the gaps beside it, which a longer word in its place fills too."""
     gaps = alignment.gap_deficits
     return [one + gaps[index] + gaps[index + 1] for index, one in enumerate(alignment.word_deficits)]
 
 
-def _find_edited_word(found: LogProbabilities, pronunciation: Pronunciation) -> SpokenTextJudgement | None:
-    """Return the verdict on a clip that clearly leaves out a word, or says one twice; `None` on any other."""
-    edits = compare_word_edits(found, pronunciation)
+def _find_edited_word(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> SpokenTextJudgement | None:
+    """Return the verdict on a clip that clearly leaves out a word, or says one twice; `None` for any other clip."""
+    edits = compare_word_edits(log_probabilities, pronunciation)
     if edits is None or len(pronunciation.word_starts) < 2:
         return None
     omitted, repeated = int(np.argmax(edits.omissions)), int(np.argmax(edits.repetitions))
@@ -453,7 +464,7 @@ def _find_edited_word(found: LogProbabilities, pronunciation: Pronunciation) -> 
     if excess < 0:
         return None
     place = omitted if is_omission else repeated
-    alignment = align_text(found, _repeat_word(pronunciation, place, times=0 if is_omission else 2))
+    alignment = align_text(log_probabilities, _repeat_word(pronunciation, place, times=0 if is_omission else 2))
     if alignment is None:
         return None
     typical = float(np.median(alignment.word_deficits))
@@ -461,7 +472,7 @@ def _find_edited_word(found: LogProbabilities, pronunciation: Pronunciation) -> 
         return None
     if is_omission:
         start_s = alignment.words[place - 1].end_s if place else 0.0
-        end_s = alignment.words[place].start_s if place < len(alignment.words) else len(found) * FRAME_S
+        end_s = alignment.words[place].start_s if place < len(alignment.words) else len(log_probabilities) * FRAME_S
         is_replaced = alignment.gap_deficits[place] >= MIN_GAP_DEFICIT
         explanation = (
             f"another word at {start_s:.2f} to {end_s:.2f} s"
@@ -475,7 +486,7 @@ def _find_edited_word(found: LogProbabilities, pronunciation: Pronunciation) -> 
 
 
 def _repeat_word(pronunciation: Pronunciation, word: int, *, times: int) -> Pronunciation:
-    """Return the pronunciation in which a word is said so many times in a row."""
+    """Return the pronunciation of a text in which one word is said `times` times in a row."""
     phonemes, starts = pronunciation.phonemes, pronunciation.word_starts
     words = [phonemes[start:end] for start, end in itertools.pairwise((*starts, len(phonemes)))]
     words[word : word + 1] = [words[word]] * times
@@ -499,23 +510,23 @@ def _find_other_rate(
 
 
 def _judge_unknown_voice(
-    found: LogProbabilities, phonemes: tuple[int, ...], comparison: _TextComparison
+    log_probabilities: LogProbabilities, phonemes: tuple[int, ...], comparison: _TextComparison
 ) -> SpokenTextJudgement:
     """Return the verdict on a clip of a voice that the network does not recognize clearly."""
-    count, duration_s, deficit = len(phonemes), len(found) * FRAME_S, comparison.deficit
-    scores = score_prefixes(soften(found), phonemes * 2)
+    count, duration_s, deficit = len(phonemes), len(log_probabilities) * FRAME_S, comparison.deficit
+    scores = score_prefixes(soften(log_probabilities), phonemes * 2)
     logs, kept = scores.log_probabilities, scores.find_best_count()
     twice = phonemes * 2
-    others_twice = (compute_deficit(found, other * 2) for other in _list_other_phonemes(count))
-    if logs[2 * count] > logs[count] and compute_deficit(found, twice) < min(others_twice) - MIN_PREFERENCE:
+    others_twice = (compute_deficit(log_probabilities, other * 2) for other in _list_other_phonemes(count))
+    if logs[2 * count] > logs[count] and compute_deficit(log_probabilities, twice) < min(others_twice) - MIN_PREFERENCE:
         return SpokenTextJudgement(
             "said twice", f"the text is said again from about {duration_s / 2:.1f} s on", duration_s / 2
         )
     is_other = deficit >= MIN_ABSURD_DEFICIT or comparison.distance < MAX_UNFITTING_DISTANCE
     evidence = (float(logs[kept]) - float(logs[count])) / count
     if evidence >= MIN_SOFTENED_EVIDENCE and kept <= MAX_SOFTENED_KEPT_SHARE * count:
-        others = [compute_deficit(found, other[:kept]) for other in _list_other_phonemes(count)]
-        if kept and compute_deficit(found, phonemes[:kept]) < min(others) - MIN_PREFERENCE:
+        others = [compute_deficit(log_probabilities, other[:kept]) for other in _list_other_phonemes(count)]
+        if kept and compute_deficit(log_probabilities, phonemes[:kept]) < min(others) - MIN_PREFERENCE:
             missing = f"about the last {1 - kept / count:.0%} of the text is not said"
             return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
         if not is_other:
@@ -528,7 +539,7 @@ def _judge_unknown_voice(
 
 
 def soften(log_probabilities: LogProbabilities) -> LogProbabilities:
-    """Return probabilities that are less sure: logarithms divided by `SOFTENING`, and normalized again."""
+    """Return less extreme probabilities: the logarithms are divided by `SOFTENING`, then normalized again."""
     scaled = log_probabilities / np.float32(SOFTENING)
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)), np.float32)
@@ -536,6 +547,6 @@ def soften(log_probabilities: LogProbabilities) -> LogProbabilities:
 
 @functools.lru_cache(maxsize=64)
 def _list_other_phonemes(count: int) -> tuple[tuple[int, ...], ...]:
-    """Return the phonemes of `_OTHER_TEXTS`, `count` of each."""
+    """Return `count` phonemes of each of `_OTHER_TEXTS`."""
     spoken = (pronounce(text).phonemes for text in _OTHER_TEXTS)
     return tuple((one * (count // len(one) + 1))[:count] for one in spoken)

@@ -1,8 +1,8 @@
 """Compares the times that a service states for the words of a text with its audio (English).
 
-The words are found in the audio by the alignment of `text_alignment`. Stated times that are shifted, stretched,
-invented from the number of characters ("uniform") or no longer advance ("frozen") differ from it by more than true
-ones, whose differences are small and have no trend.
+The words are found in the audio by the alignment of `phoneme_network`. True times differ from the alignment only a
+little and without a trend. Times that are shifted, stretched, invented from the number of characters ("uniform") or no
+longer advance ("frozen") differ more.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from voicegauge.speech.decoding import Samples
 from voicegauge.speech.phoneme_network import compute_phoneme_log_probabilities, find_phoneme_starts, pronounce
 
 StatedTimesVerdict = Literal["true", "shifted", "stretched", "uniform", "frozen", "untrue", "unclear"]
-"""What the stated times are. "untrue" do not follow the speech in another way; "unclear" cannot be judged."""
+"""What the stated times are. "untrue": they deviate from the speech in some other way. "unclear": they cannot be
+judged."""
 
 MIN_WORDS = 5
 """Number of words from which stated times are judged."""
 ALIGNMENT_DELAY_S = 0.034
-"""How much later than a word starts the alignment places it: the median of 120 clean clips of espeak-ng, in which the
-offsets were 0.022 to 0.060 s."""
+"""Time between the start of a word and its start by the alignment, which is later: the median of 120 clean clips of
+espeak-ng, in which the offsets were 0.022 to 0.060 s."""
 MAX_OFFSET_S = 0.08
-"""Largest distance of an offset from the usual one."""
+"""Largest difference between the offset of true times and `ALIGNMENT_DELAY_S`."""
 MAX_SLOPE_ERROR = 0.055
 """Largest difference of a slope from 1. In the clean clips it was at most 0.030."""
 MAX_SPREAD_S = 0.045
@@ -36,10 +37,11 @@ MAX_SPREAD_S = 0.045
 UNKNOWN_VOICE_FACTOR = 1.5
 """Factor by which the bounds are wider for a voice that is not recognized clearly."""
 MAX_UNIFORM_ERROR_S = 0.006
-"""Largest distance of a time from the one that follows from the number of characters, in times that are invented from
-it. Services round to a millisecond or to a hundredth of a second; the words of speech are never so regular."""
+"""Largest difference between a time and the one that follows from the number of characters before it, if times are
+invented from that number. Services round to a millisecond or to a hundredth of a second; the words of speech are never
+so regular."""
 MIN_FROZEN_WORDS = 3
-"""Number of words in a row with one time from which the times are frozen."""
+"""Number of words in a row with the same time from which stated times count as frozen."""
 
 
 class StatedWord(NamedTuple):
@@ -59,7 +61,7 @@ class TimeDifferences(NamedTuple):
     slope: float
     """Factor by which stated times advance faster than aligned ones, by the median of all pairs (Theil and Sen)."""
     spread_s: float
-    """Median distance of a stated time from that line, in seconds."""
+    """Median distance of a stated time from the line with this offset and slope, in seconds."""
     uniform_error_s: float
     """Largest distance of a stated time from the one that follows from the number of characters before it, in
     seconds."""
@@ -72,7 +74,7 @@ class StatedTimesJudgement(NamedTuple):
     explanation: str
     """The verdict with its figures."""
     start_s: float | None = None
-    """Time of the first word that is wrong, in seconds; `None` for no particular one."""
+    """Time of the first word whose time is wrong, in seconds; `None` if no particular word is wrong."""
 
 
 def judge_stated_times(
@@ -122,7 +124,7 @@ def _judge_differences(found: TimeDifferences, factor: float) -> StatedTimesJudg
 
 
 def _find_frozen_words(words: Sequence[StatedWord]) -> tuple[int, float] | None:
-    """Return the number of words of the first run with one time, and that time; `None` if there is no such run."""
+    """Return the number of words of the first series with one time, and that time; `None` without a series."""
     for _, group in itertools.groupby(words, key=lambda word: word.start_s):
         run = list(group)
         if len(run) >= MIN_FROZEN_WORDS:
@@ -199,7 +201,7 @@ def split_into_words(
     Args:
         texts: the characters or words.
         starts_s: when each starts, in seconds.
-        unit: what they are.
+        unit: whether `texts` are characters or words.
     """
     pairs = list(zip(texts, starts_s, strict=False))
     if unit == "word":

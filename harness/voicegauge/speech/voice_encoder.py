@@ -5,11 +5,10 @@ layers over mel bands of 1.6 s. Its weights are the file `pretrained.pt` of the 
 Apache-2.0), which is never imported: it needs PyTorch, librosa and a compiler. `pip install --no-deps resemblyzer`
 installs the file alone.
 
-The vectors of two clips are compared by their cosine, which means nothing by itself: see `bench/voice_similarity.py`.
-
 A cosine of two vectors of voices means nothing by itself: it depends on the encoder, the texts, the codec and the
-length of the clips. The scale is 1 where the sample is as similar to itself, part by part, and 0 where other speakers
-of the same texts are on average.
+length of the clips. So cosines are converted to similarities on a scale for each voice sample. A similarity is 1 if a
+clip is as similar to the sample as the parts of the sample are to each other, and 0 if it is as similar as other
+speakers of the same texts are on average.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 MAX_ELEMENTS = 64 * 2**20
 """Largest number of elements of all arrays of a file."""
 _MAX_MEMO_INDEX = 100_000
-"""Largest number of an object that a pickle refers to later: Python allocates memory up to the number."""
+"""Largest index under which a pickle may remember an object: Python allocates memory up to this index."""
 
 
 class _Storage(NamedTuple):
-    """The numbers that one or several tensors are views of, which are read later."""
+    """The array of numbers that one or several tensors are views of. Its numbers are read later."""
 
     key: str
     dtype: np.dtype[Any]
@@ -82,7 +81,7 @@ class _StorageType(NamedTuple):
 
 
 def read_torch_weights(content: bytes, key: str) -> dict[str, NDArray[np.generic]]:
-    """Return the tensors of the mapping with name `key` of a saved mapping, by their names.
+    """Return the tensors, by name, in the mapping under `key` of a saved mapping.
 
     Raises:
         ValueError: the file has another format, is damaged, or contains anything else than numbers and tensors.
@@ -119,7 +118,7 @@ def _build_array(tensor: _Tensor, storages: Mapping[str, bytes]) -> NDArray[np.g
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
-    """Reads pickles of tensors; every name that tensors do not need is an error."""
+    """Reads pickles of tensors. A class or function that tensors do not need is an error."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         if (module_name, global_name) == ("collections", "OrderedDict"):
@@ -150,7 +149,7 @@ def _rebuild_parameter(tensor: _Tensor, *_rest: object) -> _Tensor:
 
 
 def _load_pickle(file: io.BytesIO, unpickler: type[_RestrictedUnpickler]) -> Any:
-    """Return the object of the pickle at the present place of a file, and go to its end."""
+    """Return the object of the pickle at the current position of a file, and move the position to its end."""
     start = file.tell()
     for opcode, argument, _ in pickletools.genops(file):
         if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > _MAX_MEMO_INDEX:
@@ -160,7 +159,7 @@ def _load_pickle(file: io.BytesIO, unpickler: type[_RestrictedUnpickler]) -> Any
 
 
 def _read_legacy(content: bytes) -> tuple[Any, dict[str, bytes]]:
-    """Return the saved object and the bytes of its storages, from pickles one after the other."""
+    """Return the saved object and the bytes of its storages, from a file in PyTorch's format before 1.6."""
     file = io.BytesIO(content)
     dtypes: dict[str, np.dtype[Any]] = {}
 
@@ -183,7 +182,7 @@ def _read_legacy(content: bytes) -> tuple[Any, dict[str, bytes]]:
 
 
 def _read_zip(content: bytes) -> tuple[Any, dict[str, bytes]]:
-    """Return the saved object and the bytes of its storages, from a zip file."""
+    """Return the saved object and the bytes of its storages, from a zip file, PyTorch's format since 1.6."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
         if sum(one.file_size for one in archive.infolist()) > 8 * MAX_ELEMENTS:
@@ -203,7 +202,7 @@ ANALYSIS_RATE_HZ = 16_000
 MAX_ENCODED_S = 60.0
 """Duration of the part of a clip that is encoded, from its start, in seconds."""
 MIN_SPEECH_S = 0.6
-"""Shortest speech from which a vector is computed, in seconds: a shorter one says little about a voice."""
+"""Shortest speech from which a vector is computed, in seconds: shorter speech says little about a voice."""
 MAX_WEIGHTS_BYTES = 256 * 2**20
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 400, 160, 40
 _PARTIAL_FRAMES, _PARTIAL_STEP = 160, 77
@@ -215,7 +214,8 @@ _TARGET_LEVEL_DBFS = -30.0
 _MAX_SILENCE_S, _FRAME_S = 0.2, 0.01
 _SILENCE_BELOW_LOUDEST_DB = 35.0
 _MIN_LOUDEST_DBFS = -80.0
-"""Level below which a clip is silent: it is amplified, but the rounding of 16 bits is not speech."""
+"""Level of the loudest frame below which a clip counts as silent: it contains only the rounding errors of 16-bit
+samples."""
 
 
 class VoiceEncoderWeights(NamedTuple):
@@ -229,8 +229,8 @@ class VoiceEncoderWeights(NamedTuple):
     projection_bias: FloatArray
 
     @classmethod
-    def of_state(cls, state: dict[str, NDArray[np.generic]]) -> Self:
-        """Return the weights from the names that PyTorch gives them.
+    def from_pytorch_state(cls, state: dict[str, NDArray[np.generic]]) -> Self:
+        """Return the weights of a mapping in which they have the names that PyTorch gives them.
 
         Raises:
             KeyError: a weight is missing.
@@ -267,7 +267,7 @@ class VoiceEncoder:
     """Computes vectors of voices."""
 
     def __init__(self, weights: VoiceEncoderWeights, method: str) -> None:
-        """Use `weights`; `method` names them, with their hash."""
+        """Create an encoder with `weights`; `method` is their name with the start of their hash."""
         self._weights = weights
         self.method = method
 
@@ -343,7 +343,7 @@ def _list_part_starts(sample_count: int) -> list[int]:
 def shorten_silences(samples: Samples) -> Samples:
     """Return speech at `ANALYSIS_RATE_HZ` without silence at its ends, and with silences of `_MAX_SILENCE_S` at most.
 
-    Silence is what is far below the loudest frame. Resemblyzer has another detector, which is written in C.
+    A frame far below the loudest one counts as silent. Resemblyzer detects speech in another way, with code in C.
     """
     levels = compute_frame_levels(samples, ANALYSIS_RATE_HZ)
     if levels.max(initial=-math.inf) < _MIN_LOUDEST_DBFS:
@@ -375,7 +375,7 @@ def compute_mel_powers(samples: Samples) -> FloatArray:
 
 @functools.cache
 def load_voice_encoder(source: str) -> VoiceEncoder:
-    """Return the encoder of a source: "resemblyzer" for the installed package, or the path of a file like its own.
+    """Return the encoder with the weights of `source`: "resemblyzer" for the package, or the path of such a file.
 
     Raises:
         UsageError: the package is not installed.
@@ -390,7 +390,7 @@ def load_voice_encoder(source: str) -> VoiceEncoder:
         raise DataError(f"{path}: the voice encoder cannot be read: {error.strerror}") from error
     try:
         state = read_torch_weights(content, "model_state")
-        weights = VoiceEncoderWeights.of_state(state)
+        weights = VoiceEncoderWeights.from_pytorch_state(state)
     except (KeyError, ValueError) as error:
         raise DataError(
             f"{path}: is not a voice encoder like pretrained.pt of Resemblyzer: {error}; "
@@ -416,59 +416,60 @@ MIN_PART_S, MAX_PARTS = 2.5, 8
 MIN_OTHER_SPEAKERS = 3
 MIN_CLIPS = 3
 MIN_SCALE_COSINE = 0.08
-"""Smallest distance of cosines between both ends of the scale: a shorter scale measures chance."""
-BOUNDARY = 0.7
-"""Place on the scale from which a voice counts as that of the sample. In `benchmarks/voice_similarity`, clips of the
-same voice are above 0.9, and four fifths of the pairs of other voices below 0.5."""
+"""Smallest difference of the cosines at both ends of the scale. On a shorter scale, chance determines the
+similarities."""
+SAME_VOICE_SIMILARITY = 0.7
+"""Similarity from which a voice counts as that of the sample. In `benchmarks/voice_similarity`, clips of the same voice
+are above 0.9, and four fifths of the pairs of other voices below 0.5."""
 STUDENT_QUANTILES = {2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 """Quantiles of Student's t for a two-sided interval of 95%, by degrees of freedom."""
 
 
 class VoiceScale(NamedTuple):
-    """The ends of the scale for one voice sample, as cosines."""
+    """The similarity scale for one voice sample, with its ends as cosines."""
 
     reference: FloatArray
     """Vector of the whole sample."""
     ceiling: tuple[float, ...]
-    """Similarity of each part of the sample to the rest of it."""
+    """Cosine of each part of the sample to the rest of it; the mean is the upper end of the scale."""
     floor_by_speaker: dict[str, float]
-    """Mean similarity of other speakers to the sample, by their names."""
+    """Mean cosine of each other speaker to the sample, by name; the mean is the lower end of the scale."""
 
     @property
-    def one(self) -> float:
-        """The cosine that is 1 on the scale."""
+    def upper_cosine(self) -> float:
+        """The cosine that corresponds to the similarity 1."""
         return float(np.mean(self.ceiling))
 
     @property
-    def zero(self) -> float:
-        """The cosine that is 0 on the scale."""
+    def lower_cosine(self) -> float:
+        """The cosine that corresponds to the similarity 0."""
         return float(np.mean(list(self.floor_by_speaker.values())))
 
-    def explain_uselessness(self) -> str | None:
-        """Return why nothing can be measured on this scale; `None` if it is useful."""
+    def explain_why_unusable(self) -> str | None:
+        """Return why nothing can be measured on this scale; `None` if it is usable."""
         if len(self.ceiling) < 2:
             return f"the voice sample has less than two parts of {MIN_PART_S:g} s of speech"
         if len(self.floor_by_speaker) < MIN_OTHER_SPEAKERS:
             return f"less than {MIN_OTHER_SPEAKERS} other speakers of the same texts"
-        if self.one - self.zero < MIN_SCALE_COSINE:
+        if self.upper_cosine - self.lower_cosine < MIN_SCALE_COSINE:
             return "other speakers are as similar to the voice sample as its own parts"
         return None
 
-    def place(self, cosine: float) -> float:
-        """Return the place of a cosine on the scale."""
-        return (cosine - self.zero) / (self.one - self.zero)
+    def compute_similarity(self, cosine: float) -> float:
+        """Return the similarity that corresponds to a cosine: 0 and 1 are the ends of the scale."""
+        return (cosine - self.lower_cosine) / (self.upper_cosine - self.lower_cosine)
 
 
 class VoiceComparison(NamedTuple):
-    """What is known about the voice of some clips."""
+    """Whether some clips have the voice of the sample."""
 
     verdict: VoiceVerdict
     similarity: float | None
-    """Mean place of the clips on the scale: 0 for other speakers, 1 for the sample itself; `None` without a scale."""
+    """Mean similarity of the clips: 0 for other speakers, 1 for the sample itself; `None` without a usable scale."""
     low: float | None
-    """Lower end of its interval of 95%."""
+    """Lower end of the 95% confidence interval of `similarity`; `None` if there are too few clips."""
     high: float | None
-    """Upper end of the interval."""
+    """Upper end of the same interval; `None` if there are too few clips."""
     explanation: str
     """Why the voices are not separable; empty for another verdict."""
 
@@ -505,28 +506,28 @@ def build_voice_scale(
     return VoiceScale(reference, tuple(ceiling), floor)
 
 
-def judge_similarities(similarities: Sequence[float], useless_reason: str | None = None) -> VoiceComparison:
+def judge_similarities(similarities: Sequence[float], unusable_reason: str | None = None) -> VoiceComparison:
     """Return whether clips have the voice of the sample.
 
-    The verdict is "another voice" only if the whole interval is nearer to other speakers than `BOUNDARY`, and "same
-    voice" only if all of it is nearer to the sample.
+    The verdict is "another voice" only if the whole confidence interval of the mean is below `SAME_VOICE_SIMILARITY`,
+    and "same voice" only if the whole interval is above it.
 
     Args:
-        similarities: place of each clip on the scale.
-        useless_reason: why there is no scale; `None` if there is one.
+        similarities: similarity of each clip to the voice sample.
+        unusable_reason: why the scale cannot be used; `None` if it can.
     """
-    if useless_reason is not None:
-        return VoiceComparison("not separable", None, None, None, useless_reason)
-    places = np.array(similarities)
-    if len(places) < MIN_CLIPS:
-        mean = float(places.mean()) if len(places) else None
+    if unusable_reason is not None:
+        return VoiceComparison("not separable", None, None, None, unusable_reason)
+    values = np.array(similarities)
+    if len(values) < MIN_CLIPS:
+        mean = float(values.mean()) if len(values) else None
         return VoiceComparison("not separable", mean, None, None, f"less than {MIN_CLIPS} clips with enough speech")
-    mean = float(places.mean())
-    quantile = STUDENT_QUANTILES.get(len(places) - 1, 2.26)
-    margin = quantile * float(places.std(ddof=1)) / math.sqrt(len(places))
+    mean = float(values.mean())
+    quantile = STUDENT_QUANTILES.get(len(values) - 1, 2.26)
+    margin = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
     low, high = mean - margin, mean + margin
-    if high < BOUNDARY:
+    if high < SAME_VOICE_SIMILARITY:
         return VoiceComparison("another voice", mean, low, high, "")
-    if low > BOUNDARY:
+    if low > SAME_VOICE_SIMILARITY:
         return VoiceComparison("same voice", mean, low, high, "")
-    return VoiceComparison("not separable", mean, low, high, f"its interval contains {BOUNDARY:g}")
+    return VoiceComparison("not separable", mean, low, high, f"its interval contains {SAME_VOICE_SIMILARITY:g}")
