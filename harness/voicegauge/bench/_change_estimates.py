@@ -421,7 +421,7 @@ def _select_common_texts(
 
 
 MIN_ERROR_OF_MEAN = 0.001
-"""Smallest standard error of a change of a mean: the same audio on both sides does not prove more."""
+"""Smallest standard error of a change of a mean: equal audio on both sides does not prove that nothing changed."""
 ASSUMED_VOICE_DRIFT = 0.003
 """How much the mean pace, pitch or spectrum of a voice is assumed to differ between runs without a change: standard
 deviation of its logarithm."""
@@ -498,8 +498,8 @@ def estimate_mean_change(
 
     Args:
         baseline_values: id of the text and value, for each sample of the baseline.
-        run_values: the same of the new run.
-        is_worse_if_lower: whether the change is the fall of the mean, so that it is positive if the run is worse.
+        run_values: id of the text and value, for each sample of the new run.
+        is_worse_if_lower: whether the change is the decrease of the mean, so that it is positive if the run is worse.
 
     Returns:
         The change; `None` if the sides have no text in common.
@@ -537,7 +537,7 @@ def estimate_voice_change(
 
     Args:
         baseline_values: id of the text and value above 0, for each sample of the baseline.
-        run_values: the same of the new run.
+        run_values: id of the text and value above 0, for each sample of the new run.
 
     Returns:
         The change; `None` if the sides have no text in common.

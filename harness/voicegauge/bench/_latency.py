@@ -190,8 +190,8 @@ def find_latency_start_ms(delivery: Delivery, slot_wait_ms: float = 0.0) -> floa
 
     Args:
         delivery: the delivery.
-        slot_wait_ms: how long its request waited because as many as allowed were in flight. The service is slow then,
-            so that the wait counts; that this machine was late with the request does not.
+        slot_wait_ms: how long its request waited because as many as allowed were in flight. This wait counts, because
+            the slow service causes it; the time by which this machine was late with the request does not count.
 
     Returns:
         The time in milliseconds; `None` if no submit was timed.
@@ -237,7 +237,7 @@ def measure_request_phases(delivery: Delivery) -> RequestPhases | None:
 def measure_latency(
     delivery: Delivery, target: BaseTarget, *, due_ms: float | None = None, slot_wait_ms: float = 0.0
 ) -> Latency | None:
-    """Measure the latency of `delivery` from its first submit, or from when it had to wait for earlier ones to end.
+    """Measure the latency of `delivery` from its first submit, or from the moment at which that had to wait for a slot.
 
     Args:
         delivery: the delivery.

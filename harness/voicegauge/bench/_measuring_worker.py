@@ -142,7 +142,7 @@ class SampleOrder(Record, frozen=True, kw_only=True):
 
     number: int
     """Number of the order, unique in its run: a worker carries each of them out once."""
-    planned: PlannedSample
+    planned_sample: PlannedSample
     price: PriceQuote
     upload: SpokenUpload | None = None
     idempotency_key: str | None = None
@@ -342,7 +342,7 @@ class _WorkerRun:
         return await self._build_result(order, delivery, times, tuple(submits))
 
     async def _request_delivery(self, order: SampleOrder, session: _Session, submits: list[SubmitEvent]) -> Delivery:
-        target = self._targets[order.planned.target]
+        target = self._targets[order.planned_sample.target]
         client, earlier_request = session.clients[target.contract.id], order.earlier_request
         if earlier_request is not None and earlier_request.job_id is not None:
             price_usd = self._setup.delivery_settings.user_price_usd_by_target.get(target.id)
@@ -351,11 +351,11 @@ class _WorkerRun:
             )
         key = earlier_request.idempotency_key if earlier_request is not None else None
         requested = RequestedSample(
-            order.planned,
+            order.planned_sample,
             target,
             order.price,
             order.upload,
-            SubmitRecorder(submits.append, order.planned.id, order.price.price_usd),
+            SubmitRecorder(submits.append, order.planned_sample.id, order.price.price_usd),
             RequestToRepeat(key, None) if key is not None else None,
             order.idempotency_key,
         )
@@ -366,11 +366,11 @@ class _WorkerRun:
     ) -> MeasuredSample:
         ended_s = self._loop.time()
         await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
-        target = self._targets[order.planned.target]
+        target = self._targets[order.planned_sample.target]
         audio, media_type = select_delivery_audio(delivery, order.upload)
         earlier_attempt_count = order.earlier_request.earlier_attempt_count if order.earlier_request is not None else 0
         sample = build_sample(
-            order.planned,
+            order.planned_sample,
             target,
             delivery,
             order.price,
@@ -420,46 +420,46 @@ class _WorkerRun:
 # Functions that the planning machine calls on a worker. They run in Dask's event loop, and only pass calls on.
 
 
-_runs: dict[str, _WorkerRun] = {}
+_run_by_name: dict[str, _WorkerRun] = {}
 """The runs of this process, by a name that the planning machine chooses."""
 
 
-async def open_run(name: str, setup: WorkerSetup) -> str | None:
+async def open_run(run_name: str, setup: WorkerSetup) -> str | None:
     """Prepare to measure samples of a run, and return why that is impossible; `None` if it is possible."""
     run = _WorkerRun(setup)
     try:
         await asyncio.to_thread(run.start)
     except VoicegaugeError as error:
         return str(error)
-    _runs[name] = run
+    _run_by_name[run_name] = run
     return None
 
 
-async def begin_session(name: str, target_ids: tuple[str, ...], request_count: int) -> None:
+async def begin_session(run_name: str, target_ids: tuple[str, ...], request_count: int) -> None:
     """Begin a session with new connections, of which some are opened in advance."""
-    run = _runs[name]
+    run = _run_by_name[run_name]
     await run.call(run.begin_session)
     await run.call(run.prepare_connections, target_ids, request_count)
 
 
-async def measure_sample(name: str, order: bytes) -> bytes:
+async def measure_sample(run_name: str, order: bytes) -> bytes:
     """Measure one sample: a `SampleOrder` in, a `MeasuredSample` out, both as MessagePack."""
-    run = _runs.get(name)
+    run = _run_by_name.get(run_name)
     if run is None:
         return msgspec.msgpack.encode(MeasuredSample(sample=None, billing=BillingStatus.NOT_SENT, knows_run=False))
     return msgspec.msgpack.encode(await run.call(run.measure, msgspec.msgpack.decode(order, type=SampleOrder)))
 
 
-def read_clock(name: str) -> float:
+def read_clock(run_name: str) -> float:
     """Return this machine's time in seconds since 1970, and keep the run, which otherwise ends without messages."""
-    if (run := _runs.get(name)) is not None:
+    if (run := _run_by_name.get(run_name)) is not None:
         run.last_message_s = time.monotonic()
     return time.time()
 
 
-async def close_run(name: str, *, measures_timing_error: bool) -> TimingError | None:
+async def close_run(run_name: str, *, measures_timing_error: bool) -> TimingError | None:
     """End a run on this worker, and return the error of its times; `None` if it is unknown or not to be measured."""
-    run = _runs.pop(name, None)
+    run = _run_by_name.pop(run_name, None)
     if run is None:
         return None
     try:

@@ -160,7 +160,7 @@ class PlaceSender:
             await self._wait_for_rate_limit(target)
         order = SampleOrder(
             number=self._measuring_workers.create_order_number(),
-            planned=planned_sample,
+            planned_sample=planned_sample,
             price=price_quote,
             upload=upload,
             idempotency_key=create_idempotency_key(target.operation) if earlier_request is None else None,
@@ -184,10 +184,10 @@ class PlaceSender:
             OrderNotGivenError: nothing was sent.
             UsageError: the worker could not build the request.
         """
-        planned, earlier_request = order.planned, order.earlier_request
+        planned_sample, earlier_request = order.planned_sample, order.earlier_request
         if earlier_request is not None and earlier_request.job_id is not None:
             return await self._give_order(worker, order, settlement)
-        observer = SubmitRecorder(self._journal.write, planned.id, order.price.price_usd, place=worker.place)
+        observer = SubmitRecorder(self._journal.write, planned_sample.id, order.price.price_usd, place=worker.place)
         key = order.idempotency_key or (earlier_request.idempotency_key if earlier_request is not None else None)
         await run_in_thread(observer.before_submit, key)
         settlement.note_sending()
@@ -244,7 +244,7 @@ class PlaceSender:
         try:
             measured, record = await self._measuring_workers.measure(worker, order)
         except WorkerLostError as error:
-            lost = build_sample_lost_by_worker(order.planned, sent_at, str(error), worker.place)
+            lost = build_sample_lost_by_worker(order.planned_sample, sent_at, str(error), worker.place)
             return SampleFromPlace(lost, None, BillingStatus.AMBIGUOUS)
         is_known_to_journal = order.earlier_request is None or order.earlier_request.job_id is None
         for event in measured.submits[1:] if is_known_to_journal else ():

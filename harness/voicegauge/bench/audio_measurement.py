@@ -115,9 +115,9 @@ def _find_audio_failure(audio: EncodedAudio) -> Failure | None:
 
 
 def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
-    """Whether `data` is raw audio whose encoding no document states. It cannot be decoded.
+    """Whether `data` is raw audio whose encoding no document states.
 
-    This does not count as a failure of the sample.
+    Such audio cannot be decoded, which does not count as a failure of the sample.
     """
     head = data[:_MAX_INSPECTED_BYTES]
     is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros

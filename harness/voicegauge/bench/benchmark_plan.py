@@ -89,8 +89,8 @@ class PlannedTargetCost(Record, frozen=True, kw_only=True):
     price_text: str
     """The documented price as text, such as "$0.015 / request"."""
     reserved_usd: float | None
-    """The highest cost in US dollars that a document leads to, which the budget must allow; `None` if none states
-    one."""
+    """Highest cost in US dollars by any document that states a price, which the budget must cover; `None` if none
+    does."""
 
 
 class BenchPlan(Record, frozen=True, kw_only=True):
@@ -140,7 +140,8 @@ class BenchPlan(Record, frozen=True, kw_only=True):
 
         Raises:
             UsageError: a price is unknown.
-            BudgetError: the plan costs more than the budget, or a provider's part of it costs more than its own.
+            BudgetError: the plan costs more than the budget, or a provider's part of the plan costs more than the
+            provider's budget.
         """
         unknown = [target for target in self.target_costs if target.reserved_usd is None]
         if unknown:
@@ -190,7 +191,8 @@ def plan_benchmark_requests(
             of the contracts.
         base_urls: base URLs set by the user.
         voice_sample: the voice sample sent to cloning targets.
-        requested_languages: the languages that the user asks for: targets without documented languages speak them too.
+        requested_languages: the languages that the user asks for, which are also sent to targets without documented
+            languages.
 
     Raises:
         DataError: no target supports a language of the suite.
@@ -255,7 +257,7 @@ def _require_planned_requests(text_count: int, target_count: int, settings: Benc
 
 
 def determine_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
-    """Return what all of `targets` do; speech synthesis if there are no targets.
+    """Return the kind of run that measures `targets`; "speech" if there are no targets.
 
     Raises:
         UsageError: the targets do different things, whose numbers are not comparable, or a target

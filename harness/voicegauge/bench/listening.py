@@ -46,7 +46,7 @@ class ListeningSummary(Record, frozen=True, kw_only=True):
     right_count: Count
     """Number of samples that say their text."""
     wrong_count: Count
-    """Number of samples that do not, or that are not speech."""
+    """Number of samples that do not say their text, or that are not speech."""
     doubtful_count: Count
     """Number of samples of which a person should decide."""
     not_judged_count: Count
@@ -161,7 +161,7 @@ def _listen(clip: AudioClip, text: str) -> ClipJudgement:
 
 
 def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudgement]) -> Iterator[ListeningVerdict]:
-    """Yield the verdict on each sample. `found` has the measurements of the clips, in the order of `samples`."""
+    """Yield the verdict on each sample. `found` has the judgement of each clip alone, in the order of `samples`."""
     by_target: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
         by_target[sample.target].append(index)

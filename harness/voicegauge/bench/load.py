@@ -144,8 +144,9 @@ async def send_open_loop(
         send_sample: sends one sample.
         clock: the clock of the due times.
         seed: seed of the intervals of a Poisson process.
-        should_stop_sending: returns whether no further sample is to be sent; asked when one is prepared.
-        preparation_s: how long before it is due `send_sample` is called with a sample, in seconds; it has to wait then.
+        should_stop_sending: returns whether no further sample is to be sent; called before each sample.
+        preparation_s: how long before a sample is due `send_sample` is called with it, in seconds. `send_sample` has to
+            wait until the sample is due.
     """
     schedule = compute_due_times([list(row) for row in rounds], rate, seed=seed)
     start_s = clock.monotonic() + preparation_s
@@ -212,7 +213,7 @@ class GoalCondition(Record, frozen=True, kw_only=True):
 
 
 class Goal(Record, frozen=True, kw_only=True):
-    """Conditions that must all be met."""
+    """A goal of a ramp: conditions that must all be met."""
 
     text: str
     """The goal as the user gave it."""

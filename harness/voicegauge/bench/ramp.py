@@ -349,11 +349,11 @@ class _LoadSearch:
     ) -> None:
         self._measure_load, self._goal, self._load_type, self._max_load = measure_load, goal, load_type, max_load
         self._steps: list[RampStep] = []
-        self._met: float | None = None
+        self._highest_met_load: float | None = None
         """The highest load that met the goal: what this machine sent, which may be less than what was planned."""
-        self._planned_met: float | None = None
-        """The load that was planned for the step that sent `_met`."""
-        self._missed: float | None = None
+        self._planned_load_of_highest_met: float | None = None
+        """The load that was planned for the step that sent `_highest_met_load`."""
+        self._lowest_missed_load: float | None = None
         self._extra_step_count = 0
         self._loads_at_limit_of_machine = 0
         """Number of loads at which this machine sent no more than at a lower planned load."""
@@ -378,8 +378,12 @@ class _LoadSearch:
             measured = await self._measure_load(load, self._choose_request_count(load))
             step = self._judge(load, measured)
             self._steps.append(step)
-            if step.meets_goal and step.achieved_load is not None and step.achieved_load > (self._met or 0):
-                self._met, self._planned_met = step.achieved_load, load
+            if (
+                step.meets_goal
+                and step.achieved_load is not None
+                and step.achieved_load > (self._highest_met_load or 0)
+            ):
+                self._highest_met_load, self._planned_load_of_highest_met = step.achieved_load, load
             if step.meets_goal and step.is_fully_sent:
                 return
             if not measured.samples or (step.is_saturated and self._is_capacity_precise()):
@@ -389,8 +393,8 @@ class _LoadSearch:
                 if (step.is_fully_sent and step.is_valid) or is_at_limit:
                     break
                 self._extra_step_count += 1
-        if self._planned_met != load:
-            self._missed = load
+        if self._planned_load_of_highest_met != load:
+            self._lowest_missed_load = load
         sent = max(step.achieved_load or step.load for step in self._steps if step.load == load)
         is_short = not any(step.is_saturated or step.is_fully_sent for step in self._steps if step.load == load)
         self._loads_at_limit_of_machine += is_short and sent < MIN_GAIN_OF_SENT_LOAD * sent_before
@@ -502,7 +506,7 @@ class _LoadSearch:
 
     def choose_next_load(self) -> float | None:
         """Return the next load to try; `None` if the search is over."""
-        met, missed = self._planned_met, self._missed
+        met, missed = self._planned_load_of_highest_met, self._lowest_missed_load
         if met is None or self._loads_at_limit_of_machine >= MAX_LOADS_AT_LIMIT_OF_MACHINE:
             return None
         if missed is None:
@@ -512,7 +516,11 @@ class _LoadSearch:
             if met < load < missed:
                 return load
         is_whole = self._load_type == "concurrency"
-        if self._capacity is not None and self._met is not None and self._met >= 0.9 * self._capacity.load:
+        if (
+            self._capacity is not None
+            and self._highest_met_load is not None
+            and self._highest_met_load >= 0.9 * self._capacity.load
+        ):
             return None
         if missed - met <= (1 if is_whole else RELATIVE_LOAD_RESOLUTION * met):
             return None
@@ -527,10 +535,10 @@ class _LoadSearch:
         return RampResult(
             load_type=self._load_type,
             goal=self._goal.text,
-            highest_load=self._met,
-            lowest_missed_load=self._missed,
+            highest_load=self._highest_met_load,
+            lowest_missed_load=self._lowest_missed_load,
             capacity=self._capacity,
-            meets_goal_at_max_load=self._met is not None and self._met >= self._max_load,
+            meets_goal_at_max_load=self._highest_met_load is not None and self._highest_met_load >= self._max_load,
             is_search_complete=self.has_sent_requests_in_last_step,
             steps=tuple(self._steps),
         )

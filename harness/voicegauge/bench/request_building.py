@@ -335,7 +335,7 @@ class DeliverySettings(Record, frozen=True, kw_only=True):
 class RequestedSample(NamedTuple):
     """A planned sample, and what its request needs."""
 
-    planned: PlannedSample
+    planned_sample: PlannedSample
     target: BaseTarget
     price: PriceQuote
     upload: SpokenUpload | None
@@ -379,7 +379,7 @@ class DeliveryRequester:
             VoicegaugeError: nothing was sent; see the methods of `Client`.
             DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
-        target, text = requested.target, requested.planned.text
+        target, text = requested.target, requested.planned_sample.text
         price_usd = self._settings.user_price_usd_by_target.get(target.id)
         if isinstance(target, AudioInputTarget):
             assert requested.upload is not None, "audio is synthesized before the run"

@@ -312,7 +312,7 @@ def open_clients(
 ) -> dict[str, Client]:
     """Open one client per provider; all clients share one transport, one clock and one time limit.
 
-    `ledgers` pays the requests, by provider id; a provider without a ledger costs nothing.
+    Requests are paid from `ledgers`, by provider id; a provider without a ledger costs nothing.
     """
     return {
         contract.id: Client(
@@ -348,8 +348,8 @@ def create_provider_semaphores(
 
 
 MIN_SEND_INTERVAL_S = 0.002
-"""Minimum time between two requests in seconds: sending one takes a millisecond of work, during which the response to
-another would be noticed late."""
+"""Minimum time between the starts of two requests, in seconds. Sending a request takes a millisecond of work, during
+which the response to another one would be noticed late."""
 MAX_IN_FLIGHT_AT_FIXED_RATE = 512
 """Maximum number of requests in flight of a run at a fixed rate. At this number, no request is sent until one ends."""
 
@@ -379,7 +379,7 @@ class ClusterSettings:
     emulator_settings: EmulatorSettings | None = None
     """Settings of the emulator that each worker starts; `None` to measure live services."""
     on_notice: Callable[[str], None] = lambda _: None
-    """Called with what the user should know about the workers."""
+    """Called with each notice about the workers that the user should read."""
 
 
 @dataclass(frozen=True)
@@ -400,7 +400,7 @@ class RunConfig:
     voice_sample: VoiceSample | None = None
     """The user's own voice sample; `None` to use the bundled one."""
     daily_budget_by_provider: Mapping[str, DailyBudget] = field(default_factory=dict)
-    """What all commands spend in a day, by provider id; empty without a budget."""
+    """The budgets of a day, which all commands share, by provider id; empty without a budget."""
     max_cost_usd_by_provider: Mapping[str, float] = field(default_factory=dict)
     """Parts of the budget, in dollars, that single providers may use up, by provider id."""
     retry_ambiguous: bool = False
@@ -486,7 +486,7 @@ class RunOutcome:
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
-    """Result of the ramp; `None` if the run has none."""
+    """Result of the ramp; `None` if the run is not a ramp."""
     timing_error: TimingError | None = None
     """The measured error of times; `None` if it is not known."""
     workers: tuple[MeasuringWorker, ...] = ()

@@ -296,8 +296,8 @@ def begin_run(
         The folder of the run.
 
     Raises:
-        UsageError: the manifest cannot be written, or the run to continue names another region, or was measured by
-            workers although this command has none, or the other way round.
+        UsageError: the manifest cannot be written; the run to continue names another region; or workers measured that
+            run and this machine would continue it, or the other way round.
     """
     if run_to_continue is not None and not run_to_continue.journal_state.is_empty:
         old = load_run(run_to_continue.run_folder).manifest
@@ -323,10 +323,10 @@ def begin_run(
 
 
 def _join_places(run_folder: Path, old_places: tuple[str, ...], cluster: ClusterSettings | None) -> tuple[str, ...]:
-    """Return the places of a run that is continued; those of the cluster, if they are others, are added with a notice.
+    """Return the places of a run that is continued: its earlier places, and new places of the cluster, with a notice.
 
     Raises:
-        UsageError: only one of both has places.
+        UsageError: only the run has places, or only the command has a cluster.
     """
     places = cluster.places if cluster is not None else ()
     if bool(places) != bool(old_places):

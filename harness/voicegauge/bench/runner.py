@@ -133,42 +133,49 @@ class _PlanRunner:
             earlier_journal_state,
         )
         self._stop, self._on_sample, self._on_ramp_step = stop_signal, on_sample, on_ramp_step
-        is_bought_again = (
+        ids_to_buy_again = (
             earlier_journal_state.ids_with_ambiguous_last_request if config.retry_ambiguous else frozenset[str]()
         )
         self._samples = {
-            name: one for name, one in earlier_journal_state.finished_samples.items() if name not in is_bought_again
+            sample_id: sample
+            for sample_id, sample in earlier_journal_state.finished_samples.items()
+            if sample_id not in ids_to_buy_again
         }
         self._failed_exchanges = FailedExchangeQuoter(
             {provider: access.api_key for provider, access in config.access_by_provider.items()},
             self._samples.values(),
         )
-        self._left_open: set[str] = set()
+        self._ids_with_open_job: set[str] = set()
         self._uploads: dict[str, SpokenUpload] = {}
         self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
-        self._repeatable = self._find_repeatable_requests()
+        self._repeatable_purchases = self._find_repeatable_requests()
         self._ledger: Ledger | None = None
         self._ledgers: dict[str, Ledger] = {}
         """The shares of the ledger by provider id."""
-        self._held: dict[str, Reservation] = {}
+        self._reservation_by_sample: dict[str, Reservation] = {}
+        """Reservations for open jobs and for requests that are repeated without a new charge, by sample id."""
         self._requester: DeliveryRequester | None = None
         self._places: PlaceSender | None = None
         if config.max_cost_usd is not None:
-            # Held before anything new is reserved: these are paid for, whenever it is their turn.
-            pending = {name: job.counted_usd for name, job in earlier_journal_state.open_jobs.items()}
-            pending |= {name: purchase.charge_or_price_usd for name, purchase in self._repeatable.items()}
+            # Reserved before anything else: these requests are already paid for, whenever it is their turn.
+            pending = {sample_id: job.counted_usd for sample_id, job in earlier_journal_state.open_jobs.items()}
+            pending |= {
+                sample_id: purchase.charge_or_price_usd for sample_id, purchase in self._repeatable_purchases.items()
+            }
             self._ledger = Ledger(
                 config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_except_last_requests(pending)
             )
             targets = {one.id: one.target for row in config.plan.rounds for one in row}
             self._ledgers = self._open_provider_ledgers(self._ledger, pending, targets)
-            self._held = {
-                name: self._ledgers[config.targets[targets[name]].contract.id].reserve_unconditionally(usd or 0.0)
-                if name in targets
+            self._reservation_by_sample = {
+                sample_id: self._ledgers[config.targets[targets[sample_id]].contract.id].reserve_unconditionally(
+                    usd or 0.0
+                )
+                if sample_id in targets
                 else self._ledger.reserve_unconditionally(usd or 0.0)
-                for name, usd in pending.items()
+                for sample_id, usd in pending.items()
             }
-            earlier_journal_state.note_overcharges(self._ledger, lambda name: targets.get(name, ""))
+            earlier_journal_state.note_overcharges(self._ledger, lambda sample_id: targets.get(sample_id, ""))
         is_free = config.arrival_rate is not None or config.ramp_settings is not None
         in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
         self._slots = asyncio.Semaphore(in_flight)
@@ -184,7 +191,7 @@ class _PlanRunner:
     ) -> dict[str, Ledger]:
         """Return each provider's share of `ledger`, with what an interrupted run has spent of it.
 
-        `pending_ids` are samples whose last request does not count yet, because it is going to be held.
+        `pending_ids` are ids of samples whose last request is not counted here: its price is reserved separately.
         """
         config = self._config
         providers = (
@@ -193,8 +200,8 @@ class _PlanRunner:
         spent_usd_by_provider = {}
         for provider in providers:
             ids = {
-                name
-                for name, target in target_id_by_sample.items()
+                sample_id
+                for sample_id, target in target_id_by_sample.items()
                 if target in config.targets and config.targets[target].contract.id == provider
             }
             spent_usd_by_provider[provider] = self._earlier_state.sum_spent_usd_except_last_requests(
@@ -226,7 +233,7 @@ class _PlanRunner:
                 async with (
                     self._loop_lag.measure_lag(),
                     PlaceSender.open(
-                        self._config, self._journal, self._ledgers, self._held, self._earlier_state
+                        self._config, self._journal, self._ledgers, self._reservation_by_sample, self._earlier_state
                     ) as self._places,
                 ):
                     for _, session in itertools.groupby(rounds, key=lambda row: row[0].session_number):
@@ -242,9 +249,9 @@ class _PlanRunner:
         planned_ids = [one.id for row in rounds for one in row]
         state = read_journal(self._folder)
         return RunOutcome(
-            samples=tuple(self._samples[name] for name in planned_ids if name in self._samples),
+            samples=tuple(self._samples[sample_id] for sample_id in planned_ids if sample_id in self._samples),
             spent_usd=state.spent_usd if self._ledger else 0.0,
-            is_complete=not self._left_open and self._has_sent_plan(planned_ids),
+            is_complete=not self._ids_with_open_job and self._has_sent_plan(planned_ids),
             is_emulated=self._emulated,
             ambiguous_requests=state.ambiguous_requests,
             open_jobs=tuple(state.open_jobs.values()),
@@ -259,7 +266,7 @@ class _PlanRunner:
             return self._ramp_result is not None and self._ramp_result.is_search_complete
         if self._is_stop_rule_decided:
             return True
-        return all(name in self._samples for name in planned_ids)
+        return all(sample_id in self._samples for sample_id in planned_ids)
 
     def _find_repeatable_requests(self) -> dict[str, Purchase]:
         """Return, by sample id, the last request of each unfinished sample, if repeating it is not charged again.
@@ -267,16 +274,16 @@ class _PlanRunner:
         Only requests that an earlier process sent, and whose outcome is unknown, are returned.
         """
         last = {
-            name: self._earlier_state.histories[name].purchases[-1]
-            for name in self._earlier_state.ids_with_ambiguous_last_request
+            sample_id: self._earlier_state.histories[sample_id].purchases[-1]
+            for sample_id in self._earlier_state.ids_with_ambiguous_last_request
         }
         targets = {one.id: self._config.targets[one.target] for row in self._config.plan.rounds for one in row}
         now = datetime.now(UTC)
         return {
-            name: purchase
-            for name, purchase in last.items()
-            if name not in self._samples and name in targets
-            if purchase.can_be_repeated_without_charge(targets[name].operation, now)
+            sample_id: purchase
+            for sample_id, purchase in last.items()
+            if sample_id not in self._samples and sample_id in targets
+            if purchase.can_be_repeated_without_charge(targets[sample_id].operation, now)
         }
 
     def _mark_lost_samples(self) -> None:
@@ -285,7 +292,8 @@ class _PlanRunner:
             return
         for planned in itertools.chain.from_iterable(self._config.plan.rounds):
             is_lost = (
-                planned.id in self._earlier_state.ids_with_ambiguous_last_request and planned.id not in self._repeatable
+                planned.id in self._earlier_state.ids_with_ambiguous_last_request
+                and planned.id not in self._repeatable_purchases
             )
             if is_lost and planned.id not in self._samples:
                 lost = build_lost_sample(planned, self._earlier_state)
@@ -530,7 +538,7 @@ class _PlanRunner:
         # The emulator's jobs end with it, and an emulated run is never resumed.
         if has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
             self._journal.write(JobLeftOpenEvent(sample=sample, is_emulated=self._emulated))
-            self._left_open.add(sample.id)
+            self._ids_with_open_job.add(sample.id)
         else:
             self._journal.write(
                 SampleFinishedEvent(
@@ -561,7 +569,7 @@ class _PlanRunner:
         job = self._earlier_state.open_jobs.get(planned_sample.id)
         if job is not None:
             charged_usd = self._earlier_state.histories[planned_sample.id].purchases[-1].charged_usd
-            held = self._held.get(planned_sample.id)
+            held = self._reservation_by_sample.get(planned_sample.id)
             return await client.resume_job(
                 target,
                 job.job_id,
@@ -581,10 +589,10 @@ class _PlanRunner:
         return await self._requester.request(requested, client)
 
     def _find_request_to_repeat(self, planned_sample: PlannedSample) -> RequestToRepeat | None:
-        purchase = self._repeatable.get(planned_sample.id)
+        purchase = self._repeatable_purchases.get(planned_sample.id)
         if purchase is None or purchase.idempotency_key is None:
             return None
-        return RequestToRepeat(purchase.idempotency_key, self._held.get(planned_sample.id))
+        return RequestToRepeat(purchase.idempotency_key, self._reservation_by_sample.get(planned_sample.id))
 
     def _save_audio(self, planned_sample: PlannedSample, delivery: Delivery) -> AudioFacts | None:
         """Save the received audio, or the sent audio if a transcript was received; `None` if there is no audio.

@@ -32,7 +32,7 @@ from voicegauge.model.run import Run
 ASSUMED_REQUEST_SPREAD = 0.25
 """Standard deviation of the logarithm of the times of one text in one night, if the runs do not show it."""
 PRIMARY_METRIC_COUNT = 3
-"""Metrics of a target that are tested in the family of the total latency: it, errors and failures."""
+"""Number of metrics of a target that are tested in the family of the total latency: this latency, errors, failures."""
 PLANNED_NIGHTS = (1, 5, 10, 20)
 PLANNED_TEXTS = (8, 24, 100, 400)
 PLANNED_TARGETS = (1, 8)
@@ -59,15 +59,15 @@ class PlannedComparison(NamedTuple):
     target_count: int
     text_count: int
     detectable_slowdown: float | None
-    """The smallest relative slowdown that the comparison can detect, such as 0.2 for 20%; `None` if it would not even
-    detect a latency ten times as long."""
+    """The smallest relative slowdown that the comparison can detect, such as 0.2 for 20%; `None` if not even a latency
+    ten times as long would be detected."""
 
 
 def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_LATENCY_DRIFT) -> LatencySpreads:
     """Measure the spreads in runs of different nights; what they do not show is assumed.
 
-    The spread of requests needs two runs or sessions, that of nights `MIN_RUNS_TO_MEASURE_DRIFT` runs, and that beside
-    other targets as many of `MIN_OTHER_TARGETS` + 1 targets.
+    The spread of requests needs two runs or sessions. The spread of nights needs `MIN_RUNS_TO_MEASURE_DRIFT` runs, and
+    the spread beside other targets needs this number of runs with at least `MIN_OTHER_TARGETS` + 1 targets.
     """
     times: dict[str, list[list[TimeInSession]]] = {}
     for run in runs:

@@ -152,10 +152,9 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """90th percentile of the completion time, estimated in the same way as `completion_p50_ms`."""
     audio_ready_ms: Estimate | None
     """Median of the total latency without the wait for polls: for a job, the completion time plus the duration of the
-    download.
-    Otherwise equal to `total_latency_ms`."""
+    download; otherwise equal to `total_latency_ms`."""
     audio_ready_p95_ms: Estimate | None
-    """95th percentile of the time described at `audio_ready_ms`."""
+    """95th percentile of the total latency without the wait for polls; see `audio_ready_ms`."""
     download_ms: Estimate | None
     """Median duration of the request that downloads the audio of a job."""
     ttfb_ms: Estimate | None
@@ -215,10 +214,10 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     probability of 5% at most (`bench/target_samples.py`).
     """
     is_among_fastest: bool
-    """Whether the target has the lowest median total latency of the run, or is not clearly slower than the one that
-    has."""
+    """Whether the target has the lowest median total latency of the run, or is not clearly slower than the target that
+    has it."""
     is_among_most_intelligible: bool
-    """Whether the target has the lowest error rate of the run, or is not clearly worse than the one that has."""
+    """Whether the target has the lowest error rate of the run, or is not clearly worse than the target that has it."""
 
     @property
     def wrong_count(self) -> int:

@@ -74,10 +74,10 @@ _REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
 async def measure_timing_error(
     concurrency: int, open_transport: Callable[[], Transport], *, requests_per_s: float | None = None
 ) -> TimingError:
-    """Send requests to a loopback server, and return by how much their times are wrong. It takes a second or two.
+    """Send requests to a loopback server, and return the error of their measured times. It takes a second or two.
 
-    They are sent as those of the run are, and each is followed by the work of a sample: its audio and a line of a
-    journal are written by a thread.
+    The requests are sent in the same way as those of the run. After each of them, a thread writes as much as for a
+    sample: its audio, and a line of a journal.
 
     Args:
         concurrency: number of requests in flight.
@@ -189,12 +189,12 @@ class _TimedSender:
 PROBE_DELAYS_MS = (0, 2, 5, 10, 20, 50)
 """Delays from which that of each probe is drawn at random."""
 FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.02, 0.5
-"""Mean time between two probes, at first and after `FREQUENT_PROBE_COUNT`; then they are a thousandth of the work of
-one processor."""
+"""Mean time between two probes, in seconds: of the first `FREQUENT_PROBE_COUNT` probes, and of later ones, which take a
+thousandth of the time of one processor."""
 FREQUENT_PROBE_COUNT = 300
 MAX_PROBES_IN_FLIGHT = 8
-"""Number of probes in flight above which none is sent, and of connections that are opened for them: opening one would
-count as an error. Those that were due during a lag are sent after it, as the requests of the run are."""
+"""Largest number of probes in flight, for which as many connections are opened in advance, because opening one would
+count as an error. Probes that were due during a lag are sent after it, as the requests of the run are."""
 MIN_PROBE_COUNT = 30
 """Number of probes below which their errors are not summarized: a run of a second or two has fewer."""
 

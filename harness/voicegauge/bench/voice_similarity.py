@@ -126,7 +126,7 @@ def read_voice_vector(voice: MeasuredVoice) -> FloatArray:
     """Return the vector of a saved voice, of shape (embedding,).
 
     Raises:
-        DataError: it is damaged.
+        DataError: the vector is damaged.
     """
     try:
         vector = np.frombuffer(base64.b64decode(voice.vector, validate=True), "<f2").astype(np.float32)
