@@ -15,6 +15,7 @@ from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
 from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
@@ -260,6 +261,28 @@ def test_recordings_that_have_nothing_of_what_was_named_do_not_pass(voicegauge, 
     assert report["not_judged_reason_by_name"] == {}
     _, report, _, _ = voicegauge(target.id, "--recordings", tmp_path / "other")
     assert report["not_judged_reason_by_name"] == {target.id: "no recorded request addresses it"}
+
+
+@pytest.mark.parametrize(
+    ("target", "other"),
+    [
+        ("openai/whisper-1-srt", "openai/tts-1"),
+        ("openai/gpt-4o-mini-transcribe", "openai/gpt-4o-transcribe"),
+        ("cartesia/voice-changer", "cartesia/sonic-3.5"),
+    ],
+)
+def test_recordings_without_the_named_target_that_takes_audio_do_not_pass(voicegauge, target, other) -> None:
+    fixtures = find_bundled_folder("fixtures")
+    _, report, _, _ = voicegauge(target, "--recordings", fixtures / f"{target}.har")
+    assert report["not_judged_reason_by_name"] == {}
+    status, report, _, _ = voicegauge(target, "--recordings", fixtures / f"{other}.har")
+    assert (status, report["not_judged_reason_by_name"]) == (3, {target: "no recorded request addresses it"})
+
+
+def test_recordings_without_the_named_websocket_do_not_pass(voicegauge) -> None:
+    target, recording = "cartesia/sonic-3.5-socket", find_bundled_folder("fixtures") / "cartesia" / "sonic-3.5.har"
+    status, report, _, _ = voicegauge(target, "--recordings", recording)
+    assert (status, report["not_judged_reason_by_name"]) == (3, {target: "no recorded request addresses it"})
 
 
 def test_the_output_of_a_submit_that_matches_no_target_is_not_judged(voicegauge, tmp_path) -> None:

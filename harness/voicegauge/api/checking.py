@@ -68,7 +68,7 @@ def check_offline(
     recordings: Sequence[Path],
     *,
     stale_recordings_fail: bool,
-    named_targets: Collection[Target] = (),
+    named_targets: Collection[BaseTarget] = (),
 ) -> None:
     """Judge the documented examples and the recordings in `recordings`.
 
@@ -191,7 +191,7 @@ def _check_offline_until(
                 collector,
                 recordings,
                 stale_recordings_fail=stale_recordings_fail,
-                named_targets=[target for target in targets if isinstance(target, Target) and target.id in named],
+                named_targets=[target for target in targets if target.id in named],
             )
     except TimeLimitError as error:
         collector.stop_message = str(error)
