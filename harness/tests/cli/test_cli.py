@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import voicegauge
 from voicegauge.cli import HELP_BY_COMMAND, run
 from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.errors import UsageError
 
 from ..builders.contracts import MINIMAL_CONTRACT
 
@@ -395,3 +397,10 @@ def test_a_share_in_percent_is_rejected_with_the_share_that_is_meant(command, ca
     assert run([*command, "--fail-under", "60"]) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.endswith("60.0 is not a number from 0 to 1. For 60%, write 0.6.")
+
+
+def test_large_bounds_are_named_exactly(capfd) -> None:
+    assert run(["bench", "pixelapi", "--seed", "-1"]) == 2
+    assert capfd.readouterr().err.strip().endswith("-1 is not a number from 0 to 4294967295.")
+    with pytest.raises(UsageError, match="seed is 8589934592: choose a number from 0 to 4294967295"):
+        voicegauge.benchmark("pixelapi", seed=2**33)
