@@ -21,11 +21,13 @@ Errors are subclasses of `VoicegaugeError`, see `voicegauge.errors`.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from voicegauge.version import __version__ as __version__
 
+TYPE_CHECKING = False  # not from `typing`, whose import takes long enough for a Ctrl-C, before the command can catch it
 if TYPE_CHECKING:
+    from typing import Any
+
     from voicegauge import errors as errors
     from voicegauge.api.benchmark_budgets import plan_benchmark as plan_benchmark
     from voicegauge.api.benchmarking import benchmark as benchmark

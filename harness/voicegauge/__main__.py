@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
-import io
-import os
-import sys
-from pathlib import Path
-from typing import NoReturn
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sys
+    from types import FrameType
+    from typing import NoReturn
 
 EXIT_INTERRUPTED = 130
 """Exit status that a shell reports for a program ended by Ctrl-C. It is not imported from `errors`,
@@ -18,6 +16,19 @@ because the user may press Ctrl-C during imports."""
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
     try:
+        import atexit  # all imports are here, so that Ctrl-C during one does not print a traceback
+        import gc
+        import io
+        import os
+        import signal
+        import sys
+        from pathlib import Path
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            # The event loop replaces the default handler while it runs, and sets it again at its end.
+            signal.default_int_handler = _interrupt_after_imports  # type: ignore[assignment]
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.unraisablehook = _repeat_lost_interrupt
         # Read when numpy is imported: its threads spin between small matrix products, which doubles the CPU time.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # A stream that was closed by the shell (`>&-`, `<&-`) is `None`; printing to it would fail.
@@ -29,13 +40,48 @@ def main() -> NoReturn:
             sys.stdout.reconfigure(errors="backslashreplace")
         # The collections at the end of a process would walk over all contracts, which takes a quarter of a second.
         atexit.register(gc.freeze)
-        from voicegauge.cli import run  # here, so that Ctrl-C during the import does not print a traceback
+        from voicegauge.cli import run
 
         status = run()
     except KeyboardInterrupt:
+        import sys
+
         sys.stderr.write("\nvoicegauge: stopped\n")
         status = EXIT_INTERRUPTED
     sys.exit(status)
+
+
+def _interrupt_after_imports(_number: int, frame: FrameType | None) -> None:
+    """Raise `KeyboardInterrupt`; during an import after its end.
+
+    Python ignores what is raised in the callback that frees the lock of an import, modules of others catch it, and
+    before 3.12 the definition of a class may turn it into a `RuntimeError`.
+    """
+    while frame is not None and frame.f_code is not main.__code__:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            _repeat_interrupt()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _repeat_lost_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
+    """Report an exception that Python ignores, but repeat Ctrl-C, as in a callback of the garbage collector."""
+    import sys
+
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        _repeat_interrupt()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _repeat_interrupt() -> None:
+    import signal
+    import threading
+
+    timer = threading.Timer(0.02, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    timer.daemon = True
+    timer.start()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from voicegauge.printable_text import escape_unprintable
@@ -44,6 +44,9 @@ _MAX_LISTED_NAMES = 20
 """Maximum number of known names that the error message about an unknown name lists, if a command can list them
 instead."""
 _MAX_SIMILAR_NAMES = 4
+_MIN_SIMILARITY = 0.65
+"""Similarity, from 0 to 1 as `difflib` measures it, from which a name is suggested: two letters of three are right
+("por" for pro), but "nope" does not mean openai."""
 
 
 class VoicegaugeError(Exception):
@@ -87,7 +90,7 @@ class UnknownNameError(UsageError):
             advice: what to do if the name is right.
         """
         choices, name = sorted(known_names), _shorten(name)
-        near = _find_similar_names(name, sorted([*choices, *other_names]))
+        near = find_similar_names(name, sorted([*choices, *other_names]))
         hint = f"did you mean {near[0]}? " if near else ""
         if len(choices) <= _MAX_LISTED_NAMES or listing_command is None:
             known = f"{f'known {where}'.rstrip()}: {', '.join(choices) or 'none'}"
@@ -97,10 +100,11 @@ class UnknownNameError(UsageError):
         super().__init__("; ".join(filter(None, (f"unknown {name_kind} {name!r}: {hint}{known}", advice))))
 
 
-def _find_similar_names(name: str, known_names: Sequence[str]) -> list[str]:
+def find_similar_names(name: str, known_names: Iterable[str]) -> list[str]:
     """Return the most similar names, the best one first. Target names that end in `/<name>` come first."""
+    known_names = list(known_names)
     by_key = {choice.casefold(): choice for choice in known_names}
-    near = difflib.get_close_matches(name.casefold(), by_key, n=_MAX_SIMILAR_NAMES)
+    near = difflib.get_close_matches(name.casefold(), by_key, n=_MAX_SIMILAR_NAMES, cutoff=_MIN_SIMILARITY)
     found = [choice for choice in known_names if choice.endswith(f"/{name}")] + [by_key[key] for key in near]
     return list(dict.fromkeys(found))[:_MAX_SIMILAR_NAMES]
 

@@ -13,17 +13,19 @@ import dataclasses
 import enum
 import inspect
 import math
+import numbers
 import os
+import reprlib
 import sys
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from voicegauge.errors import UsageError
+from voicegauge.errors import UsageError, find_similar_names
 
 ArgumentsT = ParamSpec("ArgumentsT")
 RequestT = TypeVar("RequestT")
@@ -382,10 +384,12 @@ def validate_request(given_request: Any) -> None:
     """Check that the values of a request fit together.
 
     Raises:
-        UsageError: values contradict each other, have no effect, or are out of their bounds.
+        UsageError: values have another type than declared, contradict each other, have no effect, or are out of their
+            bounds.
     """
     options = list_own_options(type(given_request))
     values = {one.name: getattr(given_request, one.name) for one in options}
+    _raise_on_wrong_type(options, given_request)
     given = {name for name, value in values.items() if is_given(value)}
     given -= {one.name for one in options if not _differs_from_default(values[one.name], one.default)}
     problem = find_problem(options, given, values, with_flags=False)
@@ -401,6 +405,39 @@ def validate_request(given_request: Any) -> None:
             if not isinstance(value, group_type):
                 raise UsageError(f"{one.name} is {value!r}: pass {group_type.__name__}(...), or leave it out")
             validate_request(value)
+
+
+def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) -> None:
+    written_by_name = {field.name: field.type for field in dataclasses.fields(given_request)}
+    for one in options:
+        value = getattr(given_request, one.name)
+        if one.spec.role is not OptionRole.GROUP and not _has_type(value, one.annotation):
+            # What is parsed, such as a URL, may contain a password.
+            shown = f"a {type(value).__name__}" if one.spec.parse else reprlib.repr(value)
+            raise UsageError(f"{one.name} is {shown}: its type is {written_by_name[one.name]}")
+
+
+def _has_type(value: Any, annotation: Any) -> bool:
+    """Whether a value has the type of a resolved annotation. An integer is a `float` too, but a `bool` is no number."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in {typing.Union, types.UnionType}:
+        known = [one for one in arguments if one is not Any]
+        # Nothing imported for type checking only, which is `Any` here, is of a built-in type, functions apart.
+        is_other = type(value).__module__ != "builtins" or callable(value)
+        return any(_has_type(value, one) for one in known) or (len(known) < len(arguments) and is_other)
+    if origin is Literal:
+        return value in arguments
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(
+            _has_type(key, arguments[0]) and _has_type(item, arguments[1]) for key, item in value.items()
+        )
+    if origin in {Sequence, tuple}:
+        is_list = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+        return is_list and all(_has_type(item, arguments[0]) for item in value)
+    if annotation is Any:
+        return not isinstance(value, bytes | numbers.Number | None)
+    kind = {int: numbers.Integral, float: numbers.Real}.get(annotation, origin or annotation)
+    return isinstance(value, kind) and (kind in {bool, object} or not isinstance(value, bool))
 
 
 def _iterate_numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -473,12 +510,12 @@ def function_of(
     def function(*arguments: ArgumentsT.args, **keywords: ArgumentsT.kwargs) -> ResultT:
         for keyword in keywords:
             if keyword not in signature.parameters:
-                import difflib  # only after a mistake, since every command imports this module
-
-                near = difflib.get_close_matches(keyword, signature.parameters, n=1)
+                near = find_similar_names(keyword, signature.parameters)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}{hint}")
-        return run(request_type(*arguments, **keywords))
+        given_request = request_type(*arguments, **keywords)
+        validate_request(given_request)
+        return run(given_request)
 
     declared = {one.name: one for one in list_own_options(typing.cast("type[Any]", request_type))}
     signature = inspect.signature(request_type)

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,50 @@ def test_a_wrong_keyword_gets_the_name_of_the_function_and_the_near_one() -> Non
     with pytest.raises(UsageError, match=r"^live is True: pass LiveOptions\(\.\.\.\), or leave it out$"):
         voicegauge.check("pixelapi", live=True)  # type: ignore[arg-type]
     assert "listens: with `False`: do not judge" in str(voicegauge.benchmark.__doc__)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: voicegauge.check("pixelapi", emulated=True, max_calls="3"),
+            r"max_calls is '3': its type is int \| None",
+        ),
+        (
+            lambda: voicegauge.check("pixelapi", emulated="yes"),
+            r"emulated is 'yes': its type is bool \| RunningEmulator",
+        ),
+        (lambda: voicegauge.check("pixelapi", emulated=1), "emulated is 1: its type is bool"),
+        (lambda: voicegauge.check("pixelapi", emulated=True, faults="slow"), r"faults is 'slow': .* Sequence\[str\]"),
+        (lambda: voicegauge.check("pixelapi", emulated=True, faults=[1]), r"faults is \[1\]: its type"),
+        (lambda: voicegauge.check("pixelapi", contracts=5), "contracts is 5: its type is ContractsOrFolders"),
+        (
+            lambda: voicegauge.check("pixelapi", progress="yes"),
+            r"progress is 'yes': its type is ProgressListener \| None",
+        ),
+        (
+            lambda: voicegauge.check("pixelapi", live=voicegauge.LiveOptions(base_urls="http://me:secret@host")),
+            r"base_urls is a str: its type is Mapping\[str, str\]",
+        ),
+        (lambda: voicegauge.benchmark("pixelapi", max_texts="two"), r"max_texts is 'two': its type is int \| None"),
+        (lambda: voicegauge.benchmark("pixelapi", concurrency=True), "concurrency is True: its type is int"),
+        (lambda: voicegauge.benchmark(None), r"targets is None: its type is str \| Sequence\[str\]"),
+        (lambda: voicegauge.compare(1, 2), "baseline is 1: its type"),
+        (lambda: voicegauge.build_report("runs", max_clips="3"), "max_clips is '3': its type"),
+        (lambda: voicegauge.emulate("pixelapi", clock="fast"), r"clock is 'fast': its type is Literal\['real', "),
+        (lambda: voicegauge.proxy("pixelapi", port=True), "port is True: its type"),
+        (lambda: voicegauge.find_drift(1, 2), "old is 1: its type is PathLike"),
+        (lambda: voicegauge.list_providers(3), "providers is 3: its type"),
+        (lambda: voicegauge.convert_all("recording.har", out=4), "paths is 'recording.har': its type"),
+        (
+            lambda: voicegauge.estimate_cost("lmnt", characters_per_month="2M"),
+            "characters_per_month is a str: its type is int",
+        ),
+    ],
+)
+def test_a_value_of_another_type_is_rejected(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        call()
 
 
 def _health(url: str) -> str:

@@ -384,10 +384,37 @@ def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path: Path) -> Non
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
     done = subprocess.run(
         [sys.executable, "-m", "voicegauge", "rules"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         capture_output=True,
         text=True,
         check=False,
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "voicegauge: stopped")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "exec('press()')",  # as in `dataclass`: Python would exit by SIGINT
+        "class Name:\n def __set_name__(self, *_): press()\nclass Owner: name = Name()",
+        "try:\n press()\nexcept BaseException:\n pass",
+        "class Lock: pass\nlock = Lock()\nref = weakref.ref(lock, lambda _: press())\ndel lock",
+        "OUTSIDE class Lock: pass\nlock = Lock()\nref = weakref.ref(lock, lambda _: press())\ndel lock",
+    ],
+)
+def test_ctrl_c_is_not_lost_where_python_or_a_module_ignores_it(code: str, tmp_path: Path) -> None:
+    """In the callback that frees the lock of an import, Python itself ignores what is raised."""
+    press = "import signal, weakref\ndef press(): signal.raise_signal(signal.SIGINT)\n"
+    (tmp_path / "late.py").write_text(press + code.removeprefix("OUTSIDE "))
+    late = f"exec({press + code[8:]!r}, {{}})" if code.startswith("OUTSIDE ") else "import late"
+    program = f"import time, voicegauge.__main__ as m, voicegauge.cli as c\ndef run():\n {late}\n time.sleep(60)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}c.run = run\nm.main()"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
     )
     assert (done.returncode, done.stderr.strip()) == (130, "voicegauge: stopped")
 

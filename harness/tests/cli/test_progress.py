@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 
 from voicegauge.cli._progress import TerminalProgress
@@ -43,3 +46,24 @@ def test_a_phase_without_a_known_total_tells_its_count(capsys: pytest.CaptureFix
     for done in (1, 2, 3):
         progress.phase_progressed(done, None)
     assert capsys.readouterr().err == "transcribing: 2\n"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 160])
+def test_a_long_name_does_not_press_the_bar_out_of_a_narrow_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    progress = TerminalProgress()
+    progress.phase_started("sending requests", 279)
+    progress.phase_progressed(140, 279, "acme/voice: " + "a full delivery with the text " * 6)
+    progress.notice("stopping")  # draws the bar again
+    progress.phase_ended()
+    frames = [
+        re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", frame).partition("\n")[0]
+        for frame in capsys.readouterr().err.split("\x1b[2K")
+    ]
+    drawn = [frame for frame in frames if "140/279" in frame]
+    assert drawn
+    assert all("━━━━" in frame and len(frame.strip()) <= columns for frame in drawn), drawn

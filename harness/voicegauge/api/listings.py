@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ from voicegauge.contract.targets import (
 from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_injection import FAULTS
-from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.errors import UnknownNameError, UsageError, find_similar_names
 from voicegauge.model.base import Record, Severity
 from voicegauge.options import PathLike, function_of
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
@@ -276,7 +275,7 @@ def explain_rule(rule_id: str) -> RuleExplanation:
             consequence=_MEANING_BY_DRIFT_LEVEL[change.level],
         )
     if rule_id not in RULE_BY_ID:
-        near = difflib.get_close_matches(rule_id, [*RULE_BY_ID, *DRIFT_RULE_BY_ID], n=3)
+        near = find_similar_names(rule_id, [*RULE_BY_ID, *DRIFT_RULE_BY_ID])
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise UsageError(f"unknown rule {rule_id!r}: {hint}`voicegauge explain` lists all rules")
     rule = RULE_BY_ID[rule_id]

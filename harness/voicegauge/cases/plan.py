@@ -10,7 +10,6 @@ plan can be cut off after any request (`--max-calls`).
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeGuard
@@ -66,7 +65,7 @@ from voicegauge.contract.targets import (
     TranscriptionSocketTarget,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER
-from voicegauge.errors import UsageError
+from voicegauge.errors import UsageError, find_similar_names
 from voicegauge.model.base import Record, SpeechRequest
 
 # Plans a check: lists the cases that follow from contracts. Equal contracts give equal plans.
@@ -114,7 +113,7 @@ def select_cases(plan: CasePlan, case_ids: Collection[str]) -> CasePlan:
     cases = {case.id: case for case in plan.cases}
     for name in case_ids:
         if name not in cases:
-            near = difflib.get_close_matches(name, cases, n=1, cutoff=0.4)
+            near = find_similar_names(name, cases)
             hint = f": did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"the plan has no case {name!r}{hint} (--dry-run lists all cases)")
     comparisons = (cases[name].comparison for name in case_ids)

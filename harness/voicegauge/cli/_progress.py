@@ -51,17 +51,19 @@ class TerminalProgress(ProgressListener):
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
 
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=40 if console.width >= 120 else 10),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left:"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[item]}", markup=False),
+            # It takes what the others leave; otherwise a long name would press the bar out of a narrow terminal.
+            TextColumn("{task.fields[item]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
         )
-        self._bar = Progress(*columns, console=console, transient=True)
+        self._bar = Progress(*columns, console=console, transient=True, expand=True)
         self._task = self._bar.add_task(name, total=total_count, completed=done_count, item="")
         self._bar.start()
 

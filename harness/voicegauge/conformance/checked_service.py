@@ -92,12 +92,13 @@ def end_on_interrupt(interruption: CheckInterruption, announce: Callable[[str], 
     timers: list[asyncio.TimerHandle] = []
 
     def on_interrupt() -> None:
-        waits = not interruption.is_requested and bool(interruption.paid_case_ids)
+        is_first, ids = not interruption.is_requested, interruption.paid_case_ids
         interruption.is_requested = True
-        if not waits:
+        if not is_first or not ids:
             task.cancel()
+            if is_first:
+                announce("stopping: what was received so far is judged")
             return
-        ids = interruption.paid_case_ids
         more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
         responses = format_count(len(ids), "response")
         announce(

@@ -257,6 +257,7 @@ def _run_emulator_process(config: EmulatorProcessConfig) -> Iterator[Callable[[]
 def _wait_for_startup(process: subprocess.Popen[bytes]) -> EmulatorStartupMessage:
     assert process.stdout is not None
     timeout = threading.Timer(START_TIMEOUT_S, process.kill)
+    timeout.daemon = True  # after Ctrl-C during its start, nothing cancels it
     timeout.start()
     try:
         line = process.stdout.readline()
