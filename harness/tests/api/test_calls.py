@@ -110,6 +110,17 @@ def _health(url: str) -> str:
         return str(json.load(response)["status"])
 
 
+def test_the_base_url_of_a_provider_that_is_not_served_is_an_error() -> None:
+    message = "unknown provider 'openai': known to this {}: {}$"
+    with voicegauge.emulate("lmnt") as emulator, pytest.raises(UsageError, match=message.format("emulator", "lmnt")):
+        emulator.base_url("openai")
+    with (
+        voicegauge.replay(RECORDINGS) as replayed,
+        pytest.raises(UsageError, match=message.format("replay", "pixelapi")),
+    ):
+        replayed.base_url("openai")
+
+
 async def test_the_servers_work_with_and_without_an_event_loop() -> None:
     with voicegauge.emulate("pixelapi") as emulator:
         assert _health(emulator.url) == "ok"

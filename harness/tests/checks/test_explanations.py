@@ -35,7 +35,19 @@ def test_an_unknown_rule_names_the_nearest(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(UsageError, match="did you mean audio-silent or "):
         voicegauge.explain_rule("audio-silence")
     assert run(["explain", "zzz"]) == 2
-    assert capsys.readouterr().err == "voicegauge: unknown rule 'zzz': `voicegauge explain` lists all rules\n"
+    said = (
+        "unknown rule or fault 'zzz': `voicegauge explain` lists all rules, `voicegauge serve --fault list` all faults"
+    )
+    assert capsys.readouterr().err == f"voicegauge: {said}\n"
+
+
+def test_a_fault_names_what_finds_it_or_why_nothing_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "wrong-type"]) == 0
+    printed = capsys.readouterr().out
+    assert "A check finds it by response-schema." in printed
+    assert "--emulated --fault wrong-type --select response-schema" in printed
+    assert run(["explain", "slow"]) == 0
+    assert "No document states how fast a response must be." in capsys.readouterr().out
 
 
 def test_without_a_rule_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

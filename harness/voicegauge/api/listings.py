@@ -148,19 +148,21 @@ class RuleList(TabularResult, frozen=True, kw_only=True):
 
 
 class RuleExplanation(Record, frozen=True, kw_only=True):
-    """The result of `explain_rule`, which `voicegauge explain RULE --json` writes as JSON."""
+    """The result of `explain_rule`, which `voicegauge explain ID --json` writes as JSON: about a rule or a fault."""
 
     schema: str = "voicegauge/explain/2"
     id: str
     severity: str
-    """Severity of a violation ("error"), or level of a change ("breaking")."""
+    """Severity of a violation ("error"), or level of a change ("breaking"); "fault" for a fault of the emulator."""
     description: str
-    """One sentence about what is true of the API if the rule finds nothing; for `drift`, what changed."""
+    """One sentence about what is true of the API if the rule finds nothing; for `drift`, what changed; for a fault,
+    what the emulator does wrong."""
     consequence: str
-    """What goes wrong for a client if the rule is broken; for `drift`, what the level means."""
+    """What goes wrong for a client if the rule is broken; for `drift`, what the level means; for a fault, which rules
+    find it."""
     contract_condition: str | None = None
-    """What a contract must state so that the rule can find a violation; `None` for a rule of `drift`, as are the
-    examples and the command."""
+    """What a contract must state so that the rule can find a violation; `None` for a rule of `drift` and for a fault,
+    as are the examples."""
     conforming_example: str | None = None
     """An example of traffic that keeps the rule."""
     violating_example: str | None = None
@@ -264,7 +266,7 @@ def explain_rule(rule_id: str) -> RuleExplanation:
     'The file plays, the request was charged, and nobody hears anything.'
 
     Raises:
-        UsageError: no rule has this id; the message names the most similar ones.
+        UsageError: no rule and no fault has this id; the message names the most similar ones.
     """
     if rule_id in DRIFT_RULE_BY_ID:
         change = DRIFT_RULE_BY_ID[rule_id]
@@ -275,9 +277,14 @@ def explain_rule(rule_id: str) -> RuleExplanation:
             consequence=_MEANING_BY_DRIFT_LEVEL[change.level],
         )
     if rule_id not in RULE_BY_ID:
-        near = find_similar_names(rule_id, [*RULE_BY_ID, *DRIFT_RULE_BY_ID])
+        if rule_id in FAULTS:
+            return _explain_fault(rule_id)
+        near = find_similar_names(rule_id, [*RULE_BY_ID, *DRIFT_RULE_BY_ID, *FAULTS])
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise UsageError(f"unknown rule {rule_id!r}: {hint}`voicegauge explain` lists all rules")
+        raise UsageError(
+            f"unknown rule or fault {rule_id!r}: {hint}`voicegauge explain` lists all rules, "
+            "`voicegauge serve --fault list` all faults"
+        )
     rule = RULE_BY_ID[rule_id]
     return RuleExplanation(
         id=rule_id,
@@ -295,9 +302,27 @@ _OPTIONS_BY_TRAFFIC: Mapping[FaultTraffic, str | None] = {"job-sequence": " --fu
 """Options with which a check has traffic that it does not have otherwise; `None` if no option does that."""
 
 
-def _build_fault_command(rule: Rule) -> str | None:
-    """Return a command that finds a violation of `rule` by a bundled provider, or `None` if there is none."""
+def _explain_fault(fault_id: str) -> RuleExplanation:
+    fault = FAULTS[fault_id]
+    rules = [rule for rule in RULE_BY_ID.values() if any(example.fault_id == fault_id for example in rule.shown_by)]
+    commands = (_build_fault_command(rule, fault_id) for rule in rules)
+    return RuleExplanation(
+        id=fault_id,
+        severity="fault",
+        description=fault.description,
+        consequence=fault.unfound_reason or f"A check finds it by {' and '.join(rule.id for rule in rules)}.",
+        violation_command=next(filter(None, commands), None),
+    )
+
+
+def _build_fault_command(rule: Rule, fault_id: str | None = None) -> str | None:
+    """Return a command that finds a violation of `rule` by a bundled provider, or `None` if there is none.
+
+    The fault is `fault_id`, or the first one that shows the violation.
+    """
     for example in rule.shown_by:
+        if fault_id not in {None, example.fault_id}:
+            continue
         options = _OPTIONS_BY_TRAFFIC.get(example.found_in, "")
         name = example.target_id or _find_target_for_fault(example.fault_id, rule.id)
         if options is not None and name is not None:

@@ -86,7 +86,14 @@ class RunningReplay:
         self.replay, self.url = replay, url
 
     def base_url(self, provider_id: str) -> str:
-        """Return the base URL to use instead of all server URLs of a provider."""
+        """Return the base URL to use instead of all server URLs of a provider.
+
+        Raises:
+            UnknownNameError: no recording is of this provider.
+        """
+        recorded = {request.comparable_request.provider for request in self.replay.recorded_requests}
+        if provider_id not in recorded:
+            raise UnknownNameError("provider", provider_id, recorded, where="to this replay")
         return f"{self.url}/{provider_id}"
 
     @property

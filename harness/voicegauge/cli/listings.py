@@ -216,17 +216,19 @@ def print_rules(result: RuleList, *, includes_drift_rules: bool) -> None:
 
 @request
 class ExplainOptions(JsonOutput):
-    """Which rule to explain."""
+    """What to explain."""
 
-    rule: str | None = argument(kw_only=False, default=None, help="Id of a rule.", completion=Completion.RULE)
+    rule: str | None = argument(
+        kw_only=False, default=None, help="Id of a rule, or of a fault.", completion=Completion.RULE
+    )
 
 
 @command_of("explain", ExplainOptions)
 def explain_command(options: ExplainOptions) -> None:
     """Explain a rule: what it proves, why it matters, what keeps and what breaks it.
 
-    RULE is the id of a rule of `check` or `drift`, as findings name it. Without RULE, all rules
-    are listed, as by `voicegauge rules`.
+    RULE is the id of a rule of `check` or `drift`, as findings name it, or of a fault of the
+    emulator. Without RULE, all rules are listed, as by `voicegauge rules`.
     """
     from voicegauge.api.listings import explain_rule, list_rules
 
@@ -249,7 +251,7 @@ def _print_explanation(explanation: RuleExplanation) -> None:
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
     lines = {
-        "why": explanation.consequence,
+        "found" if explanation.severity == "fault" else "why": explanation.consequence,
         "keeps it": explanation.conforming_example,
         "breaks it": explanation.violating_example,
         "reads": explanation.contract_condition,

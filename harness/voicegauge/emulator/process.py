@@ -28,7 +28,7 @@ import msgspec
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator.client_findings import ClientFinding, ClientFindings
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
-from voicegauge.errors import MissingExtraError, UsageError
+from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 from voicegauge.hosts import build_server_url
 from voicegauge.model.base import Record
 
@@ -158,7 +158,13 @@ class RunningEmulator:
             return content
 
     def base_url(self, provider_id: str) -> str:
-        """Return the base URL that replaces all servers of a provider."""
+        """Return the base URL that replaces all servers of a provider.
+
+        Raises:
+            UnknownNameError: the provider is not emulated here.
+        """
+        if provider_id not in self.providers:
+            raise UnknownNameError("provider", provider_id, self.providers, where="to this emulator")
         return f"{self.url}/{provider_id}"
 
 
