@@ -418,7 +418,7 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
 
 
 def _has_type(value: Any, annotation: Any) -> bool:
-    """Whether a value has the type of a resolved annotation. An integer is a `float` too, but a `bool` is no number."""
+    """Whether a value has the type of a resolved annotation. An integer is a `float` too; a `bool` is neither."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in {typing.Union, types.UnionType}:
         known = [one for one in arguments if one is not Any]

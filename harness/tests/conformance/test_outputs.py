@@ -216,6 +216,14 @@ def test_github_and_json_do_not_share_standard_output(check) -> None:
     assert "give --json a file" in err
 
 
+@pytest.mark.parametrize("option", ["--markdown", "--slack", "--prometheus", "--junit", "--sarif", "--html"])
+def test_only_json_is_written_to_standard_output(check, option, tmp_path) -> None:
+    status, out, err = check(option, "-")
+    assert (status, out) == (2, "")
+    assert f"Invalid value for '{option}': only JSON and reports can be written to standard output: name a file" in err
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_baseline_accepts_known_findings_and_new_ones_fail(check, acme) -> None:
     status, _, err = check("--write-baseline", "known.json")
     accepted = len(json.loads(Path("known.json").read_text())["accepted_findings"])

@@ -118,8 +118,10 @@ def test_annotations_and_json_do_not_share_standard_output(drift: Drift) -> None
 
 def test_a_baseline_accepts_what_is_known_and_lets_new_changes_fail(drift: Drift) -> None:
     assert drift("--write-baseline", "known.json", edits=(BREAKING,))[0] == 0
-    status, out = drift("--baseline", "known.json", edits=(put("/info/description", "Moves lines."), BREAKING))
+    files = ("--slack", "out.slack.json")
+    status, out = drift("--baseline", "known.json", *files, edits=(put("/info/description", "Moves lines."), BREAKING))
     assert status == 0
+    assert "0 changes, 1 accepted by the baseline" in Path("out.slack.json").read_text()
     assert out == "Acme 1 to Acme 1: nothing else has changed, 1 accepted by the baseline\n"
     status, out = drift(
         "--baseline", "known.json", "--fail-on", "compatible", "--sarif", "out.sarif", "--json", "out.json"

@@ -66,7 +66,9 @@ class OutputFile(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Return `value` as the path of a file that can be written; "-" is returned unchanged."""
+        """Return `value` as the path of a file that can be written. "-", standard output, is a text, not a path."""
+        if value == "-" and self.type is not str:
+            self.fail("only JSON and reports can be written to standard output: name a file", param, ctx)
         if value != "-":
             _reject_unwritable_file(self, Path(value), param, ctx)
         return super().convert(value, param, ctx)

@@ -275,11 +275,12 @@ def _summarize_drift(report: DriftReport, *, fails: bool | None) -> ResultSummar
         (one.level.value, one.rule, f"{one.qualified_location}: {one.message}", one.formatted_positions)
         for one in report.changes
     )
+    accepted = f", {len(report.accepted_changes)} accepted by the baseline" if report.accepted_changes else ""
     is_breaking = report.has_change_at_least(DriftLevel.BREAKING)
     return ResultSummary(
         title=f"voicegauge drift {report.name}",
         verdict=_choose_verdict(fails=is_breaking if fails is None else fails, has_findings=is_breaking),
-        headline=f"{format_count(len(report.changes), 'change')}{f': {counts}' if counts else ''}",
+        headline=f"{format_count(len(report.changes), 'change')}{f': {counts}' if counts else ''}{accepted}",
         tables=(SummaryTable(headings=("level", "rule", "change", "at"), rows=rows),) if rows else (),
         metrics=tuple(iterate_drift_metrics(report)),
     )
