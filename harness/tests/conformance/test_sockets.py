@@ -24,7 +24,14 @@ from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Severity
-from voicegauge.model.exchange import Request, SocketClose, SocketMessage, SocketTraffic
+from voicegauge.model.exchange import (
+    ABNORMAL_CLOSE_CODE,
+    NO_STATUS_CLOSE_CODE,
+    Request,
+    SocketClose,
+    SocketMessage,
+    SocketTraffic,
+)
 from voicegauge.model.finding import Finding
 from voicegauge.model.text_pieces import TextPacing, split_into_tokens
 from voicegauge.rules.checker import Checker
@@ -158,7 +165,7 @@ def test_a_close_that_the_client_asked_for_after_an_error_is_not_early(voicegaug
     error = target.socket.build_server_message("error", reason="busy")
     asked = target.socket.build_client_message("close")
 
-    def find_rules(*client_messages: str | None) -> set[str]:
+    def find_rules(*client_messages: str | None, code: int = 1000) -> set[str]:
         messages = [
             *((text, "client") for text in sent),
             (error, "server"),
@@ -173,13 +180,13 @@ def test_a_close_that_the_client_asked_for_after_an_error_is_not_early(voicegaug
                 SocketMessage(sender=sender, at_ms=float(at), data=(text or "").encode())
                 for at, (text, sender) in enumerate(messages)
             ),
-            close=SocketClose(closed_by="server", at_ms=9.0, code=1000),
+            close=SocketClose(closed_by="server", at_ms=9.0, code=code),
         )
         findings = Checker("emulated").iterate_findings(SocketConnection(target, traffic))
         return {finding.rule for finding in findings} - {"socket-message-schema"}
 
-    assert find_rules(asked) == set()
-    assert find_rules() == {"socket-closed-early"}
+    assert find_rules(asked) == find_rules(asked, code=NO_STATUS_CLOSE_CODE) == set()
+    assert find_rules() == find_rules(asked, code=ABNORMAL_CLOSE_CODE) == {"socket-closed-early"}
 
 
 def test_a_case_is_not_sent_if_it_costs_more_than_the_budget(

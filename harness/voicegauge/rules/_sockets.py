@@ -10,6 +10,7 @@ from voicegauge.rules.registry import Explanation, FaultExample, Violation, regi
 from voicegauge.rules.socket_subjects import (
     DESCRIPTION_BY_COMPARISON,
     SocketConnection,
+    SocketSubject,
     SpokenTurn,
     TurnAmongOthers,
     TurnPair,
@@ -42,6 +43,14 @@ _WRONG_TEXT_VERDICTS: tuple[SpokenTextVerdict, ...] = (
     "other rate",
 )
 """Verdicts which mean that a turn does not say its text."""
+
+
+def _is_close_as_asked(subject: SocketSubject) -> bool:
+    """Whether the service has closed the connection in a normal way, after the client had asked for that."""
+    close = subject.traffic.close
+    if close is None or close.closed_by != "server" or not subject.has_asked_to_close:
+        return False
+    return subject.target.spec.transcribes or close.code in (*_NORMAL_CLOSE_CODES, NO_STATUS_CLOSE_CODE)
 
 
 def _quote_message(data: bytes) -> str:
@@ -147,6 +156,8 @@ def _check_turn_error(spoken: SpokenTurn) -> Iterator[Violation]:
     ),
     shown_by=(
         FaultExample("socket-end-missing", target_id="cartesia/sonic-3.5-socket", found_in="turns"),
+        # It closes the connection when the client asks for that after it has waited.
+        FaultExample("socket-end-missing", target_id="deepgram/aura-2-socket", found_in="turns"),
         # A connection that is closed early has an unfinished turn too; the rule about closing says why.
     ),
 )
@@ -156,7 +167,7 @@ def _check_turn_finished(spoken: SpokenTurn) -> Iterator[Violation]:
         return
     if spoken.traffic.is_truncated:
         return  # voicegauge has ended the connection
-    if close is not None and close.closed_by == "server":
+    if close is not None and close.closed_by == "server" and not _is_close_as_asked(spoken):
         return  # reported by socket-closed-early
     event = {
         "turn-end": "the end of the turn",
@@ -194,7 +205,7 @@ def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
         else f"with code {close.code}{f' ({close.reason})' if close.reason else ''}"
     )
     pointer = f"{connection.description_pointer}"
-    if connection.has_asked_to_close and (connection.target.spec.transcribes or close.code in _NORMAL_CLOSE_CODES):
+    if _is_close_as_asked(connection):
         return  # what is missing is reported by the rules about turns and transcripts
     if connection.has_open_turn or not connection.has_begun:
         when = "in the middle of a turn" if connection.has_open_turn else "before the first turn"
