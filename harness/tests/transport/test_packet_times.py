@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from voicegauge.emulator.process import create_server_identity
+from voicegauge.emulator.process import create_server_certificate
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.transport.http import Transport
 from voicegauge.transport.packet_times import PacketTimingSocket
@@ -74,7 +74,7 @@ async def test_a_busy_event_loop_does_not_make_a_response_late(
     with contextlib.ExitStack() as stack:
         context = None
         if has_tls:
-            identity = stack.enter_context(create_server_identity("127.0.0.1"))
+            identity = stack.enter_context(create_server_certificate("127.0.0.1"))
             monkeypatch.setenv("SSL_CERT_FILE", str(identity.authority_file))
             context = identity.ssl_context
         url = stack.enter_context(respond_from_thread(keep_event_loop_busy, has_responded.set, context))

@@ -30,7 +30,7 @@ from voicegauge.conformance.received_callbacks import CallbackMonitor, JudgedCal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled
 from voicegauge.emulator.client_findings import ClientFinding
-from voicegauge.emulator.process import RunningEmulator, create_server_identity, running_emulator
+from voicegauge.emulator.process import RunningEmulator, create_server_certificate, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.socket_server import bind_socket, running_app, serve, serve_app
 from voicegauge.errors import StorageError, UnknownNameError, UsageError
@@ -215,14 +215,14 @@ def serve_emulator(
     settings = build_requested_settings(request)
     check_account_plan(contracts, settings)
     with contextlib.ExitStack() as stack:
-        identity = stack.enter_context(create_server_identity(request.host)) if request.tls else None
+        certificate = stack.enter_context(create_server_certificate(request.host)) if request.tls else None
         bound, _ = stack.enter_context(_bind_socket_until_interrupted(request.host, request.port))
         running = RunningEmulator(
             request.host,
             bound.getsockname()[1],
             tuple(contract.id for contract in contracts),
             settings,
-            authority_file=identity.authority_file if identity else None,
+            authority_file=certificate.authority_file if certificate else None,
         )
         serve(
             contracts,
@@ -230,7 +230,7 @@ def serve_emulator(
             bound,
             host=request.host,
             on_ready=lambda _stop: on_ready(running),
-            ssl_context=identity.ssl_context if identity else None,
+            ssl_context=certificate.ssl_context if certificate else None,
             on_client_finding=on_client_finding,
         )
 

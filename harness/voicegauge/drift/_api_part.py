@@ -61,7 +61,7 @@ class ApiPart:
         )
 
     def locate_change(self, change: DriftChange, location_suffix: str) -> DriftChange:
-        """Return a change of a part without operation and location as a change inside this part."""
+        """Return `change`, which has no operation and no location of its own, as a change inside this part."""
         suffix = "" if change.location == _WHOLE_OPERATION_LOCATION else change.location
         location = f"{self.location}{location_suffix}{suffix}".strip() or _WHOLE_OPERATION_LOCATION
         return msgspec.structs.replace(change, operation=self.operation_name, location=location)
@@ -81,7 +81,7 @@ class SchemaPair:
     """The node whose position is reported for the newer schema if `new_schemas` is empty."""
 
     @property
-    def identity(self) -> SchemaPairKey:
+    def identity_key(self) -> SchemaPairKey:
         """A key that is equal for pairs of the same schemas."""
         old, new = (
             tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old_schemas, self.new_schemas)
@@ -131,7 +131,7 @@ def _list_pointers_or_references(
 
 @dataclass(eq=False)
 class ComparedSchemas:
-    """The result of comparing a pair of schemas, in an API part without operation and location."""
+    """The changes in a pair of schemas. They have no operation, so that they apply wherever the schemas are used."""
 
     changes: tuple[DriftChange, ...]
     """The changes of the two schemas, without those of schemas inside them."""
@@ -149,5 +149,5 @@ class InnerPair(NamedTuple):
 
     location_suffix: str
     """Where the schemas are in the outer ones, such as "/text"."""
-    identity: SchemaPairKey
+    identity_key: SchemaPairKey
     result: ComparedSchemas

@@ -25,6 +25,7 @@ from voicegauge.drift._client_uses import (
     add_recorded_uses,
     add_voicegauge_uses,
 )
+from voicegauge.drift._json_values import may_match_pattern
 from voicegauge.drift._recorded_traffic import STANDARD_HEADERS
 from voicegauge.errors import ContractError, DataError, UsageError
 from voicegauge.files import open_file, require_files_in_folder
@@ -119,7 +120,7 @@ class DocumentedLocations:
         return _get_mapping(self._operation, "responses")
 
     def _list_parameter_names(self, location_kind: str, *, is_in_request: bool) -> list[str]:
-        """Return the documented names of request parameters in one place, such as "query", or of response headers."""
+        """Return the documented names of request parameters of one kind, such as "query", or of response headers."""
         if not is_in_request:
             responses = (
                 [self._resolve_references(response) for response in self._get_responses().values()]
@@ -219,21 +220,13 @@ def _iterate_children(schema: dict[str, Any], pointer_token: str) -> Iterator[An
     elif pointer_token in properties:
         yield properties[pointer_token]
     else:
-        yield from (child for pattern, child in patterns.items() if _may_match_pattern(pattern, pointer_token))
+        yield from (child for pattern, child in patterns.items() if may_match_pattern(pattern, pointer_token))
     if isinstance(schema.get("additionalProperties"), dict) and schema["additionalProperties"]:
         yield schema["additionalProperties"]
     if pointer_token == EVERY_ITEM or pointer_token.isdecimal():
         yield from _get_list(schema, "prefixItems")
         if "items" in schema:
             yield schema["items"]
-
-
-def _may_match_pattern(pattern: str, name: str) -> bool:
-    """Whether a name matches a pattern of the document. A pattern that Python cannot read matches every name."""
-    try:
-        return re.search(pattern, name) is not None
-    except re.error:
-        return True
 
 
 def _get_mapping(container: Any, key: str) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class OperationUse:
     are_sent_values_complete: bool = True
     """Whether `sent_values` lists everything that the client sends."""
     source_by_read_location: dict[Location, str] | None = None
-    """By the location of each value that the client reads: the place where a file declares it. `None` if it is not
-    known what the client reads."""
+    """Where a file declares that the client reads a value, by the location of the value. `None` if it is not known what
+    the client reads."""
 
     @property
     def are_sent_values_known(self) -> bool:
@@ -68,7 +68,7 @@ class OperationUse:
         return None if found is None else (found, declared[found])
 
     def add_read_locations(self, locations: Iterable[Location], source: str) -> None:
-        """Add the locations of values that the client reads, and the place where a file declares them."""
+        """Add the locations of values that the client reads; `source` says where a file declares them."""
         known = self.source_by_read_location
         self.source_by_read_location = {**dict.fromkeys(locations, source), **(known or {})}
 

@@ -308,8 +308,8 @@ _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, API_KEY_
 def iterate_extension_facts() -> Iterator[ExtensionFact]:
     """Yield the definition of each fact that is compared in an `x-` extension: its path, its rules and their levels.
 
-    The definitions contain no values of a contract. `x-limits` may be in two places of a contract, so its facts are
-    yielded twice.
+    The definitions contain no values of a contract. `x-limits` may be both at an operation and at the top of a
+    contract, so its facts are yielded twice.
     """
     for extensions in (_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS):
         for _, facts in extensions.values():

@@ -444,12 +444,13 @@ def allows_property(parent_schemas: Sequence[LocatedSchema], property_name: str)
         return True
     return any(
         schema.get("additionalProperties") is True
-        or any(_may_match_pattern(pattern, property_name) for pattern in schema.get("patternProperties", ()))
+        or any(may_match_pattern(pattern, property_name) for pattern in schema.get("patternProperties", ()))
         for schema, _ in parent_schemas
     )
 
 
-def _may_match_pattern(pattern: str, name: str) -> bool:
+def may_match_pattern(pattern: str, name: str) -> bool:
+    """Whether a name matches a pattern of JSON Schema. A pattern that Python cannot read matches every name."""
     try:
         return re.search(pattern, name) is not None
     except re.error:  # JSON Schema uses the regular expressions of ECMAScript, of which Python knows most but not all

@@ -64,12 +64,12 @@ def match_branches(schema_pair: SchemaPair, old_branches: _Branches, new_branche
         schema_pair.api_part.old_normalizer.compute_fingerprint,
         schema_pair.api_part.new_normalizer.compute_fingerprint,
     )
-    for identity in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
+    for key_functions in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
         candidates: dict[Hashable, list[SchemasForSameValue]] = {}
         for branch in new_left:
-            candidates.setdefault(identity.get_new_key(branch), []).append(branch)
+            candidates.setdefault(key_functions.get_new_key(branch), []).append(branch)
         for branch in tuple(old_left):
-            key = identity.get_old_key(branch)
+            key = key_functions.get_old_key(branch)
             if key and candidates.get(key):
                 match = candidates[key].pop(0)
                 old_left.remove(branch)
@@ -454,13 +454,13 @@ def compare_schemas(
         new_node,
     )
     result = _compare_all_inside(first, api_part.compared_schemas)
-    queue: deque[_Path] = deque([(None, InnerPair("", first.identity, result))])
+    queue: deque[_Path] = deque([(None, InnerPair("", first.identity_key, result))])
     reported, expanded = set[SchemaPairKey](), set[ComparedSchemas]()
     while queue:  # the first ones first, so that a schema that contains itself is reported with its shortest location
         path = queue.popleft()
-        _, identity, result = path[1]
-        if result.changes and identity not in reported:
-            reported.add(identity)
+        _, identity_key, result = path[1]
+        if result.changes and identity_key not in reported:
+            reported.add(identity_key)
             location = _join_location_suffixes(path)
             yield from (api_part.locate_change(change, location) for change in result.changes)
         if result not in expanded:
@@ -509,7 +509,7 @@ def _compare_all_inside(
     changed = _find_keys_of_changed_pairs(compared_schemas, inner_pairs_by_key)
     for key in new_keys:
         compared_schemas[key].changed_inner_pairs = tuple(
-            InnerPair(inner.api_part.location, inner.identity, compared_schemas[inner_key])
+            InnerPair(inner.api_part.location, inner.identity_key, compared_schemas[inner_key])
             for inner_key, inner in inner_pairs_by_key[key]
             if inner_key in changed
         )

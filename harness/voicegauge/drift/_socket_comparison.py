@@ -1,7 +1,7 @@
 """Compares the WebSockets of two documents: channels, the messages of both sides with their schemas, and parameters.
 
-AsyncAPI 2.6 and 3.0 describe the same with other words, so that a document may move from one to the other without a
-change.
+AsyncAPI 2.6 and 3.0 use different words for the same facts. A document that is only converted from one version to the
+other has no changes.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ class _ListedChannel(NamedTuple):
     name: str
     node: DocumentNode
     messages: dict[str, dict[str, DocumentNode]]
-    """The messages of each action, by name. Channels with the same address are one."""
+    """The messages of each action ("publish" and "subscribe", or "send" and "receive"), by name. Channels with the same
+    address are merged."""
     client_action: str | None
     """The action with the client's messages, as `x-socket` states it; `None` if it does not."""
 
@@ -133,7 +134,8 @@ class _ListedDocument(NamedTuple):
 def _list_documents(old_root: DocumentNode, new_root: DocumentNode) -> tuple[dict[str, _Channel], dict[str, _Channel]]:
     """Return the channels of both documents by path, each message on its side.
 
-    A document that does not show whose messages are whose is read so that it agrees best with the other one.
+    If a document does not show which side sends which messages, the sides are chosen that agree best with the other
+    document.
     """
     old, new = _list_document(old_root), _list_document(new_root)
     old = _choose_side(old, new) if old.client_action is None and new.client_action is not None else old
@@ -170,7 +172,7 @@ def _list_document(root: DocumentNode) -> _ListedDocument:
 def _find_client_action(
     document: DocumentNode, channels: dict[str, _ListedChannel], *, is_version_3: bool
 ) -> str | None:
-    """Return the action of the client's messages as the words of a document show it."""
+    """Return the action of the client's messages if the words of a document show it, else `None`."""
     names: dict[str, list[str]] = {}
     descriptions: dict[str, list[str]] = {}
     for channel in channels.values():
@@ -194,7 +196,7 @@ def _list_texts(node: DocumentNode, *keys: str) -> list[str]:
 
 
 def _choose_side(undecided: _ListedDocument, other: _ListedDocument) -> _ListedDocument:
-    """Return a document with the action for which most messages have the names that they have in the other one."""
+    """Return `undecided` with the client action for which most of its messages have the same names as in `other`."""
 
     def count_common_names(action: str) -> int:
         count = 0

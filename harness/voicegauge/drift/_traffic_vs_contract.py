@@ -561,7 +561,7 @@ def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
 
 
 def _find_undocumented_messages(recorded_exchange: RecordedExchange, channel: Operation) -> Iterator[DriftChange]:
-    """Yield a change for each place in the service's messages that contradicts the contract."""
+    """Yield a change for each part of the service's messages that contradicts the contract."""
     socket = recorded_exchange.exchange.socket
     assert socket is not None, "a channel has messages"
     assert channel.socket is not None, "a channel has messages"

@@ -436,7 +436,7 @@ def _compare_body_fields(
 
 
 def _list_paths_compared_elsewhere(response_pairs: Iterable[PairedResponses]) -> set[str]:
-    """Return the paths of the job state and the charge, which `job_comparison` compares."""
+    """Return the paths of the job state and the charge, which `compare_job_states` and `compare_charges` compare."""
     paths = set()
     for pair in response_pairs:
         for recorded_exchange in pair.new_exchanges:

@@ -371,7 +371,7 @@ _HAR_ENTRY_POINTER_PATTERN = re.compile(r"/log/entries/(\d+)")
 
 
 class ContractPatch:
-    """Additions to one contract. Each is marked as inferred and names the recording as its source."""
+    """Additions to one contract. Each addition is marked as inferred and names the recording as its source."""
 
     def __init__(self, traffic: RecordedTraffic) -> None:
         """Create a patch without additions.
@@ -407,7 +407,7 @@ class ContractPatch:
         """Changes that no addition can document. A person has to decide about them."""
 
     def document_change(self, change: DriftChange) -> None:
-        """Add to the patch what makes the contract describe `change`.
+        """Add the documentation of `change` to the patch.
 
         If no addition can document the change, append the change to `unpatched_changes`.
         """

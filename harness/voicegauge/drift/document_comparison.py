@@ -346,7 +346,7 @@ def propose_contract_patch(
 def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> tuple[InputKind, Path]:
     """Return the kind and the path of an input.
 
-    A path takes precedence over a provider with the same id, but for a folder with neither contracts nor recordings.
+    A path takes precedence over a provider with the same id, unless it is a folder without contracts and recordings.
     """
     path = Path(path_or_provider_id)
     catalogue = load_catalogue(contract_folders)

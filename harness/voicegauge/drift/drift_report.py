@@ -68,7 +68,7 @@ class DriftRule(Record, frozen=True):
 
 
 DRIFT_RULE_BY_ID: dict[str, DriftRule] = {}
-"""All rules by id. When `voicegauge.drift` is imported, its sub-packages register their rules here."""
+"""All rules by id. `_rule_catalogue` registers them here when `voicegauge.drift` is imported."""
 
 
 def register_rules(rules: Iterable[DriftRule]) -> None:
@@ -187,7 +187,7 @@ class DriftReport(SummarizedResult, frozen=True, kw_only=True):
 
 
 def format_shortened_json(value: Any) -> str:
-    """Format `value` as JSON on one line. A text longer than `MAX_QUOTED_VALUE_CHARACTERS` loses its middle."""
+    """Format `value` as JSON on one line. The middle of a text longer than `MAX_VALUE_CHARACTERS` is left out."""
     text = msgspec.json.encode(value, order="deterministic").decode()
     if len(text) <= MAX_VALUE_CHARACTERS:
         return text

@@ -40,7 +40,7 @@ a key is sent, and contracts always do.
 
 
 class OfficialSource(NamedTuple):
-    """The official document from which a contract was written, and where it is."""
+    """The official document from which a contract was written: its name and its URL or path."""
 
     name: str
     """Name of the document in `x-provider.sources`."""
@@ -276,7 +276,7 @@ def _replace_file_by_url(change: DriftChange, url: str) -> DriftChange:
 
 
 def _move_base_path(document: Document, described: frozenset[OperationKey]) -> Document:
-    """Return the official document with the path of its server in its paths, if the contract has it there.
+    """Return the official document with the path of its server moved into its paths, if the contract has it there.
 
     A document may have "/texttospeech" in the URL of its server and "/batchsyntheses" as a path, while the contract has
     "/texttospeech/batchsyntheses", because its other operations are on the same server.

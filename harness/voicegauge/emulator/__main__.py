@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage, create_server_identity
+from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage, create_server_certificate
 from voicegauge.emulator.socket_server import bind_socket, serve
 from voicegauge.errors import VoicegaugeError
 from voicegauge.speech.process_control import suppress_decoder_stderr
@@ -29,11 +29,11 @@ def main() -> None:
         bound_socket = bind_socket(config.host, config.port)
         port = int(bound_socket.getsockname()[1])
         with contextlib.ExitStack() as stack:
-            identity = stack.enter_context(create_server_identity(config.host)) if config.uses_tls else None
+            certificate = stack.enter_context(create_server_certificate(config.host)) if config.uses_tls else None
             startup = EmulatorStartupMessage(
                 port=port,
                 provider_ids=tuple(contract.id for contract in contracts),
-                authority_path=str(identity.authority_file) if identity else None,
+                authority_path=str(certificate.authority_file) if certificate else None,
             )
 
             def on_ready(stop_server: Callable[[], None]) -> None:
@@ -47,7 +47,7 @@ def main() -> None:
                 bound_socket,
                 host=config.host,
                 on_ready=on_ready,
-                ssl_context=identity.ssl_context if identity else None,
+                ssl_context=certificate.ssl_context if certificate else None,
             )
     except VoicegaugeError as error:
         _write_startup_message(EmulatorStartupMessage(error_message=str(error)))

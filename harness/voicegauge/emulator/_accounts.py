@@ -86,7 +86,7 @@ class AccessTokens:
     """The access tokens of one emulated provider."""
 
     def __init__(self, contract: Contract, rejected_key_prefix: str) -> None:
-        """Start without tokens; client secrets that begin with `rejected_key_prefix` get none."""
+        """Create a store without tokens; client secrets that begin with `rejected_key_prefix` receive no token."""
         self._rejected_key_prefix = rejected_key_prefix
         self._issued: dict[str, tuple[str, float]] = {}
         """The client secret and the end of validity by token."""
@@ -197,7 +197,7 @@ class AccountRegistry:
     """The accounts of one provider, which are found by API key or client address."""
 
     def __init__(self, contract: Contract, settings: EmulatorSettings) -> None:
-        """Start without accounts; the first request with a key opens the key's account."""
+        """Create a registry without accounts; the first request with a key opens the key's account."""
         self._contract, self._settings = contract, settings
         self._known: dict[str, EmulatedAccount] = {}
         self.tokens = AccessTokens(contract, REJECTED_KEY_PREFIX)

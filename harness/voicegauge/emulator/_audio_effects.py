@@ -99,7 +99,7 @@ def split_into_stems(samples: Samples, sample_rate_hz: int, stem_count: int) -> 
 def analyze_music(samples: Samples, sample_rate_hz: int) -> dict[str, Any]:
     """Estimate key, scale and tempo, and return them under their names in `x-conversion.response.fact_locations`."""
     root, scale = _estimate_musical_key(samples, sample_rate_hz)
-    number, letter = _find_camelot_wheel_position(root, scale)
+    number, letter = _build_camelot_wheel_positions()[root, scale]
     other = "A" if letter == "B" else "B"
     neighbours = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
     return {
@@ -154,10 +154,6 @@ def _build_camelot_wheel_positions() -> dict[tuple[int, str], tuple[int, str]]:
         found[step * 7 % 12, "Major"] = ((7 + step) % 12 + 1, "B")  # C major is 8B
         found[(9 + step * 7) % 12, "Minor"] = ((7 + step) % 12 + 1, "A")  # A minor is 8A
     return found
-
-
-def _find_camelot_wheel_position(root_note: int, scale: str) -> tuple[int, str]:
-    return _build_camelot_wheel_positions()[root_note, scale]
 
 
 def _find_musical_key_name(camelot_number: int, camelot_letter: str) -> str:

@@ -123,7 +123,7 @@ def read_uploaded_audio(request: ParsedRequest, location: Location) -> UploadedF
 
 
 def has_audio(request: ParsedRequest) -> bool:
-    """Whether a request is one with audio, and not one of another documented body, such as the URL of a file."""
+    """Whether a request contains audio rather than another documented body, such as the URL of a file."""
     spec, media = request.operation.audio_input, request.documented_media_type
     location = spec.request_fields["audio"].location if spec is not None else None
     is_raw = location is not None and location.is_in_body and not location.pointer_tokens
@@ -164,19 +164,19 @@ support higher rates."""
 
 
 _MAX_REMEMBERED_UPLOAD_BYTES = 2**20
-"""Size up to which uploads are remembered with their samples and what they were converted to. The cases of a check send
-the same few recordings hundreds of times."""
+"""Maximum size of uploads whose samples and conversions are remembered. The cases of a check send the same few
+recordings hundreds of times."""
 
 
 MAX_REMEMBERED_BYTES = 32 * 2**20
-"""Memory of remembered samples, and of remembered conversions. A file of silence far below the size above has hundreds
-of megabytes of samples."""
+"""Maximum memory of remembered samples, and of remembered conversions. The samples of a small file of silence can take
+hundreds of megabytes."""
 
 ResultT = TypeVar("ResultT")
 
 
 class _RememberedResults(Generic[ResultT]):
-    """Computes each result once while it is among the last ones that have `MAX_REMEMBERED_BYTES` together."""
+    """A cache of the results that were computed last, up to `MAX_REMEMBERED_BYTES` in total."""
 
     def __init__(self, measure_bytes: Callable[[ResultT], int]) -> None:
         self._measure_bytes, self._lock = measure_bytes, threading.Lock()
@@ -521,9 +521,10 @@ def _encode_converted(samples: Samples, sample_rate_hz: int, format_name: str, b
 
 
 def _find_documented_format(request: ParsedRequest, target: AudioInputTarget) -> AudioFormat | None:
-    """Return what the contract says of the requested format; `None` if it describes none.
+    """Return what the contract states about the requested format; `None` if it states nothing.
 
-    The format that the target's constants name counts if the request names none, as with another container.
+    If the request names no format, the format in the target's constants counts. A requested container, sample rate or
+    bit rate replaces that of the format.
     """
     conversion = target.conversion
     if conversion is None or not conversion.formats:

@@ -222,7 +222,7 @@ def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[S
 
 
 def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Wrap the data of every event whose data has a documented schema in an object, as its only member, "data"."""
+    """Wrap the data of each event with a documented schema in an object with the data as its only member, "data"."""
     spec = operation.stream
     described = (
         [name for name, event in spec.events.items() if event.data_schema is not None] if spec is not None else []

@@ -1,4 +1,4 @@
-"""What emulated WebSocket connections share, whether they speak or transcribe: messages, limits and the end."""
+"""The base class of emulated WebSocket connections: the messages, limits and end of those that speak or transcribe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ConnectionEndedError(Exception):
 
 
 class SocketServices(NamedTuple):
-    """What all connections to a provider share."""
+    """The objects that all WebSocket connections to a provider share."""
 
     settings: EmulatorSettings
     synthesizer: SpeechSynthesizer
@@ -33,14 +33,14 @@ class SocketServices(NamedTuple):
 
 
 class EmulatedConnection(ABC):
-    """One accepted connection."""
+    """One accepted WebSocket connection."""
 
     def __init__(self, operation: Operation, services: SocketServices, receive: Receive, send: Send) -> None:
         """Prepare to answer messages.
 
         Args:
             operation: the channel.
-            services: what all connections share.
+            services: the objects that all connections share.
             receive: receives messages.
             send: sends messages.
         """
@@ -88,11 +88,11 @@ class EmulatedConnection(ABC):
 
     @abstractmethod
     async def _take_message(self, event: Mapping[str, Any]) -> None:
-        """Do what a message of the client asks for."""
+        """Handle one message of the client."""
 
     @abstractmethod
     def _has_work(self) -> bool:
-        """Whether more will be sent without another message of the client."""
+        """Whether the emulator will send more messages even if the client sends none."""
 
     @abstractmethod
     async def _report(self, kind: Any) -> None:

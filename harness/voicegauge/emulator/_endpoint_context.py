@@ -65,7 +65,7 @@ class JobStore:
     def __init__(
         self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, fault_injector: FaultInjector
     ) -> None:
-        """Start without jobs."""
+        """Create a store without jobs."""
         self._contract, self._settings, self._clock, self._fault_injector = contract, settings, clock, fault_injector
         self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
         self._ids = 0
@@ -102,7 +102,7 @@ class JobStore:
         Args:
             account: the account to charge.
             price: the price; if it is `None`, nothing is charged.
-            change_amount: function that returns the amount to charge instead of a given amount, as faults demand.
+            change_amount: function that returns the amount to charge instead of the computed amount; faults change it.
 
         Returns:
             The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
@@ -113,7 +113,7 @@ class JobStore:
         if isinstance(price, PriceSpec):
             price = PriceQuote(price.usd_per_unit, price.credits_per_unit, price.usd_per_unit)
         uses_credits = self._contract.provider.credits is not None
-        amount = (price.price_credits if uses_credits else _choose_usd(price)) if price else None
+        amount = (price.price_credits if uses_credits else _choose_price_usd(price)) if price else None
         if amount is None:
             return None
         if account.is_keyless:
@@ -172,7 +172,7 @@ class JobStore:
     async def wait_for_end(self, job: EmulatedJob, max_wait_s: float) -> None:
         """Wait until a job has ended, at most for `max_wait_s` seconds.
 
-        With a clock that moves with each poll, the job ends at once. With a virtual clock, this does not wait.
+        With a clock that advances with each poll, the job ends at once. With a virtual clock, the method does not wait.
         """
         if max_wait_s <= 0:
             return
@@ -259,7 +259,7 @@ class JobStore:
         return known is not None and known.terminal_outcome == "success"
 
 
-def _choose_usd(price: PriceQuote) -> float | None:
+def _choose_price_usd(price: PriceQuote) -> float | None:
     """Return the price in dollars; that of third parties if no document that binds the provider states one."""
     return price.price_usd if price.price_usd is not None else price.reserved_usd
 

@@ -1,4 +1,4 @@
-"""What a fault can change: requests, responses, jobs, and the steps of an emulated WebSocket."""
+"""What a fault can change: requests, responses, jobs, and the messages of an emulated WebSocket."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from voicegauge.emulator._speech_timestamps import SpeechTiming
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
 
 StepKind = ServerEventKind | Literal["raw", "abort", "close"]
-"""An event of the contract; a message that no template has; the end of the connection without a close frame; a close
-frame."""
+"""Kind of a step: an event of the contract; `raw`, a message that is in no contract; `abort`, the end of the connection
+without a close frame; `close`, a close frame."""
 
 
 @dataclass
 class SocketStep:
-    """One message of the service, or the end of the connection."""
+    """One message that the emulated service sends, or the end of the connection."""
 
     kind: StepKind
     audio: bytes = b""
@@ -36,7 +36,7 @@ class SocketStep:
     text: str = ""
     """The message itself, for a `raw` step."""
     delay_s: float = 0.0
-    """Time before the step in addition to the pace, in seconds."""
+    """Time in seconds to wait before the step, in addition to the usual time between messages."""
     changed_members: dict[str, Any] = field(default_factory=dict)
     """Members of the message that a fault replaces, at its top level."""
 
@@ -48,7 +48,7 @@ exceeded."""
 
 @dataclass
 class SocketTurnState:
-    """The turn whose steps a fault changes, and what the fault needs to know of the other turns of the connection."""
+    """The turn whose steps a fault changes, and the facts about other turns of the connection that faults need."""
 
     target: SocketTarget
     purpose: StepPurpose
@@ -64,7 +64,7 @@ class SocketTurnState:
     other_audio: bytes = b""
     """Audio of the other open turn, or else of the turn before; empty if there is none."""
     stale_audio: bytes = b""
-    """Audio of the latest turn that was cancelled, if this is the first speech of a turn after it."""
+    """Audio of the latest cancelled turn, if these steps are the first speech after it; otherwise empty."""
     is_first_speech: bool = True
     """Whether the steps begin the audio of the turn."""
     turn_index: int = 0
@@ -87,15 +87,17 @@ class SocketFault:
     """How a fault changes a WebSocket."""
 
     change_steps: Callable[[SocketTurnState, list[SocketStep]], list[SocketStep]] | None = None
-    """Function that returns the steps to send instead."""
+    """Function that returns the steps to send instead of the given ones."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
-    """Function that returns the synthesis to perform instead."""
+    """Function that returns the synthesis to perform instead of the given one."""
     change_text_piece: Callable[[int, str], str] | None = None
-    """Function that returns the text of a message instead, given its number in the turn from 0."""
+    """Function that returns the text that replaces the text of a client's message, given the number of the message in
+    its turn, from 0, and its text."""
     change_texts: Callable[[list[TextStep]], list[TextStep]] | None = None
-    """Function that returns what to report instead of a text, where audio is transcribed."""
+    """Function that returns the texts to report instead of the given ones, where audio is transcribed."""
     turn_end_s: float | None = None
-    """Duration of silence after which a turn ends, where audio is transcribed; `None` for that of the contract."""
+    """Duration of silence after which a turn ends, where audio is transcribed; `None` for the duration in the
+    contract."""
     ignores_cancel: bool = False
     """Whether a cancellation does not stop the audio."""
     ignores_key: bool = False
@@ -169,11 +171,11 @@ class Fault:
     """Function that returns the callbacks to send instead of a given callback."""
     find_rejection_reason: Callable[[ParsedRequest, int], str | None] | None = None
     """Function that returns a rejection reason, or `None` to accept the request. Its second argument is the number of
-    requests to the operation so far, including this one."""
+    requests to the operation so far, including the given request."""
     socket: SocketFault | None = None
     """How the fault changes WebSockets; `None` if it concerns HTTP only."""
     applies_to_socket: Callable[[BaseSocketTarget], bool] = lambda _: True
-    """As `applies_to`, for a fault of WebSockets."""
+    """For a fault of WebSockets: function that returns whether the fault can be visible at a target."""
     skipped_check: SkippableCheck | None = None
     """The check that the emulator leaves out; `None` if it makes all checks."""
     response_delay_s: float = 0.0

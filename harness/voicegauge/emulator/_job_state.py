@@ -32,14 +32,14 @@ class GeneratedAudio(NamedTuple):
 
     audio_bytes: bytes
     audio_format: str
-    """Name of the audio format, one of `OUTPUT_FORMATS` of `audio.output_formats`."""
+    """Name of the audio format, one of `OUTPUT_FORMATS` of `emulator._output_formats`."""
 
 
 class AudioFileStore:
     """Stores audio files under their names, up to a total size."""
 
     def __init__(self) -> None:
-        """Start without files."""
+        """Create a store without files."""
         self._files: OrderedDict[str, GeneratedAudio] = OrderedDict()
         self._bytes = 0
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GENERIC_MEDIA_TYPES = ("application/octet-stream", "binary/octet-stream")
 _WILDCARD_MEDIA_RANGES = ("audio/*", "*/*")
 _FORMATS_WRITTEN_BY_FFMPEG = ("m4a", "aac", "webm")
-"""Formats that only FFmpeg writes, because `speech.audio.encode` does not support them."""
+"""Formats that only FFmpeg writes, because `speech.encoding.encode` does not support them."""
 OUTPUT_FORMATS = frozenset((*AUDIO_FORMATS, *_FORMATS_WRITTEN_BY_FFMPEG))
 """Names of all formats that the emulator writes."""
 _FORMAT_BY_ALIAS = {

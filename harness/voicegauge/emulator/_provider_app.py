@@ -63,7 +63,7 @@ class IdempotentResponses:
     """The accepted responses of one provider to requests with an idempotency key (`x-idempotency`)."""
 
     def __init__(self) -> None:
-        """Start without responses."""
+        """Create a store without responses."""
         self._responses: dict[_AccountOperationAndKey, tuple[float, EmulatedResponse]] = {}
 
     def find_response(
@@ -123,7 +123,7 @@ class EmulatedProvider:
         *,
         client_findings: ClientFindingLog,
     ) -> None:
-        """Start without accounts, jobs and resources. To reset a provider, create a new one."""
+        """Create a provider without accounts, jobs and resources. To reset a provider, create a new one."""
         self.contract = contract
         self._clock, self._fault_injector, self._upload_lock = clock, fault_injector, upload_lock
         self._builder = ResponseBuilder(contract)
@@ -201,7 +201,7 @@ class EmulatedProvider:
 
     @contextlib.contextmanager
     def _count_concurrent_request(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
-        """Count a speech or audio input request toward the limit of concurrent requests while the context lasts."""
+        """Count a speech or audio input request toward the limit of concurrent requests until the context ends."""
         is_counted = operation.speech is not None or operation.audio_input is not None
         account.requests_in_flight_count += is_counted
         try:

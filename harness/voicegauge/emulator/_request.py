@@ -97,7 +97,8 @@ class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects
             field_name: name of the field or parameter that caused the rejection; `None` if none did.
             detail: one sentence about what is wrong, which names the field and its value.
             keyword: the JSON Schema keyword that is violated, for example "type"; `None` if none is.
-            is_requested: whether a fault or the scenario header asks for the error, so that it has no cause to name.
+            is_requested: whether a fault or the scenario header asks for the error, so that no part of the request is
+                its cause.
         """
         super().__init__(detail)
         self.reason, self.field_name, self.detail = reason, field_name, detail
@@ -361,10 +362,11 @@ def _read_violating_value(body: Any, violation: SchemaViolation) -> Any:
 def _find_violation_of_nearest_branch(
     media_spec: MediaType, schema_violation: SchemaViolation, body: Any
 ) -> SchemaViolation | None:
-    """Return what is wrong by the branch of a choice that the body comes nearest to.
+    """Return the violation by that branch of a choice (`anyOf`, `oneOf`) which the body violates least.
 
-    "None of these" names no field, but services name the one that is wrong. Return `None` if the choice is about a
-    field and not about the whole body, or if branches come equally near for different reasons.
+    The violation of the choice itself names no field, but services name the field that is wrong. Return `None` if the
+    choice is about a field and not about the whole body, or if branches are violated equally little for different
+    reasons.
     """
     if schema_violation.value_pointer:
         return None
@@ -433,8 +435,8 @@ def reject_unknown_model(
     Args:
         request: the request, which contradicts a constant of every target.
         targets: the targets of its operation.
-        rejects_every_other_value: whether a request is also rejected as one for something that does not exist if it
-            names a target by another value than a model.
+        rejects_every_other_value: whether a request is also rejected if the value that selects no target is another one
+            than the name of a model.
 
     Raises:
         Rejection: the request selects none of them, and such an error is documented.
@@ -454,7 +456,7 @@ def reject_unknown_model(
 
 
 def _find_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) -> str | None:
-    """Return a text that should select a target, as the name of a model does, but selects none; `None` without one."""
+    """Return the text, such as the name of a model, that should select a target but selects none; `None` without."""
     specs = [target.target_spec for target in targets]
     for location in specs[0].request_constants:
         names = [spec.request_constants.get(location) for spec in specs]

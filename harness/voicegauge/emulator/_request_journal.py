@@ -26,8 +26,8 @@ _ENTRY_OVERHEAD_BYTES = 1024
 _NAME_AND_VALUE_OVERHEAD_BYTES = 200
 """Memory, in bytes, that each header or query parameter of a request takes in addition to its texts."""
 MAX_SECRETS_PER_REQUEST = 20
-"""Number of credentials in one request above which nothing of it is shown. No API takes so many, and searching for each
-in every spelling takes a while."""
+"""Maximum number of credentials in one request whose other texts are shown. No API takes more, and the search for each
+credential in every spelling takes time."""
 _CREDENTIAL_NAME_PATTERN = re.compile(
     "key|token|secret|auth|passw|passphrase|credential|sig|cookie|session", re.IGNORECASE
 )
@@ -68,7 +68,7 @@ class RequestJournal:
     """The latest requests to all providers, in the order of their responses."""
 
     def __init__(self) -> None:
-        """Start without recorded requests."""
+        """Create a journal without recorded requests."""
         self._entries: deque[tuple[dict[str, Any], int]] = deque()
         self._size_bytes = 0
 

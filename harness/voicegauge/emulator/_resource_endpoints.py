@@ -65,7 +65,7 @@ class ResourceStore:
     """The resources of all accounts of one provider."""
 
     def __init__(self, contract: Contract, fault_injector: FaultInjector, *, is_quota_enforced: bool) -> None:
-        """Start without resources; if `is_quota_enforced` is set, accounts have the documented limit of resources."""
+        """Create a store without resources; `is_quota_enforced` enforces the documented limit of each account."""
         self._contract, self._fault_injector, self._quota = contract, fault_injector, is_quota_enforced
         self._stored: OrderedDict[str, StoredResource] = OrderedDict()
         self._created_count = 0
@@ -114,7 +114,7 @@ class ResourceStore:
     def build_access_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
         """Return the response of an operation that reads or changes a resource.
 
-        What the body of the request has replaces the values of the resource.
+        The values in the body of the request replace those of the resource.
         """
         _store_request_values(stored, request)
         return self._build_change_response(request, stored)
@@ -289,7 +289,7 @@ def _fill_member_with_id(body: Any, stored_resource: StoredResource) -> None:
 
 
 def _is_same_kind(first: ResourceSpec, second: ResourceSpec) -> bool:
-    """Whether the same operation lists or deletes both, as voices that were cloned and that were localized."""
+    """Whether one operation lists or deletes both kinds of resources, such as cloned and localized voices."""
     if first is second:
         return True
     is_listed_together = (
@@ -305,9 +305,9 @@ def _is_same_kind(first: ResourceSpec, second: ResourceSpec) -> bool:
 
 
 def _may_exist(operation: Operation, use: ResourceUse, resource_spec: ResourceSpec, resource_id: Any) -> bool:
-    """Whether an id that no account created may be that of a resource that every account has, or of a documented one.
+    """Whether an id that no account created may belong to a resource of every account, or to a documented resource.
 
-    Documented ones exist for operations that the emulator answers with documented examples.
+    Documented resources exist for operations that the emulator answers with documented examples.
     """
     listing = resource_spec.listing
     if listing is not None and listing.includes_stock_resources:
@@ -327,7 +327,7 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
 
 
 def _read_plain_body_values(request: ParsedRequest) -> dict[str, Any]:
-    """Return the values of a request's body that a resource can have as they are: no files and no objects."""
+    """Return the values of a request's body that a resource can have unchanged: all except files and objects."""
     body = request.body if isinstance(request.body, dict) else {}
     return {name: value for name, value in body.items() if _is_plain(value)}
 
@@ -359,7 +359,7 @@ def _list_required_item_fields(response: EmulatedResponse, list_field: str) -> s
 
 
 def _build_listed_item(stored_resource: StoredResource, items: list[Any], required: set[str]) -> Any:
-    """Return a resource as a list shows it; what the schema requires and nobody stated is as in the first example."""
+    """Return a resource as a list shows it. Required fields without a known value are as in the first example."""
     item = _write_state_into_body(stored_resource)
     if not isinstance(item, dict):
         return item

@@ -58,7 +58,7 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
 
 
 def _can_be_about(example: Example, rejection: Rejection) -> bool:
-    """Whether the error for a field, such as "text is too long", fits what is wrong with the field."""
+    """Whether a documented error for a field, such as "text is too long", fits the reason of the rejection."""
     return rejection.is_requested or not example.rejection_keywords or rejection.keyword in example.rejection_keywords
 
 
@@ -359,7 +359,7 @@ def write_audio(
 
 
 def _complete_by_schema(response: EmulatedResponse) -> None:
-    """Add what the schema requires beside a value that was added, such as the other fields of an item of a list."""
+    """Add what the schema requires beside the written values, such as the other fields of a list item."""
     media_type = response.documented_media_type
     if media_type is not None and "schema" in media_type.part_data:
         response.body = SchemaValueBuilder(media_type.schemas).complete_value(
@@ -375,7 +375,7 @@ def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
 
 
 def _choose_reported_format(response: EmulatedResponse, location: Location, format_name: str) -> str:
-    """Return the value with which a body reports a format: a documented value, else one in the example's style."""
+    """Return the value with which a body reports a format: a documented value, else a value in the example's style."""
     documented = list(_list_enumerated_texts(response, location))
     by_media_type = {value.partition(";")[0].strip().lower(): value for value in documented if "/" in value}
     found = choose_media_type(format_name, by_media_type)
@@ -465,14 +465,14 @@ def _get_target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
 
 
 _CURSOR_PREFIX = "after-"
-"""Beginning of the emulator's cursors of the kind `token`; the number of items before the page follows."""
+"""Prefix of the emulator's cursors of the kind `token`. The number of items before the page follows it."""
 
 
 def select_page(response: EmulatedResponse, request: ParsedRequest, pagination_spec: PaginationSpec) -> None:
-    """Keep the items of the requested page, and write whether and where the list goes on. `response` is changed.
+    """Keep the items of the requested page, and write the fields that lead to the next page. `response` is changed.
 
     Raises:
-        Rejection: the request names a page in a way that the emulator never offered.
+        Rejection: the request names a page with a cursor that the emulator never returned.
     """
     items = read_value_at(response.body, pagination_spec.items_location)
     if not isinstance(items, list):

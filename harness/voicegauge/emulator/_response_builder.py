@@ -83,9 +83,9 @@ class ResponseBuilder:
     def build_documented_response(self, request: ParsedRequest, *, filters_lists: bool = True) -> EmulatedResponse:
         """Return the documented success response of an operation for which the emulator stores nothing.
 
-        If the request names an id, the response is the example for that id. If it has the value of a parameter's
-        example, the response is the example of a response to that one. If `filters_lists` is set, lists are filtered by
-        query parameters that are named like a field of the list's items.
+        If the request names an id, the response is the example for that id. If a parameter of the request has the value
+        of a documented example, the response is the example that belongs to it. If `filters_lists` is set, lists are
+        filtered by query parameters that are named like a field of the list's items.
 
         Raises:
             Rejection: no example contains the id in the request, and the operation documents a response for that.
@@ -500,7 +500,7 @@ def _shows_state(example: Example, job_spec: JobSpec, state_name: str) -> bool:
 
 
 def _build_state_values(job_spec: JobSpec, state_name: str) -> dict[Location, Any]:
-    """Return what a response that is built from its schema has in a state, by location."""
+    """Return the values, by location, that a response built from its schema has in a job state."""
     state = job_spec.states.get(state_name)
     values: dict[Location, Any] = {job_spec.state_location: job_spec.build_state_value(state_name)}
     if state is not None and state.identifying_location is not None:

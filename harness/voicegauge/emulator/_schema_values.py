@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING
+from voicegauge.formats.text_times import MAX_UNIX_TIME_S
 
 # Generates ids, and formats timestamps like the contract's examples.
 
@@ -20,8 +21,6 @@ _HEX_PLACEHOLDER = re.compile(r"\{hex(\d+)\}")
 _ISO_TIMESTAMP_PATTERN = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
 DEFAULT_ID_TEMPLATE = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
 """Template of a version 4 UUID, which is used if the contract states no id format."""
-_MIN_MILLISECOND_TIMESTAMP = 1e11
-"""Smallest number that is taken for a Unix time in milliseconds. As seconds, it would be after the year 5138."""
 
 
 def create_seeded_random(*seed_parts: object) -> random.Random:
@@ -42,7 +41,7 @@ def format_time_like_example(unix_time_s: float, example: Any) -> Any:
         example: the documented example. If it shows no time format, milliseconds and "Z" are used.
     """
     if isinstance(example, int | float) and not isinstance(example, bool):
-        value = unix_time_s * 1000 if example > _MIN_MILLISECOND_TIMESTAMP else unix_time_s
+        value = unix_time_s * 1000 if example > MAX_UNIX_TIME_S else unix_time_s
         return int(value) if isinstance(example, int) else value
     found = _ISO_TIMESTAMP_PATTERN.match(example) if isinstance(example, str) else None
     separator, fraction, zone = (found[1], found[2], found[3]) if found else ("T", "000", "Z")

@@ -41,16 +41,16 @@ from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_vo
 _SENTENCE_PATTERN = re.compile(r".*?[.!?]+(?=\s)\s*", re.DOTALL)
 _LEADING_SILENCE_S = 0.1
 _FAST_FRAME_INTERVAL_S = 0.002
-"""Time between two audio messages with a clock on which nothing takes time. A cancellation can still arrive between."""
+"""Time between two audio messages with a clock on which nothing takes time. A cancellation can arrive between them."""
 _FAST_FRAME_AUDIO_S = 0.2
 """Duration of the audio in a message with such a clock."""
 _MAX_TURNS = 200
-"""Most open turns of one connection, if no document states a limit."""
+"""Maximum number of open turns of one connection, if no document states a limit."""
 _MAX_WAITING_STEPS = 1000
 _COMPRESSED_BYTES_PER_S = 16_000
 """Size of one second of compressed audio, for the pace of its messages."""
 _LATE_MESSAGE_TIMEOUT_S = 0.02
-"""Time for which messages are read after the one that closes the connection."""
+"""Time for which messages are still read after the message that closes the connection."""
 
 
 _Job = tuple[StepPurpose, str]
@@ -106,7 +106,7 @@ class EmulatedSocket(EmulatedConnection):
         send: Send,
         abort: Callable[[], None],
     ) -> None:
-        """Begin without turns.
+        """Create a connection without turns.
 
         Args:
             operation: the channel.

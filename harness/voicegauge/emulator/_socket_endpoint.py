@@ -25,7 +25,7 @@ from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import SOCKET_ABORT_EXTENSION_KEY
 
 MAX_OPEN_SOCKETS = 1000
-"""Most open connections to one provider."""
+"""Maximum number of open connections to one provider."""
 
 
 class SocketEndpoint:

@@ -55,7 +55,7 @@ def _leak_other_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[S
 
 
 def _send_stale_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
-    """Begin a turn with audio of the one that was cancelled before."""
+    """Begin a turn with audio of the turn that was cancelled before it."""
     if not state.stale_audio:
         return steps
     return [SocketStep("audio", _cut_end(state, state.stale_audio), state.context), *steps]
@@ -104,7 +104,7 @@ def _add_unknown_message(state: SocketTurnState, steps: list[SocketStep]) -> lis
 
 
 def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
-    """Return the members of a message that have a fixed value and do not tell which message it is."""
+    """Return the members of a message that have a fixed value and do not identify the message."""
     message = next((one for one in target.spec.server_messages if one.event == kind and one.value), None)
     if message is None or message.value is None:
         return []
@@ -165,7 +165,7 @@ def _close_with_other_code(state: SocketTurnState, steps: list[SocketStep]) -> l
 
 
 def _halve_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak with 8 kHz whatever rate was asked for."""
+    """Speak with a sample rate of 8 kHz, whatever rate was requested."""
     return msgspec.structs.replace(synthesis, sample_rate_hz=8000)
 
 

@@ -73,7 +73,7 @@ def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple
 def remove_target_specific_audio(target: Target) -> Target:
     """Return `target` without its own description of the audio in responses.
 
-    Its responses then carry audio as those of the operation's other targets do.
+    The responses of the returned target carry audio like those of the operation's other targets.
     """
     spec = msgspec.structs.replace(target.target_spec, response_audio=None)
     return target if target.target_spec.response_audio is None else dataclasses.replace(target, target_spec=spec)

@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 DEFAULT_ESPEAK_VARIANT = "klatt3"
 """The espeak-ng variant of every target for which the contract sets none.
 
-A variant chosen by the target's name made targets differ in intelligibility, as if their services did. Of the seven
-variants used before, this one had the lowest error rate, by a small margin (0.274 against 0.28 to 0.30).
+All targets have the same variant, because different variants would make targets differ in intelligibility as if their
+services did. Of seven variants that were tried, this one had the lowest error rate, by a small margin (0.274 against
+0.28 to 0.30).
 """
 MAX_VOICE_PITCH_OFFSET = 9
 """Largest difference between the pitch of another voice and that of the default voice, on espeak-ng's scale from 0 to
@@ -96,7 +97,8 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     kept_share: float = 1.0
     """Share of the speech that is kept, from its beginning, as a fault demands."""
     rate_error_factor: float = 1.0
-    """Factor by which the speech is played faster, as a fault demands, because its sample rate is another one."""
+    """Factor by which the speech is played faster, as a fault demands: as if the stated sample rate were wrong by
+    it."""
 
 
 def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField) -> Any:
@@ -402,7 +404,7 @@ def check_emulation_spec(target: Target) -> None:
     """Check that the emulator supports the voice, format and patterns in `emulation` of a target in the contract.
 
     Raises:
-        ContractError: a voice or format is unknown, or a pattern is invalid; the message names the line.
+        ContractError: a voice or format is unknown, or a pattern is invalid; the error message names the line.
         MissingExtraError: the emulator's voices are not installed.
     """
     emulation, at = target.target_spec.emulation, f"{target.pointer}/emulation"
@@ -436,7 +438,7 @@ class SpeechSynthesizer:
     """Synthesizes speech, and caches the audio."""
 
     def __init__(self) -> None:
-        """Start with an empty cache; espeak-ng is loaded by the first synthesis."""
+        """Create a synthesizer with an empty cache; the first synthesis loads espeak-ng."""
         self._cache: OrderedDict[SynthesisRequest, SynthesizedSpeech] = OrderedDict()
 
     async def synthesize(self, synthesis: SynthesisRequest) -> SynthesizedSpeech:

@@ -1,4 +1,4 @@
-"""Returns when each character or word of a synthesized text is spoken."""
+"""Computes when each character or word of a synthesized text is spoken."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class SpeechTiming(NamedTuple):
 def build_speech_timings(
     text: str, unit: Literal["character", "word"], speech: SynthesizedSpeech, *, leading_silence_s: float
 ) -> list[SpeechTiming]:
-    """Return the timings of `text`, by the times at which espeak-ng has spoken its words.
+    """Return when each character or word of `text` is spoken, from the times at which espeak-ng speaks its words.
 
-    Within a word, every character takes the same time. What is not spoken, such as markup, has the time of what
-    follows.
+    Within a word, every character takes the same time. An unspoken part, such as markup, has the time of the next
+    spoken character.
 
     Args:
         text: the text of the request.

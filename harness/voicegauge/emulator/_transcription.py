@@ -1,4 +1,4 @@
-"""Transcribes as an emulated service: uploads over HTTP, and recordings that are streamed over a WebSocket.
+"""Emulates transcription: of uploads over HTTP, and of recordings that are streamed over a WebSocket.
 
 The embedded ASR engine returns no timestamps. Therefore, the words are distributed over the audio between
 pauses: each voiced interval gets words in proportion to its duration, and each word a share of the interval in
@@ -279,10 +279,10 @@ class _Turn:
 
     index: int
     first_sample: int
-    """Number of its first sample in the connection."""
+    """Index of the turn's first sample in all audio of the connection."""
     last_speech_sample: int
     reported_until: int
-    """Number of the sample up to which a text was reported."""
+    """Index, in all audio of the connection, of the sample up to which a text was reported."""
     has_probably_ended: bool = False
     eager_text: str | None = None
     """The text of the latest `eager-end`."""
@@ -308,7 +308,7 @@ class EmulatedTranscription(EmulatedConnection):
         receive: Receive,
         send: Send,
     ) -> None:
-        """Begin without audio.
+        """Create a connection without audio.
 
         Args:
             operation: the channel.
@@ -356,7 +356,7 @@ class EmulatedTranscription(EmulatedConnection):
         return self._faults.list_socket_faults(self._target)
 
     async def run(self) -> None:
-        """Hear audio, and report texts, until the connection ends."""
+        """Receive audio, and report texts, until the connection ends."""
         self._worker = asyncio.create_task(self._process_jobs())
         await super().run()
 
@@ -405,7 +405,7 @@ class EmulatedTranscription(EmulatedConnection):
         return self._audio.first_sample + len(self._audio.samples)
 
     async def _hear(self, audio: bytes) -> None:
-        """Add audio, and report what the speech and the silence in it mean."""
+        """Add audio, and report turns that begin, go on or end in it."""
         import numpy as np
 
         buffer, width = self._audio, self._format.sample_width_bytes or 1
@@ -433,7 +433,7 @@ class EmulatedTranscription(EmulatedConnection):
             self._audio.first_sample += surplus
 
     async def _follow_frame(self, *, is_speech: bool) -> None:
-        """Follow a frame, which ends at `_examined`."""
+        """Begin, continue or end the turn after the next frame, which ends at `_examined`."""
         rate, turn, spec = self._format.sample_rate_hz, self._turn, self._spec.transcript_emulation
         now = self._examined
         if is_speech:

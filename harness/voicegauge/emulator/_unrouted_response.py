@@ -1,4 +1,4 @@
-"""Rejects requests to paths that no operation has: which operations are near, in the provider's shape of errors."""
+"""Builds errors for requests to paths that no operation has. They name similar operations, in the provider's style."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _CODE_WORDS_BY_STATUS = {404: ("not", "found"), 405: ("method", "not", "allowed"
 def build_unrouted_response(contract: Contract, method: str, paths: Sequence[str]) -> EmulatedResponse:
     """Return the error for a request whose path or method belongs to no operation.
 
-    The error has the structure of a documented one, without what that one says about a voice, a model or a field.
+    The error has the structure of a documented error, without its texts about a voice, a model or a field.
 
     Args:
         contract: the contract of the provider.
         method: the method of the request.
-        paths: the requested path, and the same without the path prefix of each server that it begins with.
+        paths: the requested path, and that path without the path prefix of each server with which it begins.
     """
     operations = list(contract.operations.values())
     allowed = sorted({one.method for one in operations for path in paths if one.match_path(path) is not None})
@@ -77,7 +77,7 @@ class _DocumentedError(NamedTuple):
 
 
 def _build_body(operations: Sequence[Operation], status: int, message: str) -> tuple[Any, str]:
-    """Return the body of the error and its media type; a plain one if no error is documented."""
+    """Return the body of the error and its media type; a minimal JSON body if no error is documented."""
     errors = sorted(_iterate_errors(operations), key=lambda error: (error.status != status, error.status))
     if not errors:
         return {"error": message}, "application/json"
@@ -117,7 +117,7 @@ def _find_message_path(example: Example) -> tuple[str, ...] | None:
 
 
 def _iterate_texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the keys to each text in nested objects, and the text. Lists have details of what was wrong with fields."""
+    """Yield the keys to each text in nested objects, and the text. Lists, which describe fields, are left out."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _iterate_texts(inner, (*path, key))
@@ -126,9 +126,9 @@ def _iterate_texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[st
 
 
 def _generalize(value: Any, error: _DocumentedError, status: int) -> Any:
-    """Return `value` with texts that say no more than `status`, and with `status` in place of the documented one.
+    """Return `value` with texts that state only `status`, and with `status` in place of the documented status.
 
-    A code of an error with the same status stays if it does not say what was not found, such as a voice.
+    The error code of a documented error with the same status is kept if it does not name what was not found.
     """
     if isinstance(value, dict):
         return {key: _generalize(inner, error, status) for key, inner in value.items()}
@@ -141,7 +141,7 @@ def _generalize(value: Any, error: _DocumentedError, status: int) -> Any:
 
 
 def _write_code(words: Sequence[str], documented_code: str) -> str:
-    """Return `words` written as another code is."""
+    """Return `words` as an error code, in the style of `documented_code`."""
     if documented_code.isupper():
         return "_".join(words).upper()
     if documented_code[0].isupper():

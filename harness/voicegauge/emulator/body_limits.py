@@ -25,14 +25,14 @@ UNCOUNTED_BYTES_PER_BODY = 16 * 2**10
 
 
 class BodyMemory:
-    """The memory for bodies. Above its limit, one request continues, and the others wait until it is done.
+    """The memory for request bodies. Above its limit, one request continues, and the others wait for its end.
 
     Without a limit for all of them, clients that send uploads of a permitted size at the same time could take any
     amount of memory.
     """
 
     def __init__(self, max_bytes: int = MAX_BODY_MEMORY_BYTES) -> None:
-        """Start with `max_bytes` of free memory."""
+        """Create a memory of `max_bytes`, all of which is free."""
         self._free_bytes = max_bytes
         self._exempt: BodyMemoryShare | None = None
         self._waiting: list[asyncio.Future[None]] = []
@@ -72,7 +72,7 @@ class BodyMemoryShare:
     """The memory that the body of one request has reserved."""
 
     def __init__(self, memory: BodyMemory) -> None:
-        """Start with a share of 0 bytes."""
+        """Create a share of 0 bytes."""
         self._memory = memory
         self.counted_bytes = 0
 

@@ -39,7 +39,7 @@ CLIENT_RULES: dict[ClientRule, str] = {
     "client-idle": "Something is sent before the documented time without messages ends.",
 }
 MAX_CLIENT_FINDINGS = 1000
-"""Most findings that are kept; the first ones."""
+"""Maximum number of findings that are kept; later findings are dropped."""
 _MAX_WATCHED_CONTEXTS = 1000
 
 
@@ -54,7 +54,7 @@ class ClientFinding(Record, frozen=True, kw_only=True):
     """Number of the connection since the start of the emulator, from 1."""
     message: str
     context: str | None = None
-    """The context that it is about; `None` if it is about the connection."""
+    """The context that the finding is about; `None` if it is about the connection."""
 
     def describe(self) -> str:
         """Return the finding in one line."""
@@ -79,7 +79,7 @@ class ClientFindingLog:
     """The findings about all clients of an emulator."""
 
     def __init__(self, listener: Callable[[ClientFinding], None] | None = None) -> None:
-        """Begin without findings. `listener` is called with each of them."""
+        """Create a log without findings. `listener` is called with each new finding."""
         self._listener = listener
         self._findings: list[ClientFinding] = []
         self.connection_count = 0
@@ -89,7 +89,7 @@ class ClientFindingLog:
         """Say for each open connection whether more will be sent without another message of the client."""
 
     def add(self, finding: ClientFinding) -> None:
-        """Add a finding, unless there are as many as are kept."""
+        """Add a finding, unless `MAX_CLIENT_FINDINGS` are kept already."""
         if len(self._findings) < MAX_CLIENT_FINDINGS:
             self._findings.append(finding)
             if self._listener is not None:
@@ -115,7 +115,7 @@ class ClientMonitor:
     """Watches what a client sends on one connection."""
 
     def __init__(self, operation: Operation, log: ClientFindingLog) -> None:
-        """Begin to watch a connection to the channel `operation`."""
+        """Create a monitor of a new connection to the channel `operation`."""
         assert operation.socket is not None
         self._operation, self._spec, self._log = operation, operation.socket.spec, log
         self._states: dict[str | None, _ContextState] = {}
@@ -161,10 +161,11 @@ class ClientMonitor:
             self._states[context] = "ended by the service"
 
     def finish(self, *, is_closed_by_client: bool) -> None:
-        """Judge what is left when the connection has ended.
+        """Judge the contexts and texts that are unfinished when the connection has ended.
 
         Args:
-            is_closed_by_client: whether the client ended it. Otherwise it cannot finish what it has begun.
+            is_closed_by_client: whether the client ended the connection. Otherwise, the client could not finish its
+                contexts.
         """
         self._log.open_connection_count -= 1
         if self._has_closed or not is_closed_by_client:

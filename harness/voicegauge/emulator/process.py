@@ -33,8 +33,8 @@ from voicegauge.hosts import build_server_url
 from voicegauge.model.base import Record
 
 
-class ServerIdentity(NamedTuple):
-    """How a server proves who it is, and what a client needs to believe it."""
+class ServerCertificate(NamedTuple):
+    """The TLS certificate of a server, and that of the authority which signed it."""
 
     ssl_context: ssl.SSLContext
     authority_file: Path
@@ -52,7 +52,7 @@ def require_tls() -> None:
 
 
 @contextlib.contextmanager
-def create_server_identity(host: str) -> Iterator[ServerIdentity]:
+def create_server_certificate(host: str) -> Iterator[ServerCertificate]:
     """Create an authority and a certificate for this machine under `host`, its own name, and localhost.
 
     Both are new each time and never written, except for the authority's certificate, whose file is deleted at the end.
@@ -70,7 +70,7 @@ def create_server_identity(host: str) -> Iterator[ServerIdentity]:
     with tempfile.TemporaryDirectory(prefix="voicegauge-tls-") as folder:
         path = Path(folder) / "authority.pem"
         path.write_bytes(authority.cert_pem.bytes())
-        yield ServerIdentity(context, path)
+        yield ServerCertificate(context, path)
 
 
 START_TIMEOUT_S = 60.0
@@ -92,7 +92,7 @@ class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
 
 
 class EmulatorStartupMessage(Record, frozen=True, kw_only=True):
-    """Message of the subprocess after it has started or failed: one line of JSON on its standard output."""
+    """The result of starting the emulator: one line of JSON that the subprocess writes to its standard output."""
 
     port: int = 0
     provider_ids: tuple[str, ...] = ()
@@ -135,8 +135,8 @@ class RunningEmulator:
         """Return what clients of WebSockets did wrong.
 
         Args:
-            timeout_s: how long to wait for open connections to end, in seconds. Contexts and texts that a client has
-                left are known then.
+            timeout_s: how long to wait for open connections to end, in seconds. Only then are contexts and texts known
+                that a client has not finished.
         """
         deadline_s = time.monotonic() + timeout_s
         while True:

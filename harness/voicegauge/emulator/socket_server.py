@@ -40,7 +40,7 @@ class ClientLimits(NamedTuple):
     body_timeout_s: float = 300.0
     """Longest time for the whole body. It is enough for the largest accepted upload at half a megabyte per second."""
     write_timeout_s: float = 300.0
-    """Longest time in which a client takes none of the response that waits for it."""
+    """Longest time for which a client reads nothing of a response that waits to be sent."""
     max_connections: int = 1000
     """Maximum number of open connections. A new connection above it replaces the oldest one without a complete request,
     so that nobody can occupy all of them. If every connection has a request in progress, the new one is closed."""
@@ -132,7 +132,7 @@ class ClientLimitingMixin(asyncio.Protocol):
             self._reads_body = False
 
     def leave_connection(self) -> None:
-        """Stop all limits, because another protocol has the connection from now on."""
+        """Stop all limits of time, because another protocol handles the connection from now on."""
         self._has_left = True
         self.open_connections.pop(self, None)
         self._stop_timer()
@@ -146,13 +146,13 @@ class ClientLimitingMixin(asyncio.Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Limit the time within which the client takes more of the response."""
+        """Limit the time until the client reads more of the response."""
         super().pause_writing()
         self._stop_write_timer()
         self._write_timer = self.loop.call_later(self.client_limits.write_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Handle that the client took most of what was sent."""
+        """Stop to limit the time, because the client has read most of what was sent."""
         self._stop_write_timer()
         super().resume_writing()
 

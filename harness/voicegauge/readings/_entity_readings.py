@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from voicegauge.readings._number_readings import read_number, read_ordinal, read_whole_number
 from voicegauge.readings.language_words import WORDS_BY_LANGUAGE
-from voicegauge.readings.number_words import MAX_NUMBER, read_cardinal, read_digits
+from voicegauge.readings.number_words import MAX_READ_NUMBER, read_cardinal, read_digits
 from voicegauge.readings.spoken_alternatives import (
     SILENCE,
     Expression,
-    Words,
-    either,
-    fold_letters,
+    WordSequence,
+    choice,
+    fold_case_and_accents,
     iterate_readings,
     optional,
-    say,
+    phrase,
     sequence,
 )
 
@@ -96,8 +96,8 @@ _ROMAN_PATTERN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
 
 def read_letters(letters: str) -> Expression:
     """Return the readings of letters: as a word, or one by one."""
-    folded = fold_letters(letters)
-    return either([Words((folded,)), Words(tuple(folded))])
+    folded = fold_case_and_accents(letters)
+    return choice([WordSequence((folded,)), WordSequence(tuple(folded))])
 
 
 def read_code(written: str, language: str) -> Expression:
@@ -105,7 +105,7 @@ def read_code(written: str, language: str) -> Expression:
     parts: list[Expression] = []
     for piece in re.findall(r"[^\W\d_]+|\d+|[-_/.]", written):
         if piece.isdigit():
-            parts.append(either([read_whole_number(piece, language), read_digits(piece, language)]))
+            parts.append(choice([read_whole_number(piece, language), read_digits(piece, language)]))
         elif piece.isalpha():
             parts.append(read_letters(piece))
         else:
@@ -115,7 +115,7 @@ def read_code(written: str, language: str) -> Expression:
 
 def _read_sign_in_code(sign: str, language: str) -> Expression:
     spoken = _INTERNET_SIGNS[language][sign]
-    return optional(say(spoken)) if sign == "." else say(spoken)
+    return optional(phrase(spoken)) if sign == "." else phrase(spoken)
 
 
 def read_internet_address(written: str, language: str) -> Expression:
@@ -124,18 +124,18 @@ def read_internet_address(written: str, language: str) -> Expression:
     parts: list[Expression] = []
     for piece in re.findall(r"[^\W\d_]+|\d+|[-_/.@]", re.sub(r"^https?://", "", written)):
         if piece in signs:
-            parts.append(say(signs[piece]))
+            parts.append(phrase(signs[piece]))
         elif piece.isdigit():
-            parts.append(either([read_whole_number(piece, language), read_digits(piece, language)]))
+            parts.append(choice([read_whole_number(piece, language), read_digits(piece, language)]))
         else:
-            parts.append(read_letters(piece) if len(piece) <= 4 else say(piece))
+            parts.append(read_letters(piece) if len(piece) <= 4 else phrase(piece))
     return sequence(*parts)
 
 
 def read_dotted_numbers(written: str, language: str) -> Expression:
     """Return the readings of numbers with points between them, such as a version or an IP address."""
-    numbers = [either([read_whole_number(one, language), read_digits(one, language)]) for one in written.split(".")]
-    point = say("|".join(dict.fromkeys(["point" if language == "en" else _INTERNET_SIGNS[language]["."], "dot"])))
+    numbers = [choice([read_whole_number(one, language), read_digits(one, language)]) for one in written.split(".")]
+    point = phrase("|".join(dict.fromkeys(["point" if language == "en" else _INTERNET_SIGNS[language]["."], "dot"])))
     parts = [numbers[0]]
     for number in numbers[1:]:
         parts += [point, number]
@@ -143,13 +143,13 @@ def read_dotted_numbers(written: str, language: str) -> Expression:
 
 
 def read_abbreviation(written: str, language: str) -> Expression:
-    """Return the readings of one of the `ABBREVIATIONS`."""
-    return say(ABBREVIATIONS[language][written.rstrip(".")])
+    """Return the readings of an abbreviation, which is a key of `ABBREVIATIONS`."""
+    return phrase(ABBREVIATIONS[language][written.rstrip(".")])
 
 
 def read_name(written: str) -> Expression:
     """Return the spellings of a name that is matched by `NAME_PATTERN`."""
-    return say(_SPELLINGS_BY_NAME[written])
+    return phrase(_SPELLINGS_BY_NAME[written])
 
 
 def read_roman_number(written: str, language: str) -> Expression | None:
@@ -159,13 +159,15 @@ def read_roman_number(written: str, language: str) -> Expression | None:
     values = [_ROMAN_VALUES[letter] for letter in written]
     pairs = zip(values, [*values[1:], 0], strict=True)
     number = sum(-value if value < following else value for value, following in pairs)
-    ordinal = sequence(say({"en": "(the)", "de": "(der)(die)(das)"}.get(language, "")), read_ordinal(number, language))
-    return either([read_cardinal(number, language), ordinal, read_letters(written)])
+    ordinal = sequence(
+        phrase({"en": "(the)", "de": "(der)(die)(das)"}.get(language, "")), read_ordinal(number, language)
+    )
+    return choice([read_cardinal(number, language), ordinal, read_letters(written)])
 
 
 def read_sign(sign: str, language: str) -> Expression:
     """Return the readings of a sign such as "&", which a transcript may leave out."""
-    return optional(say(WORDS_BY_LANGUAGE[language].signs[sign]))
+    return optional(phrase(WORDS_BY_LANGUAGE[language].signs[sign]))
 
 
 def find_month(name: str, language: str) -> int | None:
@@ -190,13 +192,13 @@ def read_date(day: int, month: int, year: str | None, language: str) -> Expressi
         language: one of `WORDS_BY_LANGUAGE`.
     """
     words = WORDS_BY_LANGUAGE[language]
-    name = say(words.months[month - 1])
-    link = optional(say(words.date_link)) if words.date_link else SILENCE
+    name = phrase(words.months[month - 1])
+    link = optional(phrase(words.date_link)) if words.date_link else SILENCE
     after = sequence(link, _read_year(year, language)) if year else SILENCE
     if language == "en":
-        days = either([read_ordinal(day, "en"), read_cardinal(day, "en")])
-        return either(
-            [sequence(name, say("(the)"), days, after), sequence(say("(the)"), days, say("(of)"), name, after)]
+        days = choice([read_ordinal(day, "en"), read_cardinal(day, "en")])
+        return choice(
+            [sequence(name, phrase("(the)"), days, after), sequence(phrase("(the)"), days, phrase("(of)"), name, after)]
         )
     return sequence(_read_day(day, language), link, name, after)
 
@@ -206,22 +208,22 @@ def read_numeric_date(day: int, month: int, year: str, language: str) -> Express
     words = WORDS_BY_LANGUAGE[language]
     numbers = [read_cardinal(day, language), read_cardinal(month, language)]
     in_order = numbers if words.day_first else numbers[::-1]
-    slash = say("(slash)|de|del" if words.date_link else "(slash)")
+    slash = phrase("(slash)|de|del" if words.date_link else "(slash)")
     readings = [
         read_date(day, month, year, language),
         sequence(in_order[0], slash, in_order[1], slash, _read_year(year, language)),
     ]
     if language == "de":
         readings.append(sequence(read_ordinal(day, "de"), read_ordinal(month, "de"), _read_year(year, "de")))
-    return either(readings)
+    return choice(readings)
 
 
 def _read_day(day: int, language: str) -> Expression:
     if language == "de":
-        return either([read_ordinal(day, "de"), read_cardinal(day, "de")])
+        return choice([read_ordinal(day, "de"), read_cardinal(day, "de")])
     first = WORDS_BY_LANGUAGE[language].first_day
     number = read_cardinal(day, language)
-    return either([say(first), number]) if day == 1 and first else number
+    return choice([phrase(first), number]) if day == 1 and first else number
 
 
 def _read_year(year: str, language: str) -> Expression:
@@ -239,17 +241,17 @@ def read_time(hour: int, minute: int, second: int | None, half: str, language: s
         language: one of `WORDS_BY_LANGUAGE`.
     """
     words = WORDS_BY_LANGUAGE[language]
-    after = {"am": say(words.morning), "pm": say(words.afternoon)}.get(half, SILENCE)
+    after = {"am": phrase(words.morning), "pm": phrase(words.afternoon)}.get(half, SILENCE)
     seconds = _read_seconds(second, language)
     readings = [sequence(_read_clock(hour, minute, language), seconds, after)]
     if not half and second is None:
         is_afternoon = hour >= 12
-        part = optional(say(words.afternoon if is_afternoon else words.morning))
+        part = optional(phrase(words.afternoon if is_afternoon else words.morning))
         if hour > 12 or hour == 0:
             readings.append(sequence(_read_clock(hour - 12 if hour else 12, minute, language), part))
         else:
             readings.append(sequence(_read_clock(hour, minute, language), part))
-    return either(readings)
+    return choice(readings)
 
 
 def _read_seconds(second: int | None, language: str) -> Expression:
@@ -258,26 +260,26 @@ def _read_seconds(second: int | None, language: str) -> Expression:
     many = WORDS_BY_LANGUAGE[language].units["s"][1]
     number = read_number(f"{second:02d}", language) if second < 10 else read_cardinal(second, language)
     link = {"en": "(and)", "de": "(und)", "es": "(y)", "fr": "(et)", "it": "(e)", "pt": "(e)"}[language]
-    return sequence(say(link), either([number, read_cardinal(second, language)]), say(f"({many.split('|')[0]})"))
+    return sequence(phrase(link), choice([number, read_cardinal(second, language)]), phrase(f"({many.split('|')[0]})"))
 
 
 def _read_clock(hour: int, minute: int, language: str) -> Expression:
     words = WORDS_BY_LANGUAGE[language]
     hours = read_cardinal(hour, language)
-    hour_word = say("|".join(words.hour))
+    hour_word = phrase("|".join(words.hour))
     if minute == 0:
         whole = [sequence(hours, optional(hour_word))]
         if language == "en":
-            whole.append(sequence(hours, say("hundred"), say("(hours)")))
-        return either(whole)
+            whole.append(sequence(hours, phrase("hundred"), phrase("(hours)")))
+        return choice(whole)
     number = read_cardinal(minute, language)
-    minutes = either([read_digits(f"{minute:02d}", language), number]) if minute < 10 else number
+    minutes = choice([read_digits(f"{minute:02d}", language), number]) if minute < 10 else number
     link = {"es": "(y)", "it": "(e)", "pt": "(e)"}.get(language, "")
-    minute_word = say(f"({words.minute})") if words.minute else SILENCE
-    readings = [sequence(hours, optional(hour_word), say(link), minutes, minute_word)]
+    minute_word = phrase(f"({words.minute})") if words.minute else SILENCE
+    readings = [sequence(hours, optional(hour_word), phrase(link), minutes, minute_word)]
     if language == "en" or hour == 24:
         readings = [sequence(hours, minutes)]
-    return either([*readings, *_list_spoken_clock_readings(hour, minute, language)])
+    return choice([*readings, *_list_spoken_clock_readings(hour, minute, language)])
 
 
 def _list_spoken_clock_readings(hour: int, minute: int, language: str) -> list[Expression]:
@@ -301,7 +303,7 @@ def _list_spoken_clock_readings(hour: int, minute: int, language: str) -> list[E
 
 def _fill(pattern: str, readings: dict[str, str]) -> Expression:
     pieces = pattern.replace("{", "\0{").replace("}", "}\0").split("\0")
-    return sequence(*(say(readings[piece[1:-1]]) if piece.startswith("{") else say(piece) for piece in pieces))
+    return sequence(*(phrase(readings[piece[1:-1]]) if piece.startswith("{") else phrase(piece) for piece in pieces))
 
 
 _CURRENCIES = {"¥": "元|块|块钱", "￥": "元|块|块钱", "$": "美元|元", "€": "欧元", "£": "英镑"}
@@ -324,7 +326,7 @@ _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 
 
 class ChinesePattern(NamedTuple):
-    """A kind of entity, with its pattern and the function that reads a match in a language."""
+    """A pattern for one kind of entity, and the function that returns the readings of a match in a language."""
 
     kind: str
     pattern: re.Pattern[str]
@@ -334,66 +336,70 @@ class ChinesePattern(NamedTuple):
 def _read_number(written: str, language: str) -> Expression:
     whole, _, decimals = written.replace(",", "").partition(".")
     readings = []
-    if int(whole) <= MAX_NUMBER and (whole[0] != "0" or len(whole) == 1):
+    if int(whole) <= MAX_READ_NUMBER and (whole[0] != "0" or len(whole) == 1):
         readings.append(read_cardinal(int(whole), language))
     if len(whole) >= 3 or not readings:
         readings.append(read_digits(whole, language))
     point = {"ja": "点|てん"}.get(language, "点")
-    rest = sequence(say(point), read_digits(decimals, language)) if decimals else SILENCE
-    return sequence(either(readings), rest)
+    rest = sequence(phrase(point), read_digits(decimals, language)) if decimals else SILENCE
+    return sequence(choice(readings), rest)
 
 
 def _read_date(match: re.Match[str], language: str) -> Expression:
     year, month, day = match["year"], int(match["month"]), int(match["day"])
-    years = sequence(read_digits(year, language), say("年")) if year else SILENCE
+    years = sequence(read_digits(year, language), phrase("年")) if year else SILENCE
     return sequence(
         years,
         read_cardinal(month, language),
-        say("月"),
+        phrase("月"),
         read_cardinal(day, language),
-        say("日|号" if language == "zh" else "日"),
+        phrase("日|号" if language == "zh" else "日"),
     )
 
 
 def _read_chinese_year(match: re.Match[str], language: str) -> Expression:
-    return either([read_digits(match[0], language), read_cardinal(int(match[0]), language)])
+    return choice([read_digits(match[0], language), read_cardinal(int(match[0]), language)])
 
 
 def _read_time(match: re.Match[str], language: str) -> Expression:
     hour, minute = int(match["hour"]), int(match["minute"])
     readings = [_read_chinese_clock(hour, minute, language)]
     if hour > 12 and language == "zh":
-        readings.append(sequence(say("下午|晚上"), _read_chinese_clock(hour - 12, minute, language)))
-    return either(readings)
+        readings.append(sequence(phrase("下午|晚上"), _read_chinese_clock(hour - 12, minute, language)))
+    return choice(readings)
 
 
 def _read_chinese_clock(hour: int, minute: int, language: str) -> Expression:
     if language == "ja":
-        minutes = sequence(read_cardinal(minute, "ja"), say("分")) if minute else SILENCE
-        return sequence(read_cardinal(hour, "ja"), say("時"), either([minutes, say("半")]) if minute == 30 else minutes)
-    hours = sequence(either([say("两"), say("二")]) if hour == 2 else read_cardinal(hour, "zh"), say("点|点钟"))
+        minutes = sequence(read_cardinal(minute, "ja"), phrase("分")) if minute else SILENCE
+        return sequence(
+            read_cardinal(hour, "ja"), phrase("時"), choice([minutes, phrase("半")]) if minute == 30 else minutes
+        )
+    hours = sequence(
+        choice([phrase("两"), phrase("二")]) if hour == 2 else read_cardinal(hour, "zh"), phrase("点|点钟")
+    )
     if minute == 0:
-        return sequence(hours, optional(say("整")))
+        return sequence(hours, optional(phrase("整")))
     number = read_cardinal(minute, "zh")
-    minutes = either([sequence(say("零"), number), number]) if minute < 10 else number
-    readings = [sequence(minutes, optional(say("分")))]
-    readings += [say({30: "半", 15: "一刻", 45: "三刻"}[minute])] if minute in (15, 30, 45) else []
-    return sequence(hours, either(readings))
+    minutes = choice([sequence(phrase("零"), number), number]) if minute < 10 else number
+    readings = [sequence(minutes, optional(phrase("分")))]
+    readings += [phrase({30: "半", 15: "一刻", 45: "三刻"}[minute])] if minute in (15, 30, 45) else []
+    return sequence(hours, choice(readings))
 
 
 def _read_percent(match: re.Match[str], language: str) -> Expression:
     if language == "ja":
-        return sequence(_read_number(match["number"], language), say("パーセント|%"))
-    return sequence(say("百分之"), _read_number(match["number"], language))
+        return sequence(_read_number(match["number"], language), phrase("パーセント|%"))
+    return sequence(phrase("百分之"), _read_number(match["number"], language))
 
 
 def _read_money(match: re.Match[str], language: str) -> Expression:
     names = {"¥": "円", "￥": "円", "$": "ドル", "€": "ユーロ", "£": "ポンド"} if language == "ja" else _CURRENCIES
-    return sequence(_read_number(match["number"], language), say(names[match["sign"]]))
+    return sequence(_read_number(match["number"], language), phrase(names[match["sign"]]))
 
 
 def _read_quantity(match: re.Match[str], language: str) -> Expression:
-    return sequence(_read_number(match["number"], language), say(_UNITS[match["unit"]]))
+    return sequence(_read_number(match["number"], language), phrase(_UNITS[match["unit"]]))
 
 
 def _read_long_number(match: re.Match[str], language: str) -> Expression:
@@ -405,8 +411,8 @@ def _read_plain(match: re.Match[str], language: str) -> Expression:
 
 
 def _read_minus(match: re.Match[str], language: str) -> Expression:
-    minus = say("负|零下" if language == "zh" else "マイナス")
-    unit = say(_UNITS[match["unit"]]) if match["unit"] else SILENCE
+    minus = phrase("负|零下" if language == "zh" else "マイナス")
+    unit = phrase(_UNITS[match["unit"]]) if match["unit"] else SILENCE
     return sequence(minus, _read_number(match["number"], language), unit)
 
 

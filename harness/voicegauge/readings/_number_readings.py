@@ -6,7 +6,7 @@ import re
 
 from voicegauge.readings.language_words import WORDS_BY_LANGUAGE
 from voicegauge.readings.number_words import (
-    MAX_NUMBER,
+    MAX_READ_NUMBER,
     list_german_words,
     read_cardinal,
     read_digit,
@@ -15,10 +15,10 @@ from voicegauge.readings.number_words import (
 from voicegauge.readings.spoken_alternatives import (
     SILENCE,
     Expression,
-    either,
+    choice,
     iterate_readings,
     optional,
-    say,
+    phrase,
     sequence,
 )
 
@@ -77,7 +77,7 @@ def read_number(written: str, language: str) -> Expression:
         return first
     if digits == "0" and language == "en":
         first = optional(first)
-    return sequence(first, say(words.point), _read_decimals(decimals, language))
+    return sequence(first, phrase(words.point), _read_decimals(decimals, language))
 
 
 def _read_decimals(decimals: str, language: str) -> Expression:
@@ -85,7 +85,7 @@ def _read_decimals(decimals: str, language: str) -> Expression:
     zeros = read_digits(decimals[: len(decimals) - len(number)], language)
     if not number or len(number) == 1 or len(number) > MIN_DIGITS_READ_SINGLY:
         return read_digits(decimals, language)
-    return either([read_digits(decimals, language), sequence(zeros, read_cardinal(int(number), language))])
+    return choice([read_digits(decimals, language), sequence(zeros, read_cardinal(int(number), language))])
 
 
 def read_whole_number(digits: str, language: str, *, is_grouped: bool = False) -> Expression:
@@ -95,12 +95,12 @@ def read_whole_number(digits: str, language: str, *, is_grouped: bool = False) -
         rest = digits.lstrip("0")
         zeros = [read_digit("0", language)] * (len(digits) - len(rest))
         as_number = [sequence(*zeros, read_cardinal(int(rest), language))] if 1 < len(rest) <= 4 else []
-        return either([_read_singly(digits, language), *as_number])
-    if number > MAX_NUMBER:
+        return choice([_read_singly(digits, language), *as_number])
+    if number > MAX_READ_NUMBER:
         return _read_singly(digits, language)
     readings = [read_cardinal(number, language)]
     if is_grouped:
-        return either(
+        return choice(
             [*readings, *(_list_year_readings(digits, "en") if language == "en" and len(digits) == 4 else [])]
         )
     if len(digits) == 4:
@@ -108,24 +108,26 @@ def read_whole_number(digits: str, language: str, *, is_grouped: bool = False) -
     if len(digits) >= MIN_DIGITS_READ_SINGLY:
         readings.append(_read_singly(digits, language))
         readings += _list_pair_readings(digits, language)
-    return either(readings)
+    return choice(readings)
 
 
 def _list_year_readings(digits: str, language: str) -> list[Expression]:
     century, rest = int(digits[:2]), int(digits[2:])
     if language == "en":
         if rest == 0:
-            return [sequence(read_cardinal(century, "en"), say("hundred"))] if century % 10 else []
-        as_hundreds = sequence(read_cardinal(century, "en"), say("hundred"), say("(and)"), read_cardinal(rest, "en"))
+            return [sequence(read_cardinal(century, "en"), phrase("hundred"))] if century % 10 else []
+        as_hundreds = sequence(
+            read_cardinal(century, "en"), phrase("hundred"), phrase("(and)"), read_cardinal(rest, "en")
+        )
         return [as_hundreds] if century % 10 else []
     if language == "de" and 11 <= century <= 19:
         hundreds = list_german_words(century)[0] + "hundert"
         links = ["", "und"] if 0 < rest < 100 else [""]
         others = list_german_words(rest) if rest else [""]
-        return [say("|".join(f"{hundreds}{link}{other}" for link in links for other in others))]
+        return [phrase("|".join(f"{hundreds}{link}{other}" for link in links for other in others))]
     if language == "fr" and 11 <= century <= 19:
         after = read_cardinal(rest, "fr") if rest else SILENCE
-        return [sequence(read_cardinal(century, "fr"), say("cent|cents"), after)]
+        return [sequence(read_cardinal(century, "fr"), phrase("cent|cents"), after)]
     return []
 
 
@@ -155,17 +157,17 @@ def _read_singly(digits: str, language: str) -> Expression:
         readings = [sequence(*[digit] * count)]
         if count == 3:
             readings += [
-                sequence(say("triple"), digit),
-                sequence(say("double"), digit, digit),
-                sequence(digit, say("double"), digit),
+                sequence(phrase("triple"), digit),
+                sequence(phrase("double"), digit, digit),
+                sequence(digit, phrase("double"), digit),
             ]
-        parts.append(either([*readings, *([sequence(say("double"), digit)] if count == 2 else [])]))
+        parts.append(choice([*readings, *([sequence(phrase("double"), digit)] if count == 2 else [])]))
     return sequence(*parts)
 
 
 def read_ordinal(number: int, language: str) -> Expression:
     """Return the readings of an ordinal number; that of the number itself where no ordinal is known."""
-    if number > MAX_NUMBER:
+    if number > MAX_READ_NUMBER:
         return read_digits(str(number), language)
     if language == "en":
         return _read_english_ordinal(number)
@@ -174,16 +176,18 @@ def read_ordinal(number: int, language: str) -> Expression:
         if stems is None:
             ending = "t" if number % 100 and number % 100 < 20 else "st"
             stems = [f"{word}{ending}" for word in list_german_words(number)] if number < 10**6 else []
-        return say("|".join(f"{stem}{end}" for stem in stems for end in ("e", "er", "en", "es", "em")) or str(number))
+        return phrase(
+            "|".join(f"{stem}{end}" for stem in stems for end in ("e", "er", "en", "es", "em")) or str(number)
+        )
     if language == "fr":
         return _read_french_ordinal(number)
     known = _ORDINALS_BY_LANGUAGE[language].split()
-    readings = [say(known[number - 1])] if 0 < number <= len(known) else []
+    readings = [phrase(known[number - 1])] if 0 < number <= len(known) else []
     if language == "it" and number > len(known):
         words = [one[0] for one in iterate_readings(read_cardinal(number, "it")) if len(one) == 1]
         stems = [one if one.endswith(("tre", "sei")) else one[:-1] for one in words]
-        readings += [say("|".join(f"{stem}esim{end}" for stem in stems for end in "oa"))] if stems else []
-    return either([*readings, read_cardinal(number, language)])
+        readings += [phrase("|".join(f"{stem}esim{end}" for stem in stems for end in "oa"))] if stems else []
+    return choice([*readings, read_cardinal(number, language)])
 
 
 def _read_english_ordinal(number: int) -> Expression:
@@ -191,45 +195,45 @@ def _read_english_ordinal(number: int) -> Expression:
     for words in iterate_readings(read_cardinal(number, "en")):
         last = words[-1]
         ordinal = _ENGLISH_ORDINALS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
-        readings.append(say(" ".join([*words[:-1], ordinal])))
-    readings += [say(_ENGLISH_ROUND_ORDINALS[number])] if number in _ENGLISH_ROUND_ORDINALS else []
-    return either(readings)
+        readings.append(phrase(" ".join([*words[:-1], ordinal])))
+    readings += [phrase(_ENGLISH_ROUND_ORDINALS[number])] if number in _ENGLISH_ROUND_ORDINALS else []
+    return choice(readings)
 
 
 def _read_french_ordinal(number: int) -> Expression:
-    readings = [say("premier|première")] if number == 1 else [say("second|seconde")] if number == 2 else []
+    readings = [phrase("premier|première")] if number == 1 else [phrase("second|seconde")] if number == 2 else []
     for words in list(iterate_readings(read_cardinal(number, "fr")))[:64]:
         last = {"cinq": "cinqu", "neuf": "neuv"}.get(words[-1], words[-1])
         last = last[:-1] if last.endswith(("e", "s")) and last != "trois" else last
-        readings.append(say(" ".join([*words[:-1], f"{last}ième"])))
-    return either(readings)
+        readings.append(phrase(" ".join([*words[:-1], f"{last}ième"])))
+    return choice(readings)
 
 
 def read_fraction(numerator: str, denominator: str, language: str) -> Expression:
     """Return the readings of a fraction such as 3/4, or of a ratio that is written like one."""
     over = sequence(
         read_number(numerator, language),
-        say(f"({_FRACTION_BAR[language].split('|')[0]})"),
+        phrase(f"({_FRACTION_BAR[language].split('|')[0]})"),
         read_number(denominator, language),
     )
-    slash = sequence(read_number(numerator, language), say("(slash)"), read_number(denominator, language))
+    slash = sequence(read_number(numerator, language), phrase("(slash)"), read_number(denominator, language))
     top, bottom = int(numerator), int(denominator)
     named = []
     if language == "en" and bottom > 1:
         one, _, many = _ENGLISH_FRACTION_PARTS.get(bottom, "").partition("/")
         if one:
-            parts = say(one if top == 1 else many)
+            parts = phrase(one if top == 1 else many)
         else:
             parts = _read_plural_ordinal(bottom) if top != 1 else read_ordinal(bottom, "en")
-        named = [sequence(say("one|a") if top == 1 else read_cardinal(top, "en"), parts)]
+        named = [sequence(phrase("one|a") if top == 1 else read_cardinal(top, "en"), parts)]
         named += [parts] if top == 1 else []
     elif (top, bottom) in _FRACTIONS_BY_LANGUAGE.get(language, {}):
-        named = [say(_FRACTIONS_BY_LANGUAGE[language][top, bottom])]
-    return either([*named, over, slash])
+        named = [phrase(_FRACTIONS_BY_LANGUAGE[language][top, bottom])]
+    return choice([*named, over, slash])
 
 
 def _read_plural_ordinal(number: int) -> Expression:
-    return say("|".join(f"{' '.join(words)}s" for words in iterate_readings(read_ordinal(number, "en"))))
+    return phrase("|".join(f"{' '.join(words)}s" for words in iterate_readings(read_ordinal(number, "en"))))
 
 
 def read_money(written: str, sign: str, scale: str | None, language: str) -> Expression:
@@ -245,54 +249,54 @@ def read_money(written: str, sign: str, scale: str | None, language: str) -> Exp
     whole, _, decimals = written.partition(words.decimal_sign)
     one, many = words.currencies[sign]
     if scale is not None:
-        large = say(words.scales.get(scale.lower(), scale))
+        large = phrase(words.scales.get(scale.lower(), scale))
         return sequence(
-            read_number(written, language), large, say(_LINK_AFTER_SCALE.get(language, "")), say(f"{many}|{one}")
+            read_number(written, language), large, phrase(_LINK_AFTER_SCALE.get(language, "")), phrase(f"{many}|{one}")
         )
     digits = re.sub(r"\D", "", whole)
-    unit = say(f"{one}|{many}" if digits == "1" else many)
+    unit = phrase(f"{one}|{many}" if digits == "1" else many)
     amount = read_whole_number(digits, language, is_grouped=digits != whole)
     if not decimals:
         return sequence(amount, unit)
     if len(decimals) != 2:
         return sequence(read_number(written, language), unit)
     if int(decimals) == 0:
-        return either([sequence(amount, unit), sequence(read_number(written, language), unit)])
+        return choice([sequence(amount, unit), sequence(read_number(written, language), unit)])
     cent, cents = words.cents.get(sign, words.cents[""])
     hundredths = read_cardinal(int(decimals), language)
     short = read_digits(decimals, language) if decimals[0] == "0" else hundredths
-    cent_word = say(cent if decimals == "01" else cents)
+    cent_word = phrase(cent if decimals == "01" else cents)
     readings = [
-        sequence(amount, unit, optional(say(words.money_link)), hundredths, optional(cent_word)),
+        sequence(amount, unit, optional(phrase(words.money_link)), hundredths, optional(cent_word)),
         sequence(amount, unit, short),
-        sequence(amount, optional(say(words.money_link)), either([short, hundredths]), optional(unit)),
+        sequence(amount, optional(phrase(words.money_link)), choice([short, hundredths]), optional(unit)),
         sequence(read_number(written, language), unit),
     ]
     if int(digits or "0") == 0:
         readings.insert(0, sequence(hundredths, cent_word))
-    return either(readings)
+    return choice(readings)
 
 
 def read_quantity(written: str, unit: str, language: str) -> Expression:
     """Return the readings of a number with the abbreviation of a unit."""
     one, many = WORDS_BY_LANGUAGE[language].units[unit]
-    return sequence(read_number(written, language), say(f"{one}|{many}" if written == "1" else f"{many}|{one}"))
+    return sequence(read_number(written, language), phrase(f"{one}|{many}" if written == "1" else f"{many}|{one}"))
 
 
 def read_signed(sign: str, reading: Expression, language: str) -> Expression:
     """Return a reading with the sign before it; "" for none."""
     words = WORDS_BY_LANGUAGE[language]
-    return sequence(say(words.plus if sign == "+" else words.minus), reading) if sign else reading
+    return sequence(phrase(words.plus if sign == "+" else words.minus), reading) if sign else reading
 
 
 def read_telephone_number(written: str, language: str) -> Expression:
     """Return the readings of a telephone number: digit by digit, or each group as a number."""
     groups = re.findall(r"\d+", written)
-    plus = say(f"({WORDS_BY_LANGUAGE[language].plus})") if "+" in written else SILENCE
-    dash = say({"en": "(dash)"}.get(language, "")) if "-" in written else SILENCE
+    plus = phrase(f"({WORDS_BY_LANGUAGE[language].plus})") if "+" in written else SILENCE
+    dash = phrase({"en": "(dash)"}.get(language, "")) if "-" in written else SILENCE
     by_groups = sequence(plus, *(sequence(_read_telephone_group(group, language), dash) for group in groups))
-    if len(groups) == 1 and "+" not in written and written[0] != "0" and int(written) <= MAX_NUMBER:
-        return either([by_groups, read_cardinal(int(written), language)])
+    if len(groups) == 1 and "+" not in written and written[0] != "0" and int(written) <= MAX_READ_NUMBER:
+        return choice([by_groups, read_cardinal(int(written), language)])
     return by_groups
 
 
@@ -306,4 +310,4 @@ def _read_telephone_group(digits: str, language: str) -> Expression:
         readings += [*_list_pair_readings(digits, language), read_cardinal(int(digits), language)]
     elif len(digits) % 2 == 0:
         readings.append(sequence(*(_read_pair(digits[at : at + 2], language) for at in range(0, len(digits), 2))))
-    return either(readings)
+    return choice(readings)

@@ -1,6 +1,6 @@
 """Finds entities in a text (numbers, money, dates, times, telephone numbers, codes, units, names, addresses).
 
-Each entity has its accepted readings as an expression. What is between the entities are plain words.
+Each entity has its accepted readings as an expression. The text between entities consists of plain words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from voicegauge.readings import _entity_readings as entity_readings
 from voicegauge.readings import _number_readings as numbers
 from voicegauge.readings._entity_readings import iterate_chinese_entities
 from voicegauge.readings.language_words import WORDS_BY_LANGUAGE
-from voicegauge.readings.spoken_alternatives import SILENCE, Expression, Words, either, say, sequence
+from voicegauge.readings.spoken_alternatives import SILENCE, Expression, WordSequence, choice, phrase, sequence
 
 EntityKind = Literal[
     "number", "ordinal", "fraction", "range", "percent", "money", "unit", "date", "time", "phone", "code", "address",
@@ -24,7 +24,8 @@ EntityKind = Literal[
 abbreviations and names."""
 ENTITY_KINDS: tuple[EntityKind, ...] = get_args(EntityKind)
 READ_LANGUAGES = frozenset(WORDS_BY_LANGUAGE) | {"zh", "ja"}
-"""Languages in which numbers have readings in words. In all others, a number is only equal to itself in digits."""
+"""Languages in which numbers have readings in words. In other languages, a number in a text only equals the same
+digits."""
 _SIGN = r"(?P<minus>(?<![\w.,)])[-−+])?"
 _END = r"(?![\w])"
 _PHONE_PATTERN = r"(?:\+\s?)?(?:\(\d{1,4}\)[\s.-]?|\d+[\s./-])\d[\d\s().\-/]{3,}\d(?!\w)"
@@ -41,9 +42,9 @@ class Entity(NamedTuple):
 
     kind: EntityKind
     start: int
-    """Index of its first character."""
+    """Index of the entity's first character in the text."""
     end: int
-    """Index after its last character."""
+    """Index after the entity's last character."""
     readings: Expression
 
 
@@ -78,12 +79,12 @@ def _as_kind(kind: str) -> EntityKind:
 
 def _read_unknown_number(written: str) -> Expression:
     if re.fullmatch(r"\d{1,3}(?:[,.٬]\d{3})+", written):
-        return Words((re.sub(r"\D", "", written),))
-    return Words((re.sub(r"[,٫]", ".", written),))
+        return WordSequence((re.sub(r"\D", "", written),))
+    return WordSequence((re.sub(r"[,٫]", ".", written),))
 
 
 def _iterate_matches(text: str, language: str) -> Iterator[Entity]:
-    """Yield the earliest match at each place; of several, that of the pattern that is listed first."""
+    """Yield the earliest match at each position; if several patterns match there, the first of them counts."""
     patterns = _build_patterns(language)
     upcoming = [one.pattern.search(text) for one in patterns]
     at = 0
@@ -252,7 +253,7 @@ def _read_phone(match: re.Match[str], language: str) -> Expression | None:
     if digit_count < MIN_PHONE_DIGITS or (is_grouped_number and "." in written):
         return None
     reading = numbers.read_telephone_number(written, language)
-    return either([numbers.read_number(written, language), reading]) if is_grouped_number else reading
+    return choice([numbers.read_number(written, language), reading]) if is_grouped_number else reading
 
 
 def _read_money(match: re.Match[str], language: str) -> Expression:
@@ -263,13 +264,13 @@ def _read_money(match: re.Match[str], language: str) -> Expression:
 def _read_range(match: re.Match[str], language: str) -> Expression:
     words = WORDS_BY_LANGUAGE[language]
     ends = [numbers.read_number(match[name], language) for name in ("one", "two")]
-    percent = say(words.percent) if match["percent"] else SILENCE
-    links = either([say(words.range_word), SILENCE, *([say("minus|dash")] if language == "en" else [])])
+    percent = phrase(words.percent) if match["percent"] else SILENCE
+    links = choice([phrase(words.range_word), SILENCE, *([phrase("minus|dash")] if language == "en" else [])])
     return sequence(ends[0], links, ends[1], percent)
 
 
 def _read_percent(match: re.Match[str], language: str) -> Expression:
-    reading = sequence(numbers.read_number(match["number"], language), say(WORDS_BY_LANGUAGE[language].percent))
+    reading = sequence(numbers.read_number(match["number"], language), phrase(WORDS_BY_LANGUAGE[language].percent))
     return numbers.read_signed(match["minus"] or "", reading, language)
 
 
@@ -284,7 +285,7 @@ def _read_decade(match: re.Match[str], language: str) -> Expression | None:
     decade = {0: "hundreds|ohs", 1: "tens", 2: "twenties", 3: "thirties", 4: "forties", 5: "fifties", 6: "sixties",
               7: "seventies", 8: "eighties", 9: "nineties"}[int(match["decade"])]  # fmt: skip
     century = numbers.read_whole_number(match["century"], "en") if match["century"] else SILENCE
-    return sequence(century, say(decade))
+    return sequence(century, phrase(decade))
 
 
 def _read_ordinal(match: re.Match[str], language: str) -> Expression:
@@ -295,7 +296,7 @@ def _read_fraction(match: re.Match[str], language: str) -> Expression:
     fraction = numbers.read_fraction(match["top"], match["bottom"], language)
     if not match["whole"]:
         return fraction
-    link = say({"en": "and", "de": "(und)", "es": "y", "fr": "et", "it": "e", "pt": "e"}[language])
+    link = phrase({"en": "and", "de": "(und)", "es": "y", "fr": "et", "it": "e", "pt": "e"}[language])
     return sequence(numbers.read_number(match["whole"], language), link, fraction)
 
 
@@ -305,7 +306,7 @@ def _read_code(match: re.Match[str], language: str) -> Expression:
     reading = entity_readings.read_code(match[0], language)
     if scaled is None or scale is None:
         return reading
-    return either([sequence(numbers.read_whole_number(scaled[1], language), say(scale)), reading])
+    return choice([sequence(numbers.read_whole_number(scaled[1], language), phrase(scale)), reading])
 
 
 def _read_plain_number(match: re.Match[str], language: str) -> Expression:

@@ -9,37 +9,39 @@ from typing import NamedTuple
 
 
 class LanguageWords(NamedTuple):
-    """The words of one language that a number is read with."""
+    """The words of one language that are used to read numbers, dates, times, amounts and signs."""
 
     decimal_sign: str
     """The sign before decimals: "." or ","."""
     point: str
-    """How that sign is read."""
+    """How the decimal sign is read."""
     months: tuple[str, ...]
     """Names of the months, from January."""
     first_day: str
-    """How the first day of a month is read; empty if it is a number like the others."""
+    """How the first day of a month is read; empty if it is read as a number like the other days."""
     date_link: str
     """What may be read between day and month, and between month and year."""
     day_first: bool
     """Whether the day is before the month in 3/4/2026."""
     currencies: dict[str, tuple[str, str]]
-    """Readings of one unit and of many, by sign or code."""
+    """Readings of the currency after 1 and after other numbers, by its sign or code."""
     cents: dict[str, tuple[str, str]]
-    """Readings of a hundredth, by sign or code; those of the empty key are for all others."""
+    """Readings of a hundredth of a currency after 1 and after other numbers, by the sign or code of the currency. The
+    empty key is for all other currencies."""
     money_link: str
     """What may be read between units and hundredths."""
     units: dict[str, tuple[str, str]]
-    """Readings of one and of many, by abbreviation."""
+    """Readings of a unit after 1 and after other numbers, by its abbreviation."""
     percent: str
     minus: str
     plus: str
     hour: tuple[str, str]
-    """What may be read after the hour, for one and for many."""
+    """What may be read after the hour, for hour 1 and for other hours."""
     minute: str
     """What may be read after the minutes."""
     half_past: str
-    """How half past an hour is read, with "{hour}" or "{next}"; empty if it is not."""
+    """How half past an hour is read, with "{hour}" or "{next}" for the hours; empty if the language has no such
+    reading."""
     quarter_past: str
     quarter_to: str
     minutes_past: str
@@ -513,4 +515,4 @@ WORDS_BY_LANGUAGE = {
     "it": _ITALIAN,
     "pt": _PORTUGUESE,
 }
-"""The words of each language that is read with all kinds of entities."""
+"""The words of each language in which all kinds of entities have readings."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voicegauge.readings.spoken_alternatives import SILENCE, Expression, either, say, sequence
+from voicegauge.readings.spoken_alternatives import SILENCE, Expression, choice, phrase, sequence
 
-MAX_NUMBER = 10**12 - 1
-"""The largest number that has a reading as a whole; larger ones are read digit by digit."""
+MAX_READ_NUMBER = 10**12 - 1
+"""The largest number that has a reading as a whole; larger numbers are read digit by digit."""
 
 _ENGLISH_WORDS_BELOW_20 = [
     "zero|oh|o|nought",
@@ -36,7 +36,7 @@ _ENGLISH_WORDS_BELOW_20 = [
     "nineteen",
 ]
 _ENGLISH_WORDS_OF_TENS = ["", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_DE_SMALL = [
+_GERMAN_SMALL = [
     "null",
     "eins",
     "zwei",
@@ -58,8 +58,8 @@ _DE_SMALL = [
     "achtzehn",
     "neunzehn",
 ]
-_DE_TENS = ["", "zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
-_ES_SMALL = [
+_GERMAN_TENS = ["", "zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
+_SPANISH_SMALL = [
     "cero",
     "uno|un|una",
     "dos",
@@ -91,8 +91,8 @@ _ES_SMALL = [
     "veintiocho",
     "veintinueve",
 ]
-_ES_TENS = ["", "diez", "veinte", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
-_ES_HUNDREDS = [
+_SPANISH_TENS = ["", "diez", "veinte", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
+_SPANISH_HUNDREDS = [
     "",
     "ciento",
     "doscientos|doscientas",
@@ -104,7 +104,7 @@ _ES_HUNDREDS = [
     "ochocientos|ochocientas",
     "novecientos|novecientas",
 ]
-_FR_SMALL = [
+_FRENCH_SMALL = [
     "zéro",
     "un|une",
     "deux",
@@ -126,8 +126,8 @@ _FR_SMALL = [
     "dix-huit",
     "dix-neuf",
 ]
-_FR_TENS = ["", "dix", "vingt", "trente", "quarante", "cinquante", "soixante"]
-_IT_SMALL = [
+_FRENCH_TENS = ["", "dix", "vingt", "trente", "quarante", "cinquante", "soixante"]
+_ITALIAN_SMALL = [
     "zero",
     "uno|un|una",
     "due",
@@ -149,8 +149,8 @@ _IT_SMALL = [
     "diciotto",
     "diciannove",
 ]
-_IT_TENS = ["", "dieci", "venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
-_PT_SMALL = [
+_ITALIAN_TENS = ["", "dieci", "venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
+_PORTUGUESE_SMALL = [
     "zero",
     "um|uma",
     "dois|duas",
@@ -172,8 +172,8 @@ _PT_SMALL = [
     "dezoito",
     "dezenove|dezanove",
 ]
-_PT_TENS = ["", "dez", "vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa"]
-_PT_HUNDREDS = [
+_PORTUGUESE_TENS = ["", "dez", "vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa"]
+_PORTUGUESE_HUNDREDS = [
     "",
     "cento",
     "duzentos|duzentas",
@@ -185,11 +185,11 @@ _PT_HUNDREDS = [
     "oitocentos|oitocentas",
     "novecentos|novecentas",
 ]
-_ZH_DIGITS = "零〇一二三四五六七八九"
+_CHINESE_DIGITS = "零〇一二三四五六七八九"
 
 
 def read_cardinal(number: int, language: str) -> Expression:
-    """Return how a whole number from 0 to `MAX_NUMBER` is spoken as a cardinal number.
+    """Return how a whole number from 0 to `MAX_READ_NUMBER` is spoken as a cardinal number.
 
     Args:
         number: the number.
@@ -201,13 +201,13 @@ def read_cardinal(number: int, language: str) -> Expression:
 def read_digit(digit: str, language: str) -> Expression:
     """Return how one digit is said, as in a telephone number."""
     if language == "zh":
-        return say({"0": "零|〇", "1": "一|幺", "2": "二|两"}.get(digit, _ZH_DIGITS[int(digit) + 1]))
+        return phrase({"0": "零|〇", "1": "一|幺", "2": "二|两"}.get(digit, _CHINESE_DIGITS[int(digit) + 1]))
     if language == "ja":
-        return say({"0": "零|〇|ゼロ"}.get(digit, _ZH_DIGITS[int(digit) + 1]))
+        return phrase({"0": "零|〇|ゼロ"}.get(digit, _CHINESE_DIGITS[int(digit) + 1]))
     if language == "pt" and digit == "6":
-        return say("seis|meia")
+        return phrase("seis|meia")
     if language == "de" and digit == "2":
-        return say("zwei|zwo")
+        return phrase("zwei|zwo")
     return read_cardinal(int(digit), language)
 
 
@@ -220,18 +220,18 @@ def _read_english(number: int) -> Expression:
     if number >= 1000:
         scale, name = _find_scale(number, ((10**9, "billion"), (10**6, "million"), (1000, "thousand")))
         head, rest = divmod(number, scale)
-        first = say("one|a") if head == 1 else _read_english(head)
+        first = phrase("one|a") if head == 1 else _read_english(head)
         if not rest:
-            return sequence(first, say(name))
-        return sequence(first, say(name), say("(and)") if rest < 100 else SILENCE, _read_english(rest))
+            return sequence(first, phrase(name))
+        return sequence(first, phrase(name), phrase("(and)") if rest < 100 else SILENCE, _read_english(rest))
     if number >= 100:
         head, rest = divmod(number, 100)
-        first = say("one|a") if head == 1 else say(_ENGLISH_WORDS_BELOW_20[head])
-        return sequence(first, say("hundred"), *([say("(and)"), _read_english(rest)] if rest else []))
+        first = phrase("one|a") if head == 1 else phrase(_ENGLISH_WORDS_BELOW_20[head])
+        return sequence(first, phrase("hundred"), *([phrase("(and)"), _read_english(rest)] if rest else []))
     if number < 20:
-        return say(_ENGLISH_WORDS_BELOW_20[number])
+        return phrase(_ENGLISH_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
-    return sequence(say(_ENGLISH_WORDS_OF_TENS[tens]), say(_ENGLISH_WORDS_BELOW_20[ones]) if ones else SILENCE)
+    return sequence(phrase(_ENGLISH_WORDS_OF_TENS[tens]), phrase(_ENGLISH_WORDS_BELOW_20[ones]) if ones else SILENCE)
 
 
 def _find_scale(number: int, scales: tuple[tuple[int, str], ...]) -> tuple[int, str]:
@@ -243,26 +243,26 @@ def _read_german(number: int) -> Expression:
         scale, name = _find_scale(number, ((10**9, "Milliarde"), (10**6, "Million")))
         head, rest = divmod(number, scale)
         plural = f"{name}n" if name.endswith("e") else f"{name}en"
-        first = say(f"eine {name}") if head == 1 else sequence(_read_german(head), say(plural))
-        return sequence(first, *([say("(und)"), _read_german(rest)] if rest else []))
+        first = phrase(f"eine {name}") if head == 1 else sequence(_read_german(head), phrase(plural))
+        return sequence(first, *([phrase("(und)"), _read_german(rest)] if rest else []))
     if number == 1:
-        return say("eins|ein|eine|einen|einem|einer")
+        return phrase("eins|ein|eine|einen|einem|einer")
     readings = list_german_words(number)
     if number >= 1000 and number % 1000:
         head, rest = divmod(number, 1000)
         split = [f"{one} {other}" for one in list_german_words(head * 1000) for other in list_german_words(rest)]
         readings = [*readings, *split]
-    return say("|".join(readings))
+    return phrase("|".join(readings))
 
 
 def list_german_words(number: int) -> list[str]:
     """Return the words for a number below a million, each written as one word."""
     if number < 20:
-        return [_DE_SMALL[number]]
+        return [_GERMAN_SMALL[number]]
     if number < 100:
         tens, ones = divmod(number, 10)
-        one = {0: "", 1: "einund"}.get(ones, f"{_DE_SMALL[ones]}und")
-        return [f"{one}{_DE_TENS[tens]}"]
+        one = {0: "", 1: "einund"}.get(ones, f"{_GERMAN_SMALL[ones]}und")
+        return [f"{one}{_GERMAN_TENS[tens]}"]
     scale, name = (1000, "tausend") if number >= 1000 else (100, "hundert")
     head, rest = divmod(number, scale)
     heads = ["ein", ""] if head == 1 else list_german_words(head)
@@ -276,70 +276,74 @@ def list_german_words(number: int) -> list[str]:
 def _read_spanish(number: int) -> Expression:
     if number >= 10**6:
         head, rest = divmod(number, 10**6)
-        first = say("un millón") if head == 1 else sequence(_read_spanish(head), say("millones"))
+        first = phrase("un millón") if head == 1 else sequence(_read_spanish(head), phrase("millones"))
         return sequence(first, _read_spanish(rest) if rest else SILENCE)
     if number >= 1000:
         head, rest = divmod(number, 1000)
         first = SILENCE if head == 1 else _read_spanish(head)
-        return sequence(first, say("mil"), _read_spanish(rest) if rest else SILENCE)
+        return sequence(first, phrase("mil"), _read_spanish(rest) if rest else SILENCE)
     if number >= 100:
         if number == 100:
-            return say("cien|ciento")
+            return phrase("cien|ciento")
         hundreds, rest = divmod(number, 100)
-        return sequence(say(_ES_HUNDREDS[hundreds]), _read_spanish(rest) if rest else SILENCE)
+        return sequence(phrase(_SPANISH_HUNDREDS[hundreds]), _read_spanish(rest) if rest else SILENCE)
     if number < 30:
-        return say(_ES_SMALL[number])
+        return phrase(_SPANISH_SMALL[number])
     tens, ones = divmod(number, 10)
-    return sequence(say(_ES_TENS[tens]), *([say("y"), say(_ES_SMALL[ones])] if ones else []))
+    return sequence(phrase(_SPANISH_TENS[tens]), *([phrase("y"), phrase(_SPANISH_SMALL[ones])] if ones else []))
 
 
 def _read_french(number: int) -> Expression:
     if number >= 10**6:
         scale, name = _find_scale(number, ((10**9, "milliard"), (10**6, "million")))
         head, rest = divmod(number, scale)
-        return sequence(_read_french(head), say(f"{name}|{name}s"), _read_french(rest) if rest else SILENCE)
+        return sequence(_read_french(head), phrase(f"{name}|{name}s"), _read_french(rest) if rest else SILENCE)
     if number >= 1000:
         head, rest = divmod(number, 1000)
         first = SILENCE if head == 1 else _read_french(head)
-        return sequence(first, say("mille"), _read_french(rest) if rest else SILENCE)
+        return sequence(first, phrase("mille"), _read_french(rest) if rest else SILENCE)
     if number >= 100:
         hundreds, rest = divmod(number, 100)
-        first = SILENCE if hundreds == 1 else say(_FR_SMALL[hundreds])
-        return sequence(first, say("cent|cents"), _read_french(rest) if rest else SILENCE)
+        first = SILENCE if hundreds == 1 else phrase(_FRENCH_SMALL[hundreds])
+        return sequence(first, phrase("cent|cents"), _read_french(rest) if rest else SILENCE)
     return _read_french_below_100(number)
 
 
 def _read_french_below_100(number: int) -> Expression:
     if number < 20:
-        return say(_FR_SMALL[number])
+        return phrase(_FRENCH_SMALL[number])
     tens, ones = divmod(number, 10)
     if tens < 7:
-        link = say("et") if ones == 1 else SILENCE
-        return sequence(say(_FR_TENS[tens]), link, say(_FR_SMALL[ones]) if ones else SILENCE)
-    regional_tens = say({7: "septante", 8: "huitante|octante", 9: "nonante"}[tens])
-    regional = sequence(regional_tens, say("(et)") if ones == 1 else SILENCE, say(_FR_SMALL[ones]) if ones else SILENCE)
+        link = phrase("et") if ones == 1 else SILENCE
+        return sequence(phrase(_FRENCH_TENS[tens]), link, phrase(_FRENCH_SMALL[ones]) if ones else SILENCE)
+    regional_tens = phrase({7: "septante", 8: "huitante|octante", 9: "nonante"}[tens])
+    regional = sequence(
+        regional_tens,
+        phrase("(et)") if ones == 1 else SILENCE,
+        phrase(_FRENCH_SMALL[ones]) if ones else SILENCE,
+    )
     if tens == 7:
-        usual = sequence(say("soixante"), say("et") if ones == 1 else SILENCE, say(_FR_SMALL[10 + ones]))
+        usual = sequence(phrase("soixante"), phrase("et") if ones == 1 else SILENCE, phrase(_FRENCH_SMALL[10 + ones]))
     else:
         rest = number - 80
-        usual = sequence(say("quatre vingt|quatre vingts"), say(_FR_SMALL[rest]) if rest else SILENCE)
-    return either([usual, regional])
+        usual = sequence(phrase("quatre vingt|quatre vingts"), phrase(_FRENCH_SMALL[rest]) if rest else SILENCE)
+    return choice([usual, regional])
 
 
 def _read_italian(number: int) -> Expression:
     if number >= 10**6:
         scale, one, many = _find_italian_scale(number)
         head, rest = divmod(number, scale)
-        first = say(f"un {one}") if head == 1 else sequence(_read_italian(head), say(many))
-        return sequence(first, *([say("(e)"), _read_italian(rest)] if rest else []))
+        first = phrase(f"un {one}") if head == 1 else sequence(_read_italian(head), phrase(many))
+        return sequence(first, *([phrase("(e)"), _read_italian(rest)] if rest else []))
     if number == 1:
-        return say(_IT_SMALL[1])
+        return phrase(_ITALIAN_SMALL[1])
     together = "|".join(_list_italian_words(number))
     if number >= 1000 and number % 1000:
         head, rest = divmod(number, 1000)
-        apart = sequence(say("|".join(_list_italian_words(head * 1000))), say("(e)"), _read_italian(rest))
-        return either([say(together), apart])
-    return say(together)
+        apart = sequence(phrase("|".join(_list_italian_words(head * 1000))), phrase("(e)"), _read_italian(rest))
+        return choice([phrase(together), apart])
+    return phrase(together)
 
 
 def _find_italian_scale(number: int) -> tuple[int, str, str]:
@@ -348,16 +352,16 @@ def _find_italian_scale(number: int) -> tuple[int, str, str]:
 
 def _list_italian_words(number: int) -> list[str]:
     if number < 20:
-        return _IT_SMALL[number].split("|")
+        return _ITALIAN_SMALL[number].split("|")
     if number < 100:
         tens, ones = divmod(number, 10)
-        stem = _IT_TENS[tens][:-1] if ones in (1, 8) else _IT_TENS[tens]
+        stem = _ITALIAN_TENS[tens][:-1] if ones in (1, 8) else _ITALIAN_TENS[tens]
         if ones == 1:
             return [f"{stem}uno", f"{stem}un"]
-        return [f"{stem}{_IT_SMALL[ones] if ones else ''}"]
+        return [f"{stem}{_ITALIAN_SMALL[ones] if ones else ''}"]
     if number < 1000:
         hundreds, rest = divmod(number, 100)
-        start = f"{'' if hundreds == 1 else _IT_SMALL[hundreds]}cento"
+        start = f"{'' if hundreds == 1 else _ITALIAN_SMALL[hundreds]}cento"
         others = _list_italian_words(rest) if rest else [""]
         elided = [f"{start[:-1]}{one}" for one in others if 80 <= rest < 90 or rest == 8]
         return [*(f"{start}{one}" for one in others), *elided]
@@ -372,21 +376,23 @@ def _read_portuguese(number: int) -> Expression:
             (10**9, "bilhão|bilião", "bilhões|biliões") if number >= 10**9 else (10**6, "milhão", "milhões")
         )
         head, rest = divmod(number, scale)
-        first = sequence(say("um"), say(one)) if head == 1 else sequence(_read_portuguese(head), say(many))
-        return sequence(first, *([say("(e)"), _read_portuguese(rest)] if rest else []))
+        first = sequence(phrase("um"), phrase(one)) if head == 1 else sequence(_read_portuguese(head), phrase(many))
+        return sequence(first, *([phrase("(e)"), _read_portuguese(rest)] if rest else []))
     if number >= 1000:
         head, rest = divmod(number, 1000)
-        first = say("(um) mil") if head == 1 else sequence(_read_portuguese(head), say("mil"))
-        return sequence(first, *([say("(e)"), _read_portuguese(rest)] if rest else []))
+        first = phrase("(um) mil") if head == 1 else sequence(_read_portuguese(head), phrase("mil"))
+        return sequence(first, *([phrase("(e)"), _read_portuguese(rest)] if rest else []))
     if number >= 100:
         if number == 100:
-            return say("cem|cento")
+            return phrase("cem|cento")
         hundreds, rest = divmod(number, 100)
-        return sequence(say(_PT_HUNDREDS[hundreds]), *([say("e"), _read_portuguese(rest)] if rest else []))
+        return sequence(
+            phrase(_PORTUGUESE_HUNDREDS[hundreds]), *([phrase("e"), _read_portuguese(rest)] if rest else [])
+        )
     if number < 20:
-        return say(_PT_SMALL[number])
+        return phrase(_PORTUGUESE_SMALL[number])
     tens, ones = divmod(number, 10)
-    return sequence(say(_PT_TENS[tens]), *([say("e"), say(_PT_SMALL[ones])] if ones else []))
+    return sequence(phrase(_PORTUGUESE_TENS[tens]), *([phrase("e"), phrase(_PORTUGUESE_SMALL[ones])] if ones else []))
 
 
 def _read_chinese(number: int) -> Expression:
@@ -403,10 +409,10 @@ def _read_han(number: int, language: str) -> Expression:
     if number >= 10**4:
         scale, name = _find_scale(number, ((10**8, "亿|億"), (10**4, "万|萬")))
         head, rest = divmod(number, scale)
-        first = either([_read_han(head, language), say("两")]) if head == 2 and language == "zh" else None
-        gap = say("零|〇") if rest and rest < scale // 10 and language == "zh" else SILENCE
+        first = choice([_read_han(head, language), phrase("两")]) if head == 2 and language == "zh" else None
+        gap = phrase("零|〇") if rest and rest < scale // 10 and language == "zh" else SILENCE
         return sequence(
-            first or _read_han(head, language), say(name), gap, _read_han(rest, language) if rest else SILENCE
+            first or _read_han(head, language), phrase(name), gap, _read_han(rest, language) if rest else SILENCE
         )
     return _read_han_below_10000(number, language)
 
@@ -418,7 +424,7 @@ def _read_han_below_10000(number: int, language: str) -> Expression:
         digit, number_left = number // scale % 10, number % scale
         if digit:
             if is_gap and parts and language == "zh":
-                parts.append(say("零|〇"))
+                parts.append(phrase("零|〇"))
             parts += [_read_han_place(digit, name, is_first=not parts, language=language)]
             is_gap = False
         else:
@@ -429,12 +435,12 @@ def _read_han_below_10000(number: int, language: str) -> Expression:
 
 
 def _read_han_place(digit: int, name: str, *, is_first: bool, language: str) -> Expression:
-    word = say(_ZH_DIGITS[digit + 1])
+    word = phrase(_CHINESE_DIGITS[digit + 1])
     if digit == 2 and name != "十" and language == "zh":
-        word = say("二|两")
+        word = phrase("二|两")
     if digit == 1 and name and (language == "ja" or (is_first and name == "十")):
-        word = either([SILENCE, say("一")])
-    return sequence(word, say(name)) if name else word
+        word = choice([SILENCE, phrase("一")])
+    return sequence(word, phrase(name)) if name else word
 
 
 _CARDINAL_BY_LANGUAGE: dict[str, Callable[[int], Expression]] = {

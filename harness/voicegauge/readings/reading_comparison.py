@@ -1,4 +1,4 @@
-"""Compares a transcript with the text that was to be spoken, by what both say: "10:00 AM" is "ten AM".
+"""Compares a transcript with the text that was to be spoken, by their readings: "10:00 AM" equals "ten AM".
 
 Both texts become lattices of their accepted readings; the errors are those of the closest pair of readings. An entity
 is right if one of its readings was recognized without an error.
@@ -14,16 +14,16 @@ from typing import Literal, NamedTuple
 
 from voicegauge.readings.entities import READ_LANGUAGES, EntityKind, iterate_entities
 from voicegauge.readings.spoken_alternatives import (
-    Choice,
     Expression,
-    Words,
-    fold_letters,
+    ExpressionChoice,
+    ExpressionSequence,
+    WordSequence,
+    fold_case_and_accents,
     iterate_readings,
-    join_words,
-    keep_likely,
     list_words,
+    restrict_to_vocabulary,
+    split_into_characters,
 )
-from voicegauge.readings.spoken_alternatives import Sequence as ExpressionSequence
 
 # Prepares written text for reading: digits, letters and Chinese characters in one form, and plain words.
 
@@ -36,7 +36,8 @@ _ARABIC_LETTERS = str.maketrans(
 """Arabic letters that are written in several ways: forms of alef, hamza, final yeh and teh marbuta; without tatweel."""
 _FRACTION_SIGN_PATTERN = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
 _NOTE_PATTERN = re.compile(r"[\[(][^)\]\d]*[)\]]|♪[^♪]*♪?")
-"""Matches what a transcript says about sounds: "(music)". Text in parentheses with digits is spoken."""
+"""Matches notes about sounds in a transcript, such as "(music)". Text in parentheses with digits is spoken, so it is no
+note."""
 _HESITATION_PATTERN = re.compile(r"\b(?:h+m+|m+hm+|m{2,}|u+h+|u+m+)\b", re.IGNORECASE)
 _CHINESE_LANGUAGES = frozenset({"zh", "cmn", "yue", "wuu"})
 
@@ -53,7 +54,7 @@ def prepare_text(text: str, language: str, *, is_transcript: bool) -> str:
     Args:
         text: text as it is written.
         language: code of the language, without region.
-        is_transcript: whether notes in parentheses say nothing, because nobody speaks them.
+        is_transcript: whether notes in parentheses are removed, because nobody speaks them.
     """
     text = _FRACTION_SIGN_PATTERN.sub(" ", text)
     text = unicodedata.normalize("NFKC", text).replace("\N{FRACTION SLASH}", "/")
@@ -100,7 +101,7 @@ def split_plain_words(text: str, language: str) -> list[str]:
             if unicodedata.category(char) != "Cf"
         )
         return marked.split()
-    return re.findall(r"[^\W_]+", fold_letters(text))
+    return re.findall(r"[^\W_]+", fold_case_and_accents(text))
 
 
 def _unify_english(text: str) -> str:
@@ -109,7 +110,7 @@ def _unify_english(text: str) -> str:
     for pattern, replacement in replacers:
         text = pattern.sub(replacement, text)
     text = re.sub(r"\bper cent\b", "percent", text)
-    words = re.findall(r"[^\W_]+", fold_letters(text))
+    words = re.findall(r"[^\W_]+", fold_case_and_accents(text))
     return " ".join(unify_spelling(word) for word in words)
 
 
@@ -132,20 +133,20 @@ def _load_english_rules() -> tuple[list[tuple[re.Pattern[str], str]], Callable[[
 
 MAX_CELLS = 3_000_000
 """Largest number of pairs of nodes that are compared, which takes a few seconds. Longer texts are not compared."""
-StepKind = Literal["equal", "substitution", "deletion", "insertion"]
+EditKind = Literal["equal", "substitution", "deletion", "insertion"]
 
 
-class AlignmentStep(NamedTuple):
-    """One step of an alignment."""
+class AlignmentEdit(NamedTuple):
+    """One edit of an alignment."""
 
-    kind: StepKind
+    kind: EditKind
     reference: str
     """The word of the reference; empty for an insertion."""
     hypothesis: str
     """The word of the hypothesis; empty for a deletion."""
     reference_part_index: int
-    """Index of the part of the reference that the step belongs to; that of the part before it for an insertion."""
-    hypothesis_part: int
+    """Index of the part of the reference that the edit belongs to; for an insertion, of the part before it."""
+    hypothesis_part_index: int
 
 
 class WordLattice:
@@ -171,7 +172,7 @@ class WordLattice:
     def _append(self, expression: Expression, before: int, part: int) -> int:
         """Append an expression after a node; return the node at its end."""
         match expression:
-            case Words(words):
+            case WordSequence(words):
                 for word in words:
                     before = self._add_node(word, [before], part)
                 return before
@@ -179,7 +180,7 @@ class WordLattice:
                 for one in parts:
                     before = self._append(one, before, part)
                 return before
-            case Choice(alternatives):
+            case ExpressionChoice(alternatives):
                 ends = [self._append(one, before, part) for one in alternatives]
                 return self._add_node(None, list(dict.fromkeys(ends)), part)
 
@@ -190,7 +191,7 @@ class WordLattice:
         return len(self.words) - 1
 
 
-def align_lattices(reference: WordLattice, hypothesis: WordLattice) -> list[AlignmentStep] | None:
+def align_lattices(reference: WordLattice, hypothesis: WordLattice) -> list[AlignmentEdit] | None:
     """Return the alignment with the fewest errors; `None` if the texts are too long."""
     if len(reference) * len(hypothesis) > MAX_CELLS:
         return None
@@ -224,8 +225,8 @@ def _compute_costs(reference: WordLattice, hypothesis: WordLattice) -> list[list
     return costs
 
 
-def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[list[int]]) -> Iterator[AlignmentStep]:
-    """Yield the steps of the cheapest pair of paths from the end to the start."""
+def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[list[int]]) -> Iterator[AlignmentEdit]:
+    """Yield the edits of the cheapest pair of paths from the end to the start."""
     row, column = reference.end, hypothesis.end
     while row or column:
         word, other = reference.words[row], hypothesis.words[column]
@@ -237,13 +238,13 @@ def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[lis
         elif column and other is None:
             column = min(columns, key=lambda one: costs[row][one])
         elif row and column and (found := _find_pair(costs, rows, columns, cost - (word != other))):
-            yield AlignmentStep("equal" if word == other else "substitution", word or "", other or "", *parts)
+            yield AlignmentEdit("equal" if word == other else "substitution", word or "", other or "", *parts)
             row, column = found
         elif row and (up := next((one for one in rows if costs[one][column] == cost - 1), None)) is not None:
-            yield AlignmentStep("deletion", word or "", "", *parts)
+            yield AlignmentEdit("deletion", word or "", "", *parts)
             row = up
         else:
-            yield AlignmentStep("insertion", "", other or "", *parts)
+            yield AlignmentEdit("insertion", "", other or "", *parts)
             column = next(one for one in columns if costs[row][one] == cost - 1)
 
 
@@ -251,7 +252,7 @@ def _find_pair(costs: list[list[int]], rows: list[int], columns: list[int], cost
     return next(((row, column) for row in rows for column in columns if costs[row][column] == cost), None)
 
 
-# Compares a transcript with the text that was to be spoken, by what both say: "10:00 AM" is "ten AM".
+# Compares a transcript with the text that was to be spoken, by their readings.
 
 
 READINGS_VERSION = 1
@@ -268,13 +269,13 @@ class TextPart(NamedTuple):
 
 
 class ComparedEntity(NamedTuple):
-    """An entity of the text, and what the transcript has in its place."""
+    """An entity of the text, and the words of the transcript at its position."""
 
     kind: EntityKind
     written: str
     is_right: bool
     recognized: str
-    """The words of the transcript in its place, as they would be spoken."""
+    """The words of the transcript at the position of the entity, as they would be spoken."""
 
 
 class ReadingComparison(NamedTuple):
@@ -304,7 +305,7 @@ class ReadingComparison(NamedTuple):
 
 
 def get_reading_normalizer(language: str) -> str:
-    """Return the name and version of this comparison for a language, such as "readings-en/1".
+    """Return the name and version of the comparison by readings for a language, such as "readings-en/1".
 
     Languages whose number words are not known have "readings-digits/1": a number is only equal to the same digits.
     """
@@ -316,7 +317,7 @@ def compare_readings(reference: str, transcript: str, language: str) -> ReadingC
     """Compare a transcript with the text that was to be spoken.
 
     Args:
-        reference: the text; what it has in parentheses is spoken.
+        reference: the text; its parts in parentheses are spoken.
         transcript: what was recognized; notes in parentheses, such as "(music)", do not count.
         language: tag of the language, such as "en-GB".
 
@@ -328,20 +329,20 @@ def compare_readings(reference: str, transcript: str, language: str) -> ReadingC
     recognized = split_text(transcript, base, is_transcript=True)
     words = _collect_words(expected), _collect_words(recognized)
     lattices = [
-        WordLattice([keep_likely(part.readings, other) for part in parts])
+        WordLattice([restrict_to_vocabulary(part.readings, other) for part in parts])
         for parts, other in ((expected, words[1]), (recognized, words[0]))
     ]
-    steps = align_lattices(*lattices)
-    if steps is None:
+    edits = align_lattices(*lattices)
+    if edits is None:
         return None
-    counts = {kind: sum(step.kind == kind for step in steps) for kind in ("equal", "substitution", "deletion")}
+    counts = {kind: sum(edit.kind == kind for edit in edits) for kind in ("equal", "substitution", "deletion")}
     return ReadingComparison(
         unit="character" if base in CHARACTER_LANGUAGES else "word",
         hits=counts["equal"],
         substitutions=counts["substitution"],
         deletions=counts["deletion"],
-        insertions=len(steps) - sum(counts.values()),
-        entities=_judge_entities(expected, recognized, steps),
+        insertions=len(edits) - sum(counts.values()),
+        entities=_judge_entities(expected, recognized, edits),
     )
 
 
@@ -358,7 +359,7 @@ def split_text(text: str, language: str, *, is_transcript: bool) -> list[TextPar
     at = 0
     for entity in iterate_entities(prepared, language):
         parts += _build_plain_part(prepared[at : entity.start], language)
-        readings = join_words(entity.readings) if language in CHARACTER_LANGUAGES else entity.readings
+        readings = split_into_characters(entity.readings) if language in CHARACTER_LANGUAGES else entity.readings
         parts.append(TextPart(prepared[entity.start : entity.end].strip(), entity.kind, readings))
         at = entity.end
     return [*parts, *_build_plain_part(prepared[at:], language)]
@@ -384,7 +385,7 @@ def list_accepted_readings(text: str, language: str, max_count: int = 100) -> li
 
 def _build_plain_part(text: str, language: str) -> list[TextPart]:
     words = split_plain_words(text, language)
-    return [TextPart(text, None, Words(tuple(words)))] if words else []
+    return [TextPart(text, None, WordSequence(tuple(words)))] if words else []
 
 
 def _collect_words(parts: Iterable[TextPart]) -> frozenset[str]:
@@ -392,26 +393,27 @@ def _collect_words(parts: Iterable[TextPart]) -> frozenset[str]:
 
 
 def _judge_entities(
-    expected: list[TextPart], recognized: list[TextPart], steps: list[AlignmentStep]
+    expected: list[TextPart], recognized: list[TextPart], edits: list[AlignmentEdit]
 ) -> tuple[ComparedEntity, ...]:
-    """Return each entity of the text; one with an error in its words, or with other digits beside them, is wrong."""
+    """Return each entity of the text; it is wrong if its words have an error or another entity is inserted there."""
     wrong: set[int] = set()
     recognized_words: dict[int, list[str]] = {}
-    for index, step in enumerate(steps):
-        if step.hypothesis and step.kind != "insertion":
-            recognized_words.setdefault(step.reference_part_index, []).append(step.hypothesis)
-        if step.kind in ("substitution", "deletion"):
-            wrong.add(step.reference_part_index)
-        elif step.kind == "insertion":
-            neighbours = _find_neighbours(steps, index)
+    for index, edit in enumerate(edits):
+        if edit.hypothesis and edit.kind != "insertion":
+            recognized_words.setdefault(edit.reference_part_index, []).append(edit.hypothesis)
+        if edit.kind in ("substitution", "deletion"):
+            wrong.add(edit.reference_part_index)
+        elif edit.kind == "insertion":
+            neighbours = _find_neighbours(edits, index)
             is_inside = len(neighbours) == 2 and neighbours[0] == neighbours[1]
             is_entity = (
-                0 <= step.hypothesis_part < len(recognized) and recognized[step.hypothesis_part].kind is not None
+                0 <= edit.hypothesis_part_index < len(recognized)
+                and recognized[edit.hypothesis_part_index].kind is not None
             )
             if is_inside or is_entity:
                 wrong.update(neighbours)
                 for part in neighbours[:1]:
-                    recognized_words.setdefault(part, []).append(step.hypothesis)
+                    recognized_words.setdefault(part, []).append(edit.hypothesis)
     return tuple(
         ComparedEntity(part.kind, part.written, number not in wrong, " ".join(recognized_words.get(number, [])))
         for number, part in enumerate(expected)
@@ -419,8 +421,8 @@ def _judge_entities(
     )
 
 
-def _find_neighbours(steps: list[AlignmentStep], index: int) -> list[int]:
+def _find_neighbours(edits: list[AlignmentEdit], index: int) -> list[int]:
     """Return the parts of the reference that the words before and after an insertion belong to."""
-    before = next((one.reference_part_index for one in reversed(steps[:index]) if one.kind != "insertion"), None)
-    after = next((one.reference_part_index for one in steps[index + 1 :] if one.kind != "insertion"), None)
+    before = next((one.reference_part_index for one in reversed(edits[:index]) if one.kind != "insertion"), None)
+    after = next((one.reference_part_index for one in edits[index + 1 :] if one.kind != "insertion"), None)
     return [part for part in (before, after) if part is not None]
