@@ -228,7 +228,7 @@ def group_target_samples(
     }
 
 
-def measure_target_differences(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> TargetDifferences:
+def measure_target_differences(run: Run, score_set: ScoreSet | None) -> TargetDifferences:
     """Compare all targets of a run with each other, in the order of the manifest.
 
     Error rates are in words if any target was scored in words, else in characters. If the scores say that their error
@@ -237,7 +237,6 @@ def measure_target_differences(run: Run, score_set: ScoreSet | None, *, seed: in
     Args:
         run: the run; warm-up samples are left out.
         score_set: one of the run's score sets.
-        seed: seed of the permutations.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
@@ -256,7 +255,7 @@ def measure_target_differences(run: Run, score_set: ScoreSet | None, *, seed: in
         )
         for target, counts in zip(targets, errors, strict=True)
     ]
-    return compare_all_targets(measurements, seed=seed)
+    return compare_all_targets(measurements)
 
 
 FALSE_STATEMENT_PROBABILITY = 0.05
@@ -349,20 +348,15 @@ class TargetDifferences(NamedTuple):
         return interval and DifferenceInterval(*(math.exp(min(end, 700.0)) for end in interval))
 
 
-def compare_all_targets(targets: Sequence[TargetMeasurements], *, seed: int = 0) -> TargetDifferences:
-    """Compare every target with every other one, by latency and by error rate.
-
-    Args:
-        targets: the measurements of each target.
-        seed: seed of the permutations.
-    """
+def compare_all_targets(targets: Sequence[TargetMeasurements]) -> TargetDifferences:
+    """Compare every target with every other one, by latency and by error rate."""
     texts = list(
         dict.fromkeys(str(one[0]) for target in targets for one in (*target.latencies_ms, *target.error_counts))
     )
     tables = [_build_log_latency_table(targets, texts), _build_error_rate_table(targets, texts)]
     is_compared = [int(np.isfinite(table).any(axis=0).sum()) > 1 for table in tables]
     probability = FALSE_STATEMENT_PROBABILITY / max(sum(is_compared), 1)
-    latency, errors = (compare_pairs(table, probability, seed=seed) for table in tables)
+    latency, errors = (compare_pairs(table, probability) for table in tables)
     return TargetDifferences(latency, errors, len(texts))
 
 

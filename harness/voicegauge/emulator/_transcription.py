@@ -198,13 +198,12 @@ _transcription_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""
 
 
-async def transcribe_upload(upload: UploadedFile, field_name: str, language: str = EMBEDDED_ASR_LANGUAGE) -> str:
+async def transcribe_upload(upload: UploadedFile, field_name: str) -> str:
     """Transcribe an uploaded audio file.
 
     Args:
         upload: audio in any format that can be decoded.
         field_name: the name of the upload's form field, which the rejection mentions.
-        language: the code of the spoken language, such as "en".
 
     Raises:
         Rejection: the upload is not audio.
@@ -216,7 +215,7 @@ async def transcribe_upload(upload: UploadedFile, field_name: str, language: str
         audio = await asyncio.to_thread(decode, upload.content)
     except UndecodableAudioError as error:
         raise Rejection("invalid", field_name, f"{field_name} is not audio: {error}") from error
-    return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)
+    return await transcribe_samples(audio.samples, audio.sample_rate_hz)
 
 
 async def transcribe_samples(samples: Samples, sample_rate_hz: int, language: str = EMBEDDED_ASR_LANGUAGE) -> str:

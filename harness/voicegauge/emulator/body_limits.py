@@ -31,9 +31,9 @@ class BodyMemory:
     amount of memory.
     """
 
-    def __init__(self, max_bytes: int = MAX_BODY_MEMORY_BYTES) -> None:
-        """Create a memory of `max_bytes`, all of which is free."""
-        self._free_bytes = max_bytes
+    def __init__(self) -> None:
+        """Create a memory, all of which is free."""
+        self._free_bytes = MAX_BODY_MEMORY_BYTES
         self._exempt: BodyMemoryShare | None = None
         self._waiting: list[asyncio.Future[None]] = []
 

@@ -365,21 +365,27 @@ def split_text(text: str, language: str, *, is_transcript: bool) -> list[TextPar
     return [*parts, *_build_plain_part(prepared[at:], language)]
 
 
-def list_accepted_readings(text: str, language: str, max_count: int = 100) -> list[str]:
+MAX_LISTED_READINGS = 100
+"""Largest number of readings of a text that are listed; some texts have millions."""
+
+
+def list_accepted_readings(text: str, language: str) -> list[str]:
     """Return what a voice may say for `text`, in lower case without accents, the usual reading first.
 
     Args:
         text: text as it is written.
         language: tag of the language, such as "en-GB".
-        max_count: largest number of readings; some texts have millions.
+
+    Returns:
+        At most `MAX_LISTED_READINGS` readings.
     """
     base = choose_reading_language(language)
     separator = "" if base in CHARACTER_LANGUAGES else " "
     parts = split_text(text, base, is_transcript=False)
     whole: list[tuple[str, ...]] = [()]
     for part in parts:
-        readings = [one for one, _ in zip(iterate_readings(part.readings), range(max_count), strict=False)]
-        whole = [(*before, *one) for before in whole for one in readings][:max_count]
+        readings = [one for one, _ in zip(iterate_readings(part.readings), range(MAX_LISTED_READINGS), strict=False)]
+        whole = [(*before, *one) for before in whole for one in readings][:MAX_LISTED_READINGS]
     return list(dict.fromkeys(separator.join(words) for words in whole))
 
 

@@ -247,12 +247,12 @@ def list_known_words() -> frozenset[str]:
         return frozenset(str(packed["words"]).split())
 
 
-def load_embedded_checkpoint(path: Path = WEIGHTS_PATH) -> WhisperCheckpoint:
+def load_embedded_checkpoint() -> WhisperCheckpoint:
     """Read `weights.npz`.
 
     In the file, all unused tokens share one row of the embedding. In the result, each token has a row.
     """
-    with np.load(path) as packed:
+    with np.load(WEIGHTS_PATH) as packed:
         stored = {name: packed[name] for name in packed.files}
     dims = json.loads(str(stored.pop("dims")))
     named = {int(token): name for token, name in json.loads(str(stored.pop("tokens"))).items()}

@@ -119,14 +119,13 @@ def get_listening_method() -> str:
     return f"listening/{LISTENING_VERSION} phonemes@{hashlib.sha256(WEIGHTS_PATH.read_bytes()).hexdigest()[:8]}"
 
 
-def listen_to_clip(audio: EncodedAudio, text: str, language: str | None, speed: float | None = None) -> ClipJudgement:
-    """Return what a clip says, compared with `text`.
+def listen_to_clip(audio: EncodedAudio, text: str, language: str | None) -> ClipJudgement:
+    """Return what a clip says, compared with `text`, which was requested at the usual speed.
 
     Args:
         audio: the clip as it was delivered.
         text: the text that should be spoken.
         language: language code of the text; with `None` or "auto", the language is recognized by the words.
-        speed: requested speed factor; `None` for the usual one.
     """
     decoded = audio.decoded_audio
     if decoded is None:
@@ -135,7 +134,7 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None, speed: 
         return ClipJudgement("not judged", "the text has no letters and no digits")
     if audio.is_silent:
         return ClipJudgement("wrong", f"{decoded.duration_s:.2f} s of silence", "audio-silent", 0.0)
-    found = _judge_sound(decoded) or _judge_text(decoded, text, language, speed)
+    found = _judge_sound(decoded) or _judge_text(decoded, text, language)
     digest = compute_sample_digest(decoded.samples, decoded.sample_rate_hz)
     return found._replace(digest=digest, pace=measure_pace(decoded.samples, decoded.sample_rate_hz, text))
 
@@ -150,10 +149,10 @@ def _judge_sound(decoded: DecodedAudio) -> ClipJudgement | None:
     return None
 
 
-def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: float | None) -> ClipJudgement:
+def _judge_text(decoded: DecodedAudio, text: str, language: str | None) -> ClipJudgement:
     """Return the verdict on the words of a clip and its silences."""
     is_ordinary = is_ordinary_text(text)
-    reason = explain_why_not_judged(text, language, speed) if is_ordinary else "the text consists of few or no words"
+    reason = explain_why_not_judged(text, language, None) if is_ordinary else "the text consists of few or no words"
     spoken = None
     if reason is None:
         is_automatic = language is None or language.lower() == "auto"
@@ -164,7 +163,7 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None, speed: f
         if rule is not None:
             is_doubtful = spoken.verdict == "does not fit"
             return ClipJudgement("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
-    for position, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, speed, spoken):
+    for position, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, None, spoken):
         return ClipJudgement("wrong", describe_long_silence(position, silence), "audio-long-silence", silence.start_s)
     changes = find_sound_changes(
         decoded.samples, decoded.sample_rate_hz, spoken.phoneme_times_s if spoken is not None else ()
