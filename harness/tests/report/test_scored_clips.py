@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from voicegauge.bench.run_store import save_audio
-from voicegauge.model.run import Run
+from voicegauge.model.run import ListeningSet, ListeningVerdict, Run
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 from voicegauge.report.scored_clips import (
     DEFAULT_MAX_CLIPS,
     MAX_CLIPS_PER_TARGET,
+    MAX_EXCERPT_BYTES,
     ScoredClip,
     load_players,
     select_worst_clips,
@@ -87,6 +90,29 @@ def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
     assert clip.audio_facts.file_path in found[3].note
 
 
+def test_the_excerpts_of_all_runs_of_a_page_share_one_limit(tmp_path: Path) -> None:
+    """A page of many runs with wrong audio would otherwise be too large to be sent."""
+    noise = (0.3 * np.random.default_rng(1).standard_normal(6 * 44_100)).astype(np.float32)
+    audio = encode(noise, 44_100, "wav")[0]
+    runs = []
+    for seed in (1, 2):
+        folder, run = make_run(tmp_path / str(seed), crowd(8), repetitions=3, seed=seed, scored=False)
+        _, file = save_audio(folder, audio)
+        facts = EncodedAudio(audio, media_type="audio/wav").measure_facts(file)
+        samples = tuple(replace(one, audio=facts) if one.failure is None else one for one in run.samples)
+        verdicts = tuple(
+            ListeningVerdict(sample_id=one.id, outcome="wrong", rule="audio-not-speech", explanation="noise")
+            for one in samples
+            if one.audio is not None
+        )
+        runs.append((folder, replace(run, samples=samples, listening=ListeningSet(method="1", verdicts=verdicts))))
+    sizes = [
+        sum(len(base64.b64decode(data)) for data in re.findall(r"data:audio/mpeg;base64,([\w+/=]+)", page))
+        for page in (render_page(analyze_runs(runs[:1])), render_page(analyze_runs(runs)))
+    ]
+    assert 0 < sizes[0] < sizes[1] <= MAX_EXCERPT_BYTES
+
+
 def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path / "run", VOICES[:1], repetitions=2)
     clip = worst(run)[0]
@@ -120,8 +146,6 @@ def test_a_page_is_rendered_without_the_audio(tmp_path: Path) -> None:
 
 
 def test_a_player_has_the_measured_audio(tmp_path: Path) -> None:
-    import base64
-
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = worst(run)[0]
     (player,) = load_players([(folder, clip)])

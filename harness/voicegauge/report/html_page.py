@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -242,38 +243,29 @@ def render_page(
     report = analyzed_runs.report
     targets = [target for run in report.runs for target in run.targets]
     columns = build_comparison_columns(targets, report.text_length, report.characters_per_month)
-    players = _load_players(report, [folder for folder, _ in analyzed_runs.runs])
+    # The audio of all runs together is limited: the players of one run follow those of the run before.
+    runs = list(zip(analyzed_runs.runs, report.runs, strict=True))
+    players = iter(load_players((folder, clip) for (folder, _), run in runs for clip in _list_clips(run)))
+    excerpts = iter(load_excerpts((folder, clip) for (folder, _), run in runs for clip in run.wrong_clips))
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
-    names = choose_run_letters(len(report.runs)) if len(report.runs) > 1 else [""]
+    run_letters = choose_run_letters(len(runs)) if len(runs) > 1 else [""]
     views = [
         _build_run_view(
             run,
-            name,
+            run_letter,
             columns,
             axes,
             time_axis,
-            clip_players,
-            excerpts=load_excerpts([(folder, clip) for clip in run.wrong_clips]),
+            list(islice(players, len(_list_clips(run)))),
+            excerpts=list(islice(excerpts, len(run.wrong_clips))),
             saved_run=saved,
             leads=compute_certain_leads(run.targets, compared, has_tied_errors=run.ranking.has_tied_errors),
             check_and_drift_reports=check_and_drift_reports,
         )
-        for name, run, clip_players, (folder, saved), compared in zip(
-            names, report.runs, players, analyzed_runs.runs, analyzed_runs.differences, strict=True
-        )
+        for run_letter, ((_, saved), run), compared in zip(run_letters, runs, analyzed_runs.differences, strict=True)
     ]
-    differences = compare_with_first_run([run for _, run in analyzed_runs.runs], names)
+    differences = compare_with_first_run([run for _, run in analyzed_runs.runs], run_letters)
     return _render_template(report, views, columns, differences, site_links)
-
-
-def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
-    """Return the players of each run: first those of its worst clips, then those of its random ones.
-
-    The audio of the players of all runs together is limited to `MAX_PAGE_AUDIO_BYTES`.
-    """
-    clips = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in _list_clips(run)]
-    players = iter(load_players(clips))
-    return [[next(players) for _ in _list_clips(run)] for run in report.runs]
 
 
 def _list_clips(run: RunReport) -> tuple[ScoredClip, ...]:

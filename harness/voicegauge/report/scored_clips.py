@@ -239,7 +239,7 @@ MAX_SHOWN_CLIPS = 24
 """Maximum number of wrong clips that are shown for a run."""
 EXCERPT_BEFORE_S, EXCERPT_AFTER_S = 1.0, 5.0
 """Length of an excerpt before and after the time at which the defect is audible, in seconds."""
-_MAX_EXCERPT_BYTES = 2 * 1024 * 1024
+MAX_EXCERPT_BYTES = 2 * 1024 * 1024
 """Maximum number of bytes of all excerpts in a page."""
 
 
@@ -295,12 +295,14 @@ def select_wrong_clips(samples: Sequence[Sample], listening: ListeningSet | None
 
 
 def load_excerpts(clips: Iterable[tuple[Path, WrongClip]]) -> list[ClipPlayer]:
-    """Return a player for each clip, with the part of its audio in which the defect is audible, as MP3.
+    """Return a player for each clip of a page, with the part of its audio in which the defect is audible, as MP3.
+
+    Excerpts are loaded until `MAX_EXCERPT_BYTES` are used up.
 
     Args:
         clips: each clip with the folder of its run.
     """
-    players, left_bytes = [], _MAX_EXCERPT_BYTES
+    players, left_bytes = [], MAX_EXCERPT_BYTES
     for folder, clip in clips:
         player, size_bytes = _load_excerpt(folder, clip, left_bytes)
         left_bytes -= size_bytes
