@@ -233,7 +233,7 @@ def _raise_error_that_stopped_run(run: Run, stop_signal: StopSignal, listener: P
 
 
 def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) -> tuple[str | None, StopReason | None]:
-    """Return a message of one line that says why the run is incomplete, and the kind of event that stopped it.
+    """Return one line that says why the run is incomplete, and the kind of event that stopped it.
 
     Both are `None` for a complete run. A run that Ctrl-C stopped is not passed to this function.
     """

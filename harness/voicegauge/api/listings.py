@@ -266,7 +266,7 @@ def explain_rule(rule_id: str) -> RuleExplanation:
     'The file plays, the request was charged, and nobody hears anything.'
 
     Raises:
-        UsageError: no rule and no fault has this id; the message names the most similar ones.
+        UsageError: no rule and no fault has this id; the error message names the most similar ones.
     """
     if rule_id in DRIFT_RULE_BY_ID:
         change = DRIFT_RULE_BY_ID[rule_id]

@@ -47,7 +47,7 @@ async def exclude_failing_models(
         max_wait_s: maximum time of each request, in seconds; `None` for that of the transport.
 
     Raises:
-        UsageError: none of the models that were tried works; the message says what the server responded to the first.
+        UsageError: none of the models that were tried works; the error message has the server's response to the first.
     """
     first_reason: str | None = None
     async with Transport() as transport:

@@ -427,7 +427,7 @@ def _find_targets_with_errors_only(
 
 
 def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str | None:
-    """Return a message if the statuses of all responses point to a wrong URL or key; otherwise `None`."""
+    """Return an error message if the statuses of all responses point to a wrong URL or key; otherwise `None`."""
     if not any(case.kind in ("delivery", "valid") for case in plan.cases):
         return None  # requests that are meant to be rejected
     statuses = Counter(collector.coverage.response_count_by_status)

@@ -70,7 +70,7 @@ def load_contracts(folders: PathLike | Sequence[PathLike] = ()) -> Catalogue:
         The contracts, which can be looked up by provider id and target name.
 
     Raises:
-        ContractError: a document is not a usable contract; the message gives file, line and reason.
+        ContractError: a document is not a usable contract; the error message gives file, line and reason.
     """
     return load_catalogue(to_path_tuple(folders))
 

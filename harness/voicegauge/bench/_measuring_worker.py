@@ -68,7 +68,7 @@ from voicegauge.transport.http import Transport
 
 
 MAX_SILENCE_S = 120.0
-"""Time without a message from the planning machine, in seconds, after which a worker ends the run: it was killed."""
+"""Time without a call from the planning machine, in seconds, after which a worker ends the run: it was killed."""
 
 
 class SentContract(NamedTuple):
@@ -451,7 +451,7 @@ async def measure_sample(run_name: str, order: bytes) -> bytes:
 
 
 def read_clock(run_name: str) -> float:
-    """Return this machine's time in seconds since 1970, and keep the run, which otherwise ends without messages."""
+    """Return this machine's time in seconds since 1970; the call also keeps the run from ending (`MAX_SILENCE_S`)."""
     if (run := _run_by_name.get(run_name)) is not None:
         run.last_message_s = time.monotonic()
     return time.time()

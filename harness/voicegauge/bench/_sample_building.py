@@ -124,17 +124,19 @@ class _QuotableBody(NamedTuple):
     note: str = ""
 
 
-def _build_quotable_body(message: Request | Response) -> _QuotableBody:
-    if not message.body:
+def _build_quotable_body(http_message: Request | Response) -> _QuotableBody:
+    if not http_message.body:
         return _QuotableBody(b"")
-    if len(message.body) > MAX_MASKED_BODY_BYTES:
-        media_type = get_bare_media_type(message.find_header("content-type") or "")
+    if len(http_message.body) > MAX_MASKED_BODY_BYTES:
+        media_type = get_bare_media_type(http_message.find_header("content-type") or "")
         # The beginning of a JSON document or a form cannot be read, so its secrets would not be found by name.
         if is_json(media_type) or is_form(media_type):
             return _QuotableBody(b"", "not quoted: too large to be searched for secrets")
-        start = message.body[:MAX_MASKED_BODY_BYTES].decode(errors="ignore").encode()
-        return _QuotableBody(start if is_utf8(message.body) else b"", "" if is_utf8(message.body) else "binary")
-    return _QuotableBody(message.body)
+        start = http_message.body[:MAX_MASKED_BODY_BYTES].decode(errors="ignore").encode()
+        return _QuotableBody(
+            start if is_utf8(http_message.body) else b"", "" if is_utf8(http_message.body) else "binary"
+        )
+    return _QuotableBody(http_message.body)
 
 
 def _mask_secrets(
@@ -276,14 +278,14 @@ def build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jour
     )
 
 
-def build_sample_lost_by_worker(planned_sample: PlannedSample, sent_at: datetime, message: str, place: str) -> Sample:
+def build_sample_lost_by_worker(planned_sample: PlannedSample, sent_at: datetime, reason: str, place: str) -> Sample:
     """Return a failed sample for a request whose worker ended before it returned the result."""
     return Sample(
         **_build_planned_fields(planned_sample),
         started_at=sent_at.isoformat(timespec="milliseconds"),
         submit_count=1,
         poll_count=0,
-        failure=Failure(kind="interrupted", message=message),
+        failure=Failure(kind="interrupted", message=reason),
         place=place,
         is_billing_ambiguous=True,
     )

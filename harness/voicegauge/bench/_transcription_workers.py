@@ -161,7 +161,7 @@ def silence_loggers(*packages: str) -> Iterator[None]:
 
 
 def check_cluster_address(address: str) -> None:
-    """Check that `address` can be the address of a scheduler. Otherwise Dask would fail late, with a long message.
+    """Check that `address` can be the address of a scheduler, because Dask would fail late, with a long error message.
 
     Raises:
         UsageError: the address has no host or no port.

@@ -112,7 +112,7 @@ def check_text_lengths(
             plans applies.
 
     Raises:
-        UsageError: texts are too long; the message names them, the target and its limit.
+        UsageError: texts are too long; the error message names them, the target and its limit.
     """
     longest_first = sorted(texts, key=lambda one: len(one.text), reverse=True)
     plan_limit = _find_account_plan_limit(target, is_live=is_live)
@@ -214,7 +214,7 @@ def check_voice_sample(voice_sample: VoiceSample, targets: Iterable[Target]) -> 
 
     Raises:
         UsageError: the sample is too large, too short, too long, or of another format or sample rate than the contract
-            of a target allows; the message names the line of the limit.
+            of a target allows; the error message names the line of the limit.
     """
     for target in targets:
         slot = target.speech.request_fields.get("voice_sample_upload")

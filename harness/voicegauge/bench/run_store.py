@@ -295,7 +295,7 @@ def load_run(path: Path) -> Run:
 
     Raises:
         DataError: there is no run, the run is damaged, a link leads out of its folder, or an incompatible version of
-            voicegauge wrote it; the message says how to solve the problem.
+            voicegauge wrote it; the error message says how to solve the problem.
     """
     file = path / RUN_FILE_NAME if path.is_dir() else path
     require_files_in_folder([file], file.parent)
@@ -319,16 +319,16 @@ def load_run(path: Path) -> Run:
     return run
 
 
-def _add_sample_number(message: str, run_json: bytes) -> str:
-    """Return a message of msgspec with the number of the invalid sample in place of "..." in `$.samples[...]`."""
-    if "$.samples[...]" not in message:
-        return message
+def _add_sample_number(error_message: str, run_json: bytes) -> str:
+    """Return an error message of msgspec with the number of the invalid sample instead of `...` in `$.samples[...]`."""
+    if "$.samples[...]" not in error_message:
+        return error_message
     for number, sample in enumerate(msgspec.json.decode(run_json)["samples"]):
         try:
             msgspec.convert(sample, Sample)
         except msgspec.ValidationError:
-            return message.replace("$.samples[...]", f"$.samples[{number}]")
-    return message
+            return error_message.replace("$.samples[...]", f"$.samples[{number}]")
+    return error_message
 
 
 def _describe_damage(run: Run) -> str | None:

@@ -154,7 +154,7 @@ def load_suite(name_or_file: str | Path) -> Suite:
 
     Raises:
         UnknownNameError: no bundled suite has that name.
-        DataError: the file cannot be read or is not a valid suite; the message gives file, line and reason.
+        DataError: the file cannot be read or is not a valid suite; the error message gives file, line and reason.
     """
     path = Path(name_or_file)
     if path.suffix not in {".yaml", ".yml"} and "/" not in str(name_or_file):
@@ -199,7 +199,8 @@ def _complete_texts(
         default_language: language of the texts that name none.
 
     Raises:
-        DataError: an id is not unique, or a text cannot be spoken and scored; the message gives file, line and reason.
+        DataError: an id is not unique, or a text cannot be spoken and scored; the error message gives file, line and
+            reason.
     """
     texts: dict[str, SuiteText] = {}
     for line, entry in entries:
@@ -254,7 +255,7 @@ def load_own_texts(file: Path, *, default_language: str = "en") -> Suite:
 
     Raises:
         DataError: the file cannot be read, an id is not unique, or a text is empty, without a word or with control
-            characters; the message gives file, line and reason.
+            characters; the error message gives file, line and reason.
     """
     reader = _READER_BY_SUFFIX.get(file.suffix.lower())
     if reader is None:

@@ -31,7 +31,7 @@ MAX_FINDINGS_SHOWN = 3
 """Largest number of findings printed per rule and operation. More would make the other rules hard to see; --json has
 all."""
 MAX_MESSAGES_SHOWN = 12
-"""Number of different messages printed per finding; --json has all."""
+"""Largest number of different messages that are printed for a finding; --json has all."""
 MAX_CASES_SHOWN = 3
 """Largest number of skipped cases named for each reason; --json has all."""
 MAX_RESOURCES_SHOWN = 20

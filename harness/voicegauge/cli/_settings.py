@@ -250,7 +250,7 @@ class SettingsFile(NamedTuple):
 
     @property
     def display_name(self) -> str:
-        """Name of the file in messages: as the user named it, or its name in the current folder."""
+        """Name of the file in error messages: as the user named it, or its name in the current folder."""
         return str(self.path) if self.is_trusted else self.path.name
 
 
@@ -271,7 +271,7 @@ def find_settings(folder: Path) -> SettingsFile | None:
 
     Raises:
         UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
-        DataError: it is a link out of the folder. Names of its settings would be quoted.
+        DataError: a file is a link out of the folder, so that error messages would quote names of settings in it.
     """
     own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
     require_files_in_folder([own], folder)
@@ -322,7 +322,7 @@ def collect_command_defaults(
     Raises:
         UnknownNameError: a key is neither an option of the commands it applies to nor a command.
         UsageError: there is a value instead of a table, a value is not valid for its option, or values are not
-            accepted from this file; the message names all of these.
+            accepted from this file; the error message names all of these.
     """
     options = _map_options_by_setting(command)
     table = _read_command_table(command, settings_file, loader_by_command)
@@ -371,7 +371,7 @@ class _SettingEntry(NamedTuple):
     name: str
     value: Any
     location_in_file: str
-    """Name of the table and of the setting, for messages."""
+    """Name of the table and of the setting, for error messages."""
 
 
 def _read_command_table(

@@ -283,7 +283,7 @@ def load_profile(profile_id: str) -> Profile:
     """Return a profile.
 
     Raises:
-        UnknownNameError: there is no profile with this id; the message lists those that exist.
+        UnknownNameError: there is no profile with this id; the error message lists those that exist.
     """
     if profile_id not in list_profiles():
         raise UnknownNameError("profile", profile_id, list_profiles())

@@ -213,10 +213,10 @@ class FailureGroup(Record, frozen=True, kw_only=True):
     """The HTTP status; `None` for a failure without a response."""
     message: str
     count: int
-    """Number of failures with this message."""
+    """Number of failures in the group."""
     example_exchange: ExchangeExcerpt | None = None
-    """One exchange that failed with this kind and status. Only the group with the most frequent message has one; `None`
-    also if no exchange was saved, as for a broken connection."""
+    """One exchange that failed with this kind and status. Of several groups with this kind and status, only the group
+    with the most frequent failure message has one; `None` also if no exchange was saved, as for a broken connection."""
 
 
 class RunReport(Record, frozen=True, kw_only=True):

@@ -173,7 +173,7 @@ class ErrorRow(NamedTuple):
 
 
 class QuotedExchange(NamedTuple):
-    """One exchange as text. Each message has its first line, its headers and its body."""
+    """One exchange as text: its request and its response, each with first line, headers and body."""
 
     request_text: str
     response_text: str
@@ -188,7 +188,7 @@ class FailureCause(NamedTuple):
     failure_groups: tuple[FailureGroup, ...]
     """The failures by message, the most frequent messages first; at most `MAX_MESSAGES_PER_CAUSE` groups."""
     unlisted_message_count: int
-    """Number of other messages, which are not in `failure_groups`."""
+    """Number of failure messages that are not in `failure_groups`."""
     example_exchange: QuotedExchange | None
 
 
