@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import split_json_pointer
 
 Edit = Callable[[dict[str, Any]], None]
 REMOVED: Any = object()
@@ -19,7 +19,7 @@ def put(pointer: str, value: Any) -> Edit:
     """Put `value` at `pointer`, where "-" appends to a list; mappings on the way that do not exist are added."""
 
     def edit(document: dict[str, Any]) -> None:
-        *pointer_tokens, last = map(unescape_pointer_token, pointer.split("/")[1:])
+        *pointer_tokens, last = split_json_pointer(pointer)
         place: Any = document
         for token in pointer_tokens:
             place = place[int(token)] if isinstance(place, list) else place.setdefault(token, {})
@@ -55,7 +55,7 @@ def changed_yaml(text: str, changes: Mapping[str, Any]) -> str:
 
 
 def _has_value(document: Any, pointer: str) -> bool:
-    for token in map(unescape_pointer_token, pointer.split("/")[1:]):
+    for token in split_json_pointer(pointer):
         try:
             document = document[int(token) if isinstance(document, list) else token]
         except (LookupError, ValueError, TypeError):

@@ -23,7 +23,7 @@ from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarg
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file
-from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Provenance, Record, SpeechRequest, VoiceSample
 from voicegauge.model.exchange import UploadedFile
@@ -265,7 +265,7 @@ def _find_limit_pointer(target: Target, upload_field: str, limit_key: str) -> st
     """Return where the limit is in the document: at the operation, or at the root for all operations."""
     suffix = f"/x-limits/upload_limits/{escape_pointer_token(upload_field)}/{limit_key}"
     own = f"{target.operation.pointer}{suffix}"
-    pointer_tokens = [unescape_pointer_token(token) for token in own.split("/")[1:]]
+    pointer_tokens = split_json_pointer(own)
     return suffix if read_pointer(target.contract.document.data, pointer_tokens) is MISSING else own
 
 

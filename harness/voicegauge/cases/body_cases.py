@@ -29,7 +29,7 @@ from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.formats.bodies import is_form
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.exchange import UploadedFile
 
@@ -119,7 +119,7 @@ def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -
         or not boundary_value.is_valid
     ):
         return False
-    pointer_tokens = [unescape_pointer_token(token) for token in boundary_value.keyword_pointer.split("/")[1:]]
+    pointer_tokens = split_json_pointer(boundary_value.keyword_pointer)
     limit = read_pointer(operation.contract.document.data, pointer_tokens)
     return isinstance(limit, int) and _LONG_TEXT_CHARACTERS < limit != len(boundary_value.value)
 

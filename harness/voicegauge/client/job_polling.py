@@ -28,7 +28,7 @@ from voicegauge.contract.parsed_exchange import ParsedExchange
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.model.exchange import Request
 from voicegauge.model.job import BillingStatus, Failure, Job, StateObservation
@@ -99,7 +99,7 @@ def _read_request_body(exchange: ParsedExchange) -> Any:
 
 
 def _parse_pointer_tokens(pointer_fragment: str) -> list[str]:
-    return [unescape_pointer_token(token) for token in pointer_fragment.removeprefix("#").split("/")[1:]]
+    return split_json_pointer(pointer_fragment.removeprefix("#"))
 
 
 def read_link_parameters(

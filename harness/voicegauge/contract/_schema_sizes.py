@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from voicegauge.formats.located_yaml import Document, unescape_pointer_token
+from voicegauge.formats.located_yaml import Document, split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 
 MAX_SCHEMA_SIZE = 10_000
@@ -119,7 +119,7 @@ def _list_referenced_schemas(data: Any, schema: _Schema) -> list[_Schema]:
     reference = schema.get("$ref")
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return []
-    found = read_pointer(data, [unescape_pointer_token(token) for token in unquote(reference[1:]).split("/")[1:]])
+    found = read_pointer(data, split_json_pointer(unquote(reference[1:])))
     return [found] if found is not MISSING and isinstance(found, dict) else []
 
 
@@ -325,7 +325,7 @@ def _measure_depth(value: Any) -> int:
 
 def _iterate_reachable_schemas(data: Any, pointer: str) -> Iterator[dict[str, Any]]:
     """Yield all objects in the schema at `pointer`, and in those to which references lead from there."""
-    waiting: list[Any] = [read_pointer(data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])]
+    waiting: list[Any] = [read_pointer(data, split_json_pointer(pointer))]
     seen = set[int]()
     while waiting:
         node = waiting.pop()

@@ -449,7 +449,7 @@ def _read_messages_of_version_3(
 def _read_message(schemas: Schemas, node: dict[str, Any], pointer: str, name: str) -> MessageSchema:
     """Return one message. Its name is that in the channel or the components, else its `name` or `messageId`."""
     if not name and isinstance(node.get("$ref"), str):
-        name = node["$ref"].rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+        name = unescape_pointer_token(node["$ref"].rpartition("/")[2])
     message, pointer = schemas.resolve_reference(node, pointer)
     name = name or str(message.get("name") or message.get("messageId") or "message")
     payload = message.get("payload")

@@ -36,7 +36,7 @@ from voicegauge.contract.document_parts import EMBEDDED_FILES_KEY, EXTENSION_KEY
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer, is_inside_document_folder
 from voicegauge.errors import ContractError
 from voicegauge.files import open_file, require_files_in_folder, resolve_links
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 
 # Embeds the other files that a document refers to, so that every reference leads into one document.
@@ -157,7 +157,7 @@ class _FileEmbedder:
     def put_path_item(self, document_data: dict[str, Any], path: str, reference: str) -> None:
         """Put the path item that `reference` leads to under `path` in `document_data`, in place of the reference."""
         pointer = unquote(reference[1:])
-        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        pointer_tokens = split_json_pointer(pointer)
         item = read_pointer({EMBEDDED_FILES_KEY: self.files}, pointer_tokens)
         if item is not MISSING:
             file = f"/{EMBEDDED_FILES_KEY}/{pointer_tokens[1]}"

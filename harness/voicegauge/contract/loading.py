@@ -32,7 +32,7 @@ from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, Tra
 from voicegauge.contract.operation import Operation, Server
 from voicegauge.contract.schemas import Schemas
 from voicegauge.data_folders import find_bundled_folder, find_profiles_folder
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, split_json_pointer, unescape_pointer_token
 from voicegauge.formats.locations import Location, read_pointer
 
 # Builds a `Contract` from a document: its servers, operations and parameters, and the records of its `x-` keys.
@@ -412,4 +412,4 @@ def _correct_request_examples(
 
 
 def _read_value_at_pointer(document_data: dict[str, Any], pointer: str) -> Any:
-    return read_pointer(document_data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
+    return read_pointer(document_data, split_json_pointer(pointer))

@@ -36,7 +36,7 @@ from voicegauge.contract.extension.sources import Dispute, SourceDocument
 from voicegauge.contract.extension.speech import ConversionSpec, ResponseAudio, SpeechSpec, TargetSpec
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.targets import AudioInputSpec, BaseSocketTarget, BaseTarget, JobTarget, Target
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 
 # A contract reads its operations and targets, which refer back to it: only types cross in this direction.
@@ -64,7 +64,7 @@ class ContractSources:
         record of an `x-` key, or that of the closest part around it. The `x-source` of an operation does not count: a
         user who calls an operation that only a client library documents expects it to work.
         """
-        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        pointer_tokens = split_json_pointer(pointer)
         first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
         for end in range(len(pointer_tokens), first - 1, -1):
             part = read_pointer(self.document_data, pointer_tokens[:end])

@@ -49,7 +49,7 @@ from voicegauge.formats.located_yaml import (
     escape_pointer_token,
     format_list_item,
     iterate_entry_lines,
-    unescape_pointer_token,
+    split_json_pointer,
 )
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Record
@@ -240,14 +240,14 @@ class OverlayWriter:
         kept += [(one.job.path, "get") for one in self._candidate_operations if one.job is not None]
         used = select_operations(self._document, kept)
         for pointer, reason in self._removed_reasons.items():
-            if read_pointer(used, _split_pointer(pointer)[:-1]) is MISSING:
+            if read_pointer(used, split_json_pointer(pointer)[:-1]) is MISSING:
                 continue
             self._todo.append(f"{pointer}, which {reason} and is removed")
             yield self._build_removal_action(pointer)
 
     def _build_removal_action(self, pointer: str) -> _Action:
         """Return the action that removes the value at a JSON pointer."""
-        tokens, path = _split_pointer(pointer), "$"
+        tokens, path = split_json_pointer(pointer), "$"
         for index, token in enumerate(tokens):
             is_list = isinstance(read_pointer(self._document.data, tokens[:index]), list)
             path += f"[{token}]" if is_list else f"['{escape_json_path_name(token)}']"
@@ -505,10 +505,6 @@ def _has_media_type_per_format(media_types: Collection[str], format_field: Propo
 def _build_operation_action(path: str, method: str, update: _Action) -> _Action:
     """Return the action that adds `update` to an operation, which a JSONPath selects."""
     return {"target": f"$.paths['{escape_json_path_name(path)}'].{method}", "update": update}
-
-
-def _split_pointer(pointer: str) -> list[str]:
-    return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
 
 
 def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ from voicegauge.errors import ContractError
 from voicegauge.files import resolve_links
 from voicegauge.formats.bodies import FieldText, UnreadableBodyError, read_json
 from voicegauge.formats.json_text import quote_json
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, split_json_pointer
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, read_pointer
 
 # Shortens large JSON values, so that it costs little memory to say why one does not fit its schema.
@@ -140,7 +140,7 @@ def omit_consequences_of_missing_keys(
             delayed.append(violation)
             continue
         if violation.keyword == "required":
-            names = read_schema(_split_json_pointer(violation.keyword_pointer))
+            names = read_schema(split_json_pointer(violation.keyword_pointer))
             missing |= {
                 (violation.value_pointer, name)
                 for name in names
@@ -155,7 +155,7 @@ def omit_consequences_of_missing_keys(
 def _is_consequence_of_missing_keys(
     violation: SchemaViolation, instance: Any, read_schema: SchemaReader, missing_keys: MissingKeys
 ) -> bool:
-    pointer_tokens = _split_json_pointer(violation.keyword_pointer)
+    pointer_tokens = split_json_pointer(violation.keyword_pointer)
     for index, keyword in enumerate(pointer_tokens):
         if keyword != "then" or pointer_tokens[index - 1 : index] == ["properties"]:
             continue
@@ -190,12 +190,8 @@ def _is_about_missing_key(condition: Any, value: Any, pointer: str, missing_keys
     return False
 
 
-def _split_json_pointer(pointer: str) -> list[str]:
-    return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
-
-
 def _read_value_at_pointer(instance: Any, pointer: str) -> Any:
-    value = read_pointer(instance, _split_json_pointer(pointer))
+    value = read_pointer(instance, split_json_pointer(pointer))
     return {} if value is MISSING else value
 
 
@@ -302,7 +298,7 @@ class Schemas:
         return found
 
     def _read_at(self, pointer: str) -> Any:
-        return read_pointer(self.document.data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
+        return read_pointer(self.document.data, split_json_pointer(pointer))
 
     def check_default(self, pointer: str, default: Any) -> None:
         """Check that the default of the schema at `pointer` is valid against it.
@@ -396,7 +392,7 @@ class Schemas:
             seen.add(reference)
             overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}
             target = unquote(reference[1:])
-            node = read_pointer(self.document.data, [unescape_pointer_token(token) for token in target.split("/")[1:]])
+            node = read_pointer(self.document.data, split_json_pointer(target))
             if node is MISSING:
                 raise self.document.build_error(pointer, f"$ref {reference!r} leads nowhere")
             if not isinstance(node, dict | bool):  # `true` and `false` are schemas, too
@@ -450,7 +446,7 @@ def _insert_value_into_message(message: str, pointer: str, instance: Any) -> str
     """Return the validator's message, with the value at `pointer` in place of the placeholder."""
     if _VALUE_PLACEHOLDER not in message:
         return message
-    value = read_pointer(instance, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
+    value = read_pointer(instance, split_json_pointer(pointer))
     return message.replace(_VALUE_PLACEHOLDER, quote_json(value, MAX_QUOTED_VALUE_CHARACTERS, is_compact=True))
 
 

@@ -22,6 +22,7 @@ from voicegauge.contract.extension.sockets import (
 )
 from voicegauge.contract.schemas import Schemas, SchemaViolation
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer, write_value_at_pointer
 
 # Fills templates, and finds placeholders in them.
@@ -80,7 +81,7 @@ def _find_placeholders(template: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _split_pointer(pointer: str) -> tuple[str, ...]:
-    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+    return tuple(split_json_pointer(pointer))
 
 
 class _MessagePattern:

@@ -37,7 +37,7 @@ from voicegauge.contract.overlay_proposal import (
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import MessageSchema
 from voicegauge.errors import UsageError
-from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import read_pointer
 
 _TEXT_FIELD_PATTERN = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)
@@ -182,7 +182,7 @@ class _SocketOverlayWriter:
         return find_client_action(descriptions, names)
 
     def _read_mapping_at(self, pointer: str) -> dict[str, Any]:
-        tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+        tokens = split_json_pointer(pointer)
         found = read_pointer(self._document.data, tokens)
         return found if isinstance(found, dict) else {}
 

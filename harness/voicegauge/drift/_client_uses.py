@@ -16,7 +16,7 @@ import msgspec
 from voicegauge.contract.extension.grammar_schema import RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
 from voicegauge.drift.drift_report import DriftChange, DriftLevel
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.formats.located_yaml import Document, unescape_pointer_token
+from voicegauge.formats.located_yaml import Document, split_json_pointer
 from voicegauge.formats.locations import EVERY_ITEM, Location, LocationValues, is_request_location, parse_location
 from voicegauge.model.exchange import Request
 from voicegauge.recording.recording_import import read_requests
@@ -199,7 +199,7 @@ def _parse_changed_part(location: str) -> _ChangedPart | None:
     """
     found = _BODY_LOCATION_PATTERN.fullmatch(location)
     if found:
-        pointer_tokens = [unescape_pointer_token(token) for token in found["pointer"].split("/")[1:]]
+        pointer_tokens = split_json_pointer(found["pointer"])
         return _ChangedPart(bool(found["request"]), Location("body", pointer_tokens=pointer_tokens))
     found = _PARAMETER_OR_HEADER_PATTERN.fullmatch(location)
     if found is None:

@@ -17,6 +17,7 @@ from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
 from voicegauge.drift._schema_comparison import compare_schemas
 from voicegauge.drift.drift_report import DriftChange
+from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.model.exchange import SOCKET_SIDES, SocketSide
 
 _SCHEMA_ROLES: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
@@ -265,7 +266,7 @@ def _find_name(node: DocumentNode, key: str) -> str:
     """Return the name of a message: its key in the channel or the components, or else its `name` or `messageId`."""
     reference = node.get_value("$ref")
     if not key and isinstance(reference, str):
-        key = reference.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+        key = unescape_pointer_token(reference.rpartition("/")[2])
     message = node.resolve_references()
     return key or str(message.get_value("name") or message.get_value("messageId") or "message")
 

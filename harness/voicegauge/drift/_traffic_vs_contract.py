@@ -43,7 +43,7 @@ from voicegauge.drift.drift_report import (
     build_report,
 )
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.credentials import MASK
@@ -116,7 +116,7 @@ def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange,
 def _list_schema_pointers(contract: Contract, dispute: Dispute, dispute_pointer: str) -> list[str]:
     """Return the JSON pointers at which the contract has the schema of a dispute. References in it start from there."""
     found = []
-    pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
+    pointer_tokens = split_json_pointer(dispute_pointer)
     for key in ("x-source", "source"):
         entries = read_pointer(contract.document.data, [*pointer_tokens, key, "disputes"])
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -205,7 +205,7 @@ def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: Me
 def _build_schema_error_changes(
     recorded_exchange: RecordedExchange, schema_violation: SchemaViolation
 ) -> Iterator[DriftChange]:
-    pointer_tokens = [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
+    pointer_tokens = split_json_pointer(schema_violation.value_pointer)
     value = read_pointer(recorded_exchange.json_body, pointer_tokens)
     rule = _choose_rule(recorded_exchange, schema_violation, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
@@ -237,7 +237,7 @@ def _choose_rule(recorded_exchange: RecordedExchange, schema_violation: SchemaVi
 
 
 def _find_schemas_at(recorded_exchange: RecordedExchange, schema_pointer: str) -> list[LocatedSchema]:
-    pointer_tokens = [unescape_pointer_token(token) for token in schema_pointer.split("/")[1:]]
+    pointer_tokens = split_json_pointer(schema_pointer)
     schema = read_pointer(recorded_exchange.contract.document.data, pointer_tokens)
     return (
         [] if schema is MISSING else find_applicable_schemas(recorded_exchange.contract.schemas, schema, schema_pointer)

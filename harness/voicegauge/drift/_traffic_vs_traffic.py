@@ -34,7 +34,7 @@ from voicegauge.drift._recorded_traffic import (
 )
 from voicegauge.drift.drift_report import DriftChange, DriftReport, FilePosition, build_change, build_report
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.containers import sniff_container
@@ -448,7 +448,7 @@ def _list_paths_compared_elsewhere(response_pairs: Iterable[PairedResponses]) ->
 
 def _find_documented_scalars(media_type: MediaType, field_path: str) -> frozenset[JsonScalar]:
     """Return the scalar values that schemas and examples document for the field at `field_path`."""
-    pointer_tokens = [unescape_pointer_token(token) for token in field_path.split("/")[1:]]
+    pointer_tokens = split_json_pointer(field_path)
     found = find_documented_values(media_type, pointer_tokens)
     for example in media_type.examples:
         value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in pointer_tokens])

@@ -32,7 +32,7 @@ from voicegauge.formats.located_yaml import (
     format_list_item,
     format_on_one_line,
     iterate_entry_lines,
-    unescape_pointer_token,
+    split_json_pointer,
 )
 from voicegauge.formats.locations import MISSING, read_pointer
 
@@ -152,7 +152,7 @@ class YamlEditor:
 
     def _find_node(self, pointer: str) -> Any:
         node = self._root
-        for token in map(unescape_pointer_token, pointer.split("/")[1:]):
+        for token in split_json_pointer(pointer):
             if isinstance(node, yaml.MappingNode):
                 node = _map_values_by_key(node).get(token)
             elif isinstance(node, yaml.SequenceNode) and token.isdecimal() and int(token) < len(node.value):
@@ -279,17 +279,13 @@ class OverlayEditor:
         return found
 
     def _read_value_at(self, pointer: str) -> Any:
-        return read_pointer(self._document.data, _split_json_pointer(pointer))
-
-
-def _split_json_pointer(pointer: str) -> list[str]:
-    return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        return read_pointer(self._document.data, split_json_pointer(pointer))
 
 
 def _build_json_path(pointer: str) -> str:
     """Return the normalized path (RFC 9535, section 2.7) of the value at a JSON pointer."""
     parts = []
-    for token in _split_json_pointer(pointer):
+    for token in split_json_pointer(pointer):
         quoted = token.replace("\\", "\\\\").replace("'", "\\'")
         parts.append(f"['{quoted}']")
     return "".join(("$", *parts))
@@ -464,7 +460,7 @@ class ContractPatch:
             return True
         if change.rule == "observed-value-undocumented":
             return self._add_enum_value(change, recorded_exchange)
-        pointer_tokens = [unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]]
+        pointer_tokens = split_json_pointer(change.location.partition("#")[2])
         values = self._values_by_field.get((pointer, pointer_tokens[-1])) or list_body_values(same, pointer_tokens)
         if not values:
             return False
@@ -481,9 +477,7 @@ class ContractPatch:
             recorded_exchange = self._find_exchange(change)
             if change.rule != "observed-field-undocumented" or recorded_exchange is None or change.old_position is None:
                 continue
-            pointer_tokens = [
-                unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]
-            ]
+            pointer_tokens = split_json_pointer(change.location.partition("#")[2])
             values = list_body_values(
                 list_exchanges_with_same_documented_response(self._traffic, recorded_exchange), pointer_tokens
             )
@@ -579,8 +573,6 @@ def _build_media_type_object(exchanges: Sequence[RecordedExchange], media_type: 
 def _find_observed_value(change: DriftChange, recorded_exchange: RecordedExchange) -> Any:
     """Return the value in the response that a change is about; the first one if there are several."""
     assert change.new_position is not None
-    pointer_tokens = [
-        unescape_pointer_token(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]
-    ]
+    pointer_tokens = split_json_pointer(change.new_position.pointer.partition("#")[2])
     values = list_body_values([recorded_exchange], pointer_tokens)
     return values[0] if values else MISSING

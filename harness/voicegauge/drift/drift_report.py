@@ -17,6 +17,7 @@ from typing import Any, Literal, final
 
 import msgspec
 
+from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.model.base import Record
 from voicegauge.outputs.finding_exports import (
     AcceptedFinding,
@@ -146,7 +147,7 @@ class DriftChange(Record, frozen=True, kw_only=True):
     def qualified_location(self) -> str:
         """The operations and the changed part in one text: "speak and 2 more: request body/text"."""
         more = f" and {len(self.other_operations)} more" if self.other_operations else ""
-        location = self.location.replace("~1", "/").replace("~0", "~")  # as in a JSON pointer
+        location = unescape_pointer_token(self.location)
         return f"{self.operation}{more}: {location}" if self.operation else location
 
     @property

@@ -24,7 +24,7 @@ from voicegauge.formats.bodies import (
     read_json,
     read_text,
 )
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.model.exchange import UploadedFile
 
@@ -349,14 +349,14 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
         if error.keyword in ("anyOf", "oneOf"):
             error = _find_violation_of_nearest_branch(media_spec, error, body) or error
         field = _find_outermost_field(error)
-        path = ".".join(unescape_pointer_token(token) for token in error.value_pointer.split("/")[1:])
+        path = ".".join(split_json_pointer(error.value_pointer))
         # The message about a constant names the expected value only.
         sent = f", not {_read_violating_value(body, error)!r:.80}" if error.keyword == "const" else ""
         raise Rejection("invalid", field, f"{path or field or 'body'}: {error.message}{sent}", keyword=error.keyword)
 
 
 def _read_violating_value(body: Any, violation: SchemaViolation) -> Any:
-    return read_pointer(body, [unescape_pointer_token(token) for token in violation.value_pointer.split("/")[1:]])
+    return read_pointer(body, split_json_pointer(violation.value_pointer))
 
 
 def _find_violation_of_nearest_branch(
@@ -371,7 +371,7 @@ def _find_violation_of_nearest_branch(
     if schema_violation.value_pointer:
         return None
     pointer = schema_violation.keyword_pointer
-    tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+    tokens = split_json_pointer(pointer)
     branches = read_pointer(media_spec.schemas.document.data, tokens)
     if not isinstance(branches, list):
         return None
@@ -407,7 +407,7 @@ def _find_outermost_field(schema_violation: SchemaViolation) -> str | None:
 
     Documented errors name that field.
     """
-    pointer_tokens = [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
+    pointer_tokens = split_json_pointer(schema_violation.value_pointer)
     if pointer_tokens:
         return pointer_tokens[0]
     found = (

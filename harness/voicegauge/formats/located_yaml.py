@@ -67,6 +67,11 @@ def unescape_pointer_token(token: str) -> str:
     return token.replace("~1", "/").replace("~0", "~")
 
 
+def split_json_pointer(pointer: str) -> list[str]:
+    """Return the keys and indices in a valid JSON pointer, outermost first; empty for the whole document."""
+    return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+
+
 class SourcePosition(NamedTuple):
     """A file and a line in it."""
 

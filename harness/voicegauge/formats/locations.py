@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar, cast, final
 import msgspec
 
 from voicegauge.formats.json_text import describe_type
-from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
 from voicegauge.model.exchange import Headers, find_header
 
 MessagePart = Literal["body", "query", "path", "header"]
@@ -250,11 +250,11 @@ def _read_header(headers: Mapping[str, Any], name: str) -> Any:
     return next((value for key, value in headers.items() if key.lower() == wanted), MISSING)
 
 
-def _split_json_pointer(json_pointer: str) -> tuple[str, ...] | None:
+def _parse_json_pointer(json_pointer: str) -> tuple[str, ...] | None:
     """Return the keys of a JSON pointer; `None` if the pointer is not valid."""
     if not json_pointer.startswith("/") or _INVALID_ESCAPE_PATTERN.search(json_pointer):
         return None
-    return tuple(unescape_pointer_token(token) for token in json_pointer.split("/")[1:])
+    return tuple(split_json_pointer(json_pointer))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -267,7 +267,7 @@ def parse_location(text: str) -> Location:
     if text == "body":
         return Location("body")
     if text.startswith("body#"):
-        pointer_tokens = _split_json_pointer(text.removeprefix("body#"))
+        pointer_tokens = _parse_json_pointer(text.removeprefix("body#"))
         if pointer_tokens is not None:
             return Location("body", pointer_tokens=pointer_tokens)
     kind, _, name = text.partition(".")
@@ -287,7 +287,7 @@ def parse_event_location(text: str) -> EventLocation:
     """
     if text in ("event", "data"):
         return EventLocation(cast('Literal["event", "data"]', text))
-    pointer_tokens = _split_json_pointer(text.removeprefix("data#")) if text.startswith("data#") else None
+    pointer_tokens = _parse_json_pointer(text.removeprefix("data#")) if text.startswith("data#") else None
     if pointer_tokens is None:
         raise ValueError(f"{text!r} is not a valid location in an event: write event, data or data#/pointer")
     return EventLocation("data", pointer_tokens)

@@ -22,7 +22,7 @@ from voicegauge.formats.bodies import (
     read_form,
     read_json,
 )
-from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
 from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.transport.body_encoding import encode_body
@@ -92,7 +92,7 @@ class BodyReader(BodyMasker):
 
 def split_location(location: str) -> list[str]:
     """Return the names and indices in a location."""
-    return [unescape_pointer_token(token) for token in location.split("/")[1:]]
+    return split_json_pointer(location)
 
 
 def get_bare_media_type(content_type: str) -> str:

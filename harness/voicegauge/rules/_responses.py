@@ -12,7 +12,7 @@ from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.schemas import SchemaViolation
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.json_text import quote_json
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.formats.text_times import parse_http_date, parse_timestamp
 from voicegauge.model.base import Severity
@@ -281,9 +281,7 @@ def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
 def convert_schema_violation(schema_violation: SchemaViolation, value: Any) -> Violation:
     """Convert `schema_violation`, which was found in the JSON value `value`, to a `Violation` that a rule can yield."""
     prefix = f"{schema_violation.value_pointer}: " if schema_violation.value_pointer else ""
-    found = read_pointer(
-        value, [unescape_pointer_token(token) for token in schema_violation.value_pointer.split("/")[1:]]
-    )
+    found = read_pointer(value, split_json_pointer(schema_violation.value_pointer))
     evidence = None if found is MISSING else quote_json(found, MAX_QUOTED_CHARACTERS)
     message = f"{prefix}{schema_violation.message}"
     return Violation(

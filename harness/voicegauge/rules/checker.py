@@ -11,7 +11,7 @@ import msgspec
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.sources import Dispute
 from voicegauge.contract.operation import Operation
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange
@@ -272,7 +272,7 @@ def _iterate_dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str
     A response is validated against the schema at such a place, because references in the schema are resolved from
     there. The same dispute may be stated under `x-source` and under `source`.
     """
-    pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
+    pointer_tokens = split_json_pointer(dispute_pointer)
     for key in ("x-source", "source"):
         listed = read_pointer(subject.contract.document.data, [*pointer_tokens, key, "disputes"])
         if isinstance(listed, list):
