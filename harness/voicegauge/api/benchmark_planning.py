@@ -47,7 +47,6 @@ from voicegauge.bench.run_config import (
     ClusterSettings,
     RunConfig,
     StopRule,
-    build_access_without_keys,
     open_transport_with_spaced_requests,
 )
 from voicegauge.bench.scoring import choose_scoring_asr
@@ -525,34 +524,6 @@ def connect_to_places(
         emulator_settings=emulator_settings if live is None else None,
         on_notice=listener.notice,
     )
-
-
-def build_cluster_config(
-    planned_benchmark: PlannedBenchmark, cluster: ClusterSettings, max_cost_usd: float | None
-) -> RunConfig:
-    """Return the configuration of a run on a cluster. No key of this machine is read."""
-    request, live = planned_benchmark.request, planned_benchmark.live_options
-    contracts = {target.contract.id: target.contract for target in planned_benchmark.targets.values()}
-    access = build_access_without_keys(
-        list(contracts.values()),
-        live.find_base_urls if live is not None else lambda _: {},
-        live.account_plans if live is not None else (),
-        is_live=live is not None,
-    )
-    config = RunConfig(
-        planned_benchmark.plan,
-        planned_benchmark.targets,
-        access,
-        request.concurrency,
-        max_cost_usd,
-        planned_benchmark.prices,
-        planned_benchmark.voice_sample,
-        retry_ambiguous=request.retry_ambiguous_requests,
-        max_wait_s=request.max_wait_s,
-        cluster=cluster,
-        fault_ids=cluster.emulator_settings.faults if cluster.emulator_settings is not None else (),
-    )
-    return dataclasses.replace(configure_load(request, config), timing_probes=None)
 
 
 def find_largest_timing_error(workers: Sequence[MeasuringWorker]) -> TimingError | None:

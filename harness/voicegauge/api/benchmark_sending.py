@@ -15,7 +15,6 @@ from pathlib import Path
 import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.benchmark_planning import (
     PlannedBenchmark,
-    build_cluster_config,
     configure_load,
 )
 from voicegauge.api.command_deadline import CommandDeadline
@@ -32,6 +31,7 @@ from voicegauge.bench.run_config import (
     RunConfig,
     RunOutcome,
     StopSignal,
+    build_access_without_keys,
     build_emulated_access,
     build_live_access,
 )
@@ -65,11 +65,11 @@ def open_run_config(planned_benchmark: PlannedBenchmark, cluster: ClusterSetting
 
     If the workers of a `cluster` send the requests, this machine needs neither keys nor an emulator.
     """
-    contracts = collect_contracts(planned_benchmark.targets.values())
-    if cluster is not None and planned_benchmark.live_options is None:
-        yield build_cluster_config(planned_benchmark, cluster, None)
+    contracts, live_options = collect_contracts(planned_benchmark.targets.values()), planned_benchmark.live_options
+    if live_options is None and cluster is not None:  # each worker starts an emulator of its own
+        yield _build_run_config(planned_benchmark, {contract.id: ProviderAccess() for contract in contracts}, cluster)
         return
-    if planned_benchmark.live_options is None:
+    if live_options is None:
         settings = build_emulator_settings(planned_benchmark)
         other = planned_benchmark.target_variant
         usual = [contract for contract in contracts if other is None or contract is not other.target.contract]
@@ -79,19 +79,17 @@ def open_run_config(planned_benchmark: PlannedBenchmark, cluster: ClusterSetting
                 emulator = emulators.enter_context(running_emulator([other.target.contract], settings))
                 url = emulator.base_url(emulator.providers[0])
                 access[other.target.contract.id] = ProviderAccess({"": url}, EMULATOR_API_KEY)
-            config = _build_run_config(planned_benchmark, access, None)
-            yield dataclasses.replace(config, fault_ids=settings.faults)
+            yield _build_run_config(planned_benchmark, access)
         return
-    live_options = planned_benchmark.live_options
-    config = (
-        build_cluster_config(planned_benchmark, cluster, live_options.total_budget_usd)
-        if cluster is not None
-        else _build_run_config(planned_benchmark, open_live_access(planned_benchmark), live_options.total_budget_usd)
+    access = (
+        open_live_access(planned_benchmark)
+        if cluster is None
+        else build_access_without_keys(contracts, live_options.find_base_urls, live_options.account_plans)
     )
-    limiters = {provider: one.rate_limiter for provider, one in config.access_by_provider.items()}
-    announce_rate_limits(limiters, planned_benchmark.listener)
+    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
     yield dataclasses.replace(
-        config,
+        _build_run_config(planned_benchmark, access, cluster),
+        max_cost_usd=live_options.total_budget_usd,
         daily_budget_by_provider=open_daily_budgets(contracts, live_options, planned_benchmark.listener),
         max_cost_usd_by_provider=live_options.budget_usd_by_provider,
     )
@@ -138,21 +136,22 @@ def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderA
 def _build_run_config(
     planned_benchmark: PlannedBenchmark,
     access_by_provider: Mapping[str, ProviderAccess],
-    max_cost_usd: float | None,
+    cluster: ClusterSettings | None = None,
 ) -> RunConfig:
-    """Return the configuration of a run; `max_cost_usd` is `None` for an emulator, which costs nothing."""
+    """Return the configuration of a run, without a budget."""
     request = planned_benchmark.request
     config = RunConfig(
         planned_benchmark.plan,
         planned_benchmark.targets,
         access_by_provider,
-        request.concurrency,
-        max_cost_usd,
-        planned_benchmark.prices,
-        planned_benchmark.voice_sample,
+        concurrency=request.concurrency,
+        user_price_usd_by_target=planned_benchmark.prices,
+        voice_sample=planned_benchmark.voice_sample,
         retry_ambiguous=request.retry_ambiguous_requests,
         max_wait_s=request.max_wait_s,
+        cluster=cluster,
         region=request.region,
+        fault_ids=tuple(request.faults),
     )
     return configure_load(request, config)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from voicegauge.bench.benchmark_plan import BenchPlan, SampleRound
 from voicegauge.bench.defaults import DEFAULT_EQUIVALENCE_MARGIN
@@ -252,14 +252,11 @@ def build_live_access(
         UsageError: a key would be sent to a host that may not receive it.
         UnknownNameError: no provider has a plan of that name.
     """
-    chosen = find_account_plan_limits(contracts, account_plan_names)
-    base_urls = {contract.id: find_base_urls(contract) for contract in contracts}
+    access = build_access_without_keys(contracts, find_base_urls, account_plan_names)
     return {
-        contract.id: ProviderAccess(
-            base_urls[contract.id],
-            read_permitted_key(contract, base_urls[contract.id], allowed_keys),
-            chosen[contract.id].max_concurrent_requests,
-            create_rate_limiter(chosen[contract.id], base_urls[contract.id]),
+        contract.id: replace(
+            access[contract.id],
+            api_key=read_permitted_key(contract, access[contract.id].base_urls, allowed_keys),
         )
         for contract in contracts
     }
@@ -269,26 +266,22 @@ def build_access_without_keys(
     contracts: Sequence[Contract],
     find_base_urls: Callable[[Contract], Mapping[str, str]],
     account_plan_names: Collection[str] = (),
-    *,
-    is_live: bool,
 ) -> dict[str, ProviderAccess]:
-    """Return the base URLs and the limits of providers whose requests other machines send, with their own keys.
+    """Return the base URLs and limits of live services by provider id, for requests that other machines send.
 
-    An emulator has no limits. The arguments are those of `build_live_access`.
+    The other machines have their own keys. The arguments are those of `build_live_access`.
 
     Raises:
         UnknownNameError: no provider has a plan of that name.
     """
-    if not is_live:
-        return {contract.id: ProviderAccess() for contract in contracts}
-    chosen = find_account_plan_limits(contracts, account_plan_names)
+    limits = find_account_plan_limits(contracts, account_plan_names)
     base_urls = {contract.id: find_base_urls(contract) for contract in contracts}
     return {
         contract.id: ProviderAccess(
             base_urls[contract.id],
             None,
-            chosen[contract.id].max_concurrent_requests,
-            create_rate_limiter(chosen[contract.id], base_urls[contract.id]),
+            limits[contract.id].max_concurrent_requests,
+            create_rate_limiter(limits[contract.id], base_urls[contract.id]),
         )
         for contract in contracts
     }
