@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -246,16 +246,29 @@ def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) 
     return None, None
 
 
+@contextmanager
+def _report_phase_until(
+    deadline: CommandDeadline, listener: ProgressListener, name: str
+) -> Iterator[Callable[[int, int], None]]:
+    """Report a phase while the context lasts; yield the function that reports its progress (items done, all items).
+
+    Raises:
+        TimeLimitError: raised by the yielded function if the time of the command is over.
+    """
+    with report_phase(listener, name) as phase:
+
+        def report_progress(done_count: int, total_count: int) -> None:
+            phase.update(done_count, total_count)
+            deadline.require_time()
+
+        yield report_progress
+
+
 def _score_saved_run(
     run_folder: Path, run: Run, asr_spec: str, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
 ) -> ScoreSet | None:
     try:
-        with report_phase(planned_benchmark.listener, "transcribing") as transcribing:
-
-            def report_progress(done_count: int, total_count: int) -> None:
-                transcribing.update(done_count, total_count)
-                deadline.require_time()
-
+        with _report_phase_until(deadline, planned_benchmark.listener, "transcribing") as report_progress:
             return score_run(run_folder, run, asr_spec, report_progress=report_progress)
     except TimeLimitError as error:
         planned_benchmark.listener.notice(
@@ -274,12 +287,7 @@ def _listen_to_saved_run(
     if not planned_benchmark.request.listens:
         return run
     try:
-        with report_phase(planned_benchmark.listener, "listening") as phase:
-
-            def report_progress(done_count: int, total_count: int) -> None:
-                phase.update(done_count, total_count)
-                deadline.require_time()
-
+        with _report_phase_until(deadline, planned_benchmark.listener, "listening") as report_progress:
             listening = listen_to_run(run_folder, run, report_progress=report_progress)
     except TimeLimitError as error:
         planned_benchmark.listener.notice(f"the audio is not judged: {error}; `voicegauge score {run_folder}` does it")
@@ -296,12 +304,7 @@ def _predict_quality_of_saved_run(
     if not planned_benchmark.request.predicts_quality:
         return run
     try:
-        with report_phase(planned_benchmark.listener, "predicting quality") as predicting:
-
-            def report_progress(done_count: int, total_count: int) -> None:
-                predicting.update(done_count, total_count)
-                deadline.require_time()
-
+        with _report_phase_until(deadline, planned_benchmark.listener, "predicting quality") as report_progress:
             quality = predict_run_quality(run_folder, run, report_progress=report_progress)
     except TimeLimitError as error:
         planned_benchmark.listener.notice(
@@ -321,12 +324,7 @@ def _compare_voices_of_saved_run(
     if encoder_name is None:
         return run
     try:
-        with report_phase(planned_benchmark.listener, "comparing voices") as comparing:
-
-            def report_progress(done_count: int, total_count: int) -> None:
-                comparing.update(done_count, total_count)
-                deadline.require_time()
-
+        with _report_phase_until(deadline, planned_benchmark.listener, "comparing voices") as report_progress:
             encoder = load_voice_encoder(encoder_name)
             voices = compare_run_voices(run_folder, run, encoder, report_progress=report_progress)
     except TimeLimitError as error:
