@@ -80,3 +80,25 @@ def test_a_constant_in_the_path_of_a_websocket_is_decoded_once(tmp_path) -> None
     recognized = recognize_target(target.operation, traffic)
     assert recognized is not None
     assert recognized.target is target
+
+
+def test_a_turn_that_is_cancelled_before_its_speech_is_asked_for_leaves_the_audio_to_the_next_turn() -> None:
+    channel = load_catalogue().socket_targets["openai/gpt-realtime-1.5"].socket
+    reader, times = TurnReader(channel), itertools.count()
+
+    def add(sender: SocketSide, data: str | bytes | None) -> None:
+        assert data is not None
+        encoded = data.encode() if isinstance(data, str) else data
+        reader.add_message(SocketMessage(sender=sender, at_ms=float(next(times)), data=encoded))
+
+    add("client", channel.build_client_message("text", text="Nobody asks for this."))
+    add("client", channel.build_client_message("cancel"))
+    add("client", channel.build_client_message("text", text="Of course."))
+    add("client", channel.build_client_message("end"))
+    add("server", channel.build_server_message("error", reason="there is no active response"))
+    add("server", channel.build_server_message("turn-start", id="r1"))
+    add("server", channel.build_server_message("audio", audio=b"\0\0", id="r1"))
+    add("server", channel.build_server_message("turn-end", id="r1"))
+    withdrawn, spoken = reader.conversation.turns
+    assert (withdrawn.errors, withdrawn.audio, withdrawn.finished_ms) == ([], [], 1.0)
+    assert (spoken.errors, spoken.audio_bytes, spoken.finished_ms) == ([], b"\0\0", 7.0)

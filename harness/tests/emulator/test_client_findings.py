@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -149,7 +152,10 @@ def test_a_correct_client_is_not_accused(emulator: RunningEmulator, target_id: s
                         context = session.begin_turn()
                         await session.send_text(context, "A long text follows here. It is cut off. Nobody hears it.")
                         session.cancel(context)
-                        await session.speak("Of course.")
+                        answer = await session.speak("Of course.")
+                        assert answer.finished_ms is not None
+                        # The cancelled text would take seven seconds.
+                        assert len(answer.audio_bytes) < 3 * (target.default_format.bytes_per_second or 16_000)
 
     known = len(emulator.list_client_findings())
     asyncio.run(run())
@@ -172,3 +178,28 @@ def test_a_handshake_that_is_not_as_documented_is_rejected(
     (found,) = emulator.list_client_findings()[known:]
     assert found.rule == "client-handshake-invalid"
     assert reason in found.message
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_serve_that_is_stopped_keeps_its_findings(stop: signal.Signals) -> None:
+    """A supervisor stops a server with SIGTERM, and must see what the client did wrong."""
+    command = [sys.executable, "-u", "-m", "voicegauge", "serve", "cartesia", "--port", "0"]
+
+    async def leave_a_context_open(url: str) -> None:
+        async with connect(f"{to_socket_url(url)}/cartesia{CARTESIA}", additional_headers=KEYS) as socket:
+            await socket.send(json.dumps(say("a", "Hello there", goes_on=True)))
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            url = next(word for word in process.stdout.readline().split() if word.startswith("http"))
+            asyncio.run(leave_a_context_open(url))
+            found = process.stderr.readline()
+            process.send_signal(stop)
+            process.wait(timeout=60)
+            rest = process.stderr.read()
+        finally:
+            process.kill()
+    assert (process.returncode, rest) == (1, "")
+    assert found.startswith("client-context-open: cartesia")

@@ -110,7 +110,8 @@ def test_faults_can_be_changed_while_it_runs(plain_acme: Contract) -> None:
         assert "state" in http.post(url, **ask).json()
 
 
-def test_ctrl_c_ends_serve_without_a_traceback(plain_acme: Contract) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_serve_without_a_traceback(plain_acme: Contract, stop: signal.Signals) -> None:
     folder = str(plain_acme.document.path)
     command = [sys.executable, "-m", "voicegauge", "serve", "acme", "--contracts", folder, "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -123,7 +124,7 @@ def test_ctrl_c_ends_serve_without_a_traceback(plain_acme: Contract) -> None:
         assert "EMULATED" in first
         url = next(word for word in first.split() if word.startswith("http"))
         assert httpx.get(f"{url}/_emulator/health").json()["providers"] == ["acme"]
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         process.wait(timeout=60)
         out, err = process.stdout.read(), process.stderr.read()  # communicate() loses what readline() had taken in
     assert (process.returncode, err) == (0, "")

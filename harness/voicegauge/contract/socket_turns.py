@@ -198,7 +198,8 @@ class SocketTurn:
     started_ms: float | None = None
     """When the service reported the start of the turn; `None` if it did not."""
     finished_ms: float | None = None
-    """When the service reported that the turn is complete; `None` if it did not."""
+    """When the service reported that the turn is complete, or the client withdrew a turn for which it had not asked yet;
+    `None` if neither happened."""
     cancel_confirmed_ms: float | None = None
     """When the service reported that the cancellation was carried out; `None` if it did not."""
     errors: list[str] = field(default_factory=list)
@@ -256,7 +257,7 @@ class TurnReader:
         self._unfinished: list[SocketTurn] = []
         """Turns without contexts whose end the service has not reported, the oldest first."""
         self._crossed_cancel_count = 0
-        """Number of cancellations that crossed with the end of their turn, and whose documented error is to come."""
+        """Number of cancellations when nothing was spoken, before or after the turn, whose documented error is to come."""
 
     def add_message(self, message: SocketMessage) -> list[tuple[SocketTurn | None, ServerEvent]]:
         """Add a message, and return the events that it reports, each with its turn; none for a message of a client."""
@@ -283,13 +284,21 @@ class TurnReader:
         if "end" in intent.actions or (self._spec.turn.ends_with == "flush-end" and "flush" in intent.actions):
             turn.end_ms = at if turn.end_ms is None else turn.end_ms
         if "cancel" in intent.actions:
-            if turn.finished_ms is not None:
-                self._note_crossed_cancel()
-            turn.cancelled_ms = at if turn.cancelled_ms is None else turn.cancelled_ms
+            self._cancel_turn(turn, at)
 
-    def _note_crossed_cancel(self) -> None:
-        if not self._spec.has_contexts and self._spec.client_messages["cancel"].is_error_without_turn:
-            self._crossed_cancel_count += 1
+    def _cancel_turn(self, turn: SocketTurn, at_ms: float) -> None:
+        """Note a cancellation. One before the service was asked to speak leaves nothing that could end the turn."""
+        is_unasked = turn.end_ms is None and self._spec.turn.speaks_after_end
+        if (is_unasked or turn.finished_ms is not None) and self._note_crossed_cancel() and turn in self._unfinished:
+            self._unfinished.remove(turn)
+            turn.finished_ms = at_ms
+        turn.cancelled_ms = at_ms if turn.cancelled_ms is None else turn.cancelled_ms
+
+    def _note_crossed_cancel(self) -> bool:
+        """Note a cancellation when nothing is spoken; return whether a documented error will answer it."""
+        is_error = not self._spec.has_contexts and self._spec.client_messages["cancel"].is_error_without_turn
+        self._crossed_cancel_count += is_error
+        return is_error
 
     def _find_or_begin_turn(self, intent: ClientIntent) -> SocketTurn | None:
         """Return the turn that a message of the client continues, or a new one; `None` if it begins none."""
@@ -339,7 +348,7 @@ class TurnReader:
         return turn
 
     def _is_error_of_crossed_cancel(self, event: ServerEvent) -> bool:
-        """Whether an error answers a cancellation that arrived after its turn, not the turn that is spoken now."""
+        """Whether an error answers a cancellation when nothing was spoken, not the turn that is spoken now."""
         if event.kind != "error" or not self._crossed_cancel_count:
             return False
         self._crossed_cancel_count -= 1

@@ -306,6 +306,8 @@ class EmulatedSocket(EmulatedConnection):
             if fault.change_text_piece is not None:
                 text = fault.change_text_piece(turn.message_count, text)
         turn.message_count += 1
+        if not self._spec.turn.accepts_pieces:
+            turn.buffer, turn.character_count = "", 0  # an earlier text was never asked for, and is not read
         turn.character_count += len(text)
         turn.buffer += text
         if len(turn.buffer) > MAX_TEXT_CHARACTERS:
