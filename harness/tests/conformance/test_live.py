@@ -151,7 +151,7 @@ def test_spending_is_reported_by_target_kind_and_rule(live, acme) -> None:
     requests, cases = spending["total"]["request_count"], len(report["case_results"])
     assert (f"sent: {requests} requests for {cases} cases, with polls" in out) == (requests != cases)
     assert "spent by kind: " in out
-    assert "by rule: " in out
+    assert "by rule, where a request counts for each rule that judged it:\n  " in out
 
 
 def test_a_plan_more_expensive_than_the_budget_sends_nothing(live, acme) -> None:

@@ -150,7 +150,12 @@ def test_a_message_that_fits_nothing_is_described(tmp_path: Path) -> None:
     ("old", "new", "line", "reason"),
     [
         ("asyncapi: 3.0.0", "asyncapi: 1.2.0", 1, "must be an AsyncAPI document of version 2 or 3.0"),
-        ("message: Say, value", "message: Sing, value", 20, "'Sing' is not a message here; known: Say, Stop"),
+        (
+            "message: Say, value",
+            "message: Sing, value",
+            20,
+            "unknown message 'Sing': known of this side",
+        ),
         ("text: {message: Say", "test: {message: Say", 20, "'test' is not one of the possible values"),
         ("event: turn-end", "event: over", 24, "over"),
         ("protocol: ws}", "protocol: mqtt}", 3, "needs a URL or host, and the protocol ws or wss"),
@@ -265,7 +270,7 @@ def test_a_security_scheme_never_replaces_another_one_of_its_name(tmp_path: Path
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('{say: "{text}"}', '{say: "{txet}"}', r"\{txet\} is not a placeholder"),
+        ('{say: "{text}"}', '{say: "{txet}"}', r"unknown placeholder '\{txet\}': did you mean \{text\}\?"),
         ('{say: "{text}"}', '{say: "hello"}', r'has no "\{text\}"'),
         ("codec: pcm_s16le", "codec: pcm_foo", "pcm_foo"),
         ("event: turn-end", "event: other", "turns end with 'turn-end'"),

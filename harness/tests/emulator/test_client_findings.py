@@ -116,6 +116,15 @@ def test_a_mistake_is_found(
     assert send(emulator, provider, path, messages) == [rule]
 
 
+def test_many_open_contexts_are_reported_in_few_findings(emulator: RunningEmulator) -> None:
+    known = len(emulator.list_client_findings())
+    messages = [say(f"c{number}", "Hello there", goes_on=True) for number in range(60)]
+    assert set(send(emulator, "cartesia", CARTESIA, messages)) == {"client-context-open"}
+    found = emulator.list_client_findings()[known:]
+    assert [one.context for one in found] == ["c0", "c1", "c2", None]
+    assert found[-1].message == "the same in 57 more contexts"
+
+
 def test_a_client_that_sends_nothing_is_found_idle() -> None:
     with voicegauge.emulate(
         "elevenlabs", time_scale=0.005

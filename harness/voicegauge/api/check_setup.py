@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -50,7 +51,7 @@ from voicegauge.conformance.service_check import build_emulator_check_settings, 
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.price_computation import quote_price
-from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
+from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, SocketTarget, Target
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import MissingKeyError, StorageError, UsageError
@@ -390,7 +391,32 @@ def announce_ineffective_faults(
         if not all(isinstance(target, Target | BaseSocketTarget) for target in reached):
             continue
         if not any(_has_effect(fault_id, target) for target in reached):
-            listener.notice(f"the fault {fault_id} has no effect here: {FAULTS[fault_id].description}")
+            reason = _explain_missing_effect(fault_id, reached)
+            listener.notice(f"the fault {fault_id} has no effect here: {FAULTS[fault_id].description} {reason}")
+
+
+def _explain_missing_effect(fault_id: str, targets: Sequence[BaseTarget]) -> str:
+    """Return why a fault has no effect on any of `targets`, and a bundled target on which it has one."""
+    from voicegauge.contract.catalogue import load_catalogue
+    from voicegauge.emulator.fault_injection import FAULTS
+
+    fault, sockets = FAULTS[fault_id], [one for one in targets if isinstance(one, BaseSocketTarget)]
+    if fault.socket is not None and not sockets:
+        reason = "It changes WebSockets, and no chosen target has one."
+    elif fault.socket is None and len(sockets) == len(targets):
+        reason = "It changes responses over HTTP, and every chosen target has a WebSocket."
+    elif fault.socket is not None and not any(fault.socket.has_effect(one) for one in sockets):
+        spoken = any(isinstance(one, SocketTarget) for one in sockets)
+        changed, own = ("transcripts", "speaks") if spoken else ("speech", "transcribes")
+        reason = f"It changes {changed} of WebSockets, and every chosen one {own}."
+    else:
+        reason = "The contract does not document what it changes."
+    catalogue = load_catalogue()
+    known: Iterator[BaseTarget] = itertools.chain(
+        catalogue.targets.values(), catalogue.socket_targets.values(), catalogue.transcription_socket_targets.values()
+    )
+    example = next((one.id for one in known if _has_effect(fault_id, one)), None)
+    return reason if example is None else f"{reason} It has one at {example}."
 
 
 def _has_effect(fault_id: str, target: BaseTarget) -> bool:

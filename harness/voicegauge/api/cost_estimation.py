@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from voicegauge.api.local_requests import MAX_TEXT_LENGTH_CHARACTERS, CostRequest
-from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue
+from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue, to_name_tuple
 from voicegauge.bench.defaults import MAX_CHARACTERS_PER_MONTH
 from voicegauge.bench.suites import load_own_texts
 from voicegauge.client.ledger import find_account_plan_limits
@@ -27,7 +27,7 @@ from voicegauge.contract.price_computation import (
     list_price_sources,
     list_priced_claims,
 )
-from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
+from voicegauge.contract.targets import BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceClaim, PriceRange
@@ -131,7 +131,10 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
         text_length=_require_whole_number("characters of a text", request.text_length, MAX_TEXT_LENGTH_CHARACTERS),
     )
     catalogue = to_catalogue(request.contracts).replace_credit_prices(request.credit_prices_usd)
-    chosen = select_targets(catalogue, request.targets, None)
+    chosen = select_targets(catalogue, request.targets, None, with_sockets=True)
+    named = to_name_tuple(request.targets)
+    # A provider stands for its targets that speak; a target that transcribes has to be named.
+    chosen = [one for one in chosen if not isinstance(one, TranscriptionSocketTarget) or one.id in named]
     if not request.targets:  # what a server of one's own costs is not in its contract, so that it would seem to be free
         chosen = [target for target in chosen if target.contract.provider.self_hosted is None]
     find_account_plan_limits(collect_contracts(chosen), request.account_plans)  # raises for unknown names
@@ -158,9 +161,7 @@ def _require_whole_number(count_name: str, count: Any, max_count: int) -> int:
 
 def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: Sequence[str]) -> list[MonthlyCost]:
     plan_names = request.account_plans
-    if isinstance(target, SocketTarget):
-        raise UsageError(f"{target.id} speaks over a WebSocket: name a target over HTTP, whose price is the same")
-    if not isinstance(target, Target):
+    if not isinstance(target, Target | SocketTarget):
         raise UsageError(f"{target.id} takes audio: name targets that speak")
     price = target.pricing
     documented_plans = list(price.plan_names) if price is not None else []
@@ -208,7 +209,7 @@ def _get_order_usd(bill: MonthlyBill) -> float:
     return next((amount for amount in amounts if amount is not None), math.inf)
 
 
-def _find_free_units(target: Target, plan_name: str | None) -> float | None:
+def _find_free_units(target: Target | SocketTarget, plan_name: str | None) -> float | None:
     """Return how many units a plan includes without a fee; `None` if it has a fee or includes none."""
     plans = [plan for one in list_priced_claims(target) for plan in one.claim.plans if plan.name == plan_name]
     free = [plan.included_units_per_month for plan in plans if plan.is_free_quota]
@@ -216,7 +217,7 @@ def _find_free_units(target: Target, plan_name: str | None) -> float | None:
 
 
 def _build_request_groups(
-    target: Target, request: CostRequest, own_texts: Sequence[str], plan_names: Sequence[str]
+    target: Target | SocketTarget, request: CostRequest, own_texts: Sequence[str], plan_names: Sequence[str]
 ) -> tuple[RequestGroup, ...]:
     characters_per_month, text_length = request.characters_per_month, request.text_length
     if own_texts:
@@ -229,7 +230,7 @@ def _build_request_groups(
 
 
 def _build_monthly_cost(
-    target: Target,
+    target: Target | SocketTarget,
     planned_bill: _PlannedBill,
     characters_per_month: int,
     *,

@@ -60,9 +60,10 @@ class OperationRow(Record, frozen=True, kw_only=True):
 
     id: str
     method: str
+    """The HTTP method; "WebSocket" for a channel of the AsyncAPI document."""
     path: str
     server_url: str
-    """The URL that the path is appended to."""
+    """The URL that the path is appended to. That of a channel has http or https for ws or wss."""
     title: str
     document_name: str | None
     """Name of the document that describes the operation; `None` if the contract does not name it."""
@@ -416,7 +417,9 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         },
         key_variable=contract.provider.key_variable,
         is_key_set=all(map(os.environ.get, contract.key_variables)),
-        operations=tuple(map(_build_operation_row, contract.operations.values())),
+        operations=tuple(
+            map(_build_operation_row, (*contract.operations.values(), *contract.socket_operations.values()))
+        ),
         targets=(
             *map(_build_speech_target_row, contract.targets.values()),
             *(
@@ -473,7 +476,7 @@ def _build_operation_row(operation: Operation) -> OperationRow:
     ]
     return OperationRow(
         id=operation.id,
-        method=operation.method,
+        method=operation.method if operation.socket is None else "WebSocket",
         path=operation.path,
         server_url=operation.server.url,
         title=str(operation.part_data.get("summary", "")),

@@ -356,7 +356,10 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     equal: dict[SpendingTotal, list[str]] = {}
     for rule, total in spending.total_by_rule.items():
         equal.setdefault(total, []).append(rule)
-    _print_spending_totals(terminal, "by rule", {_format_rule_ids(rules): total for total, rules in equal.items()})
+    if equal:
+        terminal.print("by rule, where a request counts for each rule that judged it:", style="dim", soft_wrap=True)
+    for total, rules in equal.items():
+        terminal.print(f"  {_format_rule_ids(rules)}: {_describe_spending_total(total)}", style="dim", soft_wrap=True)
 
 
 def _add_row_for_untargeted_spending(
@@ -376,22 +379,21 @@ def _add_row_for_untargeted_spending(
 
 def _format_rule_ids(rules: list[str]) -> str:
     more = len(rules) - MAX_RULES_SHOWN
-    return " ".join(rules[:MAX_RULES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(rules[:MAX_RULES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _print_spending_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:
-    parts = [f"{name} {_describe_spending_total(total)}" for name, total in totals.items()]
+    parts = [f"{name}: {_describe_spending_total(total)}" for name, total in totals.items()]
     if parts:
         terminal.print(f"{label}: {'; '.join(parts)}", style="dim", soft_wrap=True)
 
 
 def _describe_spending_total(spending_total: SpendingTotal) -> str:
-    dollars = f" {_format_usd(spending_total.spent_usd)}" if spending_total.spent_usd else ""
-    return (
-        f"{spending_total.request_count} ({spending_total.billable_request_count} billable{dollars})"
-        if spending_total.billable_request_count or dollars
-        else str(spending_total.request_count)
-    )
+    requests = format_count(spending_total.request_count, "request")
+    dollars = f", {_format_usd(spending_total.spent_usd)}" if spending_total.spent_usd else ""
+    if not spending_total.billable_request_count and not dollars:
+        return requests
+    return f"{requests} ({spending_total.billable_request_count} billable{dollars})"
 
 
 def _format_usd(amount_usd: float | None) -> str:

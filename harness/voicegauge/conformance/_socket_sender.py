@@ -229,9 +229,12 @@ class TranscriptionSocketSender(SocketCaseSender[TranscriptionSocketTarget]):
 # Does on WebSockets what a case says, and makes the subjects of the rules from it.
 
 
-EMULATED_TURN_TIMEOUT_S = 3.0
-"""Seconds to wait for the end of a turn at the emulator, where nothing takes time. A longer wait for a missing end
-would only make the check slow."""
+EMULATED_TURN_TIMEOUT_S = 0.5
+"""Seconds to wait for the end of a turn at the emulator, after which it is asked whether it is still working. A longer
+wait for a missing end would only make the check slow."""
+MAX_UNFINISHED_LIVE_TURNS = 2
+"""Number of turns of a live case without an end after which no further one is interrupted: each would take the whole
+time limit, and be charged."""
 
 
 class SpeechSocketSender(SocketCaseSender[SocketTarget]):
@@ -243,7 +246,8 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         """Prepare to carry out `case`; what is received is added to `sent_case`."""
         super().__init__(service, case, target, sent_case)
         max_wait_s = service.settings.max_wait_s or DEFAULT_TURN_TIMEOUT_S
-        self._timeout_s = EMULATED_TURN_TIMEOUT_S if service.is_emulated else max_wait_s
+        self._timeout_s = min(EMULATED_TURN_TIMEOUT_S, max_wait_s) if service.is_emulated else max_wait_s
+        self._unfinished_count = 0
         self._expectation: ConnectionExpectation = "accepted"
         self._sessions: list[tuple[SocketSession, SocketFormat]] = []
         self._turns: list[tuple[SocketSession, SocketTurn]] = []
@@ -328,7 +332,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         return await self._finish_turn(session, session.find_turn(context))
 
     async def _finish_turn(self, session: SocketSession, turn: SocketTurn) -> SocketTurn:
-        await session.wait_for_end(turn)
+        self._unfinished_count += not await session.wait_for_end(turn)
         self._turns.append((session, turn))  # a turn whose wait is interrupted is not judged
         return turn
 
@@ -384,6 +388,8 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
     async def _interrupt_turns(self) -> None:
         base = await self._speak_text(ANSWER_TEXT)
         for _ in range(self._scenario.interruption_count):
+            if self._unfinished_count >= MAX_UNFINISHED_LIVE_TURNS and not self._service.is_emulated:
+                return
             session = await self._find_open_session()
             if not session.connection.is_open:
                 return

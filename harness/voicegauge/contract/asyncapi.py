@@ -33,6 +33,7 @@ from voicegauge.contract.extension.sockets import ClientAction, ServerEventKind,
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import PLACEHOLDER_NAMES, MessageSchema, SocketChannel, iterate_leaves
+from voicegauge.errors import UnknownNameError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 
@@ -303,6 +304,7 @@ def _read_channel(
     _check_message_names(document, socket)
     _check_message_templates(document, socket)
     _check_turns(document, socket)
+    _check_price_names(contract, socket)
     operation = _find_operation(contract, client_key, pointer) if is_version_3 else channel.get(client_key)
     return Operation(
         schemas=contract.schemas,
@@ -337,8 +339,8 @@ def _check_message_names(document: Document, socket: SocketChannel) -> None:
     ]
     for part, name, schemas in named:
         if name not in schemas:
-            known = ", ".join(schemas) or "none"
-            raise document.build_error(f"{pointer}/{part}/message", f"{name!r} is not a message here; known: {known}")
+            reason = str(UnknownNameError("message", name, schemas, where="of this side of the channel"))
+            raise document.build_error(f"{pointer}/{part}/message", reason)
 
 
 def _check_message_templates(document: Document, socket: SocketChannel) -> None:
@@ -352,8 +354,8 @@ def _check_message_templates(document: Document, socket: SocketChannel) -> None:
         pointer = f"{socket.pointer}/x-socket/{part}"
         for _, leaf in iterate_leaves(value):
             if isinstance(leaf, str) and re.fullmatch(r"\{\w+\}", leaf) and leaf[1:-1] not in PLACEHOLDER_NAMES:
-                known = ", ".join(f"{{{name}}}" for name in PLACEHOLDER_NAMES)
-                raise document.build_error(f"{pointer}/value", f"{leaf} is not a placeholder; known: {known}")
+                known = [f"{{{name}}}" for name in PLACEHOLDER_NAMES]
+                raise document.build_error(f"{pointer}/value", str(UnknownNameError("placeholder", leaf, known)))
         for one in recognized_by:
             if not one.startswith("/"):
                 at = f"{pointer}/recognized_by"
@@ -383,6 +385,19 @@ def _check_turns(document: Document, socket: SocketChannel) -> None:
     if "text" in spec.client_messages and action not in spec.client_messages and spec.turn.accepts_pieces:
         reason = f"has no {action!r}, with which a client ends a turn whose text comes in pieces (turn.accepts_pieces)"
         raise document.build_error(f"{pointer}/client_messages", reason)
+
+
+def _check_price_names(contract: Contract, socket: SocketChannel) -> None:
+    """Check that each target has one price, and that the target whose price it has exists."""
+    known = {**contract.audio_input_targets, **contract.targets}
+    for name, target in socket.spec.targets.items():
+        at = f"{socket.pointer}/x-socket/targets/{escape_pointer_token(name)}/price_of"
+        if target.price_of is not None and target.pricing is not None:
+            raise contract.document.build_error(at, "stands beside pricing: a target has one of them")
+        if target.price_of is not None and target.price_of not in known:
+            raise contract.document.build_error(
+                at, str(UnknownNameError("target", target.price_of, known, where="over HTTP"))
+            )
 
 
 def _check_transcripts(document: Document, socket: SocketChannel) -> None:

@@ -18,7 +18,7 @@ from voicegauge.contract.price_computation import (
     list_priced_claims,
     round_up_units,
 )
-from voicegauge.contract.targets import BaseTarget, Target
+from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.model.price import PriceRange, compute_price_range, find_best_claim
 
 _CENT_USD = Decimal("0.01")
@@ -48,7 +48,7 @@ class RequestGroup(NamedTuple):
 
 
 def build_request_groups(
-    target: Target, texts: Sequence[str], repetitions_per_month: float, plan_names: Collection[str] = ()
+    target: Target | SocketTarget, texts: Sequence[str], repetitions_per_month: float, plan_names: Collection[str] = ()
 ) -> tuple[RequestGroup, ...]:
     """Return the requests with which texts are spoken.
 
@@ -60,7 +60,8 @@ def build_request_groups(
         repetitions_per_month: number of times that each text is spoken in a month.
         plan_names: names of the account plans whose limits apply.
     """
-    limit = target.find_text_limit(plan_names)
+    # The text of a turn may be sent in any number of messages.
+    limit = target.find_text_limit(plan_names) if isinstance(target, Target) else None
     return tuple(
         RequestGroup(repetitions_per_month, target.count_charged_characters(text[start : start + (limit or len(text))]))
         for text in texts

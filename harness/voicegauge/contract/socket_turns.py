@@ -198,8 +198,8 @@ class SocketTurn:
     started_ms: float | None = None
     """When the service reported the start of the turn; `None` if it did not."""
     finished_ms: float | None = None
-    """When the service reported that the turn is complete, or the client withdrew a turn for which it had not asked yet;
-    `None` if neither happened."""
+    """When the service reported that the turn is complete, or the client cancelled it before asking for speech; `None`
+    if neither happened."""
     cancel_confirmed_ms: float | None = None
     """When the service reported that the cancellation was carried out; `None` if it did not."""
     errors: list[str] = field(default_factory=list)
@@ -257,7 +257,7 @@ class TurnReader:
         self._unfinished: list[SocketTurn] = []
         """Turns without contexts whose end the service has not reported, the oldest first."""
         self._crossed_cancel_count = 0
-        """Number of cancellations when nothing was spoken, before or after the turn, whose documented error is to come."""
+        """Number of cancellations when nothing was spoken, and whose documented error is to come."""
 
     def add_message(self, message: SocketMessage) -> list[tuple[SocketTurn | None, ServerEvent]]:
         """Add a message, and return the events that it reports, each with its turn; none for a message of a client."""

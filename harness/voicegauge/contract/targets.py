@@ -290,6 +290,15 @@ class BaseSocketTarget(BaseTarget):
         """The format that is asked for, or sent, if none is named."""
         return next(iter(self.target_spec.formats.values()))
 
+    @property
+    def pricing(self) -> PriceSpec | None:
+        """The price of the target that `price_of` names, else its own; `None` if no price is documented."""
+        name = self.target_spec.price_of
+        if name is None:
+            return super().pricing
+        others: Mapping[str, BaseTarget] = {**self.contract.audio_input_targets, **self.contract.targets}
+        return others[name].pricing
+
     def collect_constants(self, audio_format: SocketFormat | None = None) -> dict[Location, Any]:
         """Return the values of every connection by location: the constants, the voice, the language, and the format."""
         spec, target, values = self.spec, self.target_spec, dict[Location, Any]()

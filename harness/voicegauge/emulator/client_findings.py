@@ -6,13 +6,14 @@ text that is never spoken. No response shows that, so the emulator watches the m
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.model.base import Record
+from voicegauge.printable_text import format_count
 
 ClientRule = Literal[
     "client-handshake-invalid",
@@ -41,6 +42,8 @@ CLIENT_RULES: dict[ClientRule, str] = {
 MAX_CLIENT_FINDINGS = 1000
 """Maximum number of findings that are kept; later findings are dropped."""
 _MAX_WATCHED_CONTEXTS = 1000
+_MAX_CONTEXTS_SHOWN = 3
+"""Number of contexts of a connection that a rule reports one by one; the others are counted in one finding."""
 
 
 class ClientFinding(Record, frozen=True, kw_only=True):
@@ -122,15 +125,23 @@ class ClientMonitor:
         self._has_unspoken_text = False
         self._has_begun = self._has_closed = False
         self._reported: deque[tuple[ClientRule, str | None]] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
+        self._context_counts: Counter[ClientRule] = Counter()
         log.connection_count += 1
         log.open_connection_count += 1
         self._number = log.connection_count
 
     def report(self, rule: ClientRule, message: str, context: str | None = None) -> None:
-        """Add a finding, once for each rule and context of the connection."""
+        """Add a finding, once for each rule and context of the connection; of many contexts, the first ones."""
         if (rule, context) in self._reported:
             return
         self._reported.append((rule, context))
+        if context is not None:
+            self._context_counts[rule] += 1
+            if self._context_counts[rule] > _MAX_CONTEXTS_SHOWN:
+                return
+        self._add(rule, message, context)
+
+    def _add(self, rule: ClientRule, message: str, context: str | None = None) -> None:
         self._log.add(
             ClientFinding(
                 rule=rule,
@@ -168,13 +179,15 @@ class ClientMonitor:
                 contexts.
         """
         self._log.open_connection_count -= 1
-        if self._has_closed or not is_closed_by_client:
-            return
-        for context, state in self._states.items():
-            if state == "open":
-                self.report("client-context-open", "the context was neither ended nor cancelled", context)
-        if self._has_unspoken_text:
-            self.report("client-text-lost", "the last text was neither flushed nor ended, so it is not spoken")
+        if not self._has_closed and is_closed_by_client:
+            for context, state in self._states.items():
+                if state == "open":
+                    self.report("client-context-open", "the context was neither ended nor cancelled", context)
+            if self._has_unspoken_text:
+                self.report("client-text-lost", "the last text was neither flushed nor ended, so it is not spoken")
+        for rule, count in self._context_counts.items():
+            if count > _MAX_CONTEXTS_SHOWN:
+                self._add(rule, f"the same in {format_count(count - _MAX_CONTEXTS_SHOWN, 'more context')}")
 
     def _judge_beginning(self, intent: ClientIntent) -> None:
         """Judge whether the message with the key is the first one, and no other."""

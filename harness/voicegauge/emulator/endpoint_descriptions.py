@@ -20,6 +20,9 @@ _DESCRIPTION_BY_CONVERSION_PURPOSE = {
 
 def describe_emulation(operation: Operation) -> str:
     """Return a verb phrase that describes the emulated behavior of `operation`."""
+    if operation.socket is not None:
+        does = "transcribes the audio" if operation.socket.spec.transcribes else "speaks the text"
+        return f"{does} while it arrives"
     description = (
         _describe_resource(operation)
         or _describe_speech(operation)

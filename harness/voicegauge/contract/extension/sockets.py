@@ -212,6 +212,8 @@ class SocketTargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
 
     formats: dict[str, SocketFormat]
     """The formats by name. The first one is used unless another one is requested."""
+    price_of: str | None = None
+    """Name of a target over HTTP of the provider, whose price and account plans this one has; instead of `pricing`."""
     emulated_voice: str | None = None
     """The espeak-ng variant of the emulator; by default that of all targets."""
     emulated_words_per_minute: int = 165
