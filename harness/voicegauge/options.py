@@ -346,30 +346,34 @@ def _find_shape(annotation: Any) -> ValueShape:
 
 
 def find_problem(
-    options: Sequence[DeclaredOption], given: typing.Container[str], values: Mapping[str, Any], *, with_flags: bool
+    options: Sequence[DeclaredOption],
+    given_names: typing.Container[str],
+    values: Mapping[str, Any],
+    *,
+    names_flags: bool,
 ) -> str | None:
     """Return why a given option has no effect with the others; `None` if every given option has one.
 
     Args:
         options: all options of the request or of the command.
-        given: names of the options that were given, possibly with their default value.
+        given_names: names of the options that were given, possibly with their default value.
         values: the values of all options, by name.
-        with_flags: whether the result names flags of the command line; otherwise it names keywords.
+        names_flags: whether the result names flags of the command line; otherwise it names keywords.
     """
-    label_by_name = {one.name: one.flag if with_flags else one.name for one in options}
+    label_by_name = {one.name: one.flag if names_flags else one.name for one in options}
     default_by_name = {one.name: one.default for one in options}
     for one in options:
-        if one.name not in given:
+        if one.name not in given_names:
             continue
         required = [name for name in one.requires if name in values]
         if required and not any(is_given(values[name]) for name in required):
             labels = " or ".join(label_by_name[name] for name in required)
-            joined = f"goes with {labels}" if with_flags else f"has no effect without {labels}"
+            joined = f"goes with {labels}" if names_flags else f"has no effect without {labels}"
             return f"{label_by_name[one.name]} {joined}"
         for other in one.spec.excludes:
             value = values.get(other)
             # A flag that was switched off, such as --emulated for `live`, asks for nothing.
-            is_asked_for = other in given and value is not False
+            is_asked_for = other in given_names and value is not False
             if is_asked_for or (is_given(value) and _differs_from_default(value, default_by_name[other])):
                 return f"{label_by_name[one.name]} and {label_by_name[other]} exclude each other: leave out one of them"
     return None
@@ -392,7 +396,7 @@ def validate_request(given_request: Any) -> None:
     _raise_on_wrong_type(options, given_request)
     given = {name for name, value in values.items() if is_given(value)}
     given -= {one.name for one in options if not _differs_from_default(values[one.name], one.default)}
-    problem = find_problem(options, given, values, with_flags=False)
+    problem = find_problem(options, given, values, names_flags=False)
     if problem is not None:
         raise UsageError(problem)
     for one in options:

@@ -426,7 +426,7 @@ async def test_hostile_bodies_of_control_routes_are_rejected(start: Any, method:
     assert len(response.content) < 500
 
 
-@pytest.mark.parametrize("years", [1e9, 1e300])
+@pytest.mark.parametrize("years", [1e9, 1e300, 10**400])
 async def test_the_clock_stays_within_the_years_that_can_be_written(start: Any, years: float) -> None:
     api = await start(clock="virtual")
     await api.control("POST", "/clock", {"advance_s": 200_000_000_000})

@@ -59,7 +59,7 @@ def command_of(
             _announce_ineffective_variables(ctx, declared_options, given, values, effective)
             values = effective
             problem = _find_repeated_name(declared_options, values) or find_problem(
-                declared_options, given, values, with_flags=True
+                declared_options, given, values, names_flags=True
             )
             if problem is not None:
                 raise UsageError(problem)
@@ -108,7 +108,7 @@ def _leave_out_ineffective_settings(
             if one.name in given or not is_given(values[one.name]) or one.spec.role is OptionRole.ARGUMENT:
                 continue
             default = _get_empty_value(one)
-            is_ineffective = one.name in excluded or find_problem(options, {one.name}, values, with_flags=True)
+            is_ineffective = one.name in excluded or find_problem(options, {one.name}, values, names_flags=True)
             if is_ineffective and values[one.name] != default:
                 values[one.name] = default
                 break

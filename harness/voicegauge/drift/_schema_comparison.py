@@ -285,13 +285,11 @@ def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPa
                     new.node,
                 )
             )
-    elif (
-        kind.is_sent_by_client and not new.is_omitted_from_body and new.is_required
-    ):  # it was read-only, and must now be sent
+    elif kind.is_sent_by_client and not new.is_omitted_from_body and new.is_required:
+        # The property was read-only, and must now be sent.
         yield property_pair.build_change(_choose_rule_of_addition(kind, new))
-    elif (
-        not kind.is_sent_by_client and not old.is_omitted_from_body
-    ):  # it became write-only, so that responses no longer have it
+    elif not kind.is_sent_by_client and not old.is_omitted_from_body:
+        # The property became write-only, so that responses no longer have it.
         yield property_pair.build_change(_choose_rule_of_removal(kind, old))
 
 

@@ -49,9 +49,12 @@ def compare_channels(api_part: ApiPart, old_root: DocumentNode, new_root: Docume
             yield part.build_change("socket-channel-added", None, after.node)
 
 
-def _compare_channel(api_part: ApiPart, before: _Channel, after: _Channel) -> Iterator[DriftChange]:
+def _compare_channel(api_part: ApiPart, old_channel: _Channel, new_channel: _Channel) -> Iterator[DriftChange]:
     for side in SOCKET_SIDES:
-        old_messages, new_messages = before.messages[side], _rename_equal_messages(api_part, side, before, after)
+        old_messages, new_messages = (
+            old_channel.messages[side],
+            _rename_equal_messages(api_part, side, old_channel, new_channel),
+        )
         for name in dict.fromkeys((*old_messages, *new_messages)):
             part = api_part.create_nested_part(f"{side} message {name}")
             old_message, new_message = old_messages.get(name), new_messages.get(name)
@@ -64,7 +67,7 @@ def _compare_channel(api_part: ApiPart, before: _Channel, after: _Channel) -> It
     for place in ("query", "headers"):
         old_schema, new_schema = (
             one.node.get_child("bindings").get_child("ws").get_child(place).resolve_references()
-            for one in (before, after)
+            for one in (old_channel, new_channel)
         )
         if old_schema.exists or new_schema.exists:
             part = replace(api_part.create_nested_part(f"handshake {place}"), is_sent_as_text=True)
@@ -72,14 +75,14 @@ def _compare_channel(api_part: ApiPart, before: _Channel, after: _Channel) -> It
 
 
 def _rename_equal_messages(
-    api_part: ApiPart, side: SocketSide, before: _Channel, after: _Channel
+    api_part: ApiPart, side: SocketSide, old_channel: _Channel, new_channel: _Channel
 ) -> dict[str, DocumentNode]:
     """Return the newer messages by name.
 
     A message that differs from an older one only in its name gets the older name, because names of messages are never
     sent.
     """
-    old_messages, new_messages = before.messages[side], dict(after.messages[side])
+    old_messages, new_messages = old_channel.messages[side], dict(new_channel.messages[side])
     added = [name for name in new_messages if name not in old_messages]
     for old_name, old_message in old_messages.items():
         if old_name in new_messages or not _find_payload(old_message).exists:
@@ -196,27 +199,27 @@ def _list_texts(node: DocumentNode, *keys: str) -> list[str]:
     return [text for key in keys if isinstance(text := node.get_value(key), str)]
 
 
-def _choose_side(undecided: _ListedDocument, other: _ListedDocument) -> _ListedDocument:
-    """Return `undecided` with the client action for which most of its messages have the same names as in `other`."""
+def _choose_side(undecided_document: _ListedDocument, other_document: _ListedDocument) -> _ListedDocument:
+    """Return `undecided_document` with the client action whose message names agree best with `other_document`."""
 
     def count_common_names(action: str) -> int:
         count = 0
-        for path, channel in undecided.channels.items():
-            if path in other.channels:
-                there, other_action = other.channels[path].messages, other.find_client_action(path)
+        for path, channel in undecided_document.channels.items():
+            if path in other_document.channels:
+                there, other_action = other_document.channels[path].messages, other_document.find_client_action(path)
                 count += len(channel.messages[action].keys() & there[other_action].keys())
                 opposite = channel.messages[OPPOSITE_ACTIONS[action]]
                 count += len(opposite.keys() & there[OPPOSITE_ACTIONS[other_action]].keys())
         return count
 
-    usual = undecided.usual_client_action
-    return undecided._replace(client_action=max((usual, OPPOSITE_ACTIONS[usual]), key=count_common_names))
+    usual = undecided_document.usual_client_action
+    return undecided_document._replace(client_action=max((usual, OPPOSITE_ACTIONS[usual]), key=count_common_names))
 
 
-def _assign_sides(listed: _ListedDocument) -> dict[str, _Channel]:
+def _assign_sides(listed_document: _ListedDocument) -> dict[str, _Channel]:
     found = {}
-    for path, channel in listed.channels.items():
-        client_action = listed.find_client_action(path)
+    for path, channel in listed_document.channels.items():
+        client_action = listed_document.find_client_action(path)
         messages: dict[SocketSide, dict[str, DocumentNode]] = {
             "client": channel.messages[client_action],
             "server": channel.messages[OPPOSITE_ACTIONS[client_action]],

@@ -215,13 +215,13 @@ def compare_with_official_document(
 
 
 def _iterate_left_out_operations(
-    contract: Contract, source_name: str, official_data: Any, described: frozenset[OperationKey]
+    contract: Contract, source_name: str, official_data: Any, described_operation_keys: frozenset[OperationKey]
 ) -> Iterator[LeftOutOperation]:
     """Yield the operations of the official document that the contract leaves out, each with the first reason for it."""
     stated = contract.provider.sources[source_name].left_out_operations
     for path, path_item in official_data.get("paths", {}).items() if stated else ():
         for method in path_item:
-            if method not in HTTP_METHODS or build_operation_key(path, method) in described:
+            if method not in HTTP_METHODS or build_operation_key(path, method) in described_operation_keys:
                 continue
             name = f"{method.upper()} {path}"
             for left_out in stated:
@@ -275,7 +275,7 @@ def _replace_file_by_url(change: DriftChange, url: str) -> DriftChange:
     return msgspec.structs.replace(change, new_position=moved)
 
 
-def _move_base_path(document: Document, described: frozenset[OperationKey]) -> Document:
+def _move_base_path(document: Document, described_operation_keys: frozenset[OperationKey]) -> Document:
     """Return the official document with the path of its server moved into its paths, if the contract has it there.
 
     A document may have "/texttospeech" in the URL of its server and "/batchsyntheses" as a path, while the contract has
@@ -288,7 +288,11 @@ def _move_base_path(document: Document, described: frozenset[OperationKey]) -> D
         "paths": {f"{base}{path}": item for path, item in document.data.get("paths", {}).items()},
         "servers": [{"url": url.removesuffix(base)} for url in urls if url != base],
     }
-    if not base or _list_operation_keys(document.data) & described or not _list_operation_keys(moved) & described:
+    if (
+        not base
+        or _list_operation_keys(document.data) & described_operation_keys
+        or not _list_operation_keys(moved) & described_operation_keys
+    ):
         return document
     return document.replace_data({**document.data, **moved})
 

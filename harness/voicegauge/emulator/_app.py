@@ -95,7 +95,7 @@ class _ControlRoutes:
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
             return _build_bad_request_response('send {"advance_s": seconds}, 0 or more')
-        if self._emulated.clock.now() + seconds > MAX_EMULATED_UNIX_TIME_S:
+        if seconds > MAX_EMULATED_UNIX_TIME_S - self._emulated.clock.now():  # a sum with a huge integer would overflow
             return _build_bad_request_response("the clock would be later than the year 9999")
         self._emulated.clock.advance(float(seconds))
         for provider in self._emulated.providers.values():

@@ -501,7 +501,11 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
 
 
 def _convert(
-    decoded_audio: DecodedAudio, effect: AudioEffect, sample_rate_hz: int | None, format_name: str, kbps: int | None
+    decoded_audio: DecodedAudio,
+    effect: AudioEffect,
+    sample_rate_hz: int | None,
+    format_name: str,
+    bitrate_kbps: int | None,
 ) -> bytes:
     from voicegauge.speech.encoding import resample
 
@@ -509,7 +513,7 @@ def _convert(
     samples = apply_effect(samples, rate, effect)
     if sample_rate_hz is not None:
         samples, rate = resample(samples, rate, sample_rate_hz), sample_rate_hz
-    return _encode_converted(samples, rate, format_name, kbps)
+    return _encode_converted(samples, rate, format_name, bitrate_kbps)
 
 
 def _encode_converted(samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None) -> bytes:

@@ -78,7 +78,7 @@ class EmulatedConnection(ABC):
                     is_closed_by_client = True
                     return
                 if event["type"] == "websocket.receive":
-                    await self._take_message(event)
+                    await self._handle_message(event)
         except ConnectionEndedError:
             return
         finally:
@@ -87,7 +87,7 @@ class EmulatedConnection(ABC):
             await self._stop()
 
     @abstractmethod
-    async def _take_message(self, event: Mapping[str, Any]) -> None:
+    async def _handle_message(self, event: Mapping[str, Any]) -> None:
         """Handle one message of the client."""
 
     @abstractmethod

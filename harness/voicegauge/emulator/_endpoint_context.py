@@ -68,7 +68,7 @@ class JobStore:
         """Create a store without jobs."""
         self._contract, self._settings, self._clock, self._fault_injector = contract, settings, clock, fault_injector
         self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
-        self._ids = 0
+        self._created_rng_count = 0
         self._refundable: list[EmulatedJob] = []
 
     def charge_target_price(
@@ -189,8 +189,8 @@ class JobStore:
 
         In every run with the same seed, the n-th call returns an equal generator.
         """
-        self._ids += 1
-        return create_seeded_random(self._settings.seed, self._contract.id, self._ids)
+        self._created_rng_count += 1
+        return create_seeded_random(self._settings.seed, self._contract.id, self._created_rng_count)
 
     def find_job(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedJob:
         """Return the job that one of the path or query parameters names.

@@ -18,41 +18,41 @@ from voicegauge.emulator._speech_synthesis import SynthesisRequest
 from voicegauge.emulator._speech_timestamps import SpeechTiming
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
 
-StepKind = ServerEventKind | Literal["raw", "abort", "close"]
-"""Kind of a step: an event of the contract; `raw`, a message that is in no contract; `abort`, the end of the connection
-without a close frame; `close`, a close frame."""
+OutputKind = ServerEventKind | Literal["raw", "abort", "close"]
+"""Kind of output: an event of the contract; `raw`, a message that is in no contract; `close`, a close frame; `abort`,
+the end of the connection without a close frame."""
 
 
 @dataclass
-class SocketStep:
+class SocketOutput:
     """One message that the emulated service sends, or the end of the connection."""
 
-    kind: StepKind
+    kind: OutputKind
     audio: bytes = b""
     context: str | None = None
     """The context that the message names; `None` if it names none."""
     values: dict[str, Any] = field(default_factory=dict)
     """Values of other placeholders of the template."""
     text: str = ""
-    """The message itself, for a `raw` step."""
+    """The message itself, for a `raw` output."""
     delay_s: float = 0.0
-    """Time in seconds to wait before the step, in addition to the usual time between messages."""
+    """Time in seconds to wait before the output, in addition to the usual time between messages."""
     changed_members: dict[str, Any] = field(default_factory=dict)
     """Members of the message that a fault replaces, at its top level."""
 
 
-StepPurpose = Literal["speech", "flush", "end", "cancel", "limit"]
-"""Why steps are sent: a part of the text is spoken, a flush or a turn ends, a turn was cancelled, or a limit is
+OutputPurpose = Literal["speech", "flush", "end", "cancel", "limit"]
+"""Why outputs are sent: a part of the text is spoken, a flush or a turn ends, a turn was cancelled, or a limit is
 exceeded."""
 
 
 @dataclass
 class SocketTurnState:
-    """The turn whose steps a fault changes, and the facts about other turns of the connection that faults need."""
+    """The turn whose outputs a fault changes, and the facts about other turns of the connection that faults need."""
 
     target: SocketTarget
-    purpose: StepPurpose
-    """What the steps are sent for."""
+    purpose: OutputPurpose
+    """What the outputs are sent for."""
     context: str | None
     """The context of the turn; `None` if the connection has no contexts."""
     bytes_per_second: int
@@ -64,36 +64,36 @@ class SocketTurnState:
     other_audio: bytes = b""
     """Audio of the other open turn, or else of the turn before; empty if there is none."""
     stale_audio: bytes = b""
-    """Audio of the latest cancelled turn, if these steps are the first speech after it; otherwise empty."""
+    """Audio of the latest cancelled turn, if these outputs are the first speech after it; otherwise empty."""
     is_first_speech: bool = True
-    """Whether the steps begin the audio of the turn."""
+    """Whether the outputs begin the audio of the turn."""
     turn_index: int = 0
     """Number of the turn in its connection, from 0."""
 
 
 @dataclass
-class TextStep:
+class ReportedText:
     """One text that the emulator reports while it transcribes."""
 
-    kind: StepKind
+    kind: OutputKind
     text: str = ""
-    """The text of the turn; for a `raw` step, the message itself."""
+    """The text of the turn; for a `raw` report, the message itself."""
     delay_s: float = 0.0
-    """Time before the step, in seconds."""
+    """Time before the report, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SocketFault:
     """How a fault changes a WebSocket."""
 
-    change_steps: Callable[[SocketTurnState, list[SocketStep]], list[SocketStep]] | None = None
-    """Function that returns the steps to send instead of the given ones."""
+    change_outputs: Callable[[SocketTurnState, list[SocketOutput]], list[SocketOutput]] | None = None
+    """Function that returns the outputs to send instead of the given ones."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
     """Function that returns the synthesis to perform instead of the given one."""
     change_text_piece: Callable[[int, str], str] | None = None
     """Function that returns the text that replaces the text of a client's message, given the number of the message in
     its turn, from 0, and its text."""
-    change_texts: Callable[[list[TextStep]], list[TextStep]] | None = None
+    change_texts: Callable[[list[ReportedText]], list[ReportedText]] | None = None
     """Function that returns the texts to report instead of the given ones, where audio is transcribed."""
     turn_end_s: float | None = None
     """Duration of silence after which a turn ends, where audio is transcribed; `None` for the duration in the
@@ -106,7 +106,7 @@ class SocketFault:
     def has_effect(self, target: BaseSocketTarget) -> bool:
         """Whether the fault changes what a target does: speech, or transcription."""
         changes_texts = self.change_texts is not None or self.turn_end_s is not None
-        changes_speech = self.change_steps or self.change_synthesis or self.change_text_piece
+        changes_speech = self.change_outputs or self.change_synthesis or self.change_text_piece
         if isinstance(target, SocketTarget):
             return bool(changes_speech) or not changes_texts
         return changes_texts or self.ignores_key

@@ -178,9 +178,8 @@ class EmulatedProvider:
             account = self._authenticate(incoming_request, operation)
             if not self._jobs.responds_to(operation):  # polls and downloads do not count against the rate limit
                 self.accounts.count_request(account, operation, self._clock.now())
-            with self._count_concurrent_request(
-                account, operation
-            ):  # before the first await, so that concurrent requests count
+            # Before the first await, so that concurrent requests count:
+            with self._count_concurrent_request(account, operation):
                 is_repeated, response = await self._perform_unless_repeated(incoming_request, operation, path, account)
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
@@ -259,38 +258,39 @@ class EmulatedProvider:
         path_parameters: Mapping[str, str],
         account: EmulatedAccount,
     ) -> EmulatedResponse:
-        strict = not self._fault_injector.is_check_skipped("request", operation)
+        rejects_unsupported_values = not self._fault_injector.is_check_skipped("request", operation)
         ignored_keywords = ("maxItems",) if self._fault_injector.is_check_skipped("items", operation) else ()
         request = parse_request(
             incoming_request,
             operation,
             path_parameters,
-            rejects_unsupported_values=strict,
+            rejects_unsupported_values=rejects_unsupported_values,
             ignored_keywords=ignored_keywords,
         )
         self._request_counts[operation.id] += 1
         reason = self._fault_injector.find_rejection_reason(request, self._request_counts[operation.id])
         if reason is not None:
             raise Rejection(reason, None, "injected fault", is_requested=True)
-        if strict and any(
-            iterate_uploaded_files(request.body)
-        ):  # checked first: starting a thread costs more than most requests
+        # Files are looked for first, because starting a thread costs more than most requests.
+        if rejects_unsupported_values and any(iterate_uploaded_files(request.body)):
             async with self._upload_lock:
                 await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
         self.webhooks.check_webhook_url(request)
-        used = self.resources.find_referenced_resources(request, account)
+        referenced_resources = self.resources.find_referenced_resources(request, account)
         if self.resources.responds_to(operation):
             response = self.resources.respond(request, account, self._clock.now(), self.job_store.create_next_rng())
             return _select_requested_page(response, request)
         if operation.chat is not None:
-            return await self._chats.respond(request, operation.chat, account, used)
-        return await self._call_endpoint(request, account, used, rejects_unsupported_values=strict)
+            return await self._chats.respond(request, operation.chat, account, referenced_resources)
+        return await self._call_endpoint(
+            request, account, referenced_resources, rejects_unsupported_values=rejects_unsupported_values
+        )
 
     async def _call_endpoint(
         self,
         request: ParsedRequest,
         account: EmulatedAccount,
-        used: Sequence[StoredResource],
+        referenced_resources: Sequence[StoredResource],
         *,
         rejects_unsupported_values: bool,
     ) -> EmulatedResponse:
@@ -311,8 +311,8 @@ class EmulatedProvider:
             return await self._jobs.respond(request, account)
         filters_lists = not self._fault_injector.is_check_skipped("filters", operation)
         response = (
-            self.resources.build_access_response(request, used[0])
-            if used
+            self.resources.build_access_response(request, referenced_resources[0])
+            if referenced_resources
             else self._builder.build_documented_response(request, filters_lists=filters_lists)
         )
         return _select_requested_page(response, request)
@@ -337,7 +337,7 @@ class EmulatedProviders:
         extra_faults: Sequence[Fault] = (),
         client_findings: ClientFindingLog | None = None,
     ) -> None:
-        """Start all providers with empty state."""
+        """Create all providers with empty state."""
         for contract in contracts:
             for target in contract.targets.values():
                 check_emulation_spec(target)
@@ -420,9 +420,8 @@ class EmulatedProviders:
         Raises:
             ConnectionError: the client disconnected.
         """
-        with (
-            self._body_memory.open_share() as share
-        ):  # not while the response is sent, for which the client may take hours
+        # The share ends before the response is sent, for which the client may take hours.
+        with self._body_memory.open_share() as share:
             body = await receive_provider_request_body(scope, receive, share)
             if body is None:
                 return None

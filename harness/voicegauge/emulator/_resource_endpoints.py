@@ -358,13 +358,13 @@ def _list_required_item_fields(response: EmulatedResponse, list_field: str) -> s
     }
 
 
-def _build_listed_item(stored_resource: StoredResource, items: list[Any], required: set[str]) -> Any:
+def _build_listed_item(stored_resource: StoredResource, example_items: list[Any], required_fields: set[str]) -> Any:
     """Return a resource as a list shows it. Required fields without a known value are as in the first example."""
     item = _write_state_into_body(stored_resource)
     if not isinstance(item, dict):
         return item
-    template = items[0] if items else {}
-    missing = [name for name in template if name in required and name not in item]
+    template = example_items[0] if example_items else {}
+    missing = [name for name in template if name in required_fields and name not in item]
     return {**item, **{name: stored_resource.values.get(name, template[name]) for name in missing}}
 
 

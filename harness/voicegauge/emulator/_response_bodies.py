@@ -494,7 +494,7 @@ def select_page(response: EmulatedResponse, request: ParsedRequest, pagination_s
         _write_next_cursor(response, pagination_spec.next_cursor_location, cursor)
 
 
-def _find_first_index(items: list[Any], size: int, request: ParsedRequest, pagination_spec: PaginationSpec) -> int:
+def _find_first_index(items: list[Any], page_size: int, request: ParsedRequest, pagination_spec: PaginationSpec) -> int:
     location, kind = pagination_spec.cursor_location, pagination_spec.cursor_kind
     cursor = request.read_value(location) if location is not None else MISSING
     if location is None or cursor in (MISSING, None, ""):
@@ -505,7 +505,7 @@ def _find_first_index(items: list[Any], size: int, request: ParsedRequest, pagin
     text = str(cursor).removeprefix(_CURSOR_PREFIX) if kind == "token" else str(cursor)
     if not text.isdecimal() or (kind == "token" and text == str(cursor)):
         raise Rejection("invalid", location.field_name, f"{location.field_name}: no list has the page {cursor!r:.80}")
-    return max(int(text) - pagination_spec.first_page_number, 0) * size if kind == "page" else int(text)
+    return max(int(text) - pagination_spec.first_page_number, 0) * page_size if kind == "page" else int(text)
 
 
 def _read_number(request: ParsedRequest, location: Location | None) -> int | None:
@@ -516,13 +516,13 @@ def _read_number(request: ParsedRequest, location: Location | None) -> int | Non
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def _build_next_cursor(page: list[Any], end: int, index: int, pagination_spec: PaginationSpec) -> Any:
+def _build_next_cursor(page: list[Any], end_index: int, first_index: int, pagination_spec: PaginationSpec) -> Any:
     kind = pagination_spec.cursor_kind
     if kind == "item-id":
         return page[-1].get(pagination_spec.item_id_field)
     if kind == "page":
-        return index + 1 + pagination_spec.first_page_number
-    return f"{_CURSOR_PREFIX}{end}" if kind == "token" else end
+        return first_index + 1 + pagination_spec.first_page_number
+    return f"{_CURSOR_PREFIX}{end_index}" if kind == "token" else end_index
 
 
 def _write_next_cursor(response: EmulatedResponse, location: Location, cursor: Any) -> None:

@@ -27,7 +27,7 @@ from voicegauge.emulator._emulated_connection import (
     EmulatedConnection,
     SocketServices,
 )
-from voicegauge.emulator._fault import SocketFault, SocketStep, SocketTurnState, StepPurpose
+from voicegauge.emulator._fault import OutputPurpose, SocketFault, SocketOutput, SocketTurnState
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
     FALLBACK_LANGUAGE,
@@ -46,27 +46,30 @@ _FAST_FRAME_AUDIO_S = 0.2
 """Duration of the audio in a message with such a clock."""
 _MAX_TURNS = 200
 """Maximum number of open turns of one connection, if no document states a limit."""
-_MAX_WAITING_STEPS = 1000
+_MAX_WAITING_ITEMS = 1000
 _COMPRESSED_BYTES_PER_S = 16_000
 """Size of one second of compressed audio, for the pace of its messages."""
 _LATE_MESSAGE_TIMEOUT_S = 0.02
 """Time for which messages are still read after the message that closes the connection."""
 
 
-_Job = tuple[StepPurpose, str]
-"""Something to do for a turn, and the text to speak, if it is speech."""
+_WorkItem = tuple[OutputPurpose, str]
+"""What to do next in a turn: the purpose, and the text to speak, or the number of the flush, or an empty text."""
 
 
 @dataclass
 class _Turn:
+    """One turn of the connection, or of one of its contexts."""
+
     context: str | None
     target: SocketTarget
     audio_format: SocketFormat
     language: str
     buffer: str = ""
     """Text that waits for the end of its sentence."""
-    jobs: asyncio.Queue[_Job] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING_STEPS))
+    work_items: asyncio.Queue[_WorkItem] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING_ITEMS))
     worker: asyncio.Task[None] | None = None
+    """The task that performs the work items."""
     index: int = 0
     """Number of the turn in its connection."""
     id: str = ""
@@ -83,8 +86,9 @@ class _Turn:
     is_ended: bool = False
     """Whether the client has said that no more text follows."""
     is_over: bool = False
+    """Whether the turn has ended, so that nothing more is sent for it."""
     is_busy: bool = False
-    """Whether a job is being done."""
+    """Whether a work item is being performed."""
     has_spoken: bool = False
     next_audio_s: float = 0.0
     """Time of `time.perf_counter` at which the next audio is due."""
@@ -133,7 +137,7 @@ class EmulatedSocket(EmulatedConnection):
 
     def _has_work(self) -> bool:
         turns = [*self._turns.values(), *([self._latest] if self._latest is not None else [])]
-        return any(turn.is_busy or not (turn.is_over or turn.jobs.empty()) for turn in turns)
+        return any(turn.is_busy or not (turn.is_over or turn.work_items.empty()) for turn in turns)
 
     async def _stop(self) -> None:
         for timer in self._expiries.values():
@@ -149,7 +153,7 @@ class EmulatedSocket(EmulatedConnection):
 
     # Messages of the client.
 
-    async def _take_message(self, event: Mapping[str, Any]) -> None:
+    async def _handle_message(self, event: Mapping[str, Any]) -> None:
         text = event.get("text")
         if text is None:
             self._client.report("client-message-invalid", "a binary message")
@@ -169,7 +173,7 @@ class EmulatedSocket(EmulatedConnection):
             return
         if not intent.actions:
             return
-        self._client.take(intent)
+        self._client.judge_message(intent)
         if "session" in intent.actions and not await self._accept_key(intent):
             return
         if "close" in intent.actions:
@@ -184,7 +188,7 @@ class EmulatedSocket(EmulatedConnection):
         with contextlib.suppress(TimeoutError):  # before the close frame, after which nothing is received
             async with asyncio.timeout(_LATE_MESSAGE_TIMEOUT_S):
                 while (event := await self._receive())["type"] == "websocket.receive":
-                    self._client.take(self._channel.read_client_message(str(event.get("text") or "").encode()))
+                    self._client.judge_message(self._channel.read_client_message(str(event.get("text") or "").encode()))
 
     async def _accept_key(self, intent: ClientIntent) -> bool:
         """Check the key of the first message, and report that the connection is ready; return whether it is."""
@@ -220,7 +224,7 @@ class EmulatedSocket(EmulatedConnection):
             turn.is_ended = True
             await self._put_sentences(turn)
             await self._put_rest(turn)
-            await turn.jobs.put(("end", ""))
+            await turn.work_items.put(("end", ""))
 
     def _remember_settings(self, intent: ClientIntent) -> None:
         for location in self._list_setting_locations():
@@ -275,8 +279,8 @@ class EmulatedSocket(EmulatedConnection):
         faults = self._list_faults(self._find_target())
         if limit is not None and len(self._turns) >= limit.max_count and not any(one.ignores_limits for one in faults):
             self._client.report("client-too-many-contexts", f"more than {limit.max_count} contexts are open", key)
-            steps = [SocketStep("close", values={"code": limit.close_code, "reason": "max_active_conversations"})]
-            await self._send_steps(None, self._change_steps(None, "limit", steps))
+            outputs = [SocketOutput("close", values={"code": limit.close_code, "reason": "max_active_conversations"})]
+            await self._send_outputs(None, self._change_outputs(None, "limit", outputs))
             return None
         if len(self._turns) >= _MAX_TURNS:
             await self._close(POLICY_CLOSE_CODE, "too many turns")
@@ -292,7 +296,7 @@ class EmulatedSocket(EmulatedConnection):
         )
         self._turn_count += 1
         self._turns[key] = turn
-        turn.worker = asyncio.create_task(self._process_jobs(turn))
+        turn.worker = asyncio.create_task(self._process_work_items(turn))
         return turn
 
     def _choose_language(self, target: SocketTarget) -> str:
@@ -320,12 +324,12 @@ class EmulatedSocket(EmulatedConnection):
     async def _put_sentences(self, turn: _Turn) -> None:
         while (found := _SENTENCE_PATTERN.match(turn.buffer)) is not None:
             turn.buffer = turn.buffer[found.end() :]
-            await turn.jobs.put(("speech", found[0]))
+            await turn.work_items.put(("speech", found[0]))
 
     async def _put_rest(self, turn: _Turn) -> None:
         rest, turn.buffer = turn.buffer.strip(), ""
         if rest:
-            await turn.jobs.put(("speech", rest))
+            await turn.work_items.put(("speech", rest))
 
     async def _flush(self, turn: _Turn) -> None:
         limit = self._spec.limits.flushes
@@ -344,7 +348,7 @@ class EmulatedSocket(EmulatedConnection):
             self._flush_times.append(now_s)
         turn.flush_count += 1
         await self._put_rest(turn)
-        await turn.jobs.put(("flush", str(turn.flush_count)))
+        await turn.work_items.put(("flush", str(turn.flush_count)))
 
     async def _cancel(self, intent: ClientIntent) -> None:
         turn = self._turns.get(intent.context if self._spec.has_contexts else None)
@@ -363,11 +367,11 @@ class EmulatedSocket(EmulatedConnection):
         effect = self._spec.cancel_effect
         turn.buffer = ""
         if effect == "finishes-turn":
-            await turn.jobs.put(("end", ""))
+            await turn.work_items.put(("end", ""))
             return
-        while not turn.jobs.empty():
-            turn.jobs.get_nowait()
-            turn.jobs.task_done()
+        while not turn.work_items.empty():
+            turn.work_items.get_nowait()
+            turn.work_items.task_done()
         self._stale_audio = bytes(turn.audio)
         turn.is_cancelled = True
         if effect == "stops":
@@ -375,10 +379,10 @@ class EmulatedSocket(EmulatedConnection):
                 turn.worker.cancel()
                 await asyncio.gather(turn.worker, return_exceptions=True)
             self._forget_turn(turn)
-            steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
-            await self._send_steps(turn, self._change_steps(turn, "cancel", steps))
+            outputs = self._build_outputs(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
+            await self._send_outputs(turn, self._change_outputs(turn, "cancel", outputs))
         else:
-            await turn.jobs.put(("cancel", ""))
+            await turn.work_items.put(("cancel", ""))
 
     async def _finish_all(self) -> None:
         """Speak what was sent, before the connection is closed."""
@@ -386,34 +390,34 @@ class EmulatedSocket(EmulatedConnection):
         for turn in turns:
             await self._put_rest(turn)
             if self._spec.has_contexts:
-                await turn.jobs.put(("end", ""))
-        await asyncio.gather(*(turn.jobs.join() for turn in turns))
+                await turn.work_items.put(("end", ""))
+        await asyncio.gather(*(turn.work_items.join() for turn in turns))
 
     # Speech of one turn.
 
-    async def _process_jobs(self, turn: _Turn) -> None:
+    async def _process_work_items(self, turn: _Turn) -> None:
         """Speak what the client asks for in a turn, until it ends."""
         with contextlib.suppress(ConnectionEndedError):
             while not turn.is_over:
-                purpose, text = await turn.jobs.get()
+                purpose, text = await turn.work_items.get()
                 turn.is_busy = True
                 try:
-                    await self._do_job(turn, purpose, text)
+                    await self._perform_work_item(turn, purpose, text)
                 finally:
                     turn.is_busy = False
-                turn.jobs.task_done()
+                turn.work_items.task_done()
 
-    async def _do_job(self, turn: _Turn, purpose: StepPurpose, text: str) -> None:
+    async def _perform_work_item(self, turn: _Turn, purpose: OutputPurpose, text: str) -> None:
         if purpose == "speech":
             await self._speak(turn, text)
         elif purpose == "flush":
-            steps = self._build_steps(turn, "flush-end", flush=int(text), nonce=turn.nonce, id=turn.id)
-            await self._send_steps(turn, self._change_steps(turn, "flush", steps))
+            outputs = self._build_outputs(turn, "flush-end", flush=int(text), nonce=turn.nonce, id=turn.id)
+            await self._send_outputs(turn, self._change_outputs(turn, "flush", outputs))
             if self._spec.turn.ends_with == "flush-end":
                 self._begin_next_turn(turn)
         elif purpose == "cancel":
-            steps = self._build_steps(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
-            await self._send_steps(turn, self._change_steps(turn, "cancel", steps))
+            outputs = self._build_outputs(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
+            await self._send_outputs(turn, self._change_outputs(turn, "cancel", outputs))
             if self._spec.has_contexts:
                 await self._end_turn(turn)
             else:
@@ -423,17 +427,17 @@ class EmulatedSocket(EmulatedConnection):
 
     async def _speak(self, turn: _Turn, text: str) -> None:
         speech = await self._synthesizer.synthesize(self._build_synthesis(turn, text))
-        steps: list[SocketStep] = []
+        outputs: list[SocketOutput] = []
         if not turn.has_spoken:
-            steps += self._build_steps(turn, "turn-start", id=turn.id)
-        steps += self._build_times(turn, text, speech)
+            outputs += self._build_outputs(turn, "turn-start", id=turn.id)
+        outputs += self._build_times(turn, text, speech)
         pace = self._spec.emulation
         frame_audio_s = max(pace.frame_audio_s, _FAST_FRAME_AUDIO_S) if self._is_fast else pace.frame_audio_s
         frame_bytes = max(round(frame_audio_s * turn.bytes_per_second), 4)
         frame_bytes -= frame_bytes % 12 if frame_bytes > 12 else 0
         audio = speech.audio_bytes
-        steps += [
-            SocketStep("audio", audio[start : start + frame_bytes], turn.context, {"id": turn.id})
+        outputs += [
+            SocketOutput("audio", audio[start : start + frame_bytes], turn.context, {"id": turn.id})
             for start in range(0, len(audio), frame_bytes)
         ]
         turn.spoken_s += speech.audio_duration_s
@@ -441,10 +445,10 @@ class EmulatedSocket(EmulatedConnection):
         if not turn.has_spoken or turn.next_audio_s < now_s:
             first_s = 0.0 if self._is_fast else pace.first_audio_ms / 1000 * self._settings.time_scale
             turn.next_audio_s = now_s + (first_s if not turn.has_spoken else 0.0)
-        changed = self._change_steps(turn, "speech", steps)
+        changed = self._change_outputs(turn, "speech", outputs)
         turn.has_spoken = True
         turn.audio += audio
-        await self._send_steps(turn, changed)
+        await self._send_outputs(turn, changed)
         self._start_expiry(turn)
 
     def _build_synthesis(self, turn: _Turn, text: str) -> SynthesisRequest:
@@ -464,7 +468,7 @@ class EmulatedSocket(EmulatedConnection):
             synthesis = synthesis if fault.change_synthesis is None else fault.change_synthesis(synthesis)
         return synthesis
 
-    def _build_times(self, turn: _Turn, text: str, speech: SynthesizedSpeech) -> list[SocketStep]:
+    def _build_times(self, turn: _Turn, text: str, speech: SynthesizedSpeech) -> list[SocketOutput]:
         if not self._spec.has_event("timestamps"):
             return []
         lead_s = 0.0 if turn.has_spoken else _LEADING_SILENCE_S
@@ -472,7 +476,7 @@ class EmulatedSocket(EmulatedConnection):
         starts = [turn.spoken_s + timing.start_s for timing in timings]
         ends = [turn.spoken_s + (timing.end_s or timing.start_s) for timing in timings]
         words = [timing.text for timing in timings]
-        return self._build_steps(turn, "timestamps", words=words, starts=starts, ends=ends)
+        return self._build_outputs(turn, "timestamps", words=words, starts=starts, ends=ends)
 
     def _begin_next_turn(self, turn: _Turn) -> None:
         """Let the next text begin another turn: without contexts, turns are spoken one after the other."""
@@ -483,19 +487,19 @@ class EmulatedSocket(EmulatedConnection):
 
     async def _end_turn(self, turn: _Turn) -> None:
         duration_ms = round(turn.spoken_s * 1000)
-        steps = self._build_steps(
+        outputs = self._build_outputs(
             turn, "turn-end", id=turn.id, duration_ms=duration_ms, characters=turn.character_count
         )
         if not self._spec.has_contexts and not self._spec.turn.is_only_one:
-            await self._send_steps(turn, self._change_steps(turn, "end", steps))
+            await self._send_outputs(turn, self._change_outputs(turn, "end", outputs))
             self._begin_next_turn(turn)
             return
         turn.is_over = True
         if self._spec.turn.is_only_one:
-            steps.append(SocketStep("close", values={"code": NORMAL_CLOSE_CODE, "reason": ""}))
-        changed = self._change_steps(turn, "end", steps)
+            outputs.append(SocketOutput("close", values={"code": NORMAL_CLOSE_CODE, "reason": ""}))
+        changed = self._change_outputs(turn, "end", outputs)
         self._forget_turn(turn)
-        await self._send_steps(turn, changed)
+        await self._send_outputs(turn, changed)
 
     def _forget_turn(self, turn: _Turn) -> None:
         self._stop_expiry(turn.context)
@@ -512,7 +516,7 @@ class EmulatedSocket(EmulatedConnection):
         self._stop_expiry(turn.context)
         delay_s = limit.max_s * (self._settings.time_scale or 1.0)
         loop = asyncio.get_running_loop()
-        self._expiries[turn.context] = loop.call_later(delay_s, turn.jobs.put_nowait, ("end", ""))
+        self._expiries[turn.context] = loop.call_later(delay_s, turn.work_items.put_nowait, ("end", ""))
 
     def _stop_expiry(self, context: str | None) -> None:
         timer = self._expiries.pop(context, None)
@@ -528,15 +532,17 @@ class EmulatedSocket(EmulatedConnection):
     def _list_faults(self, target: SocketTarget) -> list[SocketFault]:
         return self._fault_injector.list_socket_faults(target)
 
-    def _build_steps(self, turn: _Turn, kind: Any, **values: Any) -> list[SocketStep]:
-        """Return the step for an event; none if the contract has no such message."""
+    def _build_outputs(self, turn: _Turn, kind: Any, **values: Any) -> list[SocketOutput]:
+        """Return the output for an event; none if the contract has no such message."""
         if not self._spec.has_event(kind):
             return []
-        return [SocketStep(kind, context=turn.context, values=values)]
+        return [SocketOutput(kind, context=turn.context, values=values)]
 
-    def _change_steps(self, turn: _Turn | None, purpose: StepPurpose, steps: list[SocketStep]) -> list[SocketStep]:
+    def _change_outputs(
+        self, turn: _Turn | None, purpose: OutputPurpose, outputs: list[SocketOutput]
+    ) -> list[SocketOutput]:
         target = turn.target if turn is not None else self._find_target()
-        faults = [fault for fault in self._list_faults(target) if fault.change_steps is not None]
+        faults = [fault for fault in self._list_faults(target) if fault.change_outputs is not None]
         is_first_speech = purpose == "speech" and turn is not None and not turn.has_spoken
         stale_audio = self._stale_audio if is_first_speech else b""
         self._stale_audio = b"" if is_first_speech else self._stale_audio
@@ -557,44 +563,44 @@ class EmulatedSocket(EmulatedConnection):
             turn_index=turn.index if turn is not None else 0,
         )
         for fault in faults:
-            assert fault.change_steps is not None
-            steps = fault.change_steps(state, steps)
-        return steps
+            assert fault.change_outputs is not None
+            outputs = fault.change_outputs(state, outputs)
+        return outputs
 
-    async def _send_steps(self, turn: _Turn | None, steps: list[SocketStep]) -> None:
+    async def _send_outputs(self, turn: _Turn | None, outputs: list[SocketOutput]) -> None:
         pace = self._spec.emulation
         interval_s = pace.frame_audio_s / pace.speed_factor * self._settings.time_scale
         interval_s = min(interval_s, _FAST_FRAME_INTERVAL_S) if self._is_fast else interval_s
-        for step in steps:
-            if step.delay_s:
-                await asyncio.sleep(step.delay_s * self._settings.time_scale)
-            if step.kind == "audio" and turn is not None:
+        for output in outputs:
+            if output.delay_s:
+                await asyncio.sleep(output.delay_s * self._settings.time_scale)
+            if output.kind == "audio" and turn is not None:
                 await asyncio.sleep(max(turn.next_audio_s - time.perf_counter(), 0.0))
                 turn.next_audio_s = max(turn.next_audio_s, time.perf_counter() - interval_s) + interval_s
-            await self._send_step(step)
+            await self._send_output(output)
 
-    async def _send_step(self, step: SocketStep) -> None:
-        if step.kind == "abort":
+    async def _send_output(self, output: SocketOutput) -> None:
+        if output.kind == "abort":
             self._is_closed = True
             self._abort()
             raise ConnectionEndedError
-        if step.kind == "close":
-            await self._close(step.values.get("code"), str(step.values.get("reason", "")))
+        if output.kind == "close":
+            await self._close(output.values.get("code"), str(output.values.get("reason", "")))
             return
-        if step.kind == "raw":
-            await self._send_text(step.text)
+        if output.kind == "raw":
+            await self._send_text(output.text)
             return
-        if step.kind == "audio" and self._channel.sends_binary_audio:
-            await self._call_send({"type": "websocket.send", "bytes": step.audio})
+        if output.kind == "audio" and self._channel.sends_binary_audio:
+            await self._call_send({"type": "websocket.send", "bytes": output.audio})
             return
-        values: dict[str, Any] = {"id": self._create_id(), "sequence": self._count, **step.values}
-        if step.kind == "audio":
-            values["audio"] = step.audio
-        if step.context is not None:
-            values["context"] = step.context
-        message = self._channel.build_server_message(step.kind, **values)
-        if message is not None and step.changed_members:
-            message = json.dumps({**json.loads(message), **step.changed_members})
+        values: dict[str, Any] = {"id": self._create_id(), "sequence": self._count, **output.values}
+        if output.kind == "audio":
+            values["audio"] = output.audio
+        if output.context is not None:
+            values["context"] = output.context
+        message = self._channel.build_server_message(output.kind, **values)
+        if message is not None and output.changed_members:
+            message = json.dumps({**json.loads(message), **output.changed_members})
         if message is not None:
             await self._send_text(message)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from voicegauge.contract.targets import BaseSocketTarget
-from voicegauge.emulator._fault import Fault, SocketFault, SocketStep, SocketTurnState, TextStep
+from voicegauge.emulator._fault import Fault, ReportedText, SocketFault, SocketOutput, SocketTurnState
 from voicegauge.emulator._speech_faults import speak_other_sentence
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
@@ -18,47 +18,47 @@ _UNKNOWN_MESSAGE = '{"type":"heartbeat-v2","heartbeat":1}'
 _UNDOCUMENTED_CLOSE_CODE = 4999
 
 
-def _is_audio(step: SocketStep) -> bool:
-    return step.kind == "audio"
+def _is_audio(output: SocketOutput) -> bool:
+    return output.kind == "audio"
 
 
-def _reorder_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _reorder_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Send the second half of the audio before the first, in every second turn."""
     if state.turn_index % 2 == 0:
-        return steps
-    at = [index for index, step in enumerate(steps) if _is_audio(step)]
-    moved = [steps[index] for index in (*at[len(at) // 2 :], *at[: len(at) // 2])]
-    result = list(steps)
-    for index, step in zip(at, moved, strict=True):
-        result[index] = step
+        return outputs
+    at = [index for index, output in enumerate(outputs) if _is_audio(output)]
+    moved = [outputs[index] for index in (*at[len(at) // 2 :], *at[: len(at) // 2])]
+    result = list(outputs)
+    for index, output in zip(at, moved, strict=True):
+        result[index] = output
     return result
 
 
-def _leave_out_end(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _leave_out_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     ends_with = state.target.spec.turn.ends_with
     left_out = ("turn-end", "close") if ends_with != "flush-end" else ("flush-end",)
-    return [step for step in steps if step.kind not in left_out]
+    return [output for output in outputs if output.kind not in left_out]
 
 
-def _name_other_context(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _name_other_context(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Send the audio under the name of another open context."""
     if state.other_context is None:
-        return steps
-    return [replace(step, context=state.other_context) if _is_audio(step) else step for step in steps]
+        return outputs
+    return [replace(output, context=state.other_context) if _is_audio(output) else output for output in outputs]
 
 
-def _leak_other_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _leak_other_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Begin with audio of another turn."""
-    if not state.other_audio or not state.is_first_speech or not any(map(_is_audio, steps)):
-        return steps
-    return [SocketStep("audio", _cut_end(state, state.other_audio), state.context), *steps]
+    if not state.other_audio or not state.is_first_speech or not any(map(_is_audio, outputs)):
+        return outputs
+    return [SocketOutput("audio", _cut_end(state, state.other_audio), state.context), *outputs]
 
 
-def _send_stale_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _send_stale_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Begin a turn with audio of the turn that was cancelled before it."""
     if not state.stale_audio:
-        return steps
-    return [SocketStep("audio", _cut_end(state, state.stale_audio), state.context), *steps]
+        return outputs
+    return [SocketOutput("audio", _cut_end(state, state.stale_audio), state.context), *outputs]
 
 
 def _cut_end(state: SocketTurnState, audio: bytes) -> bytes:
@@ -68,39 +68,41 @@ def _cut_end(state: SocketTurnState, audio: bytes) -> bytes:
     return audio[-length:]
 
 
-def _repeat_audio_after_flush(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _repeat_audio_after_flush(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     if not state.was_flushed or state.purpose != "speech":
-        return steps
-    return [*steps, *(step for step in steps if _is_audio(step))]
+        return outputs
+    return [*outputs, *(output for output in outputs if _is_audio(output))]
 
 
-def _cut_last_byte(_: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
-    last = max((index for index, step in enumerate(steps) if _is_audio(step)), default=None)
-    return [replace(step, audio=step.audio[:-1]) if index == last else step for index, step in enumerate(steps)]
+def _cut_last_byte(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    last = max((index for index, output in enumerate(outputs) if _is_audio(output)), default=None)
+    return [
+        replace(output, audio=output.audio[:-1]) if index == last else output for index, output in enumerate(outputs)
+    ]
 
 
-def _lose_second_half(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _lose_second_half(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Leave out the second half of the audio, in every second turn."""
     if state.turn_index % 2 == 0:
-        return steps
-    audio = [step for step in steps if _is_audio(step)]
-    lost = {id(step) for step in audio[len(audio) // 2 :]}
-    return [step for step in steps if id(step) not in lost]
+        return outputs
+    audio = [output for output in outputs if _is_audio(output)]
+    lost = {id(output) for output in audio[len(audio) // 2 :]}
+    return [output for output in outputs if id(output) not in lost]
 
 
-def _end_connection_in_audio(_: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
-    at = [index for index, step in enumerate(steps) if _is_audio(step)]
-    return [*steps[: at[len(at) // 2]], SocketStep("abort")] if at else steps
+def _end_connection_in_audio(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    at = [index for index, output in enumerate(outputs) if _is_audio(output)]
+    return [*outputs[: at[len(at) // 2]], SocketOutput("abort")] if at else outputs
 
 
-def _delay_first_audio(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
-    if not state.is_first_speech or not steps:
-        return steps
-    return [replace(steps[0], delay_s=_LATE_AUDIO_S), *steps[1:]]
+def _delay_first_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    if not state.is_first_speech or not outputs:
+        return outputs
+    return [replace(outputs[0], delay_s=_LATE_AUDIO_S), *outputs[1:]]
 
 
-def _add_unknown_message(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
-    return [SocketStep("raw", text=_UNKNOWN_MESSAGE), *steps] if state.purpose == "speech" else steps
+def _add_unknown_message(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    return [SocketOutput("raw", text=_UNKNOWN_MESSAGE), *outputs] if state.purpose == "speech" else outputs
 
 
 def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
@@ -116,14 +118,14 @@ def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
     return [key for key in fixed if f"/{key}" not in message.recognized_by]
 
 
-def _change_members(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _change_members(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Replace members with a fixed value by an object."""
     return [
         replace(
-            step,
-            changed_members={key: {"unexpected": True} for key in list_changeable_members(state.target, step.kind)},
+            output,
+            changed_members={key: {"unexpected": True} for key in list_changeable_members(state.target, output.kind)},
         )
-        for step in steps
+        for output in outputs
     ]
 
 
@@ -131,36 +133,38 @@ def _has_changeable_members(target: BaseSocketTarget) -> bool:
     return any(list_changeable_members(target, message.event) for message in target.spec.server_messages)
 
 
-def _shift_timestamps(_: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _shift_timestamps(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     return [
         replace(
-            step,
+            output,
             values={
-                **step.values,
-                "starts": [second + _TIMESTAMP_SHIFT_S for second in step.values["starts"]],
-                "ends": [second + _TIMESTAMP_SHIFT_S for second in step.values["ends"]],
+                **output.values,
+                "starts": [second + _TIMESTAMP_SHIFT_S for second in output.values["starts"]],
+                "ends": [second + _TIMESTAMP_SHIFT_S for second in output.values["ends"]],
             },
         )
-        if step.kind == "timestamps"
-        else step
-        for step in steps
+        if output.kind == "timestamps"
+        else output
+        for output in outputs
     ]
 
 
-def _send_audio_after_end(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _send_audio_after_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     if state.purpose not in ("end", "flush") or not state.other_audio:
-        return steps
+        return outputs
     length = state.bytes_per_second // 10
     length -= length % state.sample_width_bytes
-    return [*steps, SocketStep("audio", state.other_audio[:length], state.context)]
+    return [*outputs, SocketOutput("audio", state.other_audio[:length], state.context)]
 
 
-def _close_with_other_code(state: SocketTurnState, steps: list[SocketStep]) -> list[SocketStep]:
+def _close_with_other_code(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     if state.purpose != "limit":
-        return steps
+        return outputs
     return [
-        replace(step, values={**step.values, "code": _UNDOCUMENTED_CLOSE_CODE}) if step.kind == "close" else step
-        for step in steps
+        replace(output, values={**output.values, "code": _UNDOCUMENTED_CLOSE_CODE})
+        if output.kind == "close"
+        else output
+        for output in outputs
     ]
 
 
@@ -211,29 +215,29 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-audio-reordered",
         description="The second half of the audio of every second turn is sent before the first half.",
-        socket=SocketFault(change_steps=_reorder_audio),
+        socket=SocketFault(change_outputs=_reorder_audio),
     ),
     Fault(
         id="socket-end-missing",
         description="The message that a turn is complete is not sent.",
-        socket=SocketFault(change_steps=_leave_out_end),
+        socket=SocketFault(change_outputs=_leave_out_end),
     ),
     Fault(
         id="socket-other-context",
         description="Audio names the context of another turn that is open.",
-        socket=SocketFault(change_steps=_name_other_context),
+        socket=SocketFault(change_outputs=_name_other_context),
         applies_to_socket=has_contexts,
     ),
     Fault(
         id="socket-audio-leaked",
         description="A turn begins with audio of another turn of the connection.",
-        socket=SocketFault(change_steps=_leak_other_audio),
+        socket=SocketFault(change_outputs=_leak_other_audio),
         applies_to_socket=_outlives_turns,
     ),
     Fault(
         id="socket-audio-stale",
         description="After a cancelled turn, the next one begins with audio of the cancelled one.",
-        socket=SocketFault(change_steps=_send_stale_audio),
+        socket=SocketFault(change_outputs=_send_stale_audio),
         applies_to_socket=_accepts_cancel,
     ),
     Fault(
@@ -261,30 +265,30 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-first-audio-late",
         description="The first audio of a turn comes two seconds late.",
-        socket=SocketFault(change_steps=_delay_first_audio),
+        socket=SocketFault(change_outputs=_delay_first_audio),
         unfound_reason="A check does not measure times. `voicegauge bench` does.",
     ),
     Fault(
         id="socket-closed-early",
         description="The connection ends in the middle of the audio, without a close frame.",
-        socket=SocketFault(change_steps=_end_connection_in_audio),
+        socket=SocketFault(change_outputs=_end_connection_in_audio),
     ),
     Fault(
         id="socket-audio-repeated",
         description="The audio that a flush asked for is sent twice.",
-        socket=SocketFault(change_steps=_repeat_audio_after_flush),
+        socket=SocketFault(change_outputs=_repeat_audio_after_flush),
         applies_to_socket=lambda target: _accepts_flush(target) and target.spec.turn.ends_with != "flush-end",
     ),
     Fault(
         id="socket-samples-cut",
         description="The samples of a turn have an odd number of bytes.",
-        socket=SocketFault(change_steps=_cut_last_byte),
+        socket=SocketFault(change_outputs=_cut_last_byte),
         applies_to_socket=_has_raw_samples,
     ),
     Fault(
         id="socket-audio-lost",
         description="The second half of the audio of every second turn is not sent.",
-        socket=SocketFault(change_steps=_lose_second_half),
+        socket=SocketFault(change_outputs=_lose_second_half),
     ),
     Fault(
         id="socket-piece-lost",
@@ -295,24 +299,24 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-unknown-message",
         description="The service sends a message that no document describes.",
-        socket=SocketFault(change_steps=_add_unknown_message),
+        socket=SocketFault(change_outputs=_add_unknown_message),
     ),
     Fault(
         id="socket-wrong-message",
         description="Members of messages have another type than documented.",
-        socket=SocketFault(change_steps=_change_members),
+        socket=SocketFault(change_outputs=_change_members),
         applies_to_socket=_has_changeable_members,
     ),
     Fault(
         id="socket-timestamps-shifted",
         description="The times of words are a minute late.",
-        socket=SocketFault(change_steps=_shift_timestamps),
+        socket=SocketFault(change_outputs=_shift_timestamps),
         applies_to_socket=_has_times,
     ),
     Fault(
         id="socket-audio-after-end",
         description="Audio of a turn is sent after the message that it is complete.",
-        socket=SocketFault(change_steps=_send_audio_after_end),
+        socket=SocketFault(change_outputs=_send_audio_after_end),
         applies_to_socket=_outlives_turns,
     ),
     Fault(
@@ -330,7 +334,7 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-close-code",
         description="The connection is closed with a code that is not documented.",
-        socket=SocketFault(change_steps=_close_with_other_code),
+        socket=SocketFault(change_outputs=_close_with_other_code),
         applies_to_socket=_has_limit_of_contexts,
     ),
 )
@@ -345,40 +349,40 @@ def _transcribes(target: BaseSocketTarget) -> bool:
     return target.spec.transcribes
 
 
-def _lose_last_word_of_end(steps: list[TextStep]) -> list[TextStep]:
-    return [replace(one, text=one.text.rpartition(" ")[0]) if one.kind == "turn-end" else one for one in steps]
+def _lose_last_word_of_end(reports: list[ReportedText]) -> list[ReportedText]:
+    return [replace(one, text=one.text.rpartition(" ")[0]) if one.kind == "turn-end" else one for one in reports]
 
 
-def _resume_first(steps: list[TextStep]) -> list[TextStep]:
-    resumed = [TextStep("resumed", step.text) for step in steps if step.kind == "partial"]
-    return [*resumed, *steps]
+def _resume_first(reports: list[ReportedText]) -> list[ReportedText]:
+    resumed = [ReportedText("resumed", report.text) for report in reports if report.kind == "partial"]
+    return [*resumed, *reports]
 
 
-def _lose_second_half_of_transcript(steps: list[TextStep]) -> list[TextStep]:
+def _lose_second_half_of_transcript(reports: list[ReportedText]) -> list[ReportedText]:
     def cut(text: str) -> str:
         words = text.split()
         return " ".join(words[: len(words) // 3])
 
-    return [replace(one, text=cut(one.text)) if one.kind in ("eager-end", "turn-end") else one for one in steps]
+    return [replace(one, text=cut(one.text)) if one.kind in ("eager-end", "turn-end") else one for one in reports]
 
 
-def _leave_out_last_text(steps: list[TextStep]) -> list[TextStep]:
-    return [one for one in steps if one.kind != "turn-end"]
+def _leave_out_last_text(reports: list[ReportedText]) -> list[ReportedText]:
+    return [one for one in reports if one.kind != "turn-end"]
 
 
-def _delay_end(steps: list[TextStep]) -> list[TextStep]:
-    return [replace(one, delay_s=_LATE_END_S) if one.kind == "turn-end" else one for one in steps]
+def _delay_end(reports: list[ReportedText]) -> list[ReportedText]:
+    return [replace(one, delay_s=_LATE_END_S) if one.kind == "turn-end" else one for one in reports]
 
 
-def _replace_last_word_of_partials(steps: list[TextStep]) -> list[TextStep]:
+def _replace_last_word_of_partials(reports: list[ReportedText]) -> list[ReportedText]:
     return [
         replace(one, text=f"{one.text.rpartition(' ')[0]} {_OTHER_WORD}".strip()) if one.kind == "partial" else one
-        for one in steps
+        for one in reports
     ]
 
 
-def _add_unknown_message_to_transcript(steps: list[TextStep]) -> list[TextStep]:
-    return [TextStep("raw", _UNKNOWN_MESSAGE), *steps]
+def _add_unknown_message_to_transcript(reports: list[ReportedText]) -> list[ReportedText]:
+    return [ReportedText("raw", _UNKNOWN_MESSAGE), *reports]
 
 
 TRANSCRIPT_FAULTS = (

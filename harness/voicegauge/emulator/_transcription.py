@@ -36,7 +36,7 @@ from voicegauge.emulator._emulated_connection import (
     EmulatedConnection,
     SocketServices,
 )
-from voicegauge.emulator._fault import SocketFault, TextStep
+from voicegauge.emulator._fault import ReportedText, SocketFault
 from voicegauge.emulator._request import Rejection
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import UploadedFile
@@ -328,7 +328,7 @@ class EmulatedTranscription(EmulatedConnection):
         """Number of samples in which speech and silence were distinguished."""
         self._turn: _Turn | None = None
         self._turn_count = self._message_count = 0
-        self._jobs: asyncio.Queue[tuple[ServerEventKind, int, int, _Turn]] = asyncio.Queue()
+        self._work_items: asyncio.Queue[tuple[ServerEventKind, int, int, _Turn]] = asyncio.Queue()
         """Texts to report: the kind, the first and last sample that they are about, and the turn."""
         self._worker: asyncio.Task[None] | None = None
         """Reports the texts, while the connection is open."""
@@ -356,11 +356,11 @@ class EmulatedTranscription(EmulatedConnection):
 
     async def run(self) -> None:
         """Receive audio, and report texts, until the connection ends."""
-        self._worker = asyncio.create_task(self._process_jobs())
+        self._worker = asyncio.create_task(self._process_work_items())
         await super().run()
 
     def _has_work(self) -> bool:
-        return self._is_reporting or not self._jobs.empty()
+        return self._is_reporting or not self._work_items.empty()
 
     async def _stop(self) -> None:
         if self._worker is not None:
@@ -369,7 +369,7 @@ class EmulatedTranscription(EmulatedConnection):
 
     # Messages of the client.
 
-    async def _take_message(self, event: Mapping[str, Any]) -> None:
+    async def _handle_message(self, event: Mapping[str, Any]) -> None:
         binary = event.get("bytes")
         is_binary = binary is not None
         data = bytes(binary) if binary is not None else str(event.get("text")).encode(errors="surrogatepass")
@@ -382,7 +382,7 @@ class EmulatedTranscription(EmulatedConnection):
             await self._reject(violation.reason)
             return
         intent = self._channel.read_client_message(data, is_binary=is_binary)
-        self._client.take(intent)
+        self._client.judge_message(intent)
         if "session" in intent.actions:
             is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
             if self._spec.sends_key_in_message and is_missing and not any(f.ignores_key for f in self._list_faults()):
@@ -395,7 +395,7 @@ class EmulatedTranscription(EmulatedConnection):
             await self._end_turn()
         if "close" in intent.actions:
             await self._end_turn()
-            await self._jobs.join()
+            await self._work_items.join()
             await self._report("session-end", duration_s=round(self._sample_count / self._format.sample_rate_hz, 3))
             await self._close(NORMAL_CLOSE_CODE, "")
 
@@ -427,7 +427,7 @@ class EmulatedTranscription(EmulatedConnection):
         rate = self._format.sample_rate_hz
         kept = self._turn.first_sample if self._turn is not None else self._examined - round(_LEAD_S * rate)
         surplus = kept - self._audio.first_sample
-        if surplus > rate and self._jobs.empty():
+        if surplus > rate and self._work_items.empty():
             self._audio.samples = self._audio.samples[surplus:]
             self._audio.first_sample += surplus
 
@@ -468,60 +468,60 @@ class EmulatedTranscription(EmulatedConnection):
             self._turn = None
 
     def _put(self, kind: ServerEventKind, turn: _Turn) -> None:
-        self._jobs.put_nowait((kind, turn.first_sample, self._examined, turn))
+        self._work_items.put_nowait((kind, turn.first_sample, self._examined, turn))
 
     # What is reported.
 
-    async def _process_jobs(self) -> None:
+    async def _process_work_items(self) -> None:
         """Report one text after the other."""
         with contextlib.suppress(ConnectionEndedError):
             while True:
-                kind, first, last, turn = await self._jobs.get()
+                kind, first, last, turn = await self._work_items.get()
                 self._is_reporting = True
                 self._is_partial_waiting = self._is_partial_waiting and kind != "partial"
                 try:
                     await self._report_text(kind, first, last, turn)
                 finally:
                     self._is_reporting = False
-                    self._jobs.task_done()
+                    self._work_items.task_done()
 
-    async def _report_text(self, kind: ServerEventKind, first: int, last: int, turn: _Turn) -> None:
+    async def _report_text(self, kind: ServerEventKind, first_sample: int, end_sample: int, turn: _Turn) -> None:
         if not self._spec.has_event(kind) and kind != "turn-end":
             return
         origin, rate = self._audio.first_sample, self._format.sample_rate_hz
-        samples = self._audio.samples[max(first - origin, 0) : last - origin]
+        samples = self._audio.samples[max(first_sample - origin, 0) : end_sample - origin]
         text = await self._choose_text(kind, samples, turn)
         if text is None:
             return
-        steps = [TextStep(kind, text)]
+        reports = [ReportedText(kind, text)]
         for fault in self._list_faults():
             if fault.change_texts is not None:
-                steps = fault.change_texts(steps)
-        for step in itertools.chain.from_iterable(map(self._put_text_before_end, steps)):
-            if step.delay_s:
-                await asyncio.sleep(step.delay_s * self._settings.time_scale)
-            if step.kind == "raw":
-                await self._send_text(step.text)
+                reports = fault.change_texts(reports)
+        for report in itertools.chain.from_iterable(map(self._put_text_before_end, reports)):
+            if report.delay_s:
+                await asyncio.sleep(report.delay_s * self._settings.time_scale)
+            if report.kind == "raw":
+                await self._send_text(report.text)
                 continue
             await self._report(
-                step.kind,
-                transcript=step.text,
-                word_items=_build_words(samples, rate, step.text, first / rate),
+                report.kind,
+                transcript=report.text,
+                word_items=_build_words(samples, rate, report.text, first_sample / rate),
                 turn=turn.index,
-                start_s=round(first / rate, 3),
-                end_s=round(last / rate, 3),
-                duration_s=round((last - first) / rate, 3),
+                start_s=round(first_sample / rate, 3),
+                end_s=round(end_sample / rate, 3),
+                duration_s=round((end_sample - first_sample) / rate, 3),
             )
 
-    def _put_text_before_end(self, step: TextStep) -> list[TextStep]:
-        """Return a step, with a final text before the end of a turn whose message has no text."""
+    def _put_text_before_end(self, report: ReportedText) -> list[ReportedText]:
+        """Return a report, with a final text before the end of a turn whose message has no text."""
         ends = [one for one in self._spec.server_messages if one.event == "turn-end"]
         has_text = self._spec.transcript.turn_text == "end" or any(
             has_placeholder(one.value, "{transcript}") for one in ends
         )
-        if step.kind != "turn-end" or has_text:
-            return [step]
-        return [replace(step, kind="final"), TextStep("turn-end")]
+        if report.kind != "turn-end" or has_text:
+            return [report]
+        return [replace(report, kind="final"), ReportedText("turn-end")]
 
     async def _choose_text(self, kind: ServerEventKind, samples: Samples, turn: _Turn) -> str | None:
         """Return the text to report; `None` if nothing is to be reported."""

@@ -153,7 +153,7 @@ class ClientMonitor:
             )
         )
 
-    def take(self, intent: ClientIntent) -> None:
+    def judge_message(self, intent: ClientIntent) -> None:
         """Judge a valid message, before it is answered."""
         if self._spec.sends_key_in_message:
             self._judge_beginning(intent)

@@ -145,14 +145,14 @@ class RunningEmulator:
                 return found.findings
             time.sleep(0.02)
 
-    def _get(self, route: str) -> bytes:
+    def _get(self, control_route: str) -> bytes:
         """Return the response of a control route. The user's HTTP proxy is not for this machine, so none is used."""
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         if self.authority_file is not None:
             context = ssl.create_default_context(cafile=str(self.authority_file))
             handlers.append(urllib.request.HTTPSHandler(context=context))
         with urllib.request.build_opener(*handlers).open(
-            f"{self.control_url}/{route}", timeout=STOP_TIMEOUT_S
+            f"{self.control_url}/{control_route}", timeout=STOP_TIMEOUT_S
         ) as found:
             content: bytes = found.read()
             return content

@@ -230,21 +230,21 @@ def _read_year(year: str, language: str) -> Expression:
     return read_whole_number(year, language)
 
 
-def read_time(hour: int, minute: int, second: int | None, half: str, language: str) -> Expression:
+def read_time(hour: int, minute: int, second: int | None, half_of_day: str, language: str) -> Expression:
     """Return the readings of a time of day.
 
     Args:
         hour: 0 to 24.
         minute: 0 to 59.
         second: 0 to 59; `None` without seconds.
-        half: "am", "pm", or "" without either.
+        half_of_day: "am", "pm", or "" without either.
         language: one of `WORDS_BY_LANGUAGE`.
     """
     words = WORDS_BY_LANGUAGE[language]
-    after = {"am": phrase(words.morning), "pm": phrase(words.afternoon)}.get(half, SILENCE)
+    after = {"am": phrase(words.morning), "pm": phrase(words.afternoon)}.get(half_of_day, SILENCE)
     seconds = _read_seconds(second, language)
     readings = [sequence(_read_clock(hour, minute, language), seconds, after)]
-    if not half and second is None:
+    if not half_of_day and second is None:
         is_afternoon = hour >= 12
         part = optional(phrase(words.afternoon if is_afternoon else words.morning))
         if hour > 12 or hour == 0:

@@ -169,25 +169,25 @@ class WordLattice:
         """Number of nodes."""
         return len(self.words)
 
-    def _append(self, expression: Expression, before: int, part: int) -> int:
+    def _append(self, expression: Expression, previous_node: int, part_index: int) -> int:
         """Append an expression after a node; return the node at its end."""
         match expression:
             case WordSequence(words):
                 for word in words:
-                    before = self._add_node(word, [before], part)
-                return before
+                    previous_node = self._add_node(word, [previous_node], part_index)
+                return previous_node
             case ExpressionSequence(parts):
                 for one in parts:
-                    before = self._append(one, before, part)
-                return before
+                    previous_node = self._append(one, previous_node, part_index)
+                return previous_node
             case ExpressionChoice(alternatives):
-                ends = [self._append(one, before, part) for one in alternatives]
-                return self._add_node(None, list(dict.fromkeys(ends)), part)
+                ends = [self._append(one, previous_node, part_index) for one in alternatives]
+                return self._add_node(None, list(dict.fromkeys(ends)), part_index)
 
-    def _add_node(self, word: str | None, predecessors: list[int], part: int) -> int:
+    def _add_node(self, word: str | None, predecessors: list[int], part_index: int) -> int:
         self.words.append(word)
         self.predecessors.append(predecessors)
-        self.part_numbers.append(part)
+        self.part_numbers.append(part_index)
         return len(self.words) - 1
 
 

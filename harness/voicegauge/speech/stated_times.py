@@ -108,16 +108,18 @@ def judge_stated_times(
     return _judge_differences(found, factor)
 
 
-def _judge_differences(found: TimeDifferences, factor: float) -> StatedTimesJudgement:
+def _judge_differences(differences: TimeDifferences, bound_factor: float) -> StatedTimesJudgement:
     """Return the verdict on times that are neither frozen nor uniform."""
-    offset_s = found.offset_s + ALIGNMENT_DELAY_S
-    if found.spread_s > MAX_SPREAD_S * factor:
-        return StatedTimesJudgement("untrue", f"half of the words start more than {found.spread_s:.2f} s off", 0.0)
-    if abs(found.slope - 1) > MAX_SLOPE_ERROR * factor:
+    offset_s = differences.offset_s + ALIGNMENT_DELAY_S
+    if differences.spread_s > MAX_SPREAD_S * bound_factor:
         return StatedTimesJudgement(
-            "stretched", f"the times advance {found.slope:.2f} times as fast as the speech", 0.0
+            "untrue", f"half of the words start more than {differences.spread_s:.2f} s off", 0.0
         )
-    if abs(offset_s) > MAX_OFFSET_S * factor:
+    if abs(differences.slope - 1) > MAX_SLOPE_ERROR * bound_factor:
+        return StatedTimesJudgement(
+            "stretched", f"the times advance {differences.slope:.2f} times as fast as the speech", 0.0
+        )
+    if abs(offset_s) > MAX_OFFSET_S * bound_factor:
         late = "after" if offset_s > 0 else "before"
         return StatedTimesJudgement("shifted", f"words are stated {abs(offset_s):.2f} s {late} they are spoken", 0.0)
     return StatedTimesJudgement("true", f"at the median {abs(offset_s):.2f} s from the alignment")
@@ -151,7 +153,7 @@ def find_word_times(samples: Samples, sample_rate_hz: int, words: Sequence[str])
     return np.asarray(starts[_find_first_phonemes(words, whole)])
 
 
-def _find_first_phonemes(words: Sequence[str], whole: Sequence[int]) -> NDArray[np.int64]:
+def _find_first_phonemes(words: Sequence[str], whole_phonemes: Sequence[int]) -> NDArray[np.int64]:
     """Return the position of the first phoneme of each word in the pronunciation of the whole text.
 
     Words sound different within a sentence, so the phonemes of single words are aligned with those of the text.
@@ -162,11 +164,11 @@ def _find_first_phonemes(words: Sequence[str], whole: Sequence[int]) -> NDArray[
         first.append(len(single))
         single += pronounce(word).phonemes
     known, places = [0], [0]
-    for block in difflib.SequenceMatcher(None, single, list(whole), autojunk=False).get_matching_blocks():
+    for block in difflib.SequenceMatcher(None, single, list(whole_phonemes), autojunk=False).get_matching_blocks():
         known += range(block.a, block.a + block.size)
         places += range(block.b, block.b + block.size)
     found = np.interp(first, known, places)
-    return np.minimum(np.rint(found).astype(np.int64), len(whole) - 1)
+    return np.minimum(np.rint(found).astype(np.int64), len(whole_phonemes) - 1)
 
 
 def measure_differences(words: Sequence[StatedWord], aligned_s: NDArray[np.float64]) -> TimeDifferences:
