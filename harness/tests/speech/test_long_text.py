@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -136,3 +138,19 @@ def test_nothing_and_too_much_are_not_compared() -> None:
     assert compare_long_text(_certain([1, 2] * 6_000), Pronunciation((1, 2) * 6_000, (0,))) is None
     recognized, times_s = recognize_phonemes(_certain([5, 5, 9]))
     assert (recognized.tolist(), times_s.tolist()) == ([5, 5, 9], pytest.approx([0.0, 0.06, 0.12]))
+
+
+def test_a_long_added_part_takes_little_memory() -> None:
+    """A service that reads minutes of something else must not exhaust this machine."""
+    draw = np.random.default_rng(0)
+    text, added = ((1 + draw.permutation(40))[draw.integers(0, 40, count)].tolist() for count in (1200, 400))
+    clip = _certain([*text[:600], *added, *text[600:]])
+    tracemalloc.start()
+    try:
+        compared = compare_long_text(clip, Pronunciation(tuple(text), tuple(range(0, len(text), 4))))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert compared is not None
+    assert [(one.kind, round(one.phoneme_count, -2)) for one in compared.differences] == [("not in the text", 400)]
+    assert peak_bytes < 32 * 2**20

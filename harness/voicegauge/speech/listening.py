@@ -34,7 +34,7 @@ from voicegauge.speech.spoken_text import (
     judge_spoken_text,
 )
 
-LISTENING_VERSION = 5
+LISTENING_VERSION = 6
 """Version of the listening method. It is increased when the verdict on any clip may change."""
 MAX_SILENCE_S = 3.0
 """The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one

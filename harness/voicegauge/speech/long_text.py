@@ -41,7 +41,8 @@ MAX_PHONEMES_WITHIN_ADDED = 30
 """Largest number of phonemes within an added part that are aligned with the text by chance, which splits the part in
 two."""
 _MAX_SHIFTED_PHONEMES = 200
-"""Largest number of phonemes of a part that is compared with every position of the text: some sentences."""
+"""Largest number of phonemes of a part, some sentences, that is compared with every position of the text, or of words
+that may be said again. Time and memory grow with the square of it or faster."""
 MAX_CELLS = 100_000_000
 """Largest product of recognized and expected phonemes: about twelve minutes of speech."""
 _MATCH, _MISMATCH, _GAP_START, _GAP_STEP = 2, -2, -6, -1
@@ -261,6 +262,8 @@ def _find_likely_repetition(
     """Return the adjacent words of the text that an added part, given in pieces, repeats; `None` if it repeats none."""
     start, stop = np.searchsorted(times_s, [pieces[0].start_s, pieces[-1].end_s])
     length = int(stop - start)
+    if length > _MAX_SHIFTED_PHONEMES:
+        return None
     around = [(h, e) for h, e in pairs if start - 1.3 * length <= h < stop + 1.3 * length]
     spoken, phonemes = [h for h, _ in around], [e for _, e in around if e >= 0]
     if not phonemes:
