@@ -97,6 +97,22 @@ def test_a_target_that_transcribes_without_a_price_is_no_target_that_is_left_out
     assert "The check will end with" not in out
 
 
+def test_a_job_without_a_price_is_not_started_until_the_user_states_one(voicegauge) -> None:
+    """A long recording that is transcribed in the background costs money, as one that is transcribed at once does."""
+    arguments = ["google", "--live", "--max-cost", "1", "--dry-run"]
+    _, plan, _, _ = voicegauge(*arguments)
+    unpriced = {one["id"] for one in plan["skipped_cases"] if "--price" in one["skip_reason"]}
+    assert unpriced >= {"google/longRunningRecognize", "google/synthesizeLongAudio"}
+    assert not [case for case in plan["cases"] if case["id"].partition(":")[0] in unpriced]
+    _, plan, _, _ = voicegauge(*arguments, "--price", "google/longRunningRecognize=0.02")
+    cases = [case for case in plan["cases"] if case["id"].startswith("google/longRunningRecognize:")]
+    billable = [case for case in cases if case["is_billable"]]
+    assert [(case["id"].partition(": ")[2], case["price_usd"]) for case in billable] == [
+        ("a job, polled to its end", 0.02)
+    ]
+    assert {case["reserved_usd"] for case in cases} >= {0.02}
+
+
 def test_a_short_check_does_not_fail_for_what_its_limits_exclude(voicegauge) -> None:
     """Texts that are too long reserve more than the whole limit; without --max-calls they are a part of the check."""
     limits = ["elevenlabs/multilingual-v2", "elevenlabs/flash-v2-5", "--live", "--max-cost", "1", "--dry-run"]

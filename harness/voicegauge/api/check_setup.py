@@ -45,12 +45,18 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
 from voicegauge.conformance.judgement_keeper import JudgingBasis
 from voicegauge.conformance.plan_budgets import fit_plan_to_budgets, forecast_request_limit
-from voicegauge.conformance.plan_prices import PricedPlan, price_plan
+from voicegauge.conformance.plan_prices import (
+    PricedItem,
+    PricedPlan,
+    build_price_name,
+    compute_price_usd,
+    price_plan,
+)
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.price_computation import quote_price
+from voicegauge.contract.price_computation import is_billable, quote_price
 from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, SocketTarget, Target
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
@@ -146,7 +152,7 @@ def plan_requested_cases(
         include_large_uploads=emulated or request.large_uploads or are_chosen,
         include_all_creations=emulated or request.every_valid_request or are_chosen or is_own_server,
         fully_checked_providers=find_wholly_named_providers(catalogue, request.targets),
-        unpriced_target_ids=() if emulated else _find_unpriced_targets(targets, prices),
+        unpriced_names=() if emulated else _find_unpriced_names(targets, prices),
         keyed_provider_ids=() if emulated else _list_providers_with_key(targets),
     )
     if isinstance(case_ids, CasePatterns):
@@ -223,21 +229,20 @@ def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
     ]
 
 
-def _find_unpriced_targets(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
-    """Return the ids of targets without a known price; none if no target has one, because nothing would be checked.
+def _find_unpriced_names(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
+    """Return the ids of targets and jobs without a known price; none if no target has one: nothing would be checked.
 
-    Targets that take audio are included, because the check of a whole provider includes them.
+    Targets that take audio, and operations that start a job without audio, are included, because the check of a whole
+    provider includes them.
     """
-    taking_audio = [
-        target for contract in collect_contracts(targets) for target in contract.audio_input_targets.values()
+    contracts = collect_contracts(targets)
+    candidates: list[PricedItem] = [
+        *targets,
+        *(target for contract in contracts for target in contract.audio_input_targets.values()),
+        *(one for contract in contracts for one in contract.operations.values() if one.submit and is_billable(one)),
     ]
-    candidates = {target.id: target for target in (*targets, *taking_audio)}
-    unpriced = [
-        target.id
-        for target in candidates.values()
-        if quote_price(target, 1, user_price_usd=prices.get(target.id)).reserved_usd is None
-    ]
-    return unpriced if any(target.id not in unpriced for target in targets) else []
+    unpriced = {build_price_name(item): None for item in candidates if compute_price_usd(item, prices, 1) is None}
+    return list(unpriced) if any(target.id not in unpriced for target in targets) else []
 
 
 def determine_provenance(live_options: LiveOptions | None) -> Provenance:

@@ -149,7 +149,7 @@ def plan_cases(
     include_all_creations: bool | None = None,
     include_webhooks: bool = False,
     fully_checked_providers: Collection[str] | None = None,
-    unpriced_target_ids: Collection[str] = (),
+    unpriced_names: Collection[str] = (),
     keyed_provider_ids: Collection[str] = (),
 ) -> CasePlan:
     """Plan the cases of `targets`, and of the operations without targets that they need.
@@ -170,7 +170,8 @@ def plan_cases(
         include_webhooks: whether requests with a webhook URL are planned.
         fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
             targets are all among `targets`.
-        unpriced_target_ids: targets that are left out because nobody knows what a request to them costs.
+        unpriced_names: targets, and operations that start jobs without audio, that are left out because nobody knows
+            what a request to them costs: <provider>/<target or operation>.
         keyed_provider_ids: providers to which a key is sent although none is required: a wrong one should be rejected.
     """
     excluded = tuple(find_excluded_operations(targets, fully_checked_providers))
@@ -180,7 +181,7 @@ def plan_cases(
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
     partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
     creates_all = is_emulated if include_all_creations is None else include_all_creations
-    addressed, skipped = _divide_cases(items, targets, partial, unpriced_target_ids, creates_all=creates_all)
+    addressed, skipped = _divide_cases(items, targets, partial, unpriced_names, creates_all=creates_all)
     allows_large = is_emulated if include_large_uploads is None else include_large_uploads
     cases: dict[str, ConformanceCase] = {}
     for case in addressed:
@@ -193,14 +194,14 @@ def plan_cases(
         excluded_operations=excluded,
     )
     deliverable_target_ids = _list_targets_with_delivery(cases.values())
-    return _add_targets_without_delivery(plan, targets, deliverable_target_ids, unpriced_target_ids)
+    return _add_targets_without_delivery(plan, targets, deliverable_target_ids, unpriced_names)
 
 
 def _divide_cases(
     items: Iterable[ConformanceCase | SkippedCase],
     targets: Sequence[BaseTarget],
     partly_checked_providers: Collection[str],
-    unpriced_target_ids: Collection[str],
+    unpriced_names: Collection[str],
     *,
     creates_all: bool,
 ) -> tuple[list[ConformanceCase], dict[str, SkippedCase]]:
@@ -220,9 +221,10 @@ def _divide_cases(
             is_of_other_target or _addresses_unselected_target(item, targets)
         ):
             continue  # such as a documented request to another target of the operation, or a value that selects it
-        if target_id is not None and target_id in unpriced_target_ids:
-            if target_id not in speaking:  # the chosen ones that speak are named with what else is left out
-                skipped[target_id] = _build_unpriced_case(target_id)
+        name = target_id or f"{item.provider}/{item.operation}"
+        if name in unpriced_names:
+            if name not in speaking:  # the chosen ones that speak are named with what else is left out
+                skipped[name] = _build_unpriced_case(name)
         elif not creates_all and (reason := _explain_avoided_creation(item, contracts)) is not None:
             skipped[item.id] = SkippedCase(id=item.id, skip_reason=reason)
         else:
@@ -251,16 +253,16 @@ def _explain_avoided_creation(case: ConformanceCase, contracts: Mapping[str, Con
     return f"it creates a further {resource.display_name} in the account: --full sends it"
 
 
-def _build_unpriced_case(target_id: str) -> SkippedCase:
-    reason = f"no document states its price in dollars: set it with --price {target_id}=USD"
-    return SkippedCase(id=target_id, skip_reason=reason)
+def _build_unpriced_case(name: str) -> SkippedCase:
+    reason = f"no document states its price in dollars: set it with --price {name}=USD"
+    return SkippedCase(id=name, skip_reason=reason)
 
 
 def _add_targets_without_delivery(
     plan: CasePlan,
     targets: Sequence[BaseTarget],
     deliverable_target_ids: Collection[str],
-    unpriced_target_ids: Collection[str],
+    unpriced_names: Collection[str],
 ) -> CasePlan:
     """Return a plan that names the targets of which it has no delivery.
 
@@ -268,12 +270,12 @@ def _add_targets_without_delivery(
         plan: the plan.
         targets: the targets that it checks.
         deliverable_target_ids: ids of the targets that have a delivery, whether it is in the plan or beyond its limit.
-        unpriced_target_ids: ids of the targets that are left out because nobody knows what a request to them costs.
+        unpriced_names: ids of the targets that are left out because nobody knows what a request to them costs.
     """
     delivering = _list_targets_with_delivery(plan.cases)
     # A target that takes audio has no delivery: its requests without a price are among the cases that are not sent.
     unpriced_target_ids = {
-        one.id for one in targets if one.id in unpriced_target_ids and not isinstance(one, TranscriptionSocketTarget)
+        one.id for one in targets if one.id in unpriced_names and not isinstance(one, TranscriptionSocketTarget)
     }
     reasons = {
         target.id: "no document states its price in dollars: set it with --price NAME=USD"

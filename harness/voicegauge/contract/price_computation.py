@@ -574,8 +574,13 @@ def _describe_unit(price_part: PriceSpec) -> str:
 
 
 def is_billable(operation: Operation) -> bool:
-    """Whether accepted requests cost money. Requests for speech do, and so do operations with a price above zero."""
-    if operation.speech is not None:
+    """Whether accepted requests cost money: those for speech, those with a price above zero, and jobs without a price.
+
+    A job without audio is work that the service does, such as the transcription of a long recording: without a document
+    that says so, it is not free.
+    """
+    starts_unpriced_job = operation.submit is not None and operation.pricing is None
+    if operation.speech is not None or (starts_unpriced_job and operation.contract.provider.self_hosted is None):
         return True
     prices = [operation.pricing, *(target.pricing for target in operation.targets)]
     return any(
