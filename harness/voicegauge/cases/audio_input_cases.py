@@ -216,14 +216,12 @@ def _list_upload_variants(upload_limits: UploadLimits, *, is_voice_sample: bool)
     Recordings of kinds that no document mentions are only among them if the upload is a voice sample. For other uploads
     they would prove little.
     """
-    from voicegauge.speech.decoding import decode  # numpy takes long to import
-
-    voice = (load_voice_sample().data or b"") if is_voice_sample else load_spoken_sentence().file.data
-    decoded = decode(voice)
+    voice = _load_recording(is_voice_sample=is_voice_sample)
+    decoded = _decode_recording(is_voice_sample=is_voice_sample)
     variants = [
         *_iterate_size_variants(decoded, upload_limits),
         *_iterate_duration_variants(decoded, upload_limits, is_voice_sample=is_voice_sample),
-        *_iterate_format_variants(decoded, upload_limits),
+        *_iterate_format_variants(upload_limits, is_voice_sample=is_voice_sample),
         *_iterate_sample_rate_variants(decoded, upload_limits),
         _build_text_file_variant(upload_limits),
         _build_empty_file_variant(),
@@ -235,6 +233,30 @@ def _list_upload_variants(upload_limits: UploadLimits, *, is_voice_sample: bool)
         upload_variant
         for upload_variant in chosen
         if upload_variant.limit_key == "max_bytes" or not _is_too_large(upload_variant, upload_limits)
+    )
+
+
+def _load_recording(*, is_voice_sample: bool) -> bytes:
+    return (load_voice_sample().data or b"") if is_voice_sample else load_spoken_sentence().file.data
+
+
+@functools.cache
+def _decode_recording(*, is_voice_sample: bool) -> DecodedAudio:
+    from voicegauge.speech.decoding import decode  # numpy takes long to import
+
+    return decode(_load_recording(is_voice_sample=is_voice_sample))
+
+
+@functools.cache
+def _encode_recording_as(format_name: str, *, is_voice_sample: bool) -> UploadedFile:
+    """Return the recording in another format. It is kept, because many operations document the same formats."""
+    from voicegauge.speech.encoding import encode_at_bitrate, find_media_type_of_format
+
+    decoded = _decode_recording(is_voice_sample=is_voice_sample)
+    return UploadedFile(
+        filename=f"voice.{format_name}",
+        media_type=find_media_type_of_format(format_name),
+        data=encode_at_bitrate(decoded.samples, decoded.sample_rate_hz, format_name),
     )
 
 
@@ -316,30 +338,23 @@ def _repeat_or_cut_recording(decoded_recording: DecodedAudio, duration_s: float)
     return np.tile(decoded_recording.samples, frames // len(decoded_recording.samples) + 1)[:frames]
 
 
-def _iterate_format_variants(decoded_recording: DecodedAudio, upload_limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_format_variants(upload_limits: UploadLimits, *, is_voice_sample: bool) -> Iterator[UploadVariant]:
     """Yield the recording in each documented format, and in one that is not documented."""
-    from voicegauge.speech.encoding import encode_at_bitrate, find_media_type_of_format
-
     documented = {name.lower() for name in upload_limits.accepted_formats}
-
-    def encode_recording_as(format_name: str) -> UploadedFile:
-        data = encode_at_bitrate(decoded_recording.samples, decoded_recording.sample_rate_hz, format_name)
-        return UploadedFile(
-            filename=f"voice.{format_name}", media_type=find_media_type_of_format(format_name), data=data
-        )
-
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in documented:
             yield UploadVariant(
                 description=f"a recording as {name}",
-                uploaded_file=encode_recording_as(name),
+                uploaded_file=_encode_recording_as(name, is_voice_sample=is_voice_sample),
                 limit_key="accepted_formats",
                 is_within_limit=True,
             )
     other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in documented)
     limit = "accepted_formats" if documented else None
     yield UploadVariant(
-        description=f"a recording as {other}", uploaded_file=encode_recording_as(other), limit_key=limit
+        description=f"a recording as {other}",
+        uploaded_file=_encode_recording_as(other, is_voice_sample=is_voice_sample),
+        limit_key=limit,
     )
 
 
