@@ -19,7 +19,7 @@ from surface import ProviderSurface, list_surfaces
 from voicegauge.cli._console import create_console
 from voicegauge.errors import UsageError
 
-TESTS = ("test_sdk_surface.py", "test_node_sdk_surface.py", "test_google_sdks.py")
+TESTS = ("test_sdk_surface.py", "test_node_sdk_surface.py", "test_cloud_sdks.py")
 NOTHING = "-"
 
 

@@ -45,6 +45,19 @@ def test_the_error_for_an_unknown_path_shows_no_documented_reason_of_any_provide
     assert openai.keys() == {"message", "type", "param", "code"}
 
 
+def test_the_error_about_an_unknown_model_names_that_model_and_no_other() -> None:
+    """Also where branches of a choice allow other models, and where one example stands for all that is not found."""
+    with voicegauge.emulate(["elevenlabs", "inworld"]) as emulator:
+        key = {"xi-api-key": "k", "Authorization": "Basic k"}
+        url = f"{emulator.base_url('elevenlabs')}/v1/text-to-speech/JBFqnCBsd6RMkjVDRZzb"
+        unknown = httpx.post(url, headers=key, json={"text": "Hello.", "model_id": "no_such"})
+        body = {"text": "Hello.", "voiceId": "Ashley", "modelId": "no_such"}
+        missing = httpx.post(f"{emulator.base_url('inworld')}/tts/v1/voice", headers=key, json=body)
+    message = "model_id: 'no_such' is none of the documented values"
+    assert (unknown.status_code, unknown.json()["detail"]["message"]) == (400, message)
+    assert (missing.status_code, missing.json()["message"]) == (404, "modelId: no such model: 'no_such'")
+
+
 async def test_the_path_of_a_server_is_an_optional_prefix(start: Any) -> None:
     api = await start()
     assert (await api.send("GET", "/base/voices")).status_code == 200

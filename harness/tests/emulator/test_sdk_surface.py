@@ -1,7 +1,8 @@
 """Every operation of the large providers' contracts is called by the official client, or listed with the reason.
 
 The clients are unmodified and speak with the emulator over a real socket, whose journal has the operations they called.
-Google and Azure are called over plain HTTP here, and by Google's own clients in test_google_sdks.py.
+Google and Azure are called over plain HTTP here, and by their own clients in test_cloud_sdks.py. Rime and xAI have no
+client for speech over HTTP: their documents show requests.
 What the responses contain is tested beside this file, by client.
 """
 
@@ -36,7 +37,7 @@ NOT_OFFERED = {
     "elevenlabs/streamConvertedSpeech": f"{IN_NODE} The client for Python has another path, which is an operation too.",
 }
 """Operations that the official client for Python lacks, with the reason."""
-PLAIN_HTTP = ("google", "azure")
+PLAIN_HTTP = ("google", "azure", "rime", "xai")
 """Providers whose operations are called without a client here."""
 
 
@@ -352,6 +353,27 @@ def call_replicate(url: str, _: httpx.Client) -> None:
     client._client.close()
 
 
+def call_rime(url: str, http: httpx.Client) -> None:
+    headers = {"Authorization": "Bearer surface", "Accept": "audio/wav"}
+    body = {"text": TEXT, "speaker": "astra", "modelId": "coda", "lang": "en"}
+    speech = http.post(f"{url}/v1/rime-tts", json=body, headers=headers).raise_for_status()
+    assert sniff_container(speech.content) == "wav"
+    body |= {"modelId": "mistv2", "lang": "eng", "audioFormat": "mp3"}
+    spoken = http.post(f"{url}/v1/rime-tts", json=body, headers={**headers, "Accept": "application/json"}).json()
+    assert sniff_container(base64.b64decode(spoken["audioContent"])) == "mp3"
+    assert http.get(f"{url}/data/voices/all-v2.json").json()["coda"]["eng"]
+    assert http.get(f"{url}/data/voices/voice_details.json").json()[0]["speaker"]
+
+
+def call_xai(url: str, http: httpx.Client) -> None:
+    http.headers["Authorization"] = "Bearer surface"
+    voices = http.get(f"{url}/v1/tts/voices").json()["voices"]
+    body = {"text": TEXT, "voice_id": voices[0]["voice_id"], "language": "en", "output_format": {"codec": "wav"}}
+    speech = http.post(f"{url}/v1/tts", json=body).raise_for_status()
+    assert sniff_container(speech.content) == "wav"
+    assert http.post(f"{url}/v1/stt", files={"file": recording()}).json()["text"]
+
+
 CLIENTS: dict[str, Callable[[str, httpx.Client], Any]] = {
     "openai": call_openai,
     "elevenlabs": call_elevenlabs,
@@ -364,6 +386,8 @@ CLIENTS: dict[str, Callable[[str, httpx.Client], Any]] = {
     "lmnt": call_lmnt,
     "murf": call_murf,
     "replicate": call_replicate,
+    "rime": call_rime,
+    "xai": call_xai,
 }
 
 

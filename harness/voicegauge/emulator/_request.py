@@ -346,13 +346,17 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
     for error in media_spec.iterate_violations(body):
         if error.keyword in ignored_keywords:
             continue
-        if error.keyword in ("anyOf", "oneOf"):
+        is_choice = error.keyword in ("anyOf", "oneOf")
+        if is_choice:
             error = _find_violation_of_nearest_branch(media_spec, error, body) or error
         field = _find_outermost_field(error)
         path = ".".join(split_json_pointer(error.value_pointer))
-        # The message about a constant names the expected value only.
-        sent = f", not {_read_violating_value(body, error)!r:.80}" if error.keyword == "const" else ""
-        raise Rejection("invalid", field, f"{path or field or 'body'}: {error.message}{sent}", keyword=error.keyword)
+        message, sent = error.message, f"{_read_violating_value(body, error)!r:.80}"
+        if is_choice and error.keyword in ("const", "enum"):
+            message = f"{sent} is none of the documented values"  # its own message has the values of one branch only
+        elif error.keyword == "const":
+            message += f", not {sent}"  # its own message has the expected value only
+        raise Rejection("invalid", field, f"{path or field or 'body'}: {message}", keyword=error.keyword)
 
 
 def _read_violating_value(body: Any, violation: SchemaViolation) -> Any:
