@@ -107,9 +107,7 @@ def test_a_job_without_a_price_is_not_started_until_the_user_states_one(voicegau
     _, plan, _, _ = voicegauge(*arguments, "--price", "google/longRunningRecognize=0.02")
     cases = [case for case in plan["cases"] if case["id"].startswith("google/longRunningRecognize:")]
     billable = [case for case in cases if case["is_billable"]]
-    assert [(case["id"].partition(": ")[2], case["price_usd"]) for case in billable] == [
-        ("a job, polled to its end", 0.02)
-    ]
+    assert [(case["id"].partition(": ")[2], case["price_usd"]) for case in billable] == [("a plain request", 0.02)]
     assert {case["reserved_usd"] for case in cases} >= {0.02}
 
 

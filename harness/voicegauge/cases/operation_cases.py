@@ -438,22 +438,14 @@ def _iterate_upload_limit_cases(
 def mark_billable_cases(cases: Iterable[ConformanceCase | SkippedCase]) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the `cases` of a billable operation, with `calls_billable_operation` set.
 
-    The case of the first valid request in each media type also gets `is_in_every_plan`; of an operation that starts a
-    job, the case that follows the job.
+    The case of the first valid request in each media type also gets `is_in_every_plan`.
     """
     shown: set[str | None] = set()
-    planned = list(cases)
-    job = next((case for case in planned if isinstance(case, ConformanceCase) and _is_followed_job(case)), None)
-    for case in planned:
+    for case in cases:
         if isinstance(case, SkippedCase):
             yield case
             continue
         media_type = case.request.media_type if case.request is not None else None
         is_first = case.expected_response.case_kind == "valid" and media_type not in shown
         shown |= {media_type} if is_first else set()
-        is_needed = is_first if job is None else case is job
-        yield msgspec.structs.replace(case, calls_billable_operation=True, is_in_every_plan=is_needed)
-
-
-def _is_followed_job(case: ConformanceCase) -> bool:
-    return case.is_lifecycle and (case.expected_response.contract_pointer or "").endswith("/x-submit")
+        yield msgspec.structs.replace(case, calls_billable_operation=True, is_in_every_plan=is_first)
