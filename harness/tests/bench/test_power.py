@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,10 @@ def test_the_command_prints_the_plan(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "spread of nights, beside the other targets: " in printed
     assert printed.count(", measured") == 3
     assert " * " in printed
+    assert not voicegauge(["compare", *folders, "--power", "0.2", "--min-slowdown", "0.5"])
+    slowdowns = re.findall(r"(?<= )([\d.]+)%(?= )", capsys.readouterr().out.split("smallest slowdown")[0])
+    assert slowdowns
+    assert min(map(float, slowdowns)) > 50  # a comparison ignores smaller ones
     assert voicegauge(["compare", *folders, "--power", "0.2", "--json", "-"]) == 2
     assert "--power" in capsys.readouterr().err
     assert not voicegauge(["compare", *folders[:5], folders[5]])

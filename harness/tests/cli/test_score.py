@@ -15,11 +15,12 @@ import psutil
 import pytest
 
 import voicegauge
+from voicegauge.api.saved_runs import ScoreResult
 from voicegauge.bench.run_store import load_run, save_audio, save_run
 from voicegauge.cli import run as run_cli
 from voicegauge.model.base import Provenance
-from voicegauge.model.run import Run, ScoreSet
-from voicegauge.model.sample import Sample
+from voicegauge.model.run import Run, ScoreSet, VoiceSet
+from voicegauge.model.sample import MeasuredVoice, Sample
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
@@ -157,3 +158,10 @@ def test_a_notebook_shows_what_was_done_instead_of_each_score(folder: Path) -> N
     result = voicegauge.score(folder, asr="none")
     assert repr(result) == f"<ScoreResult: EMULATED: {folder}: clips listened to 2>"
     assert "<td>listened to</td>" in result._repr_html_()
+
+
+def test_compared_voices_are_among_what_was_done() -> None:
+    voices = VoiceSet(method="ge2e/1@1a2b3c4d", voices=(MeasuredVoice(sample_id="one", vector=""),))
+    result = ScoreResult(run_folder="run", provenance=Provenance.LIVE, scores=None, voices=voices)
+    assert repr(result) == "<ScoreResult: run: clips compared by voice 1>"
+    assert "ge2e/1@1a2b3c4d" in result._repr_html_()

@@ -173,13 +173,13 @@ def run_compare(request: CompareRequest) -> RunComparison:
         UsageError: the baseline has no run.
     """
     validate_request(request)
-    settings = _build_compare_settings(request, request.assumed_speed_drift, request.seed)
+    settings = build_compare_settings(request, request.assumed_speed_drift, request.seed)
     baselines = [request.baseline] if isinstance(request.baseline, (Run, str, os.PathLike)) else list(request.baseline)
     if not baselines:
         raise UsageError("the baseline has no run: name at least one")
     return compare_runs(
-        [_load_run_to_compare(one, request.place) for one in baselines],
-        _load_run_to_compare(request.run, request.place),
+        [load_run_to_compare(one, request.place) for one in baselines],
+        load_run_to_compare(request.run, request.place),
         settings,
     )
 
@@ -201,20 +201,25 @@ def run_compare_targets(request: CompareTargetsRequest) -> RunComparison:
         DataError: the run cannot be read, has no such target, or no other one.
     """
     validate_request(request)
-    settings = _build_compare_settings(request, 0.0, request.seed)
-    return compare_targets_of_run(_load_run_to_compare(request.run, request.place), request.baseline_target, settings)
+    settings = build_compare_settings(request, 0.0, request.seed)
+    return compare_targets_of_run(load_run_to_compare(request.run, request.place), request.baseline_target, settings)
 
 
 compare_targets = function_of(CompareTargetsRequest, run_compare_targets, name="compare_targets")
 
 
-def _load_run_to_compare(run: PathLike | Run, place: str | None) -> Run:
-    """Return a run, only with what was measured from `place` if one is named."""
+def load_run_to_compare(run: PathLike | Run, place: str | None) -> Run:
+    """Return a run, with only the samples from `place` if a place is named.
+
+    Raises:
+        DataError: the run cannot be read, or has no sample from there.
+    """
     loaded = run if isinstance(run, Run) else load_run(run)
     return loaded if place is None else select_place(loaded, place)
 
 
-def _build_compare_settings(thresholds: CompareThresholds, assumed_speed_drift: float, seed: int) -> CompareSettings:
+def build_compare_settings(thresholds: CompareThresholds, assumed_speed_drift: float, seed: int) -> CompareSettings:
+    """Return the statistical settings of a comparison with the user's thresholds."""
     return CompareSettings(
         alpha=thresholds.alpha,
         error_control=thresholds.error_control,
@@ -456,6 +461,8 @@ class ScoreResult(TabularResult, frozen=True, kw_only=True):
             rows.append(
                 ("quality predicted", self.predicted_quality.method, str(len(self.predicted_quality.predictions)))
             )
+        if self.voices is not None:
+            rows.append(("compared by voice", self.voices.method, str(len(self.voices.voices))))
         label = "EMULATED: " if self.provenance is Provenance.EMULATED else ""
         counts = ", ".join(f"{what} {count}" for what, _, count in rows)
         return SummaryTable(

@@ -97,12 +97,12 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
 
 def _print_power(folders: Sequence[Path], slowdown: float, request: CompareRequest) -> None:
     """Print the smallest slowdown that planned comparisons find, and which of the plans find the wanted one."""
-    from voicegauge.api.saved_runs import load_run
-    from voicegauge.bench.comparison import CompareSettings
+    from voicegauge.api.saved_runs import build_compare_settings, load_run_to_compare
     from voicegauge.bench.statistical_power import PLANNED_TEXTS, measure_spreads, plan_comparisons
 
-    spreads = measure_spreads([load_run(folder) for folder in folders], request.assumed_speed_drift)
-    settings = CompareSettings(alpha=request.alpha, assumed_drift=request.assumed_speed_drift)
+    runs = [load_run_to_compare(folder, request.place) for folder in folders]
+    spreads = measure_spreads(runs, request.assumed_speed_drift)
+    settings = build_compare_settings(request, request.assumed_speed_drift, request.seed)
     plans = plan_comparisons(spreads, settings)
     out = create_console()
     columns = [f"{count} texts" for count in PLANNED_TEXTS]
