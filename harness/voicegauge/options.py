@@ -157,7 +157,7 @@ def option(
     **spec: Any,
 ) -> Any:
     """Declare a field that is an option of the command; `OptionSpec` describes the other keywords."""
-    return _declare(OptionRole.OPTION, help, default, default_factory, spec, kw_only=kw_only)
+    return _declare_field(OptionRole.OPTION, help, default, default_factory, spec, kw_only=kw_only)
 
 
 def argument(
@@ -172,7 +172,7 @@ def argument(
 
     Type checkers look for `kw_only` in the call, so each call has it.
     """
-    return _declare(OptionRole.ARGUMENT, help, default, default_factory, spec, kw_only=kw_only)
+    return _declare_field(OptionRole.ARGUMENT, help, default, default_factory, spec, kw_only=kw_only)
 
 
 def keyword(
@@ -183,7 +183,7 @@ def keyword(
     kw_only: bool = True,
 ) -> Any:
     """Declare a field that only a caller of the function can give, such as a listener."""
-    return _declare(OptionRole.KEYWORD, help, default, default_factory, {}, kw_only=kw_only)
+    return _declare_field(OptionRole.KEYWORD, help, default, default_factory, {}, kw_only=kw_only)
 
 
 def option_group(*, help: str, flag: str, default: None = None, **spec: Any) -> Any:
@@ -191,10 +191,10 @@ def option_group(*, help: str, flag: str, default: None = None, **spec: Any) -> 
 
     The options of the other request become options of the command; each has an effect only together with `flag`.
     """
-    return _declare(OptionRole.GROUP, help, default, dataclasses.MISSING, {"flag": flag, **spec})
+    return _declare_field(OptionRole.GROUP, help, default, dataclasses.MISSING, {"flag": flag, **spec})
 
 
-def _declare(
+def _declare_field(
     role: OptionRole, help_text: str, default: Any, default_factory: Any, spec: Mapping[str, Any], **field_options: Any
 ) -> Any:
     metadata = {_METADATA_KEY: OptionSpec(role=role, help=help_text, **spec)}
@@ -252,7 +252,7 @@ class DeclaredOption:
         """The values that the option takes on the command line and in a settings file."""
         if self.spec.role is OptionRole.GROUP:
             return ValueShape(bool)
-        return _find_shape(self.spec.value_type or self.annotation)
+        return _find_value_shape(self.spec.value_type or self.annotation)
 
 
 @dataclass(frozen=True)
@@ -327,7 +327,7 @@ def _list_alternatives(annotation: Any) -> list[Any]:
     return [one for one in alternatives if one not in {type(None), Any}]
 
 
-def _find_shape(annotation: Any) -> ValueShape:
+def _find_value_shape(annotation: Any) -> ValueShape:
     alternatives = _list_alternatives(annotation)
     if any(typing.get_origin(one) is os.PathLike for one in alternatives):
         return ValueShape(Path)
@@ -336,7 +336,7 @@ def _find_shape(annotation: Any) -> ValueShape:
     if origin is Literal:
         return ValueShape(str, choices=arguments)
     if origin in {Sequence, tuple}:
-        return dataclasses.replace(_find_shape(arguments[0]), is_repeated=True)
+        return dataclasses.replace(_find_value_shape(arguments[0]), is_repeated=True)
     if origin is Mapping:
         return ValueShape(str, is_mapping=True)
     return ValueShape(chosen)

@@ -278,7 +278,7 @@ class AccountRegistry:
         """Count a request in the account's rate window.
 
         Raises:
-                Rejection: the rate limit or the limit of concurrent requests is exceeded.
+            Rejection: the rate limit or the limit of concurrent requests is exceeded.
         """
         plan = self.find_plan_limits(operation.limits)
         account.rate_window.restart_if_ended(now_s)

@@ -103,9 +103,9 @@ class EmulatedConnection(ABC):
         """End what was still in progress when the connection ended."""
 
     async def _send_text(self, text: str) -> None:
-        await self._call_send({"type": "websocket.send", "text": text})
+        await self._send_event({"type": "websocket.send", "text": text})
 
-    async def _call_send(self, event: dict[str, Any]) -> None:
+    async def _send_event(self, event: dict[str, Any]) -> None:
         if self._is_closed:
             raise ConnectionEndedError
         try:
@@ -119,5 +119,5 @@ class EmulatedConnection(ABC):
         if not self._is_closed:
             close = {"type": "websocket.close", "code": code or NORMAL_CLOSE_CODE, "reason": reason[:100]}
             with contextlib.suppress(ConnectionEndedError):
-                await self._call_send(close)
+                await self._send_event(close)
             self._is_closed = True

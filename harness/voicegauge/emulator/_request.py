@@ -234,15 +234,15 @@ def parse_request(
     """Parse `incoming_request` as a request to `operation`, and then empty its body, to free memory.
 
     Args:
-            incoming_request: the request as received.
-            operation: the operation it was routed to.
-            path_parameters: path parameters as text.
-            rejects_unsupported_values: whether requests that violate the contract are rejected; unreadable bodies
-                always are.
-            ignored_keywords: JSON Schema keywords of the body that are not enforced.
+        incoming_request: the request as received.
+        operation: the operation it was routed to.
+        path_parameters: path parameters as text.
+        rejects_unsupported_values: whether requests that violate the contract are rejected; unreadable bodies
+            always are.
+        ignored_keywords: JSON Schema keywords of the body that are not enforced.
 
     Raises:
-            Rejection: a parameter or the body is not as documented.
+        Rejection: a parameter or the body is not as documented.
     """
     values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     sources = {"path": path_parameters, "query": incoming_request.query, "header": incoming_request.headers}

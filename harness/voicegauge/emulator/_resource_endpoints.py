@@ -86,17 +86,17 @@ class ResourceStore:
             Rejection: a resource does not exist, or its state does not allow this use.
         """
         found = []
-        for maker in self._contract.operations.values():
-            for use in maker.iterate_uses_of_created_resource(request.operation):
+        for creating_operation in self._contract.operations.values():
+            for use in creating_operation.iterate_uses_of_created_resource(request.operation):
                 resource_id = request.read_value(use.id_location)
-                if resource_id is MISSING or resource_id is None or maker.resource is None:
+                if resource_id is MISSING or resource_id is None or creating_operation.resource is None:
                     continue
                 if str(resource_id) not in self._stored and _may_exist(
-                    request.operation, use, maker.resource, resource_id
+                    request.operation, use, creating_operation.resource, resource_id
                 ):
                     continue
                 stored = self._find_stored_resource(
-                    maker.resource, resource_id, account, request.operation, use.id_location
+                    creating_operation.resource, resource_id, account, request.operation, use.id_location
                 )
                 if (
                     use.allowed_states

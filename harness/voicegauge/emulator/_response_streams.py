@@ -231,7 +231,7 @@ def read_requested_final_event(stream_spec: StreamSpec | None, scenario_header: 
     """Return the event with which the scenario header asks a stream to end; `None` if it asks for none.
 
     Raises:
-            Rejection: the stream has no such final event.
+        Rejection: the stream has no such final event.
     """
     name = scenario_header.removeprefix(STATE_SCENARIO_PREFIX)
     if stream_spec is None or not scenario_header.startswith(STATE_SCENARIO_PREFIX):

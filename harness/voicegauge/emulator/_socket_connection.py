@@ -177,11 +177,11 @@ class EmulatedSocket(EmulatedConnection):
         if "session" in intent.actions and not await self._accept_key(intent):
             return
         if "close" in intent.actions:
-            await self._finish_all()
+            await self._speak_remaining_text()
             await self._read_late_messages()
             await self._close(NORMAL_CLOSE_CODE, "")
             return
-        await self._act(intent)
+        await self._perform_intent(intent)
 
     async def _read_late_messages(self) -> None:
         """Judge what the client sends after the message that closes the connection. Nothing is answered."""
@@ -202,7 +202,7 @@ class EmulatedSocket(EmulatedConnection):
         await self._report("session", None)
         return True
 
-    async def _act(self, intent: ClientIntent) -> None:
+    async def _perform_intent(self, intent: ClientIntent) -> None:
         self._remember_settings(intent)
         if self._spec.sends_key_in_message and not self._has_key:
             await self._close(POLICY_CLOSE_CODE, "the first message must have the key")
@@ -222,8 +222,8 @@ class EmulatedSocket(EmulatedConnection):
             await self._flush(turn)
         if "end" in intent.actions:
             turn.is_ended = True
-            await self._put_sentences(turn)
-            await self._put_rest(turn)
+            await self._queue_complete_sentences(turn)
+            await self._queue_remaining_text(turn)
             await turn.work_items.put(("end", ""))
 
     def _remember_settings(self, intent: ClientIntent) -> None:
@@ -240,7 +240,7 @@ class EmulatedSocket(EmulatedConnection):
                 found |= set(audio_format.request_constants)
         return {location for location in found if location.is_in_body}
 
-    def _read_value(self, location: Location) -> Any:
+    def _read_setting(self, location: Location) -> Any:
         return (
             self._settings_values.get(location, MISSING) if location.is_in_body else self._values.get(location, MISSING)
         )
@@ -251,14 +251,14 @@ class EmulatedSocket(EmulatedConnection):
 
         def count_equal(target: SocketTarget) -> int:
             constants = target.target_spec.request_constants
-            return sum(_contains(self._read_value(location), value) for location, value in constants.items())
+            return sum(_contains(self._read_setting(location), value) for location, value in constants.items())
 
         return max(targets, key=count_equal)
 
     def _find_format(self, target: SocketTarget) -> SocketFormat:
         for audio_format in target.target_spec.formats.values():
             constants = audio_format.request_constants
-            if constants and all(_contains(self._read_value(at), value) for at, value in constants.items()):
+            if constants and all(_contains(self._read_setting(at), value) for at, value in constants.items()):
                 return audio_format
         return target.default_format
 
@@ -301,7 +301,7 @@ class EmulatedSocket(EmulatedConnection):
 
     def _choose_language(self, target: SocketTarget) -> str:
         location = self._spec.language_location
-        value = self._read_value(location) if location is not None else MISSING
+        value = self._read_setting(location) if location is not None else MISSING
         chosen = value if isinstance(value, str) else target.target_spec.default_language or FALLBACK_LANGUAGE
         return chosen if has_voice_for(chosen) else FALLBACK_LANGUAGE
 
@@ -319,14 +319,14 @@ class EmulatedSocket(EmulatedConnection):
             turn.buffer = ""
             return
         if not self._spec.turn.speaks_after_end:
-            await self._put_sentences(turn)
+            await self._queue_complete_sentences(turn)
 
-    async def _put_sentences(self, turn: _Turn) -> None:
+    async def _queue_complete_sentences(self, turn: _Turn) -> None:
         while (found := _SENTENCE_PATTERN.match(turn.buffer)) is not None:
             turn.buffer = turn.buffer[found.end() :]
             await turn.work_items.put(("speech", found[0]))
 
-    async def _put_rest(self, turn: _Turn) -> None:
+    async def _queue_remaining_text(self, turn: _Turn) -> None:
         rest, turn.buffer = turn.buffer.strip(), ""
         if rest:
             await turn.work_items.put(("speech", rest))
@@ -347,7 +347,7 @@ class EmulatedSocket(EmulatedConnection):
                 return
             self._flush_times.append(now_s)
         turn.flush_count += 1
-        await self._put_rest(turn)
+        await self._queue_remaining_text(turn)
         await turn.work_items.put(("flush", str(turn.flush_count)))
 
     async def _cancel(self, intent: ClientIntent) -> None:
@@ -384,11 +384,11 @@ class EmulatedSocket(EmulatedConnection):
         else:
             await turn.work_items.put(("cancel", ""))
 
-    async def _finish_all(self) -> None:
+    async def _speak_remaining_text(self) -> None:
         """Speak what was sent, before the connection is closed."""
         turns = list(self._turns.values())
         for turn in turns:
-            await self._put_rest(turn)
+            await self._queue_remaining_text(turn)
             if self._spec.has_contexts:
                 await turn.work_items.put(("end", ""))
         await asyncio.gather(*(turn.work_items.join() for turn in turns))
@@ -430,9 +430,9 @@ class EmulatedSocket(EmulatedConnection):
         outputs: list[SocketOutput] = []
         if not turn.has_spoken:
             outputs += self._build_outputs(turn, "turn-start", id=turn.id)
-        outputs += self._build_times(turn, text, speech)
+        outputs += self._build_timestamp_outputs(turn, text, speech)
         pace = self._spec.emulation
-        frame_audio_s = max(pace.frame_audio_s, _FAST_FRAME_AUDIO_S) if self._is_fast else pace.frame_audio_s
+        frame_audio_s = max(pace.frame_audio_s, _FAST_FRAME_AUDIO_S) if self._has_emulated_clock else pace.frame_audio_s
         frame_bytes = max(round(frame_audio_s * turn.bytes_per_second), 4)
         frame_bytes -= frame_bytes % 12 if frame_bytes > 12 else 0
         audio = speech.audio_bytes
@@ -443,7 +443,7 @@ class EmulatedSocket(EmulatedConnection):
         turn.spoken_s += speech.audio_duration_s
         now_s = time.perf_counter()
         if not turn.has_spoken or turn.next_audio_s < now_s:
-            first_s = 0.0 if self._is_fast else pace.first_audio_ms / 1000 * self._settings.time_scale
+            first_s = 0.0 if self._has_emulated_clock else pace.first_audio_ms / 1000 * self._settings.time_scale
             turn.next_audio_s = now_s + (first_s if not turn.has_spoken else 0.0)
         changed = self._change_outputs(turn, "speech", outputs)
         turn.has_spoken = True
@@ -468,7 +468,7 @@ class EmulatedSocket(EmulatedConnection):
             synthesis = synthesis if fault.change_synthesis is None else fault.change_synthesis(synthesis)
         return synthesis
 
-    def _build_times(self, turn: _Turn, text: str, speech: SynthesizedSpeech) -> list[SocketOutput]:
+    def _build_timestamp_outputs(self, turn: _Turn, text: str, speech: SynthesizedSpeech) -> list[SocketOutput]:
         if not self._spec.has_event("timestamps"):
             return []
         lead_s = 0.0 if turn.has_spoken else _LEADING_SILENCE_S
@@ -511,7 +511,7 @@ class EmulatedSocket(EmulatedConnection):
     def _start_expiry(self, turn: _Turn) -> None:
         """End a context some time after its last audio, if the contract says so."""
         limit = self._spec.limits.context_expiry
-        if limit is None or self._is_fast:
+        if limit is None or self._has_emulated_clock:
             return
         self._stop_expiry(turn.context)
         delay_s = limit.max_s * (self._settings.time_scale or 1.0)
@@ -526,7 +526,7 @@ class EmulatedSocket(EmulatedConnection):
     # Sending.
 
     @property
-    def _is_fast(self) -> bool:
+    def _has_emulated_clock(self) -> bool:
         return self._settings.clock != "real"
 
     def _list_faults(self, target: SocketTarget) -> list[SocketFault]:
@@ -570,7 +570,7 @@ class EmulatedSocket(EmulatedConnection):
     async def _send_outputs(self, turn: _Turn | None, outputs: list[SocketOutput]) -> None:
         pace = self._spec.emulation
         interval_s = pace.frame_audio_s / pace.speed_factor * self._settings.time_scale
-        interval_s = min(interval_s, _FAST_FRAME_INTERVAL_S) if self._is_fast else interval_s
+        interval_s = min(interval_s, _FAST_FRAME_INTERVAL_S) if self._has_emulated_clock else interval_s
         for output in outputs:
             if output.delay_s:
                 await asyncio.sleep(output.delay_s * self._settings.time_scale)
@@ -591,7 +591,7 @@ class EmulatedSocket(EmulatedConnection):
             await self._send_text(output.text)
             return
         if output.kind == "audio" and self._channel.sends_binary_audio:
-            await self._call_send({"type": "websocket.send", "bytes": output.audio})
+            await self._send_event({"type": "websocket.send", "bytes": output.audio})
             return
         values: dict[str, Any] = {"id": self._create_id(), "sequence": self._count, **output.values}
         if output.kind == "audio":

@@ -50,11 +50,11 @@ class SocketEndpoint:
             return
         self._open_count += 1
         try:
-            await self._serve(request, scope, receive, send)
+            await self._accept_or_reject(request, scope, receive, send)
         finally:
             self._open_count -= 1
 
-    async def _serve(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _accept_or_reject(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._find_channel(request.path)
         if found is None:
             await reject_handshake(send, HTTPStatus.NOT_FOUND, "no such path")

@@ -390,7 +390,7 @@ class EmulatedTranscription(EmulatedConnection):
                 return
             await self._report("session")
         if intent.audio:
-            await self._hear(intent.audio)
+            await self._receive_audio(intent.audio)
         if "flush" in intent.actions:
             await self._end_turn()
         if "close" in intent.actions:
@@ -403,7 +403,7 @@ class EmulatedTranscription(EmulatedConnection):
     def _sample_count(self) -> int:
         return self._audio.first_sample + len(self._audio.samples)
 
-    async def _hear(self, audio: bytes) -> None:
+    async def _receive_audio(self, audio: bytes) -> None:
         """Add audio, and report turns that begin, go on or end in it."""
         import numpy as np
 
@@ -420,7 +420,7 @@ class EmulatedTranscription(EmulatedConnection):
             start = self._examined - buffer.first_sample
             power = float(np.mean(np.square(buffer.samples[start : start + self._frame], dtype=np.float64)))
             self._examined += self._frame
-            await self._follow_frame(is_speech=10 * np.log10(power + 1e-12) > _SPEECH_LEVEL_DBFS)
+            await self._advance_by_frame(is_speech=10 * np.log10(power + 1e-12) > _SPEECH_LEVEL_DBFS)
         self._forget_samples()
 
     def _forget_samples(self) -> None:
@@ -431,7 +431,7 @@ class EmulatedTranscription(EmulatedConnection):
             self._audio.samples = self._audio.samples[surplus:]
             self._audio.first_sample += surplus
 
-    async def _follow_frame(self, *, is_speech: bool) -> None:
+    async def _advance_by_frame(self, *, is_speech: bool) -> None:
         """Begin, continue or end the turn after the next frame, which ends at `_examined`."""
         rate, turn, spec = self._format.sample_rate_hz, self._turn, self._spec.transcript_emulation
         now = self._examined
@@ -440,10 +440,10 @@ class EmulatedTranscription(EmulatedConnection):
                 first = max(now - self._frame - round(_LEAD_S * rate), self._audio.first_sample)
                 turn = self._turn = _Turn(self._turn_count, first, now, now)
                 self._turn_count += 1
-                self._put("turn-start", turn)
+                self._queue_report("turn-start", turn)
             elif turn.has_probably_ended:
                 turn.has_probably_ended = False
-                self._put("resumed", turn)
+                self._queue_report("resumed", turn)
             turn.last_speech_sample = now
         if turn is None:
             return
@@ -452,11 +452,11 @@ class EmulatedTranscription(EmulatedConnection):
             turn.reported_until = now
             if not self._is_partial_waiting:  # otherwise the next one reports more
                 self._is_partial_waiting = True
-                self._put("partial", turn)
+                self._queue_report("partial", turn)
         has_paused = silence_s >= spec.eager_end_s
         if has_paused and not turn.has_probably_ended and self._spec.has_event("eager-end"):
             turn.has_probably_ended = True
-            self._put("eager-end", turn)
+            self._queue_report("eager-end", turn)
         limits = [fault.turn_end_s for fault in self._list_faults() if fault.turn_end_s is not None]
         turn_end_s = min([spec.turn_end_s, *limits])
         if silence_s >= turn_end_s or now - turn.first_sample >= _MAX_TURN_S * rate:
@@ -464,10 +464,10 @@ class EmulatedTranscription(EmulatedConnection):
 
     async def _end_turn(self) -> None:
         if self._turn is not None:
-            self._put("turn-end", self._turn)
+            self._queue_report("turn-end", self._turn)
             self._turn = None
 
-    def _put(self, kind: ServerEventKind, turn: _Turn) -> None:
+    def _queue_report(self, kind: ServerEventKind, turn: _Turn) -> None:
         self._work_items.put_nowait((kind, turn.first_sample, self._examined, turn))
 
     # What is reported.

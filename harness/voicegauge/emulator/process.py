@@ -140,12 +140,12 @@ class RunningEmulator:
         """
         deadline_s = time.monotonic() + timeout_s
         while True:
-            found = msgspec.json.decode(self._get("client-findings"), type=ClientFindings)
+            found = msgspec.json.decode(self._request_control_route("client-findings"), type=ClientFindings)
             if not found.open_connection_count or time.monotonic() >= deadline_s:
                 return found.findings
             time.sleep(0.02)
 
-    def _get(self, control_route: str) -> bytes:
+    def _request_control_route(self, control_route: str) -> bytes:
         """Return the response of a control route. The user's HTTP proxy is not for this machine, so none is used."""
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         if self.authority_file is not None:

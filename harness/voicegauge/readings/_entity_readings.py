@@ -295,13 +295,13 @@ def _list_spoken_clock_readings(hour: int, minute: int, language: str) -> list[E
     past = "|".join(" ".join(one) for one in iterate_readings(read_cardinal(minute, language)))
     to = "|".join(" ".join(one) for one in iterate_readings(read_cardinal(60 - minute, language)))
     return [
-        _fill(pattern, {"hour": this_hour, "next": next_hour, "minutes": to if "{next}" in pattern else past})
+        _fill_template(pattern, {"hour": this_hour, "next": next_hour, "minutes": to if "{next}" in pattern else past})
         for pattern in patterns.split("|")
         if pattern
     ]
 
 
-def _fill(pattern: str, readings: dict[str, str]) -> Expression:
+def _fill_template(pattern: str, readings: dict[str, str]) -> Expression:
     pieces = pattern.replace("{", "\0{").replace("}", "}\0").split("\0")
     return sequence(*(phrase(readings[piece[1:-1]]) if piece.startswith("{") else phrase(piece) for piece in pieces))
 
@@ -406,7 +406,7 @@ def _read_long_number(match: re.Match[str], language: str) -> Expression:
     return sequence(*(read_digits(group, language) for group in re.findall(r"\d+", match[0])))
 
 
-def _read_plain(match: re.Match[str], language: str) -> Expression:
+def _read_plain_number(match: re.Match[str], language: str) -> Expression:
     return _read_number(match[0], language)
 
 
@@ -435,7 +435,7 @@ CHINESE_PATTERNS = (
     ChinesePattern(
         "unit", re.compile(rf"(?P<number>{_NUMBER})\s?(?P<unit>{_UNIT_PATTERN})(?![A-Za-z])"), _read_quantity
     ),
-    ChinesePattern("number", re.compile(_NUMBER), _read_plain),
+    ChinesePattern("number", re.compile(_NUMBER), _read_plain_number),
 )
 """Kinds of entities in Chinese and Japanese texts, in the order in which they are tried."""
 

@@ -64,7 +64,7 @@ def iterate_entities(text: str, language: str) -> Iterator[Entity]:
     """
     if language in ("zh", "ja"):
         for start, end, kind, readings in iterate_chinese_entities(text, language):
-            yield Entity(_as_kind(kind), start, end, readings)
+            yield Entity(_convert_to_entity_kind(kind), start, end, readings)
         return
     if language not in WORDS_BY_LANGUAGE:
         for match in re.finditer(r"\d{1,3}(?:[,.٬]\d{3})+(?!\d)|\d+(?:[.,٫]\d+)?", text):
@@ -73,7 +73,7 @@ def iterate_entities(text: str, language: str) -> Iterator[Entity]:
     yield from _iterate_matches(text, language)
 
 
-def _as_kind(kind: str) -> EntityKind:
+def _convert_to_entity_kind(kind: str) -> EntityKind:
     return next(one for one in ENTITY_KINDS if one == kind)
 
 
@@ -127,7 +127,7 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
         pattern("date", _SHORT_DATE_PATTERN, _read_short_date),
         *_build_month_patterns(language, month, pattern),
         *_build_time_patterns(language, pattern),
-        pattern("code", r"\b\d{1,3}(?:\.\d{1,3}){2,}\b", _read_dotted),
+        pattern("code", r"\b\d{1,3}(?:\.\d{1,3}){2,}\b", _read_dotted_numbers),
         pattern("phone", _PHONE_PATTERN, _read_phone),
         pattern("phone", r"\+\d{7,}|\b\d{7,}\b(?![.,]\d)", _read_phone),
         pattern("money", rf"{_SIGN}(?P<sign>{currency})\s?(?P<number>{number}){scale}", _read_money),
@@ -240,7 +240,7 @@ def _read_time(match: re.Match[str], language: str) -> Expression | None:
     )
 
 
-def _read_dotted(match: re.Match[str], language: str) -> Expression | None:
+def _read_dotted_numbers(match: re.Match[str], language: str) -> Expression | None:
     if language != "en" and re.fullmatch(r"\d{1,3}(?:\.\d{3})+", match[0]):
         return None
     return entity_readings.read_dotted_numbers(match[0], language)

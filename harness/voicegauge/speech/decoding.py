@@ -490,7 +490,7 @@ def _decode_container(audio_bytes: FileContent, container: str | None) -> Decode
     # Only the MP3 decoder, libmpg123, prints messages. libsndfile may also recognize MP3 by later bytes.
     silence = discard_decoder_messages() if container in ("mp3", None) else contextlib.nullcontext()
     try:
-        with silence, _build_forward_sound_file_class()(open_audio(audio_bytes)) as file:
+        with silence, _build_forward_only_sound_file_class()(open_audio(audio_bytes)) as file:
             return _read_sound_file(file, audio_bytes)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         reason = f"{container} that cannot be read" if container else "not a known audio container"
@@ -521,7 +521,7 @@ def _decode_raw(audio_bytes: FileContent, declared_format: RawAudioFormat) -> De
         raise UndecodableAudioError(f"raw audio of the unknown format {declared_format.format!r}")
     check_sample_rate_and_channels(declared_format.sample_rate_hz, declared_format.channels)
     try:
-        with _build_forward_sound_file_class()(
+        with _build_forward_only_sound_file_class()(
             io.BytesIO(audio_bytes),
             samplerate=declared_format.sample_rate_hz,
             channels=declared_format.channels,
@@ -554,7 +554,7 @@ def _read_mono_16_bit_wav(audio_bytes: FileContent, wav_data: WavData, sample_ra
 
 
 @functools.cache
-def _build_forward_sound_file_class() -> Any:
+def _build_forward_only_sound_file_class() -> Any:
     import soundfile
 
     class ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types

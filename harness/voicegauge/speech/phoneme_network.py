@@ -130,22 +130,22 @@ def _compute_log_probabilities(samples: Array, sample_rate_hz: int) -> Array:
 def _recognize(mel: Array) -> Array:
     """Return log probabilities of shape (frames, symbols) for normalized mel powers of shape (2 * frames, 80)."""
     weights = _load_weights()
-    x = _gelu(_convolve(mel, weights["conv1.weight"], weights["conv1.bias"], stride=1))
-    x = _gelu(_convolve(x, weights["conv2.weight"], weights["conv2.bias"], stride=2))
+    x = _gelu(_apply_convolution(mel, weights["conv1.weight"], weights["conv1.bias"], stride=1))
+    x = _gelu(_apply_convolution(x, weights["conv2.weight"], weights["conv2.bias"], stride=2))
     x = x + _build_positions(len(x), x.shape[1])
     layer = 0
     while f"blocks.{layer}.attn.query.weight" in weights:
-        x = x + _attend(_normalize(x, f"blocks.{layer}.attn_ln"), f"blocks.{layer}.attn")
-        inner = _gelu(_project(_normalize(x, f"blocks.{layer}.mlp_ln"), f"blocks.{layer}.mlp.0"))
-        x = x + _project(inner, f"blocks.{layer}.mlp.2")
+        x = x + _apply_attention(_apply_layer_norm(x, f"blocks.{layer}.attn_ln"), f"blocks.{layer}.attn")
+        inner = _gelu(_apply_linear_layer(_apply_layer_norm(x, f"blocks.{layer}.mlp_ln"), f"blocks.{layer}.mlp.0"))
+        x = x + _apply_linear_layer(inner, f"blocks.{layer}.mlp.2")
         layer += 1
-    scores = _project(_normalize(x, "ln_post"), "head")
+    scores = _apply_linear_layer(_apply_layer_norm(x, "ln_post"), "head")
     scores = scores - scores.max(axis=1, keepdims=True)
     normalized: Array = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
     return normalized
 
 
-def _convolve(x: Array, weight: Array, bias: Array, stride: int) -> Array:
+def _apply_convolution(x: Array, weight: Array, bias: Array, stride: int) -> Array:
     """Convolve (frames, inputs) with a weight of shape (outputs, inputs, 3)."""
     padded = np.pad(x, ((1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=0)[::stride]
@@ -153,28 +153,28 @@ def _convolve(x: Array, weight: Array, bias: Array, stride: int) -> Array:
     return convolved
 
 
-def _project(x: Array, name: str) -> Array:
+def _apply_linear_layer(x: Array, name: str) -> Array:
     weights = _load_weights()
     projected: Array = x @ weights[f"{name}.weight"].T
     return projected + weights[f"{name}.bias"] if f"{name}.bias" in weights else projected
 
 
-def _normalize(x: Array, name: str) -> Array:
+def _apply_layer_norm(x: Array, name: str) -> Array:
     weights = _load_weights()
     centred = x - x.mean(axis=1, keepdims=True)
     scaled: Array = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + np.float32(1e-5))
     return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
 
-def _attend(x: Array, name: str) -> Array:
+def _apply_attention(x: Array, name: str) -> Array:
     query, key, value = (
-        _project(x, f"{name}.{part}").reshape(len(x), HEAD_COUNT, -1).transpose(1, 0, 2)
+        _apply_linear_layer(x, f"{name}.{part}").reshape(len(x), HEAD_COUNT, -1).transpose(1, 0, 2)
         for part in ("query", "key", "value")
     )
     scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     mixed = (scores / scores.sum(axis=-1, keepdims=True)) @ value
-    return _project(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"{name}.out")
+    return _apply_linear_layer(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"{name}.out")
 
 
 def _gelu(x: Array) -> Array:
