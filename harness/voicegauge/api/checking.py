@@ -151,10 +151,8 @@ def run_check(request: CheckRequest) -> CheckReport:
     if not request.emulated and request.live is None:
         stop_reason = _check_offline_until(deadline, request, targets, rules, collector)
         return build_report(collector, stop_reason, rules)
-    with (
-        restore_interrupt_handler(),
-        start_emulator(request, targets) as get_emulator,
-    ):  # it starts while the cases are planned
+    # The emulator starts while the cases are planned.
+    with restore_interrupt_handler(), start_emulator(request, targets) as get_emulator:
         with deadline.interrupt_preparation():
             plan = plan_requested_cases(request, targets, request.prices, catalogue)
         # What a live check spends is in a journal until `on_report` has returned.
@@ -252,9 +250,8 @@ def run_profile_check(request: ProfileRequest) -> ProfileReport:
         server = _EMULATOR_SERVER_NAME if live is None else live.base_urls[""]
         return judge_profile(profile, report, server=server, claimed_capabilities=request.capabilities)
 
-    judge_report(
-        CheckReport(voicegauge_version="", created_at="", is_finished=True, seed=request.seed, targets=())
-    )  # rejects wrong names early
+    # An empty report is judged first, because this rejects wrong names before anything is sent.
+    judge_report(CheckReport(voicegauge_version="", created_at="", is_finished=True, seed=request.seed, targets=()))
     on_report = request.on_report
     report = run_check(
         CheckRequest(

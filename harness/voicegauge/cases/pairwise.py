@@ -385,9 +385,8 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
         (request.get("language"), target.target_spec.supported_languages),
     ):
         if mapping is not None and listed and _is_location_of_field(mapping.location, field):
-            return value in [
-                mapping.provider_values.get(neutral, neutral) for neutral in listed
-            ]  # a value may be an object
+            # Not a set, because a value may be an object.
+            return value in [mapping.provider_values.get(neutral, neutral) for neutral in listed]
     return True
 
 

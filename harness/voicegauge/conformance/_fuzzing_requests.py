@@ -289,9 +289,8 @@ def _build_strategy_for_type_of(value: Any) -> st.SearchStrategy[Any] | None:
     The caller uses it where the schema allows no value of this type.
     """
     if isinstance(value, str):
-        return _WORD_STRATEGY.map(
-            lambda word: f"x{word}"
-        )  # never a number for a lenient parser, as "nan" and "inf" are
+        # The prefix keeps a lenient parser from reading a word such as "nan" or "inf" as a number.
+        return _WORD_STRATEGY.map(lambda word: f"x{word}")
     return st.integers(-MAX_RANDOM_NUMBER, MAX_RANDOM_NUMBER) if type(value) is int else None
 
 

@@ -159,9 +159,8 @@ def _is_consequence_of_missing_keys(
     for index, keyword in enumerate(pointer_tokens):
         if keyword != "then" or pointer_tokens[index - 1 : index] == ["properties"]:
             continue
-        depth = pointer_tokens[index:].count(
-            "properties"
-        )  # levels from the object with the condition to the wrong value
+        # The number of levels from the object with the condition to the wrong value.
+        depth = pointer_tokens[index:].count("properties")
         path = violation.value_pointer.split("/")
         pointer = "/".join(path[: len(path) - depth])
         if _is_about_missing_key(

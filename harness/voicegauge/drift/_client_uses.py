@@ -109,12 +109,9 @@ def _are_names_equal(used_location: Location, location: Location) -> bool:
 
 def _is_one_inside_other(first_pointer_tokens: tuple[str, ...], second_pointer_tokens: tuple[str, ...]) -> bool:
     """Whether two pointers are equal or one is inside the other. The token `EVERY_ITEM` is equal to every token."""
-    return all(
-        one == other or EVERY_ITEM in (one, other)
-        for one, other in zip(
-            first_pointer_tokens, second_pointer_tokens, strict=False
-        )  # the rest of the longer pointer is inside of the shorter
-    )
+    # The further tokens of the longer pointer lead to a value inside the value of the shorter one.
+    common_tokens = zip(first_pointer_tokens, second_pointer_tokens, strict=False)
+    return all(one == other or EVERY_ITEM in (one, other) for one, other in common_tokens)
 
 
 # Lowers or raises the level of each change, depending on what one client sends and reads.

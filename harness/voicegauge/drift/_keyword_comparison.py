@@ -395,6 +395,5 @@ def _compare_discriminators(old_node: DocumentNode, new_node: DocumentNode) -> I
     old_mapping, new_mapping = old_node.get_child("mapping"), new_node.get_child("mapping")
     for key in dict.fromkeys([key for node in (old_mapping, new_mapping) for key, _ in node.iterate_children()]):
         for change in _compare_values("discriminator-mapping", old_mapping.get_child(key), new_mapping.get_child(key)):
-            yield change._replace(
-                rule_id_suffix=change.rule_id_suffix.replace("-removed", "-deleted")
-            )  # oasdiff's word here
+            oasdiff_suffix = change.rule_id_suffix.replace("-removed", "-deleted")
+            yield change._replace(rule_id_suffix=oasdiff_suffix)

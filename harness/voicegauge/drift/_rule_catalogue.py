@@ -135,32 +135,31 @@ def build_operation_rules() -> Iterator[DriftRule]:
         yield from (DriftRule(name, level, description, "contracts") for name, description in descriptions.items())
 
 
-# Compares two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
-
-
-for rules in (build_operation_rules(), build_schema_rules(), build_extension_rules()):
-    register_rules(rules)
-
-
 # Defines the rules for recorded traffic that is compared with a contract or with older traffic.
 
 
-_BREAKING, _POSSIBLY, _COMPATIBLE = DriftLevel
+_BREAKING, _POSSIBLY_BREAKING, _COMPATIBLE = DriftLevel
 
 TRAFFIC_VS_CONTRACT_RULES = {
     "observed-operation-undocumented": (_COMPATIBLE, "A request was sent to an operation that the contract lacks"),
-    "observed-status-undocumented": (_POSSIBLY, "A response has an undocumented status"),
+    "observed-status-undocumented": (_POSSIBLY_BREAKING, "A response has an undocumented status"),
     "observed-media-type-undocumented": (_BREAKING, "A response has an undocumented media type"),
     "observed-header-undocumented": (_COMPATIBLE, "A response has an undocumented header"),
     "observed-infrastructure-headers": (_COMPATIBLE, "Responses have headers of proxies, CDNs or web servers"),
-    "observed-header-value-undocumented": (_POSSIBLY, "A header has a value that its documented schema rejects"),
+    "observed-header-value-undocumented": (
+        _POSSIBLY_BREAKING,
+        "A header has a value that its documented schema rejects",
+    ),
     "observed-field-undocumented": (_COMPATIBLE, "A response has an undocumented field"),
     "observed-field-missing": (_BREAKING, "A field that is documented as required is missing"),
     "observed-type-undocumented": (_BREAKING, "A field has another type than documented"),
-    "observed-value-undocumented": (_POSSIBLY, "A field has a value that is not among the documented ones"),
-    "observed-value-out-of-bounds": (_POSSIBLY, "A field has a value outside of its documented range or format"),
+    "observed-value-undocumented": (_POSSIBLY_BREAKING, "A field has a value that is not among the documented ones"),
+    "observed-value-out-of-bounds": (
+        _POSSIBLY_BREAKING,
+        "A field has a value outside of its documented range or format",
+    ),
     "observed-state-undocumented": (_BREAKING, "A job is in an undocumented state"),
-    "observed-transition-undocumented": (_POSSIBLY, "A job made an undocumented transition between states"),
+    "observed-transition-undocumented": (_POSSIBLY_BREAKING, "A job made an undocumented transition between states"),
     "observed-request-field-undocumented": (_COMPATIBLE, "A request with an undocumented field was accepted"),
     "observed-message-undocumented": (_BREAKING, "A message of a WebSocket does not have its documented form"),
     "observed-disputed-reading": (_COMPATIBLE, "Traffic agrees with a document that the contract records as disputed"),
@@ -176,24 +175,24 @@ TRAFFIC_VS_CONTRACT_RULES = {
 """The rules for traffic that is compared with a contract: the level and the description, by rule id."""
 TRAFFIC_VS_TRAFFIC_RULES = {
     "recorded-field-gone": (_BREAKING, "A field was removed"),
-    "recorded-field-sometimes-gone": (_POSSIBLY, "A field that was always present is sometimes missing"),
+    "recorded-field-sometimes-gone": (_POSSIBLY_BREAKING, "A field that was always present is sometimes missing"),
     "recorded-field-new": (_COMPATIBLE, "A field was added"),
     "recorded-type-changed": (_BREAKING, "A field has another type"),
-    "recorded-value-new": (_POSSIBLY, "A field has values that it did not have before"),
-    "recorded-value-gone": (_POSSIBLY, "A list lost entries"),
+    "recorded-value-new": (_POSSIBLY_BREAKING, "A field has values that it did not have before"),
+    "recorded-value-gone": (_POSSIBLY_BREAKING, "A list lost entries"),
     "recorded-state-new": (_BREAKING, "Jobs are in a new state that is not documented"),
-    "recorded-state-order-changed": (_POSSIBLY, "The order of job states was changed"),
-    "recorded-outcome-changed": (_POSSIBLY, "The job of the same request ends in another state"),
-    "recorded-header-gone": (_POSSIBLY, "A header was removed"),
+    "recorded-state-order-changed": (_POSSIBLY_BREAKING, "The order of job states was changed"),
+    "recorded-outcome-changed": (_POSSIBLY_BREAKING, "The job of the same request ends in another state"),
+    "recorded-header-gone": (_POSSIBLY_BREAKING, "A header was removed"),
     "recorded-header-new": (_COMPATIBLE, "A header was added"),
-    "recorded-header-value-new": (_POSSIBLY, "A header has a value that it did not have before"),
+    "recorded-header-value-new": (_POSSIBLY_BREAKING, "A header has a value that it did not have before"),
     "recorded-status-changed": (_BREAKING, "The response to the same request has another status"),
     "recorded-temporary-rejection": (_COMPATIBLE, "The same request is temporarily rejected"),
     "recorded-media-type-changed": (_BREAKING, "The response to the same request has another media type"),
     "recorded-body-unreadable": (_BREAKING, "A JSON body is now empty or not valid JSON"),
     "recorded-audio-container-changed": (_BREAKING, "Audio has another container format"),
-    "recorded-audio-format-changed": (_POSSIBLY, "Audio has another sample rate or number of channels"),
-    "recorded-charge-changed": (_POSSIBLY, "The charge for the same request was changed"),
+    "recorded-audio-format-changed": (_POSSIBLY_BREAKING, "Audio has another sample rate or number of channels"),
+    "recorded-charge-changed": (_POSSIBLY_BREAKING, "The charge for the same request was changed"),
     "recorded-request-not-repeated": (_COMPATIBLE, "A request of the older recording is not in the newer one"),
 }
 """The rules for traffic that is compared with older traffic: the level and the description, by rule id."""
@@ -207,7 +206,5 @@ def build_traffic_rules() -> list[DriftRule]:
     ]
 
 
-# Compares recorded traffic with a contract or with older traffic.
-
-
-register_rules(build_traffic_rules())
+for rules in (build_operation_rules(), build_schema_rules(), build_extension_rules(), build_traffic_rules()):
+    register_rules(rules)

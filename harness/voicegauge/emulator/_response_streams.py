@@ -260,9 +260,8 @@ async def send_stream(
         for piece in pieces[: len(pieces) // 2] if response.is_connection_cut else pieces:
             next_at += piece.wait_before_s + piece.stall_s
             await asyncio.sleep(piece.stall_s)
-            await clock.sleep(
-                next_at - asyncio.get_running_loop().time()
-            )  # absolute times, so that delays do not add up
+            # The wait ends at an absolute time, so that delays do not add up.
+            await clock.sleep(next_at - asyncio.get_running_loop().time())
             await send({"type": "http.response.body", "body": encode_piece(piece, spec), "more_body": True})
         if not response.is_connection_cut:
             await send({"type": "http.response.body", "body": b"", "more_body": False})

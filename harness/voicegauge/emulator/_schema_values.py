@@ -194,9 +194,8 @@ class SchemaValueBuilder:
         json_types = node.schema.get("type", [])
         json_types = [json_types] if isinstance(json_types, str) else list(json_types)
         if json_types:
-            return (
-                "null" if "null" in json_types else str(json_types[0])
-            )  # nullable fields stay null until a real value is written
+            # Nullable fields stay null until a real value is written.
+            return "null" if "null" in json_types else str(json_types[0])
         if "properties" in node.schema or "required" in node.schema:
             return "object"
         if depth < _MAX_VALUE_DEPTH:

@@ -382,9 +382,8 @@ class _RequestRelay:
 
     async def _cancel_on_disconnect(self, relay_task: asyncio.Task[None]) -> None:
         await self._wait_for_disconnect()
-        if (
-            not self._is_reported
-        ):  # otherwise the client has the whole response, and the service's connection stays open
+        # After the report, the client has the whole response, and the service's connection stays open.
+        if not self._is_reported:
             self._has_client_left = True
             relay_task.cancel()
 

@@ -46,9 +46,8 @@ def build_linear_scale(values: Iterable[float], *, tick_count: int = 5, axis_sta
         axis_start: number at which the axis starts, before it is rounded down to a tick.
     """
     top = max(values, default=axis_start)
-    top = (
-        top if top > axis_start else axis_start + max(abs(axis_start), 1.0)
-    )  # an axis without width could not be drawn
+    if top <= axis_start:  # an axis without width could not be drawn
+        top = axis_start + max(abs(axis_start), 1.0)
     raw_step = (top - axis_start) / tick_count
     power = 10.0 ** math.floor(math.log10(raw_step))
     # 1e-9 tolerates float errors, which would otherwise skip to the next step or add a tick.
