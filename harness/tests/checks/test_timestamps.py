@@ -98,6 +98,18 @@ MORNING = {"text": "morning", "at": 500, "to": 1000}
 ALL = {"text": "all", "at": 1000, "to": 2050}
 
 
+@pytest.mark.parametrize(
+    ("words", "rule", "message"),
+    [
+        ({**ALL, "to": 10**400}, "timestamps-duration", "until 1000000.00 s, the audio has 2.00 s"),
+        ({**ALL, "to": -(10**400)}, "timestamps-order", "ends at -1000000.000 s"),
+        ({**ALL, "at": 1e308}, "timestamps-order", "starts at 1000000.000 s and ends at 2.050 s"),
+    ],
+)
+def test_times_beyond_all_limits_are_judged(acme, words, rule, message) -> None:
+    assert message in _judge(acme, [GOOD, MORNING], [words])[rule]
+
+
 def test_the_lists_of_all_events_are_joined(acme) -> None:
     assert _judge(acme, [GOOD, MORNING], [ALL]) == {}
 

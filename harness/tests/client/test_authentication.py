@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from voicegauge.client.client import Client
 from voicegauge.client.http_request import build_curl_command
@@ -18,6 +23,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.socket_server import running_app
 from voicegauge.errors import ContractError, TransportError, UsageError
 from voicegauge.transport.http import Transport
 
@@ -102,6 +108,29 @@ async def test_an_unreachable_token_url_sends_nothing(load, emulator) -> None:
             await client.send_operation(contract.find_operation("createSpeech"), SPEECH)
     assert not caught.value.request_was_sent
     assert journal(emulator) == []
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "token_count"),
+    [(10**400, 1), ("9" * 400, 1), (None, 1), ("soon", 1), (0, 2), (-(10**400), 1), ("60", 1)],
+)
+async def test_a_token_lives_as_long_as_its_server_says_in_any_form(load, lifetime, token_count) -> None:
+    tokens = []
+
+    async def respond(request: Request) -> Response:
+        if request.url.path != "/oauth/token":
+            return Response(status_code=202)
+        tokens.append(f"token-{len(tokens)}")
+        return Response(json.dumps({"access_token": tokens[-1], "expires_in": lifetime}), media_type="application/json")
+
+    contract = load("acme with OAuth 2")
+    with running_app(Starlette(routes=[Route("/{path:path}", respond, methods=["POST"])])) as url:
+        async with Transport() as transport:
+            key = read_client_key(contract, ENVIRONMENT)
+            client = Client(contract, transport, base_urls={"api": url, "login": url}, key=key)
+            for _ in range(2):
+                await client.send_operation(contract.find_operation("createSpeech"), SPEECH)
+    assert len(tokens) == token_count
 
 
 def test_a_token_url_must_be_on_a_server(load) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import json
 
@@ -23,10 +24,13 @@ from voicegauge.model.exchange import Exchange, Request, Response, Timing
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.rules.checker import Checker
+from voicegauge.rules.subjects import SpeechDelivery
+from voicegauge.speech.encoding import encode
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 
 from ..builders.acme import DOCUMENT
+from ..builders.audio import make_changing_noise
 from ..builders.contracts import load_trusted
 
 
@@ -192,6 +196,47 @@ def test_an_exchange_of_another_operation_is_named_with_its_recording(
     assert f"{file}: the exchange {named}" in line
 
 
+SPOKEN = "Good morning. This is a short test of a long story."
+
+
+@pytest.mark.parametrize(
+    ("target_id", "body"),
+    [
+        ("openai/tts-1", {"model": "tts-1", "input": SPOKEN, "voice": "alloy", "speed": 10**400}),
+        (
+            "google/neural2",
+            {
+                "input": {"text": SPOKEN},
+                "voice": {"languageCode": "en-US", "name": "en-US-Neural2-A"},
+                "audioConfig": "LINEAR16",
+            },
+        ),
+    ],
+)
+def test_a_delivery_of_an_invalid_request_is_judged(voicegauge_catalogue, target_id, body) -> None:
+    (target,) = voicegauge_catalogue.select_targets([target_id])
+    audio, _ = encode(make_changing_noise(3.0, 24_000), 24_000, "wav")
+    content, media_type = audio, "audio/wav"
+    if target.response.audio.delivery_method == "base64":
+        content = json.dumps({"audioContent": base64.b64encode(audio).decode()}).encode()
+        media_type = "application/json"
+    exchange = Exchange(
+        provider=target.contract.id,
+        operation=target.operation.id,
+        request=Request(
+            method="POST",
+            url=f"{target.operation.server.url}{target.operation.path}",
+            headers=(("Content-Type", "application/json"),),
+            body=json.dumps(body).encode(),
+        ),
+        response=Response(status=200, headers=(("Content-Type", media_type),), body=content),
+    )
+    subjects = list(iterate_recording_subjects(target.contract, _record(target.contract, exchange)))
+    assert [one.speech_request.text for one in subjects if isinstance(one, SpeechDelivery)] == [SPOKEN]
+    findings = ResultCollector((), 0).judge_subjects(Checker(Provenance.RECORDED), subjects)
+    assert "request-schema" in {finding.rule for finding in findings}
+
+
 def test_an_invalid_recording_is_reported_in_one_line(tmp_path, capfd) -> None:
     (tmp_path / "broken.har").write_text("{")
     assert cli.run(["check", "--recordings", str(tmp_path)]) == 2
@@ -207,6 +252,10 @@ def _record_list(contract, operation_id: str, body: object) -> Recording:
         request=Request(method="GET", url=f"https://own.example{operation.path}"),
         response=Response(status=200, headers=(("Content-Type", "application/json"),), body=json.dumps(body).encode()),
     )
+    return _record(contract, exchange)
+
+
+def _record(contract, exchange):
     return Recording(
         provider=contract.id,
         provenance=Provenance.RECORDED,

@@ -54,3 +54,8 @@ def test_a_property_change_has_its_rule_in_every_position(drift: Drift, edit: Pr
         assert (sorted(levels), len(found)) == (sorted(rules), len(rules))
         assert levels[rules[0]] == edit.level
         assert all(change.location.endswith("/a") for change in found)
+
+
+def test_an_integer_beyond_floats_is_an_integer(drift: Drift) -> None:
+    changes = in_each(drift, ["response-property"], {"enum": [10**400, 7]}, {"type": "integer"})
+    assert all("type" not in change.rule for found in changes.values() for change in found)

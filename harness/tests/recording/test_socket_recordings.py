@@ -282,6 +282,7 @@ def test_the_messages_of_a_browser_are_imported_with_their_times(
     entries = [
         build_browser_entry(messages, headers=[{"name": "X-API-Key", "value": KEY}]),
         build_browser_entry([{"type": "send", "opcode": 1, "data": "{}"}]),
+        build_browser_entry([{"type": "send", "opcode": 1, "data": "{}", "time": 10**400}]),
         build_browser_entry([], url="wss://api.cartesia.ai/other"),
     ]
     file = tmp_path / "browser.har"
@@ -289,6 +290,7 @@ def test_the_messages_of_a_browser_are_imported_with_their_times(
     imported = import_recording(file, voicegauge_catalogue.find_provider("cartesia"))
     assert [(remark.is_imported, remark.message.split(":")[0]) for remark in imported.remarks] == [
         (True, "how the connection was closed is not in the file, and neither are its control frames"),
+        (False, "a WebSocket message has no time"),
         (False, "a WebSocket message has no time"),
         (False, "the contract has no WebSocket at wss"),
     ]

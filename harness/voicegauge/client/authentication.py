@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
@@ -16,7 +17,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import KeySpec
 from voicegauge.contract.operation import Operation
 from voicegauge.errors import TransportError, UsageError
-from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats.bodies import UnreadableBodyError, read_finite_number, read_json
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.credentials import INVALID_API_KEY, mask_credentials
 from voicegauge.transport.clock import Clock
@@ -170,11 +171,9 @@ def _read_token(response: Response, now_s: float) -> _Token | None:
     text = body.get("access_token") if isinstance(body, dict) else None
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text or " " in text:
         return None
-    valid_s = body.get("expires_in")
-    if isinstance(valid_s, str) and valid_s.isdecimal():  # some services quote the number
-        valid_s = float(valid_s)
-    is_number = isinstance(valid_s, int | float) and not isinstance(valid_s, bool)
-    return _Token(text, now_s + max(float(valid_s) - TOKEN_EXPIRY_MARGIN_S, 0.0) if is_number else float("inf"))
+    stated = body.get("expires_in")
+    valid_s = read_finite_number(float(stated) if isinstance(stated, str) and stated.isdecimal() else stated)
+    return _Token(text, math.inf if valid_s is None else now_s + max(valid_s - TOKEN_EXPIRY_MARGIN_S, 0.0))
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from voicegauge.contract.extension.jobs import JobState
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
+from voicegauge.formats.bodies import UnreadableBodyError, decode_base64, read_finite_number
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange
@@ -109,7 +109,7 @@ def read_speech_request(submit_call: Call, target: Target) -> SpeechRequest:
         text=target.speech.request_fields["text"].remove_template(text) if isinstance(text, str) else "",
         language=_get_text_or_none(values.get("language")),
         format=_get_text_or_none(values.get("format")),
-        speed=float(speed) if isinstance(speed, int | float) else None,
+        speed=read_finite_number(speed),
     )
 
 

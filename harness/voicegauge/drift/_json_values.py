@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.document_parts import MediaType
@@ -296,16 +296,17 @@ def _is_volatile(values_by_match_key: ValuesByMatchKey) -> bool:
         return True
     numbers = [value for values in values_by_match_key.values() for value in values]
     is_distinct = len(numbers) > 1 and len(set(numbers)) == len(numbers)
-    return all(_is_number(value) for value in numbers) and is_distinct and _is_monotonic(numbers)
+    return is_distinct and _is_monotonic(numbers)
 
 
-def _is_number(value: JsonScalar) -> bool:
+def _is_number(value: JsonScalar) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_monotonic(numbers: list[JsonScalar]) -> bool:
-    directions = {float(after or 0) > float(before or 0) for before, after in pairwise(numbers)}
-    return len(directions) == 1
+def _is_monotonic(values: list[JsonScalar]) -> bool:
+    """Whether all values are numbers that only increase or only decrease."""
+    numbers = [value for value in values if _is_number(value)]
+    return len(numbers) == len(values) and len({after > before for before, after in pairwise(numbers)}) == 1
 
 
 def _do_values_repeat_across_matches(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:

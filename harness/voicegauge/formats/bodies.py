@@ -7,6 +7,7 @@ import codecs
 import functools
 import io
 import logging
+import math
 import mmap
 import re
 import tempfile
@@ -108,6 +109,17 @@ def read_json(json_bytes: bytes) -> Any:
     if json_bytes.count(b"{") + json_bytes.count(b"[") >= MAX_JSON_DEPTH and _measure_depth(value) > MAX_JSON_DEPTH:
         raise BodyLimitError(f"is nested deeper than {MAX_JSON_DEPTH}")
     return value
+
+
+def read_finite_number(json_value: object) -> float | None:
+    """Return a number of JSON as a float; `None` for any other value, and for a number beyond the range of floats."""
+    if isinstance(json_value, bool) or not isinstance(json_value, int | float):
+        return None
+    try:
+        number = float(json_value)
+    except OverflowError:  # JSON does not limit integers
+        return None
+    return number if math.isfinite(number) else None
 
 
 def count_json_nodes(body: bytes, limit: int) -> int:

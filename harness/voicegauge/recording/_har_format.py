@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +22,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from voicegauge.errors import DataError
 from voicegauge.files import open_file, read_file
+from voicegauge.formats.bodies import read_finite_number
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, SocketClose, SocketMessage, SocketMessageLog, Timing
 from voicegauge.recording.conversations import NotImportedError, parse_base64, require_mapping, require_text
@@ -415,11 +415,11 @@ def parse_browser_messages(listed: Any, started_at: dt.datetime | None, connect_
         opcode, kind = message.get("opcode"), message.get("type")
         if kind not in ("send", "receive") or opcode not in (_TEXT_OPCODE, _BINARY_OPCODE):
             continue  # an error of the connection, or a control frame
-        time_s = message.get("time")
-        if isinstance(time_s, bool) or not isinstance(time_s, int | float) or not math.isfinite(time_s):
+        time_s = read_finite_number(message.get("time"))
+        if time_s is None:
             raise NotImportedError("a WebSocket message has no time")
         text = require_text(message.get("data") or "", "WebSocket message")
-        messages.append((kind, float(time_s), text, opcode == _BINARY_OPCODE))
+        messages.append((kind, time_s, text, opcode == _BINARY_OPCODE))
     first = min((time for _, time, _, _ in messages), default=0.0)
     opened_at = started_at.timestamp() + connect_ms / 1000 if started_at is not None else first
     opened_at = min(opened_at, first) if messages else opened_at  # browsers round both

@@ -12,6 +12,9 @@ from voicegauge.formats.locations import read_pointer_values
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
 
+MAX_STATED_TIME_S = 1e6
+"""Maximum stated time in seconds: eleven days. A larger time, which JSON allows, is read as this one."""
+
 
 class TimestampLists(NamedTuple):
     """The timestamps of characters or words in a response, in three lists whose lengths and types are not checked."""
@@ -41,7 +44,12 @@ class TimestampLists(NamedTuple):
 
     def _convert_to_seconds(self, values: Iterable[Any]) -> list[float]:
         scale = 1000 if self.timestamps_spec.time_unit == "ms" else 1
-        return [value / scale for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+        highest = MAX_STATED_TIME_S * scale
+        return [
+            max(min(value, highest), -highest) / scale
+            for value in values
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
 
 
 def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]:

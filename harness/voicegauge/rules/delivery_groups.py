@@ -7,6 +7,7 @@ memory.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -320,6 +321,7 @@ def _collect_settings(speech_delivery: SpeechDelivery, left_out: Literal["text",
         query = [pair for pair in parse_qsl(parts.query) if pair[0] != location.name]
         url = urlunsplit(parts._replace(query=urlencode(query)))
     if location.message_part == "body" and isinstance(parsed, dict):
-        blank = write_value_at_pointer(copy.deepcopy(parsed), location.pointer_tokens, "")
-        return target_id, url, json.dumps(blank, sort_keys=True)
+        with contextlib.suppress(ValueError):  # a text may stand where the field should be
+            parsed = write_value_at_pointer(copy.deepcopy(parsed), location.pointer_tokens, "")
+        return target_id, url, json.dumps(parsed, sort_keys=True)
     return target_id, url, body

@@ -94,6 +94,7 @@ def test_another_charge_for_the_same_transcription_is_reported() -> None:
         (["a"], ["b"], []),
         ([7, 7], [8, 8], ["recorded-value-new"]),
         ([7, 8, 9], [17, 18, 19], []),
+        ([10**400, 10**401], [10**402, 10**403], []),
         ([True, True], [False, False], ["recorded-value-new"]),
         # times, whether all calls fell into one second or not
         (["2026-01-01T10:00:00Z"] * 2, ["2026-02-01T10:00:00Z"] * 2, []),
