@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -18,7 +19,8 @@ from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.listening import listen_to_run
 from voicegauge.bench.run_store import save_audio, save_run
 from voicegauge.bench.target_summaries import describe_wrong_audio, summarize_targets
-from voicegauge.errors import DataError
+from voicegauge.cli import run as run_voicegauge
+from voicegauge.errors import EXIT_NOTHING_MEASURED, DataError
 from voicegauge.model.job import Failure
 from voicegauge.model.run import KnownWords, ListeningSet, Run
 from voicegauge.model.sample import ListeningVerdict, Sample
@@ -30,6 +32,7 @@ from voicegauge.speech.listening import OTHER_TEXT_RULE, RULE_BY_VERDICT, TOO_FE
 from voicegauge.speech.transcripts import transcribe_audio_batch
 
 from ..builders.audio import make_changing_noise
+from ..builders.own_server import running_own_server
 from ..builders.runs import TARGET, build_run, build_sample, build_score_set
 
 RATE = 16_000
@@ -223,6 +226,25 @@ def test_bench_counts_what_is_said(tmp_path, fault, rule) -> None:
     assert target.success_count == result.measured_sample_count == (0 if fault else 2)
     assert target.listening.defect_count_by_rule == ({rule: 2} if fault else {})
     assert result.wrong_sample_count == (2 if fault else 0)
+
+
+def test_a_run_of_doubtful_audio_says_so_and_has_not_measured_anything(tmp_path, capsys) -> None:
+    def speak(text: str) -> NDArray[np.float32]:
+        return _speak("Nobody remembered who had painted the small boat.", variant="marcelo", seed=len(text))
+
+    texts = tmp_path / "texts.txt"
+    texts.write_text(f"{TEXT}\n{OTHER}\n")
+    result = tmp_path / "result.json"
+    with running_own_server(speak=speak) as url:
+        options = ["--texts", str(texts), "--live", "--base-url", f"{url}/v1", "--warmup", "0", "--asr", "none"]
+        status = run_voicegauge(["bench", "openai-compatible", *options, "--out", str(tmp_path), "--json", str(result)])
+    assert status == EXIT_NOTHING_MEASURED
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "it is doubtful whether the audio of 2 samples says its text, and none is known to be right" in printed
+    found = json.loads(result.read_bytes())
+    assert (found["measured_sample_count"], found["doubtful_sample_count"], found["wrong_sample_count"]) == (2, 2, 0)
+    headline = voicegauge.build_report(found["folder"]).runs[0].verdict.headline
+    assert "it is doubtful whether any clip of" in headline.lower()
 
 
 def test_error_rates_of_unknown_words_are_not_compared() -> None:

@@ -355,6 +355,7 @@ def _build_result(
     silent = {one.id for one in measured if one.failure is None and is_clip_silent(one)}
     verdicts = run.listening.verdicts if run.listening is not None else ()
     wrong = silent | {one.sample_id for one in verdicts if one.outcome == "wrong"}
+    doubtful = {one.sample_id for one in verdicts if one.outcome == "doubtful"} - wrong
     return BenchResult(
         provenance=run.manifest.provenance,
         rehearsal_label=run.manifest.rehearsal_label,
@@ -379,6 +380,7 @@ def _build_result(
         missing_sample_count=planned_count - sum(one.is_counted for one in measured),
         silent_sample_count=len(silent),
         wrong_sample_count=len(wrong),
+        doubtful_sample_count=len(doubtful),
         listening_method=run.listening.method if run.listening is not None else None,
     )
 

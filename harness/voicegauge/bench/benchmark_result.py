@@ -66,6 +66,8 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     wrong_sample_count: Count = 0
     """Number of samples whose audio is known to be wrong: silence, noise, another text, or only a part of the text.
     They do not count as measured."""
+    doubtful_sample_count: Count = 0
+    """Number of samples with audio of which a person should decide whether it says its text. They count as measured."""
     listening_method: str | None = None
     """How the audio was judged; `None` if nobody listened to it."""
 

@@ -62,6 +62,11 @@ class ListeningSummary(Record, frozen=True, kw_only=True):
         """Number of samples with a verdict."""
         return self.right_count + self.wrong_count + self.doubtful_count
 
+    @property
+    def is_doubtful_throughout(self) -> bool:
+        """Whether some samples are doubtful, and all others wrong."""
+        return bool(self.doubtful_count) and not self.right_count + self.not_judged_count
+
 
 class _ClipKey(NamedTuple):
     """What determines the verdict on a clip."""

@@ -248,7 +248,7 @@ def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
     """Reject a run of which too little was measured, or whose audio is wrong.
 
     Raises:
-        NothingMeasuredError: all audio is silent, or otherwise known to be wrong.
+        NothingMeasuredError: all audio is silent, or otherwise known to be wrong, or none of it is known to be right.
         PartlyMeasuredError: less than `min_share` of the planned samples was measured.
     """
     silent, measured, planned = result.silent_sample_count, result.measured_sample_count, result.planned_sample_count
@@ -263,6 +263,8 @@ def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
             if count > 1
             else "the audio is wrong: it does not say its text"
         )
+    if result.doubtful_sample_count and measured == result.doubtful_sample_count:
+        raise NothingMeasuredError(_describe_doubtful_run(result))
     if result.measured_share < min_share:
         wrong = result.wrong_sample_count
         also_wrong = f", {wrong} of the others are {'silent' if wrong == silent else 'wrong'}" if wrong else ""
@@ -271,6 +273,18 @@ def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
             f"only {measured} of {format_count(planned, 'sample')} were measured{also_wrong}{missing}: less than "
             f"--fail-under {min_share:g}"
         )
+
+
+def _describe_doubtful_run(result: BenchResult) -> str:
+    """Return why nothing is known of audio that is all doubtful, except for what is wrong."""
+    doubtful, wrong = result.doubtful_sample_count, result.wrong_sample_count
+    if doubtful == 1 and not wrong:
+        return "it is doubtful whether the audio says its text: listen to it in the report"
+    others = f", that of {wrong} more is wrong" if wrong else ""
+    return (
+        f"it is doubtful whether the audio of {format_count(doubtful, 'sample')} says its text{others}, and none is "
+        "known to be right: listen to it in the report"
+    )
 
 
 def _reject_run_with_missing_samples(result: BenchResult) -> None:

@@ -346,10 +346,15 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
 
 
 def _summarize_wrong_audio(run: MeasuredRun) -> str:
-    """Return how many clips do not say their text, for the headline; empty if none is known to be wrong."""
+    """Return how many clips do not say their text, for the headline; empty if none is known to be wrong.
+
+    Targets without a clip that is known to be right are named too, if nothing is wrong.
+    """
     wrong = [target for target in run.targets if target.wrong_count]
     if not wrong:
-        return ""
+        doubtful = [one for one in run.targets if one.listening is not None and one.listening.is_doubtful_throughout]
+        names = format_target_names([target.target for target in doubtful], doubtful[0].target) if doubtful else ""
+        return f"it is doubtful whether any clip of {names} says its text" if names else ""
     count = sum(target.wrong_count for target in wrong)
     names = format_target_names([target.target for target in wrong], wrong[0].target)
     return f"{format_count(count, 'clip')} of {names} {'is' if count == 1 else 'are'} wrong to the ear"
