@@ -24,6 +24,11 @@ from voicegauge.speech.espeak import TimedSpeech
 Place = tuple[float, float]
 """From when to when a defect is audible, in seconds: a moment, or a word."""
 FORMATS, RATES_HZ = ("wav", "mp3", "flac", "ogg"), (16_000, 22_050, 24_000, 44_100)
+DROPOUT_S = 0.08
+DROPOUT, LOSSY_DROPOUT = "80 ms missing, WAV or FLAC", "80 ms missing, MP3 or Ogg"
+FORMATS_BY_DEFECT = {DROPOUT: ("wav", "flac"), LOSSY_DROPOUT: ("mp3", "ogg")}
+MIN_LEVEL_OF_DROPOUT_DB = -20.0
+"""Level of what is removed, at least, below the root mean square of the clip: nobody misses a part of a pause."""
 
 
 class DefectiveClip(NamedTuple):
@@ -42,10 +47,14 @@ def make_defective_clip(kind: str, random: Random, variants: tuple[str, ...] = E
     voice, rate = choose_voice(random, variants), random.choice(RATES_HZ)
     spoken, change = DEFECTS[kind](text, other, random)
     speech = speak_with_times(spoken, voice, rate, random.getrandbits(31))
+    has_noise = random.random() < 1 / 3
+    if has_noise and kind in FORMATS_BY_DEFECT:  # what is missing is missing with its noise
+        speech = speech._replace(samples=add_noise(speech.samples, 20.0, random))
     changed, place_s = change(speech, rate)
-    if random.random() < 1 / 3:
+    if has_noise and kind not in FORMATS_BY_DEFECT:
         changed = add_noise(changed, 20.0, random)
-    return DefectiveClip(pass_through_format(text, voice, changed, rate, random.choice(FORMATS)), place_s)
+    audio_format = random.choice(FORMATS_BY_DEFECT.get(kind, FORMATS))
+    return DefectiveClip(pass_through_format(text, voice, changed, rate, audio_format), place_s)
 
 
 SampleChange = Callable[[TimedSpeech, int], tuple[Samples, Place | None]]
@@ -96,6 +105,19 @@ def _halve_rate(samples: Samples, rate: int) -> tuple[Samples, Place | None]:
 
 def _double_rate(samples: Samples, rate: int) -> tuple[Samples, Place | None]:
     return resample(samples, 2 * rate, rate), None
+
+
+def _drop_samples(text: str, _other: str, random: Random) -> tuple[str, SampleChange]:
+    def change(speech: TimedSpeech, rate: int) -> tuple[Samples, Place | None]:
+        samples, size, part = speech.samples.copy(), round(DROPOUT_S * rate), round(0.02 * rate)
+        powers = samples[: len(samples) // part * part].reshape(-1, part).astype(np.float64)
+        is_loud = (powers**2).mean(axis=1) >= (samples**2).mean() * 10 ** (MIN_LEVEL_OF_DROPOUT_DB / 10)
+        audible = np.lib.stride_tricks.sliding_window_view(is_loud, size // part + 1).all(axis=1)
+        start = int(random.choice(np.flatnonzero(audible).tolist())) * part + random.randrange(part)
+        samples[start : start + size] = 0
+        return samples, (start / rate, (start + size) / rate)
+
+    return text, change
 
 
 def _replace_word(text: str, other: str, random: Random) -> tuple[str, SampleChange]:
@@ -150,4 +172,6 @@ DEFECTS: dict[str, Defect] = {
     "one word dropped": _drop_word,
     "one word repeated": _repeat_word,
     "one digit changed": _change_digit,
+    DROPOUT: _drop_samples,
+    LOSSY_DROPOUT: _drop_samples,
 }

@@ -63,6 +63,7 @@ def _listen(folder: Path, *samples: Sample) -> dict[str, ListeningVerdict]:
 
 def test_each_defect_is_wrong_and_says_where(tmp_path) -> None:
     sound = _speak(TEXT)
+    loudest = int(np.argmax(np.abs(sound)))
     noise = (0.1 * np.random.default_rng(1).standard_normal(len(sound))).astype(np.float32)
     found = _listen(
         tmp_path,
@@ -72,6 +73,9 @@ def test_each_defect_is_wrong_and_says_where(tmp_path) -> None:
         _save_sample(tmp_path, "other", _speak(OTHER)),
         _save_sample(tmp_path, "end", sound[: int(len(sound) * 0.65)]),
         _save_sample(tmp_path, "twice", np.concatenate([sound, sound])),
+        _save_sample(
+            tmp_path, "interrupted", np.where(np.abs(np.arange(len(sound)) - loudest) < 0.04 * RATE, 0, sound)
+        ),
         _save_sample(tmp_path, "late", np.concatenate([np.zeros(5 * RATE, np.float32), sound])),
     )
     assert {name: (one.outcome, one.rule) for name, one in found.items()} == {
@@ -81,9 +85,11 @@ def test_each_defect_is_wrong_and_says_where(tmp_path) -> None:
         "other": ("wrong", "spoken-text-other"),
         "end": ("wrong", "spoken-text-incomplete"),
         "twice": ("wrong", "spoken-text-repeated"),
+        "interrupted": ("wrong", "audio-dropout"),
         "late": ("wrong", "audio-long-silence"),
     }
     assert found["twice"].start_s == pytest.approx(len(sound) / RATE, abs=0.3)
+    assert found["interrupted"].start_s == pytest.approx(loudest / RATE - 0.04, abs=0.002)
 
 
 def test_a_target_that_never_says_the_text_is_in_doubt_in_a_voice_that_is_not_recognized_clearly(tmp_path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
@@ -115,6 +116,14 @@ def _longer(right: Steps, wrong: Steps) -> bool:
     return decode(wrong["now"].content).duration_s > 1.5 * decode(right["now"].content).duration_s
 
 
+def _has_a_gap(right: Steps, wrong: Steps) -> bool:
+    """Whether a tenth of a second is quiet where the speech is loudest."""
+    before, after = (decode(one["now"].content).samples for one in (right, wrong))
+    loudest, margin = int(np.argmax(np.abs(before))), round(0.03 * 24_000)
+    gap = slice(loudest - margin, loudest + margin)
+    return len(before) == len(after) and bool(np.abs(after[gap]).max() < 0.1 * np.abs(before[gap]).max())
+
+
 def _same_words_in_other_sound(right: Steps, wrong: Steps) -> bool:
     before, after = decode(right["now"].content), decode(wrong["now"].content)
     mismatch = measure_speech_mismatch(before.samples, before.sample_rate_hz, after.samples, after.sample_rate_hz)
@@ -183,6 +192,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
         HAS_AUDIO,
         lambda _, wrong: measure_leading_silence_s(decode(wrong["now"].content).samples, 24000) >= 5,
     ),
+    "speech-interrupted": (HAS_AUDIO, _has_a_gap),
     "clipped-audio": (HAS_AUDIO, lambda _, wrong: measure_clipped_share(decode(wrong["audio"].content).samples) > 0.02),
     "speech-cut": (HAS_AUDIO, _shorter),
     "speech-repeated": (HAS_AUDIO, _longer),

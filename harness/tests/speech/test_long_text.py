@@ -12,7 +12,7 @@ from voicegauge.speech.clip_steadiness import find_sound_changes
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.listening import ClipJudgement, listen_to_clip
-from voicegauge.speech.long_text import compare_long_text, recognize_phonemes
+from voicegauge.speech.long_text import PhonemeStep, compare_long_text, recognize_phonemes
 from voicegauge.speech.phoneme_network import BLANK, Pronunciation, pronounce
 from voicegauge.speech.spoken_text import judge_spoken_text
 
@@ -117,7 +117,12 @@ def test_pitch_and_pace_of_a_known_sound() -> None:
     assert find_sound_changes(steady, RATE_HZ) == ()
     random = np.random.default_rng(1)
     steps_s = np.where(np.arange(900) < 450, 0.1, 0.07) * random.uniform(0.7, 1.3, 900)
-    (change,) = find_sound_changes(steady, RATE_HZ, np.cumsum(steps_s).tolist())
+    starts_s = np.cumsum(steps_s) - steps_s
+    steps = [
+        PhonemeStep(1, 2, start_s, duration_s)
+        for start_s, duration_s in zip(starts_s.tolist(), steps_s.tolist(), strict=True)
+    ]
+    (change,) = find_sound_changes(steady, RATE_HZ, steps)
     assert (change.sound_property, change.start_s) == ("pace", pytest.approx(45, abs=5))
     assert find_sound_changes(steady[: 20 * RATE_HZ], RATE_HZ) == ()
     assert find_sound_changes(np.zeros(0, np.float32), RATE_HZ) == ()
@@ -154,3 +159,25 @@ def test_a_long_added_part_takes_little_memory() -> None:
     assert compared is not None
     assert [(one.kind, round(one.phoneme_count, -2)) for one in compared.differences] == [("not in the text", 400)]
     assert peak_bytes < 32 * 2**20
+
+
+def test_sentences_of_longer_sounds_are_no_slower_pace() -> None:
+    """Some phonemes take longer than others in every voice, and a stretch may have more of them."""
+    random = np.random.default_rng(2)
+    phonemes = np.where(np.arange(900) % 2 == 0, 1, np.where((np.arange(900) > 300) & (np.arange(900) < 500), 3, 2))
+    durations_s = np.where(phonemes == 3, 0.14, 0.08) * random.uniform(0.8, 1.2, 900)
+    starts_s = np.cumsum(durations_s) - durations_s
+
+    def list_steps(factor: float) -> list[PhonemeStep]:
+        scaled_s = durations_s * np.where(np.arange(900) > 600, factor, 1.0)
+        return [
+            PhonemeStep(
+                int(phonemes[index]), int(phonemes[(index + 1) % 900]), float(starts_s[index]), float(scaled_s[index])
+            )
+            for index in range(900)
+        ]
+
+    silence = np.zeros(60 * RATE_HZ, np.float32)
+    assert find_sound_changes(silence, RATE_HZ, list_steps(1.0)) == ()
+    (change,) = find_sound_changes(silence, RATE_HZ, list_steps(0.8))
+    assert (change.sound_property, change.start_s) == ("pace", pytest.approx(starts_s[600], abs=5))

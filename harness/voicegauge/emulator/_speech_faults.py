@@ -273,6 +273,7 @@ _TEXT_REPETITION_COUNT = 8
 
 
 _LONG_SILENCE_S = 5.0
+_DROPOUT_S = 0.1
 _SHARE_OF_SPEECH_KEPT = 0.67
 _REPLACING_WORD = "elephants"
 _CLIPPING_GAIN = 12.0
@@ -297,6 +298,11 @@ def replace_speech_by_noise(synthesis: SynthesisRequest) -> SynthesisRequest:
 def delay_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Begin with five seconds of silence."""
     return msgspec.structs.replace(synthesis, leading_silence_s=_LONG_SILENCE_S)
+
+
+def interrupt_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Replace a tenth of a second of the speech by zeros."""
+    return msgspec.structs.replace(synthesis, dropout_s=_DROPOUT_S)
 
 
 def amplify_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
@@ -432,6 +438,11 @@ AUDIO_FAULTS = (
         unfound_reason="A check compares no voices. `voicegauge bench --similarity` and `voicegauge history` do.",
     ),
     Fault(id="long-silence", description="The audio begins with 5 s of silence.", change_synthesis=delay_speech),
+    Fault(
+        id="speech-interrupted",
+        description="A tenth of a second within the speech is missing, and silent.",
+        change_synthesis=interrupt_speech,
+    ),
     Fault(
         id="clipped-audio",
         description="The speech is far too loud, so that its peaks are cut off.",

@@ -94,6 +94,8 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     """Whether white noise replaces the speech, as a fault demands. The duration is that of the speech."""
     gain: float = 1.0
     """Factor by which the samples are multiplied, as a fault demands; they are cut off at full scale."""
+    dropout_s: float = 0.0
+    """Duration in seconds of the part that is replaced by zeros where the speech is loudest, as a fault demands."""
     kept_share: float = 1.0
     """Share of the speech that is kept, from its beginning, as a fault demands."""
     rate_error_factor: float = 1.0
@@ -501,12 +503,16 @@ def _apply_faults(samples: NDArray[np.float32], synthesis: SynthesisRequest) -> 
     if synthesis.is_noise:
         noise = np.random.default_rng(zlib.crc32(repr(synthesis).encode())).standard_normal(len(samples))
         return (_NOISE_LEVEL * noise).astype(np.float32)
-    samples = samples[: round(len(samples) * synthesis.kept_share)]
+    samples = samples[: round(len(samples) * synthesis.kept_share)].copy()
     if synthesis.rate_error_factor != 1.0:
         from voicegauge.speech.encoding import resample
 
         rate = synthesis.sample_rate_hz
         samples = resample(samples, round(rate * synthesis.rate_error_factor), rate)
+    if synthesis.dropout_s:
+        size = round(synthesis.dropout_s * synthesis.sample_rate_hz)
+        loudest = int(np.argmax(np.abs(samples)))
+        samples[max(loudest - size // 2, 0) : loudest + size // 2] = 0
     return samples if synthesis.gain == 1.0 else np.clip(samples * np.float32(synthesis.gain), -1.0, 1.0)
 
 

@@ -71,6 +71,41 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
 
 
 @register_rule(
+    "audio-dropout",
+    subject_class=SpeechDelivery,
+    description="No part of the speech is replaced by digital silence (PCM, WAV and FLAC).",
+    contract_condition="x-speech.request_fields.text",
+    explanation=Explanation(
+        consequence="Listeners hear the voice break off within a word.",
+        conforming_example="Speech that fades out before each pause",
+        violating_example="Speech, 80 ms of zeros from one sample to the next, and the rest of the word",
+    ),
+    shown_by=(
+        FaultExample(
+            "speech-interrupted",
+            target_id="ttsai/kokoro-sync",
+            also_found_by=("spoken-words-differ", "format-changes-speech"),
+        ),
+    ),
+)
+def _check_audio_dropout(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    from voicegauge.speech.listening import describe_dropout
+    from voicegauge.speech.speech_signal import find_dropout
+
+    decoded = speech_delivery.decoded_audio
+    if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
+        return
+    dropout = find_dropout(decoded.samples, decoded.sample_rate_hz)
+    if dropout is not None:
+        yield Violation(
+            describe_dropout(dropout),
+            _get_speech_pointer(speech_delivery),
+            evidence=speech_delivery.speech_request.text,
+            audio_start_s=dropout.start_s,
+        )
+
+
+@register_rule(
     "audio-unsteady",
     subject_class=SpeechDelivery,
     description="Level, pitch and pace of speech of half a minute or more do not change from one place on.",
@@ -89,8 +124,8 @@ def _check_audio_unsteady(speech_delivery: SpeechDelivery) -> Iterator[Violation
     decoded, spoken = speech_delivery.decoded_audio, speech_delivery.spoken_text
     if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
         return
-    times_s = spoken.phoneme_times_s if spoken is not None else ()
-    for change in find_sound_changes(decoded.samples, decoded.sample_rate_hz, times_s):
+    steps = spoken.phoneme_steps if spoken is not None else ()
+    for change in find_sound_changes(decoded.samples, decoded.sample_rate_hz, steps):
         yield Violation(
             change.describe(),
             _get_speech_pointer(speech_delivery),

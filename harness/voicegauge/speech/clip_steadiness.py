@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from voicegauge.speech.audio_measurement import FRAME_DURATION_S, compute_frame_levels
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
+from voicegauge.speech.long_text import PhonemeStep
 from voicegauge.speech.speech_signal import find_silences
 
 MAX_MEASURED_S = 60.0
@@ -128,10 +129,16 @@ less for several seconds in a row."""
 MIN_SIGNIFICANCE = 7.0
 """Number of standard errors by which a stretch must differ from the rest. It is high, since every stretch is tried and
 neighbouring parts of speech are alike."""
-_LEVEL_PART_S, _PITCH_PART_S, _PACE_PART_S = 2.0, 3.0, 5.0
+_LEVEL_PART_S, _PITCH_PART_S, _PACE_PART_S = 2.0, 3.0, 3.0
 _MIN_PARTS_OF_STRETCH, _MIN_PARTS_OF_REST = 3, 4
 _SPEECH_BELOW_LOUDEST_DB = 45.0
 _MIN_SPREAD_DB, _MIN_SPREAD = 1.0, 0.03
+_MAX_STEP_S = 0.3
+"""Time from one phoneme to the next, in seconds, from which there is a pause between them."""
+_MIN_STEPS_OF_PART = 6
+_PRIOR_STEPS = 3
+"""Number of steps of usual duration that are added to those of each phoneme, so that a rare one is near the others."""
+_DURATION_ROUNDS = 3
 
 
 class SoundChange(NamedTuple):
@@ -150,20 +157,20 @@ class SoundChange(NamedTuple):
 
 
 def find_sound_changes(
-    samples: Samples, sample_rate_hz: int, phoneme_times_s: Sequence[float] = ()
+    samples: Samples, sample_rate_hz: int, phoneme_steps: Sequence[PhonemeStep] = ()
 ) -> tuple[SoundChange, ...]:
     """Return the largest change of level, of pitch and of pace in a clip, if there are any, in their order in time.
 
     Args:
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
-        phoneme_times_s: when each phoneme is said, in seconds; if empty, the pace is not judged.
+        phoneme_steps: the times between the phonemes; empty if unknown: the pace is not judged.
     """
     if len(samples) < MIN_JUDGED_S * sample_rate_hz:
         return ()
     level = _find_stretch(_measure_levels_db(samples, sample_rate_hz), MIN_LEVEL_CHANGE_DB, _MIN_SPREAD_DB)
     pitch = _find_stretch(_measure_log_pitch(samples, sample_rate_hz), math.log1p(MIN_PITCH_CHANGE), _MIN_SPREAD)
-    pace = _find_stretch(_measure_log_pace(phoneme_times_s), math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD)
+    pace = _find_stretch(_measure_log_pace(phoneme_steps), math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD)
     found = [
         SoundChange("level", level[0] * _LEVEL_PART_S, level[1]) if level else None,
         SoundChange("pitch", pitch[0] * _PITCH_PART_S, math.expm1(pitch[1])) if pitch else None,
@@ -221,15 +228,32 @@ def _measure_log_pitch(samples: Samples, sample_rate_hz: int) -> NDArray[np.floa
     return np.array([math.nan if pitch_hz is None else math.log(pitch_hz) for pitch_hz in pitches])
 
 
-def _measure_log_pace(phoneme_times_s: Sequence[float]) -> NDArray[np.float64]:
-    """Return the logarithm of the phonemes per second in each part, without pauses."""
-    times_s = np.asarray(phoneme_times_s, np.float64)
-    if len(times_s) < 2:
+def _measure_log_pace(phoneme_steps: Sequence[PhonemeStep]) -> NDArray[np.float64]:
+    """Return the logarithm of the pace in each part, without pauses: the expected duration over the true one.
+
+    What is expected are the durations of the same phonemes in the rest of the clip: which ones a sentence has changes
+    its phonemes per second far more than a voice does.
+    """
+    kept = [step for step in phoneme_steps if 0 < step.duration_s < _MAX_STEP_S]
+    if not kept:
         return np.zeros(0)
-    steps_s = np.diff(times_s)
-    is_spoken = steps_s < 0.3
-    parts = (times_s[:-1] / _PACE_PART_S).astype(int)
-    durations_s = np.bincount(parts[is_spoken], steps_s[is_spoken], minlength=parts.max() + 1)
-    counts = np.bincount(parts[is_spoken], minlength=parts.max() + 1)
-    is_known = (counts >= 10) & (durations_s > 0)
-    return np.where(is_known, np.log(np.maximum(counts, 1) / np.maximum(durations_s, 1e-9)), np.nan)
+    durations_s = np.array([step.duration_s for step in kept])
+    expected_s = _expect_durations_s(kept, durations_s)
+    parts = np.array([int(step.start_s / _PACE_PART_S) for step in kept])
+    spoken_s, usual_s = np.bincount(parts, durations_s), np.bincount(parts, expected_s)
+    is_known = np.bincount(parts) >= _MIN_STEPS_OF_PART
+    return np.where(is_known, np.log(np.maximum(usual_s, 1e-9) / np.maximum(spoken_s, 1e-9)), np.nan)
+
+
+def _expect_durations_s(steps: Sequence[PhonemeStep], durations_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how long each step takes by its two phonemes: a mean, and an addition for each of the two."""
+    phonemes = np.array([(step.phoneme, step.next_phoneme) for step in steps])
+    additions_s, mean_s = np.zeros((2, phonemes.max() + 1)), durations_s.mean()
+    for _ in range(_DURATION_ROUNDS):
+        for place in (0, 1):
+            rest_s = durations_s - mean_s - additions_s[1 - place][phonemes[:, 1 - place]]
+            counts = np.bincount(phonemes[:, place], minlength=additions_s.shape[1])
+            sums_s = np.bincount(phonemes[:, place], rest_s, minlength=additions_s.shape[1])
+            additions_s[place] = sums_s / (counts + _PRIOR_STEPS)
+    expected_s = mean_s + additions_s[0][phonemes[:, 0]] + additions_s[1][phonemes[:, 1]]
+    return np.maximum(expected_s, 0.25 * mean_s)

@@ -22,6 +22,7 @@ from voicegauge.speech.speech_signal import (
     MAX_CLIPPED_SHARE,
     Silence,
     compute_sample_digest,
+    find_dropout,
     find_silences,
     is_steady_sound,
     measure_clipped_share,
@@ -140,12 +141,15 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None) -> Clip
 
 
 def _judge_sound(decoded: DecodedAudio) -> ClipJudgement | None:
-    """Return the verdict on a clip that is not speech, or whose peaks are cut off; `None` on any other."""
+    """Return the verdict on a clip that is not speech, is interrupted, or too loud; `None` on any other."""
     if is_steady_sound(decoded.samples, decoded.sample_rate_hz):
         return ClipJudgement("wrong", f"{decoded.duration_s:.2f} s of a steady sound", "audio-not-speech", 0.0)
     share = measure_clipped_share(decoded.samples)
     if share > MAX_CLIPPED_SHARE:
         return ClipJudgement("wrong", f"{share:.0%} of the samples are at full scale", "audio-clipped")
+    dropout = find_dropout(decoded.samples, decoded.sample_rate_hz)
+    if dropout is not None:
+        return ClipJudgement("wrong", describe_dropout(dropout), "audio-dropout", dropout.start_s)
     return None
 
 
@@ -165,9 +169,8 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None) -> ClipJ
             return ClipJudgement("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
     for position, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, None, spoken):
         return ClipJudgement("wrong", describe_long_silence(position, silence), "audio-long-silence", silence.start_s)
-    changes = find_sound_changes(
-        decoded.samples, decoded.sample_rate_hz, spoken.phoneme_times_s if spoken is not None else ()
-    )
+    steps = spoken.phoneme_steps if spoken is not None else ()
+    changes = find_sound_changes(decoded.samples, decoded.sample_rate_hz, steps)
     if changes:
         described = "; ".join(one.describe() for one in changes)
         is_fitting = spoken is not None and spoken.verdict in ("right", "fits")
@@ -207,6 +210,14 @@ def describe_long_silence(position: str, silence: Silence) -> str:
     """Return the duration and the position of a silence in words."""
     times = f"from {silence.start_s:.2f} to {silence.end_s:.2f} s"
     return f"{silence.duration_s:.2f} s of silence {position} the speech, {times}"
+
+
+def describe_dropout(dropout: Silence) -> str:
+    """Return how long speech is interrupted, and where, in words."""
+    return (
+        f"{1000 * dropout.duration_s:.0f} ms of the speech are missing, and silent, from {dropout.start_s:.2f} to "
+        f"{dropout.end_s:.2f} s"
+    )
 
 
 def _may_ask_for_pause(text: str) -> bool:

@@ -8,6 +8,7 @@ audio. It needs a voice that is recognized well, which shows in the share of pho
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -75,6 +76,16 @@ class LongTextDifference(NamedTuple):
         return f"something that the text does not have is said from {self.start_s:.2f} to {self.end_s:.2f} s"
 
 
+class PhonemeStep(NamedTuple):
+    """The time from one phoneme to the next one."""
+
+    phoneme: int
+    next_phoneme: int
+    start_s: float
+    """When the first of the two begins, in seconds."""
+    duration_s: float
+
+
 class LongTextComparison(NamedTuple):
     """How a clip and its text differ."""
 
@@ -82,8 +93,8 @@ class LongTextComparison(NamedTuple):
     """Share of the aligned phonemes that agree, from 0 to 1."""
     differences: tuple[LongTextDifference, ...]
     """The differences in the order of the audio; also empty if too few phonemes agree."""
-    phoneme_times_s: tuple[float, ...]
-    """Times, in seconds, of the phonemes that both the text and the audio have."""
+    phoneme_steps: tuple[PhonemeStep, ...]
+    """Each two phonemes in a row that the text and the audio have, in their order."""
 
     @property
     def is_recognized(self) -> bool:
@@ -119,7 +130,12 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
         end_s = len(log_probabilities) * FRAME_S
         listed = _list_differences(pairs, recognized, times_s, expected, word_starts, end_s)
         found = tuple(_find_likely_repetitions(list(listed), log_probabilities, pronunciation, pairs, times_s))
-    return LongTextComparison(share, found, tuple(float(times_s[h]) for h, _ in matched))
+    steps = tuple(
+        PhonemeStep(int(expected[e]), int(expected[e + 1]), float(times_s[h]), float(times_s[h + 1] - times_s[h]))
+        for (h, e), after in itertools.pairwise(matched)
+        if after == (h + 1, e + 1)
+    )
+    return LongTextComparison(share, found, steps)
 
 
 def _align(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[tuple[int, int]]:

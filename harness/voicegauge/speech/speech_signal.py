@@ -54,6 +54,13 @@ FULL_SCALE = 0.999
 MAX_CLIPPED_SHARE = 0.01
 """Largest share of samples at full scale in speech. Even speech that a limiter has made as loud as possible has far
 fewer."""
+MIN_DROPOUT_S, MAX_DROPOUT_S = 0.02, 3.0
+"""Durations of digital silence within speech that is reported as a dropout, in seconds: shorter gaps sound like clicks,
+and longer ones are reported as silence."""
+MIN_LEVEL_BESIDE_DROPOUT = 0.1
+"""Smallest peak in the millisecond before and after a dropout, relative to the root mean square of the clip: -20 dB. A
+pause, or a gate, fades out: of 1,500 clean clips of seventy voices of espeak-ng, none had a gap with such edges."""
+_EDGE_S = 0.001
 MIN_SPEECH_SHAPE_VARIATION_DB = 3.0
 """Smallest variation of the shape of the spectrum of speech, whatever its level."""
 _BLOCK_FRAMES, _MERGED_BANDS = 5, 16
@@ -119,6 +126,31 @@ def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
         start = (int(sustained[widest]) + 2) * FRAME_DURATION_S
         inner = Silence(start, float(sustained[widest + 1]) * FRAME_DURATION_S)
     return Silences(Silence(0.0, first_s), Silence(min(last_s, duration_s), duration_s), inner)
+
+
+def find_dropout(samples: Samples, sample_rate_hz: int) -> Silence | None:
+    """Return the longest gap of digital silence that cuts off a sound on both sides; `None` without one.
+
+    It is what a player hears where samples are missing. A lossy codec fills such a gap with noise and blurs its edges,
+    so it is found in PCM, WAV and FLAC only.
+
+    Args:
+        samples: mono samples of shape (frames,), full scale at 1.0.
+        sample_rate_hz: their sample rate.
+    """
+    is_zero = np.abs(samples) < 0.5 / 32768
+    steps = np.diff(is_zero.astype(np.int8), prepend=0, append=0)
+    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    durations_s = (ends - starts) / sample_rate_hz
+    is_gap = (durations_s >= MIN_DROPOUT_S) & (durations_s <= MAX_DROPOUT_S) & (starts > 0) & (ends < len(samples))
+    least = MIN_LEVEL_BESIDE_DROPOUT * math.sqrt(float(np.vecdot(samples, samples)) / max(len(samples), 1))
+    edge = max(round(_EDGE_S * sample_rate_hz), 1)
+    gaps = [
+        Silence(start / sample_rate_hz, end / sample_rate_hz)
+        for start, end in zip(starts[is_gap].tolist(), ends[is_gap].tolist(), strict=True)
+        if min(np.abs(samples[max(start - edge, 0) : start]).max(), np.abs(samples[end : end + edge]).max()) >= least
+    ]
+    return max(gaps, key=lambda gap: gap.duration_s, default=None)
 
 
 def _compute_blocks(samples: Samples, sample_rate_hz: int) -> Array:

@@ -23,7 +23,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from voicegauge.speech.decoding import Samples
-from voicegauge.speech.long_text import MAX_AGREEING_SHARE_OF_OTHER_TEXT, LongTextDifference, compare_long_text
+from voicegauge.speech.long_text import (
+    MAX_AGREEING_SHARE_OF_OTHER_TEXT,
+    LongTextDifference,
+    PhonemeStep,
+    compare_long_text,
+)
 from voicegauge.speech.phoneme_network import (
     BLANK,
     FRAME_S,
@@ -189,8 +194,8 @@ class SpokenTextJudgement(NamedTuple):
     """Time at which the difference is audible, in seconds; `None` if it has no particular time."""
     alignment: TextAlignment | None = None
     """Where the words are; `None` if the clip does not say the text, and for long clips."""
-    phoneme_times_s: tuple[float, ...] = ()
-    """Times, in seconds, of the phonemes of a long clip that its text has too; empty for a shorter clip."""
+    phoneme_steps: tuple[PhonemeStep, ...] = ()
+    """The times between the phonemes of a long clip that its text has; empty for others."""
 
 
 _UNCLEAR = SpokenTextJudgement("unclear", "the voice is not recognized clearly")
@@ -352,7 +357,7 @@ def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciat
         return _UNCLEAR
     differences = compared.differences
     if not differences:
-        return SpokenTextJudgement("fits", agreement, phoneme_times_s=compared.phoneme_times_s)
+        return SpokenTextJudgement("fits", agreement, phoneme_steps=compared.phoneme_steps)
     shown = "; ".join(one.describe() for one in differences[:_MAX_SHOWN_DIFFERENCES])
     more = f"; {len(differences) - _MAX_SHOWN_DIFFERENCES} more" if len(differences) > _MAX_SHOWN_DIFFERENCES else ""
     largest = max(differences, key=lambda one: one.phoneme_count)
