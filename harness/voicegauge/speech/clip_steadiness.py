@@ -256,4 +256,4 @@ def _expect_durations_s(steps: Sequence[PhonemeStep], durations_s: NDArray[np.fl
             sums_s = np.bincount(phonemes[:, place], rest_s, minlength=additions_s.shape[1])
             additions_s[place] = sums_s / (counts + _PRIOR_STEPS)
     expected_s = mean_s + additions_s[0][phonemes[:, 0]] + additions_s[1][phonemes[:, 1]]
-    return np.maximum(expected_s, 0.25 * mean_s)
+    return np.asarray(np.maximum(expected_s, 0.25 * mean_s))
