@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from change_detection.__main__ import EIGHT_SERVICES, FIRST, compare_eight_with_nights
@@ -15,6 +16,7 @@ from voicegauge.bench.comparison import CompareSettings, compute_discovery_level
 from voicegauge.bench.run_store import save_run
 from voicegauge.bench.statistical_power import LatencySpreads, measure_spreads, plan_comparison
 from voicegauge.cli import run as voicegauge
+from voicegauge.errors import DataError
 
 SHARED = Design(texts=60, sessions=1, is_drift_shared=True, own_drift=0.01)
 SETTINGS = CompareSettings()
@@ -102,7 +104,20 @@ def test_the_command_prints_the_plan(tmp_path: Path, capsys: pytest.CaptureFixtu
     slowdowns = re.findall(r"(?<= )([\d.]+)%(?= )", capsys.readouterr().out.split("smallest slowdown")[0])
     assert slowdowns
     assert min(map(float, slowdowns)) > 50  # a comparison ignores smaller ones
+    assert voicegauge(["compare", *folders, folders[0], "--power", "0.2"]) == 2
+    assert "is given twice" in capsys.readouterr().err
     assert voicegauge(["compare", *folders, "--power", "0.2", "--json", "-"]) == 2
     assert "--power" in capsys.readouterr().err
     assert not voicegauge(["compare", *folders[:5], folders[5]])
     assert "level of the intervals: 9" in capsys.readouterr().out
+
+
+def test_nights_without_a_common_text_show_no_spread() -> None:
+    rng = np.random.default_rng(1)
+    runs = [simulate_run(EIGHT_SERVICES, SHARED, rng, night=night) for night in range(5)]
+    last = msgspec.structs.replace(
+        runs[-1],
+        samples=tuple(msgspec.structs.replace(one, text_id=f"other-{one.text_id}") for one in runs[-1].samples),
+    )
+    with pytest.raises(DataError, match="no text in common"):
+        measure_spreads([*runs[:-1], last])

@@ -23,10 +23,12 @@ from voicegauge.bench._change_estimates import (
     estimate_center_of_differences,
     measure_drift,
 )
+from voicegauge.bench._comparable_runs import check_comparable, check_no_run_is_repeated
 from voicegauge.bench._metric_changes import EstimatedChange
 from voicegauge.bench._shared_drift import MIN_OTHER_TARGETS
 from voicegauge.bench.comparison import ALPHA_SHARE_OF_PARTS, CompareSettings
 from voicegauge.bench.target_samples import group_target_samples
+from voicegauge.errors import DataError
 from voicegauge.model.run import Run
 
 ASSUMED_REQUEST_SPREAD = 0.25
@@ -68,7 +70,13 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
 
     The spread of requests needs two runs or sessions. The spread of nights needs `MIN_RUNS_TO_MEASURE_DRIFT` runs, and
     the spread beside other targets needs this number of runs with at least `MIN_OTHER_TARGETS` + 1 targets.
+
+    Raises:
+        DataError: the runs are not comparable, have no text in common, or one is given twice.
     """
+    check_no_run_is_repeated(runs)
+    for run in runs[1:]:
+        check_comparable(runs[0], run)
     times: dict[str, list[list[TimeInSession]]] = {}
     for run in runs:
         for target, samples in group_target_samples(run, None).items():
@@ -80,6 +88,8 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
     if len(runs) < MIN_RUNS_TO_MEASURE_DRIFT or not complete:
         return LatencySpreads(request, assumed_night_spread, assumed_night_spread, measured)
     texts = [_find_common_texts(nights) for nights in complete.values()]
+    if not all(texts):
+        raise DataError("not comparable: the runs have no text in common")
     noise = request**2 / max(min(map(len, texts)), 1)
     drift = float(np.mean([measure_drift(nights).variance_between_runs for nights in complete.values()]))
     night = math.sqrt(max(drift - noise, 0.0))
