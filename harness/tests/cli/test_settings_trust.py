@@ -263,6 +263,7 @@ def test_a_setting_without_an_effect_is_left_at_its_default(folder: Path) -> Non
         ("score", 'dask = "tcp://evil.test:8786"', ["dask", "runs code"]),
         ("bench", 'dask = "tcp://evil.test:8786"', ["dask", "runs code"]),
         ("check", "max-cost = 100", ["max-cost", "raises the limit of 1"]),
+        ("check", f"max-cost = {10**400}", ["max-cost", "raises the limit of 1"]),
         ("check", "max-cost = nan", ["max-cost"]),
         ("bench", "[bench.price]\npixazo = 0", ["price", "exceeds your budget"]),
         ("bench", "retry-ambiguous = true", ["retry-ambiguous", "pays again"]),

@@ -256,6 +256,14 @@ def test_a_type_that_is_no_list_of_names_is_no_list_of_values(drift: Drift) -> N
     assert [change.level for change in drift(plain, broken).changes] == ["breaking"]
 
 
+def test_a_huge_integer_in_an_enum_is_compared(drift: Drift) -> None:
+    huge = 10**400  # larger than a floating-point number
+    rules = reported_rules(
+        drift(document("request-body", {"enum": [1, huge]}), document("request-body", {"enum": [1]}))
+    )
+    assert rules == ["request-body-enum-value-removed"]
+
+
 def test_a_flag_for_an_exclusive_bound_needs_a_number_beside_it(drift: Drift) -> None:
     older, newer = (
         document("request-body", {"type": "number", "minimum": bound, "exclusiveMinimum": True})

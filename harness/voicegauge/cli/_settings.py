@@ -168,7 +168,7 @@ def _explain_refused_limit(declared: DeclaredOption, value: Any, _folder: Path) 
         return "only you may decide about the budget of a provider"
     try:
         is_within = float(value) <= declared.default  # false for nan too
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         is_within = False
     return None if is_within else f"it raises the limit of {declared.default:g}"
 
