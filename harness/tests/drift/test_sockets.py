@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import msgspec
 import pytest
 
 from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.drift.document_comparison import compare_inputs
 from voicegauge.drift.drift_report import DriftReport
 from voicegauge.errors import ContractError
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessageLog
+from voicegauge.model.exchange import Exchange, Request, Response, SocketClose, SocketMessage, SocketMessageLog
 from voicegauge.recording.har_files import save_har
 
 from ..builders.documents import edited
@@ -224,10 +226,94 @@ def test_recorded_messages_are_compared_with_the_contract(voicegauge_catalogue: 
     ]
     assert changes[0].new_position is not None
     assert changes[0].new_position.pointer == "/log/entries/0/_webSocketMessages/2"
-    same = compare_inputs(str(file), str(file))
-    assert same.changes == ()
-    (part,) = same.not_compared_parts
-    assert part.startswith("the messages of speakOverWebSocket: ")
+    assert compare_inputs(str(file), str(file)).changes == ()
+
+
+CHUNK = {"type": "chunk", "context_id": "c1", "data": "AAAA", "done": False, "status_code": 206, "step_time": 9.5}
+TIMES = {
+    "type": "timestamps",
+    "context_id": "c1",
+    "done": False,
+    "status_code": 206,
+    "word_timestamps": {"words": ["Hi"], "start": [0.1], "end": [0.4]},
+}
+DONE_MESSAGE = {"type": "done", "context_id": "c1", "done": True, "status_code": 200}
+
+
+def save_connection(contract: Contract, file: Path, messages: Sequence[Any], close_code: int = 1000) -> str:
+    """Save a recording of one connection, with an id for its context that differs from those of other recordings."""
+    sent = [
+        SocketMessage(
+            sender="server",
+            at_ms=float(index),
+            data=one if isinstance(one, bytes) else json.dumps(one).replace("c1", file.stem).encode(),
+            is_binary=isinstance(one, bytes),
+        )
+        for index, one in enumerate(messages)
+    ]
+    exchange = Exchange(
+        provider="cartesia",
+        operation="speakOverWebSocket",
+        request=Request(method="GET", url="https://api.cartesia.ai/tts/websocket"),
+        response=Response(status=101),
+        socket=SocketMessageLog(
+            messages=tuple(sent), close=SocketClose(closed_by="server", at_ms=99.0, code=close_code)
+        ),
+    )
+    save_har(file, [exchange], provenance=Provenance.RECORDED, contract=contract)
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("messages", "close_code", "expected"),
+    [
+        ([TIMES, CHUNK, {**CHUNK, "step_time": 3.1}, DONE_MESSAGE], 1000, []),
+        ([TIMES, CHUNK], 1000, [("recorded-message-gone", "server message Done")]),
+        (
+            [TIMES, CHUNK, DONE_MESSAGE, {"type": "goodbye"}],
+            1000,
+            [("recorded-message-new", "server message (undocumented)")],
+        ),
+        (
+            [CHUNK, TIMES, DONE_MESSAGE],
+            1000,
+            [("recorded-message-order-changed", "server message Chunk")],
+        ),
+        (
+            [TIMES, {**CHUNK, "status_code": "206"}, DONE_MESSAGE],
+            1000,
+            [("recorded-type-changed", "server message Chunk#/status_code")],
+        ),
+        (
+            [TIMES, CHUNK, {"type": "done", "context_id": "c1", "done": True}],
+            1000,
+            [("recorded-field-gone", "server message Done#/status_code")],
+        ),
+        (
+            [TIMES, CHUNK, {**DONE_MESSAGE, "billed_characters": 2}],
+            1000,
+            [("recorded-field-new", "server message Done#/billed_characters")],
+        ),
+        ([TIMES, CHUNK, DONE_MESSAGE], 1011, [("recorded-close-changed", "close")]),
+    ],
+    ids=["same", "gone", "new", "order", "type", "field-gone", "field-new", "close"],
+)
+def test_recorded_messages_are_compared_with_older_ones(
+    messages: list[Any],
+    close_code: int,
+    expected: list[tuple[str, str]],
+    voicegauge_catalogue: Catalogue,
+    tmp_path: Path,
+) -> None:
+    contract = voicegauge_catalogue.find_provider("cartesia")
+    old = save_connection(contract, tmp_path / "old.har", [TIMES, CHUNK, DONE_MESSAGE])
+    new = save_connection(contract, tmp_path / "new.har", messages, close_code)
+    report = compare_inputs(old, new)
+    assert [(one.rule, one.location) for one in report.changes] == expected
+    for change in report.changes:
+        assert change.operation == "speakOverWebSocket"
+        positions = [one for one in (change.old_position, change.new_position) if one is not None]
+        assert all(one.pointer is not None and one.pointer.startswith("/log/entries/0/_webSocket") for one in positions)
 
 
 def test_channels_and_messages_without_a_recording_are_named(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:

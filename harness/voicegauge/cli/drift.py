@@ -218,8 +218,6 @@ def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChang
         if change in manual_changes:
             where = f" in {change.old_position}" if change.old_position else ""
             out.print(f"  must be made by hand{where}", style="yellow", soft_wrap=True)
-    for part in report.not_compared_parts:
-        out.print(f"not compared: {part}", style="yellow", soft_wrap=True)
     for reason in report.unreadable_client_file_messages:
         out.print(f"not read for --uses: {reason}", style="yellow", soft_wrap=True)
     for entry in report.unused_baseline_entries:

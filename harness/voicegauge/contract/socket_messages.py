@@ -348,6 +348,21 @@ class SocketChannel:
             and (is_binary or schema.schema_pointer is None or self.schemas.is_valid(schema.schema_pointer, message))
         )
 
+    def find_server_message_name(self, data: bytes, *, is_binary: bool) -> str | None:
+        """Return the name of the documented message that a message of the service is meant to be.
+
+        The name is that of the template which recognizes the message, even if the message has another form than
+        documented, or else that of a schema that it fits. `None` if neither exists. Where the template recognizes
+        several kinds of messages, the kind follows: "OtherServerEvent rate_limits.updated".
+        """
+        message = None if is_binary else read_message(data)
+        for template, pattern in () if is_binary else self._server_patterns:
+            if pattern.matches(message):
+                several = [pointer for pointer, accepted in template.recognized_by.items() if len(accepted) > 1]
+                kinds = [read_pointer(message, _split_pointer(pointer)) for pointer in several]
+                return " ".join((template.message, *(kind for kind in kinds if isinstance(kind, str))))
+        return min(self.find_server_messages(data, is_binary=is_binary), default=None)
+
     def _has_unreadable_audio(self, message: Any) -> bool:
         """Whether a message reports audio that cannot be decoded from its text."""
         for template, pattern in self._server_patterns:

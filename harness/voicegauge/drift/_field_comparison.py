@@ -16,7 +16,13 @@ from voicegauge.drift._json_values import (
     compare_values,
     split_url_into_parts,
 )
-from voicegauge.drift._recorded_traffic import FlattenedBody, PairedBodies, RecordedExchange, ResponseGroupKey
+from voicegauge.drift._recorded_traffic import (
+    FlattenedBody,
+    MessageGroupKey,
+    PairedBodies,
+    RecordedExchange,
+    ResponseGroupKey,
+)
 from voicegauge.drift.drift_report import DriftChange, build_change
 from voicegauge.formats.located_yaml import escape_pointer_token
 
@@ -37,7 +43,7 @@ class _FieldCounts(NamedTuple):
 
 
 def compare_field_presence(
-    response_group_key: ResponseGroupKey, body_pairs: Sequence[PairedBodies]
+    response_group_key: ResponseGroupKey | MessageGroupKey, body_pairs: Sequence[PairedBodies]
 ) -> Iterator[DriftChange]:
     """Yield a change for each field that was removed, is sometimes missing, or was added."""
     counts = _count_fields(body_pairs)
@@ -51,7 +57,7 @@ def compare_field_presence(
 
 
 def build_field_change(
-    response_group_key: ResponseGroupKey,
+    response_group_key: ResponseGroupKey | MessageGroupKey,
     rule_id: str,
     field_path: str,
     example_exchanges: tuple[RecordedExchange, RecordedExchange],
@@ -62,7 +68,7 @@ def build_field_change(
     """Create a change of a field in a body.
 
     Args:
-        response_group_key: the operation, status and job state of the compared responses.
+        response_group_key: the operation, status and job state of the compared responses, or the compared message.
         rule_id: the id of the rule.
         field_path: the path of the field in the body.
         example_exchanges: an older and a newer exchange that show the change.
@@ -192,7 +198,7 @@ def _group_values_by_field(body_pairs: Sequence[PairedBodies]) -> dict[str, _Fie
 
 
 def compare_field_types(
-    response_group_key: ResponseGroupKey, body_pairs: Sequence[PairedBodies]
+    response_group_key: ResponseGroupKey | MessageGroupKey, body_pairs: Sequence[PairedBodies]
 ) -> Iterator[DriftChange]:
     """Yield a change for each field that has a JSON type that it did not have before."""
     for path, field in _group_values_by_field(body_pairs).items():
@@ -229,7 +235,7 @@ def compare_field_types(
 
 
 def compare_field_values(
-    response_group_key: ResponseGroupKey,
+    response_group_key: ResponseGroupKey | MessageGroupKey,
     body_pairs: Sequence[PairedBodies],
     *,
     paths_to_skip: Collection[str],
@@ -238,7 +244,7 @@ def compare_field_values(
     """Yield a change for each field that has new values or lost values, and for each list whose entries changed.
 
     Args:
-        response_group_key: the operation, status and job state of the compared responses.
+        response_group_key: the operation, status and job state of the compared responses, or the compared message.
         body_pairs: the flattened bodies of the responses.
         paths_to_skip: the paths of the job state and the charge, which other rules compare.
         find_documented_values: a function that returns the values that the contract lists for the field at a path.
@@ -314,7 +320,7 @@ def _find_examples_of_values(
 
 
 def _compare_list_entries(
-    response_group_key: ResponseGroupKey, field_path: str, field_values: _FieldValues
+    response_group_key: ResponseGroupKey | MessageGroupKey, field_path: str, field_values: _FieldValues
 ) -> Iterator[DriftChange]:
     difference = compare_scalar_lists(
         _collect_list_entries_by_conversation(field_values.old_values_by_match_key),

@@ -390,6 +390,18 @@ class ResponseGroupKey(NamedTuple):
         return f"{self.status} body#"
 
 
+class MessageGroupKey(NamedTuple):
+    """Identifies a group of messages of WebSockets that can be compared: the same message of the same channel."""
+
+    operation_id: str
+    message_name: str
+
+    @property
+    def body_location(self) -> str:
+        """Start of the locations of all changes in these messages: "server message Chunk#"."""
+        return f"server message {self.message_name}#"
+
+
 class PairedResponses(NamedTuple):
     """The older and the newer responses that can be compared, from a conversation of each recording.
 

@@ -193,6 +193,10 @@ TRAFFIC_VS_TRAFFIC_RULES = {
     "recorded-audio-container-changed": (_BREAKING, "Audio has another container format"),
     "recorded-audio-format-changed": (_POSSIBLY_BREAKING, "Audio has another sample rate or number of channels"),
     "recorded-charge-changed": (_POSSIBLY_BREAKING, "The charge for the same request was changed"),
+    "recorded-message-gone": (_BREAKING, "A message of a WebSocket is not sent any more"),
+    "recorded-message-new": (_POSSIBLY_BREAKING, "A message of a WebSocket was not sent before"),
+    "recorded-message-order-changed": (_POSSIBLY_BREAKING, "The order of the messages of a WebSocket was changed"),
+    "recorded-close-changed": (_POSSIBLY_BREAKING, "A WebSocket is closed with another code"),
     "recorded-request-not-repeated": (_COMPATIBLE, "A request of the older recording is not in the newer one"),
 }
 """The rules for traffic that is compared with older traffic: the level and the description, by rule id."""

@@ -1,4 +1,7 @@
-"""Compares the WebSockets of two documents: channels, the messages of both sides with their schemas, and parameters.
+"""Compares the WebSockets of two documents or of two recordings.
+
+Of documents: channels, the messages of both sides with their schemas, and parameters. Of recordings: which messages the
+service sends, their fields, their order, and how connections are closed.
 
 AsyncAPI 2.6 and 3.0 use different words for the same facts. A document that is only converted from one version to the
 other has no changes.
@@ -7,17 +10,28 @@ other has no changes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import NamedTuple
 
 from voicegauge.contract.asyncapi import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
 from voicegauge.contract.document_parts import ASYNCAPI_KEY
+from voicegauge.contract.socket_messages import read_message
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
+from voicegauge.drift._field_comparison import compare_field_presence, compare_field_types, compare_field_values
+from voicegauge.drift._recorded_traffic import (
+    ConversationPair,
+    MessageGroupKey,
+    PairedResponses,
+    RecordedExchange,
+    flatten_bodies,
+)
 from voicegauge.drift._schema_comparison import compare_schemas
-from voicegauge.drift.drift_report import DriftChange
+from voicegauge.drift.drift_report import DriftChange, FilePosition, build_change
 from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.locations import MISSING
 from voicegauge.model.exchange import SOCKET_SIDES, SocketSide
 
 _SCHEMA_ROLES: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
@@ -289,3 +303,157 @@ def _is_binary(message: DocumentNode) -> bool:
 
 def _describe_encoding(message: DocumentNode) -> str:
     return "binary" if _is_binary(message) else "JSON"
+
+
+# Compares the messages of recorded connections with those of older ones.
+
+
+_UNDOCUMENTED_MESSAGE_NAME = "(undocumented)"
+
+
+@dataclass(frozen=True, eq=False)
+class _RecordedMessage(RecordedExchange):
+    """A message that the service sent over a recorded WebSocket; `json_body` is the message."""
+
+    name: str = ""
+    message_index: int = 0
+
+    def find_body_position(self, field_path: str) -> FilePosition:
+        """Return the position in the HAR file of a value in the message."""
+        return self.find_position(f"/_webSocketMessages/{self.message_index}/data#{field_path}")
+
+    @property
+    def message_position(self) -> FilePosition:
+        """The position of the message in the HAR file."""
+        return self.find_position(f"/_webSocketMessages/{self.message_index}")
+
+
+class _ConnectionPair(NamedTuple):
+    """The messages of an older recorded connection, and those of the newer connection that matches it."""
+
+    id: str
+    old: list[_RecordedMessage]
+    new: list[_RecordedMessage]
+
+
+def compare_recorded_messages(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+    """Yield every change of the messages that a service sends over WebSockets, and of how it closes them."""
+    by_channel: dict[str, list[_ConnectionPair]] = {}
+    for number, pair in enumerate(conversation_pairs):
+        before, after = pair.old_conversation[0], pair.new_conversation[0]
+        if before.channel is None or after.channel is None:
+            continue
+        yield from _compare_close(before, after)
+        connections = _ConnectionPair(str(number), _list_messages(before), _list_messages(after))
+        if connections.old and connections.new:
+            by_channel.setdefault(before.channel.id, []).append(connections)
+    for channel_id, pairs in by_channel.items():
+        yield from _compare_message_names(channel_id, pairs)
+        yield from _compare_message_order(channel_id, pairs)
+        yield from _compare_message_fields(channel_id, pairs)
+
+
+def _list_messages(recorded_exchange: RecordedExchange) -> list[_RecordedMessage]:
+    channel, log = recorded_exchange.channel, recorded_exchange.exchange.socket
+    assert channel is not None, "only connections to channels are compared"
+    assert channel.socket is not None, "a channel has messages"
+    found = []
+    for index, message in enumerate(log.messages if log is not None else ()):
+        if message.sender != "server":
+            continue
+        name = channel.socket.find_server_message_name(message.data, is_binary=message.is_binary)
+        found.append(
+            _RecordedMessage(
+                contract=recorded_exchange.contract,
+                file=recorded_exchange.file,
+                entry_index=recorded_exchange.entry_index,
+                exchange=recorded_exchange.exchange,
+                operation=recorded_exchange.operation,
+                json_body=MISSING if message.is_binary else read_message(message.data),
+                name=name or _UNDOCUMENTED_MESSAGE_NAME,
+                message_index=index,
+            )
+        )
+    return found
+
+
+def _compare_close(before: RecordedExchange, after: RecordedExchange) -> Iterator[DriftChange]:
+    """Yield a change if the newer connection was closed with another code, where both closes were observed."""
+    old, new = (one.exchange.socket.close if one.exchange.socket is not None else None for one in (before, after))
+    if old is not None and new is not None and old.code != new.code:
+        yield build_change(
+            "recorded-close-changed",
+            location="close",
+            operation_id=after.operation_id,
+            old_position=before.find_position("/_webSocket"),
+            new_position=after.find_position("/_webSocket"),
+            message_values={"old": old.code, "new": new.code},
+        )
+
+
+def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
+    """Yield a change for each message that only the older or only the newer connections have."""
+    old = {message.name: message for pair in reversed(pairs) for message in reversed(pair.old)}
+    new = {message.name: message for pair in reversed(pairs) for message in reversed(pair.new)}
+    for name in sorted(old.keys() ^ new.keys()):
+        before, after = old.get(name), new.get(name)
+        yield build_change(
+            "recorded-message-new" if before is None else "recorded-message-gone",
+            location=f"server message {name}",
+            operation_id=channel_id,
+            old_position=before.message_position if before is not None else None,
+            new_position=after.message_position if after is not None else None,
+        )
+
+
+def _compare_message_order(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
+    """Yield a change for two messages of which the other one comes first now, in every connection that has both."""
+    old, new = _collect_orders(pair.old for pair in pairs), _collect_orders(pair.new for pair in pairs)
+    for (first, second), example in old.items():
+        reverse = (second, first)
+        if first in (second, _UNDOCUMENTED_MESSAGE_NAME) or reverse in old or (first, second) in new:
+            continue
+        if reverse in new:
+            yield build_change(
+                "recorded-message-order-changed",
+                location=f"server message {second}",
+                operation_id=channel_id,
+                old_position=example.message_position,
+                new_position=new[reverse].message_position,
+                message_values={"old": f"{first}, {second}", "new": f"{second}, {first}"},
+            )
+
+
+def _collect_orders(connections: Iterable[list[_RecordedMessage]]) -> dict[tuple[str, str], _RecordedMessage]:
+    """Return pairs of messages of which the first one begins before the second one, with an example of the second."""
+    orders: dict[tuple[str, str], _RecordedMessage] = {}
+    for messages in connections:
+        firsts = {message.name: message for message in reversed(messages)}
+        in_order = sorted(firsts.values(), key=lambda message: message.message_index)
+        for before, after in combinations(in_order, 2):
+            orders.setdefault((before.name, after.name), after)
+    return orders
+
+
+def _compare_message_fields(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
+    """Yield every change of the fields of messages that both recordings have: their presence, types and values."""
+    names = dict.fromkeys(message.name for pair in pairs for message in pair.old)
+    for name in names:
+        group_key = MessageGroupKey(channel_id, name)
+        sides = [
+            ([one for one in pair.old if one.name == name], [one for one in pair.new if one.name == name])
+            for pair in pairs
+        ]
+        responses = [
+            PairedResponses(pair.id, tuple(old), tuple(new))
+            for pair, (old, new) in zip(pairs, sides, strict=True)
+            if old and new
+        ]
+        body_pairs = flatten_bodies(responses)
+        if not body_pairs:
+            continue
+        yield from compare_field_presence(group_key, body_pairs)
+        yield from compare_field_types(group_key, body_pairs)
+        yield from compare_field_values(
+            group_key, body_pairs, paths_to_skip=(), find_documented_values=lambda _: frozenset()
+        )

@@ -1,4 +1,4 @@
-"""Compares recordings with older recordings: their whole responses, headers, fields and jobs."""
+"""Compares recordings with older recordings: their whole responses, headers, fields, jobs and messages."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from voicegauge.drift._recorded_traffic import (
     iterate_job_states,
     pair_conversations,
 )
+from voicegauge.drift._socket_comparison import compare_recorded_messages
 from voicegauge.drift.drift_report import DriftChange, DriftReport, FilePosition, build_change, build_report
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.located_yaml import split_json_pointer
@@ -391,12 +392,7 @@ def compare_traffic(old_traffic: RecordedTraffic, new_traffic: RecordedTraffic) 
     """
     pairing = pair_conversations(old_traffic, new_traffic)
     changes = _remove_repeated_changes(_iterate_changes(pairing))
-    report = build_report("recordings", old_traffic.compared_input, new_traffic.compared_input, changes)
-    recorded = (*old_traffic.exchanges, *new_traffic.exchanges)
-    channel_ids = sorted({one.channel.id for one in recorded if one.channel is not None})
-    reason = "recorded messages of a WebSocket are compared with a contract only"
-    parts = tuple(f"the messages of {channel_id}: {reason}" for channel_id in channel_ids)
-    return msgspec.structs.replace(report, not_compared_parts=parts)
+    return build_report("recordings", old_traffic.compared_input, new_traffic.compared_input, changes)
 
 
 def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
@@ -406,6 +402,7 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
     for group_key, responses in group_responses(pairing.matched_pairs).items():
         yield from compare_headers(group_key, responses)
         yield from _compare_body_fields(group_key, responses)
+    yield from compare_recorded_messages(pairing.matched_pairs)
     for conversation in pairing.unmatched_conversations:
         first = conversation[0]
         yield build_change(

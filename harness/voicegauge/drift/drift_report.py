@@ -172,8 +172,6 @@ class DriftReport(SummarizedResult, frozen=True, kw_only=True):
     """The changes that the baseline accepts. They are neither in `changes` nor counted in `count_by_level`."""
     unused_baseline_entries: tuple[str, ...] = ()
     """One line for each baseline entry that no longer matches any change."""
-    not_compared_parts: tuple[str, ...] = ()
-    """One line for each part of the traffic that was not compared, with the reason."""
     unreadable_client_file_messages: tuple[str, ...] = ()
     """One line, with the reason, for each file below a folder of `--uses` that could not be read as a recording."""
 
@@ -343,8 +341,6 @@ def render_markdown(report: DriftReport) -> str:
         lines += _render_section(level, list(changes))
     if report.accepted_changes:
         lines += [f"{len(report.accepted_changes)} more are accepted by the baseline.", ""]
-    lines += [f"Not compared: {escape_markdown(part)}." for part in report.not_compared_parts]
-    lines += [""] if report.not_compared_parts else []
     if not report.changes:
         lines += ["Nothing else has changed." if report.accepted_changes else "Nothing has changed.", ""]
     return "\n".join(lines)
