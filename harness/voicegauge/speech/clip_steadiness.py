@@ -222,9 +222,10 @@ def _measure_levels_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.floa
 
 
 def _measure_log_pitch(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
-    size = round(_PITCH_PART_S * sample_rate_hz)
-    parts = (samples[start : start + size] for start in range(0, len(samples) - size + 1, size))
-    pitches = [measure_voice(part, sample_rate_hz).pitch_hz for part in parts]
+    resampled = resample(samples, sample_rate_hz, _ANALYSIS_RATE_HZ)
+    size = round(_PITCH_PART_S * _ANALYSIS_RATE_HZ)
+    parts = (resampled[start : start + size] for start in range(0, len(resampled) - size + 1, size))
+    pitches = [_measure_pitch_hz(_cut_loud_frames(part)) for part in parts]
     return np.array([math.nan if pitch_hz is None else math.log(pitch_hz) for pitch_hz in pitches])
 
 
