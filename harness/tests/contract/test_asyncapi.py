@@ -171,6 +171,45 @@ def test_an_error_has_file_and_line(old: str, new: str, line: int, reason: str, 
     assert reason in str(caught.value)
 
 
+HOST_3 = 'host: "127.0.0.1:9000"'
+SAY_OR_STOP_2 = '{oneOf: [{$ref: "#/components/messages/Say"}, {$ref: "#/components/messages/Stop"}]}'
+STOP_3 = "Stop: {payload: {type: object, required: [stop]}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "reason"),
+    [
+        (VERSION_3, HOST_3, 'host: "{host}:9000", variables: {host: eu}', "default for each variable"),
+        (VERSION_3, HOST_3, 'host: "{host}:9000", variables: [host]', "default for each variable"),
+        (VERSION_3, STOP_3, "Stop: 1.5", "leads to a value that is not an object"),
+        (VERSION_3, "operations:", "operations:\n  other: []", "must be an object"),
+        (VERSION_3, "    address: /speak", "    address: '/speak/{to}'\n    parameters: {to: []}", "must be an object"),
+        (VERSION_3, "operations:", "components: {securitySchemes: {key: 1}}\noperations:", "must be an object"),
+        (VERSION_2, SAY_OR_STOP_2, "{oneOf: 1}", "must be a list"),
+    ],
+)
+def test_a_part_of_another_type_than_documented_is_one_line(
+    text: str, old: str, new: str, reason: str, tmp_path: Path
+) -> None:
+    text = text.replace("CLIENT", "publish").replace("SERVER", "subscribe")
+    assert text.count(old) == 1
+    with pytest.raises(ContractError, match=reason):
+        load_contract(write(tmp_path, text.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (STOP_3, "Stop: {payload: true}"),
+        ("protocol: ws}", "protocol: ws, variables: 1}"),
+        ("    address: /speak", "    address: /speak\n    servers: [{}]"),
+        ("    address: /speak", "    address: /speak\n    bindings: {ws: {query: {required: 1, properties: {a: {}}}}}"),
+    ],
+)
+def test_a_part_that_says_nothing_is_accepted(old: str, new: str, tmp_path: Path) -> None:
+    assert load_contract(write(tmp_path, VERSION_3.replace(old, new, 1))).socket_targets
+
+
 def test_a_document_without_provider_is_rejected(tmp_path: Path) -> None:
     start, end = VERSION_3.index("x-provider"), VERSION_3.index("channels")
     path = write(tmp_path, VERSION_3[:start] + VERSION_3[end:])

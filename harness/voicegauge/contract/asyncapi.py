@@ -27,7 +27,13 @@ from urllib.parse import unquote
 
 from voicegauge.contract._overlays import apply_overlay, find_extended_file, is_overlay
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_parts import ASYNCAPI_KEY, Parameter, convert_record, walk_objects
+from voicegauge.contract.document_parts import (
+    ASYNCAPI_KEY,
+    Parameter,
+    convert_record,
+    fill_server_variables,
+    walk_objects,
+)
 from voicegauge.contract.extension.provider import LimitsSpec
 from voicegauge.contract.extension.sockets import ClientAction, ServerEventKind, SocketSpec, has_placeholder
 from voicegauge.contract.operation import Operation
@@ -181,10 +187,22 @@ def attach_asyncapi(document: Document, asyncapi: Document) -> Document:
     return Document(document.path, data, {}, digest, {"": (document, ""), f"/{ASYNCAPI_KEY}": (asyncapi, "")})
 
 
-def get_mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the mapping at a key; an empty one if there is none."""
-    value = data.get(key)
+def get_mapping(data: Any, key: str) -> dict[str, Any]:
+    """Return the mapping at a key of a mapping; an empty one if there is none."""
+    value = data.get(key) if isinstance(data, Mapping) else None
     return value if isinstance(value, dict) else {}
+
+
+def resolve_object(schemas: Schemas, node: Any, pointer: str = "") -> tuple[dict[str, Any], str]:
+    """Return the object that `node` is or refers to, and the pointer to the place where it is defined.
+
+    Raises:
+        ContractError: it is not an object, or a reference leads nowhere.
+    """
+    value, place = schemas.resolve_reference(node, pointer)
+    if not isinstance(value, dict):
+        raise schemas.document.build_error(place, "must be an object")
+    return value, place
 
 
 def _rewrite_references(value: Any) -> Any:
@@ -218,7 +236,7 @@ def _escape_slashes(root: Any, reference: str) -> str:
     return "#/" + "/".join(map(escape_pointer_token, names))
 
 
-def build_server_url(server: Mapping[str, Any]) -> str | None:
+def _build_server_url(server: Mapping[str, Any]) -> str | None:
     """Return the URL of a server of an AsyncAPI document with http or https; `None` if it is not a WebSocket server.
 
     Version 2 has `url`, which may lack the scheme; version 3 has `host` and `pathname`.
@@ -228,8 +246,7 @@ def build_server_url(server: Mapping[str, Any]) -> str | None:
     if scheme is None:
         return None
     url = str(server.get("url") or f"{server.get('host', '')}{server.get('pathname', '')}")
-    for name, variable in get_mapping(server, "variables").items():
-        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    url = fill_server_variables(url, server.get("variables"))
     if "://" in url:
         own, _, rest = url.partition("://")
         return f"{_HTTP_SCHEME_BY_PROTOCOL.get(own.lower(), scheme)}://{rest}".rstrip("/")
@@ -239,7 +256,7 @@ def build_server_url(server: Mapping[str, Any]) -> str | None:
 def _add_servers(asyncapi: Document, servers: list[Any]) -> list[Any]:
     known = {str(server.get("url", "")).rstrip("/") for server in servers if isinstance(server, dict)}
     for name, server in get_mapping(asyncapi.data, "servers").items():
-        url = build_server_url(server) if isinstance(server, dict) else None
+        url = _build_server_url(server) if isinstance(server, dict) else None
         if url is None:
             reason = "needs a URL or host, and the protocol ws or wss"
             raise asyncapi.build_error(f"/servers/{escape_pointer_token(name)}", reason)
@@ -253,6 +270,9 @@ def _convert_security_schemes(asyncapi: Document) -> dict[str, Any]:
     """Return the security schemes of an AsyncAPI document as those of OpenAPI, which has fewer types."""
     converted = {}
     for name, scheme in get_mapping(get_mapping(asyncapi.data, "components"), "securitySchemes").items():
+        if not isinstance(scheme, dict):
+            pointer = f"/components/securitySchemes/{escape_pointer_token(name)}"
+            raise asyncapi.build_error(pointer, "must be an object")
         kept = dict(scheme)
         if kept.get("type") == "httpApiKey":
             kept["type"] = "apiKey"
@@ -274,7 +294,7 @@ def read_socket_operations(contract: Contract) -> Iterator[Operation]:
     is_version_3 = str(root.get("asyncapi", "")).startswith("3.")
     for name, node in get_mapping(root, "channels").items():
         pointer = f"/{ASYNCAPI_KEY}/channels/{escape_pointer_token(name)}"
-        channel, pointer = contract.schemas.resolve_reference(node, pointer)
+        channel, pointer = resolve_object(contract.schemas, node, pointer)
         if "x-socket" in channel:
             path = str(channel.get("address", name)) if is_version_3 else name
             yield _read_channel(contract, root, channel, pointer, path, is_version_3=is_version_3)
@@ -428,6 +448,8 @@ def _read_messages_of_version_2(
         return {}
     base = f"{pointer}/{operation_key}/message"
     listed = message.get("oneOf")
+    if not isinstance(listed, list | None):
+        raise schemas.document.build_error(f"{base}/oneOf", "must be a list")
     nodes = [(base, message)] if listed is None else [(f"{base}/oneOf/{i}", one) for i, one in enumerate(listed)]
     found = [_read_message(schemas, node, at, "") for at, node in nodes]
     return {one.name: one for one in found}
@@ -444,8 +466,8 @@ def _read_messages_of_version_3(
     address = channel.get("address")
     for name, operation in get_mapping(schemas.document.data[ASYNCAPI_KEY], "operations").items():
         at = f"/{ASYNCAPI_KEY}/operations/{escape_pointer_token(name)}"
-        node, at = schemas.resolve_reference(operation, at)
-        own_channel, own_pointer = schemas.resolve_reference(get_mapping(node, "channel"))
+        node, at = resolve_object(schemas, operation, at)
+        own_channel, own_pointer = resolve_object(schemas, get_mapping(node, "channel"))
         is_same = own_pointer == pointer or (address is not None and own_channel.get("address") == address)
         if node.get("action") != operation_key or not is_same:
             continue
@@ -461,11 +483,11 @@ def _read_messages_of_version_3(
     return found
 
 
-def _read_message(schemas: Schemas, node: dict[str, Any], pointer: str, name: str) -> MessageSchema:
+def _read_message(schemas: Schemas, node: Any, pointer: str, name: str) -> MessageSchema:
     """Return one message. Its name is that in the channel or the components, else its `name` or `messageId`."""
-    if not name and isinstance(node.get("$ref"), str):
+    if not name and isinstance(node, dict) and isinstance(node.get("$ref"), str):
         name = unescape_pointer_token(node["$ref"].rpartition("/")[2])
-    message, pointer = schemas.resolve_reference(node, pointer)
+    message, pointer = resolve_object(schemas, node, pointer)
     name = name or str(message.get("name") or message.get("messageId") or "message")
     payload = message.get("payload")
     if not isinstance(payload, dict):
@@ -474,7 +496,9 @@ def _read_message(schemas: Schemas, node: dict[str, Any], pointer: str, name: st
     if "schemaFormat" in payload and "schema" in payload:
         payload, schema_pointer = payload["schema"], f"{schema_pointer}/schema"
     schema = schemas.resolve_reference(payload)[0]
-    is_binary = schema.get("format") == "binary" or _is_binary_type(message.get("contentType"))
+    is_binary = (isinstance(schema, dict) and schema.get("format") == "binary") or _is_binary_type(
+        message.get("contentType")
+    )
     return MessageSchema(name, None if is_binary else schema_pointer, pointer, is_binary)
 
 
@@ -487,7 +511,7 @@ def _read_parameters(schemas: Schemas, channel: dict[str, Any], pointer: str, pa
     for name, node in get_mapping(channel, "parameters").items():
         if f"{{{name}}}" not in path:  # such as AssemblyAI's, which are neither in the path nor in the handshake
             continue
-        data, at = schemas.resolve_reference(node, f"{pointer}/parameters/{escape_pointer_token(name)}")
+        data, at = resolve_object(schemas, node, f"{pointer}/parameters/{escape_pointer_token(name)}")
         data = data if "schema" in data else {"schema": {"type": "string"}, **data}
         yield Parameter(schemas, at, data, name, "path", True)
     bindings = read_pointer(channel, ["bindings", "ws"])
@@ -495,12 +519,13 @@ def _read_parameters(schemas: Schemas, channel: dict[str, Any], pointer: str, pa
         part = bindings.get(key) if isinstance(bindings, dict) else None
         if not isinstance(part, dict):
             continue
-        schema, at = schemas.resolve_reference(part, f"{pointer}/bindings/ws/{key}")
-        required = schema.get("required", [])
+        schema, at = resolve_object(schemas, part, f"{pointer}/bindings/ws/{key}")
+        required = schema.get("required")
+        required_names = required if isinstance(required, list) else []
         for name, node in get_mapping(schema, "properties").items():
             place_pointer = f"{at}/properties/{escape_pointer_token(name)}"
             data = {"schema": node}
-            yield Parameter(schemas, place_pointer, data, name, place, name in required)  # type: ignore[arg-type]
+            yield Parameter(schemas, place_pointer, data, name, place, name in required_names)  # type: ignore[arg-type]
 
 
 def _find_server_name(contract: Contract, root: dict[str, Any], channel: dict[str, Any]) -> str:
@@ -510,8 +535,8 @@ def _find_server_name(contract: Contract, root: dict[str, Any], channel: dict[st
     name = next(iter(servers), "")
     if isinstance(listed, list) and listed:
         first = listed[0]
-        name = first["$ref"].rpartition("/")[2] if isinstance(first, dict) else str(first)
-    url = build_server_url(servers.get(name, {})) if name in servers else None
+        name = str(first.get("$ref", "")).rpartition("/")[2] if isinstance(first, dict) else str(first)
+    url = _build_server_url(servers[name]) if name in servers else None
     names = (one.name for one in contract.servers.values() if url is None or one.url == url)
     return next(names, next(iter(contract.servers)))
 
@@ -521,7 +546,7 @@ def _find_operation(contract: Contract, action: str, channel_pointer: str) -> An
     for operation in get_mapping(contract.document.data[ASYNCAPI_KEY], "operations").values():
         referenced = get_mapping(operation, "channel")
         is_here = contract.schemas.resolve_reference(referenced)[1] == channel_pointer
-        if operation.get("action") == action and is_here:
+        if isinstance(operation, dict) and operation.get("action") == action and is_here:
             return operation
     return None
 

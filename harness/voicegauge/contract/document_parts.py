@@ -385,6 +385,14 @@ _KEYS_WITH_PLAIN_DATA = frozenset(
 document."""
 
 
+def fill_server_variables(url: str, variables: Any) -> str:
+    """Return the URL of a server with the defaults of its `variables`; one without a default stays in braces."""
+    for name, variable in variables.items() if isinstance(variables, dict) else ():
+        if isinstance(variable, dict) and "default" in variable:
+            url = url.replace(f"{{{name}}}", str(variable["default"]))
+    return url
+
+
 def walk_objects(document_data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every object of a document with its JSON pointer, in document order.
 

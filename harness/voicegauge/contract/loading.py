@@ -15,7 +15,7 @@ from voicegauge.contract._consistency import check_consistency, check_references
 from voicegauge.contract.asyncapi import read_socket_operations
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import read_contract_document, validate_openapi
-from voicegauge.contract.document_parts import HTTP_METHODS, Parameter, convert_record
+from voicegauge.contract.document_parts import HTTP_METHODS, Parameter, convert_record, fill_server_variables
 from voicegauge.contract.extension.jobs import (
     BatchSpec,
     ChatSpec,
@@ -98,7 +98,7 @@ def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
         nodes.append((f"{base}/servers", item.get("servers", [])))
         nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in HTTP_METHODS if m in item]
     found: dict[str, Server] = {}
-    encrypted_urls = {_resolve_server_url(node).rstrip("/") for _, servers in nodes for node in servers}
+    encrypted_urls = {_read_server_url(node).rstrip("/") for _, servers in nodes for node in servers}
     for pointer, servers in nodes:
         for index, node in enumerate(servers):
             server = _read_server(document, f"{pointer}/{index}", node)
@@ -114,28 +114,27 @@ def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
     return found
 
 
+def _read_server_url(node: dict[str, Any]) -> str:
+    return fill_server_variables(str(node.get("url", "")), node.get("variables"))
+
+
 def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Server:
-    url = _resolve_server_url(node)
+    url = _read_server_url(node)
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:  # a port that is not a number
         is_usable = False
     if not is_usable or re.search(r"[\s{}?#]", url):
-        reason = f"server url {url!r} must be absolute, with http or https, without user, query and fragment"
+        reason = (
+            f"server url {url!r} must be absolute, with http or https, without user, query and fragment, and have a "
+            "default for each variable"
+        )
         raise document.build_error(pointer, reason)
     if not url.isascii():  # the user who allows a key for a host must not take it for another one
         reason = f"server url {url!r} must be ASCII: write other letters of its host as xn--..., of its path as %.."
         raise document.build_error(pointer, reason)
     return Server(str(node.get("x-name", urlsplit(url).netloc)), url.rstrip("/"))
-
-
-def _resolve_server_url(node: dict[str, Any]) -> str:
-    """Return the URL of a server with the defaults of its variables."""
-    url = str(node.get("url", ""))
-    for name, variable in node.get("variables", {}).items():
-        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
-    return url
 
 
 def _read_operations(contract: Contract) -> Iterator[Operation]:

@@ -27,6 +27,7 @@ from voicegauge.contract._proposed_authentication import (
     propose_transcription,
 )
 from voicegauge.contract.document_assembly import check_openapi_version
+from voicegauge.contract.document_parts import fill_server_variables
 from voicegauge.contract.proposed_parts import (
     AUDIO_BODY,
     MODEL_FIELD_NAMES,
@@ -92,16 +93,9 @@ def _is_ip_address(host: str) -> bool:
 def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
     """Return the absolute URLs of the servers of a document, with the defaults of their variables."""
     servers = document_data.get("servers")
-    urls = [_resolve_server_url(s) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
+    known = [one for one in servers if isinstance(one, dict)] if isinstance(servers, list) else []
+    urls = [fill_server_variables(str(server.get("url", "")), server.get("variables")) for server in known]
     return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
-
-
-def _resolve_server_url(server: Mapping[str, Any]) -> str:
-    url, variables = str(server.get("url", "")), server.get("variables")
-    for name, variable in variables.items() if isinstance(variables, dict) else ():
-        if isinstance(variable, dict) and "default" in variable:
-            url = url.replace(f"{{{name}}}", str(variable["default"]))
-    return url
 
 
 def convert_to_identifier(text: str) -> str:

@@ -23,6 +23,7 @@ from voicegauge.contract.asyncapi import (
     get_usual_client_action,
     read_asyncapi_document,
     read_messages,
+    resolve_object,
 )
 from voicegauge.contract.document_parts import ASYNCAPI_KEY
 from voicegauge.contract.overlay_proposal import (
@@ -154,8 +155,8 @@ class _SocketOverlayWriter:
         seen = set[str]()
         usual = get_usual_client_action(is_version_3=self._is_version_3)
         for key, node in get_mapping(self._document.data[ASYNCAPI_KEY], "channels").items():
-            channel, pointer = self._schemas.resolve_reference(
-                node, f"/{ASYNCAPI_KEY}/channels/{escape_pointer_token(key)}"
+            channel, pointer = resolve_object(
+                self._schemas, node, f"/{ASYNCAPI_KEY}/channels/{escape_pointer_token(key)}"
             )
             path = str(channel.get("address", key)) if self._is_version_3 else key
             if path in seen:
@@ -268,11 +269,12 @@ class _SocketOverlayWriter:
         if message.schema_pointer is None:
             return {}
         schema = self._schemas.resolve_reference(self._read_mapping_at(message.schema_pointer))[0]
-        required = schema.get("required")
+        required = schema.get("required") if isinstance(schema, dict) else None
         names = required if isinstance(required, list) else []
         value: dict[str, Any] = {}
         for name, node in get_mapping(schema, "properties").items():
-            part = self._schemas.resolve_reference(node)[0] if isinstance(node, dict) else {}
+            resolved = self._schemas.resolve_reference(node)[0]
+            part = resolved if isinstance(resolved, dict) else {}
             fixed = part.get("const")
             if fixed is None and name in names and isinstance(part.get("enum"), list) and part["enum"]:
                 fixed = _choose_enum_value(part["enum"], message.name)
