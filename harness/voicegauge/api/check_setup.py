@@ -265,7 +265,7 @@ def finish_check(
     The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
     forgotten if the process is killed before. Requests whose result was lost stay in the journals: the same command
     sends them again only if the user demands it. The journals of a check that ended early, or with a charge above the
-    price, are kept unchanged, so that the same command can resume the check.
+    price, are kept, so that the same command can resume the check.
     """
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:

@@ -289,7 +289,6 @@ def build_curl_command(
     key: str | None = None,
     key_origins: Collection[Origin] | None = None,
     default_key: str | None = None,
-    save_file: FileSaver = save_file_in_cache,
 ) -> str | None:
     """Return the shell command that sends `request` again; `None` if no curl command can send it.
 
@@ -302,7 +301,6 @@ def build_curl_command(
             to any other origin the key is masked.
         default_key: the key that is sent if the variable is unset or empty, of letters, digits and "-"; by default the
             empty text.
-        save_file: saves uploads, and bodies that cannot be part of a command.
     """
     target = parse_origin(request.url)
     names = [request.method, *(name for name, _ in request.headers)]
@@ -322,7 +320,7 @@ def build_curl_command(
     def save_file_without_key(content: bytes, suffix: str) -> Path:
         if find_secret_spelling(content, list_secrets(key)) is not None:
             raise UsageError("the body contains the key")
-        return save_file(content, suffix)
+        return save_file_in_cache(content, suffix)
 
     try:
         body = _build_body_arguments(request, save_file_without_key)

@@ -90,11 +90,11 @@ def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
     }
 
 
-def read_secrets(contract: Contract, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+def read_secrets(contract: Contract) -> tuple[str, ...]:
     """Return all secret texts of a provider in the environment: keys, user ids, secrets that sign webhooks."""
     signatures = (o.webhook.signature for o in contract.operations.values() if o.webhook is not None)
     variables = [*contract.key_variables, *(one.secret_variable for one in signatures if one is not None)]
-    values = (environment.get(variable, "").strip() for variable in dict.fromkeys(variables))
+    values = (os.environ.get(variable, "").strip() for variable in dict.fromkeys(variables))
     return tuple(value for value in values if value)
 
 

@@ -301,11 +301,10 @@ class SocketSession(SocketLink[SocketTarget]):
             lambda: turn.first_audio_ms is not None or self._has_failed(turn), self.timeout_s
         )
 
-    async def wait_for_end(self, turn: SocketTurn, timeout_s: float | None = None) -> bool:
+    async def wait_for_end(self, turn: SocketTurn) -> bool:
         """Wait until a turn is complete; return whether it was in time."""
         return await self._wait_while_service_works(
-            lambda: turn.finished_ms is not None or self._has_failed(turn),
-            self.timeout_s if timeout_s is None else timeout_s,
+            lambda: turn.finished_ms is not None or self._has_failed(turn), self.timeout_s
         )
 
     async def wait_for_close(self, timeout_s: float) -> bool:
@@ -472,14 +471,14 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
         """Ask for the end of the turn of what was sent so far; return whether the contract has such a message."""
         return self._send("flush", None)
 
-    async def wait_for_turn_end(self, turn_count: int = 1, timeout_s: float | None = None) -> bool:
+    async def wait_for_turn_end(self, turn_count: int) -> bool:
         """Wait until the ends of a number of turns were reported; return whether they were in time."""
 
         def has_ended() -> bool:
             ended = self.transcribed.ended_turn_count >= turn_count
             return ended or bool(self.transcribed.errors) or not self.connection.is_open
 
-        return await self._wait_while_service_works(has_ended, self.timeout_s if timeout_s is None else timeout_s)
+        return await self._wait_while_service_works(has_ended, self.timeout_s)
 
     async def wait_for_close(self, timeout_s: float) -> bool:
         """Wait until the service closes the connection; return whether it did in time."""

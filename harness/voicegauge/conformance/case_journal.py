@@ -9,9 +9,9 @@ Each provider has a journal of billable requests (`client/spending_journal.py`).
 A case is finished when it was judged and, by `record`, saved. A check also keeps the judgement, even of a free case.
 
 A command deletes the journal when it has printed the result of its whole plan. The journal remains after a command that
-was killed or interrupted, that ran out of time, or whose service could not be reached any more. The spending in it
-counts towards the budget of the next command, which also reuses its judgements. That command sends a case again whose
-request has no known result only if the user asks for it.
+was killed or interrupted, that ran out of time, whose service could not be reached any more, or that was charged more
+than a price. The spending in it counts towards the budget of the next command, which also reuses its judgements. That
+command sends a case again whose request has no known result only if the user asks for it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -27,7 +27,7 @@ from voicegauge.recording.credentials import mask_credentials
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
-from voicegauge.rules.registry import RULE_BY_ID, Rule
+from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.rules.webhooks import RequestCallbacks
 
 # Collects the callbacks that a service sends for one case.
@@ -210,7 +210,6 @@ class CallbackMonitor:
         contracts: Iterable[Contract],
         *,
         callback_timing: CallbackTiming = "any",
-        rules: Mapping[str, Rule] = RULE_BY_ID,
         secrets: Iterable[str] = (),
     ) -> None:
         """Prepare to judge callbacks.
@@ -218,7 +217,6 @@ class CallbackMonitor:
         Args:
             contracts: the contracts that a callback may belong to.
             callback_timing: the callbacks that the requests subscribe to; "any" if that is not known.
-            rules: the rules to apply, by id.
             secrets: keys that are masked in everything that is quoted of a callback, as anything is that looks like a
                 credential.
 
@@ -226,7 +224,7 @@ class CallbackMonitor:
             UsageError: the environment has an unusable secret for signatures.
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
-        self._posts, self._rules, self._secrets = callback_timing, rules, tuple(dict.fromkeys(secrets))
+        self._posts, self._secrets = callback_timing, tuple(dict.fromkeys(secrets))
         for operation in self._operations:
             read_webhook_secret(operation, is_emulated=False)  # fails now if it is unusable, not at the first callback
         self._recent: dict[tuple[str, str, str], _RecentCallbacks] = {}
@@ -252,7 +250,7 @@ class CallbackMonitor:
         )
         recent.remember_callback(received_callback, is_final=bool(single.final_callback_bodies))
         checker = Checker(
-            provenance, self._rules, mask_secrets=self._mask_secrets, mask_quotation=mask_undocumented_words
+            provenance, RULE_BY_ID, mask_secrets=self._mask_secrets, mask_quotation=mask_undocumented_words
         )
         state = single.read_state(value)
         findings = (

@@ -61,13 +61,9 @@ MAX_TOTAL_CLIP_BYTES = 180_000
 class FindingClips:
     """Chooses and encodes the clips of one check."""
 
-    def __init__(self, max_total_bytes: int = MAX_TOTAL_CLIP_BYTES) -> None:
-        """Create an empty collection of clips.
-
-        Args:
-            max_total_bytes: maximum size of all clips together.
-        """
-        self._left_bytes = max_total_bytes
+    def __init__(self) -> None:
+        """Create an empty collection of clips."""
+        self._left_bytes = MAX_TOTAL_CLIP_BYTES
         self._clip_ids: set[tuple[str, str]] = set()
 
     def count_clips(self, findings: Iterable[Finding]) -> None:
@@ -319,9 +315,9 @@ class ResultCollector:
         """Add the resources of one provider: how many were created and deleted, and which remain in the account."""
         self._resources += resource_summary
 
-    def add_skipped_case(self, case: ConformanceCase, skip_reason: str, status: int | None = None) -> None:
+    def add_skipped_case(self, case: ConformanceCase, skip_reason: str) -> None:
         """Add the result of a case that has no verdict, with the reason."""
-        self._cases.append(_build_case_result(case, "skipped", status, skip_reason))
+        self._cases.append(_build_case_result(case, "skipped", None, skip_reason))
 
     def add_unaffordable_case(self, case: ConformanceCase, error: BudgetError) -> None:
         """Add a case that was not sent because it may cost more than is left of the budget.

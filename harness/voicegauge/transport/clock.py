@@ -72,15 +72,15 @@ class VirtualClock:
 
     is_clock_of_exchange_timings = False
 
-    def __init__(self, start_s: float = 0.0) -> None:
-        """Start at `start_s` seconds."""
-        self._now = start_s
+    def __init__(self) -> None:
+        """Start at 0 seconds."""
+        self._now = 0.0
         self._waiting: list[tuple[float, int]] = []
         self._order = itertools.count()
         self.sleeps: list[float] = []
 
     def monotonic(self) -> float:
-        """Return the start time plus the time slept, in seconds."""
+        """Return the time slept, in seconds."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
