@@ -213,7 +213,7 @@ def _build_underrun_shape(mean: float) -> Shape:
         number="underruns per stream",
         title=f"mean {mean:g}",
         draw=lambda rng, texts: draw_counts(rng, texts, mean=mean),
-        estimate=lambda drawn: estimate_mean(pair(drawn), unit=1.0),
+        estimate=lambda drawn: estimate_mean(pair(drawn), smallest_positive_value=1.0),
         bootstrap=bootstrap_ratio,
         truth=mean,
     )

@@ -142,7 +142,7 @@ def test_a_share_has_wilsons_interval(failed: int, count: int, low: float, high:
 
 
 def test_no_underrun_in_few_streams_does_not_exclude_some() -> None:
-    found = estimate_mean([(text, 0.0) for text in range(8)], unit=1.0)
+    found = estimate_mean([(text, 0.0) for text in range(8)], smallest_positive_value=1.0)
     assert found is not None
     assert (found.value, found.low, found.high) == (0.0, 0.0, 0.375)
     stalled = estimate_mean([(text, 0.0) for text in range(8)])

@@ -446,9 +446,9 @@ def _announce_options_without_effect(
             listener.notice(f"text sent whole, because no WebSocket accepts it in pieces: {', '.join(whole)}")
 
 
-def announce_languages(plan: BenchPlan, chosen: Sequence[BaseTarget], listener: ProgressListener) -> None:
+def announce_languages(plan: BenchPlan, targets: Sequence[BaseTarget], listener: ProgressListener) -> None:
     """Tell the listener which targets are left out because of their languages, and which get undocumented languages."""
-    for target in chosen:
+    for target in targets:
         documented = bool(target.target_spec.supported_languages)
         if target.id in plan.unsupported_target_ids:
             if documented:

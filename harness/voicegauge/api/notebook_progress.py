@@ -89,14 +89,14 @@ def _escape(text: str) -> str:
     return html.escape(escape_unprintable(text))
 
 
-def choose_listener(given: ProgressListener | None) -> ProgressListener:
+def choose_listener(passed_listener: ProgressListener | None) -> ProgressListener:
     """Return the listener that the caller passed.
 
     Without one, return a listener that shows progress bars in a notebook, and prints nothing outside of notebooks. To
     silence a notebook, pass a plain `ProgressListener`, whose methods do nothing.
     """
-    if given is not None:
-        return given
+    if passed_listener is not None:
+        return passed_listener
     display = _find_notebook_display()
     return ProgressListener() if display is None else NotebookProgress(display)
 

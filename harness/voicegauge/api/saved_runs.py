@@ -535,40 +535,40 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     )
 
 
-def _listen_to_saved_run(folder: Path, saved: Run, listener: ProgressListener) -> Run:
+def _listen_to_saved_run(folder: Path, run: Run, listener: ProgressListener) -> Run:
     """Judge what the audio of a run says, save the verdicts in the run, and return the run with them.
 
     The run is returned unchanged if the current method has already judged it, or if its targets do not speak texts.
     """
-    if saved.listening is not None and saved.listening.method == get_listening_method():
-        return saved
+    if run.listening is not None and run.listening.method == get_listening_method():
+        return run
     with report_phase(listener, "listening") as phase:
-        listening = listen_to_run(folder, saved, report_progress=phase.update)
+        listening = listen_to_run(folder, run, report_progress=phase.update)
     if listening is None:
-        return saved
-    found = msgspec.structs.replace(saved, listening=listening)
-    save_run(folder, found)
-    return found
+        return run
+    judged = msgspec.structs.replace(run, listening=listening)
+    save_run(folder, judged)
+    return judged
 
 
-def _predict_quality_of_saved_run(folder: Path, saved: Run, listener: ProgressListener) -> Run:
+def _predict_quality_of_saved_run(folder: Path, run: Run, listener: ProgressListener) -> Run:
     """Return the run with predicted ratings, and save it, unless they were predicted in the present way."""
-    if saved.predicted_quality is not None and saved.predicted_quality.method == get_quality_method():
-        return saved
+    if run.predicted_quality is not None and run.predicted_quality.method == get_quality_method():
+        return run
     with report_phase(listener, "predicting quality") as predicting:
-        quality = predict_run_quality(folder, saved, report_progress=predicting.update)
-    rated = msgspec.structs.replace(saved, predicted_quality=quality)
+        quality = predict_run_quality(folder, run, report_progress=predicting.update)
+    rated = msgspec.structs.replace(run, predicted_quality=quality)
     save_run(folder, rated)
     return rated
 
 
-def _compare_voices_of_saved_run(folder: Path, saved: Run, encoder: VoiceEncoder, listener: ProgressListener) -> Run:
+def _compare_voices_of_saved_run(folder: Path, run: Run, encoder: VoiceEncoder, listener: ProgressListener) -> Run:
     """Return the run with its voices, and save it, unless they were compared by the same encoder."""
-    if saved.voices is not None and saved.voices.method == encoder.method:
-        return saved
+    if run.voices is not None and run.voices.method == encoder.method:
+        return run
     with report_phase(listener, "comparing voices") as comparing:
-        voices = compare_run_voices(folder, saved, encoder, report_progress=comparing.update)
-    compared = msgspec.structs.replace(saved, voices=voices)
+        voices = compare_run_voices(folder, run, encoder, report_progress=comparing.update)
+    compared = msgspec.structs.replace(run, voices=voices)
     save_run(folder, compared)
     return compared
 

@@ -268,18 +268,21 @@ def estimate_share(values: Iterable[tuple[Hashable, bool]]) -> Estimate | None:
     )
 
 
-def estimate_mean(values: ValuesWithTextIds | SampledValues, *, unit: float | None = None) -> Estimate | None:
+def estimate_mean(
+    values: ValuesWithTextIds | SampledValues, *, smallest_positive_value: float | None = None
+) -> Estimate | None:
     """Estimate the arithmetic mean of values that are never negative; `None` if there are no values.
 
     Args:
         values: pairs of a text id and a value.
-        unit: smallest value above 0 that can occur, such as 1 for counts; `None` if there is none, as for times.
+        smallest_positive_value: smallest value above 0 that can occur, such as 1 for counts; `None` if there is none,
+            as for times.
     """
     sampled = values if isinstance(values, SampledValues) else SampledValues(values)
     if not len(sampled):
         return None
     sums = sampled.compute_sum_and_count_by_text()
-    return _estimate_ratio(sums, float(sampled.values.mean()), len(sampled), unit)
+    return _estimate_ratio(sums, float(sampled.values.mean()), len(sampled), smallest_positive_value)
 
 
 def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]]) -> Estimate | None:
@@ -309,14 +312,16 @@ def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]]) -
     return _estimate_ratio(table, float(numerator) / max(float(denominator), 1.0), n, 1.0)
 
 
-def _estimate_ratio(sums_by_text: FloatArray, value: float, sample_count: int, unit: float | None) -> Estimate:
+def _estimate_ratio(
+    sums_by_text: FloatArray, value: float, sample_count: int, smallest_positive_value: float | None
+) -> Estimate:
     """Estimate the ratio of two sums.
 
     Args:
         sums_by_text: for each text, its numerator and its denominator.
         value: the ratio.
         sample_count: number of samples.
-        unit: as in `estimate_mean`.
+        smallest_positive_value: as in `estimate_mean`.
     """
     text_count = len(sums_by_text)
     if text_count < MIN_TEXTS_FOR_INTERVAL:
@@ -324,11 +329,13 @@ def _estimate_ratio(sums_by_text: FloatArray, value: float, sample_count: int, u
         return Estimate(value=value, low=None, high=None, sample_count=sample_count, note=note)
     numerators, denominators = sums_by_text.T
     total, units = float(numerators.sum()), max(float(denominators.sum()), 1.0)
-    if total == 0 and unit is None:
+    if total == 0 and smallest_positive_value is None:
         note = f"none in {sample_count}: no upper bound"
         return Estimate(value=0.0, low=0.0, high=None, sample_count=sample_count, note=note)
-    # Half a unit keeps the logarithm finite if a single text has all errors.
-    smallest = unit if unit is not None else float(numerators[numerators > 0].mean())
+    # Half the smallest value keeps the logarithm finite if a single text has all errors.
+    smallest = (
+        smallest_positive_value if smallest_positive_value is not None else float(numerators[numerators > 0].mean())
+    )
     ceiling = 3 * smallest / max(units, 3.0)
     if total == 0:
         note = f"none in {units:g}: the upper end is 3 in {units:g}"

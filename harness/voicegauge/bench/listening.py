@@ -95,14 +95,16 @@ def listen_to_run(
         return None
     samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
     clips = {_build_key(sample): AudioClip.of_sample(run_folder, sample) for sample in samples}
-    found: dict[_ClipKey, ClipJudgement] = {}
+    judgement_by_clip: dict[_ClipKey, ClipJudgement] = {}
     for key, clip in _listen_to_all(clips):
-        found[key] = clip
+        judgement_by_clip[key] = clip
         if report_progress is not None:
-            report_progress(len(found), len(clips))
+            report_progress(len(judgement_by_clip), len(clips))
     return ListeningSet(
         method=get_listening_method(),
-        verdicts=tuple(_compare_with_each_other(samples, [found[_build_key(sample)] for sample in samples])),
+        verdicts=tuple(
+            _compare_with_each_other(samples, [judgement_by_clip[_build_key(sample)] for sample in samples])
+        ),
     )
 
 
@@ -165,25 +167,27 @@ def _listen(clip: AudioClip, text: str) -> ClipJudgement:
 # Compares the clips of a run with each other.
 
 
-def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudgement]) -> Iterator[ListeningVerdict]:
-    """Yield the verdict on each sample. `found` has the judgement of each clip alone, in the order of `samples`."""
+def _compare_with_each_other(
+    samples: Sequence[Sample], judgements: Sequence[ClipJudgement]
+) -> Iterator[ListeningVerdict]:
+    """Yield the verdict on each sample. `judgements` has that of each clip alone, in the order of `samples`."""
     by_target: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
         by_target[sample.target].append(index)
-    is_judged = {target: _can_doubt([found[index] for index in indices]) for target, indices in by_target.items()}
-    other_texts = _find_other_texts(samples, found)
-    for index, (sample, clip) in enumerate(zip(samples, found, strict=True)):
+    is_judged = {target: _can_doubt([judgements[index] for index in indices]) for target, indices in by_target.items()}
+    other_texts = _find_other_texts(samples, judgements)
+    for index, (sample, clip) in enumerate(zip(samples, judgements, strict=True)):
         if clip.outcome == "doubtful" and clip.rule == UNFITTING_RULE and not is_judged[sample.target]:
             clip = ClipJudgement("not judged", TOO_FEW_COMPARED_REASON)
         if clip.outcome != "wrong" and index in other_texts:
             clip = ClipJudgement("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
         if clip.outcome in ("right", "not judged"):
             other_paces = [
-                found[other].pace
+                judgements[other].pace
                 for other in by_target[sample.target]
                 if other != index and samples[other].language == sample.language
             ]
-            clip = _judge_pace(clip, found[index].pace, other_paces)
+            clip = _judge_pace(clip, judgements[index].pace, other_paces)
         yield ListeningVerdict(
             sample_id=sample.id,
             outcome=clip.outcome,
@@ -193,29 +197,29 @@ def _compare_with_each_other(samples: Sequence[Sample], found: Sequence[ClipJudg
         )
 
 
-def _can_doubt(found: Sequence[ClipJudgement]) -> bool:
+def _can_doubt(judgements: Sequence[ClipJudgement]) -> bool:
     return can_report_unfitting_text(
-        sum(one.fits_text for one in found), sum(one.rule == UNFITTING_RULE for one in found)
+        sum(one.fits_text for one in judgements), sum(one.rule == UNFITTING_RULE for one in judgements)
     )
 
 
-def _find_other_texts(samples: Sequence[Sample], found: Sequence[ClipJudgement]) -> dict[int, str]:
+def _find_other_texts(samples: Sequence[Sample], judgements: Sequence[ClipJudgement]) -> dict[int, str]:
     """Return the text of an earlier clip with the same audio but a different text, by index of the later sample.
 
     Only clips of the same provider are compared.
     """
     texts: dict[tuple[str, str], str] = {}
-    others = {}
-    for index, (sample, clip) in enumerate(zip(samples, found, strict=True)):
+    other_texts = {}
+    for index, (sample, clip) in enumerate(zip(samples, judgements, strict=True)):
         if clip.digest is not None:
             text = texts.setdefault((sample.target.partition("/")[0], clip.digest), sample.text)
             if list_spoken_letters(text) != list_spoken_letters(sample.text):
-                others[index] = text
-    return others
+                other_texts[index] = text
+    return other_texts
 
 
-def _judge_pace(clip: ClipJudgement, pace: float | None, others: Iterable[float | None]) -> ClipJudgement:
-    compared = compare_pace(pace, [one for one in others if one is not None]) if pace is not None else None
+def _judge_pace(clip: ClipJudgement, pace: float | None, other_paces: Iterable[float | None]) -> ClipJudgement:
+    compared = compare_pace(pace, [one for one in other_paces if one is not None]) if pace is not None else None
     if compared is None or not compared.is_unusual:
         return clip
     return ClipJudgement("doubtful", compared.describe(), UNUSUAL_PACE_RULE)

@@ -202,10 +202,10 @@ async def find_places(address: str) -> tuple[str, ...]:
         return tuple(sorted({one.place for one in workers}))
 
 
-def _read_workers(identity: Mapping[str, Any]) -> list[ClusterWorker]:
+def _read_workers(scheduler_identity: Mapping[str, Any]) -> list[ClusterWorker]:
     return [
         ClusterWorker(str(facts["name"]), address, find_place(facts["name"], address))
-        for address, facts in sorted(identity["workers"].items())
+        for address, facts in sorted(scheduler_identity["workers"].items())
     ]
 
 

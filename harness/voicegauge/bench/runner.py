@@ -471,16 +471,21 @@ class _PlanRunner:
             slot_wait_ms=slot_wait_s * 1000,
         )
 
-    def _write_sample_from_place(self, planned_sample: PlannedSample, found: SampleFromPlace) -> Sample:
+    def _write_sample_from_place(self, planned_sample: PlannedSample, measured_sample: SampleFromPlace) -> Sample:
         """Save the audio of a sample that a worker measured, and write the sample to the journal."""
-        sample = found.sample
+        sample = measured_sample.sample
         upload = self._uploads.get(planned_sample.text.id)
-        audio = upload.file.data if sample.transcript is not None and upload is not None else found.audio
+        audio = upload.file.data if sample.transcript is not None and upload is not None else measured_sample.audio
         if sample.audio is not None and audio is not None:
             facts = msgspec.structs.replace(sample.audio, file_path=save_audio(self._folder, audio)[1])
             sample = msgspec.structs.replace(sample, audio=facts)
-        self._emulated |= found.is_emulated
-        self._write_sample(sample, found.billing, found.unreadable_charge, has_open_job=found.has_open_job)
+        self._emulated |= measured_sample.is_emulated
+        self._write_sample(
+            sample,
+            measured_sample.billing,
+            measured_sample.unreadable_charge,
+            has_open_job=measured_sample.has_open_job,
+        )
         return sample
 
     def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:

@@ -515,7 +515,9 @@ def _summarize_streaming(samples: Sequence[Sample]) -> StreamSummary | None:
         gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms)),
         gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms)),
         # Means: underruns are rare, so that their median would be 0 for nearly every target.
-        underruns_per_sample=estimate_mean(select_streaming_values(lambda stream: stream.underruns), unit=1.0),
+        underruns_per_sample=estimate_mean(
+            select_streaming_values(lambda stream: stream.underruns), smallest_positive_value=1.0
+        ),
         stall_time_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms)),
         share_late_at_most_50_ms=estimate_share_late_at_most(50.0),
         share_late_at_most_100_ms=estimate_share_late_at_most(100.0),

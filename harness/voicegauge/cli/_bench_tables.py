@@ -520,12 +520,12 @@ def _format_median_time_bounds(bounds: BoundEstimates | None) -> str:
     return _NO_VALUE_TEXT if bounds is None else f"{bounds.low.value:.0f}..{bounds.high.value:.0f}"
 
 
-def _format_listening(found: ListeningSummary | None) -> str:
+def _format_listening(summary: ListeningSummary | None) -> str:
     """Return how many of the judged clips say their text, and in a second line how many were not judged."""
-    if found is None or not found.judged_count + found.not_judged_count:
+    if summary is None or not summary.judged_count + summary.not_judged_count:
         return _NO_VALUE_TEXT
-    right = f"{found.right_count}/{found.judged_count}" if found.judged_count else ""
-    unjudged = f"({found.not_judged_count} not judged)" if found.not_judged_count else ""
+    right = f"{summary.right_count}/{summary.judged_count}" if summary.judged_count else ""
+    unjudged = f"({summary.not_judged_count} not judged)" if summary.not_judged_count else ""
     return "\n".join(filter(None, (right, unjudged)))
 
 
@@ -554,8 +554,10 @@ def _format_credits(credits: float | None) -> str:
     return _NO_VALUE_TEXT if credits is None else f"{credits:.0f}\ncredits"
 
 
-def _format_entities(found: ReadingSummary | None) -> str:
-    return f"{found.right_entity_count}/{found.entity_count}" if found is not None and found.entity_count else "-"
+def _format_entities(summary: ReadingSummary | None) -> str:
+    return (
+        f"{summary.right_entity_count}/{summary.entity_count}" if summary is not None and summary.entity_count else "-"
+    )
 
 
 def _format_error_rate(error_rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:

@@ -54,17 +54,17 @@ def command_of(
     def decorate(run: Callable[..., int | None]) -> click.Command:
         def callback(**values: Any) -> None:
             ctx = click.get_current_context()
-            given = {key for key in values if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
-            effective = _leave_out_ineffective_settings(declared_options, given, values)
-            _announce_ineffective_variables(ctx, declared_options, given, values, effective)
+            given_names = {key for key in values if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
+            effective = _leave_out_ineffective_settings(declared_options, given_names, values)
+            _announce_ineffective_variables(ctx, declared_options, given_names, values, effective)
             values = effective
             problem = _find_repeated_name(declared_options, values) or find_problem(
-                declared_options, given, values, names_flags=True
+                declared_options, given_names, values, names_flags=True
             )
             if problem is not None:
                 raise UsageError(problem)
             create_output_folders(ctx, declared_options)
-            requests = [_build_request(request_type, values, given) for request_type in request_types]
+            requests = [_build_request(request_type, values, given_names) for request_type in request_types]
             _announce_settings_of_live_run(ctx, requests)
             started_s = time.monotonic() if ctx.obj is None else ctx.obj
             limit_s = values["max_time_s"] if has_time_limit else None
@@ -95,7 +95,7 @@ def _find_repeated_name(options: Sequence[DeclaredOption], values: Mapping[str, 
 
 
 def _leave_out_ineffective_settings(
-    options: Sequence[DeclaredOption], given: Container[str], values: Mapping[str, Any]
+    options: Sequence[DeclaredOption], given_names: Container[str], values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the values with the defaults of settings that have no effect together with the flags of this command.
 
@@ -103,9 +103,9 @@ def _leave_out_ineffective_settings(
     """
     values = dict(values)
     while True:
-        excluded = {other for one in options if one.name in given for other in one.spec.excludes}
+        excluded = {other for one in options if one.name in given_names for other in one.spec.excludes}
         for one in options:
-            if one.name in given or not is_given(values[one.name]) or one.spec.role is OptionRole.ARGUMENT:
+            if one.name in given_names or not is_given(values[one.name]) or one.spec.role is OptionRole.ARGUMENT:
                 continue
             default = _get_empty_value(one)
             is_ineffective = one.name in excluded or find_problem(options, {one.name}, values, names_flags=True)
@@ -119,7 +119,7 @@ def _leave_out_ineffective_settings(
 def _announce_ineffective_variables(
     ctx: click.Context,
     options: Sequence[DeclaredOption],
-    given: Container[str],
+    given_names: Container[str],
     values: Mapping[str, Any],
     effective: Mapping[str, Any],
 ) -> None:
@@ -132,7 +132,7 @@ def _announce_ineffective_variables(
     for one in options:
         variable = one.spec.environment_variable
         excluding = next(
-            (other.flag for other in options if other.name in given and one.name in other.spec.excludes), None
+            (other.flag for other in options if other.name in given_names and one.name in other.spec.excludes), None
         )
         is_set = ctx.get_parameter_source(one.name) is ParameterSource.ENVIRONMENT
         if variable is not None and excluding is not None and is_set and values[one.name] != effective[one.name]:
@@ -145,12 +145,12 @@ def _get_empty_value(declared: DeclaredOption) -> Any:
     return False if declared.shape.item_type is bool else declared.default
 
 
-def _build_request(request_type: type[Any], values: Mapping[str, Any], given: Container[str]) -> Any:
+def _build_request(request_type: type[Any], values: Mapping[str, Any], given_names: Container[str]) -> Any:
     fields: dict[str, Any] = {}
     for one in list_own_options(request_type):
         if one.spec.role is OptionRole.GROUP:
             inner = get_group_type(one)
-            fields[one.name] = _build_request(inner, values, given) if values[one.name] else None
+            fields[one.name] = _build_request(inner, values, given_names) if values[one.name] else None
         elif one.spec.role is OptionRole.KEYWORD:
             if one.default is dataclasses.MISSING:
                 fields[one.name] = None  # the command sets it

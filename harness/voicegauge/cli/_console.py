@@ -93,11 +93,11 @@ def print_table(console: Console, table: Table) -> None:
     by side, each row becomes a block of lines, `heading: value`. If `has_unlimited_width(console)` is true, the table
     is instead as wide as it needs to be, up to `MAX_PIPE_TABLE_WIDTH`, so that no line is broken.
     """
-    wrapped, whole = _measure_columns(console, table)
-    _set_column_widths(table, whole)
+    word_widths, cell_widths = _measure_columns(console, table)
+    _set_column_widths(table, cell_widths)
     needed_width = _measure_table(console, table)
     if not has_unlimited_width(console):
-        widths = _divide_width(console.width - (needed_width - sum(whole)), table, wrapped, whole)
+        widths = _divide_width(console.width - (needed_width - sum(cell_widths)), table, word_widths, cell_widths)
         if widths is None:
             _print_rows_as_blocks(console, table)
         else:
@@ -105,7 +105,7 @@ def print_table(console: Console, table: Table) -> None:
             console.print(table)
         return
     if needed_width > MAX_PIPE_TABLE_WIDTH:
-        _set_column_widths(table, [None] * len(whole))  # rich never narrows a column whose width is set
+        _set_column_widths(table, [None] * len(cell_widths))  # rich never narrows a column whose width is set
     width = console.width
     console.width = max(width, min(needed_width, MAX_PIPE_TABLE_WIDTH))
     console.print(table)
@@ -121,12 +121,12 @@ def _measure_columns(console: Console, table: Table) -> tuple[list[int], list[in
     from rich.measure import Measurement
 
     options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
-    wrapped, whole = [], []
+    word_widths, cell_widths = [], []
     for column in table.columns:
         cells = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
-        wrapped.append(min(max(cell.minimum for cell in cells), MAX_UNBROKEN_WORD_WIDTH))
-        whole.append(max(cell.maximum for cell in cells))
-    return wrapped, whole
+        word_widths.append(min(max(cell.minimum for cell in cells), MAX_UNBROKEN_WORD_WIDTH))
+        cell_widths.append(max(cell.maximum for cell in cells))
+    return word_widths, cell_widths
 
 
 def _measure_table(console: Console, table: Table) -> int:
@@ -141,27 +141,35 @@ def _set_column_widths(table: Table, widths: Sequence[int | None]) -> None:
         column.width, column.no_wrap, column.min_width, column.max_width = width, False, None, None
 
 
-def _divide_width(space: int, table: Table, wrapped: list[int], whole: list[int]) -> list[int] | None:
+def _divide_width(
+    available_width: int, table: Table, word_widths: list[int], cell_widths: list[int]
+) -> list[int] | None:
     """Divide the width of the console between the columns; `None` if the table does not fit.
 
     rich shrinks columns in proportion to their widths, down to one letter for a column that is short already. Here the
     space that numbers and short cells leave is given to the longer texts, the shortest of them first. If numbers and
-    short cells do not fit as a whole, they are wrapped between words as well.
+    short cells do not fit in one line, they are wrapped between words as well.
+
+    Args:
+        available_width: width of the console without borders and padding.
+        table: the table.
+        word_widths: width of the longest word of each column.
+        cell_widths: width of the longest cell of each column.
     """
     preferred = [
-        whole_width if column.justify == "right" or whole_width <= MAX_UNWRAPPED_CELL_WIDTH else wrapped_width
-        for column, wrapped_width, whole_width in zip(table.columns, wrapped, whole, strict=True)
+        cell_width if column.justify == "right" or cell_width <= MAX_UNWRAPPED_CELL_WIDTH else word_width
+        for column, word_width, cell_width in zip(table.columns, word_widths, cell_widths, strict=True)
     ]
-    widths = next((one for one in (preferred, wrapped) if sum(one) <= space), None)
+    widths = next((one for one in (preferred, word_widths) if sum(one) <= available_width), None)
     if widths is None:
         return None
-    space -= sum(widths)
+    available_width -= sum(widths)
     widths = list(widths)
-    by_demand = sorted(range(len(widths)), key=lambda index: whole[index] - widths[index])
+    by_demand = sorted(range(len(widths)), key=lambda index: cell_widths[index] - widths[index])
     for position, index in enumerate(by_demand):
-        share = min(whole[index] - widths[index], space // (len(by_demand) - position))
+        share = min(cell_widths[index] - widths[index], available_width // (len(by_demand) - position))
         widths[index] += share
-        space -= share
+        available_width -= share
     return widths
 
 
