@@ -209,7 +209,7 @@ class Receiver:
         return self.list_callbacks_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _AsgiReceive, send: _AsgiSend) -> None:
-        """Handle one HTTP request as ASGI defines it: store a callback, or reject any other request."""
+        """Handle one HTTP request as ASGI defines it: store a callback, and reject a request that is none."""
         if scope["type"] != "http":
             return
         token = self._store.find_token(scope["path"])

@@ -25,7 +25,7 @@ def find_bundled_folder(folder_name: str) -> Path:
 
 
 def find_profiles_folder() -> Path:
-    """Return the folder of the profiles, each of which is a folder with a contract of its own."""
+    """Return the folder of the profiles. Each profile is a folder with its own contract."""
     return _PACKAGE_FOLDER / "profiles"
 
 

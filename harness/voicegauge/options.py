@@ -307,7 +307,7 @@ def _iterate_options(request_type: type[Any]) -> Iterator[DeclaredOption]:
 
 
 class _KnownNames(dict[str, Any]):
-    """Names of a module; any other name is a type that is imported for type checking only."""
+    """Names of a module; a name that it does not have is a type that is imported for type checking only."""
 
     def __missing__(self, name: str) -> Any:
         return Any

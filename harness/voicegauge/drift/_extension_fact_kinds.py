@@ -112,7 +112,7 @@ def build_optional_value_fact(
 def build_required_value_fact(
     fact_path: str, rule_id_prefix: str, description_subject: str, level_if_changed: DriftLevel
 ) -> ExtensionFact:
-    """Return a fact about a value of which only changes are reported, because it cannot be added or removed alone."""
+    """Return a fact about a value that cannot be added or removed alone, so that only its changes are reported."""
     return ExtensionFact(fact_path, rule_id_prefix, description_subject, "value", {"changed": level_if_changed})
 
 

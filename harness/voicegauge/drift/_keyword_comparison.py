@@ -136,7 +136,7 @@ def _choose_type_rule_suffix(
 def _breaks_receiver(
     schema_role: SchemaRole, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
 ) -> bool:
-    """Whether the receiver of the value (the provider or the client) may get a value that it does not expect."""
+    """Whether the receiver of the value (the provider or the client) may receive a value that it does not expect."""
     read_types = type_change.new_types if schema_role.is_sent_by_client else type_change.old_types
     harmless: _ValueSetRelation = "wider" if schema_role.is_sent_by_client else "narrower"
     if type_change.value_set_relation != "same" and read_types is None:
@@ -223,7 +223,7 @@ _RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD = {
     "contentEncoding": "content-encoding",
     "x-advice": "advice",
 }
-"""Keywords of which one rule reports every difference, each with the part of rule ids that stands for it."""
+"""Keywords for which a single rule reports every difference, each with the part of rule ids that stands for it."""
 _RULE_ID_SUFFIXES_BY_FLAG_KEYWORD = {
     "uniqueItems": ("unique-items-set", "unique-items-unset"),
 }

@@ -182,7 +182,7 @@ class RecordedTraffic:
     compared_input: ComparedInput
     exchanges: tuple[RecordedExchange, ...]
     conversations: tuple[tuple[RecordedExchange, ...], ...] = field(repr=False)
-    """The exchanges of each conversation: a submit with its polls and its download, or any other exchange alone."""
+    """The exchanges of each conversation: a submit with its polls and its download, or a single exchange."""
 
 
 def load_recordings(path: Path) -> list[tuple[str, Recording]]:

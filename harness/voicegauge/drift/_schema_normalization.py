@@ -560,7 +560,7 @@ def _list_plain_types(branches: list[NormalizedSchema], branch_keyword: str) -> 
 
 
 def _unite_listed_values(branches: list[NormalizedSchema], branch_keyword: str) -> dict[str, Any] | None:
-    """Return the keywords that mean the same as branches of one type, of which each lists its values.
+    """Return the keywords that mean the same as branches of one type that each list their values.
 
     A branch of an `anyOf` without a list allows every value of the type. Return `None` if a branch has other keywords
     or another type, or if branches of a `oneOf` overlap, because a value of both is not valid then.

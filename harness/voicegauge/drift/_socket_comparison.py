@@ -93,8 +93,8 @@ def _rename_equal_messages(
 ) -> dict[str, DocumentNode]:
     """Return the newer messages by name.
 
-    A message that differs from an older one only in its name gets the older name, because names of messages are never
-    sent.
+    A message that differs from an older message only in its name is returned under the older name, because names of
+    messages are never sent.
     """
     old_messages, new_messages = old_channel.messages[side], dict(new_channel.messages[side])
     added = [name for name in new_messages if name not in old_messages]

@@ -360,7 +360,7 @@ def _find_status_operation_pointer(recorded_exchange: RecordedExchange) -> str:
 
 
 def _can_reach(job: JobSpec, start_state: str, end_state: str) -> bool:
-    """Whether a job can get from one state to another, also through states that no poll reported."""
+    """Whether a job can go from one state to another, even through states that no poll reported."""
     reached, pending = set[str](), [start_state]
     while pending:
         for state in job.states[pending.pop()].successor_names:

@@ -53,8 +53,8 @@ class TextInsertion(NamedTuple):
     """Index of the character in the document before which the text is inserted."""
     text: str
     nesting_depth: int
-    """Number of mappings and lists around the mapping or list that gets the addition. Texts with the same offset are
-    inserted in the order of this number, the largest first."""
+    """Number of mappings and lists around the mapping or list to which the text is added. Texts with the same offset
+    are inserted in the order of this number, the largest first."""
 
 
 class AdditionNotPossibleError(Exception):

@@ -225,7 +225,7 @@ class ControlGuard:
         self._body_memory = BodyMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an acceptable request on with its body, and reject any other."""
+        """Pass a request with its body to the application, unless it is rejected."""
         if scope["type"] != "http" or scope["path"].startswith(_PUBLIC_PATH_PREFIX):
             await self._app(scope, receive, send)
             return

@@ -112,7 +112,7 @@ def has_output_in_status(target: Target) -> bool:
 
 
 def remove_failure_reason(response: EmulatedResponse) -> None:
-    """Set the failure reason in the status of a failed job to null. The status of any other job is unchanged."""
+    """Set the failure reason in the status of a failed job to null. The status of other jobs is unchanged."""
     spec = _find_job_spec_of_status_response(response)
     state = spec.find_state(functools.partial(read_value_at, response.body)) if spec is not None else None
     if (

@@ -224,8 +224,8 @@ def compute_state_durations_s(
 ) -> tuple[float, ...]:
     """Return the duration in seconds of each state of `state_sequence` except the last.
 
-    The initial state gets the queue time; the states between the initial and the terminal one share the
-    processing time. If there are no states between them, the initial one gets both times.
+    The initial state lasts for the queue time; the states between the initial and the terminal state share the
+    processing time. Without such states, the initial state lasts for both times.
     """
     ended = next(
         (

@@ -241,7 +241,7 @@ class EmulatedProvider:
         """Perform the request, unless it repeats an earlier one with the same idempotency key.
 
         Returns:
-            Whether the request is a repetition, and the response. A repetition gets the response to the first request.
+            Whether the request is a repetition, and the response; for a repetition, that to the first request.
         """
         now = self._clock.now()
         earlier = self._idempotent_responses.find_response(incoming_request, operation, account, now)

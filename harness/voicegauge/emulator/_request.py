@@ -79,7 +79,7 @@ def is_location_documented(media_spec: MediaType, location: Location) -> bool:
 
 
 class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects the error response
-    """Raised when a request must get an error response."""
+    """Raised for a request that must be answered with an error response."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class IncomingRequest:
     body_size_bytes: int = 0
     """Size of the body that was received."""
     form_reader: MultipartReader | None = None
-    """Reader that parsed a form while it was received; `None` for any other body, and after `parse_request`."""
+    """Reader that parsed a form while it was received; `None` for a body that is no form, and after `parse_request`."""
 
     def find_header(self, name: str) -> str | None:
         """Return the value of the header `name` in any letter case; `None` if the request has no such header."""

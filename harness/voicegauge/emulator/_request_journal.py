@@ -146,7 +146,7 @@ def _list_key_parameter_names(contract: Contract) -> frozenset[str]:
 
 
 def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iterator[str]:
-    """Yield the credentials of a request and their parts, none of which may appear in the journal."""
+    """Yield the credentials of a request and their parts. None of these texts may appear in the journal."""
     pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
     hidden = [value for name, value in pairs if _is_credential_parameter(contract, name.lower())]
     for value in hidden:

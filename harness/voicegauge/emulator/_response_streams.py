@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 STATE_SCENARIO_PREFIX = "state:"
 """Prefix of scenario header values that name the final state of a job or the final event of a stream."""
 _CHUNK_SIZE_MULTIPLE_BYTES = 12
-"""Number of bytes of which chunk sizes are multiples, so that a chunk has whole samples of every raw format, and whole
-groups of base64 (3 bytes)."""
+"""All chunk sizes are multiples of this number of bytes, so that a chunk has whole samples of every raw format, and
+whole groups of base64 (3 bytes)."""
 _FAILURE_EVENT_TEXT = "the text could not be spoken"
 
 

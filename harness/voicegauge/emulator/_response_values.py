@@ -121,8 +121,8 @@ def fill_body_from_documented_item(
 ) -> dict[str, Any]:
     """Return `body` with the values of a documented object, such as an item of a list, that has the requested id.
 
-    Only the values of fields that `body` has are replaced. If no documented object has the id, only the field that is
-    named like the parameter gets the id.
+    Only the values of fields that `body` has are replaced. If no documented object has the id, the id is written only
+    into the field that is named like the parameter.
     """
     for parameter_name, wanted in ids.items():
         if has_object_with_value(body, wanted):

@@ -44,7 +44,7 @@ class EmulatedCallback:
 
 @dataclass
 class WebhookSubscription:
-    """A request that named a webhook URL, and therefore gets callbacks."""
+    """A request that named a webhook URL, so that callbacks are sent for it."""
 
     url: str
     callback_timing: CallbackTiming

@@ -211,7 +211,7 @@ class WebhookNotifier:
     async def send_due_callbacks(self) -> None:
         """Send the callbacks that are due after a virtual clock was advanced.
 
-        Each pending subscription gets at most one progress report per advance.
+        For each pending subscription, at most one progress report is sent per advance.
         """
         for subscription in list(self._waiting.values()):
             await self._send_due_callbacks_of(subscription)

@@ -23,7 +23,8 @@ _JSON_TYPE_BY_CLASS = {
     type(None): "null",
 }
 _MAX_INFERRED_DEPTH = 8
-"""Largest depth of inferred schemas. Deeper values get an empty schema, so that a patch is short enough to review."""
+"""Largest depth of inferred schemas. The schema of deeper values is empty, so that a patch is short enough to
+review."""
 _MAX_INFERRED_PROPERTIES = 60
 """Largest number of properties of an object. An object with more is taken for a map whose keys are data."""
 

@@ -329,7 +329,7 @@ class TranscriptTiming(Record, frozen=True, kw_only=True, gc=False):
     flip_count: Count
     """Number of words that were taken back: words of a text that the next text does not have in the same order."""
     partial_word_count: Count
-    """Number of words in all texts except the last one, any of which could have been taken back."""
+    """Number of words in all texts except the last text. These words could have been taken back."""
 
     @property
     def final_delay_ms(self) -> float | None:

@@ -54,7 +54,7 @@ class SampleColumn(NamedTuple):
     """Unit of the numbers in the column; empty for other values."""
     meaning: str
     """One sentence that explains the column."""
-    read: Callable[[SampleRow], ColumnValue]
+    read_value: Callable[[SampleRow], ColumnValue]
     """A function that returns the value of the column for a row."""
     can_be_missing: bool = True
     """Whether the value of a row may be missing."""
@@ -393,7 +393,7 @@ def _build_arrow_table(rows: Iterable[SampleRow]) -> Any:
     for column in SAMPLE_COLUMNS:
         metadata = {"unit": column.unit, "meaning": column.meaning}
         fields.append(arrow.field(column.name, types[column.type], nullable=column.can_be_missing, metadata=metadata))
-        columns.append(arrow.array([column.read(row) for row in all_rows], type=types[column.type]))
+        columns.append(arrow.array([column.read_value(row) for row in all_rows], type=types[column.type]))
     return arrow.Table.from_arrays(columns, schema=arrow.schema(fields))
 
 

@@ -330,7 +330,7 @@ class ChinesePattern(NamedTuple):
 
     kind: str
     pattern: re.Pattern[str]
-    read: Callable[[re.Match[str], str], Expression]
+    read_match: Callable[[re.Match[str], str], Expression]
 
 
 def _read_number(written: str, language: str) -> Expression:
@@ -452,5 +452,10 @@ def iterate_chinese_entities(text: str, language: str) -> Iterator[tuple[int, in
         if not found:
             return
         _, order, match = min(found, key=lambda one: one[:2])
-        yield match.start(), match.end(), CHINESE_PATTERNS[order].kind, CHINESE_PATTERNS[order].read(match, language)
+        yield (
+            match.start(),
+            match.end(),
+            CHINESE_PATTERNS[order].kind,
+            CHINESE_PATTERNS[order].read_match(match, language),
+        )
         at = match.end()

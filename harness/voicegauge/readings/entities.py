@@ -51,7 +51,7 @@ class Entity(NamedTuple):
 class _Pattern(NamedTuple):
     kind: EntityKind
     pattern: re.Pattern[str]
-    read: Callable[[re.Match[str], str], Expression | None]
+    read_match: Callable[[re.Match[str], str], Expression | None]
     """Returns the readings of a match in a language; `None` if it is another kind of entity."""
 
 
@@ -96,7 +96,7 @@ def _iterate_matches(text: str, language: str) -> Iterator[Entity]:
         if not found:
             return
         start, index, match = min(found, key=lambda one: one[:2])
-        readings = patterns[index].read(match, language)
+        readings = patterns[index].read_match(match, language)
         if readings is None:
             upcoming[index] = patterns[index].pattern.search(text, start + 1)
             continue

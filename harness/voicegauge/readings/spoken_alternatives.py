@@ -27,7 +27,7 @@ class ExpressionSequence(NamedTuple):
 
 
 class ExpressionChoice(NamedTuple):
-    """Expressions of which one is spoken; the first is the usual one."""
+    """A choice between expressions, one of which is spoken; the first is the usual one."""
 
     alternatives: tuple[Expression, ...]
 

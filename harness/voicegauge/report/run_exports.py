@@ -58,7 +58,7 @@ def render_csv(runs: Sequence[tuple[Path, Run]]) -> str:
         for row in run.iterate_sample_rows():
             # A run that was not written by voicegauge may have samples of a target that it does not list.
             price = prices.get(row.sample.target, [None] * len(PRICE_COLUMNS))
-            values = [*(column.read(row) for column in SAMPLE_COLUMNS), *price]
+            values = [*(column.read_value(row) for column in SAMPLE_COLUMNS), *price]
             writer.writerow(map(_format_csv_value, values))
     return out.getvalue()
 

@@ -132,7 +132,7 @@ class WindowedWhisper(ABC):
     no_speech_threshold: float | None = None
     """Probability of silence above which a window is not transcribed; `None` disables the check."""
     max_tokens_per_s: float | None = None
-    """A window gets at most 12 tokens plus this number for each second of audio, which ends repetitions. If `None`, the
+    """A window has at most 12 tokens plus this number for each second of audio, which ends repetitions. If `None`, the
     limit is `MAX_WINDOW_TOKENS`."""
     pads_to_whole_windows: bool = False
     """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel

@@ -162,7 +162,7 @@ def find_container_of_format(format_name: str) -> str | None:
 
 
 def find_codec_of_format(format_name: str) -> str | None:
-    """Return the codec of a format that shares its container with other codecs; `None` for any other format."""
+    """Return the codec of a format if its container can have several codecs; `None` for other formats."""
     return {"opus": "opus", "ogg": "vorbis"}.get(format_name)
 
 
