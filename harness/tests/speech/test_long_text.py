@@ -12,7 +12,7 @@ from voicegauge.speech.clip_steadiness import find_sound_changes
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.listening import ClipJudgement, listen_to_clip
-from voicegauge.speech.long_text import PhonemeStep, compare_long_text, recognize_phonemes
+from voicegauge.speech.long_text import PhonemeInterval, compare_long_text, recognize_phonemes
 from voicegauge.speech.phoneme_network import BLANK, Pronunciation, pronounce
 from voicegauge.speech.spoken_text import judge_spoken_text
 
@@ -119,7 +119,7 @@ def test_pitch_and_pace_of_a_known_sound() -> None:
     steps_s = np.where(np.arange(900) < 450, 0.1, 0.07) * random.uniform(0.7, 1.3, 900)
     starts_s = np.cumsum(steps_s) - steps_s
     steps = [
-        PhonemeStep(1, 2, start_s, duration_s)
+        PhonemeInterval(1, 2, start_s, duration_s)
         for start_s, duration_s in zip(starts_s.tolist(), steps_s.tolist(), strict=True)
     ]
     (change,) = find_sound_changes(steady, RATE_HZ, steps)
@@ -168,10 +168,10 @@ def test_sentences_of_longer_sounds_are_no_slower_pace() -> None:
     durations_s = np.where(phonemes == 3, 0.14, 0.08) * random.uniform(0.8, 1.2, 900)
     starts_s = np.cumsum(durations_s) - durations_s
 
-    def list_steps(factor: float) -> list[PhonemeStep]:
+    def list_steps(factor: float) -> list[PhonemeInterval]:
         scaled_s = durations_s * np.where(np.arange(900) > 600, factor, 1.0)
         return [
-            PhonemeStep(
+            PhonemeInterval(
                 int(phonemes[index]), int(phonemes[(index + 1) % 900]), float(starts_s[index]), float(scaled_s[index])
             )
             for index in range(900)

@@ -124,7 +124,7 @@ def _check_audio_unsteady(speech_delivery: SpeechDelivery) -> Iterator[Violation
     decoded, spoken = speech_delivery.decoded_audio, speech_delivery.spoken_text
     if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
         return
-    steps = spoken.phoneme_steps if spoken is not None else ()
+    steps = spoken.phoneme_intervals if spoken is not None else ()
     for change in find_sound_changes(decoded.samples, decoded.sample_rate_hz, steps):
         yield Violation(
             change.describe(),

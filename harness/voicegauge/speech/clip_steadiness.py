@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from voicegauge.speech.audio_measurement import FRAME_DURATION_S, compute_frame_levels
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
-from voicegauge.speech.long_text import PhonemeStep
+from voicegauge.speech.long_text import PhonemeInterval
 from voicegauge.speech.speech_signal import find_silences
 
 MAX_MEASURED_S = 60.0
@@ -36,7 +36,8 @@ _FRAME_SIZE, _HOP_SIZE, _FFT_SIZE = 320, 80, 1024
 """Samples of a frame of 40 ms, two periods of the lowest pitch, from one frame to the next, and of a transform."""
 _SPECTRUM_RANGE_HZ = (150.0, 3_600.0)
 _LOUD_BELOW_LOUDEST_DB = 25.0
-"""Frames that are quieter than this below the loudest one are neither voiced nor part of the spectrum."""
+"""Frames that are more than this number of decibels below the loudest frame are neither voiced nor part of the
+spectrum."""
 
 
 class VoiceMeasures(NamedTuple):
@@ -122,7 +123,7 @@ def _measure_spectral_centroid_hz(frames: NDArray[np.float32]) -> float | None:
 
 
 MIN_JUDGED_S = 30.0
-"""Duration from which a clip is judged, in seconds: shorter ones have too few parts."""
+"""Shortest clip that is judged, in seconds: a shorter clip has too few parts."""
 MIN_LEVEL_CHANGE_DB, MIN_PITCH_CHANGE, MIN_PACE_CHANGE = 5.0, 0.15, 0.12
 """Smallest changes that are reported: of the level in dB, of pitch and pace as a fraction. Expressive speech varies
 less for several seconds in a row."""
@@ -133,11 +134,12 @@ _LEVEL_PART_S, _PITCH_PART_S, _PACE_PART_S = 2.0, 3.0, 3.0
 _MIN_PARTS_OF_STRETCH, _MIN_PARTS_OF_REST = 3, 4
 _SPEECH_BELOW_LOUDEST_DB = 45.0
 _MIN_SPREAD_DB, _MIN_SPREAD = 1.0, 0.03
-_MAX_STEP_S = 0.3
-"""Time from one phoneme to the next, in seconds, from which there is a pause between them."""
-_MIN_STEPS_OF_PART = 6
-_PRIOR_STEPS = 3
-"""Number of steps of usual duration that are added to those of each phoneme, so that a rare one is near the others."""
+_MIN_PAUSE_S = 0.3
+"""Shortest interval between two phonemes, in seconds, that counts as a pause."""
+_MIN_INTERVALS_OF_PART = 6
+_PRIOR_INTERVALS = 3
+"""Number of intervals of mean duration that are added to those of each phoneme, so that the estimate for a rare phoneme
+is near the mean."""
 _DURATION_ROUNDS = 3
 
 
@@ -157,20 +159,20 @@ class SoundChange(NamedTuple):
 
 
 def find_sound_changes(
-    samples: Samples, sample_rate_hz: int, phoneme_steps: Sequence[PhonemeStep] = ()
+    samples: Samples, sample_rate_hz: int, phoneme_intervals: Sequence[PhonemeInterval] = ()
 ) -> tuple[SoundChange, ...]:
     """Return the largest change of level, of pitch and of pace in a clip, if there are any, in their order in time.
 
     Args:
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
-        phoneme_steps: the times between the phonemes; empty if unknown: the pace is not judged.
+        phoneme_intervals: the intervals between phonemes; if empty, the pace is not judged.
     """
     if len(samples) < MIN_JUDGED_S * sample_rate_hz:
         return ()
     level = _find_stretch(_measure_levels_db(samples, sample_rate_hz), MIN_LEVEL_CHANGE_DB, _MIN_SPREAD_DB)
     pitch = _find_stretch(_measure_log_pitch(samples, sample_rate_hz), math.log1p(MIN_PITCH_CHANGE), _MIN_SPREAD)
-    pace = _find_stretch(_measure_log_pace(phoneme_steps), math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD)
+    pace = _find_stretch(_measure_log_pace(phoneme_intervals), math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD)
     found = [
         SoundChange("level", level[0] * _LEVEL_PART_S, level[1]) if level else None,
         SoundChange("pitch", pitch[0] * _PITCH_PART_S, math.expm1(pitch[1])) if pitch else None,
@@ -229,32 +231,32 @@ def _measure_log_pitch(samples: Samples, sample_rate_hz: int) -> NDArray[np.floa
     return np.array([math.nan if pitch_hz is None else math.log(pitch_hz) for pitch_hz in pitches])
 
 
-def _measure_log_pace(phoneme_steps: Sequence[PhonemeStep]) -> NDArray[np.float64]:
-    """Return the logarithm of the pace in each part, without pauses: the expected duration over the true one.
+def _measure_log_pace(phoneme_intervals: Sequence[PhonemeInterval]) -> NDArray[np.float64]:
+    """Return the logarithm of the pace in each part, without pauses: the expected duration divided by the true one.
 
-    What is expected are the durations of the same phonemes in the rest of the clip: which ones a sentence has changes
-    its phonemes per second far more than a voice does.
+    The expected duration is that of the same phonemes in the rest of the clip, because the phonemes of a sentence
+    change its number of phonemes per second far more than a voice does.
     """
-    kept = [step for step in phoneme_steps if 0 < step.duration_s < _MAX_STEP_S]
+    kept = [interval for interval in phoneme_intervals if 0 < interval.duration_s < _MIN_PAUSE_S]
     if not kept:
         return np.zeros(0)
-    durations_s = np.array([step.duration_s for step in kept])
+    durations_s = np.array([interval.duration_s for interval in kept])
     expected_s = _expect_durations_s(kept, durations_s)
-    parts = np.array([int(step.start_s / _PACE_PART_S) for step in kept])
+    parts = np.array([int(interval.start_s / _PACE_PART_S) for interval in kept])
     spoken_s, usual_s = np.bincount(parts, durations_s), np.bincount(parts, expected_s)
-    is_known = np.bincount(parts) >= _MIN_STEPS_OF_PART
+    is_known = np.bincount(parts) >= _MIN_INTERVALS_OF_PART
     return np.where(is_known, np.log(np.maximum(usual_s, 1e-9) / np.maximum(spoken_s, 1e-9)), np.nan)
 
 
-def _expect_durations_s(steps: Sequence[PhonemeStep], durations_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how long each step takes by its two phonemes: a mean, and an addition for each of the two."""
-    phonemes = np.array([(step.phoneme, step.next_phoneme) for step in steps])
+def _expect_durations_s(intervals: Sequence[PhonemeInterval], durations_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the expected duration of each interval: the mean, plus an addition for each of its two phonemes."""
+    phonemes = np.array([(interval.phoneme, interval.next_phoneme) for interval in intervals])
     additions_s, mean_s = np.zeros((2, phonemes.max() + 1)), durations_s.mean()
     for _ in range(_DURATION_ROUNDS):
-        for place in (0, 1):
-            rest_s = durations_s - mean_s - additions_s[1 - place][phonemes[:, 1 - place]]
-            counts = np.bincount(phonemes[:, place], minlength=additions_s.shape[1])
-            sums_s = np.bincount(phonemes[:, place], rest_s, minlength=additions_s.shape[1])
-            additions_s[place] = sums_s / (counts + _PRIOR_STEPS)
+        for position in (0, 1):
+            rest_s = durations_s - mean_s - additions_s[1 - position][phonemes[:, 1 - position]]
+            counts = np.bincount(phonemes[:, position], minlength=additions_s.shape[1])
+            sums_s = np.bincount(phonemes[:, position], rest_s, minlength=additions_s.shape[1])
+            additions_s[position] = sums_s / (counts + _PRIOR_INTERVALS)
     expected_s = mean_s + additions_s[0][phonemes[:, 0]] + additions_s[1][phonemes[:, 1]]
     return np.asarray(np.maximum(expected_s, 0.25 * mean_s))

@@ -1,7 +1,7 @@
 """Listens to a clip: whether it is speech, says its text, all of it and once, and at the usual pace of its voice.
 
-It joins the measures of `speech_signal`, which need no model and hold in every language, with the comparison of
-`spoken_text`, which is for English. What differs from the text is named by the id of the rule that a check reports.
+It combines the measures of `speech_signal`, which need no model and hold in every language, with the comparison of
+`spoken_text`, which is for English. A defect is named by the id of the rule that a check reports.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ UNUSUAL_PACE_FACTOR = 1.45
 """Factor from which a pace differs from the usual one of the same voice. A third of the text that is missing makes the
 pace 1.5 times as fast."""
 MIN_LETTERS_FOR_PACE = 25
-"""Number of letters from which a text has a pace: pauses matter too much in shorter ones."""
+"""Smallest number of letters of a text whose pace is measured: in shorter texts, pauses matter too much."""
 LETTERS_PER_DIGIT = 5
 """Number of letters that a digit counts as, because it is read as a word."""
 _UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
@@ -96,7 +96,7 @@ class ClipJudgement(NamedTuple):
 
 
 class PaceComparison(NamedTuple):
-    """The pace of a delivery beside that of the other deliveries by the same voice, in letters per second."""
+    """The pace of a delivery, compared with that of the other deliveries by the same voice."""
 
     pace: float
     usual_pace: float
@@ -140,20 +140,20 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None) -> Clip
     return found._replace(digest=digest, pace=measure_pace(decoded.samples, decoded.sample_rate_hz, text))
 
 
-def _judge_sound(decoded: DecodedAudio) -> ClipJudgement | None:
-    """Return the verdict on a clip that is not speech, is interrupted, or too loud; `None` on any other."""
-    if is_steady_sound(decoded.samples, decoded.sample_rate_hz):
-        return ClipJudgement("wrong", f"{decoded.duration_s:.2f} s of a steady sound", "audio-not-speech", 0.0)
-    share = measure_clipped_share(decoded.samples)
+def _judge_sound(decoded_audio: DecodedAudio) -> ClipJudgement | None:
+    """Return the verdict on a clip that is not speech, is interrupted or is too loud; `None` for any other clip."""
+    if is_steady_sound(decoded_audio.samples, decoded_audio.sample_rate_hz):
+        return ClipJudgement("wrong", f"{decoded_audio.duration_s:.2f} s of a steady sound", "audio-not-speech", 0.0)
+    share = measure_clipped_share(decoded_audio.samples)
     if share > MAX_CLIPPED_SHARE:
         return ClipJudgement("wrong", f"{share:.0%} of the samples are at full scale", "audio-clipped")
-    dropout = find_dropout(decoded.samples, decoded.sample_rate_hz)
+    dropout = find_dropout(decoded_audio.samples, decoded_audio.sample_rate_hz)
     if dropout is not None:
         return ClipJudgement("wrong", describe_dropout(dropout), "audio-dropout", dropout.start_s)
     return None
 
 
-def _judge_text(decoded: DecodedAudio, text: str, language: str | None) -> ClipJudgement:
+def _judge_text(decoded_audio: DecodedAudio, text: str, language: str | None) -> ClipJudgement:
     """Return the verdict on the words of a clip and its silences."""
     is_ordinary = is_ordinary_text(text)
     reason = explain_why_not_judged(text, language, None) if is_ordinary else "the text consists of few or no words"
@@ -161,16 +161,21 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None) -> ClipJ
     if reason is None:
         is_automatic = language is None or language.lower() == "auto"
         spoken = judge_spoken_text(
-            decoded.samples, decoded.sample_rate_hz, text, "en" if language is None or is_automatic else language
+            decoded_audio.samples,
+            decoded_audio.sample_rate_hz,
+            text,
+            "en" if language is None or is_automatic else language,
         )
         rule = RULE_BY_VERDICT.get(spoken.verdict)
         if rule is not None:
             is_doubtful = spoken.verdict == "does not fit"
             return ClipJudgement("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
-    for position, silence in list_long_silences(decoded.samples, decoded.sample_rate_hz, text, None, spoken):
+    for position, silence in list_long_silences(
+        decoded_audio.samples, decoded_audio.sample_rate_hz, text, None, spoken
+    ):
         return ClipJudgement("wrong", describe_long_silence(position, silence), "audio-long-silence", silence.start_s)
-    steps = spoken.phoneme_steps if spoken is not None else ()
-    changes = find_sound_changes(decoded.samples, decoded.sample_rate_hz, steps)
+    phoneme_intervals = spoken.phoneme_intervals if spoken is not None else ()
+    changes = find_sound_changes(decoded_audio.samples, decoded_audio.sample_rate_hz, phoneme_intervals)
     if changes:
         described = "; ".join(one.describe() for one in changes)
         is_fitting = spoken is not None and spoken.verdict in ("right", "fits")
@@ -182,7 +187,7 @@ def _judge_text(decoded: DecodedAudio, text: str, language: str | None) -> ClipJ
 
 
 def list_long_silences(
-    samples: Samples, sample_rate_hz: int, text: str, speed: float | None, spoken: SpokenTextJudgement | None
+    samples: Samples, sample_rate_hz: int, text: str, speed: float | None, spoken_judgement: SpokenTextJudgement | None
 ) -> Iterator[tuple[str, Silence]]:
     """Yield each silence that is too long for speech, with its position in the speech: "before", "within" or "after".
 
@@ -191,14 +196,16 @@ def list_long_silences(
         sample_rate_hz: their sample rate.
         text: the spoken text, which may ask for a pause.
         speed: requested speed factor; `None` for the usual one.
-        spoken: judgement on the words of the clip; `None` if it was not compared with the text.
+        spoken_judgement: judgement on the words of the clip; `None` if it was not compared with the text.
     """
     silences = find_silences(samples, sample_rate_hz)
     if silences is None:
         return
     leading = silences.leading
-    if spoken is not None and spoken.alignment is not None:  # noise may hide the silence before the first word
-        leading = Silence(0.0, max(leading.end_s, spoken.alignment.words[0].start_s))
+    if (
+        spoken_judgement is not None and spoken_judgement.alignment is not None
+    ):  # noise may hide the silence before the first word
+        leading = Silence(0.0, max(leading.end_s, spoken_judgement.alignment.words[0].start_s))
     longest_s = MAX_SILENCE_S / min(speed or 1.0, 1.0)
     named = {"before": leading, "within": silences.longest_inner, "after": silences.trailing}
     for place, silence in named.items():
@@ -213,7 +220,7 @@ def describe_long_silence(position: str, silence: Silence) -> str:
 
 
 def describe_dropout(dropout: Silence) -> str:
-    """Return how long speech is interrupted, and where, in words."""
+    """Return the duration and the times of a dropout in words."""
     return (
         f"{1000 * dropout.duration_s:.0f} ms of the speech are missing, and silent, from {dropout.start_s:.2f} to "
         f"{dropout.end_s:.2f} s"
@@ -260,10 +267,10 @@ def can_report_unfitting_text(fitting_count: int, unfitting_count: int) -> bool:
     return fitting_count >= MIN_FITTING_DELIVERIES or unfitting_count >= MIN_UNFITTING_DELIVERIES
 
 
-def compare_pace(pace: float, others: Sequence[float]) -> PaceComparison | None:
+def compare_pace(pace: float, other_paces: Sequence[float]) -> PaceComparison | None:
     """Compare a pace with those of other deliveries by the same voice; `None` if they are too few or vary too much."""
-    if len(others) < MIN_COMPARED_PACES:
+    if len(other_paces) < MIN_COMPARED_PACES:
         return None
-    usual = statistics.median(others)
-    spread = statistics.median(abs(other / usual - 1) for other in others)
-    return PaceComparison(pace, usual, len(others)) if spread <= MAX_USUAL_PACE_SPREAD else None
+    usual = statistics.median(other_paces)
+    spread = statistics.median(abs(other / usual - 1) for other in other_paces)
+    return PaceComparison(pace, usual, len(other_paces)) if spread <= MAX_USUAL_PACE_SPREAD else None

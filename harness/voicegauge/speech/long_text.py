@@ -56,9 +56,9 @@ class LongTextDifference(NamedTuple):
 
     kind: Literal["left out", "said again", "not in the text"]
     start_s: float
-    """When it begins in the audio, or where the part that is left out would have begun, in seconds."""
+    """Time at which the part begins in the audio, or would have begun if it is left out, in seconds."""
     end_s: float
-    """When it ends in the audio; `start_s` for a part that is left out."""
+    """Time at which the part ends in the audio, in seconds; `start_s` for a part that is left out."""
     first_word: int
     """Index of the first word that is left out or said again, or of the word before which something else is said."""
     word_count: int
@@ -76,13 +76,13 @@ class LongTextDifference(NamedTuple):
         return f"something that the text does not have is said from {self.start_s:.2f} to {self.end_s:.2f} s"
 
 
-class PhonemeStep(NamedTuple):
-    """The time from one phoneme to the next one."""
+class PhonemeInterval(NamedTuple):
+    """Two successive phonemes, and the time from the start of the first to the start of the second."""
 
     phoneme: int
     next_phoneme: int
     start_s: float
-    """When the first of the two begins, in seconds."""
+    """Time at which the first of the two phonemes begins, in seconds."""
     duration_s: float
 
 
@@ -93,8 +93,8 @@ class LongTextComparison(NamedTuple):
     """Share of the aligned phonemes that agree, from 0 to 1."""
     differences: tuple[LongTextDifference, ...]
     """The differences in the order of the audio; also empty if too few phonemes agree."""
-    phoneme_steps: tuple[PhonemeStep, ...]
-    """Each two phonemes in a row that the text and the audio have, in their order."""
+    phoneme_intervals: tuple[PhonemeInterval, ...]
+    """The intervals between successive phonemes that both the text and the audio have, in their order."""
 
     @property
     def is_recognized(self) -> bool:
@@ -130,12 +130,12 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
         end_s = len(log_probabilities) * FRAME_S
         listed = _list_differences(pairs, recognized, times_s, expected, word_starts, end_s)
         found = tuple(_find_likely_repetitions(list(listed), log_probabilities, pronunciation, pairs, times_s))
-    steps = tuple(
-        PhonemeStep(int(expected[e]), int(expected[e + 1]), float(times_s[h]), float(times_s[h + 1] - times_s[h]))
+    intervals = tuple(
+        PhonemeInterval(int(expected[e]), int(expected[e + 1]), float(times_s[h]), float(times_s[h + 1] - times_s[h]))
         for (h, e), after in itertools.pairwise(matched)
         if after == (h + 1, e + 1)
     )
-    return LongTextComparison(share, found, steps)
+    return LongTextComparison(share, found, intervals)
 
 
 def _align(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -164,11 +164,11 @@ def _align(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[t
     return _trace_back(steps)
 
 
-def _trace_back(steps: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    row, column = (size - 1 for size in steps.shape)
+def _trace_back(directions: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    row, column = (size - 1 for size in directions.shape)
     pairs, gap = [], _FROM_DIAGONAL
     while row or column:
-        step = int(steps[row, column])
+        step = int(directions[row, column])
         origin = gap or step & 3
         if row == 0:
             origin = _FROM_TEXT_GAP
@@ -297,7 +297,7 @@ def _find_likely_repetition(
     alignment = align_text(frames, twice)
     if alignment is None:
         return None
-    if _stands_out(alignment, twice, again):
+    if _have_outlying_deficits(alignment, twice, again):
         return None
     begin_s = first_frame * FRAME_S
     said = alignment.words[again.stop : again.stop + len(again)]
@@ -311,10 +311,13 @@ def _find_likely_repetition(
     )
 
 
-def _stands_out(alignment: TextAlignment, pronunciation: Pronunciation, again: range) -> bool:
-    """Whether the words `again`, or as many words after them, have far higher deficits than the words around."""
+def _have_outlying_deficits(alignment: TextAlignment, pronunciation: Pronunciation, repeated_words: range) -> bool:
+    """Whether `repeated_words`, or as many words after them, have far higher deficits than the words around."""
     ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
-    first, second = slice(again.start, again.stop), slice(again.stop, again.stop + len(again))
+    first, second = (
+        slice(repeated_words.start, repeated_words.stop),
+        slice(repeated_words.stop, repeated_words.stop + len(repeated_words)),
+    )
     lacking = np.array(alignment.word_deficits)
     counts = np.array(ends) - np.array(pronunciation.word_starts)
     is_around = np.ones(len(lacking), bool)
@@ -336,7 +339,7 @@ def _select_words(pronunciation: Pronunciation, indices: list[int]) -> Pronuncia
 
 
 def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: int) -> int | None:
-    """Return where the second of two equal parts in a row begins; `None` if an added part belongs to no such two.
+    """Return the index at which the second of two equal, adjacent parts begins; `None` if the added part is in neither.
 
     Of two equal parts, an alignment may take any stretch of one part's length as the added one, such as the end of the
     first part with the beginning of the second.
@@ -359,23 +362,25 @@ def _count_agreeing(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
 
 
 def _find_aligned_phonemes(pairs: list[tuple[int, int]], start: int, stop: int) -> tuple[int, int]:
-    """Return the first and the last phoneme of the text that are aligned with recognized ones in a range."""
+    """Return the first and last phoneme of the text that are aligned with those recognized in a range."""
     aligned = [e for h, e in pairs if start <= h < stop and e >= 0]
     return (aligned[0], aligned[-1]) if aligned else (0, 0)
 
 
-def _find_repeated_phonemes(added: NDArray[np.int64], expected: NDArray[np.int64]) -> tuple[int, int] | None:
+def _find_repeated_phonemes(
+    added_phonemes: NDArray[np.int64], expected_phonemes: NDArray[np.int64]
+) -> tuple[int, int] | None:
     """Return the first and the last phoneme of the text that an added part repeats; `None` if it repeats none."""
-    if len(added) > len(expected):
+    if len(added_phonemes) > len(expected_phonemes):
         return None
-    windows = np.lib.stride_tricks.sliding_window_view(expected, len(added))
+    windows = np.lib.stride_tricks.sliding_window_view(expected_phonemes, len(added_phonemes))
     # Places are compared phoneme by phoneme first; the best one is then aligned, since a phoneme may be missing.
-    anchor = added[: min(len(added), MIN_PART_PHONEMES)]
-    starts = np.lib.stride_tricks.sliding_window_view(expected, len(anchor))
+    anchor = added_phonemes[: min(len(added_phonemes), MIN_PART_PHONEMES)]
+    starts = np.lib.stride_tricks.sliding_window_view(expected_phonemes, len(anchor))
     best = int(np.argmax((starts == anchor).sum(axis=1)))
     first = min(best, len(windows) - 1)
-    pairs = _align(added, expected[first : first + len(added) + 2])
-    agreeing = [e for h, e in pairs if h >= 0 and e >= 0 and added[h] == expected[first + e]]
-    if len(agreeing) < MIN_REPEATED_SHARE * len(added):
+    pairs = _align(added_phonemes, expected_phonemes[first : first + len(added_phonemes) + 2])
+    agreeing = [e for h, e in pairs if h >= 0 and e >= 0 and added_phonemes[h] == expected_phonemes[first + e]]
+    if len(agreeing) < MIN_REPEATED_SHARE * len(added_phonemes):
         return None
     return first + agreeing[0], first + agreeing[-1]

@@ -131,8 +131,8 @@ def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
 def find_dropout(samples: Samples, sample_rate_hz: int) -> Silence | None:
     """Return the longest gap of digital silence that cuts off a sound on both sides; `None` without one.
 
-    It is what a player hears where samples are missing. A lossy codec fills such a gap with noise and blurs its edges,
-    so it is found in PCM, WAV and FLAC only.
+    Such a gap remains where samples are missing. A lossy codec fills it with noise and blurs its edges, so dropouts are
+    found only in PCM, WAV and FLAC.
 
     Args:
         samples: mono samples of shape (frames,), full scale at 1.0.

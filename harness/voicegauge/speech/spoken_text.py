@@ -26,7 +26,7 @@ from voicegauge.speech.decoding import Samples
 from voicegauge.speech.long_text import (
     MAX_AGREEING_SHARE_OF_OTHER_TEXT,
     LongTextDifference,
-    PhonemeStep,
+    PhonemeInterval,
     compare_long_text,
 )
 from voicegauge.speech.phoneme_network import (
@@ -71,11 +71,11 @@ MAX_EXPLAINED_DEFICIT = 0.9
 """Largest deficit per phoneme of a text that explains a clip. Of 240 clean clips of espeak-ng it was at most 0.53, of
 clips of real services at least 1.8."""
 MAX_RIGHT_DEFICIT = 1.5
-"""Largest deficit per phoneme of a text without a word that stands out. Of 300 clean clips of voices of which two
-thirds are not those of the training, it was at most 1.3."""
+"""Largest deficit per phoneme of a text that counts as said if no single word stands out. It was at most 1.3 in 300
+clean clips, two thirds of them by voices that do not occur in the training."""
 MAX_MEDIAN_WORD_DEFICIT = 4.0
-"""Largest deficit of half of the words of a text of which a clip says most. Of clean clips it was 0 with the emulator's
-voices, and at most 5 with others."""
+"""Largest median deficit of the words of a text that a clip mostly says. In clean clips it was 0 with the emulator's
+voices, and at most 5 with other voices."""
 MIN_OTHER_TEXT_DEFICIT = 4.0
 """Smallest deficit per phoneme of a text that a clearly recognized voice does not say at all. In thirty clips of other
 texts it was at least 8.4."""
@@ -91,25 +91,25 @@ MIN_EVIDENCE = 15.0
 MIN_GAP_DEFICIT = 8.0
 """Deficit from which something else is said before or after a part of the text."""
 MIN_WORD_DEFICIT, MAX_REQUIRED_WORD_DEFICIT = 14.0, 32.0
-"""Deficit of a word with the gaps beside it from which it is another one: the first bound, and for voices that are
-recognized less well `TYPICAL_WORD_WEIGHT` times the root of the deficit of the clip's other words more, up to the
-second bound. Of 500 clean clips of the emulator's voices the highest was below 14, of 500 of unseen voices 30, in a
-voice that is recognized badly; with a word replaced it was at least 23 in 98 of 100."""
+"""Deficit of a word, with the gaps beside it, from which another word is said. It is the first bound, plus, for voices
+that are recognized less well, `TYPICAL_WORD_WEIGHT` times the square root of the typical deficit of the clip's words,
+but at most the second bound. The highest deficit in 500 clean clips of the emulator's voices was below 14, in 500 of
+unseen voices 30; with a word replaced it was at least 23 in 98 of 100 clips."""
 TYPICAL_WORD_WEIGHT = 8.0
 _TYPICAL_WORD_PERCENTILE = 70
 MIN_EVIDENCE_OF_OMISSION, MIN_EVIDENCE_OF_REPETITION = 13.0, 3.0
-"""Logarithm of how much likelier a clip must be if a word is left out, or said twice: with voices that are recognized
-less well, by `MEDIAN_WORD_WEIGHT` times the median deficit of a word more. Of 200 clean clips of the emulator's and of
-unseen voices the highest were 11.2 and -1.8; with a word left out it was at least 12.6, with one said twice at least 7
-with the emulator's voices, and above 3 in 98 of 100 others."""
+"""Logarithm of how much likelier a clip must be if a word is left out, and if it is said twice; plus
+`MEDIAN_WORD_WEIGHT` times the median deficit of a word, for voices that are recognized less well. The highest
+logarithms in 200 clean clips of the emulator's and of unseen voices were 11.2 and -1.8. With a word left out it was at
+least 12.6; with a word said twice at least 7 with the emulator's voices, and above 3 in 98 of 100 clips of others."""
 MEDIAN_WORD_WEIGHT = 0.7
 MAX_MEDIAN_OF_EDITED_TEXT = 5.5
 """Largest median deficit of the words of a clip in which a word left out or said twice is looked for, as
 `MAX_MEDIAN_WORD_DEFICIT` for the text as it is. With voices of real services, the median is higher."""
 MIN_SHARE_EXPLAINED_BY_EDIT = 0.5
-"""Evidence for a word that is left out or said twice, as a share of what the worst word lacks, below which another word
-is said, unless it is within that word: of 300 words that were left out or said twice it was at least 0.43, of other
-digits at most 0.46."""
+"""Smallest evidence for a word that is left out or said twice, as a share of the highest deficit of a word. With less
+evidence, another word is said, unless the edit is within that word. Of 300 words that were left out or said twice the
+share was at least 0.43, of other digits at most 0.46."""
 SOFTENING = 5.0
 """Factor by which the logarithms of the probabilities of an unknown voice are divided, because they are too sure."""
 MIN_SOFTENED_EVIDENCE = 0.25
@@ -198,8 +198,8 @@ class SpokenTextJudgement(NamedTuple):
     """Time at which the difference is audible, in seconds; `None` if it has no particular time."""
     alignment: TextAlignment | None = None
     """Where the words are; `None` if the clip does not say the text, and for long clips."""
-    phoneme_steps: tuple[PhonemeStep, ...] = ()
-    """The times between the phonemes of a long clip that its text has; empty for others."""
+    phoneme_intervals: tuple[PhonemeInterval, ...] = ()
+    """The intervals between phonemes of a long clip that its text has too; empty for a shorter clip."""
 
 
 _UNCLEAR = SpokenTextJudgement("unclear", "the voice is not recognized clearly")
@@ -361,7 +361,7 @@ def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciat
         return _UNCLEAR
     differences = compared.differences
     if not differences:
-        return SpokenTextJudgement("fits", agreement, phoneme_steps=compared.phoneme_steps)
+        return SpokenTextJudgement("fits", agreement, phoneme_intervals=compared.phoneme_intervals)
     shown = "; ".join(one.describe() for one in differences[:_MAX_SHOWN_DIFFERENCES])
     more = f"; {len(differences) - _MAX_SHOWN_DIFFERENCES} more" if len(differences) > _MAX_SHOWN_DIFFERENCES else ""
     largest = max(differences, key=lambda one: one.phoneme_count)
@@ -410,11 +410,13 @@ def _judge_partial_or_repeated_text(
     return None
 
 
-def _is_explained_by(scores: PrefixScores, kept: int, own: float, best: float) -> bool:
-    """Whether the first `kept` phonemes explain a clip, and much better than the whole text does."""
-    log_probability = float(scores.log_probabilities[kept])
-    lacking = (best - log_probability) / max(kept, 1)
-    return log_probability - own >= MIN_EVIDENCE and lacking <= MAX_EXPLAINED_DEFICIT
+def _is_explained_by(
+    scores: PrefixScores, kept_count: int, text_log_probability: float, best_log_probability: float
+) -> bool:
+    """Whether the first `kept_count` phonemes explain a clip, and much better than the whole text does."""
+    log_probability = float(scores.log_probabilities[kept_count])
+    lacking = (best_log_probability - log_probability) / max(kept_count, 1)
+    return log_probability - text_log_probability >= MIN_EVIDENCE and lacking <= MAX_EXPLAINED_DEFICIT
 
 
 def _is_silent_beside(log_probabilities: LogProbabilities, phonemes: tuple[int, ...], *, gap_index: int) -> bool:
@@ -423,9 +425,9 @@ def _is_silent_beside(log_probabilities: LogProbabilities, phonemes: tuple[int, 
     return alignment is not None and alignment.gap_deficits[gap_index] < MIN_GAP_DEFICIT
 
 
-def _find_time_of_repetition(log_probabilities: LogProbabilities, phonemes: tuple[int, ...], kept: int) -> float:
+def _find_time_of_repetition(log_probabilities: LogProbabilities, phonemes: tuple[int, ...], kept_count: int) -> float:
     """Return when the text begins for the second time, in seconds."""
-    repeated = Pronunciation((phonemes * 2)[:kept], (0, len(phonemes)))
+    repeated = Pronunciation((phonemes * 2)[:kept_count], (0, len(phonemes)))
     alignment = align_text(log_probabilities, repeated)
     return alignment.words[1].start_s if alignment is not None else len(log_probabilities) * FRAME_S / 2
 
@@ -433,7 +435,7 @@ def _find_time_of_repetition(log_probabilities: LogProbabilities, phonemes: tupl
 def _judge_words(
     log_probabilities: LogProbabilities, pronunciation: Pronunciation, deficit: float
 ) -> SpokenTextJudgement | None:
-    """Return the verdict on a single words of a clip that clearly says most of them; `None` for any other clip."""
+    """Return the verdict on the single words of a clip that clearly says most of them; `None` for any other clip."""
     edited, aligned = (
         _find_edited_word(log_probabilities, pronunciation),
         _judge_aligned_words(log_probabilities, pronunciation, deficit),
@@ -444,7 +446,7 @@ def _judge_words(
 
 
 class _EditedWord(NamedTuple):
-    """A word that is left out or said twice."""
+    """A word that is left out or said twice, and how likely that is."""
 
     judgement: SpokenTextJudgement
     evidence: float
@@ -452,7 +454,7 @@ class _EditedWord(NamedTuple):
 
 
 def _explains_difference(edited: _EditedWord, alignment: TextAlignment) -> bool:
-    """Whether an edit is within the word that lacks most in the alignment of the text, or explains much of that."""
+    """Whether an edit is within the word with the highest deficit, or explains much of that deficit."""
     worst = int(np.argmax(alignment.word_deficits))
     lacking = max(*alignment.word_deficits, *alignment.gap_deficits)
     start_s, word = edited.judgement.start_s, alignment.words[worst]
@@ -464,7 +466,7 @@ def _explains_difference(edited: _EditedWord, alignment: TextAlignment) -> bool:
 def _judge_aligned_words(
     log_probabilities: LogProbabilities, pronunciation: Pronunciation, deficit: float
 ) -> SpokenTextJudgement | None:
-    """Return the verdict on a clip by what each word of its alignment lacks; `None` if too much differs."""
+    """Return the verdict on a clip by the deficit of each word of its alignment; `None` if too much differs."""
     alignment = align_text(log_probabilities, pronunciation)
     if alignment is None or float(np.median(alignment.word_deficits)) > MAX_MEDIAN_WORD_DEFICIT:
         return None
@@ -487,7 +489,7 @@ def _judge_aligned_words(
 
 
 def _find_largest_difference(alignment: TextAlignment) -> float:
-    """Return when the word, or what is said between two words, begins that lacks most, in seconds."""
+    """Return when the word, or the gap between two words, with the highest deficit begins, in seconds."""
     word, gap = int(np.argmax(alignment.word_deficits)), int(np.argmax(alignment.gap_deficits))
     if alignment.word_deficits[word] >= alignment.gap_deficits[gap]:
         return alignment.words[word].start_s
