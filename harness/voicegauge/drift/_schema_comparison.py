@@ -452,7 +452,7 @@ def compare_schemas(
         new_node,
     )
     result = _compare_all_inside(first, api_part.compared_schemas)
-    queue: deque[_Path] = deque([(None, InnerPair("", first.identity_key, result))])
+    queue: deque[_InnerPairPath] = deque([(None, InnerPair("", first.identity_key, result))])
     reported, expanded = set[SchemaPairKey](), set[ComparedSchemas]()
     while queue:  # the first ones first, so that a schema that contains itself is reported with its shortest location
         path = queue.popleft()
@@ -470,11 +470,12 @@ def compare_schemas(
             ]
 
 
-_Path = tuple[Any, InnerPair]
-"""A pair of schemas, and the path to the pair that contains it; the path is `None` for the first pair."""
+_InnerPairPath = tuple[Any, InnerPair]
+"""The path to a pair of schemas: the path to the pair that contains it, and the pair. The outer path is `None` for the
+first pair."""
 
 
-def _join_location_suffixes(path: _Path | None) -> str:
+def _join_location_suffixes(path: _InnerPairPath | None) -> str:
     suffixes: list[str] = []
     while path is not None:
         path, inner = path

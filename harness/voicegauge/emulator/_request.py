@@ -126,7 +126,7 @@ class IncomingRequest:
     body_size_bytes: int = 0
     """Size of the body that was received."""
     form_reader: MultipartReader | None = None
-    """Reader that parsed a form while it was received; `None` for a body that is no form, and after `parse_request`."""
+    """Reader that parsed a form while it was received; `None` for another kind of body, and after `parse_request`."""
 
     def find_header(self, name: str) -> str | None:
         """Return the value of the header `name` in any letter case; `None` if the request has no such header."""

@@ -126,7 +126,7 @@ class ReceivedBody(NamedTuple):
     content: bytes
     """The body; empty if it was parsed while it arrived."""
     form_reader: MultipartReader | None
-    """Reader that parsed a form while the form arrived; `None` for a body that is no form."""
+    """Reader that parsed a form while the form arrived; `None` for a body that is not a form."""
     size_bytes: int
 
 

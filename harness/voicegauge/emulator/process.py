@@ -119,7 +119,8 @@ class RunningEmulator:
         self.host, self.port, self.providers = host, port, provider_ids
         self.settings = settings or EmulatorSettings()
         self.authority_file = authority_file
-        """The certificate that clients must trust, in PEM format: SSL_CERT_FILE for most; `None` without TLS."""
+        """File with the certificate that clients must trust, in PEM format: most clients find it by the environment
+        variable SSL_CERT_FILE. `None` without TLS."""
 
     @property
     def url(self) -> str:

@@ -191,7 +191,7 @@ class ClientLimitingMixin(asyncio.Protocol):
 
 
 class _ClientLimitingH11Protocol(ClientLimitingMixin, H11Protocol):
-    """The protocol of servers that need no other one."""
+    """uvicorn's protocol for HTTP/1.1 with these limits, for servers that name no protocol class."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -47,7 +47,7 @@ class SocketClose(Record, frozen=True, kw_only=True):
 
 
 class SocketMessageLog(Record, frozen=True, kw_only=True):
-    """What followed the handshake of a WebSocket: its messages, and how it was closed."""
+    """The messages after the handshake of a WebSocket, and how the connection was closed."""
 
     messages: tuple[SocketMessage, ...] = ()
     """The messages of both sides in the order of their times."""

@@ -437,7 +437,7 @@ CHINESE_PATTERNS = (
     ),
     ChinesePattern("number", re.compile(_NUMBER), _read_plain_number),
 )
-"""Kinds of entities in Chinese and Japanese texts, in the order in which they are tried."""
+"""Patterns of entities in Chinese and Japanese texts, in the order in which they are tried."""
 
 
 def iterate_chinese_entities(text: str, language: str) -> Iterator[tuple[int, int, str, Expression]]:

@@ -132,11 +132,9 @@ def _list_year_readings(digits: str, language: str) -> list[Expression]:
 
 
 def _list_pair_readings(digits: str, language: str) -> list[Expression]:
-    """Return readings in pairs, such as "four seventeen" and "nineteen oh five"; none if a pair would be silent."""
+    """Return readings in pairs, such as "four seventeen" and "nineteen oh five"; none if a pair has no words."""
     pairs = [digits[:1], digits[1:]] if len(digits) == 3 else [digits[:2], digits[2:]]
-    if len(digits) > 4 or (int(pairs[1]) == 0 and len(digits) == 4) or language in ("zh", "ja"):
-        return []
-    if int(pairs[1]) == 0:
+    if len(digits) > 4 or int(pairs[1]) == 0 or language in ("zh", "ja"):
         return []
     return [sequence(*(_read_pair(pair, language) for pair in pairs))]
 

@@ -264,7 +264,7 @@ class TextPart(NamedTuple):
 
     written: str
     kind: EntityKind | None
-    """`None` for plain words."""
+    """Kind of the entity; `None` for plain words."""
     readings: Expression
 
 

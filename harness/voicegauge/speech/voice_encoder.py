@@ -54,7 +54,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "ByteStorage": np.dtype("u1"),
 }
 MAX_ELEMENTS = 64 * 2**20
-"""Largest number of elements of all arrays of a file."""
+"""Largest number of elements of all arrays in a file together."""
 _MAX_MEMO_INDEX = 100_000
 """Largest index under which a pickle may remember an object: Python allocates memory up to this index."""
 
