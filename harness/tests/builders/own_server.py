@@ -88,7 +88,7 @@ def running_own_server(
         recognizer = {"id": "hears", "task": "automatic-speech-recognition"}
         described = {"object": "model", "created": 1, "owned_by": "me"}
         models = [{"id": name, **described} for name in (*other_models, *(["tiny"] if has_tiny_model else []))]
-        models.insert(0, {**recognizer, **described})
+        models[:0] = [{"id": "missing", "installed": False, **described}, {**recognizer, **described}]
         if not is_allowed(request):
             return JSONResponse({"detail": "no key"}, 401)
         return JSONResponse({"object": "list", "data": models})
