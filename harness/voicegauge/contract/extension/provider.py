@@ -241,8 +241,8 @@ class ListOperation(Record, frozen=True, kw_only=True):
     name_keys: tuple[str, ...] = ("id", "name")
     """Keys of an object that may have its name; the first one that has text counts."""
     item_values: dict[str, tuple[str | bool, ...]] = field(default_factory=dict)
-    """Values that an item must have, by key: {task: [text-to-speech], installed: [true]} leaves out recognizers in a list
-    of models, and models that are yet to be installed. An item without the key is kept."""
+    """Values that an item must have, by key: {task: [text-to-speech], installed: [true]} leaves out recognizers in a
+    list of models, and models that are yet to be installed. An item without the key is kept."""
 
     def read_names(self, body: Any) -> tuple[str, ...]:
         """Return the names in the body of a response, each once; empty if there is no list."""
