@@ -21,13 +21,13 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embedded_whisper import sentences
 from embedded_whisper.corpus import VOICES, Voice
 from voicegauge.bench.suites import load_suite
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.faster_whisper import create_embedded_faster_whisper, create_embedded_whisper
 from voicegauge.speech.transcripts import score_transcript
@@ -35,7 +35,6 @@ from voicegauge.speech.transcripts import score_transcript
 HELD_OUT, HELD_OUT_SEED = 200, 7
 FRAME = ASR_SAMPLE_RATE_HZ // 50
 """Number of samples of a lost frame, which lasts 20 ms."""
-Samples = NDArray[np.float32]
 Worsen = Callable[[Samples, int], Samples]
 
 

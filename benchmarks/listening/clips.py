@@ -9,13 +9,11 @@ from random import Random
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from voicegauge.speech.decoding import decode
+from voicegauge.speech.decoding import Samples, decode
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import TimedSpeech, synthesize_with_times
 
-Samples = NDArray[np.float32]
 ROOT = Path(__file__).parents[2]
 EMULATOR_VARIANTS = ("klatt3", "klatt3", "klatt3", "f2", "klatt", "klatt4", "klatt5", "klatt6")
 FORMATS = ("wav", "wav", "mp3", "flac", "ogg")

@@ -13,10 +13,9 @@ from random import Random
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from phoneme_network.texts import choose_text
-from voicegauge.speech.decoding import decode
+from voicegauge.speech.decoding import Samples, decode
 from voicegauge.speech.encoding import encode, resample
 from voicegauge.speech.espeak import synthesize, transcribe_phonemes
 from voicegauge.speech.phoneme_network import ANALYSIS_RATE_HZ, compute_mel_power, encode_phonemes
@@ -31,7 +30,6 @@ robert shelby steph steph2 steph3 travis victor whisper zac
 """
 OTHER_VARIANTS = _OTHER_VARIANTS_TEXT.split()
 EMULATOR_SHARE = 0.35
-Samples = NDArray[np.float32]
 
 
 class Voice(NamedTuple):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from voicegauge.speech.audio_quality import find_clicks, measure_bandwidth_hz, measure_loudness_lufs, measure_quality
+from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
 from voicegauge.speech.espeak import synthesize
 
 RATE = 22_050
 TEXTS = ("Good morning, and thank you for calling us today.", "The parcel with the seven stamps has not arrived yet.")
-Samples = NDArray[np.float32]
 
 
 def _speak(text: str, variant: str = "klatt3") -> Samples:

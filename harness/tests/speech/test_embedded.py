@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from voicegauge.bench.suites import load_suite
 from voicegauge.errors import UsageError
 from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.faster_whisper import (
     WEIGHTS_PATH,
@@ -24,7 +24,6 @@ from voicegauge.speech.faster_whisper import (
 from voicegauge.speech.transcripts import score_transcript
 
 TEXTS = tuple(text.text for text in load_suite("smoke").texts if text.language == "en")
-Samples = NDArray[np.float32]
 Worsen = Callable[[Samples], Samples]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from voicegauge.bench.scoring import score_run
-from voicegauge.speech.asr_interface import Samples
+from voicegauge.speech.decoding import Samples
 from voicegauge.speech.openai_whisper import WhisperAsr, create_whisper_asr, move_to_gpu
 
 from .tiny_whisper import RATE_HZ, TEXTS, make_random_checkpoint, save_run_of_sounds, sound

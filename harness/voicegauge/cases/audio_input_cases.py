@@ -37,12 +37,7 @@ from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import ExpectedResponse
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from voicegauge.speech.decoding import DecodedAudio
-
-    Samples = NDArray[np.float32]
+    from voicegauge.speech.decoding import DecodedAudio, Samples
 
 
 # Cases that upload audio to be transcribed or converted.

@@ -7,10 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Samples = NDArray[np.float32]
+    from voicegauge.speech.decoding import Samples
 
 
 MAX_PITCH_SHIFT_SEMITONES = 3

@@ -57,12 +57,7 @@ from voicegauge.model.exchange import UploadedFile
 from voicegauge.speech.espeak import has_voice_for
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from voicegauge.speech.decoding import DecodedAudio
-
-    Samples = NDArray[np.float32]
+    from voicegauge.speech.decoding import DecodedAudio, Samples
 
 
 # Reads requests with audio input: the addressed target, the fields and the uploaded files.

@@ -10,10 +10,7 @@ from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, find_media_type_of_format, resample
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Samples = NDArray[np.float32]
+    from voicegauge.speech.decoding import Samples
 
 
 GENERIC_MEDIA_TYPES = ("application/octet-stream", "binary/octet-stream")

@@ -43,12 +43,8 @@ from voicegauge.model.exchange import UploadedFile
 from voicegauge.speech.decoding import RawAudioFormat, decode
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from voicegauge.speech.asr_interface import Asr
-
-    Samples = NDArray[np.float32]
+    from voicegauge.speech.decoding import Samples
 
 
 MIN_PAUSE_S = 0.25

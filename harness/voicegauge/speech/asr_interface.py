@@ -14,11 +14,11 @@ from shutil import rmtree
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voicegauge.data_folders import CACHE_VARIABLE, get_cache_folder
 from voicegauge.errors import UsageError
 from voicegauge.files import open_file
+from voicegauge.speech.decoding import Samples
 
 
 def find_or_create_in_cache(folder_name: str, name: str, save: Callable[[Path], None]) -> Path:
@@ -59,8 +59,6 @@ def _create_temporary_folder(parent_folder: Path) -> Iterator[Path]:
 
 ASR_SAMPLE_RATE_HZ = 16_000
 """Sample rate of the mono float32 samples that every engine expects. Whisper was trained with this rate."""
-
-Samples = NDArray[np.float32]
 
 
 class Asr(Protocol):

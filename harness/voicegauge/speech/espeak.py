@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voicegauge.errors import MissingExtraError
-
-Samples = NDArray[np.float32]
+from voicegauge.speech.decoding import Samples
 
 MIN_WORDS_PER_MINUTE = 80
 """The slowest rate of espeak-ng, in words per minute. For slower speech, pauses are inserted between words."""
@@ -156,7 +154,7 @@ def synthesize_with_times(
     samples = np.frombuffer(raw, "<i2").astype(np.float32)
     samples /= np.float32(32768)
     words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
-    samples = _resample(samples, rate, sample_rate_hz)
+    samples = _resample_and_clip(samples, rate, sample_rate_hz)
     _add_noise(samples, seed)
     return TimedSpeech(samples, words)
 
@@ -242,7 +240,7 @@ def _compute_word_gap(words_per_minute: int) -> int:
     return round((60 / max(words_per_minute, 5) - 60 / MIN_WORDS_PER_MINUTE) / WORD_GAP_UNIT_S)
 
 
-def _resample(samples: Samples, source_rate_hz: int, target_rate_hz: int) -> Samples:
+def _resample_and_clip(samples: Samples, source_rate_hz: int, target_rate_hz: int) -> Samples:
     from voicegauge.speech.encoding import resample
 
     resampled = resample(samples, source_rate_hz, target_rate_hz)
@@ -299,13 +297,13 @@ def list_voice_variants() -> frozenset[str]:
 def _find_language(language: str) -> str | None:
     known = _read_languages()
     tag = language.lower().replace("_", "-")
-    for name in (_ESPEAK_LANGUAGE_BY_TAG.get(tag, tag), _get_base_language(tag)):
+    for name in (_ESPEAK_LANGUAGE_BY_TAG.get(tag, tag), _find_base_espeak_language(tag)):
         if name in known:
             return known[name]
     return None
 
 
-def _get_base_language(language_tag: str) -> str:
+def _find_base_espeak_language(language_tag: str) -> str:
     base = language_tag.partition("-")[0]
     return _ESPEAK_LANGUAGE_BY_TAG.get(base, base)
 

@@ -21,13 +21,13 @@ import numpy as np
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 from voicegauge.speech.asr_interface import (
     WINDOW_DURATION_S,
-    Samples,
     WindowedWhisper,
     compute_short_sha256,
     find_or_create_in_cache,
     fits_into_window,
     read_package_versions,
 )
+from voicegauge.speech.decoding import Samples
 from voicegauge.speech.openai_whisper import WhisperAsr
 from voicegauge.speech.transcripts import get_base_language
 from voicegauge.speech.whisper_installation import TransformerShape, WeightArrays, convert_to_ctranslate2

@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 from voicegauge.errors import MissingExtraError
 from voicegauge.speech.asr_interface import (
     ASR_SAMPLE_RATE_HZ,
-    Samples,
     compute_short_sha256,
     find_or_create_in_cache,
     read_package_versions,
 )
+from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import transcribe_phonemes
 from voicegauge.speech.phoneme_network import (
     BLANK,

@@ -22,12 +22,12 @@ from voicegauge.errors import UsageError
 from voicegauge.speech.asr_interface import (
     WINDOW_DURATION_S,
     Asr,
-    Samples,
     WindowedWhisper,
     compute_short_sha256,
     fits_into_window,
     read_package_versions,
 )
+from voicegauge.speech.decoding import Samples
 from voicegauge.speech.transcripts import get_base_language
 from voicegauge.speech.whisper_installation import get_weights_cache_path, install_weights, require_whisper
 

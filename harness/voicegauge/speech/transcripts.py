@@ -24,8 +24,9 @@ from typing import Literal, NamedTuple
 from voicegauge.data_folders import get_cache_folder
 from voicegauge.model.sample import EntityScore, ReadingScore, Score
 from voicegauge.readings.reading_comparison import compare_readings, get_reading_normalizer
-from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr, Samples
+from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
 from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
 from voicegauge.speech.speech_signal import is_steady_sound
 
