@@ -210,7 +210,8 @@ def test_a_fault_without_an_effect_is_said_to_have_none() -> None:
     lines = [line for line in notices.lines if "has no effect here" in line]
     (line,) = lines
     assert line.startswith("the fault webhook-never has no effect here: Callbacks are never sent.")
-    assert line.endswith(" The contract does not document what it changes. It has one at pixazo/xtts-v2.")
+    where = "requests to the target may name a webhook URL"
+    assert line.endswith(f" It is visible only where {where}. It has one at pixazo/xtts-v2.")
 
 
 def test_the_longest_texts_are_sent_once() -> None:

@@ -605,6 +605,19 @@ def test_different_versions_of_http_are_named(tmp_path: Path, capsys: pytest.Cap
     assert "HTTP/2 with servers that support it" in capsys.readouterr().out
 
 
+def test_few_texts_show_what_was_measured_and_how_to_judge_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = save_runs(tmp_path, draw_run(1, texts=2), draw_run(2, texts=2, slower=6.0))
+    assert run_command(["compare", *folders, "--markdown", str(tmp_path / "out.md")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"\d ms \+\d+\.\d% underpowered total_latency_ms \d+ ms", printed)
+    assert "fewer than 5 texts on both sides; measure with `bench --limit 5` or more on both sides" in printed
+    assert "more verdicts: --all prints each" in printed
+    assert "BASELINE..." not in printed
+    assert "total\\_latency\\_ms" in (tmp_path / "out.md").read_text()
+
+
 def test_compare_takes_several_runs_as_a_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights = [draw_run(seed, texts=30, sessions=10) for seed in range(6)]
     folders = save_runs(tmp_path, *nights, draw_run(50, texts=30, sessions=10, slower=1.6))

@@ -340,3 +340,17 @@ def test_a_fault_applies_to_targets_that_document_the_feature(
     applicable = {target.id for target in targets if FAULTS[fault].applies_to(target)}
     assert applicable == {name for name, job in jobs.items() if job is not None and feature(job)}
     assert applicable < {target.id for target in targets}
+
+
+def test_each_fault_says_where_it_is_visible() -> None:
+    said = {fault.id: fault.describe_condition() for fault in FAULTS.values()}
+    everywhere = {"a target speaks over HTTP", "a target speaks over a WebSocket"}
+    for fault in FAULTS.values():
+        where, default = said[fault.id], type(fault).__dataclass_fields__
+        is_restricted = fault.applies_to is not default["applies_to"].default
+        is_restricted |= fault.applies_to_socket is not default["applies_to_socket"].default
+        assert (where not in everywhere) == is_restricted, fault.id
+        assert "Whether" not in where
+        assert not where.endswith(".")
+    assert said["webhook-never"] == "requests to the target may name a webhook URL"
+    assert said["socket-audio-leaked"] == "over a WebSocket a connection can have several turns"

@@ -415,7 +415,7 @@ def _explain_missing_effect(fault_id: str, targets: Sequence[BaseTarget]) -> str
         changed, own = ("transcripts", "speaks") if spoken else ("speech", "transcribes")
         reason = f"It changes {changed} of WebSockets, and every chosen one {own}."
     else:
-        reason = "The contract does not document what it changes."
+        reason = f"It is visible only where {fault.describe_condition()}."
     catalogue = load_catalogue()
     known: Iterator[BaseTarget] = itertools.chain(
         catalogue.targets.values(), catalogue.socket_targets.values(), catalogue.transcription_socket_targets.values()

@@ -14,7 +14,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT, MIN_RUNS_TO_MEASURE_DRIFT
+from voicegauge.bench._change_estimates import (
+    DEFAULT_LATENCY_DRIFT,
+    MIN_RUNS_TO_MEASURE_DRIFT,
+    TOO_FEW_TEXTS_NOTE,
+)
 from voicegauge.bench._comparable_runs import (
     check_comparable,
     check_has_samples,
@@ -36,6 +40,7 @@ from voicegauge.bench._target_comparison import (
     MetricUnit,
     estimate_metric_changes,
 )
+from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.part_summaries import count_texts_from_other_places, list_places
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
@@ -366,6 +371,22 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         }
         parts += [f"{count} {verdict}" for verdict, count in counts.items()]
         return ", ".join(parts)
+
+    def list_shown_metrics(self) -> list[MetricComparison]:
+        """Return the regressions and improvements; without any, one measured but unjudged metric of each target."""
+        changed = [one for one in self.metrics if one.verdict in ("regression", "improvement")]
+        unjudged = [one for one in self.metrics if one.note == TOO_FEW_TEXTS_NOTE]
+        by_target: dict[str, MetricComparison] = {}
+        for metric in sorted(unjudged, key=lambda one: one.metric != "total_latency_ms"):
+            by_target.setdefault(metric.target, metric)
+        return changed or list(by_target.values())
+
+    def describe_too_few_texts(self) -> str:
+        """Return why metrics have no interval, and what to run, in one sentence; empty if there are enough texts."""
+        count = sum(one.note == TOO_FEW_TEXTS_NOTE for one in self.metrics)
+        metrics = format_count(count, "metric")
+        enough = f"`bench --limit {MIN_TEXTS_FOR_INTERVAL}` or more on both sides"
+        return f"{metrics} not judged: {TOO_FEW_TEXTS_NOTE}; measure with {enough}" if count else ""
 
     def describe_texts_from_other_places(self) -> str:
         """Return how many texts were measured from other places in the run, in words; empty for none."""

@@ -20,6 +20,7 @@ from voicegauge.cli._console import (
 from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, UsageError
 from voicegauge.options import Trust, argument, option, request
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -150,7 +151,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(line, markup=False)
     from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
 
-    shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
+    shown = list(result.metrics) if show_all else result.list_shown_metrics()
     if shown:
         print_table(
             out,
@@ -167,8 +168,12 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
     out.print(_describe_interval_levels(result.metrics))
     if overlap := result.describe_text_overlap():
         out.print(overlap)
-    if counts["underpowered"]:
+    if too_few := result.describe_too_few_texts():
+        out.print(too_few)
+    elif counts["underpowered"]:
         out.print(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
+    if hidden := len(result.metrics) - len(shown):
+        out.print(f"{format_count(hidden, 'more verdict')}: --all prints each")
     for line in _describe_missing_results(result):
         out.print(line, markup=False)
 

@@ -109,6 +109,7 @@ def create_invalidation_predicate(change_response: Callable[[EmulatedResponse], 
     """Return a function that tells whether `change_response` can make a successful response of a target invalid."""
 
     def can_response_be_invalidated(target: Target) -> bool:
+        """Whether a documented response has such a field."""
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
         for operation in operations:
             for media in operation.success_response.media_types.values():

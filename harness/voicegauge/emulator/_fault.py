@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -178,7 +179,18 @@ class Fault:
     """For a fault of WebSockets: function that returns whether the fault can be visible at a target."""
     skipped_check: SkippableCheck | None = None
     """The check that the emulator leaves out; `None` if it makes all checks."""
+    condition: str = ""
+    """Where the fault is visible, in words that follow "where"; empty if `applies_to` says it in its docstring."""
     response_delay_s: float = 0.0
     """Delay added to every response, in seconds."""
     unfound_reason: str | None = None
     """Why no rule of a check finds the fault, as a sentence; `None` if at least one rule does."""
+
+    def describe_condition(self) -> str:
+        """Return where the fault is visible, in words that follow "only where"."""
+        documented = inspect.getdoc(self.applies_to if self.socket is None else self.applies_to_socket) or ""
+        first = " ".join(documented.partition("\n\n")[0].split())
+        condition = self.condition or first.removeprefix("Whether").strip(" ,.")
+        if self.socket is None:
+            return condition or "a target speaks over HTTP"
+        return f"over a WebSocket {condition}" if condition else "a target speaks over a WebSocket"

@@ -310,6 +310,7 @@ HTTP_FAULTS = (
         description="The connection is closed in the middle of every response with status 401.",
         change_response=cut_unauthorized_response,
         applies_to=lambda target: target.needs_key,
+        condition="requests need a key",
     ),
     Fault(
         id="drops-connection",
@@ -333,6 +334,7 @@ HTTP_FAULTS = (
         description="Requests with a missing or invalid key are accepted.",
         skipped_check="key",
         applies_to=lambda target: target.needs_key,
+        condition="requests need a key",
     ),
     Fault(
         id="missing-retry-after",

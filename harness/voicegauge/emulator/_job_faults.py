@@ -279,6 +279,7 @@ def reports_charge(target: Target) -> bool:
 
 
 def _has_job_operation(target: Target) -> bool:
+    """Whether a target responds with jobs."""
     return target.response.status_operation_id is not None
 
 
@@ -408,6 +409,7 @@ RESOURCE_FAULTS = (
         description="Deleted resources can still be used.",
         skipped_check="deletion",
         applies_to=_create_has_resource_predicate(lambda resource: resource.deletion is not None),
+        condition="something that is stored in the account can be deleted",
     ),
     Fault(
         id="lists-deleted",
@@ -416,17 +418,20 @@ RESOURCE_FAULTS = (
         applies_to=_create_has_resource_predicate(
             lambda resource: resource.deletion is not None and resource.listing is not None
         ),
+        condition="something that is stored in the account can be deleted and listed",
     ),
     Fault(
         id="ignores-state",
         description="Resources can be used in states that do not allow it.",
         skipped_check="state",
         applies_to=_create_has_resource_predicate(lambda resource: any(use.allowed_states for use in resource.uses)),
+        condition="something that is stored in the account can be used in some of its states only",
     ),
     Fault(
         id="shares-accounts",
         description="Resources of other accounts can be used.",
         skipped_check="account",
         applies_to=_create_has_resource_predicate(lambda _: True),
+        condition="something can be stored in the account",
     ),
 )

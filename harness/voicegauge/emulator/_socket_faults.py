@@ -130,6 +130,7 @@ def _change_members(state: SocketTurnState, outputs: list[SocketOutput]) -> list
 
 
 def _has_changeable_members(target: BaseSocketTarget) -> bool:
+    """Whether messages of the service have members with a fixed value."""
     return any(list_changeable_members(target, message.event) for message in target.spec.server_messages)
 
 
@@ -187,27 +188,33 @@ def has_contexts(target: BaseSocketTarget) -> bool:
 
 
 def _has_limit_of_contexts(target: BaseSocketTarget) -> bool:
+    """Whether too many contexts close the connection, with a documented code."""
     contexts = target.spec.limits.contexts
     return contexts is not None and contexts.close_code is not None
 
 
 def _has_raw_samples(target: BaseSocketTarget) -> bool:
+    """Whether audio is 16-bit PCM by default."""
     return target.default_format.codec == "pcm_s16le"
 
 
 def _accepts_flush(target: BaseSocketTarget) -> bool:
+    """Whether a client can flush the text."""
     return "flush" in target.spec.client_messages
 
 
 def _accepts_cancel(target: BaseSocketTarget) -> bool:
+    """Whether a client can cancel a turn."""
     return "cancel" in target.spec.client_messages
 
 
 def _has_times(target: BaseSocketTarget) -> bool:
+    """Whether messages carry the times of characters or words."""
     return target.spec.has_event("timestamps")
 
 
 def _outlives_turns(target: BaseSocketTarget) -> bool:
+    """Whether a connection can have several turns."""
     return not target.spec.turn.is_only_one
 
 
@@ -245,6 +252,7 @@ SOCKET_FAULTS = (
         description="A cancelled turn is spoken to its end.",
         socket=SocketFault(ignores_cancel=True),
         applies_to_socket=lambda target: target.spec.cancel_effect == "stops",
+        condition="a turn can be cancelled",
     ),
     Fault(
         id="socket-silent",
@@ -261,6 +269,7 @@ SOCKET_FAULTS = (
         description="Speech has 8 kHz, whatever sample rate was asked for.",
         socket=SocketFault(change_synthesis=_halve_rate),
         applies_to_socket=lambda target: _has_raw_samples(target) and len(target.target_spec.formats) > 1,
+        condition="audio is 16-bit PCM by default, and other formats can be chosen",
     ),
     Fault(
         id="socket-first-audio-late",
@@ -278,6 +287,7 @@ SOCKET_FAULTS = (
         description="The audio that a flush asked for is sent twice.",
         socket=SocketFault(change_outputs=_repeat_audio_after_flush),
         applies_to_socket=lambda target: _accepts_flush(target) and target.spec.turn.ends_with != "flush-end",
+        condition="a flush does not end the turn",
     ),
     Fault(
         id="socket-samples-cut",
@@ -295,6 +305,7 @@ SOCKET_FAULTS = (
         description="Of a text that comes in pieces, every third piece is not spoken.",
         socket=SocketFault(change_text_piece=_lose_every_third_piece),
         applies_to_socket=lambda target: target.spec.turn.accepts_pieces,
+        condition="a text may come in pieces",
     ),
     Fault(
         id="socket-unknown-message",
@@ -324,6 +335,7 @@ SOCKET_FAULTS = (
         description="A connection without a key, or with a wrong one, is accepted.",
         socket=SocketFault(ignores_key=True),
         applies_to_socket=lambda target: target.needs_key or target.spec.sends_key_in_message,
+        condition="connections need a key",
     ),
     Fault(
         id="socket-limit-ignored",
@@ -346,6 +358,7 @@ _OTHER_WORD = "otherwise"
 
 
 def _transcribes(target: BaseSocketTarget) -> bool:
+    """Whether a target transcribes."""
     return target.spec.transcribes
 
 
@@ -391,12 +404,14 @@ TRANSCRIPT_FAULTS = (
         description="The text at the end of a turn lacks the last word of the text when it had probably ended.",
         socket=SocketFault(change_texts=_lose_last_word_of_end),
         applies_to_socket=lambda target: target.spec.transcript.end_repeats_eager_end,
+        condition="the end of a turn repeats the text that probably ended it",
     ),
     Fault(
         id="socket-transcript-resumed-alone",
         description="A turn is reported as resumed although nothing said that it had probably ended.",
         socket=SocketFault(change_texts=_resume_first),
         applies_to_socket=lambda target: target.spec.transcript.resumes_after_eager_end_only,
+        condition="a turn is resumed only after it had probably ended",
     ),
     Fault(
         id="socket-transcript-words-lost",

@@ -85,7 +85,12 @@ def documents_default_format(target: Target) -> bool:
 
 def create_has_field_predicate(field: SpeechField) -> Callable[[Target], bool]:
     """Return a predicate that tells whether requests to a target can have `field`."""
-    return lambda target: field in target.speech.request_fields
+
+    def applies_to(target: Target) -> bool:
+        return field in target.speech.request_fields
+
+    applies_to.__doc__ = f"Whether requests can have a {field}."
+    return applies_to
 
 
 def accepts_markup(target: Target) -> bool:
@@ -110,6 +115,7 @@ def create_offers_format_predicate(codec: str) -> Callable[[Target], bool]:
             and codec in codecs
         )
 
+    applies_to.__doc__ = f"Whether several formats can be chosen, one of them {codec}."
     return applies_to
 
 
@@ -228,6 +234,7 @@ PARAMETER_FAULTS = (
         description="Requests with the same voice at the same moment write one file, and all get what is written last.",
         skipped_check="file-names",
         applies_to=lambda target: target.response.audio is not None,
+        condition="responses carry the audio",
     ),
     Fault(
         id="accepts-invalid",
@@ -243,6 +250,7 @@ PARAMETER_FAULTS = (
             for operation in target.contract.operations.values()
             for parameter in operation.parameters
         ),
+        condition="an operation has an optional query parameter",
     ),
     Fault(
         id="accepts-too-many",

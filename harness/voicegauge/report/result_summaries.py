@@ -342,7 +342,7 @@ def _build_target_table(result: BenchResult) -> SummaryTable:
 
 
 def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> ResultSummary:
-    shown = [one for one in result.metrics if one.verdict in ("regression", "improvement")]
+    shown = result.list_shown_metrics()
     table = SummaryTable(
         headings=("target", "metric", "baseline", "run", "change", "interval", "verdict"),
         rows=tuple(map(_build_metric_row, shown)),
@@ -360,6 +360,7 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
                 None,
                 (
                     result.describe_text_overlap(),
+                    result.describe_too_few_texts(),
                     f"error rates by {result.asr}: {result.known_words}" if result.known_words is not None else None,
                     result.listening_note,
                     result.quality_note,
