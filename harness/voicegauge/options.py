@@ -317,7 +317,10 @@ def _resolve_annotation(request_type: type[Any], field: dataclasses.Field[Any]) 
     home = next(base for base in request_type.__mro__ if field.name in inspect.get_annotations(base))
     names = _KnownNames(vars(builtins) | vars(sys.modules[home.__module__]))
     # `typing.get_type_hints` rejects names that are imported for type checking only.
-    return eval(field.type, {}, names) if isinstance(field.type, str) else field.type  # noqa: S307 - our own source
+    if not isinstance(field.type, str):
+        return field.type
+    # Compiled first: after Ctrl-C during the `eval` of a text, Python exits by SIGINT instead of with our status.
+    return eval(compile(field.type, home.__module__, "eval"), {}, names)  # noqa: S307 - our own source
 
 
 def _list_alternatives(annotation: Any) -> list[Any]:

@@ -59,7 +59,8 @@ def check_plan_in_process(
         concurrency: number of cases in flight.
         settings_changes: further arguments of `build_emulator_check_settings`.
     """
-    running = emulator or RunningEmulator("127.0.0.1", 1, ())  # never asked: requests go to the app
+    providers = tuple({target.contract.id for target in targets})
+    running = emulator or RunningEmulator("127.0.0.1", 1, providers)  # never asked: requests go to the app
     settings = build_emulator_check_settings(
         running, targets, seed=seed, provider_and_target_ids=names, **settings_changes
     )

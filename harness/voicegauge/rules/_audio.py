@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from voicegauge.model.exchange import find_header
+from voicegauge.rules.call import quote_audio
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
 
@@ -466,7 +467,9 @@ def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     if decoded is not None and speech_delivery.has_ordinary_text and speech_delivery.is_silent:
         message = f"{decoded.duration_s:.2f} s of silence ({compute_rms_dbfs(decoded.samples):.0f} dBFS) for the text"
         yield Violation(
-            message, f"{speech_delivery.operation.pointer}/x-speech", evidence=speech_delivery.speech_request.text
+            message,
+            f"{speech_delivery.operation.pointer}/x-speech",
+            evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
         )
 
 
@@ -505,10 +508,10 @@ def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     text = speech_delivery.speech_request.text
     if decoded.duration_s < low:
         message = f"{decoded.duration_s:.2f} s for {len(text)} characters: at least {low:.2f} s are plausible"
-        yield Violation(message, at, evidence=text)
+        yield Violation(message, at, evidence=quote_audio(decoded, text))
     elif decoded.duration_s > high:
         message = f"{decoded.duration_s:.2f} s for {len(text)} characters: at most {high:.2f} s are plausible"
-        yield Violation(message, at, evidence=text)
+        yield Violation(message, at, evidence=quote_audio(decoded, text))
 
 
 def _quote_first_audio_bytes(speech_delivery: SpeechDelivery) -> str:

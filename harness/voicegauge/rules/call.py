@@ -22,6 +22,7 @@ from voicegauge.model.exchange import Exchange
 
 if TYPE_CHECKING:
     from voicegauge.contract.contract import Contract
+    from voicegauge.speech.decoding import DecodedAudio
 
 
 # Defines the base class of everything that rules are applied to.
@@ -405,3 +406,12 @@ class RecordingAge(CheckSubject):
     """Name of the file that contains the recording."""
     age_days: float
     target: Target | None = None
+
+
+def quote_audio(decoded: DecodedAudio | None, text: str) -> str:
+    """Return the evidence of a violation about sound: what was measured, and for which text."""
+    from voicegauge.speech.audio_measurement import compute_rms_dbfs
+
+    if decoded is None:
+        return f"requested: {text}"
+    return f"{decoded.duration_s:.2f} s of audio at {compute_rms_dbfs(decoded.samples):.0f} dBFS; requested: {text}"
