@@ -79,7 +79,7 @@ def _repeat_interrupt() -> None:
     import signal
     import threading
 
-    timer = threading.Timer(0.02, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    timer = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     timer.daemon = True
     timer.start()
 

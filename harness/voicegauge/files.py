@@ -15,6 +15,7 @@ from voicegauge.errors import DataError, StorageError
 
 MAX_FILE_BYTES = 2**30
 """Maximum size of a file that is read completely."""
+_MAX_HEAD_BYTES = 2**16
 
 
 def resolve_links(path: Path) -> Path:
@@ -116,6 +117,19 @@ def _check_links(path: Path, resolved_path: Path) -> None:
         raise StorageError(
             f"cannot write {path}: a link leads to {resolved_path}, outside of {folder}: name that path instead"
         )
+
+
+def check_replaceable(path: Path, mark: bytes) -> None:
+    """Check that `path` does not exist, is empty, or has `mark` near its start, as what voicegauge writes there has.
+
+    Raises:
+        StorageError: it is a file of the user.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(_MAX_HEAD_BYTES)
+        if head and mark not in head:
+            raise StorageError(f"{path} was not written by voicegauge: name another file, or delete it")
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -443,8 +443,9 @@ def _has_type(value: Any, annotation: Any) -> bool:
         return is_list and all(_has_type(item, arguments[0]) for item in value)
     if annotation is Any:
         return not isinstance(value, bytes | numbers.Number | None)
+    is_whole = annotation is int and isinstance(value, float) and value.is_integer()  # 1e6
     kind = {int: numbers.Integral, float: numbers.Real}.get(annotation, origin or annotation)
-    return isinstance(value, kind) and (kind in {bool, object} or not isinstance(value, bool))
+    return is_whole or (isinstance(value, kind) and (kind in {bool, object} or not isinstance(value, bool)))
 
 
 def _iterate_numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:

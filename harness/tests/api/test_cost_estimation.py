@@ -222,8 +222,18 @@ def test_servers_of_ones_own_are_compared_with_services_only_if_they_are_named(
 def test_all_plans_of_a_target_are_listed_by_price(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["cost", "lmnt/blizzard", "--characters-per-month", "1M", "--all-plans", "--format", "csv"]
     assert run(command) == 0
-    plans = [line.split(",")[1] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert plans[:3] == ["pro", "indie", "premium"]
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[1] for line in lines][:3] == ["pro", "indie", "premium"]
+    page = (Path(__file__).resolve().parents[3] / "docs/prices.md").read_text()
+    columns = page.partition("| column | contains |")[2].partition("\n\n")[0]
+    assert [name for name in heading.split(",") if f"`{name}`" not in columns] == []
+
+
+def test_credits_have_one_name_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cost", "ttsai/kokoro", "--format", "csv"]) == 0
+    assert "2,000 credits / 1,000 characters" in capsys.readouterr().out
+    assert run(["providers", "ttsai/kokoro"]) == 0
+    assert "2,000 credits" in capsys.readouterr().out
 
 
 def test_targets_of_one_provider_that_cost_the_same_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:

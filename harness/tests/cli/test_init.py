@@ -455,3 +455,27 @@ def test_the_id_of_a_bundled_contract_is_proposed_only_if_it_is_named(document: 
 def test_an_address_of_this_machine_names_no_provider(document: Path) -> None:
     document.write_text(DOCUMENT.replace("https://api.acme.test/v1", "http://127.0.0.1:8880"))
     assert voicegauge.propose_overlay(document).provider == "acme"
+
+
+def test_operations_that_are_not_proposed_are_named_with_the_reason(
+    document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = "    get: {operationId: listSpeech, responses: {'200': {description: audio, content: {audio/mpeg: {}}}}}\n"
+    document.write_text(DOCUMENT.replace("  /speech-to-text:\n", f"{lists}  /speech-to-text:\n"))
+    assert run(["init", str(document), "--operation", "/tts/{voice_id}/stream", "--operation", "transcribe"]) == 0
+    printed = capsys.readouterr().out
+    get = "GET /tts/{voice_id}/stream"
+    assert f"  {get}: another method of this path sends the text; --operation '{get}' names this one\n" in printed
+
+
+def test_a_document_that_cannot_be_read_is_reported_before_a_file_that_exists(
+    document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document.with_name("overlay.yaml").write_text("mine")
+    document.write_text("{")
+    assert run(["init", str(document)]) == 2
+    assert str(document) in capsys.readouterr().err
+    document.write_text(DOCUMENT)
+    assert run(["init", str(document)]) == 2
+    assert "overlay.yaml exists: name another file" in capsys.readouterr().err
+    assert document.with_name("overlay.yaml").read_text() == "mine"

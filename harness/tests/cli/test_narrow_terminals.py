@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -24,6 +25,25 @@ def test_providers_breaks_no_word_of_a_price(capsys: pytest.CaptureFixture[str])
     text = " ".join(line[46:].strip() for line in lines)
     assert "$16.00 / 1,000,000 characters" in re.sub(r"\s+", " ", text)
     assert any(line.startswith(" ttsai/stt-whisper") for line in lines)  # speech to text is listed too
+
+
+def test_sentences_are_broken_between_words_and_commands_nowhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    whole = ["check", "pixelapi/voice-design", "--emulated", "--max-calls", "4", "--fault", "wrong-type"]
+    assert voicegauge(whole) == 1
+    expected = " ".join(capsys.readouterr().out.split())
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert voicegauge(whole) == 1
+    printed = capsys.readouterr()
+    out, err = (re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", text).replace("\r", "\n") for text in printed)
+    assert " ".join(out.split()) == expected
+    too_long = [line for line in (out + err).splitlines() if len(line) > 60]
+    assert {line.split()[0] for line in too_long} == {"voicegauge"}
 
 
 def test_compare_shows_both_values_and_the_change(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def test_a_price_per_minute_applies_to_the_uploaded_audio(ttsai) -> None:
     target = ttsai.audio_input_targets["stt-whisper"]
     assert quote_price(target, 0, audio_s=90).price_credits == 3000
     assert quote_price(target, 0, audio_s=90, user_price_usd=0.01).price_usd == 0.01
-    assert describe_price(target) == "2,000 characters / minute of audio"
+    assert describe_price(target) == "2,000 credits / minute of audio"
 
 
 def test_zero_credits_are_zero_dollars(ttsai) -> None:
@@ -85,7 +85,7 @@ def test_zero_credits_are_zero_dollars(ttsai) -> None:
 
 def test_a_range_of_prices_is_two_alternatives(ttsai) -> None:
     text = describe_price(ttsai.audio_input_targets["stems-demucs"])
-    assert text == "4,000 characters / minute of audio; disputed: 3,000 characters / minute of audio"
+    assert text == "4,000 credits / minute of audio; disputed: 3,000 credits / minute of audio"
 
 
 def test_names_differ_from_those_of_speech_targets(ttsai) -> None:

@@ -140,12 +140,13 @@ def test_a_full_disk_leaves_the_old_page_and_no_half_of_a_new_one(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.html"
-    page.write_text("the old one")
+    assert voicegauge(["report", str(folder), "--out", str(page)]) == 0
+    before = page.read_bytes()
     with small_disk():
         assert voicegauge(["report", str(folder), "--out", str(page)]) == 2
     assert capsys.readouterr().err == f"voicegauge: cannot write {page}: File too large\n"
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
-    assert page.read_text() == "the old one"
+    assert page.read_bytes() == before
 
 
 def test_a_run_is_read_and_resampled_once_for_several_outputs(

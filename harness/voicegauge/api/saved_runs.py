@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -38,14 +38,14 @@ from voicegauge.bench.target_cost import convert_credits_to_usd
 from voicegauge.bench.voice_similarity import compare_run_voices
 from voicegauge.contract.price_computation import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
-from voicegauge.files import write_file
+from voicegauge.files import check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample_table import write_parquet
 from voicegauge.options import PathLike, function_of, validate_request
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.report.history_page import render_history_page
-from voicegauge.report.html_page import render_page
+from voicegauge.report.html_page import PAGE_MARK, render_page
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport
 from voicegauge.report.report_data import analyze_runs as analyze_saved_runs
 from voicegauge.report.run_exports import render_csv, render_markdown
@@ -350,6 +350,15 @@ def _reject_repeated_runs(runs: Sequence[tuple[Path, Run]]) -> None:
             raise DataError(f"{folder}: {copied}: name each run once")
 
 
+_MARK_BY_FORMAT: Mapping[ReportFormat, bytes] = {
+    "html": PAGE_MARK,
+    "csv": b"run_id,provenance,",
+    "markdown": b"voicegauge ",
+    "parquet": b"PAR1",
+}
+"""What a report has near its start, by its format, so that other files are not replaced by one."""
+
+
 def write_report(
     runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
     file: PathLike,
@@ -376,10 +385,11 @@ def write_report(
 
     Raises:
         DataError: a run cannot be read.
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or exists and is not a report.
         MissingExtraError: the extra `data` is not installed.
     """
     path = Path(file)
+    check_replaceable(path, _MARK_BY_FORMAT[format])
     if format == "parquet":
         content = io.BytesIO()
         write_parquet((row for _, run in _load_runs(runs) for row in run.iterate_sample_rows()), content)

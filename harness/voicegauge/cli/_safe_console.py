@@ -5,12 +5,16 @@ It is a module of its own, because importing rich takes longer than everything e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from voicegauge.printable_text import escape_unprintable
+
+_COMMAND_PATTERN = re.compile(r"\b(voicegauge [a-z]|curl |pip install|VOICEGAUGE_)")
 
 
 class SafeConsole(Console):
@@ -18,6 +22,16 @@ class SafeConsole(Console):
 
     Colors and cursor movements of rich itself are not part of a text and therefore still work.
     """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print `objects`. On a terminal, sentences with `soft_wrap` are broken between words, and commands nowhere.
+
+        Elsewhere, each is one line. A command that is broken by the terminal alone can still be copied.
+        """
+        text = " ".join(map(str, objects))
+        if options.get("soft_wrap") and self.file.isatty() and not _COMMAND_PATTERN.search(text):
+            options["soft_wrap"] = any(len(word) > self.width for word in text.split())
+        super().print(*objects, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render an object; control characters in its texts are escaped."""

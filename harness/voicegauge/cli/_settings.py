@@ -300,8 +300,12 @@ def _read_toml(path: Path, file_label: str) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise UsageError(f"{file_label}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
-        raise UsageError(f"{file_label}: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{file_label}: is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file_label}: is not text in UTF-8") from error
+    except ValueError as error:  # also an integer of thousands of digits
+        raise UsageError(f"{file_label}: is not valid TOML: {error}") from error
 
 
 def collect_command_defaults(

@@ -90,8 +90,8 @@ def command(options: InitOptions) -> None:
         if operations:
             raise UsageError("--operation is for documents: all recorded speech requests are proposed")
         out = out or Path("openapi.yaml")
-        _reject_existing_file(out)
         proposal = propose_contract(document_or_recording, provider=provider, host=host)
+        _reject_existing_file(out)
     elif host:
         raise UsageError("--host is for recordings: a document names its servers itself")
     else:
@@ -99,8 +99,8 @@ def command(options: InitOptions) -> None:
         out = out or document.with_name("asyncapi-overlay.yaml" if is_asyncapi_file(document) else "overlay.yaml")
         if out.resolve().parent != document.resolve().parent:
             raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
-        _reject_existing_file(out)
         proposal = propose_overlay(document, provider=provider, operations=operations)
+        _reject_existing_file(out)
     write_file(out, proposal.overlay.encode())
     show_result(proposal, options.json_path, lambda: _print_proposal(proposal, out))
 

@@ -23,7 +23,7 @@ from voicegauge.cli._console import (
 )
 from voicegauge.cli._options import reject_outputs_to_same_file
 from voicegauge.cli._output_options import FailedWriteCollector, JsonOutput, SummaryOutputs, output_file_option
-from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, UsageError
+from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.options import PathKind, Trust, option, request
 from voicegauge.printable_text import format_count
@@ -153,8 +153,10 @@ def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
     )
     runs = to_path_tuple(request.runs)
     sources: Sequence[Path] | AnalyzedRuns = runs
+    is_empty = False
     if outputs.json_path or report_format in ("html", "markdown"):
         analyzed = run_analyze_runs(request)
+        is_empty = not any(run.samples for _, run in analyzed.runs)
         if outputs.json_path:
             write_json(analyzed.report, outputs.json_path)
         if report_format in ("html", "markdown"):
@@ -176,6 +178,8 @@ def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
         drift_result_files=drift_result_files,
     )
     _announce_page(page, open_page=outputs.open_page, to_stderr=outputs.json_path == "-")
+    if is_empty:
+        raise NothingMeasuredError("nothing was measured: no request of these runs has a result")
 
 
 def _reject_contradictions(

@@ -35,6 +35,7 @@ from voicegauge.contract.proposed_parts import (
     CandidateOperation,
     JobProposal,
     ProposedField,
+    describe_left_out_operations,
     find_field_by_name,
     find_resources,
     find_speech_field,
@@ -142,7 +143,8 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
     todo: tuple[str, ...]
     """What the document does not state; each is marked in the overlay."""
     left_out: tuple[str, ...] = ()
-    """The files, hosts and operations of recordings that are not in the proposal, with the reason."""
+    """The operations of a document, and the files, hosts and operations of recordings, that are not in the proposal,
+    with the reason."""
 
 
 class OverlayWriter:
@@ -574,7 +576,9 @@ def propose_overlay(
             f"{hint}write x-speech by hand as docs/contract.md describes"
         )
     provider_id = provider_id or derive_provider_id(document, reserved_ids)
-    return OverlayWriter(document, provider_id, found, removed).write_overlay()
+    proposal = OverlayWriter(document, provider_id, found, removed).write_overlay()
+    left_out = describe_left_out_operations(document, operation_names, found)
+    return msgspec.structs.replace(proposal, left_out=left_out)
 
 
 # Proposes a whole contract for a document that was inferred, so that there is no official document to extend.

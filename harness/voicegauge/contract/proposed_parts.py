@@ -398,13 +398,35 @@ def list_likely_speech_operations(document: Document) -> tuple[tuple[str, str], 
     return tuple(_select_likely_operations(document, ()))
 
 
+def describe_left_out_operations(
+    document: Document, operation_names: Sequence[str], proposed: Sequence[CandidateOperation]
+) -> tuple[str, ...]:
+    """Return the operations that are not proposed although they were named or may produce speech, each with why."""
+    taken = {(one.path, one.method) for one in proposed} | {(one.job.path, "get") for one in proposed if one.job}
+    operations = read_operations(document.data)
+    named = [at for at, node in operations if _list_names(at, node) & set(operation_names)]
+    sent_paths = {path for path, method in taken if method != "get"}
+    return tuple(
+        f"{method.upper()} {path}: "
+        + (
+            f"another method of this path sends the text; --operation '{method.upper()} {path}' names this one"
+            if method == "get" and path in sent_paths
+            else "no text in its request, or neither audio nor a job in its response"
+        )
+        for path, method in (named if operation_names else list_likely_speech_operations(document))
+        if (path, method) not in taken
+    )
+
+
+def _list_names(path_and_method: tuple[str, str], operation_data: Mapping[str, Any]) -> set[str]:
+    path, method = path_and_method
+    return {path, f"{method.upper()} {path}", str(operation_data.get("operationId", ""))}
+
+
 def _select_likely_operations(document: Document, operation_names: Sequence[str]) -> list[tuple[str, str]]:
     """Return path and method of the named operations; without names, of those that may produce speech."""
     found = dict(read_operations(document.data))
-    names = {
-        (path, method): {path, f"{method.upper()} {path}", str(node.get("operationId", ""))}
-        for (path, method), node in found.items()
-    }
+    names = {at: _list_names(at, node) for at, node in found.items()}
     for name in operation_names:
         if not any(name in one for one in names.values()):
             raise UnknownNameError("operation", name, sorted({name for one in names.values() for name in one if name}))
