@@ -6,6 +6,7 @@ import asyncio
 import base64
 import copy
 import json
+import re
 
 import msgspec
 import pytest
@@ -163,10 +164,11 @@ def test_requests_and_jobs_of_no_target_are_reported_instead_of_judged(one_minut
     assert reasons["acme/speech.har: status"] == "1 accepted request for a job of no target"
 
 
-def test_an_operation_that_the_contract_lacks_is_named_with_its_file(one_minute, tmp_path) -> None:
-    exchange = msgspec.structs.replace(_exchange("submit", 0, {"id": "job-1"}), operation="other")
+@pytest.mark.parametrize("operation", ["other", "(other)"])
+def test_an_operation_that_the_contract_lacks_is_named_with_its_file(one_minute, tmp_path, operation) -> None:
+    exchange = msgspec.structs.replace(_exchange("submit", 0, {"id": "job-1"}), operation=operation)
     save_har(tmp_path / "speech.har", [exchange], provenance=Provenance.RECORDED, contract=one_minute)
-    with pytest.raises(DataError, match=r"the operation 'other', which \S+openapi\.json does not have: add it"):
+    with pytest.raises(DataError, match=rf"'{re.escape(operation)}', which \S+openapi\.json does not have: add it"):
         list(iterate_recording_subjects(one_minute, load_har(tmp_path / "speech.har")))
 
 

@@ -36,7 +36,7 @@ from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import ContractError, DataError, MissingExtraError
 from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import Delivery, StateObservation
 from voicegauge.recording.conversations import Recording
@@ -412,7 +412,7 @@ def parse_call(
     """Return an exchange as a call; `None` for a WebSocket, and for a download that no document describes."""
     operation = contract.operations.get(exchange.operation)
     if operation is None:
-        if exchange.operation.startswith("(") or exchange.socket is not None:
+        if exchange.operation == DOWNLOAD_OPERATION or exchange.socket is not None:
             return None
         raise DataError(
             f"a recording of {contract.id} has the operation {exchange.operation!r}, which {contract.document.path} "
