@@ -161,6 +161,21 @@ def test_a_message_that_fits_nothing_is_described(tmp_path: Path) -> None:
         ("protocol: ws}", "protocol: mqtt}", 3, "needs a URL or host, and the protocol ws or wss"),
         ("  id: parrot\n", "", 4, "id"),
         ("event: audio, value", "event: audio, extra: 1, value", 23, "extra"),
+        ("server_messages:", "server_message:", 22, "did you mean server_messages?"),
+        ("event: audio", "event: audoi", 23, "did you mean audio?"),
+        ("text: {message", "txet: {message", 20, "did you mean text?"),
+        ("codec: pcm_s16le", "codec: pcm_s16l", 28, "did you mean pcm_s16le?"),
+        ("sample_rate_hz", "sample_rate", 28, "did you mean sample_rate_hz?"),
+        ("title: Polly", "title: Polly\n          price_of: parot", 28, "unknown target 'parot'"),
+        ("x-socket:", "x-sockets:", 17, "did you mean x-socket?"),
+        ("address:", "adress:", 10, "needs its address, the path of the WebSocket"),
+        ("action: send", "action: sned", 35, "needs its action, send or receive, not 'sned'"),
+        (
+            "messages/Stop",
+            "messages/Stopp",
+            33,
+            "$ref '#/channels/speech/messages/Stopp' leads nowhere: did you mean Stop?",
+        ),
     ],
 )
 def test_an_error_has_file_and_line(old: str, new: str, line: int, reason: str, tmp_path: Path) -> None:

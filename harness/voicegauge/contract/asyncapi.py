@@ -296,7 +296,9 @@ def read_socket_operations(contract: Contract) -> Iterator[Operation]:
         pointer = f"/{ASYNCAPI_KEY}/channels/{escape_pointer_token(name)}"
         channel, pointer = resolve_object(contract.schemas, node, pointer)
         if "x-socket" in channel:
-            path = str(channel.get("address", name)) if is_version_3 else name
+            path = channel.get("address") if is_version_3 else name
+            if not isinstance(path, str):
+                raise contract.document.build_error(pointer, "needs its address, the path of the WebSocket")
             yield _read_channel(contract, root, channel, pointer, path, is_version_3=is_version_3)
 
 
@@ -468,6 +470,9 @@ def _read_messages_of_version_3(
         at = f"/{ASYNCAPI_KEY}/operations/{escape_pointer_token(name)}"
         node, at = resolve_object(schemas, operation, at)
         own_channel, own_pointer = resolve_object(schemas, get_mapping(node, "channel"))
+        if node.get("action") not in OPPOSITE_ACTIONS:
+            reason = f"needs its action, send or receive, not {node.get('action')!r}"
+            raise schemas.document.build_error(f"{at}/action" if "action" in node else at, reason)
         is_same = own_pointer == pointer or (address is not None and own_channel.get("address") == address)
         if node.get("action") != operation_key or not is_same:
             continue

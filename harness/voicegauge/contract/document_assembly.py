@@ -413,13 +413,23 @@ def read_contract_document(path: Path) -> Document:
             not fit.
     """
     if is_asyncapi_file(path):
-        return build_standalone_document(read_asyncapi_document(path))
+        return build_standalone_document(_read_own_asyncapi(path))
     document = read_openapi_document(path)
     if not is_overlay_file(path):  # the document that an overlay extends is the provider's, with keys of its own
         reject_misspelled_keys(document)
     normalize_openapi(document)
     asyncapi_path = find_asyncapi_file(path)
-    return document if asyncapi_path is None else embed_asyncapi(document, read_asyncapi_document(asyncapi_path))
+    return document if asyncapi_path is None else embed_asyncapi(document, _read_own_asyncapi(asyncapi_path))
+
+
+def _read_own_asyncapi(path: Path) -> Document:
+    """Read the AsyncAPI document of a contract, or its overlay, and reject misspelled keys in that file.
+
+    Raises:
+        ContractError: as for `read_asyncapi_document`, or a key is misspelled.
+    """
+    reject_misspelled_keys(read_document(path))
+    return read_asyncapi_document(path)
 
 
 def read_document_with_sockets(path: Path) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,16 +35,71 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
         return msgspec.convert(value, record_type, dec_hook=decode_location)
     except msgspec.ValidationError as error:
         reason, _, msgspec_path = str(error).partition(" - at ")
-        deeper = "".join(
-            f"/{escape_pointer_token(token)}"
-            for token in _convert_msgspec_path(value, record_type, str(error), msgspec_path)
-        )
+        tokens = _convert_msgspec_path(value, record_type, str(error), msgspec_path)
+        deeper = "".join(f"/{escape_pointer_token(token)}" for token in tokens)
+        hint = _suggest_names(record_type, tokens, reason, is_key=msgspec_path.startswith("`key` in"))
         unknown = _UNKNOWN_FIELD_PATTERN.search(reason)
         if unknown:
             deeper += f"/{escape_pointer_token(unknown[1])}"
         name = next(token for token in reversed(pointer.split("/")) if not token.isdecimal())
         path = f"{name}{deeper.replace('/', '.')}" if deeper else name
-        raise document.build_error(pointer + deeper, f"{path}: {explain_type_error(reason)}") from error
+        raise document.build_error(pointer + deeper, f"{path}: {explain_type_error(reason)}{hint}") from error
+
+
+_UNKNOWN_VALUE_PATTERN = re.compile(r"Invalid enum value '(.*)'|unknown field `([^`]*)`")
+_MAX_NAMES_LISTED = 12
+"""Largest number of known names that an error about an unknown one lists, if none is similar."""
+
+
+def _suggest_names(record_type: Any, tokens: Sequence[str], reason: str, *, is_key: bool) -> str:
+    """Return what could be meant by an unknown key or value; empty if `reason` is about neither.
+
+    Args:
+        record_type: type of the record that has the key or value.
+        tokens: keys and indices that lead to the value, or to the object that has the key.
+        reason: msgspec's reason.
+        is_key: whether the last token is a key of a mapping that may not have it.
+    """
+    found = _UNKNOWN_VALUE_PATTERN.search(reason)
+    if found is None:
+        return ""
+    types = [msgspec.inspect.type_info(record_type)]
+    for token in tokens[:-1] if is_key else tokens:
+        types = [inner for one in types for inner in _list_inner_types(one, token)]
+    if is_key:
+        types = [one.key_type for outer in types for one in _list_alternatives(outer) if hasattr(one, "key_type")]
+    names = sorted({name for one in types for name in _list_accepted_names(one)})
+    near = difflib.get_close_matches(found[1] or found[2], names, n=1)
+    if near:
+        return f": did you mean {near[0]}?"
+    return f"; known: {', '.join(names)}" if 0 < len(names) <= _MAX_NAMES_LISTED else ""
+
+
+def _list_alternatives(type_info: Any) -> Sequence[Any]:
+    """Return the types of a union, and any other type alone."""
+    return type_info.types if isinstance(type_info, msgspec.inspect.UnionType) else (type_info,)
+
+
+def _list_inner_types(type_info: Any, token: str) -> Iterator[Any]:
+    """Yield the types that a value at one key or index of a value of a type may have."""
+    for one in _list_alternatives(type_info):
+        if isinstance(one, msgspec.inspect.StructType):
+            yield from (member.type for member in one.fields if member.encode_name == token)
+        elif isinstance(one, msgspec.inspect.DictType):
+            yield one.value_type
+        elif hasattr(one, "item_type"):
+            yield one.item_type
+
+
+def _list_accepted_names(type_info: Any) -> Iterator[str]:
+    """Yield the keys of a record, or the texts of an enumeration."""
+    for one in _list_alternatives(type_info):
+        if isinstance(one, msgspec.inspect.StructType):
+            yield from (member.encode_name for member in one.fields)
+        elif isinstance(one, msgspec.inspect.LiteralType):
+            yield from (value for value in one.values if isinstance(value, str))
+        elif isinstance(one, msgspec.inspect.EnumType):
+            yield from (str(member.value) for member in one.cls)
 
 
 def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:

@@ -7,6 +7,7 @@ requires is then a second error about the same defect, which is left out.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import math
 import re
@@ -393,7 +394,7 @@ class Schemas:
             target = unquote(reference[1:])
             node = read_pointer(self.document.data, split_json_pointer(target))
             if node is MISSING:
-                raise self.document.build_error(pointer, f"$ref {reference!r} leads nowhere")
+                raise self.document.build_error(pointer, _describe_dangling_reference(self.document.data, reference))
             if not isinstance(node, dict | bool):  # `true` and `false` are schemas, too
                 raise self.document.build_error(pointer, f"$ref {reference!r} leads to a value that is not an object")
             pointer = target
@@ -439,6 +440,21 @@ def describe_unusable_reference(document: Document, pointer: str, reference: str
     except ContractError as error:
         return f"$ref {reference!r}: {error}"
     return f"$ref {reference!r} leads to one file more than a document may have"
+
+
+_ASYNCAPI_PREFIX = "#/x-asyncapi"
+"""Start of the references of an AsyncAPI document after it was embedded, which its author did not write."""
+
+
+def _describe_dangling_reference(data: Any, reference: str) -> str:
+    """Return that a reference leads nowhere, with the nearest name at the first place that does not exist."""
+    tokens = split_json_pointer(unquote(reference[1:]))
+    count = next(count for count in range(1, len(tokens) + 1) if read_pointer(data, tokens[:count]) is MISSING)
+    parent = read_pointer(data, tokens[: count - 1])
+    near = difflib.get_close_matches(tokens[count - 1], map(str, parent) if isinstance(parent, dict) else (), n=1)
+    hint = f": did you mean {near[0]}?" if near else ""
+    written = f"#{reference[len(_ASYNCAPI_PREFIX) :]}" if reference.startswith(_ASYNCAPI_PREFIX) else reference
+    return f"$ref {written!r} leads nowhere{hint}"
 
 
 def _insert_value_into_message(message: str, pointer: str, instance: Any) -> str:
