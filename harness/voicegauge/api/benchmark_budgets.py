@@ -49,62 +49,64 @@ def run_plan_benchmark(request: BenchRequest) -> BenchPlanResult:
         UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
             key would be sent unencrypted to another machine.
     """
-    planned = choose_texts_and_plan_requests(request, ask_servers_for_names=False)
+    planned_benchmark = choose_texts_and_plan_requests(request, ask_servers_for_names=False)
     if request.ramp is not None:
-        planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
-    contracts = [contract for contract, _ in planned.list_contracts_with_live_options()]
+        planned_benchmark.listener.notice("a ramp ends when its search does: this is the most that it may send")
+    contracts = [contract for contract, _ in planned_benchmark.list_contracts_with_live_options()]
     # Workers have keys of their own.
     missing = {} if request.dask_scheduler else {one.id: find_missing_key_variables(one) for one in contracts}
     summary = summarize_bench_plan(
-        planned.plan, {provider: variables for provider, variables in missing.items() if variables}
+        planned_benchmark.plan, {provider: variables for provider, variables in missing.items() if variables}
     )
-    if planned.live_options is None:
+    if planned_benchmark.live_options is None:
         return summary
-    return msgspec.structs.replace(summary, budget_forecast=_forecast_budgets(planned, planned.live_options))
+    return msgspec.structs.replace(
+        summary, budget_forecast=_forecast_budgets(planned_benchmark, planned_benchmark.live_options)
+    )
 
 
 plan_benchmark = function_of(BenchRequest, run_plan_benchmark, name="plan_benchmark")
 
 
-def _forecast_budgets(planned: PlannedBenchmark, live: LiveOptions) -> BudgetForecast:
+def _forecast_budgets(planned_benchmark: PlannedBenchmark, live: LiveOptions) -> BudgetForecast:
     """Return which part of a plan the remaining budgets allow; or, if the plan would be refused, the reason."""
     refusal: VoicegaugeError | None = None
-    found: RunToContinue | None = None
+    run_to_continue: RunToContinue | None = None
     try:
-        require_budget(planned, live)
-        found = choose_run_to_continue(planned)
-        require_daily_budgets(planned, found)
+        require_budget(planned_benchmark, live)
+        run_to_continue = choose_run_to_continue(planned_benchmark)
+        require_daily_budgets(planned_benchmark, run_to_continue)
     except (UsageError, BudgetError) as error:
         refusal = error
-    if found is not None:
-        announce_cost(planned, found)
-    is_ramp = planned.request.ramp is not None  # which stops when a budget is spent
-    payments = [] if is_ramp else _list_payments(planned, found)
-    return forecast_budgets(payments, _list_budgets(planned, live, found), refusal)
+    if run_to_continue is not None:
+        announce_cost(planned_benchmark, run_to_continue)
+    is_ramp = planned_benchmark.request.ramp is not None  # which stops when a budget is spent
+    payments = [] if is_ramp else _list_payments(planned_benchmark, run_to_continue)
+    return forecast_budgets(payments, _list_budgets(planned_benchmark, live, run_to_continue), refusal)
 
 
-def _list_payments(planned: PlannedBenchmark, run_to_continue: RunToContinue | None) -> list[PlannedPayment]:
+def _list_payments(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> list[PlannedPayment]:
     if run_to_continue is None:
-        samples = [one for row in planned.plan.rounds for one in row]
+        samples = [one for row in planned_benchmark.plan.rounds for one in row]
     else:
         samples = run_to_continue.journal_state.find_unpaid_samples(
-            planned.plan, retry_ambiguous=planned.request.retry_ambiguous_requests
+            planned_benchmark.plan, retry_ambiguous=planned_benchmark.request.retry_ambiguous_requests
         )
     return [PlannedPayment(one.id, one.price.price_usd or 0.0, one.price.reserved_usd or 0.0) for one in samples]
 
 
 def _list_budgets(
-    planned: PlannedBenchmark, live: LiveOptions, run_to_continue: RunToContinue | None
+    planned_benchmark: PlannedBenchmark, live: LiveOptions, run_to_continue: RunToContinue | None
 ) -> list[RemainingBudget]:
     """Return what is left of each budget of the plan. If `run_to_continue` is given, its spending is subtracted."""
-    contracts = collect_contracts(planned.targets.values())
+    contracts = collect_contracts(planned_benchmark.targets.values())
     spent_usd: dict[str, float] = {}
     if run_to_continue is not None:
         for name in {find_budget_name(contract.id) for contract in contracts}:
             belongs_to_provider = functools.partial(_is_sample_of, name)
             state = run_to_continue.journal_state
             spent_usd[name] = state.sum_spent_usd_except_last_requests((), belongs_to_provider)
-    return list_budgets(live, open_daily_budgets(contracts, live, planned.listener), spent_usd)
+    return list_budgets(live, open_daily_budgets(contracts, live, planned_benchmark.listener), spent_usd)
 
 
 def _is_sample_of(budget_name: str, sample_id: str) -> bool:

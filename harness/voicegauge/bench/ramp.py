@@ -192,14 +192,14 @@ class EstimateWithError(NamedTuple):
     standard_error: float
 
 
-def measure_latency_growth(measured: StepMeasurements) -> EstimateWithError | None:
+def measure_latency_growth(step_measurements: StepMeasurements) -> EstimateWithError | None:
     """Return the slope of the latency over the time of sending, in seconds per second; `None` if it is not known.
 
     The requests of the first and the last seconds count alike. Failed requests are left out.
     """
     pairs = [
         (start_s, latency_s)
-        for start_s, sample in zip(measured.starts_s, measured.samples, strict=False)
+        for start_s, sample in zip(step_measurements.starts_s, step_measurements.samples, strict=False)
         if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
     ]
     if len(pairs) < 10:
@@ -217,10 +217,10 @@ def measure_latency_growth(measured: StepMeasurements) -> EstimateWithError | No
     return EstimateWithError(slope, math.sqrt(max(spread, float(residuals.var())) / squares))
 
 
-def is_rise_due_to_late_requests(latency_growth: float, measured: StepMeasurements) -> bool:
+def is_rise_due_to_late_requests(latency_growth: float, step_measurements: StepMeasurements) -> bool:
     """Whether the latency of a step rose, but by no more than this machine was late with a request."""
-    rise_s = latency_growth * measured.duration_s
-    return latency_growth >= MAX_LATENCY_GROWTH and rise_s <= (measured.max_start_delay_s or 0.0)
+    rise_s = latency_growth * step_measurements.duration_s
+    return latency_growth >= MAX_LATENCY_GROWTH and rise_s <= (step_measurements.max_start_delay_s or 0.0)
 
 
 def _compute_mean_latency_s(samples: Sequence[Sample]) -> float:
@@ -228,21 +228,21 @@ def _compute_mean_latency_s(samples: Sequence[Sample]) -> float:
     return sum(latencies_s) / len(latencies_s) if latencies_s else 0.0
 
 
-def measure_closed_loop_throughput(measured: StepMeasurements, concurrency: float) -> EstimateWithError:
+def measure_closed_loop_throughput(step_measurements: StepMeasurements, concurrency: float) -> EstimateWithError:
     """Return the requests per second of a step with a number of requests in flight."""
-    later = sorted(measured.starts_s)[round(concurrency) :]
+    later = sorted(step_measurements.starts_s)[round(concurrency) :]
     if len(later) < 2 * THROUGHPUT_BATCH_COUNT or later[-1] <= later[0]:
-        value = len(measured.samples) / max(measured.duration_s, 1e-9)
-        return EstimateWithError(value, value / math.sqrt(max(len(measured.samples), 1)))
+        value = len(step_measurements.samples) / max(step_measurements.duration_s, 1e-9)
+        return EstimateWithError(value, value / math.sqrt(max(len(step_measurements.samples), 1)))
     return _measure_event_rate(later)
 
 
-def measure_completion_rate(measured: StepMeasurements) -> EstimateWithError:
+def measure_completion_rate(step_measurements: StepMeasurements) -> EstimateWithError:
     """Return the requests per second that a saturated service ends."""
     return _measure_event_rate(
         _take_middle(
             start_s + latency_s
-            for start_s, sample in zip(measured.starts_s, measured.samples, strict=False)
+            for start_s, sample in zip(step_measurements.starts_s, step_measurements.samples, strict=False)
             if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
         )
     )
@@ -257,11 +257,12 @@ def _take_middle(times_s: Iterable[float]) -> Sequence[float]:
     return ordered[len(ordered) // 4 : len(ordered) - len(ordered) // 10]
 
 
-def completes_less_than_sent(measured: StepMeasurements) -> bool:
+def completes_less_than_sent(step_measurements: StepMeasurements) -> bool:
     """Whether requests end at a lower rate than they are sent, by more than chance explains."""
-    if len(measured.starts_s) < MIN_REQUESTS_PER_STEP:
+    if len(step_measurements.starts_s) < MIN_REQUESTS_PER_STEP:
         return False
-    sent, completed = _measure_event_rate(_take_middle(measured.starts_s)), measure_completion_rate(measured)
+    sent = _measure_event_rate(_take_middle(step_measurements.starts_s))
+    completed = measure_completion_rate(step_measurements)
     difference = MIN_COMPLETED_SHARE * sent.value - completed.value
     return difference > STANDARD_ERRORS_OF_INTERVAL * math.hypot(sent.standard_error, completed.standard_error)
 
@@ -375,8 +376,8 @@ class _LoadSearch:
         self._tried_capacity |= self._capacity is not None
         sent_before = max((step.achieved_load or step.load for step in self._steps if step.load < load), default=0.0)
         for step_count in itertools.count(1):
-            measured = await self._measure_load(load, self._choose_request_count(load))
-            step = self._judge(load, measured)
+            step_measurements = await self._measure_load(load, self._choose_request_count(load))
+            step = self._judge_step(load, step_measurements)
             self._steps.append(step)
             if (
                 step.meets_goal
@@ -386,7 +387,7 @@ class _LoadSearch:
                 self._highest_met_load, self._planned_load_of_highest_met = step.achieved_load, load
             if step.meets_goal and step.is_fully_sent:
                 return
-            if not measured.samples or (step.is_saturated and self._is_capacity_precise()):
+            if not step_measurements.samples or (step.is_saturated and self._is_capacity_precise()):
                 break
             if step_count >= MAX_STEPS_PER_LOAD:
                 is_at_limit = step_count >= MAX_STEPS_OF_BUSY_MACHINE or self._extra_step_count >= MAX_EXTRA_STEPS
@@ -409,17 +410,17 @@ class _LoadSearch:
         rate = load / max(self._typical_latency_s, 1e-3) if self._load_type == "concurrency" else load
         return max(minimum, min(math.ceil(rate * duration_s), MAX_REQUESTS_PER_STEP))
 
-    def _judge(self, load: float, measured: StepMeasurements) -> RampStep:
-        samples, share = measured.samples, measured.sent_load_share
+    def _judge_step(self, load: float, step_measurements: StepMeasurements) -> RampStep:
+        samples, share = step_measurements.samples, step_measurements.sent_load_share
         is_sent = share is None or share >= MIN_SENT_LOAD_SHARE
         achieved_load = load if share is None or share >= FULL_LOAD_SHARE else load * share
-        latency_growth = measure_latency_growth(measured) if self._load_type == "rate" else None
-        is_late = latency_growth is not None and is_rise_due_to_late_requests(latency_growth.value, measured)
+        latency_growth = measure_latency_growth(step_measurements) if self._load_type == "rate" else None
+        is_late = latency_growth is not None and is_rise_due_to_late_requests(latency_growth.value, step_measurements)
         is_saturated = (
             is_sent
             and bool(samples)
             and not is_late
-            and self._detect_saturation(achieved_load, measured, latency_growth)
+            and self._detect_saturation(achieved_load, step_measurements, latency_growth)
         )
         is_clear = not is_late and (
             latency_growth is None
@@ -428,14 +429,14 @@ class _LoadSearch:
         is_valid = is_sent and (is_saturated or is_clear)
         is_met = is_valid and bool(samples) and not is_saturated and self._goal.is_met(samples)
         if is_met:
-            self._record_unsaturated_step(achieved_load, measured)
+            self._record_unsaturated_step(achieved_load, step_measurements)
         return RampStep(
             load=load,
             achieved_load=achieved_load,
             request_count=len(samples),
-            duration_s=measured.duration_s,
-            requests_per_s=len(samples) / max(measured.duration_s, 1e-9),
-            goodput_per_s=self._goal.count_samples_meeting_goal(samples) / max(measured.duration_s, 1e-9),
+            duration_s=step_measurements.duration_s,
+            requests_per_s=len(samples) / max(step_measurements.duration_s, 1e-9),
+            goodput_per_s=self._goal.count_samples_meeting_goal(samples) / max(step_measurements.duration_s, 1e-9),
             success_rate=sum(map(succeeded_at_first_attempt, samples)) / len(samples) if samples else None,
             ttfa_p95_ms=find_time_percentile("ttfa", 95.0, samples),
             total_latency_p95_ms=find_time_percentile("total", 95.0, samples),
@@ -444,54 +445,58 @@ class _LoadSearch:
             is_saturated=is_saturated,
             latency_growth=None if latency_growth is None else latency_growth.value,
             sent_load_share=share,
-            max_start_delay_s=measured.max_start_delay_s,
+            max_start_delay_s=step_measurements.max_start_delay_s,
             is_valid=is_valid,
         )
 
-    def _record_unsaturated_step(self, achieved_load: float, measured: StepMeasurements) -> None:
-        latencies_s = [one for sample in measured.samples if (one := _get_latency_s(sample)) is not None]
+    def _record_unsaturated_step(self, achieved_load: float, step_measurements: StepMeasurements) -> None:
+        latencies_s = [one for sample in step_measurements.samples if (one := _get_latency_s(sample)) is not None]
         self._base_latencies_s += latencies_s
         if latencies_s:
             self._typical_latency_s = statistics.median(latencies_s)
         if self._load_type == "concurrency":
-            throughput = measure_closed_loop_throughput(measured, achieved_load)
+            throughput = measure_closed_loop_throughput(step_measurements, achieved_load)
             if self._best_throughput is None or achieved_load > self._best_throughput[0]:
                 self._best_throughput = achieved_load, throughput
 
     def _detect_saturation(
-        self, achieved_load: float, measured: StepMeasurements, latency_growth: EstimateWithError | None
+        self, achieved_load: float, step_measurements: StepMeasurements, latency_growth: EstimateWithError | None
     ) -> bool:
         """Return whether the service is saturated under a load; if so, estimate its capacity."""
         if self._load_type == "rate":
             if latency_growth is None or latency_growth.value < MAX_LATENCY_GROWTH:
                 return False
-            if latency_growth.value < 3 * latency_growth.standard_error and not completes_less_than_sent(measured):
+            is_certain = latency_growth.value >= 3 * latency_growth.standard_error
+            if not is_certain and not completes_less_than_sent(step_measurements):
                 return False
-            found = measure_completion_rate(measured)
-            margin = STANDARD_ERRORS_OF_INTERVAL * found.standard_error
-            self._record_capacity(found.value, found.value - margin, found.value + margin)
+            throughput = measure_completion_rate(step_measurements)
+            margin = STANDARD_ERRORS_OF_INTERVAL * throughput.standard_error
+            self._record_capacity(throughput.value, throughput.value - margin, throughput.value + margin)
             return True
         if self._best_throughput is None or achieved_load <= self._best_throughput[0]:
             return False
-        base_load, base = self._best_throughput
-        found = measure_closed_loop_throughput(measured, achieved_load)
-        has_failures = not all(map(succeeded_at_first_attempt, measured.samples))
-        ratio = found.value / base.value
-        gain = (ratio - 1) / (achieved_load / base_load - 1)
-        relative_error = math.hypot(found.standard_error / found.value, base.standard_error / base.value)
-        gain_error = ratio * relative_error / (achieved_load / base_load - 1)
+        best_load, best_throughput = self._best_throughput
+        throughput = measure_closed_loop_throughput(step_measurements, achieved_load)
+        has_failures = not all(map(succeeded_at_first_attempt, step_measurements.samples))
+        ratio = throughput.value / best_throughput.value
+        gain = (ratio - 1) / (achieved_load / best_load - 1)
+        relative_error = math.hypot(
+            throughput.standard_error / throughput.value, best_throughput.standard_error / best_throughput.value
+        )
+        gain_error = ratio * relative_error / (achieved_load / best_load - 1)
         latencies_s = np.array(self._base_latencies_s)
-        latency = float(latencies_s.mean())
+        base_latency_s = float(latencies_s.mean())
         # A throughput that does not rise while requests take as long as before is the limit of this machine.
-        is_slower = _compute_mean_latency_s(measured.samples) > MIN_LATENCY_RISE * latency
+        is_slower = _compute_mean_latency_s(step_measurements.samples) > MIN_LATENCY_RISE * base_latency_s
         if has_failures or gain + gain_error >= MIN_THROUGHPUT_GAIN or not is_slower:
             return False
-        relative = math.hypot(
-            found.standard_error / found.value, float(latencies_s.std()) / latency / math.sqrt(len(latencies_s))
+        relative_load_error = math.hypot(
+            throughput.standard_error / throughput.value,
+            float(latencies_s.std()) / base_latency_s / math.sqrt(len(latencies_s)),
         )
-        load = found.value * latency
-        margin = max(STANDARD_ERRORS_OF_INTERVAL * relative * load, 0.5)
-        self._record_capacity(load, load - margin, load + margin)
+        capacity = throughput.value * base_latency_s
+        margin = max(STANDARD_ERRORS_OF_INTERVAL * relative_load_error * capacity, 0.5)
+        self._record_capacity(capacity, capacity - margin, capacity + margin)
         return True
 
     def _is_capacity_precise(self) -> bool:

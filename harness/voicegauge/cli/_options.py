@@ -157,13 +157,13 @@ def _choose_type(declared: DeclaredOption) -> click.ParamType[Any] | None:
     return click.STRING
 
 
-def _choose_path_type(kind: PathKind, path_type: type[Path | str]) -> click.Path:
-    if kind is PathKind.OUTPUT_FOLDER:
+def _choose_path_type(path_kind: PathKind, path_type: type[Path | str]) -> click.Path:
+    if path_kind is PathKind.OUTPUT_FOLDER:
         return OutputFolder()
-    if kind is PathKind.OUTPUT_FILE:
+    if path_kind is PathKind.OUTPUT_FILE:
         return OutputFile(path_type=path_type)
-    is_file = kind is PathKind.EXISTING_FILE
-    return click.Path(exists=is_file or kind is PathKind.EXISTING, dir_okay=not is_file, path_type=path_type)
+    is_file = path_kind is PathKind.EXISTING_FILE
+    return click.Path(exists=is_file or path_kind is PathKind.EXISTING, dir_okay=not is_file, path_type=path_type)
 
 
 def _describe(declared: DeclaredOption, required_flags: Sequence[str]) -> str:
@@ -197,18 +197,18 @@ def build_parameter(declared: DeclaredOption, options: Sequence[DeclaredOption])
 # Completes known names in a shell: providers, targets, rules, faults and suites.
 
 
-def find_completer(kind: Completion | None) -> Callable[..., list[CompletionItem]] | None:
+def find_completer(completion: Completion | None) -> Callable[..., list[CompletionItem]] | None:
     """Return what click calls to complete a value of an option; `None` if its values have no known names."""
-    if kind is None:
+    if completion is None:
         return None
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return complete_name(kind, incomplete)
+        return complete_name(completion, incomplete)
 
     return complete
 
 
-def complete_name(kind: Completion, incomplete: str) -> list[CompletionItem]:
+def complete_name(completion: Completion, incomplete: str) -> list[CompletionItem]:
     """Return the known names that begin with `incomplete`, each with a short text about it.
 
     For targets, providers are completed first; after a slash, the targets of the provider, so that one contract is
@@ -216,17 +216,17 @@ def complete_name(kind: Completion, incomplete: str) -> list[CompletionItem]:
     """
     return [
         CompletionItem(name, help=about)
-        for name, about in _list_names(kind, incomplete).items()
+        for name, about in _list_names(completion, incomplete).items()
         if name.startswith(incomplete)
     ]
 
 
-def _list_names(kind: Completion, incomplete: str) -> dict[str, str]:
+def _list_names(completion: Completion, incomplete: str) -> dict[str, str]:
     """Return the names that a shell can complete for this kind of argument, each with its description.
 
     Imports are inside the function so that commands start without their cost.
     """
-    match kind:
+    match completion:
         case Completion.PROVIDER:
             from voicegauge.contract.catalogue import load_catalogue
 
