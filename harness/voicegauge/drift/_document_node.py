@@ -94,7 +94,7 @@ class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a compar
         )
 
     def find_reference_target(self) -> DocumentNode:
-        """Return the node that a reference points to. The reference is the value of this node.
+        """Return the node that the reference in this node points to.
 
         Raises:
             ContractError: the reference points to nothing or out of the document.

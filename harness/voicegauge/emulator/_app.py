@@ -37,7 +37,7 @@ from voicegauge.hosts import names_this_machine
 
 
 MAX_EMULATED_UNIX_TIME_S = 250_000_000_000.0
-"""Latest Unix time of an emulated clock, in the year 9892, because timestamps have four digits for the year."""
+"""Latest Unix time of an emulated clock, in the year 9892: timestamps have only four digits for the year."""
 
 
 def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:

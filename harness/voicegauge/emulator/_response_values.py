@@ -190,7 +190,7 @@ def _round_time(time_s: float) -> float:
 
 
 def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:
-    """Return `body` with each value at `path_tokens`, whose "*" stands for the index of the value."""
+    """Return `body` with each of `values` written at `path_tokens`, where "*" is replaced by the index of the value."""
     at = path_tokens.index(EVERY_ITEM)
     list_location = Location("body", pointer_tokens=path_tokens[:at])
     existing = list_location.read_body(body)

@@ -49,8 +49,8 @@ class ClientLimits(NamedTuple):
 DEFAULT_CLIENT_LIMITS = ClientLimits()
 
 ABORT_EXTENSION_KEY = "voicegauge.abort"
-"""Key in `scope["extensions"]` of a function that closes the connection before the response is complete. Without it, an
-application could only raise an exception, which uvicorn logs."""
+"""Key in `scope["extensions"]`. Its value is a function that closes the connection before the response is complete.
+Without it, an application could only raise an exception, which uvicorn logs."""
 
 
 # Disconnects clients that send headers or bodies of requests too slowly, or open too many connections.

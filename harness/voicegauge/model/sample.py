@@ -278,11 +278,11 @@ class EntityScore(Record, frozen=True, kw_only=True, gc=False):
     kind: str
     """Kind of the entity: number, money, date, time, phone, code, unit, name and others."""
     written: str
-    """The entity as the text has it."""
+    """The entity as it is written in the text."""
     is_right: bool
     """Whether the transcript has one of the entity's accepted readings without an error."""
     recognized: str
-    """What the transcript has in its place, in words."""
+    """The words of the transcript at the position of the entity."""
 
 
 class ReadingScore(Record, frozen=True, kw_only=True, gc=False):

@@ -82,7 +82,7 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
     message: str
 
     def __str__(self) -> str:
-        """Format the finding as one line, for a message about an accepted finding that no longer occurs."""
+        """Format the finding as one line, for the note about an accepted finding that no longer occurs."""
         return f"{self.rule} {self.provider}/{self.operation or ''}: {self.message}"
 
 
