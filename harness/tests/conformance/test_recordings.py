@@ -19,6 +19,7 @@ from voicegauge.conformance.recording_judging import (
     plan_cases_by_id,
 )
 from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
@@ -239,6 +240,50 @@ def test_a_delivery_of_an_invalid_request_is_judged(voicegauge_catalogue, target
     assert "request-schema" in {finding.rule for finding in findings}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [10**400, "text", [], {"a": 1}], ids=["number", "text", "list", "object"])
+def test_a_wrong_value_anywhere_in_a_request_or_response_ends_no_judging(voicegauge_catalogue, value) -> None:
+    tried = set()
+    for path in sorted(find_bundled_folder("fixtures").glob("*/*.har")):
+        recording = load_har(path)
+        contract = voicegauge_catalogue.find_provider(recording.provider)
+        for exchange in recording.exchanges:
+            for part in ("request", "response"):
+                message = getattr(exchange, part)
+                content = _read_small_json(message.body)
+                for pointer, body in _replace_each_value(content, value) if content is not None else ():
+                    key = (recording.provider, exchange.operation, part, pointer)
+                    if key in tried:
+                        continue
+                    tried.add(key)
+                    wrong = msgspec.structs.replace(message, body=json.dumps(body).encode())
+                    changed = msgspec.structs.replace(exchange, **{part: wrong})
+                    others = [one for one in recording.exchanges if one.conversation_id == exchange.conversation_id]
+                    exchanges = [changed if one is exchange else one for one in others]
+                    subjects = iterate_recording_subjects(contract, _record(contract, *exchanges))
+                    ResultCollector((), 0).judge_subjects(Checker(Provenance.RECORDED), list(subjects))
+    assert len(tried) > 2000
+
+
+def _read_small_json(body):
+    try:
+        return json.loads(body) if len(body) < 100_000 else None
+    except ValueError:
+        return None
+
+
+def _replace_each_value(body, value, pointer=()):
+    """Yield each place in JSON, without the indices of lists, and the JSON with `value` in this place."""
+    yield pointer, value
+    items = body.items() if isinstance(body, dict) else enumerate(body[:1]) if isinstance(body, list) else ()
+    for key, inner in items:
+        name = key if isinstance(body, dict) else "*"
+        for found, replaced in _replace_each_value(inner, value, (*pointer, name)):
+            changed = copy.copy(body)
+            changed[key] = replaced
+            yield found, changed
+
+
 def test_an_invalid_recording_is_reported_in_one_line(tmp_path, capfd) -> None:
     (tmp_path / "broken.har").write_text("{")
     assert cli.run(["check", "--recordings", str(tmp_path)]) == 2
@@ -257,14 +302,14 @@ def _record_list(contract, operation_id: str, body: object) -> Recording:
     return _record(contract, exchange)
 
 
-def _record(contract, exchange):
+def _record(contract, *exchanges):
     return Recording(
         provider=contract.id,
         provenance=Provenance.RECORDED,
         contract_version="1",
         contract_sha256="0" * 64,
         recorded_at="2026-11-01T12:00:00Z",
-        exchanges=(exchange,),
+        exchanges=exchanges,
     )
 
 
