@@ -172,10 +172,12 @@ def test_the_budget_holds_when_requests_that_should_be_rejected_are_charged(live
 PRICE_BY_LENGTH = "{unit: 1k_characters, usd_per_unit: 1, source: {document_name: acme.txt}}"
 
 
-def test_a_request_that_reserves_more_than_the_budget_is_skipped_and_the_check_goes_on(live) -> None:
-    status, report, out, _ = live("--max-cost", "0.19", "--max-calls", "1", price=PRICE_BY_LENGTH)
+@pytest.mark.parametrize(("limits", "expected"), [((), 5), (("--max-calls", "1"), 0)])
+def test_a_request_that_reserves_more_than_the_budget_is_skipped_and_the_check_goes_on(live, limits, expected) -> None:
+    """Only a part of a whole check was judged then; a short one leaves out what its limits exclude."""
+    status, report, out, _ = live("--max-cost", "0.19", *limits, price=PRICE_BY_LENGTH)
     skipped = [case["id"] for case in report["case_results"] if case["verdict"] == "skipped"]
-    assert (status, report["findings"], report["is_finished"]) == (5, [], True), "only a part was judged"
+    assert (status, report["findings"], report["is_finished"]) == (expected, [], True)
     assert "acme/speak: text of 201 characters" in skipped
     assert "text of 201 characters" in out
     assert 0 < report["spent_usd"] <= 0.19

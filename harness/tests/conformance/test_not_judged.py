@@ -97,6 +97,12 @@ def test_a_target_that_transcribes_without_a_price_is_no_target_that_is_left_out
     assert "The check will end with" not in out
 
 
+def test_a_provider_that_charges_credits_alone_is_refused_with_both_ways_to_state_a_price(voicegauge) -> None:
+    status, _, _, err = voicegauge("ttsai", "--live", "--max-calls", "5", "--max-cost", "1", "--dry-run")
+    assert status == 2
+    assert "set it with --price ttsai=USD, or the value of a credit with --credit-rate ttsai=USD" in err
+
+
 def test_a_job_without_a_price_is_not_started_until_the_user_states_one(voicegauge) -> None:
     """A long recording that is transcribed in the background costs money, as one that is transcribed at once does."""
     arguments = ["google", "--live", "--max-cost", "1", "--dry-run"]

@@ -298,6 +298,8 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     """See `CasePlan`."""
     excluded_operations: tuple[str, ...] = ()
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
+    providers_with_credits: tuple[str, ...] = ()
+    """Ids of the providers that charge credits, of which the user may state the value."""
     unpriced_names: tuple[str, ...] = ()
     """Targets, and billable operations without targets, whose price is not known. They are counted as free."""
     created_resources: tuple[PlannedResource, ...] = ()
@@ -388,6 +390,7 @@ def price_plan(
         left_out_reason_by_target=plan.left_out_reason_by_target,
         is_short=plan.is_short,
         excluded_operations=plan.excluded_operations,
+        providers_with_credits=tuple(one.id for one in contracts.values() if one.provider.credits is not None),
         unpriced_names=tuple(unpriced),
         created_resources=tuple(_iterate_resources(plan, contracts, are_deletable=True)),
         undeletable_resources=tuple(_iterate_resources(plan, contracts, are_deletable=False)),
@@ -471,7 +474,10 @@ def require_prices(plan: PricedPlan) -> None:
     """
     if plan.unpriced_names:
         names = " ".join(f"--price {name}=USD" for name in _shorten_price_names(plan.unpriced_names))
-        raise UsageError(f"no document states the price of a request in dollars: set it with {names}")
+        charged = dict.fromkeys(name.partition("/")[0] for name in plan.unpriced_names)
+        rates = " ".join(f"--credit-rate {one}=USD" for one in charged if one in plan.providers_with_credits)
+        credit = f", or the value of a credit with {rates}" if rates else ""
+        raise UsageError(f"no document states the price of a request in dollars: set it with {names}{credit}")
 
 
 def _shorten_price_names(names: Sequence[str]) -> list[str]:
