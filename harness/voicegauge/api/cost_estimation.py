@@ -193,7 +193,7 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
 
 
 class _PlannedBill(NamedTuple):
-    """The bill of a month with one account plan, and the requests that it is for."""
+    """The bill of a month with one account plan, and the requests that are billed."""
 
     bill: MonthlyBill
     request_groups: Sequence[RequestGroup]

@@ -328,12 +328,12 @@ class RunningProxy:
 
     @property
     def base_urls(self) -> dict[str, str]:
-        """The base URL for the client to use, by the URL of the server that it replaces."""
+        """The base URL to use in the client instead of each server's URL, by that URL."""
         return {server.url: f"{self.url}{urlsplit(server.url).path}" for server in self._contract.servers.values()}
 
     @property
     def socket_base_urls(self) -> dict[str, str]:
-        """The base URL (ws) for WebSockets of the client, by the URL (ws or wss) of the server that it replaces.
+        """The base URL (ws) for WebSockets to use in the client instead of each server's URL (ws or wss), by that URL.
 
         Empty for a provider without WebSockets.
         """

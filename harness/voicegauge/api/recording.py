@@ -130,7 +130,7 @@ class RecordingRun:
         return Provenance.EMULATED if self.request.live is None else Provenance.RECORDED
 
     def open_journals(self, *, is_read_only: bool = False) -> CaseJournals:
-        """Open the journals of what is paid for; those of the emulator are in memory only."""
+        """Open the journals of paid cases: files for a live service, in memory only for the emulator."""
         return open_journals(
             None if self.request.live is None else self.fixtures_folder / UNFINISHED_RECORDINGS_FOLDER_NAME,
             self.contracts.values(),

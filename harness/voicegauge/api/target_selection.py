@@ -218,7 +218,7 @@ def check_key_hosts(contracts: Iterable[Contract], live_options: LiveOptions) ->
 
 
 def announce_key_hosts(contracts: Iterable[Contract], live_options: LiveOptions, listener: ProgressListener) -> None:
-    """Tell the listener where each key will be sent: before anything is sent, and before any other notice.
+    """Tell the listener which hosts will receive which keys. Call this before anything else is announced or sent.
 
     Raises:
         UsageError: as for `check_key_hosts`.

@@ -215,7 +215,7 @@ class PolledTimeChange(MetricChange):
     """Change if every time of the baseline is at its lower bound, and every time of the run at its upper bound."""
 
     def compute_p_value(self) -> float | None:
-        """Return the p-value of the smallest or the largest change, whichever is nearer to "nothing changed"."""
+        """Return the p-value of the possible change that is nearest to "nothing changed"; 1 if the change may be 0."""
         if self.smallest_change.difference > 0:
             return self.smallest_change.compute_p_value()
         if self.largest_change.difference < 0:

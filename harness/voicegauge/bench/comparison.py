@@ -345,7 +345,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         return len(self.baseline) >= MIN_RUNS_TO_MEASURE_DRIFT
 
     def group_changes(self, verdict: ChangeVerdict) -> list[tuple[MetricComparison, ...]]:
-        """Return the metrics with a verdict, those of one cause together, the most telling one first.
+        """Return the metrics with this verdict, grouped by target and cause, the total latency first in its group.
 
         A slowdown changes the total latency and its parts, such as the time to first audio: it is one change.
         """

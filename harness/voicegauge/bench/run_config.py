@@ -134,7 +134,7 @@ class StopRule:
         return all(comparison.decision is not None for comparison in self._comparisons)
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
-        """Compare finished samples with those of the baseline target; pairs with a failed sample are left out."""
+        """Pair finished samples of other targets with those of the baseline target, and leave out pairs that failed."""
         for sample in samples:
             total_ms = sample.latency.total_latency_ms if sample.latency and sample.failure is None else None
             self._log_latency_by_sample[sample.id] = math.log(total_ms) if total_ms else None

@@ -332,7 +332,7 @@ def _add_sample_number(error_message: str, run_json: bytes) -> str:
 
 
 def _describe_damage(run: Run) -> str | None:
-    """Return where and how a run contradicts itself, in one line; `None` if it does not."""
+    """Return where and how the records of a run contradict each other, in one line; `None` if they agree."""
     if not _is_timestamp(run.manifest.created_at):
         return f"manifest.created_at is not a date and time: {run.manifest.created_at!r}"
     if repeated := _find_repeated_id([target.id for target in run.manifest.targets]):

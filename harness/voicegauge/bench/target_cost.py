@@ -257,7 +257,7 @@ def _describe_free_quota(plan: PlanClaim) -> str:
 def _compute_request_range(
     claims: Sequence[PriceClaim], samples: Sequence[Sample], usd_per_request: float | None
 ) -> PriceRange:
-    """Return the mean price of the delivered samples, by each claim. That of the best claim is `usd_per_request`."""
+    """Return the mean price of delivered samples by all claims. By the best claim, it is `usd_per_request` if known."""
     delivered = [sample for sample in samples if not sample.failure]
     if not delivered:
         return PriceRange()

@@ -111,7 +111,7 @@ def _repeat_delays(count: int) -> list[int]:
 
 
 class LoopbackTimes:
-    """Times to first byte of responses of the loopback server, and the delays that it states for them later."""
+    """Measured times to first byte of the loopback server, and the true delays, which its later responses state."""
 
     def __init__(self) -> None:
         """Create an object that has no responses yet."""
@@ -123,7 +123,7 @@ class LoopbackTimes:
         return len(self._measured_ms_by_number)
 
     def add(self, exchange: Exchange) -> None:
-        """Add a response, and the delays of earlier ones that it states."""
+        """Add the time of a response, and the true delays of earlier responses that its headers state."""
         assert exchange.timing is not None
         response = exchange.response
         self._measured_ms_by_number[int(response.find_header("x-response-number") or 0)] = exchange.timing.ttfb_ms

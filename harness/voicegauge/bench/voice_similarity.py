@@ -173,7 +173,7 @@ def _encode_sample_of_run(
 def _list_other_speakers(
     run: Run, vectors: Sequence[tuple[Sample, FloatArray]], encoder: VoiceEncoder
 ) -> Iterator[tuple[str, FloatArray]]:
-    """Yield names and vectors of speakers who are not that of the voice sample, with texts of the run.
+    """Yield names and voice vectors of speakers other than the one of the voice sample, who speak texts of the run.
 
     They are the live targets that clone no voice, and voices of espeak-ng. The emulator's other targets all speak in
     one voice, which is nearly that of the bundled sample, so they are no other speakers.
@@ -193,7 +193,7 @@ def _list_other_speakers(
 
 
 def _speak(text: str, language: str, variant: str) -> Samples | None:
-    """Return the text as a voice of espeak-ng speaks it; `None` if it does not speak the language or so long a text."""
+    """Speak a text with a voice of espeak-ng; `None` if it lacks the language, or if the text is too long."""
     try:
         return synthesize(
             text,
@@ -228,7 +228,7 @@ def summarize_voices(samples: Iterable[Sample], voices: VoiceSet | None, *, clon
 
 
 def describe_voice(summary: VoiceSummary) -> str:
-    """Return in one line whether the voice of one target is that of the voice sample."""
+    """Return in one line whether a target speaks with the voice of the voice sample."""
     verdict = {
         "same voice": "the voice of the sample",
         "another voice": "not the voice of the sample",

@@ -54,7 +54,7 @@ _MAX_RECORD_BYTES = 2**20
 
 @dataclasses.dataclass
 class _OutputRecord:
-    """What voicegauge saved in its state folder about a folder of outputs that it created."""
+    """The record in voicegauge's state folder of a folder of outputs that voicegauge created."""
 
     token: str
     """Content of the file `_MARKER_NAME` in the folder, which shows that the folder is the one that was created."""

@@ -234,7 +234,10 @@ class _PointTable(NamedTuple):
 
 
 def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name: str) -> str:
-    """Return the line that says which target to choose; the page's script writes the same for other weights."""
+    """Return the line that says which target to choose.
+
+    The script of the page replaces it by the same line for other weights when the reader changes them.
+    """
     used = [name for name in MEASURES if getattr(weights, name)]
     chosen = table.list_first_group(weights)
     if not used or not chosen or sum(value is not None for value in table.weigh(weights)) < 2:
