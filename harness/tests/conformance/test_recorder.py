@@ -170,7 +170,7 @@ def _exchange(group: str | None, at: dt.datetime | None = None) -> Exchange:
     return Exchange(
         provider="pixazo",
         operation="generateXtts",
-        request=Request(method="POST", url="https://gateway.pixazo.ai/x"),
+        request=Request(method="POST", url="https://gateway.pixazo.ai/voice-clone/v1/xtts-v2/generate"),
         response=Response(status=202),
         timing=timing,
         conversation_id=group,
