@@ -411,5 +411,25 @@ def test_the_official_client_calls_every_operation(
     assert lacking <= operations
 
 
+def test_what_the_client_of_inworld_lacks_is_called_as_its_documents_show(
+    http: httpx.Client, request: pytest.FixtureRequest
+) -> None:
+    http.headers["Authorization"] = "Basic surface"
+    recorded = base64.b64encode(recording()[1]).decode()
+    config = {"modelId": "inworld/inworld-stt-1", "audioEncoding": "AUTO_DETECT", "language": "en-US"}
+    long = {"text": TEXT, "voiceId": "Ashley", "modelId": "inworld-tts-2"}
+    with voicegauge.emulate("inworld", time_scale=0.02) as own:
+        url = own.base_url("inworld")
+        body = {"transcribeConfig": config, "audioData": {"content": recorded}}
+        assert http.post(f"{url}/stt/v1/transcribe", json=body).json()["transcription"]["transcript"]
+        name = http.post(f"{url}/tts/v1/voice:synthesizeAsync", json=long).json()["name"]
+        audio_url = follow(http, f"{url}/lro/v1alpha/{name}")["response"]["audioUri"]
+        assert sniff_container(http.get(audio_url).content) == "mp3"
+        journal = httpx.get(f"{own.control_url}/journal").json()
+    met = {entry["operation"] for entry in journal if entry["status"] < 300}
+    request.node.user_properties.append(("inworld by plain HTTP", " ".join(sorted(met))))
+    assert met >= {name.partition("/")[2] for name in NOT_OFFERED if name.startswith("inworld/")}
+
+
 async def _wait_for(awaitable: Any) -> None:
     await awaitable
