@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import msgspec
 import numpy as np
 import pytest
 
 from voicegauge.model.base import SpeechRequest
-from voicegauge.rules.delivery_groups import DeliveriesOfRun, DeliveryAmongOthers
+from voicegauge.rules.delivery_groups import (
+    MAX_REMEMBERED_DIGESTS,
+    DeliveriesOfRun,
+    DeliveryAmongOthers,
+    DeliveryMeasurements,
+)
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
@@ -82,6 +88,22 @@ def test_clips_whose_words_are_not_judged_are_counted_by_reason(delivered) -> No
     assert dict(of_run.unjudged_words_count_by_reason) == {
         "the language is de, and only English is compared with its text": 2,
     }
+
+
+def test_endless_traffic_takes_no_more_memory_than_long_traffic() -> None:
+    """Each delivery has its own text, and a field that no other request has."""
+    of_run, sizes = DeliveriesOfRun(), []
+    for count in (2, 1):
+        names = [f"{len(sizes)}: {number}" for number in range(count * MAX_REMEMBERED_DIGESTS)]
+        of_run.add_earlier_deliveries(
+            DeliveryMeasurements(
+                provider="acme", target="acme/one", text=name, fits_text=True, sample_digest=name, pace=15.0,
+                settings_digest=name, speed=1.0, settings_digest_without_speed=name,
+            )
+            for name in names
+        )  # fmt: skip
+        sizes.append(len(pickle.dumps(of_run)))
+    assert sizes[1] < 1.1 * sizes[0]
 
 
 OTHER = "Nobody remembered who had painted the small yellow boat in the harbour."

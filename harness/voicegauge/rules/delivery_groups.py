@@ -15,7 +15,7 @@ import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -37,8 +37,11 @@ from voicegauge.speech.listening import (
     measure_pace,
 )
 
+KeyT = TypeVar("KeyT")
+ValueT = TypeVar("ValueT")
+
 MAX_REMEMBERED_DIGESTS = 5000
-"""Maximum number of deliveries of a run whose digests are kept; above it, the oldest is forgotten."""
+"""Maximum number of digests of audio, and of requests, that are kept of a run; above it, the oldest is forgotten."""
 MAX_REMEMBERED_PACES = 60
 """Maximum number of deliveries by one voice whose pace is kept."""
 
@@ -139,9 +142,9 @@ class DeliveriesOfRun:
         self.latest_measurements: deque[DeliveryMeasurements] = deque(maxlen=MAX_LATEST_MEASUREMENTS)
         """Measurements of the latest deliveries, until somebody clears them."""
         self._text_by_digest: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._paces: dict[str, deque[float]] = {}
-        self._paces_by_speed: dict[str, dict[float, float]] = {}
-        self._flat_steps: dict[str, set[float]] = {}
+        self._paces: OrderedDict[str, deque[float]] = OrderedDict()
+        self._paces_by_speed: OrderedDict[str, dict[float, float]] = OrderedDict()
+        self._flat_steps: OrderedDict[str, set[float]] = OrderedDict()
         self._fitting_counts: Counter[str] = Counter()
         self._unfitting_counts: Counter[str] = Counter()
         self.unjudged_words_count_by_reason: Counter[str] = Counter()
@@ -203,15 +206,13 @@ class DeliveriesOfRun:
     def _find_other_text(self, measured: DeliveryMeasurements) -> str | None:
         if measured.sample_digest is None:
             return None
-        earlier = self._text_by_digest.setdefault((measured.provider, measured.sample_digest), measured.text)
-        if len(self._text_by_digest) > MAX_REMEMBERED_DIGESTS:
-            self._text_by_digest.popitem(last=False)
+        earlier = _find_or_add(self._text_by_digest, (measured.provider, measured.sample_digest), measured.text)
         return earlier if list_spoken_letters(earlier) != list_spoken_letters(measured.text) else None
 
     def _compare_pace(self, measured: DeliveryMeasurements) -> PaceComparison | None:
         if measured.pace is None:
             return None
-        others = self._paces.setdefault(measured.settings_digest, deque(maxlen=MAX_REMEMBERED_PACES))
+        others = _find_or_add(self._paces, measured.settings_digest, deque(maxlen=MAX_REMEMBERED_PACES))
         comparison = compare_pace(measured.pace, others)
         others.append(measured.pace)
         return comparison
@@ -221,7 +222,7 @@ class DeliveriesOfRun:
         pace, speed, key = measured.pace, measured.speed, measured.settings_digest_without_speed
         if pace is None or speed is None:
             return ()
-        paces = self._paces_by_speed.setdefault(key, {})
+        paces = _find_or_add(self._paces_by_speed, key, {})
         if speed in paces or len(paces) >= MAX_REMEMBERED_PACES:
             return ()
         paces[speed] = pace
@@ -229,10 +230,18 @@ class DeliveriesOfRun:
         flat = [step for step in steps if step.exponent < MIN_SPEED_EXPONENT]
         if len(flat) == len(steps):
             return ()  # a speed that never has an effect is one finding, of `speed-ignored`
-        known = self._flat_steps.setdefault(key, set())
+        known = _find_or_add(self._flat_steps, key, set())
         new = tuple(step for step in flat if not known & {step.slower.speed, step.faster.speed})
         known.update(speed for step in new for speed in (step.slower.speed, step.faster.speed))
         return new
+
+
+def _find_or_add(table: OrderedDict[KeyT, ValueT], key: KeyT, new_value: ValueT) -> ValueT:
+    """Return the value of `key`, which is `new_value` if there is none; forget the oldest key above the limit."""
+    value = table.setdefault(key, new_value)
+    if len(table) > MAX_REMEMBERED_DIGESTS:
+        table.popitem(last=False)
+    return value
 
 
 def _measure_delivery(speech_delivery: SpeechDelivery) -> DeliveryMeasurements | None:
