@@ -32,3 +32,9 @@ def test_clips_survive_json_and_are_limited(report: CheckReport) -> None:
     again = msgspec.json.decode(msgspec.json.encode(report), type=CheckReport)
     assert again == report
     assert 0 < sum(len(finding.clip.data) for finding in report.findings if finding.clip) <= MAX_TOTAL_CLIP_BYTES
+
+
+def test_silence_is_named_instead_of_an_infinite_level(report: CheckReport) -> None:
+    (silent,) = report.findings
+    assert silent.message.endswith("s of digital silence for the text")
+    assert "s of digital silence; requested: " in (silent.evidence or "")

@@ -476,6 +476,8 @@ def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
         f"{format_count(requested, 'request')} to {format_count(len(run.targets), 'target')} "
         f"delivered {result}"
     )
+    if wrong := _summarize_wrong_audio(run):
+        summary += f"; {wrong}"
     detail = (
         f"Every response came from {answered_by}, so that times and errors say nothing about the services, and no "
         "service is compared with another. It shows that the requests, the audio and this page work."

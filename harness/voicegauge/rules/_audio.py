@@ -8,6 +8,7 @@ one to three in Japanese, and with about two and a half in alphabets.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -465,9 +466,10 @@ def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
 
     decoded = speech_delivery.decoded_audio
     if decoded is not None and speech_delivery.has_ordinary_text and speech_delivery.is_silent:
-        message = f"{decoded.duration_s:.2f} s of silence ({compute_rms_dbfs(decoded.samples):.0f} dBFS) for the text"
+        level_dbfs = compute_rms_dbfs(decoded.samples)
+        silence = f"silence ({level_dbfs:.0f} dBFS)" if math.isfinite(level_dbfs) else "digital silence"
         yield Violation(
-            message,
+            f"{decoded.duration_s:.2f} s of {silence} for the text",
             f"{speech_delivery.operation.pointer}/x-speech",
             evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
         )

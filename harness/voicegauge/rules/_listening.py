@@ -101,7 +101,7 @@ def _check_audio_dropout(speech_delivery: SpeechDelivery) -> Iterator[Violation]
         yield Violation(
             describe_dropout(dropout),
             _get_speech_pointer(speech_delivery),
-            evidence=speech_delivery.speech_request.text,
+            evidence=quote_audio(decoded, speech_delivery.speech_request.text),
             audio_start_s=dropout.start_s,
         )
 

@@ -6,6 +6,7 @@ Also defines the base class of subjects about one call.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -414,4 +415,6 @@ def quote_audio(decoded: DecodedAudio | None, text: str) -> str:
 
     if decoded is None:
         return f"requested: {text}"
-    return f"{decoded.duration_s:.2f} s of audio at {compute_rms_dbfs(decoded.samples):.0f} dBFS; requested: {text}"
+    level_dbfs = compute_rms_dbfs(decoded.samples)
+    sound = f"audio at {level_dbfs:.0f} dBFS" if math.isfinite(level_dbfs) else "digital silence"
+    return f"{decoded.duration_s:.2f} s of {sound}; requested: {text}"

@@ -1,0 +1,1 @@
+"""Compares error counts and normalized texts with those of other programs."""
