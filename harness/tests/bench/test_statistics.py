@@ -102,9 +102,12 @@ def test_the_95th_percentile_has_an_upper_bound_from_many_texts_only() -> None:
     """More samples of few texts do not show how slow the slowest texts are."""
     draw = random.Random(1)
     few = estimate_quantile([(i % 24, draw.random()) for i in range(240)], 0.95)
+    fewer = estimate_quantile([(i % 11, draw.random()) for i in range(240)], 0.95)
     many = estimate_quantile([(i, draw.random()) for i in range(100)], 0.95)
     assert few is not None
     assert many is not None
+    assert fewer is not None
+    assert (fewer.low, fewer.high, fewer.note) == (None, None, "no interval from fewer than 12 texts")
     assert few.high is None
     assert few.note == "no upper bound from 24 texts; it takes 60 or more"
     assert few.low is not None
