@@ -443,9 +443,8 @@ def _has_type(value: Any, annotation: Any) -> bool:
         return is_list and all(_has_type(item, arguments[0]) for item in value)
     if annotation is Any:
         return not isinstance(value, bytes | numbers.Number | None)
-    is_whole = annotation is int and isinstance(value, float) and value.is_integer()  # 1e6
     kind = {int: numbers.Integral, float: numbers.Real}.get(annotation, origin or annotation)
-    return is_whole or (isinstance(value, kind) and (kind in {bool, object} or not isinstance(value, bool)))
+    return isinstance(value, kind) and (kind in {bool, object} or not isinstance(value, bool))
 
 
 def _iterate_numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -521,7 +520,7 @@ def function_of(
                 near = find_similar_names(keyword, signature.parameters)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}{hint}")
-        given_request = request_type(*arguments, **keywords)
+        given_request = _convert_whole_floats(request_type(*arguments, **keywords))
         validate_request(given_request)
         return run(given_request)
 
@@ -537,6 +536,16 @@ def function_of(
     returned = run.__annotations__.get("return", inspect.Signature.empty)
     function.__signature__ = inspect.Signature(parameters, return_annotation=returned)  # type: ignore[attr-defined]
     return function
+
+
+def _convert_whole_floats(given_request: Any) -> Any:
+    """Return a request in which whole numbers written as floats, such as 1e6, are integers where the type is `int`."""
+    integers: dict[str, int] = {}
+    for one in list_own_options(type(given_request)):
+        value = getattr(given_request, one.name)
+        if isinstance(value, float) and value.is_integer() and _list_alternatives(one.annotation) == [int]:
+            integers[one.name] = int(value)
+    return dataclasses.replace(given_request, **integers) if integers else given_request
 
 
 def _insert_args_section(docstring: str, options: typing.Iterable[DeclaredOption]) -> str:

@@ -105,6 +105,13 @@ def test_a_value_of_another_type_is_rejected(call: Callable[[], object], message
         call()
 
 
+def test_whole_numbers_may_be_written_as_floats() -> None:
+    by_float = voicegauge.plan_benchmark("pixelapi", sessions=2.0, max_texts=3.0)  # type: ignore[arg-type]
+    assert by_float == voicegauge.plan_benchmark("pixelapi", sessions=2, max_texts=3)
+    with pytest.raises(UsageError, match=r"^sessions is 2\.5: its type is int"):
+        voicegauge.plan_benchmark("pixelapi", sessions=2.5)  # type: ignore[arg-type]
+
+
 def _health(url: str) -> str:
     with urllib.request.urlopen(f"{url}/_emulator/health", timeout=60) as response:  # noqa: S310 - loopback
         return str(json.load(response)["status"])
