@@ -345,7 +345,7 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     if spending.total.billable_request_count:
         accepted = format_count(spending.total.billable_request_count, "request")
         terminal.print(
-            f"billable: {accepted} that were accepted, or may have been charged; the plan counts those that should be",
+            f"billable: {accepted}, accepted or perhaps charged; the plan counts those that should be",
             style="dim",
             soft_wrap=True,
         )
