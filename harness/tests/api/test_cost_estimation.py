@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from pathlib import Path
@@ -241,6 +243,17 @@ def test_targets_of_one_provider_that_cost_the_same_are_one_row(capsys: pytest.C
     rows = [line.split("$")[0].strip() for line in capsys.readouterr().out.splitlines() if "/" in line]
     assert rows[:2] == ["openai/tts-1", "murf/gen2, gen2-base64, gen2-stream"]
     assert "openai/tts-1-hd" in rows
+
+
+def test_the_price_of_a_month_has_its_upper_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["cost", "openai/gpt-4o-mini-tts", "--characters-per-month", "2M"]
+    assert run([*command, "--format", "text"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert run([*command, "--format", "csv"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    amount, _, bound = row["month_price_text"].rstrip(")").partition(" (at most ")
+    assert f"{amount} (at" in printed
+    assert bound in printed
 
 
 def test_a_target_without_a_documented_price_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

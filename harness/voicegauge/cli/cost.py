@@ -19,7 +19,7 @@ from voicegauge.cli._console import (
     show_result,
 )
 from voicegauge.cli._output_options import JsonOutput
-from voicegauge.model.price import PriceClaim, explain_price_remarks, format_price_usd
+from voicegauge.model.price import PriceClaim, PriceRange, explain_price_remarks, format_price_usd
 from voicegauge.options import Trust, option, request
 from voicegauge.outputs.finding_exports import escape_markdown
 
@@ -147,12 +147,19 @@ def _group_equal_rows(costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> l
         if cost.is_free_quota:
             continue
         provider, _, name = cost.target.partition("/")
-        month, million = cost.price.format_amount() or "-", cost.price_per_1m_characters.describe() or "-"
+        month, million = _format_month(cost.price), cost.price_per_1m_characters.describe() or "-"
         remark = _describe_remarks(cost, has_own_texts=has_own_texts)
         names.setdefault((provider, (cost.account_plan or "", month, million), remark), []).append(name)
     return [
         _Row(f"{provider}/{', '.join(found)}", amounts, remark) for (provider, amounts, remark), found in names.items()
     ]
+
+
+def _format_month(price: PriceRange) -> str:
+    """Return the price of a month with its upper bound; other claims stand beside the price of a million characters."""
+    if price.usd is None or price.max_usd is None:
+        return price.format_amount() or "-"
+    return f"{price.format_amount()} (at most {format_price_usd(price.max_usd)})"
 
 
 def _describe_free_quotas(costs: Sequence[MonthlyCost]) -> list[str]:
