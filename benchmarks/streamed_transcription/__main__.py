@@ -26,7 +26,7 @@ from server_process import running_server
 from voicegauge.bench.part_summaries import summarize_transcript_timing
 from voicegauge.client.client import Client
 from voicegauge.client.socket_delivery import SpokenRecording, measure_transcript_timing, prepare_recording
-from voicegauge.client.socket_session import FRAME_S, TranscriptionSession
+from voicegauge.client.socket_session import SENT_AUDIO_MESSAGE_S, TranscriptionSession
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.formats.locations import Location, LocationValues
@@ -37,7 +37,7 @@ from voicegauge.transport.http import Transport
 MAX_P99_ERROR_MS = 5.0
 RATE_HZ = 16_000
 SPEECH_START_S, SPEECH_END_S = 0.2, 0.9
-END_FRAME = round(SPEECH_END_S / FRAME_S) - 1
+END_FRAME = round(SPEECH_END_S / SENT_AUDIO_MESSAGE_S) - 1
 WORDS = ("please", "call", "me", "back", "at", "nine")
 
 

@@ -355,7 +355,9 @@ def find_problem(
     *,
     names_flags: bool,
 ) -> str | None:
-    """Return why a given option has no effect with the others; `None` if every given option has one.
+    """Return why the given options do not fit together; `None` if they do.
+
+    They do not if one of them requires an option that was not given, or if two exclude each other.
 
     Args:
         options: all options of the request or of the command.

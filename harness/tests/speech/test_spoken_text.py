@@ -15,11 +15,11 @@ from listening.defects import DEFECTS, LOSSY_DROPOUT, make_defective_clip
 from voicegauge.speech.phoneme_network import (
     SYMBOL_COUNT,
     Pronunciation,
-    compare_word_edits,
     compute_mel_power,
     normalize_mel_power,
     pronounce,
-    score_text,
+    score_phonemes,
+    score_word_edits,
 )
 from voicegauge.speech.spoken_text import explain_why_not_judged, is_english_text, judge_spoken_text
 
@@ -164,16 +164,18 @@ def test_edited_words_are_as_likely_as_the_edited_texts() -> None:
     """One pass over the clip gives what scoring each edited text by itself gives."""
     found = np.log(np.random.default_rng(0).dirichlet(np.ones(SYMBOL_COUNT), 60)).astype(np.float32)
     phonemes, starts = (5, 5, 8, 3, 3, 11, 8), (0, 1, 3, 5)
-    edits = compare_word_edits(found, Pronunciation(phonemes, starts))
+    edits = score_word_edits(found, Pronunciation(phonemes, starts))
     assert edits is not None
-    own, ends = score_text(found, phonemes), (*starts[1:], len(phonemes))
+    own, ends = score_phonemes(found, phonemes), (*starts[1:], len(phonemes))
     for word, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        omitted = score_text(found, phonemes[:start] + phonemes[end:])
-        again = [score_text(found, phonemes[:said] + phonemes[start:]) for said in range(min(start + 2, end), end + 1)]
+        omitted = score_phonemes(found, phonemes[:start] + phonemes[end:])
+        again = [
+            score_phonemes(found, phonemes[:said] + phonemes[start:]) for said in range(min(start + 2, end), end + 1)
+        ]
         assert edits.omissions[word] == pytest.approx(omitted - own)
         assert edits.repetitions[word] == pytest.approx(max(again) - own)
-    assert compare_word_edits(found[:3], Pronunciation(phonemes, starts)) is None
-    assert compare_word_edits(found, Pronunciation((), ())) is None
+    assert score_word_edits(found[:3], Pronunciation(phonemes, starts)) is None
+    assert score_word_edits(found, Pronunciation((), ())) is None
 
 
 @pytest.mark.parametrize("variant", ["klatt3", "AnxiousAndy", "gustave"])

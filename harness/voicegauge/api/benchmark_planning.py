@@ -21,7 +21,7 @@ from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import announce_replaced_prices
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import (
-    adapt_to_own_servers,
+    adapt_to_self_hosted_servers,
     announce_key_hosts,
     collect_contracts,
     resolve_prices,
@@ -338,7 +338,7 @@ def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_nam
     variant = find_target_variant(catalogue, to_name_tuple(names), request)
     if variant is not None and variant.live_options is not None:
         announce_key_hosts([variant.target.contract], variant.live_options, listener)
-    catalogue = adapt_to_own_servers(
+    catalogue = adapt_to_self_hosted_servers(
         catalogue,
         names,
         request.live,

@@ -28,7 +28,7 @@ from voicegauge.api.plan_sending import (
 )
 from voicegauge.api.requests import CheckRequest, ServiceRequest
 from voicegauge.api.target_selection import (
-    adapt_to_own_servers,
+    adapt_to_self_hosted_servers,
     collect_contracts,
     find_wholly_named_providers,
     resolve_prices,
@@ -89,7 +89,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     if not request.emulated and request.live is None:
         raise UsageError("plan a check of either the emulator or the live service")
     listener = choose_listener(request.progress)
-    catalogue = adapt_to_own_servers(
+    catalogue = adapt_to_self_hosted_servers(
         to_catalogue(request.contracts, request.live),
         request.targets,
         request.live,

@@ -28,7 +28,7 @@ from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import open_journals, send_plan
 from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
 from voicegauge.api.target_selection import (
-    adapt_to_own_servers,
+    adapt_to_self_hosted_servers,
     announce_key_hosts,
     collect_contracts,
     resolve_prices,
@@ -135,7 +135,7 @@ def run_check(request: CheckRequest) -> CheckReport:
     deadline = CommandDeadline(request.max_time_s)
     listener = choose_listener(request.progress)
     with deadline.interrupt_preparation():
-        catalogue = adapt_to_own_servers(
+        catalogue = adapt_to_self_hosted_servers(
             to_catalogue(request.contracts, request.live),
             request.targets,
             request.live,
@@ -311,7 +311,7 @@ def run_single_check(request: SingleCheckRequest) -> CheckReport:
     ()
 
     Returns:
-        The findings.
+        The report, with the findings.
 
     Raises:
         UsageError: as for `check`. Also if no minimal valid request can be built.

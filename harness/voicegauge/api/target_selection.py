@@ -227,7 +227,7 @@ def announce_key_hosts(contracts: Iterable[Contract], live_options: LiveOptions,
         listener.notice(f"LIVE: {destinations.describe()}")
 
 
-def adapt_to_own_servers(
+def adapt_to_self_hosted_servers(
     catalogue: Catalogue,
     target_names: str | Sequence[str],
     live_options: LiveOptions | None,

@@ -424,7 +424,7 @@ _run_by_name: dict[str, _WorkerRun] = {}
 """The runs of this process, by a name that the planning machine chooses."""
 
 
-async def open_run(run_name: str, setup: WorkerSetup) -> str | None:
+async def prepare_run(run_name: str, setup: WorkerSetup) -> str | None:
     """Prepare to measure samples of a run, and return why that is impossible; `None` if it is possible."""
     run = _WorkerRun(setup)
     try:

@@ -316,7 +316,7 @@ class MeasuringWorkers:
             if worker.is_open or worker.is_lost:
                 return
             await _check_versions(self._client, [worker])
-            problem = await self._call(worker, _measuring_worker.open_run, self._build_run_name(worker), self._setup)
+            problem = await self._call(worker, _measuring_worker.prepare_run, self._build_run_name(worker), self._setup)
             if problem is not None:
                 raise UsageError(f"worker {worker.name}: {problem}")
             await self._compare_clock(worker)

@@ -235,7 +235,7 @@ MAX_CASES_SHOWN = 3
 
 
 def raise_refusal(forecast: BudgetForecast | None) -> None:
-    """Raise the error with which the command would refuse a plan. Call this when the plan was printed.
+    """Raise the error with which the command refuses a plan that was printed; return if it does not refuse it.
 
     Raises:
         BudgetError: the plan costs more than is left of a budget.

@@ -177,7 +177,12 @@ def _describe(declared: DeclaredOption, required_flags: Sequence[str]) -> str:
 
 
 def build_parameter(declared: DeclaredOption, options: Sequence[DeclaredOption]) -> click.Parameter:
-    """Return the click parameter for `declared`. `options` are all of the command: they give the flags it requires."""
+    """Return the click parameter for an option or argument.
+
+    Args:
+        declared: the option or argument.
+        options: all options of the command, among them those that `declared` requires.
+    """
     if declared.spec.role is not OptionRole.ARGUMENT:
         return RequestOption(declared, [one.flag for one in options if one.name in declared.requires])
     is_repeated, is_required = declared.shape.is_repeated, declared.default is dataclasses.MISSING

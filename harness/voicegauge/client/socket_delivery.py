@@ -21,7 +21,7 @@ from voicegauge.client.settlement import Settlement, SubmitObserver
 from voicegauge.client.socket_session import (
     DEFAULT_TURN_END_TIMEOUT_S,
     DEFAULT_TURN_TIMEOUT_S,
-    FRAME_S,
+    SENT_AUDIO_MESSAGE_S,
     SocketLink,
     SocketSession,
     StreamedAudio,
@@ -465,7 +465,7 @@ async def _open_session(client: Client, target: TranscriptionSocketTarget) -> Tr
 
 async def _stream(session: TranscriptionSession, recording: SpokenRecording) -> tuple[StreamTimes, str | None]:
     """Stream a recording, and return when it was sent, and the message of an error of the connection."""
-    times = StreamTimes(FRAME_S, session.connection.now_ms, [])
+    times = StreamTimes(SENT_AUDIO_MESSAGE_S, session.connection.now_ms, [])
 
     def has_ended() -> bool:
         # Only an end that is reported after the speech is one: another may follow after an early one.

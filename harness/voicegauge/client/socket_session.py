@@ -349,7 +349,7 @@ async def open_session(session: SocketSession) -> AsyncIterator[SocketSession]:
         await session.close()
 
 
-FRAME_S = 0.02
+SENT_AUDIO_MESSAGE_S = 0.02
 """Duration of the audio in one message, in seconds, as telephony and browsers send it."""
 DEFAULT_TURN_END_TIMEOUT_S = 10.0
 """Time in seconds that the service has to report the end of the last turn after the end of the audio."""
@@ -450,7 +450,7 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
         Raises:
             TransportError: the connection has ended.
         """
-        size = round(FRAME_S * audio.bytes_per_second)
+        size = round(SENT_AUDIO_MESSAGE_S * audio.bytes_per_second)
         size -= size % audio.sample_width_bytes
         times = StreamTimes(size / audio.bytes_per_second, self.connection.now_ms, [])
         started_s = time.perf_counter()

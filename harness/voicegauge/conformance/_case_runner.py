@@ -446,7 +446,7 @@ class CaseRunner:
         self._record_case_finished(sent_case.case, sent_case.no_verdict_reason, judgement)
 
     def _list_judged_operations(self, sent_case: SentCase) -> list[tuple[Provenance, str]]:
-        """Return provenance and operation of each exchange of the latest case."""
+        """Return provenance and operation of each exchange of `sent_case`, which must be the case judged last."""
         operations = (exchange.operation for exchange in sent_case.exchanges)
         return list(zip(self._judge.provenances, operations, strict=True))
 

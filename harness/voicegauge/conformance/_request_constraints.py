@@ -289,5 +289,5 @@ def _read_values(root_value: Any, value_path: Sequence[str]) -> list[Any]:
 
 
 def _is_boolean_as_number(value: Any, constrained_types: tuple[type, ...]) -> bool:
-    """Whether `value` is a boolean, which is an `int` in Python but not a number in JSON."""
+    """Whether `value` is a boolean where numbers are constrained: an `int` in Python, but no number in JSON."""
     return isinstance(value, bool) and constrained_types == _NUMBER

@@ -18,7 +18,7 @@ from voicegauge.model.price import BudgetForecast, RemainingBudget, Unaffordable
 
 
 class _RemainingBudgets:
-    """The amounts that are left of all budgets, at each moment while a plan is sent."""
+    """What is left of each budget while the cost of one case of a plan after another is deducted. Nothing is sent."""
 
     def __init__(self, budgets: Sequence[RemainingBudget]) -> None:
         self._budgets = [(budget, [budget.left_micro_usd]) for budget in budgets]

@@ -20,7 +20,7 @@ from voicegauge.contract.extension.speech import (
     SpeechSpec,
 )
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.schemas import list_choices
+from voicegauge.contract.schemas import list_allowed_values
 from voicegauge.contract.targets import Target
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.json_text import quote_json
@@ -50,7 +50,7 @@ def check_request_value(
     Raises:
         ContractError: the value is not allowed in a request of any media type.
     """
-    allowed = list(_iterate_choices(operation, location, media_type))
+    allowed = list(_iterate_allowed_values(operation, location, media_type))
     if not allowed or any(choices is None or _is_documented_choice(value, choices) for choices in allowed):
         return
     values = quote_json(allowed[0], _MAX_SHOWN_CHARACTERS)[1:].removesuffix("]")
@@ -58,17 +58,19 @@ def check_request_value(
     raise operation.contract.document.build_error(pointer, reason)
 
 
-def _iterate_choices(operation: Operation, location: Location, media_type: str | None) -> Iterator[list[Any] | None]:
+def _iterate_allowed_values(
+    operation: Operation, location: Location, media_type: str | None
+) -> Iterator[list[Any] | None]:
     """Yield the allowed values at `location` for each parameter or media type that has it; `None` if any is allowed."""
     schemas = operation.schemas
     if not location.is_in_body:
         for parameter in operation.parameters:
             if (parameter.message_part, parameter.name) == (location.message_part, location.name):
-                yield list_choices(schemas, parameter.schema, ())
+                yield list_allowed_values(schemas, parameter.schema, ())
         return
     for name, media in operation.request_media.items():
         if name == media_type or (media_type is None and (is_json(name) or is_form(name) or name == "*/*")):
-            yield list_choices(schemas, media.schema, location.pointer_tokens)
+            yield list_allowed_values(schemas, media.schema, location.pointer_tokens)
 
 
 def _is_documented_choice(value: Any, choices: list[Any]) -> bool:

@@ -293,7 +293,7 @@ def adapt_contract_to_server(
         path, method = (unescape_pointer_token(token) for token in contract.operations[name].pointer.split("/")[2:])
         del document_data["paths"][path][method]
     if spec is not None:
-        _remove_lists_without_operation(document_data, missing_operation_ids)
+        _remove_voice_lists_without_operation(document_data, missing_operation_ids)
     document = contract.document.replace_data(document_data)
     schemas = Schemas(document)
     adapted = build_contract(document, schemas)
@@ -362,7 +362,7 @@ def _read_documented_names(contract: Contract, server_lists: Sequence[ListOperat
     return tuple(dict.fromkeys(names))
 
 
-def _remove_lists_without_operation(document_data: dict[str, Any], missing_operation_ids: Sequence[str]) -> None:
+def _remove_voice_lists_without_operation(document_data: dict[str, Any], missing_operation_ids: Sequence[str]) -> None:
     lists = document_data["x-provider"]["self_hosted"]
     lists["voice_lists"] = [
         one for one in lists.get("voice_lists", []) if one["operation_id"] not in missing_operation_ids

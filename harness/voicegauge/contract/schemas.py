@@ -522,7 +522,8 @@ def find_matching_branch(
     for keyword in ("oneOf", "anyOf"):
         for index, branch in enumerate(schema.get(keyword, ()) if isinstance(schema, dict) else ()):
             choices = [
-                (list_choices(schemas, branch, pointer_tokens), value) for pointer_tokens, value in constants.items()
+                (list_allowed_values(schemas, branch, pointer_tokens), value)
+                for pointer_tokens, value in constants.items()
             ]
             listed = [value in values for values, value in choices if values is not None]
             if listed and all(listed):
@@ -530,27 +531,27 @@ def find_matching_branch(
     return None
 
 
-def list_choices(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> list[Any] | None:
+def list_allowed_values(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> list[Any] | None:
     """Return the values of `const` or `enum` at `pointer_tokens`; `None` if any value is allowed there.
 
     Of several lists, as in `allOf`, the values in all of them are returned. `oneOf` and `anyOf` are not looked into.
     """
     common: list[Any] | None = None
-    for choices in _iterate_choices(schemas, schema, pointer_tokens):
+    for choices in _iterate_allowed_values(schemas, schema, pointer_tokens):
         common = choices if common is None else [value for value in common if value in choices]
     return common
 
 
-def _iterate_choices(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> Iterator[list[Any]]:
+def _iterate_allowed_values(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> Iterator[list[Any]]:
     schema = schemas.resolve_reference(schema)[0]
     if not isinstance(schema, dict):
         return
     for branch in schema.get("allOf", ()):
-        yield from _iterate_choices(schemas, branch, pointer_tokens)
+        yield from _iterate_allowed_values(schemas, branch, pointer_tokens)
     if pointer_tokens:
         properties = schema.get("properties")
         if isinstance(properties, dict):
-            yield from _iterate_choices(schemas, properties.get(pointer_tokens[0]), pointer_tokens[1:])
+            yield from _iterate_allowed_values(schemas, properties.get(pointer_tokens[0]), pointer_tokens[1:])
     elif "const" in schema:
         yield [schema["const"]]
     elif isinstance(schema.get("enum"), list):

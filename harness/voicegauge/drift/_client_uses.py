@@ -75,7 +75,7 @@ class OperationUse:
 
 @dataclass
 class ClientUses:
-    """What one client uses of an API. The client calls no operations other than those listed here."""
+    """What one client uses of an API. It is taken to use nothing else, unless a file was unreadable."""
 
     operation_use_by_name: dict[str, OperationUse] = field(default_factory=dict)
     """What the client uses of each operation, by `operationId`, or by method and path ("GET /voices") if the operation

@@ -325,7 +325,7 @@ def _classify_media_type_relation(old_name: str, new_name: str) -> str:
 
 
 def _includes_media_type(general_media_type: str, specific_media_type: str) -> bool:
-    """Whether a range such as `audio/*` includes a media type, or JSON a media type that ends in `+json`."""
+    """Whether the first covers the second: `audio/*` covers `audio/mpeg`, `application/json` `application/x+json`."""
     kind, _, subtype = general_media_type.partition("/")
     return fnmatch.fnmatchcase(specific_media_type, general_media_type) or fnmatch.fnmatchcase(
         specific_media_type, f"{kind}/*+{subtype}"

@@ -60,14 +60,14 @@ def compare_security(
         yield nested.build_change(rule, nodes[0], nodes[1])
     elif not _allows_requests_without_key(new) and not old.keys() & new.keys():
         yield nested.build_change("security-methods-replaced", nodes[0], nodes[1])
-    yield from _compare_requirements(nested, prefix, old, new)
+    yield from _compare_security_requirements(nested, prefix, old, new)
 
 
 def _allows_requests_without_key(requirements: _SecurityAlternatives) -> bool:
     return not requirements or frozenset() in requirements
 
 
-def _compare_requirements(
+def _compare_security_requirements(
     api_part: ApiPart,
     rule_id_prefix: str,
     old_requirements: _SecurityAlternatives,

@@ -510,7 +510,7 @@ class EmulatedTranscription(EmulatedConnection):
             )
 
     def _put_text_before_end(self, report: ReportedText) -> list[ReportedText]:
-        """Return a report, with a final text before the end of a turn whose message has no text."""
+        """Return the reports to send for one: two if it ends a turn and the service's message for that has no text."""
         ends = [one for one in self._spec.server_messages if one.event == "turn-end"]
         has_text = self._spec.transcript.turn_text == "end" or any(
             has_placeholder(one.value, "{transcript}") for one in ends

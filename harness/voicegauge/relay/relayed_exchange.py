@@ -78,7 +78,7 @@ class CapturedBody:
 
         Args:
             size_bytes: size of the new content.
-            content_phrase: names the content in the reason, with its verb.
+            content_phrase: subject and verb of the reason if the content is too large, such as "a body is".
         """
         if self.lost_reason is not None:
             return False

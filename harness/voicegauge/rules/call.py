@@ -384,7 +384,7 @@ _ERROR_WITH_SUCCESS_STATUS = "an error is sent with the success status"
 
 
 def describe_error_with_success_status(status: int) -> str:
-    """Return the words of a violation whose response is an error with a status of success."""
+    """Return the message of the violation that an error was sent with a success status."""
     return f"{_ERROR_WITH_SUCCESS_STATUS} {status}"
 
 

@@ -382,7 +382,7 @@ class LexiconAsr:
 
     short_weights_sha256: str
     """First hex digits of the SHA-256 of the network's weights."""
-    short_lexicon_sha256: str
+    short_lexicon_source_sha256: str
     """First hex digits of the SHA-256 of what the lexicon was computed from."""
     has_closed_vocabulary: bool = True
     clips_per_batch: int = 1
@@ -392,7 +392,7 @@ class LexiconAsr:
         """Engine, version and digests, such as "lexicon/1 phonemes@1a2b3c4d words@5e6f7a8b"."""
         return (
             f"{LEXICON_ENGINE}/{LEXICON_ASR_VERSION} phonemes@{self.short_weights_sha256} "
-            f"words@{self.short_lexicon_sha256}"
+            f"words@{self.short_lexicon_source_sha256}"
         )
 
     @property

@@ -324,7 +324,7 @@ def score_suffixes(log_probabilities: LogProbabilities, phonemes: Sequence[int])
     return score_prefixes(log_probabilities[::-1], phonemes[::-1])
 
 
-def score_text(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> float:
+def score_phonemes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> float:
     """Return the log probability that a clip consists of `phonemes`."""
     return float(score_prefixes(log_probabilities, phonemes).log_probabilities[-1])
 
@@ -334,7 +334,7 @@ def compute_deficit(log_probabilities: LogProbabilities, phonemes: Sequence[int]
 
     The result is infinite for a sequence that does not fit into the clip.
     """
-    lacking = compute_best_log_probability(log_probabilities) - score_text(log_probabilities, phonemes)
+    lacking = compute_best_log_probability(log_probabilities) - score_phonemes(log_probabilities, phonemes)
     return lacking / max(len(phonemes), 1)
 
 
@@ -388,7 +388,7 @@ class WordEdits(NamedTuple):
     joins some words, such as "of the"."""
 
 
-def compare_word_edits(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> WordEdits | None:
+def score_word_edits(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> WordEdits | None:
     """Return how much likelier a clip becomes if a word is left out or said twice; `None` if the text does not fit."""
     phonemes, starts = pronunciation.phonemes, pronunciation.word_starts
     if not len(log_probabilities) or not phonemes:

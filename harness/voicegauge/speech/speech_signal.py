@@ -60,7 +60,8 @@ and longer ones are reported as silence."""
 MIN_LEVEL_BESIDE_DROPOUT = 0.1
 """Smallest peak in the millisecond before and after a dropout, relative to the root mean square of the clip: -20 dB. A
 pause, or a gate, fades out: of 1,500 clean clips of seventy voices of espeak-ng, none had a gap with such edges."""
-_EDGE_S = 0.001
+_DROPOUT_EDGE_S = 0.001
+"""Time before and after a dropout whose peak is compared with `MIN_LEVEL_BESIDE_DROPOUT`, in seconds."""
 MIN_SPEECH_SHAPE_VARIATION_DB = 3.0
 """Smallest variation of the shape of the spectrum of speech, whatever its level."""
 _BLOCK_FRAMES, _MERGED_BANDS = 5, 16
@@ -144,7 +145,7 @@ def find_dropout(samples: Samples, sample_rate_hz: int) -> Silence | None:
     durations_s = (ends - starts) / sample_rate_hz
     is_gap = (durations_s >= MIN_DROPOUT_S) & (durations_s <= MAX_DROPOUT_S) & (starts > 0) & (ends < len(samples))
     least = MIN_LEVEL_BESIDE_DROPOUT * math.sqrt(float(np.vecdot(samples, samples)) / max(len(samples), 1))
-    edge = max(round(_EDGE_S * sample_rate_hz), 1)
+    edge = max(round(_DROPOUT_EDGE_S * sample_rate_hz), 1)
     gaps = [
         Silence(start / sample_rate_hz, end / sample_rate_hz)
         for start, end in zip(starts[is_gap].tolist(), ends[is_gap].tolist(), strict=True)

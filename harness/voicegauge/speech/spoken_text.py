@@ -37,13 +37,13 @@ from voicegauge.speech.phoneme_network import (
     Pronunciation,
     TextAlignment,
     align_text,
-    compare_word_edits,
     compute_best_log_probability,
     compute_deficit,
     compute_phoneme_log_probabilities,
     pronounce,
     score_prefixes,
     score_suffixes,
+    score_word_edits,
     supports_language,
 )
 
@@ -504,7 +504,7 @@ def _add_gaps_to_words(alignment: TextAlignment) -> list[float]:
 
 def _find_edited_word(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> _EditedWord | None:
     """Return the word that a clip clearly leaves out, or says twice; `None` without one."""
-    edits = compare_word_edits(log_probabilities, pronunciation)
+    edits = score_word_edits(log_probabilities, pronunciation)
     if edits is None or len(pronunciation.word_starts) < 2:
         return None
     omitted, repeated = int(np.argmax(edits.omissions)), int(np.argmax(edits.repetitions))
