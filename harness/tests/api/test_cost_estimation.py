@@ -48,6 +48,44 @@ def test_each_plan_has_its_cost_and_the_cheapest_depends_on_the_volume(voicegaug
     }
 
 
+@pytest.mark.parametrize(
+    ("socket", "over_http"),
+    [
+        ("lmnt/blizzard-session", "lmnt/blizzard"),
+        ("cartesia/sonic-3.5-socket", "cartesia/sonic-3.5"),
+        ("deepgram/flux-tts-socket", "deepgram/flux-tts"),
+        ("elevenlabs/flash-multi-context", "elevenlabs/flash-v2-5"),
+    ],
+)
+def test_a_target_over_a_websocket_costs_what_the_one_costs_whose_price_it_has(
+    socket: str, over_http: str, voicegauge_catalogue: Catalogue
+) -> None:
+    expected = estimate(over_http, voicegauge_catalogue, characters_per_month=1_000_000)
+    assert expected
+    assert estimate(socket, voicegauge_catalogue, characters_per_month=1_000_000) == expected
+
+
+def test_a_provider_stands_for_its_targets_that_speak_over_websockets_too(voicegauge_catalogue: Catalogue) -> None:
+    result = voicegauge.estimate_cost("deepgram", characters_per_month=1_000_000, contracts=voicegauge_catalogue)
+    assert {cost.target for cost in result.costs} == {
+        "deepgram/aura-2",
+        "deepgram/aura-2-socket",
+        "deepgram/flux-tts",
+        "deepgram/flux-tts-socket",
+    }
+
+
+def test_websockets_are_listed_among_the_operations(voicegauge_catalogue: Catalogue) -> None:
+    (provider,) = voicegauge.list_providers("deepgram", contracts=voicegauge_catalogue).providers
+    sockets = {one.path: one.emulation_description for one in provider.operations if one.method == "WebSocket"}
+    assert sockets == {
+        "/v1/listen": "transcribes the audio while it arrives",
+        "/v2/listen": "transcribes the audio while it arrives",
+        "/v1/speak": "speaks the text while it arrives",
+        "/v2/speak": "speaks the text while it arrives",
+    }
+
+
 def test_of_several_named_plans_the_cheapest_is_found_and_each_has_its_own_price(
     voicegauge_catalogue: Catalogue,
 ) -> None:

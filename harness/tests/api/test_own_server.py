@@ -7,6 +7,8 @@ import socket
 import pytest
 
 import voicegauge
+from voicegauge.api.check_setup import announce_ineffective_faults
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import MissingKeyError, TimedOutError, UnreachableError, UsageError
 
 from ..builders.notices import NoticeList
@@ -200,6 +202,36 @@ def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]]
         live = options(f"{url}/v1", **named)
         voicegauge.check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"], progress=notices)
     assert f"{NAME}: {notice}" in notices.lines
+
+
+@pytest.mark.parametrize(
+    ("target", "fault", "reason"),
+    [
+        ("cartesia/sonic-3.5", "socket-end-missing", "It changes WebSockets, and no chosen target has one."),
+        (
+            "deepgram/aura-2-socket",
+            "speed-ignored",
+            "It changes responses over HTTP",
+        ),
+        (
+            "deepgram/aura-2-socket",
+            "socket-transcript-end-late",
+            "It changes transcripts of WebSockets",
+        ),
+        (
+            "deepgram/aura-2-socket",
+            "socket-other-context",
+            "It has one at cartesia/",
+        ),
+    ],
+)
+def test_a_fault_without_an_effect_has_its_reason(target: str, fault: str, reason: str) -> None:
+    notices = NoticeList()
+    catalogue = load_catalogue()
+    announce_ineffective_faults(catalogue.select_targets([target]), [fault], notices)
+    (line,) = notices.lines
+    assert line.startswith(f"the fault {fault} has no effect here: ")
+    assert reason in line
 
 
 def test_a_fault_without_an_effect_is_said_to_have_none() -> None:
