@@ -139,6 +139,8 @@ def test_an_item_is_found_at_any_depth(ttsai) -> None:
             False,
         ),
         ("getBatchResult", {"batch_id": "b", "total": 2, "completed": 2, "status": "completed", "items": [{}]}, False),
+        # The schema is violated, which another rule reports.
+        ("getBatchResult", {"batch_id": "b", "total": {"value": 2}, "completed": 1, "status": "completed"}, True),
     ],
 )
 def test_a_batch_is_counted(ttsai, name, body, right) -> None:

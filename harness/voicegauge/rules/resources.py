@@ -277,9 +277,11 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
     if submit is None or submit.batch is None or not call.is_accepted:
         return
     batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
-    total, completed = (
+    counts = (
         call.read_response_value(location) for location in (batch.total_count_location, batch.ended_count_location)
     )
+    # What is not a number is a violation of the schema, which another rule reports.
+    total, completed = (count if isinstance(count, int) else MISSING for count in counts)
     requested = call if call.operation is submit else call.submit_call
     items = requested.read_request(batch.requests_location) if requested is not None else MISSING
     if isinstance(items, list) and total not in (MISSING, len(items)):
