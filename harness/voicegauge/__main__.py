@@ -48,21 +48,38 @@ def main() -> NoReturn:
 
         sys.stderr.write("\nvoicegauge: stopped\n")
         status = EXIT_INTERRUPTED
+    if status == EXIT_INTERRUPTED:
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the repetition of a Ctrl-C that was seen meanwhile
     sys.exit(status)
 
 
 def _interrupt_after_imports(_number: int, frame: FrameType | None) -> None:
-    """Raise `KeyboardInterrupt`; during an import after its end.
+    """Raise `KeyboardInterrupt`; during an import, at the beginning of the next one or after the end of all.
 
     Python ignores what is raised in the callback that frees the lock of an import, modules of others catch it, and
     before 3.12 the definition of a class may turn it into a `RuntimeError`.
     """
     while frame is not None and frame.f_code is not main.__code__:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            import sys
+
+            sys.meta_path.insert(0, _InterruptedImport())
             _repeat_interrupt()
             return
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+class _InterruptedImport:
+    """Raises `KeyboardInterrupt` when the next module is looked for, where no callback and no class definition is."""
+
+    def find_spec(self, *_: object) -> NoReturn:
+        import sys
+
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _InterruptedImport)]
+        raise KeyboardInterrupt
 
 
 def _repeat_lost_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
