@@ -114,7 +114,7 @@ def build_pairwise_rows(
 
     Args:
         value_counts: the number of values of each field.
-        is_possible: returns whether a request can have the values that are chosen at some positions, or at all.
+        is_possible: returns whether a valid request can have the values that are chosen at some or all positions.
     """
     from allpairspy import AllPairs  # only needed here, and slow to import
 
@@ -155,7 +155,7 @@ def build_rows_with_each_value(
 
     Args:
         value_counts: the number of values of each field.
-        is_possible: returns whether a request can have the values that are chosen at some positions, or at all.
+        is_possible: returns whether a valid request can have the values that are chosen at some or all positions.
     """
     diagonals = (tuple(turn % size for size in value_counts) for turn in range(max(value_counts, default=0)))
     rows = [row for row in diagonals if is_possible(dict(enumerate(row)))]

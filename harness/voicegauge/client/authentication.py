@@ -26,6 +26,7 @@ from voicegauge.transport.http import Transport, sign_for_aws
 TOKEN_EXPIRY_MARGIN_S = 30.0
 """A token is replaced this number of seconds before it expires."""
 TOKEN_REQUEST_OPERATION_ID = "(access token)"  # noqa: S105 - an operation of no contract
+"""Operation id of the exchanges that request an access token, which is an operation of no contract."""
 
 
 class _ComputedCredentialScheme(NamedTuple):

@@ -95,6 +95,7 @@ class ApiKeySentinel(enum.Enum):
 
 
 USE_CLIENT_KEY: Final = ApiKeySentinel.USE_CLIENT_KEY
+"""Default of the parameter `key` of methods: the client's own key is sent."""
 ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.USE_CLIENT_KEY]
 GOLDEN_RATIO_CONJUGATE = (5**0.5 - 1) / 2
 """The golden ratio minus 1. Its multiples, without their whole parts, are spread evenly between 0 and 1."""

@@ -31,6 +31,7 @@ ServiceWorkCheck = Callable[[], Awaitable[bool]]
 MAX_WORK_WAIT_S = 60.0
 """Longest time, in seconds, for which a deadline is extended because the service is still working."""
 WORK_CHECK_INTERVAL_S = 0.2
+"""Seconds between two questions whether the service is still working."""
 SESSION_TIMEOUT_S = 5.0
 """Time in seconds for the message that a connection is ready, where one is documented."""
 

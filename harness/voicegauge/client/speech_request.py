@@ -27,6 +27,7 @@ _ADVICE_BY_MISSING_FIELD: dict[SpeechField, str] = {
     "speed": "give a speed",
     "seed": "give a seed",
 }
+"""What the user can do if a request lacks a required field, for the error message."""
 
 
 class RequestParts(Record, frozen=True, kw_only=True):

@@ -66,7 +66,7 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
         """Whether the check ended while the case was carried out, so that a missing message says nothing."""
 
     async def send(self) -> None:
-        """Carry out the case. Its whole price is reserved before, and counts as spent once text or audio was sent.
+        """Carry out the case. Its whole price is reserved first, and counts as spent once text or audio was sent.
 
         Raises:
             TransportError: there was no response to a handshake.
@@ -137,7 +137,7 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
 
     @abstractmethod
     def _add_subjects(self) -> None:
-        """Add the subjects of the rules. A lost connection is judged, not raised."""
+        """Add what rules judge to the `SentCase`. A lost connection raises no error: rules judge it."""
 
     def _add_connection(
         self, session: SocketSession | TranscriptionSession, expectation: ConnectionExpectation

@@ -145,8 +145,8 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     """Number of cases that were not sent because they did not fit into what was left of a budget: left out of a plan
     with `max_calls`, or skipped. If there is at least one, only a part was judged, so the check does not pass."""
     unreserved_rejection_count: int = 0
-    """Number of those that should be rejected at no cost, and were not sent because a faulty service could charge more
-    than was left."""
+    """Number of the cases in `over_budget_case_count` that should be rejected at no cost, and were not sent because a
+    faulty service could charge more than was left."""
     unmatched_request_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
     reason by recording and operation. Their jobs and audio are not judged."""

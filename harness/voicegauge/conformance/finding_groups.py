@@ -72,6 +72,7 @@ def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
 _MAX_VALUE_CHARACTERS = 100
 """Maximum length of a compared text value. A longer text is not one of the choices that a document lists."""
 _MIN_GROUPED_REQUESTS = 2
+"""Smallest count of a value in rejected requests, as `_find_cause` counts, with which the value is the cause."""
 RequestedValue = tuple[str, str | float | bool]
 """Where a request has a value, such as "body#/response_format", and the value."""
 
@@ -201,6 +202,7 @@ def _choose_location(locations: Sequence[FindingLocation], value_location: str) 
 
 
 _EFFECTS_OF_OTHER_WORDS = ("audio-length", "long-text-cut", "spoken-words-differ", "format-changes-speech")
+"""Ids of the rules that audio with other words than the requested ones violates too."""
 _EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
     "audio-not-audio": ("audio-silent", "audio-length"),
     "audio-swapped": ("audio-of-other-text", "spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
@@ -334,6 +336,7 @@ def group_findings_of_service(
 MAX_MESSAGES_PER_FINDING = 100
 """Maximum number of different messages of one finding, because a hostile service can send any number of values."""
 _HIGHEST_REQUEST_RANK = 1_000_000
+"""Rank of a request that should be rejected: the least suitable one to show a finding."""
 
 
 def rank_case(case: ConformanceCase, requested_values: RequestedValues | None) -> int:

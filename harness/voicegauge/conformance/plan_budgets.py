@@ -40,11 +40,11 @@ class PlannedPayment(NamedTuple):
     """What one case or sample of a plan costs."""
 
     id: str
-    """Its id, which begins with that of its provider."""
+    """Id of the case or sample, which begins with the id of the provider."""
     expected_usd: float
-    """Dollars that it costs if its response is as expected."""
+    """Dollars that the case or sample costs if its response is as expected."""
     reserved_usd: float
-    """Dollars that must be left before it is sent."""
+    """Dollars that must be left of the budget before the case or sample is sent."""
 
     @property
     def provider(self) -> str:
@@ -101,7 +101,7 @@ def _find_unaffordable_cases(
 
 
 def _iterate_sufficient_limits(payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget]) -> Iterator[str]:
-    """Yield, for each budget that is too small, the option with the smallest value that pays for all of its cases."""
+    """Yield, for each budget that is too small, the option with the smallest value that pays for its cases."""
     for budget in budgets:
         spent, needed = 0, 0  # in millionths of a dollar, rounded as those that are reserved and spent
         for one in payments:

@@ -36,6 +36,7 @@ from voicegauge.printable_text import format_count
 
 
 _RESOURCE_ID = "planned"
+"""The id that the resource of a lifecycle has while the requests of the lifecycle are priced."""
 
 
 class LifecycleStep(NamedTuple):

@@ -174,6 +174,7 @@ def _iterate_objects_with_id(json_value: Any, id_field_name: str) -> Iterator[di
 
 
 UNKNOWN_ID_REASON = "its id is not known, because no response contained a usable one"
+"""The beginning of the reason why a resource without a known id was not deleted."""
 DeletionOutcomeWriter = Callable[[ResourceCreatedEvent | ResourceNotCreatedEvent | ResourceDeletedEvent], None]
 """A function that writes to the journal what became of a resource."""
 

@@ -67,7 +67,7 @@ class FindingClips:
         self._clip_ids: set[tuple[str, str]] = set()
 
     def count_clips(self, findings: Iterable[Finding]) -> None:
-        """Count the clips that findings have already, so that no more are added than with new findings."""
+        """Count the clips that `findings` have already: they take space, and their findings get no other clip."""
         for finding in findings:
             if finding.clip is not None:
                 self._clip_ids.add((finding.fingerprint, finding.severity.value))
@@ -77,7 +77,7 @@ class FindingClips:
         """Return `findings`, and add a clip of the audio of `subject` to each finding that is new.
 
         A finding is new if it has not occurred with an earlier subject. No clip is added if `subject` has no audio, or
-        if the clips together would be larger than `max_total_bytes`.
+        if the clips together would be larger than `MAX_TOTAL_CLIP_BYTES`.
         """
         delivery = _find_delivery(subject)
         if delivery is None or not findings:

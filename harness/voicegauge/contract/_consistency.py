@@ -185,7 +185,9 @@ _SCHEMA_POINTER_PATTERN = re.compile(r"/(?:schema|data_schema|body_schema)(?:/|$
 _SCHEMA_KEYS = ("schema", "data_schema", "body_schema")
 """Keys whose value is a schema: those of OpenAPI, of an event and of a dispute."""
 _SUBSCHEMA_KEYWORDS = ("if", "then", "else", "not")
+"""Keywords whose value is one schema that applies to the same instance."""
 _SUBSCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
+"""Keywords whose value is a list of schemas that apply to the same instance."""
 _IN_PLACE_APPLICATOR_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_KEYWORDS, *_SUBSCHEMA_LIST_KEYWORDS))
 """Keywords with subschemas that apply to the same instance as the schema that contains the keyword."""
 _COMBINING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_LIST_KEYWORDS))

@@ -148,8 +148,10 @@ _NEWER_KEYS = frozenset({"deprecated", "nullable", "writeOnly", "oneOf", "anyOf"
 _DEFINITION_DEPTH = 2
 """Number of keys that lead to a schema of `definitions`."""
 _DEFAULT_MEDIA_TYPE = "application/json"
+"""Media type of bodies for which a Swagger document names none."""
 _FILE_MEDIA_TYPE = "application/octet-stream"
 _OAUTH2_FLOWS = {"application": "clientCredentials", "accessCode": "authorizationCode"}
+"""The names of flows in OpenAPI 3 that differ from those in Swagger, by the name in Swagger."""
 
 
 def is_swagger(document: Document) -> bool:
@@ -199,7 +201,7 @@ def _leave_out_newer_keys(value: Any) -> Any:
 
 
 class _SwaggerConversion:
-    """The conversion of one document."""
+    """Converts one Swagger 2.0 document."""
 
     def __init__(self, swagger: dict[str, Any]) -> None:
         self._swagger = _rewrite_references(copy.deepcopy(swagger))

@@ -215,6 +215,7 @@ def escape_json_path_name(name: str) -> str:
 
 OPENAPI_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _OPERATION_EXTENSIONS = EXTENSION_KEYS - {"x-provider", "x-source"}
+"""The `x-` keys that describe an operation."""
 _ALWAYS_COPIED_KEYS = (
     "openapi",
     "swagger",
@@ -225,6 +226,7 @@ _ALWAYS_COPIED_KEYS = (
     "x-provider",
     "x-limits",
 )
+"""Keys at the root that are kept whichever operations are selected."""
 
 
 def select_described_operations(document: Document) -> dict[str, Any]:

@@ -25,9 +25,13 @@ MAX_NESTED_ERRORS = 10_000
 _MAX_FLAT_DEPTH = 2
 """Maximum depth of a value that is too flat to have `MAX_NESTED_ERRORS` errors, whatever its schemas are."""
 _SINGLE_KEYWORDS = ("if", "then", "else", "not")
+"""Keywords whose value is one schema that may apply to the same value."""
 _LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
+"""Keywords whose value is a list of schemas that may apply to the same value."""
 _ITEM_KEYWORDS = ("items", "contains", "unevaluatedItems")
+"""Keywords whose value is a schema that applies to the items of a list."""
 _PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties")
+"""Keywords whose value is a schema that applies to the properties of an object that have no schema of their own."""
 
 _Schema = Mapping[str, Any]
 _SchemaUses = Iterator[tuple[int, _Schema]]

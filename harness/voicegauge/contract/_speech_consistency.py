@@ -31,6 +31,7 @@ from voicegauge.formats.locations import Location
 
 
 _MAX_SHOWN_CHARACTERS = 200
+"""Maximum length of a quoted value, or list of values, in an error message."""
 
 
 def check_request_value(
@@ -92,6 +93,7 @@ _FIELDS_WITH_DEFAULTS: tuple[SpeechField, ...] = (
     "language",
     "format",
 )
+"""Fields for which a target may state a default (`default_voice` and so on), which then need a location."""
 
 
 def check_speech(operation: Operation, speech_spec: SpeechSpec) -> None:

@@ -7,8 +7,6 @@ documents that of the server.
 The AsyncAPI document is in the folder of the OpenAPI document. It is embedded with its line numbers, so that
 references, sources, disputes and errors work in both.
 
-https://www.asyncapi.com/docs/reference/specification/v2.6.0 and v3.0.0.
-
 The opening handshake of a WebSocket is a GET request (RFC 6455, section 4.1), so that what is known about operations
 holds for channels too: servers, keys, parameters, sources and disputes.
 
@@ -44,7 +42,7 @@ from voicegauge.formats.located_yaml import Document, escape_pointer_token, read
 from voicegauge.formats.locations import MISSING, read_pointer
 
 OPPOSITE_ACTIONS = {"publish": "subscribe", "subscribe": "publish", "send": "receive", "receive": "send"}
-"""The action of the other side of a channel."""
+"""For each action of a channel, the action that the other side of the channel has."""
 _CLIENT_WORD_PATTERN = re.compile(r"(?<![a-z])client(?![a-z])")
 _SERVER_WORD_PATTERN = re.compile(r"(?<![a-z])server(?![a-z])")
 _ERROR_OR_WARNING_NAME_PATTERN = re.compile(r"(?<![a-z])(error|warning)s?$")
@@ -94,8 +92,10 @@ _SUPPORTED_VERSIONS = ("2.", "3.0.")
 _FILE_NAMES = tuple(
     f"{name}.{suffix}" for name in ("asyncapi-overlay", "asyncapi") for suffix in ("yaml", "yml", "json")
 )
+"""Names of the AsyncAPI document beside an OpenAPI document; an earlier name takes precedence."""
 _OPENAPI_INFO_KEYS = frozenset(("title", "summary", "description", "termsOfService", "contact", "license", "version"))
 _HTTP_SCHEME_BY_PROTOCOL = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+"""The scheme with which the URL of a server is stored in the contract, by its protocol or scheme."""
 
 # Finds the file, and embeds it in the document of a contract.
 

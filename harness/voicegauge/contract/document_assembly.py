@@ -278,6 +278,7 @@ class _NoRetrieval(dict[str, Any]):
 
 _SUPPORTED_OPENAPI_VERSIONS = ("3.0.", "3.1.", "3.2.")
 _BOUND_KEYWORD_PAIRS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
+"""Pairs of keywords of which OpenAPI 3.0 writes the first as a boolean beside the second."""
 
 
 def check_openapi_version(document: Document) -> None:
@@ -299,7 +300,7 @@ _RECORDING_KEYS = ("interactions", "http_interactions", "log")
 
 
 def describe_other_document(document: Document) -> str:
-    """Return which kind of document lacks the key `openapi`, and what the user can do about it."""
+    """Return the end of the error message about a document without the key `openapi`: what it is, or what it lacks."""
     if any(key in document.data for key in _RECORDING_KEYS):
         return "and is a recording of another tool: voicegauge convert makes one of voicegauge of it first"
     return "but has no key 'openapi'"
@@ -374,6 +375,7 @@ _CONTRACT_FILE_PATTERNS = (
         for suffix in ("yaml", "yml", "json")
     ),
 )
+"""Patterns of the files in a folder that may be contracts."""
 _OVERLAY_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
 _ASYNCAPI_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?asyncapi"?\s*:""", re.MULTILINE)
 _SEARCHED_HEAD_BYTES = 4096

@@ -179,6 +179,7 @@ MAX_CACHED_PARSED_TEXTS = 256
 
 
 _SEPARATOR_BY_STYLE: Mapping[str, str] = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
+"""What separates the items of a list that is one text, by the `style` of the parameter."""
 
 
 def _find_list_separator(serialization: Mapping[str, Any], default_style: str) -> str | None:
@@ -248,7 +249,7 @@ class MediaType(ContractPart):
 
     @functools.cached_property
     def schema(self) -> Any:
-        """The schema with its reference resolved; empty if the document has no schema here."""
+        """The schema with its reference resolved; empty if the document has none."""
         return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
 
     @functools.cached_property
@@ -320,7 +321,7 @@ class Parameter(ContractPart):
 
     @functools.cached_property
     def schema(self) -> Any:
-        """The schema with its reference resolved; empty if the document has no schema here."""
+        """The schema with its reference resolved; empty if the document has none."""
         return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
 
     @functools.cached_property

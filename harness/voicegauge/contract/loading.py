@@ -338,7 +338,7 @@ def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
 
 
 def limit_to_listed_names(contract: Contract) -> Contract:
-    """Return the contract of a server that has only the models and voices in documented examples of such lists.
+    """Return the contract of a server that has only the models and voices in the documented examples of its lists.
 
     A contract without `self_hosted` is returned as it is.
     """

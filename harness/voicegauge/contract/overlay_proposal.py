@@ -115,6 +115,7 @@ def derive_name_from_path(path: str) -> str:
 
 _FORMAT_NAME_SEPARATOR_PATTERN = re.compile(r"[_.-]")
 _MAX_PROPOSED_MODELS = 10
+"""Maximum number of models that are proposed as targets of one operation."""
 _ACTION_MARGIN = "  "
 _NOT_IN_DOCUMENT = f"{TODO}: not in the document"
 _Action = dict[str, Any]
@@ -521,6 +522,7 @@ def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:
 
 _PROVIDER_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
 _MAX_OPERATIONS_SHOWN = 5
+"""Maximum number of likely speech operations that an error message names."""
 _SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 """Paths that certainly produce speech, even if the document describes the response wrongly."""
 

@@ -304,6 +304,7 @@ _QUANTITY_KIND_BY_PRICE_UNIT: dict[PriceUnit, _QuantityKind] = {
     "minute": "minute",
     "compute_second": "usage",
 }
+"""What is counted for the price of a request, by the unit of the price."""
 _SIZE_BY_PRICE_UNIT: dict[PriceUnit, float] = {
     "request": 1,
     "1k_characters": 1_000,
@@ -420,6 +421,7 @@ _UNIT_OF_PART_BY_PRICE_UNIT: dict[
     "minute": "audio_second",
     "compute_second": "compute_second",
 }
+"""The unit of a `PricePart`, by the unit of the price in the contract."""
 
 
 def _build_part(price_part: PriceSpec, credit_usd: float | None, *, counts_each_character_once: bool) -> PricePart:
@@ -473,6 +475,7 @@ _LABEL_BY_PRICE_UNIT: dict[PriceUnit, str] = {
     "minute": "minute of audio",
     "compute_second": "second of computing",
 }
+"""The unit of a price in words, as it is printed after the amount."""
 
 
 _CLAIMANT_LABELS: dict[Claimant, str] = {

@@ -369,6 +369,7 @@ _OTHER_PURPOSE_WORD_PATTERN = re.compile(
 _AUDIO_MEDIA_TYPE_PATTERN = re.compile(r"['\"]audio/")
 _SPEECH_METHODS = ("post", "put", "get")
 AUDIO_BODY = {"location": "body", "delivery_method": "bytes"}
+"""The value of `x-speech.response.audio` for a response whose body is the audio."""
 
 
 class CandidateOperation(NamedTuple):

@@ -223,7 +223,7 @@ class Schemas:
     """The schemas of one document. A validator is compiled at its first use and reused."""
 
     def __init__(self, document: Document) -> None:
-        """Validate against the schemas of `document`, which are JSON Schema 2020-12."""
+        """Prepare to validate against the schemas of `document`, which are JSON Schema 2020-12."""
         self.document = document
         self._uri = f"voicegauge:///{document.sha256}"
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
@@ -348,9 +348,9 @@ class Schemas:
             yield SchemaViolation("", pointer, pointer.rpartition("/")[2], message)
 
     def _iterate_errors(self, pointer: str, instance: Any) -> Iterator[jsonschema_rs.ValidationError]:
-        """Yield the errors of `instance`; of a large one, those of its shortened copy, because errors have copies.
+        """Yield the errors of `instance`; of a large one those that its shortened copy has too, because errors copy it.
 
-        No error may be yielded although `instance` does not fit; see `NestedErrors`.
+        Nothing is yielded for an instance that could have too many errors, even if it does not fit; see `NestedErrors`.
         """
         if self._nested_errors.are_too_many(pointer, instance):
             return
@@ -360,7 +360,7 @@ class Schemas:
                 yield error
 
     def _has_error(self, instance: Any, error: jsonschema_rs.ValidationError) -> bool:
-        """Whether `instance` has an error of its shortened copy too: a text that was cut may be too short."""
+        """Whether `instance` has `error` of its shortened copy too: a text may be too short in the copy only."""
         value = read_pointer(instance, [str(token) for token in error.instance_path])
         path = list(error.schema_path)
         return not self.is_valid(format_json_pointer(path if error.kind.name == "falseSchema" else path[:-1]), value)

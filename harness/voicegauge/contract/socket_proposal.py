@@ -290,7 +290,9 @@ class _SocketOverlayWriter:
 
 
 _EMPTY_VALUES: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
+"""A value for a required field of a message whose value does not matter, by JSON type."""
 _PLACEHOLDERS: tuple[Any, ...] = ("{text}", "{audio}", "{transcript}", "{reason}", "", 0, False, [], {})
+"""Values in a proposed message that do not identify it: placeholders, and the values of `_EMPTY_VALUES`."""
 
 
 class _Dumper(yaml.SafeDumper):

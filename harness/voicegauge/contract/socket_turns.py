@@ -287,7 +287,10 @@ class TurnReader:
             self._cancel_turn(turn, at)
 
     def _cancel_turn(self, turn: SocketTurn, at_ms: float) -> None:
-        """Note a cancellation. One before the service was asked to speak leaves nothing that could end the turn."""
+        """Note that the client cancelled `turn`.
+
+        If nothing is spoken yet or any more, and an error will answer, no message ends the turn: it ends at once.
+        """
         is_unasked = turn.end_ms is None and self._spec.turn.speaks_after_end
         if (is_unasked or turn.finished_ms is not None) and self._note_crossed_cancel() and turn in self._unfinished:
             self._unfinished.remove(turn)
@@ -295,7 +298,7 @@ class TurnReader:
         turn.cancelled_ms = at_ms if turn.cancelled_ms is None else turn.cancelled_ms
 
     def _note_crossed_cancel(self) -> bool:
-        """Note a cancellation when nothing is spoken; return whether a documented error will answer it."""
+        """Note that a cancellation came while nothing was spoken; return whether a documented error will answer it."""
         is_error = not self._spec.has_contexts and self._spec.client_messages["cancel"].is_error_without_turn
         self._crossed_cancel_count += is_error
         return is_error

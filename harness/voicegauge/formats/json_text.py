@@ -136,7 +136,8 @@ def _generate_tokens(value: Any, max_characters: int, comma_text: str, colon_tex
 
 
 JSON_LINES_MEDIA_TYPE = "application/x-ndjson"
-"""The usual media type; services also use application/jsonl, application/stream+json and application/json."""
+"""The usual media type of JSON Lines; services also use application/jsonl, application/stream+json and
+application/json."""
 
 
 class JsonLinesParser:
@@ -203,6 +204,7 @@ _PLAIN_NAME_BY_TYPE: Mapping[str, str] = {
     "object": "a mapping",
     "str": "a text",
 }
+"""The plain name of a type, by the name that msgspec gives the type in error messages."""
 _TYPE_NAME_BY_CLASS = {
     list: "array",
     bool: "bool",
@@ -212,6 +214,7 @@ _TYPE_NAME_BY_CLASS = {
     dict: "object",
     str: "str",
 }
+"""The name that msgspec gives the type of a JSON value, by the Python class of the value."""
 _BOUND_PHRASE_BY_SIGN: Mapping[str, str] = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 _PLAIN_WORDING_BY_PATTERN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (

@@ -328,6 +328,7 @@ def read_document(path: Path) -> Document:
 
 
 INDENT_SPACES = 2
+"""Number of spaces by which a nested mapping or list is indented."""
 MAX_LINE_WIDTH = 120
 """Largest number of characters in a line with a mapping. A longer mapping is written on several lines."""
 _PLAIN_SCALAR_PATTERN = re.compile(r"[A-Za-z_/$](?:[A-Za-z0-9_./* -]|(?<! )#)*(?<! )")

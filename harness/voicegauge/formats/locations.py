@@ -199,6 +199,7 @@ class EventLocation(_LocationBase):
 
 
 _IS_REQUEST_LOCATION_KEY = "is_in_request"
+"""Key in the annotation of a field that marks its location as one in a request."""
 RequestLocation = Annotated[Location, msgspec.Meta(extra={_IS_REQUEST_LOCATION_KEY: True})]
 """Type of a record field whose value is a location in a request. In the grammar of contracts, a field of type
 `Location` is a location in a response."""

@@ -1,6 +1,6 @@
 """Reads server-sent events.
 
-It is not done with a library, because none reports where a message ends, which is needed to time its arrival.
+No library is used, because none reports where a message ends, which is needed to time the arrival of the message.
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ def _sum_requests(
 
 
 def _compute_plan_price(plan: PlanClaim, units: float) -> MonthlyPrice | None:
-    """Return the price of a month with a plan; `None` if the plan does not allow as many units."""
+    """Return the price of a month with a plan; `None` if the plan does not allow `units`."""
     beyond = max(0.0, units - (plan.included_units_per_month or 0.0))
     if beyond and not plan.allows_extra_units:
         return None

@@ -163,11 +163,13 @@ _LATENCY_COLUMNS = (
     ("retries", "Time from the first submit to the last one."),
     ("start_delay", "At a fixed rate: how much later than due the first submit was sent."),
 )
+"""Columns of `Latency` with a single time: the name without unit, and the meaning."""
 _INTERVAL_COLUMNS = (
     ("queue", "Time until a job left the queue"),
     ("processing", "Processing time of a job"),
     ("completion", "Time until a job ended"),
 )
+"""Columns of `Latency` with a lower and an upper bound: the name without unit, and the meaning."""
 _PHASE_COLUMNS = (
     ("connection_wait", "wait for a free connection"),
     ("dns", "name lookup"),
@@ -178,6 +180,7 @@ _PHASE_COLUMNS = (
     ("server", "from the last byte sent to the first byte received"),
     ("transfer", "from the first byte received to the last one"),
 )
+"""Columns of `RequestPhases`: the name without unit, and the phase in words."""
 
 
 _INTERRUPTION_COLUMNS = (

@@ -151,7 +151,7 @@ class FileLocation(Record, frozen=True, kw_only=True):
 
 
 class ReportedFinding(Record, frozen=True, kw_only=True):
-    """One finding of a rule."""
+    """One finding of any command, in the form that all output formats read."""
 
     rule: str
     """Id of the rule."""

@@ -15,15 +15,17 @@ from voicegauge.outputs.finding_exports import escape_command_message, escape_co
 from voicegauge.printable_text import escape_unprintable
 
 SummaryVerdict = Literal["passed", "passed with findings", "failed", "partly judged", "not judged"]
-"""`passed with findings`: there are findings that fail the command by default, but its options say otherwise."""
+"""The verdict of a result. `passed with findings`: there are findings that fail the command by default, but the options
+of this command say otherwise."""
 
 MAX_TABLE_ROWS = 200
 """Largest number of rows of a table. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
 MAX_SLACK_TABLE_ROWS = 20
+"""Largest number of rows of a table in a message to Slack."""
 MAX_SLACK_TEXT_CHARACTERS = 2_900
-"""Slack rejects a section of more than 3,000 characters, and a message of more than 50 blocks."""
+"""Largest number of characters of a text in a message. Slack rejects a section of more than 3,000."""
 MAX_SLACK_HEADER_CHARACTERS = 140
-"""Slack rejects a header of more than 150 characters."""
+"""Largest number of characters of a title in a message. Slack rejects a header of more than 150."""
 _SYMBOL_BY_VERDICT: dict[SummaryVerdict, str] = {
     "passed": ":white_check_mark:",
     "passed with findings": ":warning:",
@@ -127,7 +129,7 @@ def format_summary_html(summary: ResultSummary) -> str:
 
 
 def _format_table_html(table: SummaryTable) -> Iterator[str]:
-    """Return a table without its title."""
+    """Yield the lines of an HTML table, without its title."""
     yield "<table>"
     yield f"<tr>{''.join(f'<th>{_escape_html(heading)}</th>' for heading in table.headings)}</tr>"
     for row in table.rows[:MAX_TABLE_ROWS]:

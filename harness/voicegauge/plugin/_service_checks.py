@@ -138,7 +138,7 @@ def list_plugin_options() -> list[DeclaredOption]:
 
 
 def get_plugin_flag(declared: DeclaredOption) -> str:
-    """Return the name of an option of the plugin."""
+    """Return the flag of the plugin for an option of `voicegauge check`, which begins with "--vg-"."""
     return f"--vg-{declared.setting}"
 
 

@@ -42,7 +42,7 @@ class RequirementsDocument(Record, frozen=True, kw_only=True):
     title: str
     url: str
     read_on: str
-    """The day on which it was read, in ISO 8601 format."""
+    """The day on which the document was read, in ISO 8601 format."""
 
 
 class SourceDocumentReference(Record, frozen=True, kw_only=True):

@@ -241,6 +241,7 @@ def convert_to_har_timings(timing: Timing | None) -> HarTimings:
 
 
 MAX_SIDECAR_BYTES = 64 * 2**20
+"""Maximum size of a sidecar file that is read."""
 MAX_INLINE_BYTES = 256 * 2**10
 """Maximum size of a body inside the HAR file. Larger bodies are written to sidecar files, so that editors can open the
 HAR file."""
@@ -336,6 +337,7 @@ def remove_orphaned_sidecars(folder: Path, sidecar_names: set[str]) -> None:
 _TEXT_OPCODE, _BINARY_OPCODE = 1, 2
 WEBSOCKET_RESOURCE_TYPE = "websocket"
 CLOSE_REMARK = "how the connection was closed is not in the file, and neither are its control frames"
+"""Note on a WebSocket that was imported from a HAR file of a browser."""
 
 
 def convert_to_har_messages(

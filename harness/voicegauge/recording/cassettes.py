@@ -143,6 +143,7 @@ def _decode_if_base64(text: str) -> bytes:
 
 
 MAX_PARSED_FILE_BYTES = 64 * 2**20
+"""Maximum size of a cassette, tape or HAR file that is parsed."""
 MAX_NESTING_DEPTH = 60
 """Maximum depth of nested YAML values. Real cassettes have 8 levels; far deeper files would exhaust the stack."""
 _NULL_SCALARS = ("", "~", "null", "Null", "NULL")

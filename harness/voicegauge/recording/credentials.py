@@ -23,6 +23,7 @@ from voicegauge.recording.secret_search import replace_secrets
 
 
 MASK = "[redacted]"
+"""The text that replaces a secret."""
 INVALID_API_KEY = "invalid-voicegauge-key"
 """The key that a planned request sends if it is expected to be rejected. It is not secret and not masked in recordings,
 so that a replay can distinguish it from a valid key."""
@@ -105,6 +106,7 @@ _CREDENTIAL_PATTERNS = (
     (_PRIVATE_KEY_PATTERN, "a private key"),
     (_AUTHORIZATION_PATTERN, "an authorization"),
 )
+"""Patterns of credentials that are recognized by their form, with the kind in words."""
 
 
 def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:

@@ -30,7 +30,9 @@ from voicegauge.model.exchange import SocketSide
 from voicegauge.recording.url_rewriting import find_relative_path
 
 _BRANCHES = ("allOf", "anyOf", "oneOf")
+"""Keywords whose value is a list of schemas that may apply to the same value."""
 _CONDITIONAL_BRANCHES = ("if", "then", "else")
+"""Keywords whose value is one schema that may apply to the same value."""
 _MAX_BRANCHES = 1_000
 """Maximum number of schemas that are read for one value."""
 

@@ -52,6 +52,7 @@ from voicegauge.transport.body_encoding import encode_body
 from voicegauge.version import __version__
 
 MAX_HAR_BYTES = 64 * 2**20
+"""Maximum size of a HAR file that is read, and to which a recording may grow."""
 
 
 def load_har(path: Path) -> Recording:

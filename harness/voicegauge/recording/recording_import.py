@@ -73,6 +73,7 @@ def parse_interaction_file(path: Path) -> InteractionFile:
 
 
 MAX_BODY_BYTES = 64 * 2**20
+"""Maximum size of an imported body after decompression."""
 _RARE_CONTENT_CODINGS = (*ADDITIONAL_CODINGS, "compress")
 """Values of Content-Encoding that voicegauge may be unable to decompress."""
 _FLATTENED_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
@@ -310,6 +311,7 @@ def _is_decompressed(headers: Headers, body: bytes) -> bool:
 
 
 _AUDIO_MAGIC_BYTES = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
+"""The first four bytes of audio files: WAV, Ogg, FLAC, and MP3 with an ID3 tag."""
 
 
 def _describe_missing_parts(exchange: Exchange) -> Iterator[str]:

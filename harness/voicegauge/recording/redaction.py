@@ -92,6 +92,7 @@ _KNOWN_MEDIA_TYPE_PARAMETERS = frozenset(
 _EMULATOR_HEADER_PREFIX = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+"""Headers that are for credentials in any API, in lower case."""
 _MAX_LOCATION_CHARACTERS = 120
 """Number of characters after which the location of a field is cut. Locations may be long, because they contain names of
 JSON fields that the provider chose."""
@@ -119,6 +120,7 @@ _JSON_MEDIA_TYPE = "application/json"
 """Media type of the text messages of a WebSocket. A message that is not JSON is masked as a whole."""
 _BINARY_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 _HINT_IF_NOT_MASKED = "mask the field by its name with --mask, or leave the case out"
+"""What the user can do about a text that looks like a credential, for the error message."""
 
 
 def _mask_unknown_parameter(match: re.Match[str]) -> str:
@@ -127,7 +129,7 @@ def _mask_unknown_parameter(match: re.Match[str]) -> str:
 
 
 class _MessageMasker(BodyMasker):
-    """Masks the body of one message."""
+    """Masks the body of one request or response."""
 
     def __init__(
         self, redactor: Redactor, message_kind: str, documented: DocumentedBody, *, is_download: bool = False
@@ -272,7 +274,7 @@ class Redactor:
             secrets: API keys that were in use. They are masked in any encoding. If one remains, nothing is written.
             names_to_mask: names of additional fields, parameters and headers to mask.
             names_to_keep: names of fields, parameters and headers that the contract does not document, and whose values
-                stay all the same; a media type keeps texts without structure.
+                stay all the same. A media type among them, such as "text/plain", keeps bodies without structure.
             keeps_undocumented: whether the values of undocumented fields and texts stay.
         """
         self._contract = contract

@@ -148,6 +148,7 @@ UNMATCHED_REQUEST_STATUS = 501
 UNMATCHED_REQUEST_HEADER = "X-Voicegauge-Replay"
 """Header of the responses that the replay itself generates, for requests that were not recorded."""
 MAX_REQUEST_BYTES = 128 * 2**20
+"""Maximum size of the body of a request to a replay."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -32,6 +32,7 @@ UNMATCHED_CLOSE_CODE = 1008
 _MAX_CLOSE_REASON_BYTES = 120
 """Close frames have at most 125 bytes (RFC 6455, section 5.5), two of which are the code."""
 _VARIABLE_PLACEHOLDERS = ("{context}", "{nonce}")
+"""Placeholders of values that each client chooses itself, so that they may differ from the recorded ones."""
 _NORMAL_CLOSE_CODE = 1000
 _MAX_QUOTED_CHARACTERS = 80
 

@@ -105,6 +105,7 @@ _BITRATE_TOLERANCE = 0.15
 """Accepted relative difference between the measured and the documented bit rate. In a short file, an encoder with a
 variable bit rate does not reach its mean."""
 _AUDIO_CONTRACT_CONDITION = "x-job.audio, x-speech.response.audio, x-speech.targets.*.response_audio"
+"""`contract_condition` of rules that need a documented description of the audio."""
 
 
 def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:

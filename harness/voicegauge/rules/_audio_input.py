@@ -445,8 +445,9 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 
 MAX_STREAMED_WER = 0.5
-"""Word error rate above which a transcript counts as wrong, as for a file over HTTP."""
+"""Word error rate above which the transcript of a streamed recording counts as wrong, as for a file over HTTP."""
 _FLUX_TARGET_ID = "deepgram/flux-listen"
+"""The target that shows the faults of transcription in turns in `shown_by`."""
 
 
 @register_rule(

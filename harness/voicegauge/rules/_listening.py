@@ -1,9 +1,9 @@
 """Rules about what is audible: speech at all, no long silence, a usual pace, and the requested text, whole and once.
 
-They need no model and judge every language. Whether the words are those of the text is judged by `_spoken_text`.
+The rules about the sound need no model and judge every language.
 
-English only. The verdicts are those of `voicegauge.speech.spoken_text`, which compares texts by likelihood and never
-transcribes: what it cannot tell is not reported.
+The rules about the spoken words judge English only. Their verdicts are those of `voicegauge.speech.spoken_text`, which
+compares texts by likelihood and never transcribes: what it cannot tell is not reported.
 """
 
 from __future__ import annotations

@@ -31,9 +31,11 @@ by a few percent, and rarely by a fifth."""
 MAX_SAME_WORDS_MISMATCH = 0.7
 """Largest result of `measure_speech_mismatch` for turns with the same words, as for deliveries (`_metamorphic`)."""
 MIN_COMPARED_SPEECH_S = 0.5
+"""Seconds of audible speech that both compared turns must have, unless one has at least twice as many."""
 TIMESTAMP_TOLERANCE_S = 0.5
 """Seconds by which the stated times of words may exceed the duration of the audio."""
 _NORMAL_CLOSE_CODES = (1000, 1001)
+"""Close codes with which a service may end any connection: 1000, "normal closure", and 1001, "going away"."""
 _WRONG_TEXT_VERDICTS: tuple[SpokenTextVerdict, ...] = (
     "other text",
     "end missing",

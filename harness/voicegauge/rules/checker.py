@@ -34,6 +34,7 @@ _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 server-error has reported it."""
 
 _RULES_ABOUT_BODIES = frozenset({"content-type", "response-schema"})
+"""Ids of the rules whose findings follow from an error with a success status, and are left out beside it."""
 _RULE_ID_BY_ACCEPTANCE = {"accepted": "rejects-valid", "rejected": "accepts-invalid"}
 """The rule that reports an error with a success status, by what was expected."""
 

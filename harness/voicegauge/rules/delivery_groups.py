@@ -85,10 +85,10 @@ class DeliveryAmongOthers(CheckSubject):
     other_text_with_same_audio: str | None
     """A different text for which the same samples were delivered; `None` if there was none."""
     pace_comparison: PaceComparison | None
-    """`None` if the pace cannot be compared."""
+    """The pace of the delivery compared with that of others with the same settings; `None` if it cannot be compared."""
     flat_speed_steps: tuple[SpeedStep, ...]
-    """The steps between speeds at which the text was delivered that have hardly an effect, while another one has. A
-    step is in one delivery of a run only."""
+    """The pairs of requested speeds between which the pace of the text hardly changes, although it changes between
+    another pair. A pair is reported for one delivery of a run only."""
     can_doubt_text: bool
     """Whether a text that fits the audio no better than other texts is reported, by `can_report_unfitting_text`."""
 
@@ -114,7 +114,10 @@ class DeliveryAmongOthers(CheckSubject):
 
 
 class DeliveryMeasurements(Record, frozen=True, kw_only=True):
-    """What is compared of a delivery or a turn of audible speech. A check that goes on has it from the one before."""
+    """Measurements of a delivery or turn of audible speech, with which those of later ones are compared.
+
+    The journal of a check keeps them, so that a resumed check compares with the deliveries before its interruption.
+    """
 
     provider: str
     target: str
@@ -125,13 +128,14 @@ class DeliveryMeasurements(Record, frozen=True, kw_only=True):
     sample_digest: str | None = None
     """Digest of the samples of a delivery; `None` for a turn."""
     pace: float | None = None
-    """Letters per second; `None` if it cannot be compared."""
+    """Letters per second of a delivery; `None` if it cannot be compared, and for a turn."""
     settings_digest: str = ""
-    """Digest of everything else in the request but the text: paces with the same one are compared."""
+    """Digest of the target and of the request without its text: paces with an equal digest are compared; empty without
+    a pace."""
     speed: float | None = None
-    """The speed that was requested; `None` if requests have none."""
+    """The speed that was requested, or the default speed; `None` if requests have none, and without a pace."""
     settings_digest_without_speed: str = ""
-    """Digest of everything in the request but the speed."""
+    """Digest of the target and of the request without its speed; empty without a speed."""
 
 
 class DeliveriesOfRun:
@@ -218,7 +222,7 @@ class DeliveriesOfRun:
         return comparison
 
     def _compare_speeds(self, measured: DeliveryMeasurements) -> tuple[SpeedStep, ...]:
-        """Return the speed steps without effect that a delivery reveals and no earlier delivery has revealed."""
+        """Return the pairs of speeds whose lack of effect this delivery shows, and no earlier delivery has shown."""
         pace, speed, key = measured.pace, measured.speed, measured.settings_digest_without_speed
         if pace is None or speed is None:
             return ()
@@ -237,7 +241,7 @@ class DeliveriesOfRun:
 
 
 def _find_or_add(table: OrderedDict[KeyT, ValueT], key: KeyT, new_value: ValueT) -> ValueT:
-    """Return the value of `key`, which is `new_value` if there is none; forget the oldest key above the limit."""
+    """Return the value of `key`, which becomes `new_value` if it has none; forget the oldest key above the limit."""
     value = table.setdefault(key, new_value)
     if len(table) > MAX_REMEMBERED_DIGESTS:
         table.popitem(last=False)
@@ -274,7 +278,7 @@ def _measure_delivery(speech_delivery: SpeechDelivery) -> DeliveryMeasurements |
 
 
 def _hash_settings(settings: tuple[object, ...]) -> str:
-    """Return a digest, because a request may contain a key."""
+    """Return a digest of `settings`, which are not kept themselves, because a request may contain a key."""
     return hashlib.sha256(repr(settings).encode(errors="replace")).hexdigest()
 
 

@@ -59,7 +59,8 @@ class Violation(NamedTuple):
     audio_start_s: float | None = None
     """Time in the delivered audio at which the violation is audible, in seconds; `None` for no particular time."""
     is_warning: bool = False
-    """Whether an error of the rule is a warning here, because no document says that the provider must do otherwise."""
+    """Whether this violation of a rule about errors is only a warning, because no document forbids what the provider
+    did."""
 
 
 class Explanation(Record, frozen=True, kw_only=True):

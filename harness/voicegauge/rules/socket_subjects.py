@@ -211,6 +211,7 @@ DESCRIPTION_BY_COMPARISON: dict[TurnComparison, str] = {
     "format": "in another format",
     "after-cancel": "after a turn that was cancelled",
 }
+"""The words in a finding's message that say how the second turn of a pair differs from the first."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ _PHASE_BY_TRACE_EVENT = {
 
 
 _HTTP2_EVENT_PREFIX = "http2"
+"""The protocol in the names of httpcore's events about a connection with HTTP/2."""
 
 
 class ExchangeTrace:

@@ -497,9 +497,11 @@ def build_transport_error(error: Exception, host: str, trace: ExchangeTrace, tim
 
 
 MAX_REDIRECTS = 5
+"""Maximum number of redirects that `download` follows."""
 _DOWNLOAD_TIMEOUTS = Timeouts(read_s=30.0, total_s=60.0)
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _MAX_URL_CHARACTERS_IN_MESSAGE = 200
+"""Maximum length of a URL in an error message."""
 
 
 async def download(url: str, *, max_bytes: int) -> Response:

@@ -46,6 +46,7 @@ MAX_BYTES_PER_WRITE = 2**18
 so larger writes would take more memory."""
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+"""An address of a host as `socket.getaddrinfo` returns it: family, type, protocol, canonical name, socket address."""
 
 
 class NetworkObserver(Protocol):

@@ -129,7 +129,7 @@ class PacketTimingSocket(socket.socket):
 
     @contextlib.contextmanager
     def _discarding_late_notices(self) -> Iterator[None]:
-        """Empty the error queue if nothing can be read: the event loop takes notices in it for readable data."""
+        """Empty the error queue if the block finds nothing to read: the loop takes its content for readable data."""
         try:
             yield
         except BlockingIOError:
@@ -147,6 +147,7 @@ def _find_time_s(ancillary: list[tuple[int, int, bytes]], wanted_kind: int) -> f
 _MAX_CLOCK_READING_S = 20e-6
 """Maximum time between the readings of two clocks, unless this process loses the processor in between."""
 _MAX_CLOCK_READINGS = 5
+"""Maximum number of times that both clocks are read to find two readings that are close together."""
 
 
 def _convert_time_of_day(seconds: int, nanoseconds: int) -> float:

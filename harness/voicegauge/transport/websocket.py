@@ -48,6 +48,7 @@ OVERSIZED_TRAFFIC_MESSAGE = (
     f"the service sent more than voicegauge accepts: {MAX_MESSAGE_BYTES // 2**20} MiB a message, "
     f"{MAX_CONNECTION_BYTES // 2**20} MiB and {MAX_CONNECTION_FRAMES:,} frames a connection"
 )
+"""Why a connection was ended on which the service sent too much, in one line."""
 _OMITTED_HEADER_NAMES = frozenset(("host", "connection", "upgrade", "content-length", "accept-encoding"))
 """Headers that the handshake sets itself, or that have no meaning in it."""
 
@@ -65,6 +66,7 @@ class ConnectionLimits(NamedTuple):
 DEFAULT_CONNECTION_LIMITS = ConnectionLimits()
 
 MessageListener = Callable[[SocketMessage], None]
+"""A function that is called with each message of the service."""
 
 
 _SILENT_LOGGER = logging.getLogger("voicegauge.websocket")

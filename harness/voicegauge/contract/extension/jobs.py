@@ -393,8 +393,8 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
     """The transitions, in an order in which they can be applied to a new resource."""
     uses: tuple[ResourceUse, ...] = ()
     is_scarce: bool = False
-    """Whether an account may have few of them, or making one has consequences beyond the request. A live check creates
-    one only if the user asks for every valid request."""
+    """Whether an account may have few of these resources, or creating one has consequences beyond the request. A live
+    check creates one only if the user asks for every valid request."""
     id_format: str = "{hex12}"
     """Format of ids that the emulator generates; "{hexN}" is replaced by N random hexadecimal digits."""
     source: SourceReference | None = None

@@ -191,6 +191,7 @@ class WebhookSignature(Record, frozen=True, kw_only=True):
 MAX_LISTED_NAMES = 1_000
 """Maximum number of names that are read from a server's list of models or voices."""
 MAX_LISTED_NAME_CHARACTERS = 200
+"""Maximum length of a name in a server's list of models or voices; longer texts are left out."""
 _LISTED_NAME_PATTERN = re.compile(r"[\w/][\w .,+@/:()'&#-]*")
 """Matches an item of a list that is a name, such as "cpu:whisper/tiny" or the path of a model. Lists also have patterns
 such as "clone:<id>" and "whisper-*", which are not names."""

@@ -246,7 +246,7 @@ class SocketSpec(Record, frozen=True, kw_only=True):
     language_location: RequestLocation | None = None
     turn: TurnSpec = TurnSpec()
     transcript: TranscriptSpec = TranscriptSpec()
-    """For a channel that transcribes."""
+    """What the texts of a channel that transcribes mean; without effect for a channel that speaks."""
     limits: SocketLimits = SocketLimits()
     close_codes: dict[str, str] = {}
     """Meaning by code with which the service closes the connection; empty if no document lists the codes."""
