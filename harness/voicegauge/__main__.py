@@ -56,7 +56,7 @@ def main() -> NoReturn:
 
 
 def _interrupt_after_imports(_number: int, frame: FrameType | None) -> None:
-    """Raise `KeyboardInterrupt`; during an import, at the beginning of the next one or after the end of all.
+    """Raise `KeyboardInterrupt`: at once, or during an import when the next module is looked for or the imports end.
 
     Python ignores what is raised in the callback that frees the lock of an import, modules of others catch it, and
     before 3.12 the definition of a class may turn it into a `RuntimeError`.

@@ -83,7 +83,8 @@ class UnknownNameError(UsageError):
             name_kind: the kind of thing that the name should denote, such as "target" or "rule".
             name: the unknown name.
             known_names: the names that exist.
-            other_names: names of another kind that could have been meant; they are not counted.
+            other_names: names of another kind that could have been meant. They may be suggested, but are not among the
+                known names that the error message lists or counts.
             listing_command: a command that lists the known names. The error message refers to it if the names are too
                 many to be listed.
             where: a phrase that says where the known names are, such as "in the suite smoke".

@@ -120,10 +120,10 @@ def _check_links(path: Path, resolved_path: Path) -> None:
 
 
 def check_replaceable(path: Path, mark: bytes) -> None:
-    """Check that `path` does not exist, is empty, or has `mark` near its start, as what voicegauge writes there has.
+    """Check that `path` does not exist, is empty, or has `mark` near its start, as files that voicegauge wrote have.
 
     Raises:
-        StorageError: it is a file of the user.
+        StorageError: another program or the user wrote the file.
     """
     if path.is_file():
         with path.open("rb") as file:

@@ -35,7 +35,9 @@ DataclassT = TypeVar("DataclassT")
 PathLike = str | os.PathLike[str]
 
 _METADATA_KEY = "voicegauge.option"
+"""Key under which the metadata of a dataclass field has the field's `OptionSpec`."""
 _DOCUMENTATION_WIDTH = 120
+"""Width, in characters, of the lines of a generated docstring."""
 
 
 class Trust(enum.Enum):
@@ -307,7 +309,7 @@ def _iterate_options(request_type: type[Any]) -> Iterator[DeclaredOption]:
 
 
 class _KnownNames(dict[str, Any]):
-    """Names of a module; a name that it does not have is a type that is imported for type checking only."""
+    """The names of a module and their values. A missing name gives `Any`: it is imported for type checking only."""
 
     def __missing__(self, name: str) -> Any:
         return Any

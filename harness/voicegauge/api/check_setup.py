@@ -230,7 +230,9 @@ def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
 
 
 def _find_unpriced_names(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
-    """Return the ids of targets and jobs without a known price; none if no target has one: nothing would be checked.
+    """Return the ids of targets and jobs without a known price; none if no target has a known price.
+
+    Without a priced target, nothing would be checked.
 
     Targets that take audio, and operations that start a job without audio, are included, because the check of a whole
     provider includes them.

@@ -17,7 +17,9 @@ CLEANUP_S = 10.0
 next command deletes what is left after that."""
 
 _SHORTEST_TIMER_S = 1e-6
+"""Shortest duration of a timer, in seconds: 0 would switch the timer off."""
 _COMMAND_START_S: ContextVar[float | None] = ContextVar("command start", default=None)
+"""Start of the command on the monotonic clock, in seconds; `None` outside of `count_time_since`."""
 
 
 @contextmanager

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 MAX_TEXT_LENGTH_CHARACTERS = 1_000_000
 MAX_TRANSCRIPTION_PROCESSES = 64
 _MULTIPLIER_BY_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+"""The factor that a letter after a number of characters stands for."""
 
 
 def parse_character_count(text: str) -> int:
@@ -387,7 +388,7 @@ def _host_option(reason: str) -> Any:
 
 
 def port_option(default: int) -> Any:
-    """Declare `port`."""
+    """Return the declaration of `port`, a local port; `default` 0 chooses a free one."""
     return option(
         default=default, help="Local port; 0 chooses a free one.", minimum=0, maximum=65535, found_file=Trust.ANY_VALUE
     )

@@ -26,6 +26,7 @@ from voicegauge.transport.http import Transport
 MAX_TRIED_MODELS = 8
 """Maximum number of models that are tried with one request each. A server may list hundreds."""
 _CANDIDATE_TEXT = "Good morning."
+"""Text that each tried model has to speak."""
 
 
 async def exclude_failing_models(

@@ -91,7 +91,7 @@ def _parse_allowed_key(text: str) -> str:
 
 
 def contracts_option() -> Any:
-    """Declare `contracts`."""
+    """Return the declaration of `contracts`: folders and files of the user's own contracts."""
     return option(
         default=(),
         help="Folders or files of your own contracts; they replace bundled ones of the same provider.",
@@ -104,7 +104,7 @@ def contracts_option() -> Any:
 
 
 def seed_option() -> Any:
-    """Declare `seed`."""
+    """Return the declaration of `seed`, the seed of everything random."""
     return option(
         default=0,
         help="Seed for everything random.",
@@ -116,7 +116,7 @@ def seed_option() -> Any:
 
 
 def max_wait_option() -> Any:
-    """Declare `max_wait_s`."""
+    """Return the declaration of `max_wait_s`: after how many seconds a request and its job are given up."""
     return option(
         default=None,
         flag="--max-wait",
@@ -131,7 +131,11 @@ def max_wait_option() -> Any:
 
 
 def max_time_option(help_text: str = "Stop after SECONDS, with the result so far and exit status 5.") -> Any:
-    """Declare `max_time_s`."""
+    """Return the declaration of `max_time_s`: how many seconds a command may take.
+
+    Args:
+        help_text: what happens after that, for the help of the command.
+    """
     return option(
         default=None,
         flag="--max-time",
@@ -146,7 +150,11 @@ def max_time_option(help_text: str = "Stop after SECONDS, with the result so far
 
 
 def prices_option(*, requires: tuple[str, ...] = ()) -> Any:
-    """Declare `prices`."""
+    """Return the declaration of `prices`, the user's own prices in dollars per request.
+
+    Args:
+        requires: fields of the request of which at least one must be given, or the prices have no effect.
+    """
     return option(
         default_factory=dict,
         flag="--price",
@@ -160,7 +168,7 @@ def prices_option(*, requires: tuple[str, ...] = ()) -> Any:
 
 
 def credit_prices_option() -> Any:
-    """Declare `credit_prices_usd`."""
+    """Return the declaration of `credit_prices_usd`: what a credit costs the user in dollars, by provider."""
     return option(
         default_factory=dict,
         flag="--credit-rate",
@@ -172,7 +180,11 @@ def credit_prices_option() -> Any:
 
 
 def base_urls_option(help_text: str) -> Any:
-    """Declare `base_urls`: URLs by the name of a server or provider; the name "" applies to all servers."""
+    """Return the declaration of `base_urls`: URLs by the name of a server or provider; "" stands for all servers.
+
+    Args:
+        help_text: what the command does with the URLs, for its help.
+    """
     return option(
         default_factory=dict,
         flag="--base-url",
@@ -184,7 +196,7 @@ def base_urls_option(help_text: str) -> Any:
 
 
 def allowed_keys_option() -> Any:
-    """Declare `allowed_keys`."""
+    """Return the declaration of `allowed_keys`: which variable's key the user's contracts may send to which host."""
     return option(
         default=(),
         flag="--allow-key",
@@ -197,7 +209,12 @@ def allowed_keys_option() -> Any:
 
 
 def faults_option(*, requires: tuple[str, ...] = (), excludes: tuple[str, ...] = ()) -> Any:
-    """Declare `faults`."""
+    """Return the declaration of `faults`: ids of the faults that are injected into the emulator.
+
+    Args:
+        requires: fields of the request of which at least one must be given, or the faults have no effect.
+        excludes: fields that cannot be given together with faults.
+    """
     return option(
         default=(),
         flag="--fault",
@@ -211,7 +228,7 @@ def faults_option(*, requires: tuple[str, ...] = (), excludes: tuple[str, ...] =
 
 
 def names_to_mask_option() -> Any:
-    """Declare `names_to_mask`."""
+    """Return the declaration of `names_to_mask`: further names whose values are masked in recordings."""
     return option(
         default=(),
         flag="--mask",
@@ -222,7 +239,7 @@ def names_to_mask_option() -> Any:
 
 
 def names_to_keep_option() -> Any:
-    """Declare `names_to_keep`."""
+    """Return the declaration of `names_to_keep`: names whose undocumented values are not masked in recordings."""
     return option(
         default=(),
         flag="--keep",
@@ -234,7 +251,7 @@ def names_to_keep_option() -> Any:
 
 
 def retry_ambiguous_option(help_text: str) -> Any:
-    """Declare `retry_ambiguous_requests`."""
+    """Return the declaration of `retry_ambiguous_requests`: whether requests with an unknown outcome are sent again."""
     return option(
         default=False,
         flag="--retry-ambiguous",
@@ -245,7 +262,7 @@ def retry_ambiguous_option(help_text: str) -> Any:
 
 
 def new_run_option(help_text: str) -> Any:
-    """Declare `new_run`."""
+    """Return the declaration of `new_run`: whether to start again instead of continuing what was interrupted."""
     return option(
         default=False,
         flag="--new-run",
@@ -257,7 +274,7 @@ def new_run_option(help_text: str) -> Any:
 
 
 def progress_keyword() -> Any:
-    """Declare `progress`."""
+    """Return the declaration of `progress`, the listener that receives progress and notices."""
     return keyword(
         default=None, help="Receives progress and notices; by default, a notebook shows them, and nothing else does."
     )
@@ -369,7 +386,7 @@ def live_group(
     off_flag: str | None = None,
     excludes: tuple[str, ...] = (),
 ) -> Any:
-    """Declare `live`, a `LiveOptions`, which a settings file cannot set."""
+    """Return the declaration of `live`: the `LiveOptions` of a command, which a settings file cannot set."""
     return option_group(default=None, flag="--live", help=help_text, off_flag=off_flag, excludes=excludes)
 
 
@@ -393,7 +410,7 @@ class ProgressListener:
         """
 
     def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Called when `done_count` of `total_count` items are finished; `item_name` names the latest one."""
+        """Called when `done_count` of `total_count` items are finished; `item_name` names the last of them."""
 
     def phase_ended(self) -> None:
         """Called when the phase is over, or was aborted by an error."""

@@ -408,7 +408,10 @@ async def _is_emulator(url: str) -> bool:
 def _find_targets_with_errors_only(
     plan: CasePlan, exchanges_by_case: Mapping[str, Sequence[Exchange]], skip_reason_by_case: Mapping[str, str]
 ) -> tuple[bool, dict[str, str]]:
-    """Return whether a request that should be accepted was, and the first failure of each target of which none was."""
+    """Return whether any request that should be accepted was, and the first failure of each target without any.
+
+    A failure is "<case>: <reason>"; the result has it by the name of the target, or of an operation without a target.
+    """
     accepted: set[str] = set()
     failures: dict[str, str] = {}
     for case in plan.cases:

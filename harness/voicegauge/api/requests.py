@@ -311,7 +311,7 @@ def _parse_region(text: str) -> str:
 
 
 def asr_option() -> Any:
-    """Declare `asr`."""
+    """Return the declaration of `asr`: the ASR engine that transcribes the audio of a run."""
     return option(
         default="auto",
         help="ASR engine: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], lexicon, embedded or none. With "
@@ -324,7 +324,7 @@ def asr_option() -> Any:
 
 
 def predicts_quality_option() -> Any:
-    """Declare `predicts_quality`."""
+    """Return the declaration of `predicts_quality`: whether to predict how listeners would rate the audio."""
     return option(
         default=False,
         flag="--quality",
@@ -335,7 +335,7 @@ def predicts_quality_option() -> Any:
 
 
 def voice_encoder_option() -> Any:
-    """Declare `voice_encoder`."""
+    """Return the declaration of `voice_encoder`, which compares the voices of cloning targets with the voice sample."""
     return option(
         default=None,
         flag="--similarity",

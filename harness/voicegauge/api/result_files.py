@@ -162,7 +162,7 @@ _RENDER_BY_FORMAT: dict[SummaryFormat, Callable[[ResultSummary], str]] = {
 def render_summary(
     result: CheckReport | DriftReport | BenchResult | RunComparison | RunHistory, format: SummaryFormat = "markdown"
 ) -> str:
-    """Render a result in a few lines and tables, for a reader elsewhere.
+    """Render a result in a few lines and tables, for readers of a pull request, a chat, a dashboard or a notebook.
 
     >>> voicegauge.render_summary(voicegauge.check("pixelapi")).splitlines()[0]
     '## voicegauge check pixelapi'
@@ -170,7 +170,7 @@ def render_summary(
     Args:
         result: what `check`, `find_drift`, `benchmark`, `compare` or `read_history` returned.
         format: "markdown" for GitHub; "slack" for a message to an incoming webhook; "prometheus" for its text format;
-            "html" for a notebook, which shows results so by itself.
+            "html" for the HTML that a notebook shows for a result anyway.
 
     Raises:
         MissingExtraError: the extra `prometheus` is not installed.

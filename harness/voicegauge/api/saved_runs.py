@@ -212,7 +212,7 @@ def load_run_to_compare(run: PathLike | Run, place: str | None) -> Run:
     """Return a run, with only the samples from `place` if a place is named.
 
     Raises:
-        DataError: the run cannot be read, or has no sample from there.
+        DataError: the run cannot be read, or has no sample from that place.
     """
     loaded = run if isinstance(run, Run) else load_run(run)
     return loaded if place is None else select_place(loaded, place)
@@ -485,7 +485,7 @@ class ScoreResult(TabularResult, frozen=True, kw_only=True):
 def run_score(request: ScoreRequest) -> ScoreResult:
     """Listen to a saved run, transcribe it and count the errors; both results are saved in the run.
 
-    A run that was judged in the present way is not judged again. With `asr="none"`, nothing is transcribed.
+    A run that the current listening method has judged is not judged again. With `asr="none"`, nothing is transcribed.
 
     Returns:
         The scores of every sample, and what its audio says.
@@ -562,7 +562,7 @@ def _listen_to_saved_run(folder: Path, run: Run, listener: ProgressListener) -> 
 
 
 def _predict_quality_of_saved_run(folder: Path, run: Run, listener: ProgressListener) -> Run:
-    """Return the run with predicted ratings, and save it, unless they were predicted in the present way."""
+    """Return the run with predicted ratings, and save it, unless the same method has predicted them."""
     if run.predicted_quality is not None and run.predicted_quality.method == get_quality_method():
         return run
     with report_phase(listener, "predicting quality") as predicting:

@@ -307,6 +307,8 @@ def _compute_first_chunk_ms(timing: Timing) -> float:
 
 
 class _JobPhaseBounds(NamedTuple):
+    """Bounds of the phases of a job, in milliseconds; `None` for a phase that is not known."""
+
     queue_bounds: Interval | None = None
     processing_bounds: Interval | None = None
     completion_bounds: Interval | None = None

@@ -185,7 +185,7 @@ def _open_access(
 
     Raises:
         MissingKeyError: a key is not set in the worker's environment.
-        UsageError: a contract is another one here, or a key would be sent where it must not be.
+        UsageError: this machine has another version of a contract, or a key would be sent where it must not be.
     """
     contracts = [sent.build_contract() for sent in setup.contracts]
     if setup.is_emulated:
@@ -436,7 +436,10 @@ async def prepare_run(run_name: str, setup: WorkerSetup) -> str | None:
 
 
 async def begin_session(run_name: str, target_ids: tuple[str, ...], request_count: int) -> None:
-    """Begin a session with new connections, of which some are opened in advance."""
+    """Begin a session of a run with new connections.
+
+    Connections to the targets `target_ids` are opened in advance, for `request_count` requests in flight.
+    """
     run = _run_by_name[run_name]
     await run.call(run.begin_session)
     await run.call(run.prepare_connections, target_ids, request_count)

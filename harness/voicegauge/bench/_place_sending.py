@@ -1,4 +1,4 @@
-"""Sends the samples of a run from several places, and pays for them here.
+"""Sends the samples of a run from several places, and keeps account of their prices on the planning machine.
 
 The price of a sample is reserved, and its submit is written to the journal, before a worker receives the order. If a
 worker ends during an order, the price counts as spent and no other worker receives the order: it is not known whether

@@ -35,6 +35,7 @@ from voicegauge.model.run import MeasuredTarget, TargetPrice
 from voicegauge.model.sample import AudioFacts, Latency, QualityPrediction, Sample
 
 MetricUnit = Literal["ms", "rate", "rating", "letters/s", "hz", "similarity", "db", "usd", "credits"]
+"""Units of metrics. "rate": an error rate or a share; "rating": from 1 to 5; "db": decibels."""
 MetricId = Literal[
     "submit_latency_ms",
     "ttfa_ms",
@@ -59,6 +60,7 @@ MetricId = Literal[
     "price",
     "charged",
 ]
+"""Ids of the metrics that are compared."""
 
 VOICE_MEASURES: tuple[MetricId, ...] = ("letters_per_s", "pitch_hz", "spectral_centroid_hz")
 """Measures of a voice that are neither better nor worse: any change is another voice or pace than users know."""
@@ -69,6 +71,7 @@ _METRIC_BY_MEASURE: dict[DeliveryMeasure, MetricId] = {
     "level": "level_difference_db",
     "words": "word_difference",
 }
+"""The metric of each measure of the difference between two deliveries of one text."""
 STEADINESS_METRICS: tuple[MetricId, ...] = tuple(_METRIC_BY_MEASURE.values())
 """How much two deliveries of one text differ, in the same run."""
 UNITS_BETTER_IF_HIGHER: tuple[MetricUnit, ...] = ("rating", "similarity")

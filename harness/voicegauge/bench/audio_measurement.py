@@ -84,6 +84,8 @@ _MAX_INSPECTED_BYTES = 1024
 
 
 class _MeasuredAudio(NamedTuple):
+    """What was measured of the audio of one sample."""
+
     facts: AudioFacts
     timeline: PlaybackTimeline | None
     """When each part of the audio can be played; `None` for audio that could not be decoded."""

@@ -50,7 +50,9 @@ from voicegauge.outputs.result_summary import SummarizedResult
 from voicegauge.printable_text import format_count
 
 ErrorControl = Literal["any", "discoveries"]
+"""What limits false regressions; see `CompareSettings.error_control`."""
 ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowered"]
+"""Verdict on a change. "underpowered": the interval does not exclude a change that should have been found."""
 
 
 class ChangeThreshold(Record, frozen=True, kw_only=True):
@@ -98,6 +100,7 @@ def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> 
 LATENCY_PARTS = ("submit_latency_ms", "ttfa_ms", "completion_ms", "total_latency_p95_ms")
 """Metrics that show where a slower total latency comes from: its phases, and its slowest requests."""
 VOICE_METRICS: tuple[MetricId, ...] = (*VOICE_MEASURES, "voice_similarity", *STEADINESS_METRICS)
+"""Metrics of the voice of a target, and of how little its deliveries of one text differ."""
 ALPHA_SHARE_OF_PARTS, ALPHA_SHARE_OF_VOICES = 0.2, 0.05
 """Shares of `alpha` for the family of voices, and of the rest for that of the parts of the latency. The share of voices
 is small, because another voice differs by far more than chance does."""

@@ -65,6 +65,7 @@ MAX_EXACT_SAMPLE_COUNT = 1000
 """Largest number of samples for which the interval of a quantile is computed from the binomial distribution, and not
 from its normal approximation."""
 NORMAL_QUANTILE = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
+"""Half the width of an interval at `CONFIDENCE_LEVEL`, in standard deviations of a normal distribution."""
 
 
 class Estimate(Record, frozen=True, kw_only=True):

@@ -51,6 +51,7 @@ VOICE_METRICS: tuple[HistoryMetric, ...] = ("letters_per_s", "pitch_hz", "spectr
 """Metrics of the voice of a target: a change in either direction is another voice or pace than users know."""
 
 _FAULTS_PREFIX = "faults "
+"""Start of the part of a configuration's description that names the injected faults."""
 MAX_OBSERVATION_COUNT = 2**53
 """Largest number of samples, words or characters that is accepted: a damaged run may contain any number."""
 
@@ -67,6 +68,7 @@ UNIT_BY_METRIC: dict[HistoryMetric, HistoryUnit] = {
     "voice_similarity": "similarity",
     "usd_per_1m_characters": "usd",
 }
+"""The unit of the values of each metric."""
 
 
 class HistoryValue(Record, frozen=True, kw_only=True):

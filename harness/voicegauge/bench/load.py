@@ -198,6 +198,7 @@ _RTF_METRIC = "rtf"
 _CONDITION_PATTERN = re.compile(
     r"(?P<metric>[a-z]+)(?::p(?P<percentile>\d{1,2}(?:\.\d+)?))?(?P<comparison>>=|<=)(?P<limit>\d+(?:\.\d+)?)(?P<unit>ms|s|%)?"
 )
+"""Matches a condition of a goal, such as `ttfb:p95<=500ms`."""
 
 
 class GoalCondition(Record, frozen=True, kw_only=True):

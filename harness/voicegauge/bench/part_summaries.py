@@ -1,6 +1,6 @@
 """Summarizes parts of a run: times by place, and what only samples over WebSockets have.
 
-The connection, flushes and interruptions of speech, and how streamed recordings are transcribed.
+These have handshakes, flushes and interruptions of speech, and transcripts of streamed recordings.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ from voicegauge.version import __version__
 
 MAX_PLACE_CHARACTERS = 40
 _NUMBER_AT_END = re.compile(r"-\d+$")
+"""Matches the number that Dask adds to the names of several workers."""
 
 
 def find_place(worker_name: object, address: str) -> str:

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 ESPEAK_VOICE = "klatt5"
 """The espeak-ng variant that ASR engines recognize best, so that errors are due to the provider, not to the voice."""
 WORDS_PER_MINUTE = 165
+"""Speaking rate of the uploads that are synthesized."""
 SAMPLE_RATE_HZ = 24_000
+"""Sample rate of the uploads that are synthesized."""
 LEADING_SILENCE_S = 0.2
 """Duration of the silence before the speech, because an ASR engine may drop a word that begins immediately."""
 

@@ -244,6 +244,8 @@ class ManifestOutline(msgspec.Struct):
 
 
 class _RunOutline(msgspec.Struct):
+    """The part of a run.json that every version of voicegauge can read."""
+
     manifest: ManifestOutline
 
 

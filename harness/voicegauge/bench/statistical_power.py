@@ -36,8 +36,11 @@ ASSUMED_REQUEST_SPREAD = 0.25
 PRIMARY_METRIC_COUNT = 3
 """Number of metrics of a target that are tested in the family of the total latency: this latency, errors, failures."""
 PLANNED_NIGHTS = (1, 5, 10, 20)
+"""Numbers of runs of the baseline, each of another night, for which comparisons are planned."""
 PLANNED_TEXTS = (8, 24, 100, 400)
+"""Numbers of texts for which comparisons are planned."""
 PLANNED_TARGETS = (1, 8)
+"""Numbers of targets for which comparisons are planned."""
 
 
 class LatencySpreads(NamedTuple):

@@ -316,6 +316,8 @@ def _read_json_lines(file: Path, content: str) -> _EntriesWithLineNumbers:
 
 
 class _RepeatedKeyError(Exception):
+    """A JSON object has the same key twice."""
+
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = key

@@ -31,6 +31,7 @@ from voicegauge.speech.listening import count_spoken_letters
 
 
 ScoredSamples = Sequence[tuple[Sample, Score]]
+"""Samples with audio or a transcript, each with its score."""
 
 
 class ScoresBySample:
@@ -263,6 +264,7 @@ FALSE_STATEMENT_PROBABILITY = 0.05
 MIN_SHARED_TEXTS = 5
 """Smallest number of texts from which a difference between two targets is estimated."""
 MAX_PERMUTATION_COUNT = 2000
+"""Largest number of permutations from which the limit of differences is estimated."""
 MIN_PERMUTATION_COUNT = 500
 """Smallest number of permutations, used for many targets; the limit then varies by 2% between seeds."""
 MAX_PERMUTED_PAIRS = 200_000_000
@@ -273,6 +275,7 @@ VARIANCE_PRIOR_DEGREES_OF_FREEDOM = 10.0
 """Weight of the typical variance of all pairs in the variance of one pair, in degrees of freedom (Smyth 2004). The
 variance of eight differences alone is often far too small by chance, in some of the many pairs."""
 ROUNDING_TOLERANCE = 1e-9
+"""Differences and relative differences below this are due to rounding."""
 
 SampleErrorCounts = Sequence[tuple[str, float, float]]
 """One tuple for each sample: a text id, a number of errors, and a number of reference words or characters."""

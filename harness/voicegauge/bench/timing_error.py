@@ -66,6 +66,7 @@ MAX_DURATION_AT_RATE_S = 3.0
 """Longest time for which requests are sent at a rate, in seconds, unless fewer requests than
 `MIN_REQUESTS_PER_DELAY_AT_RATE` would be sent."""
 MIN_REQUESTS_PER_DELAY_AT_RATE = 5
+"""Smallest number of requests for each delay that are sent at a rate."""
 MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT = 2
 """Smallest number of requests for each delay, divided by the number of requests in flight."""
 _REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
@@ -192,6 +193,7 @@ FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.02, 0.5
 """Mean time between two probes, in seconds: of the first `FREQUENT_PROBE_COUNT` probes, and of later ones, which take a
 thousandth of the time of one processor."""
 FREQUENT_PROBE_COUNT = 300
+"""Number of probes at the start of a run that are sent at short intervals."""
 MAX_PROBES_IN_FLIGHT = 8
 """Largest number of probes in flight, for which as many connections are opened in advance, because opening one would
 count as an error. Probes that were due during a lag are sent after it, as the requests of the run are."""

@@ -35,7 +35,9 @@ ESPEAK_SPEAKERS = ("f4", "m2", "m6", "klatt", "Andy", "linda", "rob", "belinda",
 MAX_TEXTS_OF_SPEAKERS = 3
 """Number of texts of the run that each other speaker speaks."""
 MIN_CLIPS_OF_SPEAKER = 3
+"""Smallest number of clips of another speaker; of as many as the run has, if it has fewer."""
 _ESPEAK_RATE_HZ, _ESPEAK_WORDS_PER_MINUTE, _ESPEAK_PITCH = 16_000, 165, 50
+"""Sample rate, speaking rate and pitch of the speakers of espeak-ng."""
 
 
 class VoiceSummary(Record, frozen=True, kw_only=True):

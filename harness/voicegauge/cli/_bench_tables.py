@@ -461,6 +461,7 @@ def _shows_interval(summary: TargetSummary) -> bool:
 
 
 _PLAN_MARK = "‡"
+"""Mark of prices that depend on the account plan, which a note below the table names."""
 
 
 def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plans: bool) -> list[str]:

@@ -249,7 +249,13 @@ def raise_refusal(forecast: BudgetForecast | None) -> None:
 def print_budget_forecast(terminal: Console, forecast: BudgetForecast, *, is_short: bool = False) -> None:
     """Print what is left of each budget, and what will not be sent because of it.
 
-    The reason for a refusal is not printed, but raised by `raise_refusal`. `is_short` is that of the plan of a check.
+    The reason for a refusal is not printed, but raised by `raise_refusal`.
+
+    Args:
+        terminal: the console to print on.
+        forecast: the budgets, and the requests that they do not allow.
+        is_short: whether the user asked for some of the billable requests only, so that requests that are expected to
+            cost nothing may be missing without a failure.
     """
     for budget in forecast.budgets:
         if budget.spent_usd:

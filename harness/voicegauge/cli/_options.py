@@ -44,16 +44,16 @@ class NumberType(click.ParamType[float]):
 
 
 class ParsedType(click.ParamType[Any]):
-    """A value that the declaration of the option reads."""
+    """Type of an option whose values are read by the function that its declaration names."""
 
     name = "value"
 
     def __init__(self, parse: Callable[[str], Any]) -> None:
-        """Create a type of which `parse` reads the values."""
+        """Create the type of an option whose values `parse` reads."""
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value of a text."""
+        """Return what `parse` reads from `value`; a `UsageError` becomes the error of the option."""
         try:
             return self._parse(str(value))
         except UsageError as error:

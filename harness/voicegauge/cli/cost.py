@@ -37,6 +37,7 @@ _REMARK_BY_USAGE_BASIS = {
     "typical": "typical usage",
     "upper_bound": "",
 }
+"""Remarks beside a price, by how the charged usage is known."""
 
 
 @request

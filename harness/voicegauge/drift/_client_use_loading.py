@@ -243,6 +243,7 @@ def _get_list(container: Any, key: str) -> list[Any]:
 
 
 _DECLARATION_KEYS = ("sends", "reads")
+"""Keys that may be below an operation in a file that declares uses."""
 
 
 _MAX_LOCATIONS_LISTED = 8
@@ -378,9 +379,11 @@ VOICEGAUGE_CLIENT = "voicegauge"
 taken from the `x-` keys of the contract."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _EMPTY_DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
+"""What to do about a file that declares nothing, at the end of an error message."""
 _RECORDING_KEYS = {"interactions", "http_interactions", "log"}
 """Top-level keys that recordings have and declarations do not have. They distinguish the two kinds of YAML files."""
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
+"""Suffixes of the files of a folder that may be recordings."""
 
 
 def load_client_uses(client_use_paths: Sequence[str], old_document: Document, new_document: Document) -> ClientUses:

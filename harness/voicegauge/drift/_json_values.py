@@ -35,6 +35,7 @@ _MIN_SHARED_ENTRIES_RATIO = 0.5
 entries."""
 
 JsonScalar = str | float | bool | None
+"""A JSON value that is neither an object nor a list."""
 
 
 class FlattenedValue(NamedTuple):
@@ -188,6 +189,7 @@ ValuesByMatchKey = Mapping[MatchKey, frozenset[JsonScalar]]
 _EPOCH_SECONDS_RANGE = (1_000_000_000, 5_000_000_000)
 """Smallest and largest number that counts as a Unix time in seconds; the years are 2001 to 2128."""
 _EPOCH_MILLISECONDS_RANGE = (_EPOCH_SECONDS_RANGE[0] * 1000, _EPOCH_SECONDS_RANGE[1] * 1000)
+"""Smallest and largest number that counts as a Unix time in milliseconds."""
 _DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
 """Matches the start of an ISO 8601 date or of an HTTP date (RFC 9110, section 5.6.7)."""
 

@@ -24,7 +24,9 @@ SchemasForSameValue = tuple[DocumentNode, ...]
 """Schema objects that all apply to the same value. An empty tuple allows any value."""
 
 UPPER_BOUND_KEYWORDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
+"""Keywords that limit a value from above."""
 LOWER_BOUND_KEYWORDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
+"""Keywords that limit a value from below."""
 SCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf", "prefixItems")
 """Keywords whose value is a list of schemas. These schemas are called branches."""
 SCHEMA_MAPPING_KEYWORDS = ("properties", "patternProperties", "dependentSchemas")

@@ -44,6 +44,7 @@ from voicegauge.formats.locations import MISSING, read_pointer
 
 
 _YAML_MERGE_TAG = "tag:yaml.org,2002:merge"
+"""Tag of the YAML key `<<`, which adds the entries of another mapping."""
 
 
 class TextInsertion(NamedTuple):

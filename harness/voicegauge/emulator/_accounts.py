@@ -28,7 +28,9 @@ _AUTHORIZATION_PATTERN = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/]+/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, ?"
     r"SignedHeaders=(?P<names>[a-z0-9;-]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
+"""Matches the Authorization header of a request that is signed for AWS."""
 _HEADERS_THAT_MUST_BE_SIGNED = {"host", "x-amz-date"}
+"""Headers that a signature must cover, or it is rejected."""
 
 
 def has_valid_signature(incoming_request: IncomingRequest, aws_signature_spec: AwsSignature, secret_key: str) -> bool:

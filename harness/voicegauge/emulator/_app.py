@@ -74,6 +74,8 @@ def _describe_control_routes(routes: Iterable[BaseRoute]) -> Callable[[Request, 
 
 
 class _ControlRoutes:
+    """The functions that answer the control routes."""
+
     def __init__(self, providers: EmulatedProviders) -> None:
         self._emulated = providers
 

@@ -367,6 +367,7 @@ HTTP_FAULTS = (
 
 
 UNRELATED_TRANSCRIPT = "Nobody expected seven purple elephants underneath that telescope."
+"""Transcript that a fault reports whatever is said."""
 _REPLACEMENT_SAMPLE_RATES_HZ = (44_100, 22_050)
 """Sample rates that a fault delivers: the first one that differs from the correct rate."""
 

@@ -170,6 +170,7 @@ def find_json_media(response: ResponseSpec | None) -> MediaType | None:
 
 
 _RECORDING_RATE_HZ = 16_000
+"""Sample rate of the sound that stands for a stored recording."""
 _FORMAT_BY_MEDIA_TYPE = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
@@ -177,6 +178,7 @@ _FORMAT_BY_MEDIA_TYPE = {
     "audio/mp3": "mp3",
     "audio/flac": "flac",
 }
+"""Audio formats of stored recordings, by media type."""
 
 
 def build_success_response(

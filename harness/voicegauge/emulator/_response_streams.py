@@ -39,6 +39,7 @@ _CHUNK_SIZE_MULTIPLE_BYTES = 12
 """All chunk sizes are multiples of this number of bytes, so that a chunk has whole samples of every raw format, and
 whole groups of base64 (3 bytes)."""
 _FAILURE_EVENT_TEXT = "the text could not be spoken"
+"""Text of the events with which a stream fails."""
 
 
 @dataclass(frozen=True)

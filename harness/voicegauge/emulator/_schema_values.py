@@ -67,12 +67,14 @@ _EXAMPLE_VALUE_BY_SCHEMA_FORMAT = {
     "uuid": "00000000-0000-4000-8000-000000000000",
     "ipv4": "192.0.2.1",
 }
+"""Texts that fit the value of the keyword `format`."""
 _MAX_VALUE_DEPTH = 24
 """Maximum depth of a value. It is deeper than any documented response, and ends the recursion of a schema that requires
 itself."""
 
 
 _STATED_VALUE_KEYS = frozenset({"const", "default", "example", "examples", "enum"})
+"""Keywords of a schema that state values."""
 
 
 class _SchemaNode(NamedTuple):

@@ -39,14 +39,17 @@ from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_voice_for
 
 _SENTENCE_PATTERN = re.compile(r".*?[.!?]+(?=\s)\s*", re.DOTALL)
+"""Matches the first complete sentence of a text, with the space after it."""
 _LEADING_SILENCE_S = 0.1
-_FAST_FRAME_INTERVAL_S = 0.002
+"""Duration of the silence before the first speech of a turn, in seconds."""
+_FAST_MESSAGE_INTERVAL_S = 0.002
 """Time between two audio messages with a clock on which nothing takes time. A cancellation can arrive between them."""
-_FAST_FRAME_AUDIO_S = 0.2
+_FAST_MESSAGE_AUDIO_S = 0.2
 """Duration of the audio in a message with such a clock."""
 _MAX_TURNS = 200
 """Maximum number of open turns of one connection, if no document states a limit."""
 _MAX_WAITING_ITEMS = 1000
+"""Maximum number of work items that wait in a turn."""
 _COMPRESSED_BYTES_PER_S = 16_000
 """Size of one second of compressed audio, for the pace of its messages."""
 _LATE_MESSAGE_TIMEOUT_S = 0.02
@@ -432,7 +435,9 @@ class EmulatedSocket(EmulatedConnection):
             outputs += self._build_outputs(turn, "turn-start", id=turn.id)
         outputs += self._build_timestamp_outputs(turn, text, speech)
         pace = self._spec.emulation
-        frame_audio_s = max(pace.frame_audio_s, _FAST_FRAME_AUDIO_S) if self._has_emulated_clock else pace.frame_audio_s
+        frame_audio_s = (
+            max(pace.frame_audio_s, _FAST_MESSAGE_AUDIO_S) if self._has_emulated_clock else pace.frame_audio_s
+        )
         frame_bytes = max(round(frame_audio_s * turn.bytes_per_second), 4)
         frame_bytes -= frame_bytes % 12 if frame_bytes > 12 else 0
         audio = speech.audio_bytes
@@ -570,7 +575,7 @@ class EmulatedSocket(EmulatedConnection):
     async def _send_outputs(self, turn: _Turn | None, outputs: list[SocketOutput]) -> None:
         pace = self._spec.emulation
         interval_s = pace.frame_audio_s / pace.speed_factor * self._settings.time_scale
-        interval_s = min(interval_s, _FAST_FRAME_INTERVAL_S) if self._has_emulated_clock else interval_s
+        interval_s = min(interval_s, _FAST_MESSAGE_INTERVAL_S) if self._has_emulated_clock else interval_s
         for output in outputs:
             if output.delay_s:
                 await asyncio.sleep(output.delay_s * self._settings.time_scale)

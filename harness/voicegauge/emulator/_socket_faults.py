@@ -12,10 +12,15 @@ from voicegauge.emulator._speech_faults import speak_other_sentence
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 _LEAKED_AUDIO_S = 1.5
+"""Duration, in seconds, of the audio of another turn that a turn begins with."""
 _LATE_AUDIO_S = 2.0
+"""Delay of the first audio, in seconds."""
 _TIMESTAMP_SHIFT_S = 60.0
+"""Number of seconds by which stated times are too late."""
 _UNKNOWN_MESSAGE = '{"type":"heartbeat-v2","heartbeat":1}'
+"""A message that no contract documents."""
 _UNDOCUMENTED_CLOSE_CODE = 4999
+"""Close code that no contract documents."""
 
 
 def _is_audio(output: SocketOutput) -> bool:
@@ -353,8 +358,11 @@ SOCKET_FAULTS = (
 
 
 _LATE_END_S = 2.0
+"""Delay, in seconds, of the report that a turn has ended."""
 _EARLY_END_S = 0.08
+"""Duration of silence, in seconds, that ends a turn too early."""
 _OTHER_WORD = "otherwise"
+"""Word that replaces the last word of partial transcripts."""
 
 
 def _transcribes(target: BaseSocketTarget) -> bool:

@@ -33,6 +33,7 @@ half as many."""
 
 
 _HIGHEST_EFFECTIVE_SPEED = 2.0
+"""Speed factor above which a faster request is spoken no faster."""
 
 
 def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
@@ -272,20 +273,28 @@ PARAMETER_FAULTS = (
 _HTML_ERROR_PAGE = (
     b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 )
+"""The body that replaces audio."""
 _SHARE_OF_BYTES_KEPT = 0.4
 """Share of the bytes of an audio file that truncation leaves; too small to be explained by a fast speaking rate."""
 _MIN_WORDS_OF_LONG_TEXT = (
     8  # a shorter text is repeated instead, because its first word alone might take as long as the whole text
 )
 _TEXT_REPETITION_COUNT = 8
+"""How often a short text, or a sentence that replaces a text of any length, is repeated."""
 
 
 _LONG_SILENCE_S = 5.0
+"""Duration of the silence before the speech, in seconds."""
 _DROPOUT_S = 0.1
+"""Duration of the zeros that replace speech, in seconds."""
 _SHARE_OF_SPEECH_KEPT = 0.67
+"""Share of the speech that is left when its end is cut off."""
 _REPLACING_WORD = "elephants"
+"""Word that is spoken in place of the longest word of a text."""
 _CLIPPING_GAIN = 12.0
+"""Factor by which speech is amplified so that it is clipped."""
 _FIXED_TEXT = "The weather will stay mild until the end of the week, with a little rain in the north."
+"""Sentence that is spoken whatever the text is."""
 
 
 def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
@@ -536,7 +545,9 @@ def stretch_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
 
 
 _SHIFT_S = 0.15
+"""Number of seconds by which stated times are late."""
 _SLIGHT_STRETCH_FACTOR = 1.1
+"""Factor by which times are stretched a little."""
 
 
 def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:

@@ -53,7 +53,9 @@ MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 MAX_CACHED_AUDIO_FILES = 64
 """Maximum number of cached audio files. There is a cache because the audio of a job is often downloaded repeatedly."""
 MAX_CACHED_RECORDING_MEASUREMENTS = 64
+"""Maximum number of uploads whose measurements are cached."""
 _SHORTEST_TIME_S = 0.001
+"""Duration, in seconds, before the end of the audio at which words are stated that a fault cuts off."""
 _NOISE_LEVEL = 0.1
 """RMS of the noise that replaces speech: -20 dBFS, as loud as speech."""
 
@@ -517,6 +519,8 @@ def _apply_faults(samples: NDArray[np.float32], synthesis: SynthesisRequest) -> 
 
 
 class _RecordingMeasurements(NamedTuple):
+    """What the limits of uploads are compared with."""
+
     container_format: str
     audio_duration_s: float
     sample_rate_hz: int

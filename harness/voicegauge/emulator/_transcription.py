@@ -52,6 +52,7 @@ MIN_PAUSE_S = 0.25
 SPEAKER_LABEL = "SPEAKER_00"
 """Speaker label of every segment, because the emulator does not distinguish speakers."""
 _FRAME_DURATION_S = 0.02
+"""Duration of a frame, in seconds, in which an upload is divided to find pauses."""
 _SILENCE_THRESHOLD_BELOW_PEAK_DB = 30.0
 """A frame of audio counts as silence if it is quieter than the loudest frame by more than this, in decibels."""
 
@@ -259,6 +260,7 @@ def load_embedded_asr() -> Asr:
 
 
 _FRAME_S = 0.02
+"""Duration of a frame of streamed audio, in seconds, that counts as speech or as silence."""
 _SPEECH_LEVEL_DBFS = -45.0
 """Level above which a frame is speech."""
 _LEAD_S = 0.2
@@ -266,6 +268,7 @@ _LEAD_S = 0.2
 _MAX_TURN_S = 30.0
 """Longest turn: the ASR engine hears no more at once."""
 _MAX_MESSAGE_BYTES = 1024 * 1024
+"""Largest message with audio that is accepted."""
 
 
 @dataclass
@@ -284,7 +287,7 @@ class _Turn:
 
 
 @dataclass
-class _Samples:
+class _RetainedAudio:
     """The samples of the connection that may still be needed."""
 
     samples: Samples
@@ -318,7 +321,7 @@ class EmulatedTranscription(EmulatedConnection):
         self._values, self._faults = values, services.fault_injector
         self._target = self._find_target()
         self._format = self._find_format()
-        self._audio = _Samples(np.zeros(0, np.float32))
+        self._audio = _RetainedAudio(np.zeros(0, np.float32))
         self._frame = round(_FRAME_S * self._format.sample_rate_hz)
         self._examined = 0
         """Number of samples in which speech and silence were distinguished."""
@@ -510,7 +513,10 @@ class EmulatedTranscription(EmulatedConnection):
             )
 
     def _put_text_before_end(self, report: ReportedText) -> list[ReportedText]:
-        """Return the reports to send for one: two if it ends a turn and the service's message for that has no text."""
+        """Return the reports to send in place of `report`: two if it ends a turn, and the message for that has no text.
+
+        The first one then has the text, and the second one ends the turn.
+        """
         ends = [one for one in self._spec.server_messages if one.event == "turn-end"]
         has_text = self._spec.transcript.turn_text == "end" or any(
             has_placeholder(one.value, "{transcript}") for one in ends

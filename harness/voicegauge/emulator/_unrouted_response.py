@@ -69,6 +69,8 @@ def _find_near_operations(operations: Sequence[Operation], method: str, paths: S
 
 
 class _DocumentedError(NamedTuple):
+    """A documented error, and where its sentence for people is."""
+
     status: int
     media_type: MediaType
     example: Example

@@ -42,6 +42,7 @@ CLIENT_RULES: dict[ClientRule, str] = {
 MAX_CLIENT_FINDINGS = 1000
 """Maximum number of findings that are kept; later findings are dropped."""
 _MAX_WATCHED_CONTEXTS = 1000
+"""Maximum number of contexts of a connection that are watched."""
 _MAX_CONTEXTS_SHOWN = 3
 """Number of contexts of a connection that a rule reports one by one; the others are counted in one finding."""
 
@@ -131,7 +132,10 @@ class ClientMonitor:
         self._number = log.connection_count
 
     def report(self, rule: ClientRule, message: str, context: str | None = None) -> None:
-        """Add a finding, once for each rule and context of the connection; of many contexts, the first ones."""
+        """Add a finding, unless the connection has one with this rule and context.
+
+        Of several contexts, only the first `_MAX_CONTEXTS_SHOWN` get findings by the same rule.
+        """
         if (rule, context) in self._reported:
             return
         self._reported.append((rule, context))

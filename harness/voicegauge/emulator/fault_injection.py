@@ -54,6 +54,8 @@ FAULTS: Mapping[str, Fault] = {
 
 @dataclass(frozen=True)
 class _InjectedFault:
+    """A fault, and where it applies."""
+
     fault: Fault
     provider_id: str | None = None
     """Id of the only provider with this fault; `None` if it applies to all providers."""

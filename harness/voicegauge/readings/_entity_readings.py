@@ -29,6 +29,7 @@ _INTERNET_SIGNS = {
     "it": {".": "punto", "@": "chiocciola", "-": "(trattino)", "_": "(trattino basso)", "/": "(barra)"},
     "pt": {".": "ponto", "@": "arroba", "-": "(hífen)(traço)", "_": "(sublinhado)", "/": "(barra)"},
 }
+"""Readings of the signs in internet addresses and codes, by language."""
 ABBREVIATIONS = {
     "en": {
         "Mr": "mister|mr", "Mrs": "missus|mrs", "Ms": "miss|ms", "Dr": "doctor|drive|dr", "Prof": "professor|prof",
@@ -89,8 +90,11 @@ _SPELLINGS_BY_NAME = {
     for group in _NAME_SPELLINGS
     for name in group.split()
 }
+"""All spellings of each name, separated by "|"; the name itself comes first."""
 NAME_PATTERN = rf"\b(?:{'|'.join(sorted(_SPELLINGS_BY_NAME, key=len, reverse=True))})\b"
+"""Regular expression of the names with several spellings."""
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10}
+"""Values of Roman digits."""
 _ROMAN_PATTERN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
 
 
@@ -307,6 +311,7 @@ def _fill_template(pattern: str, readings: dict[str, str]) -> Expression:
 
 
 _CURRENCIES = {"¥": "元|块|块钱", "￥": "元|块|块钱", "$": "美元|元", "€": "欧元", "£": "英镑"}
+"""Chinese readings of currencies, by sign."""
 _UNITS = {
     "km/h": "公里每小时",
     "km": "公里|千米",
@@ -322,7 +327,9 @@ _UNITS = {
     "°C": "摄氏度|度",
     "°": "度",
 }
+"""Chinese readings of units, by abbreviation."""
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+"""Regular expression of a number in Chinese and Japanese texts."""
 
 
 class ChinesePattern(NamedTuple):
@@ -417,6 +424,7 @@ def _read_minus(match: re.Match[str], language: str) -> Expression:
 
 
 _UNIT_PATTERN = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
+"""Regular expression of the abbreviations of units."""
 CHINESE_PATTERNS = (
     ChinesePattern("date", re.compile(r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?P<day>\d{1,2})[日号]"), _read_date),
     ChinesePattern(

@@ -35,7 +35,10 @@ _ENGLISH_ORDINALS = {
     "nine": "ninth",
     "twelve": "twelfth",
 }
+"""English ordinals that do not end in the cardinal number with "th" or "ieth", by the last word of the cardinal
+number."""
 _ENGLISH_ROUND_ORDINALS = {100: "hundredth", 1000: "thousandth", 10**6: "millionth"}
+"""Ordinals of round numbers without "one" before them."""
 _ORDINALS_BY_LANGUAGE = {
     "es": "primer|primero|primera segundo|segunda tercer|tercero|tercera cuarto|cuarta quinto|quinta sexto|sexta "
     "séptimo|séptima octavo|octava noveno|novena décimo|décima",
@@ -44,7 +47,9 @@ _ORDINALS_BY_LANGUAGE = {
     "pt": "primeiro|primeira segundo|segunda terceiro|terceira quarto|quarta quinto|quinta sexto|sexta sétimo|sétima "
     "oitavo|oitava nono|nona décimo|décima",
 }
+"""Ordinals from the first one on, separated by spaces; "|" separates their forms."""
 _ENGLISH_FRACTION_PARTS = {2: "half/halves", 3: "third/thirds", 4: "quarter|fourth/quarters|fourths"}
+"""Names of fractions by denominator: singular and plural, separated by "/"."""
 _FRACTIONS_BY_LANGUAGE: dict[str, dict[tuple[int, int], str]] = {
     "de": {(1, 2): "ein halb|ein halber|ein halbes|eine halbe|einhalb", (1, 3): "ein Drittel", (2, 3): "zwei Drittel"}
     | {(1, 4): "ein Viertel", (3, 4): "drei Viertel|dreiviertel"},
@@ -57,7 +62,9 @@ _FRACTIONS_BY_LANGUAGE: dict[str, dict[tuple[int, int], str]] = {
     "pt": {(1, 2): "um meio|meio|meia", (1, 3): "um terço", (2, 3): "dois terços"}
     | {(1, 4): "um quarto", (3, 4): "três quartos"},
 }
+"""Readings of usual fractions by numerator and denominator."""
 _FRACTION_BAR = {"en": "over|slash", "de": "durch", "es": "sobre", "fr": "sur", "it": "su", "pt": "sobre"}
+"""How the bar of a fraction is read, by language."""
 
 
 def build_number_pattern(language: str) -> str:

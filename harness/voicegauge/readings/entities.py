@@ -27,14 +27,21 @@ READ_LANGUAGES = frozenset(WORDS_BY_LANGUAGE) | {"zh", "ja"}
 """Languages in which numbers have readings in words. In other languages, a number in a text only equals the same
 digits."""
 _SIGN = r"(?P<minus>(?<![\w.,)])[-−+])?"
+"""Regular expression of a sign before a number, which may be missing."""
 _END = r"(?![\w])"
+"""Regular expression of the end of a word."""
 _PHONE_PATTERN = r"(?:\+\s?)?(?:\(\d{1,4}\)[\s.-]?|\d+[\s./-])\d[\d\s().\-/]{3,}\d(?!\w)"
+"""Regular expression of what may be a telephone number."""
 MIN_PHONE_DIGITS = 7
+"""Smallest number of digits of a telephone number."""
 _WEB_ADDRESS_PATTERN = (
     r"(?:https?://)?(?:www\.)?(?:[A-Za-z][\w-]*\.)+(?:com|org|net|edu|gov|io|de|fr|es|it|pt|eu|uk|br)\b(?:/[\w/-]*\w)?"
 )
+"""Regular expression of a web address."""
 _SHORT_DATE_PATTERN = r"\b(?P<one>\d{1,2})(?P<sep>[./-])(?P<two>\d{1,2})(?P=sep)(?P<year>\d{4}|\d{2})\b"
+"""Regular expression of a date in digits, such as 3/4/2026."""
 _FRACTION_PATTERN = r"(?<![\w/])(?:(?P<whole>\d+) )?(?P<top>\d{1,2})/(?P<bottom>\d{1,3})(?![\w/])"
+"""Regular expression of a fraction, which a whole number may precede."""
 
 
 class Entity(NamedTuple):
@@ -49,6 +56,8 @@ class Entity(NamedTuple):
 
 
 class _Pattern(NamedTuple):
+    """A pattern for one kind of entity, and the function that reads its matches."""
+
     kind: EntityKind
     pattern: re.Pattern[str]
     read_match: Callable[[re.Match[str], str], Expression | None]

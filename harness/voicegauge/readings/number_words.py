@@ -186,6 +186,7 @@ _PORTUGUESE_HUNDREDS = [
     "novecentos|novecentas",
 ]
 _CHINESE_DIGITS = "零〇一二三四五六七八九"
+"""Digits from 0 on, the first of them in two forms."""
 
 
 def read_cardinal(number: int, language: str) -> Expression:

@@ -35,11 +35,14 @@ _ARABIC_LETTERS = str.maketrans(
 )
 """Arabic letters that are written in several ways: forms of alef, hamza, final yeh and teh marbuta; without tatweel."""
 _FRACTION_SIGN_PATTERN = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
+"""Matches between a digit and a sign such as "½"."""
 _NOTE_PATTERN = re.compile(r"[\[(][^)\]\d]*[)\]]|♪[^♪]*♪?")
 """Matches notes about sounds in a transcript, such as "(music)". Text in parentheses with digits is spoken, so it is no
 note."""
 _HESITATION_PATTERN = re.compile(r"\b(?:h+m+|m+hm+|m{2,}|u+h+|u+m+)\b", re.IGNORECASE)
+"""Matches sounds of hesitation in a transcript, such as "uhm"."""
 _CHINESE_LANGUAGES = frozenset({"zh", "cmn", "yue", "wuu"})
+"""Codes of Chinese languages."""
 
 
 def choose_reading_language(language_tag: str) -> str:

@@ -45,7 +45,7 @@ def fold_case_and_accents(text: str) -> str:
 
 
 def phrase(text: str) -> Expression:
-    """Return the words of `text`; "|" separates alternatives, and words in parentheses may be left out."""
+    """Return the expression that `text` describes: "|" separates alternatives, words in parentheses may be left out."""
     alternatives = [_build_alternative(one) for one in text.split("|")]
     return alternatives[0] if len(alternatives) == 1 else ExpressionChoice(tuple(alternatives))
 

@@ -194,6 +194,7 @@ def _compute_phase_end_times(target: TargetSummary) -> list[tuple[LatencyPhase, 
 CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
 """Size of both charts, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
+"""Margins of both charts, in px, which leave room for tick labels."""
 MAX_CURVE_STEPS = 120
 """Largest number of steps of a curve. If there are more values, the curve shows this number of their quantiles."""
 _STATE_CHART_MOMENT_COUNT = 80

@@ -21,9 +21,11 @@ from voicegauge.report._text_format import MISSING_TEXT, join_words
 
 
 MAX_POINTS = 100.0
+"""Points of the best target of a measure."""
 POINTS_LOST_PER_ERROR_RATE = 500.0
 """Points lost for an error rate that is higher than the lowest one by 1 (100%): 5 for each percentage point."""
 MEASURES = ("speed", "intelligibility", "price")
+"""The measures of a ranking, as the fields of `RankingWeights` are named."""
 
 
 class RankingWeights(Record, frozen=True, kw_only=True):

@@ -50,6 +50,7 @@ class TableCell(NamedTuple):
 
 
 EMPTY_CELL = TableCell(MISSING_TEXT, None)
+"""Cell of a target without the number of the column."""
 
 
 class TableColumn(NamedTuple):

@@ -95,6 +95,8 @@ class MeasuredRun(NamedTuple):
 
 
 class _RatedTarget(NamedTuple):
+    """A target with the error rate by which it is compared."""
+
     summary: TargetSummary
     error_rate: ErrorRate
 

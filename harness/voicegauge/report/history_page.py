@@ -222,6 +222,7 @@ def format_change(unit: str, change: float) -> str:
 
 
 WIDTH, HEIGHT = 560.0, 206.0
+"""Size of a chart, in px."""
 LEFT, RIGHT, TOP, BOTTOM = 118.0, 548.0, 28.0, 176.0
 """Edges of the area of the points. Left of it there is room for "100,000 ms", also in large type; above it, where no
 line is, for the mark of an emulated run."""

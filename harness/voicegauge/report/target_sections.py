@@ -154,6 +154,7 @@ MAX_MESSAGES_PER_CAUSE = 3
 """Largest number of different failure messages that are shown for each cause."""
 
 PlayableClip = tuple[ScoredClip, ClipPlayer]
+"""A clip with the player of its audio."""
 
 
 class PhaseTime(NamedTuple):

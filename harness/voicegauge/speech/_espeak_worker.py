@@ -112,7 +112,7 @@ def _speak(library: Any, command: dict[str, Any]) -> tuple[bytes, dict[str, Any]
     return bytes(pcm), {"words": words, "clause_ends": clause_ends}
 
 
-def _transcribe(library: Any, command: dict[str, Any]) -> list[str]:
+def _list_phonemes(library: Any, command: dict[str, Any]) -> list[str]:
     """Return the phonemes of each clause in the International Phonetic Alphabet, with a space between words."""
     if library.espeak_SetVoiceByName(command["voice"].encode()) != 0:
         raise ValueError(f"espeak-ng has no voice {command['voice']!r}")
@@ -140,7 +140,7 @@ def _speak_in_fork(library: Any, sample_rate_hz: int, command_line: bytes, outpu
                 header = {"bytes": len(samples), "sample_rate_hz": sample_rate_hz, **times}
                 _write_reply(output_stream, header, samples)
             else:
-                _write_reply(output_stream, {"bytes": 0, "phonemes": _transcribe(library, command)})
+                _write_reply(output_stream, {"bytes": 0, "phonemes": _list_phonemes(library, command)})
         except Exception as error:  # noqa: BLE001 - every error is reported to the parent
             _write_reply(output_stream, {"error": str(error)})
         finally:

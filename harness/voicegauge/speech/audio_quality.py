@@ -19,7 +19,9 @@ from voicegauge.speech.speech_signal import measure_clipped_share
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -70.0, -10.0
 """Gates of ITU-R BS.1770-5: quieter blocks, and blocks far below the mean of the others, do not count."""
 _BLOCK_S, _BLOCK_STEP_S = 0.4, 0.1
+"""Duration of a block whose loudness is measured, and from one block to the next, in seconds (BS.1770)."""
 _LOUDNESS_OFFSET_LU = -0.691
+"""Constant that BS.1770 adds to the logarithm of the power."""
 _SETTLING_S = 0.3
 """Time in which the filters settle: the response of the lower one falls by 60 dB within 0.1 s."""
 _SHELF_GAIN_DB, _SHELF_Q, _SHELF_HZ = 3.99984385397, 0.7071752369554193, 1681.9744509555319
@@ -29,8 +31,11 @@ _HIGH_PASS_Q, _HIGH_PASS_HZ = 0.5003270373253953, 38.13547087613982
 R128 loudness measurement", 2018), and so those of any other rate."""
 
 NOISE_FLOOR_PERCENTILE = 10
+"""Percentile of the levels of frames that is the noise floor."""
 _SPECTRUM_SIZE = 2048
+"""Number of samples from which a spectrum is computed."""
 _LOUD_FRAMES_PERCENTILE = 99
+"""Percentile, over the frames, of the power at each frequency that counts as the spectrum of a clip."""
 _EDGE_WIDTH, _MIN_EDGE_DROP_DB = 0.05, 20.0
 """Relative width within which the spectrum of resampled audio ends, and how far it falls at least. Speech itself fades
 out far more slowly."""
@@ -46,7 +51,9 @@ MIN_CLICK_JUMP = 0.05
 MIN_CLICK_RATIO = 16.0
 """Smallest ratio of a click's jump to the usual jumps around it. In 300 clips of espeak-ng the ratio was at most 11."""
 _CLICK_NEIGHBOURHOOD_S = 0.004
+"""Duration, in seconds, of the audio on each side of a jump with whose changes the jump is compared."""
 _MIN_CLICK_DISTANCE_S = 0.01
+"""Shortest time between two clicks, in seconds; nearer jumps are one click."""
 
 
 class AudioQuality(NamedTuple):

@@ -29,12 +29,14 @@ PITCH_RANGE_HZ = (60.0, 500.0)
 MIN_PERIODICITY = 0.5
 """Smallest correlation of a frame with itself one period later, from which it is voiced."""
 MIN_VOICED_FRAMES = 20
+"""Smallest number of frames from which a pitch, or a spectrum, is measured."""
 _ANALYSIS_RATE_HZ = 8_000
 """Telephone speech: every codec and sample rate of a service transmits it, so that another codec or rate does not look
 like another voice."""
 _FRAME_SIZE, _HOP_SIZE, _FFT_SIZE = 320, 80, 1024
 """Samples of a frame of 40 ms, two periods of the lowest pitch, from one frame to the next, and of a transform."""
 _SPECTRUM_RANGE_HZ = (150.0, 3_600.0)
+"""Lowest and highest frequency that count in the spectral centroid."""
 _LOUD_BELOW_LOUDEST_DB = 25.0
 """Frames that are more than this number of decibels below the loudest frame are neither voiced nor part of the
 spectrum."""
@@ -131,16 +133,23 @@ MIN_SIGNIFICANCE = 7.0
 """Number of standard errors by which a stretch must differ from the rest. It is high, since every stretch is tried and
 neighbouring parts of speech are alike."""
 _LEVEL_PART_S, _PITCH_PART_S, _PACE_PART_S = 2.0, 3.0, 3.0
+"""Durations, in seconds, of the parts of a clip whose levels, pitches and paces are compared."""
 _MIN_PARTS_OF_STRETCH, _MIN_PARTS_OF_REST = 3, 4
+"""Smallest numbers of parts of a stretch, and of the rest of the clip."""
 _SPEECH_BELOW_LOUDEST_DB = 45.0
+"""Frames that are more than this number of decibels below the loudest frame do not count in the level."""
 _MIN_SPREAD_DB, _MIN_SPREAD = 1.0, 0.03
+"""Smallest standard deviations that are assumed between parts: of the level in dB, of the logarithms of pitch and
+pace."""
 _MIN_PAUSE_S = 0.3
 """Shortest interval between two phonemes, in seconds, that counts as a pause."""
 _MIN_INTERVALS_OF_PART = 6
+"""Smallest number of intervals between phonemes from which the pace of a part is known."""
 _PRIOR_INTERVALS = 3
 """Number of intervals of mean duration that are added to those of each phoneme, so that the estimate for a rare phoneme
 is near the mean."""
 _DURATION_ROUNDS = 3
+"""Number of iterations in which the durations of phonemes are estimated."""
 
 
 class SoundChange(NamedTuple):

@@ -143,6 +143,7 @@ def clip_to_full_scale(samples: Samples) -> Samples:
 
 
 _MIN_RESIZE_FRAMES = 2**16
+"""Smallest number of frames by which a buffer grows."""
 
 
 class SampleBuffer:
@@ -201,6 +202,7 @@ _MP3_OPTIONS = {"reservoir": "0"}
 """Options that disable the bit reservoir of MP3. Below 32 kHz, the encoder LAME overfills it, so decoders report
 errors."""
 _LONG_MP3_S = 60.0
+"""Duration above which an MP3 file is encoded by a faster method, in seconds."""
 _LONG_MP3_OPTIONS = {**_MP3_OPTIONS, "compression_level": "7"}
 """Options of MP3 files that are longer than `_LONG_MP3_S` seconds: LAME is a third faster than by default."""
 
@@ -428,6 +430,8 @@ class DecodedAudio(NamedTuple):
 
 
 class _SampleEncoding(NamedTuple):
+    """Encoding of samples without a header, in the words of libsndfile."""
+
     subtype: str
     """libsndfile's name of the sample format, such as "PCM_16"."""
     endian: str

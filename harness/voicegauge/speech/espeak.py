@@ -31,6 +31,7 @@ the digital silence in synthetic speech."""
 _SILENCE_LEVEL = 0.002
 """Largest magnitude of a sample that is silent."""
 _NOISE_BLOCK_FRAMES = 2**16
+"""Number of frames to which noise is added at a time."""
 MAX_TEXT_CHARACTERS = 100_000
 
 _ESPEAK_LANGUAGE_BY_TAG = {

@@ -56,14 +56,17 @@ BIGRAM_SHARE = 0.85
 """Weight, in the probability of a word, of its frequency after the previous word, where that frequency is known; the
 rest is the weight of its overall frequency."""
 _PACKAGE = "symspellpy"
+"""Package that has the data files."""
 _WORD_FILE, _PAIR_FILE = "frequency_dictionary_en_82_765.txt", "frequency_bigramdictionary_en_243_342.txt"
 _WORDS_PER_CALL = 2000
+"""Number of words that espeak-ng pronounces at a time."""
 _CONTEXT_WORD_COUNT = 20_000
 """Number of the most frequent words whose pronunciation within a sentence is computed too: the last sound can differ
 there."""
 _CONTEXT_TEMPLATES = ("banana {} pocket", "banana {} apple")
 """Contexts of a word: before a consonant and before a vowel. espeak-ng never joins "banana" with the word after it."""
 _ROOT = 0
+"""The node of the empty sequence of phonemes."""
 
 
 class Lexicon(NamedTuple):
@@ -229,7 +232,9 @@ LANGUAGE_WEIGHT = 0.4
 WORD_SCORE = -0.5
 """Score that is added for each word. It is negative, so that a long word is preferred to two short ones."""
 _NEVER = -math.inf
+"""Log probability of what cannot occur."""
 _NO_WORD = -1
+"""Stands for the index of a word where there is none."""
 _UNLISTED_PAIR_SCORE = math.log(1 - BIGRAM_SHARE)
 """Added to the log probability of a word whose frequency after the previous word is not known."""
 
@@ -266,6 +271,7 @@ class _Prefix:
 _PrefixKey = tuple[int, int]
 """Key of a prefix: the node of its incomplete word, and the index of its last complete word."""
 _Beam = dict[_PrefixKey, _Prefix]
+"""The prefixes that the search follows, by key."""
 
 
 class _Extension(NamedTuple):

@@ -60,10 +60,15 @@ _UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
 """Matches what some voices do not speak: directions in parentheses or brackets, and tags."""
 
 TOO_FEW_COMPARED_REASON = "the text fits no better than other texts, and too few other clips were compared to tell why"
+"""Why a clip is not judged whose text fits no better than others, without enough other clips."""
 OTHER_TEXT_RULE = "audio-of-other-text"
+"""Id of the rule about audio that an earlier clip has for another text."""
 UNUSUAL_PACE_RULE = "audio-unusual-pace"
+"""Id of the rule about a pace that differs from the usual one of the voice."""
 UNSTEADY_RULE = "audio-unsteady"
+"""Id of the rule about a change of level, pitch or pace within a clip."""
 UNFITTING_RULE = "spoken-text-doubtful"
+"""Id of the rule about a clip that does not fit its text."""
 RULE_BY_VERDICT: dict[SpokenTextVerdict, str] = {
     "other text": "spoken-text-other",
     "does not fit": UNFITTING_RULE,

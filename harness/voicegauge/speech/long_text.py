@@ -47,8 +47,12 @@ that may be said again. Time and memory grow with the square of it or faster."""
 MAX_CELLS = 100_000_000
 """Largest product of recognized and expected phonemes: about twelve minutes of speech."""
 _MATCH, _MISMATCH, _GAP_START, _GAP_STEP = 2, -2, -6, -1
+"""Scores of an alignment: of two equal phonemes, of two different ones, of a gap, and of each phoneme in a gap."""
 _FROM_DIAGONAL, _FROM_TEXT_GAP, _FROM_RECOGNIZED_GAP = 0, 1, 2
+"""What the best alignment up to two phonemes ends with: these two, a phoneme of the text alone, or a recognized one
+alone."""
 _TEXT_GAP_GOES_ON, _RECOGNIZED_GAP_GOES_ON = 4, 8
+"""Flags that are added to these values: whether the gap that ends with this phoneme has an earlier phoneme too."""
 
 
 class LongTextDifference(NamedTuple):

@@ -31,6 +31,7 @@ MAX_RATED_S = 120.0
 _P835_MODEL, _P808_MODEL = "sig_bak_ovr.onnx", "model_v8.onnx"
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 321, 160, 120
 _DYNAMIC_RANGE_DB = 80.0
+"""Largest difference of levels, in decibels, from the loudest band: lower ones are raised to it."""
 _P835_CALIBRATION = {
     "speech": (-0.08397278, 1.22083953, 0.0052439),
     "background": (-0.13166888, 1.60915514, -0.39604546),

@@ -65,6 +65,7 @@ _DROPOUT_EDGE_S = 0.001
 MIN_SPEECH_SHAPE_VARIATION_DB = 3.0
 """Smallest variation of the shape of the spectrum of speech, whatever its level."""
 _BLOCK_FRAMES, _MERGED_BANDS = 5, 16
+"""Number of frames of 10 ms in a block, and number of bands, each of several neighbouring mel bands."""
 _BLOCK_SAMPLES = 1 << 20
 """Number of samples that are computed with at a time, because half an hour of audio has 170 MB of samples."""
 _SOUND_BELOW_LOUDEST = 1e-3
@@ -76,6 +77,7 @@ _SHAPED_BELOW_LOUDEST = 1e-2
 _SHAPE_FLOOR = 1e-4
 """Power that is added to each band of a block, relative to the whole block: -40 dB."""
 _VARYING_BANDS_PERCENTILE = 80
+"""Percentile of the variations of the bands that is the variation of a clip: a fifth of the bands varies more."""
 _MAX_ANALYZED_S = 60.0
 """Duration of audio of which the spectrum is measured, in seconds; it is cut from the middle of longer audio."""
 

@@ -96,13 +96,16 @@ that are recognized less well, `TYPICAL_WORD_WEIGHT` times the square root of th
 but at most the second bound. The highest deficit in 500 clean clips of the emulator's voices was below 14, in 500 of
 unseen voices 30; with a word replaced it was at least 23 in 98 of 100 clips."""
 TYPICAL_WORD_WEIGHT = 8.0
+"""Weight of the square root of the typical deficit in the deficit from which another word is said."""
 _TYPICAL_WORD_PERCENTILE = 70
+"""Percentile of the deficits of a clip's words that is their typical deficit."""
 MIN_EVIDENCE_OF_OMISSION, MIN_EVIDENCE_OF_REPETITION = 13.0, 3.0
 """Logarithm of how much likelier a clip must be if a word is left out, and if it is said twice; plus
 `MEDIAN_WORD_WEIGHT` times the median deficit of a word, for voices that are recognized less well. The highest
 logarithms in 200 clean clips of the emulator's and of unseen voices were 11.2 and -1.8. With a word left out it was at
 least 12.6; with a word said twice at least 7 with the emulator's voices, and above 3 in 98 of 100 clips of others."""
 MEDIAN_WORD_WEIGHT = 0.7
+"""Weight of the median deficit in the logarithm from which a word is left out or said twice."""
 MAX_MEDIAN_OF_EDITED_TEXT = 5.5
 """Largest median deficit of the words of a clip in which a word left out or said twice is looked for, as
 `MAX_MEDIAN_WORD_DEFICIT` for the text as it is. With voices of real services, the median is higher."""
@@ -116,6 +119,7 @@ MIN_SOFTENED_EVIDENCE = 0.25
 """Logarithm per phoneme of how much better a shorter text must explain a clip of an unknown voice. In eight whole clips
 of real services it was at most 0.06, in their first two thirds at least 0.29."""
 MAX_SOFTENED_KEPT_SHARE = 0.85
+"""Largest share of the phonemes of a text that a shorter text has, for a clip of an unknown voice."""
 MIN_PREFERENCE = 0.5
 """Difference of the deficits per phoneme from which a part of a text, or the text said twice, is preferred to
 others."""
@@ -128,12 +132,14 @@ in three clips whose deficit is absurd."""
 MIN_SPREAD_OF_OTHER_DEFICITS = 0.3
 """Smallest standard deviation of the deficits of the other texts by which a distance is divided."""
 MIN_JUDGED_PHONEMES = 12
+"""Smallest number of phonemes of a text with which a clip is compared."""
 MAX_JUDGED_S = 60.0
 """Duration of the longest clip that is compared with its text word by word, in seconds; longer ones are compared in
 parts (`long_text`)."""
 MAX_LONG_S = 900.0
 """Duration of the longest clip that is compared with its text at all, in seconds."""
 _MAX_SHOWN_DIFFERENCES = 5
+"""Largest number of differences that an explanation names."""
 JUDGED_SPEED_RANGE = (0.75, 1.4)
 """Requested speeds at which speech is compared with its text."""
 RATE_FACTORS = (0.5, 2.0)
@@ -162,6 +168,7 @@ _FOREIGN_WORDS_TEXT = (
 _FOREIGN_WORDS = frozenset(_FOREIGN_WORDS_TEXT.split())
 """Common words of other languages, which a text with English names may have."""
 _TYPOGRAPHIC_MARKS = str.maketrans(dict.fromkeys("\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u00a0", " "))
+"""Translation table that replaces quotation marks, dashes, ellipses and fixed spaces by spaces."""
 _UNJUDGED_TEXT_PATTERN = re.compile(r"[<>\[\](){}*_#|~^\\]|\bspeaker \w+:", re.IGNORECASE)
 """Matches markup, directions and names of speakers in a dialogue, which some voices speak and others do not."""
 _WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
@@ -203,6 +210,7 @@ class SpokenTextJudgement(NamedTuple):
 
 
 _UNCLEAR = SpokenTextJudgement("unclear", "the voice is not recognized clearly")
+"""Judgement on a clip of a voice that is not recognized clearly."""
 
 
 def explain_why_not_judged(text: str, language: str | None, speed: float | None) -> str | None:

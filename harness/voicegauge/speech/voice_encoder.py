@@ -45,6 +45,7 @@ from voicegauge.speech.speech_signal import build_mel_weights
 
 
 _LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+"""Number at the start of a file in PyTorch's format before 1.6."""
 _DTYPES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
@@ -53,6 +54,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "IntStorage": np.dtype("<i4"),
     "ByteStorage": np.dtype("u1"),
 }
+"""Types of numbers by the names of PyTorch's classes of storages."""
 MAX_ELEMENTS = 64 * 2**20
 """Largest number of elements of all arrays in a file together."""
 _MAX_MEMO_INDEX = 100_000
@@ -77,6 +79,8 @@ class _Tensor(NamedTuple):
 
 
 class _StorageType(NamedTuple):
+    """Stands for one of PyTorch's classes of storages, of which only the type of the numbers is needed."""
+
     dtype: np.dtype[Any]
 
 
@@ -212,7 +216,9 @@ _MIN_LAST_COVERAGE = 0.75
 _TARGET_LEVEL_DBFS = -30.0
 """Quieter speech is amplified to this level."""
 _MAX_SILENCE_S, _FRAME_S = 0.2, 0.01
+"""Longest silence that remains within speech, and duration of a frame, in seconds."""
 _SILENCE_BELOW_LOUDEST_DB = 35.0
+"""Frames that are more than this number of decibels below the loudest frame are silent."""
 _MIN_LOUDEST_DBFS = -80.0
 """Level of the loudest frame below which a clip counts as silent: it contains only the rounding errors of 16-bit
 samples."""
@@ -414,7 +420,9 @@ VoiceVerdict = Literal["same voice", "another voice", "not separable"]
 MIN_PART_S, MAX_PARTS = 2.5, 8
 """Shortest duration of a part of the voice sample, and the largest number of parts that are compared with the rest."""
 MIN_OTHER_SPEAKERS = 3
+"""Smallest number of other speakers from which a scale is measured."""
 MIN_CLIPS = 3
+"""Smallest number of clips from which a voice is judged."""
 MIN_SCALE_COSINE = 0.08
 """Smallest difference of the cosines at both ends of the scale. On a shorter scale, chance determines the
 similarities."""
