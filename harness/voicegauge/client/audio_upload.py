@@ -59,6 +59,7 @@ def build_audio_input_request(
 
 
 def _find_mapping(audio_input_target: AudioInputTarget, field: AudioInputField) -> FieldMapping:
+    """Return where and how a field is sent; raise `UsageError` if the target has no such field."""
     mappings = audio_input_target.audio_input.request_fields
     if field not in mappings:
         raise UsageError(f"{audio_input_target.id} takes no {field.replace('_', ' ')}; it takes {', '.join(mappings)}")
@@ -66,6 +67,7 @@ def _find_mapping(audio_input_target: AudioInputTarget, field: AudioInputField) 
 
 
 def _map_value(audio_input_target: AudioInputTarget, field: AudioInputField, value: Any) -> Any:
+    """Return the provider's value for a provider-independent value of a field."""
     name = str(value).lower() if isinstance(value, bool) else str(value)
     return _find_mapping(audio_input_target, field).provider_values.get(name, value)
 

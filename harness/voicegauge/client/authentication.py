@@ -40,6 +40,8 @@ class _ComputedCredentialScheme(NamedTuple):
 
 
 class _Token(NamedTuple):
+    """An OAuth 2 access token, and the time on the clock at which it expires."""
+
     access_token: str
     expires_at_s: float
 

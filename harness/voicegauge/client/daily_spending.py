@@ -190,6 +190,7 @@ class DailyBudget:
         return self._folder / f"{day.isoformat()}.jsonl"
 
     def _change(self, day: date, reserved_micro_usd: int, spent_micro_usd: int, *, is_new: bool = False) -> None:
+        """Change the reserved and spent amounts of a day; a new reservation must fit into the limit."""
         if self._is_off:
             return
         try:
@@ -205,6 +206,7 @@ class DailyBudget:
             self._on_storage_error(error)
 
     def _require_remaining(self, amount_micro_usd: int, total_micro_usd: int) -> None:
+        """Check that `amount_micro_usd` fits into the limit beside the total of the day."""
         if self._limit is not None and total_micro_usd + amount_micro_usd > self._limit:
             needed, spent, limit = (
                 format_price_usd(one / MICRO_USD_PER_USD, is_exact=True)
@@ -253,6 +255,7 @@ class DailyBudget:
         return known.micro_usd
 
     def _append(self, day: date, file: BinaryIO, reserved_micro_usd: int, spent_micro_usd: int) -> None:
+        """Write a change to the file of a day, and add it to the day's sum."""
         event = AmountsChangedEvent(
             reserved_change_micro_usd=reserved_micro_usd, spent_change_micro_usd=spent_micro_usd
         )

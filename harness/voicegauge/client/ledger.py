@@ -91,7 +91,7 @@ class Ledger:
         self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
         self._spent, self._reserved = convert_to_micro_usd(spent_usd), 0
         self._overcharge_by_price_name: dict[str, str] = {}
-        """For each price that a receipt exceeded, or of which a receipt cannot be believed, the error's message."""
+        """For each price that a charge exceeded, or of which a stated charge cannot be believed, the error message."""
 
     @property
     def spent_usd(self) -> float:
@@ -159,7 +159,7 @@ class Ledger:
         return next(iter(self._overcharge_by_price_name.values()), None)
 
     def note_receipt(self, price_name: str, price_usd: float, charged_usd: float) -> None:
-        """Note what a request of an earlier process cost and was charged, see `note_receipt_micro_usd`."""
+        """Note the price and the charge of a request of an earlier process, see `note_receipt_micro_usd`."""
         self.note_receipt_micro_usd(price_name, convert_to_micro_usd(price_usd), convert_to_micro_usd(charged_usd))
 
     def note_receipt_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:

@@ -95,7 +95,7 @@ class Settlement:
         self.charged_credits: float | None = None
         """The charge that the provider reported, in its own credits."""
         self.unreadable_charge: str | None = None
-        """What a receipt states that cannot be believed; `None` if there is no such receipt."""
+        """The implausible charge that a response states, in words; `None` if there is none."""
         self._largest_receipt: _ReportedCharge | None = None
         self._is_repeated = False
 

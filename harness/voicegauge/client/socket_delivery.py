@@ -103,6 +103,7 @@ class SocketPayment:
         self._note_response_status(link.build_traffic().status, BillingStatus.ACCEPTED)
 
     def _note_response_status(self, http_status: int, billing: BillingStatus) -> None:
+        """Note what the outcome says about the charge, and notify the observer."""
         self._settlement.status = billing
         if self._observer is not None:
             self._observer.after_submit(http_status, self._settlement, None)

@@ -93,6 +93,7 @@ class SocketLink(ABC, Generic[TargetT]):
 
     @property
     def _message_key(self) -> str | None:
+        """The key for a message that contains one; `None` to send none."""
         if self._key is ApiKeySentinel.USE_CLIENT_KEY:
             return self._client.key
         return None if self._key is None else replace_key(self._client.key, self._key)
@@ -153,10 +154,12 @@ class SocketLink(ABC, Generic[TargetT]):
         return True
 
     def _count_message(self) -> int:
+        """Return a number for the next message that contains one, which its answer repeats."""
         self._nonce += 1
         return self._nonce
 
     def _take_message(self, message: SocketMessage) -> None:
+        """Read a message of the service, and wake the tasks whose condition has become true."""
         self._read_message(message)
         for condition, future in self._waiting:
             if not future.done() and condition():
@@ -333,6 +336,7 @@ class SocketSession(SocketLink[SocketTarget]):
         return turn
 
     def _has_failed(self, turn: SocketTurn) -> bool:
+        """Whether a turn has an error, or the connection is closed."""
         return bool(turn.errors) or not self.connection.is_open
 
 

@@ -67,7 +67,7 @@ class Purchase:
     charged_usd: float | None = None
     """The charge in dollars that the provider reported; `None` if it reported none."""
     unreadable_charge: str | None = None
-    """What the receipt states that cannot be believed; `None` if there is no such receipt."""
+    """The implausible charge that the response states, in words; `None` if there is none."""
     has_saved_result: bool = False
     """Whether the result of the submit is known and saved."""
     missing_result_reason: str | None = None
@@ -99,7 +99,7 @@ class Purchase:
 
     @property
     def has_wrong_receipt(self) -> bool:
-        """Whether the provider charged more than the price, or the receipt cannot be believed."""
+        """Whether the provider charged more than the price, or states a charge that cannot be believed."""
         if self.charged_usd is None or self.price_usd is None:
             return self.unreadable_charge is not None
         is_above = is_overcharge(convert_to_micro_usd(self.price_usd), convert_to_micro_usd(self.charged_usd))
@@ -372,7 +372,7 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     charged_usd: _NonNegativeUsd | None = None
     """The charge in dollars that the response reported; `None` if it reported none."""
     unreadable_charge: str | None = None
-    """What the receipt states that cannot be believed; `None` if there is no such receipt."""
+    """The implausible charge that the response states, in words; `None` if there is none."""
     is_companion: bool = False
     """See `SubmitStartedEvent`."""
 
@@ -569,6 +569,7 @@ class Journal:
             self._synced_count, self._synced_size = written_count, size
 
     def _raise_write_error(self) -> None:
+        """Raise the error with which an earlier write failed, if one did."""
         if self._write_error is not None:
             raise self._write_error
 

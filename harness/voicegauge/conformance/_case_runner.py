@@ -211,6 +211,7 @@ class CasesInFlight:
         self._window.clear()
 
     def _extend_window(self, remaining_cases: Iterator[ConformanceCase]) -> None:
+        """Add the next cases to the window, until it has as many as may be ahead of the judgement."""
         while len(self._window) < self._max_cases and (case := next(remaining_cases, None)) is not None:
             self._window.append(_PlannedCase(case, self._find_lane(case), self._must_run_alone(case)))
 
@@ -346,6 +347,7 @@ class CaseRunner:
         return None if reason is None else SentCase(case, no_verdict_reason=reason, is_skipped=True)
 
     def _may_cost_money(self, case: ConformanceCase) -> bool:
+        """Whether requests of the case may be charged to the budget."""
         if self.service.ledger is None or find_priced_item(self._contract, case) is None:
             return False
         return not self._is_free_case(case)
@@ -469,6 +471,7 @@ class CaseRunner:
         return was_never_reached or self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES
 
     def _note_service_reached(self) -> None:
+        """Note that the service has responded, which resets the count of consecutive unreachable cases."""
         self._unreachable_cases, self._has_been_reached = 0, True
 
     def _judge_and_count(

@@ -210,6 +210,7 @@ class StatefulJobs:
 
     @property
     def _now_s(self) -> float:
+        """Return the time on the client's clock, in seconds."""
         return self._service.client.clock.monotonic()
 
     async def _wait(self, seconds: float) -> None:

@@ -332,6 +332,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         return await self._finish_turn(session, session.find_turn(context))
 
     async def _finish_turn(self, session: SocketSession, turn: SocketTurn) -> SocketTurn:
+        """Wait for the end of a turn, and keep the turn to be judged; return it."""
         self._unfinished_count += not await session.wait_for_end(turn)
         self._turns.append((session, turn))  # a turn whose wait is interrupted is not judged
         return turn

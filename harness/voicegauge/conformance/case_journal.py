@@ -179,7 +179,7 @@ class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
 
 
 class CaseReportedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_reported"):
-    """The result of a case was printed, and the journal stays because a receipt was wrong."""
+    """The result of a case was printed, and the journal stays because a charge was wrong."""
 
     id: str
     reported_at: str
@@ -256,7 +256,7 @@ class CaseHistory(PurchaseHistory):
         """Whether nothing about the case matters any more, so that what it cost does not count towards other budgets.
 
         Its result was printed a day ago, or before a new run, and nothing about it is open: its request is not
-        ambiguous, and its receipt was not wrong, which ends the requests at its price until a new run.
+        ambiguous, and its charge was not wrong. A wrong charge ends the requests at its price until a new run.
         """
         if self.reported_at is None or self.is_last_request_ambiguous:
             return False
@@ -643,6 +643,7 @@ class CaseJournals:
         return ledger.first_overcharge_message
 
     def _add_receipts(self, ledger: Ledger, own_price_usd_by_name: Mapping[str, float]) -> None:
+        """Note wrong charges of earlier commands in `ledger`, unless this is a new run."""
         for one in () if self._begins_new_run else self._journals.values():
             # The id of a case begins with the name of its target or operation.
             one.account.note_overcharges(ledger, lambda case_id: case_id.partition(": ")[0], own_price_usd_by_name)

@@ -140,9 +140,13 @@ class _Counters(NamedTuple):
     requests: Counter[tuple[Operation, TriedConstraints, frozenset[str]]]
     """Number of equal requests. The last item of the key is the set of JSON pointers to the violated keywords."""
     responses: Counter[tuple[Operation, int]]
+    """Number of responses by operation and status."""
     states: Counter[tuple[Operation, str]]
+    """Number of reports of a state by operation and state."""
     judged: Counter[tuple[type[CheckSubject], Operation]]
+    """Number of judged subjects by class and operation."""
     broken: Counter[tuple[type[CheckSubject], Operation, str]]
+    """Number of subjects that broke a rule, by class, operation and rule id."""
 
     def subtract(self, earlier_counters: _Counters) -> _Counters:
         """Return these counts minus those of `earlier_counters`, an older copy of the same counters."""
@@ -256,6 +260,7 @@ class CoverageCounter:
         self._add_judged_counts(counts, by_name)
 
     def _add_judged_counts(self, counts: CoverageCounts, operation_by_name: Mapping[str, Operation]) -> None:
+        """Add saved counts of judged subjects and broken rules, except those of unknown classes and operations."""
         classes = _find_subject_classes()
         for class_name, name, count in counts.judged_subjects:
             if name in operation_by_name and class_name in classes:

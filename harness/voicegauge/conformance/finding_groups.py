@@ -286,7 +286,8 @@ def _move_effects_to_cause(
 ) -> list[Finding]:
     """Return `findings` in which the messages about `effect` are moved to the finding that is left of its causes.
 
-    `causes` are its cause, the cause of that one, and so on. The last one is left, with messages of the others.
+    `causes` are the cause of `effect`, the cause of that cause, and so on. Of these, the finding of the last one is
+    left, with the messages of the others.
     """
     effects: dict[tuple[str | None, str | None], Finding] = {}
     others: list[Finding] = []
@@ -323,6 +324,7 @@ def group_findings_of_service(
     """
 
     def find_cause(finding: Finding) -> object:
+        """Return what findings of one defect have in common."""
         where = finding.where
         cause = finding.common_cause or where.contract_pointer or finding.fingerprint
         return finding.rule, finding.severity, where.provider, cause
@@ -368,6 +370,7 @@ def merge_findings(
 def _merge_by_key(
     findings: Iterable[Finding], get_key: Callable[[Finding], object], rank_by_case_id: Mapping[str, int]
 ) -> tuple[Finding, ...]:
+    """Merge findings with equal keys; the one with the most usual request is shown, unless that loses a clip."""
     merged: dict[object, Finding] = {}
     for finding in findings:
         key = get_key(finding)

@@ -31,6 +31,7 @@ class _RemainingBudgets:
         return None
 
     def spend(self, provider: str, micro_usd: int) -> None:
+        """Deduct an amount from each budget that applies to `provider`."""
         for budget, left in self._budgets:
             if budget.applies_to(provider):
                 left[0] -= micro_usd
@@ -82,6 +83,7 @@ def forecast_budgets(
 def _find_unaffordable_cases(
     payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget], *, at_worst: bool
 ) -> tuple[UnaffordableCase, ...]:
+    """Return what will not be sent; `at_worst` assumes that everything that is reserved is spent."""
     purse, found = _RemainingBudgets(budgets), []
     for one in payments:
         budget = purse.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))

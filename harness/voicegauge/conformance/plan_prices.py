@@ -294,9 +294,9 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     """Ids of the targets that cannot be judged because no delivery is sent: none can be planned, or the limit of
     billable requests leaves no room."""
     left_out_reason_by_target: dict[str, str] = msgspec.field(default_factory=dict)
-    """See `CasePlan`."""
+    """Why targets were left out although others are checked, by target id."""
     is_short: bool = False
-    """See `CasePlan`."""
+    """Whether the user asks for some billable requests only (`max_calls`)."""
     excluded_operations: tuple[str, ...] = ()
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
     providers_with_credits: tuple[str, ...] = ()

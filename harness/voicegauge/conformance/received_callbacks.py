@@ -274,6 +274,7 @@ class CallbackMonitor:
         return mask_credentials(text, self._secrets)
 
     def _remove_reported_findings(self, findings: Iterable[Finding], job_key: Sequence[str]) -> Iterator[Finding]:
+        """Yield the findings that were not reported for an earlier callback about the same job."""
         for finding in findings:
             name = ("/".join(job_key), finding.fingerprint)
             if name not in self._reported:
@@ -296,6 +297,7 @@ def _has_id_and_state(candidate: RequestCallbacks) -> bool:
 
 
 def _is_recognizable(candidate: RequestCallbacks) -> bool:
+    """Whether the callback has a job id and a documented state, or is valid."""
     return _has_id_and_state(candidate) or _collect_matching_evidence(candidate)[-1]
 
 

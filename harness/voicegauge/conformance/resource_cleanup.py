@@ -119,6 +119,7 @@ class ResourceRequests:
         return None if is_gone else f"{operation.id} responded with status {status}"
 
     async def _send(self, operation: Operation, request: RequestParts, api_key: ApiKeyOrSentinel) -> Exchange:
+        """Send a request, whose price is reserved, and return its last exchange."""
         ledger = self._service.ledger
         price_usd = (
             compute_lifecycle_step_price_usd(operation, request, self._service.settings.price_usd_by_name)

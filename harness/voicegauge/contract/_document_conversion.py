@@ -27,6 +27,8 @@ _PATH_PARAMETER_PATTERN = re.compile(r"{\+?(\w+)}")
 
 
 class _DiscoveryMethod(NamedTuple):
+    """A method of a discovery document, which becomes an operation."""
+
     pointer: str
     """JSON pointer of the method in the discovery document."""
     data: dict[str, Any]

@@ -37,6 +37,8 @@ _UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
 
 
 class _OverlayAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One action of an overlay: what it selects by `target`, and what it does there."""
+
     target: str
     description: str = ""
     update: Any = msgspec.UNSET
@@ -45,11 +47,15 @@ class _OverlayAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _OverlayInfo(msgspec.Struct, frozen=True):
+    """Title and version of an overlay, which every overlay must have."""
+
     title: str
     version: str
 
 
 class _Overlay(msgspec.Struct, frozen=True):
+    """The content of an overlay file."""
+
     overlay: str
     info: _OverlayInfo
     actions: Annotated[list[_OverlayAction], msgspec.Meta(min_length=1)]

@@ -86,6 +86,7 @@ class KeyProposal:
                 }
 
     def _needs_user(self, scheme_name: str) -> bool:
+        """Whether a security scheme needs a person's consent: OAuth 2 without client credentials."""
         scheme = self._schemes.get(scheme_name)
         if not isinstance(scheme, dict) or scheme.get("type") != "oauth2":
             return False

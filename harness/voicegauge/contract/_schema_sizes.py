@@ -59,6 +59,7 @@ def check_schema_sizes(document: Document, schemas: list[tuple[str, dict[str, An
 
 
 def _describe_excess(verb: str) -> str:
+    """Return the error message about a schema that, for example, "applies" or "requires" too many others."""
     return f"the schema {verb} more than {MAX_SCHEMA_SIZE:,} others, counting each use of one"
 
 
@@ -235,6 +236,7 @@ def _collect_uses_of_parts(data: Any, schemas: list[tuple[str, dict[str, Any]]])
 
 
 def _add_uses(uses: dict[Any, Counter[int]], others: Mapping[Any, Counter[int]]) -> None:
+    """Add the numbers of uses in `others` to those in `uses`, in place."""
     for part, counts in others.items():
         own = uses.setdefault(part, Counter())
         for schema, count in counts.items():

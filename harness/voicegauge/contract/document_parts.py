@@ -145,6 +145,7 @@ def _convert_msgspec_path(value: Any, record_type: type[Any], message: str, msgs
 
 
 def _find_failing_key(value: Any, record_type: type[Any], message: str, pointer_tokens: list[str]) -> str | None:
+    """Return the key of the mapping at `pointer_tokens` whose value alone causes `message`; else `None`."""
     mapping = read_pointer(value, pointer_tokens)
     for key in mapping if isinstance(mapping, dict) else ():
         try:

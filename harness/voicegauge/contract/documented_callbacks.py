@@ -52,6 +52,7 @@ def _iterate_callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaT
 def _iterate_posted_bodies(
     schemas: Schemas, path_items: Mapping[str, Any], path_items_pointer: str
 ) -> Iterator[tuple[str, MediaType]]:
+    """Yield the operation id and each JSON body of the POST operations in `path_items`."""
     for key, item in path_items.items():
         node = item.get("post", {})
         body, pointer = schemas.resolve_reference(

@@ -340,6 +340,7 @@ class ParsedExchange:
         return self._get_or_parse("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
 
     def _get_or_parse(self, cache_key: str, parse: Callable[[], ParsedT]) -> ParsedT:
+        """Return the cached value of `cache_key`, which `parse` computes if there is none."""
         if cache_key not in self._values:
             self._values[cache_key] = parse()
         value: ParsedT = self._values[cache_key]

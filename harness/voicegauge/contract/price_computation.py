@@ -206,6 +206,7 @@ def list_all_claims(target: BaseTarget | Operation, plan_names: Collection[str] 
 
 
 def _find_best(claims: Sequence[PricedClaim], has_amount: Callable[[PricedClaim], bool]) -> PricedClaim | None:
+    """Return the newest claim with an amount that binds the provider; `None` if there is none."""
     usable = {id(one.claim): one for one in claims if has_amount(one)}
     best = find_best_claim([one.claim for one in usable.values()], lambda _: True)
     return None if best is None else usable[id(best)]
@@ -231,6 +232,7 @@ def _compute_cost(
 
 
 def _sum_if_known(amounts: Sequence[float | None]) -> float | None:
+    """Return the sum; `None` if one of the amounts is not known."""
     known = [amount for amount in amounts if amount is not None]
     return math.fsum(known) if len(known) == len(amounts) else None
 
@@ -552,6 +554,7 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
 
 
 def _states_amount(price: PriceSpec) -> bool:
+    """Whether any part of a price has an amount, in dollars, in credits or for a plan."""
     return any(
         price_part.usd_per_unit is not None or price_part.credits_per_unit is not None or price_part.plan_prices
         for price_part in price.parts

@@ -420,6 +420,7 @@ def describe_left_out_operations(
 
 
 def _list_names(path_and_method: tuple[str, str], operation_data: Mapping[str, Any]) -> set[str]:
+    """Return the names by which a user can select an operation: path, method and path, operation id."""
     path, method = path_and_method
     return {path, f"{method.upper()} {path}", str(operation_data.get("operationId", ""))}
 

@@ -410,6 +410,7 @@ def build_message(template: ServerMessage, values: Mapping[str, Any]) -> str:
 
 
 def _convert_unit(seconds: float, unit_s: float) -> float:
+    """Convert seconds to a whole number of `unit_s`; a time in seconds keeps three decimals."""
     return round(seconds, 3) if unit_s == 1 else round(seconds / unit_s)
 
 

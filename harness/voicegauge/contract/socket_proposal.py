@@ -183,6 +183,7 @@ class _SocketOverlayWriter:
         return find_client_action(descriptions, names)
 
     def _read_mapping_at(self, pointer: str) -> dict[str, Any]:
+        """Return the mapping at `pointer` in the document; an empty one if there is none."""
         tokens = split_json_pointer(pointer)
         found = read_pointer(self._document.data, tokens)
         return found if isinstance(found, dict) else {}
@@ -314,11 +315,13 @@ def _choose_enum_value(values: Sequence[Any], message_name: str) -> Any:
 
 
 def _find_kind(name: str, kinds: Sequence[tuple[str, re.Pattern[str]]]) -> str | None:
+    """Return the first kind whose pattern matches the words of a message's name; `None` if none does."""
     words = _split_words(name)
     return next((kind for kind, pattern in kinds if pattern.search(words)), None)
 
 
 def _find_event(words: str, transcribes: bool, has_session: bool, has_content: bool) -> str:
+    """Return the event that a message of the service probably reports, by the words of its name."""
     if _OPENING_EVENT_PATTERN.search(words):
         return "session" if has_session else "connected"
     if has_content:

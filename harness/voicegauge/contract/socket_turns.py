@@ -101,6 +101,7 @@ def recognize_target(operation: Operation, traffic: SocketTraffic) -> Recognized
 
 
 def _find_format(values: Mapping[Location, Any], target: BaseSocketTarget) -> SocketFormat | None:
+    """Return the format whose constants were sent, else the default; `None` if an unknown format was named."""
     formats = target.target_spec.formats.values()
     for audio_format in formats:
         constants = audio_format.request_constants
@@ -372,6 +373,7 @@ class TurnReader:
         return self.conversation.turns[-1] if self.conversation.turns and event.kind == "audio" else None
 
     def _ends_turn(self, turn: SocketTurn, kind: ServerEventKind) -> bool:
+        """Whether an event of this kind completes the turn."""
         ends_with = self._spec.turn.ends_with
         if kind == "cancel-end":
             return turn.cancelled_ms is not None

@@ -310,6 +310,7 @@ class MultipartReader:
         return form
 
     def _run_parser(self, parse_step: Callable[[], Any]) -> None:
+        """Run one step of the parser; keep its error, and then discard what was read."""
         from python_multipart.exceptions import FormParserError
 
         try:

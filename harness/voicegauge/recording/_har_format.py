@@ -43,7 +43,8 @@ class HarStruct(Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of all structs in this module.
 
     Field names are in camel case in the file. HAR 1.2 requires that the names of additional fields begin with an
-    underscore, and that readers ignore unknown fields. Durations and sizes have their unit in the name here only.
+    underscore, and that readers ignore unknown fields. Names of durations and sizes have their unit in this module, but
+    not in the file.
     """
 
 

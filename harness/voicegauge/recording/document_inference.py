@@ -172,6 +172,7 @@ def _collect_field_names_by_id(exchanges: Sequence[Exchange]) -> dict[str, str]:
 
 
 def _iterate_leaves(value: Any, field_name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value that is neither an object nor a list, with the name of the field that has it."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _iterate_leaves(item, key)
@@ -333,6 +334,7 @@ def _infer_object_schema(recorded_bodies: Sequence[Any], *, is_request_body: boo
 
 
 def _add_format_and_examples_below(schema: dict[str, Any], recorded_values: Sequence[Any]) -> None:
+    """Add formats and examples to the schemas of the properties and items of `schema`, at any depth."""
     for name, inner in schema.get("properties", {}).items():
         found = [value[name] for value in recorded_values if isinstance(value, dict) and name in value]
         _add_format_and_examples(name, inner, found)

@@ -368,10 +368,12 @@ class GrowingHar:
         self._end += len(content)
 
     def _build_head(self) -> bytes:
+        """Return the beginning of a HAR file, up to the list of entries."""
         creator = msgspec.json.encode(HarCreator(name="voicegauge", version=__version__))
         return b'{"log":{"version":"1.2","creator":' + creator + b',"entries":[\n'
 
     def _append_before_tail(self, content: bytes, tail: bytes) -> None:
+        """Write the file again: the entries so far, then `content`, then `tail`, which ends the file."""
         if not self._end:
             write_file(self.path, content + tail)
             return

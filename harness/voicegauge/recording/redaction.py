@@ -358,6 +358,7 @@ class Redactor:
         return _MessageMasker(self, "response", body, is_download=operation is None)
 
     def _mask_message(self, masker: _MessageMasker, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+        """Mask the headers and the body of a request or response."""
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
         new_type, new_body = mask_body(content_type, body, masker)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
@@ -370,6 +371,7 @@ class Redactor:
         self._redactions[self.mask_text(location[:_MAX_LOCATION_CHARACTERS])] += 1  # a name in it may be a secret
 
     def _count_difference(self, original_text: str, masked_text: str, location: str) -> str:
+        """Count a redaction if masking changed the text; return the masked text."""
         if original_text != masked_text:
             self.count_redaction(location)
         return masked_text
@@ -588,15 +590,18 @@ def _require_searchable_size(character_count: int) -> None:
 
 
 def _add_within_limit(values: set[str], value: str) -> None:
+    """Add a value to `values`, unless these are too many already."""
     if len(values) < _MAX_COLLECTED_VALUES:
         values.add(value)
 
 
 def _is_harmless_query_value(query_value: str) -> bool:
+    """Whether a value is masked already, or is the key that is sent to be rejected."""
     return query_value == MASK or INVALID_API_KEY in query_value
 
 
 def _may_be_key(value: str) -> bool:
+    """Whether a value has the form of a key, whatever the name of its field."""
     return is_secret(value) and "://" not in value and _KEY_PATTERN.fullmatch(value) is not None
 
 

@@ -102,6 +102,7 @@ class SocketScript:
         return self._take_recorded_answers()
 
     def _take_recorded_answers(self) -> list[tuple[float, SocketMessage]]:
+        """Return the answers to the current message with their delays in milliseconds, and go on to the next."""
         step = self._steps[self._next]
         self._next += 1
         return [(max(one.at_ms - step.at_ms, 0.0), self._rename_contexts_and_numbers(one)) for one in step.answers]
@@ -211,6 +212,7 @@ class ReplayedSocket:
         return None
 
     def _schedule(self, answers: list[tuple[float, SocketMessage]]) -> None:
+        """Queue messages with the times at which they are due, and the close of the service after the last one."""
         now_s = self._clock.monotonic()
         for delay_ms, message in answers:
             self._waiting.put_nowait((now_s + delay_ms * self._pause_factor / 1000, message))
@@ -219,6 +221,7 @@ class ReplayedSocket:
             self._waiting.put_nowait((now_s + max(close.at_ms - self._last_ms, 0.0) * self._pause_factor / 1000, close))
 
     async def _send_waiting(self, abort: Callable[[], None]) -> None:
+        """Send the queued messages when they are due, until the connection is closed."""
         while True:
             due_s, item = await self._waiting.get()
             wait_s = due_s - self._clock.monotonic()

@@ -95,6 +95,8 @@ class UrlCanonicalizer:
         self._rewrite = build_url_rewriter(replacements)
 
     def _build_server_rewriter(self, server_url: str, *, uses_operation_server: bool) -> Callable[[str], str]:
+        """Return a function that puts a path on `server_url`, or on the server of the operation with the path."""
+
         def build_url(path: str) -> str:
             match = self._contract.match_operation("GET", path) if uses_operation_server and path else None
             return f"{match[0].server.url if match else server_url}{path}"

@@ -360,6 +360,7 @@ class TrafficJudge:
         self._collector.coverage.add_exchange(exchange)
 
     def _choose_checker(self, exchanges: Sequence[Exchange]) -> Checker:
+        """Return the checker for emulated traffic if the emulator responded, else that for live traffic."""
         return self._checkers[Provenance.EMULATED if any(map(is_emulated, exchanges)) else Provenance.LIVE]
 
     def _find_or_open_job(self, exchange: Exchange) -> int | None:

@@ -145,6 +145,7 @@ class SocketRelay:
         )
 
     async def _pass_rejection(self) -> None:
+        """Pass the service's rejection of the handshake to the client."""
         connection = self._connection
         headers = [pair for pair in _encode_headers(connection.response_headers) if pair[0] != b"content-length"]
         await self._send({"type": "websocket.http.response.start", "status": connection.status, "headers": headers})
@@ -376,11 +377,13 @@ class _RequestRelay:
         return [(b"host", host), *select_forwarded_headers(headers, is_request=True), *framing]
 
     def _watch_client(self) -> None:
+        """Start a task that cancels the current one if the client closes its connection."""
         relay_task = asyncio.current_task()
         assert relay_task is not None
         self._watching = asyncio.ensure_future(self._cancel_on_disconnect(relay_task))
 
     async def _cancel_on_disconnect(self, relay_task: asyncio.Task[None]) -> None:
+        """Cancel `relay_task` when the client has disconnected, unless its response is complete."""
         await self._wait_for_disconnect()
         # After the report, the client has the whole response, and the service's connection stays open.
         if not self._is_reported:

@@ -556,6 +556,7 @@ def _check_streamed_resumed_alone(connection: TranscribedConnection) -> Iterator
 
 
 def _resumes_alone(turn: TranscribedTurn) -> bool:
+    """Whether the service reported `resumed` without an `eager-end` that it takes back."""
     has_probably_ended = False
     for text in turn.texts:
         if text.kind == "resumed" and not has_probably_ended:

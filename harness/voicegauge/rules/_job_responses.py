@@ -118,6 +118,7 @@ def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
 
 
 def _check_values_required_at_end(call: Call, terminal_outcome: str) -> Iterator[Violation]:
+    """Yield a violation for each value that the reported final state requires and the response lacks."""
     job = _find_job_spec(call)
     if job is None:
         return
@@ -281,6 +282,7 @@ def _explain_unusable_polling_url(
 
 
 def _get_path_below_base_url(call: Call, status_operation: Operation, url: str) -> str | None:
+    """Return the path of a URL below the base URL of the provider; `None` if the URL is elsewhere."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -183,6 +183,7 @@ def read_amount(json_value: object) -> float | None:
 
 
 def _is_documented_as_free(call: Call) -> bool:
+    """Whether the job of a call is in a state that is documented as not charged."""
     job = call.operation.job
     state = _find_job_of_submit(call)[1] if job is None else job.find_state(call.read_response_value)
     return state is not None and state.is_charged is False
@@ -256,7 +257,9 @@ class BalanceChange(CallSubject):
 
     earlier_balance: float
     charge: float
+    """What the call was charged, as its response states."""
     balance: float
+    """The balance that the response to the call reports."""
 
 
 class BalancesOfRun:

@@ -208,12 +208,14 @@ class DeliveriesOfRun:
         return can_report_unfitting_text(self._fitting_counts[measured.target], self._unfitting_counts[measured.target])
 
     def _find_other_text(self, measured: DeliveryMeasurements) -> str | None:
+        """Return an earlier, different text with the same samples; `None` if there is none."""
         if measured.sample_digest is None:
             return None
         earlier = _find_or_add(self._text_by_digest, (measured.provider, measured.sample_digest), measured.text)
         return earlier if list_spoken_letters(earlier) != list_spoken_letters(measured.text) else None
 
     def _compare_pace(self, measured: DeliveryMeasurements) -> PaceComparison | None:
+        """Compare the pace with those of earlier deliveries with the same settings; `None` without a pace."""
         if measured.pace is None:
             return None
         others = _find_or_add(self._paces, measured.settings_digest, deque(maxlen=MAX_REMEMBERED_PACES))

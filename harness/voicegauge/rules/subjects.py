@@ -117,6 +117,7 @@ class AudioInputCall(Call):
 
     @property
     def _has_unknown_samples(self) -> bool:
+        """Whether the requested audio is raw samples whose sample rate no document states."""
         found = self.audio_format
         if found is not None:
             return found.codec in RAW_SAMPLE_CODECS and found.sample_rate_hz is None

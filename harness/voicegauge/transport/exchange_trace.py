@@ -150,6 +150,7 @@ class ExchangeTrace:
         return self._last_received_s
 
     def _measure_step_ms(self, step_name: str, *, excluded_duration_s: float = 0.0) -> float | None:
+        """Return the duration of a step of httpcore; `None` if this request did not take the step."""
         started_s, complete_s = (self._event_times_s.get(f"{step_name}.{edge}") for edge in ("started", "complete"))
         if started_s is None or complete_s is None or self._is_prepared:
             return None

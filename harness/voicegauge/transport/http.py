@@ -76,6 +76,7 @@ that time."""
 
 
 async def _wait_until_due() -> None:
+    """Wait until the time in `SEND_NOT_BEFORE_S`, before the first request of a task only."""
     due_s = SEND_NOT_BEFORE_S.get()
     if due_s is not None:
         # Only the first request of the task is due: those that follow, such as polls, have times of their own.

@@ -113,6 +113,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
             self._prepared = None
 
     async def _take_prepared(self) -> httpcore.AsyncNetworkStream | None:
+        """Return the stream of the prepared connection; `None` if there is none that can still be used."""
         stream, self._prepared = self._prepared, None
         if stream is None:
             return None
@@ -171,6 +172,8 @@ async def _resolve_host(host: str, port: int) -> Sequence[AddressInfo]:
 
 
 class _ReceivedBytes(NamedTuple):
+    """Bytes that arrived together, and when they arrived, in seconds of `time.perf_counter`."""
+
     data: bytes
     arrival_time_s: float
 
@@ -536,6 +539,7 @@ class ConnectionPools:
         return True
 
     async def _take(self, key: PoolKey) -> httpcore.AsyncConnectionPool:
+        """Return an idle pool for `key`, or a new one; above the limit, the oldest idle pool is closed."""
         if idle := self._idle_by_key.get(key):
             pool = idle.pop()
             del self._idle[pool]

@@ -103,12 +103,14 @@ class PacketTimingSocket(socket.socket):
         return count
 
     def _note_arrival(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """Note when the bytes just read arrived: as the operating system says, else now."""
         now_s = time.perf_counter()
         arrived_s = _find_time_s(ancillary, _SO_TIMESTAMPNS)
         # Never before what was read before: another time means that the clock of the time of day was set meanwhile.
         self.arrival_time_s = max(now_s if arrived_s is None else arrived_s, self.arrival_time_s)
 
     def _note_sending(self, started_s: float) -> None:
+        """Note when the bytes just sent left: as the operating system says, else when the call began."""
         # Not before the call: such a time is that of an earlier packet, which had to wait for the network, or the clock
         # was set meanwhile.
         self.sent_time_s = max([started_s, *self._pop_send_times_s()])

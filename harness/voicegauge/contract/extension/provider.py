@@ -252,6 +252,7 @@ class ListOperation(Record, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(name for name in names if _LISTED_NAME_PATTERN.fullmatch(name)))
 
     def _is_wanted(self, item: Any) -> bool:
+        """Whether an item has the values that `item_values` asks for, as far as it has their keys."""
         return not isinstance(item, dict) or all(
             key not in item or item[key] in values for key, values in self.item_values.items()
         )
