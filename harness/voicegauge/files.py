@@ -158,4 +158,5 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _describe_error(error: Exception) -> object:
+    """Return the reason for an error; of an `OSError`, without its number and the path."""
     return error.strerror if isinstance(error, OSError) else error

@@ -110,6 +110,7 @@ def _list_budgets(
 
 
 def _is_sample_of(budget_name: str, sample_id: str) -> bool:
+    """Whether a sample is paid from the budget `budget_name`."""
     return find_budget_name(sample_id.partition("/")[0]) == budget_name
 
 

@@ -94,7 +94,7 @@ def finish_benchmark(
         planned_benchmark: the request and its plan.
         config: how the requests were sent.
         run_folder: the folder of the run.
-        outcome: the samples.
+        outcome: the samples, and what was paid for them.
         stop_signal: has the reason if sending stopped early.
         unscored_reason: why nothing is transcribed; `None` if the run is transcribed.
         deadline: the time after which nothing more is transcribed.

@@ -175,7 +175,7 @@ def fit_requested_plan(
     Args:
         request: the request; its prices are by name.
         targets: the targets of the plan.
-        plan: the plan.
+        plan: the cases that were planned.
         rules: the rules that are applied.
         journals: what earlier commands have spent and judged.
     """

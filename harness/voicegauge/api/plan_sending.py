@@ -61,6 +61,7 @@ def require_decoders(contracts: Iterable[Contract]) -> None:
 
 
 def _needs_pyav(text: str) -> bool:
+    """Whether a text in a contract names a format that only PyAV decodes, or states a bit rate."""
     from voicegauge.speech.containers import find_container_of_media_type
     from voicegauge.speech.decoding import FFMPEG_CONTAINERS
     from voicegauge.speech.encoding import find_container_of_format
@@ -183,7 +184,7 @@ def list_budgets(
     rejects each single request that exceeds the rest of the budget.
 
     Args:
-        live_options: the budgets.
+        live_options: options with the budgets of all providers together and of single ones.
         daily_budgets: what was spent today, by provider id.
         spent_usd_by_provider: dollars that earlier commands for the same targets spent; see `CaseJournals`.
 
@@ -278,7 +279,7 @@ def remove_known_cases(
     """Return the plan without the cases that are not sent again because of an earlier command.
 
     Args:
-        plan: the plan.
+        plan: the cases that were planned.
         journals: the journals, which say what an earlier command may have paid for.
         basis_by_provider: what judgements depend on, by provider id; empty if cases are recorded.
     """
@@ -304,7 +305,7 @@ def require_budgets(plan: PricedPlan, budgets: Sequence[RemainingBudget], *, sug
     """Reject a plan that costs more than is left of a budget.
 
     Args:
-        plan: the plan.
+        plan: the planned requests with their prices.
         budgets: what is left of each budget.
         suggests_fewer_calls: whether the error suggests a smaller `max_calls`.
 

@@ -35,8 +35,8 @@ def measure_streaming(delivery: Delivery, target: BaseTarget, *, latency_start_m
     A stream is an event stream, or a response of bytes without a Content-Length.
 
     Args:
-        delivery: the delivery.
-        target: its target.
+        delivery: the exchanges of one sample, with their timings.
+        target: the target that the request was sent to.
         latency_start_ms: the moment from which times count, on the clock of `Timing.started_ms`.
 
     Returns:
@@ -91,6 +91,7 @@ def _measure_event_stream(
 
 
 def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> StreamArrivals | None:
+    """Return the chunks and the gaps between them; what arrives within `MAX_MERGED_GAP_MS` is one chunk."""
     if not arrivals:
         return None
     chunks = [arrivals[0]]
@@ -189,7 +190,7 @@ def find_latency_start_ms(delivery: Delivery, slot_wait_ms: float = 0.0) -> floa
     """Return the time at which the latency of `delivery` starts, on the clock of `Timing.started_ms`.
 
     Args:
-        delivery: the delivery.
+        delivery: the exchanges of one sample, with their timings.
         slot_wait_ms: how long its request waited because as many as allowed were in flight. This wait counts, because
             the slow service causes it; the time by which this machine was late with the request does not count.
 
@@ -240,8 +241,8 @@ def measure_latency(
     """Measure the latency of `delivery` from its first submit, or from the moment at which that had to wait for a slot.
 
     Args:
-        delivery: the delivery.
-        target: its target.
+        delivery: the exchanges of one sample, with their timings.
+        target: the target that the request was sent to.
         due_ms: when the request was due, on the clock of `Timing.started_ms`; `None` if it had no fixed time.
         slot_wait_ms: as in `find_latency_start_ms`.
 

@@ -288,6 +288,7 @@ class _WorkerRun:
         self._session = self._session_end = self._session_task = None
 
     async def _keep_session_open(self, ready: asyncio.Future[None], end: asyncio.Event) -> None:
+        """Keep the connections of a session open until `end` is set; `ready` is done as soon as they are open."""
         setup = self._setup
         async with (
             self._open_transport() as transport,

@@ -73,8 +73,8 @@ class PlaceSender:
         """Create a sender for the samples of a run.
 
         Args:
-            config: the run.
-            measuring_workers: the workers.
+            config: the plan of the run, and how it is sent.
+            measuring_workers: the opened workers of the cluster.
             journal: the journal of the run.
             ledgers: the ledgers by provider id; a provider without one costs nothing.
             reservation_by_sample: what is already reserved, by sample id, for jobs and requests of an earlier process.

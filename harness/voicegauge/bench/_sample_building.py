@@ -211,7 +211,7 @@ def build_sample(
 
     Args:
         planned_sample: what was planned.
-        target: its target.
+        target: the target that the request was sent to.
         delivery: what was delivered, or the failure.
         price_quote: the price of the request.
         sample_times: when the sample was started.

@@ -454,6 +454,7 @@ def _transcribe_all(
 
 @contextlib.contextmanager
 def start_processes_ignoring_interrupts() -> Iterator[None]:
+    """Let the processes that are started in this context ignore Ctrl-C."""
     # A new process inherits the signal mask, so that Ctrl-C never reaches it, not even while it
     # loads its model: this process ends it.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -466,6 +467,7 @@ def start_processes_ignoring_interrupts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _defer_interrupts() -> Iterator[None]:
+    """Delay Ctrl-C until the end of the context if it is in the main thread."""
     # The mask holds for this thread only. Another thread may take the signal, which Python then
     # raises in the main thread, possibly between the start of a process and its first task.
     if threading.current_thread() is not threading.main_thread():

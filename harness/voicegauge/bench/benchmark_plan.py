@@ -381,7 +381,7 @@ def build_measured_target(target: BaseTarget, user_price_usd: float | None = Non
     """Return the record of `target` for a run's manifest.
 
     Args:
-        target: the target.
+        target: the target to describe.
         user_price_usd: the user's own price per request, which replaces the contract's.
     """
     return MeasuredTarget(

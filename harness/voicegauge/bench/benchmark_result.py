@@ -122,7 +122,7 @@ def summarize_bench_plan(
     """Return the totals of `plan`, without the individual requests.
 
     Args:
-        plan: the plan.
+        plan: the plan whose requests are summed up.
         missing_key_variables: environment variables of keys that are not set, by provider id; `None` for none.
     """
     return BenchPlanResult(

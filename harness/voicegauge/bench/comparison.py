@@ -480,7 +480,7 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
     The targets of a run are measured in turn, so drift that they share cancels out.
 
     Args:
-        run: the run.
+        run: a run of at least two targets.
         baseline_target: id of the target that the others are compared with.
         settings: statistical settings; `assumed_drift` is not used.
 

@@ -324,7 +324,7 @@ def _estimate_ratio(
 
     Args:
         sums_by_text: for each text, its numerator and its denominator.
-        value: the ratio.
+        value: the ratio over all texts.
         sample_count: number of samples.
         smallest_positive_value: as in `estimate_mean`.
     """

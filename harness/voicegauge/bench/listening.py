@@ -198,6 +198,7 @@ def _compare_with_each_other(
 
 
 def _can_doubt(judgements: Sequence[ClipJudgement]) -> bool:
+    """Whether enough clips of a target were compared with their texts to doubt those that do not fit."""
     return can_report_unfitting_text(
         sum(one.fits_text for one in judgements), sum(one.rule == UNFITTING_RULE for one in judgements)
     )
@@ -219,6 +220,7 @@ def _find_other_texts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
 
 
 def _judge_pace(clip: ClipJudgement, pace: float | None, other_paces: Iterable[float | None]) -> ClipJudgement:
+    """Return the judgement on a clip; it is doubtful if the pace is unusual among `other_paces` of the same voice."""
     compared = compare_pace(pace, [one for one in other_paces if one is not None]) if pace is not None else None
     if compared is None or not compared.is_unusual:
         return clip

@@ -63,7 +63,7 @@ async def send_closed_loop(
     requests are sent to the other providers, which get ahead of it by at most `MAX_LEAD_ROUNDS` rounds.
 
     Args:
-        rounds: the samples.
+        rounds: the samples, in the order of sending.
         concurrency: number of requests in flight.
         send_sample: sends one sample.
         limit_by_target: the limit of each target's provider, by target id; targets without a limit are absent.
@@ -139,7 +139,7 @@ async def send_open_loop(
     """Send each sample when it is due, however many are in flight.
 
     Args:
-        rounds: the samples.
+        rounds: the samples, in the order of sending.
         rate: requests per second to each target.
         send_sample: sends one sample.
         clock: the clock of the due times.
@@ -165,6 +165,7 @@ async def send_open_loop(
 
 
 async def _await_to_end(request_awaitable: Awaitable[None]) -> None:
+    """Await any awaitable: tasks can be created from coroutines only."""
     await request_awaitable
 
 
@@ -301,7 +302,7 @@ def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sampl
     Args:
         metric: a metric of goals other than `success`.
         percentile: 95 for the 95th percentile.
-        samples: the samples.
+        samples: the samples; those that failed are left out.
     """
     values = sorted(
         value

@@ -588,7 +588,7 @@ async def send_ramp(
     """Search the highest load that meets the goal, with as many samples of `rounds` as the search takes.
 
     Args:
-        rounds: the samples.
+        rounds: the samples that may be sent, in their order.
         settings: what the ramp raises, and the goal.
         send_sample: sends one sample.
         collect_samples: returns the samples of one step.

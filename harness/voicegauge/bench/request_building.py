@@ -107,7 +107,7 @@ def check_text_lengths(
     """Compare the lengths of `texts` with the limits that the contract documents for `target`.
 
     Args:
-        target: the target.
+        target: the target whose contract documents the limits.
         texts: the texts to be sent to the target.
         build_request: builds the request for a text.
         is_live: whether the limit of the user's account plan applies; for the emulator, the most generous limit of all

@@ -113,7 +113,7 @@ class StopRule:
         """Create a rule that has no samples yet.
 
         Args:
-            rounds: the plan.
+            rounds: all planned requests, in the order of sending.
             baseline_target: id of the target that the others are compared with.
             equivalence_margin: relative difference of total latency that does not matter; 0.1 is 10%.
         """

@@ -135,7 +135,7 @@ def plan_comparison(
     """Return the smallest slowdown of one target that a comparison finds in 80% of cases.
 
     Args:
-        spreads: the spreads.
+        spreads: how much times vary between requests and between nights.
         night_count: runs of the baseline, each of another night; one further run is compared with them.
         target_count: targets of each run.
         text_count: texts of each run, each sent once to each target.

@@ -213,7 +213,7 @@ def group_target_samples(
     """Return the samples of each target of a run, by target id, with their scores in one of its score sets.
 
     Args:
-        run: the run.
+        run: the run whose samples are grouped.
         score_set: one of its score sets; `None` for no scores.
         listening: what its audio says; `None` if that is not compared.
         predicted_quality: how listeners would rate its audio; `None` if that is not compared.

@@ -140,6 +140,7 @@ def _announce_ineffective_variables(
 
 
 def _get_empty_value(declared: DeclaredOption) -> Any:
+    """Return the value with which an option asks for nothing."""
     if declared.shape.is_multiple:
         return ()
     return False if declared.shape.item_type is bool else declared.default

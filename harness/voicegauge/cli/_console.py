@@ -152,7 +152,7 @@ def _divide_width(
 
     Args:
         available_width: width of the console without borders and padding.
-        table: the table.
+        table: the table whose columns share the width.
         word_widths: width of the longest word of each column.
         cell_widths: width of the longest cell of each column.
     """

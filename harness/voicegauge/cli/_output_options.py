@@ -127,7 +127,7 @@ class SummaryOutputs(JsonOutput):
         """Write the summary in each form whose option was given.
 
         Args:
-            summary: the summary.
+            summary: the result in a few lines and tables.
             failed_writes: list to which the error of each file that cannot be written is appended.
             annotation: workflow commands of GitHub Actions; by default one for the whole result.
             markdown: the Markdown of the result if it is not that of the summary.

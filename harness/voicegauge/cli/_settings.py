@@ -85,6 +85,7 @@ def find_output_problem(value: str, folder: Path, *, is_folder: bool) -> str | N
 
 
 def _find_problem_of_existing(root: Path, path_in_root: PurePath, *, is_folder: bool) -> str | None:
+    """Return why an output in the existing folder `root` must not be written; `None` if it may."""
     if not root.is_symlink() and not root.exists():
         return None
     record = _read_output_record(root)
@@ -148,7 +149,7 @@ def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file:
     The result is `None` if it may, by the trust that the option declares.
 
     Args:
-        declared: the option.
+        declared: the declaration of the option.
         values: the values as on the command line, one for each use of the option.
         file: the settings file.
         is_live: whether the command line has --live.

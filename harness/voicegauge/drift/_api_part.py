@@ -114,7 +114,7 @@ def _list_pointers_or_references(
     """Return texts that are equal for schemas that are the same except for their position in the document.
 
     Args:
-        schemas_for_same_value: the schemas.
+        schemas_for_same_value: the schemas, all of which apply to one value.
         node_if_no_schemas: the node whose position is reported if there are none.
         schema: the schemas in normalized form. It has the node of a reference if the reference leads to an empty
             schema, whose changes are reported at the reference.

@@ -245,7 +245,7 @@ def _compare_media_types(
     """Yield the changes of media types and of their schemas.
 
     Args:
-        api_part: the body.
+        api_part: the body whose media types are compared.
         rule_id_prefix: the start of rule ids: "request-body", "response" or "callback".
         old_node: the node with the older `content`.
         new_node: the node with the newer `content`.

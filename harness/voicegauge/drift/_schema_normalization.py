@@ -519,7 +519,7 @@ def _merge_single_branch(
     Args:
         schema: the schema that has the branch.
         remaining_schema_lists: the `schema_lists` of `schema` without the keyword of the branch.
-        branch: the branch.
+        branch: the only branch of `schema`.
     """
     merged = merge_schemas(replace(schema, schema_lists=remaining_schema_lists), branch)
     if merged is None:

@@ -98,6 +98,7 @@ def _list_disputable_pointers(recorded_exchange: RecordedExchange, contract_poin
 
 
 def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange, dispute_pointer: str) -> bool:
+    """Whether the response is as the dispute says that another source describes it."""
     response = recorded_exchange.exchange.response
     if dispute.status is not None and dispute.status != response.status:
         return False

@@ -128,7 +128,7 @@ def find_official_source(contract: Contract, document_path_or_url: str | None = 
     `document_path_or_url` is `None`.
 
     Args:
-        contract: the contract.
+        contract: the contract, which lists its sources.
         document_path_or_url: file or URL of the document; by default the URL that the contract states. If the contract
             states no URL of an OpenAPI document, this file or URL is returned with the name of the source that most
             operations of the contract name.
@@ -151,7 +151,7 @@ def compare_with_official_document(
     """Compare the operations of `contract` with those of its official document.
 
     Args:
-        contract: the contract.
+        contract: the contract that was written from the document.
         official_source: name and URL of the official document.
         saved_document_path: the file in which the document was saved; reports show the URL instead of it.
 

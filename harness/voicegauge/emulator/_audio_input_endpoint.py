@@ -429,10 +429,12 @@ class AudioInputEndpoint:
 
 
 def _is_requested(value: object) -> bool:
+    """Whether the value of a field is true, also as a text."""
     return str(value).lower() == "true"
 
 
 def _create_silence() -> DecodedAudio:
+    """Return the audio that replaces an upload which cannot be decoded."""
     import numpy as np
 
     from voicegauge.speech.decoding import DecodedAudio

@@ -39,7 +39,7 @@ class EmulatedConnection(ABC):
         """Prepare to answer messages.
 
         Args:
-            operation: the channel.
+            operation: the channel of the connection.
             services: the objects that all connections share.
             receive: receives messages.
             send: sends messages.

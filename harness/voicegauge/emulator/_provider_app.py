@@ -411,7 +411,7 @@ class EmulatedProviders:
         """Read the request and return its response; `None` if its body is too large.
 
         Args:
-            provider: the provider.
+            provider: the provider that the URL names.
             base_path: the path of the provider's base URL; empty at the root of the port.
             path: the path below the base URL.
             scope: the ASGI scope of the request.

@@ -45,6 +45,7 @@ def write_value_at(body: Any, location: Location, value: Any) -> Any:
 
 
 def _write_value_at_tokens(body: Any, pointer_tokens: Sequence[str], value: Any) -> Any:
+    """Write a value at a path below `body`, and return the changed body, which may be another object."""
     if not pointer_tokens:
         return value
     token, rest = pointer_tokens[0], pointer_tokens[1:]

@@ -347,7 +347,7 @@ class ResponseBuilder:
         """Return the response to uploaded audio.
 
         Args:
-            request: the request.
+            request: the request that uploaded the audio.
             target: the target that processed the audio.
             values_by_location: the values of the response, each under its location.
             generated_audio: the audio of the response; `None` if it has no audio.

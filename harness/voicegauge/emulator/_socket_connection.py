@@ -116,7 +116,7 @@ class EmulatedSocket(EmulatedConnection):
         """Create a connection without turns.
 
         Args:
-            operation: the channel.
+            operation: the channel of the connection.
             values: what the handshake has at the locations of targets' constants.
             services: what all connections share.
             receive: receives messages.

@@ -40,6 +40,7 @@ def _reorder_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[
 
 
 def _leave_out_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Leave out the messages that end a turn, or the one that ends a flush if a turn ends with a flush."""
     ends_with = state.target.spec.turn.ends_with
     left_out = ("turn-end", "close") if ends_with != "flush-end" else ("flush-end",)
     return [output for output in outputs if output.kind not in left_out]
@@ -74,12 +75,14 @@ def _cut_end(state: SocketTurnState, audio: bytes) -> bytes:
 
 
 def _repeat_audio_after_flush(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Send all audio twice after the client has flushed a turn."""
     if not state.was_flushed or state.purpose != "speech":
         return outputs
     return [*outputs, *(output for output in outputs if _is_audio(output))]
 
 
 def _cut_last_byte(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Leave out the last byte of the audio."""
     last = max((index for index, output in enumerate(outputs) if _is_audio(output)), default=None)
     return [
         replace(output, audio=output.audio[:-1]) if index == last else output for index, output in enumerate(outputs)
@@ -96,17 +99,20 @@ def _lose_second_half(state: SocketTurnState, outputs: list[SocketOutput]) -> li
 
 
 def _end_connection_in_audio(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """End the connection in the middle of the audio, without a close frame."""
     at = [index for index, output in enumerate(outputs) if _is_audio(output)]
     return [*outputs[: at[len(at) // 2]], SocketOutput("abort")] if at else outputs
 
 
 def _delay_first_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Delay the first audio of a turn."""
     if not state.is_first_speech or not outputs:
         return outputs
     return [replace(outputs[0], delay_s=_LATE_AUDIO_S), *outputs[1:]]
 
 
 def _add_unknown_message(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Send a message that no contract documents before the speech."""
     return [SocketOutput("raw", text=_UNKNOWN_MESSAGE), *outputs] if state.purpose == "speech" else outputs
 
 
@@ -140,6 +146,7 @@ def _has_changeable_members(target: BaseSocketTarget) -> bool:
 
 
 def _shift_timestamps(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """State the times of words far too late."""
     return [
         replace(
             output,
@@ -156,6 +163,7 @@ def _shift_timestamps(_: SocketTurnState, outputs: list[SocketOutput]) -> list[S
 
 
 def _send_audio_after_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Send audio of another turn after the end of a turn or a flush."""
     if state.purpose not in ("end", "flush") or not state.other_audio:
         return outputs
     length = state.bytes_per_second // 10
@@ -164,6 +172,7 @@ def _send_audio_after_end(state: SocketTurnState, outputs: list[SocketOutput]) -
 
 
 def _close_with_other_code(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Close the connection with an undocumented code if a limit is exceeded."""
     if state.purpose != "limit":
         return outputs
     return [
@@ -174,16 +183,18 @@ def _close_with_other_code(state: SocketTurnState, outputs: list[SocketOutput]) 
     ]
 
 
-def _halve_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
+def _lower_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak with a sample rate of 8 kHz, whatever rate was requested."""
     return msgspec.structs.replace(synthesis, sample_rate_hz=8000)
 
 
 def _silence(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Let silence replace the speech."""
     return msgspec.structs.replace(synthesis, is_silent=True)
 
 
 def _lose_every_third_piece(index: int, text: str) -> str:
+    """Leave out every third piece of the text of a turn."""
     return "" if index % 3 == 2 else text
 
 
@@ -272,7 +283,7 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-rate-ignored",
         description="Speech has 8 kHz, whatever sample rate was asked for.",
-        socket=SocketFault(change_synthesis=_halve_rate),
+        socket=SocketFault(change_synthesis=_lower_sample_rate),
         applies_to_socket=lambda target: _has_raw_samples(target) and len(target.target_spec.formats) > 1,
         condition="audio is 16-bit PCM by default, and other formats can be chosen",
     ),
@@ -371,15 +382,19 @@ def _transcribes(target: BaseSocketTarget) -> bool:
 
 
 def _lose_last_word_of_end(reports: list[ReportedText]) -> list[ReportedText]:
+    """Leave out the last word of the text with which a turn ends."""
     return [replace(one, text=one.text.rpartition(" ")[0]) if one.kind == "turn-end" else one for one in reports]
 
 
 def _resume_first(reports: list[ReportedText]) -> list[ReportedText]:
+    """Report that a turn goes on which had not probably ended before."""
     resumed = [ReportedText("resumed", report.text) for report in reports if report.kind == "partial"]
     return [*resumed, *reports]
 
 
-def _lose_second_half_of_transcript(reports: list[ReportedText]) -> list[ReportedText]:
+def _lose_end_of_transcript(reports: list[ReportedText]) -> list[ReportedText]:
+    """Leave out all but the first third of the text of a turn that ends."""
+
     def cut(text: str) -> str:
         words = text.split()
         return " ".join(words[: len(words) // 3])
@@ -387,15 +402,18 @@ def _lose_second_half_of_transcript(reports: list[ReportedText]) -> list[Reporte
     return [replace(one, text=cut(one.text)) if one.kind in ("eager-end", "turn-end") else one for one in reports]
 
 
-def _leave_out_last_text(reports: list[ReportedText]) -> list[ReportedText]:
+def _leave_out_turn_end(reports: list[ReportedText]) -> list[ReportedText]:
+    """Do not report the end of a turn."""
     return [one for one in reports if one.kind != "turn-end"]
 
 
 def _delay_end(reports: list[ReportedText]) -> list[ReportedText]:
+    """Report the end of a turn late."""
     return [replace(one, delay_s=_LATE_END_S) if one.kind == "turn-end" else one for one in reports]
 
 
 def _replace_last_word_of_partials(reports: list[ReportedText]) -> list[ReportedText]:
+    """Replace the last word of each partial transcript."""
     return [
         replace(one, text=f"{one.text.rpartition(' ')[0]} {_OTHER_WORD}".strip()) if one.kind == "partial" else one
         for one in reports
@@ -403,6 +421,7 @@ def _replace_last_word_of_partials(reports: list[ReportedText]) -> list[Reported
 
 
 def _add_unknown_message_to_transcript(reports: list[ReportedText]) -> list[ReportedText]:
+    """Send a message that no contract documents before a text."""
     return [ReportedText("raw", _UNKNOWN_MESSAGE), *reports]
 
 
@@ -424,13 +443,13 @@ TRANSCRIPT_FAULTS = (
     Fault(
         id="socket-transcript-words-lost",
         description="The text at the end of a turn has only its first third.",
-        socket=SocketFault(change_texts=_lose_second_half_of_transcript),
+        socket=SocketFault(change_texts=_lose_end_of_transcript),
         applies_to_socket=_transcribes,
     ),
     Fault(
         id="socket-transcript-end-missing",
         description="The end of a turn is never reported.",
-        socket=SocketFault(change_texts=_leave_out_last_text),
+        socket=SocketFault(change_texts=_leave_out_turn_end),
         applies_to_socket=_transcribes,
     ),
     Fault(

@@ -34,7 +34,7 @@ def build_speech_timings(
     Args:
         text: the text of the request.
         unit: whether characters or words are timed.
-        speech: the speech.
+        speech: the synthesized speech, with the times of its words.
         leading_silence_s: duration in seconds of the silence before the speech, where an unspoken text begins.
     """
     indices, times_s = _list_known_times(text, speech, leading_silence_s)

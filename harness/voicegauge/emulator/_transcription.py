@@ -309,7 +309,7 @@ class EmulatedTranscription(EmulatedConnection):
         """Create a connection without audio.
 
         Args:
-            operation: the channel.
+            operation: the channel of the connection.
             values: what the handshake has at the locations of targets' constants.
             services: what all connections share.
             receive: receives messages.

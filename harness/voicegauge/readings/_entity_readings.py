@@ -306,6 +306,7 @@ def _list_spoken_clock_readings(hour: int, minute: int, language: str) -> list[E
 
 
 def _fill_template(pattern: str, readings: dict[str, str]) -> Expression:
+    """Return the expression of `pattern`, in which the readings replace their names in braces."""
     pieces = pattern.replace("{", "\0{").replace("}", "}\0").split("\0")
     return sequence(*(phrase(readings[piece[1:-1]]) if piece.startswith("{") else phrase(piece) for piece in pieces))
 

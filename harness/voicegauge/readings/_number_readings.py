@@ -245,7 +245,7 @@ def read_money(written: str, sign: str, scale: str | None, language: str) -> Exp
     """Return the readings of an amount of money.
 
     Args:
-        written: the number.
+        written: the number as the text has it.
         sign: sign or code of the currency, one of the language's `currencies`.
         scale: word or letter for a large number after the amount, such as "million"; `None` without one.
         language: one of `WORDS_BY_LANGUAGE`.

@@ -252,6 +252,7 @@ def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[lis
 
 
 def _find_pair(costs: list[list[int]], rows: list[int], columns: list[int], cost: int) -> tuple[int, int] | None:
+    """Return the first of some rows and columns whose cost is `cost`, as a pair; `None` if there are none."""
     return next(((row, column) for row in rows for column in columns if costs[row][column] == cost), None)
 
 

@@ -295,6 +295,7 @@ def _compute_price_point_ranges(prices: Sequence[PriceRange]) -> list[tuple[floa
     lowest = min((price.usd for price in prices if price.usd), default=0.0)
 
     def compute_points(usd: float | None) -> float:
+        """Return the points for a price, compared with the lowest price above 0."""
         return 0.0 if usd is None else MAX_POINTS * min(lowest / usd if usd else 1.0, 1.0)
 
     return [

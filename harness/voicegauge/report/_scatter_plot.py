@@ -335,7 +335,7 @@ def build_scatter_plot(
 
     Args:
         targets: the targets of one run, in the order of their ranks.
-        axes: the axes.
+        axes: the axes that the plots of all runs share.
         size_px: width and smallest height of the plot in px.
     """
     plottable = filter_plottable_targets(targets)

@@ -283,7 +283,7 @@ def build_time_series_chart(
     """Return the chart of a series with its changes and the events of its target.
 
     Args:
-        series: the series.
+        series: the values of one metric of one target.
         changes: the changes of the level of the series.
         events: changes of price, contract and voicegauge that concern it.
         all_nights: nights of the whole history, so that the charts of a page have the same axis.

@@ -228,7 +228,7 @@ def build_target_sections(
 
     Args:
         report: the run's report.
-        run: the run.
+        run: the saved run from which the report was computed.
         targets: the targets in the order of their sections.
         anchor_by_target: ids of the sections by target.
         clips: the worst clips of the run and the random ones.

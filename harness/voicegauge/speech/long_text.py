@@ -169,6 +169,7 @@ def _align(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[t
 
 
 def _trace_back(directions: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Return the best alignment as pairs of indices, from the direction that is stored for each pair."""
     row, column = (size - 1 for size in directions.shape)
     pairs, gap = [], _FROM_DIAGONAL
     while row or column:
@@ -269,6 +270,7 @@ def _find_likely_repetitions(
 
 
 def _count_phonemes(times_s: NDArray[np.float64], before: LongTextDifference, after: LongTextDifference) -> int:
+    """Return the number of recognized phonemes between two differences."""
     return int(np.searchsorted(times_s, after.start_s) - np.searchsorted(times_s, before.end_s))
 
 
@@ -360,6 +362,7 @@ def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: i
 
 
 def _count_agreeing(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
+    """Return how many phonemes agree in the best alignment of two sequences."""
     if not len(second):
         return 0
     return sum(h >= 0 and e >= 0 and bool(first[h] == second[e]) for h, e in _align(first, second))

@@ -217,7 +217,7 @@ def explain_why_not_judged(text: str, language: str | None, speed: float | None)
     """Return why speech of `text` cannot be compared with it; `None` if it can.
 
     Args:
-        text: the text.
+        text: the text that was requested.
         language: language code of the text; with `None` or "auto", the language is recognized by the words.
         speed: requested speed factor; `None` for the usual one.
     """
