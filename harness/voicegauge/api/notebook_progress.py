@@ -71,6 +71,7 @@ class NotebookProgress(ProgressListener):
         self._display(_render_line(message))
 
     def _describe(self) -> str:
+        """Return the name of the phase with the number of finished items and of all."""
         counts = "" if self._total_count is None else f" of {self._total_count}"
         return f"{self._name}: {self._done_count}{counts}"
 

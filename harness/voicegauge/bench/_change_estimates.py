@@ -569,6 +569,7 @@ def estimate_voice_change(
 
 
 def _group_by_text(values: Sequence[TextValue]) -> dict[str, list[float]]:
+    """Return the values of each text, by text id."""
     grouped: dict[str, list[float]] = {}
     for text, value in values:
         grouped.setdefault(text, []).append(value)

@@ -575,6 +575,7 @@ def _is_writable(store_file: Path) -> bool:
 
 def _find_run_files(folder: Path, unreadable_folders: list[SkippedRun]) -> list[Path]:
     def record_unreadable_folder(error: OSError) -> None:
+        """Note that a folder is left out; the folder of the history itself must be readable."""
         where = Path(error.filename or folder)
         if where == folder:
             raise DataError(f"{folder}: cannot be read: {error.strerror}: give the folder that contains the runs")

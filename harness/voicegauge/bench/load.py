@@ -313,6 +313,7 @@ def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sampl
 
 
 def _get_metric_value(metric: str, sample: Sample) -> float | None:
+    """Return a time or factor of a sample; `None` if it does not have it."""
     latency = sample.latency
     if latency is None:
         return None

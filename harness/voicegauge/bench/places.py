@@ -204,6 +204,7 @@ async def find_places(address: str) -> tuple[str, ...]:
 
 
 def _read_workers(scheduler_identity: Mapping[str, Any]) -> list[ClusterWorker]:
+    """Return the workers that a Dask scheduler states, in the order of their addresses."""
     return [
         ClusterWorker(str(facts["name"]), address, find_place(facts["name"], address))
         for address, facts in sorted(scheduler_identity["workers"].items())

@@ -525,6 +525,7 @@ def _find_changes_of_series(
     min_change = settings.get_min_change(unit)
 
     def compute_levels(nights_before: range, nights_after: range) -> tuple[float, float]:
+        """Return the levels of the series in two ranges of nights."""
         return compute_level(unit, _select_nights(nights, nights_before)), compute_level(
             unit, _select_nights(nights, nights_after)
         )

@@ -324,6 +324,7 @@ class PairwiseDifferences(NamedTuple):
 
     @property
     def _margins(self) -> FloatArray:
+        """Half the widths of the intervals of the differences; infinite if nothing can be distinguished."""
         if math.isinf(self.critical_value):
             return np.full_like(self.means, np.inf)
         margins: FloatArray = self.critical_value * self.standard_errors

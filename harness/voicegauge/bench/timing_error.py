@@ -108,6 +108,7 @@ async def measure_timing_error(
 
 
 def _repeat_delays(count: int) -> list[int]:
+    """Return each of `DELAYS_MS`, `count` times."""
     return list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
 
 
@@ -264,6 +265,7 @@ class TimingProbes:
 
 
 async def _ignore_failed_requests(prober: asyncio.Task[None]) -> None:
+    """Wait for the end of the probes, and ignore requests that failed."""
     try:
         await prober
     except* VoicegaugeError:

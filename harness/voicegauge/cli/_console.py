@@ -115,8 +115,8 @@ def print_table(console: Console, table: Table) -> None:
 def _measure_columns(console: Console, table: Table) -> tuple[list[int], list[int]]:
     """Return the width of the longest word and of the longest cell of each column, headings included.
 
-    Every cell is measured here, once: rich measures all cells of columns without a width each time it is asked for the
-    width of the table and each time it prints, which took most of the time of a table with 8,000 rows.
+    Every cell is measured only once. rich would measure all cells of columns without a width each time it is asked for
+    the width of the table and each time it prints, which took most of the time of a table with 8,000 rows.
     """
     from rich.measure import Measurement
 

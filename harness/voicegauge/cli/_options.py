@@ -167,6 +167,7 @@ def _choose_path_type(path_kind: PathKind, path_type: type[Path | str]) -> click
 
 
 def _describe(declared: DeclaredOption, required_flags: Sequence[str]) -> str:
+    """Return the help of an option, which names the flags that it requires."""
     spec, text = declared.spec, declared.spec.help
     if required_flags:
         start = text[0].lower() if text[1:2].islower() else text[0]

@@ -179,7 +179,8 @@ class OutputOptions(SummaryOutputs):
     def validate(self, **other_outputs: Path | None) -> None:
         """Reject combinations that would overwrite or mix outputs, and a baseline that is not usable.
 
-        The baseline is read again when it is applied; here its error comes before anything is sent.
+        The baseline is read again when it is applied. It is read in advance, so that its error comes before anything
+        is sent.
 
         Raises:
             UsageError: see `reject_conflicting_outputs`.

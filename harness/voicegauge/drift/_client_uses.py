@@ -94,7 +94,7 @@ def _iterate_overlapping_locations(used_locations: Iterable[Location], location:
         if other.message_part != location.message_part:
             continue
         if location.is_in_body or location.message_part == "query":
-            if _are_names_equal(other, location) and _is_one_inside_other(
+            if _is_name_or_member(other, location) and _is_one_inside_other(
                 other.pointer_tokens, location.pointer_tokens
             ):
                 yield other
@@ -102,7 +102,8 @@ def _iterate_overlapping_locations(used_locations: Iterable[Location], location:
             yield other
 
 
-def _are_names_equal(used_location: Location, location: Location) -> bool:
+def _is_name_or_member(used_location: Location, location: Location) -> bool:
+    """Whether both locations have the same name, or the used one is a member of an object of that name."""
     # An object in the query is sent as several parameters: filter[name]=a
     return used_location.name == location.name or used_location.name.startswith(f"{location.name}[")
 

@@ -496,6 +496,7 @@ def _complete_segments(
 
 
 def _shows_state(example: Example, job_spec: JobSpec, state_name: str) -> bool:
+    """Whether a documented example has a job in this state."""
     return bool(job_spec.read_state(functools.partial(read_value_at, example.value)) == state_name)
 
 

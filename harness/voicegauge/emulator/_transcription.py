@@ -423,6 +423,7 @@ class EmulatedTranscription(EmulatedConnection):
         self._forget_samples()
 
     def _forget_samples(self) -> None:
+        """Drop the samples that no turn and no report needs any more."""
         rate = self._format.sample_rate_hz
         kept = self._turn.first_sample if self._turn is not None else self._examined - round(_LEAD_S * rate)
         surplus = kept - self._audio.first_sample

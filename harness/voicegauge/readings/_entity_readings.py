@@ -268,6 +268,7 @@ def _read_seconds(second: int | None, language: str) -> Expression:
 
 
 def _read_clock(hour: int, minute: int, language: str) -> Expression:
+    """Return the readings of an hour and a minute, without a half of the day."""
     words = WORDS_BY_LANGUAGE[language]
     hours = read_cardinal(hour, language)
     hour_word = phrase("|".join(words.hour))

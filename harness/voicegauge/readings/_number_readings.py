@@ -88,6 +88,7 @@ def read_number(written: str, language: str) -> Expression:
 
 
 def _read_decimals(decimals: str, language: str) -> Expression:
+    """Return the readings of the digits after a decimal sign: singly, or as a number."""
     number = decimals.lstrip("0")
     zeros = read_digits(decimals[: len(decimals) - len(number)], language)
     if not number or len(number) == 1 or len(number) > MIN_DIGITS_READ_SINGLY:
@@ -147,6 +148,7 @@ def _list_pair_readings(digits: str, language: str) -> list[Expression]:
 
 
 def _read_pair(pair: str, language: str) -> Expression:
+    """Return the readings of two digits; a leading zero is read too."""
     if len(pair) == 2 and pair[0] == "0":
         return read_digits(pair, language)
     return read_cardinal(int(pair), language)

@@ -87,6 +87,7 @@ def _convert_to_entity_kind(kind: str) -> EntityKind:
 
 
 def _read_unknown_number(written: str) -> Expression:
+    """Return a number as its digits, for languages whose number words are not known."""
     if re.fullmatch(r"\d{1,3}(?:[,.٬]\d{3})+", written):
         return WordSequence((re.sub(r"\D", "", written),))
     return WordSequence((re.sub(r"[,٫]", ".", written),))
@@ -289,6 +290,7 @@ def _read_quantity(match: re.Match[str], language: str) -> Expression:
 
 
 def _read_decade(match: re.Match[str], language: str) -> Expression | None:
+    """Return the readings of a decade, such as "the 1990s"; `None` in other languages than English."""
     if language != "en":
         return None
     decade = {0: "hundreds|ohs", 1: "tens", 2: "twenties", 3: "thirties", 4: "forties", 5: "fifties", 6: "sixties",

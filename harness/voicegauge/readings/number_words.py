@@ -236,6 +236,7 @@ def _read_english(number: int) -> Expression:
 
 
 def _find_scale(number: int, scales: tuple[tuple[int, str], ...]) -> tuple[int, str]:
+    """Return the first scale, such as a thousand, that `number` reaches, and its name."""
     return next((scale, name) for scale, name in scales if number >= scale)
 
 
@@ -348,6 +349,7 @@ def _read_italian(number: int) -> Expression:
 
 
 def _find_italian_scale(number: int) -> tuple[int, str, str]:
+    """Return the highest scale that a number from a million on reaches, with its name in singular and plural."""
     return (10**9, "miliardo", "miliardi") if number >= 10**9 else (10**6, "milione", "milioni")
 
 
@@ -405,6 +407,7 @@ def _read_japanese(number: int) -> Expression:
 
 
 def _read_han(number: int, language: str) -> Expression:
+    """Return the readings of a number in Chinese or Japanese."""
     if number == 0:
         return read_digit("0", language)
     if number >= 10**4:
@@ -419,6 +422,7 @@ def _read_han(number: int, language: str) -> Expression:
 
 
 def _read_han_below_10000(number: int, language: str) -> Expression:
+    """Return the readings of a number from 1 to 9,999 in Chinese or Japanese."""
     parts: list[Expression] = []
     is_gap = False
     for scale, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
@@ -436,6 +440,7 @@ def _read_han_below_10000(number: int, language: str) -> Expression:
 
 
 def _read_han_place(digit: int, name: str, *, is_first: bool, language: str) -> Expression:
+    """Return the readings of one digit with the name of its place, such as 百 for hundreds; empty for ones."""
     word = phrase(_CHINESE_DIGITS[digit + 1])
     if digit == 2 and name != "十" and language == "zh":
         word = phrase("二|两")

@@ -78,11 +78,13 @@ def build_point_scale(values: Iterable[float]) -> AxisScale:
 
 
 def _round_down_to_tick(value: float) -> float:
+    """Return the largest 1, 2 or 5 times a power of ten that is not above `value`."""
     power = 10.0 ** math.floor(math.log10(value))
     return max(m * power for m in (1, 2, 5) if m * power <= value * 1.001)
 
 
 def _round_up_to_tick(value: float) -> float:
+    """Return the smallest 1, 2 or 5 times a power of ten that is not below `value`."""
     power = 10.0 ** math.floor(math.log10(value))
     return min(m * power for m in (1, 2, 5, 10) if m * power >= value * 0.999)
 

@@ -35,7 +35,7 @@ MAX_AGREEING_SHARE_OF_OTHER_TEXT = 0.45
 MIN_REPEATED_SHARE = 0.6
 """Share of the phonemes of an added part that must agree with a part of the text, so that it is a repetition."""
 MAX_DEFICIT_RATIO, MAX_DEFICIT_EXCESS = 1.5, 1.0
-"""Largest deficit per phoneme of words that are said twice, compared with that of the words around them: the latter
+"""Largest deficit per phoneme of words that are said twice. It is the deficit per phoneme of the words around them,
 times the first number, plus the second number. A voice that is recognized badly has high deficits everywhere, another
 text only where it is said."""
 MAX_PHONEMES_WITHIN_ADDED = 30

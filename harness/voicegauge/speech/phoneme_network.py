@@ -154,12 +154,14 @@ def _apply_convolution(x: Array, weight: Array, bias: Array, stride: int) -> Arr
 
 
 def _apply_linear_layer(x: Array, name: str) -> Array:
+    """Return the result of a linear layer; `name` is the start of the names of its weights."""
     weights = _load_weights()
     projected: Array = x @ weights[f"{name}.weight"].T
     return projected + weights[f"{name}.bias"] if f"{name}.bias" in weights else projected
 
 
 def _apply_layer_norm(x: Array, name: str) -> Array:
+    """Return the result of a layer normalization; `name` is the start of the names of its weights."""
     weights = _load_weights()
     centred = x - x.mean(axis=1, keepdims=True)
     scaled: Array = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + np.float32(1e-5))
@@ -167,6 +169,7 @@ def _apply_layer_norm(x: Array, name: str) -> Array:
 
 
 def _apply_attention(x: Array, name: str) -> Array:
+    """Return the result of multi-head self-attention; `name` is the start of the names of its weights."""
     query, key, value = (
         _apply_linear_layer(x, f"{name}.{part}").reshape(len(x), HEAD_COUNT, -1).transpose(1, 0, 2)
         for part in ("query", "key", "value")

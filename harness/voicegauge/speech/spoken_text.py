@@ -291,6 +291,7 @@ def forget_judgements() -> None:
 
 
 def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
+    """Return what a clip says, compared with a text that is given by its pronunciation."""
     phonemes = pronunciation.phonemes
     count = len(phonemes)
     if count < MIN_JUDGED_PHONEMES:

@@ -197,6 +197,7 @@ def score_transcript(
 
 
 def _score_readings(reference: str, transcript: str, language: str) -> ReadingScore | None:
+    """Return the errors that no accepted reading explains; `None` if the texts are too long to be compared."""
     compared = compare_readings(reference, transcript, language)
     if compared is None:
         return None

@@ -365,6 +365,7 @@ def shorten_silences(samples: Samples) -> Samples:
 
 
 def _amplify(samples: Samples) -> Samples:
+    """Return quiet speech at the level `_TARGET_LEVEL_DBFS`; louder speech is unchanged."""
     level_db = 10 * math.log10(max(float(np.mean(np.square(samples, dtype=np.float64))), 1e-12))
     gain_db = max(0.0, _TARGET_LEVEL_DBFS - level_db)
     return np.asarray(samples * np.float32(10 ** (gain_db / 20)), np.float32)
