@@ -122,7 +122,7 @@ def select_cases(plan: CasePlan, case_ids: Collection[str]) -> CasePlan:
 
 
 class CasePatterns(Record, frozen=True, kw_only=True):
-    """Selects cases by patterns of their ids."""
+    """Patterns of case ids, by which the cases of a plan are selected."""
 
     patterns: tuple[str, ...]
     """Ids of cases, in which `*` stands for any text."""

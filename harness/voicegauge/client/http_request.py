@@ -106,7 +106,7 @@ class RequestBuilder:
         """The origins of the servers. Only these receive the key."""
         with_http = {one for name, one in found.items() if not contract.is_socket_server(name)}
         self.socket_origins = self.origins - with_http
-        """Those that have WebSockets only."""
+        """The origins of servers that have WebSockets only."""
 
     def replace_base_url(self, url: str) -> str:
         """Return `url` with the base URL of the contract replaced by the one that the user has set for this server."""
@@ -139,7 +139,7 @@ class RequestBuilder:
     def build_request(
         self, operation: Operation, request_parts: RequestParts, key: str | None, *, url: str | None = None
     ) -> Request:
-        """Return the HTTP request.
+        """Return the HTTP request of `operation` with the values of `request_parts`.
 
         Args:
             operation: the operation to call.

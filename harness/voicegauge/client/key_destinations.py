@@ -115,7 +115,7 @@ def read_permitted_key(
 
 
 def check_key_consent(contract: Contract, base_urls: Mapping[str, str], allowed_keys: Collection[str]) -> None:
-    """Check that every host that will receive a key of a contract is allowed to.
+    """Check that every host that would receive a key of a contract is allowed to receive it.
 
     A host is allowed for the variable of a key by a bundled contract, by `allowed_keys`, or if it is a server on this
     machine that the user names as base URL. Every server that the user names may receive the keys of a bundled

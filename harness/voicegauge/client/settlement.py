@@ -67,7 +67,7 @@ class UsagePricedRequest(NamedTuple):
 
 
 class _ReportedCharge(NamedTuple):
-    """A charge that the provider reported."""
+    """A charge that the provider reported, in dollars, in credits, or in both."""
 
     usd: float | None
     credits: float | None

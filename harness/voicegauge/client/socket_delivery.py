@@ -109,7 +109,7 @@ class SocketPayment:
             self._observer.after_submit(http_status, self._settlement, None)
 
     def build_failure(self, failure: Failure) -> Delivery:
-        """Return the failed delivery."""
+        """Return a failed delivery with `failure`."""
         return Delivery(
             target=self._target.id,
             exchanges=(),
@@ -311,7 +311,7 @@ class SocketDeliveries:
 
 
 class _SendingOptions(NamedTuple):
-    """How a text is sent."""
+    """The options with which a text is sent: its pieces, a flush, an interrupted turn before it."""
 
     pacing: TextPacing | None
     flushes: bool

@@ -66,7 +66,7 @@ class SocketLink(ABC, Generic[TargetT]):
         self._key = key
         self.connection = WebSocketConnection(self._take_message)
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        """Conditions that tasks wait for."""
+        """Conditions that tasks wait for, each with the future that wakes its task."""
         self._request = self._build_handshake()
         self._nonce = 0
 
@@ -376,7 +376,7 @@ class StreamTimes(NamedTuple):
     """Duration of a frame in seconds."""
     started_ms: float
     sent_ms: list[float]
-    """Time of each frame."""
+    """The time at which each frame was sent."""
 
     def compute_spoken_time_ms(self, second: float) -> float:
         """Return the time, in milliseconds, at which the sample at `second` seconds was spoken.

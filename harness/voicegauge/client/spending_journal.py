@@ -78,7 +78,7 @@ class Purchase:
     """Whether this submit is the companion of another: a check sends both at the same moment, to find out whether the
     service confuses their results."""
     place: str | None = None
-    """The place of the worker that was to send it; `None` if this machine sends it."""
+    """The place of the worker that was to send the submit; `None` if this machine sends it."""
 
     @property
     def awaits_job_result(self) -> bool:
@@ -337,7 +337,7 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
     """Whether this submit is the companion of another: a check sends both at the same moment, to find out whether the
     service confuses their results."""
     place: str | None = None
-    """The place of the worker that is to send it; `None` if this machine sends it."""
+    """The place of the worker that is to send the submit; `None` if this machine sends it."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""

@@ -192,7 +192,7 @@ class RequestConstraints:
 
 
 _CONSTRAINTS_BY_OPERATION: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
-"""A cache for `get_request_constraints`."""
+"""Cache of `get_request_constraints`: the constraints of each operation."""
 
 
 def get_request_constraints(operation: Operation) -> RequestConstraints:

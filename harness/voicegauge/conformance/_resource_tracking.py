@@ -42,7 +42,7 @@ class ResourcesListedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     """The resources that existed before the check were listed."""
 
     operation: str
-    """Id of the operation that creates such resources."""
+    """Id of the operation that creates the kind of resources that were listed."""
     resource_ids: tuple[str, ...]
 
 
@@ -237,7 +237,7 @@ class LeftoverJournal:
         """
         self._journal = journal
         self.history = ResourceHistory(read_events(journal.path, ResourceEvent))
-        """What the run left."""
+        """The resources that the run may have left in the account."""
 
     def __enter__(self) -> Self:
         """Return the journal."""

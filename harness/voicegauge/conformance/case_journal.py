@@ -392,7 +392,7 @@ class CaseJournal:
         self.lost_count_of_earlier_runs = sum(
             one.sample_or_case_id in self.earlier_ambiguous_case_ids for one in counted
         )
-        """Number of those that are only sent again on demand."""
+        """Number of the requests in `billable_count_of_earlier_runs` that are only sent again on demand."""
 
     @property
     def is_on_disk(self) -> bool:

@@ -37,7 +37,7 @@ _NO_SUBJECT_REASON_BY_CLASS: dict[type, str] = {
 }
 """By class of subjects: why the rules for this class judged nothing if the check had no subject of the class."""
 CoverageKind = Literal["operation", "status", "state", "constraint", "rule"]
-"""What a coverage entry is about."""
+"""The kind of thing that was tried: an operation, one of its statuses, a job state, a constraint, or a rule."""
 
 
 class CoverageEntry(Record, frozen=True, kw_only=True):
@@ -125,13 +125,13 @@ class CoverageCounts(Record, frozen=True, kw_only=True):
 
     requests: tuple[CountedRequests, ...] = ()
     responses: tuple[tuple[str, int, int], ...] = ()
-    """Operation, status, count."""
+    """Each operation and status, with the number of such responses."""
     states: tuple[tuple[str, str, int], ...] = ()
-    """Operation, state, count."""
+    """Each operation and job state, with the number of responses that reported it."""
     judged_subjects: tuple[tuple[str, str, int], ...] = ()
-    """Class of the subjects, operation, count."""
+    """Each class of subjects and operation, with the number of such subjects that were judged."""
     broken_rules: tuple[tuple[str, str, str, int], ...] = ()
-    """Class of the subjects, operation, rule id, count."""
+    """Each class of subjects, operation and rule id, with the number of such subjects that broke the rule."""
 
 
 class _Counters(NamedTuple):

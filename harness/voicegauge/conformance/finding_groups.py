@@ -277,7 +277,7 @@ def _are_effects(effects: Sequence[Finding], causes: Sequence[Finding]) -> bool:
 
 
 def _locate_effect(finding: Finding, effect_rule: str) -> tuple[str | None, str | None]:
-    """Return what a violation of `effect_rule` has in common with its cause: the case, and maybe the value."""
+    """Return what a violation of `effect_rule` shares with its cause: the case; of some rules also the value."""
     return finding.case_id, finding.where.traffic_pointer if effect_rule in _EFFECTS_AT_SAME_VALUE else None
 
 

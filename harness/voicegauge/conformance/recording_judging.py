@@ -262,7 +262,7 @@ def _report_unmatched_calls(
 
 
 _CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
-"""A cache for `plan_cases_by_id`."""
+"""Cache of `plan_cases_by_id`: the planned cases of each contract, by id."""
 
 
 def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:

@@ -24,7 +24,7 @@ def check_operation_id(operation: Operation, pointer: str, operation_id: str | N
 
 
 def check_request_location(operation: Operation, pointer: str, location: Location) -> None:
-    """Check that the document describes the location for requests to `operation`.
+    """Check that the document describes a value at `location` of requests to `operation`.
 
     Raises:
         ContractError: the location is not documented, or is in a part of the message that is not allowed.
@@ -37,7 +37,7 @@ def check_request_location(operation: Operation, pointer: str, location: Locatio
 
 
 def check_response_location(operation: Operation, pointer: str, location: Location | None) -> None:
-    """Check that the document describes the location for successful responses of `operation`.
+    """Check that the document describes a value at `location` of successful responses of `operation`.
 
     Headers need not be documented. `None` is accepted.
 

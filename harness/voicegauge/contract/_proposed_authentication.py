@@ -94,7 +94,7 @@ class KeyProposal:
         return not (isinstance(flows, dict) and flows.get("clientCredentials"))
 
     def _guess_aws_scope(self) -> dict[str, str]:
-        """Return region and service, as the host of the first server names them: polly.us-east-1.amazonaws.com."""
+        """Return the AWS region and service in the host of the first server: polly.us-east-1.amazonaws.com."""
         host = urlsplit(self._server_urls[0]).hostname or "" if self._server_urls else ""
         region = _AWS_REGION_PATTERN.search(host)
         return {"region": region[0] if region else TODO, "service": host.partition(".")[0] or TODO}

@@ -80,7 +80,7 @@ def _measure_size(root: _Schema, list_parts: Callable[[_Schema], _SchemaUses], s
 def _walk_parts_first(
     root: _Schema, list_parts: Callable[[_Schema], _SchemaUses], known_schemas: Mapping[int, Any]
 ) -> Iterator[tuple[_Schema, list[tuple[int, _Schema]]]]:
-    """Yield each schema outside `known_schemas`, with its parts; where possible, parts come before their schema."""
+    """Yield `root` and the schemas below it that are not known, with their parts, which come first except in cycles."""
     started = set[int]()
     stack: list[tuple[_Schema, list[tuple[int, _Schema]] | None]] = [(root, None)]
     while stack:
@@ -218,7 +218,7 @@ def _note_part(schema: int, part: int, numbers: dict[int, int], lowest: dict[int
 
 
 def _collect_uses_of_parts(data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> dict[int, _UsesOfParts]:
-    """Return the uses of each schema, by its identity."""
+    """Return, by the identity of each schema, how often it applies which schemas to parts of a value."""
     uses_by_schema: dict[int, _UsesOfParts] = {}
     list_parts = functools.partial(_list_combined, data)
     for _, node in schemas:

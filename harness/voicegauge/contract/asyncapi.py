@@ -267,7 +267,7 @@ def _add_servers(asyncapi: Document, servers: list[Any]) -> list[Any]:
 
 
 def _convert_security_schemes(asyncapi: Document) -> dict[str, Any]:
-    """Return the security schemes of an AsyncAPI document as those of OpenAPI, which has fewer types."""
+    """Return the security schemes of an AsyncAPI document as security schemes of OpenAPI, which has fewer types."""
     converted = {}
     for name, scheme in get_mapping(get_mapping(asyncapi.data, "components"), "securitySchemes").items():
         if not isinstance(scheme, dict):
@@ -410,7 +410,7 @@ def _check_turns(document: Document, socket: SocketChannel) -> None:
 
 
 def _check_price_names(contract: Contract, socket: SocketChannel) -> None:
-    """Check that each target has one price, and that the target whose price it has exists."""
+    """Check that each target has one price, and that the target that its `price_of` names exists."""
     known = {**contract.audio_input_targets, **contract.targets}
     for name, target in socket.spec.targets.items():
         at = f"{socket.pointer}/x-socket/targets/{escape_pointer_token(name)}/price_of"

@@ -132,7 +132,7 @@ class Contract:
                 yield name, operation, spec, f"{operation.pointer}/x-socket/targets/{escape_pointer_token(name)}"
 
     def iterate_targets(self) -> Iterator[BaseTarget]:
-        """Yield every target: those that speak over HTTP, that take audio, and both kinds over WebSockets."""
+        """Yield every target: those that speak over HTTP, those that take audio, and both kinds over WebSockets."""
         yield from self.targets.values()
         yield from self.audio_input_targets.values()
         yield from self.socket_targets.values()

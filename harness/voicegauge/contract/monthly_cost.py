@@ -85,7 +85,7 @@ class MonthlyBill(NamedTuple):
     exceeds_plan: bool
     """Whether the requests need more units than the plan includes, although no more can be bought."""
     usage_basis: UsageBasis
-    """How the number of units is known."""
+    """How certain the number of charged units is."""
 
     @property
     def total_usd(self) -> float | None:

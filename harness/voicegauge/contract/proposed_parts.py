@@ -578,7 +578,7 @@ def find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]
 
 
 def _iterate_success_contents(schemas: Schemas, operation_data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the contents of the 2xx responses by media type."""
+    """Yield the `content` of each 2xx response, which describes bodies by media type."""
     responses = operation_data.get("responses")
     for status, response in responses.items() if isinstance(responses, dict) else ():
         if str(status).startswith("2"):

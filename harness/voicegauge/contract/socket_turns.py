@@ -184,7 +184,7 @@ class SocketTurn:
     context: str | None
     """The context; `None` if messages do not name it."""
     text: str = ""
-    """The joined text."""
+    """The text to speak, joined from the pieces in which the client sent it."""
     first_text_ms: float | None = None
     last_text_ms: float | None = None
     flushes_ms: list[float] = field(default_factory=list)
@@ -237,7 +237,7 @@ class SocketTurn:
 
 @dataclass
 class SocketConversation:
-    """The turns of one connection, and what belongs to none."""
+    """The turns of one connection, and the events that belong to no turn."""
 
     turns: list[SocketTurn] = field(default_factory=list)
     stray_events: list[tuple[float, ServerEvent]] = field(default_factory=list)
@@ -250,7 +250,7 @@ class TurnReader:
     """Reads turns message by message, while the connection is open."""
 
     def __init__(self, channel: SocketChannel) -> None:
-        """Begin without turns."""
+        """Create a reader that has read no message."""
         self._channel, self._spec = channel, channel.spec
         self.conversation = SocketConversation()
         self._by_context: dict[str | None, SocketTurn] = {}
@@ -352,7 +352,7 @@ class TurnReader:
         return turn
 
     def _is_error_of_crossed_cancel(self, event: ServerEvent) -> bool:
-        """Whether an error answers a cancellation when nothing was spoken, not the turn that is spoken now."""
+        """Whether an event is the error that answers a cancellation that came while nothing was spoken."""
         if event.kind != "error" or not self._crossed_cancel_count:
             return False
         self._crossed_cancel_count -= 1
@@ -473,7 +473,10 @@ class TranscribedTurn:
 
 @dataclass
 class TranscribedConversation:
-    """The turns of one connection, and what belongs to none."""
+    """The turns and events of one connection that transcribes.
+
+    Times are in milliseconds after the connection was opened.
+    """
 
     turns: list[TranscribedTurn] = field(default_factory=list)
     """The turns that have a text, or whose end was reported."""
@@ -512,7 +515,7 @@ class TranscriptReader:
     """Reads turns message by message, while the connection is open."""
 
     def __init__(self, channel: SocketChannel) -> None:
-        """Begin without turns."""
+        """Create a reader that has read no message."""
         self._channel, self._spec = channel, channel.spec
         self.conversation = TranscribedConversation()
         self._turn: TranscribedTurn | None = None

@@ -236,7 +236,7 @@ class LocationValues(Mapping[Location, Any]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        """The class and the values."""
+        """The class name and the values, for error messages."""
         return f"LocationValues({self._values!r})"
 
     def __hash__(self) -> int:

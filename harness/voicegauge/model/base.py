@@ -38,7 +38,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Provenance(StrEnum):
-    """Where traffic comes from."""
+    """Where traffic comes from: a document, the emulator, a recording or a live service."""
 
     DOCUMENTED = "documented"
     """The traffic is an example in a provider's document; it was never sent."""

@@ -140,7 +140,7 @@ class Interval(Record, frozen=True, kw_only=True):
 
 
 class StateObservation(Record, frozen=True, kw_only=True):
-    """A job state that a response reported."""
+    """A job state that a response reported, with the times of the request and the response."""
 
     state: str
     response_began_ms: float

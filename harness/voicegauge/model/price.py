@@ -307,9 +307,9 @@ class PriceRange(Record, frozen=True, kw_only=True):
     is_quoted: bool = False
     """Whether the price is from quotations of the provider's price page, not from the page itself."""
     disputed_usd: tuple[float, ...] = ()
-    """The other prices that documents of the provider state."""
+    """The prices that documents of the provider state and that differ from `usd`."""
     third_party_usd: tuple[float, ...] = ()
-    """The other prices that third parties state."""
+    """The prices that third parties state and that differ from `usd`."""
 
     @property
     def is_disputed(self) -> bool:

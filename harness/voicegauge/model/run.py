@@ -290,7 +290,7 @@ class ScoringMethod(Record, frozen=True, kw_only=True):
     asr: str
     """The ASR engine, its model and the hash of the model's weights, such as "whisper:base.en@ed3a0b6b"."""
     asr_reason: str
-    """Why this engine was selected."""
+    """Why this ASR engine was selected, in words."""
     normalizer: str
     """Name and version of the normalizer, such as "whisper-english/1"."""
     settings: dict[str, str] = {}

@@ -87,7 +87,7 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
 
 
 class FindingsBaseline(Record, frozen=True, kw_only=True):
-    """The content of a baseline file."""
+    """The content of a baseline file: the findings that a user has accepted."""
 
     schema: Literal["voicegauge/baseline/1"] = "voicegauge/baseline/1"
     accepted_findings: tuple[AcceptedFinding, ...] = ()

@@ -54,7 +54,7 @@ class SummaryTable(Record, frozen=True, kw_only=True):
 
 
 class MetricValue(Record, frozen=True, kw_only=True):
-    """A number for a dashboard."""
+    """One number of a result for a dashboard, as Prometheus stores it."""
 
     name: str
     """Name with its unit, as Prometheus recommends it: `voicegauge_total_latency_seconds`."""

@@ -64,7 +64,7 @@ class Capability(Record, frozen=True, kw_only=True):
 
 
 class Requirement(Record, frozen=True, kw_only=True):
-    """One sentence by which servers are judged."""
+    """One sentence that a server must fulfil, and the cases and rules by which that is judged."""
 
     id: str
     sentence: str

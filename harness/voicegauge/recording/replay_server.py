@@ -211,7 +211,7 @@ class ReplayApp:
         await send({"type": "http.response.body", "body": b""})
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Replay a recorded WebSocket."""
+        """Replay the recorded WebSocket whose handshake equals that of the client; reject any other handshake."""
         await receive()  # websocket.connect
         request, host, path = _build_request({**scope, "method": "GET"}, b"")
         exchange = self._find_exchange(request, host, path, is_socket=True)

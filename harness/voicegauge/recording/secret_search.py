@@ -17,8 +17,9 @@ MIN_LONG_SECRET_CHARACTERS = 8
 occurs in ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least
 twenty."""
 MIN_TRUNCATED_SECRET_CHARACTERS = 6
-"""Minimum length, in characters, of the beginning of a secret that is masked at the end of a text. A third of a key
-must be there too, which is as long for keys of real providers, but only "te" for "test-key": "/generate" ends so."""
+"""Minimum length, in characters, of the beginning of a secret that is masked at the end of a text. At least a third of
+the secret must be there too. A third alone would be too little for a short secret: of "test-key" it is "te", with which
+"/generate" ends."""
 _CREDENTIAL_WORD_SEARCH_BYTES = 48
 """Number of bytes before and after a short secret that are searched for a word such as "key"."""
 _SEARCH_WINDOW_BYTES = 2**20

@@ -110,7 +110,7 @@ class TrafficRedactor:
 
 
 class TrafficRecorder:
-    """Writes one recording."""
+    """Writes the redacted exchanges of the traffic to one recording."""
 
     def __init__(self, path: Path, contract: Contract, redactor: TrafficRedactor) -> None:
         """Prepare to write `path`.
@@ -220,7 +220,7 @@ class _JobConversation:
 
 
 class TrafficJudge:
-    """Redacts, records and judges exchanges."""
+    """Redacts, records and judges the exchanges that passed through the proxy, one after the other."""
 
     def __init__(self, contract: Contract, settings: JudgeSettings) -> None:
         """Create a judge that has seen no exchange.

@@ -264,7 +264,7 @@ class RelayObserver:
 
 
 class _ClientGoneError(Exception):
-    """The client closed its connection."""
+    """Raised when the client has closed its connection."""
 
 
 class RelayApp:
@@ -345,11 +345,11 @@ class _RequestRelay:
         self._headers = self._build_request_headers()
         self._request_body, self._response_body = CapturedBody(app.memory), CapturedBody(app.memory)
         self._watching: asyncio.Task[None] | None = None
-        """Waits until the client leaves, once the request has been received."""
+        """The task that waits until the client leaves, once the request has been received."""
         self._has_client_left = False
         self._is_handed_on = False
         self._is_reported = False
-        """Whether the listener has taken the exchange."""
+        """Whether the observer was notified of the exchange."""
 
     async def run(self) -> None:
         rejection = find_rejection(self._scope)

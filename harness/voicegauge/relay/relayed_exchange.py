@@ -301,7 +301,7 @@ def _find_relative_path(server: Server, path: str) -> str | None:
 
 
 def select_forwarded_headers(headers: Iterable[tuple[bytes, bytes]], *, is_request: bool) -> RawHeaders:
-    """Return the headers of a message without those about its connection (RFC 9110, section 7.6.1).
+    """Return the headers of a request or response without those about one connection (RFC 9110, section 7.6.1).
 
     "Host" and "Expect" of a request are left out as well: the service has another name, and the proxy itself asks for
     the body. "Content-Length" is left out beside "Transfer-Encoding", which replaces it (RFC 9112, section 6.3).

@@ -245,7 +245,7 @@ def _build_pricing_pointer(target: Target) -> str:
 
 
 class _ReportedBalance(NamedTuple):
-    """A balance, and when the response that reports it had arrived, on the monotonic clock."""
+    """A reported balance, and the time on the monotonic clock at which the response with it had arrived."""
 
     amount: float
     received_ms: float

@@ -136,7 +136,7 @@ class Checker:
 
     @functools.cached_property
     def _rules_by_class_and_operation(self) -> dict[tuple[type[CheckSubject], Operation], tuple[Rule, ...]]:
-        """Cache: by class of subjects and operation, the rules that apply to them."""
+        """Cache: by class of subjects and operation, the rules that apply to such subjects of the operation."""
         return {}
 
     def _find_rules(self, subject: CheckSubject) -> tuple[Rule, ...]:

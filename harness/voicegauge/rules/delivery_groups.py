@@ -144,7 +144,7 @@ class DeliveriesOfRun:
     def __init__(self) -> None:
         """Create an object without measurements."""
         self.latest_measurements: deque[DeliveryMeasurements] = deque(maxlen=MAX_LATEST_MEASUREMENTS)
-        """Measurements of the latest deliveries, until somebody clears them."""
+        """Measurements of the latest deliveries, until the caller clears them."""
         self._text_by_digest: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._paces: OrderedDict[str, deque[float]] = OrderedDict()
         self._paces_by_speed: OrderedDict[str, dict[float, float]] = OrderedDict()
@@ -251,7 +251,7 @@ def _find_or_add(table: OrderedDict[KeyT, ValueT], key: KeyT, new_value: ValueT)
 
 
 def _measure_delivery(speech_delivery: SpeechDelivery) -> DeliveryMeasurements | None:
-    """Return what is compared of a delivery; `None` if it is not compared."""
+    """Return the measurements of a delivery that are compared; `None` if the delivery cannot be compared."""
     audio = speech_delivery.measured_audio
     digest = None if audio is None or not speech_delivery.has_ordinary_text else audio.sample_digest
     if digest is None or speech_delivery.is_silent:

@@ -119,7 +119,7 @@ documented example has headers."""
 
 @dataclass(frozen=True)
 class Rule:
-    """A registered rule."""
+    """What a provider must do, with the function that finds violations of it."""
 
     id: str
     severity: Severity

@@ -98,7 +98,7 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def can_be_sent_again(self) -> bool:
-        """Whether a user can send the request again, which needs its observed submit."""
+        """Whether a user can send the request again, which is possible if the submit was observed."""
         return self.submit_call is not None
 
     @functools.cached_property

@@ -99,10 +99,10 @@ class Timeouts(Record, frozen=True, kw_only=True):
     connect_s: float = 10.0
     """Limit for name resolution, TCP connect and TLS handshake together."""
     write_s: float = 60.0
-    """Limit between two chunks of the request."""
+    """Limit for sending one chunk of the request."""
     read_s: float = 120.0
-    """Limit between two chunks of the response. It is long, because synchronous operations send nothing until all audio
-    is ready."""
+    """Limit for the wait for the next chunk of the response. It is long, because synchronous operations send nothing
+    until all audio is ready."""
     pool_s: float = 60.0
     """Limit for the wait for a free connection of the pool."""
     total_s: float = 300.0

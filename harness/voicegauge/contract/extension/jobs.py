@@ -49,7 +49,7 @@ class JobState(Record, frozen=True, kw_only=True):
 
 
 class PollSchedule(Record, frozen=True, kw_only=True):
-    """The recommended polling interval."""
+    """When a client polls a job: the recommended intervals, which grow from poll to poll."""
 
     min_interval_s: PositiveFloat = 1.0
     max_interval_s: PositiveFloat = 5.0
@@ -80,7 +80,7 @@ class JobCancellation(Record, frozen=True, kw_only=True):
 
 
 class JobSpec(Record, frozen=True, kw_only=True):
-    """`x-job` on a status operation."""
+    """`x-job` on the operation that reports the status of a job: its states, and where responses have what."""
 
     submit_response: SubmitResponseLocations
     job_id_location: Location | None = None
@@ -176,10 +176,10 @@ class SubmitSpec(Record, frozen=True, kw_only=True):
 
 
 class EventSpec(Record, frozen=True, kw_only=True):
-    """One event type."""
+    """What a type of event in a stream means, and which types may follow."""
 
     successor_names: tuple[str, ...] = ()
-    """Event types that may follow directly."""
+    """Names of the event types that may follow directly."""
     terminal_outcome: Literal["success", "failure"] | None = None
     """Whether this event ends the stream in success or in failure; `None` if the stream goes on."""
     data_schema: dict[str, Any] | None = None
@@ -192,7 +192,7 @@ class EventAudio(Record, frozen=True, kw_only=True):
     """Where events have audio. The joined chunks are the audio that `x-speech.response.audio` describes."""
 
     event_type: str
-    """The event type with audio."""
+    """Name of the event type whose events have audio."""
     location: EventLocation
     """Location of the audio in the event: "data" for the whole data, or "data#/pointer"."""
     encoding: Literal["base64", "hex"] = "base64"
@@ -205,7 +205,7 @@ class EventAudio(Record, frozen=True, kw_only=True):
 
 
 class StreamSpec(Record, frozen=True, kw_only=True):
-    """`x-stream` on an operation."""
+    """`x-stream` on an operation whose response is a stream of events."""
 
     framing: Literal["sse", "json-lines"] = "sse"
     """How events are separated: server-sent events, or one JSON value per line."""
@@ -309,7 +309,7 @@ class WebhookEmulation(Record, frozen=True, kw_only=True):
 
 
 class WebhookSpec(Record, frozen=True, kw_only=True):
-    """`x-webhook` on an operation."""
+    """`x-webhook` on an operation whose requests may name a URL to which the provider sends callbacks."""
 
     url_fields: tuple[WebhookUrlField, ...]
     """The fields that can contain the webhook URL. If a request has several of them, the first one counts."""

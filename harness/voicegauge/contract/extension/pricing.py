@@ -49,7 +49,7 @@ class CharacterCounting(Record, frozen=True, kw_only=True):
     counted_unit: Literal["character", "utf8_byte"] = "character"
     """Whether characters are charged, or the bytes of the text in UTF-8."""
     counts_whitespace: bool = True
-    """Whether white space counts."""
+    """Whether white space in the text is charged."""
     characters_counted_twice: Literal["han", "wide"] | None = None
     """Which characters count twice: Chinese characters, including those in Japanese and Korean (`han`), or all that are
     as wide as two Latin ones, such as kana and Hangul (`wide`)."""
@@ -83,7 +83,7 @@ class CharacterCounting(Record, frozen=True, kw_only=True):
 
 
 class PlanPrice(Record, frozen=True, kw_only=True):
-    """The price for accounts with one plan."""
+    """The price for accounts with one plan, in place of the price without a plan."""
 
     usd_per_unit: NonNegativeFloat | None = None
     credits_per_unit: NonNegativeFloat | None = None

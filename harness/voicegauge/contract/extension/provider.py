@@ -30,7 +30,7 @@ class IdempotencySpec(Record, frozen=True, kw_only=True):
 
 
 class PlanLimits(Record, frozen=True, kw_only=True):
-    """Limits of one account plan."""
+    """The documented limits of one account plan; `None` for a limit that no document states."""
 
     max_requests_per_minute: PositiveInt | None = None
     max_concurrent_requests: PositiveInt | None = None
@@ -41,7 +41,7 @@ class PlanLimits(Record, frozen=True, kw_only=True):
 
 
 class UploadLimits(Record, frozen=True, kw_only=True):
-    """Limits of an uploaded audio file."""
+    """The documented limits of an uploaded audio file; `None` for a limit that no document states."""
 
     max_bytes: int | None = None
     """Maximum size in bytes. MB in a document is read as MiB, so that only files above the limit in both units
@@ -145,7 +145,7 @@ class AwsSignature(Record, frozen=True, kw_only=True):
 
 
 class KeySpec(Record, frozen=True, kw_only=True):
-    """`x-key` on a security scheme."""
+    """`x-key` on a security scheme: where the key comes from, and how it is written into a request."""
 
     key_variable: EnvironmentVariable | None = None
     """Name of the environment variable with what this scheme sends, such as a user id; by default that of
@@ -175,7 +175,7 @@ class WebhookSignature(Record, frozen=True, kw_only=True):
     has the time, or no time is sent."""
     hash_algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
     signature_encoding: Literal["hex", "base64"] = "hex"
-    """How the signature is written."""
+    """Whether the bytes of the signature are written in hexadecimal digits or in base64."""
     secret_variable: EnvironmentVariable
     """Environment variable with the secret that the provider and the receiver share."""
     secret_prefix: str = ""
@@ -198,7 +198,7 @@ such as "clone:<id>" and "whisper-*", which are not names."""
 
 
 class CreditSpec(Record, frozen=True, kw_only=True):
-    """The provider's own currency."""
+    """The provider's own currency, and its price in dollars."""
 
     name: str = "credits"
     """What the provider calls its currency."""
@@ -281,7 +281,7 @@ class SelfHostedSpec(Record, frozen=True, kw_only=True):
 
 
 class ProviderSpec(Record, frozen=True, kw_only=True):
-    """`x-provider` at the root."""
+    """`x-provider` at the root: who the provider is, and what holds for all of its operations."""
 
     id: str
     title: str

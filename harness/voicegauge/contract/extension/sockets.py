@@ -79,7 +79,7 @@ although `eager-end` said so. `session-end`: a summary, before the connection en
 
 
 class ServerMessage(Record, frozen=True, kw_only=True):
-    """A message of the service."""
+    """A message that the service sends to report an event."""
 
     message: str
     """Name of the message in the AsyncAPI document."""
@@ -234,7 +234,7 @@ class SocketSpec(Record, frozen=True, kw_only=True):
     """`x-socket` on a channel: text to speech, or speech to text, over a WebSocket."""
 
     id: str
-    """Name of the channel, as operations have ids: `speakOverWebSocket`."""
+    """Id of the channel, which takes the place of an operation id: `speakOverWebSocket`."""
     client_operation: Literal["publish", "subscribe", "send", "receive"] | None = None
     """The operation of the AsyncAPI document that has the messages of the client, because documents disagree about the
     point of view. By default `publish` in 2.6 and `receive` in 3.0, as the specification says for a server."""

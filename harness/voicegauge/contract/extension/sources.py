@@ -16,7 +16,7 @@ PositiveInt = Annotated[int, Meta(ge=1)]
 
 
 class Dispute(Record, frozen=True, kw_only=True):
-    """A contradicting claim about the same fact."""
+    """What another document states about a fact, in contradiction to the document that the contract follows."""
 
     claim: str
     """One sentence that says what the other document states."""
@@ -58,7 +58,7 @@ class ExplainedDifference(Record, frozen=True, kw_only=True):
     change: str = "*"
     """The message about the difference; "*" stands for any text."""
     reason: str
-    """One sentence that says why."""
+    """One sentence that says why the contract differs there."""
 
 
 class LeftOutOperations(Record, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class LeftOutOperations(Record, frozen=True, kw_only=True):
     operations: Annotated[tuple[str, ...], Meta(min_length=1)]
     """Method and path, as "POST /v1/dubbing"; "*" stands for any text."""
     reason: str
-    """One sentence that says why."""
+    """One sentence that says why the contract leaves the operations out."""
 
 
 class SourceDocument(Record, frozen=True, kw_only=True):

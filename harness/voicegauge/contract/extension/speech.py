@@ -120,7 +120,7 @@ class EventTimestamps(TimestampKind, frozen=True, kw_only=True):
 
 
 class ResponseAudio(Record, frozen=True, kw_only=True):
-    """Audio in a response."""
+    """Where a response has audio, how it is delivered, and in which format."""
 
     location: Location
     """Location of the audio in the response: the body, a base64 text in it, or a URL."""
@@ -417,7 +417,7 @@ class TranscriptionResponse(Record, frozen=True, kw_only=True):
     """Location of the transcript: "body#/text", or "body" for a response that is a text. `/*` in it stands for every
     item of a list, whose texts are joined: "body#/results/*/alternatives/0/transcript"."""
     subtitle_format: SubtitleFormat | None = None
-    """Format of a transcript that is subtitles."""
+    """The subtitle format of the transcript; `None` if it is not subtitles."""
     media_type: str | None = None
     """Media type of a response that is a text; `None` if the document has only one."""
     language_location: Location | None = None
