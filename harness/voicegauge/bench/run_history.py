@@ -620,6 +620,7 @@ def find_lost_samples(runs: Sequence[HistoryRun]) -> list[LostSamples]:
 
 
 def _list_tracked_facts(run: HistoryRun) -> list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]]:
+    """Return the facts whose changes are events: what kind each is, the target that it is about, and its value."""
     facts: list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]] = [
         ("voicegauge", None, run.voicegauge_version)
     ]

@@ -119,12 +119,15 @@ def _is_one_inside_other(first_pointer_tokens: tuple[str, ...], second_pointer_t
 
 
 _OPTIONAL_MEDIA_TYPE_REGEX = r"(?: \([^)]*\))?"
+"""Matches a media type in parentheses, which may be missing."""
 _BODY_LOCATION_PATTERN = re.compile(
     rf"(?:(?P<request>request)|(?:[1-5][0-9X]{{2}}|DEFAULT)) body{_OPTIONAL_MEDIA_TYPE_REGEX}(?P<pointer>(?:/.*)?)"
 )
+"""Matches the location of a change in a body, such as "request body/text" or "200 body/url"."""
 _PARAMETER_OR_HEADER_PATTERN = re.compile(
     r"(?:(?P<status>[1-5][0-9X]{2}|DEFAULT) )?(?P<kind>query|header) (?P<name>[^/]+)(?P<pointer>(?:/.*)?)"
 )
+"""Matches the location of a change of a query parameter or a header, such as "200 header Retry-After"."""
 _REQUIRED_VALUE_RULE_PATTERN = re.compile(
     r"new-required-.*|.*-became-required(-with-default)?|request-parameter-default-value-.*|request-body-added-required"
 )

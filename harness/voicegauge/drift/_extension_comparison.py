@@ -196,6 +196,7 @@ SPEECH_FACTS = (
     build_flag_fact("targets/*/works_without_key", "target-keyless", "A target {} works without a key", (C, B)),
     *build_price_facts("targets/*/pricing"),
 )
+"""The facts of `x-speech` that are compared, with the levels of their changes."""
 
 STREAM_FACTS = (
     build_presence_fact("", "stream", "The event stream of the response (x-stream)", (B, B)),
@@ -228,6 +229,7 @@ STREAM_FACTS = (
     ),
     build_optional_number_fact("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
 )
+"""The facts of `x-stream` that are compared, with the levels of their changes."""
 
 BATCH_FACTS = (
     build_presence_fact("", "batch", "The batch of requests of the operation (x-batch)", (C, B)),
@@ -254,6 +256,7 @@ BATCH_FACTS = (
         "ended_count_location", "batch-completed-location", "The location of the number of ended jobs", (C, P, P)
     ),
 )
+"""The facts of `x-batch` that are compared, with the levels of their changes."""
 
 CHAT_FACTS = (
     build_presence_fact("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
@@ -274,6 +277,7 @@ CHAT_FACTS = (
     ),
     build_optional_value_fact("charge_location", "chat-charged-location", "The location of the charge", (C, P, P)),
 )
+"""The facts of `x-chat` that are compared, with the levels of their changes."""
 
 
 _FactsByExtensionKey = Mapping[str, tuple[type[Any], Sequence[ExtensionFact]]]
@@ -295,14 +299,17 @@ _OPERATION_EXTENSIONS: _FactsByExtensionKey = {
     "x-pricing": (PriceSpec, PRICING_FACTS),
     "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
+"""The extensions of an operation that are compared."""
 _DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
     "x-provider": (ProviderSpec, PROVIDER_FACTS),
     "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
+"""The extensions at the top of a document that are compared."""
 _EXTENSION_KEYS_WITH_DEFAULT = ("x-limits", "x-key")
 """Keys of extensions that are compared as if they had their default values if one contract lacks them. Each limit or
 other value that only one contract states is thus reported as a separate change."""
 _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, API_KEY_FACTS)}
+"""The extensions of a security scheme that are compared."""
 
 
 def iterate_extension_facts() -> Iterator[ExtensionFact]:

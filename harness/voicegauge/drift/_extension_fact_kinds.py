@@ -304,3 +304,4 @@ def build_audio_facts(fact_path: str, rule_id_prefix: str) -> tuple[ExtensionFac
 
 
 PRICING_FACTS = build_price_facts("")
+"""The facts of `x-pricing` that are compared, with the levels of their changes."""

@@ -58,6 +58,7 @@ AUDIO_INPUT_FACTS = (
     build_choices_fact("targets/*/supported_languages", "target-language", "A language of a target"),
     *build_price_facts("targets/*/pricing"),
 )
+"""The facts of audio input that `x-transcription` and `x-conversion` have in common."""
 
 TRANSCRIPTION_FACTS = (
     build_presence_fact("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
@@ -104,6 +105,7 @@ TRANSCRIPTION_FACTS = (
     ),
     *AUDIO_INPUT_FACTS,
 )
+"""The facts of `x-transcription` that are compared, with the levels of their changes."""
 
 CONVERSION_FACTS = (
     build_presence_fact("", "conversion", "The audio conversion of the operation (x-conversion)", (C, B)),
@@ -131,6 +133,7 @@ CONVERSION_FACTS = (
     ),
     *AUDIO_INPUT_FACTS,
 )
+"""The facts of `x-conversion` that are compared, with the levels of their changes."""
 
 
 # Facts about asynchronous jobs, and about the callbacks that report the state of a job.
@@ -220,6 +223,7 @@ JOB_FACTS = (
         "ended_job_lifetime_s", "job-expiry", "The time for which an ended job can be polled", (C, P, P, C)
     ),
 )
+"""The facts of `x-job` that are compared, with the levels of their changes."""
 
 SIGNATURE_FACTS = (
     build_presence_fact("signature", "webhook-signature", "The signature of callbacks", (C, B)),
@@ -248,6 +252,7 @@ SIGNATURE_FACTS = (
         "signature/timestamp_tolerance_s", "webhook-tolerance", "The maximum age of a callback when it arrives", (C, P)
     ),
 )
+"""The facts of the signature of callbacks, a part of `x-webhook`, with the levels of their changes."""
 
 WEBHOOK_FACTS = (
     build_presence_fact("", "webhook-naming", "The webhook URL in requests (x-webhook)", (C, B)),
@@ -306,6 +311,7 @@ WEBHOOK_FACTS = (
     ),
     *SIGNATURE_FACTS,
 )
+"""The facts of `x-webhook` that are compared, with the levels of their changes."""
 
 
 # Facts about operations that create resources, start jobs without speech, or take an idempotency key.
@@ -339,6 +345,7 @@ RESOURCE_FACTS = (
     build_names_fact("transitions", "resource-setting", "An operation that changes the state of a resource", (C, B)),
     build_names_fact("uses", "resource-use", "An operation that accepts the resource id, or its parameter,", (C, B)),
 )
+"""The facts of `x-resource` that are compared, with the levels of their changes."""
 
 PAGINATION_FACTS = (
     build_presence_fact("", "pagination", "Pages of a list (x-pagination)", (C, P)),
@@ -365,6 +372,7 @@ PAGINATION_FACTS = (
         "page_count_location", "pagination-pages", "The location of the number of pages", (C, P, P)
     ),
 )
+"""The facts of `x-pagination` that are compared, with the levels of their changes."""
 
 SUBMIT_FACTS = (
     build_presence_fact("", "submit", "The start of a job without audio (x-submit)", (C, B)),
@@ -372,6 +380,7 @@ SUBMIT_FACTS = (
         "status_operation_id", "submit-job-call", "The operation that returns the status of the job", B
     ),
 )
+"""The facts of `x-submit` that are compared, with the levels of their changes."""
 
 IDEMPOTENCY_FACTS = (
     build_presence_fact("", "idempotency", "Idempotency keys in requests (x-idempotency)", (C, B)),
@@ -380,6 +389,7 @@ IDEMPOTENCY_FACTS = (
         "key_lifetime_s", "idempotency-time", "The time for which a key is remembered", (C, P, C, P)
     ),
 )
+"""The facts of `x-idempotency` that are compared, with the levels of their changes."""
 
 
 # Facts about a provider as a whole: its API key and its limits.
@@ -422,6 +432,7 @@ PROVIDER_FACTS = (
     ),
     build_names_fact("self_hosted/voice_lists", "server-voices", "A list of a server's voices", (C, P)),
 )
+"""The facts of `x-provider` that are compared, with the levels of their changes."""
 
 API_KEY_FACTS = (
     build_optional_value_fact(
@@ -437,6 +448,7 @@ API_KEY_FACTS = (
     build_required_value_fact("aws_signature/region", "key-aws-region", "The region in AWS signatures", B),
     build_required_value_fact("aws_signature/service", "key-aws-service", "The service in AWS signatures", B),
 )
+"""The facts of `x-key` that are compared, with the levels of their changes."""
 
 LIMITS_FACTS = (
     build_names_fact("plan_limits", "plan", "An account plan", (C, P)),
@@ -470,3 +482,4 @@ LIMITS_FACTS = (
     build_names_fact("rate_limit_header_names", "limit-header", "A header that reports the rate limit", (C, P)),
     build_required_value_fact("rate_limit_header_names/*", "limit-header", "A header that reports the rate limit", P),
 )
+"""The facts of `x-limits` that are compared, with the levels of their changes."""

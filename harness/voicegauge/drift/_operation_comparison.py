@@ -102,6 +102,7 @@ def _compare_oauth_scopes(
 
 
 def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_root: NodePair) -> _SecurityAlternatives:
+    """Return the alternatives of a `security` list; `root` is the document that has the list."""
     requirements = {}
     for _, alternative in security.iterate_children():
         scopes = {

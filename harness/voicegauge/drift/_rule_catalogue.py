@@ -54,6 +54,7 @@ _BREAKING_RULES = {
     "socket-client-message-removed": "A message that clients of a WebSocket send was removed",
     "socket-message-encoding-changed": "A message of a WebSocket is binary now, or no longer",
 }
+"""Descriptions of the rules for breaking changes of operations, by id."""
 _POSSIBLY_BREAKING_RULES = {
     "request-parameter-removed": "A parameter was removed",
     "response-body-media-type-schema-removed": "The schema of a media type of the response was removed",
@@ -67,6 +68,7 @@ _POSSIBLY_BREAKING_RULES = {
     "socket-server-message-added": "The service sends a further message over a WebSocket",
     "socket-server-message-removed": "A message of the service over a WebSocket was removed",
 }
+"""Descriptions of the rules for possibly breaking changes of operations, by id."""
 _COMPATIBLE_RULES = {
     "endpoint-added": "An operation was added",
     "endpoint-deprecated": "The operation was deprecated",
@@ -122,6 +124,7 @@ _COMPATIBLE_RULES = {
     "socket-channel-added": "A WebSocket was added",
     "socket-client-message-added": "Clients of a WebSocket may send a further message",
 }
+"""Descriptions of the rules for compatible changes of operations, by id."""
 _RULES_BY_LEVEL = (
     (DriftLevel.BREAKING, _BREAKING_RULES),
     (DriftLevel.POSSIBLY_BREAKING, _POSSIBLY_BREAKING_RULES),
@@ -139,6 +142,7 @@ def build_operation_rules() -> Iterator[DriftRule]:
 
 
 _BREAKING, _POSSIBLY_BREAKING, _COMPATIBLE = DriftLevel
+"""The levels, under short names for the tables of rules."""
 
 TRAFFIC_VS_CONTRACT_RULES = {
     "observed-operation-undocumented": (_COMPATIBLE, "A request was sent to an operation that the contract lacks"),

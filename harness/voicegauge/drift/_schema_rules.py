@@ -148,6 +148,7 @@ class _SchemaChange(NamedTuple):
 
 
 _NARROWS, _WIDENS = SchemaChangeEffect.NARROWS, SchemaChangeEffect.WIDENS
+"""The effects, under short names for the table of changes."""
 _CHANGES, _NONE = SchemaChangeEffect.CHANGES, SchemaChangeEffect.NONE
 
 _STRUCTURE_AND_TYPE_CHANGES = (
@@ -190,6 +191,7 @@ _STRUCTURE_AND_TYPE_CHANGES = (
     _SchemaChange("reactivated", _NONE, "it is no longer deprecated"),
     _SchemaChange("advice-changed", _NONE, "the documented advice (x-advice) was changed"),
 )
+"""The changes of the structure and the type of a schema, each with its effect and its description."""
 
 
 def _iterate_schema_changes() -> Iterator[_SchemaChange]:

@@ -35,7 +35,9 @@ from voicegauge.formats.locations import MISSING
 from voicegauge.model.exchange import SOCKET_SIDES, SocketSide
 
 _SCHEMA_ROLES: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
+"""The role of the schemas of messages, by the side that sends the messages."""
 _BINARY_MEDIA_TYPES = ("audio/", "application/octet-stream")
+"""Starts of the media types of binary messages."""
 
 
 class _Channel(NamedTuple):

@@ -542,6 +542,7 @@ def _find_documented_format(request: ParsedRequest, target: AudioInputTarget) ->
 
 
 def _limit_sample_rate(decoded_audio: DecodedAudio) -> tuple[Any, int]:
+    """Return samples at a rate of at most `_MAX_SAMPLE_RATE_HZ`, and this rate."""
     from voicegauge.speech.encoding import resample
 
     rate = min(decoded_audio.sample_rate_hz, _MAX_SAMPLE_RATE_HZ)

@@ -177,11 +177,13 @@ BODY_FAULTS = (
         change_response=change_content_type,
     ),
 )
+"""All injectable faults of response bodies."""
 
 
 _STALL_TO_MAX_GAP_RATIO = 1.2
 """Ratio of an injected stall to the longest documented gap. The stall is noticeable but does not slow tests down."""
 _UNKNOWN_EVENT_TYPE = "heartbeat-v2"
+"""Type of an event that no contract documents."""
 
 
 def _find_audio_piece_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
@@ -313,3 +315,4 @@ STREAM_FAULTS = (
         applies_to=streams_events,
     ),
 )
+"""All injectable faults of event streams."""

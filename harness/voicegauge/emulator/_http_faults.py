@@ -159,6 +159,7 @@ WEBHOOK_FAULTS = (
         applies_to=requires_https_webhook_url,
     ),
 )
+"""All injectable faults of webhooks."""
 
 
 # Implements the faults of status codes, headers and connections.
@@ -167,6 +168,7 @@ WEBHOOK_FAULTS = (
 _UNUSUAL_STATUS_CODES = (203, 206, 226)
 """Success status codes that speech APIs do not document."""
 _NEGATIVE_RETRY_AFTER = "-30"
+"""Value of Retry-After that no client can follow."""
 _BOUND_KEYWORDS = ("minimum", "maximum")
 """Keywords of JSON Schema that state a bound of a number."""
 
@@ -361,6 +363,7 @@ HTTP_FAULTS = (
         applies_to=leaves_unusual_status_undocumented,
     ),
 )
+"""All injectable faults of statuses, headers and authentication."""
 
 
 # Implements the faults of uploads: results that do not belong to the upload, and limits that are not enforced.
@@ -475,3 +478,4 @@ UPLOAD_FAULTS = (
         applies_to=provider_converts_sample_rates,
     ),
 )
+"""All injectable faults of uploads and what is made of them."""

@@ -127,6 +127,7 @@ def _split_batch_into_requests(request: ParsedRequest, batch_spec: BatchSpec) ->
 def _iterate_item_result_fields(
     batch_spec: BatchSpec, item_index: int, item_job: EmulatedJob, audio_urls: dict[str, str]
 ) -> Iterator[tuple[str, Any]]:
+    """Yield the documented fields of the result of one item, each with its value."""
     yield batch_spec.job_id_field, item_job.id
     if batch_spec.index_field is not None:
         yield batch_spec.index_field, item_index

@@ -20,6 +20,7 @@ from voicegauge.formats.locations import MISSING
 
 
 UNKNOWN_STATE = "voicegauge-unknown"
+"""Name of a job state that no contract documents."""
 _SECONDS_PER_HOUR = 3600.0
 
 
@@ -388,6 +389,7 @@ JOB_FAULTS = (
         applies_to=has_reported_usage,
     ),
 )
+"""All injectable faults of jobs."""
 
 
 # Faults of resources that an account keeps, such as cloned voices.
@@ -435,3 +437,4 @@ RESOURCE_FAULTS = (
         condition="something can be stored in the account",
     ),
 )
+"""All injectable faults of resources."""

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 GENERIC_MEDIA_TYPES = ("application/octet-stream", "binary/octet-stream")
+"""Media types that say nothing of the format."""
 _WILDCARD_MEDIA_RANGES = ("audio/*", "*/*")
+"""Ranges of media types that include all audio."""
 _FORMATS_WRITTEN_BY_FFMPEG = ("m4a", "aac", "webm")
 """Formats that only FFmpeg writes, because `speech.encoding.encode` does not support them."""
 OUTPUT_FORMATS = frozenset((*AUDIO_FORMATS, *_FORMATS_WRITTEN_BY_FFMPEG))

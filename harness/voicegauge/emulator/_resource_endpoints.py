@@ -333,6 +333,7 @@ def _read_plain_body_values(request: ParsedRequest) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
+    """Whether a value is a text, a number, a boolean or a list of texts."""
     is_list_of_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
     return is_list_of_texts or isinstance(value, str | int | float)
 

@@ -366,6 +366,7 @@ SOCKET_FAULTS = (
         applies_to_socket=_has_limit_of_contexts,
     ),
 )
+"""All injectable faults of WebSockets that speak."""
 
 
 _LATE_END_S = 2.0
@@ -480,3 +481,4 @@ TRANSCRIPT_FAULTS = (
         unfound_reason="Such a text may change. `voicegauge bench` counts the words that were taken back.",
     ),
 )
+"""All injectable faults of WebSockets that transcribe."""

@@ -265,6 +265,7 @@ PARAMETER_FAULTS = (
         applies_to=has_constant_selecting_response_kind,
     ),
 )
+"""All injectable faults of the parameters of speech requests."""
 
 
 # Implements the faults of audio: silence, wrong format or rate, wrong text and truncation.
@@ -518,6 +519,7 @@ AUDIO_FAULTS = (
     Fault(id="truncated-audio", description="The audio file is truncated.", change_response=truncate_audio),
     Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_audio_by_html),
 )
+"""All injectable faults of delivered audio."""
 
 
 # Implements the faults of speech timestamps: the times at which characters or words are spoken.
@@ -664,3 +666,4 @@ TIMESTAMP_FAULTS = (
         applies_to=has_speech_timestamps,
     ),
 )
+"""All injectable faults of the times of characters and words."""

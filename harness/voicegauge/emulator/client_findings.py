@@ -39,6 +39,7 @@ CLIENT_RULES: dict[ClientRule, str] = {
     "client-too-many-flushes": "Flushes are no more frequent than the document allows.",
     "client-idle": "Something is sent before the documented time without messages ends.",
 }
+"""What clients must do, in one sentence by rule."""
 MAX_CLIENT_FINDINGS = 1000
 """Maximum number of findings that are kept; later findings are dropped."""
 _MAX_WATCHED_CONTEXTS = 1000

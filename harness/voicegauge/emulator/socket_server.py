@@ -57,6 +57,7 @@ Without it, an application could only raise an exception, which uvicorn logs."""
 
 
 _TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+"""The response to a client that is too slow."""
 
 
 RequestState = Literal["waiting", "body", "received"]
@@ -248,7 +249,9 @@ MAX_SOCKET_MESSAGE_BYTES = 1024 * 1024
 
 
 OnShutdown = Callable[[], Awaitable[None]]
+"""Function that is awaited after the last response of a server."""
 CONNECTION_BACKLOG = 2048
+"""Maximum number of connections that wait to be accepted."""
 SHUTDOWN_GRACE_S = 1
 """Time, in seconds, within which responses in progress can finish when the server is shut down."""
 START_TIMEOUT_S = 60.0

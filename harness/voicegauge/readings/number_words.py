@@ -35,7 +35,9 @@ _ENGLISH_WORDS_BELOW_20 = [
     "eighteen",
     "nineteen",
 ]
+"""Readings of the numbers from 0 to 19, in their order."""
 _ENGLISH_WORDS_OF_TENS = ["", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+"""Words for the tens, by the first digit; empty for 0."""
 _GERMAN_SMALL = [
     "null",
     "eins",
@@ -58,7 +60,9 @@ _GERMAN_SMALL = [
     "achtzehn",
     "neunzehn",
 ]
+"""Readings of the numbers from 0 to 19, in their order."""
 _GERMAN_TENS = ["", "zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
+"""Words for the tens, by the first digit; empty for 0."""
 _SPANISH_SMALL = [
     "cero",
     "uno|un|una",
@@ -91,7 +95,9 @@ _SPANISH_SMALL = [
     "veintiocho",
     "veintinueve",
 ]
+"""Readings of the numbers from 0 to 29, in their order."""
 _SPANISH_TENS = ["", "diez", "veinte", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
+"""Words for the tens, by the first digit; empty for 0."""
 _SPANISH_HUNDREDS = [
     "",
     "ciento",
@@ -104,6 +110,7 @@ _SPANISH_HUNDREDS = [
     "ochocientos|ochocientas",
     "novecientos|novecientas",
 ]
+"""Readings of the hundreds, by the first digit; empty for 0."""
 _FRENCH_SMALL = [
     "zéro",
     "un|une",
@@ -126,7 +133,9 @@ _FRENCH_SMALL = [
     "dix-huit",
     "dix-neuf",
 ]
+"""Readings of the numbers from 0 to 19, in their order."""
 _FRENCH_TENS = ["", "dix", "vingt", "trente", "quarante", "cinquante", "soixante"]
+"""Words for the tens up to 60, by the first digit; empty for 0."""
 _ITALIAN_SMALL = [
     "zero",
     "uno|un|una",
@@ -149,7 +158,9 @@ _ITALIAN_SMALL = [
     "diciotto",
     "diciannove",
 ]
+"""Readings of the numbers from 0 to 19, in their order."""
 _ITALIAN_TENS = ["", "dieci", "venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
+"""Words for the tens, by the first digit; empty for 0."""
 _PORTUGUESE_SMALL = [
     "zero",
     "um|uma",
@@ -172,7 +183,9 @@ _PORTUGUESE_SMALL = [
     "dezoito",
     "dezenove|dezanove",
 ]
+"""Readings of the numbers from 0 to 19, in their order."""
 _PORTUGUESE_TENS = ["", "dez", "vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa"]
+"""Words for the tens, by the first digit; empty for 0."""
 _PORTUGUESE_HUNDREDS = [
     "",
     "cento",
@@ -185,6 +198,7 @@ _PORTUGUESE_HUNDREDS = [
     "oitocentos|oitocentas",
     "novecentos|novecentas",
 ]
+"""Readings of the hundreds, by the first digit; empty for 0."""
 _CHINESE_DIGITS = "零〇一二三四五六七八九"
 """Digits from 0 on, the first of them in two forms."""
 

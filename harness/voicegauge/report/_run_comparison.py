@@ -213,6 +213,7 @@ _METRIC_NAMES = {
     "price": "price",
     "charged": "charge",
 }
+"""Names of the metrics in tables and sentences."""
 _VERDICT_ORDER: tuple[ChangeVerdict, ...] = ("regression", "improvement", "underpowered", "no evidence")
 _UNINFORMATIVE_FACT_NAMES = frozenset({"Run", "Started", "Finished", "Plan, SHA-256", "Requests"})
 """Facts that differ between any two runs, or that say nothing about their numbers."""

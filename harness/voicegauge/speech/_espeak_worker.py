@@ -56,6 +56,7 @@ class _Event(ctypes.Structure):
 _SynthesisCallback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
+"""Type of the function to which espeak-ng passes samples and events."""
 
 
 def _load_espeak() -> tuple[Any, int]:

@@ -37,6 +37,7 @@ _REQUIRED_MODEL_FILE_NAMES = {
     _WEIGHTS_FILE_NAME: "convert a model with ct2-transformers-converter, or give its folder",
     "tokenizer.json": "without it faster-whisper downloads one: convert with --copy_files tokenizer.json",
 }
+"""Files that the folder of a model must have, each with what to do if it is missing."""
 
 
 @dataclass

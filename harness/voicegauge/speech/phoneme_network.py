@@ -39,6 +39,7 @@ FRAME_S = 0.02
 HEAD_COUNT = 4
 """Attention heads of each layer."""
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 400, 160, 80
+"""Samples of a frame, samples from one frame to the next, and number of mel bands."""
 _MAX_WINDOW_FRAMES = 500
 """Frames that are processed at a time: 10 s, about the longest clips of the training."""
 _CONTEXT_FRAMES = 40

@@ -30,6 +30,7 @@ MAX_RATED_S = 120.0
 """Duration of the part of a clip that is rated, from its start, in seconds."""
 _P835_MODEL, _P808_MODEL = "sig_bak_ovr.onnx", "model_v8.onnx"
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 321, 160, 120
+"""Samples of a frame, samples from one frame to the next, and number of mel bands."""
 _DYNAMIC_RANGE_DB = 80.0
 """Largest difference of levels, in decibels, from the loudest band: lower ones are raised to it."""
 _P835_CALIBRATION = {

@@ -209,6 +209,7 @@ MIN_SPEECH_S = 0.6
 """Shortest speech from which a vector is computed, in seconds: shorter speech says little about a voice."""
 MAX_WEIGHTS_BYTES = 256 * 2**20
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 400, 160, 40
+"""Samples of a frame, samples from one frame to the next, and number of mel bands."""
 _PARTIAL_FRAMES, _PARTIAL_STEP = 160, 77
 """Frames of a part of a clip, and from one part to the next: 1.6 s, and 1.3 parts a second."""
 _MIN_LAST_COVERAGE = 0.75
