@@ -100,7 +100,9 @@ def listed() -> dict[tuple[str, str], dict]:
     result = CliRunner().invoke(cli, ["providers", "--json", "-"])
     assert result.exit_code == 0
     rows = json.loads(result.stdout)["providers"]
-    return {(row["id"], operation["id"]): operation for row in rows for operation in row["operations"]}
+    operations = {(row["id"], operation["id"]): operation for row in rows for operation in row["operations"]}
+    # WebSockets are described in asyncapi.yaml; the table is of operations over HTTP.
+    return {names: operation for names, operation in operations.items() if operation["method"] != "WebSocket"}
 
 
 def test_exactly_the_documented_operations_are_listed(listed) -> None:

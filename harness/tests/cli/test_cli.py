@@ -375,7 +375,7 @@ def test_all_providers_take_a_line_each_and_are_counted_as_errors_count_them(col
     assert [line.split()[0] for line in lines[2:-1]] == sorted(contract.id for contract in contracts)
     count = sum(1 for contract in contracts for _ in contract.iterate_targets())
     assert lines[-1].startswith(f"{len(contracts)} providers, {count} targets; ")
-    for arguments in (["check", "nowhere"], ["check", "xai", "--live", "--price", "nowhere=1"]):
+    for arguments in (["check", "nowhere"], ["check", "xai", "--live", "--dry-run", "--price", "nowhere=1"]):
         assert run(arguments) == 2
         assert capsys.readouterr().err.endswith(f"'nowhere': `voicegauge providers` lists all {count}\n")
 

@@ -454,7 +454,7 @@ def test_a_server_of_ones_own_is_asked_by_operations_of_its_own_document(load: L
             case_ids=["own/one: a full delivery"],
             progress=NoticeList(notices),
         )
-    assert "own: 2 models, 1 voice listed; uses model tiny and voice zoe" in notices
+    assert "own: 3 models, 1 voice listed; uses model tiny and voice zoe" in notices
     assert "rejects-valid" not in {finding.rule for finding in report.findings}
 
 
