@@ -180,8 +180,8 @@ class SocketLink(ABC, Generic[TargetT]):
     async def _wait_for_condition(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until a condition holds; return whether it holds.
 
-        Messages are tested in the callback of the socket: with hundreds of connections, waking a task for each message
-        would delay the messages of the other connections.
+        The condition is tested in the callback of the socket: with hundreds of connections, waking a task for each
+        message would delay the messages of the other connections.
         """
         if condition() or not self.connection.is_open:
             return condition()

@@ -78,7 +78,7 @@ class _AcceptedJob:
 
 
 class StatefulJobs:
-    """Sends random sequences of requests about the jobs of one target, and judges each with all earlier ones."""
+    """Sends random sequences of requests about jobs of one target; judges each request with those before it."""
 
     def __init__(self, target: Target, case_runner: CaseRunner) -> None:
         """Prepare a sequence of steps in which no job was submitted yet.

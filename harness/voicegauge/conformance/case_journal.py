@@ -183,7 +183,7 @@ class CaseReportedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
 
     id: str
     reported_at: str
-    """Time at which it was printed: UTC, ISO 8601."""
+    """Time at which the result was printed: UTC, ISO 8601."""
 
 
 CaseEvent = (

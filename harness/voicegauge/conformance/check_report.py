@@ -41,15 +41,15 @@ class RemainingResource(Record, frozen=True, kw_only=True):
     """A resource that stays in the account."""
 
     operation: str
-    """The operation that created it: <provider>/<operation>."""
+    """The operation that created the resource: <provider>/<operation>."""
     resource_type: str
-    """What such a resource is called: "saved voice"."""
+    """What the kind of resource is called: "saved voice"."""
     id: str | None
     """The id of the resource; `None` if no response contained a usable one."""
     not_deleted_reason: str
-    """Why it was not deleted, in one line."""
+    """Why the resource was not deleted, in one line."""
     created_at: str
-    """Time of the request that created it: UTC, ISO 8601."""
+    """Time of the request that created the resource: UTC, ISO 8601."""
 
 
 class ResourceSummary(Record, frozen=True, kw_only=True):

@@ -271,11 +271,11 @@ class PlannedResource(Record, frozen=True, kw_only=True):
     """A kind of resource that the requests to one operation create."""
 
     operation: str
-    """The operation that creates them: <provider>/<operation>."""
+    """The operation that creates the resources: <provider>/<operation>."""
     resource_type: str
-    """What such a resource is called: "voice embedding"."""
+    """What the kind of resource is called: "voice embedding"."""
     request_count: int
-    """Number of planned requests that may create one."""
+    """Number of planned requests that may create such a resource."""
 
 
 class PricedPlan(TabularResult, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ _SpecT = TypeVar("_SpecT")
 
 
 class _PathItem(NamedTuple):
-    """A path with its path item, whose reference was resolved."""
+    """A path of the document with its path item, after references were resolved."""
 
     path: str
     pointer: str

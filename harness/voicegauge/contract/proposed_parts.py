@@ -402,7 +402,7 @@ def list_likely_speech_operations(document: Document) -> tuple[tuple[str, str], 
 def describe_left_out_operations(
     document: Document, operation_names: Sequence[str], proposed: Sequence[CandidateOperation]
 ) -> tuple[str, ...]:
-    """Return the operations that are not proposed although they were named or may produce speech, each with why."""
+    """Return the operations that were named or may produce speech but are not proposed, each with the reason."""
     taken = {(one.path, one.method) for one in proposed} | {(one.job.path, "get") for one in proposed if one.job}
     operations = read_operations(document.data)
     named = [at for at, node in operations if _list_names(at, node) & set(operation_names)]

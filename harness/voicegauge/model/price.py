@@ -492,9 +492,9 @@ class UnaffordableCase(Record, frozen=True, kw_only=True):
 
     id: str
     expected_usd: float
-    """Dollars that it costs if its response is as expected: 0 for what should be rejected."""
+    """Dollars that the case or sample costs if its response is as expected: 0 for what should be rejected."""
     reserved_usd: float
-    """Dollars that must be left before it is sent."""
+    """Dollars that must be left of the budget before the case or sample is sent."""
     flag: str
     """The option that sets the budget."""
     budget_name: str

@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 _SO_TIMESTAMPNS, _SO_TIMESTAMPING = 35, 37
-"""Numbers of the options, and of their messages, on all processors but PA-RISC and SPARC; Python does not name them."""
+"""Numbers of two socket options, and of the messages with their times, on all processors but PA-RISC and SPARC. Python
+has no names for them."""
 _SEND_TIMESTAMPS = 1 << 4 | 1 << 8 | 1 << 11
 """Value of the option `SO_TIMESTAMPING`: times of the operating system's clock (`SOF_TIMESTAMPING_SOFTWARE`) at which
 each sent packet is queued for the network (`TX_SCHED`), without the packet itself (`OPT_TSONLY`)."""

@@ -86,8 +86,8 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     compared_on: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$(?!\n)")] | None = None
     """The day on which the whole contract was last compared with the document: YYYY-MM-DD; `None` if it never was."""
     openapi_url: str | None = None
-    """URL of the file itself, if it is an OpenAPI description: `voicegauge drift --official` compares the contract with
-    it."""
+    """URL of the document's file, if it is an OpenAPI description: `voicegauge drift --official` compares the contract
+    with it."""
     explained_differences: tuple[ExplainedDifference, ...] = ()
     """The differences from the OpenAPI description that are known and have a reason."""
     left_out_operations: tuple[LeftOutOperations, ...] = ()
