@@ -583,7 +583,7 @@ is judged."""
 
 
 def _choose_concurrency(request: CheckRequest) -> int:
-    """Return the number of cases in flight. Results of faults may depend on the order of requests."""
+    """Return the number of cases in flight: one with faults, whose effects may depend on the order of requests."""
     if request.concurrency is not None:
         return request.concurrency
     emulated = request.emulated

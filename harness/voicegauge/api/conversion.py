@@ -224,7 +224,7 @@ class _Converter:
 
 
 def _determine_provenance(imported_recording: ImportedRecording) -> Provenance:
-    """Return `EMULATED` if the responses came from the emulator, whichever tool recorded them."""
+    """Return `EMULATED` if any response came from the emulator, whichever tool recorded it, otherwise `RECORDED`."""
     emulated = any(map(is_emulated, imported_recording.exchanges))
     return Provenance.EMULATED if emulated else Provenance.RECORDED
 

@@ -62,7 +62,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     exceeds_plan: bool
     """Whether the texts of the month need more usage than the plan includes, and the plan sells no additional usage."""
     usage_basis: UsageBasis
-    """How the charged usage is known: exactly, from an estimated duration of the audio, or only as an upper bound."""
+    """How the charged usage is known: exactly, from an estimated duration, as a typical number or as a maximum."""
     price_description: str
     """The documented price with the account plan, in words."""
     free_units_per_month: float | None

@@ -236,8 +236,8 @@ def approximate_student_quantile(degrees_of_freedom: int) -> float:
 
 
 RARE_EVENT_BOUNDS = {2: 0.3554, 1: 0.0513}
-"""For one or two events, the Poisson mean that so many or more events have with a probability of 5%: the lower end of
-the modified Wilson interval (Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion")."""
+"""For one or two events, the Poisson mean with which that number or more occur with a probability of 5%: the lower end
+of the modified Wilson interval (Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion")."""
 
 
 def estimate_share(values: Iterable[tuple[Hashable, bool]]) -> Estimate | None:

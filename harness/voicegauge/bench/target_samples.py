@@ -31,7 +31,7 @@ from voicegauge.speech.listening import count_spoken_letters
 
 
 ScoredSamples = Sequence[tuple[Sample, Score]]
-"""Samples with audio or a transcript, each with its score."""
+"""Samples of one target, each with its score."""
 
 
 class ScoresBySample:

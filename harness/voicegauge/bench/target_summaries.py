@@ -337,7 +337,7 @@ def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
 
 
 def describe_wrong_audio(summary: TargetSummary) -> str:
-    """Return how many samples of a target do not say their text, and which rules they break; empty if all may do."""
+    """Return how many samples of a target do not say their text, and which rules they break; empty if none is known."""
     listening = summary.listening
     if listening is None or not listening.wrong_count + listening.doubtful_count:
         return ""
@@ -560,7 +560,7 @@ def _collect_real_time_factors(samples_with_ready_time: Iterable[tuple[Sample, C
 
 
 def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float) -> Estimate | None:
-    """Estimate a quantile of times; by resampling if all times are known exactly, else from their bounds."""
+    """Estimate a quantile of times: of the times themselves if all are known exactly, else from their bounds."""
     if all(time.low_ms == time.high_ms for time in times):
         return estimate_quantile([(time.text_id, time.high_ms) for time in times], fraction)
     return estimate_censored_quantile(times, fraction)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _NO_VALUE_TEXT = "-"
 _MAX_NAMED_REASONS = 3
-"""Largest number of reasons not to judge a clip that are named, most frequent first."""
+"""Largest number of reasons for not judging clips that a line names, the most frequent ones first."""
 
 
 def print_plan(plan: BenchPlanResult) -> None:

@@ -627,7 +627,7 @@ class EmulatedSocket(EmulatedConnection):
 
 
 def _contains(value: Any, wanted: Any) -> bool:
-    """Whether a value is the wanted one, or an object with at least its members."""
+    """Whether `value` equals `wanted`, or is an object that has all members of the object `wanted`."""
     if isinstance(wanted, dict) and isinstance(value, dict):
         return all(_contains(value.get(key), item) for key, item in wanted.items())
     return bool(value == wanted) or (isinstance(value, str) and value == str(wanted))

@@ -349,7 +349,7 @@ def repeat_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 
 def double_speech_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Play the speech twice as fast and high, as samples of half the stated rate are."""
+    """Play the speech twice as fast and high, as audio sounds whose true sample rate is half of the stated one."""
     return msgspec.structs.replace(synthesis, rate_error_factor=2.0)
 
 

@@ -301,7 +301,7 @@ def _compare_run_with_first(first_run: Run, run: Run, first_run_letter: str, run
 
 
 def _mark_rehearsal(runs: Sequence[Run], sentence: str) -> str:
-    """Return a sentence, after the label of the runs if any of them is a rehearsal."""
+    """Return `sentence`, with the label of a rehearsal before it if any of the runs is one."""
     label = describe_rehearsal([run.manifest for run in runs])
     return f"{label}: {sentence}" if label else sentence
 

@@ -559,7 +559,7 @@ def build_run_verdict(run: MeasuredRun, decision: str = "") -> RunVerdict:
 
 
 def _mark_rehearsal(run: MeasuredRun, sentence: str) -> str:
-    """Return a sentence, after the label of the run if it is a rehearsal."""
+    """Return `sentence`, with the label of a rehearsal before it if the run is one."""
     label = run.manifest.rehearsal_label
     return f"{label}: {sentence}" if label else sentence
 

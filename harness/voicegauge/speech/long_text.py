@@ -31,7 +31,7 @@ MIN_PART_PHONEMES = 12
 MIN_AGREEING_SHARE = 0.6
 """Share of the aligned phonemes that must agree, so that a clip is judged."""
 MAX_AGREEING_SHARE_OF_OTHER_TEXT = 0.45
-"""Largest share of the phonemes that agree with another text."""
+"""Share of agreeing phonemes below which a clip says another text than its own, if its voice is recognized clearly."""
 MIN_REPEATED_SHARE = 0.6
 """Share of the phonemes of an added part that must agree with a part of the text, so that it is a repetition."""
 MAX_DEFICIT_RATIO, MAX_DEFICIT_EXCESS = 1.5, 1.0
