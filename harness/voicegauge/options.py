@@ -110,7 +110,7 @@ class OptionSpec:
     flag: str | None = None
     """Name on the command line; `None` for "--" and the field's name with hyphens."""
     off_flag: str | None = None
-    """Name of the opposite of a flag."""
+    """Name, on the command line, of the flag with the opposite effect; `None` if there is none."""
     metavar: str | None = None
     value_type: Any = None
     """Type on the command line if it is narrower than the annotation, which may also allow loaded objects."""

@@ -191,7 +191,8 @@ class _PlanRunner:
     ) -> dict[str, Ledger]:
         """Return each provider's share of `ledger`, with what an interrupted run has spent of it.
 
-        `pending_ids` are ids of samples whose last request is not counted here: its price is reserved separately.
+        `pending_ids` are ids of samples whose last request does not count as spent, because its price is reserved
+        separately.
         """
         config = self._config
         providers = (

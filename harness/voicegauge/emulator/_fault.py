@@ -153,21 +153,21 @@ class Fault:
     change_response: Callable[[EmulatedResponse], None] | None = None
     """Function that changes a response before it is sent."""
     change_job_states: Callable[[JobSpec, tuple[str, ...]], tuple[str, ...]] | None = None
-    """Function that returns the states that a job passes through."""
+    """Function that returns the states that a job passes through, instead of the given ones."""
     choose_reported_job: Callable[[EmulatedJob, Sequence[EmulatedJob]], EmulatedJob] | None = None
     """Function that returns the job which a status response reports, given the requested job and all jobs, oldest
     first."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
-    """Function that returns the synthesis to perform."""
+    """Function that returns the synthesis to perform instead of the requested one."""
     change_speech_timings: Callable[[list[SpeechTiming]], list[SpeechTiming]] | None = None
-    """Function that returns the times of characters or words to send."""
+    """Function that returns the times of characters or words to send instead of the true ones."""
     change_speech_field: SpeechFieldChanger | None = None
     """Function that returns the value of a speech field, to be used instead of the value in the request or the
     default."""
     change_stream_pieces: Callable[[Operation, list[StreamPiece]], list[StreamPiece]] | None = None
-    """Function that returns the pieces of a streamed response."""
+    """Function that returns the pieces to send of a streamed response, instead of the given ones."""
     change_charge: Callable[[float], float] | None = None
-    """Function that returns the amount to charge."""
+    """Function that returns the amount to charge instead of the correct one."""
     change_callbacks: Callable[[EmulatedCallback], Iterable[EmulatedCallback]] | None = None
     """Function that returns the callbacks to send instead of a given callback."""
     find_rejection_reason: Callable[[ParsedRequest, int], str | None] | None = None
