@@ -74,7 +74,7 @@ def score_run(
     Args:
         run_folder: folder of the run, with its audio.
         run: the run to score. Samples in a language that the ASR engine does not support get no
-            score; `ScoreSet.left_out` lists these languages.
+            score; `ScoreSet.unsupported_languages` lists these languages.
         asr_spec: value of the --asr option; see `speech.asr_engines.choose_asr`.
         workers: number of processes; by default one per processor, at most `MAX_TRANSCRIBING_PROCESSES`, and one if
             this machine has a GPU that the ASR engine can use.

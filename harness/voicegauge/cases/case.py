@@ -189,7 +189,7 @@ class SkippedCase(Record, frozen=True, kw_only=True):
 
     id: str
     skip_reason: str
-    """Why it could not be planned, in one line."""
+    """Why the case could not be planned, in one line."""
 
 
 def build_operation_name(operation: Operation) -> str:

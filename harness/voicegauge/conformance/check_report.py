@@ -162,7 +162,7 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     """The shell command that starts the emulator of the check again, with its faults, for the `curl` commands of the
     findings. `None` if the check did not use an emulator of its own."""
     findings: tuple[Finding, ...] = ()
-    """Findings of the check: one per rule, location and severity. `occurrences` is how often each was seen."""
+    """Findings of the check: one per rule, location and severity. `occurrence_count` says how often each was seen."""
     accepted_findings: tuple[Finding, ...] = ()
     """Findings that the baseline accepts. They are not in `findings`."""
     unused_baseline_entries: tuple[str, ...] = ()
