@@ -20,6 +20,7 @@ from voicegauge.drift.drift_report import DriftReport
 from voicegauge.errors import ContractError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, SocketClose, SocketMessage, SocketMessageLog
+from voicegauge.recording.credentials import INVALID_API_KEY
 from voicegauge.recording.har_files import save_har
 
 from ..builders.documents import edited
@@ -240,8 +241,8 @@ TIMES = {
 DONE_MESSAGE = {"type": "done", "context_id": "c1", "done": True, "status_code": 200}
 
 
-def save_connection(contract: Contract, file: Path, messages: Sequence[Any], close_code: int = 1000) -> str:
-    """Save a recording of one connection, with an id for its context that differs from those of other recordings."""
+def build_connection(contract: Contract, file: Path, messages: Sequence[Any], close_code: int = 1000) -> Exchange:
+    """Return one connection, with an id for its context that differs from those of connections of other files."""
     sent = [
         SocketMessage(
             sender="server",
@@ -251,15 +252,20 @@ def save_connection(contract: Contract, file: Path, messages: Sequence[Any], clo
         )
         for index, one in enumerate(messages)
     ]
-    exchange = Exchange(
-        provider="cartesia",
-        operation="speakOverWebSocket",
+    return Exchange(
+        provider=contract.id,
+        operation=next(iter(contract.socket_operations)),
         request=Request(method="GET", url="https://api.cartesia.ai/tts/websocket"),
         response=Response(status=101),
         socket=SocketMessageLog(
             messages=tuple(sent), close=SocketClose(closed_by="server", at_ms=99.0, code=close_code)
         ),
     )
+
+
+def save_connection(contract: Contract, file: Path, messages: Sequence[Any], close_code: int = 1000) -> str:
+    """Save a recording of one connection."""
+    exchange = build_connection(contract, file, messages, close_code)
     save_har(file, [exchange], provenance=Provenance.RECORDED, contract=contract)
     return str(file)
 
@@ -314,6 +320,89 @@ def test_recorded_messages_are_compared_with_older_ones(
         assert change.operation == "speakOverWebSocket"
         positions = [one for one in (change.old_position, change.new_position) if one is not None]
         assert all(one.pointer is not None and one.pointer.startswith("/log/entries/0/_webSocket") for one in positions)
+
+
+def save_with_keys(contract: Contract, file: Path, messages: Sequence[Any], handshakes: Sequence[Request]) -> str:
+    """Save one connection for each handshake; one without a key, or with a wrong one, was rejected with 401."""
+    accepted = build_connection(contract, file, messages)
+    exchanges = []
+    for request in handshakes:
+        credentials = [*(value for _, value in request.headers), request.url.partition("=")[2]]
+        has_key = any(credentials) and not any(INVALID_API_KEY in one for one in credentials)
+        rejected = {"response": Response(status=401), "socket": SocketMessageLog()}
+        exchanges.append(msgspec.structs.replace(accepted, request=request, **({} if has_key else rejected)))
+    save_har(file, exchanges, provenance=Provenance.RECORDED, contract=contract, secrets=[SECRET_KEY])
+    return str(file)
+
+
+SECRET_KEY = "sk_car_4f9dX2mQ8vTz"
+
+
+def build_handshake(query: str = "", **headers: str) -> Request:
+    """Return the handshake of a client with these parameters and headers."""
+    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return Request(method="GET", url=f"https://api.cartesia.ai/tts/websocket{query}", headers=named)
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        build_handshake(Authorization=f"Bearer {SECRET_KEY}"),
+        build_handshake(X_API_Key=SECRET_KEY),
+        build_handshake(f"?access_token={SECRET_KEY}"),
+        build_handshake(Sec_WebSocket_Protocol=f"token, {SECRET_KEY}"),
+    ],
+    ids=["bearer", "other-header", "query", "subprotocol"],
+)
+def test_a_connection_is_compared_with_one_that_sent_a_key_too(
+    newer: Request, voicegauge_catalogue: Catalogue, tmp_path: Path
+) -> None:
+    contract = voicegauge_catalogue.find_provider("cartesia")
+    handshakes = [
+        build_handshake(),
+        build_handshake(Authorization=f"Bearer {INVALID_API_KEY}"),
+        build_handshake(Authorization=f"Bearer {SECRET_KEY}"),
+    ]
+    old = save_with_keys(contract, tmp_path / "old.har", [CHUNK, DONE_MESSAGE], handshakes)
+    new = save_with_keys(contract, tmp_path / "new.har", [CHUNK, DONE_MESSAGE, {"type": "heartbeat"}], [newer])
+    changes = compare_inputs(old, new).changes
+    assert [(one.rule, one.location) for one in changes] == [
+        ("recorded-message-new", "server message (undocumented)"),
+        ("recorded-request-not-repeated", "request"),
+    ]
+    assert changes[0].new_position is not None
+    assert changes[0].new_position.pointer == "/log/entries/0/_webSocketMessages/2"
+    assert compare_inputs(old, old).changes == ()
+
+
+def test_a_connection_whose_first_message_has_a_key_is_compared_with_one_like_it(
+    voicegauge_catalogue: Catalogue, tmp_path: Path
+) -> None:
+    contract = voicegauge_catalogue.find_provider("lmnt")
+    ready = {"type": "ready", "request_id": "r1"}
+
+    def save(name: str, *connections: tuple[str | None, dict[str, Any]]) -> str:
+        exchanges = []
+        for key, answer in connections:
+            connection = build_connection(contract, tmp_path / name, [answer])
+            first = {"type": "init"} if key is None else {"type": "init", "X-API-Key": key}
+            message = SocketMessage(sender="client", at_ms=0.0, data=json.dumps(first).encode())
+            log = msgspec.structs.replace(connection.socket, messages=(message, *connection.socket.messages))
+            url = "https://api.lmnt.com/v1/ai/speech/stream"
+            exchanges.append(
+                msgspec.structs.replace(connection, request=Request(method="GET", url=url), socket=log)
+            )
+        save_har(tmp_path / name, exchanges, provenance=Provenance.RECORDED, contract=contract, secrets=[SECRET_KEY])
+        return str(tmp_path / name)
+
+    error = {"type": "error", "request_id": "r1", "error": {"message": "unauthorized"}}
+    old = save("old.har", (None, error), (INVALID_API_KEY, error), (SECRET_KEY, ready))
+    new = save("new.har", (SECRET_KEY, {**ready, "region": "eu"}))
+    assert [(one.rule, one.location) for one in compare_inputs(old, new).changes] == [
+        ("recorded-field-new", "server message Ready#/region"),
+        ("recorded-request-not-repeated", "request"),
+    ]
+    assert compare_inputs(old, old).changes == ()
 
 
 def test_channels_and_messages_without_a_recording_are_named(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:

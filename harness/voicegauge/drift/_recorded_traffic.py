@@ -28,7 +28,7 @@ from voicegauge.model.exchange import Exchange
 from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
 from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import load_har
-from voicegauge.recording.replay import ComparableRequest, build_comparable_request
+from voicegauge.recording.replay import build_comparable_request, classify_socket_key
 from voicegauge.recording.saved_recordings import find_recordings
 
 # Lists headers that do not belong to the API itself, but to HTTP, or to a proxy or CDN in front of the service.
@@ -135,10 +135,15 @@ class RecordedExchange:
         """
         return self.find_position(f"/response/content/text#{field_path}")
 
-    @property
-    def comparable_request(self) -> ComparableRequest:
-        """The values by which the request is compared with others. They do not depend on how its body is encoded."""
-        return build_comparable_request(self.contract, self.exchange.request, self.operation)
+    def read_compared_values(self) -> dict[str, str]:
+        """Return the values by which the request is compared, by their location in it.
+
+        They do not depend on how its body is encoded.
+        """
+        values = build_comparable_request(self.contract, self.exchange.request, self.operation).compared_values
+        if self.channel is not None:
+            values["key"] = classify_socket_key(self.channel, self.exchange)
+        return values
 
     def read_response_value(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
@@ -354,7 +359,7 @@ def _group_conversations_by_operation(
     conversations: dict[str, list[tuple[_RequestValueByLocation, Conversation]]] = defaultdict(list)
     for conversation in traffic.conversations:
         first = conversation[0]
-        conversations[first.operation_id].append((first.comparable_request.compared_values, conversation))
+        conversations[first.operation_id].append((first.read_compared_values(), conversation))
     return conversations
 
 

@@ -28,7 +28,7 @@ from voicegauge.model.base import Record
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request, UploadedFile
 from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.conversations import Recording
-from voicegauge.recording.credentials import INVALID_API_KEY, MASK
+from voicegauge.recording.credentials import INVALID_API_KEY, MASK, is_credential_name
 from voicegauge.recording.redaction import Redactor
 from voicegauge.recording.url_rewriting import find_relative_path
 
@@ -152,11 +152,40 @@ def _classify_api_key(contract: Contract, request: Request) -> str:
     """Return "none" if the request has no API key, "bad" if it has `INVALID_API_KEY`, or else "sent"."""
     query = dict(parse_qsl(urlsplit(request.url).query))
     locations = _list_api_key_locations(contract)
-    values = [query.get(name) if kind == "query" else request.find_header(name) for kind, name in locations]
+    return _classify_credentials(
+        query.get(name) if kind == "query" else request.find_header(name) for kind, name in locations
+    )
+
+
+def _classify_credentials(values: Iterable[str | None]) -> str:
     sent = [value for value in values if value]
     if not sent:
         return "none"
     return "bad" if any(INVALID_API_KEY in value for value in sent) else "sent"
+
+
+def classify_socket_key(channel: Operation, exchange: Exchange) -> str:
+    """Return "none" if a recorded connection has no API key, "bad" if it has `INVALID_API_KEY`, or else "sent".
+
+    Besides the documented places, its key may be in a parameter with the name of a credential, in a subprotocol, where
+    recordings mask it, or in a message.
+    """
+    assert channel.socket is not None, "only channels have messages"
+    assert exchange.socket is not None, "only connections have messages"
+    request = exchange.request
+    in_handshake = _classify_api_key(channel.contract, request)
+    if in_handshake != "none":
+        return in_handshake
+    query = parse_qsl(urlsplit(request.url).query)
+    subprotocols = request.find_header("sec-websocket-protocol") or ""
+    messages = (one for one in exchange.socket.messages if one.sender == "client" and not one.is_binary)
+    return _classify_credentials(
+        (
+            *(value for name, value in query if is_credential_name(name, allow_short_names=True)),
+            *(part for part in subprotocols.split(",") if MASK in part or INVALID_API_KEY in part),
+            *(channel.socket.read_client_message(one.data).key for one in messages),
+        )
+    )
 
 
 def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:
