@@ -389,9 +389,7 @@ def test_a_connection_whose_first_message_has_a_key_is_compared_with_one_like_it
             message = SocketMessage(sender="client", at_ms=0.0, data=json.dumps(first).encode())
             log = msgspec.structs.replace(connection.socket, messages=(message, *connection.socket.messages))
             url = "https://api.lmnt.com/v1/ai/speech/stream"
-            exchanges.append(
-                msgspec.structs.replace(connection, request=Request(method="GET", url=url), socket=log)
-            )
+            exchanges.append(msgspec.structs.replace(connection, request=Request(method="GET", url=url), socket=log))
         save_har(tmp_path / name, exchanges, provenance=Provenance.RECORDED, contract=contract, secrets=[SECRET_KEY])
         return str(tmp_path / name)
 
@@ -403,6 +401,38 @@ def test_a_connection_whose_first_message_has_a_key_is_compared_with_one_like_it
         ("recorded-request-not-repeated", "request"),
     ]
     assert compare_inputs(old, old).changes == ()
+
+
+def test_an_answer_that_the_client_did_not_ask_for_is_not_missing(
+    voicegauge_catalogue: Catalogue, tmp_path: Path
+) -> None:
+    contract = voicegauge_catalogue.find_provider("cartesia")
+    flush_done = {
+        "type": "flush_done",
+        "context_id": "c1",
+        "done": False,
+        "status_code": 206,
+        "flush_done": True,
+        "flush_id": 1,
+    }
+    flush = {"context_id": "c1", "transcript": "", "continue": True, "flush": True}
+
+    def save(name: str, answers: Sequence[Any], *, is_flushed: bool) -> str:
+        connection = build_connection(contract, tmp_path / name, answers)
+        request = {**flush, "flush": True} if is_flushed else {**flush, "continue": False, "flush": None}
+        message = SocketMessage(sender="client", at_ms=0.0, data=json.dumps(request).encode())
+        log = msgspec.structs.replace(connection.socket, messages=(message, *connection.socket.messages))
+        exchange = msgspec.structs.replace(connection, socket=log)
+        save_har(tmp_path / name, [exchange], provenance=Provenance.RECORDED, contract=contract)
+        return str(tmp_path / name)
+
+    flushed = save("flushed.har", [CHUNK, flush_done, DONE_MESSAGE], is_flushed=True)
+    unanswered = save("unanswered.har", [CHUNK, DONE_MESSAGE], is_flushed=True)
+    not_flushed = save("not-flushed.har", [CHUNK, DONE_MESSAGE], is_flushed=False)
+    assert compare_inputs(flushed, not_flushed).changes == ()
+    assert compare_inputs(not_flushed, flushed).changes == ()
+    assert [one.rule for one in compare_inputs(flushed, unanswered).changes] == ["recorded-message-gone"]
+    assert [one.rule for one in compare_inputs(unanswered, flushed).changes] == ["recorded-message-new"]
 
 
 def test_channels_and_messages_without_a_recording_are_named(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:

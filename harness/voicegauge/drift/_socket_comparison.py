@@ -10,13 +10,14 @@ other has no changes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
 from voicegauge.contract.asyncapi import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
 from voicegauge.contract.document_parts import ASYNCAPI_KEY
+from voicegauge.contract.extension.sockets import ClientAction, ServerEventKind
 from voicegauge.contract.socket_messages import read_message
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
@@ -311,6 +312,8 @@ def _describe_encoding(message: DocumentNode) -> str:
 
 
 _UNDOCUMENTED_MESSAGE_NAME = "(undocumented)"
+_ACTION_BY_ANSWER: Mapping[ServerEventKind, ClientAction] = {"flush-end": "flush", "cancel-end": "cancel"}
+"""What a client must have asked for, by the event that answers it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -394,11 +397,21 @@ def _compare_close(before: RecordedExchange, after: RecordedExchange) -> Iterato
 
 
 def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
-    """Yield a change for each message that only the older or only the newer connections have."""
+    """Yield a change for each message that only the older or only the newer connections have.
+
+    The answer to a flush or a cancellation is left out if only the clients on one side asked for it.
+    """
     old = {message.name: message for pair in reversed(pairs) for message in reversed(pair.old)}
     new = {message.name: message for pair in reversed(pairs) for message in reversed(pair.new)}
+    old_actions, new_actions = (
+        _list_client_actions(connection[0] for connection in side if connection)
+        for side in ([pair.old for pair in pairs], [pair.new for pair in pairs])
+    )
     for name in sorted(old.keys() ^ new.keys()):
         before, after = old.get(name), new.get(name)
+        wanted = _find_answered_actions(before or after)
+        if wanted and not (wanted & old_actions and wanted & new_actions):
+            continue
         yield build_change(
             "recorded-message-new" if before is None else "recorded-message-gone",
             location=f"server message {name}",
@@ -406,6 +419,28 @@ def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) ->
             old_position=before.message_position if before is not None else None,
             new_position=after.message_position if after is not None else None,
         )
+
+
+def _list_client_actions(messages: Iterable[_RecordedMessage]) -> set[ClientAction]:
+    """Return what the clients of connections asked for, each of which is given by one of its messages."""
+    found: set[ClientAction] = set()
+    for one in messages:
+        log, channel = one.exchange.socket, one.channel
+        if log is None or channel is None or channel.socket is None:
+            continue
+        for message in log.messages:
+            if message.sender == "client":
+                found |= channel.socket.read_client_message(message.data, is_binary=message.is_binary).actions
+    return found
+
+
+def _find_answered_actions(message: _RecordedMessage | None) -> set[ClientAction]:
+    """Return the actions of a client that a message answers; an empty set if it is sent without being asked for."""
+    if message is None or message.channel is None or message.channel.socket is None:
+        return set()
+    events = [one.event for one in message.channel.socket.spec.server_messages if one.message == message.name]
+    answered = {_ACTION_BY_ANSWER.get(event) for event in events}
+    return set() if None in answered else {action for action in answered if action is not None}
 
 
 def _compare_message_order(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
