@@ -125,6 +125,56 @@ def test_many_open_contexts_are_reported_in_few_findings(emulator: RunningEmulat
     assert found[-1].message == "the same in 57 more contexts"
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("Hello there. ", "How are you?"), [("client-text-lost", "a")]),
+        (("Hello there. ", "How are you? "), []),
+    ],
+    ids=["waiting-text", "spoken-text"],
+)
+def test_text_that_waits_when_its_context_expires_is_found(
+    texts: Sequence[str], expected: list[tuple[str, str]], emulator: RunningEmulator
+) -> None:
+    """The service ends the context itself, so that the client sees a turn that is complete."""
+
+    async def run() -> None:
+        url = to_socket_url(emulator.base_url("cartesia")) + CARTESIA
+        async with connect(url, additional_headers=KEYS) as socket:
+            for text in texts:
+                await socket.send(json.dumps(say("a", text, goes_on=True)))
+            while json.loads(await socket.recv())["type"] != "done":
+                pass
+
+    known = len(emulator.list_client_findings())
+    asyncio.run(run())
+    assert [(one.rule, one.context) for one in emulator.list_client_findings()[known:]] == expected
+
+
+def test_a_context_does_not_expire_while_it_speaks() -> None:
+    """A context expires 0.3 s after its last audio here. The long sentence needs about 1.5 s."""
+    long_sentence = (
+        "The old lighthouse keeper counted every ship that passed the rocky coast, " * 5 + "and wrote it down. "
+    )
+
+    async def run(url: str) -> int:
+        async with connect(url, additional_headers=KEYS) as socket:
+            for text in ("Hello there. ", long_sentence):
+                await socket.send(json.dumps(say("a", text, goes_on=True)))
+            times_count, is_ended = 0, False
+            while (message := json.loads(await socket.recv()))["type"] != "done":
+                times_count += message["type"] == "timestamps"
+                if times_count == 2 and not is_ended:
+                    await asyncio.sleep(0.6)
+                    is_ended = True
+                    await socket.send(json.dumps(say("a", "How are you?", goes_on=False)))
+            return times_count
+
+    with voicegauge.emulate("cartesia", time_scale=0.3) as emulator:
+        assert asyncio.run(run(to_socket_url(emulator.base_url("cartesia")) + CARTESIA)) == 3
+        assert emulator.list_client_findings() == ()
+
+
 def test_a_client_that_sends_nothing_is_found_idle() -> None:
     with voicegauge.emulate(
         "elevenlabs", time_scale=0.005

@@ -429,6 +429,7 @@ class EmulatedSocket(EmulatedConnection):
             await self._end_turn(turn)
 
     async def _speak(self, turn: _Turn, text: str) -> None:
+        self._stop_expiry(turn.context)  # it counts from the last audio
         speech = await self._synthesizer.synthesize(self._build_synthesis(turn, text))
         outputs: list[SocketOutput] = []
         if not turn.has_spoken:
@@ -510,7 +511,7 @@ class EmulatedSocket(EmulatedConnection):
         self._stop_expiry(turn.context)
         self._turns.pop(turn.context, None)
         self._ended_contexts.append(turn.context)
-        self._client.note_end_by_service(turn.context)
+        self._client.note_end_by_service(turn.context, turn.buffer)
         self._latest = turn
 
     def _start_expiry(self, turn: _Turn) -> None:

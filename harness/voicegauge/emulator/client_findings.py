@@ -34,7 +34,7 @@ CLIENT_RULES: dict[ClientRule, str] = {
     "client-context-unknown": "Only a context that has begun is flushed, ended or cancelled.",
     "client-context-reused": "No text is sent, and no flush, for a context that the client has ended or cancelled.",
     "client-context-open": "Each context is ended or cancelled before the connection ends. Open ones count in limits.",
-    "client-text-lost": "Each text is flushed or ended before the connection ends. Otherwise it is never spoken.",
+    "client-text-lost": "Each text is flushed or ended before its context or connection ends. Otherwise it is lost.",
     "client-too-many-contexts": "No more contexts are open at once than the document allows.",
     "client-too-many-flushes": "Flushes are no more frequent than the document allows.",
     "client-idle": "Something is sent before the documented time without messages ends.",
@@ -171,10 +171,18 @@ class ClientMonitor:
         else:
             self._judge_text(intent)
 
-    def note_end_by_service(self, context: str | None) -> None:
-        """Note that the service has ended a context, such as one that has expired."""
+    def note_end_by_service(self, context: str | None, unspoken_text: str = "") -> None:
+        """Note that the service has ended a context, such as one that has expired.
+
+        Args:
+            context: the context that has ended.
+            unspoken_text: text of the context that was not spoken, because it waited for more.
+        """
         if self._states.get(context) == "open":
             self._states[context] = "ended by the service"
+            if unspoken_text.strip():
+                reason = "the context ended before its last text was flushed or ended, so it is not spoken"
+                self.report("client-text-lost", reason, context)
 
     def finish(self, *, is_closed_by_client: bool) -> None:
         """Judge the contexts and texts that are unfinished when the connection has ended.
