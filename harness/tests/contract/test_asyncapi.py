@@ -342,6 +342,59 @@ def test_what_could_never_work_is_rejected_with_its_line(tmp_path: Path, old: st
         load_contract(write(tmp_path, VERSION_3.replace(old, new)))
 
 
+STRICT_STOP = "Stop: {payload: {type: object, required: [stop], properties: {stop: {const: true}}}}"
+STRICT_READY = (
+    "Ready: {payload: {type: object, required: [ready, id], additionalProperties: false, "
+    'properties: {ready: {const: "yes"}, id: {type: string}}}}'
+)
+LOOSE_READY = 'Ready: {payload: {schemaFormat: "application/schema+json", schema: {type: object, required: [ready]}}}'
+
+
+@pytest.mark.parametrize(
+    ("schema", "template", "line", "message"),
+    [
+        ("", ('{say: "{text}"}', '{sya: "{text}"}'), 20, r'schema of Say \(line 13\): "say" is a required property'),
+        ("", ('{say: "{text}"}', '{say: ["{text}"]}'), 20, r"schema of Say .*at /say, .* is not of type \"string\""),
+        (STRICT_STOP, ("{stop: true}", "{stop: false}"), 21, r"schema of Stop .*at /stop, true was expected"),
+        (STRICT_READY, ('{ready: "yes"}', '{ready: "yes"}'), 24, r'schema of Ready .*"id" is a required property'),
+        (STRICT_READY, ('{ready: "yes"}', '{ready: "no", id: "{id}"}'), 24, r'at /ready, "yes" was expected'),
+        (STRICT_READY, ('{ready: "yes"}', '{ready: "yes", id: "{turn}"}'), 24, r'at /id, 1 is not of type "string"'),
+        (STRICT_READY, ('{ready: "yes"}', '{ready: "yes", id: "a", it: 1}'), 24, r"Additional properties .*'it'"),
+    ],
+)
+def test_a_template_that_contradicts_the_schema_of_its_message_is_rejected(
+    schema: str, template: tuple[str, str], line: int, message: str, tmp_path: Path
+) -> None:
+    name = schema.partition(":")[0]
+    document = VERSION_3.replace({"Stop": STOP_3, "Ready": LOOSE_READY}.get(name, "?"), schema).replace(*template)
+    with pytest.raises(ContractError, match=rf"asyncapi\.yaml:{line}: .*{message}"):
+        load_contract(write(tmp_path, document))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("properties: {say: {type: string}}", 'properties: {say: {type: string, pattern: "^[A-Z]{9}$"}}'),
+        ("properties: {say: {type: string}}", "properties: {say: {anyOf: [{maxLength: 1}, {format: uuid}]}}"),
+        ("required: [say], properties", "anyOf: [{properties: {say: {maxLength: 1}}}, {required: [no]}], properties"),
+        (
+            "required: [say], properties",
+            "if: {properties: {say: {minLength: 2}}}, then: {required: [long]}, properties",
+        ),
+    ],
+)
+def test_what_depends_on_the_value_of_a_placeholder_is_not_judged(old: str, new: str, tmp_path: Path) -> None:
+    assert VERSION_3.count(old) == 1
+    assert load_contract(write(tmp_path, VERSION_3.replace(old, new))).socket_targets
+
+
+def test_a_constant_of_a_target_that_its_message_does_not_allow_is_rejected(tmp_path: Path) -> None:
+    document = VERSION_3.replace("properties: {say: {type: string}}", "properties: {say: {}, model: {enum: [a, b]}}")
+    document = document.replace("title: Polly\n", "title: Polly\n          request_constants: {body#/model: c}\n")
+    with pytest.raises(ContractError, match=r"asyncapi\.yaml:2[67]: .*schema of Say .*at /model, \"c\" is not one of"):
+        load_contract(write(tmp_path, document))
+
+
 def test_audio_that_is_not_base64_is_a_violation(tmp_path: Path) -> None:
     contract = load_contract(write(tmp_path, VERSION_3))
     (target,) = contract.socket_targets.values()

@@ -19,7 +19,7 @@ from voicegauge.contract._job_and_resource_consistency import (
 )
 from voicegauge.contract._location_consistency import check_request_location, check_response_location
 from voicegauge.contract._schema_sizes import check_schema_sizes
-from voicegauge.contract._speech_consistency import check_speech, check_target
+from voicegauge.contract._speech_consistency import check_message_templates, check_speech, check_target
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, convert_record, walk_objects
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
@@ -511,6 +511,8 @@ def check_consistency(contract: Contract) -> None:
         check_price(contract, f"{audio_input_target.pointer}/pricing", audio_input_target.target_spec.pricing)
     for operation in contract.operations.values():
         _check_operation_extensions(operation)
+    for socket_target in (*contract.socket_targets.values(), *contract.transcription_socket_targets.values()):
+        check_message_templates(socket_target)
 
 
 def _check_operation(operation: Operation) -> None:

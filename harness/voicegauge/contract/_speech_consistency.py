@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,12 +21,13 @@ from voicegauge.contract.extension.speech import (
     SpeechSpec,
 )
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.schemas import list_allowed_values
-from voicegauge.contract.targets import Target
+from voicegauge.contract.schemas import SchemaViolation, list_allowed_values
+from voicegauge.contract.socket_messages import MessageSchema, build_message, iterate_leaves
+from voicegauge.contract.targets import BaseSocketTarget, Target
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.json_text import quote_json
-from voicegauge.formats.located_yaml import escape_pointer_token
-from voicegauge.formats.locations import Location
+from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
+from voicegauge.formats.locations import MISSING, Location, read_pointer
 
 # Checks that the values which a target sends are among those that the document allows.
 
@@ -269,3 +271,95 @@ def _check_fields_fit_into_body(target: Target, locations: list[Location]) -> No
             except ValueError as error:
                 reason = f"{location} does not fit into one body with the other locations: {error}"
                 raise target.contract.document.build_error(target.pointer, reason) from error
+
+
+# Checks that messages of WebSockets fit their own schemas.
+
+
+_SAMPLE_BY_PLACEHOLDER: Mapping[str, Any] = {
+    **dict.fromkeys(("context", "key", "id", "reason"), "a name"),
+    **dict.fromkeys(("text", "transcript", "word"), "Hello."),
+    **dict.fromkeys(("flush", "nonce", "characters", "turn", "sequence", "duration_ms"), 1),
+    **dict.fromkeys(("start_s", "end_s", "duration_s"), 0.5),
+    **{name: [0.5] for name in ("starts", "ends", "durations")},
+    "words": ["Hello."],
+    "word_items": [{"word": "Hello.", "start_s": 0.5, "end_s": 0.5}],
+    "audio": b"\0\0",
+}
+"""For each placeholder of a message, a value of the type that it stands for."""
+_CLIENT_PLACEHOLDERS = ("text", "context", "key", "nonce", "audio")
+_KEYWORDS_ABOUT_MEMBERS = frozenset(("required", "additionalProperties", "type"))
+"""Keywords that say something about an object whatever the values of its members are."""
+_CONDITIONAL_KEYWORDS = frozenset(("then", "else", "dependentSchemas"))
+
+
+def check_message_templates(target: BaseSocketTarget) -> None:
+    """Check that the messages written from templates fit the schemas of the messages that they are meant to be.
+
+    Of the value of a placeholder, a voice or a language, only the type is known. What depends on more than that, such
+    as a pattern or an alternative (`anyOf`), is not judged.
+
+    Raises:
+        ContractError: a message can never fit, because of what is fixed in its template or in the target.
+    """
+    channel, spec = target.socket, target.spec
+    samples = {name: _SAMPLE_BY_PLACEHOLDER[name] for name in _CLIENT_PLACEHOLDERS}
+    named = {one: "name" for one in (spec.voice_location, spec.language_location) if one is not None and one.is_in_body}
+    for action, one in spec.client_messages.items():
+        open_values = _find_open_values(one.value) | {location.pointer_tokens for location in named}
+        for audio_format in target.target_spec.formats.values():
+            settings = named | target.collect_constants(audio_format)
+            message = channel.build_client_message(action, settings=settings, **samples)
+            if isinstance(message, str):
+                place = f"client_messages/{action}"
+                _check_message(target, place, one.value, channel.client_schemas[one.message], message, open_values)
+    for index, event in enumerate(spec.server_messages):
+        if event.value is not None:
+            message, schema = build_message(event, _SAMPLE_BY_PLACEHOLDER), channel.server_schemas[event.message]
+            place = f"server_messages/{index}"
+            _check_message(target, place, event.value, schema, message, _find_open_values(event.value))
+
+
+def _find_open_values(template: Any) -> set[tuple[str, ...]]:
+    """Return the keys that lead to the values of a template which are known only when the message is sent."""
+    return {tokens for tokens, leaf in iterate_leaves(template) if isinstance(leaf, str) and "{" in leaf}
+
+
+def _check_message(
+    target: BaseSocketTarget,
+    place: str,
+    template: Any,
+    schema: MessageSchema,
+    message: str,
+    open_values: set[tuple[str, ...]],
+) -> None:
+    document = target.contract.document
+    if schema.schema_pointer is None:
+        return
+    for violation in target.contract.schemas.iterate_violations(schema.schema_pointer, json.loads(message)):
+        tokens = tuple(split_json_pointer(violation.value_pointer))
+        if not _is_certain(violation, tokens, open_values):
+            continue
+        is_in_template = read_pointer(template, tokens) is not MISSING
+        pointer = f"{target.socket.pointer}/x-socket/{place}/value" if is_in_template else target.pointer
+        file, line = document.find_position(violation.keyword_pointer)
+        schema_place = f"line {line}" if file == document.find_position(pointer)[0] else f"{file}:{line}"
+        where = f"at {violation.value_pointer}, " if tokens else ""
+        reason = f"{place} does not fit the schema of {schema.name} ({schema_place}): {where}{violation.message}"
+        raise document.build_error(pointer, reason)
+
+
+def _is_certain(violation: SchemaViolation, tokens: tuple[str, ...], open_values: set[tuple[str, ...]]) -> bool:
+    """Whether a message violates its schema whatever the open values below `open_values` are.
+
+    Args:
+        violation: the violation of a message with sample values.
+        tokens: the keys that lead to the value that violates the schema.
+        open_values: the keys that lead to each open value.
+    """
+    if any(tokens[: len(one)] == one for one in open_values):
+        return violation.keyword == "type"
+    if open_values and _CONDITIONAL_KEYWORDS.intersection(split_json_pointer(violation.keyword_pointer)):
+        return False
+    has_open_member = any(one[: len(tokens)] == tokens for one in open_values)
+    return not has_open_member or violation.keyword in _KEYWORDS_ABOUT_MEMBERS
