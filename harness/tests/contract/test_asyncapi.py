@@ -388,6 +388,21 @@ def test_what_depends_on_the_value_of_a_placeholder_is_not_judged(old: str, new:
     assert load_contract(write(tmp_path, VERSION_3.replace(old, new))).socket_targets
 
 
+@pytest.mark.parametrize(
+    ("encoding", "is_known"), [("base46", False), ("64", False), ("Base64", True), ("x-own", True)]
+)
+def test_an_unknown_encoding_of_a_text_is_rejected(encoding: str, is_known: bool, tmp_path: Path) -> None:
+    old = "properties: {sound: {type: string}}"
+    assert VERSION_3.count(old) == 1
+    new = f"properties: {{sound: {{type: string, contentEncoding: {encoding}}}}}"
+    path = write(tmp_path, VERSION_3.replace(old, new))
+    if is_known:
+        assert load_contract(path).socket_targets
+        return
+    with pytest.raises(ContractError, match=rf"asyncapi\.yaml:15: unknown content encoding '{encoding}': .*base64"):
+        load_contract(path)
+
+
 def test_a_constant_of_a_target_that_its_message_does_not_allow_is_rejected(tmp_path: Path) -> None:
     document = VERSION_3.replace("properties: {say: {type: string}}", "properties: {say: {}, model: {enum: [a, b]}}")
     document = document.replace("title: Polly\n", "title: Polly\n          request_constants: {body#/model: c}\n")

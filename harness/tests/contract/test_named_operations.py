@@ -341,6 +341,7 @@ def test_schemas_that_accept_nothing_or_name_no_type_are_repaired(tmp_path, monk
             "status": {"type": "string", "enum": ["queued", "completed", "deleted"]},
             "created_at": {"type": "string", "format": "date-time", "example": "2018-01-09 12:29:01"},
             "confidence": {"type": "number,"},
+            "limit": {"type": "integer", "contentEncoding": "int32"},
         },
     }
     source = {
@@ -366,6 +367,7 @@ def test_schemas_that_accept_nothing_or_name_no_type_are_repaired(tmp_path, monk
     overlay = propose(document, "--operation", "/transcripts")
     printed = capsys.readouterr().out
     assert "/components/schemas/Job/properties/confidence/type, which is not a type of JSON and is removed" in printed
+    assert "/Job/properties/limit/contentEncoding, which is not a content encoding and is removed" in printed
     assert printed.count("forbids what the rest of its allOf describes") == 2
     assert "['allOf'][0]['additionalProperties']" in overlay
     assert "Unused" not in overlay

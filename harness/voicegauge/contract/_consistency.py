@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, get_args
 
@@ -29,6 +30,7 @@ from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.targets import BaseTarget
+from voicegauge.errors import UnknownNameError
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.json_text import describe_type
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
@@ -258,11 +260,26 @@ def check_schemas(schemas: Schemas, document: Document, unfit_defaults: list[str
         is_component = parent == "/components/schemas"
         if is_component or (key in _SCHEMA_KEYS and not _is_reference_to_component(node)):
             schemas.check_schema(pointer)
+        if "contentEncoding" in node and not _is_content_encoding(node["contentEncoding"]):
+            reason = UnknownNameError("content encoding", str(node["contentEncoding"]), _CONTENT_ENCODINGS)
+            raise document.build_error(f"{pointer}/contentEncoding", str(reason))
         if "default" in node and _SCHEMA_POINTER_PATTERN.search(pointer) and not _COMBINING_KEYWORDS & node.keys():
             if unfit_defaults is not None and not schemas.is_valid(pointer, node["default"]):
                 unfit_defaults.append(pointer)
             else:
                 schemas.check_default(pointer, node["default"])
+
+
+_CONTENT_ENCODINGS = (
+    *("base64", "base64url", "base32", "base32hex", "base16"),
+    *("quoted-printable", "7bit", "8bit", "binary"),
+)
+"""The encodings of RFC 4648 and of RFC 2045, section 6.1, to which JSON Schema refers for `contentEncoding`."""
+
+
+def _is_content_encoding(value: Any) -> bool:
+    """Whether a schema may have this `contentEncoding`; names that begin with "x-" are free."""
+    return isinstance(value, str) and (value.lower() in _CONTENT_ENCODINGS or value.lower().startswith("x-"))
 
 
 _JSON_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
@@ -277,12 +294,32 @@ def remove_unknown_types(document: Document) -> list[str]:
         JSON pointers of what was removed.
     """
     removed = []
-    for pointer, node in walk_objects(document.data):
-        is_schema = _SCHEMA_POINTER_PATTERN.search(pointer) and not _VALUE_POINTER_PATTERN.search(pointer)
-        if is_schema and isinstance(node.get("type"), str) and node["type"] not in _JSON_TYPES:
+    for pointer, node in _iterate_schemas(document):
+        if isinstance(node.get("type"), str) and node["type"] not in _JSON_TYPES:
             del node["type"]
             removed.append(f"{pointer}/type")
     return removed
+
+
+def remove_unknown_encodings(document: Document) -> list[str]:
+    """Remove each `contentEncoding` of a schema that names no encoding, such as "int32".
+
+    Returns:
+        JSON pointers of what was removed.
+    """
+    removed = []
+    for pointer, node in _iterate_schemas(document):
+        if "contentEncoding" in node and not _is_content_encoding(node["contentEncoding"]):
+            del node["contentEncoding"]
+            removed.append(f"{pointer}/contentEncoding")
+    return removed
+
+
+def _iterate_schemas(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each object that is a schema, with its JSON pointer."""
+    for pointer, node in walk_objects(document.data):
+        if _SCHEMA_POINTER_PATTERN.search(pointer) and not _VALUE_POINTER_PATTERN.search(pointer):
+            yield pointer, node
 
 
 def remove_contradicting_closures(document: Document) -> list[str]:

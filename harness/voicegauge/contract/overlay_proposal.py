@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from voicegauge.contract._consistency import remove_contradicting_closures, remove_unknown_types
+from voicegauge.contract._consistency import (
+    remove_contradicting_closures,
+    remove_unknown_encodings,
+    remove_unknown_types,
+)
 from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_json_path_name, select_operations
 from voicegauge.contract._proposed_authentication import (
     SECURITY,
@@ -562,6 +566,7 @@ def propose_overlay(
     check_openapi_version(document)
     removed = {
         **dict.fromkeys(remove_unknown_types(document), "is not a type of JSON"),
+        **dict.fromkeys(remove_unknown_encodings(document), "is not a content encoding"),
         **dict.fromkeys(remove_contradicting_closures(document), "forbids what the rest of its allOf describes"),
     }
     candidate_operations = list(find_speech_operations(document, operation_names))
