@@ -9,8 +9,9 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
     ├── DataError a saved run, recording, suite or audio file that cannot be used ├── MissingKeyError the environment
     variable of a provider's key is not set ├── MissingExtraError an optional part of voicegauge is not installed ├──
     TransportError exit 3: no response could be received │ ├── UnreachableError a name was not resolved, a connection
-    failed or was lost, or TLS failed │ │ └── IncompleteResponseError a connection was lost before the end of a
-    response's body │ ├── TimedOutError a phase of a request exceeded its time limit │ └── OversizeError a body is
+    failed or was lost, or TLS failed │ │ ├── IncompleteResponseError a connection was lost before the end of a
+    response's body │ │ └── HandshakeError a service did not answer the handshake of a WebSocket, or not with a valid
+    response │ ├── TimedOutError a phase of a request exceeded its time limit │ └── OversizeError a body is
     larger than the limit ├── NothingMeasuredError exit 3: nothing was measured or judged, so there is no result │ └──
     PartlyMeasuredError exit 5: less was measured than the user demands; there is a result │ └── TimeLimitError the time
     that the user allows is over └── BudgetError exit 4: the next request would exceed the budget └── OverchargedError a
@@ -181,6 +182,10 @@ class IncompleteResponseError(UnreachableError):
         """Report a response whose `status` and `headers` were received completely, but not its body."""
         super().__init__(message)
         self.status, self.headers = status, headers
+
+
+class HandshakeError(UnreachableError):
+    """A service closed a connection before the handshake of a WebSocket was answered, or its answer is not valid."""
 
 
 class TimedOutError(TransportError):

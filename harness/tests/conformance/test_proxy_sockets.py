@@ -220,12 +220,15 @@ async def test_pages_of_other_machines_are_refused(header: dict[str, str]) -> No
     assert running.report.request_count == 1  # the refused one reached nobody
 
 
-async def test_a_service_that_cannot_be_reached_gives_502() -> None:
-    async with voicegauge.proxy("deepgram", upstream="http://127.0.0.1:9") as running:
-        with pytest.raises(InvalidStatus) as error:
-            await open_client(f"{to_socket_url(running.url)}/v1/speak")
-        assert error.value.response.status_code == 502
-    assert sum(running.report.failure_count_by_reason.values()) == 1
+async def test_a_service_that_cannot_be_reached_or_does_not_answer_gives_502() -> None:
+    closing = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with closing:
+        for port in (9, closing.sockets[0].getsockname()[1]):
+            async with voicegauge.proxy("deepgram", upstream=f"http://127.0.0.1:{port}") as running:
+                with pytest.raises(InvalidStatus) as error:
+                    await open_client(f"{to_socket_url(running.url)}/v1/speak")
+                assert error.value.response.status_code == 502
+            assert sum(running.report.failure_count_by_reason.values()) == 1
 
 
 async def test_too_many_connections_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

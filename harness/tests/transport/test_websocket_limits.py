@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import voicegauge
-from voicegauge.errors import TimedOutError
+from voicegauge.errors import HandshakeError, TimedOutError
 from voicegauge.model.exchange import Request
 from voicegauge.transport.websocket import (
     MAX_CONNECTION_BYTES,
@@ -83,6 +83,54 @@ async def test_a_handshake_without_an_answer_names_the_server(monkeypatch: pytes
         with pytest.raises(TimedOutError, match=rf"^{re.escape(host)}: no WebSocket handshake within 0\.2 s$"):
             await WebSocketConnection().connect(Request(method="GET", url=f"http://{host}/speak?key=secret"))
         await closed.wait()
+
+
+CLOSED_BEFORE_ANSWER = "the connection was closed before the WebSocket handshake was answered"
+NO_HANDSHAKE_ANSWERS = [
+    (b"", CLOSED_BEFORE_ANSWER),
+    (b"HTTP/1.1 101 Switching Proto", CLOSED_BEFORE_ANSWER),
+    (b"220 mail ready\r\n\r\n", "the answer to the WebSocket handshake is not valid: .*220 mail ready"),
+    (b"HTTP/1.1 abc Bad\r\n\r\n", "the answer to the WebSocket handshake is not valid: .*abc Bad"),
+]
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[str]:
+    """A service that reads each handshake, sends `answer`, and closes the connection; yields its URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(("answer", "reason"), NO_HANDSHAKE_ANSWERS)
+async def test_a_service_that_does_not_answer_the_handshake_in_http_has_no_status(answer: bytes, reason: str) -> None:
+    async with answering(answer) as url:
+        with pytest.raises(HandshakeError, match=reason):
+            await WebSocketConnection().connect(Request(method="GET", url=url))
+
+
+@pytest.mark.parametrize(("answer", "reason"), NO_HANDSHAKE_ANSWERS)
+async def test_such_a_service_is_not_judged(answer: bytes, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection without a valid key may be refused in any way, and one with a key has no verdict, as over HTTP."""
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "not-a-key-of-anybody")
+    for target in ("deepgram/aura-2-socket", "deepgram/flux-listen"):
+        async with answering(answer) as url:
+            live = voicegauge.LiveOptions(base_urls={"": url})
+            report = await asyncio.to_thread(voicegauge.check, target, live=live)
+        assert report.findings == ()
+        judged = [one for one in report.case_results if one.verdict == "passed"]
+        assert [one.id for one in judged] == [f"{target}: no API key", f"{target}: a wrong API key"]
+        assert {one.status for one in report.case_results} == {None}
+        reasons = [one.not_judged_reason or "" for one in report.case_results if one.verdict == "skipped"]
+        assert reasons
+        assert all(re.search(reason, one) for one in reasons)
+        assert report.no_verdict_reason is not None
 
 
 @pytest.mark.parametrize("flood", FLOODS)

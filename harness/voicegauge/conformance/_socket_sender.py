@@ -31,7 +31,7 @@ from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.emulator.client_findings import ClientFindings
-from voicegauge.errors import TransportError
+from voicegauge.errors import HandshakeError, TransportError
 from voicegauge.model.exchange import Interruption, Request
 from voicegauge.model.job import BillingStatus
 from voicegauge.model.text_pieces import TextPacing
@@ -139,6 +139,14 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
     def _add_subjects(self) -> None:
         """Add what rules judge to the `SentCase`. A lost connection raises no error: rules judge it."""
 
+    async def _open(self, session: SocketSession | TranscriptionSession) -> None:
+        """Open the connection of a session. Without a valid key, a handshake without an answer counts as rejected."""
+        try:
+            await session.open()
+        except HandshakeError:
+            if self._scenario.kind != "key":
+                raise
+
     def _add_connection(
         self, session: SocketSession | TranscriptionSession, expectation: ConnectionExpectation
     ) -> SocketConnection:
@@ -149,7 +157,7 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
         connection = SocketConnection(self._target, traffic, expectation)
         self._sent.subjects.append(connection)
         self._sent.exchanges.append(connection.exchange)
-        self._sent.status = traffic.status
+        self._sent.status = traffic.status or None
         return connection
 
 
@@ -212,7 +220,7 @@ class TranscriptionSocketSender(SocketCaseSender[TranscriptionSocketTarget]):
             timeout_s=self._timeout_s,
             is_service_working=self._work_check,
         )
-        await session.open()
+        await self._open(session)
         self._session = session
         return session
 
@@ -289,7 +297,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
             timeout_s=self._timeout_s,
             is_service_working=self._work_check,
         )
-        await session.open()
+        await self._open(session)
         self._sessions.append((session, audio_format))
         return session
 

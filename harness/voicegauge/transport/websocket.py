@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import picows
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport
 
-from voicegauge.errors import TimedOutError, TransportError, UnreachableError
+from voicegauge.errors import HandshakeError, TimedOutError, TransportError, UnreachableError
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.exchange import (
     ABNORMAL_CLOSE_CODE,
@@ -181,7 +181,7 @@ class WebSocketConnection:
                 )
         except picows.WSInvalidStatusError as error:
             if error.response is None:
-                raise UnreachableError(f"{host}: the handshake has no response", request_was_sent=False) from error
+                raise HandshakeError(f"{host}: the handshake has no response", request_was_sent=False) from error
             self.status = int(error.response.status)
             self.rejection_body = bytes(error.raw_body or b"")
             self.response_headers = tuple((str(name), str(value)) for name, value in error.response.headers.items())
@@ -190,11 +190,17 @@ class WebSocketConnection:
                 f"{host}: no WebSocket handshake within {CONNECT_TIMEOUT_S:g} s", request_was_sent=False
             ) from error
         except WSError as error:
-            raise UnreachableError(
-                f"{host}: the WebSocket handshake failed: {_describe(error)}", request_was_sent=False
+            raise HandshakeError(
+                f"{host}: the answer to the WebSocket handshake is not valid: {_describe(error)}",
+                request_was_sent=False,
             ) from error
         except OSError as error:
             raise UnreachableError(f"{host}: cannot connect: {_describe(error)}", request_was_sent=False) from error
+        if not self.status:  # picows raises no error then
+            raise HandshakeError(
+                f"{host}: the connection was closed before the WebSocket handshake was answered",
+                request_was_sent=False,
+            )
         self.handshake_ms = (time.perf_counter_ns() - started_ns) / 1e6
 
     def note_connected(self, transport: WSTransport) -> None:
