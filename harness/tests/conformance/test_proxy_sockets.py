@@ -83,7 +83,7 @@ def test_a_fault_of_the_service_is_found(
         upstream=voicegauge_emulator.base_url("cartesia"),
         on_finding=lambda finding: seen.append(finding.rule),
     ) as running:
-        asyncio.run(speak_raw(f"{to_socket_url(running.url)}/tts/websocket"))
+        asyncio.run(speak_raw(f"{to_socket_url(running.url)}/tts/websocket?cartesia_version=2026-03-01"))
     assert rule in seen
     assert rule in {finding.rule for finding in running.report.report.findings}
 

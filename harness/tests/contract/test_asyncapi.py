@@ -329,6 +329,8 @@ def test_a_security_scheme_never_replaces_another_one_of_its_name(tmp_path: Path
         ("codec: pcm_s16le", "codec: pcm_foo", "pcm_foo"),
         ("event: turn-end", "event: other", "turns end with 'turn-end'"),
         ("        end: {message: Stop, value: {stop: true}}\n", "", "has no 'end'"),
+        ("id: speak\n", "id: speak\n      handshake_alternatives: [[query.v]]\n", "needs two or more locations"),
+        ("id: speak\n", "id: speak\n      handshake_alternatives: [[query.v, body#/v]]\n", "not 'body#/v'"),
         (
             "value: {stop: true}}",
             "value: {stop: true}, recognized_by: {stop: [true]}}",

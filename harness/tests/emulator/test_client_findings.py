@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -226,6 +227,12 @@ def test_a_correct_client_is_not_accused(emulator: RunningEmulator, target_id: s
     [
         ("deepgram", "/v1/speak?encoding=wav", "encoding: "),
         ("deepgram", "/v2/listen?encoding=linear16&sample_rate=16000", "the query parameter model is missing"),
+        (
+            "cartesia",
+            "/tts/websocket",
+            "neither the query parameter cartesia_version nor the header parameter Cartesia-Version is sent",
+        ),
+        ("cartesia", "/tts/websocket?cartesia_version=latest", "cartesia_version: "),
     ],
 )
 def test_a_handshake_that_is_not_as_documented_is_rejected(
@@ -237,6 +244,26 @@ def test_a_handshake_that_is_not_as_documented_is_rejected(
     (found,) = emulator.list_client_findings()[known:]
     assert found.rule == "client-handshake-invalid"
     assert reason in found.message
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("access_token=t", None), ("api_key=k", None), ("access_token=invalid-voicegauge-key", 401), ("token=t", 401)],
+)
+def test_a_browser_sends_its_key_and_the_version_in_the_address(
+    query: str, status: int | None, emulator: RunningEmulator
+) -> None:
+    """A browser cannot set headers of a handshake."""
+
+    async def open_socket() -> None:
+        url = to_socket_url(emulator.base_url("cartesia"))
+        async with connect(f"{url}/tts/websocket?cartesia_version=2026-03-01&{query}"):
+            pass
+
+    known = len(emulator.list_client_findings())
+    with contextlib.nullcontext() if status is None else pytest.raises(InvalidStatus, match=str(status)):
+        asyncio.run(open_socket())
+    assert emulator.list_client_findings()[known:] == ()
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

@@ -314,6 +314,11 @@ def _read_channel(
         if (message.effect is None) == (action == "cancel"):
             reason = "cancel needs its effect" if action == "cancel" else "effect belongs to cancel only"
             raise document.build_error(f"{pointer}/x-socket/client_messages/{action}", reason)
+    for index, locations in enumerate(spec.handshake_alternatives):
+        wrong = next((str(one) for one in locations if one.message_part not in ("query", "header")), None)
+        if wrong is not None or len(locations) < 2:
+            reason = "needs two or more locations in the query or the headers" + (f", not {wrong!r}" if wrong else "")
+            raise document.build_error(f"{pointer}/x-socket/handshake_alternatives/{index}", reason)
     client_key = spec.client_operation or get_usual_client_action(is_version_3=is_version_3)
     server_key = OPPOSITE_ACTIONS[client_key]
     socket = SocketChannel(

@@ -59,7 +59,8 @@ def find_handshake_violation(
 ) -> str | None:
     """Return how a handshake breaks the description of its channel; `None` if it does not.
 
-    A violation is a missing required parameter, or a value of a documented parameter that is not documented.
+    A violation is a missing required parameter, a value of a documented parameter that is not documented, or that no
+    parameter of several alternatives is sent.
     Undocumented parameters are not judged, because documents of WebSockets leave many out.
 
     Args:
@@ -70,8 +71,7 @@ def find_handshake_violation(
     for parameter in operation.parameters:
         if parameter.message_part not in ("query", "header"):
             continue
-        in_query = parameter.message_part == "query"
-        text = query.get(parameter.name) if in_query else find_header(parameter.name)
+        text = query.get(parameter.name) if parameter.message_part == "query" else find_header(parameter.name)
         if text is None:
             if parameter.is_required:
                 return f"the {parameter.message_part} parameter {parameter.name} is missing"
@@ -81,6 +81,12 @@ def find_handshake_violation(
         violation = next(parameter.schemas.iterate_violations(parameter.pointer, value), None)
         if violation is not None:
             return f"{parameter.name}: {violation.message}"
+    assert operation.socket is not None, "only channels have handshakes"
+    for locations in operation.socket.spec.handshake_alternatives:
+        values = (query.get(one.name) if one.message_part == "query" else find_header(one.name) for one in locations)
+        if all(value is None for value in values):
+            named = " nor ".join(f"the {one.message_part} parameter {one.name}" for one in locations)
+            return f"neither {named} is sent"
     return None
 
 

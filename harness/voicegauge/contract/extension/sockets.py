@@ -238,6 +238,9 @@ class SocketSpec(Record, frozen=True, kw_only=True):
     client_operation: Literal["publish", "subscribe", "send", "receive"] | None = None
     """The operation of the AsyncAPI document that has the messages of the client, because documents disagree about the
     point of view. By default `publish` in 2.6 and `receive` in 3.0, as the specification says for a server."""
+    handshake_alternatives: tuple[tuple[RequestLocation, ...], ...] = ()
+    """Groups of locations in the query and the headers: each handshake has a value at one location of each group, such
+    as a version that is in the URL where a browser cannot set the header."""
     client_messages: dict[ClientAction, ClientMessage]
     server_messages: tuple[ServerMessage, ...]
     settings_messages: tuple[ClientAction, ...] = ("text",)
