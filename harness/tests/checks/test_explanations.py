@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import voicegauge
 from voicegauge.cli import run
+from voicegauge.emulator.client_findings import CLIENT_RULES
 from voicegauge.errors import UsageError
 from voicegauge.rules.registry import RULE_BY_ID
 
@@ -29,6 +32,26 @@ def test_a_rule_of_drift_has_the_meaning_of_its_level(capsys: pytest.CaptureFixt
     rule = voicegauge.list_rules(["drift"]).drift_rules[0]
     assert run(["explain", rule.id]) == 0
     assert rule.description in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rule_id", CLIENT_RULES)
+def test_a_rule_about_clients_is_listed_and_explained(rule_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rules", "client"]) == 0
+    assert rule_id in capsys.readouterr().out
+    assert run(["rules"]) == 0
+    assert rule_id in capsys.readouterr().out
+    assert run(["explain", rule_id]) == 0
+    printed = capsys.readouterr().out
+    rule = voicegauge.explain_rule(rule_id)
+    assert rule.consequence
+    for words in (f"{rule_id} (client)", rule.description, "why"):
+        assert words in printed
+
+
+def test_the_guide_has_the_rules_about_clients() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "realtime.md").read_text(encoding="utf-8")
+    for rule_id, rule in CLIENT_RULES.items():
+        assert f"| `{rule_id}` | {rule.description} |" in guide
 
 
 def test_an_unknown_rule_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from websockets.asyncio.client import connect
@@ -19,7 +19,7 @@ import voicegauge
 from voicegauge.client.client import Client
 from voicegauge.client.socket_session import SocketSession, open_session
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator.client_findings import CLIENT_RULES
+from voicegauge.emulator.client_findings import CLIENT_RULES, ClientRuleId
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.text_pieces import TextPacing
@@ -190,7 +190,8 @@ def test_without_waiting_times_no_client_is_idle() -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    assert {rule for rule, *_ in MISTAKES} | {"client-idle", "client-handshake-invalid"} == set(CLIENT_RULES)
+    tried = {rule for rule, *_ in MISTAKES} | {"client-idle", "client-handshake-invalid"}
+    assert tried == set(CLIENT_RULES) == set(get_args(ClientRuleId))
 
 
 @pytest.mark.parametrize("target_id", list(CATALOGUE.socket_targets))

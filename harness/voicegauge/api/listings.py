@@ -27,6 +27,7 @@ from voicegauge.contract.targets import (
     Target,
 )
 from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
+from voicegauge.emulator.client_findings import CLIENT_RULES
 from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.errors import UnknownNameError, UsageError, find_similar_names
@@ -131,18 +132,29 @@ _MEANING_BY_DRIFT_LEVEL = {
 }
 
 
+class ClientRuleRow(Record, frozen=True, kw_only=True):
+    """One rule about the clients of emulated WebSockets."""
+
+    id: str
+    description: str
+    """One or two sentences about what a client must do."""
+
+
 class RuleList(TabularResult, frozen=True, kw_only=True):
     """The result of `list_rules`, which `voicegauge rules --json` writes as JSON."""
 
     schema: str = "voicegauge/rules/2"
     check_rules: tuple[RuleRow, ...]
     drift_rules: tuple[DriftRule, ...]
+    client_rules: tuple[ClientRuleRow, ...]
+    """What the emulator requires of the clients of WebSockets; `serve` prints what breaks it."""
 
     def build_table(self) -> SummaryTable:
         """Return a row for each rule of `check`."""
         count = format_count(len(self.check_rules), "rule")
+        others = f"{len(self.drift_rules)} of `drift` (in `drift_rules`), {len(self.client_rules)} about clients"
         return SummaryTable(
-            title=f"{count} of `check`, {len(self.drift_rules)} of `drift` (in `drift_rules`)",
+            title=f"{count} of `check`, {others} (in `client_rules`)",
             headings=("rule", "severity", "what it proves"),
             rows=tuple((rule.id, rule.severity.value, rule.description) for rule in self.check_rules),
         )
@@ -154,16 +166,17 @@ class RuleExplanation(Record, frozen=True, kw_only=True):
     schema: str = "voicegauge/explain/2"
     id: str
     severity: str
-    """Severity of a violation ("error"), or level of a change ("breaking"); "fault" for a fault of the emulator."""
+    """Severity of a violation ("error"), or level of a change ("breaking"); "client" for a rule about clients of
+    WebSockets, "fault" for a fault of the emulator."""
     description: str
-    """One sentence about what is true of the API if the rule finds nothing; for `drift`, what changed; for a fault,
-    what the emulator does wrong."""
+    """One sentence about what is true of the API, or of the client, if the rule finds nothing; for `drift`, what
+    changed; for a fault, what the emulator does wrong."""
     consequence: str
     """What goes wrong for a client if the rule is broken; for `drift`, what the level means; for a fault, which rules
     find it."""
     contract_condition: str | None = None
-    """What a contract must state so that the rule can find a violation; `None` for a rule of `drift` and for a fault,
-    as are the examples."""
+    """What a contract must state so that the rule can find a violation; `None` for a rule of `drift` or about clients
+    and for a fault, as are the examples."""
     conforming_example: str | None = None
     """An example of traffic that keeps the rule."""
     violating_example: str | None = None
@@ -242,7 +255,7 @@ list_providers = function_of(ProvidersRequest, run_list_providers, name="list_pr
 
 
 def list_rules(words: Sequence[str] = ()) -> RuleList:
-    """List the rules of `check` and of `drift`.
+    """List the rules of `check`, of `drift`, and about the clients of emulated WebSockets.
 
     >>> [rule.id for rule in voicegauge.list_rules(["empty-body"]).check_rules]
     ['empty-body']
@@ -257,11 +270,16 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
     return RuleList(
         check_rules=tuple(row for row in _list_check_rules() if _contains_words(row.id, words)),
         drift_rules=tuple(row for row in tuple(DRIFT_RULE_BY_ID.values()) if _contains_words(f"drift {row.id}", words)),
+        client_rules=tuple(
+            ClientRuleRow(id=rule_id, description=rule.description)
+            for rule_id, rule in CLIENT_RULES.items()
+            if _contains_words(rule_id, words)
+        ),
     )
 
 
 def explain_rule(rule_id: str) -> RuleExplanation:
-    """Explain one rule of `check` or `drift`.
+    """Explain one rule of `check`, of `drift` or about clients, or one fault of the emulator.
 
     >>> voicegauge.explain_rule("audio-silent").consequence
     'The file plays, the request was charged, and nobody hears anything.'
@@ -277,10 +295,18 @@ def explain_rule(rule_id: str) -> RuleExplanation:
             description=change.description,
             consequence=_MEANING_BY_DRIFT_LEVEL[change.level],
         )
+    if rule_id in CLIENT_RULES:
+        rule_of_clients = CLIENT_RULES[rule_id]
+        return RuleExplanation(
+            id=rule_id,
+            severity="client",
+            description=rule_of_clients.description,
+            consequence=rule_of_clients.consequence,
+        )
     if rule_id not in RULE_BY_ID:
         if rule_id in FAULTS:
             return _explain_fault(rule_id)
-        near = find_similar_names(rule_id, [*RULE_BY_ID, *DRIFT_RULE_BY_ID, *FAULTS])
+        near = find_similar_names(rule_id, [*RULE_BY_ID, *DRIFT_RULE_BY_ID, *CLIENT_RULES, *FAULTS])
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise UsageError(
             f"unknown rule or fault {rule_id!r}: {hint}`voicegauge explain` lists all rules, "

@@ -210,7 +210,12 @@ def print_rules(result: RuleList, *, includes_drift_rules: bool) -> None:
         for row in result.drift_rules:
             rows.add_row(row.id, row.level.value, row.description)
         print_table(out, rows)
-    if not result.check_rules and not result.drift_rules:
+    if result.client_rules:
+        rows = create_table("rule about clients of WebSockets (serve)", "what must hold")
+        for client_rule in result.client_rules:
+            rows.add_row(client_rule.id, client_rule.description)
+        print_table(out, rows)
+    if not result.check_rules and not result.drift_rules and not result.client_rules:
         out.print("no rule id contains these words")
 
 
@@ -227,8 +232,8 @@ class ExplainOptions(JsonOutput):
 def explain_command(options: ExplainOptions) -> None:
     """Explain a rule: what it proves, why it matters, what keeps and what breaks it.
 
-    RULE is the id of a rule of `check` or `drift`, as findings name it, or of a fault of the
-    emulator. Without RULE, all rules are listed, as by `voicegauge rules`.
+    RULE is the id of a rule of `check` or `drift`, or about clients of WebSockets, as findings
+    name it, or of a fault of the emulator. Without RULE, all rules are listed, as by `voicegauge rules`.
     """
     from voicegauge.api.listings import explain_rule, list_rules
 

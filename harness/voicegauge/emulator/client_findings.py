@@ -7,7 +7,7 @@ text that is never spoken. No response shows that, so the emulator watches the m
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from voicegauge.contract.operation import Operation
@@ -15,7 +15,7 @@ from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.model.base import Record
 from voicegauge.printable_text import format_count
 
-ClientRule = Literal[
+ClientRuleId = Literal[
     "client-handshake-invalid",
     "client-message-invalid",
     "client-message-after-close",
@@ -27,19 +27,60 @@ ClientRule = Literal[
     "client-too-many-flushes",
     "client-idle",
 ]
-CLIENT_RULES: dict[ClientRule, str] = {
-    "client-handshake-invalid": "The handshake has each required parameter, and documented values of documented ones.",
-    "client-message-invalid": "Each message is one that the document describes, and the one with the key comes first.",
-    "client-message-after-close": "Nothing is sent after the message that closes the connection.",
-    "client-context-unknown": "Only a context that has begun is flushed, ended or cancelled.",
-    "client-context-reused": "No text is sent, and no flush, for a context that the client has ended or cancelled.",
-    "client-context-open": "Each context is ended or cancelled before the connection ends. Open ones count in limits.",
-    "client-text-lost": "Each text is flushed or ended before its context or connection ends. Otherwise it is lost.",
-    "client-too-many-contexts": "No more contexts are open at once than the document allows.",
-    "client-too-many-flushes": "Flushes are no more frequent than the document allows.",
-    "client-idle": "Something is sent before the documented time without messages ends.",
+
+
+class ClientRule(Record, frozen=True, kw_only=True):
+    """What a client of a WebSocket must do."""
+
+    description: str
+    """One or two sentences that state what the rule requires."""
+    consequence: str
+    """What goes wrong for the client if it breaks the rule, as a sentence."""
+
+
+CLIENT_RULES: Mapping[str, ClientRule] = {
+    "client-handshake-invalid": ClientRule(
+        description="The handshake has each required parameter, and documented values of documented ones.",
+        consequence="The service may reject the connection, so that nothing is spoken.",
+    ),
+    "client-message-invalid": ClientRule(
+        description="Each message is one that the document describes, and the one with the key comes first.",
+        consequence="The service may answer with an error, close the connection, or ignore the message and its text.",
+    ),
+    "client-message-after-close": ClientRule(
+        description="Nothing is sent after the message that closes the connection.",
+        consequence="The service no longer reads: a text that is sent then is never spoken, and nothing says so.",
+    ),
+    "client-context-unknown": ClientRule(
+        description="Only a context that has begun is flushed, ended or cancelled.",
+        consequence="The context that was meant goes on: its speech is not cut off, and is charged.",
+    ),
+    "client-context-reused": ClientRule(
+        description="No text is sent, and no flush, for a context that the client has ended or cancelled.",
+        consequence="The service may drop the text, answer with an error, or begin a context that nobody ends.",
+    ),
+    "client-context-open": ClientRule(
+        description="Each context is ended or cancelled before the connection ends. Open ones count in limits.",
+        consequence="Under load, the documented number of contexts is reached, and further turns are rejected.",
+    ),
+    "client-text-lost": ClientRule(
+        description="Each text is flushed or ended before its context or connection ends. Otherwise it is lost.",
+        consequence="The last words are missing, and no response shows it.",
+    ),
+    "client-too-many-contexts": ClientRule(
+        description="No more contexts are open at once than the document allows.",
+        consequence="The service may reject a turn or close the connection, which ends the other turns too.",
+    ),
+    "client-too-many-flushes": ClientRule(
+        description="Flushes are no more frequent than the document allows.",
+        consequence="The service may ignore flushes, so that speech starts late, or close the connection.",
+    ),
+    "client-idle": ClientRule(
+        description="Something is sent before the documented time without messages ends.",
+        consequence="The service closes the connection, and the next turn waits for a new handshake or fails.",
+    ),
 }
-"""What clients must do, in one sentence by rule."""
+"""The rules about clients by id."""
 MAX_CLIENT_FINDINGS = 1000
 """Maximum number of findings that are kept; later findings are dropped."""
 _MAX_WATCHED_CONTEXTS = 1000
@@ -51,7 +92,7 @@ _MAX_CONTEXTS_SHOWN = 3
 class ClientFinding(Record, frozen=True, kw_only=True):
     """Something that a client did wrong on one connection."""
 
-    rule: ClientRule
+    rule: ClientRuleId
     provider: str
     operation: str
     """Id of the channel."""
@@ -126,13 +167,13 @@ class ClientMonitor:
         self._states: dict[str | None, _ContextState] = {}
         self._has_unspoken_text = False
         self._has_begun = self._has_closed = False
-        self._reported: deque[tuple[ClientRule, str | None]] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
-        self._context_counts: Counter[ClientRule] = Counter()
+        self._reported: deque[tuple[ClientRuleId, str | None]] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
+        self._context_counts: Counter[ClientRuleId] = Counter()
         log.connection_count += 1
         log.open_connection_count += 1
         self._number = log.connection_count
 
-    def report(self, rule: ClientRule, message: str, context: str | None = None) -> None:
+    def report(self, rule: ClientRuleId, message: str, context: str | None = None) -> None:
         """Add a finding, unless the connection has one with this rule and context.
 
         Of several contexts, only the first `_MAX_CONTEXTS_SHOWN` get findings by the same rule.
@@ -146,7 +187,7 @@ class ClientMonitor:
                 return
         self._add(rule, message, context)
 
-    def _add(self, rule: ClientRule, message: str, context: str | None = None) -> None:
+    def _add(self, rule: ClientRuleId, message: str, context: str | None = None) -> None:
         self._log.add(
             ClientFinding(
                 rule=rule,
