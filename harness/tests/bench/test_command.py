@@ -232,14 +232,15 @@ def test_an_unknown_account_plan_is_rejected_before_anything_is_sent(
     assert not (tmp_path / "runs").exists()
 
 
-def test_ctrl_c_completes_requests_in_flight_and_explains_how_to_resume(
-    bench: Bench, tmp_path: Path, emulator: RunningEmulator
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_sigterm_completes_requests_in_flight_and_explains_how_to_resume(
+    bench: Bench, tmp_path: Path, emulator: RunningEmulator, stop: signal.Signals
 ) -> None:
     reset(emulator)
     words = bench("acme/slow-job", *live(emulator), *QUICK)
     process = start(words)
     folder = wait_for(tmp_path / "runs", '"submit_completed"')
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors

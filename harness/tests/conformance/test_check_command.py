@@ -106,7 +106,8 @@ def test_rules_are_listed(voicegauge) -> None:
     assert "job-terminal-changed" in voicegauge("rules")[1]
 
 
-def test_ctrl_c_reports_the_findings_so_far(tmp_path, acme, acme_contracts) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_sigterm_reports_the_findings_so_far(tmp_path, acme, acme_contracts, stop) -> None:
     out = tmp_path / "out.json"
     acme.accepts_anything = True
     command = [sys.executable, "-m", "voicegauge", "check", "acme", "--contracts", str(acme_contracts())]
@@ -116,7 +117,7 @@ def test_ctrl_c_reports_the_findings_so_far(tmp_path, acme, acme_contracts) -> N
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         while len(acme.keys) < 30 and process.poll() is None:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         _, err = process.communicate()
     report = json.loads(out.read_text())
     assert process.returncode == 130

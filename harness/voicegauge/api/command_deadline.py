@@ -102,7 +102,7 @@ class CommandDeadline:
         if self._max_time_s is None or threading.current_thread() is not threading.main_thread():
             yield
             return
-        handler = signal.signal(signal.SIGALRM, self._interrupt_main_thread)
+        handler = signal.signal(signal.SIGALRM, _interrupt_main_thread)
         try:
             # A timer of 0 s would never expire.
             signal.setitimer(signal.ITIMER_REAL, max(self.remaining_s, _SHORTEST_TIMER_S), CLEANUP_S)
@@ -129,8 +129,26 @@ class CommandDeadline:
                 f"{error} while the command was prepared: nothing was judged or measured"
             ) from None
 
-    def _interrupt_main_thread(self, *_: object) -> None:
-        # The handler of Ctrl-C decides: an event loop cancels its task, and the start of a process is not interrupted.
-        if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as in a background job of a shell
-            raise KeyboardInterrupt
-        signal.raise_signal(signal.SIGINT)
+
+@contextmanager
+def interrupt_on_termination() -> Iterator[None]:
+    """Interrupt what runs in this context on SIGTERM as on Ctrl-C, because supervisors stop commands with it.
+
+    The context has no effect in another thread than the main one, and where the caller handles or ignores SIGTERM.
+    """
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if not is_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _interrupt_main_thread)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt_main_thread(*_: object) -> None:
+    # The handler of Ctrl-C decides: an event loop cancels its task, and the start of a process is not interrupted.
+    if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as in a background job of a shell
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -239,20 +237,13 @@ def serve_emulator(
 
 @contextmanager
 def _bind_socket_until_interrupted(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
-    """Yield a bound socket and its URL.
-
-    Ctrl-C and SIGTERM end the block without an error, because users and supervisors stop servers with them.
-    """
+    """Yield a bound socket and its URL. Ctrl-C ends the block without an error, because users stop servers with it."""
     bound = bind_socket(host, port)
-    is_in_main_thread = threading.current_thread() is threading.main_thread()  # no other one can set handlers
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if is_in_main_thread else None
     try:
         yield bound, build_server_url(host, bound.getsockname()[1])
     except KeyboardInterrupt:
         pass
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
         bound.close()
 
 

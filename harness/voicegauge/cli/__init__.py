@@ -151,7 +151,7 @@ def cli(settings: Path | None) -> None:
 
     Exit status: 0 success; 1 findings or regressions; 2 unusable input or settings;
     3 nothing could be measured; 4 stopped by the budget; 5 only a part was measured or judged;
-    130 interrupted by Ctrl-C.
+    130 interrupted by Ctrl-C or SIGTERM.
     """
 
 

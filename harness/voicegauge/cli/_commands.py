@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from voicegauge.api.command_deadline import CommandDeadline, count_time_since
+from voicegauge.api.command_deadline import CommandDeadline, count_time_since, interrupt_on_termination
 from voicegauge.api.options import max_time_option
 from voicegauge.cli._options import build_parameter
 from voicegauge.cli._settings import SETTINGS_FILE_CONTEXT_KEY, create_output_folders
@@ -68,7 +68,7 @@ def command_of(
             _announce_settings_of_live_run(ctx, requests)
             started_s = time.monotonic() if ctx.obj is None else ctx.obj
             limit_s = values["max_time_s"] if has_time_limit else None
-            with count_time_since(started_s), CommandDeadline(limit_s).interrupt():
+            with interrupt_on_termination(), count_time_since(started_s), CommandDeadline(limit_s).interrupt():
                 exit_status = run(*requests) or 0
             ctx.exit(exit_status)  # a returned value would be lost where click itself ends the process
 

@@ -251,16 +251,13 @@ def _print_running_proxy(terminal: Console, running_proxy: RunningProxy) -> None
 
 
 def _wait_until_stopped() -> None:
-    """Wait for Ctrl-C or SIGTERM, which are the regular end of the command."""
+    """Wait for Ctrl-C, which is the regular end of the command."""
     stopped = threading.Event()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in handlers:
-        signal.signal(number, lambda _number, _frame: stopped.set())
+    handler = signal.signal(signal.SIGINT, lambda _number, _frame: stopped.set())
     try:
         stopped.wait()
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, handler)
 
 
 def _print_report(terminal: Console, report: ProxyReport) -> None:
