@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from voicegauge.contract.price_computation import (
 )
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.errors import BudgetError, DataError, UsageError
+from voicegauge.hosts import is_loopback
 from voicegauge.model.base import (
     Provenance,
     Record,
@@ -396,8 +398,14 @@ def build_measured_target(target: BaseTarget, user_price_usd: float | None = Non
         max_characters=_find_max_characters(target),
         languages=target.target_spec.supported_languages,
         clones_voice=isinstance(target, Target) and target.clones_voice,
-        is_self_hosted=target.contract.provider.self_hosted is not None,
+        is_self_hosted=_is_self_hosted(target),
     )
+
+
+def _is_self_hosted(target: BaseTarget) -> bool:
+    """Whether users run the server themselves: the contract says so, or its own server is on this machine."""
+    host = urlsplit(target.operation.server.url).hostname or ""
+    return target.contract.provider.self_hosted is not None or is_loopback(host)
 
 
 def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> str:
