@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
 
 import voicegauge
 from voicegauge.bench.part_summaries import summarize_sockets
@@ -16,15 +22,17 @@ from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_delivery import SocketDeliveries
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
-from voicegauge.errors import BudgetError, TransportError
+from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError, VoicegaugeError
+from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Interruption, Request
-from voicegauge.model.job import Delivery
+from voicegauge.model.job import Delivery, Failure
 from voicegauge.model.price import PriceRange
 from voicegauge.model.sample import Sample
 from voicegauge.model.text_pieces import TextPacing
 from voicegauge.report._result_tables import build_comparison_columns
 from voicegauge.transport.http import Transport
 
+from ..builders.documented_examples import read_example
 from ..builders.notices import NoticeList
 
 CATALOGUE = load_catalogue()
@@ -322,3 +330,97 @@ def test_a_certificate_that_is_not_trusted_is_named_with_the_remedy() -> None:
 async def send_over_http(url: str) -> None:
     async with Transport() as transport:
         await transport.send(Request(method="GET", url=url), provider_id="cartesia", operation_id="x")
+
+
+@contextmanager
+def own_server(tmp_path: Path, behave: Callable[[ServerConnection], None]) -> Iterator[tuple[Path, str]]:
+    """Run the server of the guide, which does `behave` with each connection; yield its contracts and its URL."""
+    own = tmp_path / "contracts" / "my-server" / "asyncapi.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(read_example("realtime.md", "my-server"))
+    with serve(behave, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield own.parent.parent, f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def fail_with(tmp_path: Path, behave: Callable[[ServerConnection], None]) -> list[Failure]:
+    """Return the failures of a benchmark of a server of one's own."""
+    with own_server(tmp_path, behave) as (contracts, url), suppress(NothingMeasuredError):
+        voicegauge.benchmark(
+            "my-server/speech",
+            contracts=contracts,
+            live=voicegauge.LiveOptions(base_urls={"": url}),
+            max_texts=1,
+            repetitions=1,
+            warmup=0,
+            asr="none",
+            max_wait_s=0.5,
+            write_html_report=False,
+            out=tmp_path / "runs",
+        )
+    (folder,) = (tmp_path / "runs").iterdir()
+    return [one.failure for one in voicegauge.load_run(folder).samples if one.failure is not None]
+
+
+def test_a_server_that_closes_at_once_has_not_rejected_the_handshake(tmp_path: Path) -> None:
+    (failure,) = fail_with(tmp_path, lambda connection: connection.close(1008, "no such voice"))
+    closed = "the service ends the connection with code 1008 (no such voice)"
+    assert failure.kind == "network"
+    assert failure.http_status is None
+    assert failure.message in {f"{closed} before the first turn", f"{closed} in the middle of a turn", closed}
+
+
+def test_a_server_that_closes_in_a_turn_is_quoted(tmp_path: Path) -> None:
+    def close(connection: ServerConnection) -> None:
+        connection.recv()
+        connection.close(1011, "overloaded")
+
+    (failure,) = fail_with(tmp_path, close)
+    assert failure == Failure(
+        kind="network", message="the service ends the connection with code 1011 (overloaded) in the middle of a turn"
+    )
+
+
+def test_messages_that_are_not_understood_are_counted_beside_the_missing_end(tmp_path: Path) -> None:
+    def answer(connection: ServerConnection) -> None:
+        connection.recv()
+        for text in ("garbage", '{"x": 1}'):
+            connection.send(text)
+        with suppress(ConnectionClosed):
+            for _ in range(2):
+                connection.recv()
+
+    (failure,) = fail_with(tmp_path, answer)
+    assert failure.kind == "timeout"
+    expected = "no end of the turn within 0.5 s (2 of 2 received messages not described by the document)"
+    assert failure.message == expected
+
+
+def test_the_wait_of_the_user_bounds_the_handshake(tmp_path: Path) -> None:
+    contract = tmp_path / "my-server" / "asyncapi.yaml"
+    contract.parent.mkdir()
+    contract.write_text(read_example("realtime.md", "my-server"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        live = voicegauge.LiveOptions(base_urls={"": url})
+        with pytest.raises(VoicegaugeError, match=r"no WebSocket handshake within 0\.5 s"):
+            voicegauge.check("my-server", contracts=tmp_path, live=live, max_wait_s=0.5)
+
+
+def test_a_server_on_this_machine_that_the_contract_names_is_no_stand_in(tmp_path: Path) -> None:
+    def close(connection: ServerConnection) -> None:
+        connection.recv()
+        connection.close(1011, "overloaded")
+
+    fail_with(tmp_path, close)
+    (folder,) = (tmp_path / "runs").iterdir()
+    manifest = voicegauge.load_run(folder).manifest
+    assert manifest.provenance is Provenance.LIVE
+    assert not manifest.is_rehearsal
+    hosted = msgspec.structs.replace(manifest.targets[0], is_self_hosted=False)
+    assert msgspec.structs.replace(manifest, targets=(hosted,)).is_rehearsal

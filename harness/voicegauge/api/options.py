@@ -120,7 +120,7 @@ def max_wait_option() -> Any:
     return option(
         default=None,
         flag="--max-wait",
-        help="Give up on a request and its job after SECONDS.",
+        help="Give up on a request and its job, or on a WebSocket's handshake or turn, after SECONDS.",
         default_text="as long as the contract documents",
         metavar="SECONDS",
         minimum=0,

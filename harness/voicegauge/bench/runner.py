@@ -391,7 +391,9 @@ class _PlanRunner:
         failures = [sample.failure for sample in self._samples.values()]
         if failures and all(failure and failure.kind == "network" for failure in failures):
             assert failures[0] is not None
-            self._stop.request_stop(NothingMeasuredError(f"no provider responded: {failures[0].message}"))
+            self._stop.request_stop(
+                NothingMeasuredError(f"every connection failed, the first one with: {failures[0].message}")
+            )
 
     async def _measure_sample_or_request_stop(
         self, planned_sample: PlannedSample, clients: Mapping[str, Client], due_s: float | None

@@ -93,8 +93,10 @@ class SocketPayment:
             return self.build_failure(Failure(kind="network", message=str(error)))
         if link.connection.is_open:
             return link
-        status = link.build_traffic().status
+        status, end = link.build_traffic().status, link.describe_end_by_service()
         self._note_response_status(status, BillingStatus.REJECTED)
+        if end is not None:  # after a handshake that it has accepted
+            return self.build_failure(Failure(kind="network", message=f"{end} before the first turn"))
         message = f"the WebSocket was answered with status {status} instead of 101"
         return self.build_failure(Failure(kind="rejected", message=message, http_status=status))
 
@@ -133,7 +135,8 @@ def find_connection_failure(
     if link.connection.is_truncated:
         error_message = OVERSIZED_TRAFFIC_MESSAGE
     if error_message is not None:
-        return Failure(kind="network", message=client.mask_secrets(error_message))
+        end = link.describe_end_by_service()
+        return Failure(kind="network", message=client.mask_secrets(error_message) if end is None else end)
     if service_errors:
         return Failure(kind="failed", message=client.mask_secrets(f"the service reports: {service_errors[0]}")[:300])
     return None
@@ -360,10 +363,11 @@ def _find_failure(
     if failure is not None or turn is None:
         return failure
     if turn.finished_ms is None:
-        close = session.build_traffic().close
-        if close is not None:
-            return Failure(kind="network", message=f"the connection was closed in the turn, with code {close.code}")
-        return Failure(kind="timeout", message=f"no end of the turn within {session.timeout_s:g} s")
+        end = session.describe_end_by_service()
+        if end is not None:
+            return Failure(kind="network", message=f"{end} in the middle of a turn")
+        unknown = session.describe_unknown_messages(turn.first_text_ms or 0.0)
+        return Failure(kind="timeout", message=f"no end of the turn within {session.timeout_s:g} s{unknown}")
     if not turn.audio_bytes:
         return Failure(kind="audio", message="the turn has no audio")
     return None
@@ -566,7 +570,8 @@ def _find_stream_failure(client: Client, session: TranscriptionSession, error_me
     if failure is not None:
         return failure
     if not transcribed.turns:
-        return Failure(kind="timeout", message=f"no text within {session.timeout_s:g} s after the audio")
+        unknown = session.describe_unknown_messages(0.0)
+        return Failure(kind="timeout", message=f"no text within {session.timeout_s:g} s after the audio{unknown}")
     return None  # a turn that is never reported to have ended has a transcript, and counts as never answered
 
 

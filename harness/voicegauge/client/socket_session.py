@@ -20,8 +20,9 @@ from voicegauge.contract.socket_messages import select_message_constants
 from voicegauge.contract.socket_turns import SocketTurn, TranscribedConversation, TranscriptReader, TurnReader
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.errors import TransportError
-from voicegauge.model.exchange import Request, SocketMessage, SocketTraffic
+from voicegauge.model.exchange import PROTOCOL_ERROR_CLOSE_CODE, Request, SocketMessage, SocketTraffic
 from voicegauge.model.text_pieces import TextPacing
+from voicegauge.printable_text import format_count
 from voicegauge.transport.http import create_ssl_context
 from voicegauge.transport.websocket import WebSocketConnection
 
@@ -34,6 +35,8 @@ WORK_CHECK_INTERVAL_S = 0.2
 """Seconds between two questions whether the service is still working."""
 SESSION_TIMEOUT_S = 5.0
 """Time in seconds for the message that a connection is ready, where one is documented."""
+MAX_MESSAGES_EXAMINED = 100
+"""Largest number of messages that are read again to say why a turn has no end: other turns are timed meanwhile."""
 
 
 class SocketLink(ABC, Generic[TargetT]):
@@ -102,6 +105,28 @@ class SocketLink(ABC, Generic[TargetT]):
         """Return the record of the connection so far."""
         return self.connection.build_traffic(self._client.contract.id, self.target.operation.id, self._request)
 
+    def describe_end_by_service(self) -> str | None:
+        """Return how the service ended the connection; `None` if it did not, or only answered a close of the client."""
+        close = self.build_traffic().close
+        if close is None or (close.closed_by == "client" and close.code != PROTOCOL_ERROR_CLOSE_CODE):
+            return None
+        return self._client.mask_secrets(close.describe())
+
+    def describe_unknown_messages(self, since_ms: float) -> str:
+        """Return how many messages of the service the document does not describe, in brackets; empty if it has all.
+
+        Args:
+            since_ms: when to begin, in milliseconds after the connection was opened.
+        """
+        received = [one for one in self.build_traffic().messages if one.sender == "server" and one.at_ms >= since_ms]
+        examined = received[:MAX_MESSAGES_EXAMINED]
+        channel = self.target.socket
+        unknown = sum(not channel.read_server_message(one.data, is_binary=one.is_binary) for one in examined)
+        if not unknown:
+            return ""
+        first = "the first " if len(received) > len(examined) else ""
+        return f" ({unknown} of {first}{format_count(len(examined), 'received message')} not described by the document)"
+
     async def open(self) -> None:
         """Open the connection, and send what has to be sent first.
 
@@ -115,7 +140,7 @@ class SocketLink(ABC, Generic[TargetT]):
         if self._request.url.startswith("https:"):
             context = create_ssl_context(http2=False)
         try:
-            await self.connection.connect(self._request, ssl_context=context)
+            await self.connection.connect(self._request, ssl_context=context, max_wait_s=self._client.max_wait_s)
         except TransportError as error:
             error.args = (self._client.mask_secrets(str(error)),)
             raise error from None

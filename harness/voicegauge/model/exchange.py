@@ -45,6 +45,15 @@ class SocketClose(Record, frozen=True, kw_only=True):
     """Code of the close frame; `ABNORMAL_CLOSE_CODE` if there was none, `NO_STATUS_CLOSE_CODE` if it had no code."""
     reason: str = ""
 
+    def describe(self) -> str:
+        """Return how the service ended the connection, with code and reason, or made this side end it."""
+        reason = f" ({self.reason})" if self.reason else ""
+        if self.closed_by == "client" and self.code == PROTOCOL_ERROR_CLOSE_CODE:
+            return f"the service sends a frame that breaks RFC 6455{reason}"
+        if self.code == ABNORMAL_CLOSE_CODE:
+            return "the service ends the connection without a close frame"
+        return f"the service ends the connection with code {self.code}{reason}"
+
 
 class SocketMessageLog(Record, frozen=True, kw_only=True):
     """The messages after the handshake of a WebSocket, and how the connection was closed."""

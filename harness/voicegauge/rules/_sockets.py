@@ -198,26 +198,20 @@ def _check_turn_finished(spoken: SpokenTurn) -> Iterator[Violation]:
 def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
     close = connection.traffic.close
     if close is not None and close.closed_by == "client" and close.code == PROTOCOL_ERROR_CLOSE_CODE:
-        reason = f" ({close.reason})" if close.reason else ""
-        yield Violation(f"the service sends a frame that breaks RFC 6455{reason}", connection.description_pointer)
+        yield Violation(close.describe(), connection.description_pointer)
     if close is None or close.closed_by != "server" or connection.expectation != "accepted":
         return
-    how = (
-        "without a close frame"
-        if close.code == ABNORMAL_CLOSE_CODE
-        else f"with code {close.code}{f' ({close.reason})' if close.reason else ''}"
-    )
     pointer = f"{connection.description_pointer}"
     if _is_close_as_asked(connection):
         return  # what is missing is reported by the rules about turns and transcripts
     if connection.has_open_turn or not connection.has_begun:
         when = "in the middle of a turn" if connection.has_open_turn else "before the first turn"
-        yield Violation(f"the service ends the connection {how} {when}", pointer)
+        yield Violation(f"{close.describe()} {when}", pointer)
         return
     documented = connection.target.spec.close_codes
     allowed = {*_NORMAL_CLOSE_CODES, *(int(code) for code in documented if code.isdecimal()), NO_STATUS_CLOSE_CODE}
     if close.code not in allowed and (documented or close.code == ABNORMAL_CLOSE_CODE):
-        yield Violation(f"the service ends the connection {how}, which no document states", pointer)
+        yield Violation(f"{close.describe()}, which no document states", pointer)
 
 
 @register_rule(

@@ -152,21 +152,29 @@ class WebSocketConnection:
         """Whether messages can be sent."""
         return self._transport is not None and self._close is None and not self._transport.is_disconnected
 
-    async def connect(self, request: Request, *, ssl_context: ssl.SSLContext | None = None) -> None:
+    async def connect(
+        self, request: Request, *, ssl_context: ssl.SSLContext | None = None, max_wait_s: float | None = None
+    ) -> None:
         """Open the connection with the handshake `request`, whose URL has http or https.
 
         `status` has the status of the response, which may be another one than 101.
 
+        Args:
+            request: the handshake.
+            ssl_context: the TLS context, for https.
+            max_wait_s: limit of the user in seconds, if shorter than `CONNECT_TIMEOUT_S`.
+
         Raises:
             TransportError: there was no response.
         """
+        limit_s = CONNECT_TIMEOUT_S if max_wait_s is None else min(max_wait_s, CONNECT_TIMEOUT_S)
         _ignore_errors_of_rejected_handshakes()
         headers = [(name, value) for name, value in request.headers if name.lower() not in _OMITTED_HEADER_NAMES]
         host = urlsplit(request.url).netloc
         started_ns = time.perf_counter_ns()
         self._opened_ns = started_ns
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(limit_s):
                 await picows.ws_connect(
                     lambda: _Listener(self),
                     to_socket_url(request.url),
@@ -175,7 +183,7 @@ class WebSocketConnection:
                     max_redirects=0,  # the key must not reach another host
                     max_frame_size=MAX_CONNECTION_BYTES,  # a message above the smaller limit is counted here, not there
                     enable_auto_pong=False,  # picows does not hand over the pings that it answers: they are counted
-                    websocket_handshake_timeout=CONNECT_TIMEOUT_S,
+                    websocket_handshake_timeout=limit_s,
                     logger_name=_SILENT_LOGGER,
                     use_aiofastnet=False,
                 )
@@ -187,7 +195,7 @@ class WebSocketConnection:
             self.response_headers = tuple((str(name), str(value)) for name, value in error.response.headers.items())
         except TimeoutError as error:
             raise TimedOutError(
-                f"{host}: no WebSocket handshake within {CONNECT_TIMEOUT_S:g} s", request_was_sent=False
+                f"{host}: no WebSocket handshake within {limit_s:g} s", request_was_sent=False
             ) from error
         except WSError as error:
             raise HandshakeError(
