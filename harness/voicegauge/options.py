@@ -109,6 +109,8 @@ class OptionSpec:
     """What only a caller of the function needs to know in addition."""
     flag: str | None = None
     """Name on the command line; `None` for "--" and the field's name with hyphens."""
+    other_command_flag: str | None = None
+    """Flag of the option of other commands that does the same; the error for it names this one. `None` for none."""
     off_flag: str | None = None
     """Name, on the command line, of the flag with the opposite effect; `None` if there is none."""
     metavar: str | None = None

@@ -17,6 +17,7 @@ from websockets.sync.server import ServerConnection, serve
 
 import voicegauge
 from voicegauge.bench.part_summaries import summarize_sockets
+from voicegauge.cli import run
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_delivery import SocketDeliveries
@@ -245,6 +246,12 @@ def test_twenty_interruptions_are_in_the_report_of_a_benchmark(tmp_path: Path) -
         assert f"<dt>{name}</dt>" in section[: section.index("</dl>")]
     initial = {column.key for column in build_comparison_columns(result.targets, 500) if column.is_shown_initially}
     assert {"latency", "ttfa"} <= initial, "voice agents choose by the time to first audio"
+
+
+def test_one_interruption_is_printed_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--interrupt", "--limit", "1", "--repetitions", "1", "--warmup", "0", "--asr", "none"]
+    assert run(["bench", "deepgram/aura-2-socket", *options, "--out", str(tmp_path)]) == 0
+    assert "deepgram/aura-2-socket: 1 interruption: last audio " in capsys.readouterr().out
 
 
 def test_a_first_audio_that_comes_late_shows_in_the_time_to_first_audio(tmp_path: Path) -> None:

@@ -432,3 +432,8 @@ def test_large_bounds_are_named_exactly(capfd) -> None:
     assert capfd.readouterr().err.strip().endswith("-1 is not a number from 0 to 4294967295.")
     with pytest.raises(UsageError, match="seed is 8589934592: choose a number from 0 to 4294967295"):
         voicegauge.benchmark("pixelapi", seed=2**33)
+
+
+def test_the_base_url_of_other_commands_is_named_upstream_by_the_proxy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["proxy", "cartesia", "--base-url", "http://127.0.0.1:9"]) == 2
+    assert capsys.readouterr().err == "voicegauge: No such option '--base-url': here it is --upstream\n"

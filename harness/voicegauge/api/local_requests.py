@@ -470,6 +470,7 @@ class ProxyRequest:
     provider: str = argument(kw_only=False, help="Id of the provider.", completion=Completion.PROVIDER)
     upstream: str | None = option(
         default=None,
+        other_command_flag="--base-url",
         help="Forward to URL (also ws, wss) instead of the contract's servers: an emulator, a staging server, your own "
         "server, which is asked for its models and voices, and where the path of its API is found.",
         metavar="URL",

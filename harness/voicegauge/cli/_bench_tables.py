@@ -290,13 +290,13 @@ def _describe_interruptions(summary: TargetSummary) -> str:
     last, late, following = (
         None if one is None else one.value for one in (found.last_audio_ms, found.late_audio_s, found.next_audio_ms)
     )
-    text = f"{summary.target}: {found.count} interruptions: last audio {last or 0:.0f} ms"
+    text = f"{summary.target}: {format_count(found.count, 'interruption')}: last audio {last or 0:.0f} ms"
     text += f" ({found.last_audio_max_ms:.0f}) after the cancellation"
     if late is not None:
         text += f", {late:.2f} s of speech too late"
     if following is not None:
         text += f", next turn speaks after {following:.0f} ms ({found.next_audio_max_ms or 0:.0f})"
-    return text + (f", {found.silent_count} times not" if found.silent_count else "")
+    return text + (f", {format_count(found.silent_count, 'time')} not" if found.silent_count else "")
 
 
 def _build_table_that_fits(

@@ -72,14 +72,33 @@ def command_of(
                 exit_status = run(*requests) or 0
             ctx.exit(exit_status)  # a returned value would be lost where click itself ends the process
 
-        return click.Command(
+        return _Command(
             name,
             callback=callback,
             params=[build_parameter(declared, declared_options) for declared in declared_options],
             help=inspect.getdoc(run),
+            flag_by_other_flag={one.spec.other_command_flag: one.flag for one in declared_options},
         )
 
     return decorate
+
+
+class _Command(click.Command):
+    """A command whose error for an option of other commands names its own option for the same."""
+
+    def __init__(self, *arguments: Any, flag_by_other_flag: Mapping[str | None, str], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._flag_by_other_flag = flag_by_other_flag
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            own_flag = self._flag_by_other_flag.get(error.option_name)
+            if own_flag is None:
+                raise
+            message = f"No such option {error.option_name!r}: here it is {own_flag}"
+            raise click.NoSuchOption(error.option_name, message, ctx=error.ctx) from None
 
 
 def _find_repeated_name(options: Sequence[DeclaredOption], values: Mapping[str, Any]) -> str | None:
