@@ -11,7 +11,9 @@ import time
 
 import pytest
 
-from voicegauge import cli
+from voicegauge import check, cli, plan_check
+from voicegauge.errors import UsageError
+from voicegauge.model.base import Severity
 
 
 @pytest.fixture
@@ -78,6 +80,8 @@ def test_a_rule_that_is_ignored_does_not_fail(voicegauge) -> None:
         (["check", "ttsai/chat"], "ttsai/chat is an operation, not a target: name ttsai, which stands for"),
         (["check", "ttsai/cloneVoice"], "name a target of it (ttsai/clone-chatterbox, ttsai/clone-cosyvoice2"),
         (["check", "--select", "job-stuk"], "did you mean job-stuck?"),
+        (["check", "pixelapi", "--emulated", "--dry-run", "--select", "job-stuk"], "did you mean job-stuck?"),
+        (["check", "pixelapi", "--emulated", "--dry-run", "--fault", "nope"], "unknown fault 'nope'"),
         (["check", "--emulated", "pixelapi", "--fault", "sloww"], "did you mean slow?"),
         (["check", "--contracts", "/nonexistent"], "/nonexistent"),
     ],
@@ -87,6 +91,27 @@ def test_a_usage_error_is_one_line_and_exit_2(voicegauge, arguments, message) ->
     assert (status, out) == (2, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("severity", ["fatal", "disputed"])
+def test_a_severity_that_cannot_be_set_is_rejected_before_anything_is_sent(severity) -> None:
+    message = rf"'audio-silent={severity}': write RULE=error, RULE=warning or RULE=info"
+    for function in (check, plan_check):
+        with pytest.raises(UsageError, match=message):
+            function("pixelapi/voice-design", emulated=True, severities={"audio-silent": severity}, max_calls=1)
+
+
+def test_a_severity_may_be_given_by_its_name() -> None:
+    report = check(
+        "pixelapi/voice-design",
+        emulated=True,
+        faults=["ignored-key"],
+        severities={"auth-not-enforced": "info"},
+        select=["auth-not-enforced"],
+        max_calls=1,
+    )
+    assert [finding.severity is Severity.INFO for finding in report.findings] == [True]
+    assert report.count_findings(Severity.ERROR) == 0
 
 
 def test_a_plan_for_the_emulator_has_the_prices_of_the_service(voicegauge) -> None:

@@ -86,6 +86,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
             another machine.
     """
     validate_request(request)
+    rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     if not request.emulated and request.live is None:
         raise UsageError("plan a check of either the emulator or the live service")
     listener = choose_listener(request.progress)
@@ -97,6 +98,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
         listener=listener,
     )
     chosen = select_targets(catalogue, request.targets, request.live, with_sockets=True)
+    _validate_faults(request, chosen)
     prices = resolve_prices(catalogue, request.prices)
     if request.live is not None:
         announce_replaced_prices(collect_contracts(chosen), prices, listener)
@@ -104,7 +106,6 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     plan = plan_requested_cases(request, chosen, prices, catalogue)
     if request.live is None:
         return price_plan(plan, chosen, prices, provenance=Provenance.EMULATED)
-    rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     with open_journals(
         choose_journal_folder(chosen, request.live),
         collect_contracts(chosen),
@@ -322,12 +323,11 @@ def start_emulator(request: ServiceRequest, targets: Sequence[BaseTarget]) -> It
         A function that returns the emulator; `None` if requests are sent to the live service.
 
     Raises:
-        UsageError: there are faults, but no emulator is started.
+        UsageError: there are faults, but no emulator is started, or a fault is not known.
         MissingExtraError: the emulator is not installed.
     """
     emulated = request.emulated
-    if request.faults and emulated is not True:
-        raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
+    _validate_faults(request, targets)
     if isinstance(emulated, RunningEmulator):
         yield lambda: emulated
     elif emulated:
@@ -336,6 +336,22 @@ def start_emulator(request: ServiceRequest, targets: Sequence[BaseTarget]) -> It
             yield wait_for_emulator
     else:
         yield None
+
+
+def _validate_faults(request: ServiceRequest, targets: Sequence[BaseTarget]) -> None:
+    """Reject faults that cannot be injected into the emulator of `targets` that a check starts.
+
+    Raises:
+        UsageError: no emulator is started.
+        UnknownNameError: a name contains an unknown fault, provider, target or operation.
+    """
+    if not request.faults:
+        return
+    if request.emulated is not True:
+        raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
+    from voicegauge.emulator.fault_injection import validate_fault_names
+
+    validate_fault_names(request.faults, collect_contracts(targets))
 
 
 def build_service_settings(

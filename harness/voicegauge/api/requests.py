@@ -30,7 +30,6 @@ from voicegauge.api.options import (
 )
 from voicegauge.bench.defaults import DEFAULT_EQUIVALENCE_MARGIN, DEFAULT_GOAL, DEFAULT_TEXT_LENGTH
 from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
-from voicegauge.errors import UsageError
 from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, keyword, option, request
 
 if TYPE_CHECKING:
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
     from voicegauge.profiles.judging import ProfileReport
 
 
-ASSIGNABLE_SEVERITIES = ("error", "warning", "info")
-"""Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
 DEFAULT_LISTEN_PORT = 8090
 """Default port for callbacks of `check` and `listen`, so that one tunnel serves both."""
 MAX_CASES_IN_FLIGHT = 64
@@ -55,12 +52,10 @@ MAX_FUZZ_REQUESTS = 100_000
 
 def parse_severity(text: str) -> tuple[str, Severity]:
     """Read "RULE=SEVERITY"."""
-    from voicegauge.model.base import Severity
+    from voicegauge.rules.registry import read_severity
 
     rule, _, severity = text.partition("=")
-    if not rule or severity not in ASSIGNABLE_SEVERITIES:
-        raise UsageError(f"{text!r}: write RULE=error, RULE=warning or RULE=info")
-    return rule, Severity(severity)
+    return rule, read_severity(rule, severity)
 
 
 @request

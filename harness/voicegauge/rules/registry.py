@@ -36,6 +36,8 @@ from voicegauge.model.base import Record, Severity
 from voicegauge.model.exchange import Exchange
 
 SubjectT = TypeVar("SubjectT")
+ASSIGNABLE_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+"""Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
 _RULE_ID_PATTERN = re.compile(r"^[a-z]+(-[a-z]+)*$")
 
 
@@ -206,9 +208,9 @@ def select_rules(
 
     Raises:
         UnknownNameError: a given id is not the id of a rule; the message suggests the most similar one.
-        UsageError: no rule is left.
+        UsageError: no rule is left, or a severity cannot be set.
     """
-    overrides = severity_by_rule_id or {}
+    overrides = {name: read_severity(name, text) for name, text in (severity_by_rule_id or {}).items()}
     for name in (*selected_ids, *ignored_ids, *overrides):
         if name not in RULE_BY_ID:
             raise UnknownNameError("rule", name, RULE_BY_ID, listing_command="voicegauge rules")
@@ -216,6 +218,17 @@ def select_rules(
     if not chosen:
         raise UsageError("--select and --ignore leave no rule: select at least one")
     return {name: replace(RULE_BY_ID[name], severity=overrides.get(name, RULE_BY_ID[name].severity)) for name in chosen}
+
+
+def read_severity(rule_id: str, severity: str) -> Severity:
+    """Return the severity with the name `severity`, which a user sets for a rule.
+
+    Raises:
+        UsageError: no severity has this name, or it cannot be set.
+    """
+    if not rule_id or severity not in ASSIGNABLE_SEVERITIES:
+        raise UsageError(f"{f'{rule_id}={severity}'!r}: write RULE=error, RULE=warning or RULE=info")
+    return Severity(severity)
 
 
 _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
