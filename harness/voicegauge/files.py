@@ -16,6 +16,10 @@ from voicegauge.errors import DataError, StorageError
 MAX_FILE_BYTES = 2**30
 """Maximum size of a file that is read completely."""
 _MAX_HEAD_BYTES = 2**16
+PAGE_MARK = b"default-src &#39;none&#39;; style-src &#39;"
+"""What every page that voicegauge writes has near its start: its Content-Security-Policy, with escaped apostrophes."""
+BASELINE_MARK = b'"voicegauge/baseline/'
+"""What every baseline that voicegauge writes has near its start: the name of its schema."""
 
 
 def resolve_links(path: Path) -> Path:
@@ -122,12 +126,18 @@ def _check_links(path: Path, resolved_path: Path) -> None:
 def check_replaceable(path: Path, mark: bytes) -> None:
     """Check that `path` does not exist, is empty, or has `mark` near its start, as files that voicegauge wrote have.
 
+    Pages, reports and baselines are checked: a person names them, and may name a file of their own by mistake. Files
+    for other programs, such as JUnit XML, are not: jobs write them again and again, and nothing marks them reliably.
+
     Raises:
-        StorageError: another program or the user wrote the file.
+        StorageError: another program or the user wrote the file, or it cannot be read.
     """
     if path.is_file():
-        with path.open("rb") as file:
-            head = file.read(_MAX_HEAD_BYTES)
+        try:
+            with path.open("rb") as file:
+                head = file.read(_MAX_HEAD_BYTES)
+        except OSError as error:
+            raise StorageError(f"cannot replace {path}: {_describe_error(error)}") from error
         if head and mark not in head:
             raise StorageError(f"{path} was not written by voicegauge: name another file, or delete it")
 

@@ -1,4 +1,4 @@
-"""`voicegauge report` replaces its own files and no others, and says when a run is empty."""
+"""Pages, reports and baselines replace files of voicegauge and no others; an empty run is said to be empty."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from voicegauge import check, read_history, write_baseline, write_findings_page, write_history_page, write_junit
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge
+from voicegauge.data_folders import find_bundled_folder
+from voicegauge.errors import StorageError
 
 from ..builders.report_runs import VOICES, make_run
 
@@ -31,6 +34,58 @@ def test_only_a_file_of_the_command_is_replaced(
     written.write_text("")
     assert (voicegauge(command), voicegauge(command)) == (0, 0)
     assert written.stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check", "pixelapi", "--html", "FILE"],
+        ["check", "pixelapi", "--write-baseline", "FILE"],
+        ["check", "--profile", "openai-speech@2026-11", "--emulated", "--html", "FILE"],
+        ["drift", "contract.yaml", "contract.yaml", "--html", "FILE"],
+        ["drift", "contract.yaml", "contract.yaml", "--write-baseline", "FILE"],
+        ["history", ".", "--html", "FILE"],
+    ],
+    ids=" ".join,
+)
+def test_only_a_page_or_baseline_of_voicegauge_is_replaced(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_run(*make_run(tmp_path / "a", VOICES[:1], repetitions=1))
+    contract = find_bundled_folder("contracts") / "pixelapi/openapi.yaml"
+    (tmp_path / "contract.yaml").write_bytes(contract.read_bytes())
+    Path("FILE").write_text("mine")
+    assert voicegauge(command) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "FILE was not written by voicegauge: name another file, or delete it" in err
+    assert Path("FILE").read_text() == "mine"
+    Path("FILE").unlink()
+    for _ in range(2):
+        assert voicegauge(command) == 0
+        assert Path("FILE").stat().st_size > 50
+        Path("FILE").write_bytes(Path("FILE").read_bytes() + b" ")
+
+
+def test_a_page_replaces_a_page_of_another_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["check", "pixelapi"], ["check", "--profile", "openai-speech@2026-11", "--emulated"]) * 2:
+        assert voicegauge([*command, "--html", "page.html"]) == 0
+
+
+def test_functions_do_not_replace_a_file_of_somebody_else(tmp_path: Path) -> None:
+    report, file = check("pixelapi"), tmp_path / "mine"
+    file.write_text("mine")
+    for write in (write_findings_page, write_baseline):
+        with pytest.raises(StorageError, match="mine was not written by voicegauge"):
+            write(report, file)
+    save_run(*make_run(tmp_path / "a", VOICES[:1], repetitions=1))
+    with pytest.raises(StorageError, match="mine was not written by voicegauge"):
+        write_history_page(read_history(tmp_path), file)
+    assert file.read_text() == "mine"
+    write_junit(report, file)  # jobs write such files again and again
+    assert "<testsuites" in file.read_text()
 
 
 def test_an_empty_run_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

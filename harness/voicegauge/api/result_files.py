@@ -20,7 +20,7 @@ from voicegauge.conformance.check_report import (
 from voicegauge.conformance.check_report import apply_baseline as apply_check_baseline
 from voicegauge.drift.drift_report import DriftLevel, DriftReport, build_drift_baseline, export_drift_report
 from voicegauge.drift.drift_report import apply_baseline as apply_drift_baseline
-from voicegauge.files import write_file
+from voicegauge.files import BASELINE_MARK, PAGE_MARK, check_replaceable, write_file
 from voicegauge.options import PathLike
 from voicegauge.outputs.finding_exports import (
     ExportedReport,
@@ -96,10 +96,11 @@ def write_findings_page(
         fail_on: the mildest drift that is a failure.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or exists and is not a page of voicegauge.
     """
     from voicegauge.report.findings_page import build_check_page, build_drift_page, render_findings_page
 
+    check_replaceable(Path(file), PAGE_MARK)
     if isinstance(report, CheckReport):
         page = build_check_page(report, fail_on_warnings=strict)
     else:
@@ -209,8 +210,9 @@ def write_baseline(report: ReportT, file: PathLike) -> ReportT:
         A report in which all findings are accepted.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or exists and is not a baseline.
     """
+    check_replaceable(Path(file), BASELINE_MARK)
     baseline = build_check_baseline(report) if isinstance(report, CheckReport) else build_drift_baseline(report)
     write_file(Path(file), msgspec.json.format(msgspec.json.encode(baseline), indent=2) + b"\n")
     return _remove_accepted_findings(report, baseline)

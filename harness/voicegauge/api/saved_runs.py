@@ -38,14 +38,14 @@ from voicegauge.bench.target_cost import convert_credits_to_usd
 from voicegauge.bench.voice_similarity import compare_run_voices
 from voicegauge.contract.price_computation import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
-from voicegauge.files import check_replaceable, write_file
+from voicegauge.files import PAGE_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample_table import write_parquet
 from voicegauge.options import PathLike, function_of, validate_request
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.report.history_page import render_history_page
-from voicegauge.report.html_page import PAGE_MARK, render_page
+from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport
 from voicegauge.report.report_data import analyze_runs as analyze_saved_runs
 from voicegauge.report.run_exports import render_csv, render_markdown
@@ -99,9 +99,10 @@ def write_history_page(history: RunHistory, file: PathLike) -> Path:
         The path of the file.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or exists and is not a page of voicegauge.
     """
     path = Path(file)
+    check_replaceable(path, PAGE_MARK)
     write_file(path, render_history_page(history).encode())
     return path
 

@@ -13,8 +13,17 @@ import click
 from click.shell_completion import CompletionItem
 
 from voicegauge.errors import UsageError, VoicegaugeError
-from voicegauge.files import check_writable
-from voicegauge.options import Completion, DeclaredOption, OptionRole, PathKind, describe_bounds, is_given, is_in_bounds
+from voicegauge.files import check_replaceable, check_writable
+from voicegauge.options import (
+    Completion,
+    DeclaredOption,
+    OptionRole,
+    OptionSpec,
+    PathKind,
+    describe_bounds,
+    is_given,
+    is_in_bounds,
+)
 
 # Types of values.
 
@@ -63,6 +72,11 @@ class ParsedType(click.ParamType[Any]):
 class OutputFile(click.Path):
     """A file to write; missing folders are created. A file that cannot be written is rejected before any work."""
 
+    def __init__(self, path_type: type[Path | str], replaced_mark: bytes | None = None) -> None:
+        """Create the type of an output; `OptionSpec.replaced_mark` says which existing files it replaces."""
+        super().__init__(path_type=path_type)
+        self._replaced_mark = replaced_mark
+
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
@@ -70,7 +84,7 @@ class OutputFile(click.Path):
         if value == "-" and self.type is not str:
             self.fail("only JSON and reports can be written to standard output: name a file", param, ctx)
         if value != "-":
-            _reject_unwritable_file(self, Path(value), param, ctx)
+            _reject_unwritable_file(self, Path(value), param, ctx, self._replaced_mark)
         return super().convert(value, param, ctx)
 
 
@@ -89,10 +103,16 @@ class OutputFolder(click.Path):
 
 
 def _reject_unwritable_file(
-    path_type: click.Path, file: Path, param: click.Parameter | None, ctx: click.Context | None
+    path_type: click.Path,
+    file: Path,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+    replaced_mark: bytes | None = None,
 ) -> None:
     try:
         check_writable(file)
+        if replaced_mark is not None:
+            check_replaceable(file, replaced_mark)
     except UsageError as error:
         path_type.fail(str(error), param, ctx)
 
@@ -153,17 +173,17 @@ def _choose_type(declared: DeclaredOption) -> click.ParamType[Any] | None:
     if shape.item_type in {int, float}:
         return NumberType(declared)
     if shape.item_type is Path or spec.path is not PathKind.ANY:
-        return _choose_path_type(spec.path, Path if shape.item_type is Path else str)
+        return _choose_path_type(spec, Path if shape.item_type is Path else str)
     return click.STRING
 
 
-def _choose_path_type(path_kind: PathKind, path_type: type[Path | str]) -> click.Path:
-    if path_kind is PathKind.OUTPUT_FOLDER:
+def _choose_path_type(spec: OptionSpec, path_type: type[Path | str]) -> click.Path:
+    if spec.path is PathKind.OUTPUT_FOLDER:
         return OutputFolder()
-    if path_kind is PathKind.OUTPUT_FILE:
-        return OutputFile(path_type=path_type)
-    is_file = path_kind is PathKind.EXISTING_FILE
-    return click.Path(exists=is_file or path_kind is PathKind.EXISTING, dir_okay=not is_file, path_type=path_type)
+    if spec.path is PathKind.OUTPUT_FILE:
+        return OutputFile(path_type, spec.replaced_mark)
+    is_file = spec.path is PathKind.EXISTING_FILE
+    return click.Path(exists=is_file or spec.path is PathKind.EXISTING, dir_okay=not is_file, path_type=path_type)
 
 
 def _describe(declared: DeclaredOption, required_flags: Sequence[str]) -> str:

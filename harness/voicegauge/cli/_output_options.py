@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from voicegauge.cli._console import print_escaped
 from voicegauge.cli._options import reject_outputs_to_same_file
 from voicegauge.errors import StorageError, UsageError
-from voicegauge.files import write_file
+from voicegauge.files import BASELINE_MARK, PAGE_MARK, write_file
 from voicegauge.options import PathKind, Trust, option, request
 from voicegauge.printable_text import format_count
 
@@ -163,7 +163,9 @@ class OutputOptions(SummaryOutputs):
     """The files, annotations and baselines of `check` and `drift`."""
 
     junit_file: Path | None = output_file_option("Write the findings as JUnit XML to FILE.", flag="--junit")
-    html_file: Path | None = output_file_option("Write the findings as one self-contained page to FILE.", flag="--html")
+    html_file: Path | None = output_file_option(
+        "Write the findings as one self-contained page to FILE.", flag="--html", replaced_mark=PAGE_MARK
+    )
     sarif_file: Path | None = output_file_option("Write the findings as SARIF 2.1.0 to FILE.", flag="--sarif")
     baseline_file: Path | None = option(
         default=None,
@@ -173,7 +175,7 @@ class OutputOptions(SummaryOutputs):
         found_file=Trust.PATH_IN_FOLDER,
     )
     new_baseline_file: Path | None = output_file_option(
-        "Accept all current findings: write them to FILE.", flag="--write-baseline"
+        "Accept all current findings: write them to FILE.", flag="--write-baseline", replaced_mark=BASELINE_MARK
     )
 
     def validate(self, **other_outputs: Path | None) -> None:

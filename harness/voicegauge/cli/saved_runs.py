@@ -24,6 +24,7 @@ from voicegauge.cli._console import (
 from voicegauge.cli._options import reject_outputs_to_same_file
 from voicegauge.cli._output_options import FailedWriteCollector, JsonOutput, SummaryOutputs, output_file_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
+from voicegauge.files import PAGE_MARK
 from voicegauge.model.base import Provenance
 from voicegauge.options import PathKind, Trust, option, request
 from voicegauge.printable_text import format_count
@@ -408,7 +409,9 @@ class HistoryOptions(SummaryOutputs):
         "(also an improvement, a price or a contract), or never.",
         found_file=Trust.ANY_VALUE,
     )
-    html_file: Path | None = output_file_option("Write the history as a page to FILE.", flag="--html")
+    html_file: Path | None = output_file_option(
+        "Write the history as a page to FILE.", flag="--html", replaced_mark=PAGE_MARK
+    )
 
 
 @command_of("history", HistoryRequest, HistoryOptions, has_time_limit=True)

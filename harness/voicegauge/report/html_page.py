@@ -95,8 +95,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-PAGE_MARK = b"default-src &#39;none&#39;; style-src &#39;sha256-"
-"""What every page that voicegauge writes has near its start: its Content-Security-Policy."""
 ADDITIONAL_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
 MAX_FAILURES_SHOWN = 30

@@ -15,7 +15,7 @@ from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.part_summaries import list_places
 from voicegauge.bench.target_cost import compute_target_cost
 from voicegauge.bench.target_samples import group_counted_samples_by_target
-from voicegauge.files import check_replaceable, write_file
+from voicegauge.files import PAGE_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import describe_unresolved_requests
 from voicegauge.model.price import explain_price_remarks
@@ -31,7 +31,7 @@ from voicegauge.report._text_format import (
     format_percent,
     load_assets,
 )
-from voicegauge.report.html_page import PAGE_MARK, SiteLinks, render_page
+from voicegauge.report.html_page import SiteLinks, render_page
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 
