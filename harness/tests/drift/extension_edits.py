@@ -388,6 +388,9 @@ EXTENSION_EDITS = [
     *_value(f"{TARGET}/request_fields/voice/location", "target-parameter-location", "--B"),
     *_price(f"{TARGET}/pricing"),
     *_names(f"{TARGET}/pricing/alternatives/-", "price-reading", "PC", {"unit": "request", "usd_per_unit": 3}),
+    *_optional_number(f"{TARGET}/pricing/alternatives/0/usd_per_unit", "price-usd", "PCPP"),
+    *_value(f"{TARGET}/pricing/alternatives/0/unit", "price-unit", "--P", "second"),
+    *_names(f"{TARGET}/pricing/alternatives/0/plan_prices/big", "price-plan", "CP", {"usd_per_unit": 1}),
     *_price(f"{SPEAK}/x-pricing"),
     *_names(
         f"{SPEAK}/x-pricing/added_parts",

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ..builders.documents import edited, put
 from .documents import Drift, only
 from .extension_base import BASE, PIECE
-from .extension_edits import EXTENSION_EDITS, STREAM, ExtensionEdit
+from .extension_edits import EXTENSION_EDITS, SPEAK, STREAM, TARGET, ExtensionEdit
 
 
 @pytest.mark.parametrize("edit", EXTENSION_EDITS, ids=lambda edit: "+".join(edit.forth))
@@ -25,3 +27,53 @@ def test_event_schemas_are_compared_through_references(drift: Drift) -> None:
     found = only(drift(older, edited(older, put(f"{named}/required", ["audio"]))))
     assert (found.rule, found.level.value) == ("response-property-became-required", "compatible")
     assert found.location.startswith("x-stream/events/audio/data_schema")
+
+
+def _state(document: str, usd_per_unit: float, **fields: Any) -> dict[str, Any]:
+    return {"unit": "request", "usd_per_unit": usd_per_unit, "source": {"document_name": document}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "expected"),
+    [
+        ([_state("a", 1), _state("b", 2)], [_state("b", 2), _state("a", 3)], {"price-usd-increased": "1.0, now 3.0"}),
+        ([_state("a", 1), _state("b", 2)], [_state("a", 2), _state("b", 2)], {"price-usd-increased": "1.0, now 2.0"}),
+        ([_state("a", 1)], [_state("b", 1)], {}),
+        ([_state("a", 1)], [_state("b", 2)], {"price-reading-removed": ":1.0}", "price-reading-added": ":2.0}"}),
+        (
+            [_state("a", 1, exactness="typical")],
+            [_state("a", 1)],
+            {"price-reading-removed": "typical", "price-reading-added": "exact"},
+        ),
+        (
+            [_state("a", 1, plan_prices={"small": {"usd_per_unit": 0.035}})],
+            [_state("a", 1, plan_prices={"small": {"usd_per_unit": 0.135}})],
+            {"price-usd-increased": "0.035, now 0.135"},
+        ),
+        (
+            [_state("a", 1, added_parts=[{"unit": "second", "usd_per_unit": 5, "part_label": "output"}])],
+            [_state("a", 1, added_parts=[{"unit": "second", "usd_per_unit": 4, "part_label": "output"}])],
+            {"price-usd-decreased": "5.0, now 4.0"},
+        ),
+    ],
+)
+def test_a_price_that_another_document_states_is_the_same_price_with_another_amount(
+    drift: Drift, older: list[Any], newer: list[Any], expected: dict[str, str]
+) -> None:
+    sources = {name: {"title": name, "date": "2026-01-01"} for name in "ab"}
+    base = edited(BASE, put("/x-provider/sources", sources))
+    prices = [edited(base, put(f"{TARGET}/pricing/alternatives", one)) for one in (older, newer)]
+    changes = drift(*prices).changes
+    assert {change.rule for change in changes} == expected.keys()
+    assert len(changes) == len(expected)
+    for change in changes:
+        assert expected[change.rule] in change.message
+
+
+def test_the_location_of_a_changed_price_names_the_document_the_part_and_the_plan(drift: Drift) -> None:
+    part = {"unit": "second", "usd_per_unit": 5, "part_label": "output", "plan_prices": {"small": {"usd_per_unit": 2}}}
+    older = edited(BASE, put(f"{SPEAK}/x-pricing/added_parts", [part]))
+    newer = edited(older, put(f"{SPEAK}/x-pricing/added_parts/0/plan_prices/small/usd_per_unit", 3))
+    found = only(drift(older, newer))
+    assert found.location == "x-pricing/added_parts/output/plan_prices/small/usd_per_unit"
+    assert (found.old_value, found.new_value) == ("2.0", "3.0")

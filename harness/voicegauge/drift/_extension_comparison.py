@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,6 +24,7 @@ from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, Tra
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift._extension_fact_kinds import (
+    AMOUNT_PATHS,
     PRICING_FACTS,
     B,
     C,
@@ -335,6 +336,9 @@ class _LocatedValue(NamedTuple):
         value = self.value.get(key)
         return _LocatedValue(MISSING if value is None else value, self.node.get_child(key))
 
+    def get_item(self, index: int) -> _LocatedValue:
+        return _LocatedValue(self.value[index], self.node.get_child(index))
+
 
 def compare_operation_extensions(
     api_part: ApiPart,
@@ -431,12 +435,17 @@ def _compare_fact(
 ) -> Iterator[DriftChange]:
     """Yield the changes of a fact, whose values are at the path `remaining_keys` inside `old_value` and `new_value`.
 
-    The key `*` stands for every key that both contracts have.
+    The key `*` stands for every key that both contracts have, and in a list of prices for every price in both.
     """
     if not remaining_keys:
         yield from _compare_fact_values(api_part, fact, old_value, new_value)
         return
     key, remaining = remaining_keys[0], remaining_keys[1:]
+    if key == "*" and _is_list(old_value.value) and _is_list(new_value.value):
+        for pair in _pair_changed_prices(old_value.value, new_value.value):
+            before, after = old_value.get_item(pair.old_index), new_value.get_item(pair.new_index)
+            yield from _compare_fact(api_part.create_nested_part(f"/{pair.name}"), fact, remaining, before, after)
+        return
     if not (isinstance(old_value.value, dict) and isinstance(new_value.value, dict)):
         return
     for name in [name for name in old_value.value if name in new_value.value] if key == "*" else [key]:
@@ -449,7 +458,7 @@ def _compare_fact(
 def _compare_fact_values(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
-    if fact.comparison_method in ("names", "choices"):
+    if fact.comparison_method in ("names", "prices", "choices"):
         yield from _compare_name_lists(api_part, fact, old_value, new_value)
         return
     difference = _classify_difference(fact.comparison_method, old_value.value, new_value.value)
@@ -478,6 +487,10 @@ def _classify_difference(comparison_method: ComparisonMethod, old_value: Any, ne
     return "" if isinstance(old_value, dict) or is_same_json(old_value, new_value) else "changed"
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
 def _is_scalar(value: Any) -> bool:
     return value is not MISSING and not isinstance(value, dict | list)
 
@@ -485,7 +498,12 @@ def _is_scalar(value: Any) -> bool:
 def _compare_name_lists(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
-    before, after = _map_names_by_canonical_json(old_value.value), _map_names_by_canonical_json(new_value.value)
+    old_names, new_names = old_value.value, new_value.value
+    if fact.comparison_method == "prices" and _is_list(old_names) and _is_list(new_names):
+        pairs = _pair_changed_prices(old_names, new_names)
+        old_names = _remove_items(old_names, {pair.old_index for pair in pairs})
+        new_names = _remove_items(new_names, {pair.new_index for pair in pairs})
+    before, after = _map_names_by_canonical_json(old_names), _map_names_by_canonical_json(new_names)
     if fact.comparison_method == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
         values = {side: list((after or before).values())}
@@ -505,12 +523,80 @@ def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:
 
     Items that are mappings are returned without their sources and empty fields.
     """
-    if value is MISSING:
-        return {}
-    names = [_remove_source_and_empty_fields(item) if isinstance(item, dict) else item for item in value]
-    return {encode_canonical_json(name): name for name in names}
+    return {} if value is MISSING else {_encode_item(item): _remove_source(item) for item in value}
 
 
-def _remove_source_and_empty_fields(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record without its source and without empty fields, so that citing another page is not a change."""
-    return {key: value for key, value in record.items() if value and key != "source"}
+def _encode_item(item: Any) -> bytes:
+    return encode_canonical_json(_remove_source(item))
+
+
+def _remove_source(item: Any) -> Any:
+    """Return a record without its source and without empty fields, so that citing another page is not a change.
+
+    Anything else is returned unchanged.
+    """
+    if not isinstance(item, dict):
+        return item
+    return {key: value for key, value in item.items() if value and key != "source"}
+
+
+# Finds the prices in a list that are in both contracts with other amounts.
+
+
+class _PricePair(NamedTuple):
+    """A price in the lists of both contracts, of which only amounts were changed."""
+
+    name: str
+    """The document that states the price, the label of the part, or its place in the older list."""
+    old_index: int
+    new_index: int
+
+
+def _pair_changed_prices(
+    old_prices: Sequence[dict[str, Any]], new_prices: Sequence[dict[str, Any]]
+) -> list[_PricePair]:
+    """Return the prices of which only amounts were changed.
+
+    A price is the same as another if the same document states it and if they agree in all but their amounts
+    (`AMOUNT_PATHS`), unless several changed prices do, so that it is not known which one became which.
+    """
+    old_by_identity, new_by_identity = _group_by_identity(old_prices), _group_by_identity(new_prices)
+    pairs = []
+    for identity, old_items in old_by_identity.items():
+        new_items = new_by_identity.get(identity, {})
+        old_indexes = [index for item, index in old_items.items() if item not in new_items]
+        new_indexes = [index for item, index in new_items.items() if item not in old_items]
+        if len(old_indexes) == len(new_indexes) == 1:
+            price = old_prices[old_indexes[0]]
+            name = price["part_label"] or _get_document_name(price) or str(old_indexes[0])
+            pairs.append(_PricePair(name, old_indexes[0], new_indexes[0]))
+    return pairs
+
+
+def _group_by_identity(prices: Sequence[dict[str, Any]]) -> dict[bytes, dict[bytes, int]]:
+    """Return the index of each price by what identifies it, and by its canonical JSON."""
+    groups: dict[bytes, dict[bytes, int]] = {}
+    for index, price in enumerate(prices):
+        identity = encode_canonical_json([_get_document_name(price), _remove_paths(price, AMOUNT_PATHS)])
+        groups.setdefault(identity, {})[_encode_item(price)] = index
+    return groups
+
+
+def _get_document_name(price: dict[str, Any]) -> str | None:
+    return None if price["source"] is None else price["source"]["document_name"]
+
+
+def _remove_items(items: Sequence[Any], indexes: Container[int]) -> list[Any]:
+    return [item for index, item in enumerate(items) if index not in indexes]
+
+
+def _remove_paths(record: dict[str, Any], paths: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+    """Return a record without the values at `paths`, sources and empty fields, also inside its records."""
+    removed = {path[0] for path in paths if len(path) == 1}
+    kept = {}
+    for key, value in record.items():
+        if key in removed or key == "source":
+            continue
+        inner = [path[1:] for path in paths if path[0] == key and len(path) > 1]
+        kept[key] = _remove_paths(value, inner) if isinstance(value, dict) else value
+    return {key: value for key, value in kept.items() if value}

@@ -13,12 +13,13 @@ from voicegauge.drift.drift_report import DriftLevel
 B, P, C = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
 """The levels, under short names for the tables of facts."""
 
-ComparisonMethod = Literal["number", "value", "names", "choices", "flag"]
+ComparisonMethod = Literal["number", "value", "names", "prices", "choices", "flag"]
 """How two values of a fact are compared.
 
 - number: the number was increased, decreased, newly documented, or is no longer documented
 - value: the value was added, removed or changed
 - names: names were added to or removed from a list or a mapping; the order is ignored
+- prices: as for names, but a price of which only amounts were changed is the same price: facts of its own compare it
 - choices: as for names, but an empty list means that nothing is documented rather than that nothing is allowed
 - flag: the value became true or is no longer true
 """
@@ -148,6 +149,17 @@ def build_names_fact(
     )
 
 
+def build_prices_fact(
+    fact_path: str,
+    rule_id_prefix: str,
+    description_subject: str,
+    addition_and_removal_levels: tuple[DriftLevel, DriftLevel],
+) -> ExtensionFact:
+    """Return a fact about which prices are in a list. Other facts compare the amounts of a price in both contracts."""
+    names = build_names_fact(fact_path, rule_id_prefix, description_subject, addition_and_removal_levels)
+    return names._replace(comparison_method="prices")
+
+
 def build_choices_fact(fact_path: str, rule_id_prefix: str, description_subject: str) -> ExtensionFact:
     """Return a fact about the values among which a client may choose. An empty list means that none are documented."""
     return ExtensionFact(
@@ -176,12 +188,27 @@ def build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
     prefix = f"{fact_path}/" if fact_path else ""
     return (
         build_presence_fact(fact_path, "price", "The price", (P, P)),
+        build_prices_fact(
+            f"{prefix}alternatives", "price-reading", "An alternative price from another document", (P, C)
+        ),
+        *(
+            fact
+            for reading in (prefix, f"{prefix}alternatives/*/")
+            for fact in (
+                *_build_amount_facts(reading),
+                build_prices_fact(f"{reading}added_parts", "price-part", "A further part of the price", (P, C)),
+                *_build_amount_facts(f"{reading}added_parts/*/"),
+            )
+        ),
+    )
+
+
+def _build_amount_facts(prefix: str) -> tuple[ExtensionFact, ...]:
+    """Return the facts about the amounts of one part of a price, below a path that is empty or ends with a slash."""
+    return (
         build_optional_number_fact(f"{prefix}usd_per_unit", "price-usd", "The price in US dollars", (P, C, P, P)),
         build_optional_number_fact(f"{prefix}credits_per_unit", "price-credits", "The price in credits", (P, C, P, P)),
         build_required_value_fact(f"{prefix}unit", "price-unit", "The unit that the price is for", P),
-        build_names_fact(
-            f"{prefix}alternatives", "price-reading", "An alternative price from another document", (P, C)
-        ),
         build_required_value_fact(
             f"{prefix}character_counting/counted_unit", "price-count", "What is counted for the price", P
         ),
@@ -216,9 +243,8 @@ def build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
 
 
 def _build_usage_facts(prefix: str) -> tuple[ExtensionFact, ...]:
-    """Return the facts about the parts of a price, and about prices by usage, below a path that ends with a slash."""
+    """Return the facts about prices by usage, below a path that is empty or ends with a slash."""
     return (
-        build_names_fact(f"{prefix}added_parts", "price-part", "A further part of the price", (P, C)),
         build_presence_fact(f"{prefix}usage", "price-usage", "The usage that a request is charged at most", (P, P)),
         build_number_fact(
             f"{prefix}usage/max_per_request",
@@ -242,7 +268,7 @@ def _build_usage_facts(prefix: str) -> tuple[ExtensionFact, ...]:
 
 
 def _build_plan_price_facts(prefix: str) -> tuple[ExtensionFact, ...]:
-    """Return the facts about prices of account plans, below a path that ends with a slash."""
+    """Return the facts about prices of account plans, below a path that is empty or ends with a slash."""
     return (
         build_names_fact(f"{prefix}plan_prices", "price-plan", "An account plan with a price of its own", (C, P)),
         build_optional_number_fact(
@@ -303,5 +329,10 @@ def build_audio_facts(fact_path: str, rule_id_prefix: str) -> tuple[ExtensionFac
     )
 
 
+AMOUNT_PATHS = (
+    *(tuple(one.fact_path.split("/")) for one in _build_amount_facts("") if one.fact_path != "usage"),
+    ("added_parts",),
+)
+"""The paths, in a price, of what facts of its own compare in both contracts. Of `usage`, it is only some fields."""
 PRICING_FACTS = build_price_facts("")
 """The facts of `x-pricing` that are compared, with the levels of their changes."""
