@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _UNPRINTABLE_CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which HTML forbids
@@ -20,3 +21,18 @@ def escape_unprintable(text: str) -> str:
 def format_count(count: int, noun: str) -> str:
     """Return a number, with commas between thousands, and its noun: "1 operation", "3,000 operations"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def describe_repetitions(count_by_cause: Mapping[str, int]) -> str:
+    """Return how often requests were repeated, and after what; an empty text if none was.
+
+    Args:
+        count_by_cause: number of repetitions by the HTTP status before them, or another cause.
+    """
+    if not count_by_cause:
+        return ""
+    total = format_count(sum(count_by_cause.values()), "time")
+    if len(count_by_cause) == 1:
+        return f"requests were repeated {total} after {next(iter(count_by_cause))}"
+    parts = ", ".join(f"{count:,} after {cause}" for cause, count in count_by_cause.items())
+    return f"requests were repeated {total}: {parts}"

@@ -235,7 +235,7 @@ async def test_retries_are_counted(suite: Suite, targets: dict[str, Target], ser
 
     url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
     outcome = await run_plan(order(suite, targets, url, "now"), tmp_path)
-    assert [sample.submit_count for sample in outcome.samples] == [2, 2, 2]
+    assert [(sample.submit_count, sample.retried_statuses) for sample in outcome.samples] == [(2, (503,))] * 3
     events = [json.loads(line)["event"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert events == (["submit_started", "submit_completed"] * 2 + ["sample_finished"]) * 3
 

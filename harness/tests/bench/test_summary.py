@@ -77,6 +77,27 @@ def test_a_time_has_the_number_of_its_samples() -> None:
     assert found.rtf.value == pytest.approx(0.1)
 
 
+def test_repeated_requests_are_counted_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    samples = [
+        msgspec.structs.replace(build_sample(number), submit_count=len(statuses) + 1 + lost, retried_statuses=statuses)
+        for number, (statuses, lost) in enumerate([((503, 503), 0), ((429,), 1), ((), 0)], start=1)
+    ]
+    made = build_run(samples)
+    summaries = summarize_targets(made)
+    assert summaries[0].repetition_count_by_cause == {"503": 2, "429": 1, "no known status": 1}
+    print_summaries(summaries, None, made.manifest)
+    said = "requests were repeated 4 times: 2 after 503, 1 after 429, 1 after no known status, for 3 samples; the waits"
+    assert f"{summaries[0].target}: {said}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_nothing_is_said_of_requests_that_were_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    made = build_run((build_sample(1), build_sample(2)))
+    summaries = summarize_targets(made)
+    assert summaries[0].repetition_count_by_cause == {}
+    print_summaries(summaries, None, made.manifest)
+    assert "repeated" not in capsys.readouterr().out
+
+
 def test_warm_up_is_left_out_of_every_result() -> None:
     warm = build_sample(1, repetition=0, total_latency_ms=9999)
     (found,) = summarize_targets(build_run((warm, build_sample(1, total_latency_ms=100))))

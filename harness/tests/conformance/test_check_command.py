@@ -122,6 +122,20 @@ def test_a_plan_for_the_emulator_has_the_prices_of_the_service(voicegauge) -> No
     assert plan["spending"]["total"]["spent_usd"] > 0
 
 
+def test_repeated_requests_are_said_although_they_are_documented(voicegauge, tmp_path) -> None:
+    command = ["check", "openai/tts-1", "--emulated", *FEW, "--json", str(tmp_path / "found.json")]
+    outputs = ["--markdown", str(tmp_path / "summary.md"), "--html", str(tmp_path / "page.html")]
+    status, out, _ = voicegauge(*command, *outputs, "--fault", "flaky-503")
+    count = json.loads((tmp_path / "found.json").read_text())["repetition_count_by_status"]["503"]
+    said = f"requests were repeated {count} time{'' if count == 1 else 's'} after 503"
+    assert (status, count > 0, said in out) == (0, True, True)
+    assert said in (tmp_path / "summary.md").read_text()
+    assert said in (tmp_path / "page.html").read_text()
+    status, out, _ = voicegauge(*command)
+    assert (status, "were repeated" in out) == (0, False)
+    assert json.loads((tmp_path / "found.json").read_text())["repetition_count_by_status"] == {}
+
+
 def test_rules_are_listed(voicegauge) -> None:
     status, out, _ = voicegauge("rules", "--json", "-")
     assert status == 0

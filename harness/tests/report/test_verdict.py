@@ -244,6 +244,16 @@ def test_one_count_says_how_often_the_machine_was_busy(tmp_path: Path) -> None:
     assert said in times
 
 
+def test_repeated_requests_are_a_caution(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=1)
+    repeated = tuple(msgspec.structs.replace(one, submit_count=2, retried_statuses=(503,)) for one in run.samples)
+    run = msgspec.structs.replace(run, samples=repeated)
+    verdict = analyze_runs([(folder, run)]).report.runs[0].verdict
+    count = sum(one.target == FAST.id for one in run.select_counted_samples())
+    said = f"{FAST.id}: requests were repeated {count} times after 503, for {count} samples; the waits count as latency"
+    assert f"Repeated requests: {said}." in verdict.cautions
+
+
 def test_of_many_targets_three_are_named_and_the_others_are_counted_with_a_link(tmp_path: Path) -> None:
     lost = tuple(Voice(f"quay/lost-{i}", "Lost", 500, 1.0, failing=1.0) for i in range(6))
     run = make_run(tmp_path, (FAST, *lost), repetitions=1, texts=3)

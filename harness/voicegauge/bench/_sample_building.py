@@ -227,6 +227,7 @@ def build_sample(
         **_build_planned_fields(planned_sample),
         started_at=sample_times.started_at.isoformat(timespec="milliseconds"),
         submit_count=attempt_count,
+        retried_statuses=_list_retried_statuses(delivery),
         poll_count=_count_polls(delivery),
         job_id=delivery.job.id if delivery.job else None,
         latency=latency,
@@ -312,3 +313,11 @@ def _count_polls(delivery: Delivery) -> int:
     if delivery.job is None:
         return 0
     return sum(exchange.operation == delivery.job.status_operation for exchange in delivery.exchanges)
+
+
+def _list_retried_statuses(delivery: Delivery) -> tuple[int, ...]:
+    """Return the statuses of the responses to all submits but the last one that was sent."""
+    if delivery.submit_exchange_index is None:
+        return ()
+    submits = delivery.exchanges[: delivery.submit_exchange_index + 1]
+    return tuple(exchange.response.status for exchange in submits[: max(delivery.submit_count - 1, 0)])

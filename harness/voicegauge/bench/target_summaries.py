@@ -55,10 +55,12 @@ from voicegauge.model.exchange import WEBSOCKET_VERSION
 from voicegauge.model.job import Interval
 from voicegauge.model.run import MeasuredTarget, Run, ScoreSet
 from voicegauge.model.sample import AudioFacts, Latency, Sample, StreamArrivals
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import describe_repetitions, format_count
 
 MAX_NAMED_CHARGES = 3
 """Largest number of targets with wrong charges that a sentence names. Further targets are only counted."""
+_MAX_TARGETS_WITH_REPETITIONS = 3
+"""Largest number of targets whose repeated requests are counted one by one."""
 
 
 class StreamSummary(Record, frozen=True, kw_only=True):
@@ -136,6 +138,9 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Number of failures by kind, most frequent first."""
     mean_submit_count: float | None
     """Mean number of submits per sample, including retries; it is 1 if no submit was retried."""
+    repetition_count_by_cause: dict[str, int] = {}
+    """Number of repeated submits by the HTTP status before them, most frequent first; "no known status" for those after
+    a lost connection or by an earlier, interrupted process. The waits before them count towards the latencies."""
     submit_latency_ms: Estimate | None
     """Median time until the response to the submit was complete."""
     queue_ms: BoundEstimates | None
@@ -323,6 +328,28 @@ def describe_lost_samples(summaries: Sequence[TargetSummary]) -> str:
     )
 
 
+def _count_repetitions(samples: Sequence[Sample]) -> dict[str, int]:
+    counts = Counter(str(status) for sample in samples for status in sample.retried_statuses)
+    unknown = sum(max(sample.submit_count - 1, 0) for sample in samples) - counts.total()
+    return dict(counts.most_common()) | ({"no known status": unknown} if unknown > 0 else {})
+
+
+def describe_repeated_submits(summaries: Sequence[TargetSummary]) -> list[str]:
+    """Return a sentence for each target of which requests were repeated; of many targets, one for the others."""
+    lines = [
+        f"{one.target}: {repeated}, for {format_count(one.sample_count, 'sample')}; the waits count as latency"
+        for one in summaries
+        if (repeated := describe_repetitions(one.repetition_count_by_cause))
+    ]
+    others = len(lines) - _MAX_TARGETS_WITH_REPETITIONS
+    if others <= 0:
+        return lines
+    return [
+        *lines[:_MAX_TARGETS_WITH_REPETITIONS],
+        f"requests to {format_count(others, 'further target')} were repeated",
+    ]
+
+
 def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
     """Return a sentence with the number of disturbed samples; empty if there are none.
 
@@ -435,6 +462,7 @@ def _summarize_target(
         failure_rate=estimate_share((sample.text_id, sample.failure is not None) for sample in samples),
         failure_count_by_kind=dict(kinds.most_common()),
         mean_submit_count=sum(s.submit_count for s in samples) / len(samples) if samples else None,
+        repetition_count_by_cause=_count_repetitions(samples),
         submit_latency_ms=medians.estimate_time(lambda latency: latency.submit_latency_ms),
         queue_ms=medians.estimate_bounds(lambda latency: latency.queue_ms),
         processing_ms=medians.estimate_bounds(lambda latency: latency.processing_ms),

@@ -18,6 +18,7 @@ from voicegauge.bench.target_summaries import (
     TargetSummary,
     describe_disturbed_samples,
     describe_lost_samples,
+    describe_repeated_submits,
     describe_wrong_audio,
     describe_wrong_charges,
 )
@@ -260,6 +261,7 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
     if error is not None:
         whose = " of the worker with the largest one" if manifest.workers else ""
         lines.append(f"error of times{whose}: {describe_timing_error(error)}")
+    lines += describe_repeated_submits(summaries)
     lines += filter(None, (describe_disturbed_samples(summaries), describe_lost_samples(summaries)))
     return lines
 

@@ -13,7 +13,7 @@ from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import describe_ambiguous_requests
 from voicegauge.model.price import format_price_usd
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import describe_repetitions, format_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -340,6 +340,8 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
         count = format_count(spending.total.request_count, "request")
         count += f" for {format_count(len(report.case_results), 'case')}"
         terminal.print(f"sent: {count}, with polls, downloads and repetitions", style="dim", soft_wrap=True)
+    if repeated := describe_repetitions(report.repetition_count_by_status):
+        terminal.print(repeated, style="yellow", soft_wrap=True)
     if Provenance.LIVE not in report.exchange_count_by_provenance:
         return  # nobody was paid: what was spent on what is in the JSON
     if spending.total.billable_request_count:

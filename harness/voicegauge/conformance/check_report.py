@@ -125,6 +125,9 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     <provider>/<operation>."""
     exchange_count_by_provenance: dict[Provenance, int] = msgspec.field(default_factory=dict)
     """Number of exchanges that were judged, by provenance."""
+    repetition_count_by_status: dict[str, int] = msgspec.field(default_factory=dict)
+    """How often this check repeated a request because the response asked for it, by HTTP status, most frequent first.
+    If the contract documents the status and its repetition, there is no finding about it."""
     case_results: tuple[CaseResult, ...] = ()
     interruptions_by_target: dict[str, tuple[Interruption, ...]] = {}
     """How targets that speak over WebSockets reacted to each interruption, by target id. Interruptions in an earlier,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance._request_sender import SentCase
+from voicegauge.conformance._request_sender import TRANSIENT_STATUSES, SentCase
 from voicegauge.conformance._resource_tracking import compute_account_checksum
 from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement, KeptDelivery, convert_to_kept_delivery
 from voicegauge.conformance.checked_service import CheckedService
@@ -28,6 +29,16 @@ from voicegauge.rules.delivery_groups import DeliveriesOfRun
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.version import __version__
+
+
+def _iterate_statuses_before_repetitions(sent_case: SentCase, contract: Contract) -> Iterator[int]:
+    """Yield the status of each response of a busy service after which the same request was sent again."""
+    busy = {*TRANSIENT_STATUSES, *contract.provider.retry_policy.retried_statuses}
+    for earlier, later in itertools.pairwise(sent_case.exchanges):
+        requests = [(one.request.method, one.request.url, one.request.body) for one in (earlier, later)]
+        status = earlier.response.status
+        if requests[0] == requests[1] and status in busy and status not in sent_case.case.expected_response.statuses:
+            yield status
 
 
 class CaseJudge:
@@ -80,6 +91,8 @@ class CaseJudge:
         if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent_case.exchanges)):
             # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
             self._checker = replace(self._checker, provenance=Provenance.EMULATED)
+        for status in _iterate_statuses_before_repetitions(sent_case, self._service.contract):
+            self._collector.count_repetition(status)
         calls = {id(call.exchange): call for call in sent_case.calls}
         for exchange in sent_case.exchanges:
             self.provenances.append(self._checker.provenance)

@@ -145,6 +145,7 @@ class ResultCollector:
         self._rank_by_case_id: dict[str, int] = {}
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
+        self._repetitions: Counter[str] = Counter()
         self._account = SpendingAccount()
         self._not_judged: dict[str, dict[str, None]] = {}
         """The reasons, each once, by the name of what was not judged."""
@@ -206,6 +207,10 @@ class ResultCollector:
         """Count one exchange with an operation."""
         self._exchanges[provenance] += 1
         self._operations.setdefault(f"{provider}/{operation}")
+
+    def count_repetition(self, status: int) -> None:
+        """Count a request that was sent again after a response with `status`."""
+        self._repetitions[str(status)] += 1
 
     def count_rejection_without_credit(self) -> None:
         """Count a request that the emulator rejected because the account has no credit left."""
@@ -368,6 +373,7 @@ class ResultCollector:
             operations=tuple(self._operations),
             excluded_operations=self._excluded_operations,
             exchange_count_by_provenance=dict(self._exchanges),
+            repetition_count_by_status=dict(self._repetitions.most_common()),
             case_results=tuple(self._cases),
             not_judged_reason_by_name={
                 **find_targets_not_judged(self._targets, self._cases),

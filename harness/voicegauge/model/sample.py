@@ -185,6 +185,9 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Time at which the request was started: UTC, in ISO 8601 format."""
     submit_count: Count
     """Number of submit requests that were sent, including retries."""
+    retried_statuses: tuple[Count, ...] = ()
+    """HTTP statuses after which the submit was repeated, in order. Those that an earlier, interrupted process received
+    are missing, and lost connections have none."""
     poll_count: Count
     """Number of status requests that were sent."""
     job_id: str | None = None

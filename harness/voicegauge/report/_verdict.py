@@ -14,6 +14,7 @@ from voicegauge.bench.target_summaries import (
     TargetSummary,
     describe_disturbed_samples,
     describe_lost_samples,
+    describe_repeated_submits,
     describe_wrong_audio,
     describe_wrong_charges,
 )
@@ -584,6 +585,7 @@ def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
             f"Busy machine: {busy}."
             + (f" Error of times: {describe_timing_error(error)}." if error is not None else "")
         )
+    cautions += [f"Repeated requests: {repeated}." for repeated in describe_repeated_submits(run.targets)]
     if run.ramp_samples_note:
         cautions.append(f"Ramp: {run.ramp_samples_note}.")
     if run.manifest.early_stop is not None:

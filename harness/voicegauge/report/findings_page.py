@@ -17,7 +17,7 @@ from voicegauge.files import read_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.finding import FindingClip
 from voicegauge.outputs.finding_exports import FileLocation, ReportedFinding, RuleDescription, SarifLevel
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import describe_repetitions, format_count
 from voicegauge.report._text_format import create_template_environment, load_assets, shorten_to_one_line
 
 # Renders the page of findings: what to do first, each finding with its evidence, and what was tried.
@@ -203,6 +203,7 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
                     report.stop_message,
                     report.doubt_reason,
                     _describe_missing_judgements(report),
+                    describe_repetitions(report.repetition_count_by_status),
                     report.emulator_notice,
                 ),
             )

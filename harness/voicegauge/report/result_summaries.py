@@ -11,7 +11,7 @@ from voicegauge.bench.comparison import MetricComparison, RunComparison
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.run_history import MetricSeries, RunHistory, compute_level
-from voicegauge.bench.target_summaries import TargetSummary
+from voicegauge.bench.target_summaries import TargetSummary, describe_repeated_submits
 from voicegauge.conformance.check_report import CheckReport, describe_result, export_check_report
 from voicegauge.drift.drift_report import DriftLevel, DriftReport
 from voicegauge.model.base import Provenance, Severity
@@ -23,7 +23,7 @@ from voicegauge.outputs.result_summary import (
     SummaryTable,
     SummaryVerdict,
 )
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import describe_repetitions, format_count
 from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
 from voicegauge.report.history_page import (
     NOT_JUDGED_TEXT,
@@ -236,7 +236,17 @@ def summarize_check(report: CheckReport, *, fails: bool | None = None, fail_on_w
         title=f"voicegauge check {providers}".strip(),
         verdict=_choose_check_verdict(report, fails=has_failed),
         headline=describe_result(report),
-        notes=tuple(filter(None, (report.no_verdict_reason, report.partly_judged_reason, report.doubt_reason))),
+        notes=tuple(
+            filter(
+                None,
+                (
+                    report.no_verdict_reason,
+                    report.partly_judged_reason,
+                    report.doubt_reason,
+                    describe_repetitions(report.repetition_count_by_status),
+                ),
+            )
+        ),
         tables=tuple(_build_findings_tables(exported)),
         metrics=tuple(iterate_check_metrics(report)),
     )
@@ -311,7 +321,16 @@ def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSu
             fails=result.stop_message is not None if fails is None else fails, is_judged=failed + wrong < measured
         ),
         headline=headline,
-        notes=tuple(filter(None, (result.stop_message, REHEARSAL_NOTE if result.rehearsal_label else None))),
+        notes=tuple(
+            filter(
+                None,
+                (
+                    result.stop_message,
+                    *describe_repeated_submits(result.targets),
+                    REHEARSAL_NOTE if result.rehearsal_label else None,
+                ),
+            )
+        ),
         tables=(_build_target_table(result),),
         metrics=tuple(iterate_benchmark_metrics(result)),
     )
