@@ -37,7 +37,7 @@ from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
 from voicegauge.model.run import MeasuredTarget, Run
-from voicegauge.model.sample import Cost, Sample
+from voicegauge.model.sample import Cost, Latency, Sample
 from voicegauge.report._run_comparison import compare_with_first_run
 
 from ..builders.runs import (
@@ -616,6 +616,46 @@ def test_few_texts_show_what_was_measured_and_how_to_judge_it(
     assert "more verdicts: --all prints each" in printed
     assert "BASELINE..." not in printed
     assert "total\\_latency\\_ms" in (tmp_path / "out.md").read_text()
+
+
+def _draw_unreliable_run() -> Run:
+    """A run in which every second request needed ten times as long as in a run of `draw_run`."""
+    run = draw_run(2, texts=6, sessions=1)
+    samples = []
+    for number, one in enumerate(run.samples):
+        assert one.latency is not None
+        slow_ms = (one.latency.total_latency_ms or 0.0) * (10.0 if number % 2 else 1.0)
+        samples.append(
+            msgspec.structs.replace(one, latency=Latency(submit_latency_ms=slow_ms, total_latency_ms=slow_ms))
+        )
+    return msgspec.structs.replace(run, samples=tuple(samples))
+
+
+def test_what_looks_much_worse_but_is_not_judged_is_shown_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = save_runs(tmp_path, draw_run(1, texts=6, sessions=1), _draw_unreliable_run())
+    page = tmp_path / "out.md"
+    assert run_command(["compare", *folders, "--markdown", str(page)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"total_latency_ms \S+ ms .*underpowered", printed)
+    assert "0 regressions, 0 improvements" in printed
+    assert " of them much worse)" in printed
+    assert f"much worse, but not judged: total_latency_ms of {TARGET}: its interval includes no change (" in printed
+    needed = f"total_latency_p95_ms of {TARGET}: a 95th percentile needs 200 samples on each side"
+    assert f"much worse, but not judged: {needed}" in printed
+    assert "use more texts, --repetitions and --sessions on both sides" in printed
+    assert "more texts help little" not in printed
+    assert "much worse, but not judged" in page.read_text()
+    assert run_command(["compare", *reversed(folders)]) == 0
+    assert "much worse" not in capsys.readouterr().out
+
+
+def test_a_proven_slowdown_is_not_shown_as_an_unproven_one_too() -> None:
+    found = compare_runs(draw_run(1, texts=60), draw_run(2, texts=60, slower=6.0))
+    assert "total_latency_p95_ms" in {one.metric for one in found.unproven_worsenings}
+    assert {one.verdict for one in found.list_shown_metrics()} == {"regression"}
+    assert found.describe_unproven_worsenings() == []
 
 
 def test_compare_takes_several_runs_as_a_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

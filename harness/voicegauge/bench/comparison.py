@@ -11,7 +11,7 @@ family, with a twentieth.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import Literal
 
 from voicegauge.bench._change_estimates import (
@@ -285,6 +285,18 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     note: str = ""
 
 
+def _get_cause(metric: MetricComparison) -> str:
+    """Return what the metrics of one cause have in common: all times become slower together."""
+    return "ms" if metric.unit == "ms" else metric.metric
+
+
+def _get_worsening(metric: MetricComparison) -> float:
+    """Return by how much a metric is worse, in the unit of its change; negative if it is better."""
+    if metric.metric in VOICE_MEASURES:
+        return abs(metric.change)
+    return -metric.change if metric.unit in UNITS_BETTER_IF_HIGHER else metric.change
+
+
 class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     """The JSON that `voicegauge compare --json` writes."""
 
@@ -343,6 +355,17 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         return tuple(metric for metric in self.metrics if metric.verdict == "regression")
 
     @property
+    def unproven_worsenings(self) -> tuple[MetricComparison, ...]:
+        """The metrics that are worse by at least what a comparison should find, but chance may explain it."""
+        return tuple(
+            one
+            for one in self.metrics
+            if one.verdict == "underpowered"
+            and one.note != TOO_FEW_TEXTS_NOTE
+            and _get_worsening(one) >= self.settings.get_threshold(one.metric).required_detectable_change
+        )
+
+    @property
     def has_measured_drift(self) -> bool:
         """Whether the baseline has enough runs to show how much the service differs between runs."""
         return len(self.baseline) >= MIN_RUNS_TO_MEASURE_DRIFT
@@ -355,8 +378,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         groups: dict[tuple[str, str], list[MetricComparison]] = {}
         for metric in self.metrics:
             if metric.verdict == verdict:
-                cause = "ms" if metric.unit == "ms" else metric.metric
-                groups.setdefault((metric.target, cause), []).append(metric)
+                groups.setdefault((metric.target, _get_cause(metric)), []).append(metric)
         return [
             tuple(sorted(group, key=lambda metric: metric.metric != "total_latency_ms")) for group in groups.values()
         ]
@@ -373,16 +395,45 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
             verdict: sum(one.verdict == verdict for one in self.metrics) for verdict in ("no evidence", "underpowered")
         }
         parts += [f"{count} {verdict}" for verdict, count in counts.items()]
-        return ", ".join(parts)
+        unproven = len(self.unproven_worsenings)
+        return ", ".join(parts) + (f" ({unproven} of them much worse)" if unproven else "")
 
     def list_shown_metrics(self) -> list[MetricComparison]:
-        """Return the regressions and improvements; without any, one measured but unjudged metric of each target."""
+        """Return the regressions and improvements, and what else is much worse, although it is not proven.
+
+        Without regressions and improvements, one measured but unjudged metric of each target with too few texts is
+        returned too.
+        """
         changed = [one for one in self.metrics if one.verdict in ("regression", "improvement")]
         unjudged = [one for one in self.metrics if one.note == TOO_FEW_TEXTS_NOTE]
+        unproven = self._list_unproven_worsenings({(one.target, _get_cause(one)) for one in (*changed, *unjudged)})
         by_target: dict[str, MetricComparison] = {}
         for metric in sorted(unjudged, key=lambda one: one.metric != "total_latency_ms"):
             by_target.setdefault(metric.target, metric)
-        return changed or list(by_target.values())
+        return [*changed, *unproven, *(by_target.values() if not changed else ())]
+
+    def _list_unproven_worsenings(self, other_causes: Container[tuple[str, str]]) -> list[MetricComparison]:
+        """Return what is much worse, without those of `other_causes` (target and cause), and of times without phases.
+
+        The phases are listed if the total latency is not much worse.
+        """
+        found = [one for one in self.unproven_worsenings if (one.target, _get_cause(one)) not in other_causes]
+        slower = {one.target for one in found if one.metric == "total_latency_ms"}
+        phases = set(LATENCY_PARTS) - {"total_latency_p95_ms"}
+        return [one for one in found if one.target not in slower or one.metric not in phases]
+
+    def describe_unproven_worsenings(self) -> list[str]:
+        """Return, for each reason, which of the shown metrics look much worse and could not be judged."""
+        names_by_reason: dict[str, list[str]] = {}
+        for one in self.list_shown_metrics():
+            if one in self.unproven_worsenings:
+                counts = f"{one.baseline_sample_count:,} samples in the baseline, {one.run_sample_count:,} in the run"
+                has_interval = one.interval_low is not None
+                reason = f"its interval includes no change ({counts})" if has_interval else one.note or "too few data"
+                names_by_reason.setdefault(reason, []).append(f"{one.metric} of {one.target}")
+        return [
+            f"much worse, but not judged: {', '.join(names)}: {reason}" for reason, names in names_by_reason.items()
+        ]
 
     def describe_too_few_texts(self) -> str:
         """Return why metrics have no interval, and what to run, in one sentence; empty if there are enough texts."""

@@ -161,21 +161,26 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         )
         if any(metric.unit == "ms" for metric in shown):
             out.print(PAIRED_CHANGE_NOTE)
-    counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
     limited = "share of false changes" if result.settings.error_control == "discoveries" else "alpha"
     label = f"{result.rehearsal_label}: " if result.rehearsal_label else ""
     out.print(f"{label}{result.describe_verdict_counts()} ({limited} {result.settings.alpha:g})", markup=False)
     out.print(_describe_interval_levels(result.metrics))
-    if overlap := result.describe_text_overlap():
-        out.print(overlap)
-    if too_few := result.describe_too_few_texts():
-        out.print(too_few)
-    elif counts["underpowered"]:
-        out.print(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
+    for line in _explain_missing_verdicts(result):
+        out.print(line, markup=False)
     if hidden := len(result.metrics) - len(shown):
         out.print(f"{format_count(hidden, 'more verdict')}: --all prints each")
     for line in _describe_missing_results(result):
         out.print(line, markup=False)
+
+
+def _explain_missing_verdicts(result: RunComparison) -> list[str]:
+    """Return why metrics could not be judged, and what would help."""
+    lines = [*filter(None, (result.describe_text_overlap(),)), *result.describe_unproven_worsenings()]
+    if too_few := result.describe_too_few_texts():
+        return [*lines, too_few]
+    if any(metric.verdict == "underpowered" for metric in result.metrics):
+        lines.append(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
+    return lines
 
 
 def _describe_interval_levels(metrics: Sequence[MetricComparison]) -> str:
@@ -308,6 +313,8 @@ def _format_verdict(metric: MetricComparison) -> Text:
 def _suggest_how_to_gain_precision(result: RunComparison) -> str:
     if any(metric.baseline_target != metric.target for metric in result.metrics):
         return "use more texts, --repetitions and --sessions"
+    if any(one.interval_low is not None and one.detectable_change is None for one in result.unproven_worsenings):
+        return "single requests differ too much: use more texts, --repetitions and --sessions on both sides"
     if not result.has_measured_drift:
         return (
             f"more texts help little, because services are assumed to drift by {result.settings.assumed_drift:.0%} "

@@ -379,6 +379,7 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
                 None,
                 (
                     result.describe_text_overlap(),
+                    *result.describe_unproven_worsenings(),
                     result.describe_too_few_texts(),
                     f"error rates by {result.asr}: {result.known_words}" if result.known_words is not None else None,
                     result.listening_note,
