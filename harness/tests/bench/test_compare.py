@@ -36,7 +36,8 @@ from voicegauge.bench.comparison import (
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
-from voicegauge.model.run import MeasuredTarget, Run
+from voicegauge.model.price import PriceClaim, PricePart
+from voicegauge.model.run import MeasuredTarget, Run, TargetPrice
 from voicegauge.model.sample import Cost, Latency, Sample
 from voicegauge.report._run_comparison import compare_with_first_run
 
@@ -683,7 +684,14 @@ def test_compare_against_a_target_of_the_same_run(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr().out
     assert "acme/new" in printed
     assert "+40.0%" in printed
-    assert run_command(["compare", folder, "--against", "acme/new"]) == 0
+    assert re.search(r"\bslower\b", printed)
+    assert re.search(r"compared with acme/old: 1 worse \(in \d metrics\), 0 better, ", printed)
+    assert "regression" not in printed
+    assert run_command(["compare", folder, "--against", "acme/new", "--markdown", str(tmp_path / "out.md")]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"\bfaster\b", printed)
+    assert "improvement" not in printed
+    assert "regression" not in (tmp_path / "out.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -733,3 +741,41 @@ def test_credits_of_two_providers_are_never_compared() -> None:
     refs = (price_in_credits("acme/a", 1000), price_in_credits("acme/b", 50), price_in_credits("other/c", 50))
     found = compare_targets(build_run(samples, targets=refs), "acme/a")
     assert {one.target for one in found.metrics if one.unit == "credits"} == {"acme/b"}
+
+
+def price_tokens(name: str, *, typical: float, highest: float, usd: float = 1e-5) -> MeasuredTarget:
+    """Return a target whose price is by tokens, of which a character takes `typical` and at most `highest`."""
+    part = PricePart(unit="token", usd_per_unit=usd, units_per_character=typical, max_units_per_character=highest)
+    claim = PriceClaim(claimant="price_page", parts=(part,))
+    return build_measured_target(name, price=TargetPrice(claims=(claim,), description="by tokens"))
+
+
+@pytest.mark.parametrize(
+    ("highest", "usd_of_other", "verdict", "interval"),
+    [
+        # 500 characters: typically $0.0056, at most $0.03, and no document states the least.
+        (6.0, 0.005, "underpowered", (-1.0, 5.0)),
+        (6.0, 0.02, "underpowered", (-1.0, 0.5)),
+        (6.0, 0.04, "improvement", (-1.0, -0.25)),
+        (1.12, 0.005, "regression", (0.12, 0.12)),
+    ],
+)
+def test_a_price_for_estimated_usage_is_compared_with_its_bounds(
+    highest: float, usd_of_other: float, verdict: str, interval: tuple[float, float]
+) -> None:
+    targets = build_measured_target("acme/a", usd=usd_of_other), price_tokens("other/b", typical=1.12, highest=highest)
+    samples = tuple(build_sample(text, target=one.id) for one in targets for text in range(6))
+    found = compare_targets(build_run(samples, targets=targets), "acme/a")
+    (price,) = (one for one in found.metrics if one.metric == "price")
+    assert price.verdict == verdict
+    assert (price.interval_low, price.interval_high) == pytest.approx(interval)
+    assert ("at most $0.03" in price.note) == (highest > 1.12)
+
+
+def test_a_higher_price_of_a_token_of_one_target_is_a_regression_although_usage_is_estimated() -> None:
+    before, after = (price_tokens(TARGET, typical=1, highest=6, usd=usd) for usd in (1e-5, 2e-5))
+    found = compare_runs(
+        build_run((build_sample(1),), targets=(before,)), later(build_run((build_sample(1),), targets=(after,)))
+    )
+    price = verdicts(found)["price"]
+    assert (price.verdict, price.change, price.interval_low) == ("regression", pytest.approx(1.0), pytest.approx(1.0))

@@ -86,6 +86,28 @@ class ExactChange(MetricChange):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoundedChange(MetricChange):
+    """A change of which only bounds are known for certain, such as that of a price by estimated usage."""
+
+    low: float
+    high: float
+
+    def compute_p_value(self) -> float | None:
+        """Return `None`, because the bounds do not come from samples."""
+        return None
+
+    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
+        """Return the bounds, which hold at every level."""
+        del tail_probability
+        return self.low, self.high
+
+    def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
+        """Return `None`: no number of samples makes the bounds narrower."""
+        del tail_probability, min_change
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EstimatedChange(MetricChange):
     """A change whose difference, divided by its standard error, has a Student t distribution.
 

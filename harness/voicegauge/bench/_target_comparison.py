@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from voicegauge.bench._change_estimates import (
     ComparedTimes,
     EstimatedVariance,
@@ -24,13 +26,19 @@ from voicegauge.bench._change_estimates import (
     estimate_voice_change,
     measure_drift,
 )
-from voicegauge.bench._metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
+from voicegauge.bench._metric_changes import (
+    BoundedChange,
+    EstimatedChange,
+    ExactChange,
+    MetricChange,
+    PolledTimeChange,
+)
 from voicegauge.bench._shared_drift import SharedDrift, TargetTimes
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.bench.target_samples import TargetSamples
 from voicegauge.model.job import Interval
-from voicegauge.model.price import find_best_claim
+from voicegauge.model.price import COUNTED_CLAIMANTS, PriceClaim, PricePart, find_best_claim, format_price_usd
 from voicegauge.model.run import MeasuredTarget, TargetPrice
 from voicegauge.model.sample import AudioFacts, Latency, QualityPrediction, Sample
 
@@ -344,13 +352,9 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
     Prices are compared in dollars if both sides have prices in dollars, otherwise in credits. Charges are compared in
     credits if both sides have charges in credits, otherwise in dollars.
     """
-    before, after = target.target_in_baseline.price, target.target_in_run.price
-    price_in_usd = _compute_text_usd(before), _compute_text_usd(after)
-    price_in_credits = _compute_text_credits(before), _compute_text_credits(after)
-    note = f"price of a text of {DEFAULT_TEXT_LENGTH} characters"
-    candidates: list[tuple[MetricId, MetricUnit, ExactChange | None]] = [
-        ("price", "usd", _build_exact_change(*price_in_usd, note)),
-        ("price", "credits", _build_exact_change(*price_in_credits, note)),
+    candidates: list[tuple[MetricId, MetricUnit, MetricChange | None]] = [
+        ("price", "usd", _compare_prices(target, PriceClaim.compute_usd, format_price_usd)),
+        ("price", "credits", _compare_prices(target, PriceClaim.compute_credits, "{:g} credits".format)),
         ("charged", "credits", _compare_mean_charges(target, lambda sample: sample.cost.charged_credits)),
         ("charged", "usd", _compare_mean_charges(target, lambda sample: sample.cost.charged_usd)),
     ]
@@ -364,18 +368,78 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
     return [found[metric] for metric in ("price", "charged") if metric in found]
 
 
-def _compute_text_usd(price: TargetPrice) -> float | None:
+class _TextPrice(NamedTuple):
+    """The price of a text of `DEFAULT_TEXT_LENGTH` characters, with typical usage and its bounds."""
+
+    typical: float
+    low: float
+    """The lowest price by any claim; 0 if it depends on usage, because no document states the least usage."""
+    high: float
+    """The highest price by any claim, with the highest usage."""
+    usage: tuple[PricePart, ...]
+    """How many units are charged, without their prices."""
+
+
+def _compare_prices(
+    target: ComparedTarget, compute_amount: Callable[..., float | None], format_amount: Callable[[float], str]
+) -> ExactChange | BoundedChange | None:
+    """Return the change of the price of a text; `None` if a side has no price in this unit.
+
+    What one target uses for a text is the same on both sides, so the change of its price is known exactly. The usage of
+    two targets is not: unless both prices are the same for every usage, only bounds of the difference are known.
+    """
+    sides = target.target_in_baseline, target.target_in_run
+    before, after = (_compute_text_price(side.price, compute_amount) for side in sides)
+    if before is None or after is None:
+        return None
+    note = f"price of a text of {DEFAULT_TEXT_LENGTH} characters"
+    exact = _build_exact_change(before.typical, after.typical, note)
+    old_name, new_name = (side.id.partition("/")[2] for side in sides)
+    has_same_usage = old_name == new_name and before.usage == after.usage
+    if exact is None or has_same_usage or all(one.low == one.high for one in (before, after)):
+        return exact
+    bounds = (
+        f"{label} {format_amount(one.low)} to {format_amount(one.high)}"
+        if one.low
+        else f"{label} at most {format_amount(one.high)}"
+        for label, one in (("baseline", before), ("run", after))
+        if one.low != one.high
+    )
+    return BoundedChange(
+        baseline_value=before.typical,
+        run_value=after.typical,
+        change=exact.change,
+        baseline_sample_count=1,
+        run_sample_count=1,
+        note=f"{note}; {', '.join(bounds)}",
+        low=_compute_relative_change(before.high, after.low),
+        high=_compute_relative_change(before.low, after.high) if before.low else math.inf,
+    )
+
+
+def _compute_text_price(price: TargetPrice, compute_amount: Callable[..., float | None]) -> _TextPrice | None:
     """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters by the claim that counts.
 
     For a price per minute, the duration of the audio is estimated from the number of characters.
     """
-    best = find_best_claim(price.claims)
-    return None if best is None else best.compute_usd(DEFAULT_TEXT_LENGTH)
 
+    def compute(claim: PriceClaim, *, takes_maximum: bool = False) -> float | None:
+        return compute_amount(claim, DEFAULT_TEXT_LENGTH, takes_maximum=takes_maximum)
 
-def _compute_text_credits(price: TargetPrice) -> float | None:
-    best = find_best_claim(price.claims, lambda claim: claim.compute_credits(1) is not None)
-    return None if best is None else best.compute_credits(DEFAULT_TEXT_LENGTH)
+    best = find_best_claim(price.claims, lambda claim: compute(claim) is not None)
+    typical = None if best is None else compute(best)
+    if best is None or typical is None:
+        return None
+    counted = [claim for claim in price.claims if claim.claimant in COUNTED_CLAIMANTS]
+    amounts = [(claim, compute(claim), compute(claim, takes_maximum=True)) for claim in counted]
+    known = [(claim, low, high) for claim, low, high in amounts if low is not None and high is not None]
+    is_estimated = any(claim.exactness != "exact" or low < high for claim, low, high in known)
+    return _TextPrice(
+        typical=typical,
+        low=0.0 if is_estimated else min(low for _, low, _ in known),
+        high=max(high for _, _, high in known),
+        usage=tuple(replace(part, usd_per_unit=None, credits_per_unit=None) for part in best.parts),
+    )
 
 
 def _compare_mean_charges(
@@ -397,13 +461,16 @@ def _compare_mean_charges(
 def _build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> ExactChange | None:
     if baseline_value is None or run_value is None:
         return None
-    # From 0 there is no ratio: any price above it counts as an increase of 100%.
-    change = run_value / baseline_value - 1 if baseline_value else float(run_value > 0)
     return ExactChange(
         baseline_value=baseline_value,
         run_value=run_value,
-        change=change,
+        change=_compute_relative_change(baseline_value, run_value),
         baseline_sample_count=1,
         run_sample_count=1,
         note=note,
     )
+
+
+def _compute_relative_change(before: float, after: float) -> float:
+    # From 0 there is no ratio: any price above it counts as an increase of 100%.
+    return after / before - 1 if before else float(after > 0)

@@ -11,6 +11,7 @@ family, with a twentieth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Container, Sequence
 from typing import Literal
 
@@ -269,7 +270,8 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     Its confidence level is `interval_level`.
     """
     interval_high: float | None
-    """Upper end of the interval of `change`; `None` if there are too few data."""
+    """Upper end of the interval of `change`; `None` if there are too few data, or, with a lower end, if nothing bounds
+    the change, as for prices by usage whose least amount no document states."""
     interval_level: float | None = None
     """Confidence level of the interval, such as 0.998; `None` without an interval."""
     p_value: float | None
@@ -283,6 +285,20 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     run_sample_count: int
     """Number of samples of the compared run from which the value was computed."""
     note: str = ""
+
+    def describe_verdict(self) -> str:
+        """Return the verdict in words: of another target than the baseline's, "slower" or "cheaper", for example.
+
+        Two targets differ without anything having become worse, so the words of changes do not fit them.
+        """
+        if self.target == self.baseline_target or self.verdict not in ("regression", "improvement"):
+            return self.verdict
+        is_worse = self.verdict == "regression"
+        if self.unit == "ms":
+            return "slower" if is_worse else "faster"
+        if self.metric in ("price", "charged"):
+            return "more expensive" if is_worse else "cheaper"
+        return "worse" if is_worse else "better"
 
 
 def _get_cause(metric: MetricComparison) -> str:
@@ -386,17 +402,20 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     def describe_verdict_counts(self) -> str:
         """Return how many changes there are, and how many metrics could not be judged, in one line."""
         parts = []
-        for verdict in ("regression", "improvement"):
+        other = next((one.baseline_target for one in self.metrics if one.target != one.baseline_target), None)
+        verdicts: tuple[ChangeVerdict, ...] = ("regression", "improvement")
+        for verdict, word in zip(verdicts, ("worse", "better"), strict=True):
             groups = self.group_changes(verdict)
             metrics = sum(map(len, groups))
-            text = format_count(len(groups), verdict)
+            text = f"{len(groups)} {word}" if other else format_count(len(groups), verdict)
             parts.append(text if metrics == len(groups) else f"{text} (in {metrics} metrics)")
         counts = {
             verdict: sum(one.verdict == verdict for one in self.metrics) for verdict in ("no evidence", "underpowered")
         }
         parts += [f"{count} {verdict}" for verdict, count in counts.items()]
-        unproven = len(self.unproven_worsenings)
-        return ", ".join(parts) + (f" ({unproven} of them much worse)" if unproven else "")
+        if unproven := len(self.unproven_worsenings):
+            parts[-1] += f" ({unproven} of them much worse)"
+        return f"compared with {other}: {', '.join(parts)}" if other else ", ".join(parts)
 
     def list_shown_metrics(self) -> list[MetricComparison]:
         """Return the regressions and improvements, and what else is much worse, although it is not proven.
@@ -654,7 +673,9 @@ def _judge_metric(
     change = metric.change
     interval = change.compute_interval(significance_level)
     detectable = change.compute_detectable_change(strictest_significance_level, threshold.min_change)
-    shown = interval or (None, None)
+    shown: tuple[float | None, float | None] = (None, None)
+    if interval is not None:
+        shown = interval[0], interval[1] if math.isfinite(interval[1]) else None
     if metric.unit in UNITS_BETTER_IF_HIGHER:
         shown = (-interval[1], -interval[0]) if interval is not None else shown
         detectable = None if detectable is None else -detectable

@@ -39,7 +39,8 @@ class CompareOptions(SummaryOutputs):
     runs: Sequence[Path] = argument(kw_only=False, help="Folders of saved runs.", metavar="BASELINE... RUN")
     fail_on: Literal["regression", "underpowered", "never"] = option(
         default="regression",
-        help="Exit with status 1 for a regression, also if a large change cannot be ruled out, or never.",
+        help="Exit with status 1 for a regression (with --against: if a target is worse than TARGET in any metric), "
+        "also if a large change cannot be ruled out, or never.",
         found_file=Trust.ANY_VALUE,
     )
     slowdown_to_find: float | None = option(
@@ -71,7 +72,8 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
     provenance, ASR engine or normalizer are rejected, and so is a run that is given twice.
 
     With --against, the targets of a single run are compared. They were measured in turn, so
-    that much smaller differences are found than between runs of different days.
+    that much smaller differences are found than between runs of different days. They are
+    called slower, more expensive or worse than the other target: nothing has regressed.
     """
     from voicegauge.api.saved_runs import run_compare, run_compare_targets
     from voicegauge.report.result_summaries import summarize
@@ -307,7 +309,7 @@ def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
 def _format_verdict(metric: MetricComparison) -> Text:
     from rich.text import Text
 
-    return Text(metric.verdict, style=_COLOR_BY_VERDICT[metric.verdict])
+    return Text(metric.describe_verdict(), style=_COLOR_BY_VERDICT[metric.verdict])
 
 
 def _suggest_how_to_gain_precision(result: RunComparison) -> str:

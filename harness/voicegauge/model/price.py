@@ -175,10 +175,18 @@ class PriceClaim(Record, frozen=True, kw_only=True):
             audio_s_per_character=audio_s_per_character,
         )
 
-    def compute_credits(self, character_count: float, *, audio_s_per_character: float | None = None) -> float | None:
-        """Return the price of a request in the provider's credits; `None` if no price in credits is documented."""
+    def compute_credits(
+        self, character_count: float, *, takes_maximum: bool = False, audio_s_per_character: float | None = None
+    ) -> float | None:
+        """Return the price of a request in the provider's credits; `None` if no price in credits is documented.
+
+        The arguments are those of `PricePart.count_units`.
+        """
         return self._sum_parts(
-            lambda part: part.credits_per_unit, character_count, audio_s_per_character=audio_s_per_character
+            lambda part: part.credits_per_unit,
+            character_count,
+            takes_maximum=takes_maximum,
+            audio_s_per_character=audio_s_per_character,
         )
 
     def _sum_parts(

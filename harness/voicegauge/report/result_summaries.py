@@ -402,7 +402,7 @@ def _build_metric_row(metric: MetricComparison) -> tuple[str, ...]:
         format_metric_value(metric.unit, metric.run_value),
         format_change(metric.unit, metric.change),
         format_change_interval(metric),
-        metric.verdict,
+        metric.describe_verdict(),
     )
 
 
@@ -416,8 +416,10 @@ def format_metric_value(unit: str, value: float) -> str:
 
 def format_change_interval(metric: MetricComparison) -> str:
     """Format the confidence interval of a change; empty if there is none."""
-    if metric.interval_low is None or metric.interval_high is None:
+    if metric.interval_low is None:
         return ""
+    if metric.interval_high is None:
+        return f"{format_change(metric.unit, metric.interval_low)} or more"
     low, high = (format_change(metric.unit, end) for end in (metric.interval_low, metric.interval_high))
     return f"{low.removesuffix(' points').removesuffix(' dB')} to {high}"
 
