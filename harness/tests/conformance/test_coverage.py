@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
@@ -229,7 +230,7 @@ def live(acme, acme_contracts, monkeypatch, capfd, tmp_path):
     return run
 
 
-def test_the_coverage_is_one_line_and_can_be_required(live) -> None:
+def test_the_coverage_is_one_line_and_can_be_required(live, tmp_path) -> None:
     status, report, out, _ = live("--full")
     percent = report["coverage_percent"]
     assert (status, 50 < percent < 100) == (0, True)
@@ -237,9 +238,29 @@ def test_the_coverage_is_one_line_and_can_be_required(live) -> None:
     constraints = f"8 of 8 constraints inside and {outside} outside"
     assert f"tried {percent:g}%: 1 of 1 operations, 3 of 4 statuses, {constraints}" in out
     assert live("--full", "--fail-under", str(percent / 100))[0] == 0
-    status, _, _, err = live("--full", "--fail-under", "0.995")
+    exports = ("--junit", str(tmp_path / "junit.xml"), "--sarif", str(tmp_path / "sarif.json"))
+    status, _, _, err = live("--full", "--fail-under", "0.995", *exports)
     assert status == 1
-    assert f"tried {percent:g}% of the contract, less than --fail-under 0.995" in err
+    message = f"tried {percent:g}% of the contract, less than --fail-under 0.995"
+    assert message in err
+    assert read_junit_failures(tmp_path / "junit.xml") == {"--fail-under": 1}
+    assert read_sarif_errors(tmp_path / "sarif.json") == message
+
+
+def read_junit_failures(file: Path) -> dict[str, int]:
+    """Return the number of failures that the suites of a JUnit file state, by name of the failed test case."""
+    root = ET.fromstring(file.read_text())  # noqa: S314 - our own text
+    names = [case.get("name", "") for case in root.iter("testcase") if case.find("failure") is not None]
+    assert sum(int(suite.get("failures", 0)) for suite in root.iter("testsuite")) == len(names)
+    return dict(Counter(names))
+
+
+def read_sarif_errors(file: Path) -> str:
+    """Return the messages of what SARIF calls an error of the run besides its results."""
+    (invocation,) = json.loads(file.read_text())["runs"][0]["invocations"]
+    notes = invocation["toolExecutionNotifications"]
+    assert {note["level"] for note in notes} == {"error"}
+    return ", ".join(note["message"]["text"] for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +313,10 @@ def test_an_entry_of_the_baseline_that_no_longer_occurs_can_fail(live, acme, tmp
     assert status == 0, err
     acme.accepts_anything = False
     assert live("--baseline", str(tmp_path / "known.json"))[0] == 0
-    status, report, _, err = live("--baseline", str(tmp_path / "known.json"), "--strict-baseline")
+    exports = ("--junit", str(tmp_path / "junit.xml"), "--sarif", str(tmp_path / "sarif.json"))
+    status, report, _, err = live("--baseline", str(tmp_path / "known.json"), "--strict-baseline", *exports)
     assert status == 1
     assert report["unused_baseline_entries"]
     assert "no longer found" in err
+    assert read_junit_failures(tmp_path / "junit.xml") == {"--strict-baseline": 1}
+    assert "no longer found" in read_sarif_errors(tmp_path / "sarif.json")

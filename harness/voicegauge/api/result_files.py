@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -63,6 +63,7 @@ def write_junit(
     *,
     strict: bool = False,
     fail_on: DriftLevel = DriftLevel.BREAKING,
+    unmet_limits: Mapping[str, str] | None = None,
 ) -> None:
     """Write a report as JUnit XML.
 
@@ -73,11 +74,14 @@ def write_junit(
         file: the file to write.
         strict: whether warnings of a check are failures.
         fail_on: the mildest drift that is a failure.
+        unmet_limits: what else failed, a sentence for each name. Each becomes a test case that failed.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), format_junit_xml(to_exported_report(report, strict=strict, fail_on=fail_on)).encode())
+    exported = to_exported_report(report, strict=strict, fail_on=fail_on)
+    exported = msgspec.structs.replace(exported, unmet_limits=unmet_limits or {})
+    write_file(Path(file), format_junit_xml(exported).encode())
 
 
 def write_findings_page(
@@ -124,18 +128,26 @@ def write_badge(report: CheckReport, file: PathLike, *, strict: bool = False) ->
     write_file(Path(file), render_check_badge(report, fail_on_warnings=strict).encode())
 
 
-def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, repository_folder: PathLike = ".") -> None:
+def write_sarif(
+    report: CheckReport | DriftReport,
+    file: PathLike,
+    *,
+    repository_folder: PathLike = ".",
+    unmet_limits: Mapping[str, str] | None = None,
+) -> None:
     """Write a report as SARIF 2.1.0, the format that GitHub code scanning reads.
 
     Args:
         report: the report returned by `check` or `find_drift`.
         file: the file to write.
         repository_folder: folder of the repository; paths in the file are relative to it.
+        unmet_limits: what else failed, a sentence for each name. Each becomes a notification of the run.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), format_sarif_json(to_exported_report(report), Path(repository_folder).resolve()).encode())
+    exported = msgspec.structs.replace(to_exported_report(report), unmet_limits=unmet_limits or {})
+    write_file(Path(file), format_sarif_json(exported, Path(repository_folder).resolve()).encode())
 
 
 def format_github_annotations(report: CheckReport | DriftReport, *, repository_folder: PathLike = ".") -> str:

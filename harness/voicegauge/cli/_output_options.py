@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -235,6 +235,7 @@ class OutputOptions(SummaryOutputs):
         strict: bool = False,
         fail_on: DriftLevel | None = None,
         markdown: str | None = None,
+        unmet_limits: Mapping[str, str] | None = None,
     ) -> None:
         """Write JUnit XML, SARIF, a page, summaries and GitHub's annotations, each if its option was given.
 
@@ -245,6 +246,7 @@ class OutputOptions(SummaryOutputs):
             strict: whether warnings of a check are failures.
             fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
             markdown: see `write_summaries`.
+            unmet_limits: what makes the command fail besides findings: a sentence for each option.
         """
         from voicegauge.api.result_files import (
             format_github_annotations,
@@ -258,10 +260,16 @@ class OutputOptions(SummaryOutputs):
         root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
         if self.junit_file is not None:
             with failed_writes.collect_write_error():
-                write_junit(report, self.junit_file, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
+                write_junit(
+                    report,
+                    self.junit_file,
+                    strict=strict,
+                    fail_on=fail_on or DriftLevel.BREAKING,
+                    unmet_limits=unmet_limits,
+                )
         if self.sarif_file is not None:
             with failed_writes.collect_write_error():
-                write_sarif(report, self.sarif_file, repository_folder=root)
+                write_sarif(report, self.sarif_file, repository_folder=root, unmet_limits=unmet_limits)
         if self.html_file is not None:
             with failed_writes.collect_write_error():
                 write_findings_page(report, self.html_file, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)

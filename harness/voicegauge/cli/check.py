@@ -223,7 +223,7 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
             report = checking.run_check(request)
     report = printer.print_if_not_printed(report)
     status = _determine_exit_status(report, fail_on_warnings=outputs.strict)
-    status = status or _determine_exit_status_by_limits(report, outputs)
+    status = status or _print_unmet_limits(report, outputs)
     if status == EXIT_OK and report.partly_judged_reason is not None:
         raise PartlyMeasuredError(report.partly_judged_reason)
     return status
@@ -281,7 +281,13 @@ class _ReportPrinter:
             with self._failed_writes.collect_write_error():
                 write_badge(report, self._outputs.badge_file, strict=self._outputs.strict)
         summary = summarize_check(report, fail_on_warnings=self._outputs.strict)
-        self._outputs.write_files(report, summary, self._failed_writes, strict=self._outputs.strict)
+        self._outputs.write_files(
+            report,
+            summary,
+            self._failed_writes,
+            strict=self._outputs.strict,
+            unmet_limits=_find_unmet_limits(report, self._outputs),
+        )
 
 
 def _write_reproduction_tests(report: CheckReport, folder: Path) -> None:
@@ -310,19 +316,25 @@ def _determine_exit_status(report: CheckReport, *, fail_on_warnings: bool) -> in
     return EXIT_OK
 
 
-def _determine_exit_status_by_limits(report: CheckReport, outputs: CheckOutputs) -> int:
-    """Return the exit status of a check without failing findings, by `--fail-under` and `--strict-baseline`."""
-    problems = []
+def _find_unmet_limits(report: CheckReport, outputs: CheckOutputs) -> dict[str, str]:
+    """Return what makes a check fail besides findings, by option: `--fail-under` and `--strict-baseline`."""
+    unmet = {}
     percent = report.coverage_percent or 0.0
     if outputs.fail_under is not None and percent < round(outputs.fail_under * 100, 6):
-        problems.append(f"tried {percent:g}% of the contract, less than --fail-under {outputs.fail_under:g}")
+        unmet["--fail-under"] = f"tried {percent:g}% of the contract, less than --fail-under {outputs.fail_under:g}"
     if outputs.strict_baseline and report.unused_baseline_entries:
         count = len(report.unused_baseline_entries)
         entries = "1 entry" if count == 1 else f"{count} entries"
-        problems.append(f"{entries} of the baseline no longer found: write it again with --write-baseline")
-    for problem in problems:
+        unmet["--strict-baseline"] = f"{entries} of the baseline no longer found: write it again with --write-baseline"
+    return unmet
+
+
+def _print_unmet_limits(report: CheckReport, outputs: CheckOutputs) -> int:
+    """Print what makes a check without failing findings fail, and return the exit status."""
+    unmet = _find_unmet_limits(report, outputs)
+    for problem in unmet.values():
         print_escaped(f"voicegauge: {problem}", to_stderr=True)
-    return EXIT_FINDINGS if problems else EXIT_OK
+    return EXIT_FINDINGS if unmet else EXIT_OK
 
 
 # Offers, after `voicegauge check`, to record stale recordings again.

@@ -235,6 +235,8 @@ class ExportedReport(Record, frozen=True, kw_only=True):
     cases: tuple[JUnitCase, ...] = ()
     rules: tuple[RuleDescription, ...]
     """All rules that `findings` and `accepted_findings` refer to. Other rules may be listed too."""
+    unmet_limits: Mapping[str, str] = {}
+    """What else makes the command fail: a sentence for each option, such as `--fail-under`, by its name."""
 
 
 # Writes findings as JUnit XML, which Jenkins, GitLab and other CI servers read.
@@ -249,18 +251,30 @@ def format_junit_xml(report: ExportedReport) -> str:
     root = ET.Element("testsuites", name="voicegauge")
     names = [*(case.api_name for case in report.cases), *(finding.api_name for finding in report.findings)]
     for name in dict.fromkeys(names):
-        cases = list(_build_case_elements(report, name))
-        failures = sum(case.find("failure") is not None for case in cases)
-        skip_reason = sum(case.find("skipped") is not None for case in cases)
-        counts = {"tests": len(cases), "failures": failures, "errors": 0, "skipped": skip_reason}
-        suite = ET.SubElement(
-            root, "testsuite", {"name": _replace_invalid_characters(name), **{k: str(v) for k, v in counts.items()}}
-        )
-        suite.set("timestamp", report.created_at.partition("+")[0])  # the JUnit schema allows no UTC offset
-        suite.set("time", "0")
-        suite.extend(cases)
+        _add_suite(root, report, name, list(_build_case_elements(report, name)))
+    if report.unmet_limits:
+        _add_suite(root, report, "voicegauge", list(_build_limit_elements(report)))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
+
+
+def _add_suite(root: ET.Element, report: ExportedReport, name: str, cases: list[ET.Element]) -> None:
+    failures = sum(case.find("failure") is not None for case in cases)
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    counts = {"tests": len(cases), "failures": failures, "errors": 0, "skipped": skipped}
+    suite = ET.SubElement(
+        root, "testsuite", {"name": _replace_invalid_characters(name), **{k: str(v) for k, v in counts.items()}}
+    )
+    suite.set("timestamp", report.created_at.partition("+")[0])  # the JUnit schema allows no UTC offset
+    suite.set("time", "0")
+    suite.extend(cases)
+
+
+def _build_limit_elements(report: ExportedReport) -> Iterator[ET.Element]:
+    for option, message in report.unmet_limits.items():
+        element = _build_case_element("voicegauge", option)
+        ET.SubElement(element, "failure", message=_replace_invalid_characters(message), type="error")
+        yield element
 
 
 def _build_case_elements(report: ExportedReport, api_name: str) -> Iterator[ET.Element]:
@@ -384,12 +398,16 @@ def format_sarif_json(report: ExportedReport, repository_folder: Path) -> str:
         suppression = {"kind": "external", "justification": "accepted in the baseline"}
         results.append({**_build_sarif_result(finding, index, repository_folder), "suppressions": [suppression]})
     driver = {"name": "voicegauge", "version": __version__, "rules": [_build_rule_descriptor(rule) for rule in rules]}
+    # SARIF's date-time has the suffix Z, not +00:00 (section 3.9).
+    started_at = report.created_at.replace("+00:00", "Z")
+    invocation: dict[str, Any] = {"executionSuccessful": report.is_finished, "startTimeUtc": started_at}
+    if report.unmet_limits:
+        invocation["toolExecutionNotifications"] = [
+            {"level": SarifLevel.ERROR.value, "message": {"text": message}} for message in report.unmet_limits.values()
+        ]
     run = {
         "tool": {"driver": driver},
-        "invocations": [
-            # SARIF's date-time has the suffix Z, not +00:00 (section 3.9).
-            {"executionSuccessful": report.is_finished, "startTimeUtc": report.created_at.replace("+00:00", "Z")}
-        ],
+        "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
         "results": results,
     }
