@@ -324,6 +324,7 @@ def test_a_finding_is_shown_on_the_most_usual_request() -> None:
             {("spoken-text-other",), ("audio-length",)},
         ),
         ({"audio-not-audio": "ab", "audio-silent": "b"}, {("audio-not-audio", "audio-silent")}),
+        ({"audio-not-speech": "abc", "format-changes-speech": "bc"}, {("audio-not-speech", "format-changes-speech")}),
     ],
 )
 def test_what_follows_from_wrong_audio_in_all_of_its_cases_is_one_finding(cases_by_rule, expected) -> None:

@@ -205,6 +205,7 @@ _EFFECTS_OF_OTHER_WORDS = ("audio-length", "long-text-cut", "spoken-words-differ
 """Ids of the rules that audio with other words than the requested ones violates too."""
 _EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
     "audio-not-audio": ("audio-silent", "audio-length"),
+    "audio-not-speech": ("spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
     "audio-swapped": ("audio-of-other-text", "spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
     "audio-of-other-text": ("audio-swapped", "spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
     "spoken-text-other": ("audio-swapped", "audio-of-other-text", *_EFFECTS_OF_OTHER_WORDS),

@@ -258,7 +258,7 @@ def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violat
     mismatch = _measure_speech_mismatch(delivery_pair)
     if mismatch is not None and mismatch > MAX_SAME_WORDS_MISMATCH:
         yield Violation(
-            f"other words are spoken as {delivery_pair.changed_value} than {one}: their spectra cannot be aligned "
+            f"the sound as {delivery_pair.changed_value} is another one than {one}: their spectra cannot be aligned "
             f"(mismatch {mismatch:.2f}, at most {MAX_SAME_WORDS_MISMATCH:g} for the same words)",
             delivery_pair.parameter_pointer,
         )
