@@ -36,6 +36,8 @@ def test_one_line_finds_what_the_server_does_wrong() -> None:
     assert {"speed-ignored", "voice-ignored", "audio-format", "response-kind-ignored", "accepts-invalid"} <= found
     assert not found & {"rejects-valid", "audio-missing", "wrong-error-status"}
     assert report.spent_usd == 0
+    (planned,) = (line for line in notices.lines if line.startswith("live: "))
+    assert planned.endswith("to be accepted; none costs anything")  # and no budget after it
     messages = [message for finding in report.findings for message in finding.message_counts or {finding.message: 1}]
     assert any("voice 'no-such-value'" in message for message in messages)
     assert any("expected mp3, the documented default, got wav" in message for message in messages)

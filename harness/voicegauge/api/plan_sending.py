@@ -295,7 +295,8 @@ def remove_known_cases(
 
 def announce_plan(plan: PricedPlan, live_options: LiveOptions, listener: ProgressListener) -> None:
     """Tell the listener how many requests will be sent, for how much, and what will stay in the account."""
-    limit = f"; at most {describe_budget(live_options)}" if plan.price_usd or live_options.total_budget_usd else ""
+    may_cost = plan.price_usd or ((plan.worst_case_usd or plan.unpriced_names) and live_options.total_budget_usd)
+    limit = f"; at most {describe_budget(live_options)}" if may_cost else ""
     listener.notice(f"{describe_plan(plan)}{limit}")
     for line in describe_resources(plan):
         listener.notice(line)
