@@ -246,7 +246,16 @@ def test_a_free_quota_says_what_the_month_costs_with_it(volume, amounts, form, c
     table, _, quota = " ".join(capsys.readouterr().out.replace("\\", "").split()).partition("free quota of google: ")
     usual, with_quota = amounts
     assert usual in table
-    assert f"the month with the free quota: standard: {with_quota}" in quota
+    assert f"with it, this month costs {with_quota} for standard" in quota
+
+
+def test_a_free_quota_that_is_too_small_for_the_month_says_so(capsys) -> None:
+    assert run(["cost", "lmnt", "--characters-per-month", "2M"]) == 0
+    (line,) = (one for one in " ".join(capsys.readouterr().out.split()).split("free quota of ")[1:])
+    assert line.startswith(
+        "lmnt: 15,000 characters per month on its plan free; that plan has no more, which is too little for this month "
+        "of blizzard, blizzard-session, blizzard-timestamps"
+    )
 
 
 def test_servers_of_ones_own_are_compared_with_services_only_if_they_are_named(

@@ -296,6 +296,6 @@ def test_the_free_quota_of_an_account_is_a_line_of_its_own(
     assert "$15.00" in printed
     table, _, quota = " ".join(printed.split()).partition("free quota of google: ")
     assert quota.startswith(
-        "1,000,000 characters per month without a fee (default); the month with the free quota: chirp-3-hd: $0.00"
+        "1,000,000 characters per month on its plan default; with it, this month costs $0.00 for chirp-3-hd"
     )
     assert "$0.00" not in table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from voicegauge.api.local_requests import CostRequest
@@ -169,20 +169,21 @@ def _describe_free_quotas(costs: Sequence[MonthlyCost]) -> list[str]:
     for cost in costs:
         if cost.free_units_per_month is not None:
             provider, _, name = cost.target.partition("/")
-            amount = cost.price.format_amount() or "not known in dollars"
-            if cost.exceeds_plan:
-                amount = "more than the plan allows"
             key = (provider, cost.free_units_per_month, cost.account_plan or "")
-            targets.setdefault(key, {}).setdefault(amount, []).append(name)
+            targets.setdefault(key, {}).setdefault(_describe_month_with_quota(cost), []).append(name)
     return [
-        f"free quota of {provider}: {_format_character_count(units)} per month without a fee ({plan}); "
-        f"the month with the free quota: {_join_names_by_amount(names_by_amount)}"
-        for (provider, units, plan), names_by_amount in targets.items()
+        f"free quota of {provider}: {_format_character_count(units)} per month on its plan {plan}; "
+        + "; ".join(f"{outcome} {', '.join(names)}" for outcome, names in names_by_outcome.items())
+        for (provider, units, plan), names_by_outcome in targets.items()
     ]
 
 
-def _join_names_by_amount(names_by_amount: Mapping[str, Sequence[str]]) -> str:
-    return "; ".join(f"{', '.join(names)}: {amount}" for amount, names in names_by_amount.items())
+def _describe_month_with_quota(cost: MonthlyCost) -> str:
+    """Return what a free quota leaves to pay, as words before the names of targets."""
+    if cost.exceeds_plan:
+        return "that plan has no more, which is too little for this month of"
+    amount = cost.price.format_amount()
+    return f"with it, this month costs {amount} for" if amount else "with it, nobody states the price in dollars of"
 
 
 _CSV_COLUMNS = (
