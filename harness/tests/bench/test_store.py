@@ -70,6 +70,15 @@ def test_a_damaged_run_is_one_line(tmp_path: Path, content: bytes) -> None:
     assert str(tmp_path) in str(caught.value)
 
 
+def test_a_file_other_than_a_run_is_not_called_a_damaged_one(tmp_path: Path) -> None:
+    file = tmp_path / "plain.txt"
+    file.write_text("hello")
+    with pytest.raises(
+        DataError, match=r"plain\.txt: is not a saved run: .*; give the folder of a run, or its run\.json$"
+    ):
+        load_run(file)
+
+
 def test_a_folder_without_a_run_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give the folder of a run"):
         load_run(tmp_path / "none")

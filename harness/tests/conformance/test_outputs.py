@@ -466,6 +466,14 @@ def test_an_invalid_baseline_is_reported_in_one_line(check, text) -> None:
     assert "Traceback" not in err
 
 
+def test_a_result_that_is_named_as_a_baseline_is_said_to_be_one(check) -> None:
+    check("--json", "result.json")
+    status, _, err = check("--baseline", "result.json")
+    assert status == 2
+    assert "result.json is a result of another kind (voicegauge/check/2, as --json writes it), not a baseline; " in err
+    assert "write one with `--write-baseline FILE` instead of `--baseline`" in err
+
+
 def test_the_severity_of_a_rule_can_be_set_by_flag_and_by_settings(check) -> None:
     assert check("--severity", "accepts-invalid=warning")[0] == 0
     assert check("--severity", "accepts-invalid=warning", "--strict")[0] == 1

@@ -401,7 +401,9 @@ def _check_format_version(run_file: Path, run_json: bytes) -> None:
     try:
         version = _decode_manifest_outline(run_json).schema_version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{run_file}: is not a saved run: {error}{DAMAGE_ADVICE}") from error
+        is_named_as_run = run_file.name == RUN_FILE_NAME
+        advice = DAMAGE_ADVICE if is_named_as_run else f"; give the folder of a run, or its {RUN_FILE_NAME}"
+        raise DataError(f"{run_file}: is not a saved run: {error}{advice}") from error
     if version > RUN_SCHEMA_VERSION:
         raise DataError(
             f"{run_file}: was written by a newer voicegauge (run format {version}, "

@@ -118,7 +118,24 @@ def load_baseline(path: Path) -> FindingsBaseline:
     except OSError as error:
         raise DataError(f"cannot read the baseline {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a valid baseline: {error}; write one with --write-baseline") from error
+        what = _describe_other_result(path) or f"is not a valid baseline: {error}"
+        raise DataError(f"{path} {what}; write one with `--write-baseline FILE` instead of `--baseline`") from error
+
+
+class _AnyResult(msgspec.Struct):
+    schema: str
+
+
+def _describe_other_result(path: Path) -> str:
+    """Return which other JSON of voicegauge a file contains, in words; empty if it contains none."""
+    try:
+        schema = msgspec.json.decode(read_file(path), type=_AnyResult).schema
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    kind = re.fullmatch(r"voicegauge/([a-z-]+)/\d+", schema)
+    if kind is None or kind[1] == "baseline":
+        return ""
+    return f"is a result of another kind ({schema}, as --json writes it), not a baseline"
 
 
 # Defines the report from which JUnit XML, SARIF and GitHub annotations are written.
