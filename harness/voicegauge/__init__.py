@@ -3,8 +3,8 @@
     report = voicegauge.check("pixelapi", emulated=True)
     result = voicegauge.benchmark("pixelapi", max_texts=2)
 
-Each function does what the command of its name does, and returns the record
-that it writes with `--json`. `help(voicegauge.check)` describes one.
+Most do what the command of their name does, `benchmark` what `bench` does,
+and return what it writes with `--json`. `help(voicegauge.check)` says more.
 check     check, plan_check, check_profile, check_request, check_job_steps
 learn     list_providers, list_rules, explain_rule, estimate_cost, load_run
 measure   benchmark, plan_benchmark, score, list_asr_engines, load_contracts
@@ -181,6 +181,19 @@ _NAMES_BY_MODULE = {
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 """For each exported name, the module that defines it."""
 
+_FUNCTION_BY_COMMAND = {
+    "asr": "list_asr_engines",
+    "bench": "benchmark",
+    "cost": "estimate_cost",
+    "drift": "find_drift",
+    "explain": "explain_rule",
+    "history": "read_history",
+    "providers": "list_providers",
+    "rules": "list_rules",
+    "serve": "emulate",
+}
+"""Commands whose functions have other names."""
+
 EXPORTED_NAMES = ("__version__", "errors", *_MODULE_BY_NAME)
 """All public names. They are not `__all__`, because `help` would print the whole of each: five thousand lines."""
 
@@ -190,7 +203,8 @@ def __getattr__(name: str) -> Any:
     if name == "errors":
         return import_module("voicegauge.errors")
     if name not in _MODULE_BY_NAME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        hint = f"; use voicegauge.{_FUNCTION_BY_COMMAND[name]}" if name in _FUNCTION_BY_COMMAND else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     value = getattr(import_module(_MODULE_BY_NAME[name]), name)
     globals()[name] = value
     return value

@@ -11,6 +11,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import enum
+import functools
 import inspect
 import math
 import numbers
@@ -20,7 +21,7 @@ import sys
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -212,7 +213,29 @@ def _declare_field(
 )
 def request(request_type: type[DataclassT]) -> type[DataclassT]:
     """Make a class with declared fields a request: a frozen dataclass whose fields are keywords."""
-    return dataclass(frozen=True, kw_only=True)(request_type)
+    made = dataclass(frozen=True, kw_only=True)(request_type)
+    initialize = made.__init__
+    names = dict.fromkeys((field.name for field in dataclasses.fields(typing.cast("type[Any]", made))), "")
+
+    @functools.wraps(initialize)
+    def initialize_with_hints(self: object, *arguments: object, **keywords: object) -> None:
+        _reject_unknown_keywords(made.__name__, keywords, names)
+        initialize(self, *arguments, **keywords)
+
+    made.__init__ = initialize_with_hints  # type: ignore[method-assign]
+    return made
+
+
+def _reject_unknown_keywords(name: str, keywords: Iterable[str], hint_by_known_name: Mapping[str, str]) -> None:
+    """Raise a `TypeError` about the first unknown keyword, with the nearest known name, or what to write instead."""
+    for keyword in keywords:
+        if keyword in hint_by_known_name and not hint_by_known_name[keyword]:
+            continue
+        near = find_similar_names(keyword, hint_by_known_name)
+        # max_cost is max_cost_usd, although max_calls has more letters in common.
+        near.sort(key=lambda known: not known.startswith(f"{keyword}_"))
+        hint = f"; did you mean {hint_by_known_name[near[0]] or repr(near[0])}?" if near else ""
+        raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}{hint}")
 
 
 @dataclass(frozen=True)
@@ -427,9 +450,25 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
     for one in options:
         value = getattr(given_request, one.name)
         if one.spec.role is not OptionRole.GROUP and not _has_type(value, one.annotation):
+            entry = _find_wrong_number(value, one.annotation)
+            if entry is not None:
+                key, number_type = entry
+                raise UsageError(f"{one.name}[{key!r}] is {value[key]!r}: its type is {number_type.__name__}")
             # What is parsed, such as a URL, may contain a password.
             shown = f"a {type(value).__name__}" if one.spec.parse else reprlib.repr(value)
             raise UsageError(f"{one.name} is {shown}: its type is {written_by_name[one.name]}")
+
+
+def _find_wrong_number(value: Any, annotation: Any) -> tuple[Any, type] | None:
+    """Return the key of the first wrong value in a mapping of numbers, and the type that it should have."""
+    if not isinstance(value, Mapping):
+        return None
+    for one in _list_alternatives(annotation):
+        arguments = typing.get_args(one)
+        if typing.get_origin(one) is Mapping and arguments[1] in {int, float}:
+            wrong = [key for key, item in value.items() if not _has_type(item, arguments[1])]
+            return (wrong[0], arguments[1]) if wrong else None
+    return None
 
 
 def _has_type(value: Any, annotation: Any) -> bool:
@@ -523,17 +562,19 @@ def function_of(
     """
 
     def function(*arguments: ArgumentsT.args, **keywords: ArgumentsT.kwargs) -> ResultT:
-        for keyword in keywords:
-            if keyword not in signature.parameters:
-                near = find_similar_names(keyword, signature.parameters)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}{hint}")
+        _reject_unknown_keywords(name, keywords, hint_by_known_name)
         given_request = _convert_whole_floats(request_type(*arguments, **keywords))
         validate_request(given_request)
         return run(given_request)
 
     declared = {one.name: one for one in list_own_options(typing.cast("type[Any]", request_type))}
     signature = inspect.signature(request_type)
+    hint_by_known_name = {
+        inner.name: f"{one.name}={get_group_type(one).__name__}({inner.name}=...)"
+        for one in declared.values()
+        if one.spec.role is OptionRole.GROUP
+        for inner in list_own_options(get_group_type(one))
+    } | dict.fromkeys(signature.parameters, "")
     parameters = [
         parameter if parameter.default is parameter.empty else parameter.replace(default=declared[key].default)
         for key, parameter in signature.parameters.items()

@@ -58,7 +58,52 @@ def test_a_wrong_keyword_gets_the_name_of_the_function_and_the_near_one() -> Non
         voicegauge.benchmark("pixelapi", max_text=3)  # type: ignore[call-arg]
     with pytest.raises(UsageError, match=r"^live is True: pass LiveOptions\(\.\.\.\), or leave it out$"):
         voicegauge.check("pixelapi", live=True)  # type: ignore[arg-type]
+    live = voicegauge.LiveOptions()
+    with pytest.raises(TypeError, match=r"'max_cost'; did you mean live=LiveOptions\(max_cost_usd=\.\.\.\)\?$"):
+        voicegauge.check("lmnt", live=live, max_cost="1")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^LiveOptions\(\) got .*'max_cost'; did you mean 'max_cost_usd'\?$"):
+        voicegauge.LiveOptions(max_cost="1")  # type: ignore[call-arg]
     assert "listens: with `False`: do not judge" in str(voicegauge.benchmark.__doc__)
+
+
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [("bench", "benchmark"), ("cost", "estimate_cost"), ("drift", "find_drift"), ("history", "read_history")],
+)
+def test_the_name_of_a_command_is_answered_with_that_of_its_function(command: str, function: str) -> None:
+    with pytest.raises(AttributeError, match=rf"has no attribute '{command}'; use voicegauge\.{function}$"):
+        voicegauge.__getattr__(command)
+
+
+@pytest.mark.parametrize(
+    "write", ["write_junit", "write_sarif", "write_findings_page", "write_badge", "write_baseline"]
+)
+def test_only_a_report_is_written(write: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=rf"^{write} takes the report that `.*` returned first, then the file; not a NoneType"
+    ):
+        getattr(voicegauge, write)(None, tmp_path / "out")
+    with pytest.raises(UsageError, match=r"; not a str"):
+        getattr(voicegauge, write)(str(tmp_path / "out"), object())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_was_not_entered_says_how_to_start_it() -> None:
+    with pytest.raises(
+        AttributeError, match=r"^the server is not running: write `with voicegauge\.\w+\(\.\.\.\) as server:`"
+    ):
+        voicegauge.emulate("pixelapi").base_url("pixelapi")  # type: ignore[attr-defined]
+
+
+def test_results_of_benchmarks_are_compared_as_their_runs(tmp_path: Path) -> None:
+    results = [
+        voicegauge.benchmark("pixelapi", max_texts=2, out=tmp_path / name, seed=number)
+        for number, name in enumerate("ab")
+    ]
+    expected = voicegauge.compare(results[0].folder, results[1].folder)
+    assert voicegauge.compare(results[0], results[1]) == voicegauge.compare([results[0]], results[1]) == expected
+    with pytest.raises(UsageError, match="not CheckReport"):
+        voicegauge.compare(voicegauge.check("pixelapi/voice-design", emulated=True, max_calls=1), results[1])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +128,10 @@ def test_a_wrong_keyword_gets_the_name_of_the_function_and_the_near_one() -> Non
         (
             lambda: voicegauge.check("pixelapi", live=voicegauge.LiveOptions(base_urls="http://me:secret@host")),
             r"base_urls is a str: its type is Mapping\[str, str\]",
+        ),
+        (
+            lambda: voicegauge.check("lmnt", live=voicegauge.LiveOptions(), prices={"lmnt": "x"}),
+            r"prices\['lmnt'\] is 'x': its type is float",
         ),
         (lambda: voicegauge.benchmark("pixelapi", max_texts="two"), r"max_texts is 'two': its type is int \| None"),
         (lambda: voicegauge.benchmark("pixelapi", concurrency=True), "concurrency is True: its type is int"),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
     from voicegauge.api.results import ConvertedFile
     from voicegauge.api.target_selection import ContractsOrFolders
+    from voicegauge.bench.benchmark_result import BenchResult
     from voicegauge.conformance.received_callbacks import JudgedCallback
     from voicegauge.drift.official_comparison import OfficialComparison
     from voicegauge.model.finding import Finding
@@ -117,12 +118,15 @@ class CompareThresholds(ChangeThresholds):
 class CompareRequest(CompareThresholds):
     """Which run to compare with which earlier runs."""
 
-    baseline: PathLike | Run | Sequence[PathLike | Run] = keyword(
-        help="An earlier run or its folder, or several. From five or more, such as those of several nights, the drift "
-        "of speed is computed, and `assumed_speed_drift` has no effect.",
+    baseline: PathLike | Run | BenchResult | Sequence[PathLike | Run | BenchResult] = keyword(
+        help="An earlier run, its folder or the result of its benchmark, or several of them. From "
+        "five or more, such as those of several nights, the drift of speed is computed, and `assumed_speed_drift` has "
+        "no effect.",
         kw_only=False,
     )
-    run: PathLike | Run = keyword(help="The new run, or the path of its folder.", kw_only=False)
+    run: PathLike | Run | BenchResult = keyword(
+        help="The new run, the path of its folder or the result of its benchmark.", kw_only=False
+    )
     assumed_speed_drift: float = option(
         default=0.10,
         flag="--drift",
@@ -138,7 +142,9 @@ class CompareRequest(CompareThresholds):
 class CompareTargetsRequest(CompareThresholds):
     """With which target of a run to compare its other targets."""
 
-    run: PathLike | Run = keyword(help="A run of at least two targets, or the path of its folder.", kw_only=False)
+    run: PathLike | Run | BenchResult = keyword(
+        help="A run of at least two targets, the path of its folder or the result of its benchmark.", kw_only=False
+    )
     baseline_target: str = option(
         default="",
         flag="--against",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from voicegauge.api.local_requests import EmulateRequest, ListenRequest, ProxyRequest
@@ -60,6 +60,15 @@ class LocalServer(Generic[ServerT]):
     def __init__(self, context: AbstractContextManager[ServerT]) -> None:
         """Store `context`, a context manager that starts the server on entry and stops it on exit."""
         self._context = context
+
+    if not TYPE_CHECKING:  # type checkers shall report an unknown attribute themselves
+
+        def __getattr__(self, name: str) -> Any:
+            """Say that attributes are those of the running server, which the `with` statement returns."""
+            raise AttributeError(
+                "the server is not running: write `with voicegauge.emulate(...) as server:` (or `replay`, `proxy`), "
+                f"and use server.{name} in the block"
+            )
 
     def __enter__(self) -> ServerT:
         """Start the server."""

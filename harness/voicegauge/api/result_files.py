@@ -20,6 +20,7 @@ from voicegauge.conformance.check_report import (
 from voicegauge.conformance.check_report import apply_baseline as apply_check_baseline
 from voicegauge.drift.drift_report import DriftLevel, DriftReport, build_drift_baseline, export_drift_report
 from voicegauge.drift.drift_report import apply_baseline as apply_drift_baseline
+from voicegauge.errors import UsageError
 from voicegauge.files import BASELINE_MARK, PAGE_MARK, check_replaceable, write_file
 from voicegauge.options import PathLike
 from voicegauge.outputs.finding_exports import (
@@ -40,6 +41,14 @@ from voicegauge.outputs.result_summary import (
 from voicegauge.report.result_summaries import summarize
 
 ReportT = TypeVar("ReportT", CheckReport, DriftReport)
+
+
+def _require_report(report: object, function: str, *, takes_drift: bool = True) -> None:
+    """Raise a `UsageError` unless the first argument of a function that writes is a report."""
+    if not isinstance(report, (CheckReport, DriftReport) if takes_drift else CheckReport):
+        verbs = "`check` or `find_drift`" if takes_drift else "`check`"
+        kind = type(report).__name__
+        raise UsageError(f"{function} takes the report that {verbs} returned first, then the file; not a {kind}")
 
 
 def to_exported_report(
@@ -77,8 +86,9 @@ def write_junit(
         unmet_limits: what else failed, a sentence for each name. Each becomes a test case that failed.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or `report` is not a report.
     """
+    _require_report(report, "write_junit")
     exported = to_exported_report(report, strict=strict, fail_on=fail_on)
     exported = msgspec.structs.replace(exported, unmet_limits=unmet_limits or {})
     write_file(Path(file), format_junit_xml(exported).encode())
@@ -100,8 +110,9 @@ def write_findings_page(
         fail_on: the mildest drift that is a failure.
 
     Raises:
-        UsageError: the file cannot be written, or exists and is not a page of voicegauge.
+        UsageError: `report` is not a report; the file cannot be written, or exists and is not a page of voicegauge.
     """
+    _require_report(report, "write_findings_page")
     from voicegauge.report.findings_page import build_check_page, build_drift_page, render_findings_page
 
     check_replaceable(Path(file), PAGE_MARK)
@@ -123,8 +134,9 @@ def write_badge(report: CheckReport, file: PathLike, *, strict: bool = False) ->
         strict: whether warnings of a check are failures.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or `report` is not a report.
     """
+    _require_report(report, "write_badge", takes_drift=False)
     write_file(Path(file), render_check_badge(report, fail_on_warnings=strict).encode())
 
 
@@ -144,8 +156,9 @@ def write_sarif(
         unmet_limits: what else failed, a sentence for each name. Each becomes a notification of the run.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or `report` is not a report.
     """
+    _require_report(report, "write_sarif")
     exported = msgspec.structs.replace(to_exported_report(report), unmet_limits=unmet_limits or {})
     write_file(Path(file), format_sarif_json(exported, Path(repository_folder).resolve()).encode())
 
@@ -222,8 +235,9 @@ def write_baseline(report: ReportT, file: PathLike) -> ReportT:
         A report in which all findings are accepted.
 
     Raises:
-        UsageError: the file cannot be written, or exists and is not a baseline.
+        UsageError: `report` is not a report; the file cannot be written, or exists and is not a baseline.
     """
+    _require_report(report, "write_baseline")
     check_replaceable(Path(file), BASELINE_MARK)
     baseline = build_check_baseline(report) if isinstance(report, CheckReport) else build_drift_baseline(report)
     write_file(Path(file), msgspec.json.format(msgspec.json.encode(baseline), indent=2) + b"\n")

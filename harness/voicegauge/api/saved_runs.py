@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench import run_store
 from voicegauge.bench.audio_measurement import predict_run_quality
+from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.comparison import ChangeThreshold, CompareSettings, RunComparison, compare_runs
 from voicegauge.bench.comparison import compare_targets as compare_targets_of_run
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
@@ -175,7 +176,8 @@ def run_compare(request: CompareRequest) -> RunComparison:
     """
     validate_request(request)
     settings = build_compare_settings(request, request.assumed_speed_drift, request.seed)
-    baselines = [request.baseline] if isinstance(request.baseline, (Run, str, os.PathLike)) else list(request.baseline)
+    baseline = request.baseline
+    baselines = list(baseline) if isinstance(baseline, Collection) and not isinstance(baseline, str) else [baseline]
     if not baselines:
         raise UsageError("the baseline has no run: name at least one")
     return compare_runs(
@@ -209,13 +211,13 @@ def run_compare_targets(request: CompareTargetsRequest) -> RunComparison:
 compare_targets = function_of(CompareTargetsRequest, run_compare_targets, name="compare_targets")
 
 
-def load_run_to_compare(run: PathLike | Run, place: str | None) -> Run:
+def load_run_to_compare(run: PathLike | Run | BenchResult, place: str | None) -> Run:
     """Return a run, with only the samples from `place` if a place is named.
 
     Raises:
         DataError: the run cannot be read, or has no sample from that place.
     """
-    loaded = run if isinstance(run, Run) else load_run(run)
+    loaded = run if isinstance(run, Run) else load_run(run.folder if isinstance(run, BenchResult) else run)
     return loaded if place is None else select_place(loaded, place)
 
 
