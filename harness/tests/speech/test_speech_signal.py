@@ -9,9 +9,10 @@ import pytest
 
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
-from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.espeak import synthesize, synthesize_without_noise
 from voicegauge.speech.speech_signal import (
     compute_sample_digest,
+    find_dropout,
     find_silences,
     is_steady_sound,
     measure_clipped_share,
@@ -119,3 +120,35 @@ def test_half_an_hour_of_audio_is_measured_without_copies() -> None:
         assert tracemalloc.get_traced_memory()[1] < samples.nbytes / 4
     finally:
         tracemalloc.stop()
+
+
+STOPS = (
+    "Take that tactical attack kit back to the top of the cottage, Kate.",
+    "Put ten copper pots and eight tin cups next to the kettle, but don't touch the truck.",
+    "Attack.",
+)
+
+
+@pytest.mark.parametrize("text", STOPS)
+@pytest.mark.parametrize("variant", [None, "ian", "klatt", "whisper", "Annie"])
+@pytest.mark.parametrize("words_per_minute", [80, 175, 320])
+def test_the_closure_of_a_stop_is_no_dropout(text: str, variant: str | None, words_per_minute: int) -> None:
+    """Speech of espeak-ng is exactly zero there, and decays to it within half a millisecond."""
+    samples, rate = synthesize_without_noise(
+        text, language="en", voice_variant=variant, words_per_minute=words_per_minute, pitch=50
+    )
+    assert find_dropout(samples, rate) is None
+    times = np.arange(0, len(samples), rate / 24_000)
+    resampled = np.interp(times, np.arange(len(samples)), samples * 32768).astype(np.int16) / np.float32(32768)
+    assert find_dropout(resampled, 24_000) is None
+    assert find_dropout(np.trim_zeros(samples), rate) is None
+
+
+def test_missing_samples_are_a_dropout_where_pauses_have_a_noise_floor() -> None:
+    samples = say("The committee met on Tuesday and agreed to repair the old bridge.")
+    assert find_dropout(samples, RATE) is None
+    loudest = int(np.abs(samples).argmax())
+    samples[loudest : loudest + RATE // 10] = 0
+    found = find_dropout(samples, RATE)
+    assert found is not None
+    assert (found.start_s, found.duration_s) == pytest.approx((loudest / RATE, 0.1), abs=0.001)

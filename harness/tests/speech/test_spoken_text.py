@@ -10,7 +10,7 @@ import pytest
 from listening import defects
 from listening.__main__ import UNSEEN_VARIANTS, listen
 from listening.clips import EMULATOR_VARIANTS, Voice, make_clip, speak
-from listening.defects import DEFECTS, LOSSY_DROPOUT, make_defective_clip
+from listening.defects import DEFECTS, DROPOUT, LOSSY_DROPOUT, make_defective_clip
 
 from voicegauge.speech.phoneme_network import (
     SYMBOL_COUNT,
@@ -45,8 +45,9 @@ def _fixed_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(defects, "list_sentences", lambda: SENTENCES)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DEFECTS if kind != LOSSY_DROPOUT])
+@pytest.mark.parametrize("kind", [kind for kind in DEFECTS if kind not in (DROPOUT, LOSSY_DROPOUT)])
 def test_a_planted_defect_is_found_and_located(kind: str) -> None:
+    """Dropouts are found in some clips only; `test_speech_signal.py` tests in which."""
     random = Random(f"test/{kind}")
     for _ in range(2):
         defective = make_defective_clip(kind, random)

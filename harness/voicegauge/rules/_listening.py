@@ -74,7 +74,7 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
 @register_rule(
     "audio-dropout",
     subject_class=SpeechDelivery,
-    description="No part of the speech is replaced by digital silence (PCM, WAV and FLAC).",
+    description="No part of the speech is replaced by digital silence (PCM, WAV and FLAC with a noise floor).",
     contract_condition="x-speech.request_fields.text",
     explanation=Explanation(
         consequence="Listeners hear the voice break off within a word.",

@@ -140,24 +140,43 @@ def synthesize_with_times(
         MissingExtraError: espeakng-loader is not installed.
         ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
     """
+    samples, rate, head = _speak(text, language, voice_variant, words_per_minute, pitch)
+    words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
+    samples = _resample_and_clip(samples, rate, sample_rate_hz)
+    _add_noise(samples, seed)
+    return TimedSpeech(samples, words)
+
+
+def synthesize_without_noise(
+    text: str, *, language: str, voice_variant: str | None, words_per_minute: int, pitch: int
+) -> tuple[Samples, int]:
+    """Return the samples that espeak-ng itself makes of `text`, and their sample rate. Its pauses are digital silence.
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+        ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
+    """
+    samples, rate, _ = _speak(text, language, voice_variant, words_per_minute, pitch)
+    return samples, rate
+
+
+def _speak(
+    text: str, language: str, voice_variant: str | None, words_per_minute: int, pitch: int
+) -> tuple[Samples, int, dict[str, Any]]:
+    """Return the samples that espeak-ng makes, their sample rate, and the header of its reply."""
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
-    name = _build_voice_name(language, voice_variant)
     command = {
         "text": text,
-        "voice": name,
+        "voice": _build_voice_name(language, voice_variant),
         "rate": max(words_per_minute, MIN_WORDS_PER_MINUTE),
         "pitch": min(max(pitch, 0), 99),
         "word_gap": _compute_word_gap(words_per_minute),
     }
     head, raw = _get_espeak_process().execute(command)
-    rate = int(head["sample_rate_hz"])
     samples = np.frombuffer(raw, "<i2").astype(np.float32)
     samples /= np.float32(32768)
-    words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
-    samples = _resample_and_clip(samples, rate, sample_rate_hz)
-    _add_noise(samples, seed)
-    return TimedSpeech(samples, words)
+    return samples, int(head["sample_rate_hz"]), head
 
 
 def _build_spoken_words(
