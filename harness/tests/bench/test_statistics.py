@@ -69,6 +69,9 @@ def test_an_error_rate_without_errors_has_an_upper_end() -> None:
     assert found is not None
     assert (found.value, found.low, found.high) == (0.0, 0.0, 0.05)
     assert found.note == "none in 60: the upper end is 3 in 60"
+    repeated = estimate_ratio_of_sums([(text, 0, 10) for text in range(6)] * 5)
+    assert repeated is not None
+    assert (repeated.high, repeated.note) == (0.05, "none in 300: the upper end is 3 in 60")
     few = estimate_ratio_of_sums([(text, 0, 10) for text in range(3)])
     assert few is not None
     assert (few.low, few.high) == (None, None)

@@ -294,8 +294,8 @@ def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]]) -
     """Estimate the sum of numerators divided by the sum of denominators, as in corpus WER.
 
     The interval is Student's, of the logarithm of the ratio, from leaving out one text at a time. Its upper end is at
-    least 3 divided by the sum of denominators ("rule of three": Hanley and Lippman-Hand 1983), also if every numerator
-    is 0.
+    least 3 divided by the denominators of one sample of each text ("rule of three": Hanley and Lippman-Hand 1983), also
+    if every numerator is 0: further samples of a text say little new, and nothing if they are copies.
 
     Args:
         fractions: tuples (text id, numerator, denominator), one for each sample. Numerators are counts.
@@ -306,19 +306,27 @@ def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]]) -
     sums_by_text: dict[Hashable, list[float]] = {}
     n = 0
     for text, numerator, denominator in fractions:
-        row = sums_by_text.setdefault(text, [0.0, 0.0])
+        row = sums_by_text.setdefault(text, [0.0, 0.0, 0.0])
         row[0] += numerator
         row[1] += denominator
+        row[2] += 1
         n += 1
     if not sums_by_text:
         return None
     table: FloatArray = np.array(list(sums_by_text.values()), dtype=np.float64)
-    numerator, denominator = table.sum(axis=0)
-    return _estimate_ratio(table, float(numerator) / max(float(denominator), 1.0), n, 1.0)
+    numerator, denominator, _ = table.sum(axis=0)
+    units_of_texts = float((table[:, 1] / table[:, 2]).sum())
+    value = float(numerator) / max(float(denominator), 1.0)
+    return _estimate_ratio(table[:, :2], value, n, 1.0, independent_units=units_of_texts)
 
 
 def _estimate_ratio(
-    sums_by_text: FloatArray, value: float, sample_count: int, smallest_positive_value: float | None
+    sums_by_text: FloatArray,
+    value: float,
+    sample_count: int,
+    smallest_positive_value: float | None,
+    *,
+    independent_units: float | None = None,
 ) -> Estimate:
     """Estimate the ratio of two sums.
 
@@ -327,6 +335,7 @@ def _estimate_ratio(
         value: the ratio over all texts.
         sample_count: number of samples.
         smallest_positive_value: as in `estimate_mean`.
+        independent_units: denominator of the smallest upper end; `None` for the sum of the denominators.
     """
     text_count = len(sums_by_text)
     if text_count < MIN_TEXTS_FOR_INTERVAL:
@@ -341,9 +350,10 @@ def _estimate_ratio(
     smallest = (
         smallest_positive_value if smallest_positive_value is not None else float(numerators[numerators > 0].mean())
     )
-    ceiling = 3 * smallest / max(units, 3.0)
+    known_units = units if independent_units is None else independent_units
+    ceiling = 3 * smallest / max(known_units, 3.0)
     if total == 0:
-        note = f"none in {units:g}: the upper end is 3 in {units:g}"
+        note = f"none in {units:g}: the upper end is 3 in {known_units:g}"
         return Estimate(value=0.0, low=0.0, high=ceiling, sample_count=sample_count, note=note)
     left_out = np.log((total - numerators + smallest / 2) / np.maximum(units - denominators, 1.0))
     error = math.sqrt((text_count - 1) / text_count * float(np.sum((left_out - left_out.mean()) ** 2)))
