@@ -3,19 +3,25 @@
 A provider that violates its contract is not an error but a `model.Finding`.
 Each error is printed as one line: what is wrong, where, and how to fix it.
 
-    VoicegaugeError exit 2 ├── UsageError a flag, a setting or a name that cannot be used │ ├── UnknownNameError an
-    unknown name; the error message suggests the most similar known name │ └── StorageError a file that cannot be
-    written, such as on a full disk ├── ContractError a contract document that cannot be used; has file, line and reason
-    ├── DataError a saved run, recording, suite or audio file that cannot be used ├── MissingKeyError the environment
-    variable of a provider's key is not set ├── MissingExtraError an optional part of voicegauge is not installed ├──
-    TransportError exit 3: no response could be received │ ├── UnreachableError a name was not resolved, a connection
-    failed or was lost, or TLS failed │ │ ├── IncompleteResponseError a connection was lost before the end of a
-    response's body │ │ └── HandshakeError a service did not answer the handshake of a WebSocket, or not with a valid
-    response │ ├── TimedOutError a phase of a request exceeded its time limit │ └── OversizeError a body is
-    larger than the limit ├── NothingMeasuredError exit 3: nothing was measured or judged, so there is no result │ └──
-    PartlyMeasuredError exit 5: less was measured than the user demands; there is a result │ └── TimeLimitError the time
-    that the user allows is over └── BudgetError exit 4: the next request would exceed the budget └── OverchargedError a
-    request was charged more than its price, or an amount that cannot be believed
+    VoicegaugeError                exit 2
+    ├── UsageError                 a flag, a setting or a name that cannot be used
+    │   ├── UnknownNameError       an unknown name; the error message suggests the most similar known name
+    │   └── StorageError           a file that cannot be written, such as on a full disk
+    ├── ContractError              a contract document that cannot be used; has file, line and reason
+    ├── DataError                  a saved run, recording, suite or audio file that cannot be used
+    ├── MissingKeyError            the environment variable of a provider's key is not set
+    ├── MissingExtraError          an optional part of voicegauge is not installed
+    ├── TransportError             exit 3: no response could be received
+    │   ├── UnreachableError       a name was not resolved, a connection failed or was lost, or TLS failed
+    │   │   ├── IncompleteResponseError  a connection was lost before the end of a response's body
+    │   │   └── HandshakeError           the handshake of a WebSocket had no valid response
+    │   ├── TimedOutError          a phase of a request exceeded its time limit
+    │   └── OversizeError          a body is larger than the limit
+    ├── NothingMeasuredError       exit 3: nothing was measured or judged, so there is no result
+    │   └── PartlyMeasuredError    exit 5: less was measured than the user demands; there is a result
+    │       └── TimeLimitError     the time that the user allows is over
+    └── BudgetError                exit 4: the next request would exceed the budget
+        └── OverchargedError       a request was charged more than its price, or an amount that cannot be believed
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 import voicegauge
 from voicegauge.speech.decoding import decode
 
-from ..builders.npm_packages import install_npm_package
+from ..builders.published_packages import install_npm_packages
 
 SCRIPT = Path(__file__).with_name("node_client.mjs")
 PACKAGE = "openai@6"
@@ -23,10 +23,10 @@ RUN_LIMIT_S = 60
 def node_folder(tmp_path_factory) -> Path:
     """A folder with the package, as npm installs it.
 
-    See `install_npm_package` for when the tests are skipped.
+    See the module `published_packages` for when the tests are skipped.
     """
     folder: Path = tmp_path_factory.mktemp("node")
-    install_npm_package(folder, PACKAGE)
+    install_npm_packages(folder, PACKAGE)
     shutil.copy(SCRIPT, folder)
     return folder
 

@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.socket_turns import TurnReader, recognize_target
+from voicegauge.contract.socket_messages import SocketChannel
+from voicegauge.contract.socket_turns import SocketTurn, TurnReader, recognize_target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.model.exchange import Request, SocketMessage, SocketSide, SocketTraffic
+
+
+class _Conversation:
+    """Reads the turns of messages that arrive one millisecond apart."""
+
+    def __init__(self, channel: SocketChannel) -> None:
+        self._channel, self._reader, self._times = channel, TurnReader(channel), itertools.count()
+
+    @property
+    def turns(self) -> list[SocketTurn]:
+        return self._reader.conversation.turns
+
+    def add(self, sender: SocketSide, kind: Any, **values: Any) -> None:
+        build = self._channel.build_client_message if sender == "client" else self._channel.build_server_message
+        data = build(kind, **values)
+        assert data is not None
+        self.add_data(sender, data)
+
+    def add_data(self, sender: SocketSide, data: str | bytes) -> None:
+        encoded, is_binary = data.encode() if isinstance(data, str) else data, isinstance(data, bytes)
+        at_ms = float(next(self._times))
+        self._reader.add_message(SocketMessage(sender=sender, at_ms=at_ms, data=encoded, is_binary=is_binary))
 
 
 def test_audio_after_a_turn_with_an_error_belongs_to_the_next_turn() -> None:
     """A busy service rejects a text, and speaks the next one."""
     channel = load_catalogue().select_targets(["lmnt/blizzard-session"])[0].operation.socket
     assert channel is not None
-    reader, times = TurnReader(channel), iter(range(10))
-
-    def add(sender: SocketSide, data: str | bytes | None) -> None:
-        assert data is not None
-        encoded = data.encode() if isinstance(data, str) else data
-        is_binary = isinstance(data, bytes)
-        reader.add_message(SocketMessage(sender=sender, at_ms=next(times), data=encoded, is_binary=is_binary))
+    conversation = _Conversation(channel)
 
     for text in ("Nobody hears this.", "Of course."):
-        add("client", channel.build_client_message("text", text=text))
-        add("client", channel.build_client_message("flush", nonce=1))
+        conversation.add("client", "text", text=text)
+        conversation.add("client", "flush", nonce=1)
         if text.startswith("Nobody"):
-            add("server", channel.build_server_message("error", reason="busy", id="r1"))
-    add("server", b"\0\0")
-    add("server", channel.build_server_message("flush-end", nonce=1))
-    rejected, spoken = reader.conversation.turns
+            conversation.add("server", "error", reason="busy", id="r1")
+    conversation.add_data("server", b"\0\0")
+    conversation.add("server", "flush-end", nonce=1)
+    rejected, spoken = conversation.turns
     assert (rejected.errors, rejected.audio, rejected.finished_ms) == (["busy"], [], None)
     assert (spoken.errors, spoken.audio_bytes, spoken.finished_ms) == ([], b"\0\0", 6)
 
@@ -42,26 +60,21 @@ def test_the_error_of_a_cancellation_that_crosses_with_the_end_of_its_turn_belon
     reports_crossing: bool,
 ) -> None:
     channel = load_catalogue().socket_targets["openai/gpt-realtime-1.5"].socket
-    reader, times = TurnReader(channel), itertools.count()
-
-    def add(sender: SocketSide, data: str | bytes | None) -> None:
-        assert data is not None
-        encoded = data.encode() if isinstance(data, str) else data
-        reader.add_message(SocketMessage(sender=sender, at_ms=float(next(times)), data=encoded))
+    conversation = _Conversation(channel)
 
     def say(text: str) -> None:
-        add("client", channel.build_client_message("text", text=text))
-        add("client", channel.build_client_message("end"))
+        conversation.add("client", "text", text=text)
+        conversation.add("client", "end")
 
     say("The train leaves.")
-    add("client", channel.build_client_message("cancel"))
-    add("server", channel.build_server_message("turn-end", id="r1"))  # it was sent before the cancellation arrived
+    conversation.add("client", "cancel")
+    conversation.add("server", "turn-end", id="r1")  # it was sent before the cancellation arrived
     say("Of course.")
     if reports_crossing:
-        add("server", channel.build_server_message("error", reason="nothing is spoken"))
-    add("server", channel.build_server_message("turn-start", id="r2"))
-    add("server", channel.build_server_message("error", reason="busy"))
-    crossed, spoken = reader.conversation.turns
+        conversation.add("server", "error", reason="nothing is spoken")
+    conversation.add("server", "turn-start", id="r2")
+    conversation.add("server", "error", reason="busy")
+    crossed, spoken = conversation.turns
     assert (crossed.finished_ms is None, crossed.errors) == (False, [])
     assert spoken.errors == ["busy"]
 
@@ -84,21 +97,16 @@ def test_a_constant_in_the_path_of_a_websocket_is_decoded_once(tmp_path) -> None
 
 def test_a_turn_that_is_cancelled_before_its_speech_is_asked_for_leaves_the_audio_to_the_next_turn() -> None:
     channel = load_catalogue().socket_targets["openai/gpt-realtime-1.5"].socket
-    reader, times = TurnReader(channel), itertools.count()
+    conversation = _Conversation(channel)
 
-    def add(sender: SocketSide, data: str | bytes | None) -> None:
-        assert data is not None
-        encoded = data.encode() if isinstance(data, str) else data
-        reader.add_message(SocketMessage(sender=sender, at_ms=float(next(times)), data=encoded))
-
-    add("client", channel.build_client_message("text", text="Nobody asks for this."))
-    add("client", channel.build_client_message("cancel"))
-    add("client", channel.build_client_message("text", text="Of course."))
-    add("client", channel.build_client_message("end"))
-    add("server", channel.build_server_message("error", reason="there is no active response"))
-    add("server", channel.build_server_message("turn-start", id="r1"))
-    add("server", channel.build_server_message("audio", audio=b"\0\0", id="r1"))
-    add("server", channel.build_server_message("turn-end", id="r1"))
-    withdrawn, spoken = reader.conversation.turns
+    conversation.add("client", "text", text="Nobody asks for this.")
+    conversation.add("client", "cancel")
+    conversation.add("client", "text", text="Of course.")
+    conversation.add("client", "end")
+    conversation.add("server", "error", reason="there is no active response")
+    conversation.add("server", "turn-start", id="r1")
+    conversation.add("server", "audio", audio=b"\0\0", id="r1")
+    conversation.add("server", "turn-end", id="r1")
+    withdrawn, spoken = conversation.turns
     assert (withdrawn.errors, withdrawn.audio, withdrawn.finished_ms) == ([], [], 1.0)
     assert (spoken.errors, spoken.audio_bytes, spoken.finished_ms) == ([], b"\0\0", 7.0)

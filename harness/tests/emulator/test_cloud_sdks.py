@@ -14,7 +14,7 @@ import voicegauge
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.contract.catalogue import load_catalogue
 
-from ..builders.python_packages import install_python_packages
+from ..builders.published_packages import install_python_packages
 
 RUN_LIMIT_S = 120
 OPERATIONS_OF_AZURE = {"transcribe"}

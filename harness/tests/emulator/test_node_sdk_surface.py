@@ -16,7 +16,7 @@ from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
 
-from ..builders.npm_packages import install_npm_package
+from ..builders.published_packages import install_npm_packages
 
 SCRIPT = Path(__file__).with_name("surface.mjs")
 PACKAGES = ("openai@7", "@deepgram/sdk@5", "@cartesia/cartesia-js@4", "@elevenlabs/elevenlabs-js@2")
@@ -33,10 +33,10 @@ NOT_OFFERED = {
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the clients, as npm installs them.
 
-    See `install_npm_package` for when the tests are skipped.
+    See the module `published_packages` for when the tests are skipped.
     """
     folder = tmp_path_factory.mktemp("node")
-    install_npm_package(folder, *PACKAGES)
+    install_npm_packages(folder, *PACKAGES)
     shutil.copy(SCRIPT, folder)
     (folder / "speech.mp3").write_bytes(load_spoken_sentence("mp3").file.data)
     return folder

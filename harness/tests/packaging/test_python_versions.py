@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ..builders.npm_packages import install_npm_package
+from ..builders.published_packages import install_npm_packages
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -55,7 +55,7 @@ def test_no_version_is_excluded_and_ci_runs_every_promised_one() -> None:
 @pytest.mark.slow
 def test_every_file_compiles_without_a_warning_with_the_newest_promised_version(tmp_path: Path) -> None:
     """Pyodide is CPython as WebAssembly: its compiler is the same, but most libraries have no build for it."""
-    install_npm_package(tmp_path, "pyodide@314.0.7")
+    install_npm_packages(tmp_path, "pyodide@314.0.7")
     (tmp_path / "compile.mjs").write_text(COMPILE)
     ran = subprocess.run(["node", "compile.mjs", str(ROOT)], cwd=tmp_path, capture_output=True, text=True, check=True)
     found = json.loads(ran.stdout.splitlines()[-1])

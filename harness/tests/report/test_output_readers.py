@@ -12,7 +12,7 @@ import pytest
 from voicegauge import cli
 
 from ..builders.documented_examples import read_example
-from ..builders.npm_packages import install_npm_package
+from ..builders.published_packages import install_npm_packages
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def multitool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program of Microsoft's SARIF Multitool, which needs the registry of npm."""
     folder: Path = tmp_path_factory.mktemp("node")
-    install_npm_package(folder, "@microsoft/sarif-multitool-linux@5.7.0")
+    install_npm_packages(folder, "@microsoft/sarif-multitool-linux@5.7.0")
     program = folder / "node_modules" / "@microsoft" / "sarif-multitool-linux" / "Sarif.Multitool"
     program.chmod(0o755)
     return program
