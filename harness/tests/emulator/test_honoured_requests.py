@@ -117,10 +117,20 @@ def test_pages_of_a_list_end(root) -> None:
             {"input": TEXT, "model": "no-model", "voice": "alloy"},
             "model: no such model: 'no-model'",
         ),
+        (
+            "cartesia/tts/bytes",
+            {
+                "model_id": "no-model",
+                "transcript": TEXT,
+                "voice": {"mode": "id", "id": VOICE},
+                "output_format": {"container": "wav", "encoding": "pcm_s16le", "sample_rate": 24000},
+            },
+            '"error_code":"model_not_found","title":"Invalid model","message":"model_id:',
+        ),
     ],
 )
 def test_an_error_names_the_field_that_is_wrong(root, path, body, names) -> None:
-    headers = {"Authorization": "Bearer k", "xi-api-key": "k"}
+    headers = {"Authorization": "Bearer k", "xi-api-key": "k"} | CARTESIA
     response = httpx.post(f"{root}/{path}", headers=headers, json=body)
     assert response.status_code in (400, 422)
     assert names in response.text

@@ -42,6 +42,7 @@ def quote(exchange: Exchange, text: str | None = None) -> str:
         "invalid_request_error: maxNewTokens must be less than 4096 (see /docs/errors)",
         "text/html; charset=utf",
         "<h1>use 'mp3', tts-1, whisper-large-v3 or large-v3-turbo",
+        "Use GET /v1/models, or /api/v2/audio/voices.",
         "模型不存在,请检查参数后重试并联系管理员获取更多的帮助信息",
         "Die Stimme wurde nicht gefunden: bitte prüfen.",
         "aura-2-thalia-en cannot say 5551234567",  # the request has them

@@ -24,10 +24,11 @@ from voicegauge.recording.redaction import Redactor
 _WORD_PATTERN = re.compile(r"[^\s\"'<>{}\[\]()|,;:=&?\\`]+")
 _NOT_ASCII_PATTERN = re.compile(r"[^\x00-\x7f]+")
 _ORDINARY_WORD_PATTERN = re.compile(
-    r"[A-Za-z]{1,20}(?:[-_./@+#*!~^]+(?:[A-Za-z]{1,20}|v?[0-9])){0,7}|[0-9]{1,4}(?:[.][0-9]{1,4})?|[A-Za-z]{1,3}[0-9][A-Za-z]?"
+    r"(?:[A-Za-z]{1,20}|v[0-9](?=/))(?:[-_./@+#*!~^]+(?:[A-Za-z]{1,20}|v?[0-9])){0,7}"
+    r"|[0-9]{1,4}(?:[.][0-9]{1,4})?|[A-Za-z]{1,3}[0-9][A-Za-z]?"
 )
-"""Matches words of a language, names such as `invalid_request_error`, `large-v3` and `mp3`, and short numbers. Keys are
-ASCII: other characters, of languages without spaces between words, count as separators."""
+"""Matches words of a language, names such as `invalid_request_error`, `large-v3` and `mp3`, paths such as `v1/models`,
+and short numbers. Keys are ASCII: other characters, of languages without spaces between words, count as separators."""
 _CASE_CHANGE_PATTERN = re.compile(r"[a-z][A-Z]")
 _MAX_CASE_CHANGES = 2
 """Largest number of changes from a small to a capital letter in an ordinary word, such as `maxNewTokens`."""
