@@ -460,7 +460,7 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
 
 
 def _find_wrong_number(value: Any, annotation: Any) -> tuple[Any, type] | None:
-    """Return the key of the first wrong value in a mapping of numbers, and the type that it should have."""
+    """Return the key of the first wrong value in a mapping of numbers, and the right type; `None` if all are right."""
     if not isinstance(value, Mapping):
         return None
     for one in _list_alternatives(annotation):

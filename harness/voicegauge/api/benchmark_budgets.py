@@ -17,7 +17,7 @@ from voicegauge.bench.benchmark_result import BenchPlanResult, summarize_bench_p
 from voicegauge.bench.run_start import (
     RunToContinue,
     find_run_to_continue,
-    find_run_with_losses,
+    find_run_with_ambiguous_requests,
     find_runs_of_other_plans,
 )
 from voicegauge.client.daily_spending import find_budget_name
@@ -198,13 +198,13 @@ def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue
         raise UsageError(
             f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
         )
-    losses = find_run_with_losses(runs_folder, planned_benchmark.plan) if found is None else None
-    if losses is not None:
-        count = losses.lost_request_count
+    finished_run = find_run_with_ambiguous_requests(runs_folder, planned_benchmark.plan) if found is None else None
+    if finished_run is not None:
+        count = finished_run.ambiguous_request_count
         raise UsageError(
-            f"the last run of this benchmark, {losses.run_folder}, sent {format_count(count, 'request')} without "
-            f"receiving a result, which may have been charged ({format_price_usd(losses.lost_usd)} of the "
-            f"{format_price_usd(losses.spent_usd)} that it has spent): --retry-ambiguous pays for "
+            f"the last run of this benchmark, {finished_run.run_folder}, sent {format_count(count, 'request')} without "
+            f"receiving a result, which may have been charged ({format_price_usd(finished_run.ambiguous_usd)} of the "
+            f"{format_price_usd(finished_run.spent_usd)} that it has spent): --retry-ambiguous pays for "
             f"{'it' if count == 1 else 'them'} again, --new-run pays for a new run"
         )
     for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):

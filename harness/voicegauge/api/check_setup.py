@@ -219,7 +219,7 @@ def _list_remaining_budgets(
 
 
 def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
-    """Return the ids of providers whose servers users run themselves, with an optional key that is set."""
+    """Return the ids of self-hosted providers whose key is optional and set in the environment."""
     providers = {target.contract.id: target.contract.provider for target in targets}
     return [
         name

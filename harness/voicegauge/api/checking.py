@@ -178,7 +178,7 @@ def _check_offline_until(
     rules: Mapping[str, Rule],
     collector: ResultCollector,
 ) -> StopReason | None:
-    """Judge documents and recordings until the deadline or Ctrl-C; return why it ended early, if it did."""
+    """Judge documents and recordings until the deadline or Ctrl-C; return why it ended early, else `None`."""
     recordings, stale_recordings_fail = [Path(path) for path in request.recordings], request.stale_recordings_fail
     named = {name for name in to_name_tuple(request.targets) if "/" in name}
     try:

@@ -230,6 +230,8 @@ def estimate_time_change_between_targets(
 ) -> EstimatedChange | None:
     """Estimate the relative change of a time between two targets of one run, paired by text and session.
 
+    `None` if no text was measured with both targets in one session.
+
     Drift that only one of the targets has is found if there are several sessions: it makes the sessions differ by more
     than their texts explain, and increases the standard error.
     """

@@ -131,7 +131,7 @@ def find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
 
 
 def _find_score_set_with_same_settings(run: Run, reference_score_set: ScoreSet) -> ScoreSet | None:
-    """Return the newest score set of `run` with the ASR engine and settings of `reference_score_set`."""
+    """Return the newest score set of `run` with the engine and settings of `reference_score_set`, or `None`."""
     key = _build_scoring_key(reference_score_set)
     return next((own for own in reversed(run.score_sets) if _build_scoring_key(own) == key), None)
 

@@ -91,7 +91,10 @@ def _measure_event_stream(
 
 
 def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> StreamArrivals | None:
-    """Return the chunks and the gaps between them; what arrives within `MAX_MERGED_GAP_MS` is one chunk."""
+    """Return the chunks, and the gaps between them; `None` without arrivals.
+
+    Arrivals less than `MAX_MERGED_GAP_MS` apart are one chunk.
+    """
     if not arrivals:
         return None
     chunks = [arrivals[0]]

@@ -401,7 +401,7 @@ class _WorkerRun:
         )
 
     async def find_timing_error(self) -> TimingError | None:
-        """Return the error of times; if the run was too short to measure it, measure it now."""
+        """Return the error of times, measured now if the run was too short for it; `None` if measuring failed."""
         setup = self._setup
         measured = self._probes.summarize(setup.concurrency, setup.requests_per_s) if self._probes is not None else None
         if measured is not None:

@@ -127,7 +127,7 @@ class EstimatedChange(MetricChange):
     for every difference."""
 
     def compute_p_value(self) -> float | None:
-        """Return the two-sided p-value of Student's t test."""
+        """Return the two-sided p-value of Student's t test; `None` if the standard error is unknown."""
         t = load_scipy("stats").t
         if self.standard_error is None:
             return None

@@ -212,7 +212,10 @@ def _estimate_latency_changes(
 def _estimate_completion_time_change(
     target: ComparedTarget, estimate_typical_change: Callable[[ComparedTimes, ComparedTimes], EstimatedChange | None]
 ) -> MetricChange | None:
-    """Return the change of the completion time of jobs. Its interval allows for the imprecision of polling."""
+    """Return the change of the completion time of jobs; `None` if it cannot be estimated.
+
+    Its interval allows for the imprecision of polling.
+    """
 
     def estimate_change_between_bounds(
         select_baseline_bound: Callable[[Interval], float], select_run_bound: Callable[[Interval], float]
@@ -418,7 +421,7 @@ def _compare_prices(
 
 
 def _compute_text_price(price: TargetPrice, compute_amount: Callable[..., float | None]) -> _TextPrice | None:
-    """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters by the claim that counts.
+    """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters by the claim that counts; `None` if unknown.
 
     For a price per minute, the duration of the audio is estimated from the number of characters.
     """

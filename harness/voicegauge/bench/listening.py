@@ -71,7 +71,7 @@ class ListeningSummary(Record, frozen=True, kw_only=True):
 class _ClipKey(NamedTuple):
     """What determines the verdict on a clip."""
 
-    audio: str
+    audio_digest: str
     text: str
     language: str
 

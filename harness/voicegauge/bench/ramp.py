@@ -80,7 +80,10 @@ def compute_sent_share_of_requests_in_flight(
 
 
 def _measure_throughput(starts_s: Sequence[float], concurrency: int) -> float | None:
-    """Return the requests per second of a closed loop, in which a request starts when an earlier one ends."""
+    """Return the requests per second of a closed loop, in which a request starts when an earlier one ends.
+
+    The first `concurrency` requests, which start at once, are left out. `None` if fewer than two remain.
+    """
     later = sorted(starts_s)[concurrency:]
     if len(later) < 2 or later[-1] <= later[0]:
         return None

@@ -158,19 +158,19 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
     return None
 
 
-class RunWithLosses(NamedTuple):
+class RunWithAmbiguousRequests(NamedTuple):
     """A finished live run with requests that may have been charged although their result is unknown."""
 
     run_folder: Path
-    lost_request_count: int
+    ambiguous_request_count: int
     """Number of these requests that were not sent again."""
-    lost_usd: float
+    ambiguous_usd: float
     """Amount in US dollars that these requests count as spent."""
     spent_usd: float
     """Amount in US dollars that the whole run counts as spent."""
 
 
-def find_run_with_losses(runs_folder: Path, plan: BenchPlan) -> RunWithLosses | None:
+def find_run_with_ambiguous_requests(runs_folder: Path, plan: BenchPlan) -> RunWithAmbiguousRequests | None:
     """Return the newest live run of `plan` if it is finished and has ambiguous requests that cost money.
 
     Return `None` if there is no such run, if none of its requests is ambiguous, and if the run cannot be read.
@@ -186,7 +186,7 @@ def find_run_with_losses(runs_folder: Path, plan: BenchPlan) -> RunWithLosses | 
         lost = [one.counted_usd for one in state.ambiguous_requests if not one.was_sent_again and one.counted_usd]
         if not manifest.is_finished or not lost or state.is_emulated:
             return None
-        return RunWithLosses(file.parent, len(lost), sum_usd(lost), state.spent_usd)
+        return RunWithAmbiguousRequests(file.parent, len(lost), sum_usd(lost), state.spent_usd)
     return None
 
 

@@ -345,7 +345,7 @@ class _PlanRunner:
     async def _send_part(
         self, rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender
     ) -> RampResult | None:
-        """Send the rounds of one place, or all rounds if this machine sends them."""
+        """Send the rounds of one place, or all rounds if this machine sends them; return the result of a ramp."""
         return await send_rounds(
             rounds,
             config,

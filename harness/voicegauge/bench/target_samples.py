@@ -347,7 +347,10 @@ class TargetDifferences(NamedTuple):
         return self.text_count >= MIN_SHARED_TEXTS
 
     def estimate_latency_ratio(self, slower_index: int, faster_index: int) -> DifferenceInterval | None:
-        """Return the interval of the latency of a typical text, of the slower target divided by the faster one."""
+        """Return the interval of a ratio: the latency of a typical text of one target, divided by that of another.
+
+        `None` if the two targets could not be compared.
+        """
         interval = self.log_latency.find_interval(slower_index, faster_index)
         return interval and DifferenceInterval(*(math.exp(min(end, 700.0)) for end in interval))
 

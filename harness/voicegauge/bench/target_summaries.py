@@ -573,7 +573,10 @@ def _compute_ttfa_after_text_ms(sample: Sample) -> float | None:
 
 
 def _find_audio_ready_time(sample: Sample) -> CensoredTime | None:
-    """Return the bounds, in ms, of the time at which the audio of a successful sample could have been complete."""
+    """Return the bounds, in ms, of the time at which the audio of a sample was complete; `None` for a failed sample.
+
+    They differ for a job, whose end lies between two polls.
+    """
     bounds = find_audio_ready_bounds(sample.latency) if sample.latency is not None and sample.failure is None else None
     return CensoredTime(sample.text_id, bounds.low_ms, bounds.high_ms) if bounds is not None else None
 

@@ -194,7 +194,7 @@ def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedD
 
 
 def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return the delivery of the text with tags that do not change how it is spoken, if the text field has markup."""
+    """Return a delivery with tags in the text that do not change the speech; `None` if the field takes no markup."""
     mapping = target.speech.request_fields["text"]
     if mapping.markup_language is None:
         return None
@@ -259,7 +259,7 @@ def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
 
 
 def _repeat_delivery_with_changed_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return a second delivery with the same changed seed, if a document promises the same audio for the same seed."""
+    """Return a second delivery with the same changed seed; `None` if a seed does not promise the same audio."""
     first = _change_seed(target, speech_request)
     if first is None or not target.speech.request_fields["seed"].is_seed_reproducible:
         return None

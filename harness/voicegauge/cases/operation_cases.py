@@ -341,7 +341,7 @@ def plan_operation_cases(
 
 
 def _set_target_constants(request: RequestParts | None, target: AudioInputTarget | None) -> RequestParts | None:
-    """Return `request` with the constants of `target` in its body."""
+    """Return `request` with the constants of `target`, if there is one, in its body; `None` without a request."""
     if request is None or target is None:
         return request
     for location, value in target.target_spec.request_constants.items():

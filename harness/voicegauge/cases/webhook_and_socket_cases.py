@@ -129,7 +129,7 @@ def set_value_in_case_request(case: ConformanceCase, location: Location, value: 
 
 
 def _build_request_of_case(case: ConformanceCase, operation: Operation) -> RequestParts | None:
-    """Return the request of a case; for a delivery, the request that asks for its speech."""
+    """Return the request of a case: of a delivery, the submit; `None` if the case has none."""
     if case.speech_request is None:
         return case.request
     assert case.target_name is not None, "a delivery has a target"

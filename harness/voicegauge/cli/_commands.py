@@ -102,7 +102,7 @@ class _Command(click.Command):
 
 
 def _find_repeated_name(options: Sequence[DeclaredOption], values: Mapping[str, Any]) -> str | None:
-    """Return a line about an option that has two values for one name, of which the first would have no effect."""
+    """Return a line about an option with two values for one name (`--price a=1 --price a=2`); `None` without one."""
     for one in options:
         if not one.shape.is_mapping:
             continue

@@ -157,7 +157,7 @@ def _group_equal_rows(costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> l
 
 
 def _format_month(price: PriceRange) -> str:
-    """Return the price of a month with its upper bound; other claims stand beside the price of a million characters."""
+    """Return the price of a month as text, with its upper bound; "-" if it is unknown."""
     if price.usd is None or price.max_usd is None:
         return price.format_amount() or "-"
     return f"{price.format_amount()} (at most {format_price_usd(price.max_usd)})"

@@ -306,7 +306,10 @@ class ProviderLedger(LedgerShare):
         self._daily_budget = daily_budget
 
     def reserve_in_outer_budgets(self, amount_micro_usd: int) -> Callable[[int], None] | None:
-        """Reserve an amount for today; see `DailyBudget.hold`."""
+        """Reserve an amount for today, and return a function that settles it, as `DailyBudget.hold` does.
+
+        `None` if the amount is 0 or there is no budget for a day.
+        """
         return self._daily_budget.hold(amount_micro_usd) if amount_micro_usd and self._daily_budget else None
 
 

@@ -104,7 +104,9 @@ def parse_allowed_key(text: str) -> str:
 def read_permitted_key(
     contract: Contract, base_urls: Mapping[str, str], allowed_keys: Collection[str]
 ) -> ClientKey | None:
-    """Return the API key of a provider, as `read_client_key` does, if it may go to the hosts that will receive it.
+    """Check that the API key of a provider may go to the hosts that will receive it, and return it.
+
+    `None` if the key is optional and not set; see `read_client_key`.
 
     Raises:
         MissingKeyError: the key, or a value that is sent along with it, is not set.

@@ -252,7 +252,7 @@ class LedgerShare(Ledger):
         self._ledger.require_remaining(amount_micro_usd)
 
     def reserve_in_outer_budgets(self, amount_micro_usd: int) -> Callable[[int], None] | None:
-        """Reserve an amount in the outer budgets of the common ledger; see `Ledger.reserve_in_outer_budgets`."""
+        """Reserve an amount in the outer budgets of the common ledger, as `Ledger.reserve_in_outer_budgets` does."""
         return self._ledger.reserve_in_outer_budgets(amount_micro_usd)
 
     def require_no_overcharge(self, price_name: str | None) -> None:

@@ -75,7 +75,7 @@ class SocketLink(ABC, Generic[TargetT]):
 
     @abstractmethod
     def _read_message(self, message: SocketMessage) -> None:
-        """Read a message of the client or of the service."""
+        """Add a sent or a received message to the turns or transcripts of this session."""
 
     @property
     @abstractmethod

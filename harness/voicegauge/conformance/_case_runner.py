@@ -338,7 +338,7 @@ class CaseRunner:
             raise
 
     def _find_earlier_result(self, case: ConformanceCase) -> SentCase | None:
-        """Return the result of a case that is not sent: it was judged before, or must not be paid for."""
+        """Return the result of a case that was judged before, or must not be paid for; `None` if it is to be sent."""
         earlier = self._judgements.find_judgement(case)
         if earlier is not None:
             return SentCase(case, earlier_judgement=earlier)
@@ -565,7 +565,7 @@ class CaseRunner:
         self._collector.add_findings(findings)
 
     def _find_addressed_target(self, case: ConformanceCase) -> Target | None:
-        """Return the target that the request of a case addresses, which may be another one than that of the case."""
+        """Return the target that the request of a case addresses; it may differ from the case's own. `None` if none."""
         if case.request is None:
             return self._contract.targets.get(case.target_name) if case.target_name else None
         return find_request_target(self._contract.find_operation(case.operation), case.request)

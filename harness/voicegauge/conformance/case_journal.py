@@ -510,13 +510,13 @@ class CaseJournal:
             [event for one in self._histories.values() for event in one.iterate_events(include_judgement=True)]
         )
 
-    def _replace_events(self, kept: Sequence[CaseEvent]) -> None:
-        """Write `kept` in place of all events, and close the file; remove it if there are none."""
+    def _replace_events(self, kept_events: Sequence[CaseEvent]) -> None:
+        """Write `kept_events` in place of all events, and close the file; remove it if there are none."""
         if self._path is None or self._journal is None:
             return
         # Before the lock is released, so that no other command reads what is about to be forgotten.
-        if kept:
-            write_file(self._path, b"".join(msgspec.json.encode(event) + b"\n" for event in kept))
+        if kept_events:
+            write_file(self._path, b"".join(msgspec.json.encode(event) + b"\n" for event in kept_events))
         else:
             self._remove_file_and_empty_folders(self._path)
         self._journal.close()

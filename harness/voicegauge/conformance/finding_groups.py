@@ -129,10 +129,10 @@ def group_rejections_of_values(
     target_by_case_id: Mapping[str, Target],
     values_by_case_id: Mapping[str, RequestedValues],
 ) -> Iterator[Finding]:
-    """Yield `findings`, with equal findings for all rejected requests with a value that no accepted request has.
+    """Yield `findings`; rejections of valid requests that have one value in common get one and the same message.
 
-    The value is then the cause: a service without FLAC rejects each request for it, whatever else the request tests.
-    The message names the value. `merge_findings` merges the findings later.
+    A value that rejected requests have, and no accepted one, is the cause: a service without FLAC rejects each request
+    for it, whatever else the request tests. The message names the value. `merge_findings` merges equal findings later.
 
     Args:
         findings: findings in the order in which they were found.

@@ -121,7 +121,10 @@ class CaseJudge:
         return findings
 
     def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
-        """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
+        """Return the command that shows a finding again, or `None`.
+
+        For a single call it sends that request, else all requests of `case`.
+        """
         is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url_parameter is None
         is_single_call = is_single_call and case.socket_scenario is None
         if is_single_call and exchange.operation == case.operation:
@@ -181,7 +184,7 @@ class JudgingBasis:
         self._prefix = "\n".join(parts).encode()
 
     def compute_digest(self, case: ConformanceCase) -> str:
-        """Return the digest of the basis of the judgement of `case`: 32 hexadecimal digits."""
+        """Return a digest of everything that the judgement of `case` depends on: 32 hexadecimal digits."""
         return hashlib.sha256(b"%s\n%s" % (self._prefix, repr(case).encode())).hexdigest()[:32]
 
 

@@ -88,7 +88,10 @@ def read_recorded_socket(
 def _iterate_recorded_subjects(
     connection: SocketConnection, audio_format: SocketFormat, *, is_of_case: bool
 ) -> Iterator[SocketSubject]:
-    """Yield the spoken turns of a connection, or its transcription as a whole, whose right words are not known."""
+    """Yield the spoken turns of a connection, or its transcription as a whole, whose right words are not known.
+
+    `is_of_case`: whether a check sent the texts, so that their language is known and each turn must be complete.
+    """
     if connection.target.spec.transcribes:
         yield TranscribedConnection(connection.target, connection.traffic, None, MAX_TURN_WAIT_S)
     else:
@@ -131,7 +134,7 @@ def _find_expectation(target: BaseSocketTarget, traffic: SocketTraffic) -> tuple
 def _iterate_turns(
     connection: SocketConnection, audio_format: SocketFormat, *, is_of_case: bool
 ) -> Iterator[SpokenTurn]:
-    """Yield the turns that the service should have completed."""
+    """Yield the turns that the service should have completed: all of them in the traffic of a case (`is_of_case`)."""
     traffic = connection.traffic
     times = [message.at_ms for message in traffic.messages]
     last_message_ms = max([*times, *([traffic.close.at_ms] if traffic.close is not None else [])], default=0.0)

@@ -105,7 +105,7 @@ SECURITY: list[dict[str, list[str]]] = [{_SCHEME: []}]
 
 
 def _find_key_header(operations: Sequence[CandidateOperation]) -> str | None:
-    """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
+    """Return the name of the header parameter that has the key; `None` if the document describes no such parameter."""
     names = [
         location.removeprefix("header.")
         for one in operations
@@ -180,7 +180,10 @@ def propose_transcription(document: Document, operation: CandidateOperation) -> 
 
 
 def _find_audio_location(operation: CandidateOperation) -> str | None:
-    """Return the location of the uploaded audio: a file of a form, the body itself, or a field named like audio."""
+    """Return the location of the uploaded audio, or `None`.
+
+    It is a file of a form, else the body itself, else a field with a name such as "audio".
+    """
     fields = operation.request_fields
     file = next((at for at, field in fields.items() if _is_file(field)), None)
     if file is not None or operation.has_binary_request:

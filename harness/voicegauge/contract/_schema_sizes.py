@@ -80,7 +80,10 @@ def _measure_size(root: _Schema, list_parts: Callable[[_Schema], _SchemaUses], s
 def _walk_parts_first(
     root: _Schema, list_parts: Callable[[_Schema], _SchemaUses], known_schemas: Mapping[int, Any]
 ) -> Iterator[tuple[_Schema, list[tuple[int, _Schema]]]]:
-    """Yield `root` and the schemas below it that are not known, with their parts, which come first except in cycles."""
+    """Yield `root` and the schemas below it, each with its parts, in post-order.
+
+    So a schema comes after its parts, except in cycles. Schemas in `known_schemas` (by identity) are left out.
+    """
     started = set[int]()
     stack: list[tuple[_Schema, list[tuple[int, _Schema]] | None]] = [(root, None)]
     while stack:

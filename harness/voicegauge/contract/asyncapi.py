@@ -101,7 +101,7 @@ _HTTP_SCHEME_BY_PROTOCOL = {"ws": "http", "wss": "https", "http": "http", "https
 
 
 def find_asyncapi_file(openapi_path: Path) -> Path | None:
-    """Return the AsyncAPI document, or its overlay, beside an OpenAPI document `<provider>/openapi.yaml`."""
+    """Return the AsyncAPI document, or its overlay, beside `<provider>/openapi.yaml`; `None` if there is none."""
     if openapi_path.stem not in ("openapi", "overlay"):
         return None
     found = (openapi_path.with_name(name) for name in _FILE_NAMES)

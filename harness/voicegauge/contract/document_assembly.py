@@ -137,7 +137,10 @@ class _FileEmbedder:
         return reference if at is None else f"#{at}{fragment}"
 
     def _embed_file(self, path: Path) -> str | None:
-        """Read a file, unless it was read before; return the JSON pointer of its content in the combined document."""
+        """Read a file, unless it was read before; return the JSON pointer of its content in the combined document.
+
+        `None` if it is unreadable, outside of the document's folder, or one file too many.
+        """
         known = resolve_links(path)
         if known in self._root_of_file:
             return self._root_of_file[known]

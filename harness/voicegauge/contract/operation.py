@@ -323,7 +323,7 @@ class Operation(ContractPart):
         return read_media_types(ContractPart(self.schemas, pointer, body))
 
     def find_request_media(self, media_type: str) -> MediaType | None:
-        """Return the documented request body of a media type, or of a range that has it, such as `audio/*`."""
+        """Return the documented request body of a media type, or of a range such as `audio/*`; `None` without one."""
         documented = self.request_media
         ranges = (media for name, media in documented.items() if name.endswith("/*"))
         return documented.get(media_type) or next(

@@ -282,7 +282,10 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_f
 
 
 def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
-    """Return the field with the first of `names` that any field has; of several such fields, the least nested one."""
+    """Return the field with the first of `names` that any field has; `None` if no field has one.
+
+    Of several fields with this name, it is the least nested one.
+    """
     for name in names:
         found = [
             field for location, field in fields.items() if _get_innermost_field_name(location).lower() == name.lower()
@@ -553,7 +556,7 @@ _NAME_FIELD_PATTERN = re.compile(r"(?:^|_)(?:uuid|id|name|model|voice|format|typ
 
 
 def guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | None:
-    """Return the field that may be the text to speak, of an operation that the user named.
+    """Return the field that may be the text to speak, of an operation that the user named; `None` if no field may.
 
     Required texts without a list of values come first, then those that may be longest. Names and ids are left out.
     """

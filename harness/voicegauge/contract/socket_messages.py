@@ -372,7 +372,10 @@ class SocketChannel:
         return False
 
     def _find_closest_schema(self, sender: Sender, message: Any, schemas: list[MessageSchema]) -> MessageSchema | None:
-        """Return the schema of the message that a template recognizes, or else the only one whose constants it has."""
+        """Return the schema that a message is meant to fit; `None` if that is unclear.
+
+        It is the one of the template that recognizes the message, else the only one in `schemas`.
+        """
         named: list[str] = []
         if sender == "client":
             named = [

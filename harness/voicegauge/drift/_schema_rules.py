@@ -264,7 +264,7 @@ def _build_keyword_rules() -> Iterator[DriftRule]:
 
 
 def _has_own_rule(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
-    """Whether a role of schemas has a rule for this change. As in oasdiff, some roles have no rule for some changes."""
+    """Whether a rule id exists for a kind of change in schemas of a role: some do not exist in oasdiff either."""
     if rule_id_suffix == "type-specialized":
         return schema_role.rule_id_prefix not in _SCHEMA_ROLES_WITHOUT_TYPE_SPECIALIZED_RULE
     if rule_id_suffix == "type-compatible":

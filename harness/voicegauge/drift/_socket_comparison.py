@@ -148,7 +148,7 @@ class _ListedDocument(NamedTuple):
     """The action with the client's messages in channels without `x-socket`; `None` if nothing shows it."""
 
     def find_client_action(self, path: str) -> str:
-        """Return the action with the client's messages of a channel."""
+        """Return the AsyncAPI action of a channel, such as "publish", that has the messages which clients send."""
         return self.channels[path].client_action or self.client_action or self.usual_client_action
 
 

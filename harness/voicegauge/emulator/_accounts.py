@@ -320,7 +320,10 @@ class AccountRegistry:
         account.keyless_character_count += character_count
 
     def get_remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
-        """Return the balance in credits. For a keyless account with an allowance, return the characters left today."""
+        """Return the balance in credits, or `None` if the account has none.
+
+        For a keyless account with an allowance, return the characters that are left today.
+        """
         allowance = operation.limits.keyless_limits
         if account.is_keyless and allowance is not None:
             return float(allowance.max_characters_per_day - account.keyless_character_count)

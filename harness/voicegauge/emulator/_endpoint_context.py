@@ -260,7 +260,7 @@ class JobStore:
 
 
 def _choose_price_usd(price: PriceQuote) -> float | None:
-    """Return the price in dollars; that of third parties if no document that binds the provider states one."""
+    """Return the price in dollars; the reserved one if no document that binds the provider states one, or `None`."""
     return price.price_usd if price.price_usd is not None else price.reserved_usd
 
 

@@ -133,7 +133,7 @@ def _find_branch_schemas(document_schemas: Schemas, node: _SchemaNode) -> Iterat
 
 
 def _iterate_stated_values(schema: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the values that a schema states, likeliest first."""
+    """Yield `const`, the default, the examples and the members of `enum` of a schema, in this order."""
     yield from (schema[key] for key in ("const", "default", "example") if key in schema)
     for key in ("examples", "enum"):
         yield from schema.get(key) or ()

@@ -388,7 +388,7 @@ def _lose_last_word_of_end(reports: list[ReportedText]) -> list[ReportedText]:
 
 
 def _resume_first(reports: list[ReportedText]) -> list[ReportedText]:
-    """Report that a turn goes on which had not probably ended before."""
+    """Report before each partial transcript that the turn has resumed, although its end was not reported."""
     resumed = [ReportedText("resumed", report.text) for report in reports if report.kind == "partial"]
     return [*resumed, *reports]
 

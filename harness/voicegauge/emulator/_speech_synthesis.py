@@ -235,7 +235,7 @@ def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool, re
 def _read_documented_format(
     request: ParsedRequest, target: Target, read_field: Callable[[ParsedRequest, Target, SpeechField], Any]
 ) -> AudioFormat | None:
-    """Return the documented format that a request asks for, with its container, sample rate and bit rate."""
+    """Return the format that a request asks for, with its container and rates; `None` if it is not documented."""
     found = _find_documented_format(request, target, read_field(request, target, "format"))
     if found is None:
         return None

@@ -161,7 +161,7 @@ def _build_callback_body(
 
 
 def _convert_to_integer_if_whole(amount: float | None) -> float | None:
-    """Return `amount` as an integer if it is a whole number, because documented examples do the same."""
+    """Return `amount`, as an integer if it is a whole number, because documented examples do the same."""
     return int(amount) if amount is not None and float(amount).is_integer() else amount
 
 

@@ -56,7 +56,7 @@ def _describe_audio_input(operation: Operation) -> str | None:
 
 
 def _describe_job_or_file_operation(operation: Operation) -> str | None:
-    """Describe an operation on jobs or files that earlier requests created."""
+    """Describe an operation on jobs or files that earlier requests created; `None` for another operation."""
     if operation.job is not None:
         return "returns the state of a job and the location of its audio"
     for other in operation.contract.operations.values():

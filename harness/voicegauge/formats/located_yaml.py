@@ -114,7 +114,7 @@ class Document:
         return SourcePosition(part.path, part.lines.get(at))
 
     def find_line(self, json_pointer: str) -> int | None:
-        """Return the line of the value at `json_pointer`, or of its nearest ancestor in the document."""
+        """Return the line of the value at `json_pointer`, or of its nearest ancestor; `None` if no line is known."""
         return self.find_position(json_pointer).line
 
     def build_error(self, json_pointer: str, reason: str) -> ContractError:

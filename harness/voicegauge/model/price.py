@@ -216,7 +216,11 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         takes_maximum: bool = False,
         audio_s_per_character: float | None = None,
     ) -> float | None:
-        """Return the price of a text that takes several requests if it is longer than `max_characters`."""
+        """Return the price of a text in US dollars; `None` if it is not known in dollars.
+
+        A text that is longer than `max_characters` takes several requests. The other arguments are those of
+        `PricePart.count_units`.
+        """
         return _sum_requests(
             text_length,
             max_characters,

@@ -478,7 +478,7 @@ def _build_sarif_result(
 
 
 def find_command_file(repository_folder: Path) -> Path | None:
-    """Return the file of a repository that runs voicegauge: GitHub's workflow, else settings of the project.
+    """Return the file of a repository that runs voicegauge: GitHub's workflow, else settings; `None` without either.
 
     GitHub shows no alert whose file is outside of the repository, as that of a bundled contract is. Such a finding is
     shown at the file that runs the check.

@@ -177,7 +177,7 @@ class DocumentedValues:
         self._messages: dict[tuple[str | None, SocketSide], DocumentedMessages] = {}
 
     def find_operation(self, method: str, url: str) -> Operation | None:
-        """Return the operation that a URL on a server of the contract addresses."""
+        """Return the operation that a request addresses; `None` if the URL is on no server of the contract."""
         path = find_relative_path(self._contract, url)
         match = self._contract.match_operation(method, path) if path is not None else None
         return match[0] if match is not None else None

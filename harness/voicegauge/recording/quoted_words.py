@@ -124,7 +124,10 @@ class _ExchangeKey:
 # Each text of a finding, and each finding about the exchange, asks for its words.
 @functools.lru_cache(maxsize=2)
 def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> frozenset[str] | None:
-    """Return the words that redaction removes from an exchange; `None` if comparing would take too long."""
+    """Return the received words that redaction would mask, because no document describes them.
+
+    `None` if the exchange is too large to be compared, or cannot be redacted.
+    """
     exchange = exchange_key.exchange
     compared = _remove_audio(exchange)
     messages_bytes = compared.socket.size_bytes if compared.socket is not None else 0

@@ -56,13 +56,13 @@ class _MessageWithAnswers:
 class SocketScript:
     """The recorded messages of a connection, and how many of them the client has sent already."""
 
-    def __init__(self, channel: SocketChannel, socket: SocketMessageLog) -> None:
-        """Create a script of which the client has sent nothing yet."""
+    def __init__(self, channel: SocketChannel, message_log: SocketMessageLog) -> None:
+        """Create a script from recorded messages, at its start: before the first message of the client."""
         self._channel = channel
-        self.close = socket.close
+        self.close = message_log.close
         """How the recorded connection ended; `None` if that was not observed."""
         self._steps = [_MessageWithAnswers(None)]
-        for message in socket.messages:
+        for message in message_log.messages:
             if message.sender == "server":
                 self._steps[-1].answers.append(message)
             elif not self._is_keep_alive(message.data, is_binary=message.is_binary):

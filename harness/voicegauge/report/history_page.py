@@ -65,7 +65,7 @@ class TimelineEntry(NamedTuple):
 
 
 def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:
-    """Return the changes of the runs of one provenance, and what they have lost, oldest first."""
+    """Return changes of levels, events and lost samples of the runs of one provenance, oldest first."""
     changes = [describe_change(change) for change in history.changes if change.series_key.provenance == provenance]
     events = [describe_event(event) for event in history.events if event.provenance == provenance]
     lost = [describe_loss(one) for one in history.lost_samples if one.provenance == provenance]

@@ -300,7 +300,7 @@ class CallSubject(CheckSubject):
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
-        """The dispute pointers of the call."""
+        """JSON pointers at which a dispute about the call can be recorded."""
         return self.call.disputable_pointers
 
     @property
@@ -356,7 +356,7 @@ class CaseOutcome(CallSubject):
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
-        """The dispute pointers of the call, and the pointer to the part of the contract that the case tests."""
+        """JSON pointers at which a dispute about the call, or what its case tests, can be recorded."""
         return (self.expected_response.contract_pointer, *super().disputable_pointers)
 
     @property

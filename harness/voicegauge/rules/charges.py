@@ -147,7 +147,7 @@ def _check_chat_charge(call: Call, chat_spec: ChatSpec) -> Iterator[Violation]:
 
 
 def _find_charge_location(call: Call) -> Location | None:
-    """Return where the response has the charge.
+    """Return where the response of a call states the charge; `None` if nothing is documented.
 
     For the response to a submit, this is the documented location. If none is documented, and the job is complete
     already, so that its status is not requested, it is the location in a status response.

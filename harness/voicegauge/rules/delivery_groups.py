@@ -109,7 +109,7 @@ class DeliveryAmongOthers(CheckSubject):
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
-        """The dispute pointers of the delivery."""
+        """JSON pointers at which a dispute about the delivery can be recorded."""
         return self.speech_delivery.disputable_pointers
 
 

@@ -564,7 +564,7 @@ class DeliveryPair(CheckSubject):
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
-        """The dispute pointers of the second delivery."""
+        """JSON pointers at which a dispute about the second delivery can be recorded."""
         return self.changed_delivery.disputable_pointers
 
 

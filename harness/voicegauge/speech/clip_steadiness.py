@@ -82,7 +82,9 @@ def _cut_loud_frames(samples: Samples) -> NDArray[np.float32]:
 
 
 def _measure_pitch_hz(frames: NDArray[np.float32]) -> float | None:
-    """Return the median pitch, by the highest peak of the autocorrelation of each frame.
+    """Return the median pitch of the voiced frames; `None` if there are too few.
+
+    The pitch of a frame is at the highest peak of its autocorrelation.
 
     The autocorrelation is divided by that of the window (P. Boersma, "Accurate short-term analysis of the fundamental
     frequency", 1993), so that long periods count as much as short ones; of nearly equal peaks the first one counts.

@@ -221,7 +221,7 @@ def create_embedded_asr(*, saves_memory: bool = False) -> WhisperAsr | FasterWhi
 
 
 def create_embedded_whisper() -> WhisperAsr:
-    """Create the embedded engine on openai-whisper.
+    """Create the ASR engine that runs the embedded Whisper weights with openai-whisper.
 
     Raises:
         UsageError: the cache folder cannot be written.

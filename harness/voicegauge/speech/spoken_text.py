@@ -391,7 +391,7 @@ def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenText
 def _judge_partial_or_repeated_text(
     log_probabilities: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]
 ) -> SpokenTextJudgement | None:
-    """Return the verdict on a clip that clearly says a part of the text, or all of it more than once."""
+    """Return the verdict on a clip that clearly says a part of the text, or all of it twice; `None` for any other."""
     count, best = len(phonemes), compute_best_log_probability(log_probabilities)
     own, kept = float(scores.log_probabilities[count]), scores.find_best_count()
     duration_s = len(log_probabilities) * FRAME_S
@@ -559,7 +559,7 @@ def _repeat_word(pronunciation: Pronunciation, word: int, *, times: int) -> Pron
 def _find_other_rate(
     samples: Samples, sample_rate_hz: int, phonemes: tuple[int, ...], deficit: float
 ) -> SpokenTextJudgement | None:
-    """Return the verdict on a clip that says the text if it is played at another sample rate."""
+    """Return the verdict on a clip that says the text only at another sample rate; `None` for any other clip."""
     for factor in RATE_FACTORS:
         played = compute_phoneme_log_probabilities(samples, round(sample_rate_hz * factor))
         scores = score_prefixes(played, phonemes)

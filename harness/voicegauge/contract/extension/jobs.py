@@ -80,7 +80,7 @@ class JobCancellation(Record, frozen=True, kw_only=True):
 
 
 class JobSpec(Record, frozen=True, kw_only=True):
-    """`x-job` on the operation that reports the status of a job: its states, and where responses have what."""
+    """`x-job` on the operation that reports the status of a job: its states, and locations in its responses."""
 
     submit_response: SubmitResponseLocations
     job_id_location: Location | None = None
