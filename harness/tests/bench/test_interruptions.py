@@ -325,7 +325,7 @@ def test_of_two_benchmarks_that_start_in_the_same_instant_one_buys(provider: Sta
         assert len(list(out.iterdir())) == 2
 
 
-def test_a_receipt_above_the_price_ends_the_requests_to_its_target_for_good(
+def test_a_charge_above_the_price_ends_the_requests_to_its_target_for_good(
     bench: Bench, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(CHARGED_USD, "sync", 0.05)
@@ -339,7 +339,7 @@ def test_a_receipt_above_the_price_ends_the_requests_to_its_target_for_good(
 @pytest.mark.parametrize("cost_usd", [0.05, -1.0])
 @pytest.mark.parametrize("target", ["sync", "queued"])  # the submit states the charge, or the status of the job
 @pytest.mark.parametrize("command", ["bench", "check", "record"])
-def test_a_wrong_receipt_of_the_last_billable_request_ends_the_command_as_one_of_an_earlier_request_does(
+def test_a_wrong_charge_of_the_last_billable_request_ends_the_command_as_one_of_an_earlier_request_does(
     provider: StandInProvider,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -357,7 +357,7 @@ def test_a_wrong_receipt_of_the_last_billable_request_ends_the_command_as_one_of
         assert voicegauge([command, f"acme/{target}", *where, *more, *out]) == EXIT_BUDGET_EXCEEDED
     assert len(provider.charges) == 1
     output = capsys.readouterr()
-    name = f"acme/{target}" if cost_usd > 0 else f"receipt of acme/{target}"
+    name = f"acme/{target}" if cost_usd > 0 else f"response of acme/{target}"
     assert f"{name} {'was charged $0.05' if cost_usd > 0 else 'states a charge of -1 USD'}" in " ".join(
         (output.out + output.err).split()
     )
@@ -367,7 +367,7 @@ def test_a_wrong_receipt_of_the_last_billable_request_ends_the_command_as_one_of
     ("cost_usd", "way_on"), [(0.05, "--new-run"), (0.05, "--price=acme/sync=0.05"), (-1.0, "--new-run")]
 )
 @pytest.mark.parametrize("command", ["check", "record"])
-def test_after_a_wrong_receipt_the_same_command_buys_nothing_until_the_user_says_how_to_go_on(
+def test_after_a_wrong_charge_the_same_command_buys_nothing_until_the_user_says_how_to_go_on(
     provider: StandInProvider,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -435,7 +435,7 @@ def test_checks_of_later_days_judge_the_other_targets_and_do_not_add_up(
     assert spent_usd == pytest.approx([0, 0.05, 0.05, 0.05])
 
 
-def test_nightly_checks_after_a_wrong_receipt_do_not_add_up_what_reported_requests_cost(
+def test_nightly_checks_after_a_wrong_charge_do_not_add_up_what_reported_requests_cost(
     provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(CHARGED_USD, "sync", 0.05)
@@ -467,7 +467,7 @@ def later_datetime(now: datetime) -> type[datetime]:
 
 
 @pytest.mark.parametrize("target", ["sync", "queued"])  # the submit states the charge, or the status of the job
-def test_a_receipt_that_cannot_be_believed_ends_the_requests_to_its_target_for_good(
+def test_a_charge_that_cannot_be_believed_ends_the_requests_to_its_target_for_good(
     bench: Bench,
     provider: StandInProvider,
     monkeypatch: pytest.MonkeyPatch,
@@ -479,7 +479,7 @@ def test_a_receipt_that_cannot_be_believed_ends_the_requests_to_its_target_for_g
         assert bench(target, "streamed") == 4
         message = " ".join(capsys.readouterr().err.split())
         stated = "states a charge of 1e+12 USD, which cannot be believed: no more requests are sent to it"
-        assert f"a receipt of acme/{target} {stated}" in message
+        assert f"a response of acme/{target} {stated}" in message
         assert Counter(charge.target for charge in provider.charges) == {target: 1, "streamed": 3}
 
 

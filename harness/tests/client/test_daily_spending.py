@@ -42,7 +42,7 @@ def test_the_budgets_of_all_commands_end_together(tmp_path: Path) -> None:
     assert budget(tmp_path).spent_today_usd == pytest.approx(0.1)
 
 
-def test_what_is_not_charged_is_given_back_and_a_receipt_counts(tmp_path: Path) -> None:
+def test_what_is_not_charged_is_given_back_and_a_charge_counts(tmp_path: Path) -> None:
     ledger = ProviderLedger(Ledger(100.0), budget(tmp_path))
     ledger.reserve(0.1).settle(may_be_charged=False)
     ledger.reserve(0.1).settle(may_be_charged=True, charged_usd=0.04)

@@ -422,7 +422,7 @@ def charged_at_submit(document):
 
 
 @pytest.mark.parametrize(("submitted", "done", "charged_usd"), [(5, 0.5, 5), (0.5, 5, 5), (0, 0.5, 0.5)])
-async def test_the_larger_receipt_of_a_delivery_counts(speak, script, status, submitted, done, charged_usd):
+async def test_the_larger_charge_of_a_delivery_counts(speak, script, status, submitted, done, charged_usd):
     job_script(script, speak.base, status, cost=done)
     script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued", "cost": submitted}, 202))
     delivery, _ = await speak(edit=charged_at_submit)
@@ -437,7 +437,7 @@ async def test_a_job_documented_as_free_gives_back_the_charge_of_its_submit(spea
     assert (delivery.failure.kind, delivery.charged_usd) == ("failed", 0)
 
 
-async def test_a_receipt_that_cannot_be_believed_reaches_the_observer_and_the_ledger(speak, script, status):
+async def test_a_charge_that_cannot_be_believed_reaches_the_observer_and_the_ledger(speak, script, status):
     job_script(script, speak.base, status, cost=0.5)
     script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued", "cost": 1e12}, 202))
     ledger, events = Ledger(10.0), []
@@ -451,12 +451,12 @@ async def test_a_receipt_that_cannot_be_believed_reaches_the_observer_and_the_le
     later = Ledger(10.0)
     PurchaseAccount({"a": history}).note_overcharges(later, lambda _: "acme/one")
     for one in (ledger, later):
-        with pytest.raises(BudgetError, match=r"a receipt of acme/one states a charge of 1e\+12 USD"):
+        with pytest.raises(BudgetError, match=r"a response of acme/one states a charge of 1e\+12 USD"):
             one.reserve(1.0, "acme/one")
 
 
 @pytest.mark.parametrize(("cost", "refusal"), [(5, r"a/one was charged \$5"), (-1, "a/one states a charge of -1 USD")])
-async def test_a_receipt_in_a_status_alone_reaches_the_journal(speak, script, status, cost, refusal):
+async def test_a_charge_in_a_status_alone_reaches_the_journal(speak, script, status, cost, refusal):
     """A command that was killed before the delivery was judged does not buy at that price again."""
     job_script(script, speak.base, status, cost=cost)
     events = []

@@ -127,7 +127,7 @@ def test_concurrent_requests_never_overspend(budget, requests):
     asyncio.run(run())
 
 
-def test_a_receipt_above_the_price_ends_further_requests_at_that_price():
+def test_a_charge_above_the_price_ends_further_requests_at_that_price():
     ledger = Ledger(10.0)
     ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.25)
     message = r"acme/one was charged \$0\.25 for a request that should cost \$0\.10: .* --price acme/one=0\.25"
@@ -139,7 +139,7 @@ def test_a_receipt_above_the_price_ends_further_requests_at_that_price():
     assert ledger.spent_usd == 0.25
 
 
-def test_a_receipt_above_the_price_is_known_without_a_further_request():
+def test_a_charge_above_the_price_is_known_without_a_further_request():
     ledger = Ledger(10.0)
     share = LedgerShare(ledger)
     share.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.1)
@@ -150,11 +150,11 @@ def test_a_receipt_above_the_price_is_known_without_a_further_request():
     assert (share.first_overcharge_message or "").startswith("acme/one was charged $0.20")
 
 
-def test_a_receipt_that_cannot_be_believed_ends_further_requests_at_that_price_and_counts_the_price():
+def test_a_charge_that_cannot_be_believed_ends_further_requests_at_that_price_and_counts_the_price():
     ledger = Ledger(10.0)
     stated = "states a charge of 1e+12 coins, which cannot be believed"
     LedgerShare(ledger).reserve(0.1, "acme/one").settle(may_be_charged=True, unreadable_charge=stated)
-    message = re.escape(f"a receipt of acme/one {stated}: no more requests are sent to it")
+    message = re.escape(f"a response of acme/one {stated}: no more requests are sent to it")
     with pytest.raises(BudgetError, match=message):
         ledger.reserve(0.1, "acme/one")
     with pytest.raises(BudgetError, match=message):
@@ -163,7 +163,7 @@ def test_a_receipt_that_cannot_be_believed_ends_further_requests_at_that_price_a
     assert ledger.spent_usd == 0.1
 
 
-def test_beside_a_receipt_that_cannot_be_believed_a_lower_one_does_not_count():
+def test_beside_a_charge_that_cannot_be_believed_a_lower_one_does_not_count():
     ledger = Ledger(10.0)
     ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.0, unreadable_charge="states nothing")
     assert ledger.spent_usd == 0.1
@@ -176,7 +176,7 @@ def test_an_overcharge_of_one_share_ends_the_requests_of_all():
         LedgerShare(ledger).reserve(0.1, "acme/one")
 
 
-def test_a_receipt_above_the_price_ends_further_requests_also_without_a_budget():
+def test_a_charge_above_the_price_ends_further_requests_also_without_a_budget():
     counting = Ledger()
     counting.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.2)
     with pytest.raises(BudgetError, match="acme/one was charged"):
@@ -184,7 +184,7 @@ def test_a_receipt_above_the_price_ends_further_requests_also_without_a_budget()
     counting.reserve(0.1, "acme/two")
 
 
-def test_a_receipt_above_the_price_by_rounding_ends_nothing():
+def test_a_charge_above_the_price_by_rounding_ends_nothing():
     ledger = Ledger(1.0)
     ledger.reserve(0.1, "acme/one").settle(may_be_charged=True, charged_usd=0.1000001)
     ledger.reserve(0.1, "acme/one")

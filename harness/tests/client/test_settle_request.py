@@ -132,7 +132,7 @@ async def test_a_charge_in_a_header_that_cannot_be_believed_ends_the_requests(
 ) -> None:
     await settled.settle(contract(), exchange_of(200, headers=(("X-Charged", charged),)))
     assert (settled.spent_usd, settled.notes.calls[-1][3]) == (PRICE_USD, None)
-    with pytest.raises(OverchargedError, match=re.escape(f"a receipt of acme/say {stated}: no more")):
+    with pytest.raises(OverchargedError, match=re.escape(f"a response of acme/say {stated}: no more")):
         settled.ledger.reserve(PRICE_USD, "acme/say")
 
 
@@ -161,7 +161,7 @@ async def test_a_charge_in_a_body_that_cannot_be_believed_ends_the_requests(
     )
     await settled.settle(contract(), msgspec.structs.replace(exchange_of(200), response=exchange), operation="status")
     assert settled.spent_usd == PRICE_USD
-    with pytest.raises(OverchargedError, match=re.escape(f"a receipt of acme/say states a charge {stated}")):
+    with pytest.raises(OverchargedError, match=re.escape(f"a response of acme/say states a charge {stated}")):
         settled.ledger.reserve(PRICE_USD, "acme/say")
 
 

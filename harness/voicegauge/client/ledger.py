@@ -66,9 +66,9 @@ class Reservation:
         if self._on_settled is not None:
             self._on_settled(spent)
         if self._price_name is not None:
-            self._ledger.note_receipt_micro_usd(self._price_name, self._micro_usd, spent)
+            self._ledger.note_charge_micro_usd(self._price_name, self._micro_usd, spent)
             if unreadable_charge is not None:
-                self._ledger.note_unreadable_receipt(self._price_name, unreadable_charge)
+                self._ledger.note_unreadable_charge(self._price_name, unreadable_charge)
 
 
 class Ledger:
@@ -158,11 +158,11 @@ class Ledger:
         """
         return next(iter(self._overcharge_by_price_name.values()), None)
 
-    def note_receipt(self, price_name: str, price_usd: float, charged_usd: float) -> None:
-        """Note the price and the charge of a request of an earlier process, see `note_receipt_micro_usd`."""
-        self.note_receipt_micro_usd(price_name, convert_to_micro_usd(price_usd), convert_to_micro_usd(charged_usd))
+    def note_charge(self, price_name: str, price_usd: float, charged_usd: float) -> None:
+        """Note the price and the charge of a request of an earlier process, see `note_charge_micro_usd`."""
+        self.note_charge_micro_usd(price_name, convert_to_micro_usd(price_usd), convert_to_micro_usd(charged_usd))
 
-    def note_receipt_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
+    def note_charge_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
         """Note what was reserved for a request, and what it was charged; `Reservation` calls this.
 
         A charge above the price ends the requests at that price.
@@ -176,7 +176,7 @@ class Ledger:
             f"state what it costs with --price {price_name}={charged:g}"
         )
 
-    def note_unreadable_receipt(self, price_name: str, stated: str) -> None:
+    def note_unreadable_charge(self, price_name: str, stated: str) -> None:
         """Note that a response states an implausible charge, after which nothing more is reserved at its price.
 
         Args:
@@ -184,7 +184,7 @@ class Ledger:
             stated: what the response states, such as "states a charge of -5 USD, which cannot be believed".
         """
         self._overcharge_by_price_name[price_name] = (
-            f"a receipt of {price_name} {stated}: no more requests are sent to it; "
+            f"a response of {price_name} {stated}: no more requests are sent to it; "
             "compare the bill of the provider with what should be charged"
         )
 
@@ -264,13 +264,13 @@ class LedgerShare(Ledger):
         """The error message about the first wrong charge of all users; see `Ledger.first_overcharge_message`."""
         return self._ledger.first_overcharge_message
 
-    def note_receipt_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
-        """Note the charge of a request in the common ledger; see `Ledger.note_receipt_micro_usd`."""
-        self._ledger.note_receipt_micro_usd(price_name, reserved_micro_usd, charged_micro_usd)
+    def note_charge_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
+        """Note the charge of a request in the common ledger; see `Ledger.note_charge_micro_usd`."""
+        self._ledger.note_charge_micro_usd(price_name, reserved_micro_usd, charged_micro_usd)
 
-    def note_unreadable_receipt(self, price_name: str, stated: str) -> None:
-        """Note an implausible charge in the common ledger; see `Ledger.note_unreadable_receipt`."""
-        self._ledger.note_unreadable_receipt(price_name, stated)
+    def note_unreadable_charge(self, price_name: str, stated: str) -> None:
+        """Note an implausible charge in the common ledger; see `Ledger.note_unreadable_charge`."""
+        self._ledger.note_unreadable_charge(price_name, stated)
 
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
         """Change the amounts of this share and of the ledger."""

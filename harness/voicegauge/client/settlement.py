@@ -96,7 +96,7 @@ class Settlement:
         """The charge that the provider reported, in its own credits."""
         self.unreadable_charge: str | None = None
         """The implausible charge that a response states, in words; `None` if there is none."""
-        self._largest_receipt: _ReportedCharge | None = None
+        self._largest_charge: _ReportedCharge | None = None
         self._is_repeated = False
 
     @property
@@ -112,7 +112,7 @@ class Settlement:
         """
         self._is_repeated = self.status is BillingStatus.AMBIGUOUS
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
-        self._largest_receipt = None
+        self._largest_charge = None
 
     def note_status(self, http_status: int, retry_policy: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
@@ -133,7 +133,7 @@ class Settlement:
     def note_earlier_charge(self, charged_usd: float | None) -> None:
         """Note the charge in dollars that an earlier process read; `None` if it read none."""
         self.charged_usd = charged_usd
-        self._largest_receipt = None if charged_usd is None else _ReportedCharge(charged_usd, None)
+        self._largest_charge = None if charged_usd is None else _ReportedCharge(charged_usd, None)
 
     def note_charge(
         self,
@@ -161,14 +161,14 @@ class Settlement:
             return
         if amount is None:
             return
-        receipt = _ReportedCharge(amount, None)
+        charge = _ReportedCharge(amount, None)
         if credit_spec is not None:
             rate = credit_spec.usd_per_credit
-            receipt = _ReportedCharge(None if rate is None else amount * rate, amount)
+            charge = _ReportedCharge(None if rate is None else amount * rate, amount)
         # A service that states two charges for one request has charged one of them: only the larger one is safe.
-        if self._largest_receipt is None or is_documented_as_free or not self._largest_receipt.is_above(receipt):
-            self._largest_receipt = receipt
-        self.charged_usd, self.charged_credits = self._largest_receipt
+        if self._largest_charge is None or is_documented_as_free or not self._largest_charge.is_above(charge):
+            self._largest_charge = charge
+        self.charged_usd, self.charged_credits = self._largest_charge
 
     def note_usage(self, exchange: ParsedExchange) -> None:
         """Note the charge for the tokens or seconds that a response reports, if it reports them."""

@@ -98,7 +98,7 @@ class Purchase:
         return not self.awaits_job_result
 
     @property
-    def has_wrong_receipt(self) -> bool:
+    def has_wrong_charge(self) -> bool:
         """Whether the provider charged more than the price, or states a charge that cannot be believed."""
         if self.charged_usd is None or self.price_usd is None:
             return self.unreadable_charge is not None
@@ -299,9 +299,9 @@ class PurchaseAccount(Generic[HistoryT]):
             for purchase in one.purchases:
                 if purchase.charged_usd is not None and purchase.price_usd is not None:
                     price_usd = max(purchase.price_usd, own_price_usd_by_name.get(price_name, 0.0))
-                    ledger.note_receipt(price_name, price_usd, purchase.charged_usd)
+                    ledger.note_charge(price_name, price_usd, purchase.charged_usd)
                 if purchase.unreadable_charge is not None:
-                    ledger.note_unreadable_receipt(price_name, purchase.unreadable_charge)
+                    ledger.note_unreadable_charge(price_name, purchase.unreadable_charge)
 
     @property
     def is_empty(self) -> bool:

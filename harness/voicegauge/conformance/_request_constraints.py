@@ -111,7 +111,7 @@ class ConstrainedRequest:
 
 
 class TriedConstraints:
-    """The constraints that apply to all requests with the same fields and types, and whether these satisfy them."""
+    """The constraints that apply to requests with the same fields and types, and whether such requests satisfy them."""
 
     def __init__(self, constraint_results: Iterable[tuple[Constraint, ConstraintResult]]) -> None:
         """Store each constraint that applies to the requests, with its result for them."""

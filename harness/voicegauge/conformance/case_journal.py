@@ -261,7 +261,7 @@ class CaseHistory(PurchaseHistory):
         if self.reported_at is None or self.is_last_request_ambiguous:
             return False
         age_s = (now - datetime.fromisoformat(self.reported_at)).total_seconds()
-        is_old = age_s > MAX_JUDGEMENT_AGE_S and not any(one.has_wrong_receipt for one in self.purchases)
+        is_old = age_s > MAX_JUDGEMENT_AGE_S and not any(one.has_wrong_charge for one in self.purchases)
         return begins_new_run or is_old
 
     @property
@@ -631,7 +631,7 @@ class CaseJournals:
             own_price_usd_by_name: the prices that the user states, see `PurchaseAccount.note_overcharges`.
         """
         self._ledger = ledger
-        self._add_receipts(ledger, own_price_usd_by_name)
+        self._note_wrong_charges(ledger, own_price_usd_by_name)
 
     def find_overcharge_message(self, own_price_usd_by_name: Mapping[str, float]) -> str | None:
         """Return the error message about the first wrong charge of earlier commands; `None` without one.
@@ -639,10 +639,10 @@ class CaseJournals:
         See `note_overcharges` for the argument.
         """
         ledger = Ledger()
-        self._add_receipts(ledger, own_price_usd_by_name)
+        self._note_wrong_charges(ledger, own_price_usd_by_name)
         return ledger.first_overcharge_message
 
-    def _add_receipts(self, ledger: Ledger, own_price_usd_by_name: Mapping[str, float]) -> None:
+    def _note_wrong_charges(self, ledger: Ledger, own_price_usd_by_name: Mapping[str, float]) -> None:
         """Note wrong charges of earlier commands in `ledger`, unless this is a new run."""
         for one in () if self._begins_new_run else self._journals.values():
             # The id of a case begins with the name of its target or operation.

@@ -371,7 +371,7 @@ def merge_findings(
 def _merge_by_key(
     findings: Iterable[Finding], get_key: Callable[[Finding], object], rank_by_case_id: Mapping[str, int]
 ) -> tuple[Finding, ...]:
-    """Merge findings with equal keys; the one with the most usual request is shown, unless that loses a clip."""
+    """Merge findings with equal keys. The most usual request is shown, but no request without a clip before one with it."""
     merged: dict[object, Finding] = {}
     for finding in findings:
         key = get_key(finding)

@@ -189,7 +189,7 @@ class JudgingBasis:
 
 
 class JudgementKeeper:
-    """Saves the judgements of one service in its journal, and finds those that are there already.
+    """Saves the judgements of the cases of one service in its journal, and finds those that an earlier check saved.
 
     A recording keeps none: it saves the exchanges themselves, and judges them again.
     """
@@ -201,7 +201,7 @@ class JudgementKeeper:
         coverage: CoverageCounter,
         deliveries: DeliveriesOfRun,
     ) -> None:
-        """Prepare to keep the judgements of cases, which `rules` make and `coverage` and `deliveries` count."""
+        """Prepare to keep the judgements that `rules` give; `coverage` and `deliveries` are those of the check."""
         self._contract, self._key, self._coverage = service.contract, service.client.key, coverage
         journal = service.case_journal
         keeps_judgements = journal is not None and journal.is_on_disk and service.settings.save_exchanges is None

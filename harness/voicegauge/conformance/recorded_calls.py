@@ -99,7 +99,7 @@ def _iterate_recorded_subjects(
 
 
 def _find_possible_client_mistake(target: BaseSocketTarget, traffic: SocketTraffic) -> str | None:
-    """Return what the client may have done wrong, as the reason why its turns are not judged; `None` if nothing."""
+    """Return what the client may have done wrong, which is why the turns are not judged; `None` if nothing."""
     query = dict(parse_qsl(urlsplit(traffic.request.url).query, keep_blank_values=True))
     violation = find_handshake_violation(target.operation, query, traffic.request.find_header)
     if violation is not None:
@@ -281,7 +281,7 @@ def _list_status_operations(operation: Operation) -> Iterable[Operation]:
 
 
 def _has_undocumented_path_value(call: Call) -> bool:
-    """Whether a path parameter has a value that its `enum` does not list, so that the contract lacks the URL."""
+    """Whether a path parameter has a value that its `enum` does not list, so that no operation has this URL."""
     return any(
         parameter.message_part == "path"
         and "enum" in parameter.schema
