@@ -371,7 +371,7 @@ def merge_findings(
 def _merge_by_key(
     findings: Iterable[Finding], get_key: Callable[[Finding], object], rank_by_case_id: Mapping[str, int]
 ) -> tuple[Finding, ...]:
-    """Merge findings with equal keys. The most usual request is shown, but no request without a clip before one with it."""
+    """Merge findings with equal keys. The most usual request is shown, but none without a clip if another has one."""
     merged: dict[object, Finding] = {}
     for finding in findings:
         key = get_key(finding)
