@@ -215,7 +215,8 @@ Parquet and data frames need `pip install 'voicegauge[data]'`. Failed samples an
 | boolean | bool | boolean | 0 or 1 |
 | timestamp | timestamp in microseconds, UTC | datetime64, UTC | ISO 8601 |
 
-Fields of a Parquet file have the metadata `unit` and `meaning`. A later version may add columns, also between others.
+Fields of a Parquet file have the metadata `unit` and `meaning`; by `written_by` of a file, `report` knows that it
+may replace it. A later version may add columns, also between others.
 Columns marked `always` are never missing. Error rates and transcripts are those of the last scoring.
 
 """

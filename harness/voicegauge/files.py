@@ -15,11 +15,16 @@ from voicegauge.errors import DataError, StorageError
 
 MAX_FILE_BYTES = 2**30
 """Maximum size of a file that is read completely."""
-_MAX_HEAD_BYTES = 2**16
+_MARKED_END_BYTES = 2**16
+"""Number of bytes at the start and at the end of a file in which its mark is looked for."""
 PAGE_MARK = b"default-src &#39;none&#39;; style-src &#39;"
 """What every page that voicegauge writes has near its start: its Content-Security-Policy, with escaped apostrophes."""
 BASELINE_MARK = b'"voicegauge/baseline/'
 """What every baseline that voicegauge writes has near its start: the name of its schema."""
+MARKDOWN_MARK = b"<!-- voicegauge report -->"
+"""What every report in Markdown has below its headings: a comment, which is not shown."""
+PARQUET_MARK = b"voicegauge report"
+"""What every Parquet file that voicegauge writes has in the metadata near its end."""
 
 
 def resolve_links(path: Path) -> Path:
@@ -124,7 +129,7 @@ def _check_links(path: Path, resolved_path: Path) -> None:
 
 
 def check_replaceable(path: Path, mark: bytes) -> None:
-    """Check that `path` does not exist, is empty, or has `mark` near its start, as files that voicegauge wrote have.
+    """Check that `path` does not exist, is empty, or has `mark` near its start or end, as files of voicegauge have.
 
     Pages, reports and baselines are checked: a person names them, and may name a file of their own by mistake. Files
     for other programs, such as JUnit XML, are not: jobs write them again and again, and nothing marks them reliably.
@@ -135,10 +140,12 @@ def check_replaceable(path: Path, mark: bytes) -> None:
     if path.is_file():
         try:
             with path.open("rb") as file:
-                head = file.read(_MAX_HEAD_BYTES)
+                head = file.read(_MARKED_END_BYTES)
+                file.seek(max(path.stat().st_size - _MARKED_END_BYTES, 0))
+                tail = file.read(_MARKED_END_BYTES)
         except OSError as error:
             raise StorageError(f"cannot replace {path}: {_describe_error(error)}") from error
-        if head and mark not in head:
+        if head and mark not in head and mark not in tail:
             raise StorageError(f"{path} was not written by voicegauge: name another file, or delete it")
 
 

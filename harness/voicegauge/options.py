@@ -123,7 +123,8 @@ class OptionSpec:
     """Whether `minimum` and `maximum` themselves are not allowed."""
     path: PathKind = PathKind.ANY
     replaced_mark: bytes | None = None
-    """What an existing file must have near its start for the command to replace it; `None` if any file is replaced."""
+    """What an existing file must contain (`check_replaceable`) for the command to replace it; `None` if any file is
+    replaced."""
     completion: Completion | None = None
     parse: Callable[[str], Any] | None = None
     """Reads one value, or one pair of a name and a value for a mapping. It raises `UsageError` for a value that is not

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from voicegauge import check, read_history, write_baseline, write_findings_page, write_history_page, write_junit
@@ -17,7 +19,8 @@ from ..builders.report_runs import VOICES, make_run
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--out", "page.html"), ("--out", "out.csv"), ("--out", "out.md"), ("--site", ".")]
+    "arguments",
+    [("--out", "page.html"), ("--out", "out.csv"), ("--out", "out.md"), ("--out", "out.parquet"), ("--site", ".")],
 )
 def test_only_a_file_of_the_command_is_replaced(
     arguments: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -34,6 +37,20 @@ def test_only_a_file_of_the_command_is_replaced(
     written.write_text("")
     assert (voicegauge(command), voicegauge(command)) == (0, 0)
     assert written.stat().st_size > 100
+
+
+def test_a_file_of_the_user_in_the_same_format_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_run(*make_run(tmp_path / "a", VOICES[:1], repetitions=1))
+    readme, table = tmp_path / "README.md", tmp_path / "measurements.parquet"
+    readme.write_text("# acme\n\nThe nightly job runs `voicegauge report runs/*` and voicegauge compare.\n")
+    pa.parquet.write_table(pa.table({"run_id": ["voicegauge"], "provenance": ["live"]}), table)
+    for file in (readme, table):
+        before = file.read_bytes()
+        assert voicegauge(["report", str(tmp_path / "a"), "--out", str(file)]) == 2
+        assert capsys.readouterr().err.endswith(" was not written by voicegauge: name another file, or delete it\n")
+        assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from voicegauge.bench.target_cost import convert_credits_to_usd
 from voicegauge.bench.voice_similarity import compare_run_voices
 from voicegauge.contract.price_computation import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
-from voicegauge.files import PAGE_MARK, check_replaceable, write_file
+from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, PARQUET_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample_table import write_parquet
@@ -356,10 +356,10 @@ def _reject_repeated_runs(runs: Sequence[tuple[Path, Run]]) -> None:
 _MARK_BY_FORMAT: Mapping[ReportFormat, bytes] = {
     "html": PAGE_MARK,
     "csv": b"run_id,provenance,",
-    "markdown": b"voicegauge ",
-    "parquet": b"PAR1",
+    "markdown": MARKDOWN_MARK,
+    "parquet": PARQUET_MARK,
 }
-"""What a report has near its start, by its format, so that other files are not replaced by one."""
+"""What a report has near its start or end, by its format, so that other files are not replaced by one."""
 
 
 def write_report(

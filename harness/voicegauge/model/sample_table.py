@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voicegauge.errors import MissingExtraError
+from voicegauge.files import PARQUET_MARK
 from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, QualityPrediction, Sample, Score
 
 if TYPE_CHECKING:
@@ -397,7 +398,7 @@ def _build_arrow_table(rows: Iterable[SampleRow]) -> Any:
         metadata = {"unit": column.unit, "meaning": column.meaning}
         fields.append(arrow.field(column.name, types[column.type], nullable=column.can_be_missing, metadata=metadata))
         columns.append(arrow.array([column.read_value(row) for row in all_rows], type=types[column.type]))
-    return arrow.Table.from_arrays(columns, schema=arrow.schema(fields))
+    return arrow.Table.from_arrays(columns, schema=arrow.schema(fields, metadata={"written_by": PARQUET_MARK}))
 
 
 def _import_library(name: str) -> Any:

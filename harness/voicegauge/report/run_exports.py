@@ -15,7 +15,7 @@ from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.part_summaries import list_places
 from voicegauge.bench.target_cost import compute_target_cost
 from voicegauge.bench.target_samples import group_counted_samples_by_target
-from voicegauge.files import PAGE_MARK, check_replaceable, write_file
+from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import describe_unresolved_requests
 from voicegauge.model.price import explain_price_remarks
@@ -127,6 +127,8 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
     ]
     return [
         f"### {_format_run_heading(run)}",
+        "",
+        MARKDOWN_MARK.decode(),
         "",
         f"**{_escape_markdown(run.verdict.headline)}**",
         "",
