@@ -80,6 +80,60 @@ def test_a_check_uses_a_voice_that_the_account_has(account, voices, used, notice
     assert any(notice in line and used in line for line in lines)
 
 
+class AccountWithPages:
+    """An account of Cartesia with 250 voices, which are listed in pages of at most 100."""
+
+    def __init__(self, documented_at: int | None) -> None:
+        self.voices = [{"id": f"voice-{index}", "language": "en"} for index in range(250)]
+        self.voices[0]["language"] = "hi"
+        if documented_at is not None:
+            self.voices[documented_at]["id"] = KATIE
+        self.used_voices: set[str] = set()
+        self.list_count = 0
+
+    async def list_voices(self, request: Request) -> Response:
+        self.list_count += 1
+        if "cartesia-version" not in request.headers:
+            return JSONResponse({"message": "no version"}, 400)
+        ids = [one["id"] for one in self.voices]
+        after, size = request.query_params.get("starting_after"), int(request.query_params.get("limit", 10))
+        start = ids.index(after) + 1 if after else 0
+        page = self.voices[start : start + size]
+        return JSONResponse({"data": page, "has_more": start + size < len(ids)})
+
+    async def speak(self, request: Request) -> Response:
+        self.used_voices.add((await request.json())["voice"]["id"])
+        return JSONResponse({"message": "not today"}, 400)
+
+
+KATIE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
+
+
+@pytest.mark.parametrize(
+    ("documented_at", "used", "list_count", "notice"),
+    [
+        (230, KATIE, 3, "249 voices listed; uses voice"),
+        (50, KATIE, 1, "99 voices listed; uses voice"),
+        (None, "voice-1", 3, "249 voices listed, not the documented one; uses voice"),
+    ],
+)
+def test_a_list_in_pages_is_read_until_it_has_the_documented_voice(
+    monkeypatch, tmp_path, documented_at, used, list_count, notice
+) -> None:
+    monkeypatch.setenv("CARTESIA_API_KEY", KEY)
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path))
+    account = AccountWithPages(documented_at)
+    routes = [Route("/voices", account.list_voices), Route("/tts/bytes", account.speak, methods=["POST"])]
+    lines: list[str] = []
+    with running_app(Starlette(routes=routes)) as url:
+        live = voicegauge.LiveOptions(base_urls={"": url})
+        case_id = "cartesia/sonic-3.5: a full delivery"
+        voicegauge.check("cartesia/sonic-3.5", live=live, case_ids=[case_id], progress=NoticeList(lines))
+    assert account.used_voices == {used}
+    assert account.list_count == list_count
+    assert any(notice in line and used in line for line in lines), lines
+
+
 def check(account: Account, target: str, listener: voicegauge.ProgressListener, live: voicegauge.LiveOptions) -> None:
     voicegauge.check(target, live=live, case_ids=[f"{target}: a full delivery"], progress=listener)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,6 +21,9 @@ from voicegauge.model.exchange import Exchange, Request
 NAME_LIST_TIMEOUT_S = 10.0
 """Maximum time, in seconds, of a request for a list of models or voices. If a server needs longer, the names in the
 contract are used."""
+
+MAX_NAME_LIST_PAGES = 20
+"""Maximum number of pages of a list of voices that are requested until the documented voice is found."""
 
 _WEB_PAGE_SIGN = "HTML"
 """Result of `_find_sign_of_missing_api` if the server responds with a web page."""
@@ -74,16 +77,46 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
 async def read_account_voices(connection: ProviderConnection) -> tuple[str, ...]:
     """Return the voices of an account of a hosted service; empty if none of its operations lists any.
 
-    Errors are ignored: the voice that the contract names is used then, and its requests show what is wrong.
+    A list in pages is read until it has the voices that the contract names. Errors are ignored: the voices that the
+    contract names are used then, and their requests show what is wrong.
     """
-    for voice_list in connection.contract.provider.voice_lists:
+    contract = connection.contract
+    wanted = {target.target_spec.default_voice for target in contract.targets.values()} - {None}
+    for voice_list in contract.provider.voice_lists:
+        names: dict[str, None] = {}
         try:
-            names = _read_names_from_exchange(await _request_name_list(connection, voice_list), voice_list)
+            async for page in _iterate_pages(connection, voice_list):
+                names.update(dict.fromkeys(page))
+                if wanted <= names.keys():
+                    break
         except TransportError:
-            continue
+            pass  # what was listed before counts
         if names:
-            return names
+            return tuple(names)
     return ()
+
+
+async def _iterate_pages(connection: ProviderConnection, name_list: ListOperation) -> AsyncIterator[tuple[str, ...]]:
+    """Yield the names on each page of a list; a list without pages is one page.
+
+    Raises:
+        TransportError: there is no response to a request.
+    """
+    operation = connection.contract.find_operation(name_list.operation_id)
+    pagination = operation.pagination
+    cursor: str | int | None = None
+    item_count = 0
+    for page_count in range(1, MAX_NAME_LIST_PAGES + 1):
+        exchange = await _request_name_list(connection, name_list, cursor)
+        yield _read_names_from_exchange(exchange, name_list)
+        if pagination is None or not 200 <= exchange.response.status < 300:
+            return
+        body, previous_cursor = parse_exchange(exchange).response_json, cursor
+        items = pagination.items_location.read_body(body)
+        item_count += len(items) if isinstance(items, list) else 0
+        cursor = pagination.find_next_cursor(body, page_count, item_count)
+        if cursor is None or cursor == previous_cursor:
+            return
 
 
 async def _request_name_lists(
@@ -102,9 +135,25 @@ async def _request_name_lists(
     return [None if isinstance(result, BaseException) else result for result in results]
 
 
-async def _request_name_list(connection: ProviderConnection, name_list: ListOperation) -> Exchange:
+async def _request_name_list(
+    connection: ProviderConnection, name_list: ListOperation, cursor: str | int | None = None
+) -> Exchange:
+    """Request a list of names, or the page of it that `cursor` names; pages have the largest documented size."""
     operation = connection.contract.find_operation(name_list.operation_id)
-    return await _send_within_time_limit(connection, connection.build_request(operation, RequestParts()), operation)
+    query: dict[str, str | int] = {}
+    if operation.pagination is not None:
+        size, at = operation.pagination.page_size_location, operation.pagination.cursor_location
+        if size is not None and (largest := _find_largest_page_size(operation, size.name)) is not None:
+            query[size.name] = largest
+        if at is not None and cursor is not None:
+            query[at.name] = cursor
+    parts = RequestParts(query_parameters=query, headers=operation.required_headers)
+    return await _send_within_time_limit(connection, connection.build_request(operation, parts), operation)
+
+
+def _find_largest_page_size(operation: Operation, parameter_name: str) -> int | None:
+    largest = next((one.schema.get("maximum") for one in operation.parameters if one.name == parameter_name), None)
+    return largest if isinstance(largest, int) else None
 
 
 async def _send_within_time_limit(connection: ProviderConnection, request: Request, operation: Operation) -> Exchange:

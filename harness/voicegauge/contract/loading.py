@@ -321,6 +321,8 @@ def replace_missing_voices(contract: Contract, voice_names: Sequence[str]) -> Co
         for target in _read_value_at_pointer(document_data, operation.pointer)["x-speech"]["targets"].values():
             if target.get("default_voice") not in (None, *voice_names):
                 target["default_voice"], is_changed = voice_names[0], True
+                by_language = target.get("default_voice_by_language", {}).items()
+                target["default_voice_by_language"] = {key: one for key, one in by_language if one in voice_names}
     document = contract.document.replace_data(document_data)
     return build_contract(document, Schemas(document)) if is_changed else contract
 

@@ -400,6 +400,10 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
     source: SourceReference | None = None
 
 
+MAX_CURSOR_CHARACTERS = 1_000
+"""Maximum length of the cursor of a page; a list with a longer one is not read on."""
+
+
 class PaginationSpec(Record, frozen=True, kw_only=True):
     """`x-pagination` on an operation that lists items in pages."""
 
@@ -425,6 +429,43 @@ class PaginationSpec(Record, frozen=True, kw_only=True):
     page_count_location: Location | None = None
     """Location of the number of pages in the response."""
     source: SourceReference | None = None
+
+    def find_next_cursor(self, body: Any, page_count: int, item_count: int) -> str | int | None:
+        """Return the cursor of the page after the one with `body`, as far as the response says that there is one.
+
+        Args:
+            body: the parsed body of the last page.
+            page_count: number of pages so far.
+            item_count: number of items of all of them.
+
+        Returns:
+            The cursor; `None` if the page is the last one or the response does not lead to another.
+        """
+        items = self.items_location.read_body(body)
+        if not isinstance(items, list) or not items or not self._has_more_pages(body, page_count, item_count):
+            return None
+        if self.cursor_kind == "offset":
+            return item_count
+        if self.cursor_kind == "page":
+            return self.first_page_number + page_count
+        cursor: Any = items[-1].get(self.item_id_field) if isinstance(items[-1], dict) else None
+        if self.cursor_kind == "token":
+            cursor = self._read_body(self.next_cursor_location, body)
+        return cursor if isinstance(cursor, str) and 0 < len(cursor) <= MAX_CURSOR_CHARACTERS else None
+
+    def _has_more_pages(self, body: Any, page_count: int, item_count: int) -> bool:
+        total_count = self._read_body(self.total_count_location, body)
+        last_page = self._read_body(self.page_count_location, body)
+        return (
+            self._read_body(self.has_more_location, body) is True
+            or self._read_body(self.next_cursor_location, body) not in (MISSING, None, "")
+            or (isinstance(total_count, int) and total_count > item_count)
+            or (isinstance(last_page, int) and last_page > page_count)
+        )
+
+    @staticmethod
+    def _read_body(location: Location | None, body: Any) -> Any:
+        return MISSING if location is None else location.read_body(body)
 
 
 class BatchSpec(Record, frozen=True, kw_only=True):
