@@ -25,6 +25,7 @@ from scipy.stats import binomtest
 
 from voicegauge.bench.history_store import VOICE_METRICS, HistoryRun, HistoryTarget, HistoryValue, compute_voice_metrics
 from voicegauge.bench.run_history import HistorySettings, LevelChange, build_series, find_level_changes
+from voicegauge.bench.target_samples import select_voice_samples
 from voicegauge.model.base import Provenance
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.speech.clip_steadiness import measure_voice
@@ -83,7 +84,9 @@ def measure_deliveries(variant: str, factor: float) -> list[list[Sample]]:
 def build_sample(text: str, number: int, samples: object, sample_rate_hz: int) -> Sample:
     """Return a sample with the measures of a voice, as a benchmark has it."""
     measures = measure_voice(samples, sample_rate_hz)  # type: ignore[arg-type]  # samples of a clip
-    facts = AudioFacts(sha256="", file_path="", size_bytes=0, media_type=None, container="wav", **measures._asdict())
+    facts = AudioFacts(
+        sha256=f"{text}/{number}", file_path="", size_bytes=0, media_type=None, container="wav", **measures._asdict()
+    )
     return Sample(
         id=f"{text}/{number}", target="", text_id=text, text=text, language="en", category="", session=1,
         repetition=1, is_warmup=False, started_at="", submit_count=1, poll_count=0, audio=facts,
@@ -119,7 +122,8 @@ def simulate_history(pool: Pool, change: str, seed: int) -> History:
 
 def measure_night(deliveries: Sequence[Sequence[Sample]], random: Random) -> tuple[HistoryValue, ...]:
     """Return the metrics of a night: one random delivery of each text, and an offset of the night."""
-    metrics = compute_voice_metrics([random.choice(one) for one in deliveries], None)
+    chosen = [random.choice(one) for one in deliveries]
+    metrics = compute_voice_metrics(select_voice_samples(chosen, None), None)
     return tuple(
         msgspec.structs.replace(one, value=one.value * (1 + random.gauss(0, NIGHT_DEVIATION))) for one in metrics
     )

@@ -8,11 +8,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.history_store import compute_voice_metrics
+from voicegauge.bench.audio_measurement import describe_predicted_quality
+from voicegauge.bench.comparison import compare_runs
+from voicegauge.bench.history_store import VOICE_METRICS, compute_voice_metrics
 from voicegauge.bench.run_history import RunHistory, read_run_history
+from voicegauge.bench.target_samples import select_voice_samples
+from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.cli import run as run_cli
-from voicegauge.model.run import Run, VoiceSet
-from voicegauge.model.sample import MeasuredVoice, Sample
+from voicegauge.model.run import ListeningSet, QualitySet, Run, VoiceSet
+from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, QualityPrediction, Sample
 from voicegauge.speech.clip_steadiness import measure_voice
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
@@ -158,13 +163,93 @@ def test_another_voice_sample_or_encoder_begins_another_series(tmp_path: Path) -
 
 def test_failed_and_unmeasured_clips_do_not_count_and_outliers_little() -> None:
     good = _with_voice(made_run(0), 1.0, 120.0, 1000.0).samples
-    wild = msgspec.structs.replace(good[0], audio=msgspec.structs.replace(good[0].audio, pitch_hz=480.0))
-    more = (*good, *good, wild, build_sample("failed", failure=FAILED), build_sample("unmeasured"))
-    found = {one.metric: one for one in compute_voice_metrics(more, None)}
+    wild = _replace_audio(good[0], id="wild", sha256="wild", pitch_hz=480.0)
+    again = tuple(_replace_audio(one, id=f"{one.id} again", sha256=one.id) for one in good)
+    more = (*good, *again, wild, build_sample("failed", failure=FAILED), build_sample("unmeasured"))
+    found = {one.metric: one for one in compute_voice_metrics(select_voice_samples(more, None), None)}
     assert set(found) == {"letters_per_s", "pitch_hz", "spectral_centroid_hz"}
     assert found["pitch_hz"].observation_count == len(more) - 2
     assert found["pitch_hz"].value == pytest.approx(120.0, rel=0.01)
-    assert compute_voice_metrics((build_sample("unmeasured"),), None) == []
+    assert compute_voice_metrics(select_voice_samples([build_sample("unmeasured")], None), None) == []
+
+
+def _replace_audio(sample: Sample, *, id: str, **facts: object) -> Sample:
+    return msgspec.structs.replace(sample, id=id, audio=msgspec.structs.replace(sample.audio, **facts))
+
+
+def _add_wrong_clips_and_copies(run: Run) -> Run:
+    """Return the run with eight clips at twice the pitch and pace, which are known to be wrong, and eight copies."""
+    wrong = [
+        _replace_audio(one, id=f"{one.id} wrong", sha256=f"{one.id} wrong", pitch_hz=240.0, spoken_s=1.5)
+        for one in run.samples[:8]
+    ]
+    copies = [_replace_audio(one, id=f"{one.id} copy") for one in run.samples[-8:]]
+    outcome_by_id = {one.id: "right" for one in (*run.samples, *copies)} | {one.id: "wrong" for one in wrong}
+    verdicts = tuple(
+        ListeningVerdict(sample_id=name, outcome=outcome, rule=None, explanation="")
+        for name, outcome in outcome_by_id.items()
+    )
+    samples = (*run.samples, *wrong, *copies)
+    voices, ratings = run.voices, tuple(_rate(one, 1.0 if one in wrong else 4.0) for one in samples)
+    if voices is not None:
+        others = _place(tuple(wrong), -0.5) + _place(tuple(copies), voices.voices[0].similarity)
+        voices = msgspec.structs.replace(voices, voices=voices.voices + others)
+    return msgspec.structs.replace(
+        run,
+        samples=samples,
+        voices=voices,
+        listening=ListeningSet(method="made/1", verdicts=verdicts),
+        predicted_quality=QualitySet(method="made/1", predictions=ratings),
+    )
+
+
+def _rate(sample: Sample, rating: float) -> QualityPrediction:
+    return QualityPrediction(sample_id=sample.id, speech=rating, background=rating, overall=rating, p808=rating)
+
+
+def test_wrong_clips_and_copies_change_no_measure_of_the_voice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = [_with_voice(made_run(index, voice_sample_path="audio/1.mp3"), 1.0, 120.0, 1000.0, 0.9) for index in (0, 1)]
+    plain = [_let_targets_clone(one) for one in plain]
+    polluted = [_add_wrong_clips_and_copies(one) for one in plain]
+    for index, runs in enumerate(zip(plain, polluted, strict=True)):
+        for name, run in zip(("plain", "polluted"), runs, strict=True):
+            save(tmp_path / name / str(index), run)
+    before, after = (read_run_history(tmp_path / name) for name in ("plain", "polluted"))
+    for metric in VOICE_METRICS:
+        (clean,), (same,) = ([s for s in one.series if s.key.metric == metric] for one in (before, after))
+        for one, other in zip(clean.nights, same.nights, strict=True):
+            assert (one.value, one.observation_count) == (other.value, other.observation_count)
+            assert (one.left_out_count, other.left_out_count) == (0, 16)
+    page = tmp_path / "history.html"
+    run_cli(["history", str(tmp_path / "polluted"), "--html", str(page)])
+    assert "voice of the latest night without 16 clips, wrong ones or copies of another" in _one_line(capsys)
+    assert "(16 left out)" in page.read_text()
+
+    (summary,) = summarize_targets(polluted[0])
+    assert summary.voice is not None
+    assert summary.voice.similarity == pytest.approx(0.9)
+    assert "of 32 clips (without 8 wrong clips and 8 copies)" in describe_voice(summary.voice)
+    assert summary.predicted_quality is not None
+    assert summary.predicted_quality.overall.value == pytest.approx(4.0)
+    assert "of 32 clips (without 8 wrong clips and 8 copies)" in describe_predicted_quality(summary.predicted_quality)
+
+    compared = compare_runs(plain[0], polluted[1])
+    voice = [one for one in compared.metrics if one.metric in VOICE_METRICS]
+    assert {one.metric for one in voice} == set(VOICE_METRICS)
+    assert all(abs(one.change) < 1e-9 and one.run_sample_count == CLIPS for one in voice)
+    run_cli(["compare", str(tmp_path / "plain" / "0"), str(tmp_path / "polluted" / "1")])
+    assert "ratings and voice without 8 wrong clips and 8 copies of the run" in _one_line(capsys)
+
+
+def _let_targets_clone(run: Run) -> Run:
+    targets = tuple(msgspec.structs.replace(one, clones_voice=True) for one in run.manifest.targets)
+    return msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, targets=targets))
+
+
+def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
 
 
 def test_targets_that_take_audio_have_no_voice(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Callable
@@ -129,7 +130,7 @@ def build_sample(
         audio=None
         if failure
         else AudioFacts(
-            sha256="a" * 64,
+            sha256=hashlib.sha256(f"{target}/{session}/{repetition}/{text}".encode()).hexdigest(),
             file_path="audio/a.wav",
             size_bytes=1,
             media_type=None,

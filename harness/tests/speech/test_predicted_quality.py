@@ -41,9 +41,12 @@ def _make_reference_signal() -> np.ndarray:
     return (hum + 0.01 * random.standard_normal(len(seconds))).astype(np.float32)
 
 
+TEXT = "The kettle is on the stove, and the bread is in the oven."
+
+
 def _speak(sample_rate_hz: int) -> np.ndarray:
     return synthesize(
-        "The kettle is on the stove, and the bread is in the oven.",
+        TEXT,
         language="en",
         voice_variant="klatt3",
         words_per_minute=165,
@@ -95,11 +98,15 @@ def test_a_clip_without_samples_is_not_rated() -> None:
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
+    return _save_three_copies(tmp_path / "run", TEXT)
+
+
+def _save_three_copies(folder: Path, text: str) -> Path:
+    """Save a run of three samples whose audio is one file, which speaks `TEXT`."""
     audio, media_type = encode(_speak(16_000), 16_000, "wav")
     _, file = save_audio(folder, audio)
     facts = EncodedAudio(audio, media_type=media_type).measure_facts(file)
-    samples = tuple(msgspec.structs.replace(build_sample(index), audio=facts) for index in range(3))
+    samples = tuple(msgspec.structs.replace(build_sample(index, words=text), audio=facts) for index in range(3))
     save_run(folder, build_run(samples))
     return folder
 
@@ -115,7 +122,15 @@ def test_score_saves_the_ratings_and_states_their_means(run_folder: Path, capsys
     assert summary is not None
     assert summary.p808.value == pytest.approx(run.predicted_quality.predictions[0].p808)
     assert run_cli(["score", str(run_folder), "--asr", "none", "--quality"]) == 0  # predicted before: nothing to do
-    assert "predicted mean rating of 3 clips from 1 to 5: speech" in capsys.readouterr().out
+    assert "predicted mean rating of 1 clip (without 2 copies) from 1 to 5: speech" in capsys.readouterr().out
+
+
+def test_clips_of_another_text_are_rated_but_not_in_the_mean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _save_three_copies(tmp_path / "run", "A long list of cities was read out, and nobody could remember it.")
+    assert run_cli(["score", str(folder), "--asr", "none", "--quality"]) == 0
+    assert "no clip has a predicted rating (without 3 wrong clips)" in capsys.readouterr().out
 
 
 def test_without_the_extra_one_line_says_what_to_install(
@@ -136,7 +151,7 @@ def test_bench_predicts_ratings_for_report_and_table(tmp_path: Path, capsys: pyt
     rated = load_run(Path(result["folder"])).predicted_quality
     assert rated is not None
     assert float(row["predicted_p808"]) == rated.predictions[0].p808
-    assert "Mean rating that DNSMOS predicts" in voicegauge.render_report(result["folder"])
+    assert "Predicted mean rating of 1 clip from 1 to 5: speech" in voicegauge.render_report(result["folder"])
 
 
 def _rate(run: Run, overall: float, method: str = "one") -> Run:

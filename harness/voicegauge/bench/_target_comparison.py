@@ -36,7 +36,7 @@ from voicegauge.bench._metric_changes import (
 from voicegauge.bench._shared_drift import SharedDrift, TargetTimes
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
-from voicegauge.bench.target_samples import TargetSamples
+from voicegauge.bench.target_samples import LeftOutClips, TargetSamples
 from voicegauge.model.job import Interval
 from voicegauge.model.price import COUNTED_CLAIMANTS, PriceClaim, PricePart, find_best_claim, format_price_usd
 from voicegauge.model.run import MeasuredTarget, TargetPrice
@@ -99,6 +99,8 @@ class ComparedTarget(NamedTuple):
     """Whether both sides were measured in the same sessions of one run."""
     compares_voice: bool = False
     """Whether the target should have the same voice on both sides."""
+    compares_wrong_audio: bool = True
+    """Whether the audio of both sides was judged in the same way."""
     compares_steadiness: bool = False
     """Whether both sides speak texts, so that deliveries of one text can be compared."""
 
@@ -106,6 +108,19 @@ class ComparedTarget(NamedTuple):
     def has_delivered_in_baseline(self) -> bool:
         """Whether any sample of the baseline has usable audio, or a transcript in a run of speech to text."""
         return any(samples.has_delivered for samples in self.baseline_samples)
+
+    def describe_clips_left_out(self) -> str:
+        """Return which clips do not count in its ratings and its voice; empty if all do."""
+        before = [one.voice.left_out for one in self.baseline_samples]
+        baseline = LeftOutClips(
+            wrong_count=sum(one.wrong_count for one in before), copy_count=sum(one.copy_count for one in before)
+        )
+        sides = [
+            f"{left_out} of the {name}"
+            for left_out, name in ((baseline, "baseline"), (self.run_samples.voice.left_out, "run"))
+            if left_out
+        ]
+        return f"{self.target_in_run.id}: ratings and voice without {', '.join(sides)}" if sides else ""
 
 
 class ComparedMetric(NamedTuple):
@@ -278,7 +293,9 @@ def _estimate_rate_changes(target: ComparedTarget) -> list[ComparedMetric]:
 
 
 def _estimate_change_of_wrong_audio(target: ComparedTarget) -> MetricChange | None:
-    """Return the change of the share of judged samples whose audio is wrong; `None` if a side has none."""
+    """Return the change of the share of judged samples whose audio is wrong; `None` if it cannot be compared."""
+    if not target.compares_wrong_audio:
+        return None
     before = [run.count_wrong_and_judged() for run in target.baseline_samples]
     baseline = sum(wrong for wrong, _ in before), sum(judged for _, judged in before)
     run = target.run_samples.count_wrong_and_judged()

@@ -17,6 +17,7 @@ import msgspec
 from voicegauge.bench._latency import add_playback_measurements, find_first_audio_ms
 from voicegauge.bench._transcription_workers import AudioClip
 from voicegauge.bench.estimates import Estimate, estimate_mean
+from voicegauge.bench.target_samples import LeftOutClips, VoiceSamples
 from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechField
 from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import DataError
@@ -25,6 +26,7 @@ from voicegauge.model.base import Record
 from voicegauge.model.job import Failure
 from voicegauge.model.run import QualitySet, Run
 from voicegauge.model.sample import AudioFacts, QualityPrediction, Sample
+from voicegauge.printable_text import format_count
 from voicegauge.rules.subjects import find_documented_default
 from voicegauge.speech.audio_measurement import FRAME_DURATION_S, EncodedAudio, PlaybackTimeline
 from voicegauge.speech.audio_quality import measure_quality
@@ -226,18 +228,23 @@ def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:
 
 
 class QualitySummary(Record, frozen=True, kw_only=True):
-    """Mean predicted ratings of the samples of one target, from 1 (bad) to 5 (excellent)."""
+    """Mean predicted ratings of the voice of one target, from 1 (bad) to 5 (excellent).
+
+    They are `None` if no clip counts.
+    """
 
     method: str
     """Method with its version and the start of the hash of its models. Ratings by other methods are not comparable."""
-    speech: Estimate
+    speech: Estimate | None
     """Rating of the speech itself (SIG of ITU-T P.835)."""
-    background: Estimate
+    background: Estimate | None
     """Rating of the background (BAK of P.835)."""
-    overall: Estimate
+    overall: Estimate | None
     """Overall rating (OVRL of P.835)."""
-    p808: Estimate
+    p808: Estimate | None
     """Overall rating by the model of ITU-T P.808."""
+    left_out: LeftOutClips = LeftOutClips()
+    """Number of clips that do not count."""
 
 
 def predict_run_quality(
@@ -285,23 +292,32 @@ def _predict(clip: AudioClip) -> PredictedQuality | None:
     return predict_quality(decoded.samples, decoded.sample_rate_hz)
 
 
-def summarize_predicted_quality(samples: Iterable[Sample], quality: QualitySet | None) -> QualitySummary | None:
-    """Return the mean ratings of samples of one target; `None` if none was predicted."""
+def summarize_predicted_quality(voice: VoiceSamples, quality: QualitySet | None) -> QualitySummary | None:
+    """Return the mean ratings of the voice of one target; `None` if none was predicted."""
     if quality is None:
         return None
-    text_ids = {sample.id: sample.text_id for sample in samples}
+    text_ids = {sample.id: sample.text_id for sample in voice.samples}
     known = [(text_ids[one.sample_id], one) for one in quality.predictions if one.sample_id in text_ids]
     speech, background, overall, p808 = (
         estimate_mean([(text_id, max(getattr(one, name), 0.0)) for text_id, one in known])
         for name in PredictedQuality._fields
     )
-    if not (speech and background and overall and p808):
+    if not known and not voice.left_out:
         return None
-    return QualitySummary(method=quality.method, speech=speech, background=background, overall=overall, p808=p808)
+    return QualitySummary(
+        method=quality.method,
+        speech=speech,
+        background=background,
+        overall=overall,
+        p808=p808,
+        left_out=voice.left_out,
+    )
 
 
 def describe_predicted_quality(summary: QualitySummary) -> str:
     """Return the mean predicted ratings of one target in one line."""
+    if summary.p808 is None:
+        return f"no clip has a predicted rating{summary.left_out.describe()} ({summary.method})"
     ratings = ", ".join(
         f"{name} {estimate.value:.2f}"
         for name, estimate in (
@@ -310,5 +326,7 @@ def describe_predicted_quality(summary: QualitySummary) -> str:
             ("overall", summary.overall),
             ("P.808", summary.p808),
         )
+        if estimate is not None
     )
-    return f"predicted mean rating of {summary.p808.sample_count} clips from 1 to 5: {ratings} ({summary.method})"
+    clips = f"{format_count(summary.p808.sample_count, 'clip')}{summary.left_out.describe()}"
+    return f"predicted mean rating of {clips} from 1 to 5: {ratings} ({summary.method})"

@@ -342,6 +342,9 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     voice_note: str = ""
     """Why voices, or their similarity to the voice sample, are not compared, although a run has them; empty
     otherwise."""
+    clips_left_out: tuple[str, ...] = ()
+    """For each target with clips that are wrong or copies of another, how many do not count in its ratings and its
+    voice."""
     metrics: tuple[MetricComparison, ...]
     targets_only_in_baseline: tuple[str, ...]
     """Ids of the targets that only the baseline measured."""
@@ -364,6 +367,11 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
     targets_without_audio_in_run: tuple[str, ...]
     """Ids of targets in both runs that have no usable audio (for speech to text: no transcript) in the run. Their error
     rates are not compared."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not compared, and which clips do not count."""
+        return (*filter(None, (self.listening_note, self.quality_note, self.voice_note)), *self.clips_left_out)
 
     @property
     def regressions(self) -> tuple[MetricComparison, ...]:
@@ -513,7 +521,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
         group_target_samples(
             one,
             scores[index] if scores and is_interpretable else None,
-            one.listening if listening_note == "" else None,
+            one.listening,
             one.predicted_quality if quality_note == "" else None,
             one.voices if voice_note == "" else None,
         )
@@ -526,6 +534,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
             baseline_samples=[samples[target] for samples in samples_before if target in samples],
             run_samples=samples_after[target],
             compares_voice=is_speech and has_one_sample,
+            compares_wrong_audio=listening_note == "",
             compares_steadiness=is_speech,
         )
         for target in both
@@ -628,6 +637,9 @@ def _build_comparison(
         listening_note=listening_note,
         quality_note=quality_note,
         voice_note=voice_note,
+        clips_left_out=tuple(
+            filter(None, (target.describe_clips_left_out() for target in targets if run.manifest.kind == "speech"))
+        ),
         metrics=tuple(_compare_metrics(targets, settings)),
         targets_only_in_baseline=targets_only_in_baseline,
         targets_only_in_run=targets_only_in_run,

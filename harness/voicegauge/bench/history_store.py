@@ -22,7 +22,7 @@ from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.part_summaries import list_places
 from voicegauge.bench.run_store import RUN_FILE_NAME, load_run
 from voicegauge.bench.target_cost import compute_target_cost
-from voicegauge.bench.target_samples import TargetSamples, group_target_samples
+from voicegauge.bench.target_samples import TargetSamples, VoiceSamples, group_target_samples
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
 from voicegauge.model.base import MAX_NUMBER, Count, Provenance, Record
@@ -81,6 +81,8 @@ class HistoryValue(Record, frozen=True, kw_only=True):
     observation_count: Count
     """Number of samples; for error rates, of words or characters."""
     unit: HistoryUnit
+    left_out_count: Count = 0
+    """Of a voice, the number of further clips, which do not count: wrong ones, and copies of another clip."""
 
     def __post_init__(self) -> None:
         """Reject a value that no run has; the store of a stranger's repository may have one."""
@@ -247,7 +249,7 @@ def _compute_target_metrics(
         _compute_error_rate(target_samples, "cer") if failures < samples else None,
         _build_history_value("failures", failures / samples, samples) if samples else None,
         _compute_wrong_share(target_samples),
-        *(() if takes_audio else compute_voice_metrics(target_samples.samples, voices)),
+        *(() if takes_audio else compute_voice_metrics(target_samples.voice, voices)),
         # Targets that take audio are not priced by characters; a changed price is an event all the same.
         None if takes_audio or not samples else _compute_price(target_samples, target),
     ]
@@ -287,16 +289,16 @@ def _compute_wrong_share(samples: TargetSamples) -> HistoryValue | None:
     return _build_history_value("wrong_audio", wrong / judged, judged) if judged else None
 
 
-def compute_voice_metrics(samples: Iterable[Sample], voices: VoiceSet | None) -> list[HistoryValue]:
+def compute_voice_metrics(voice: VoiceSamples, voices: VoiceSet | None) -> list[HistoryValue]:
     """Return the metrics of the voice of one target: pace, pitch and spectrum, and similarity if it was compared.
 
     Of frequencies and similarities, the lowest and the highest tenth of the clips do not count.
 
     Args:
-        samples: the samples of the target, without warm-up. Failed ones do not count.
+        voice: the samples of the target from which its voice is measured.
         voices: the similarities of the run; `None` if voices were not compared.
     """
-    delivered = [(sample, sample.audio) for sample in samples if sample.failure is None and sample.audio is not None]
+    delivered = [(sample, sample.audio) for sample in voice.samples if sample.audio is not None]
     similarities = {one.sample_id: one.similarity for one in voices.voices} if voices is not None else {}
     spoken = [(count_spoken_letters(one.text), facts.spoken_s) for one, facts in delivered if facts.spoken_s]
     total_s = sum(spoken_s for _, spoken_s in spoken)
@@ -306,7 +308,7 @@ def compute_voice_metrics(samples: Iterable[Sample], voices: VoiceSet | None) ->
         "voice_similarity": [found for one, _ in delivered if (found := similarities.get(one.id)) is not None],
     }
     pace = sum(letters for letters, _ in spoken) / total_s if total_s > 0 else 0.0
-    return [
+    metrics = [
         *([_build_history_value("letters_per_s", pace, len(spoken))] if pace > 0 else []),
         *(
             _build_history_value(metric, _compute_trimmed_mean(values), len(values))
@@ -314,6 +316,8 @@ def compute_voice_metrics(samples: Iterable[Sample], voices: VoiceSet | None) ->
             if values
         ),
     ]
+    left_out_count = voice.left_out.wrong_count + voice.left_out.copy_count
+    return [msgspec.structs.replace(one, left_out_count=left_out_count) for one in metrics]
 
 
 def _compute_trimmed_mean(values: Sequence[float]) -> float:
@@ -331,7 +335,7 @@ def _compute_price(samples: TargetSamples, target: MeasuredTarget) -> HistoryVal
 
 
 STORE_FILE_NAME = ".voicegauge-history.sqlite"
-STORE_VERSION = 8
+STORE_VERSION = 9
 """Version of the tables and of what is measured; it is increased when either of them changes."""
 IN_MEMORY_PATH = Path(":memory:")
 """Path that makes SQLite keep a store in memory instead of a file."""
@@ -354,7 +358,8 @@ CREATE TABLE targets (
 );
 CREATE TABLE metrics (
   run_file_path TEXT NOT NULL, place TEXT NOT NULL, target_id TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL,
-  observation_count INTEGER NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (run_file_path, place, target_id, metric),
+  observation_count INTEGER NOT NULL, unit TEXT NOT NULL, left_out_count INTEGER NOT NULL,
+  PRIMARY KEY (run_file_path, place, target_id, metric),
   FOREIGN KEY (run_file_path, place, target_id) REFERENCES targets ON DELETE CASCADE
 );
 """
@@ -462,9 +467,9 @@ class HistoryStore:
                     ),
                 )
                 self._connection.executemany(
-                    "INSERT INTO metrics VALUES (?,?,?,?,?,?,?)",
+                    "INSERT INTO metrics VALUES (?,?,?,?,?,?,?,?)",
                     [
-                        (*key, target.target_id, one.metric, one.value, one.observation_count, one.unit)
+                        (*key, target.target_id, *(getattr(one, name) for name in HistoryValue.__struct_fields__))
                         for one in target.metrics
                     ],
                 )

@@ -198,6 +198,8 @@ class NightValue(Record, frozen=True, kw_only=True):
     """Number of samples; for error rates, of words or characters."""
     run_count: int
     """Number of runs of the night."""
+    left_out_count: int = 0
+    """Of a voice, the number of further clips, which do not count: wrong ones, and copies of another clip."""
 
 
 class SeriesKey(Record, frozen=True, kw_only=True):
@@ -286,7 +288,13 @@ def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue
     pooled = (
         history_values[-1].value if history_values[0].unit == "usd" else _pool_values(history_values[0].unit, values)
     )
-    return NightValue(night=night, value=pooled, observation_count=sum(n for _, n in values), run_count=len(values))
+    return NightValue(
+        night=night,
+        value=pooled,
+        observation_count=sum(n for _, n in values),
+        run_count=len(values),
+        left_out_count=sum(one.left_out_count for one in history_values),
+    )
 
 
 def _pool_values(unit: HistoryUnit, values_with_counts: Sequence[tuple[float, int]]) -> float:

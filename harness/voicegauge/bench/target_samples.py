@@ -12,7 +12,7 @@ are equal (max-T: Westfall and Young 1993, "Resampling-based multiple testing", 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from voicegauge.bench._change_estimates import MIN_TIME_FOR_LOGARITHM_MS, ErrorCount, TimeInSession
 from voicegauge.bench.resampling import FloatArray, IntegerArray, ValuesWithTextIds
 from voicegauge.errors import DataError
+from voicegauge.model.base import Count, Record
 from voicegauge.model.job import Interval
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample import AudioFacts, Latency, QualityPrediction, Sample, Score
+from voicegauge.printable_text import format_count
 from voicegauge.speech.listening import count_spoken_letters
 
 # Pairs samples with their scores.
@@ -85,6 +87,56 @@ def find_audio_ready_bounds(latency: Latency) -> Interval | None:
         return None if total_ms is None else Interval(low_ms=total_ms, high_ms=total_ms)
     low_ms, high_ms = (min(bound_ms + download_ms, total_ms) for bound_ms in (completion.low_ms, completion.high_ms))
     return Interval(low_ms=low_ms, high_ms=high_ms)
+
+
+class LeftOutClips(Record, frozen=True, kw_only=True):
+    """Clips of one target that do not count in measures of its voice: pace, pitch, ratings, similarity."""
+
+    wrong_count: Count = 0
+    """Number of clips that are known to be wrong: not speech, another text, or only a part of the text."""
+    copy_count: Count = 0
+    """Number of clips that are the same file as an earlier clip of the target. They say nothing new about it."""
+
+    def __bool__(self) -> bool:
+        """Whether any clip is left out."""
+        return bool(self.wrong_count or self.copy_count)
+
+    def __str__(self) -> str:
+        """Return the numbers in words, such as "3 wrong clips and 1 copy"; empty if no clip is left out."""
+        wrong = format_count(self.wrong_count, "wrong clip") if self.wrong_count else ""
+        copies = ("1 copy" if self.copy_count == 1 else f"{self.copy_count:,} copies") if self.copy_count else ""
+        return " and ".join(filter(None, (wrong, copies)))
+
+    def describe(self) -> str:
+        """Return a remark for after a number of clips: " (without 3 wrong clips and 1 copy)"; empty if all count."""
+        return f" (without {self})" if self else ""
+
+
+class VoiceSamples(NamedTuple):
+    """The samples of one target from which its voice is measured."""
+
+    samples: tuple[Sample, ...]
+    left_out: LeftOutClips
+
+
+def select_voice_samples(samples: Iterable[Sample], listening: ListeningSet | None) -> VoiceSamples:
+    """Select the samples of one target from which its voice is measured: each different clip that is not wrong, once.
+
+    Args:
+        samples: samples of one target, without warm-up. Failed ones, and those without audio, are not among the result.
+        listening: what the audio of the run says; `None` if that was not judged.
+    """
+    verdicts = listening.verdicts if listening is not None else ()
+    wrong_ids = {one.sample_id for one in verdicts if one.outcome == "wrong"}
+    delivered = [(one, one.audio.sha256) for one in samples if one.failure is None and one.audio is not None]
+    right = [(one, digest) for one, digest in delivered if one.id not in wrong_ids]
+    first_by_digest: dict[str, Sample] = {}
+    for sample, digest in right:
+        first_by_digest.setdefault(digest, sample)
+    return VoiceSamples(
+        tuple(first_by_digest.values()),
+        LeftOutClips(wrong_count=len(delivered) - len(right), copy_count=len(right) - len(first_by_digest)),
+    )
 
 
 class TargetSamples:
@@ -164,20 +216,25 @@ class TargetSamples:
         outcomes = [one.outcome for one in verdicts if one.sample_id in ids]
         return outcomes.count("wrong"), len(outcomes) - outcomes.count("not judged")
 
+    @cached_property
+    def voice(self) -> VoiceSamples:
+        """The samples from which the voice is measured, and the number of those that are left out."""
+        return select_voice_samples(self.samples, self._listening)
+
     def collect_ratings(self, select_rating: Callable[[QualityPrediction], float]) -> list[tuple[str, float]]:
-        """Return the text id of each sample with predicted ratings, and the rating that `select_rating` selects."""
-        text_ids = {sample.id: sample.text_id for sample in self.samples}
+        """Return the text id of each sample in `voice` with predicted ratings, and the rating that is selected."""
+        text_ids = {sample.id: sample.text_id for sample in self.voice.samples}
         predictions = self._predicted_quality.predictions if self._predicted_quality is not None else ()
         return [(text_ids[one.sample_id], select_rating(one)) for one in predictions if one.sample_id in text_ids]
 
     def collect_audio_facts(self, select_fact: Callable[[AudioFacts], float | None]) -> list[tuple[str, float]]:
-        """Return the text id of each sample with audio, and the measure above 0 that `select_fact` selects."""
-        facts = [(sample.text_id, sample.audio) for sample in self.samples if sample.failure is None and sample.audio]
+        """Return the text id of each sample in `voice`, and the measure above 0 that `select_fact` selects."""
+        facts = [(sample.text_id, sample.audio) for sample in self.voice.samples if sample.audio]
         return [(text_id, value) for text_id, one in facts if (value := select_fact(one))]
 
     def collect_paces(self) -> list[tuple[str, float]]:
-        """Return the text id of each sample with speech, and the letters per second."""
-        spoken = [(one, one.audio.spoken_s) for one in self.samples if one.failure is None and one.audio]
+        """Return the text id of each sample in `voice` with speech, and the letters per second."""
+        spoken = [(one, one.audio.spoken_s) for one in self.voice.samples if one.audio]
         return [
             (one.text_id, letters / spoken_s)
             for one, spoken_s in spoken
@@ -185,8 +242,8 @@ class TargetSamples:
         ]
 
     def collect_similarities(self) -> list[tuple[str, float]]:
-        """Return the text id of each sample whose voice was compared with the voice sample, and the similarity."""
-        text_ids = {sample.id: sample.text_id for sample in self.samples}
+        """Return the text id of each sample in `voice` that was compared with the voice sample, and the similarity."""
+        text_ids = {sample.id: sample.text_id for sample in self.voice.samples}
         voices = self._voices.voices if self._voices is not None else ()
         return [
             (text_ids[one.sample_id], one.similarity)

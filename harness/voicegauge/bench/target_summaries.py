@@ -48,6 +48,7 @@ from voicegauge.bench.target_samples import (
     list_not_clearly_higher,
     list_undominated,
     measure_target_differences,
+    select_voice_samples,
 )
 from voicegauge.bench.voice_similarity import VoiceSummary, summarize_voices
 from voicegauge.model.base import Count, Provenance, Record
@@ -266,6 +267,7 @@ def summarize_targets(
     scores = ScoresBySample(score_set) if score_set else None
     for target in run.manifest.targets:
         samples = samples_by_target[target.id]
+        voice = select_voice_samples(samples, run.listening)
         scored_samples = scores.pair_with(samples) if scores else []
         cost = compute_target_cost(
             target,
@@ -286,9 +288,9 @@ def summarize_targets(
                 listening=summarize_listening(samples, run.listening),
                 audio_quality=_summarize_audio_quality(samples),
                 socket=summarize_sockets(samples, warmups),
-                predicted_quality=summarize_predicted_quality(samples, run.predicted_quality),
+                predicted_quality=summarize_predicted_quality(voice, run.predicted_quality),
                 steadiness=summarize_steadiness(samples, scored_samples) if run.manifest.kind == "speech" else None,
-                voice=summarize_voices(samples, run.voices, clones_voice=target.clones_voice),
+                voice=summarize_voices(voice, run.voices, clones_voice=target.clones_voice),
             )
         )
     if run.manifest.is_rehearsal:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from voicegauge.bench._transcription_workers import AudioClip
+from voicegauge.bench.target_samples import LeftOutClips, VoiceSamples, select_voice_samples
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model.base import Count, Number, Provenance, Record
 from voicegauge.model.run import OtherSpeaker, Run, VoiceSet
 from voicegauge.model.sample import MeasuredVoice, Sample
+from voicegauge.printable_text import format_count
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.decoding import Samples, UndecodableAudioError, decode
 from voicegauge.speech.espeak import has_synthesizer, synthesize
@@ -54,7 +56,9 @@ class VoiceSummary(Record, frozen=True, kw_only=True):
     similarity_high: Number | None
     """Upper end of the interval of 95%."""
     clip_count: Count
-    """Number of clips of the target with enough speech."""
+    """Number of different clips of the target with enough speech."""
+    left_out: LeftOutClips = LeftOutClips()
+    """Number of further clips, which do not count."""
     other_speaker_count: Count
     """Number of other speakers, who define the similarity 0."""
     explanation: str = ""
@@ -182,7 +186,12 @@ def _list_other_speakers(
     """
     if run.manifest.provenance is Provenance.LIVE and not run.manifest.is_rehearsal:
         cloning = {target.id for target in run.manifest.targets if target.clones_voice}
-        yield from ((sample.target, vector) for sample, vector in vectors if sample.target not in cloning)
+        speaking = {one.id for one in select_voice_samples((sample for sample, _ in vectors), run.listening).samples}
+        yield from (
+            (sample.target, vector)
+            for sample, vector in vectors
+            if sample.target not in cloning and sample.id in speaking
+        )
     if not has_synthesizer():
         return
     texts = {sample.text: sample.language for sample, _ in vectors}
@@ -210,11 +219,11 @@ def _speak(text: str, language: str, variant: str) -> Samples | None:
         return None
 
 
-def summarize_voices(samples: Iterable[Sample], voices: VoiceSet | None, *, clones_voice: bool) -> VoiceSummary | None:
-    """Return whether the samples of one target have the voice of the sample; `None` if it clones none."""
+def summarize_voices(voice: VoiceSamples, voices: VoiceSet | None, *, clones_voice: bool) -> VoiceSummary | None:
+    """Return whether a target speaks with the voice of the voice sample; `None` if it clones none."""
     if voices is None or not clones_voice:
         return None
-    ids = {sample.id for sample in samples}
+    ids = {sample.id for sample in voice.samples}
     own = [one for one in voices.voices if one.sample_id in ids]
     found = judge_similarities([one.similarity for one in own if one.similarity is not None], voices.note or None)
     return VoiceSummary(
@@ -224,6 +233,7 @@ def summarize_voices(samples: Iterable[Sample], voices: VoiceSet | None, *, clon
         similarity_low=found.low,
         similarity_high=found.high,
         clip_count=len(own),
+        left_out=voice.left_out,
         other_speaker_count=len(voices.other_speakers),
         explanation=found.explanation,
     )
@@ -238,13 +248,14 @@ def describe_voice(summary: VoiceSummary) -> str:
     }[summary.verdict]
     reason = f": {summary.explanation}" if summary.explanation else ""
     if summary.similarity is None:
-        return f"{verdict}{reason} ({summary.method})"
+        return f"{verdict}{reason}{summary.left_out.describe()} ({summary.method})"
+    clips = f"{format_count(summary.clip_count, 'clip')}{summary.left_out.describe()}"
     interval = (
         ""
         if summary.similarity_low is None or summary.similarity_high is None
         else f" [{summary.similarity_low:.2f}, {summary.similarity_high:.2f}]"
     )
     return (
-        f"{verdict}{reason}; similarity {summary.similarity:.2f}{interval} of {summary.clip_count} clips, where "
+        f"{verdict}{reason}; similarity {summary.similarity:.2f}{interval} of {clips}, where "
         f"{summary.other_speaker_count} other speakers are at 0 and the sample itself is at 1 ({summary.method})"
     )

@@ -206,7 +206,7 @@ def _describe_missing_results(result: RunComparison) -> list[str]:
         *(f"not in the run: {target}" for target in result.targets_only_in_baseline),
         *(f"not in the baseline: {target}" for target in result.targets_only_in_run),
         *([f"error rates by {result.asr}: {result.known_words}"] if result.known_words is not None else []),
-        *(note for note in (result.listening_note, result.quality_note, result.voice_note) if note),
+        *result.notes,
     ]
 
 

@@ -37,6 +37,7 @@ from voicegauge.report.history_page import (
     find_nights,
     format_value,
     label_configurations,
+    list_clips_left_out,
     list_provenances,
     name_series,
 )
@@ -316,6 +317,8 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
         origins = list(dict.fromkeys(found for one in series if (found := get_origin(one.key)) is not None))
         if len(origins) > 1:
             print_table(console, _build_origin_table(kind, series, origins, configuration_labels))
+    for line in list_clips_left_out(series):
+        console.print(line, markup=False, soft_wrap=True)
     _print_timeline(console, build_timeline(history, provenance))
 
 

@@ -197,6 +197,25 @@ def describe_loss(lost: LostSamples) -> TimelineEntry:
     )
 
 
+def describe_count(night: NightValue) -> str:
+    """Return the number of samples of a night, with the number of clips that a measure of the voice leaves out."""
+    return f"{night.observation_count}{f' ({night.left_out_count} left out)' if night.left_out_count else ''}"
+
+
+def list_clips_left_out(series: Sequence[MetricSeries]) -> list[str]:
+    """Return for each target how many clips of the latest night do not count in the measures of its voice."""
+    latest_night = max((one.nights[-1].night for one in series), default="")
+    counts: dict[str, int] = {}
+    for one in series:
+        if one.nights[-1].night == latest_night and one.nights[-1].left_out_count:
+            subject = f"{one.key.target}{f' [{one.key.origin}]' if one.key.origin is not None else ''}"
+            counts[subject] = max(counts.get(subject, 0), one.nights[-1].left_out_count)
+    return [
+        f"{subject}: voice of the latest night without {format_count(count, 'clip')}, wrong ones or copies of another"
+        for subject, count in counts.items()
+    ]
+
+
 def format_value(unit: str, value: float) -> str:
     """Format a value with its unit: "512 ms", "5.1%", "14.20/s", "118.4 Hz", "0.8 dB", "$15.00"."""
     if unit == "ms":
@@ -300,7 +319,7 @@ def build_time_series_chart(
         return BOTTOM - scale.compute_position(value) * (BOTTOM - TOP)
 
     def describe_night_value(night: NightValue) -> str:
-        return f"{night.night}: {format_value(unit, night.value)}, n = {night.observation_count}"
+        return f"{night.night}: {format_value(unit, night.value)}, n = {describe_count(night)}"
 
     levels = [
         level
@@ -382,7 +401,7 @@ class ChartedSeries(NamedTuple):
     """Configuration of the runs, such as suite and load; empty if the runs of the page have only one."""
     chart: TimeSeriesChart
     latest_value_text: str
-    table_rows: tuple[tuple[str, str, int, int], ...]
+    table_rows: tuple[tuple[str, str, str, int], ...]
     """For each night, the latest first: night, value, number of samples, number of runs."""
 
 
@@ -465,7 +484,7 @@ def _build_charted_series(
         ),
         latest_value_text=format_value(key.unit, series.nights[-1].value),
         table_rows=tuple(
-            (one.night, format_value(key.unit, one.value), one.observation_count, one.run_count)
+            (one.night, format_value(key.unit, one.value), describe_count(one), one.run_count)
             for one in reversed(series.nights)
         ),
     )

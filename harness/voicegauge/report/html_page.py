@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import describe_steadiness
@@ -383,6 +384,7 @@ def _create_report_template_environment() -> Environment:
         "ms": format_ms,
         "number": format_number,
         "percent": format_percent,
+        "rating": describe_predicted_quality,
         "sentence": capitalize_sentence,
         "usd": format_usd,
         "steadiness": describe_steadiness,

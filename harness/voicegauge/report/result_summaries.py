@@ -382,9 +382,7 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
                     *result.describe_unproven_worsenings(),
                     result.describe_too_few_texts(),
                     f"error rates by {result.asr}: {result.known_words}" if result.known_words is not None else None,
-                    result.listening_note,
-                    result.quality_note,
-                    result.voice_note,
+                    *result.notes,
                     REHEARSAL_NOTE if result.rehearsal_label else None,
                 ),
             )
