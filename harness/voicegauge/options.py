@@ -438,7 +438,7 @@ def validate_request(given_request: Any) -> None:
         value = values[one.name]
         for label, number in _iterate_numbers(one.name, value):
             if not is_in_bounds(number, one.spec):
-                raise UsageError(f"{label} is {number:.12g}: choose a number {describe_bounds(one.spec)}")
+                raise UsageError(f"{label} is {number:.15g}: choose a number {describe_bounds(one.spec)}")
         if one.spec.role is OptionRole.GROUP and value is not None:
             group_type = get_group_type(one)
             if not isinstance(value, group_type):
@@ -520,11 +520,11 @@ def describe_bounds(spec: OptionSpec) -> str:
     """Return the declared bounds in words, such as "of at least 1"."""
     if spec.minimum is not None and spec.maximum is not None:
         ends = ", both excluded" if spec.excludes_bounds else ""
-        return f"from {spec.minimum:.12g} to {spec.maximum:.12g}{ends}"
+        return f"from {spec.minimum:.15g} to {spec.maximum:.15g}{ends}"
     if spec.minimum is not None:
-        return f"above {spec.minimum:.12g}" if spec.excludes_bounds else f"of at least {spec.minimum:.12g}"
+        return f"above {spec.minimum:.15g}" if spec.excludes_bounds else f"of at least {spec.minimum:.15g}"
     if spec.maximum is not None:
-        return f"below {spec.maximum:.12g}" if spec.excludes_bounds else f"of at most {spec.maximum:.12g}"
+        return f"below {spec.maximum:.15g}" if spec.excludes_bounds else f"of at most {spec.maximum:.15g}"
     return "that is finite"
 
 

@@ -154,6 +154,14 @@ def test_a_value_of_another_type_is_rejected(call: Callable[[], object], message
         call()
 
 
+@pytest.mark.parametrize("volume", [0, -5, 10**13])
+def test_a_month_has_at_least_one_character(volume: int) -> None:
+    message = f"^characters_per_month is {volume}: choose a number from 1 to 1000000000000$"
+    for call in (voicegauge.estimate_cost, voicegauge.build_report):
+        with pytest.raises(UsageError, match=message):
+            call("no-such-run-or-target", characters_per_month=volume)
+
+
 def test_whole_numbers_may_be_written_as_floats() -> None:
     by_float = voicegauge.plan_benchmark("pixelapi", sessions=2.0, max_texts=3.0)  # type: ignore[arg-type]
     assert by_float == voicegauge.plan_benchmark("pixelapi", sessions=2, max_texts=3)

@@ -62,7 +62,6 @@ from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, VoiceSample
 from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.model.text_pieces import TextPacing
-from voicegauge.options import validate_request
 from voicegauge.printable_text import format_count
 from voicegauge.speech.asr_engines import SpokenText
 from voicegauge.speech.decoding import require_av
@@ -329,7 +328,6 @@ def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_nam
         UsageError: as described at `plan_benchmark`.
         DataError: a file cannot be read.
     """
-    validate_request(request)
     validate_load(request)
     suite = choose_texts(request)
     listener = choose_listener(request.progress)

@@ -65,7 +65,7 @@ from voicegauge.files import check_writable
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.price import RemainingBudget
-from voicegauge.options import build_arguments, function_of, validate_request
+from voicegauge.options import build_arguments, function_of
 from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import RULE_BY_ID, Rule, select_rules
 
@@ -85,7 +85,6 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
         UsageError: a name is not known, neither `emulated` nor `live` is given, or a key would be sent unencrypted to
             another machine.
     """
-    validate_request(request)
     rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     if not request.emulated and request.live is None:
         raise UsageError("plan a check of either the emulator or the live service")

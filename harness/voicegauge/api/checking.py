@@ -53,7 +53,7 @@ from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import StopReason
-from voicegauge.options import function_of, validate_request
+from voicegauge.options import function_of
 from voicegauge.profiles.judging import ProfileReport, judge_profile, load_profile, load_profile_contract
 from voicegauge.recording.saved_recordings import find_provider_recordings, find_recordings
 from voicegauge.rules.registry import Rule, select_rules
@@ -131,7 +131,6 @@ def run_check(request: CheckRequest) -> CheckReport:
         TransportError: not a single response was received.
         NothingMeasuredError: the time limit was over before anything was sent.
     """
-    validate_request(request)
     deadline = CommandDeadline(request.max_time_s)
     listener = choose_listener(request.progress)
     with deadline.interrupt_preparation():
@@ -316,7 +315,6 @@ def run_single_check(request: SingleCheckRequest) -> CheckReport:
     Raises:
         UsageError: as for `check`. Also if no minimal valid request can be built.
     """
-    validate_request(request)
     target, request = _select_speech_target(request)
     changes = request.body_changes or {}
     case = build_request_case(
@@ -349,7 +347,6 @@ def run_job_steps(request: JobStepsRequest) -> CheckReport:
     Raises:
         UsageError: as for `check`. Also if the target does not answer with jobs, or a step is not valid.
     """
-    validate_request(request)
     target, request = _select_speech_target(request)
     collector, journals = ResultCollector([target.id], request.seed), CaseJournals(None, [target.contract])
     with start_emulator(request, [target]) as get_emulator:

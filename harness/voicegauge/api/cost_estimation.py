@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from voicegauge.api.local_requests import MAX_TEXT_LENGTH_CHARACTERS, CostRequest
+from voicegauge.api.local_requests import CostRequest
 from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue, to_name_tuple
-from voicegauge.bench.defaults import MAX_CHARACTERS_PER_MONTH
 from voicegauge.bench.suites import load_own_texts
 from voicegauge.client.ledger import find_account_plan_limits
 from voicegauge.contract.monthly_cost import (
@@ -31,7 +29,7 @@ from voicegauge.contract.targets import BaseTarget, SocketTarget, Target, Transc
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceClaim, PriceRange
-from voicegauge.options import function_of, validate_request
+from voicegauge.options import function_of
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 
 
@@ -122,14 +120,6 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
         DataError: the texts cannot be read.
         ContractError: a document is not a usable contract.
     """
-    validate_request(request)
-    request = replace(
-        request,
-        characters_per_month=_require_whole_number(
-            "characters of a month", request.characters_per_month, MAX_CHARACTERS_PER_MONTH
-        ),
-        text_length=_require_whole_number("characters of a text", request.text_length, MAX_TEXT_LENGTH_CHARACTERS),
-    )
     catalogue = to_catalogue(request.contracts).replace_credit_prices(request.credit_prices_usd)
     chosen = select_targets(catalogue, request.targets, None, with_sockets=True)
     named = to_name_tuple(request.targets)
@@ -149,14 +139,6 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
 
 
 estimate_cost = function_of(CostRequest, run_estimate_cost, name="estimate_cost")
-
-
-def _require_whole_number(count_name: str, count: Any, max_count: int) -> int:
-    """Return a number of characters that may be written as a float, such as 1e6."""
-    is_whole = not isinstance(count, bool) and isinstance(count, int | float) and count == count // 1
-    if not is_whole or not 1 <= count <= max_count:
-        raise UsageError(f"{count_name}: {count!r} is not a whole number from 1 to {max_count:,}")
-    return int(count)
 
 
 def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: Sequence[str]) -> list[MonthlyCost]:

@@ -216,6 +216,8 @@ class ReportRequest:
         help="Number of characters of the month for which prices are stated, with the cheapest plan, such as 2M.",
         default_text="10M",
         metavar="N",
+        minimum=1,
+        maximum=MAX_CHARACTERS_PER_MONTH,
         parse=parse_character_count,
         found_file=Trust.ANY_VALUE,
     )
@@ -267,6 +269,8 @@ class CostRequest:
         help="Number of characters of all texts of a month, as Python counts them, such as 2M, 500k or 1500000.",
         default_text="10M",
         metavar="N",
+        minimum=1,
+        maximum=MAX_CHARACTERS_PER_MONTH,
         parse=parse_character_count,
         found_file=Trust.ANY_VALUE,
     )

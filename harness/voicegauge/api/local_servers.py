@@ -39,7 +39,7 @@ from voicegauge.hosts import build_server_url, to_socket_url
 from voicegauge.model.base import Record, StopReason
 from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.model.finding import Finding
-from voicegauge.options import PathLike, function_of, validate_request
+from voicegauge.options import PathLike, function_of
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp, enable_realtime_scheduling
@@ -129,7 +129,6 @@ def run_emulate(request: EmulateRequest) -> LocalServer[RunningEmulator]:
     Raises:
         UsageError: raised on entering the context if the port is taken or a fault is not known.
     """
-    validate_request(request)
     chosen = select_providers(to_catalogue(request.contracts), request.providers)
     settings = build_requested_settings(request)
     check_account_plan(chosen, settings)
@@ -502,7 +501,6 @@ def run_listen(request: ListenRequest) -> ListenResult:
         UnknownNameError: a name is not a provider.
         UsageError: the port is not available, or `public_url` is not an https URL.
     """
-    validate_request(request)
     catalogue = to_catalogue(request.contracts)
     listener = CallbackMonitor(
         select_providers(catalogue, request.providers),

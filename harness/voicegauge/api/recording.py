@@ -65,7 +65,7 @@ from voicegauge.files import check_writable, require_files_in_folder
 from voicegauge.hosts import is_loopback, to_http_url
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.options import function_of, validate_request
+from voicegauge.options import function_of
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.saved_recordings import RecordingChanges, compare_recordings
@@ -480,7 +480,6 @@ def run_record(request: RecordRequest) -> RecordResult:
         StorageError: a response could not be saved, or what is paid for; nothing more was sent.
         TransportError: not a single response was received.
     """
-    validate_request(request)
     deadline = CommandDeadline(request.max_time_s)
     with deadline.interrupt_preparation():
         recording = _prepare_recording(request, deadline)
@@ -522,7 +521,6 @@ def run_plan_record(request: RecordRequest) -> PricedPlan:
     Raises:
         UsageError: as for `record`, except that files may exist.
     """
-    validate_request(request)
     recording = _prepare_recording(request, CommandDeadline(None))
     with recording.open_journals(is_read_only=True) as journals:
         _, plan = recording.plan_updates(journals)

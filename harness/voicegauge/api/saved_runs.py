@@ -43,7 +43,7 @@ from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, PARQUET_MARK, check_repla
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample_table import write_parquet
-from voicegauge.options import PathLike, function_of, validate_request
+from voicegauge.options import PathLike, function_of
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.report.history_page import render_history_page
 from voicegauge.report.html_page import render_page
@@ -78,7 +78,6 @@ def run_history(request: HistoryRequest) -> RunHistory:
     Raises:
         DataError: the folder cannot be read, or contains no finished run.
     """
-    validate_request(request)
     settings = HistorySettings(
         alpha=request.alpha, min_slowdown=request.min_slowdown, min_rate_change=request.min_error_rate_change
     )
@@ -174,7 +173,6 @@ def run_compare(request: CompareRequest) -> RunComparison:
             engine, normalizer or load, have no target or no text in common, or because one is given twice.
         UsageError: the baseline has no run.
     """
-    validate_request(request)
     settings = build_compare_settings(request, request.assumed_speed_drift, request.seed)
     baseline = request.baseline
     baselines = list(baseline) if isinstance(baseline, Collection) and not isinstance(baseline, str) else [baseline]
@@ -203,7 +201,6 @@ def run_compare_targets(request: CompareTargetsRequest) -> RunComparison:
     Raises:
         DataError: the run cannot be read, has no such target, or no other one.
     """
-    validate_request(request)
     settings = build_compare_settings(request, 0.0, request.seed)
     return compare_targets_of_run(load_run_to_compare(request.run, request.place), request.baseline_target, settings)
 
