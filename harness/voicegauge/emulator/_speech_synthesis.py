@@ -469,7 +469,7 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     """
     import numpy as np
 
-    from voicegauge.speech.espeak import synthesize_with_times
+    from voicegauge.speech.espeak import add_noise_floor, synthesize_with_times
 
     speech = synthesize_with_times(
         synthesis.text,
@@ -482,6 +482,8 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     )
     samples = _apply_faults(speech.samples, synthesis)
     lead = np.zeros(round(synthesis.leading_silence_s * synthesis.sample_rate_hz), np.float32)
+    if not synthesis.is_silent:
+        add_noise_floor(lead, speech.samples, synthesis.seed + 1)
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     data = encode_output(samples, synthesis.sample_rate_hz, synthesis.audio_format, synthesis.bitrate_kbps)
     duration_s = len(samples) / synthesis.sample_rate_hz

@@ -143,7 +143,7 @@ def synthesize_with_times(
     samples, rate, head = _speak(text, language, voice_variant, words_per_minute, pitch)
     words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
     samples = _resample_and_clip(samples, rate, sample_rate_hz)
-    _add_noise(samples, seed)
+    add_noise_floor(samples, samples, seed)
     return TimedSpeech(samples, words)
 
 
@@ -267,10 +267,17 @@ def _resample_and_clip(samples: Samples, source_rate_hz: int, target_rate_hz: in
     return np.clip(resampled, -1.0, 1.0, out=resampled)
 
 
-def _add_noise(samples: Samples, seed: int) -> None:
-    """Add noise to `samples` in place. It is added in blocks, because an hour of speech takes hundreds of megabytes."""
-    level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
+def add_noise_floor(samples: Samples, speech: Samples, seed: int) -> None:
+    """Add noise to `samples` in place, `DITHER_SNR_DB` below the level of `speech`. The same seed adds the same noise.
+
+    Args:
+        samples: mono samples of shape (frames,), full scale at 1.0: those of the speech, or of a pause beside it.
+        speech: the samples whose root mean square is the level of the speech.
+        seed: seed of the noise.
+    """
+    level = float(np.sqrt(np.mean(np.square(speech)))) if len(speech) else 0.0
     rng, factor = np.random.default_rng(seed), np.float32(level * 10 ** (-DITHER_SNR_DB / 20))
+    # In blocks, because the noise of an hour of speech takes hundreds of megabytes.
     for start in range(0, len(samples), _NOISE_BLOCK_FRAMES):
         block = samples[start : start + _NOISE_BLOCK_FRAMES]
         block += rng.standard_normal(len(block)).astype(np.float32) * factor
