@@ -23,8 +23,9 @@ GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "nightly-check
 def read_recipe(provider: str) -> dict[str, str]:
     """Return the inputs that the guide gives to the action for a provider: those of the workflow and of the table."""
     guide = GUIDE.read_text(encoding="utf-8")
-    (block,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
-    steps = yaml.safe_load(block)["jobs"]["contract"]["steps"]
+    blocks = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL))
+    (workflow,) = (block for block in blocks if "jobs" in block)
+    steps = workflow["jobs"]["contract"]["steps"]
     (inputs,) = (step["with"] for step in steps if "voicegauge@" in step["uses"])
     rows = dict(re.findall(r"^ *\| ([a-z-]+) \| (`.*`) \|$", guide, re.MULTILINE))
     assert rows.keys() < set(PROVIDERS)
