@@ -236,6 +236,14 @@ def test_a_fault_without_an_effect_has_its_reason(target: str, fault: str, reaso
     assert reason in line
 
 
+def test_a_fault_that_no_rule_finds_is_named_with_what_does() -> None:
+    notices = NoticeList()
+    announce_ineffective_faults(load_catalogue().select_targets(["openai/tts-1"]), ["another-voice"], notices)
+    (line,) = notices.lines
+    assert line.startswith("no check finds the fault another-voice: Another voice speaks")
+    assert line.endswith("`voicegauge bench --similarity` and `voicegauge history` do.")
+
+
 def test_a_fault_without_an_effect_is_said_to_have_none() -> None:
     notices = NoticeList()
     for fault in ("webhook-never", "speed-ignored"):

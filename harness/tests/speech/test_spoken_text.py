@@ -121,6 +121,8 @@ def test_the_mel_spectrum_is_that_of_whisper() -> None:
         (TEXT, "en-GB", 1.2, None),
         (TEXT, None, None, None),
         (TEXT, "de", None, "only English"),
+        ("Αύριο το πρωί το τρένο φεύγει από την τρίτη αποβάθρα.", "en", None, "its script is not that of English"),
+        ("The café in Malmö sells naïve résumés for £3.", "en-GB", None, None),
         (TEXT, "en", 2.0, "speed"),
         ("Der Ausschuss traf sich am Dienstag.", None, None, "whether the text is English"),
         ("The end <break/> of it.", "en", None, "markup"),

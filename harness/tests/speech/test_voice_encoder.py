@@ -19,7 +19,7 @@ import torch
 
 import voicegauge
 from voicegauge.bench.run_store import load_run, save_run
-from voicegauge.bench.voice_similarity import read_voice_vector
+from voicegauge.bench.voice_similarity import VoiceSummary, describe_voice, read_voice_vector
 from voicegauge.cli import run as run_cli
 from voicegauge.errors import DataError, UsageError
 from voicegauge.speech.voice_encoder import (
@@ -272,6 +272,15 @@ def test_a_verdict_needs_the_whole_interval(places: list[float], verdict: str, r
     found = judge_similarities(places)
     assert (found.verdict, found.explanation) == (verdict, reason)
     assert judge_similarities(places, "no scale")[:2] == ("not separable", None)
+
+
+def test_a_voice_that_was_compared_with_nothing_is_said_to_be_unknown() -> None:
+    summary = VoiceSummary(
+        method="encoder", verdict="not separable", similarity=None, similarity_low=None, similarity_high=None,
+        clip_count=3, other_speaker_count=0, explanation="the voice sample has too little speech",
+    )  # fmt: skip
+    expected = "not known whether it is the voice of the sample: the voice sample has too little speech (encoder)"
+    assert describe_voice(summary) == expected
 
 
 def test_a_short_sample_has_no_parts_to_compare(tmp_path: Path) -> None:

@@ -400,7 +400,7 @@ def build_service_settings(
 def announce_ineffective_faults(
     targets: Sequence[BaseTarget], faults: Sequence[str], listener: ProgressListener
 ) -> None:
-    """Tell the listener which of `faults` have no effect on `targets`, so that a check cannot find them."""
+    """Tell the listener which of `faults` a check cannot find: no rule finds them, or they have no effect here."""
     if not faults:
         return
     from voicegauge.emulator.fault_injection import FAULTS
@@ -412,9 +412,12 @@ def announce_ineffective_faults(
             continue
         if not all(isinstance(target, Target | BaseSocketTarget) for target in reached):
             continue
+        fault = FAULTS[fault_id]
         if not any(_has_effect(fault_id, target) for target in reached):
             reason = _explain_missing_effect(fault_id, reached)
-            listener.notice(f"the fault {fault_id} has no effect here: {FAULTS[fault_id].description} {reason}")
+            listener.notice(f"the fault {fault_id} has no effect here: {fault.description} {reason}")
+        elif fault.unfound_reason is not None:
+            listener.notice(f"no check finds the fault {fault_id}: {fault.description} {fault.unfound_reason}")
 
 
 def _explain_missing_effect(fault_id: str, targets: Sequence[BaseTarget]) -> str:

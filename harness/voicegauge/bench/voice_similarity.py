@@ -244,7 +244,7 @@ def describe_voice(summary: VoiceSummary) -> str:
     verdict = {
         "same voice": "the voice of the sample",
         "another voice": "not the voice of the sample",
-        "not separable": "not separable from the voice of the sample, nor from others",
+        "not separable": "not known whether it is the voice of the sample",
     }[summary.verdict]
     reason = f": {summary.explanation}" if summary.explanation else ""
     if summary.similarity is None:

@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from voicegauge.speech.decoding import Samples
+from voicegauge.speech.espeak import guess_language
 from voicegauge.speech.long_text import (
     MAX_AGREEING_SHARE_OF_OTHER_TEXT,
     LongTextDifference,
@@ -223,15 +224,23 @@ def explain_why_not_judged(text: str, language: str | None, speed: float | None)
     """
     if importlib.util.find_spec("espeakng_loader") is None:
         return "espeak-ng is not installed, which pronounces the text: install voicegauge[emulator]"
-    if language is None or language.lower() == "auto":
-        if not is_english_text(text):
-            return "it is not known whether the text is English"
-    elif not supports_language(language):
-        return f"the language is {language}, and only English is compared with its text"
+    reason = _explain_why_not_english(text, language)
+    if reason is not None:
+        return reason
     if _UNJUDGED_TEXT_PATTERN.search(text):
         return "the text has markup, directions or names of speakers"
     if not JUDGED_SPEED_RANGE[0] <= (speed or 1.0) <= JUDGED_SPEED_RANGE[1]:
         return f"the requested speed is {speed:g}"
+    return None
+
+
+def _explain_why_not_english(text: str, language: str | None) -> str | None:
+    if language is None or language.lower() == "auto":
+        return None if is_english_text(text) else "it is not known whether the text is English"
+    if not supports_language(language):
+        return f"the language is {language}, and only English is compared with its text"
+    if guess_language(text, language) != language:  # "en" is also the language of texts that state none
+        return "the language of the text is not stated, and its script is not that of English"
     return None
 
 
