@@ -276,6 +276,11 @@ def save_connection(contract: Contract, file: Path, messages: Sequence[Any], clo
         ([TIMES, CHUNK, {**CHUNK, "step_time": 3.1}, DONE_MESSAGE], 1000, []),
         ([TIMES, CHUNK], 1000, [("recorded-message-gone", "server message Done")]),
         (
+            [],
+            1000,
+            [("recorded-message-gone", f"server message {name}") for name in ("Chunk", "Done", "Timestamps")],
+        ),
+        (
             [TIMES, CHUNK, DONE_MESSAGE, {"type": "goodbye"}],
             1000,
             [("recorded-message-new", "server message (undocumented)")],
@@ -302,7 +307,7 @@ def save_connection(contract: Contract, file: Path, messages: Sequence[Any], clo
         ),
         ([TIMES, CHUNK, DONE_MESSAGE], 1011, [("recorded-close-changed", "close")]),
     ],
-    ids=["same", "gone", "new", "order", "type", "field-gone", "field-new", "close"],
+    ids=["same", "gone", "silent", "new", "order", "type", "field-gone", "field-new", "close"],
 )
 def test_recorded_messages_are_compared_with_older_ones(
     messages: list[Any],
@@ -433,6 +438,10 @@ def test_an_answer_that_the_client_did_not_ask_for_is_not_missing(
     assert compare_inputs(not_flushed, flushed).changes == ()
     assert [one.rule for one in compare_inputs(flushed, unanswered).changes] == ["recorded-message-gone"]
     assert [one.rule for one in compare_inputs(unanswered, flushed).changes] == ["recorded-message-new"]
+    unused = save_connection(contract, tmp_path / "unused.har", [])
+    assert compare_inputs(flushed, unused).changes == ()
+    silent = save("silent.har", [], is_flushed=True)
+    assert {one.rule for one in compare_inputs(flushed, silent).changes} == {"recorded-message-gone"}
 
 
 def test_channels_and_messages_without_a_recording_are_named(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:

@@ -334,11 +334,23 @@ class _RecordedMessage(RecordedExchange):
 
 
 class _ConnectionPair(NamedTuple):
-    """The messages of an older recorded connection, and those of the newer connection that matches it."""
+    """An older recorded connection and the newer one that matches it, each with the messages of the service."""
 
     id: str
+    old_connection: RecordedExchange
+    new_connection: RecordedExchange
     old: list[_RecordedMessage]
     new: list[_RecordedMessage]
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether the messages show a change of the service; silence does if the clients asked for the same."""
+        if self.old and self.new:
+            return True
+        has_same_status = self.old_connection.status == self.new_connection.status
+        return has_same_status and _list_client_actions([self.old_connection]) == _list_client_actions(
+            [self.new_connection]
+        )
 
 
 def compare_recorded_messages(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
@@ -349,8 +361,8 @@ def compare_recorded_messages(conversation_pairs: Sequence[ConversationPair]) ->
         if before.channel is None or after.channel is None:
             continue
         yield from _compare_close(before, after)
-        connections = _ConnectionPair(str(number), _list_messages(before), _list_messages(after))
-        if connections.old and connections.new:
+        connections = _ConnectionPair(str(number), before, after, _list_messages(before), _list_messages(after))
+        if connections.is_comparable:
             by_channel.setdefault(before.channel.id, []).append(connections)
     for channel_id, pairs in by_channel.items():
         yield from _compare_message_names(channel_id, pairs)
@@ -403,10 +415,8 @@ def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) ->
     """
     old = {message.name: message for pair in reversed(pairs) for message in reversed(pair.old)}
     new = {message.name: message for pair in reversed(pairs) for message in reversed(pair.new)}
-    old_actions, new_actions = (
-        _list_client_actions(connection[0] for connection in side if connection)
-        for side in ([pair.old for pair in pairs], [pair.new for pair in pairs])
-    )
+    old_actions = _list_client_actions(pair.old_connection for pair in pairs)
+    new_actions = _list_client_actions(pair.new_connection for pair in pairs)
     for name in sorted(old.keys() ^ new.keys()):
         before, after = old.get(name), new.get(name)
         wanted = _find_answered_actions(before or after)
@@ -421,10 +431,10 @@ def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) ->
         )
 
 
-def _list_client_actions(messages: Iterable[_RecordedMessage]) -> set[ClientAction]:
-    """Return what the clients of connections asked for, each of which is given by one of its messages."""
+def _list_client_actions(connections: Iterable[RecordedExchange]) -> set[ClientAction]:
+    """Return what the clients of connections asked for."""
     found: set[ClientAction] = set()
-    for one in messages:
+    for one in connections:
         log, channel = one.exchange.socket, one.channel
         if log is None or channel is None or channel.socket is None:
             continue
