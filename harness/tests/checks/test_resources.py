@@ -139,7 +139,12 @@ def test_an_item_is_found_at_any_depth(ttsai) -> None:
             False,
         ),
         ("getBatchResult", {"batch_id": "b", "total": 2, "completed": 2, "status": "completed", "items": [{}]}, False),
+        # A number without a fraction is an integer in JSON Schema, however it is written.
+        ("submitBatch", {"batch_id": "b", "total": 2.0, "completed": 0, "status": "processing"}, True),
+        ("submitBatch", {"batch_id": "b", "total": 3.0, "completed": 0, "status": "processing"}, False),
+        ("submitBatch", {"batch_id": "b", "total": 2, "completed": 3.0, "status": "processing"}, False),
         # The schema is violated, which another rule reports.
+        ("submitBatch", {"batch_id": "b", "total": True, "completed": 0, "status": "processing"}, True),
         ("getBatchResult", {"batch_id": "b", "total": {"value": 2}, "completed": 1, "status": "completed"}, True),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from voicegauge.contract.extension.jobs import BatchSpec, ResourceSpec
 from voicegauge.contract.operation import Operation
+from voicegauge.formats.bodies import read_finite_number
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.rules._responses import quote_text_body
 from voicegauge.rules.call import Call
@@ -277,36 +278,36 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
     if submit is None or submit.batch is None or not call.is_accepted:
         return
     batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
-    counts = (
-        call.read_response_value(location) for location in (batch.total_count_location, batch.ended_count_location)
-    )
     # What is not a number is a violation of the schema, which another rule reports.
-    total, completed = (count if isinstance(count, int) else MISSING for count in counts)
+    total, completed = (
+        read_finite_number(call.read_response_value(location))
+        for location in (batch.total_count_location, batch.ended_count_location)
+    )
     requested = call if call.operation is submit else call.submit_call
     items = requested.read_request(batch.requests_location) if requested is not None else MISSING
-    if isinstance(items, list) and total not in (MISSING, len(items)):
-        yield Violation(f"total is {total!r:.40} for {len(items)} items", f"{batch_pointer}/total_count_location")
-    if isinstance(total, int) and isinstance(completed, int) and not 0 <= completed <= total:
-        yield Violation(f"completed is {completed} of {total}", f"{batch_pointer}/ended_count_location")
+    if isinstance(items, list) and total not in (None, len(items)):
+        yield Violation(f"total is {total:g} for {len(items)} items", f"{batch_pointer}/total_count_location")
+    if total is not None and completed is not None and not 0 <= completed <= total:
+        yield Violation(f"completed is {completed:g} of {total:g}", f"{batch_pointer}/ended_count_location")
     yield from _check_final_batch_counts(call, batch, batch_pointer, total, completed)
 
 
 def _check_final_batch_counts(
-    call: Call, batch_spec: BatchSpec, batch_pointer: str, total_count: Any, completed_count: Any
+    call: Call, batch_spec: BatchSpec, batch_pointer: str, total_count: float | None, completed_count: float | None
 ) -> Iterator[Violation]:
     job = call.operation.job
     state = job.find_state(call.read_response_value) if job is not None else None
     if state is None or state.terminal_outcome != "success":
         return
-    if MISSING not in (total_count, completed_count) and completed_count != total_count:
+    if total_count is not None and completed_count is not None and completed_count != total_count:
         yield Violation(
-            f"ended with {completed_count!r:.40} of {total_count!r:.40} items completed",
+            f"ended with {completed_count:g} of {total_count:g} items completed",
             f"{batch_pointer}/ended_count_location",
         )
     results = batch_spec.jobs_location.read_body(call.response_json)
-    if isinstance(results, list) and total_count not in (MISSING, len(results)):
+    if isinstance(results, list) and total_count not in (None, len(results)):
         yield Violation(
-            f"ended with {len(results)} results for {total_count!r:.40} items", f"{batch_pointer}/jobs_location"
+            f"ended with {len(results)} results for {total_count:g} items", f"{batch_pointer}/jobs_location"
         )
 
 
