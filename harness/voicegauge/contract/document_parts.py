@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import msgspec
 
 from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, TranscriptionSpec
 from voicegauge.contract.schemas import Schemas, SchemaViolation, parse_text_value
+from voicegauge.errors import find_similar_names
 from voicegauge.formats.json_text import explain_type_error
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import MISSING, decode_location, read_pointer
@@ -69,7 +69,7 @@ def _suggest_names(record_type: Any, tokens: Sequence[str], reason: str, *, is_k
     if is_key:
         types = [one.key_type for outer in types for one in _list_alternatives(outer) if hasattr(one, "key_type")]
     names = sorted({name for one in types for name in _list_accepted_names(one)})
-    near = difflib.get_close_matches(found[1] or found[2], names, n=1)
+    near = find_similar_names(found[1] or found[2], names)
     if near:
         return f": did you mean {near[0]}?"
     return f"; known: {', '.join(names)}" if 0 < len(names) <= _MAX_NAMES_LISTED else ""

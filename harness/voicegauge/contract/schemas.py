@@ -7,7 +7,6 @@ requires is then a second error about the same defect, which is left out.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 import re
@@ -19,7 +18,7 @@ from urllib.parse import quote, unquote
 import jsonschema_rs
 
 from voicegauge.contract._schema_sizes import NestedErrors
-from voicegauge.errors import ContractError
+from voicegauge.errors import ContractError, find_similar_names
 from voicegauge.files import resolve_links
 from voicegauge.formats.bodies import FieldText, UnreadableBodyError, read_json
 from voicegauge.formats.json_text import quote_json
@@ -451,7 +450,7 @@ def _describe_dangling_reference(data: Any, reference: str) -> str:
     tokens = split_json_pointer(unquote(reference[1:]))
     count = next(count for count in range(1, len(tokens) + 1) if read_pointer(data, tokens[:count]) is MISSING)
     parent = read_pointer(data, tokens[: count - 1])
-    near = difflib.get_close_matches(tokens[count - 1], map(str, parent) if isinstance(parent, dict) else (), n=1)
+    near = find_similar_names(tokens[count - 1], map(str, parent) if isinstance(parent, dict) else ())
     hint = f": did you mean {near[0]}?" if near else ""
     written = f"#{reference[len(_ASYNCAPI_PREFIX) :]}" if reference.startswith(_ASYNCAPI_PREFIX) else reference
     return f"$ref {written!r} leads nowhere{hint}"

@@ -518,12 +518,12 @@ def _read_number(request: ParsedRequest, location: Location | None) -> int | Non
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def _build_next_cursor(page: list[Any], end_index: int, first_index: int, pagination_spec: PaginationSpec) -> Any:
+def _build_next_cursor(page: list[Any], end_index: int, page_index: int, pagination_spec: PaginationSpec) -> Any:
     kind = pagination_spec.cursor_kind
     if kind == "item-id":
         return page[-1].get(pagination_spec.item_id_field)
     if kind == "page":
-        return first_index + 1 + pagination_spec.first_page_number
+        return page_index + 1 + pagination_spec.first_page_number
     return f"{_CURSOR_PREFIX}{end_index}" if kind == "token" else end_index
 
 
