@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from voicegauge.conformance.received_callbacks import CallbackMonitor
 from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.documented_callbacks import build_signature_headers, compute_signature
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import ReceivedCallback, Request
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.webhooks import RequestCallbacks
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PIXAZO = load_catalogue().find_provider("pixazo")
 CALLBACK = {
     "request_id": "job-1",
@@ -58,6 +60,20 @@ def test_callbacks_judged_one_by_one_have_the_findings_of_all_together(callbacks
         for finding in checker.iterate_findings(RequestCallbacks(operation, tuple(callbacks[:count]), posts))
     }
     assert {rule for rule in one_by_one if rule.startswith("webhook-")} == together
+
+
+@pytest.mark.parametrize("stated", ["9" * 400, "9" * 5000, "\u0661", "soon", "-1"])
+def test_a_callback_may_state_any_text_as_its_time(stated: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = load_catalogue().find_provider("replicate")
+    signature = next(one.webhook.signature for one in contract.operations.values() if one.webhook is not None)
+    monkeypatch.setenv(signature.secret_variable, SECRET)
+    body = b'{"id": "job-1", "status": "succeeded"}'
+    for time_text, expected in ((stated, "unverified"), ("1000000000", "verified")):
+        signed = compute_signature(signature, SECRET, body, callback_id="m1", timestamp=time_text)
+        headers = build_signature_headers(signature, signed, callback_id="m1", timestamp=time_text)
+        request = Request(method="POST", url="https://t.example/x", headers=tuple(headers.items()), body=body)
+        received = ReceivedCallback(received_at=1e9, received_at_ms=0.0, request=request)
+        assert CallbackMonitor([contract]).judge_callback(received).sender_verification == expected
 
 
 def _count_calls(count: int, ids: int) -> int:

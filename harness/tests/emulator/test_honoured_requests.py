@@ -218,4 +218,5 @@ def test_each_kind_of_cursor_leads_through_all_pages(read_pages, keys, cursor_ty
 def test_a_page_that_was_never_offered_is_rejected(tmp_path) -> None:
     keys = "cursor_kind: token, cursor_location: query.at, next_cursor_location: 'body#/next'"
     with running_app(create_app([load_paged(tmp_path, keys, "string")], EmulatorSettings())) as url:
-        assert httpx.get(f"{url}/acme/voices", params={"at": "2"}).status_code == 400
+        for cursor in ("2", "after-", "after-" + "9" * 5000):
+            assert httpx.get(f"{url}/acme/voices", params={"at": cursor}).status_code == 400

@@ -307,11 +307,10 @@ def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
     if signature is None or callbacks.webhook_secret is None or not callbacks.is_signature_valid(-1):
         return False
     if parts[-1].timestamp:
-        is_in_time = (
-            abs(callbacks.received_callbacks[-1].received_at - int(parts[-1].timestamp))
-            <= signature.timestamp_tolerance_s
-        )
-        return is_in_time and parts[-1] not in parts[:-1]
+        signed_s = parts[-1].time_s
+        received_s = callbacks.received_callbacks[-1].received_at
+        if signed_s is None or abs(received_s - signed_s) > signature.timestamp_tolerance_s:
+            return False
     return parts[-1] not in parts[:-1]
 
 

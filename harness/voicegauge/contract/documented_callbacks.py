@@ -13,7 +13,7 @@ from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
-from voicegauge.formats.bodies import is_json
+from voicegauge.formats.bodies import is_json, parse_whole_number
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import Location
 
@@ -89,7 +89,12 @@ class SignatureHeaders(NamedTuple):
     callback_id: str
     """The id of the callback; empty if it has none."""
     timestamp: str
-    """Unix time in seconds; empty if there is none."""
+    """The text that should be a Unix time in seconds; empty if there is none."""
+
+    @property
+    def time_s(self) -> int | None:
+        """The Unix time in seconds; `None` if `timestamp`, which any sender can choose, is not one."""
+        return parse_whole_number(self.timestamp)
 
 
 def read_signature_headers(

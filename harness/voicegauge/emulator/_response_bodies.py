@@ -25,7 +25,7 @@ from voicegauge.emulator._request import (
 )
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import SchemaValueBuilder, format_time_like_example, iterate_schemas_at
-from voicegauge.formats.bodies import is_json
+from voicegauge.formats.bodies import is_json, parse_whole_number
 from voicegauge.formats.locations import MISSING, Location, parse_location, read_pointer
 from voicegauge.speech.encoding import find_media_type_of_format
 
@@ -505,9 +505,10 @@ def _find_first_index(items: list[Any], page_size: int, request: ParsedRequest, 
         ids = [item.get(pagination_spec.item_id_field) if isinstance(item, dict) else None for item in items]
         return ids.index(cursor) + 1 if cursor in ids else len(items)  # nothing follows an unknown item
     text = str(cursor).removeprefix(_CURSOR_PREFIX) if kind == "token" else str(cursor)
-    if not text.isdecimal() or (kind == "token" and text == str(cursor)):
+    number = parse_whole_number(text)
+    if number is None or (kind == "token" and text == str(cursor)):
         raise Rejection("invalid", location.field_name, f"{location.field_name}: no list has the page {cursor!r:.80}")
-    return max(int(text) - pagination_spec.first_page_number, 0) * page_size if kind == "page" else int(text)
+    return max(number - pagination_spec.first_page_number, 0) * page_size if kind == "page" else number
 
 
 def _read_number(request: ParsedRequest, location: Location | None) -> int | None:

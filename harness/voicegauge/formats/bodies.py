@@ -122,6 +122,16 @@ def read_finite_number(json_value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+MAX_WHOLE_NUMBER_DIGITS = 15
+"""Maximum number of digits of a whole number in a text. Python takes long to convert thousands of them, or refuses."""
+
+
+def parse_whole_number(text: str | None) -> int | None:
+    """Return the number that a text of decimal digits states; `None` for another text, and for too many digits."""
+    is_number = text is not None and text.isascii() and text.isdecimal() and len(text) <= MAX_WHOLE_NUMBER_DIGITS
+    return int(text) if text is not None and is_number else None
+
+
 def count_json_nodes(body: bytes, limit: int) -> int:
     """Return an upper bound of the number of values and keys in a JSON text, without creating them.
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from voicegauge.formats.bodies import UnreadableBodyError, is_utf8
 from voicegauge.formats.sse import MAX_MESSAGE_BYTES, MAX_STREAM_BYTES, MAX_STREAM_MESSAGES, StreamMessage
 
@@ -69,7 +71,7 @@ _MSGSPEC_ERROR_PATTERN = re.compile(r"JSON is malformed: (?P<reason>.*) \(byte (
 
 
 def describe_json_error(error: Exception, json_bytes: bytes) -> str:
-    """Return the line and the reason why bytes are not valid JSON: ":3: is not valid JSON: invalid character, ...".
+    """Return the line and the reason why bytes cannot be read: ":3: is not valid JSON: invalid character, ...".
 
     Args:
         error: the error that msgspec raised.
@@ -85,6 +87,8 @@ def describe_json_error(error: Exception, json_bytes: bytes) -> str:
         return ": is not valid JSON: it is nested too deep"
     elif isinstance(error, UnicodeDecodeError):
         return ": is not valid JSON: it is not UTF-8"
+    elif isinstance(error, msgspec.ValidationError):  # without an expected type, only such a number is one
+        return ": has a number that is too large"
     else:
         reason = "it ends early"
     return f":{line}: is not valid JSON: {reason}"

@@ -16,7 +16,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.socket_turns import find_socket_operation
 from voicegauge.errors import DataError, MissingExtraError, OversizeError
 from voicegauge.files import require_files_in_folder
-from voicegauge.formats.bodies import is_json
+from voicegauge.formats.bodies import is_json, parse_whole_number
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import (
@@ -320,10 +320,10 @@ def _describe_missing_parts(exchange: Exchange) -> Iterator[str]:
     streamed = "chunked" in (response.find_header("transfer-encoding") or "").lower()
     if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):
         yield _FLATTENED_STREAM_REMARK
-    length = response.find_header("content-length")
+    length = parse_whole_number(response.find_header("content-length"))
     # Content-Length counts compressed bytes, and a response to HEAD has no body.
     is_comparable = response.find_header("content-encoding") is None and exchange.request.method != "HEAD"
-    if is_comparable and length is not None and length.isdecimal() and int(length) > len(response.body):
+    if is_comparable and length is not None and length > len(response.body):
         yield f"the response body is truncated: {len(response.body)} of {length} bytes are in the file"
 
 

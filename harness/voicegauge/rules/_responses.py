@@ -10,7 +10,7 @@ from typing import Any
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.schemas import SchemaViolation
-from voicegauge.formats.bodies import is_json
+from voicegauge.formats.bodies import is_json, parse_whole_number
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
@@ -472,7 +472,7 @@ def _check_retry_after_invalid(call: Call) -> Iterator[Violation]:
 def _check_rate_limit_inconsistent(call: Call) -> Iterator[Violation]:
     names = call.operation.limits.rate_limit_header_names
     values = {role: call.exchange.response.find_header(name) for role, name in names.items()}
-    limit, remaining, reset = (_read_whole_number(values.get(role)) for role in ("limit", "remaining", "reset"))
+    limit, remaining, reset = (parse_whole_number(values.get(role)) for role in ("limit", "remaining", "reset"))
     own = f"{call.operation.pointer}/x-limits" if "x-limits" in call.operation.part_data else "/x-limits"
     pointer = f"{own}/rate_limit_header_names"
     if limit is not None and remaining is not None and remaining > limit:
@@ -495,10 +495,6 @@ def _check_rate_limit_inconsistent(call: Call) -> Iterator[Violation]:
 
 MIN_UNIX_TIME_S = 1e9
 """Smallest number that is read as a Unix time, in 2001; a smaller one is a number of seconds to wait."""
-
-
-def _read_whole_number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 16 else None
 
 
 def _find_response_time(call: Call) -> datetime | None:

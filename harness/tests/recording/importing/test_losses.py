@@ -79,6 +79,18 @@ def test_an_incomplete_interaction_is_imported_with_a_remark(read: Read) -> None
     assert "stream, flattened" in remark.message
 
 
+def test_a_stated_length_of_thousands_of_digits_is_ignored(read: Read) -> None:
+    def state_length(entry: dict[str, Any]) -> None:
+        entry["response"]["headers"].append({"name": "content-length", "value": "9" * 5000})
+
+    assert _har(read, 3, state_length).remarks == ()
+
+
+def test_a_number_that_no_float_can_hold_is_named(read: Read) -> None:
+    with pytest.raises(DataError, match=r"a\.har: has a number that is too large$"):
+        read("a.har", '{"log": {"entries": [1e400]}}')
+
+
 def test_an_upload_whose_bytes_a_browser_left_out(read: Read) -> None:
     def upload(entry: dict[str, Any]) -> None:
         entry["request"]["headers"] = [{"name": "Content-Type", "value": "multipart/form-data; boundary=x"}]
