@@ -14,7 +14,11 @@ because the user may press Ctrl-C during imports."""
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with its status."""
+    """Run the command line and exit with its status.
+
+    Ctrl-C before this function is called is out of its reach: Python, which is starting, then prints a traceback
+    and exits with 1 or by the signal.
+    """
     try:
         import atexit  # all imports are here, so that Ctrl-C during one does not print a traceback
         import gc
@@ -22,6 +26,7 @@ def main() -> NoReturn:
         import os
         import signal
         import sys
+        import threading  # noqa: F401 - the handler below needs all of it, also while another module imports it
         from pathlib import Path
 
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

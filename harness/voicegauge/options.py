@@ -314,7 +314,7 @@ def list_own_options(request_type: type[Any]) -> tuple[DeclaredOption, ...]:
         DeclaredOption(
             field.name,
             field.metadata[_METADATA_KEY],
-            _resolve_annotation(request_type, field),
+            _resolve_annotation(field.type, _find_home(request_type, field.name).__module__),
             field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default,
         )
         for field in dataclasses.fields(request_type)
@@ -343,14 +343,18 @@ class _KnownNames(dict[str, Any]):
         return Any
 
 
-def _resolve_annotation(request_type: type[Any], field: dataclasses.Field[Any]) -> Any:
-    home = next(base for base in request_type.__mro__ if field.name in inspect.get_annotations(base))
-    names = _KnownNames(vars(builtins) | vars(sys.modules[home.__module__]))
-    # `typing.get_type_hints` rejects names that are imported for type checking only.
-    if not isinstance(field.type, str):
-        return field.type
+def _find_home(request_type: type[Any], name: str) -> type[Any]:
+    """Return the class, of a request and its bases, that declares a field."""
+    return next(base for base in request_type.__mro__ if name in inspect.get_annotations(base))
+
+
+def _resolve_annotation(annotation: Any, module_name: str) -> Any:
+    """Return the type that an annotation of a module names. `typing.get_type_hints` rejects missing names."""
+    if not isinstance(annotation, str):
+        return annotation
+    names = _KnownNames(vars(builtins) | vars(sys.modules[module_name]))
     # Compiled first: after Ctrl-C during the `eval` of a text, Python exits by SIGINT instead of with our status.
-    return eval(compile(field.type, home.__module__, "eval"), {}, names)  # noqa: S307 - our own source
+    return eval(compile(annotation, module_name, "eval"), {}, names)  # noqa: S307 - our own source
 
 
 def _list_alternatives(annotation: Any) -> list[Any]:
@@ -458,6 +462,23 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
             # What is parsed, such as a URL, may contain a password.
             shown = f"a {type(value).__name__}" if one.spec.parse else reprlib.repr(value)
             raise UsageError(f"{one.name} is {shown}: its type is {written_by_name[one.name]}")
+
+
+def with_checked_arguments(function: Callable[ArgumentsT, ResultT]) -> Callable[ArgumentsT, ResultT]:
+    """Make a function that takes no request raise a `UsageError` if an argument has another type than declared."""
+    signature = inspect.signature(function)
+    known_names = dict.fromkeys(signature.parameters, "")
+
+    @functools.wraps(function)
+    def checked(*arguments: ArgumentsT.args, **keywords: ArgumentsT.kwargs) -> ResultT:
+        _reject_unknown_keywords(function.__name__, keywords, known_names)
+        for name, value in signature.bind(*arguments, **keywords).arguments.items():
+            annotation = signature.parameters[name].annotation
+            if not _has_type(value, _resolve_annotation(annotation, function.__module__)):
+                raise UsageError(f"{name} is {reprlib.repr(value)}: its type is {annotation}")
+        return function(*arguments, **keywords)
+
+    return checked
 
 
 def _find_wrong_number(value: Any, annotation: Any) -> tuple[Any, type] | None:

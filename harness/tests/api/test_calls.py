@@ -107,6 +107,25 @@ def test_results_of_benchmarks_are_compared_as_their_runs(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("convert", "file"),
+        ("explain_rule", "rule_id"),
+        ("list_rules", "words"),
+        ("load_contracts", "folders"),
+        ("propose_overlay", "document"),
+        ("replay", "paths"),
+    ],
+)
+def test_functions_without_a_request_check_their_arguments_too(name: str, argument: str) -> None:
+    function = getattr(voicegauge, name)
+    with pytest.raises(UsageError, match=rf"^{argument} is 5: its type is "):
+        function(5)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) got .*'{argument}s?_?x'; did you mean '{argument}'\?$"):
+        function(**{f"{argument}x": "pixelapi"})
+
+
+@pytest.mark.parametrize(
     ("call", "message"),
     [
         (

@@ -380,9 +380,10 @@ def test_all_providers_take_a_line_each_and_are_counted_as_errors_count_them(col
         assert capsys.readouterr().err.endswith(f"'nowhere': `voicegauge providers` lists all {count}\n")
 
 
-def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path: Path) -> None:
-    """A fake click module raises KeyboardInterrupt when it is imported."""
-    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+@pytest.mark.parametrize("module", ["click", "threading"])
+def test_ctrl_c_while_the_command_is_imported_is_one_line(module: str, tmp_path: Path) -> None:
+    """The handler of Ctrl-C needs `threading` itself."""
+    (tmp_path / f"{module}.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
     done = subprocess.run(
         [sys.executable, "-m", "voicegauge", "rules"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},

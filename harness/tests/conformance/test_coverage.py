@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -313,10 +314,24 @@ def test_an_entry_of_the_baseline_that_no_longer_occurs_can_fail(live, acme, tmp
     assert status == 0, err
     acme.accepts_anything = False
     assert live("--baseline", str(tmp_path / "known.json"))[0] == 0
-    exports = ("--junit", str(tmp_path / "junit.xml"), "--sarif", str(tmp_path / "sarif.json"))
+    names = {
+        "--junit": "junit.xml",
+        "--sarif": "sarif.json",
+        "--badge": "a.svg",
+        "--markdown": "a.md",
+        "--slack": "a.json",
+    }
+    exports = [word for option, name in names.items() for word in (option, str(tmp_path / name))]
     status, report, _, err = live("--baseline", str(tmp_path / "known.json"), "--strict-baseline", *exports)
     assert status == 1
     assert report["unused_baseline_entries"]
     assert "no longer found" in err
     assert read_junit_failures(tmp_path / "junit.xml") == {"--strict-baseline": 1}
     assert "no longer found" in read_sarif_errors(tmp_path / "sarif.json")
+    markdown, slack, badge = ((tmp_path / name).read_text() for name in ("a.md", "a.json", "a.svg"))
+    assert "no longer found" in markdown
+    assert ":x:" in slack
+    assert "no longer found" in slack
+    live("--baseline", str(tmp_path / "known.json"), "--badge", str(tmp_path / "lenient.svg"))
+    colors = {re.findall("#[0-9a-f]{6}", text)[0] for text in (badge, (tmp_path / "lenient.svg").read_text())}
+    assert len(colors) == 2, "the badge of a failed check has the color of one that passed"

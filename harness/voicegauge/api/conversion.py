@@ -20,7 +20,7 @@ from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import require_files_in_folder
 from voicegauge.model.base import Provenance
-from voicegauge.options import PathLike, function_of
+from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.recording.cassettes import save_vcr_cassette
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.credentials import mask_record
@@ -34,6 +34,7 @@ _INPUT_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 """Suffixes of the files that may be recordings, in lower case. Other files of a folder are ignored."""
 
 
+@with_checked_arguments
 def convert(
     file: PathLike,
     *,

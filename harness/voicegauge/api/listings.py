@@ -32,7 +32,7 @@ from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.errors import UnknownNameError, UsageError, find_similar_names
 from voicegauge.model.base import Record, Severity
-from voicegauge.options import PathLike, function_of
+from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import RULE_BY_ID, FaultTraffic, Rule, find_applicable_rules
@@ -254,6 +254,7 @@ def _list_named_providers(catalogue: Catalogue, names: Sequence[str]) -> Provide
 list_providers = function_of(ProvidersRequest, run_list_providers, name="list_providers")
 
 
+@with_checked_arguments
 def list_rules(words: Sequence[str] = ()) -> RuleList:
     """List the rules of `check`, of `drift`, and about the clients of emulated WebSockets.
 
@@ -278,6 +279,7 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
     )
 
 
+@with_checked_arguments
 def explain_rule(rule_id: str) -> RuleExplanation:
     """Explain one rule of `check`, of `drift` or about clients, or one fault of the emulator.
 

@@ -39,7 +39,7 @@ from voicegauge.hosts import build_server_url, to_socket_url
 from voicegauge.model.base import Record, StopReason
 from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.model.finding import Finding
-from voicegauge.options import PathLike, function_of
+from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp, enable_realtime_scheduling
@@ -153,6 +153,7 @@ def build_requested_settings(request: EmulateRequest) -> EmulatorSettings:
 emulate = function_of(EmulateRequest, run_emulate, name="emulate")
 
 
+@with_checked_arguments
 def replay(
     paths: PathLike | Sequence[PathLike],
     *,

@@ -123,7 +123,9 @@ def write_findings_page(
     write_file(Path(file), render_findings_page(page).encode())
 
 
-def write_badge(report: CheckReport, file: PathLike, *, strict: bool = False) -> None:
+def write_badge(
+    report: CheckReport, file: PathLike, *, strict: bool = False, unmet_limits: Mapping[str, str] | None = None
+) -> None:
     """Write the result of a check as an SVG badge: the providers, the findings, and how and when they were found.
 
     >>> voicegauge.write_badge(voicegauge.check("pixelapi"), f"{folder}/badge.svg")
@@ -132,12 +134,14 @@ def write_badge(report: CheckReport, file: PathLike, *, strict: bool = False) ->
         report: the report returned by `check`.
         file: the file to write.
         strict: whether warnings of a check are failures.
+        unmet_limits: what else failed, a sentence for each name. With one, the badge is red.
 
     Raises:
         UsageError: the file cannot be written, or `report` is not a report.
     """
     _require_report(report, "write_badge", takes_drift=False)
-    write_file(Path(file), render_check_badge(report, fail_on_warnings=strict).encode())
+    badge = render_check_badge(report, fail_on_warnings=strict, has_unmet_limit=bool(unmet_limits))
+    write_file(Path(file), badge.encode())
 
 
 def write_sarif(

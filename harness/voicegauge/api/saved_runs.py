@@ -43,7 +43,7 @@ from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, PARQUET_MARK, check_repla
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample_table import write_parquet
-from voicegauge.options import PathLike, function_of
+from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.report.history_page import render_history_page
 from voicegauge.report.html_page import render_page
@@ -88,6 +88,7 @@ def run_history(request: HistoryRequest) -> RunHistory:
 read_history = function_of(HistoryRequest, run_history, name="read_history")
 
 
+@with_checked_arguments
 def write_history_page(history: RunHistory, file: PathLike) -> Path:
     """Write a history as one self-contained HTML page, with a chart of each series and the time line.
 
@@ -359,6 +360,7 @@ _MARK_BY_FORMAT: Mapping[ReportFormat, bytes] = {
 """What a report has near its start or end, by its format, so that other files are not replaced by one."""
 
 
+@with_checked_arguments
 def write_report(
     runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
     file: PathLike,
@@ -402,6 +404,7 @@ def write_report(
     return path
 
 
+@with_checked_arguments
 def write_site(
     runs: PathLike | Sequence[PathLike],
     folder: PathLike,

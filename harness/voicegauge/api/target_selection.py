@@ -43,7 +43,7 @@ from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import MissingKeyError, UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document
-from voicegauge.options import PathLike
+from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.printable_text import format_count
 from voicegauge.recording.document_inference import infer_api
 from voicegauge.recording.recording_import import read_recorded_exchanges
@@ -55,6 +55,7 @@ ContractsOrFolders = Catalogue | PathLike | Sequence[PathLike]
 bundled ones."""
 
 
+@with_checked_arguments
 def load_contracts(folders: PathLike | Sequence[PathLike] = ()) -> Catalogue:
     """Load the bundled contracts and your own.
 
@@ -75,6 +76,7 @@ def load_contracts(folders: PathLike | Sequence[PathLike] = ()) -> Catalogue:
     return load_catalogue(to_path_tuple(folders))
 
 
+@with_checked_arguments
 def propose_overlay(document: PathLike, *, provider: str = "", operations: str | Sequence[str] = ()) -> OverlayProposal:
     """Propose the OpenAPI Overlay that makes a provider's OpenAPI or AsyncAPI document a contract.
 

@@ -272,6 +272,7 @@ class _ReportPrinter:
         from voicegauge.cli._check_tables import print_report
         from voicegauge.report.result_summaries import summarize_check
 
+        unmet_limits = _find_unmet_limits(report, self._outputs)
         with self._failed_writes.collect_write_error():
             show_result(report, self._outputs.json_path, lambda: print_report(report))
         if self._outputs.tests_folder is not None:
@@ -279,14 +280,14 @@ class _ReportPrinter:
                 _write_reproduction_tests(report, self._outputs.tests_folder)
         if self._outputs.badge_file is not None:
             with self._failed_writes.collect_write_error():
-                write_badge(report, self._outputs.badge_file, strict=self._outputs.strict)
-        summary = summarize_check(report, fail_on_warnings=self._outputs.strict)
+                write_badge(report, self._outputs.badge_file, strict=self._outputs.strict, unmet_limits=unmet_limits)
+        summary = summarize_check(report, fail_on_warnings=self._outputs.strict, unmet_limits=unmet_limits)
         self._outputs.write_files(
             report,
             summary,
             self._failed_writes,
             strict=self._outputs.strict,
-            unmet_limits=_find_unmet_limits(report, self._outputs),
+            unmet_limits=unmet_limits,
         )
 
 

@@ -338,17 +338,18 @@ _MAX_NAMED_PROVIDERS = 3
 """Maximum number of providers that a badge names."""
 
 
-def render_check_badge(report: CheckReport, *, fail_on_warnings: bool = False) -> str:
+def render_check_badge(report: CheckReport, *, fail_on_warnings: bool = False, has_unmet_limit: bool = False) -> str:
     """Return an SVG image such as "acme contract | 0 findings, LIVE 2026-11-23".
 
     Args:
         report: the report of the check.
         fail_on_warnings: whether warnings are failures.
+        has_unmet_limit: whether something besides findings failed, such as a limit of the user.
     """
     providers = sorted({name.partition("/")[0] for name in (*report.targets, *report.operations)})
     more = f" and {len(providers) - _MAX_NAMED_PROVIDERS} more" if len(providers) > _MAX_NAMED_PROVIDERS else ""
     label = f"{', '.join(providers[:_MAX_NAMED_PROVIDERS])}{more} contract{'' if len(providers) == 1 else 's'}"
-    verdict = _determine_verdict(report, fail_on_warnings=fail_on_warnings)
+    verdict = "failed" if has_unmet_limit else _determine_verdict(report, fail_on_warnings=fail_on_warnings)
     date = report.created_at[:10]
     return format_badge_svg(label, f"{_describe_findings(report)}, {_describe_provenance(report)} {date}", verdict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -227,10 +227,24 @@ def _choose_check_verdict(report: CheckReport, *, fails: bool) -> SummaryVerdict
 # Checks and drift.
 
 
-def summarize_check(report: CheckReport, *, fails: bool | None = None, fail_on_warnings: bool = False) -> ResultSummary:
-    """Sum up a check: the findings, each with its place in the contract and a command that shows it again."""
+def summarize_check(
+    report: CheckReport,
+    *,
+    fails: bool | None = None,
+    fail_on_warnings: bool = False,
+    unmet_limits: Mapping[str, str] | None = None,
+) -> ResultSummary:
+    """Sum up a check: the findings, each with its place in the contract and a command that shows it again.
+
+    Args:
+        report: the report of the check.
+        fails: whether the command fails; by default with a failing finding or an unmet limit.
+        fail_on_warnings: whether warnings are failures.
+        unmet_limits: what else failed, a sentence for each name. Each becomes a note.
+    """
     exported = export_check_report(report, fail_on_warnings=fail_on_warnings)
-    has_failed = any(finding.fails_command for finding in exported.findings) if fails is None else fails
+    unmet = unmet_limits or {}
+    has_failed = bool(unmet) or any(one.fails_command for one in exported.findings) if fails is None else fails
     providers = ", ".join(dict.fromkeys(target.partition("/")[0] for target in report.targets))
     return ResultSummary(
         title=f"voicegauge check {providers}".strip(),
@@ -240,6 +254,7 @@ def summarize_check(report: CheckReport, *, fails: bool | None = None, fail_on_w
             filter(
                 None,
                 (
+                    *unmet.values(),
                     report.no_verdict_reason,
                     report.partly_judged_reason,
                     report.doubt_reason,
