@@ -380,6 +380,28 @@ def test_all_providers_take_a_line_each_and_are_counted_as_errors_count_them(col
         assert capsys.readouterr().err.endswith(f"'nowhere': `voicegauge providers` lists all {count}\n")
 
 
+@pytest.mark.parametrize(("package", "command"), [("emulator", "serve"), ("relay", "proxy")])
+def test_a_package_that_other_commands_start_names_the_command(package: str, command: str) -> None:
+    """A terminal is simulated with a pseudo-terminal, where the process would wait for its settings."""
+    main_end, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", f"voicegauge.{package}"],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=50,
+        )
+    finally:
+        os.close(main_end)
+        os.close(terminal)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"voicegauge.{package} is started by other commands with its settings: run `voicegauge {command}`"
+    ]
+
+
 @pytest.mark.parametrize("module", ["click", "threading"])
 def test_ctrl_c_while_the_command_is_imported_is_one_line(module: str, tmp_path: Path) -> None:
     """The handler of Ctrl-C needs `threading` itself."""

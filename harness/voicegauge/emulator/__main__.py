@@ -23,7 +23,9 @@ def main() -> None:
     """Serve until standard input is closed."""
     suppress_decoder_stderr()
     logging.disable(logging.CRITICAL)  # faults break connections on purpose; tracebacks of those are noise
-    config = msgspec.json.decode(sys.stdin.buffer.readline(), type=EmulatorProcessConfig)
+    if sys.stdin.isatty() or not (first_line := sys.stdin.buffer.readline()):
+        sys.exit("voicegauge.emulator is started by other commands with its settings: run `voicegauge serve`")
+    config = msgspec.json.decode(first_line, type=EmulatorProcessConfig)
     try:
         contracts = [load_contract(Path(file)) for file in config.contract_paths]
         bound_socket = bind_socket(config.host, config.port)

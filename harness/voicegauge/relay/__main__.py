@@ -11,6 +11,8 @@ from voicegauge.speech.process_control import suppress_decoder_stderr
 
 def main() -> None:
     """Judge until standard input is closed."""
+    if sys.stdin.isatty():
+        sys.exit("voicegauge.relay is started by other commands with its settings: run `voicegauge proxy`")
     suppress_decoder_stderr()
     os.nice(10)  # the bytes that pass go first
     results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -81,7 +81,9 @@ def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) 
     are judged anyway, so that the recording is complete.
     """
     try:
-        settings = next(iterate_records(exchange_stream, JudgeSettings))
+        settings = next(iterate_records(exchange_stream, JudgeSettings), None)
+        if settings is None:
+            return  # nobody judges anything: the proxy was killed before it sent the settings
         contract = load_contract(Path(settings.contract_path))
         if any(settings.model_and_voice_names):
             contract = adapt_contract_to_server(contract, **settings.model_and_voice_names._asdict())
