@@ -106,6 +106,21 @@ def test_named_examples_with_ids_as_litestar_writes_them_are_read(document: Path
     assert [example.value for example in media_type.examples] == [{"id": 1}]
 
 
+def test_a_document_of_a_server_without_keys_is_completed_as_the_proposal_says(document: Path) -> None:
+    scheme = "  securitySchemes: {bearer: {type: http, scheme: bearer}}\n"
+    document.write_text(DOCUMENT.replace("security: [{bearer: []}]\n", "").replace(scheme, ""))
+    (todo,) = (one for one in voicegauge.propose_overlay(document).todo if one.startswith("how the key is sent"))
+    assert "`is_key_optional: true`" in todo
+    lines = voicegauge.propose_overlay(document).overlay.splitlines()
+    kept = [line for line in lines if not re.search(r" security: |securitySchemes|key_variable", line)]
+    position = kept.index("        id: acme")
+    kept[position:position] = ["        key_variable: ACME_API_KEY", "        is_key_optional: true"]
+    overlay = "\n".join(line for line in kept if "The key is unknown" not in line)
+    document.with_name("overlay.yaml").write_text(overlay)
+    report = voicegauge.check("acme", contracts=document.parent, emulated=True, max_calls=2)
+    assert (report.findings, report.stop_reason) == ((), None)
+
+
 def test_what_the_document_does_not_state_is_listed_and_marked(document: Path) -> None:
     document.write_text(
         DOCUMENT.replace("examples: [anna]", "").replace('servers: [{url: "https://api.acme.test/v1"}]', "")

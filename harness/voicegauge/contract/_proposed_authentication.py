@@ -55,7 +55,8 @@ class KeyProposal:
     def list_todo(self) -> list[str]:
         """Return what a person has to complete about the key."""
         if self.has_no_scheme:
-            return ["how the key is sent: the document has no security scheme"]
+            advice = "write `is_key_optional: true` in x-provider, and delete `security`, the scheme and status 401"
+            return [f"how the key is sent: the document has no security scheme. Of a server without keys, {advice}"]
         replaced = [one.path for one in self._operations if self.replaces_security(one)]
         return [f"how the key of {path} is sent: the document names a sign-in by a user only" for path in replaced]
 
