@@ -56,9 +56,8 @@ async def test_a_sample_of_faults_is_found_by_suitable_rules(faulty, traffic) ->
 
 
 async def test_cases_without_affected_responses_are_counted_as_if_sent(faulty, traffic) -> None:
-    affected = [mutant for mutant in faulty if mutant.affected_response is not None and mutant.kind == "field removed"][
-        ::5
-    ]
+    changed = [mutant for mutant in faulty if mutant.affected_response is not None and mutant.kind == "field removed"]
+    affected = changed[::7]
     for mutant in affected:
         cases = cases_for(mutant, _cases(), traffic)
         every, fewer = await detect(mutant, CONTRACT, cases), await detect(mutant, CONTRACT, cases, traffic)

@@ -58,7 +58,7 @@ def test_a_file_of_the_user_in_the_same_format_is_not_replaced(
     [
         ["check", "pixelapi", "--html", "FILE"],
         ["check", "pixelapi", "--write-baseline", "FILE"],
-        ["check", "--profile", "openai-speech@2026-11", "--emulated", "--html", "FILE"],
+        ["check", "--profile", "openai-transcription@2026-11", "--emulated", "--html", "FILE"],
         ["drift", "contract.yaml", "contract.yaml", "--html", "FILE"],
         ["drift", "contract.yaml", "contract.yaml", "--write-baseline", "FILE"],
         ["history", ".", "--html", "FILE"],
@@ -87,7 +87,12 @@ def test_only_a_page_or_baseline_of_voicegauge_is_replaced(
 
 def test_a_page_replaces_a_page_of_another_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for command in (["check", "pixelapi"], ["check", "--profile", "openai-speech@2026-11", "--emulated"]) * 2:
+    check_documents = ["check", "pixelapi"]
+    for command in (
+        check_documents,
+        ["check", "--profile", "openai-transcription@2026-11", "--emulated"],
+        check_documents,
+    ):
         assert voicegauge([*command, "--html", "page.html"]) == 0
 
 

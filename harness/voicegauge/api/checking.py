@@ -216,7 +216,7 @@ _EMULATOR_SERVER_NAME = "emulator"
 def run_profile_check(request: ProfileRequest) -> ProfileReport:
     """Judge a server by the requirements of a published profile.
 
-    >>> report = voicegauge.check_profile("openai-speech@2026-11", emulated=True)
+    >>> report = voicegauge.check_profile("openai-transcription@2026-11", emulated=True)
     >>> report.verdict
     'passed'
 
