@@ -267,7 +267,10 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
 
 
 def _describe_transcript_timing(summary: TargetSummary) -> str:
-    """Return how a target transcribed streamed recordings, with the curve of delays against turns cut early."""
+    """Return when a target ended the turns of streamed recordings.
+
+    For each time that an agent may wait, its delay and the share of turns that are cut early follow.
+    """
     assert summary.socket is not None, "only recordings over WebSockets are streamed"
     found = summary.socket.transcript_timing
     assert found is not None, "only streamed recordings are described"

@@ -324,7 +324,10 @@ class ResourceProposal(NamedTuple):
 
 
 def find_resources(document: Document) -> Iterator[ResourceProposal]:
-    """Yield the operations that create a voice which another operation deletes by the id in their response."""
+    """Yield a proposal for each operation that creates a voice.
+
+    Its response has an id by which another operation deletes the voice.
+    """
     operations = dict(read_operations(document.data))
     for (path, method), delete in operations.items():
         item = _RESOURCE_PATH_PATTERN.fullmatch(path)

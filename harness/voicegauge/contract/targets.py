@@ -276,7 +276,7 @@ class BaseSocketTarget(BaseTarget):
 
     @property
     def socket(self) -> SocketChannel:
-        """The messages of the target's channel."""
+        """The channel of the target, which describes its messages."""
         assert self.operation.socket is not None
         return self.operation.socket
 

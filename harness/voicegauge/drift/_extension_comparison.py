@@ -555,10 +555,10 @@ class _PricePair(NamedTuple):
 def _pair_changed_prices(
     old_prices: Sequence[dict[str, Any]], new_prices: Sequence[dict[str, Any]]
 ) -> list[_PricePair]:
-    """Return the prices of which only amounts were changed.
+    """Return the old and the new price of each price that differs in its amounts only.
 
-    A price is the same as another if the same document states it and if they agree in all but their amounts
-    (`AMOUNT_PATHS`), unless several changed prices do, so that it is not known which one became which.
+    Two prices are a pair if the same document states them and they agree in all but their amounts (`AMOUNT_PATHS`).
+    If several changed prices agree in this way, it is not known which one became which, and none is returned.
     """
     old_by_identity, new_by_identity = _group_by_identity(old_prices), _group_by_identity(new_prices)
     pairs = []

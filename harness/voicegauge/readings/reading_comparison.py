@@ -277,6 +277,7 @@ class ComparedEntity(NamedTuple):
 
     kind: EntityKind
     written: str
+    """The entity as the text has it, such as "10:00"."""
     is_right: bool
     recognized: str
     """The words of the transcript at the position of the entity, as they would be spoken."""

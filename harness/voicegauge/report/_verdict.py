@@ -349,9 +349,9 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
 
 
 def _summarize_wrong_audio(run: MeasuredRun) -> str:
-    """Return how many clips do not say their text, for the headline; empty if none is known to be wrong.
+    """Return how many clips do not say their text, for the headline.
 
-    Targets without a clip that is known to be right are named too, if nothing is wrong.
+    If none is known to be wrong, return which targets have doubtful clips only; empty without such targets.
     """
     wrong = [target for target in run.targets if target.wrong_count]
     if not wrong:

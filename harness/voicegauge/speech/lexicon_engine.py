@@ -60,7 +60,7 @@ _PACKAGE = "symspellpy"
 _WORD_FILE, _PAIR_FILE = "frequency_dictionary_en_82_765.txt", "frequency_bigramdictionary_en_243_342.txt"
 _WORDS_PER_CALL = 2000
 """Number of words that espeak-ng pronounces at a time."""
-_CONTEXT_WORD_COUNT = 20_000
+_WORD_COUNT_WITH_CONTEXTS = 20_000
 """Number of the most frequent words whose pronunciation within a sentence is computed too: the last sound can differ
 there."""
 _CONTEXT_TEMPLATES = ("banana {} pocket", "banana {} apple")
@@ -206,7 +206,7 @@ def _pronounce_words(words: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...
     for start in range(0, len(words), _WORDS_PER_CALL):
         some = words[start : start + _WORDS_PER_CALL]
         spoken: list[dict[tuple[int, ...], None]] = [{} for _ in some]  # in the order in which they are found
-        contexts = ("{}", *_CONTEXT_TEMPLATES) if start < _CONTEXT_WORD_COUNT else ("{}",)
+        contexts = ("{}", *_CONTEXT_TEMPLATES) if start < _WORD_COUNT_WITH_CONTEXTS else ("{}",)
         for context in contexts:
             clauses = transcribe_phonemes("\n\n".join(context.format(word) for word in some), language="en")
             if len(clauses) != len(some):
