@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.model.base import SpeechRequest
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.model.job import Delivery
+from voicegauge.rules.delivery_groups import DeliveriesOfRun
+from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.speech.decoding import decode
-from voicegauge.speech.encoding import encode
+from voicegauge.speech.encoding import encode, resample
+from voicegauge.speech.espeak import synthesize
 
 from ..builders.deliveries import build_wav_delivery
 
@@ -134,3 +141,70 @@ def test_audio_of_another_request_in_flight_is_found(pair, judge, in_flight, com
     findings = [one for one in judge(_make_pair_with_companion(pair, alone, one, other)) if one.rule == "audio-swapped"]
     assert len(findings) == (message is not None)
     assert all(message in finding.message for finding in findings)
+
+
+JSON = (("Content-Type", "application/json"),)
+STORY = "The committee met on Tuesday and agreed to repair the old bridge before the winter."
+
+
+def _speak(words_per_minute: int, pitch: int):
+    options = {"words_per_minute": words_per_minute, "pitch": pitch, "sample_rate_hz": 24_000, "seed": pitch}
+    return synthesize(STORY, language="en", voice_variant="f4", **options)
+
+
+@pytest.fixture(scope="module")
+def raw_pair():
+    """Return a pair of deliveries of one text: as a file, and as raw samples that are documented to have 24,000 Hz."""
+    target = load_catalogue().targets["openai/tts-1"]
+
+    def delivered(audio: bytes, name: str) -> SpeechDelivery:
+        body = json.dumps({"response_format": name}).encode()
+        request = Request(method="POST", url="https://api.openai.com/v1/audio/speech", headers=JSON, body=body)
+        response = Response(status=200, headers=(("Content-Type", f"audio/{name}"),), body=audio)
+        exchange = Exchange(provider="openai", operation=target.operation.id, request=request, response=response)
+        delivery = Delivery(
+            target=target.id, exchanges=(exchange,), submit_count=1, audio=audio, media_type=f"audio/{name}",
+            audio_exchange_index=0, submit_exchange_index=0,
+        )  # fmt: skip
+        return SpeechDelivery(target, SpeechRequest(text=STORY, format=name), delivery)
+
+    def make(file, raw, raw_rate_hz: int) -> DeliveryPair:
+        audio = encode(resample(raw, 24_000, raw_rate_hz), raw_rate_hz, "pcm_s16le")[0]
+        file_delivery = delivered(encode(file, 24_000, "wav")[0], "wav")
+        return DeliveryPair("format", file_delivery, delivered(audio, "pcm"), "wav", "pcm")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("words_per_minute", "pitch", "raw_rate_hz", "found"),
+    [
+        (165, 50, 24_000, None),
+        (165, 50, 22_050, "the samples are those of 22050 Hz"),
+        (170, 52, 24_000, None),
+        (170, 52, 22_050, "the samples are probably those of 22050 Hz"),
+        (160, 48, 22_050, "the samples are probably those of 22050 Hz"),
+        (160, 48, 16_000, "the samples are probably those of 16000 Hz"),
+        (170, 52, 48_000, "the samples are probably those of 48000 Hz"),
+    ],
+)
+def test_raw_samples_have_the_rate_of_a_file_also_if_the_text_is_synthesized_again(
+    raw_pair, words_per_minute, pitch, raw_rate_hz, found
+) -> None:
+    compared = raw_pair(_speak(165, 50), _speak(words_per_minute, pitch), raw_rate_hz)
+    messages = [one.message for one in RULE_BY_ID["pcm-sample-rate"].check(compared)]
+    assert (found is None) is (messages == [])
+    assert found is None or found in messages[0]
+    of_run = DeliveriesOfRun()
+    of_run.add_comparisons([compared])
+    assert not of_run.unjudged_sound_count_by_reason
+
+
+def test_a_rate_that_neither_waveform_nor_pace_and_pitch_show_is_not_judged(raw_pair) -> None:
+    compared = raw_pair(_speak(165, 50), _speak(210, 50), 24_000)
+    assert not list(RULE_BY_ID["pcm-sample-rate"].check(compared))
+    of_run = DeliveriesOfRun()
+    of_run.add_comparisons([compared])
+    ((explanation, count),) = of_run.unjudged_sound_count_by_reason.items()
+    assert count == 1
+    assert explanation.startswith("pcm-sample-rate: the waveform is that of another synthesis than the file, 1.2")

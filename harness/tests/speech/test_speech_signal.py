@@ -12,10 +12,10 @@ from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize, synthesize_without_noise
 from voicegauge.speech.speech_signal import (
     compute_sample_digest,
-    find_dropout,
     find_silences,
     is_steady_sound,
     measure_clipped_share,
+    search_dropout,
 )
 
 RATE = 16_000
@@ -137,18 +137,32 @@ def test_the_closure_of_a_stop_is_no_dropout(text: str, variant: str | None, wor
     samples, rate = synthesize_without_noise(
         text, language="en", voice_variant=variant, words_per_minute=words_per_minute, pitch=50
     )
-    assert find_dropout(samples, rate) is None
+    assert search_dropout(samples, rate).dropout is None
     times = np.arange(0, len(samples), rate / 24_000)
     resampled = np.interp(times, np.arange(len(samples)), samples * 32768).astype(np.int16) / np.float32(32768)
-    assert find_dropout(resampled, 24_000) is None
-    assert find_dropout(np.trim_zeros(samples), rate) is None
+    assert search_dropout(resampled, 24_000).dropout is None
+    assert search_dropout(np.trim_zeros(samples), rate).dropout is None
 
 
 def test_missing_samples_are_a_dropout_where_pauses_have_a_noise_floor() -> None:
     samples = say("The committee met on Tuesday and agreed to repair the old bridge.")
-    assert find_dropout(samples, RATE) is None
+    assert search_dropout(samples, RATE) == (None, None)
     loudest = int(np.abs(samples).argmax())
     samples[loudest : loudest + RATE // 10] = 0
-    found = find_dropout(samples, RATE)
+    found, reason = search_dropout(samples, RATE)
     assert found is not None
+    assert reason is None
     assert (found.start_s, found.duration_s) == pytest.approx((loudest / RATE, 0.1), abs=0.001)
+
+
+def test_a_gap_is_not_judged_where_pauses_are_digitally_silent() -> None:
+    samples = say("The committee met on Tuesday and agreed to repair the old bridge.")
+    loudest = int(np.abs(samples).argmax())
+    samples[loudest : loudest + RATE // 10] = 0
+    silence = np.zeros(RATE // 2, np.float32)
+    dropout, reason = search_dropout(np.concatenate([silence, samples, silence]), RATE)
+    assert dropout is None
+    assert reason is not None
+    assert "no noise floor" in reason
+    without_gap = say("The committee met on Tuesday and agreed to repair the old bridge.")
+    assert search_dropout(np.concatenate([silence, without_gap, silence]), RATE) == (None, None)

@@ -281,21 +281,25 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         more = len(ids) - MAX_CASES_SHOWN
         names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
         terminal.print(f"  {names}", style="dim", soft_wrap=True)
-    print_unjudged_words(terminal, report)
+    print_unjudged_speech(terminal, report)
     _print_left_out_targets(terminal, report.left_out_reason_by_target)
     for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
 
 
-def print_unjudged_words(terminal: Console, report: CheckReport) -> None:
-    """Print for how many deliveries it was not judged whether they say their text, and why."""
-    counts = report.unjudged_words_count_by_reason
-    if counts:
+def print_unjudged_speech(terminal: Console, report: CheckReport) -> None:
+    """Print for how many deliveries words or sound were not judged, and why."""
+    for what, counts in (
+        ("words", report.unjudged_words_count_by_reason),
+        ("sound", report.unjudged_sound_count_by_reason),
+    ):
+        if not counts:
+            continue
         named = [f"{count}: {reason}" for reason, count in list(counts.items())[:MAX_REASONS_SHOWN]]
         more = [f"{len(counts) - len(named)} other reasons (--json has all)"] if len(counts) > len(named) else []
         clips = format_count(sum(counts.values()), "clip")
         terminal.print(
-            f"words not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}",
+            f"{what} not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}",
             style="yellow",
             soft_wrap=True,
         )

@@ -261,12 +261,12 @@ def _wait_until_stopped() -> None:
 
 
 def _print_report(terminal: Console, report: ProxyReport) -> None:
-    from voicegauge.cli._check_tables import format_coverage, print_finding_counts, print_unjudged_words
+    from voicegauge.cli._check_tables import format_coverage, print_finding_counts, print_unjudged_speech
     from voicegauge.conformance.check_report import describe_result
 
     terminal.print()
     print_finding_counts(terminal, report.report.findings)
-    print_unjudged_words(terminal, report.report)
+    print_unjudged_speech(terminal, report.report)
     for label, counts in (
         ("no response of the service", report.failure_count_by_reason),
         ("passed, not judged", report.unjudged_count_by_reason),

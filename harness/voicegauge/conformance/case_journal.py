@@ -139,6 +139,8 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     coverage: CoverageCounts = CoverageCounts()
     unjudged_words_count_by_reason: Mapping[str, int] = {}
     """Number of deliveries of which it was not judged whether they say their text, by the reason."""
+    unjudged_sound_count_by_reason: Mapping[str, int] = {}
+    """Number of deliveries whose sound a rule could not judge, by rule and reason."""
     measurements: tuple[DeliveryMeasurements, ...] = ()
     """What later deliveries of any case are compared with."""
     delivery: KeptDelivery | None = None

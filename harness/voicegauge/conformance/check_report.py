@@ -135,6 +135,9 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     unjudged_words_count_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
     """Number of deliveries with audible speech of which it was not judged whether they say their text, by the reason.
     They have not failed, and not passed either."""
+    unjudged_sound_count_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of deliveries whose sound a rule could not judge, by rule and reason ("audio-dropout: ..."). They have not
+    failed that rule, and not passed it either."""
     not_judged_reason_by_name: dict[str, str] = msgspec.field(default_factory=dict)
     """Why targets, recordings and folders were not judged although they should have been, by their name. The check
     proves nothing about them, so it does not pass."""

@@ -212,6 +212,8 @@ class JudgementKeeper:
         self._latest_measurements = deliveries.latest_measurements
         self._unjudged_words = deliveries.unjudged_words_count_by_reason
         self._unjudged_words_before = self._unjudged_words.copy()
+        self._unjudged_sound = deliveries.unjudged_sound_count_by_reason
+        self._unjudged_sound_before = self._unjudged_sound.copy()
 
     def set_planned_cases(self, cases: Iterable[ConformanceCase]) -> None:
         """Note the deliveries that must be kept, because later ones of `cases` are compared with them."""
@@ -230,6 +232,7 @@ class JudgementKeeper:
         if self._journal is not None:
             self._counters_before = self._coverage.copy_counters()
             self._unjudged_words_before = self._unjudged_words.copy()
+            self._unjudged_sound_before = self._unjudged_sound.copy()
             self._latest_measurements.clear()
 
     def build_judgement(
@@ -275,6 +278,7 @@ class JudgementKeeper:
             operations_by_provenance=by_provenance,
             coverage=self._coverage.build_counts_since(self._counters_before),
             unjudged_words_count_by_reason=dict(self._unjudged_words - self._unjudged_words_before),
+            unjudged_sound_count_by_reason=dict(self._unjudged_sound - self._unjudged_sound_before),
             measurements=tuple(self._latest_measurements),
             delivery=self._keep_delivery(case, delivery),
         )

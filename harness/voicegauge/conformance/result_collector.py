@@ -280,6 +280,7 @@ class ResultCollector:
             self.count_exchange(provenance, case.provider, operation)
         self.coverage.add_counts(judgement.coverage)
         self.deliveries.unjudged_words_count_by_reason.update(judgement.unjudged_words_count_by_reason)
+        self.deliveries.unjudged_sound_count_by_reason.update(judgement.unjudged_sound_count_by_reason)
         self.deliveries.add_earlier_deliveries(judgement.measurements)
         self.clips.count_clips(judgement.findings)
         self.add_findings(judgement.findings)
@@ -385,6 +386,7 @@ class ResultCollector:
             unreserved_rejection_count=self._unreserved_rejection_count,
             interruptions_by_target=self._interruptions,
             unjudged_words_count_by_reason=dict(self.deliveries.unjudged_words_count_by_reason.most_common()),
+            unjudged_sound_count_by_reason=dict(self.deliveries.unjudged_sound_count_by_reason.most_common()),
             unmatched_request_reason_by_name=self._unmatched_requests,
             doubt_reason=(
                 describe_doubtful_statuses(self.coverage.response_count_by_status)

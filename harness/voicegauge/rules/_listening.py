@@ -74,7 +74,10 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
 @register_rule(
     "audio-dropout",
     subject_class=SpeechDelivery,
-    description="No part of the speech is replaced by digital silence (PCM, WAV and FLAC with a noise floor).",
+    description=(
+        "No part of the speech is replaced by digital silence. MP3, Ogg and AAC fill such gaps, so that they are not "
+        "found there; in PCM, WAV and FLAC without a noise floor they are not judged."
+    ),
     contract_condition="x-speech.request_fields.text",
     explanation=Explanation(
         consequence="Listeners hear the voice break off within a word.",
@@ -91,18 +94,14 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
 )
 def _check_audio_dropout(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.listening import describe_dropout
-    from voicegauge.speech.speech_signal import find_dropout
 
-    decoded = speech_delivery.decoded_audio
-    if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:
-        return
-    dropout = find_dropout(decoded.samples, decoded.sample_rate_hz)
-    if dropout is not None:
+    search = speech_delivery.dropout_search
+    if search is not None and search.dropout is not None:
         yield Violation(
-            describe_dropout(dropout),
+            describe_dropout(search.dropout),
             _get_speech_pointer(speech_delivery),
-            evidence=quote_audio(decoded, speech_delivery.speech_request.text),
-            audio_start_s=dropout.start_s,
+            evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
+            audio_start_s=search.dropout.start_s,
         )
 
 

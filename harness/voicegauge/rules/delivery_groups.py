@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -27,7 +27,7 @@ from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.socket_subjects import SpokenTurn, TurnAmongOthers
-from voicegauge.rules.subjects import SpeechDelivery, find_documented_default
+from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery, find_documented_default
 from voicegauge.speech.listening import (
     TOO_FEW_COMPARED_REASON,
     PaceComparison,
@@ -138,6 +138,16 @@ class DeliveryMeasurements(Record, frozen=True, kw_only=True):
     """Digest of the target and of the request without its speed; empty without a speed."""
 
 
+def _list_unjudged_sound(subject: CheckSubject) -> Iterator[str]:
+    """Yield the rules about sound that cannot judge a subject, each with its reason."""
+    search = subject.dropout_search if isinstance(subject, SpeechDelivery) else None
+    if search is not None and search.unjudged_reason is not None:
+        yield f"audio-dropout: {search.unjudged_reason}"
+    compared = subject.raw_rate_comparison if isinstance(subject, DeliveryPair) else None
+    if compared is not None and compared.rate_hz is None:
+        yield f"pcm-sample-rate: {compared.explanation}"
+
+
 class DeliveriesOfRun:
     """Measurements of the deliveries of a run so far."""
 
@@ -153,12 +163,15 @@ class DeliveriesOfRun:
         self._unfitting_counts: Counter[str] = Counter()
         self.unjudged_words_count_by_reason: Counter[str] = Counter()
         """Number of deliveries and turns of audible speech of which it was not judged whether they say their text."""
+        self.unjudged_sound_count_by_reason: Counter[str] = Counter()
+        """Number of deliveries to which a rule about sound applies that could not judge them, by rule and reason."""
 
     def add_comparisons(self, subjects: Iterable[CheckSubject]) -> list[CheckSubject]:
         """Return `subjects`, and for each delivery and turn of speech among them its comparison with earlier ones."""
         extended: list[CheckSubject] = []
         for subject in subjects:
             extended.append(subject)
+            self.unjudged_sound_count_by_reason.update(_list_unjudged_sound(subject))
             if not isinstance(subject, SpeechDelivery | SpokenTurn):
                 continue
             compared: DeliveryAmongOthers | TurnAmongOthers | None

@@ -29,8 +29,10 @@ _MAX_QUOTED_EXCHANGES = 5
 """Maximum number of exchanges of a job in which undocumented words are searched for."""
 
 if TYPE_CHECKING:
+    from voicegauge.speech.clip_steadiness import RateComparison
     from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat
     from voicegauge.speech.measured_audio_cache import MeasuredAudio
+    from voicegauge.speech.speech_signal import DropoutSearch
     from voicegauge.speech.spoken_text import SpokenTextJudgement
 
 
@@ -450,6 +452,16 @@ class SpeechDelivery(CheckSubject):
         return audio is not None and (audio.clipped_share > MAX_CLIPPED_SHARE or audio.is_steady_sound)
 
     @functools.cached_property
+    def dropout_search(self) -> DropoutSearch | None:
+        """The dropout of the speech, or why none can be found; `None` if there is no speech of an ordinary text."""
+        from voicegauge.speech.speech_signal import search_dropout
+
+        decoded = self.decoded_audio
+        if decoded is None or not self.has_ordinary_text or self.is_silent:
+            return None
+        return search_dropout(decoded.samples, decoded.sample_rate_hz)
+
+    @functools.cached_property
     def spoken_text(self) -> SpokenTextJudgement | None:
         """What the audio says, compared with the text; `None` if they cannot be compared, as in most languages."""
         from voicegauge.speech.spoken_text import judge_spoken_text
@@ -554,6 +566,24 @@ class DeliveryPair(CheckSubject):
         """The submit exchange of `changed_delivery`; if that is not known, its exchange with the audio."""
         submit = self.changed_delivery.submit_call
         return submit.exchange if submit is not None else self.changed_delivery.exchange
+
+    @property
+    def raw_audio(self) -> DecodedAudio | None:
+        """The raw samples, if one of the deliveries has them and the other is a file; otherwise `None`."""
+        both = self.base_delivery.decoded_audio, self.changed_delivery.decoded_audio
+        raw = [one for one in both if one is not None and one.container == "pcm"]
+        return raw[0] if len(raw) == 1 and None not in both else None
+
+    @functools.cached_property
+    def raw_rate_comparison(self) -> RateComparison | None:
+        """The sample rate of raw samples; `None` if they are not compared with a file of the same text."""
+        from voicegauge.speech.clip_steadiness import find_raw_sample_rate
+
+        raw, both = self.raw_audio, (self.base_delivery, self.changed_delivery)
+        if self.compared_parameter != "format" or raw is None or any(one.is_silent for one in both):
+            return None
+        file = next(one for one in both if one.decoded_audio is not raw).decoded_audio
+        return find_raw_sample_rate(file, raw) if file is not None else None
 
     @property
     def parameter_pointer(self) -> str:

@@ -16,8 +16,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from voicegauge.speech.audio_measurement import FRAME_DURATION_S, compute_frame_levels
-from voicegauge.speech.decoding import Samples
+from voicegauge.speech.audio_measurement import (
+    FRAME_DURATION_S,
+    compute_frame_levels,
+    correlate_shifted_waveforms,
+)
+from voicegauge.speech.decoding import DecodedAudio, Samples
 from voicegauge.speech.encoding import resample
 from voicegauge.speech.long_text import PhonemeInterval
 from voicegauge.speech.speech_signal import find_silences
@@ -271,3 +275,80 @@ def _expect_durations_s(intervals: Sequence[PhonemeInterval], durations_s: NDArr
             additions_s[position] = sums_s / (counts + _PRIOR_INTERVALS)
     expected_s = mean_s + additions_s[0][phonemes[:, 0]] + additions_s[1][phonemes[:, 1]]
     return np.asarray(np.maximum(expected_s, 0.25 * mean_s))
+
+
+# Finds the sample rate of raw samples, by a file with the same text and voice.
+
+
+USUAL_SAMPLE_RATES_HZ = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""The sample rates that speech usually has."""
+MAX_COMPARED_RAW_S = 20.0
+"""Maximum duration, in seconds, of speech whose raw samples are compared with a file. Speech in checks lasts a few
+seconds."""
+MIN_SAME_WAVEFORM_CORRELATION = 0.9
+"""Smallest correlation of raw samples with the file of the same synthesis."""
+MAX_SAME_RATE_DEVIATION = 0.04
+"""Largest deviation of both pace and pitch, as a logarithm, of two syntheses at the same rate. It is less than half of
+the distance between 22,050 and 24,000 Hz, which are the nearest of the usual rates."""
+MAX_RATE_DEVIATION = 0.05
+"""Largest deviation of both pace and pitch, as a logarithm, from the ratio of two rates."""
+
+
+class RateComparison(NamedTuple):
+    """The sample rate of raw samples, compared with a file."""
+
+    rate_hz: int | None
+    """The rate at which the samples are the speech of the file; `None` if it could not be determined."""
+    explanation: str
+    """How the rate was determined, as the end of a sentence, or why it was not."""
+    is_same_synthesis: bool = False
+    """Whether raw samples and file have the same waveform; otherwise pace and pitch were compared."""
+
+
+def find_raw_sample_rate(file: DecodedAudio, raw: DecodedAudio) -> RateComparison:
+    """Return the sample rate of raw samples, compared with a file of the same text in the same voice.
+
+    If both come from one synthesis, the waveforms show the rate. If not, pace and pitch do, which a wrong rate changes
+    by the same factor.
+
+    Args:
+        file: the audio of a file that states its rate.
+        raw: the raw samples, at the rate that is documented for them.
+    """
+    if max(file.duration_s, raw.duration_s) > MAX_COMPARED_RAW_S:
+        return RateComparison(None, f"the speech is longer than {MAX_COMPARED_RAW_S:g} s")
+
+    def correlate_at(sample_rate_hz: int) -> float:
+        return correlate_shifted_waveforms(resample(file.samples, file.sample_rate_hz, sample_rate_hz), raw.samples)
+
+    declared_hz = raw.sample_rate_hz
+    correlations = {declared_hz: correlate_at(declared_hz)}
+    if correlations[declared_hz] < MIN_SAME_WAVEFORM_CORRELATION:
+        correlations |= {rate: correlate_at(rate) for rate in USUAL_SAMPLE_RATES_HZ if rate != declared_hz}
+    likeliest = max(correlations, key=lambda rate: correlations[rate])
+    if correlations[likeliest] >= MIN_SAME_WAVEFORM_CORRELATION:
+        explanation = f"at that rate, they have the waveform of the same text as {file.container}"
+        return RateComparison(likeliest, explanation, is_same_synthesis=True)
+    return _compare_pace_and_pitch(
+        measure_voice(file.samples, file.sample_rate_hz), measure_voice(raw.samples, declared_hz), declared_hz
+    )
+
+
+def _compare_pace_and_pitch(file: VoiceMeasures, raw: VoiceMeasures, declared_rate_hz: int) -> RateComparison:
+    another = "the waveform is that of another synthesis than the file"
+    if not (file.spoken_s and raw.spoken_s and file.pitch_hz and raw.pitch_hz):
+        return RateComparison(None, f"{another}, and the pitch cannot be measured")
+    faster, higher = file.spoken_s / raw.spoken_s, raw.pitch_hz / file.pitch_hz
+    logs = math.log(faster), math.log(higher)
+    explanation = f"read at {declared_rate_hz} Hz, they are {faster:.2f} times as fast and {higher:.2f} times as high"
+    if max(map(abs, logs)) <= MAX_SAME_RATE_DEVIATION:
+        return RateComparison(declared_rate_hz, explanation)
+
+    def deviate_at(sample_rate_hz: int) -> float:
+        return max(abs(one - math.log(declared_rate_hz / sample_rate_hz)) for one in logs)
+
+    likeliest = min(USUAL_SAMPLE_RATES_HZ, key=deviate_at)
+    is_other = min(map(abs, logs)) > MAX_RATE_DEVIATION and deviate_at(likeliest) <= MAX_RATE_DEVIATION
+    if likeliest != declared_rate_hz and is_other:
+        return RateComparison(likeliest, explanation)
+    return RateComparison(None, f"{another}, {faster:.2f} times as fast and {higher:.2f} times as high")

@@ -22,10 +22,10 @@ from voicegauge.speech.speech_signal import (
     MAX_CLIPPED_SHARE,
     Silence,
     compute_sample_digest,
-    find_dropout,
     find_silences,
     is_steady_sound,
     measure_clipped_share,
+    search_dropout,
 )
 from voicegauge.speech.spoken_text import (
     SpokenTextJudgement,
@@ -35,7 +35,7 @@ from voicegauge.speech.spoken_text import (
     judge_spoken_text,
 )
 
-LISTENING_VERSION = 6
+LISTENING_VERSION = 7
 """Version of the listening method. It is increased when the verdict on any clip may change."""
 MAX_SILENCE_S = 3.0
 """The longest silence before, within or after speech at the usual speed, in seconds. Pauses between paragraphs last one
@@ -140,19 +140,21 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None) -> Clip
         return ClipJudgement("not judged", "the text has no letters and no digits")
     if audio.is_silent:
         return ClipJudgement("wrong", f"{decoded.duration_s:.2f} s of silence", "audio-silent", 0.0)
-    found = _judge_sound(decoded) or _judge_text(decoded, text, language)
+    search = search_dropout(decoded.samples, decoded.sample_rate_hz)
+    found = _judge_sound(decoded, search.dropout) or _judge_text(decoded, text, language)
+    if found.outcome == "right" and search.unjudged_reason is not None:
+        found = found._replace(explanation=f"{found.explanation} (dropouts were not judged: {search.unjudged_reason})")
     digest = compute_sample_digest(decoded.samples, decoded.sample_rate_hz)
     return found._replace(digest=digest, pace=measure_pace(decoded.samples, decoded.sample_rate_hz, text))
 
 
-def _judge_sound(decoded_audio: DecodedAudio) -> ClipJudgement | None:
+def _judge_sound(decoded_audio: DecodedAudio, dropout: Silence | None) -> ClipJudgement | None:
     """Return the verdict on a clip that is not speech, is interrupted or is too loud; `None` for any other clip."""
     if is_steady_sound(decoded_audio.samples, decoded_audio.sample_rate_hz):
         return ClipJudgement("wrong", f"{decoded_audio.duration_s:.2f} s of a steady sound", "audio-not-speech", 0.0)
     share = measure_clipped_share(decoded_audio.samples)
     if share > MAX_CLIPPED_SHARE:
         return ClipJudgement("wrong", f"{share:.0%} of the samples are at full scale", "audio-clipped")
-    dropout = find_dropout(decoded_audio.samples, decoded_audio.sample_rate_hz)
     if dropout is not None:
         return ClipJudgement("wrong", describe_dropout(dropout), "audio-dropout", dropout.start_s)
     return None

@@ -136,12 +136,21 @@ def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
     return Silences(Silence(0.0, first_s), Silence(min(last_s, duration_s), duration_s), inner)
 
 
-def find_dropout(samples: Samples, sample_rate_hz: int) -> Silence | None:
-    """Return the longest gap of digital silence that cuts off a sound on both sides; `None` without one.
+class DropoutSearch(NamedTuple):
+    """A dropout in a clip, or why a gap may be one."""
+
+    dropout: Silence | None
+    """The longest dropout; `None` if none was found."""
+    unjudged_reason: str | None = None
+    """Why it is not known whether a gap is a dropout; `None` if it is known, or if there is no such gap."""
+
+
+def search_dropout(samples: Samples, sample_rate_hz: int) -> DropoutSearch:
+    """Look for gaps of digital silence that cut off a sound on both sides.
 
     Such a gap remains where samples are missing. A lossy codec fills it with noise and blurs its edges, so dropouts are
     found only in PCM, WAV and FLAC. Some synthesizers, such as espeak-ng, are digitally silent in the closure of a
-    "t" and begin and end it as abruptly. So nothing is reported unless the other pauses of the clip have a noise floor:
+    "t" and begin and end it as abruptly. So a gap is only judged if the other pauses of the clip have a noise floor:
     it has a quiet part, and no digital silence except between such edges.
 
     Args:
@@ -155,17 +164,21 @@ def find_dropout(samples: Samples, sample_rate_hz: int) -> Silence | None:
     silences = list(zip(starts[is_silence].tolist(), ends[is_silence].tolist(), strict=True))
     rms = math.sqrt(float(np.vecdot(samples, samples)) / max(len(samples), 1))
     edge = max(round(_DROPOUT_EDGE_S * sample_rate_hz), 1)
-    for start, end in silences:
+
+    def cuts_off_sound(start: int, end: int) -> bool:
         if start == 0 or end == len(samples):
-            return None
+            return False
         beside = np.abs(samples[max(start - edge, 0) : start]).max(), np.abs(samples[end : end + edge]).max()
-        if min(beside) < MIN_LEVEL_BESIDE_DROPOUT * rms:
-            return None
-    gaps = [Silence(start / sample_rate_hz, end / sample_rate_hz) for start, end in silences]
-    gaps = [gap for gap in gaps if MIN_DROPOUT_S <= gap.duration_s <= MAX_DROPOUT_S]
-    if not gaps or not _has_noise_floor(samples, sample_rate_hz, silences, rms):
-        return None
-    return max(gaps, key=lambda gap: gap.duration_s)
+        return bool(min(beside) >= MIN_LEVEL_BESIDE_DROPOUT * rms)
+
+    cutting = [(start, end) for start, end in silences if cuts_off_sound(start, end)]
+    gaps = [Silence(start / sample_rate_hz, end / sample_rate_hz) for start, end in cutting]
+    long_gaps = [gap for gap in gaps if MIN_DROPOUT_S <= gap.duration_s <= MAX_DROPOUT_S]
+    if not long_gaps:
+        return DropoutSearch(None)
+    if len(gaps) < len(silences) or not _has_noise_floor(samples, sample_rate_hz, silences, rms):
+        return DropoutSearch(None, "its pauses have no noise floor, so that a gap may be the closure of a consonant")
+    return DropoutSearch(max(long_gaps, key=lambda gap: gap.duration_s))
 
 
 def _has_noise_floor(samples: Samples, sample_rate_hz: int, silences: list[tuple[int, int]], rms: float) -> bool:
