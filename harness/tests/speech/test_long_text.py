@@ -74,6 +74,20 @@ def test_what_is_left_out_or_said_again_has_its_place(
     assert found.start_s == pytest.approx(_start_s(parts, at), abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("count", "rule", "words"),
+    [(29, "spoken-text-incomplete", "words of the text are not said"), (31, "spoken-text-repeated", "said again")],
+)
+def test_a_text_that_repeats_itself_has_no_place(count: int, rule: str, words: str) -> None:
+    sentence = _speak("The quick brown fox jumps over the lazy dog.")
+    data, media_type = encode(np.concatenate([sentence] * count), RATE_HZ, "wav")
+    text = " ".join(["The quick brown fox jumps over the lazy dog."] * 30)
+    found = listen_to_clip(EncodedAudio(data, media_type=media_type), text, "en")
+    assert (found.outcome, found.rule, found.start_s) == ("wrong", rule, None)
+    assert words in found.explanation
+    assert found.explanation.endswith("the text repeats itself, so that the audio does not show where")
+
+
 @pytest.mark.parametrize("at", [9, 18])
 def test_a_sentence_said_again_is_located_in_a_voice_that_is_recognized_badly(at: int) -> None:
     """The recognized phonemes of the two equal sentences agree too little."""

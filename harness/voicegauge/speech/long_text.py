@@ -44,6 +44,9 @@ two."""
 _MAX_SHIFTED_PHONEMES = 200
 """Largest number of phonemes of a part, some sentences, that is compared with every position of the text, or of words
 that may be said again. Time and memory grow with the square of it or faster."""
+_COMPARED_PHONEMES, _MIN_EQUAL_SHARE, _MAX_LAG_DEVIATION = 24, 0.9, 4
+"""Number of phonemes, about six words, and share of them, that a text repeats where the place of a difference is not
+known; and the largest error, in phonemes, of the length of what is left out or said again."""
 MAX_CELLS = 100_000_000
 """Largest product of recognized and expected phonemes: about twelve minutes of speech."""
 _MATCH, _MISMATCH, _GAP_START, _GAP_STEP = 2, -2, -6, -1
@@ -69,9 +72,16 @@ class LongTextDifference(NamedTuple):
     """Number of words that are left out or said again; 0 for what is not in the text."""
     phoneme_count: int
     """Number of phonemes that are left out or added."""
+    is_place_known: bool = True
+    """Whether the audio shows the place. It does not if the text repeats itself there: of several equal sentences in a
+    row, any may be the one that is left out or said again."""
 
     def describe(self) -> str:
         """Return what differs, and when, in words."""
+        if not self.is_place_known:
+            verb = "not said" if self.kind == "left out" else "said again"
+            place = "the text repeats itself, so that the audio does not show where"
+            return f"about {format_count(self.word_count, 'word')} of the text are {verb}; {place}"
         words = f"{format_count(self.word_count, 'word')} from word {self.first_word + 1} of the text on"
         if self.kind == "left out":
             return f"{words} are not said at {self.start_s:.2f} s"
@@ -133,7 +143,10 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     if share >= MIN_AGREEING_SHARE:
         end_s = len(log_probabilities) * FRAME_S
         listed = _list_differences(pairs, recognized, times_s, expected, word_starts, end_s)
-        found = tuple(_find_likely_repetitions(list(listed), log_probabilities, pronunciation, pairs, times_s))
+        differences = _find_likely_repetitions(list(listed), log_probabilities, pronunciation, pairs, times_s)
+        found = tuple(
+            one._replace(is_place_known=not _repeats_itself_at(one, expected, word_starts)) for one in differences
+        )
     intervals = tuple(
         PhonemeInterval(int(expected[e]), int(expected[e + 1]), float(times_s[h]), float(times_s[h + 1] - times_s[h]))
         for (h, e), after in itertools.pairwise(matched)
@@ -238,6 +251,25 @@ def _list_differences(
                 after_s = next((float(times_s[h]) for h, e in pairs[stop:] if h >= 0 and e > place[1]), end_s)
             first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in place)
             yield LongTextDifference("said again", start_s, after_s, first, last - first + 1, len(part))
+
+
+def _repeats_itself_at(
+    difference: LongTextDifference, expected: NDArray[np.int64], word_starts: NDArray[np.int64]
+) -> bool:
+    """Whether a text without the part of a difference, or with it once more, is the same at several places.
+
+    It is if the phonemes before or after the start of the part are repeated at the distance of the part's length.
+    """
+    if difference.kind == "not in the text":
+        return False
+    start = int(word_starts[difference.first_word])
+    for lag in range(difference.phoneme_count - _MAX_LAG_DEVIATION, difference.phoneme_count + _MAX_LAG_DEVIATION + 1):
+        is_equal = expected[:-lag] == expected[lag:]
+        before, after = is_equal[max(start - _COMPARED_PHONEMES, 0) : start], is_equal[start:][:_COMPARED_PHONEMES]
+        for one in (before, after):
+            if len(one) == _COMPARED_PHONEMES and one.mean() >= _MIN_EQUAL_SHARE:
+                return True
+    return False
 
 
 def _find_likely_repetitions(

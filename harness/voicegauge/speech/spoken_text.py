@@ -383,7 +383,8 @@ def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciat
     shown = "; ".join(one.describe() for one in differences[:_MAX_SHOWN_DIFFERENCES])
     more = f"; {len(differences) - _MAX_SHOWN_DIFFERENCES} more" if len(differences) > _MAX_SHOWN_DIFFERENCES else ""
     largest = max(differences, key=lambda one: one.phoneme_count)
-    return SpokenTextJudgement(_find_verdict(largest, len(pronunciation.word_starts)), shown + more, largest.start_s)
+    start_s = largest.start_s if largest.is_place_known else None
+    return SpokenTextJudgement(_find_verdict(largest, len(pronunciation.word_starts)), shown + more, start_s)
 
 
 def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenTextVerdict:
@@ -392,6 +393,8 @@ def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenText
         return "said twice"
     if difference.kind == "not in the text":
         return "other words"
+    if not difference.is_place_known:
+        return "part missing"
     if difference.first_word == 0:
         return "start missing"
     return "end missing" if difference.first_word + difference.word_count >= word_count else "part missing"
