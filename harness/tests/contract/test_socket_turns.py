@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -53,6 +54,15 @@ def test_audio_after_a_turn_with_an_error_belongs_to_the_next_turn() -> None:
     rejected, spoken = conversation.turns
     assert (rejected.errors, rejected.audio, rejected.finished_ms) == (["busy"], [], None)
     assert (spoken.errors, spoken.audio_bytes, spoken.finished_ms) == ([], b"\0\0", 6)
+
+
+def test_a_time_that_no_float_can_hold_is_left_out() -> None:
+    channel = load_catalogue().select_targets(["cartesia/sonic-3-socket"])[0].operation.socket
+    assert channel is not None
+    times = {"words": ["a", "b"], "start": [0.5, 10**400], "end": [1.0, True]}
+    message = {"type": "timestamps", "context_id": "c-1", "done": False, "status_code": 206, "word_timestamps": times}
+    (event,) = channel.read_server_message(json.dumps(message).encode(), is_binary=False)
+    assert (event.starts_s, event.ends_s) == ((0.5,), (1.0,))
 
 
 @pytest.mark.parametrize("reports_crossing", [True, False])

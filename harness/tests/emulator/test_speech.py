@@ -80,6 +80,12 @@ async def test_speed_changes_the_duration(start: Any) -> None:
     assert lengths[0] > 1.6 * lengths[1] > 2.4 * lengths[2]
 
 
+async def test_a_speed_that_no_float_can_hold_is_the_highest_one(start: Any) -> None:
+    api = await start(faults=("accepts-invalid",))
+    fast, huge = [(await _speak(api, speed=speed))[0].duration_s for speed in (1000, 10**400)]
+    assert fast == huge
+
+
 async def test_each_target_has_its_sample_rate_and_voice(start: Any) -> None:
     api = await start()
     small, _ = await _speak(api, format="wav")

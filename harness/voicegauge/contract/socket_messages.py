@@ -21,7 +21,7 @@ from voicegauge.contract.extension.sockets import (
     SocketSpec,
 )
 from voicegauge.contract.schemas import Schemas, SchemaViolation
-from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats.bodies import UnreadableBodyError, read_finite_number, read_json
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer, write_value_at_pointer
 
@@ -445,9 +445,9 @@ def _decode_base64(text: Any) -> bytes | None:
 
 
 def _read_times(values: Any, unit_s: float) -> tuple[float, ...]:
-    if not isinstance(values, list):
-        return ()
-    return tuple(value * unit_s for value in values if isinstance(value, int | float) and not isinstance(value, bool))
+    """Return the numbers in a list of times, in seconds; what is not a number that a float can hold is left out."""
+    times = map(read_finite_number, values) if isinstance(values, list) else ()
+    return tuple(time * unit_s for time in times if time is not None)
 
 
 def _describe_violation(schema: MessageSchema, violation: SchemaViolation) -> MessageViolation:

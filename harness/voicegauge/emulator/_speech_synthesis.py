@@ -264,7 +264,7 @@ def get_documented_field_name(field_mapping: FieldMapping) -> str:
 
 def _limit_speed_factor(speed: Any) -> float:
     usable = isinstance(speed, int | float) and not isinstance(speed, bool) and speed > 0
-    return min(max(float(speed), 0.1), 6.0) if usable else 1.0
+    return float(min(max(speed, 0.1), 6.0)) if usable else 1.0  # an integer may be too large for a float
 
 
 def _choose_voice_pitch(target: Target, voice_name: Any, requested_language: Any) -> int:
