@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
+from voicegauge.api.command_deadline import CommandDeadline, interrupt_on_termination
+from voicegauge.speech import encoding
 from voicegauge.speech.process_control import defer_keyboard_interrupt
 
 
@@ -52,6 +58,23 @@ def test_an_interrupt_is_not_lost_in_an_error() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         work()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGALRM])
+def test_a_command_that_ignores_ctrl_c_is_stopped_after_a_file_is_written(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a background job of a shell, which ignores SIGINT, when it is terminated or its time is over."""
+
+    class StoppedFile(io.BytesIO):
+        def write(self, data: Any) -> int:
+            os.kill(os.getpid(), number)
+            return super().write(data)
+
+    monkeypatch.setattr(encoding, "io", SimpleNamespace(BytesIO=StoppedFile))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with pytest.raises(KeyboardInterrupt), interrupt_on_termination(), CommandDeadline(3600).interrupt():
+        encoding.encode(np.zeros(24_000, np.float32), 24_000, "wav")
 
 
 def test_another_handler_of_ctrl_c_is_not_replaced() -> None:

@@ -22,29 +22,30 @@ from typing import TextIO
 def defer_keyboard_interrupt() -> Iterator[None]:
     """Delay Ctrl-C until the end of the block. This function can also be used as a decorator.
 
-    libsndfile reads and writes memory through Python callbacks. If a callback raises an exception, the exception is
-    printed and lost, and the file that was being written is incomplete.
+    SIGTERM and SIGALRM are delayed too if they have a handler, which may raise the same exception. libsndfile reads and
+    writes memory through Python callbacks. If a callback raises an exception, the exception is printed and lost, and
+    the file that was being written is incomplete.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed during the block.
+        KeyboardInterrupt: Ctrl-C was pressed during the block, or raised by another handler.
     """
-    is_main_thread = threading.current_thread() is threading.main_thread()
-    if not is_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # Ctrl-C raises no exception here, so there is nothing to delay
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread
         return
-    interrupted = False
-
-    def remember_interrupt(*_signal_arguments: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-
-    signal.signal(signal.SIGINT, remember_interrupt)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    if handlers[signal.SIGINT] is not signal.default_int_handler:
+        del handlers[signal.SIGINT]  # Ctrl-C raises no exception here, so there is nothing to delay
+    delayed = {number: handler for number, handler in handlers.items() if callable(handler)}
+    received: list[int] = []
+    for number in delayed:
+        signal.signal(number, lambda number, _frame: received.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if interrupted:
-            raise KeyboardInterrupt
+        for number, handler in delayed.items():
+            signal.signal(number, handler)
+        for received_number in received:
+            signal.raise_signal(received_number)
 
 
 # Suppresses messages that audio decoders print about damaged files.
