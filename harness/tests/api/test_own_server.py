@@ -7,8 +7,8 @@ import socket
 import pytest
 
 import voicegauge
-from voicegauge.api.check_setup import announce_ineffective_faults
 from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.emulator.fault_injection import explain_ineffective_faults
 from voicegauge.errors import MissingKeyError, TimedOutError, UnreachableError, UsageError
 
 from ..builders.notices import NoticeList
@@ -228,20 +228,24 @@ def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]]
     ],
 )
 def test_a_fault_without_an_effect_has_its_reason(target: str, fault: str, reason: str) -> None:
-    notices = NoticeList()
-    catalogue = load_catalogue()
-    announce_ineffective_faults(catalogue.select_targets([target]), [fault], notices)
-    (line,) = notices.lines
+    (line,) = explain_ineffective_faults([fault], load_catalogue().select_targets([target]))
     assert line.startswith(f"the fault {fault} has no effect here: ")
     assert reason in line
 
 
 def test_a_fault_that_no_rule_finds_is_named_with_what_does() -> None:
-    notices = NoticeList()
-    announce_ineffective_faults(load_catalogue().select_targets(["openai/tts-1"]), ["another-voice"], notices)
-    (line,) = notices.lines
+    targets = load_catalogue().select_targets(["openai/tts-1"])
+    assert list(explain_ineffective_faults(["another-voice"], targets)) == []
+    (line,) = explain_ineffective_faults(["another-voice"], targets, is_check=True)
     assert line.startswith("no check finds the fault another-voice: Another voice speaks")
     assert line.endswith("`voicegauge bench --similarity` and `voicegauge history` do.")
+
+
+def test_a_benchmark_names_a_fault_without_an_effect() -> None:
+    notices = NoticeList()
+    voicegauge.plan_benchmark("pixelapi/voice-design", max_texts=1, faults=["stream-stalled", "slow"], progress=notices)
+    (line,) = [line for line in notices.lines if "has no effect here" in line]
+    assert line.startswith("the fault stream-stalled has no effect here: ")
 
 
 def test_a_fault_without_an_effect_is_said_to_have_none() -> None:

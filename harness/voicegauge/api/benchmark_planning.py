@@ -56,7 +56,7 @@ from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
-from voicegauge.emulator.fault_injection import validate_fault_names
+from voicegauge.emulator.fault_injection import explain_ineffective_faults, validate_fault_names
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, VoiceSample
@@ -465,6 +465,8 @@ def announce_languages(plan: BenchPlan, targets: Sequence[BaseTarget], listener:
 def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
     """Reject a load that the targets or the account's plan do not allow, and faults that are not known.
 
+    A notice names each fault that has no effect on the targets.
+
     Raises:
         UsageError: a ramp has several targets, a comparison has only one target, or the rate is too high.
         UnknownNameError: a fault, or a plan of an account, is not known.
@@ -476,6 +478,8 @@ def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
         raise UsageError("--stop-when-decided compares targets: name two or more")
     _check_request_rate(request, targets)
     validate_fault_names(request.faults, collect_contracts(targets))
+    for line in explain_ineffective_faults(request.faults, list(targets)):
+        planned_benchmark.listener.notice(line)
 
 
 def find_reason_not_to_transcribe(planned_benchmark: PlannedBenchmark) -> str | None:

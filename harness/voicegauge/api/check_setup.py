@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -57,7 +56,7 @@ from voicegauge.conformance.service_check import build_emulator_check_settings, 
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.price_computation import is_billable, quote_price
-from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, SocketTarget, Target
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import MissingKeyError, StorageError, UsageError
@@ -97,7 +96,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
         listener=listener,
     )
     chosen = select_targets(catalogue, request.targets, request.live, with_sockets=True)
-    _validate_faults(request, chosen)
+    _check_faults(request, chosen)
     prices = resolve_prices(catalogue, request.prices)
     if request.live is not None:
         announce_replaced_prices(collect_contracts(chosen), prices, listener)
@@ -326,7 +325,7 @@ def start_emulator(request: ServiceRequest, targets: Sequence[BaseTarget]) -> It
         MissingExtraError: the emulator is not installed.
     """
     emulated = request.emulated
-    _validate_faults(request, targets)
+    _check_faults(request, targets)
     if isinstance(emulated, RunningEmulator):
         yield lambda: emulated
     elif emulated:
@@ -337,8 +336,10 @@ def start_emulator(request: ServiceRequest, targets: Sequence[BaseTarget]) -> It
         yield None
 
 
-def _validate_faults(request: ServiceRequest, targets: Sequence[BaseTarget]) -> None:
+def _check_faults(request: ServiceRequest, targets: Sequence[BaseTarget]) -> None:
     """Reject faults that cannot be injected into the emulator of `targets` that a check starts.
+
+    A notice names each fault that has no effect on the targets.
 
     Raises:
         UsageError: no emulator is started.
@@ -348,9 +349,12 @@ def _validate_faults(request: ServiceRequest, targets: Sequence[BaseTarget]) -> 
         return
     if request.emulated is not True:
         raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
-    from voicegauge.emulator.fault_injection import validate_fault_names
+    from voicegauge.emulator.fault_injection import explain_ineffective_faults, validate_fault_names
 
     validate_fault_names(request.faults, collect_contracts(targets))
+    listener = choose_listener(request.progress)
+    for line in explain_ineffective_faults(request.faults, targets, is_check=True):
+        listener.notice(line)
 
 
 def build_service_settings(
@@ -395,62 +399,6 @@ def build_service_settings(
             emulator, targets, seed=request.seed, provider_and_target_ids=_list_repeatable_names(request)
         )
     return replace(settings, max_wait_s=request.max_wait_s)
-
-
-def announce_ineffective_faults(
-    targets: Sequence[BaseTarget], faults: Sequence[str], listener: ProgressListener
-) -> None:
-    """Tell the listener which of `faults` a check cannot find: no rule finds them, or they have no effect here."""
-    if not faults:
-        return
-    from voicegauge.emulator.fault_injection import FAULTS
-
-    for name in faults:
-        fault_id, _, place = name.partition("@")
-        reached = [target for target in targets if place in ("", target.contract.id, target.id)]
-        if fault_id not in FAULTS or not reached:
-            continue
-        if not all(isinstance(target, Target | BaseSocketTarget) for target in reached):
-            continue
-        fault = FAULTS[fault_id]
-        if not any(_has_effect(fault_id, target) for target in reached):
-            reason = _explain_missing_effect(fault_id, reached)
-            listener.notice(f"the fault {fault_id} has no effect here: {fault.description} {reason}")
-        elif fault.unfound_reason is not None:
-            listener.notice(f"no check finds the fault {fault_id}: {fault.description} {fault.unfound_reason}")
-
-
-def _explain_missing_effect(fault_id: str, targets: Sequence[BaseTarget]) -> str:
-    """Return why a fault has no effect on any of `targets`, and a bundled target on which it has one."""
-    from voicegauge.contract.catalogue import load_catalogue
-    from voicegauge.emulator.fault_injection import FAULTS
-
-    fault, sockets = FAULTS[fault_id], [one for one in targets if isinstance(one, BaseSocketTarget)]
-    if fault.socket is not None and not sockets:
-        reason = "It changes WebSockets, and no chosen target has one."
-    elif fault.socket is None and len(sockets) == len(targets):
-        reason = "It changes responses over HTTP, and every chosen target has a WebSocket."
-    elif fault.socket is not None and not any(fault.socket.has_effect(one) for one in sockets):
-        spoken = any(isinstance(one, SocketTarget) for one in sockets)
-        changed, own = ("transcripts", "speaks") if spoken else ("speech", "transcribes")
-        reason = f"It changes {changed} of WebSockets, and every chosen one {own}."
-    else:
-        reason = f"It is visible only where {fault.describe_condition()}."
-    catalogue = load_catalogue()
-    known: Iterator[BaseTarget] = itertools.chain(
-        catalogue.targets.values(), catalogue.socket_targets.values(), catalogue.transcription_socket_targets.values()
-    )
-    example = next((one.id for one in known if _has_effect(fault_id, one)), None)
-    return reason if example is None else f"{reason} It has one at {example}."
-
-
-def _has_effect(fault_id: str, target: BaseTarget) -> bool:
-    from voicegauge.emulator.fault_injection import FAULTS
-
-    fault = FAULTS[fault_id]
-    if isinstance(target, BaseSocketTarget):
-        return fault.socket is not None and fault.socket.has_effect(target) and fault.applies_to_socket(target)
-    return fault.socket is None and isinstance(target, Target) and fault.applies_to(target)
 
 
 def choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptions | None) -> Path | None:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.check_setup import (
-    announce_ineffective_faults,
     build_report,
     build_service_settings,
     choose_journal_folder,
@@ -143,7 +142,6 @@ def run_check(request: CheckRequest) -> CheckReport:
             max_wait_s=_find_shorter_limit(request.max_wait_s, request.max_time_s),
         )
     targets = select_targets(catalogue, request.targets, request.live, with_sockets=True)
-    announce_ineffective_faults(targets, request.faults, listener)
     request = replace(request, prices=resolve_prices(catalogue, request.prices))
     rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     collector = ResultCollector([target.id for target in targets], request.seed)

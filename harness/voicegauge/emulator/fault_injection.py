@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
+from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, SocketTarget, Target
 from voicegauge.emulator._body_faults import BODY_FAULTS, STREAM_FAULTS
 from voicegauge.emulator._fault import Fault, SkippableCheck, SocketFault
 from voicegauge.emulator._http_faults import HTTP_FAULTS, UPLOAD_FAULTS, WEBHOOK_FAULTS
@@ -247,3 +249,52 @@ def _parse_fault_name(fault_name: str, contracts: Mapping[str, Contract]) -> _In
     if location not in operations:
         raise UnknownNameError(f"{provider} target or operation", location, [*targets, *operations])
     return _InjectedFault(FAULTS[fault_id], provider, operation_id=location)
+
+
+def explain_ineffective_faults(
+    fault_names: Iterable[str], targets: Sequence[BaseTarget], *, is_check: bool = False
+) -> Iterator[str]:
+    """Yield a sentence about each fault that has no effect on `targets`, with the reason.
+
+    If `is_check`, there is a sentence about each fault whose effect no rule finds, too.
+    """
+    for name in fault_names:
+        fault_id, _, place = name.partition("@")
+        reached = [target for target in targets if place in ("", target.contract.id, target.id)]
+        if fault_id not in FAULTS or not reached:
+            continue
+        if not all(isinstance(target, Target | BaseSocketTarget) for target in reached):
+            continue
+        fault = FAULTS[fault_id]
+        if not any(_has_effect(fault, target) for target in reached):
+            reason = _explain_missing_effect(fault, reached)
+            yield f"the fault {fault_id} has no effect here: {fault.description} {reason}"
+        elif is_check and fault.unfound_reason is not None:
+            yield f"no check finds the fault {fault_id}: {fault.description} {fault.unfound_reason}"
+
+
+def _explain_missing_effect(fault: Fault, targets: Sequence[BaseTarget]) -> str:
+    """Return why a fault has no effect on any of `targets`, and a bundled target on which it has one."""
+    sockets = [one for one in targets if isinstance(one, BaseSocketTarget)]
+    if fault.socket is not None and not sockets:
+        reason = "It changes WebSockets, and no chosen target has one."
+    elif fault.socket is None and len(sockets) == len(targets):
+        reason = "It changes responses over HTTP, and every chosen target has a WebSocket."
+    elif fault.socket is not None and not any(fault.socket.has_effect(one) for one in sockets):
+        spoken = any(isinstance(one, SocketTarget) for one in sockets)
+        changed, own = ("transcripts", "speaks") if spoken else ("speech", "transcribes")
+        reason = f"It changes {changed} of WebSockets, and every chosen one {own}."
+    else:
+        reason = f"It is visible only where {fault.describe_condition()}."
+    catalogue = load_catalogue()
+    known: Iterator[BaseTarget] = itertools.chain(
+        catalogue.targets.values(), catalogue.socket_targets.values(), catalogue.transcription_socket_targets.values()
+    )
+    example = next((one.id for one in known if _has_effect(fault, one)), None)
+    return reason if example is None else f"{reason} It has one at {example}."
+
+
+def _has_effect(fault: Fault, target: BaseTarget) -> bool:
+    if isinstance(target, BaseSocketTarget):
+        return fault.socket is not None and fault.socket.has_effect(target) and fault.applies_to_socket(target)
+    return fault.socket is None and isinstance(target, Target) and fault.applies_to(target)
