@@ -173,6 +173,22 @@ def test_a_value_of_another_type_is_rejected(call: Callable[[], object], message
         call()
 
 
+@pytest.mark.parametrize(
+    ("call", "known"),
+    [
+        (lambda: voicegauge.render_report("run", format="doc"), "csv, html, markdown"),
+        (lambda: voicegauge.write_report("run", "a.pdf", format="pdf"), "csv, html, markdown, parquet"),
+        (
+            lambda: voicegauge.render_summary(voicegauge.check("pixelapi"), format="text"),
+            "html, markdown, prometheus, slack",
+        ),
+    ],
+)
+def test_an_unknown_format_is_rejected(call: Callable[[], object], known: str) -> None:
+    with pytest.raises(UsageError, match=rf"^unknown format '\w+': known: {known}$"):
+        call()
+
+
 @pytest.mark.parametrize("volume", [0, -5, 10**13])
 def test_a_month_has_at_least_one_character(volume: int) -> None:
     message = f"^characters_per_month is {volume}: choose a number from 1 to 1000000000000$"

@@ -20,7 +20,7 @@ from voicegauge.conformance.check_report import (
 from voicegauge.conformance.check_report import apply_baseline as apply_check_baseline
 from voicegauge.drift.drift_report import DriftLevel, DriftReport, build_drift_baseline, export_drift_report
 from voicegauge.drift.drift_report import apply_baseline as apply_drift_baseline
-from voicegauge.errors import UsageError
+from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import BASELINE_MARK, PAGE_MARK, check_replaceable, write_file
 from voicegauge.options import PathLike
 from voicegauge.outputs.finding_exports import (
@@ -204,7 +204,10 @@ def render_summary(
 
     Raises:
         MissingExtraError: the extra `prometheus` is not installed.
+        UnknownNameError: a summary has no such format.
     """
+    if format not in _RENDER_BY_FORMAT:
+        raise UnknownNameError("format", str(format), _RENDER_BY_FORMAT)
     return _RENDER_BY_FORMAT[format](summarize(result))
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -326,7 +326,10 @@ def render_report(
 
     Raises:
         DataError: a run or a result cannot be read.
+        UnknownNameError: no text has this format.
     """
+    if format not in get_args(TextReportFormat):
+        raise UnknownNameError("format", str(format), get_args(TextReportFormat))
     reports = load_check_and_drift_reports(to_path_tuple(check_result_files), to_path_tuple(drift_result_files))
     if format == "csv":
         return render_csv(_load_runs(runs))
@@ -387,9 +390,11 @@ def write_report(
 
     Raises:
         DataError: a run cannot be read.
-        UsageError: the file cannot be written, or exists and is not a report.
+        UsageError: the format is not known; or the file cannot be written, or exists and is not a report.
         MissingExtraError: the extra `data` is not installed.
     """
+    if format not in _MARK_BY_FORMAT:
+        raise UnknownNameError("format", str(format), _MARK_BY_FORMAT)
     path = Path(file)
     check_replaceable(path, _MARK_BY_FORMAT[format])
     if format == "parquet":
