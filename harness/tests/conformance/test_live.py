@@ -39,7 +39,7 @@ def test_a_provider_as_one_document_is_checked_without_python(live, acme) -> Non
     assert report["spent_usd"] == pytest.approx(0.001)
     assert len(acme.texts) == 1
     assert "LIVE" in out
-    assert "about $0.001" in err
+    assert "up to $0.001" in err
 
 
 def test_responses_of_the_emulator_are_emulated_at_any_url(live, acme_contracts) -> None:
@@ -80,7 +80,7 @@ def test_every_valid_case_is_sent_only_on_request(live, acme) -> None:
 def test_few_calls_are_the_most_informative_ones(live, acme) -> None:
     status, report, _, err = live("--max-calls", "4")
     assert (status, len(acme.texts)) == (0, 4)
-    assert "4 billable, about $0.004" in err
+    assert "4 billable, up to $0.004" in err
     kinds = {case["id"].partition(": ")[2] for case in report["case_results"] if case["verdict"] == "passed"}
     assert "a full delivery" in kinds
 

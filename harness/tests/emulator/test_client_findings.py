@@ -23,6 +23,7 @@ from voicegauge.emulator.client_findings import CLIENT_RULES, ClientRuleId
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.text_pieces import TextPacing
+from voicegauge.recording.credentials import INVALID_API_KEY
 from voicegauge.transport.http import Transport
 
 CATALOGUE = load_catalogue()
@@ -264,7 +265,39 @@ def test_a_browser_sends_its_key_and_the_version_in_the_address(
     known = len(emulator.list_client_findings())
     with contextlib.nullcontext() if status is None else pytest.raises(InvalidStatus, match=str(status)):
         asyncio.run(open_socket())
-    assert emulator.list_client_findings()[known:] == ()
+    found = [(one.rule, one.operation) for one in emulator.list_client_findings()[known:]]
+    assert found == ([] if status is None else [("client-handshake-invalid", "speakOverWebSocket")])
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "reason"),
+    [
+        ("cartesia", "/tts/websocket?cartesia_version=2026-03-01", "no API key was sent"),
+        ("cartesia", f"/tts/websocket?api_key={INVALID_API_KEY}", "the API key is not valid"),
+        ("cartesia", "/tts/sockets?api_key=k", "no such path; paths of WebSockets: /tts/websocket"),
+        ("../cartesian", "/tts/websocket?api_key=k", "no such provider; here are: /cartesia, /deepgram"),
+    ],
+)
+def test_a_rejected_handshake_says_why_without_the_key(
+    provider: str, path: str, reason: str, emulator: RunningEmulator
+) -> None:
+    async def open_socket() -> None:
+        url = to_socket_url(emulator.base_url("cartesia")).replace("/cartesia", f"/{provider}")
+        async with connect(f"{url}{path}"):
+            pass
+
+    known = len(emulator.list_client_findings())
+    with pytest.raises(InvalidStatus):
+        asyncio.run(open_socket())
+    (found,) = emulator.list_client_findings()[known:]
+    assert found.rule == "client-handshake-invalid"
+    assert found.message.startswith(reason)
+    assert "api_key=" not in found.describe()
+
+
+def test_a_wrong_key_in_a_message_is_reported(emulator: RunningEmulator) -> None:
+    session = {**LMNT_SESSION, "X-API-Key": INVALID_API_KEY}
+    assert send(emulator, "lmnt", LMNT, [session]) == ["client-message-invalid"]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])

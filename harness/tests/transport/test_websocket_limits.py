@@ -13,8 +13,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 import voicegauge
+from voicegauge.client.client import Client
+from voicegauge.client.socket_session import SocketSession
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.errors import HandshakeError, TimedOutError
 from voicegauge.model.exchange import Request
+from voicegauge.transport.http import Transport
 from voicegauge.transport.websocket import (
     MAX_CONNECTION_BYTES,
     MAX_CONNECTION_FRAMES,
@@ -22,6 +26,7 @@ from voicegauge.transport.websocket import (
     WebSocketConnection,
 )
 
+UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
 
 
@@ -35,8 +40,7 @@ def build_handshake(head: bytes) -> bytes:
     key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
     assert key is not None
     digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest()
-    accepted = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    return accepted + b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+    return UPGRADE + b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
 
 
 @contextlib.asynccontextmanager
@@ -212,3 +216,57 @@ async def test_a_service_that_closes_every_connection_at_once_does_not_pass(
     assert "socket-closed-early" in {finding.rule for finding in report.findings}
     [finding] = [finding for finding in report.findings if finding.rule == "socket-closed-early"]
     assert "before the first turn" in finding.message
+
+
+WRONG_UPGRADES = [
+    (
+        UPGRADE + b"Sec-WebSocket-Accept: d3Jvbmc=\r\n\r\n",
+        "Sec-WebSocket-Accept is 'd3Jvbmc=' instead of the digest of the client's Sec-WebSocket-Key",
+    ),
+    (
+        UPGRADE + b"\r\n",
+        "Sec-WebSocket-Accept is missing instead of the digest of the client's Sec-WebSocket-Key",
+    ),
+    (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n",
+        "Upgrade is missing instead of 'websocket'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), WRONG_UPGRADES, ids=["wrong-digest", "no-digest", "no-upgrade"])
+async def test_an_answer_101_that_opens_no_socket_is_a_finding(
+    answer: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every client rejects it, so that the service is to blame; no text was sent, so that nothing counts as spent."""
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "not-a-key-of-anybody")
+    for target in ("deepgram/aura-2-socket", "deepgram/flux-listen"):
+        async with answering(answer) as url:
+            live = voicegauge.LiveOptions(base_urls={"": url})
+            report = await asyncio.to_thread(voicegauge.check, target, live=live)
+        (finding,) = report.findings
+        assert finding.rule == "socket-handshake"
+        assert finding.message == f"the answer 101 to a valid handshake opens no WebSocket: {reason}"
+        assert report.spending.total.spent_usd == 0
+
+
+async def test_the_wait_of_the_user_bounds_that_for_the_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that accepts the handshake and says nothing, although its document has a message that it is ready."""
+    monkeypatch.setattr("voicegauge.client.socket_session.SESSION_TIMEOUT_S", 1000.0)
+    target = load_catalogue().socket_targets["deepgram/aura-2-socket"]
+    assert target.spec.has_event("session")
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(build_handshake(await reader.readuntil(b"\r\n\r\n")))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server, Transport() as transport:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = Client(target.contract, transport, base_urls={"": url}, key="k", max_wait_s=0.1)
+        session = SocketSession(client, target)
+        async with asyncio.timeout(60):
+            await session.open()
+            assert session.connection.is_open
+            await session.close()

@@ -392,7 +392,7 @@ def _list_resources(resources: Sequence[PlannedResource]) -> str:
 
 def _format_price(plan: PricedPlan) -> str:
     """Describe the price of a plan. Unknown prices are mentioned instead of being counted as zero."""
-    known = f"about {format_price_usd(plan.price_usd)} if all succeed"
+    known = f"up to {format_price_usd(plan.price_usd)} if all succeed"
     if not plan.unpriced_names:
         return known
     names = f"price in dollars not documented for {', '.join(plan.unpriced_names)}"

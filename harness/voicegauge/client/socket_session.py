@@ -34,7 +34,7 @@ MAX_WORK_WAIT_S = 60.0
 WORK_CHECK_INTERVAL_S = 0.2
 """Seconds between two questions whether the service is still working."""
 SESSION_TIMEOUT_S = 5.0
-"""Time in seconds for the message that a connection is ready, where one is documented."""
+"""Longest time in seconds for the message that a connection is ready, where one is documented, and for its end."""
 MAX_MESSAGES_EXAMINED = 100
 """Largest number of messages that are read again to say why a turn has no end: other turns are timed meanwhile."""
 
@@ -148,13 +148,19 @@ class SocketLink(ABC, Generic[TargetT]):
             return
         self._send("session", None)
         if self.target.spec.has_event("session"):
-            await self._wait_while_service_works(lambda: self._is_ready, SESSION_TIMEOUT_S)
+            await self._wait_while_service_works(lambda: self._is_ready, self._session_timeout_s)
 
     async def close(self) -> None:
         """End the connection, with the message that the contract documents for that, if there is one."""
         if self.connection.is_open and self._send("close", None):
-            await self._wait_while_service_works(lambda: not self.connection.is_open, SESSION_TIMEOUT_S)
+            await self._wait_while_service_works(lambda: not self.connection.is_open, self._session_timeout_s)
         await self.connection.close()
+
+    @property
+    def _session_timeout_s(self) -> float:
+        """How long to wait, in seconds, for the message that a connection is ready, and for its documented end."""
+        limit_s = self._client.max_wait_s
+        return SESSION_TIMEOUT_S if limit_s is None else min(SESSION_TIMEOUT_S, limit_s)
 
     def send(self, data: str | bytes) -> None:
         """Send a message that is not built from the contract, such as a wrong one."""

@@ -140,11 +140,15 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
         """Add what rules judge to the `SentCase`. A lost connection raises no error: rules judge it."""
 
     async def _open(self, session: SocketSession | TranscriptionSession) -> None:
-        """Open the connection of a session. Without a valid key, a handshake without an answer counts as rejected."""
+        """Open the connection of a session.
+
+        Without a valid key, a handshake without an answer counts as rejected. An answer 101 that opens no WebSocket is
+        judged.
+        """
         try:
             await session.open()
         except HandshakeError:
-            if self._scenario.kind != "key":
+            if self._scenario.kind != "key" and session.connection.upgrade_violation is None:
                 raise
 
     def _add_connection(
@@ -154,7 +158,9 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
         traffic = session.build_traffic()
         if traffic.is_truncated:
             self._sent.no_verdict_reason = OVERSIZED_TRAFFIC_MESSAGE
-        connection = SocketConnection(self._target, traffic, expectation)
+        violation = session.connection.upgrade_violation
+        upgrade_violation = None if violation is None else self._service.client.mask_secrets(violation)
+        connection = SocketConnection(self._target, traffic, expectation, upgrade_violation)
         self._sent.subjects.append(connection)
         self._sent.exchanges.append(connection.exchange)
         self._sent.status = traffic.status or None

@@ -368,6 +368,10 @@ class EmulatedProviders:
             for contract in self.contracts
         }
 
+    def _list_prefixes(self) -> str:
+        """Return the first parts of the paths that are served."""
+        return ", ".join(f"/{name}" for name in self.providers)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request to a provider, or to the handshake and the messages of a WebSocket."""
         if scope["type"] not in ("http", "websocket"):
@@ -382,15 +386,16 @@ class EmulatedProviders:
         if scope["type"] == "websocket":
             if provider is None:
                 await receive()
-                await reject_handshake(send, HTTPStatus.NOT_FOUND, "no such provider")
+                reason = f"no such provider; here are: {self._list_prefixes()}"
+                self.client_findings.add_rejected_handshake(provider_id, path, reason)
+                await reject_handshake(send, HTTPStatus.NOT_FOUND, reason)
             else:
                 body = ReceivedBody(b"", None, 0)
                 incoming_request = _build_incoming_request({**scope, "method": "GET"}, prefix, path, body)
                 await provider.sockets.serve(incoming_request, scope, receive, send)
             return
         if provider is None:
-            known = ", ".join(f"/{name}" for name in self.providers)
-            await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
+            await Response(f"no such provider; here are: {self._list_prefixes()}\n", 404)(scope, receive, send)
             return
         try:
             response = await self._respond(provider, prefix, path, scope, receive)

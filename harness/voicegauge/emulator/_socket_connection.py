@@ -198,6 +198,7 @@ class EmulatedSocket(EmulatedConnection):
         is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
         ignores_key = any(fault.ignores_key for fault in self._list_faults(self._find_target()))
         if self._spec.sends_key_in_message and is_missing and not ignores_key:
+            self._client.report("client-message-invalid", "the API key is missing or not valid")
             await self._report("error", None, "the API key is not valid")
             await self._close(POLICY_CLOSE_CODE, "unauthorized")
             return False

@@ -19,7 +19,6 @@ from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._request import IncomingRequest, Rejection
 from voicegauge.emulator._socket_connection import EmulatedSocket
 from voicegauge.emulator._transcription import EmulatedTranscription
-from voicegauge.emulator.client_findings import ClientMonitor
 from voicegauge.emulator.settings import SERVER_HEADER_VALUE
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import SOCKET_ABORT_EXTENSION_KEY
@@ -57,7 +56,8 @@ class SocketEndpoint:
     async def _accept_or_reject(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._find_channel(request.path)
         if found is None:
-            await reject_handshake(send, HTTPStatus.NOT_FOUND, "no such path")
+            paths = ", ".join(one.path for one in self._contract.socket_operations.values()) or "none"
+            await self._reject(send, HTTPStatus.NOT_FOUND, request.path, f"no such path; paths of WebSockets: {paths}")
             return
         operation, path_values = found
         ignores_key = any(
@@ -68,14 +68,11 @@ class SocketEndpoint:
         try:
             self._accounts.identify_account(request, operation, self._clock.now(), is_key_enforced=not ignores_key)
         except Rejection as rejection:
-            await reject_handshake(send, HTTPStatus.UNAUTHORIZED, rejection.detail)
+            await self._reject(send, HTTPStatus.UNAUTHORIZED, operation.id, rejection.detail)
             return
         violation = find_handshake_violation(operation, request.query, request.find_header)
         if violation is not None:
-            client = ClientMonitor(operation, self._services.client_findings)
-            client.report("client-handshake-invalid", violation)
-            client.finish(is_closed_by_client=False)
-            await reject_handshake(send, HTTPStatus.BAD_REQUEST, violation)
+            await self._reject(send, HTTPStatus.BAD_REQUEST, operation.id, violation)
             return
         assert operation.socket is not None
         values = _read_handshake_values(operation.socket, request, path_values)
@@ -91,6 +88,13 @@ class SocketEndpoint:
             return
         abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
         await EmulatedSocket(operation, values, self._services, receive, send, abort).run()
+
+    async def _reject(
+        self, send: Callable[[Any], Awaitable[None]], status: HTTPStatus, operation: str, reason: str
+    ) -> None:
+        """Answer a handshake with a status other than 101, and report what the client did wrong."""
+        self._services.client_findings.add_rejected_handshake(self._contract.id, operation, reason)
+        await reject_handshake(send, status, reason)
 
     def _find_channel(self, path: str) -> tuple[Operation, dict[str, str]] | None:
         for operation in self._contract.socket_operations.values():

@@ -40,7 +40,7 @@ class ClientRule(Record, frozen=True, kw_only=True):
 
 CLIENT_RULES: Mapping[str, ClientRule] = {
     "client-handshake-invalid": ClientRule(
-        description="The handshake has each required parameter, and documented values of documented ones.",
+        description="The handshake has a documented path, a valid key, each required parameter, and documented values.",
         consequence="The service may reject the connection, so that nothing is spoken.",
     ),
     "client-message-invalid": ClientRule(
@@ -85,6 +85,8 @@ MAX_CLIENT_FINDINGS = 1000
 """Maximum number of findings that are kept; later findings are dropped."""
 _MAX_WATCHED_CONTEXTS = 1000
 """Maximum number of contexts of a connection that are watched."""
+_MAX_PATH_CHARACTERS = 200
+"""Maximum number of characters of an unknown path that are kept."""
 _MAX_CONTEXTS_SHOWN = 3
 """Number of contexts of a connection that a rule reports one by one; the others are counted in one finding."""
 
@@ -95,7 +97,7 @@ class ClientFinding(Record, frozen=True, kw_only=True):
     rule: ClientRuleId
     provider: str
     operation: str
-    """Id of the channel."""
+    """Id of the channel; the path of a handshake that has none."""
     connection_number: int
     """Number of the connection since the start of the emulator, from 1."""
     message: str
@@ -140,6 +142,25 @@ class ClientFindingLog:
             self._findings.append(finding)
             if self._listener is not None:
                 self._listener(finding)
+
+    def add_rejected_handshake(self, provider: str, operation: str, reason: str) -> None:
+        """Add a finding about a connection whose handshake was rejected.
+
+        Args:
+            provider: id of the provider, or what the client took for one.
+            operation: id of the channel; the path, if no channel has it.
+            reason: what the client did wrong.
+        """
+        self.connection_count += 1
+        self.add(
+            ClientFinding(
+                rule="client-handshake-invalid",
+                provider=provider,
+                operation=operation[:_MAX_PATH_CHARACTERS],
+                connection_number=self.connection_count,
+                message=reason,
+            )
+        )
 
     def clear(self) -> None:
         """Forget the findings."""

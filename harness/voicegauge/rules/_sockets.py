@@ -80,6 +80,9 @@ def _check_handshake_response(connection: SocketConnection) -> Iterator[Violatio
         speaks = any(turn.audio for turn in connection.conversation.turns)
         if not refused or speaks:
             yield Violation("a connection without a valid key is opened", pointer)
+    elif connection.upgrade_violation is not None:
+        reason = f"the answer 101 to a valid handshake opens no WebSocket: {connection.upgrade_violation}"
+        yield Violation(reason, pointer)
     elif not traffic.is_open:
         yield Violation(f"a valid handshake is answered with status {traffic.status} instead of 101", pointer)
 

@@ -72,6 +72,8 @@ class SocketConnection(SocketSubject):
     """A connection with all its messages."""
 
     expectation: ConnectionExpectation = "accepted"
+    upgrade_violation: str | None = None
+    """Why an answer with status 101 does not open a WebSocket; `None` if it does, or if the answer was another."""
 
     @functools.cached_property
     def conversation(self) -> SocketConversation:

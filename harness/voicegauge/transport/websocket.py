@@ -121,6 +121,8 @@ class WebSocketConnection:
         self._is_reading_paused = False
         self.rejection_body = b""
         """The body of the response to a rejected handshake."""
+        self.upgrade_violation: str | None = None
+        """Why an answer with status 101 does not open a WebSocket; `None` if it does, or if the answer was another."""
         self._listener = listener
         self._transport: WSTransport | None = None
         self._opened_ns = 0
@@ -198,8 +200,11 @@ class WebSocketConnection:
                 f"{host}: no WebSocket handshake within {limit_s:g} s", request_was_sent=False
             ) from error
         except WSError as error:
+            if isinstance(error, picows.WSInvalidHeaderError) and error.response is not None:
+                self.upgrade_violation = _describe_header(error.name, error.value)
             raise HandshakeError(
-                f"{host}: the answer to the WebSocket handshake is not valid: {_describe(error)}",
+                f"{host}: the answer to the WebSocket handshake is not valid: "
+                f"{self.upgrade_violation or _describe(error)}",
                 request_was_sent=False,
             ) from error
         except OSError as error:
@@ -394,6 +399,17 @@ def _read_close_code(frame: WSFrame) -> int:
     code: Any = frame.get_close_code()
     value = int(getattr(code, "value", code))
     return value or NO_STATUS_CLOSE_CODE
+
+
+def _describe_header(name: str, value: str | None) -> str:
+    """Return what is wrong with a header of an answer with status 101, in the words of RFC 6455, section 4.1."""
+    sent = f"is {value[:100]!r}" if value is not None else "is missing"
+    expected = {
+        "sec-websocket-accept": "the digest of the client's Sec-WebSocket-Key",
+        "upgrade": "'websocket'",
+        "connection": "'Upgrade'",
+    }
+    return f"{name} {sent} instead of {expected.get(name.lower(), 'what the client offered')}"
 
 
 def _describe(error: BaseException) -> str:
