@@ -66,7 +66,7 @@ def install(folder: Path, requirements: tuple[str, ...]) -> Path:
 
 def find_mistakes(python: Path, script: str) -> list[str]:
     """Run a client against the emulator, and return what it does wrong, a rule and its message each."""
-    with voicegauge.emulate("elevenlabs", time_scale=0.2) as emulator:
+    with voicegauge.emulate("elevenlabs", time_scale=0.4) as emulator:
         command = [str(python), str(Path(__file__).with_name(script)), emulator.base_url("elevenlabs")]
         run = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_TIMEOUT_S, check=False)
         if run.returncode:
