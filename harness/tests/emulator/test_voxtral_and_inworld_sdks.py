@@ -46,7 +46,7 @@ def test_mistral_streams_events(mistral) -> None:
 
 def test_mistral_lists_voices(mistral) -> None:
     with pytest.deprecated_call():  # by the client's newest version, in favor of version 2 of the operation
-        assert [voice.name for voice in mistral.audio.voices.list().items] == ["Narrator"]
+        assert [voice.name for voice in mistral.audio.voices.list().items] == ["Narrator", "Jane"]
 
 
 def test_mistral_shows_the_documented_error(base_urls) -> None:
