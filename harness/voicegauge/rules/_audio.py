@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from voicegauge.model.exchange import find_header
-from voicegauge.rules.call import quote_audio
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
 
@@ -472,7 +471,7 @@ def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
         yield Violation(
             f"{decoded.duration_s:.2f} s of {silence} for the text",
             f"{speech_delivery.operation.pointer}/x-speech",
-            evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
+            evidence=speech_delivery.audio_evidence,
         )
 
 
@@ -511,10 +510,10 @@ def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     text = speech_delivery.speech_request.text
     if decoded.duration_s < low:
         message = f"{decoded.duration_s:.2f} s for {len(text)} characters: at least {low:.2f} s are plausible"
-        yield Violation(message, at, evidence=quote_audio(decoded, text))
+        yield Violation(message, at, evidence=speech_delivery.audio_evidence)
     elif decoded.duration_s > high:
         message = f"{decoded.duration_s:.2f} s for {len(text)} characters: at most {high:.2f} s are plausible"
-        yield Violation(message, at, evidence=quote_audio(decoded, text))
+        yield Violation(message, at, evidence=speech_delivery.audio_evidence)
 
 
 def _quote_first_audio_bytes(speech_delivery: SpeechDelivery) -> str:

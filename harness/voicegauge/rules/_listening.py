@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voicegauge.model.base import Severity
-from voicegauge.rules.call import quote_audio
 from voicegauge.rules.delivery_groups import DeliveryAmongOthers
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
@@ -38,7 +37,7 @@ def _check_audio_not_speech(speech_delivery: SpeechDelivery) -> Iterator[Violati
         yield Violation(
             f"{decoded.duration_s:.2f} s of a steady sound that is not speech",
             _get_speech_pointer(speech_delivery),
-            evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
+            evidence=speech_delivery.audio_evidence,
         )
 
 
@@ -66,7 +65,7 @@ def _check_audio_long_silence(speech_delivery: SpeechDelivery) -> Iterator[Viola
         yield Violation(
             describe_long_silence(position, silence),
             _get_speech_pointer(speech_delivery),
-            evidence=quote_audio(decoded, request.text),
+            evidence=speech_delivery.audio_evidence,
             audio_start_s=silence.start_s,
         )
 
@@ -100,7 +99,7 @@ def _check_audio_dropout(speech_delivery: SpeechDelivery) -> Iterator[Violation]
         yield Violation(
             describe_dropout(search.dropout),
             _get_speech_pointer(speech_delivery),
-            evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
+            evidence=speech_delivery.audio_evidence,
             audio_start_s=search.dropout.start_s,
         )
 
@@ -129,7 +128,7 @@ def _check_audio_unsteady(speech_delivery: SpeechDelivery) -> Iterator[Violation
         yield Violation(
             change.describe(),
             _get_speech_pointer(speech_delivery),
-            evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
+            evidence=speech_delivery.audio_evidence,
             audio_start_s=change.start_s,
         )
 
@@ -214,10 +213,7 @@ def _check_audio_unusual_pace(delivery_among_others: DeliveryAmongOthers) -> Ite
         yield Violation(
             compared.describe(),
             _get_speech_pointer(delivery_among_others.speech_delivery),
-            evidence=quote_audio(
-                delivery_among_others.speech_delivery.decoded_audio,
-                delivery_among_others.speech_delivery.speech_request.text,
-            ),
+            evidence=delivery_among_others.speech_delivery.audio_evidence,
         )
 
 
@@ -242,10 +238,7 @@ def _check_speed_without_effect(delivery_among_others: DeliveryAmongOthers) -> I
             f"at speed {step.faster.speed:g} the text is spoken with {step.faster.pace:.1f} letters per second, at "
             f"speed {step.slower.speed:g} with {step.slower.pace:.1f}",
             f"{delivery_among_others.operation.pointer}/x-speech/request_fields/speed",
-            evidence=quote_audio(
-                delivery_among_others.speech_delivery.decoded_audio,
-                delivery_among_others.speech_delivery.speech_request.text,
-            ),
+            evidence=delivery_among_others.speech_delivery.audio_evidence,
         )
 
 
@@ -263,7 +256,7 @@ def _report_verdict(speech_delivery: SpeechDelivery, *verdicts: SpokenTextVerdic
         yield Violation(
             spoken.explanation,
             f"{speech_delivery.operation.pointer}/x-speech",
-            evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
+            evidence=speech_delivery.audio_evidence,
             audio_start_s=spoken.start_s,
         )
 

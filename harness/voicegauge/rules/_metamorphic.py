@@ -14,7 +14,6 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from voicegauge.rules.call import quote_audio
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 
@@ -299,7 +298,7 @@ def _check_audio_swapped(delivery_pair: DeliveryPair) -> Iterator[Violation]:
             "other words are spoken while another request is in flight, and the other request gets the words of this "
             f"one (mismatch {mismatch:.2f}, at most {MAX_SAME_WORDS_MISMATCH:g} for the same words)",
             delivery_pair.parameter_pointer,
-            evidence=quote_audio(in_flight.decoded_audio, in_flight.speech_request.text),
+            evidence=in_flight.audio_evidence,
         )
 
 
@@ -395,7 +394,5 @@ def _check_long_text_cut(delivery_pair: DeliveryPair) -> Iterator[Violation]:
             f"the text takes {durations.base_duration_s:.2f} s, but only {durations.changed_duration_s:.2f} s when "
             "it is sent twice",
             delivery_pair.parameter_pointer,
-            evidence=quote_audio(
-                delivery_pair.changed_delivery.decoded_audio, delivery_pair.changed_delivery.speech_request.text
-            ),
+            evidence=delivery_pair.changed_delivery.audio_evidence,
         )

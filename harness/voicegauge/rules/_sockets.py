@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 
 from voicegauge.model.exchange import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE, PROTOCOL_ERROR_CLOSE_CODE
-from voicegauge.rules.call import quote_audio
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.socket_subjects import (
     DESCRIPTION_BY_COMPARISON,
@@ -437,7 +436,7 @@ def _check_turn_text_differs(among_others: TurnAmongOthers) -> Iterator[Violatio
         yield Violation(
             judgement.explanation,
             f"{spoken.description_pointer}/client_messages/text",
-            evidence=quote_audio(spoken.decoded_audio, spoken.turn.text),
+            evidence=spoken.audio_evidence,
             audio_start_s=judgement.start_s,
             is_warning=is_doubtful,
         )

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from voicegauge.contract.extension.speech import EventTimestamps, SpeechTimestamps
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.formats.locations import read_pointer_values
-from voicegauge.rules.call import quote_audio
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import SpeechDelivery
 
@@ -257,6 +256,6 @@ def _check_timestamps_untrue(speech_delivery: SpeechDelivery) -> Iterator[Violat
             yield Violation(
                 f"the stated times are {found.verdict}: {found.explanation}",
                 lists.description_pointer,
-                evidence=quote_audio(speech_delivery.decoded_audio, speech_delivery.speech_request.text),
+                evidence=speech_delivery.audio_evidence,
                 audio_start_s=found.start_s,
             )

@@ -18,7 +18,7 @@ from voicegauge.contract.socket_turns import (
 )
 from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.model.exchange import Exchange, SocketTraffic, build_socket_exchange
-from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.call import CheckSubject, quote_audio
 
 if TYPE_CHECKING:
     from voicegauge.speech.decoding import DecodedAudio
@@ -122,6 +122,11 @@ class SpokenTurn(SocketSubject):
     """How long the client waited, in seconds, if the turn did not end."""
     language: str | None = None
     """Language code of the text; `None` to recognize the language by its words."""
+
+    @property
+    def audio_evidence(self) -> str:
+        """The evidence of a violation about sound: what was measured, and for which text."""
+        return quote_audio(self.decoded_audio, self.turn.text)
 
     @functools.cached_property
     def decoded_audio(self) -> DecodedAudio | None:

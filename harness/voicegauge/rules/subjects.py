@@ -23,7 +23,7 @@ from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.model.job import Delivery, StateObservation
-from voicegauge.rules.call import Call, CallSubject, CheckSubject
+from voicegauge.rules.call import Call, CallSubject, CheckSubject, quote_audio
 
 _MAX_QUOTED_EXCHANGES = 5
 """Maximum number of exchanges of a job in which undocumented words are searched for."""
@@ -432,6 +432,11 @@ class SpeechDelivery(CheckSubject):
     def decoded_audio(self) -> DecodedAudio | None:
         """The samples of the audio; `None` if there is no audio, or if it cannot be decoded."""
         return None if self.measured_audio is None else self.measured_audio.decoded_audio
+
+    @property
+    def audio_evidence(self) -> str:
+        """The evidence of a violation about sound: what was measured, and for which text."""
+        return quote_audio(self.decoded_audio, self.speech_request.text)
 
     @property
     def active_duration_s(self) -> float | None:
