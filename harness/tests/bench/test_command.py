@@ -197,6 +197,14 @@ def test_live_against_an_emulator_reports_spending_and_is_marked_emulated(
         assert file.is_dir() or b"sk-acme" not in file.read_bytes()
 
 
+def test_requests_without_a_price_are_announced_without_a_budget(
+    bench: Bench, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert voicegauge(bench("acme/job", *live(emulator), *QUICK, "--price", "acme/job=0")) == 0
+    printed = capsys.readouterr()
+    assert "LIVE: 3 requests to acme at no charge\n" in printed.err
+
+
 @pytest.mark.slow
 def test_after_a_kill_the_same_command_pays_for_nothing_twice(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]

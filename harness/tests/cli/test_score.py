@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -121,6 +123,34 @@ def test_a_run_in_an_unknown_language_is_rejected(folder: Path, capsys: pytest.C
     save_run(folder, msgspec.structs.replace(run, samples=german))
     assert run_cli(["score", str(folder)]) == 2
     assert "knows none of its languages (de): choose another --asr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("damage", "state"), [(Path.unlink, "missing"), (lambda file: file.write_bytes(b"?"), "changed")]
+)
+def test_missing_or_changed_audio_is_named_and_not_scored(
+    folder: Path,
+    shared_transcripts: None,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], object],
+    state: str,
+) -> None:
+    assert run_cli(["score", str(folder), "--workers", "1"]) == 0  # now every transcript is cached
+    run = load_run(folder)
+    (first, _) = run.samples
+    assert first.audio is not None
+    damage(folder / first.audio.file_path)
+    capsys.readouterr()
+    found = (
+        f"1 of 2 audio files missing or changed since the measurement: {first.audio.file_path} of {first.id} ({state})"
+    )
+    assert run_cli(["score", str(folder), "--workers", "1"]) == 2
+    assert found in capsys.readouterr().err
+    assert load_run(folder) == run
+    assert run_cli(["report", str(folder), "--out", str(folder / "page.html")]) == 0
+    assert found in capsys.readouterr().err
+    assert found in html.unescape((folder / "page.html").read_text())
+    assert "1 of 2 audio files missing or changed" in voicegauge.render_report(folder, format="markdown")
 
 
 @pytest.mark.slow

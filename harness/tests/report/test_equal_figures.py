@@ -12,21 +12,31 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.benchmark_plan import build_measured_target as build_documented_ref
+from voicegauge.bench.delivery_steadiness import describe_steadiness
+from voicegauge.bench.listening import describe_unjudged_clips
 from voicegauge.bench.run_store import save_run
 from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.cli import run as voicegauge_command
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure
-from voicegauge.model.run import Run
-from voicegauge.model.sample import Cost
+from voicegauge.model.run import ListeningSet, QualitySet, Run, VoiceSet
+from voicegauge.model.sample import Cost, ListeningVerdict, MeasuredVoice, QualityPrediction
 from voicegauge.report._text_format import RANGE_DASH
+from voicegauge.report.html_page import render_page
+from voicegauge.report.report_data import analyze_runs
+from voicegauge.report.run_exports import render_markdown
+from voicegauge.speech.transcripts import score_transcript
 
+from ..builders.report_runs import VOICES, make_run
 from ..builders.runs import build_run, build_sample, build_score_set
 
 TARGETS = (
@@ -299,3 +309,86 @@ def test_the_free_quota_of_an_account_is_a_line_of_its_own(
         "1,000,000 characters per month on its plan default; with it, this month costs $0.00 for chirp-3-hd"
     )
     assert "$0.00" not in table
+
+
+def _add_audio_results(run: Run) -> Run:
+    """Return the run with ratings, similarities to a voice sample, and verdicts on its audio."""
+    delivered = [one for one in run.samples if one.is_counted and one.audio is not None]
+    verdicts = [
+        ListeningVerdict(sample_id=one.id, outcome="not judged", explanation="the language is xx")
+        if index == 0
+        else ListeningVerdict(sample_id=one.id, outcome="right", explanation="")
+        for index, one in enumerate(delivered)
+    ]
+    ratings = [
+        QualityPrediction(sample_id=one.id, speech=3.1, background=4.2, overall=2.9, p808=3.3) for one in delivered
+    ]
+    voices = [MeasuredVoice(sample_id=one.id, vector="", similarity=0.9 + 0.001 * i) for i, one in enumerate(delivered)]
+    targets = tuple(msgspec.structs.replace(one, clones_voice=True) for one in run.manifest.targets)
+    return msgspec.structs.replace(
+        run,
+        manifest=msgspec.structs.replace(run.manifest, targets=targets),
+        listening=ListeningSet(method="made/1", verdicts=tuple(verdicts)),
+        predicted_quality=QualitySet(method="made/2", predictions=tuple(ratings)),
+        voices=VoiceSet(method="made/3", voices=tuple(voices)),
+    )
+
+
+def test_terminal_page_and_markdown_say_the_same_about_the_audio(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, made = make_run(tmp_path, VOICES[:2], repetitions=2)
+    run = _add_audio_results(made)
+    summaries = summarize_targets(run, run.score_sets[-1])
+    sentences = [describe_unjudged_clips(one.listening for one in summaries)]
+    for one in summaries:
+        assert one.predicted_quality is not None
+        assert one.voice is not None
+        assert one.steadiness is not None
+        sentences += [
+            describe_predicted_quality(one.predicted_quality),
+            describe_voice(one.voice),
+            describe_steadiness(one.steadiness),
+        ]
+    monkeypatch.setenv("COLUMNS", "1000")
+    print_summaries(summaries, run.score_sets[-1], run.manifest)
+    analyzed = analyze_runs([(folder, run)])
+    shown = (capsys.readouterr().out, render_page(analyzed), render_markdown(analyzed))
+    for text in map(str.lower, map(html.unescape, shown)):
+        assert [sentence for sentence in sentences if sentence.lower() not in text] == []
+
+
+def test_the_recognizer_of_numbers_and_names_is_named_beside_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = build_sample(1, words="The meeting is on 4 May at 10:00 AM.")
+    score = score_transcript(
+        sample_id=sample.id,
+        reference=sample.text,
+        transcript="The meeting is on May 4th at ten AM.",
+        language="en",
+        audio_content="speech",
+    )
+    scores = msgspec.structs.replace(build_score_set((), lambda _: 0), scores=(score,))
+    run = build_run((sample,), score_sets=(scores,))
+    summaries = summarize_targets(run, scores)
+    print_summaries(summaries, scores, run.manifest)
+    named = f"numbers, names: those of which {scores.asr} recognized an accepted reading"
+    assert named in " ".join(capsys.readouterr().out.split())
+    analyzed = analyze_runs([(tmp_path, run)])
+    for text in (render_page(analyzed), render_markdown(analyzed)):
+        assert "2 of 2 numbers, dates and names recognized in an accepted reading" in html.unescape(text)
+        assert f"({scores.asr}; " in html.unescape(text)
+
+
+def test_a_language_that_no_engine_knows_has_no_normalizer(capsys: pytest.CaptureFixture[str]) -> None:
+    sample = build_sample(1, language="ru")
+    scores = msgspec.structs.replace(
+        build_score_set((), lambda _: 0), normalizer="", unsupported_languages=("ru",), has_closed_vocabulary=True
+    )
+    run = build_run((sample,), score_sets=(scores,))
+    print_summaries(summarize_targets(run, scores), scores, run.manifest)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"not scored: ru, which {scores.asr} does not know" in printed
+    assert "normalizer" not in printed
+    assert "Not scored." in render_markdown(analyze_runs([(Path("none"), run)]))

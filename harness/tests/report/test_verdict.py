@@ -12,7 +12,8 @@ from voicegauge.bench.part_summaries import summarize_places
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import AmbiguousRequest, Failure
-from voicegauge.model.run import KnownWords, Run, TargetPrice
+from voicegauge.model.run import KnownWords, ListeningSet, Run, TargetPrice
+from voicegauge.model.sample import ListeningVerdict
 from voicegauge.report._ranking import Ranking
 from voicegauge.report._run_comparison import list_main_facts
 from voicegauge.report._verdict import RunVerdict
@@ -324,6 +325,15 @@ def test_a_charge_that_differs_from_the_documented_price_is_in_the_headline(tmp_
     assert "acme/fast charged 2 times the documented price" in render_page(analyze_runs([charged]))
 
 
+def _let_first_clips_be_wrong(run: Run) -> Run:
+    first = {one.target: one.id for one in reversed(run.samples) if one.audio is not None and one.is_counted}
+    verdicts = tuple(
+        ListeningVerdict(sample_id=name, outcome="wrong", rule="spoken-text-other", explanation="another text")
+        for name in first.values()
+    )
+    return msgspec.structs.replace(run, listening=ListeningSet(method="made/1", verdicts=verdicts))
+
+
 def test_the_headline_of_a_rehearsal_names_nobody_among_several(tmp_path: Path) -> None:
     failing = Voice("north/sleet", "Sleet", 900, 0.1, failing=0.5)
     for voices in ((FAST, failing, BROKEN), (failing,)):
@@ -331,6 +341,9 @@ def test_the_headline_of_a_rehearsal_names_nobody_among_several(tmp_path: Path) 
         verdict = analyze_runs([run]).report.runs[0].verdict
         assert verdict.headline.startswith("EMULATED: ")
         assert ("north/sleet" in verdict.headline) == (len(voices) == 1)
+        heard = analyze_runs([(run[0], _let_first_clips_be_wrong(run[1]))]).report.runs[0].verdict
+        assert heard.headline.count("wrong audio") == 1
+        assert ("north/sleet" in heard.headline) == (len(voices) == 1)
         assert "north/sleet" in details(verdict)["reliability"]
 
 

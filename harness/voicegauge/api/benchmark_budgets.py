@@ -224,6 +224,8 @@ def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToCon
         sent = f"{format_count(plan.request_count, 'request')} to {providers}, {format_price_usd(plan.cost_usd)}"
         if planned_benchmark.request.ramp is not None:
             sent = f"as many requests to {providers} as the ramp needs, {plan.request_count} at the most, at a price"
+        elif not plan.cost_usd:
+            sent, limit = f"{format_count(plan.request_count, 'request')} to {providers}", "at no charge"
         planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
         return
     unpaid = run_to_continue.journal_state.find_unpaid_samples(

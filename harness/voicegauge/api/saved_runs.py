@@ -25,7 +25,7 @@ from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench import run_store
-from voicegauge.bench.audio_measurement import predict_run_quality
+from voicegauge.bench.audio_measurement import describe_damaged_audio, predict_run_quality
 from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.comparison import ChangeThreshold, CompareSettings, RunComparison, compare_runs
 from voicegauge.bench.comparison import compare_targets as compare_targets_of_run
@@ -507,6 +507,9 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     """
     path = Path(request.run)
     saved, folder = load_run(path), find_run_folder(path)
+    # What was transcribed before is cached by digest, so that a changed file would not be noticed.
+    if damaged := describe_damaged_audio(folder, saved.samples):
+        raise DataError(f"{folder}: {damaged}: restore the files, or measure the run again")
     listener = choose_listener(request.progress)
     if request.predicts_quality:
         require_quality_models()

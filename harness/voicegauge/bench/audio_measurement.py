@@ -227,6 +227,29 @@ def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:
     return target.response.audio if target is not None else None
 
 
+MAX_NAMED_CLIPS = 3
+"""Largest number of clips without their measured audio that a sentence names."""
+
+
+def describe_damaged_audio(run_folder: Path, samples: Iterable[Sample]) -> str:
+    """Return how many audio files of a run are missing or have changed since they were measured, and of which samples.
+
+    The result is empty if all files are those that were measured.
+    """
+    sample_by_file = {sample.audio.file_path: sample for sample in samples if sample.audio is not None}
+    damaged = []
+    for path, sample in sample_by_file.items():
+        try:
+            AudioClip.of_sample(run_folder, sample).read()
+        except DataError:
+            damaged.append(f"{path} of {sample.id} ({'changed' if (run_folder / path).is_file() else 'missing'})")
+    if not damaged:
+        return ""
+    more = f" and {len(damaged) - MAX_NAMED_CLIPS:,} more" if len(damaged) > MAX_NAMED_CLIPS else ""
+    files = f"{len(damaged):,} of {format_count(len(sample_by_file), 'audio file')}"
+    return f"{files} missing or changed since the measurement: {', '.join(damaged[:MAX_NAMED_CLIPS])}{more}"
+
+
 class QualitySummary(Record, frozen=True, kw_only=True):
     """Mean predicted ratings of the voice of one target, from 1 (bad) to 5 (excellent).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, TypeVar
 
 import msgspec
@@ -13,6 +13,7 @@ from voicegauge.bench.resampling import SampledValues
 from voicegauge.bench.target_samples import ScoredSamples
 from voicegauge.model.base import Record
 from voicegauge.model.sample import Sample, Score
+from voicegauge.printable_text import format_count
 
 
 class ErrorRate(Record, frozen=True, kw_only=True):
@@ -101,6 +102,21 @@ class ReadingSummary(Record, frozen=True, kw_only=True):
     """Number of samples of which every entity is right."""
     wrong_entities: tuple[WrongEntity, ...]
     """The first `MAX_WRONG_ENTITIES` wrong entities of samples that delivered speech."""
+
+
+def list_reading_normalizers(summaries: Iterable[ReadingSummary | None]) -> str:
+    """Return the names and versions of the accepted readings, as text; empty if no text has entities."""
+    found = [name for one in summaries if one is not None and one.entity_count for name in one.normalizers]
+    return ", ".join(dict.fromkeys(found))
+
+
+def describe_readings(summary: ReadingSummary, asr: str) -> str:
+    """Return how many entities of the texts an ASR engine has recognized in an accepted reading."""
+    return (
+        f"{summary.right_entity_count} of {summary.entity_count} numbers, dates and names recognized in an accepted "
+        f"reading, all of them in {summary.right_sentence_count:,} of {format_count(summary.sentence_count, 'clip')} "
+        f"({asr}; {', '.join(summary.normalizers)})"
+    )
 
 
 def compute_error_rate(scored_samples: ScoredSamples) -> ErrorRate | None:

@@ -19,6 +19,7 @@ from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Count, Record
 from voicegauge.model.run import ListeningSet, Run
 from voicegauge.model.sample import ListeningVerdict, Sample
+from voicegauge.printable_text import format_count
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.listening import (
     OTHER_TEXT_RULE,
@@ -35,6 +36,9 @@ from voicegauge.speech.listening import (
 
 MAX_CLIPS_IN_THIS_PROCESS = 12
 """Number of different clips up to which no other process is started, because starting them takes longer."""
+
+MAX_NAMED_REASONS = 3
+"""Largest number of reasons for not judging clips that a sentence names, the most frequent ones first."""
 
 ListeningProgressReporter = Callable[[int, int], None]
 """Function that is called with the number of clips judged so far and the number of all different clips."""
@@ -125,6 +129,19 @@ def summarize_listening(samples: Iterable[Sample], listening: ListeningSet | Non
         defect_count_by_rule=dict(rules.most_common()),
         not_judged_count_by_reason=dict(reasons.most_common()),
     )
+
+
+def describe_unjudged_clips(summaries: Iterable[ListeningSummary | None]) -> str:
+    """Return how many clips of all targets were not judged, and why; empty if all were."""
+    reasons = Counter[str]()
+    for one in summaries:
+        reasons.update(one.not_judged_count_by_reason if one is not None else {})
+    if not reasons:
+        return ""
+    named = [f"{count}: {reason}" for reason, count in reasons.most_common(MAX_NAMED_REASONS)]
+    more = [f"{len(reasons) - len(named)} other reasons"] if len(reasons) > len(named) else []
+    clips = format_count(reasons.total(), "clip")
+    return f"words not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}"
 
 
 def _build_key(sample: Sample) -> _ClipKey:

@@ -77,7 +77,7 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     gap_p50_ms: Estimate | None
     """Median gap between two chunks of a sample."""
     gap_max_ms: Estimate | None
-    """Longest gap between two chunks of a sample."""
+    """Median, over samples, of the longest gap between two chunks of a sample."""
     underruns_per_sample: Estimate | None
     """Mean number of buffer underruns per sample."""
     stall_time_ms: Estimate | None

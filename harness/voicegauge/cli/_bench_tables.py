@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.delivery_steadiness import describe_steadiness
-from voicegauge.bench.error_rates import ErrorRate, ReadingSummary
+from voicegauge.bench.error_rates import ErrorRate, ReadingSummary, list_reading_normalizers
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.listening import ListeningSummary
+from voicegauge.bench.listening import ListeningSummary, describe_unjudged_clips
 from voicegauge.bench.part_summaries import PlaceSummary
 from voicegauge.bench.target_cost import TargetCost
 from voicegauge.bench.target_summaries import (
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 
 
 _NO_VALUE_TEXT = "-"
-_MAX_NAMED_REASONS = 3
-"""Largest number of reasons for not judging clips that a line names, the most frequent ones first."""
 
 
 def print_plan(plan: BenchPlanResult) -> None:
@@ -378,7 +375,7 @@ def _build_legend(
         lines.append(
             "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
         )
-    lines += _describe_scoring(score_set) if score_set else []
+    lines += _describe_scoring(score_set, summaries) if score_set else []
     lines += _describe_wrong_audio(summaries)
     lines += [
         f"{one.target}: {describe_predicted_quality(one.predicted_quality)}"
@@ -396,11 +393,16 @@ def _build_legend(
     return [*lines, *_describe_failures(summaries)]
 
 
-def _describe_scoring(score_set: ScoreSet) -> list[str | Text]:
+def _describe_scoring(score_set: ScoreSet, summaries: Sequence[TargetSummary]) -> list[str | Text]:
     """Return lines that name the ASR engine and the normalizer, and the languages that were not scored."""
-    lines: list[str | Text] = [f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}"]
-    if score_set.has_closed_vocabulary:
-        lines.append(_warn_of_closed_vocabulary(score_set))
+    lines: list[str | Text] = []
+    if score_set.scores:
+        lines.append(f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}")
+        lines += [_warn_of_closed_vocabulary(score_set)] if score_set.has_closed_vocabulary else []
+    if normalizers := list_reading_normalizers(one.readings for one in summaries):
+        lines.append(
+            f"numbers, names: those of which {score_set.asr} recognized an accepted reading, of all ({normalizers})"
+        )
     if score_set.unsupported_languages:
         lines.append(f"not scored: {', '.join(score_set.unsupported_languages)}, which {score_set.asr} does not know")
     return lines
@@ -414,20 +416,9 @@ def _describe_wrong_audio(summaries: Sequence[TargetSummary]) -> list[str | Text
     lines: list[str | Text] = [Text.assemble((target, "red"), f": {found}") for target, found in wrong]
     if wrong:
         lines.append("voicegauge explain RULE says what a rule means")
-    if any(one.listening is not None and one.listening.not_judged_count for one in summaries):
-        lines.append(_explain_unjudged_audio(summaries))
+    if unjudged := describe_unjudged_clips(one.listening for one in summaries):
+        lines.append(unjudged)
     return lines
-
-
-def _explain_unjudged_audio(summaries: Sequence[TargetSummary]) -> str:
-    """Return why the words of some clips were not judged."""
-    reasons = Counter[str]()
-    for one in summaries:
-        reasons.update(one.listening.not_judged_count_by_reason if one.listening is not None else {})
-    named = [f"{count}: {reason}" for reason, count in reasons.most_common(_MAX_NAMED_REASONS)]
-    more = [f"{len(reasons) - len(named)} other reasons"] if len(reasons) > len(named) else []
-    clips = format_count(sum(reasons.values()), "clip")
-    return f"words not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}"
 
 
 def _describe_failures(summaries: Sequence[TargetSummary]) -> list[str | Text]:
@@ -506,8 +497,8 @@ def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:
     speech, gap, longest, stalled = (_format_estimate(time, shows_interval=False) for time in times)
     underruns = _format_estimate(stream_summary.underruns_per_sample, decimals=2, shows_interval=False)
     return (
-        f"{target_id} streams: speech arrives after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
-        f"{underruns} buffer underruns per sample, {stalled} ms stalled"
+        f"{target_id} streams: speech arrives after {speech} ms, inter-chunk gaps of {gap} ms (longest gap of a sample "
+        f"{longest} ms, the median of all samples), {underruns} buffer underruns per sample, {stalled} ms stalled"
     )
 
 

@@ -258,11 +258,7 @@ def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
         )
     if result.wrong_sample_count and not measured:
         count = result.wrong_sample_count
-        raise NothingMeasuredError(
-            f"the audio of all {count} samples is wrong: none says its text"
-            if count > 1
-            else "the audio is wrong: it does not say its text"
-        )
+        raise NothingMeasuredError(f"the audio of all {count} samples is wrong" if count > 1 else "the audio is wrong")
     if result.doubtful_sample_count and measured == result.doubtful_sample_count:
         raise NothingMeasuredError(_describe_doubtful_run(result))
     if result.measured_share < min_share:

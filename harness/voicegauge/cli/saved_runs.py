@@ -142,7 +142,7 @@ def report_command(request: ReportRequest, outputs: ReportOutputs) -> None:
 def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
     from voicegauge.api.saved_runs import render_report, run_analyze_runs, write_report
     from voicegauge.api.target_selection import to_path_tuple
-    from voicegauge.cli._console import write_json
+    from voicegauge.cli._console import print_escaped, write_json
 
     check_result_files, drift_result_files = outputs.check_result_files, outputs.drift_result_files
     has_results = bool(check_result_files or drift_result_files)
@@ -161,6 +161,8 @@ def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
         is_empty = not any(run.samples for _, run in analyzed.runs)
         if outputs.json_path:
             write_json(analyzed.report, outputs.json_path)
+        for damaged in filter(None, (run.damaged_audio for run in analyzed.report.runs)):
+            print_escaped(damaged, to_stderr=True)
         if report_format in ("html", "markdown"):
             sources = analyzed
     if is_only_json:

@@ -221,7 +221,12 @@ def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
             standalone_heading="Gap in stream",
         ),
         TableColumn(
-            "gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, lambda s: s.gap_max_ms)
+            "gapmax",
+            "Streams",
+            "Longest gap, median",
+            "ms",
+            -1,
+            lambda t: _build_stream_cell(t, lambda s: s.gap_max_ms),
         ),
         TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
         TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),

@@ -178,6 +178,8 @@ def _format_spending(run: RunReport) -> str:
     manifest = run.manifest
     if manifest.provenance is not Provenance.LIVE:
         return "nothing: emulated"
+    if not manifest.spent_usd:
+        return "nothing in dollars"
     limit = f" of at most {format_usd(manifest.max_cost_usd)}" if manifest.max_cost_usd is not None else ""
     return f"{format_usd(manifest.spent_usd)}{limit}"
 

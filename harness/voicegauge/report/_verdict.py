@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.listening import describe_unjudged_clips
 from voicegauge.bench.target_samples import TargetDifferences
 from voicegauge.bench.target_summaries import (
     TargetSummary,
@@ -68,6 +69,8 @@ class MeasuredRun(NamedTuple):
     differences: TargetDifferences
     duration_s: float | None = None
     """Time from the first measured request to the end of the last one, in seconds; `None` without any."""
+    damaged_audio: str = ""
+    """Says which audio files are missing or were changed; empty if none are."""
     ramp_samples_note: str = ""
     """Says under which loads of a ramp the counted samples were sent; empty for a run without a ramp."""
 
@@ -351,16 +354,21 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
 def _summarize_wrong_audio(run: MeasuredRun) -> str:
     """Return how many clips do not say their text, for the headline.
 
-    If none is known to be wrong, return which targets have doubtful clips only; empty without such targets.
+    If none is known to be wrong, return which targets have doubtful clips only; empty without such targets. In a
+    rehearsal of several targets none is named: it would read as worse than the others.
     """
+    is_nameless = run.manifest.is_rehearsal and len(run.targets) > 1
     wrong = [target for target in run.targets if target.wrong_count]
     if not wrong:
         doubtful = [one for one in run.targets if one.listening is not None and one.listening.is_doubtful_throughout]
-        names = format_target_names([target.target for target in doubtful], doubtful[0].target) if doubtful else ""
-        return f"it is doubtful whether any clip of {names} says its text" if names else ""
+        if not doubtful:
+            return ""
+        names = format_target_names([target.target for target in doubtful], doubtful[0].target)
+        names = format_count(len(doubtful), "target") if is_nameless else names
+        return f"it is doubtful whether any clip of {names} says its text"
     count = sum(target.wrong_count for target in wrong)
-    names = format_target_names([target.target for target in wrong], wrong[0].target)
-    return f"{format_count(count, 'clip')} of {names} {'is' if count == 1 else 'are'} wrong to the ear"
+    names = "" if is_nameless else f" of {format_target_names([target.target for target in wrong], wrong[0].target)}"
+    return f"{format_count(count, 'clip')}{names} {'has' if count == 1 else 'have'} wrong audio"
 
 
 def _describe_listening(run: MeasuredRun) -> str:
@@ -370,12 +378,11 @@ def _describe_listening(run: MeasuredRun) -> str:
     if len(found) > MAX_NAMED_TARGETS:
         sentences.append(f"{len(found) - MAX_NAMED_TARGETS} other targets have wrong or doubtful audio")
     summaries = [target.listening for target in run.targets if target.listening is not None]
-    unjudged = sum(one.not_judged_count for one in summaries)
     if summaries and not found:
         right = sum(one.right_count for one in summaries)
         sentences.append(f"{format_count(right, 'clip')} {'says' if right == 1 else 'say'} the text")
-    if unjudged:
-        sentences.append(f"The words of {format_count(unjudged, 'clip')} were not judged, so they have not passed")
+    if unjudged := describe_unjudged_clips(summaries):
+        sentences.append(capitalize_sentence(unjudged))
     return ". ".join(sentences)
 
 
@@ -479,8 +486,8 @@ def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
         f"{format_count(requested, 'request')} to {format_count(len(run.targets), 'target')} "
         f"delivered {result}"
     )
-    if wrong := _summarize_wrong_audio(run):
-        summary += f"; {wrong}"
+    if len(run.targets) > 1 and (wrong := _summarize_wrong_audio(run)):
+        summary += f"; {wrong}"  # of a single target, the headline has it as its reliability
     detail = (
         f"Every response came from {answered_by}, so that times and errors say nothing about the services, and no "
         "service is compared with another. It shows that the requests, the audio and this page work."
@@ -571,7 +578,9 @@ def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
 
 
 def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
-    cautions = []
+    cautions = (
+        [f"Audio: {run.damaged_audio}. The numbers are of the audio that was measured."] if run.damaged_audio else []
+    )
     if run.targets_with_deliveries and run.scores and run.scores.has_closed_vocabulary:
         known = run.scores.known_words or "made for the bundled suites, unusable on your own texts"
         advice = " Compare its error rates with each other, not with published ones."

@@ -15,6 +15,7 @@ from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import describe_steadiness
+from voicegauge.bench.error_rates import describe_readings
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_charges
 from voicegauge.bench.voice_similarity import describe_voice
@@ -385,6 +386,7 @@ def _create_report_template_environment() -> Environment:
         "number": format_number,
         "percent": format_percent,
         "rating": describe_predicted_quality,
+        "readings": describe_readings,
         "sentence": capitalize_sentence,
         "usd": format_usd,
         "steadiness": describe_steadiness,

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from voicegauge.bench.audio_measurement import describe_damaged_audio
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench.part_summaries import PlaceSummary, list_places, summarize_places
 from voicegauge.bench.target_samples import TargetDifferences, measure_target_differences
@@ -244,6 +245,8 @@ class RunReport(Record, frozen=True, kw_only=True):
     """One clip of each target that was not chosen for its errors; the same text for all targets where possible."""
     verdict: RunVerdict
     """Statements about the numbers, in words."""
+    damaged_audio: str = ""
+    """Says which audio files are missing or have changed since they were measured; empty if none."""
     ranking: Ranking
     """The targets by weighted points for speed, intelligibility and price; without targets for a rehearsal
     (`Manifest.is_rehearsal`)."""
@@ -344,8 +347,8 @@ def analyze_runs(
         characters_per_month=characters_per_month,
         rehearsal_label=describe_rehearsal([run.manifest for _, run in runs]),
         runs=tuple(
-            _summarize_run(run, compared, text_length, characters_per_month, max_clips)
-            for (_, run), compared in zip(runs, differences, strict=True)
+            _summarize_run(folder, run, compared, text_length, characters_per_month, max_clips)
+            for (folder, run), compared in zip(runs, differences, strict=True)
         ),
     )
     if joined is not None:
@@ -366,7 +369,12 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
 
 
 def _summarize_run(
-    run: Run, differences: TargetDifferences, text_length: int, characters_per_month: int, max_clips: int
+    folder: Path,
+    run: Run,
+    differences: TargetDifferences,
+    text_length: int,
+    characters_per_month: int,
+    max_clips: int,
 ) -> RunReport:
     scores = find_latest_scores(run)
     worst = select_worst_clips(run.samples, scores.scores, max_clips=max_clips) if scores else ()
@@ -374,7 +382,13 @@ def _summarize_run(
         run, scores, text_length=text_length, characters_per_month=characters_per_month, differences=differences
     )
     measured = MeasuredRun(
-        run.manifest, scores, targets, differences, run.measure_duration_s(), run.describe_counted_ramp_samples()
+        run.manifest,
+        scores,
+        targets,
+        differences,
+        duration_s=run.measure_duration_s(),
+        damaged_audio=describe_damaged_audio(folder, run.samples),
+        ramp_samples_note=run.describe_counted_ramp_samples(),
     )
     ranking = rank_targets(
         () if run.manifest.is_rehearsal else targets,
@@ -399,6 +413,7 @@ def _summarize_run(
         if scores
         else (),
         verdict=build_run_verdict(measured, ranking.decision),
+        damaged_audio=measured.damaged_audio,
         ranking=ranking,
         has_uneven_languages=measured.has_uneven_languages,
         ambiguous_requests=run.ambiguous_requests,

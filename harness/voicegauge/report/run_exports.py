@@ -11,10 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench.delivery_steadiness import describe_steadiness
+from voicegauge.bench.error_rates import describe_readings
 from voicegauge.bench.part_summaries import list_places
 from voicegauge.bench.target_cost import compute_target_cost
 from voicegauge.bench.target_samples import group_counted_samples_by_target
+from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import describe_unresolved_requests
@@ -141,11 +145,31 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
         _format_table_line(["---", *("---:" for _ in columns)]),
         *(_format_table_line(cells) for cells in rows),
         "",
+        *_format_audio(run),
         *_format_price_notes(run, report.characters_per_month),
         *_format_ramp(run),
         *_format_places(run),
         *_format_unresolved_requests(run),
     ]
+
+
+def _format_audio(run: RunReport) -> list[str]:
+    """Return a Markdown list of what the page says about entities, ratings, voice and steadiness of each target."""
+    lines = []
+    for one in run.targets:
+        found = [
+            describe_readings(one.readings, run.scoring.asr)
+            if one.readings is not None and one.readings.entity_count and run.scoring is not None
+            else "",
+            describe_predicted_quality(one.predicted_quality) if one.predicted_quality is not None else "",
+            describe_voice(one.voice) if one.voice is not None else "",
+            describe_steadiness(one.steadiness) if one.steadiness is not None else "",
+        ]
+        lines += [f"- {_escape_markdown(f'{one.target}: {text}')}" for text in found if text]
+    if not lines:
+        return []
+    mark = f" ({_escape_markdown(run.manifest.rehearsal_label)})" if run.manifest.is_rehearsal else ""
+    return [f"Audio{mark}:", "", *lines, ""]
 
 
 def _format_price_notes(run: RunReport, characters_per_month: int) -> list[str]:
@@ -238,7 +262,7 @@ def _format_run_heading(run: RunReport) -> str:
 
 
 def _format_scoring_method(run: RunReport) -> str:
-    if run.scoring is None:
+    if run.scoring is None or not run.scoring.normalizer:  # without a normalizer, no language was scored
         return "Not scored."
     known = run.scoring.known_words or "made for the bundled suites"
     closed = f" (closed vocabulary: {known})" if run.scoring.has_closed_vocabulary else ""
