@@ -566,3 +566,23 @@ def test_an_emulated_run_ranks_and_marks_no_target(browser: Browser, pages: dict
         names = page.locator("#comparison tbody tr th").all_inner_texts()
         assert names == sorted(names)
         assert trouble == []
+
+
+_COUNT_COVERED_MARKS = """() => [...document.querySelectorAll("text.rehearsal")].filter(mark => {
+  const box = mark.getBoundingClientRect();
+  return [...mark.ownerSVGElement.querySelectorAll("rect, path")].some(shape => {
+    const other = shape.getBoundingClientRect();
+    return other.left < box.right && box.left < other.right && other.top < box.bottom - 2 && box.top + 2 < other.bottom;
+  });
+}).length"""
+"""Counts marks of a rehearsal that touch a bar or a curve, but for the 2 px above and below that no letter uses."""
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (800, 900), SMALL_PHONE], ids=str)
+def test_the_mark_of_a_rehearsal_covers_no_bar_and_no_curve(
+    browser: Browser, pages: dict[str, Path], size: tuple[int, int]
+) -> None:
+    with opened(browser, pages["emulated"], size) as (page, _):
+        page.evaluate("document.querySelectorAll('details.target').forEach(one => one.open = true)")
+        assert page.locator("text.rehearsal").count() > 8
+        assert page.evaluate(_COUNT_COVERED_MARKS) == 0

@@ -341,9 +341,9 @@ def test_the_headline_of_a_rehearsal_names_nobody_among_several(tmp_path: Path) 
         verdict = analyze_runs([run]).report.runs[0].verdict
         assert verdict.headline.startswith("EMULATED: ")
         assert ("north/sleet" in verdict.headline) == (len(voices) == 1)
-        heard = analyze_runs([(run[0], _let_first_clips_be_wrong(run[1]))]).report.runs[0].verdict
-        assert heard.headline.count("wrong audio") == 1
-        assert ("north/sleet" in heard.headline) == (len(voices) == 1)
+        judged = analyze_runs([(run[0], _let_first_clips_be_wrong(run[1]))]).report.runs[0].verdict
+        assert judged.headline.count("wrong audio") == 1
+        assert ("north/sleet" in judged.headline) == (len(voices) == 1)
         assert "north/sleet" in details(verdict)["reliability"]
 
 
