@@ -92,19 +92,19 @@ class Case:
         return next(one for one in comparison.metrics if one.metric == self.metric and one.target in (OLD, NEW, FIRST))
 
 
-INTERLEAVED = Design(texts=100, sessions=3, is_drift_shared=True)
-NIGHTS_OF_EIGHT = Design(texts=100, sessions=1, is_drift_shared=True)
+INTERLEAVED = Design(texts=100, sessions=3, is_variation_shared=True)
+NIGHTS_OF_EIGHT = Design(texts=100, sessions=1, is_variation_shared=True)
 CASES = [
     *(
         Case(
-            title=f"latency +20%, one of 8, own drift {own_drift:.0%}",
+            title=f"latency +20%, one of 8, own variation {own_variation:.0%}",
             compare=compare_eight_with_nights,
-            design=replace(NIGHTS_OF_EIGHT, sessions=sessions, own_drift=own_drift),
+            design=replace(NIGHTS_OF_EIGHT, sessions=sessions, own_variation=own_variation),
             metric="total_latency_ms",
             change=0.20,
             minimum=minimum,
         )
-        for sessions, own_drift, minimum in ((1, 0.0, 0.80), (1, 0.03, 0.0), (3, 0.03, 0.80), (3, 0.10, 0.0))
+        for sessions, own_variation, minimum in ((1, 0.0, 0.80), (1, 0.03, 0.0), (3, 0.03, 0.80), (3, 0.10, 0.0))
     ),
     Case(
         title="latency +10%, interleaved",
@@ -177,12 +177,12 @@ def _print_false_alarms(pool: ProcessPoolExecutor, count: int, only: str) -> lis
         ("2 targets, 3 sessions, interleaved", compare_interleaved, INTERLEAVED, count),
         *(
             (
-                f"8 targets, 1 session, one run against ten, own drift {own_drift:.0%}",
+                f"8 targets, 1 session, one run against ten, own variation {own_variation:.0%}",
                 compare_eight_with_nights,
-                replace(eight, is_drift_shared=True, own_drift=own_drift),
+                replace(eight, is_variation_shared=True, own_variation=own_variation),
                 count // 4,
             )
-            for own_drift in (0.0, 0.03, 0.10)
+            for own_variation in (0.0, 0.03, 0.10)
         ),
     ]
     within: list[bool] = []

@@ -1,7 +1,7 @@
 """Simulates benchmark runs of services with known latency, error rate and failure rate.
 
 The logarithm of a latency is the sum of a part of the text (standard deviation 0.43: long texts take longer), a part of
-the session (drift), and a part of the request (0.25); together 0.5. 2% of the requests take four times as long.
+the session (variation), and a part of the request (0.25); together 0.5. 2% of the requests take four times as long.
 Words are misrecognized independently, at a rate that differs between texts.
 """
 
@@ -63,26 +63,26 @@ class Design:
     texts: int
     sessions: int
     repetitions: int = 1
-    drift: float = 0.10
+    variation: float = 0.10
     """Standard deviation of the logarithm of a session's speed."""
-    is_drift_shared: bool = False
+    is_variation_shared: bool = False
     """Whether all services of a run are faster and slower together."""
-    own_drift: float = 0.0
-    """Standard deviation of the part of a service's drift that it does not share, if `drift` is shared."""
+    own_variation: float = 0.0
+    """Standard deviation of the part of a service's variation that it does not share, if `variation` is shared."""
 
 
 def simulate_run(services: dict[str, Service], design: Design, rng: np.random.Generator, *, night: int = 0) -> Run:
     """Return a run of one target for each service; every run has the same texts."""
     text_parts = np.random.default_rng(1).normal(0.0, TEXT_SPREAD, design.texts)
     text_error_factors = np.random.default_rng(2).gamma(2.0, 0.5, design.texts)
-    shared_drift = rng.normal(0.0, design.drift, design.sessions)
+    shared_variation = rng.normal(0.0, design.variation, design.sessions)
     samples: list[Sample] = []
     scores: list[Score] = []
     for target, service in services.items():
-        own = rng.normal(0.0, design.own_drift if design.is_drift_shared else design.drift, design.sessions)
-        drift = shared_drift + own if design.is_drift_shared else own
+        own = rng.normal(0.0, design.own_variation if design.is_variation_shared else design.variation, design.sessions)
+        variation = shared_variation + own if design.is_variation_shared else own
         shape = (design.sessions, design.repetitions, design.texts)
-        logs = drift[:, None, None] + text_parts + rng.normal(0.0, REQUEST_SPREAD, shape)
+        logs = variation[:, None, None] + text_parts + rng.normal(0.0, REQUEST_SPREAD, shape)
         outliers = np.where(rng.random(shape) < OUTLIER_SHARE, OUTLIER_FACTOR, 1.0)
         latencies_ms = 400.0 * np.exp(logs) * outliers * (1 + service.slowdown)
         errors = rng.binomial(WORDS_PER_TEXT, np.minimum(service.error_rate * text_error_factors, 1.0), shape)

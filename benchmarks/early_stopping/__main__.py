@@ -22,7 +22,7 @@ from voicegauge.model.ramp import EarlyStop
 from voicegauge.model.sample import Sample
 
 OLD, NEW = "acme/old", "acme/new"
-DESIGN = Design(texts=100, sessions=4, is_drift_shared=True)
+DESIGN = Design(texts=100, sessions=4, is_variation_shared=True)
 MARGIN = 0.10
 
 

@@ -44,7 +44,7 @@ def simulate(target_count: int, text_count: int, seed: int, *, is_half_worse: bo
         f"acme/voice-{number:02}": worse if is_half_worse and number % 2 else Service(failure_rate=0.0)
         for number in range(target_count)
     }
-    design = Design(texts=text_count, sessions=1, is_drift_shared=True)
+    design = Design(texts=text_count, sessions=1, is_variation_shared=True)
     run = simulate_run(services, design, np.random.default_rng([seed, target_count, text_count]))
     return msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, provenance=Provenance.LIVE))
 

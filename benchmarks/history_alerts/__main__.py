@@ -1,9 +1,9 @@
 """False alerts and found changes of `voicegauge history`: `PYTHONPATH=benchmarks python -m history_alerts`.
 
 Each simulated history has 60 nights of eight targets (`change_detection.simulation`: lognormal latencies, sigma 0.5,
-2% outliers, 10% drift between sessions). Prints how many nights without a change report any change, and how soon three
-planted changes are found: a slowdown, more word errors and more failures. Ends with exit status 1 if a share misses its
-bound.
+2% outliers, 10% variation between sessions). Prints how many nights without a change report any change, and how soon
+three planted changes are found: a slowdown, more word errors and more failures. Ends with exit status 1 if a share
+misses its bound.
 """
 
 from __future__ import annotations

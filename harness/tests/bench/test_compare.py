@@ -14,14 +14,14 @@ from voicegauge.bench._change_estimates import (
     ComparedTimes,
     ErrorCount,
     EstimatedVariance,
-    MeasuredDrift,
+    MeasuredVariation,
     TimeInSession,
     estimate_center_of_differences,
-    estimate_drift_variance,
     estimate_error_rate_change,
     estimate_failure_rate_change,
     estimate_time_change_between_targets,
     estimate_typical_time_change,
+    estimate_variation_variance,
 )
 from voicegauge.bench._metric_changes import EstimatedChange, compute_student_quantile
 from voicegauge.bench.comparison import (
@@ -55,7 +55,7 @@ from ..builders.runs import (
 )
 
 LATENCY = CompareSettings().latency_threshold
-NO_DRIFT = EstimatedVariance(0.0, 10.0)
+NO_VARIATION = EstimatedVariance(0.0, 10.0)
 
 
 def verdicts(found: RunComparison) -> dict[str, MetricComparison]:
@@ -114,23 +114,23 @@ def test_a_run_cannot_stand_for_several_nights() -> None:
 
 
 def test_sessions_that_differ_more_than_assumed_widen_the_interval() -> None:
-    calm, wild = MeasuredDrift(0.0, 1, 0.001, 9), MeasuredDrift(0.0, 1, 0.09, 9)
-    assert estimate_drift_variance(calm, [], 0.1) == EstimatedVariance(pytest.approx(0.01), 10)
-    assert estimate_drift_variance(wild, [], 0.1).variance == pytest.approx((10 * 0.01 + 9 * 0.09) / 19)
+    calm, wild = MeasuredVariation(0.0, 1, 0.001, 9), MeasuredVariation(0.0, 1, 0.09, 9)
+    assert estimate_variation_variance(calm, [], 0.1) == EstimatedVariance(pytest.approx(0.01), 10)
+    assert estimate_variation_variance(wild, [], 0.1).variance == pytest.approx((10 * 0.01 + 9 * 0.09) / 19)
 
 
-def test_five_runs_replace_the_assumed_drift_and_other_targets_moderate_it() -> None:
-    own, erratic = MeasuredDrift(0.0001, 5, 0.0, 0), MeasuredDrift(0.01, 11, 0.0, 0)
-    assert estimate_drift_variance(own, [], 0.5) == EstimatedVariance(pytest.approx(0.0001), 4)
-    moderated = estimate_drift_variance(own, [erratic], 0.5)
+def test_five_runs_replace_the_assumed_variation_and_other_targets_moderate_it() -> None:
+    own, erratic = MeasuredVariation(0.0001, 5, 0.0, 0), MeasuredVariation(0.01, 11, 0.0, 0)
+    assert estimate_variation_variance(own, [], 0.5) == EstimatedVariance(pytest.approx(0.0001), 4)
+    moderated = estimate_variation_variance(own, [erratic], 0.5)
     assert moderated == EstimatedVariance(pytest.approx((10 * 0.01 + 4 * 0.0001) / 14), 14)
-    few = estimate_drift_variance(MeasuredDrift(0.04, 4, 0.0, 0), [erratic], 0.1)
+    few = estimate_variation_variance(MeasuredVariation(0.04, 4, 0.0, 0), [erratic], 0.1)
     assert few == EstimatedVariance(pytest.approx((10 * 0.01 + 3 * 0.04) / 13), 13)
 
 
-def test_targets_of_one_run_are_paired_so_that_shared_drift_cancels_out() -> None:
+def test_targets_of_one_run_are_paired_so_that_shared_variation_cancels_out() -> None:
     def draw_both(seed: int) -> Run:
-        old = draw_run(seed, texts=60, sessions=4, drift=0.8)
+        old = draw_run(seed, texts=60, sessions=4, variation=0.8)
         samples = tuple(
             msgspec.structs.replace(
                 sample,
@@ -155,26 +155,26 @@ def test_targets_of_one_run_are_paired_so_that_shared_drift_cancels_out() -> Non
     assert [one.run_id for one in found.baseline] == [found.run.run_id]
 
 
-def test_sessions_in_which_only_one_target_drifts_widen_the_interval() -> None:
-    def draw(drift_of_second: float) -> tuple[list[TimeInSession], list[TimeInSession]]:
+def test_sessions_in_which_only_one_target_varies_widen_the_interval() -> None:
+    def draw(variation_of_second: float) -> tuple[list[TimeInSession], list[TimeInSession]]:
         old = [TimeInSession(str(text), session, 100.0 + text % 7) for session in range(6) for text in range(30)]
         new = [
             TimeInSession(
                 t.text_id,
                 t.session_number,
-                t.time_ms * (1 + drift_of_second * (-1) ** t.session_number) + int(t.text_id) % 3,
+                t.time_ms * (1 + variation_of_second * (-1) ** t.session_number) + int(t.text_id) % 3,
             )
             for t in old
         ]
         return old, new
 
-    calm, drifting = (estimate_time_change_between_targets(*draw(drift)) for drift in (0.0, 0.3))
+    calm, varying = (estimate_time_change_between_targets(*draw(variation)) for variation in (0.0, 0.3))
     assert calm is not None
-    assert drifting is not None
+    assert varying is not None
     assert calm.standard_error is not None
-    assert drifting.standard_error is not None
-    assert drifting.standard_error > 10 * calm.standard_error
-    assert drifting.degrees_of_freedom == pytest.approx(5, abs=0.5)
+    assert varying.standard_error is not None
+    assert varying.standard_error > 10 * calm.standard_error
+    assert varying.degrees_of_freedom == pytest.approx(5, abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -334,10 +334,10 @@ def test_error_rates_without_an_error_are_not_known_exactly() -> None:
 
 def test_a_significant_but_small_change_is_not_a_regression() -> None:
     found = compare_runs(
-        draw_run(1, texts=40, drift=0.0),
-        draw_run(2, texts=40, drift=0.0, slower=1.07),
+        draw_run(1, texts=40, variation=0.0),
+        draw_run(2, texts=40, variation=0.0, slower=1.07),
         CompareSettings(
-            assumed_drift=0.0, latency_threshold=ChangeThreshold(min_change=0.10, required_detectable_change=0.30)
+            assumed_variation=0.0, latency_threshold=ChangeThreshold(min_change=0.10, required_detectable_change=0.30)
         ),
     )
     assert verdicts(found)["total_latency_ms"].verdict == "no evidence"
@@ -368,7 +368,7 @@ def test_a_95th_percentile_needs_200_samples_in_each_run() -> None:
 
 
 def test_a_95th_percentile_of_a_few_texts_has_no_interval() -> None:
-    few = [draw_run(seed, sessions=10, texts=4, repetitions=6, drift=0.0) for seed in (1, 2)]
+    few = [draw_run(seed, sessions=10, texts=4, repetitions=6, variation=0.0) for seed in (1, 2)]
     found = verdicts(compare_runs(*few))["total_latency_p95_ms"]
     assert (found.interval_low, found.interval_high, found.note) == (None, None, "fewer than 5 texts on both sides")
 
@@ -566,7 +566,7 @@ def test_error_counts_of_empty_references_are_divided_by_one() -> None:
 
 def test_a_time_of_zero_has_a_finite_change() -> None:
     old, new = (ComparedTimes([[TimeInSession(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
-    found = estimate_typical_time_change(old, new, NO_DRIFT)
+    found = estimate_typical_time_change(old, new, NO_VARIATION)
     assert found is not None
     assert found.change == pytest.approx(999)
 
@@ -717,7 +717,7 @@ def test_arguments_of_compare_that_do_not_fit_are_rejected_in_one_line(
 
 
 def test_one_slowdown_is_one_regression_with_its_parts_and_what_was_not_judged_is_counted() -> None:
-    design = dataclasses.replace(Design(texts=40, sessions=1), is_drift_shared=True)
+    design = dataclasses.replace(Design(texts=40, sessions=1), is_variation_shared=True)
     rng = np.random.default_rng(5)
     before = simulate_run({"acme/a": Service(), "acme/b": Service()}, design, rng)
     after = simulate_run({"acme/a": Service(slowdown=3.0), "acme/b": Service()}, design, rng, night=1)

@@ -18,7 +18,7 @@ from voicegauge.bench.statistical_power import LatencySpreads, measure_spreads, 
 from voicegauge.cli import run as voicegauge
 from voicegauge.errors import DataError
 
-SHARED = Design(texts=60, sessions=1, is_drift_shared=True, own_drift=0.01)
+SHARED = Design(texts=60, sessions=1, is_variation_shared=True, own_variation=0.01)
 SETTINGS = CompareSettings()
 
 
@@ -61,7 +61,7 @@ def test_the_plan_states_what_comparisons_of_its_size_state() -> None:
     assert planned == pytest.approx(np.median([size for size in sizes if size is not None]), rel=0.25)
 
 
-def test_more_nights_and_texts_find_less_and_one_night_has_only_the_assumed_drift() -> None:
+def test_more_nights_and_texts_find_less_and_one_night_has_only_the_assumed_variation() -> None:
     spreads = LatencySpreads(0.25, 0.10, 0.02)
 
     def find(nights: int, targets: int, texts: int) -> float:

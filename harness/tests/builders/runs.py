@@ -177,9 +177,9 @@ def draw_times(
     sessions: int = 3,
     repetitions: int = 1,
     slower: float = 1.0,
-    drift: float = 0.10,
+    variation: float = 0.10,
 ) -> list[TimeInSession]:
-    """Lognormal times with one in twenty three times as long, drifting from session to session.
+    """Lognormal times with one in twenty three times as long, varying from session to session.
 
     Texts keep their length from run to run; everything else is redrawn for each `seed`.
     """
@@ -187,7 +187,7 @@ def draw_times(
     base = [400 * math.exp(lengths.gauss(0, 0.4)) for _ in range(texts)]
     made = []
     for session in range(1, sessions + 1):
-        pace = slower * math.exp(draw.gauss(0, drift))
+        pace = slower * math.exp(draw.gauss(0, variation))
         for _ in range(repetitions):
             for text in range(texts):
                 tail = 3.0 if draw.random() < 0.05 else 1.0
@@ -208,11 +208,13 @@ def draw_run(
     sessions: int = 3,
     repetitions: int = 1,
     slower: float = 1.0,
-    drift: float = 0.10,
+    variation: float = 0.10,
     wer: float = 0.10,
 ) -> Run:
     """A run of `heavy_tailed_times` in which each word is misheard with the probability `wer`."""
-    times = draw_times(seed, texts=texts, sessions=sessions, repetitions=repetitions, slower=slower, drift=drift)
+    times = draw_times(
+        seed, texts=texts, sessions=sessions, repetitions=repetitions, slower=slower, variation=variation
+    )
     samples = tuple(
         build_sample(
             timed.text_id,

@@ -120,16 +120,16 @@ class CompareRequest(CompareThresholds):
 
     baseline: PathLike | Run | BenchResult | Sequence[PathLike | Run | BenchResult] = keyword(
         help="An earlier run, its folder or the result of its benchmark, or several of them. From "
-        "five or more, such as those of several nights, the drift of speed is computed, and `assumed_speed_drift` has "
-        "no effect.",
+        "five or more, such as those of several nights, the variation of speed is computed, and "
+        "`assumed_speed_variation` has no effect.",
         kw_only=False,
     )
     run: PathLike | Run | BenchResult = keyword(
         help="The new run, the path of its folder or the result of its benchmark.", kw_only=False
     )
-    assumed_speed_drift: float = option(
+    assumed_speed_variation: float = option(
         default=0.10,
-        flag="--drift",
+        flag="--variation",
         help="Relative spread of times between runs without a change of the service, as a standard deviation; assumed "
         "unless the baseline has five runs.",
         minimum=0,

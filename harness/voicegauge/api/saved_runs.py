@@ -174,7 +174,7 @@ def run_compare(request: CompareRequest) -> RunComparison:
             engine, normalizer or load, have no target or no text in common, or because one is given twice.
         UsageError: the baseline has no run.
     """
-    settings = build_compare_settings(request, request.assumed_speed_drift, request.seed)
+    settings = build_compare_settings(request, request.assumed_speed_variation, request.seed)
     baseline = request.baseline
     baselines = list(baseline) if isinstance(baseline, Collection) and not isinstance(baseline, str) else [baseline]
     if not baselines:
@@ -193,8 +193,8 @@ compare = function_of(CompareRequest, run_compare, name="compare")
 def run_compare_targets(request: CompareTargetsRequest) -> RunComparison:
     """Compare the other targets of a run with one of its targets, paired by text and session.
 
-    The targets of a run are measured in turn, so drift that they share cancels out: much smaller differences are found
-    than between runs of different days.
+    The targets of a run are measured in turn, so variation that they share cancels out: much smaller differences are
+    found than between runs of different days.
 
     Returns:
         A verdict for each metric of each other target; "regression" means worse than `baseline_target`.
@@ -219,12 +219,12 @@ def load_run_to_compare(run: PathLike | Run | BenchResult, place: str | None) ->
     return loaded if place is None else select_place(loaded, place)
 
 
-def build_compare_settings(thresholds: CompareThresholds, assumed_speed_drift: float, seed: int) -> CompareSettings:
+def build_compare_settings(thresholds: CompareThresholds, assumed_speed_variation: float, seed: int) -> CompareSettings:
     """Return the statistical settings of a comparison with the user's thresholds."""
     return CompareSettings(
         alpha=thresholds.alpha,
         error_control=thresholds.error_control,
-        assumed_drift=assumed_speed_drift,
+        assumed_variation=assumed_speed_variation,
         # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
         latency_threshold=ChangeThreshold(
             min_change=thresholds.min_slowdown,

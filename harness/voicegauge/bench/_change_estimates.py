@@ -1,17 +1,17 @@
-"""Estimates the difference of one metric between two sides, and the drift that occurs without any change.
+"""Estimates the difference of one metric between two sides, and the variation that occurs without any change.
 
 Services are faster or slower for hours at a time. The sessions of a run follow one another and
 are mostly equally fast or slow; only several runs, such as those of several nights, show how much
-the speed varies. With fewer than `MIN_RUNS_TO_MEASURE_DRIFT` runs, a spread is assumed, as a scaled inverse
+the speed varies. With fewer than `MIN_RUNS_TO_MEASURE_VARIATION` runs, a spread is assumed, as a scaled inverse
 chi-squared prior (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6), and the runs can only make it
-larger. From `MIN_RUNS_TO_MEASURE_DRIFT` runs on, the spread of the runs replaces the assumed one. It is moderated by
-the spread of the other targets (Smyth 2004), so that five nights of one target need not carry the estimate alone.
+larger. From `MIN_RUNS_TO_MEASURE_VARIATION` runs on, the spread of the runs replaces the assumed one. It is moderated
+by the spread of the other targets (Smyth 2004), so that five nights of one target need not carry the estimate alone.
 
 The sides are a baseline of one or several runs and a new run, or two targets of one run. Texts
 are paired, so that each text is compared with itself. Two things make the paired difference
-uncertain: the choice of texts in the suite, and drift, because services are faster or slower for
+uncertain: the choice of texts in the suite, and variation, because services are faster or slower for
 hours at a time. Two targets of one run are measured in the same
-minutes; drift that they share cancels out.
+minutes; variation that they share cancels out.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from voicegauge.bench.resampling import FloatArray, SampledValues, load_scipy, r
 # Estimates how much the speed of a service differs from one run to another without any change.
 
 
-DEFAULT_LATENCY_DRIFT = 0.10
+DEFAULT_LATENCY_VARIATION = 0.10
 """Spread of a service's latency between runs that is assumed by default: standard deviation of log latency."""
 PRIOR_DEGREES_OF_FREEDOM = 10.0
 """Weight of the assumed spread, in degrees of freedom; also the largest weight of the spread of other targets."""
-MIN_RUNS_TO_MEASURE_DRIFT = 5
+MIN_RUNS_TO_MEASURE_VARIATION = 5
 """Smallest number of baseline runs whose measured spread replaces the assumed one."""
 MIN_TIME_FOR_LOGARITHM_MS = 1e-3
 """A smaller time is replaced by this value before its logarithm is taken, which is undefined for 0."""
@@ -54,7 +54,7 @@ class EstimatedVariance(NamedTuple):
     degrees_of_freedom: float
 
 
-class MeasuredDrift(NamedTuple):
+class MeasuredVariation(NamedTuple):
     """How much the speed of one target varies without a change of the service, as variances of log times."""
 
     variance_between_runs: float
@@ -66,14 +66,14 @@ class MeasuredDrift(NamedTuple):
     """Degrees of freedom of `variance_between_sessions`."""
 
 
-def measure_drift(times_by_run: Sequence[Sequence[TimeInSession]]) -> MeasuredDrift:
+def measure_variation(times_by_run: Sequence[Sequence[TimeInSession]]) -> MeasuredVariation:
     """Measure how much the speed of a target varies between runs, and between the sessions of a run."""
     times_by_run = [run for run in times_by_run if run]
     texts = (
         sorted(set.intersection(*({timed.text_id for timed in run} for run in times_by_run))) if times_by_run else []
     )
     if not texts:
-        return MeasuredDrift(0.0, len(times_by_run), 0.0, 0)
+        return MeasuredVariation(0.0, len(times_by_run), 0.0, 0)
     levels = np.array([compute_mean_log_median_times([run], texts) for run in times_by_run])
     deviations = np.nanmedian(levels - np.nanmean(levels, axis=0), axis=1)
     run_variance = float(np.sum(deviations**2)) / (len(times_by_run) - 1) if len(times_by_run) > 1 else 0.0
@@ -83,34 +83,34 @@ def measure_drift(times_by_run: Sequence[Sequence[TimeInSession]]) -> MeasuredDr
         if len(table) > 1:
             squares += float(np.sum(np.nanmedian(table - np.nanmean(table, axis=0), axis=1) ** 2))
             freedom += len(table) - 1
-    return MeasuredDrift(run_variance, len(times_by_run), squares / freedom if freedom else 0.0, freedom)
+    return MeasuredVariation(run_variance, len(times_by_run), squares / freedom if freedom else 0.0, freedom)
 
 
-def estimate_drift_variance(
-    target_drift: MeasuredDrift, other_target_drifts: Sequence[MeasuredDrift], assumed_drift: float
+def estimate_variation_variance(
+    target_variation: MeasuredVariation, other_target_variations: Sequence[MeasuredVariation], assumed_variation: float
 ) -> EstimatedVariance:
-    """Estimate the variance that drift adds to the mean log time of one run of a target.
+    """Estimate the variance that variation adds to the mean log time of one run of a target.
 
     Args:
-        target_drift: the measured drift of the target.
-        other_target_drifts: the measured drift of each other target of the comparison.
-        assumed_drift: spread that is assumed with fewer than `MIN_RUNS_TO_MEASURE_DRIFT` runs.
+        target_variation: the measured variation of the target.
+        other_target_variations: the measured variation of each other target of the comparison.
+        assumed_variation: spread that is assumed with fewer than `MIN_RUNS_TO_MEASURE_VARIATION` runs.
     """
-    freedom = float(max(target_drift.run_count - 1, 0))
-    if target_drift.run_count < MIN_RUNS_TO_MEASURE_DRIFT:
-        squares = PRIOR_DEGREES_OF_FREEDOM * assumed_drift**2 + freedom * target_drift.variance_between_runs
+    freedom = float(max(target_variation.run_count - 1, 0))
+    if target_variation.run_count < MIN_RUNS_TO_MEASURE_VARIATION:
+        squares = PRIOR_DEGREES_OF_FREEDOM * assumed_variation**2 + freedom * target_variation.variance_between_runs
         freedom += PRIOR_DEGREES_OF_FREEDOM
-        if target_drift.variance_between_sessions > squares / freedom:
-            # Sessions can show that a service drifts more than assumed, not that it drifts less.
-            squares += target_drift.session_degrees_of_freedom * target_drift.variance_between_sessions
-            freedom += target_drift.session_degrees_of_freedom
+        if target_variation.variance_between_sessions > squares / freedom:
+            # Sessions can show that a service varies more than assumed, not that it varies less.
+            squares += target_variation.session_degrees_of_freedom * target_variation.variance_between_sessions
+            freedom += target_variation.session_degrees_of_freedom
         return EstimatedVariance(squares / freedom, freedom)
-    informative = [other for other in other_target_drifts if other.run_count >= MIN_RUNS_TO_MEASURE_DRIFT]
-    # The other targets say how much services drift in general. Their weight is limited to that of the assumption that
-    # they replace, so that a target that drifts more than the others is soon judged by its own nights.
+    informative = [other for other in other_target_variations if other.run_count >= MIN_RUNS_TO_MEASURE_VARIATION]
+    # The other targets say how much services vary in general. Their weight is limited to that of the assumption that
+    # they replace, so that a target that varies more than the others is soon judged by its own nights.
     weight = min(PRIOR_DEGREES_OF_FREEDOM, float(sum(other.run_count - 1 for other in informative)))
     typical = float(np.mean([other.variance_between_runs for other in informative])) if informative else 0.0
-    variance = (weight * typical + freedom * target_drift.variance_between_runs) / (weight + freedom)
+    variance = (weight * typical + freedom * target_variation.variance_between_runs) / (weight + freedom)
     return EstimatedVariance(variance, weight + freedom)
 
 
@@ -172,8 +172,8 @@ MIN_P95_FOR_LOGARITHM_MS = 1e-3
 MAX_DIFFERENCES_PER_PART = 1000
 """`estimate_center_of_differences` splits the differences into parts of at most this number, because it averages every
 pair of differences in a part."""
-DRIFT_SIGNIFICANCE_LEVEL = 0.01
-"""Significance level of the F test: probability that sessions are found to differ by drift although none exists."""
+VARIATION_SIGNIFICANCE_LEVEL = 0.01
+"""Significance level of the F test: probability that sessions are found to differ by variation although none exists."""
 TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS_FOR_INTERVAL} texts on both sides"
 
 
@@ -194,7 +194,7 @@ class ComparedTimes(NamedTuple):
 
 
 def estimate_typical_time_change(
-    baseline_times: ComparedTimes, run_times: ComparedTimes, drift_variance: EstimatedVariance
+    baseline_times: ComparedTimes, run_times: ComparedTimes, variation_variance: EstimatedVariance
 ) -> EstimatedChange | None:
     """Estimate the relative change of the time of a typical text.
 
@@ -203,7 +203,7 @@ def estimate_typical_time_change(
     Args:
         baseline_times: times of the runs of the baseline.
         run_times: times of the new run.
-        drift_variance: variance that drift adds to the mean log time of one run.
+        variation_variance: variance that variation adds to the mean log time of one run.
 
     Returns:
         The change; `None` if no text was timed on both sides.
@@ -220,7 +220,7 @@ def estimate_typical_time_change(
         old,
         new,
         estimate_center_of_differences(shift),
-        EstimatedVariance(drift_variance.variance * (1 + 1 / run_count), drift_variance.degrees_of_freedom),
+        EstimatedVariance(variation_variance.variance * (1 + 1 / run_count), variation_variance.degrees_of_freedom),
         text_count=len(texts),
     )
 
@@ -232,8 +232,8 @@ def estimate_time_change_between_targets(
 
     `None` if no text was measured with both targets in one session.
 
-    Drift that only one of the targets has is found if there are several sessions: it makes the sessions differ by more
-    than their texts explain, and increases the standard error.
+    Variation that only one of the targets has is found if there are several sessions: it makes the sessions differ by
+    more than their texts explain, and increases the standard error.
     """
     pairs = {(t.session_number, t.text_id) for t in baseline_times} & {(t.session_number, t.text_id) for t in run_times}
     if not pairs:
@@ -241,14 +241,16 @@ def estimate_time_change_between_targets(
     old, new = ([t for t in side if (t.session_number, t.text_id) in pairs] for side in (baseline_times, run_times))
     texts = sorted({text for _, text in pairs})
     table = compute_log_median_times_by_session(new, texts) - compute_log_median_times_by_session(old, texts)
-    drift = (
-        _estimate_session_drift_variance(table - np.nanmean(table, axis=0))
+    variation = (
+        _estimate_session_variation_variance(table - np.nanmean(table, axis=0))
         if len(table) > 1
         else EstimatedVariance(0.0, 1.0)
     )
     center, error = estimate_center_of_differences(table[np.isfinite(table)])
     center_of_pairs = center, error * math.sqrt(_compute_design_effect(table))
-    return _build_time_change(ComparedTimes([old]), ComparedTimes([new]), center_of_pairs, drift, text_count=len(texts))
+    return _build_time_change(
+        ComparedTimes([old]), ComparedTimes([new]), center_of_pairs, variation, text_count=len(texts)
+    )
 
 
 def _compute_design_effect(difference_by_session_and_text: FloatArray) -> float:
@@ -275,11 +277,11 @@ def _compute_design_effect(difference_by_session_and_text: FloatArray) -> float:
     return 1 + (size - 1) * max(correlation, 0.0)
 
 
-def _estimate_session_drift_variance(deviations: FloatArray) -> EstimatedVariance:
-    """Return the variance that drift between sessions adds to a mean over sessions, and its degrees of freedom.
+def _estimate_session_variation_variance(deviations: FloatArray) -> EstimatedVariance:
+    """Return the variance that variation between sessions adds to a mean over sessions, and its degrees of freedom.
 
-    It is 0 unless the sessions differ by more than their texts explain (F test at `DRIFT_SIGNIFICANCE_LEVEL`): a few
-    sessions would otherwise seem to differ in every other run.
+    It is 0 unless the sessions differ by more than their texts explain (F test at `VARIATION_SIGNIFICANCE_LEVEL`): a
+    few sessions would otherwise seem to differ in every other run.
 
     Args:
         deviations: deviation of each session's difference from the text's mean; one row per session.
@@ -289,7 +291,7 @@ def _estimate_session_drift_variance(deviations: FloatArray) -> EstimatedVarianc
     between = float(np.sum(np.nanmean(deviations, axis=1) ** 2)) / (session_count - 1)
     counts = np.isfinite(deviations).sum(axis=1)
     within = float(np.mean(np.nanvar(deviations, axis=1) / np.maximum(counts, 1)))
-    limit = float(f.isf(DRIFT_SIGNIFICANCE_LEVEL, session_count - 1, (session_count - 1) * max(text_count - 1, 1)))
+    limit = float(f.isf(VARIATION_SIGNIFICANCE_LEVEL, session_count - 1, (session_count - 1) * max(text_count - 1, 1)))
     is_unshared = between > within * limit
     return EstimatedVariance((between - within) / session_count if is_unshared else 0.0, session_count - 1.0)
 
@@ -298,24 +300,26 @@ def _build_time_change(
     baseline_times: ComparedTimes,
     run_times: ComparedTimes,
     center_and_standard_error: tuple[float, float],
-    drift_variance: EstimatedVariance,
+    variation_variance: EstimatedVariance,
     *,
     text_count: int,
 ) -> EstimatedChange:
-    """Return the change of a time, with the standard error that results from the texts and from drift.
+    """Return the change of a time, with the standard error that results from the texts and from variation.
 
     Args:
         baseline_times: times of the baseline.
         run_times: times of the new run.
         center_and_standard_error: center of the differences of log times, and the standard error of the center.
-        drift_variance: variance that drift adds to the center.
+        variation_variance: variance that variation adds to the center.
         text_count: number of texts that both sides have.
     """
     medians = [float(np.median([timed.time_ms for timed in side.all_times])) for side in (baseline_times, run_times)]
     difference, standard_error = center_and_standard_error
     error, freedom = None, 1.0
     if text_count >= MIN_TEXTS_FOR_INTERVAL:
-        variance, freedom = combine_variances(EstimatedVariance(standard_error**2, text_count - 1.0), drift_variance)
+        variance, freedom = combine_variances(
+            EstimatedVariance(standard_error**2, text_count - 1.0), variation_variance
+        )
         error = math.sqrt(variance)
     return EstimatedChange(
         baseline_value=medians[0],
@@ -354,14 +358,14 @@ def estimate_center_of_differences(differences: FloatArray) -> tuple[float, floa
 
 
 def estimate_p95_time_change(
-    baseline_times: ComparedTimes, run_times: ComparedTimes, drift_variance: EstimatedVariance | None, *, seed: int
+    baseline_times: ComparedTimes, run_times: ComparedTimes, variation_variance: EstimatedVariance | None, *, seed: int
 ) -> EstimatedChange | None:
     """Estimate the relative change of the 95th percentile over all samples of the texts that both sides have.
 
     Args:
         baseline_times: times of the runs of the baseline.
         run_times: times of the new run.
-        drift_variance: variance that drift adds to the mean log time of one run; `None` for two targets of one run.
+        variation_variance: variance that variation adds to the mean log time of a run; `None` for targets of one run.
         seed: seed of the resampling.
 
     Returns:
@@ -391,8 +395,8 @@ def estimate_p95_time_change(
     elif spread := resample_texts(len(texts), compute_log_ratios, seed=seed):
         run_count = sum(bool(samples) for samples in old.times_by_run)
         added = (
-            EstimatedVariance(drift_variance.variance * (1 + 1 / run_count), drift_variance.degrees_of_freedom)
-            if drift_variance
+            EstimatedVariance(variation_variance.variance * (1 + 1 / run_count), variation_variance.degrees_of_freedom)
+            if variation_variance
             else EstimatedVariance(0.0, 1.0)
         )
         variance, freedom = combine_variances(EstimatedVariance(spread.standard_error**2, len(texts) - 1.0), added)
@@ -424,7 +428,7 @@ def _select_common_texts(
 
 MIN_ERROR_OF_MEAN = 0.001
 """Smallest standard error of a change of a mean: equal audio on both sides does not prove that nothing changed."""
-ASSUMED_VOICE_DRIFT = 0.003
+ASSUMED_VOICE_VARIATION = 0.003
 """How much the mean pace, pitch or spectrum of a voice is assumed to differ between runs without a change: standard
 deviation of its logarithm."""
 
@@ -534,7 +538,7 @@ def estimate_voice_change(
     """Estimate the relative change of a measure of a voice, such as its pace, over the texts that both sides have.
 
     It is the center of the differences of the mean logarithms of each text, so that a clip whose pitch was measured
-    an octave too high hardly counts. A voice is assumed to differ by `ASSUMED_VOICE_DRIFT` between runs without a
+    an octave too high hardly counts. A voice is assumed to differ by `ASSUMED_VOICE_VARIATION` between runs without a
     change.
 
     Args:
@@ -552,8 +556,8 @@ def estimate_voice_change(
     difference, standard_error = estimate_center_of_differences(shifts)
     error, freedom = None, 1.0
     if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
-        drift = EstimatedVariance(2 * ASSUMED_VOICE_DRIFT**2, PRIOR_DEGREES_OF_FREEDOM)
-        variance, freedom = combine_variances(EstimatedVariance(standard_error**2, len(texts) - 1.0), drift)
+        variation = EstimatedVariance(2 * ASSUMED_VOICE_VARIATION**2, PRIOR_DEGREES_OF_FREEDOM)
+        variance, freedom = combine_variances(EstimatedVariance(standard_error**2, len(texts) - 1.0), variation)
         error = math.sqrt(variance)
     sides = [[value for text in texts for value in side[text]] for side in (before, after)]
     return EstimatedChange(

@@ -14,17 +14,17 @@ from msgspec.structs import replace
 from voicegauge.bench._change_estimates import (
     ComparedTimes,
     EstimatedVariance,
-    MeasuredDrift,
+    MeasuredVariation,
     TextValue,
-    estimate_drift_variance,
     estimate_error_rate_change,
     estimate_failure_rate_change,
     estimate_mean_change,
     estimate_p95_time_change,
     estimate_time_change_between_targets,
     estimate_typical_time_change,
+    estimate_variation_variance,
     estimate_voice_change,
-    measure_drift,
+    measure_variation,
 )
 from voicegauge.bench._metric_changes import (
     BoundedChange,
@@ -33,7 +33,7 @@ from voicegauge.bench._metric_changes import (
     MetricChange,
     PolledTimeChange,
 )
-from voicegauge.bench._shared_drift import SharedDrift, TargetTimes
+from voicegauge.bench._shared_variation import SharedVariation, TargetTimes
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.bench.target_samples import LeftOutClips, TargetSamples
@@ -132,24 +132,24 @@ class ComparedMetric(NamedTuple):
     """The change, positive if the metric became worse: the change of a rating or a similarity is its decrease."""
 
 
-class DriftEstimator:
-    """Estimates the drift of each target from the runs of the baseline, moderated by the drift of the other targets."""
+class VariationEstimator:
+    """Estimates the variation of each target from the runs of the baseline, moderated by that of the other targets."""
 
-    def __init__(self, targets: Sequence[ComparedTarget], assumed_drift: float) -> None:
-        """Measure how much the total latency of every target drifts between the runs of the baseline.
+    def __init__(self, targets: Sequence[ComparedTarget], assumed_variation: float) -> None:
+        """Measure how much the total latency of every target varies between the runs of the baseline.
 
         Args:
             targets: all targets of the comparison.
-            assumed_drift: spread that is assumed if the baseline has few runs.
+            assumed_variation: spread that is assumed if the baseline has few runs.
         """
-        self._assumed_drift = assumed_drift
-        self._drift_by_target: dict[str, MeasuredDrift] = {
-            target.target_in_run.id: measure_drift([run.total_latencies for run in target.baseline_samples])
+        self._assumed_variation = assumed_variation
+        self._variation_by_target: dict[str, MeasuredVariation] = {
+            target.target_in_run.id: measure_variation([run.total_latencies for run in target.baseline_samples])
             for target in targets
             if not target.sides_share_sessions
         }
 
-        self.shared = SharedDrift(
+        self.shared = SharedVariation(
             [
                 TargetTimes(
                     target.target_in_run.id,
@@ -162,24 +162,24 @@ class DriftEstimator:
         )
 
     def estimate_variance(self, target: ComparedTarget) -> EstimatedVariance:
-        """Return the variance that drift adds to the mean log time of one run of `target`."""
-        own = self._drift_by_target[target.target_in_run.id]
-        others = [drift for name, drift in self._drift_by_target.items() if name != target.target_in_run.id]
-        return estimate_drift_variance(own, others, self._assumed_drift)
+        """Return the variance that variation adds to the mean log time of one run of `target`."""
+        own = self._variation_by_target[target.target_in_run.id]
+        others = [variation for name, variation in self._variation_by_target.items() if name != target.target_in_run.id]
+        return estimate_variation_variance(own, others, self._assumed_variation)
 
 
 def estimate_metric_changes(
-    target: ComparedTarget, drift_estimator: DriftEstimator, *, seed: int
+    target: ComparedTarget, variation_estimator: VariationEstimator, *, seed: int
 ) -> list[ComparedMetric]:
     """Estimate the change of every metric for which both sides have data.
 
     Args:
         target: the target on both sides.
-        drift_estimator: estimates how much the runs of a target differ without a change.
+        variation_estimator: estimates how much the runs of a target differ without a change.
         seed: seed of the resampling.
     """
     return [
-        *_estimate_latency_changes(target, drift_estimator, seed),
+        *_estimate_latency_changes(target, variation_estimator, seed),
         *_estimate_rate_changes(target),
         *_estimate_rating_changes(target),
         *_estimate_voice_changes(target),
@@ -189,9 +189,9 @@ def estimate_metric_changes(
 
 
 def _estimate_latency_changes(
-    target: ComparedTarget, drift_estimator: DriftEstimator, seed: int
+    target: ComparedTarget, variation_estimator: VariationEstimator, seed: int
 ) -> list[ComparedMetric]:
-    spread = None if target.sides_share_sessions else drift_estimator.estimate_variance(target)
+    spread = None if target.sides_share_sessions else variation_estimator.estimate_variance(target)
 
     def collect_times_of_sides(select_time: Callable[[Latency], float | None]) -> tuple[ComparedTimes, ComparedTimes]:
         return ComparedTimes([run.collect_times(select_time) for run in target.baseline_samples]), ComparedTimes(
@@ -217,7 +217,9 @@ def _estimate_latency_changes(
         ("completion_ms", _estimate_completion_time_change(target, estimate_typical_change)),
         (
             "total_latency_ms",
-            None if total is None else drift_estimator.shared.add_test_beside_others(target.target_in_run.id, total),
+            None
+            if total is None
+            else variation_estimator.shared.add_test_beside_others(target.target_in_run.id, total),
         ),
         ("total_latency_p95_ms", estimate_p95_time_change(*totals, spread, seed=seed)),
     ]

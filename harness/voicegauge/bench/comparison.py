@@ -16,8 +16,8 @@ from collections.abc import Collection, Container, Sequence
 from typing import Literal
 
 from voicegauge.bench._change_estimates import (
-    DEFAULT_LATENCY_DRIFT,
-    MIN_RUNS_TO_MEASURE_DRIFT,
+    DEFAULT_LATENCY_VARIATION,
+    MIN_RUNS_TO_MEASURE_VARIATION,
     TOO_FEW_TEXTS_NOTE,
 )
 from voicegauge.bench._comparable_runs import (
@@ -36,9 +36,9 @@ from voicegauge.bench._target_comparison import (
     VOICE_MEASURES,
     ComparedMetric,
     ComparedTarget,
-    DriftEstimator,
     MetricId,
     MetricUnit,
+    VariationEstimator,
     estimate_metric_changes,
 )
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
@@ -187,7 +187,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     share of regressions that may be false."""
     error_control: ErrorControl = "any"
     """What `alpha` limits: the probability of any false regression, or the share of false ones ("discoveries")."""
-    assumed_drift: float = DEFAULT_LATENCY_DRIFT
+    assumed_variation: float = DEFAULT_LATENCY_VARIATION
     """Relative spread of latency between runs that is assumed until enough runs show it; 0.1 is 10%."""
     latency_threshold: ChangeThreshold = ChangeThreshold(min_change=0.05, required_detectable_change=0.30)
     error_rate_threshold: ChangeThreshold = ChangeThreshold(min_change=0.02, required_detectable_change=0.05)
@@ -390,9 +390,9 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         )
 
     @property
-    def has_measured_drift(self) -> bool:
+    def has_measured_variation(self) -> bool:
         """Whether the baseline has enough runs to show how much the service differs between runs."""
-        return len(self.baseline) >= MIN_RUNS_TO_MEASURE_DRIFT
+        return len(self.baseline) >= MIN_RUNS_TO_MEASURE_VARIATION
 
     def group_changes(self, verdict: ChangeVerdict) -> list[tuple[MetricComparison, ...]]:
         """Return the metrics with this verdict, grouped by target and cause, the total latency first in its group.
@@ -556,12 +556,12 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
 def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | None = None) -> RunComparison:
     """Compare the other targets of a run with one of its targets, paired by text and session.
 
-    The targets of a run are measured in turn, so drift that they share cancels out.
+    The targets of a run are measured in turn, so variation that they share cancels out.
 
     Args:
         run: a run of at least two targets.
         baseline_target: id of the target that the others are compared with.
-        settings: statistical settings; `assumed_drift` is not used.
+        settings: statistical settings; `assumed_variation` is not used.
 
     Raises:
         DataError: the run has no such target, no other target, or no sample.
@@ -658,9 +658,11 @@ def _build_comparison(
 
 def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSettings) -> list[MetricComparison]:
     """Judge the changes of all metrics of all targets together, because Holm's procedure needs all their p-values."""
-    drift = DriftEstimator(targets, settings.assumed_drift)
+    variation = VariationEstimator(targets, settings.assumed_variation)
     changed = [
-        (target, metric) for target in targets for metric in estimate_metric_changes(target, drift, seed=settings.seed)
+        (target, metric)
+        for target in targets
+        for metric in estimate_metric_changes(target, variation, seed=settings.seed)
     ]
     p_values = [metric.change.compute_p_value() for _, metric in changed]
     if settings.error_control == "discoveries":

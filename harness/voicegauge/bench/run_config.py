@@ -5,9 +5,9 @@ central limit theory and asymptotic confidence sequences" (Annals of Statistics 
 probability of 1 - alpha, the mean lies in every interval that is computed while observations arrive. An ordinary
 confidence interval is valid for one number of observations only, which must be chosen before.
 
-Targets are compared by the total latency of the same text in the same round, so that drift that they share cancels out.
-Pairs are added in the order of the plan. In the order in which they finish, slow requests would be added last, and the
-decision would come without them.
+Targets are compared by the total latency of the same text in the same round, so that variation that they share cancels
+out. Pairs are added in the order of the plan. In the order in which they finish, slow requests would be added last, and
+the decision would come without them.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from voicegauge.bench._change_estimates import DEFAULT_LATENCY_DRIFT, MIN_TIME_FOR_LOGARITHM_MS
+from voicegauge.bench._change_estimates import DEFAULT_LATENCY_VARIATION, MIN_TIME_FOR_LOGARITHM_MS
 from voicegauge.bench.history_store import (
     VOICE_METRICS,
     HistoryMetric,
@@ -342,7 +342,7 @@ def assume_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> Spre
         assumed = max(_CLIP_SPREAD_BY_UNIT[unit] / math.sqrt(usual_count), _MIN_VOICE_SPREAD)
         return SpreadAssumption(assumed, _MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD)
     if unit != "rate":
-        return SpreadAssumption(DEFAULT_LATENCY_DRIFT, 0.0)
+        return SpreadAssumption(DEFAULT_LATENCY_VARIATION, 0.0)
     sampling_spread = 0.5 / math.sqrt(usual_count)
     return SpreadAssumption(sampling_spread, sampling_spread)
 

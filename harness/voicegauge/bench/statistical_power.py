@@ -14,18 +14,18 @@ from typing import NamedTuple
 import numpy as np
 
 from voicegauge.bench._change_estimates import (
-    DEFAULT_LATENCY_DRIFT,
-    MIN_RUNS_TO_MEASURE_DRIFT,
+    DEFAULT_LATENCY_VARIATION,
+    MIN_RUNS_TO_MEASURE_VARIATION,
     PRIOR_DEGREES_OF_FREEDOM,
     TimeInSession,
     compute_log_median_times_by_session,
     compute_mean_log_median_times,
     estimate_center_of_differences,
-    measure_drift,
+    measure_variation,
 )
 from voicegauge.bench._comparable_runs import check_comparable, check_no_run_is_repeated
 from voicegauge.bench._metric_changes import EstimatedChange
-from voicegauge.bench._shared_drift import MIN_OTHER_TARGETS
+from voicegauge.bench._shared_variation import MIN_OTHER_TARGETS
 from voicegauge.bench.comparison import ALPHA_SHARE_OF_PARTS, CompareSettings
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
@@ -52,7 +52,7 @@ class LatencySpreads(NamedTuple):
     """Standard deviation between nights of the level of a target, without the spread of its requests."""
     night_beside_others: float
     """Standard deviation between nights of the difference between a target's level and the median level of the other
-    targets. Equal to `night` if the targets have no drift in common."""
+    targets. Equal to `night` if the targets have no variation in common."""
     measured: tuple[str, ...] = ()
     """Names of the spreads above that were measured; the others are assumed."""
 
@@ -68,11 +68,11 @@ class PlannedComparison(NamedTuple):
     ten times as long would be detected."""
 
 
-def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_LATENCY_DRIFT) -> LatencySpreads:
+def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_LATENCY_VARIATION) -> LatencySpreads:
     """Measure the spreads in runs of different nights; what they do not show is assumed.
 
-    The spread of requests needs two runs or sessions. The spread of nights needs `MIN_RUNS_TO_MEASURE_DRIFT` runs, and
-    the spread beside other targets needs this number of runs with at least `MIN_OTHER_TARGETS` + 1 targets.
+    The spread of requests needs two runs or sessions. The spread of nights needs `MIN_RUNS_TO_MEASURE_VARIATION` runs,
+    and the spread beside other targets needs this number of runs with at least `MIN_OTHER_TARGETS` + 1 targets.
 
     Raises:
         DataError: the runs are not comparable, have no text in common, or one is given twice.
@@ -88,14 +88,14 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
     requests = [spread for nights in complete.values() if (spread := _measure_request_spread(nights)) is not None]
     request = float(np.sqrt(np.mean(np.square(requests)))) if requests else ASSUMED_REQUEST_SPREAD
     measured = ("request",) if requests else ()
-    if len(runs) < MIN_RUNS_TO_MEASURE_DRIFT or not complete:
+    if len(runs) < MIN_RUNS_TO_MEASURE_VARIATION or not complete:
         return LatencySpreads(request, assumed_night_spread, assumed_night_spread, measured)
     texts = [_find_common_texts(nights) for nights in complete.values()]
     if not all(texts):
         raise DataError("not comparable: the runs have no text in common")
     noise = request**2 / max(min(map(len, texts)), 1)
-    drift = float(np.mean([measure_drift(nights).variance_between_runs for nights in complete.values()]))
-    night = math.sqrt(max(drift - noise, 0.0))
+    variation = float(np.mean([measure_variation(nights).variance_between_runs for nights in complete.values()]))
+    night = math.sqrt(max(variation - noise, 0.0))
     if len(complete) <= MIN_OTHER_TARGETS:
         return LatencySpreads(request, night, night, (*measured, "night"))
     levels = np.array([_compute_levels(nights, own) for nights, own in zip(complete.values(), texts, strict=True)])
@@ -144,10 +144,10 @@ def plan_comparison(
     scale = 1 + 1 / night_count
     noise = spreads.request**2 / text_count
     family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_PARTS) / (PRIMARY_METRIC_COUNT * target_count)
-    is_measured = night_count >= MIN_RUNS_TO_MEASURE_DRIFT
+    is_measured = night_count >= MIN_RUNS_TO_MEASURE_VARIATION
     others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (night_count - 1))
     freedom = night_count - 1 + (others if is_measured else PRIOR_DEGREES_OF_FREEDOM)
-    # Alone, the errors of the texts are estimated beside the drift, which contains them too.
+    # Alone, the errors of the texts are estimated beside the variation, which contains them too.
     tests = [(scale * (spreads.night**2 + noise * (2 if is_measured else 1)), family_alpha)]
     if is_measured and target_count > MIN_OTHER_TARGETS:
         tests = [(variance, level / 2) for variance, level in tests]

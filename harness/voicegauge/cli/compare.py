@@ -104,8 +104,8 @@ def _print_power(folders: Sequence[Path], slowdown: float, request: CompareReque
     from voicegauge.bench.statistical_power import PLANNED_TEXTS, measure_spreads, plan_comparisons
 
     runs = [load_run_to_compare(folder, request.place) for folder in folders]
-    spreads = measure_spreads(runs, request.assumed_speed_drift)
-    settings = build_compare_settings(request, request.assumed_speed_drift, request.seed)
+    spreads = measure_spreads(runs, request.assumed_speed_variation)
+    settings = build_compare_settings(request, request.assumed_speed_variation, request.seed)
     plans = plan_comparisons(spreads, settings)
     out = create_console()
     columns = [f"{count} texts" for count in PLANNED_TEXTS]
@@ -317,9 +317,9 @@ def _suggest_how_to_gain_precision(result: RunComparison) -> str:
         return "use more texts, --repetitions and --sessions"
     if any(one.interval_low is not None and one.detectable_change is None for one in result.unproven_worsenings):
         return "single requests differ too much: use more texts, --repetitions and --sessions on both sides"
-    if not result.has_measured_drift:
+    if not result.has_measured_variation:
         return (
-            f"more texts help little, because services are assumed to drift by {result.settings.assumed_drift:.0%} "
+            f"more texts help little, because times are assumed to vary by {result.settings.assumed_variation:.0%} "
             "between runs: name five or more runs of different days as BASELINE..., or measure both in one run and "
             "compare with --against"
         )

@@ -3,7 +3,7 @@
 A budget for each provider, or a key that arrived later, means one run for each. Runs of different targets are one
 comparison if they have everything in common that influences a number, except the time: suite, load, sessions, machine,
 region, places of workers, ASR engine, and how their audio was listened to. The time is named in a caution, because no
-interval contains the drift between the runs.
+interval contains the variation between the runs.
 
 The HTML page, the JSON and the Markdown show the same numbers, all taken from these records.
 """

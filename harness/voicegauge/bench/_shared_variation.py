@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from voicegauge.bench._change_estimates import (
-    MIN_RUNS_TO_MEASURE_DRIFT,
+    MIN_RUNS_TO_MEASURE_VARIATION,
     EstimatedVariance,
-    MeasuredDrift,
+    MeasuredVariation,
     TimeInSession,
     compute_mean_log_median_times,
     estimate_center_of_differences,
-    estimate_drift_variance,
+    estimate_variation_variance,
 )
 from voicegauge.bench._metric_changes import EstimatedChange, TwiceTestedChange
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
@@ -49,8 +49,8 @@ class _NightLevel(NamedTuple):
     standard_error: float
 
 
-class SharedDrift:
-    """Separates the change of each target's total latency from the drift that it shares with the other targets."""
+class SharedVariation:
+    """Separates the change of each target's total latency from the variation that it shares with the other targets."""
 
     def __init__(self, targets: Sequence[TargetTimes]) -> None:
         """Measure how the targets varied relative to each other in the runs of the baseline.
@@ -70,7 +70,7 @@ class SharedDrift:
         """
         self._common_change: dict[str, float] = {}
         self._text_errors: dict[str, float] = {}
-        if run_count < MIN_RUNS_TO_MEASURE_DRIFT or len(complete) <= MIN_OTHER_TARGETS:
+        if run_count < MIN_RUNS_TO_MEASURE_VARIATION or len(complete) <= MIN_OTHER_TARGETS:
             return
         nights = {one.target: _measure_nights(one) for one in complete}
         levels = {target: np.array([night.center for night in row]) for target, row in nights.items()}
@@ -108,12 +108,12 @@ class SharedDrift:
         return TwiceTestedChange.combine(change, beside_others)
 
     def _estimate_variance(self, target: str) -> EstimatedVariance:
-        drifts = {
-            name: MeasuredDrift(float(np.sum(row[:-1] ** 2)) / (self._run_count - 1), self._run_count, 0.0, 0)
+        varies = {
+            name: MeasuredVariation(float(np.sum(row[:-1] ** 2)) / (self._run_count - 1), self._run_count, 0.0, 0)
             for name, row in self._contrasts.items()
         }
-        own = drifts.pop(target)
-        return estimate_drift_variance(own, list(drifts.values()), 0.0)
+        own = varies.pop(target)
+        return estimate_variation_variance(own, list(varies.values()), 0.0)
 
 
 def _find_common_texts(times: TargetTimes) -> list[str]:
