@@ -25,7 +25,7 @@ from voicegauge.api.local_servers import ListenResult
 from voicegauge.api.results import Conversion, RecordResult
 from voicegauge.api.saved_runs import ScoreResult
 from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
-from voicegauge.bench.comparison import RunComparison
+from voicegauge.bench.comparison_result import RunComparison
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.bench.suites import SuiteFile, TextEntry

@@ -22,7 +22,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 from change_detection.simulation import Design, Service, simulate_run
-from voicegauge.bench.comparison import MetricComparison, RunComparison, compare_runs, compare_targets
+from voicegauge.bench.comparison import compare_runs, compare_targets
+from voicegauge.bench.comparison_result import MetricComparison, RunComparison
 
 EIGHT_SERVICES = {f"acme/voice-{number}": Service() for number in range(8)}
 OLD, NEW, FIRST = "acme/old", "acme/new", "acme/voice-0"

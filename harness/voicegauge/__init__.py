@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from voicegauge.api.target_selection import propose_overlay as propose_overlay
     from voicegauge.bench.benchmark_result import BenchPlanResult as BenchPlanResult
     from voicegauge.bench.benchmark_result import BenchResult as BenchResult
-    from voicegauge.bench.comparison import RunComparison as RunComparison
+    from voicegauge.bench.comparison_result import RunComparison as RunComparison
     from voicegauge.bench.run_history import RunHistory as RunHistory
     from voicegauge.bench.target_summaries import TargetSummary as TargetSummary
     from voicegauge.conformance.check_report import CheckReport as CheckReport
@@ -162,7 +162,7 @@ _NAMES_BY_MODULE = {
     ),
     "voicegauge.api.target_selection": ("load_contracts", "propose_overlay"),
     "voicegauge.bench.benchmark_result": ("BenchPlanResult", "BenchResult"),
-    "voicegauge.bench.comparison": ("RunComparison",),
+    "voicegauge.bench.comparison_result": ("RunComparison",),
     "voicegauge.bench.run_history": ("RunHistory",),
     "voicegauge.bench.target_summaries": ("TargetSummary",),
     "voicegauge.conformance.plan_prices": ("PricedPlan",),

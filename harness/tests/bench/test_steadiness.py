@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 import voicegauge
-from voicegauge.bench.comparison import MetricComparison, compare_runs, compare_targets, compute_family_levels
+from voicegauge.bench.comparison import compare_runs, compare_targets, compute_family_levels
+from voicegauge.bench.comparison_result import MetricComparison
 from voicegauge.bench.delivery_steadiness import SteadinessSummary, describe_steadiness, summarize_steadiness
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.errors import DataError

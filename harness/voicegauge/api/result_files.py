@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from voicegauge.bench.benchmark_result import BenchResult
-from voicegauge.bench.comparison import RunComparison
+from voicegauge.bench.comparison_result import RunComparison
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.conformance.check_report import (
     CheckReport,

@@ -27,8 +27,9 @@ from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench import run_store
 from voicegauge.bench.audio_measurement import describe_damaged_audio, predict_run_quality
 from voicegauge.bench.benchmark_result import BenchResult
-from voicegauge.bench.comparison import ChangeThreshold, CompareSettings, RunComparison, compare_runs
+from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.comparison import compare_targets as compare_targets_of_run
+from voicegauge.bench.comparison_result import ChangeThreshold, CompareSettings, RunComparison
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench.listening import listen_to_run
 from voicegauge.bench.part_summaries import select_place

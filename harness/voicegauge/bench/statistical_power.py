@@ -26,7 +26,8 @@ from voicegauge.bench._change_estimates import (
 from voicegauge.bench._comparable_runs import check_comparable, check_no_run_is_repeated
 from voicegauge.bench._metric_changes import EstimatedChange
 from voicegauge.bench._shared_variation import MIN_OTHER_TARGETS
-from voicegauge.bench.comparison import ALPHA_SHARE_OF_PARTS, CompareSettings
+from voicegauge.bench.comparison import ALPHA_SHARE_OF_PARTS
+from voicegauge.bench.comparison_result import CompareSettings
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model.run import Run

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from voicegauge.bench.comparison import MetricComparison, RunComparison
+    from voicegauge.bench.comparison_result import MetricComparison, RunComparison
 
 
 _COLOR_BY_VERDICT = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
@@ -151,7 +151,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(build_rehearsal_label(result.rehearsal_label, f"the runs measured {measured}, not a provider"))
     for line in _describe_condition_differences(result):
         out.print(line, markup=False)
-    from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
+    from voicegauge.bench.comparison_result import PAIRED_CHANGE_NOTE
 
     shown = list(result.metrics) if show_all else result.list_shown_metrics()
     if shown:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from voicegauge.bench.comparison import ChangeVerdict, MetricComparison, RunComparison, compare_runs
+from voicegauge.bench.comparison import compare_runs
+from voicegauge.bench.comparison_result import ChangeVerdict, MetricComparison, RunComparison
 from voicegauge.bench.target_summaries import describe_disturbed_samples
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance

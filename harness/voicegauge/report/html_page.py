@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from voicegauge.bench.audio_measurement import describe_predicted_quality
-from voicegauge.bench.comparison import PAIRED_CHANGE_NOTE
+from voicegauge.bench.comparison_result import PAIRED_CHANGE_NOTE
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import describe_steadiness
 from voicegauge.bench.error_rates import describe_readings

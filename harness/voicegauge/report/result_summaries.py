@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voicegauge.bench.benchmark_result import BenchResult
-from voicegauge.bench.comparison import MetricComparison, RunComparison
+from voicegauge.bench.comparison_result import MetricComparison, RunComparison
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.run_history import MetricSeries, RunHistory, compute_level
