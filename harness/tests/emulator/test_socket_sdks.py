@@ -225,14 +225,18 @@ def test_elevenlabs_speaks_over_wss(monkeypatch: pytest.MonkeyPatch) -> None:
         assert emulator.list_client_findings() == ()
 
 
-def test_a_wrong_key_is_rejected(emulator: RunningEmulator) -> None:
+def test_a_wrong_key_is_rejected_and_reported() -> None:
+    """The emulator of this test is its own, because the client makes a mistake on purpose."""
     from cartesia import Cartesia
     from websockets.exceptions import InvalidStatus
 
-    url = emulator.base_url("cartesia")
-    with (
-        Cartesia(api_key="invalid", base_url=url, websocket_base_url=to_socket_url(url)) as client,
-        pytest.raises(InvalidStatus, match="401"),
-        client.tts.websocket_connect(),
-    ):
-        pass
+    with voicegauge.emulate("cartesia") as running:
+        url = running.base_url("cartesia")
+        with (
+            Cartesia(api_key="invalid", base_url=url, websocket_base_url=to_socket_url(url)) as client,
+            pytest.raises(InvalidStatus, match="401"),
+            client.tts.websocket_connect(),
+        ):
+            pass
+        (found,) = running.list_client_findings()
+        assert (found.rule, found.message) == ("client-handshake-invalid", "the API key is not valid")
