@@ -25,6 +25,50 @@ _WEBHOOK_PLACES = {
     "end_time_location": "body#/completed",
 }
 
+SOCKET: dict[str, Any] = {
+    "id": "speakLive",
+    "handshake_alternatives": [["query.version", "header.X-Version"]],
+    "client_messages": {
+        "session": {"message": "Session", "value": {"type": "session"}},
+        "text": {"message": "Text", "value": {"text": "{text}"}, "recognized_by": {"/text": ["one"]}},
+        "end": {"message": "End", "value": {"end": True}},
+        "cancel": {"message": "Cancel", "value": {"cancel": True}, "effect": "stops"},
+    },
+    "server_messages": [
+        {"message": "Audio", "event": "audio", "value": {"audio": "{audio}"}},
+        {
+            "message": "Words",
+            "event": "timestamps",
+            "value": {"words": "{word_items}"},
+            "word_item": {"word": "{word}"},
+            "recognized_by": {"/words": ["one"]},
+        },
+    ],
+    "settings_messages": ["session"],
+    "voice_location": "body#/voice",
+    "language_location": "query.language",
+    "turn": {"ends_with": "turn-end"},
+    "transcript": {"turn_text": "end"},
+    "limits": {
+        "contexts": {"max_count": 5, "window_s": 10, "close_code": 4000},
+        "flushes": {"max_count": 5},
+        "message_bytes": {"max_count": 5},
+        "inactivity": {"max_s": 5, "close_code": 4001},
+        "context_expiry": {"max_s": 5},
+    },
+    "close_codes": {"4000": "too many contexts"},
+    "targets": {
+        "live": {
+            "title": "Live",
+            "price_of": "one",
+            "default_voice": "anna",
+            "formats": {
+                "raw": {"codec": "pcm_s16le", "sample_rate_hz": 24000, "request_constants": {"query.format": "raw"}}
+            },
+        }
+    },
+}
+
 BASE: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {"title": "Acme", "version": "1"},
@@ -348,5 +392,10 @@ BASE: dict[str, Any] = {
                 },
             }
         },
+    },
+    "x-asyncapi": {
+        "asyncapi": "2.6.0",
+        "info": {"title": "Acme", "version": "1"},
+        "channels": {"/live": {"x-socket": SOCKET}},
     },
 }

@@ -25,6 +25,8 @@ BATCH = "/paths/~1batch/post/x-batch"
 SERVER = f"{ROOT}/self_hosted"
 KEY = "/components/securitySchemes/token/x-key"
 CHAT = "/paths/~1chat/post/x-chat"
+SOCKET = "/x-asyncapi/channels/~1live/x-socket"
+SOCKET_TARGET = f"{SOCKET}/targets/live"
 
 
 _WORDS = {"texts_location": "body#/words/*/text", "starts_location": "body#/words/*/start"}
@@ -418,4 +420,57 @@ EXTENSION_EDITS = [
     *_optional_number(f"{SPEAK}/x-pricing/rounding_step", "price-rounding", "PCPC"),
     *_increased_number(f"{SPEAK}/x-pricing/min_charged_quantity", "price-rounding", "PC"),
     *_optional_number(f"{SPEAK}/x-pricing/credits_per_unit", "price-credits", "PCPP"),
+    *_value(SOCKET, "socket-speech", "CB-"),
+    *_value(f"{SOCKET}/id", "socket-id", "--C", "sayLive"),
+    *_names(f"{SOCKET}/handshake_alternatives/-", "handshake-alternatives", "BC", ["query.day", "header.X-Day"]),
+    *_names(f"{SOCKET}/handshake_alternatives/0/-", "handshake-alternative", "CB", "query.v"),
+    *_value(f"{SOCKET}/client_messages/session", "socket-opening-message", "BB-"),
+    *_value(f"{SOCKET}/client_messages/end", "socket-ending-message", "PB-"),
+    *_value(f"{SOCKET}/client_messages/cancel", "socket-further-message", "CB-"),
+    *_value(f"{SOCKET}/client_messages/text/value", "socket-client-template", "BBB", {"say": "{text}"}),
+    *_value(f"{SOCKET}/client_messages/text/recognized_by", "socket-client-mark", "--P", {"/text": ["two"]}),
+    *_value(f"{SOCKET}/client_messages/cancel/effect", "socket-cancel-effect", "--P", "finishes-turn"),
+    *_flag(f"{SOCKET}/client_messages/cancel/is_error_without_turn", "socket-cancel-error", "PC"),
+    *_names(f"{SOCKET}/server_messages/-", "socket-event", "PP", {"message": "Done", "event": "turn-end"}),
+    *_value(f"{SOCKET}/server_messages/0/value", "socket-event-template", "BBP", {"sound": "{audio}"}),
+    *_value(f"{SOCKET}/server_messages/1/word_item", "socket-word-template", "CBB", {"text": "{word}"}),
+    *_value(f"{SOCKET}/server_messages/1/recognized_by", "socket-event-mark", "--B", {"/words": ["two"]}),
+    *_value(f"{SOCKET}/server_messages/1/time_unit_s", "socket-time-unit", "--B", 0.001),
+    *_names(f"{SOCKET}/settings_messages/-", "socket-settings", "BP", "text"),
+    *_value(f"{SOCKET}/voice_location", "socket-voice-location", "CBB"),
+    *_value(f"{SOCKET}/language_location", "socket-language-location", "CBB", "query.lang"),
+    *_value(f"{SOCKET}/turn/ends_with", "socket-turn-end", "--B", "close"),
+    *_flag(f"{SOCKET}/turn/is_only_one", "socket-turn-single", "BC"),
+    *_flag(f"{SOCKET}/turn/accepts_pieces", "socket-turn-pieces", "CB", value=False),
+    *_flag(f"{SOCKET}/turn/speaks_after_end", "socket-turn-late", "PC"),
+    *_flag(f"{SOCKET}/turn/flushes_before_end", "socket-turn-flush", "BC"),
+    *_flag(f"{SOCKET}/turn/audio_is_between_start_and_end", "socket-turn-bounds", "CP"),
+    *_value(f"{SOCKET}/transcript/turn_text", "socket-turn-text", "--B", "finals"),
+    *_flag(f"{SOCKET}/transcript/end_repeats_eager_end", "socket-eager-end-text", "CP"),
+    *_flag(f"{SOCKET}/transcript/resumes_after_eager_end_only", "socket-resumption", "CP"),
+    *(
+        edit
+        for name, number in (
+            *(("contexts", "max_count"), ("flushes", "max_count"), ("message_bytes", "max_count")),
+            *(("inactivity", "max_s"), ("context_expiry", "max_s")),
+        )
+        for rule in [f"socket-{name.replace('_', '-')}"]
+        for edit in (
+            *_value(f"{SOCKET}/limits/{name}", rule, "PC-"),
+            *_increased_number(f"{SOCKET}/limits/{name}/{number}", rule, "CB"),
+        )
+    ),
+    *_optional_number(f"{SOCKET}/limits/contexts/window_s", "socket-limit-window", "PPPP"),
+    *_value(f"{SOCKET}/limits/contexts/close_code", "socket-limit-close-code", "CPP", 4002),
+    *_value(f"{SOCKET}/limits/inactivity/close_code", "socket-limit-close-code", "CPP", 4002),
+    *_names(f"{SOCKET}/close_codes/4001", "socket-close-code", "PC", "no message for too long"),
+    *_value(f"{SOCKET}/close_codes/4000", "socket-close-code", "--C", "too many turns"),
+    *_names(f"{SOCKET}/targets/fast", "target", "CB", {"title": "Fast", "formats": {}}),
+    *_value(f"{SOCKET_TARGET}/price_of", "target-price-source", "PPP", "two"),
+    *_value(f"{SOCKET_TARGET}/default_voice", "target-voice", "CPP", "bea"),
+    *_names(f"{SOCKET_TARGET}/formats/mp3", "socket-format", "CB", {"codec": "mp3", "sample_rate_hz": 24000}),
+    *_value(f"{SOCKET_TARGET}/formats/raw/codec", "socket-format-codec", "--B", "mulaw"),
+    *_value(f"{SOCKET_TARGET}/formats/raw/sample_rate_hz", "socket-format-sample-rate", "--B", 16000),
+    *_names(f"{SOCKET_TARGET}/formats/raw/request_constants/query.rate", "socket-format-constant", "BB", 24000),
+    *_value(f"{SOCKET_TARGET}/formats/raw/request_constants/query.format", "socket-format-constant", "--B", "pcm"),
 ]

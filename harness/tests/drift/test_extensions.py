@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from ..builders.documents import edited, put
+from ..builders.documents import REMOVED, edited, put
 from .documents import Drift, only
 from .extension_base import BASE, PIECE
-from .extension_edits import EXTENSION_EDITS, SPEAK, STREAM, TARGET, ExtensionEdit
+from .extension_base import SOCKET as SOCKET_SPEC
+from .extension_edits import EXTENSION_EDITS, SOCKET, SPEAK, STREAM, TARGET, ExtensionEdit
 
 
 @pytest.mark.parametrize("edit", EXTENSION_EDITS, ids=lambda edit: "+".join(edit.forth))
@@ -77,3 +78,34 @@ def test_the_location_of_a_changed_price_names_the_document_the_part_and_the_pla
     found = only(drift(older, newer))
     assert found.location == "x-pricing/added_parts/output/plan_prices/small/usd_per_unit"
     assert (found.old_value, found.new_value) == ("2.0", "3.0")
+
+
+def test_two_changed_prices_of_one_document_have_locations_of_their_own(drift: Drift) -> None:
+    prices = [_state("a", 1), _state("a", 5, exactness="typical"), _state("b", 5)]
+    base = edited(BASE, put("/x-provider/sources", {name: {"title": name, "date": "2026-01-01"} for name in "ab"}))
+    older = edited(base, put(f"{TARGET}/pricing/alternatives", prices))
+    newer = edited(older, *(put(f"{TARGET}/pricing/alternatives/{index}/usd_per_unit", 7) for index in range(3)))
+    found = {
+        change.location.rpartition("/alternatives/")[2]: change.old_value for change in drift(older, newer).changes
+    }
+    assert found == {"a 0/usd_per_unit": "1.0", "a 1/usd_per_unit": "5.0", "b/usd_per_unit": "5.0"}
+
+
+def test_a_message_of_a_socket_keeps_its_facts_under_another_name_and_another_place(drift: Drift) -> None:
+    audio, words = SOCKET_SPEC["server_messages"]
+    moved = edited(BASE, put(f"{SOCKET}/server_messages", [words, {**audio, "message": "Sound"}]))
+    assert drift(BASE, moved).changes == ()
+    changed = {**audio, "message": "Sound", "recognized_by": {"/audio": ["one"]}}
+    found = only(drift(BASE, edited(BASE, put(f"{SOCKET}/server_messages", [words, changed]))))
+    assert (found.operation, found.location) == ("speakLive", "x-socket/server_messages/audio/recognized_by")
+
+
+def test_an_event_that_a_further_message_reports_is_one_change(drift: Drift) -> None:
+    further = {"message": "Sound", "event": "audio", "value": {"sound": "{audio}"}}
+    found = only(drift(BASE, edited(BASE, put(f"{SOCKET}/server_messages/-", further))))
+    assert (found.rule, found.location) == ("socket-event-added", "x-socket/server_messages")
+
+
+def test_the_facts_of_a_socket_are_compared_with_another_contract_only(drift: Drift) -> None:
+    official = edited(BASE, put("/x-provider", REMOVED), put(SOCKET, REMOVED))
+    assert not any(change.location.startswith("x-socket") for change in drift(BASE, official).changes)

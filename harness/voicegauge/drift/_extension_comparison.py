@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.contract.document_parts import convert_record
+from voicegauge.contract.document_parts import ASYNCAPI_KEY, convert_record
 from voicegauge.contract.extension.jobs import (
     BatchSpec,
     ChatSpec,
@@ -20,6 +21,7 @@ from voicegauge.contract.extension.jobs import (
 )
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
+from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, TranscriptionSpec
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
@@ -51,6 +53,7 @@ from voicegauge.drift._extension_facts import (
     PAGINATION_FACTS,
     PROVIDER_FACTS,
     RESOURCE_FACTS,
+    SOCKET_FACTS,
     SUBMIT_FACTS,
     TRANSCRIPTION_FACTS,
     WEBHOOK_FACTS,
@@ -301,6 +304,8 @@ _OPERATION_EXTENSIONS: _FactsByExtensionKey = {
     "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
 """The extensions of an operation that are compared."""
+_CHANNEL_EXTENSIONS: _FactsByExtensionKey = {"x-socket": (SocketSpec, SOCKET_FACTS)}
+"""The extensions of a channel of an AsyncAPI document that are compared."""
 _DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
     "x-provider": (ProviderSpec, PROVIDER_FACTS),
     "x-limits": (LimitsSpec, LIMITS_FACTS),
@@ -319,7 +324,10 @@ def iterate_extension_facts() -> Iterator[ExtensionFact]:
     The definitions contain no values of a contract. `x-limits` may be both at an operation and at the top of a
     contract, so its facts are yielded twice.
     """
-    for extensions in (_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS):
+    for extensions in (
+        *(_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS),
+        _CHANNEL_EXTENSIONS,
+    ):
         for _, facts in extensions.values():
             yield from facts
 
@@ -355,6 +363,26 @@ def compare_operation_extensions(
         yield from _compare_extensions(api_part, old_node, new_node, _OPERATION_EXTENSIONS)
         streams = (node.get_child("x-stream").resolve_references() for node in (old_node, new_node))
         yield from _compare_event_schemas(api_part.create_nested_part("x-stream"), *streams)
+
+
+def compare_channel_extensions(
+    api_part: ApiPart,
+    old_node: DocumentNode,
+    new_node: DocumentNode,
+    old_and_new_root: tuple[DocumentNode, DocumentNode],
+) -> Iterator[DriftChange]:
+    """Yield every change of a channel's extensions, or nothing if either document is not a voicegauge contract.
+
+    The AsyncAPI document of a contract without HTTP has `x-provider` itself.
+
+    Raises:
+        ContractError: an extension is not valid.
+    """
+    if all(
+        any(node.get_child("x-provider").exists for node in (root, root.get_child(ASYNCAPI_KEY)))
+        for root in old_and_new_root
+    ):
+        yield from _compare_extensions(api_part, old_node, new_node, _CHANNEL_EXTENSIONS)
 
 
 def compare_document_extensions(
@@ -435,14 +463,14 @@ def _compare_fact(
 ) -> Iterator[DriftChange]:
     """Yield the changes of a fact, whose values are at the path `remaining_keys` inside `old_value` and `new_value`.
 
-    The key `*` stands for every key that both contracts have, and in a list of prices for every price in both.
+    The key `*` stands for every key that both contracts have, and in a list for every item that is paired.
     """
     if not remaining_keys:
         yield from _compare_fact_values(api_part, fact, old_value, new_value)
         return
     key, remaining = remaining_keys[0], remaining_keys[1:]
     if key == "*" and _is_list(old_value.value) and _is_list(new_value.value):
-        for pair in _pair_changed_prices(old_value.value, new_value.value):
+        for pair in _pair_items(old_value.value, new_value.value):
             before, after = old_value.get_item(pair.old_index), new_value.get_item(pair.new_index)
             yield from _compare_fact(api_part.create_nested_part(f"/{pair.name}"), fact, remaining, before, after)
         return
@@ -458,7 +486,7 @@ def _compare_fact(
 def _compare_fact_values(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
-    if fact.comparison_method in ("names", "prices", "choices"):
+    if fact.comparison_method in ("names", "pairs", "choices"):
         yield from _compare_name_lists(api_part, fact, old_value, new_value)
         return
     difference = _classify_difference(fact.comparison_method, old_value.value, new_value.value)
@@ -484,7 +512,8 @@ def _classify_difference(comparison_method: ComparisonMethod, old_value: Any, ne
     if comparison_method == "number":
         return "" if old_value == new_value else "increased" if new_value > old_value else "decreased"
     # The content of a mapping has rows for its own facts.
-    return "" if isinstance(old_value, dict) or is_same_json(old_value, new_value) else "changed"
+    has_own_facts = comparison_method == "value" and isinstance(old_value, dict)
+    return "" if has_own_facts or is_same_json(old_value, new_value) else "changed"
 
 
 def _is_list(value: Any) -> bool:
@@ -499,8 +528,8 @@ def _compare_name_lists(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
     old_names, new_names = old_value.value, new_value.value
-    if fact.comparison_method == "prices" and _is_list(old_names) and _is_list(new_names):
-        pairs = _pair_changed_prices(old_names, new_names)
+    if fact.comparison_method == "pairs" and _is_list(old_names) and _is_list(new_names):
+        pairs = _pair_items(old_names, new_names)
         old_names = _remove_items(old_names, {pair.old_index for pair in pairs})
         new_names = _remove_items(new_names, {pair.new_index for pair in pairs})
     before, after = _map_names_by_canonical_json(old_names), _map_names_by_canonical_json(new_names)
@@ -540,25 +569,71 @@ def _remove_source(item: Any) -> Any:
     return {key: value for key, value in item.items() if value and key != "source"}
 
 
-# Finds the prices in a list that are in both contracts with other amounts.
+# Finds the items of a list that are in both contracts with other content.
 
 
-class _PricePair(NamedTuple):
-    """A price in the lists of both contracts, of which only amounts were changed."""
+class _ItemPair(NamedTuple):
+    """An item in the lists of both contracts that is the same although its content may have been changed."""
 
     name: str
-    """The document that states the price, the label of the part, or its place in the older list."""
+    """The name by which the location of a change refers to the item; no other pair of the list has it."""
     old_index: int
     new_index: int
 
 
-def _pair_changed_prices(
-    old_prices: Sequence[dict[str, Any]], new_prices: Sequence[dict[str, Any]]
-) -> list[_PricePair]:
+def _pair_items(old_items: Sequence[Any], new_items: Sequence[Any]) -> list[_ItemPair]:
+    """Return the items of two lists that are the same: groups of locations, messages of a service, or prices."""
+    kinds = (*old_items, *new_items)
+    if all(_is_list(item) for item in kinds):
+        return _pair_location_groups(old_items, new_items)
+    if all("event" in item for item in kinds):
+        return _pair_messages(old_items, new_items)
+    return _pair_changed_prices(old_items, new_items)
+
+
+def _pair_location_groups(old_groups: Sequence[list[str]], new_groups: Sequence[list[str]]) -> list[_ItemPair]:
+    """Return the old and the new group of each group of locations that has a location in common."""
+    pairs: list[_ItemPair] = []
+    for old_index, group in enumerate(old_groups):
+        taken = {pair.new_index for pair in pairs}
+        for new_index, other in enumerate(new_groups):
+            if new_index not in taken and set(group) & set(other):
+                pairs.append(_ItemPair(str(old_index), old_index, new_index))
+                break
+    return pairs
+
+
+def _pair_messages(old_messages: Sequence[dict[str, Any]], new_messages: Sequence[dict[str, Any]]) -> list[_ItemPair]:
+    """Return the old and the new description of each message of a service.
+
+    A pair reports the same event and has the same message name, or no other message is left that reports the event,
+    because names of messages are never sent.
+    """
+    pairs = []
+    for event in dict.fromkeys(message["event"] for message in old_messages):
+        old, new = (
+            {index: one["message"] for index, one in enumerate(messages) if one["event"] == event}
+            for messages in (old_messages, new_messages)
+        )
+        is_only_one = len(old) == len(new) == 1
+        for old_index, name in list(old.items()):
+            same = next((index for index, other in new.items() if other == name), None)
+            if same is not None:
+                place = event if is_only_one else f"{event} {name}"
+                pairs.append(_ItemPair(place, old_index, same))
+                del old[old_index], new[same]
+        if len(old) == len(new) == 1:
+            (old_index, name), (new_index, _) = *old.items(), *new.items()
+            pairs.append(_ItemPair(event if is_only_one else f"{event} {name}", old_index, new_index))
+    return _give_unique_names(pairs)
+
+
+def _pair_changed_prices(old_prices: Sequence[dict[str, Any]], new_prices: Sequence[dict[str, Any]]) -> list[_ItemPair]:
     """Return the old and the new price of each price that differs in its amounts only.
 
     Two prices are a pair if the same document states them and they agree in all but their amounts (`AMOUNT_PATHS`).
-    If several changed prices agree in this way, it is not known which one became which, and none is returned.
+    If several changed prices agree in this way, it is not known which one became which, and none is returned. A pair
+    is named by the label of the part, the document that states the price, or its place in the older list.
     """
     old_by_identity, new_by_identity = _group_by_identity(old_prices), _group_by_identity(new_prices)
     pairs = []
@@ -569,8 +644,14 @@ def _pair_changed_prices(
         if len(old_indexes) == len(new_indexes) == 1:
             price = old_prices[old_indexes[0]]
             name = price["part_label"] or _get_document_name(price) or str(old_indexes[0])
-            pairs.append(_PricePair(name, old_indexes[0], new_indexes[0]))
-    return pairs
+            pairs.append(_ItemPair(name, old_indexes[0], new_indexes[0]))
+    return _give_unique_names(pairs)
+
+
+def _give_unique_names(pairs: list[_ItemPair]) -> list[_ItemPair]:
+    """Return the pairs; to a name that several have, the place in the older list is added."""
+    counts = Counter(pair.name for pair in pairs)
+    return [pair if counts[pair.name] == 1 else pair._replace(name=f"{pair.name} {pair.old_index}") for pair in pairs]
 
 
 def _group_by_identity(prices: Sequence[dict[str, Any]]) -> dict[bytes, dict[bytes, int]]:

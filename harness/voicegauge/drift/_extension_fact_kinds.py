@@ -13,13 +13,15 @@ from voicegauge.drift.drift_report import DriftLevel
 B, P, C = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
 """The levels, under short names for the tables of facts."""
 
-ComparisonMethod = Literal["number", "value", "names", "prices", "choices", "flag"]
+ComparisonMethod = Literal["number", "value", "whole", "names", "pairs", "choices", "flag"]
 """How two values of a fact are compared.
 
 - number: the number was increased, decreased, newly documented, or is no longer documented
-- value: the value was added, removed or changed
+- value: the value was added, removed or changed; the content of a mapping is compared by facts of its own
+- whole: as for a value, but any difference in the content of a mapping is a change
 - names: names were added to or removed from a list or a mapping; the order is ignored
-- prices: as for names, but a price of which only amounts were changed is the same price: facts of its own compare it
+- pairs: as for names, but items that are recognized as the same in both lists are not reported: facts of their own
+  compare their content. Such items are prices of which only amounts were changed, messages, and groups of locations
 - choices: as for names, but an empty list means that nothing is documented rather than that nothing is allowed
 - flag: the value became true or is no longer true
 """
@@ -149,15 +151,36 @@ def build_names_fact(
     )
 
 
-def build_prices_fact(
+def build_paired_items_fact(
     fact_path: str,
     rule_id_prefix: str,
     description_subject: str,
     addition_and_removal_levels: tuple[DriftLevel, DriftLevel],
 ) -> ExtensionFact:
-    """Return a fact about which prices are in a list. Other facts compare the amounts of a price in both contracts."""
+    """Return a fact about which items are in a list. Other facts compare the content of an item in both contracts."""
     names = build_names_fact(fact_path, rule_id_prefix, description_subject, addition_and_removal_levels)
-    return names._replace(comparison_method="prices")
+    return names._replace(comparison_method="pairs")
+
+
+def build_template_fact(
+    fact_path: str,
+    rule_id_prefix: str,
+    description_subject: str,
+    addition_removal_and_change_levels: tuple[DriftLevel, DriftLevel, DriftLevel],
+) -> ExtensionFact:
+    """Return a fact about a JSON value that may be missing, and that is compared as a whole."""
+    value = build_optional_value_fact(
+        fact_path, rule_id_prefix, description_subject, addition_removal_and_change_levels
+    )
+    return value._replace(comparison_method="whole")
+
+
+def build_required_template_fact(
+    fact_path: str, rule_id_prefix: str, description_subject: str, level_if_changed: DriftLevel
+) -> ExtensionFact:
+    """Return a fact about a JSON value that is never missing, and that is compared as a whole."""
+    value = build_required_value_fact(fact_path, rule_id_prefix, description_subject, level_if_changed)
+    return value._replace(comparison_method="whole")
 
 
 def build_choices_fact(fact_path: str, rule_id_prefix: str, description_subject: str) -> ExtensionFact:
@@ -188,7 +211,7 @@ def build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
     prefix = f"{fact_path}/" if fact_path else ""
     return (
         build_presence_fact(fact_path, "price", "The price", (P, P)),
-        build_prices_fact(
+        build_paired_items_fact(
             f"{prefix}alternatives", "price-reading", "An alternative price from another document", (P, C)
         ),
         *(
@@ -196,7 +219,7 @@ def build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
             for reading in (prefix, f"{prefix}alternatives/*/")
             for fact in (
                 *_build_amount_facts(reading),
-                build_prices_fact(f"{reading}added_parts", "price-part", "A further part of the price", (P, C)),
+                build_paired_items_fact(f"{reading}added_parts", "price-part", "A further part of the price", (P, C)),
                 *_build_amount_facts(f"{reading}added_parts/*/"),
             )
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from voicegauge.drift._extension_fact_kinds import (
     B,
     C,
+    ExtensionFact,
     P,
     build_audio_facts,
     build_choices_fact,
@@ -13,13 +14,33 @@ from voicegauge.drift._extension_fact_kinds import (
     build_number_fact,
     build_optional_number_fact,
     build_optional_value_fact,
+    build_paired_items_fact,
     build_presence_fact,
     build_price_facts,
+    build_required_template_fact,
     build_required_value_fact,
+    build_template_fact,
 )
 
-# Facts about operations that take audio.
+# Facts about operations that take audio, and about WebSockets.
 
+
+TARGET_FACTS = (
+    build_names_fact("targets", "target", "A target", (C, B)),
+    build_names_fact(
+        "targets/*/request_constants", "target-constant", "A constant in the requests of a target", (B, B)
+    ),
+    build_required_value_fact(
+        "targets/*/request_constants/*", "target-constant", "A constant in the requests of a target", B
+    ),
+    build_optional_value_fact("targets/*/default_voice", "target-voice", "The default voice of a target", (C, P, P)),
+    build_optional_value_fact(
+        "targets/*/default_language", "target-default-language", "The default language of a target", (C, P, P)
+    ),
+    build_choices_fact("targets/*/supported_languages", "target-language", "A language of a target"),
+    *build_price_facts("targets/*/pricing"),
+)
+"""The facts of targets that several extensions have in common."""
 
 AUDIO_INPUT_FACTS = (
     build_names_fact("request_fields", "audio-input-parameter", "A parameter of requests with audio input", (C, B)),
@@ -44,19 +65,7 @@ AUDIO_INPUT_FACTS = (
     build_optional_value_fact(
         "response/charge_location", "audio-input-charged-location", "The location of the charge", (C, P, P)
     ),
-    build_names_fact("targets", "target", "A target", (C, B)),
-    build_names_fact(
-        "targets/*/request_constants", "target-constant", "A constant in the requests of a target", (B, B)
-    ),
-    build_required_value_fact(
-        "targets/*/request_constants/*", "target-constant", "A constant in the requests of a target", B
-    ),
-    build_optional_value_fact("targets/*/default_voice", "target-voice", "The default voice of a target", (C, P, P)),
-    build_optional_value_fact(
-        "targets/*/default_language", "target-default-language", "The default language of a target", (C, P, P)
-    ),
-    build_choices_fact("targets/*/supported_languages", "target-language", "A language of a target"),
-    *build_price_facts("targets/*/pricing"),
+    *TARGET_FACTS,
 )
 """The facts of audio input that `x-transcription` and `x-conversion` have in common."""
 
@@ -134,6 +143,149 @@ CONVERSION_FACTS = (
     *AUDIO_INPUT_FACTS,
 )
 """The facts of `x-conversion` that are compared, with the levels of their changes."""
+
+
+def _build_socket_limit_facts(fact_path: str, number: str, subject: str) -> tuple[ExtensionFact, ...]:
+    """Return the facts about a limit of a connection, whose field `number` has the value."""
+    name = f"socket-{fact_path.rpartition('/')[2].replace('_', '-')}"
+    window = build_optional_number_fact(
+        f"{fact_path}/window_s", "socket-limit-window", "The time window in which a limit counts", (P, P, P, P)
+    )
+    return (
+        build_presence_fact(fact_path, name, subject, (P, C)),
+        build_number_fact(f"{fact_path}/{number}", name, subject, (C, B)),
+        *((window,) if number == "max_count" else ()),
+        build_optional_value_fact(
+            f"{fact_path}/close_code", "socket-limit-close-code", "The code with which a limit closes", (C, P, P)
+        ),
+    )
+
+
+SOCKET_FACTS = (
+    build_presence_fact("", "socket-speech", "The speech over a WebSocket (x-socket)", (C, B)),
+    build_required_value_fact("id", "socket-id", "The id of a WebSocket", C),
+    build_paired_items_fact(
+        "handshake_alternatives",
+        "handshake-alternatives",
+        "A group of locations, one of which each handshake needs,",
+        (B, C),
+    ),
+    build_names_fact(
+        "handshake_alternatives/*",
+        "handshake-alternative",
+        "A location at which a handshake may have its value instead",
+        (C, B),
+    ),
+    *(
+        build_presence_fact(f"client_messages/{action}", f"socket-{name}-message", subject, levels)
+        for name, subject, levels, actions in (
+            ("opening", "A message that opens a connection or a turn", (B, B), ("session", "start")),
+            ("ending", "A message that ends or flushes a turn", (P, B), ("flush", "end")),
+            (
+                "further",
+                "A message that sends, cancels, closes or keeps alive",
+                (C, B),
+                ("text", "audio", "cancel", "close", "keep-alive"),
+            ),
+        )
+        for action in actions
+    ),
+    build_template_fact(
+        "client_messages/*/value", "socket-client-template", "The template of a client's message", (B, B, B)
+    ),
+    build_required_template_fact(
+        "client_messages/*/recognized_by", "socket-client-mark", "The mark of a client's message", P
+    ),
+    build_required_value_fact("client_messages/*/effect", "socket-cancel-effect", "What a service does on cancel", P),
+    build_flag_fact(
+        "client_messages/*/is_error_without_turn",
+        "socket-cancel-error",
+        "Cancelling without a turn is {} an error",
+        (P, C),
+    ),
+    build_paired_items_fact("server_messages", "socket-event", "A message that reports an event", (P, P)),
+    build_template_fact(
+        "server_messages/*/value", "socket-event-template", "The template of a message of the service", (B, B, P)
+    ),
+    build_template_fact(
+        "server_messages/*/word_item", "socket-word-template", "The template of a transcribed word", (C, B, B)
+    ),
+    build_required_template_fact(
+        "server_messages/*/recognized_by", "socket-event-mark", "The mark of a message of the service", B
+    ),
+    build_required_value_fact(
+        "server_messages/*/time_unit_s", "socket-time-unit", "The unit of times in a message of the service", B
+    ),
+    build_names_fact("settings_messages", "socket-settings", "A message that has the settings of a target", (B, P)),
+    build_optional_value_fact("voice_location", "socket-voice-location", "The location of the voice", (C, B, B)),
+    build_optional_value_fact(
+        "language_location", "socket-language-location", "The location of the language", (C, B, B)
+    ),
+    build_required_value_fact("turn/ends_with", "socket-turn-end", "The event after which a turn has no audio", B),
+    *(
+        build_flag_fact(f"turn/{field}", f"socket-turn-{name}", sentence, levels)
+        for field, name, sentence, levels in (
+            ("is_only_one", "single", "A connection {} has one turn only", (B, C)),
+            ("accepts_pieces", "pieces", "The text of a turn may {} be sent in several messages", (C, B)),
+            ("speaks_after_end", "late", "The service {} speaks only after the end of the turn", (P, C)),
+            ("flushes_before_end", "flush", "A client {} flushes before it ends a turn", (B, C)),
+            (
+                "audio_is_between_start_and_end",
+                "bounds",
+                "All audio of a turn {} arrives between its start and its end",
+                (C, P),
+            ),
+        )
+    ),
+    build_required_value_fact("transcript/turn_text", "socket-turn-text", "The message that has the text of a turn", B),
+    build_flag_fact(
+        "transcript/end_repeats_eager_end",
+        "socket-eager-end-text",
+        "The end of a turn {} repeats the text of its eager end",
+        (C, P),
+    ),
+    build_flag_fact(
+        "transcript/resumes_after_eager_end_only",
+        "socket-resumption",
+        "A turn {} resumes after an eager end only",
+        (C, P),
+    ),
+    *(
+        fact
+        for field, number, subject in (
+            ("contexts", "max_count", "The limit of open contexts"),
+            ("flushes", "max_count", "The limit of flushes"),
+            ("message_bytes", "max_count", "The maximum size of a client's message"),
+            ("inactivity", "max_s", "The maximum time without a message of the client"),
+            ("context_expiry", "max_s", "The maximum time of a context that was not ended"),
+        )
+        for fact in _build_socket_limit_facts(f"limits/{field}", number, subject)
+    ),
+    build_names_fact("close_codes", "socket-close-code", "A code with which the service closes a connection", (P, C)),
+    build_required_value_fact("close_codes/*", "socket-close-code", "The meaning of a close code", C),
+    *TARGET_FACTS,
+    build_optional_value_fact(
+        "targets/*/price_of", "target-price-source", "The target whose price a target has", (P, P, P)
+    ),
+    build_names_fact("targets/*/formats", "socket-format", "An audio format of a target", (C, B)),
+    build_required_value_fact("targets/*/formats/*/codec", "socket-format-codec", "The codec of an audio format", B),
+    build_required_value_fact(
+        "targets/*/formats/*/sample_rate_hz", "socket-format-sample-rate", "The sample rate of an audio format", B
+    ),
+    build_names_fact(
+        "targets/*/formats/*/request_constants",
+        "socket-format-constant",
+        "A constant that asks for an audio format",
+        (B, B),
+    ),
+    build_required_value_fact(
+        "targets/*/formats/*/request_constants/*",
+        "socket-format-constant",
+        "A constant that asks for an audio format",
+        B,
+    ),
+)
+"""The facts of `x-socket` that are compared, with the levels of their changes."""
 
 
 # Facts about asynchronous jobs, and about the callbacks that report the state of a job.

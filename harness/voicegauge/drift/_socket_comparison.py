@@ -1,7 +1,7 @@
 """Compares the WebSockets of two documents or of two recordings.
 
-Of documents: channels, the messages of both sides with their schemas, and parameters. Of recordings: which messages the
-service sends, their fields, their order, and how connections are closed.
+Of documents: channels, the messages of both sides with their schemas, parameters, and `x-socket`. Of recordings: which
+messages the service sends, their fields, their order, and how connections are closed.
 
 AsyncAPI 2.6 and 3.0 use different words for the same facts. A document that is only converted from one version to the
 other has no changes.
@@ -21,6 +21,7 @@ from voicegauge.contract.extension.sockets import ClientAction, ServerEventKind
 from voicegauge.contract.socket_messages import read_message
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
+from voicegauge.drift._extension_comparison import compare_channel_extensions
 from voicegauge.drift._field_comparison import compare_field_presence, compare_field_types, compare_field_values
 from voicegauge.drift._recorded_traffic import (
     ConversationPair,
@@ -57,7 +58,9 @@ def compare_channels(api_part: ApiPart, old_root: DocumentNode, new_root: Docume
     for path in dict.fromkeys((*old_channels, *new_channels)):
         before, after = old_channels.get(path), new_channels.get(path)
         if before is not None and after is not None:
-            yield from _compare_channel(replace(api_part, operation_name=before.name), before, after)
+            part = replace(api_part, operation_name=before.name)
+            yield from compare_channel_extensions(part, before.node, after.node, (old_root, new_root))
+            yield from _compare_channel(part, before, after)
         elif before is not None:
             part = replace(api_part, operation_name=before.name)
             yield part.build_change("socket-channel-removed", before.node, None)
