@@ -158,11 +158,11 @@ def compute_run_metrics(run: Run, run_file_path: str, place: str | None = None) 
     Args:
         run: the run; its counted samples and newest scores are used.
         run_file_path: path of its run.json, relative to the folder of the history.
-        place: where the samples were measured; `None` for those that no named place has measured, of which at least
-            one must count.
+        place: where the samples were measured; `None` for those that no named place has measured.
 
     Raises:
-        DataError: the run has no sample, or the scores do not contain every sample of the run.
+        DataError: `place` is `None` and none of its samples counts, or the scores do not contain every sample of the
+            run.
     """
     manifest = run.manifest
     scores = run.score_sets[-1] if run.score_sets else None

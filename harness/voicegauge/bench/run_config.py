@@ -101,7 +101,10 @@ interval."""
 
 
 class StopRule:
-    """Compares the targets of a run with its baseline target while samples arrive."""
+    """Decides when a run may stop early.
+
+    It compares each target with the baseline target while samples arrive, until every comparison is decided.
+    """
 
     def __init__(
         self,

@@ -76,7 +76,7 @@ class SocketScenario(Record, frozen=True, kw_only=True):
 
 
 class UploadPadding(Record, frozen=True, kw_only=True):
-    """The size to which an uploaded WAV is padded just before it is sent."""
+    """The uploaded WAV file that is padded just before it is sent, and its size then."""
 
     field_name: str
     """Name of the form field that has the file."""

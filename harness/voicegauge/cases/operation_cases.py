@@ -392,7 +392,7 @@ def _iterate_valid_and_invalid_cases(
 
 
 def build_resource_pointer(operation: Operation) -> str:
-    """Return the JSON pointer to what `operation` creates, which is the documented reason of the lifecycle's case."""
+    """Return the JSON pointer to the `x-resource` of `operation`, on which its lifecycle case is based."""
     return f"{operation.pointer}/x-resource"
 
 

@@ -254,8 +254,8 @@ def print_budget_forecast(terminal: Console, forecast: BudgetForecast, *, is_sho
     Args:
         terminal: the console to print on.
         forecast: the budgets, and the requests that they do not allow.
-        is_short: whether the user asked for some of the billable requests only, so that requests that are expected to
-            cost nothing may be missing without a failure.
+        is_short: whether the user limited the number of billable requests. If so, the check does not
+            fail when only requests with an expected cost of zero are left out.
     """
     for budget in forecast.budgets:
         if budget.spent_usd:

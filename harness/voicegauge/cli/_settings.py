@@ -268,11 +268,15 @@ def load_settings(file: Path) -> SettingsFile:
 
 
 def find_settings(folder: Path) -> SettingsFile | None:
-    """Read and return the settings file in `folder`; `None` if there is none.
+    """Return the settings in `folder`, from `voicegauge.toml` or from `[tool.voicegauge]` of `pyproject.toml`.
+
+    The result is `None` if neither has any.
 
     Raises:
-        UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
-        DataError: a file is a link out of the folder, so that error messages would quote names of settings in it.
+        UsageError: a file cannot be read or is not valid TOML; `[tool.voicegauge]` is not a table; or both files have
+            settings.
+        DataError: `voicegauge.toml`, or a `pyproject.toml` with settings, is a link out of the folder. Error messages
+            would quote names of settings in it.
     """
     own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
     require_files_in_folder([own], folder)

@@ -232,8 +232,8 @@ class ExplainOptions(JsonOutput):
 def explain_command(options: ExplainOptions) -> None:
     """Explain a rule: what it proves, why it matters, what keeps and what breaks it.
 
-    RULE is the id of a rule of `check` or `drift`, or about clients of WebSockets, as findings
-    name it, or of a fault of the emulator. Without RULE, all rules are listed, as by `voicegauge rules`.
+    RULE is the id of a rule, as findings name it (rules of `check`, of `drift`, and for clients
+    of WebSockets), or the id of a fault of the emulator. Without RULE, all rules are listed, as by `voicegauge rules`.
     """
     from voicegauge.api.listings import explain_rule, list_rules
 

@@ -273,7 +273,7 @@ class LedgerShare(Ledger):
         self._ledger.note_unreadable_charge(price_name, stated)
 
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
-        """Change the amounts of this share and of the ledger."""
+        """Add to the reserved and spent amounts of this share and of the common ledger."""
         # The ledger first: it may write a journal before the change takes effect.
         self._ledger.change_amounts(reserved_change_micro_usd, spent_change_micro_usd)
         super().change_amounts(reserved_change_micro_usd, spent_change_micro_usd)

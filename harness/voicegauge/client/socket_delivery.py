@@ -83,7 +83,10 @@ class SocketPayment:
         settlement.note_sending()
 
     async def open_connection(self, acquire: Callable[[], Awaitable[_LinkT]]) -> _LinkT | Delivery:
-        """Return the open connection that `acquire` finds, or the failed delivery without one, which costs nothing."""
+        """Return the connection that `acquire` opens.
+
+        If it cannot be opened, or is already closed, return a failed delivery that costs nothing.
+        """
         try:
             link = await acquire()
         except TransportError as error:

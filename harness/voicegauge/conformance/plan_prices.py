@@ -148,14 +148,14 @@ def compute_price_usd(
     audio_duration_s: float = 0.0,
     request_count: int = 1,
 ) -> float | None:
-    """Return the price of one request in dollars, or of several that together have a text; `None` if it is unknown.
+    """Return the price in dollars of `request_count` requests that share one text; `None` if it is unknown.
 
     Args:
         priced_item: the target or operation that is charged.
         price_usd_by_name: prices that the user gave, in dollars per request, by the name that `build_price_name`
             returns. They replace prices in the contract.
-        character_count: number of characters in the text.
-        audio_duration_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
+        character_count: number of characters in the text, which is divided evenly among the requests.
+        audio_duration_s: duration in seconds of the audio uploaded with each request; 0 if none is uploaded.
         request_count: number of requests that are charged one by one, such as the turns of a WebSocket.
     """
     price_usd = quote_price(

@@ -115,9 +115,9 @@ class Target(BaseTarget):
         return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(self.target_spec.required_fields)
 
     def replace_constants(self, request_constants: Mapping[Location, Any]) -> Target:
-        """Return this target for other values of its constants, such as a model that no document names.
+        """Return a copy of this target with other request constants, such as a model that no document names.
 
-        What is documented for this model only, its price and its name in responses, does not hold for the other.
+        The copy has no price and no model name in responses, because those are documented for this model only.
         """
         spec = msgspec.structs.replace(
             self.target_spec,

@@ -83,7 +83,7 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def target(self) -> Target | None:
-        """The target of the request, if it was observed."""
+        """The target of the request; `None` if the request was not observed."""
         return self.submit_call.target if self.submit_call is not None else None
 
     @property
