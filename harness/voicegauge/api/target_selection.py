@@ -281,7 +281,7 @@ def adapt_to_self_hosted_servers(
         )
         spec = contract.provider.self_hosted
         if ask_servers_for_names and (spec.model_list is not None or spec.voice_lists):
-            described = _describe_model_and_voice_names(server_names, live_options, adapted[contract.id])
+            described = _describe_model_and_voice_counts(server_names, live_options, adapted[contract.id])
             listener.notice(f"{contract.id}: {described}; uses {_describe_used_name(adapted[contract.id])}")
     return catalogue.replace_contracts(adapted.values())
 
@@ -389,7 +389,7 @@ def _describe_used_name(contract: Contract) -> str:
     return " and ".join(names)
 
 
-def _describe_model_and_voice_names(
+def _describe_model_and_voice_counts(
     server_names: ModelAndVoiceNames, live_options: LiveOptions, contract: Contract
 ) -> str:
     """Return how many models and voices there are, and whether the server lists them or the user has named them."""
@@ -453,7 +453,7 @@ def select_targets(
     targets = catalogue.select_targets(to_name_tuple(target_names), with_sockets=with_sockets)
     if live_options is not None:
         contracts = collect_contracts(targets)
-        check_base_url_servers(live_options.base_urls, contracts)
+        require_known_base_url_servers(live_options.base_urls, contracts)
         check_provider_budgets(live_options, contracts)
         find_account_plan_limits(contracts, live_options.account_plans)  # raises for unknown names
     return targets
@@ -575,7 +575,7 @@ def _find_priced_targets_and_operations(contract: Contract) -> dict[str, BaseTar
     return {target.id: target for target in targets} | operations
 
 
-def check_base_url_servers(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:
+def require_known_base_url_servers(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:
     """Reject a base URL whose provider, or whose server in the provider's contract, is not known.
 
     Raises:

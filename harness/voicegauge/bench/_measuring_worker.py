@@ -171,7 +171,7 @@ class MeasuredSample(Record, frozen=True, kw_only=True):
     submits: tuple[SubmitEvent, ...] = ()
     """The events of all submits of the sample for the journal, in the order of time."""
     error_message: str | None = None
-    knows_run: bool = True
+    worker_knows_run: bool = True
     """Whether the worker's process knows the run. A process that was restarted does not, and sends nothing."""
 
 
@@ -450,7 +450,9 @@ async def measure_sample(run_name: str, order: bytes) -> bytes:
     """Measure one sample: a `SampleOrder` in, a `MeasuredSample` out, both as MessagePack."""
     run = _run_by_name.get(run_name)
     if run is None:
-        return msgspec.msgpack.encode(MeasuredSample(sample=None, billing=BillingStatus.NOT_SENT, knows_run=False))
+        return msgspec.msgpack.encode(
+            MeasuredSample(sample=None, billing=BillingStatus.NOT_SENT, worker_knows_run=False)
+        )
     return msgspec.msgpack.encode(await run.call(run.measure, msgspec.msgpack.decode(order, type=SampleOrder)))
 
 

@@ -106,9 +106,7 @@ def listen_to_run(
             report_progress(len(judgement_by_clip), len(clips))
     return ListeningSet(
         method=get_listening_method(),
-        verdicts=tuple(
-            _compare_with_each_other(samples, [judgement_by_clip[_build_key(sample)] for sample in samples])
-        ),
+        verdicts=tuple(_iterate_verdicts(samples, [judgement_by_clip[_build_key(sample)] for sample in samples])),
     )
 
 
@@ -184,9 +182,7 @@ def _listen(clip: AudioClip, text: str) -> ClipJudgement:
 # Compares the clips of a run with each other.
 
 
-def _compare_with_each_other(
-    samples: Sequence[Sample], judgements: Sequence[ClipJudgement]
-) -> Iterator[ListeningVerdict]:
+def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgement]) -> Iterator[ListeningVerdict]:
     """Yield the verdict on each sample. `judgements` has that of each clip alone, in the order of `samples`."""
     by_target: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):

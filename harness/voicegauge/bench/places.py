@@ -378,7 +378,7 @@ class MeasuringWorkers:
             worker, _measuring_worker.measure_sample, self._build_run_name(worker), msgspec.msgpack.encode(order)
         )
         measured = msgspec.msgpack.decode(reply, type=MeasuredSample)
-        if not measured.knows_run:
+        if not measured.worker_knows_run:
             worker.is_open = False
             raise OrderNotGivenError(worker.name)
         return measured, worker.build_record()

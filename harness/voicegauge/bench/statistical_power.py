@@ -86,7 +86,7 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
         for target, samples in group_target_samples(run, None).items():
             times.setdefault(target, []).append(list(samples.total_latencies))
     complete = {target: nights for target, nights in times.items() if len(nights) == len(runs) and all(nights)}
-    requests = [spread for nights in complete.values() if (spread := _measure_request_spread(nights)) is not None]
+    requests = [spread for nights in complete.values() if (spread := _measure_text_latency_spread(nights)) is not None]
     request = float(np.sqrt(np.mean(np.square(requests)))) if requests else ASSUMED_REQUEST_SPREAD
     measured = ("request",) if requests else ()
     if len(runs) < MIN_RUNS_TO_MEASURE_VARIATION or not complete:
@@ -115,7 +115,7 @@ def _compute_levels(nights: Sequence[Sequence[TimeInSession]], texts: Sequence[s
     return [estimate_center_of_differences(row - table.mean(axis=0))[0] for row in table]
 
 
-def _measure_request_spread(nights: Sequence[Sequence[TimeInSession]]) -> float | None:
+def _measure_text_latency_spread(nights: Sequence[Sequence[TimeInSession]]) -> float | None:
     """Return the spread of the median times of a text between nights or sessions; `None` with a single one."""
     texts = _find_common_texts(nights)
     tables = np.vstack([compute_log_median_times_by_session(night, texts) for night in nights])
@@ -156,14 +156,14 @@ def plan_comparison(
         reference = 1 + math.pi / 2 / (target_count - 1)
         tests.append((scale * (spreads.night_beside_others**2 + noise * reference), family_alpha / 2))
     sizes = [
-        _build_change(variance, freedom).compute_detectable_change(level, settings.latency_threshold.min_change)
+        _build_zero_change(variance, freedom).compute_detectable_change(level, settings.latency_threshold.min_change)
         for variance, level in tests
     ]
     found = min((size for size in sizes if size is not None), default=None)
     return PlannedComparison(night_count, target_count, text_count, found)
 
 
-def _build_change(variance: float, degrees_of_freedom: float) -> EstimatedChange:
+def _build_zero_change(variance: float, degrees_of_freedom: float) -> EstimatedChange:
     return EstimatedChange(
         baseline_value=1.0,
         run_value=1.0,

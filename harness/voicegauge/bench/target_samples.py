@@ -424,13 +424,13 @@ def compare_all_targets(targets: Sequence[TargetMeasurements]) -> TargetDifferen
     return TargetDifferences(latency, errors, len(texts))
 
 
-def list_undominated(differences: Sequence[PairwiseDifferences]) -> list[bool]:
+def flag_undominated(differences: Sequence[PairwiseDifferences]) -> list[bool]:
     """Return for each target whether no other one is clearly better in one measure and clearly worse in none."""
     is_better = np.any([one.is_clearly_lower for one in differences], axis=0)
     return [not column.any() for column in (is_better & ~is_better.T).T]
 
 
-def list_not_clearly_higher(point_estimates: Sequence[float | None], differences: PairwiseDifferences) -> list[bool]:
+def flag_not_clearly_higher(point_estimates: Sequence[float | None], differences: PairwiseDifferences) -> list[bool]:
     """Return for each target whether its value is the lowest, or not significantly higher than the lowest.
 
     The result is `False` for a target without a value.

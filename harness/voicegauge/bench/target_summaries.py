@@ -44,9 +44,9 @@ from voicegauge.bench.target_samples import (
     ScoresBySample,
     TargetDifferences,
     find_audio_ready_bounds,
+    flag_not_clearly_higher,
+    flag_undominated,
     group_counted_samples_by_target,
-    list_not_clearly_higher,
-    list_undominated,
     measure_target_differences,
     select_voice_samples,
 )
@@ -302,9 +302,9 @@ def _add_comparison_fields(
     summaries: Sequence[TargetSummary], differences: TargetDifferences
 ) -> tuple[TargetSummary, ...]:
     """Return the summaries with the fields that depend on the other targets of the run, such as `is_pareto_optimal`."""
-    undominated = list_undominated([differences.log_latency, differences.error_rate])
-    fastest = list_not_clearly_higher([get_median_latency_ms(one) for one in summaries], differences.log_latency)
-    clearest = list_not_clearly_higher([get_error_rate(one) for one in summaries], differences.error_rate)
+    undominated = flag_undominated([differences.log_latency, differences.error_rate])
+    fastest = flag_not_clearly_higher([get_median_latency_ms(one) for one in summaries], differences.log_latency)
+    clearest = flag_not_clearly_higher([get_error_rate(one) for one in summaries], differences.error_rate)
     return tuple(
         msgspec.structs.replace(
             one,

@@ -99,8 +99,8 @@ class CasePlan(Record, frozen=True, kw_only=True):
     """Operations that the check does not call, because the targets do not need them: <provider>/<operation id>."""
 
     @property
-    def is_short(self) -> bool:
-        """Whether the user asks for some requests only, so that what their limits exclude does not fail the check."""
+    def limits_billable_requests(self) -> bool:
+        """Whether the user limits the number of billable requests. What is left out then does not fail the check."""
         return self.max_billable_requests is not None
 
 
@@ -463,18 +463,18 @@ def _iterate_target_cases(
 
 
 def _iterate_compared_delivery_cases(
-    target: Target, speech: SpeechRequest, plain_case_id: str, *, includes_companion: bool
+    target: Target, speech: SpeechRequest, base_case_id: str, *, includes_companion: bool
 ) -> Iterator[ConformanceCase]:
     """Yield the deliveries that are compared with the plain one: in each other format, and related ones."""
     for name in target.target_spec.supported_formats if "format" in target.speech.request_fields else ():
         in_format = msgspec.structs.replace(speech, format=name)
         comparison = DeliveryComparison(
-            compared_parameter="format", base_case_id=plain_case_id, base_value=speech.format, changed_value=name
+            compared_parameter="format", base_case_id=base_case_id, base_value=speech.format, changed_value=name
         )
         yield _build_delivery_case(target, in_format, f"a full delivery as {name}", comparison=comparison)
     companion = plan_delivery_with_companion(target, speech) if includes_companion else None
     for related in (*plan_related_deliveries(target, speech), *([companion] if companion is not None else [])):
-        base = f"{plain_case_id} with {related.base_description}" if related.base_description else plain_case_id
+        base = f"{base_case_id} with {related.base_description}" if related.base_description else base_case_id
         comparison = DeliveryComparison(
             compared_parameter=related.compared_parameter,
             base_case_id=base,

@@ -91,7 +91,7 @@ def print_plan(plan: PricedPlan) -> None:
         terminal.print(line, style="yellow", soft_wrap=True)
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
     if plan.budget_forecast is not None:
-        print_budget_forecast(terminal, plan.budget_forecast, is_short=plan.is_short)
+        print_budget_forecast(terminal, plan.budget_forecast, limits_billable_requests=plan.is_short)
 
 
 def _print_unplanned_cases(terminal: Console, cases: Sequence[SkippedCase]) -> None:

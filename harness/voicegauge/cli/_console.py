@@ -246,7 +246,9 @@ def raise_refusal(forecast: BudgetForecast | None) -> None:
         raise (BudgetError if is_over_budget else UsageError)(f"this would be refused: {forecast.refusal_reason}")
 
 
-def print_budget_forecast(terminal: Console, forecast: BudgetForecast, *, is_short: bool = False) -> None:
+def print_budget_forecast(
+    terminal: Console, forecast: BudgetForecast, *, limits_billable_requests: bool = False
+) -> None:
     """Print what is left of each budget, and what will not be sent because of it.
 
     The reason for a refusal is not printed, but raised by `raise_refusal`.
@@ -254,8 +256,8 @@ def print_budget_forecast(terminal: Console, forecast: BudgetForecast, *, is_sho
     Args:
         terminal: the console to print on.
         forecast: the budgets, and the requests that they do not allow.
-        is_short: whether the user limited the number of billable requests. If so, the check does not
-            fail when only requests with an expected cost of zero are left out.
+        limits_billable_requests: whether the user limited the number of billable requests. If so, the
+            check does not fail when only requests with an expected cost of zero are left out.
     """
     for budget in forecast.budgets:
         if budget.spent_usd:
@@ -274,7 +276,7 @@ def print_budget_forecast(terminal: Console, forecast: BudgetForecast, *, is_sho
         terminal.print(f"will not be sent: {more} more (--json has all)", style="yellow", soft_wrap=True)
     if expected:
         enough = " ".join(forecast.sufficient_limits)
-        is_failing = not is_short or any(case.expected_usd for case in expected)
+        is_failing = not limits_billable_requests or any(case.expected_usd for case in expected)
         effect = ", so the exit status will not be 0" if is_failing else ""
         line = f"what is not sent is not judged{effect}; {enough} pays for all of it"
         terminal.print(line, soft_wrap=True)

@@ -389,7 +389,7 @@ def price_plan(
         skipped_cases=plan.skipped_cases,
         targets_without_delivery=plan.targets_without_delivery,
         left_out_reason_by_target=plan.left_out_reason_by_target,
-        is_short=plan.is_short,
+        is_short=plan.limits_billable_requests,
         excluded_operations=plan.excluded_operations,
         providers_with_credits=tuple(one.id for one in contracts.values() if one.provider.credits is not None),
         unpriced_names=tuple(unpriced),

@@ -61,7 +61,7 @@ async def check_service(
     for skipped in plan.skipped_cases:
         collector.add_skipped_result(skipped.id, skipped.skip_reason)
     collector.add_left_out_targets(plan.left_out_reason_by_target)
-    collector.is_short_check = plan.is_short
+    collector.is_short_check = plan.limits_billable_requests
     collector.over_budget_case_count += plan.over_budget_case_count
     if not settings.fuzz_request_count:  # random requests are judged too
         reasons = {skipped.id: skipped.skip_reason for skipped in plan.skipped_cases}

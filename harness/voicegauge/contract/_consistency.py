@@ -241,14 +241,14 @@ def _check_reference(schemas: Schemas, document: Document, pointer: str, referen
     return target_pointer
 
 
-def check_schemas(schemas: Schemas, document: Document, unfit_defaults: list[str] | None = None) -> None:
+def check_schemas(schemas: Schemas, document: Document, unfit_default_pointers: list[str] | None = None) -> None:
     """Check that every schema can be used, so that none fails in the middle of a run, and that defaults fit.
 
     Args:
         schemas: the schemas of `document`.
         document: the document.
-        unfit_defaults: list to which the JSON pointer of a schema whose default does not fit is appended, instead of
-            an error.
+        unfit_default_pointers: list that gets the JSON pointer of each schema whose default does not fit. `None` if
+            such a default is an error.
 
     Raises:
         ContractError: a schema cannot be used, or its default does not fit it; the message has the line of the first
@@ -264,8 +264,8 @@ def check_schemas(schemas: Schemas, document: Document, unfit_defaults: list[str
             reason = UnknownNameError("content encoding", str(node["contentEncoding"]), _CONTENT_ENCODINGS)
             raise document.build_error(f"{pointer}/contentEncoding", str(reason))
         if "default" in node and _SCHEMA_POINTER_PATTERN.search(pointer) and not _COMBINING_KEYWORDS & node.keys():
-            if unfit_defaults is not None and not schemas.is_valid(pointer, node["default"]):
-                unfit_defaults.append(pointer)
+            if unfit_default_pointers is not None and not schemas.is_valid(pointer, node["default"]):
+                unfit_default_pointers.append(pointer)
             else:
                 schemas.check_default(pointer, node["default"])
 

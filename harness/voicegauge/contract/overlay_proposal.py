@@ -233,7 +233,9 @@ class OverlayWriter:
 
     def _iterate_removals(self) -> Iterator[_Action]:
         """Yield the actions that remove what is wrong in schemas: defaults that do not fit them, and unknown types."""
-        pointers = dict.fromkeys(pointer for one in self._candidate_operations for pointer in one.unfit_defaults)
+        pointers = dict.fromkeys(
+            pointer for one in self._candidate_operations for pointer in one.unfit_default_pointers
+        )
         for pointer in pointers:
             self._todo.append(f"the default of {pointer}, which does not fit its own schema and is removed")
             yield self._build_removal_action(f"{pointer}/default")

@@ -394,7 +394,7 @@ class CandidateOperation(NamedTuple):
     """The media types of audio that the first successful response has."""
     has_binary_request: bool
     """Whether the body of the request is a file."""
-    unfit_defaults: tuple[str, ...]
+    unfit_default_pointers: tuple[str, ...]
     """JSON pointers of the schemas of the document whose default does not fit them."""
     job: JobProposal | None = None
     """The job that the operation starts; `None` if it responds with audio."""
@@ -470,12 +470,12 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
     """
     likely = _select_likely_operations(document, operation_names)
     error: ContractError | None = None
-    unfit_defaults: list[str] = []
+    unfit_default_pointers: list[str] = []
     is_any_valid = False
     for path, method in likely:
         part = _read_operation_part(document, path, method)
         try:
-            check_schemas(Schemas(part), part, unfit_defaults)
+            check_schemas(Schemas(part), part, unfit_default_pointers)
             validate_openapi(part)
             node = part.data["paths"][path]
             fields = dict(_iterate_request_fields(Schemas(part), node, node[method]))
@@ -492,7 +492,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
             if job is not None:
                 with contextlib.suppress(ContractError):  # the error names its place when the proposal is used
                     status = _read_operation_part(document, job.path, "get")
-                    check_schemas(Schemas(status), status, unfit_defaults)
+                    check_schemas(Schemas(status), status, unfit_default_pointers)
             yield CandidateOperation(
                 path,
                 method,
@@ -502,7 +502,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
                 tuple(one["location"] for one in audio[1:]),
                 _list_audio_media_types(schemas, node[method]),
                 _has_binary_request(schemas, node[method]),
-                tuple(dict.fromkeys(unfit_defaults)),
+                tuple(dict.fromkeys(unfit_default_pointers)),
                 job,
             )
     if error is not None and (operation_names or not is_any_valid):

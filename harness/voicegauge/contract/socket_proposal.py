@@ -43,7 +43,7 @@ from voicegauge.formats.locations import read_pointer
 
 _TEXT_FIELD_PATTERN = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)
 _AUDIO_FIELD_PATTERN = re.compile(r"audio(?!_?(format|encoding|rate))|^(data|chunk|pcm)$", re.IGNORECASE)
-_CLIENT_ACTIONS = (
+_CLIENT_ACTION_PATTERNS = (
     ("keep-alive", re.compile(r"keep ?alive|ping")),
     ("cancel", re.compile(r"cancel|clear|interrupt|abort")),
     ("flush", re.compile(r"flush|finalize|commit|force")),
@@ -53,7 +53,7 @@ _CLIENT_ACTIONS = (
 )
 """The action that a client's message without text and audio asks for, by patterns of its name; the first match
 counts."""
-_SERVER_EVENTS = (
+_SERVER_EVENT_PATTERNS = (
     ("error", re.compile(r"error|fail")),
     ("warning", re.compile(r"warning")),
     ("flush-end", re.compile(r"flush")),
@@ -228,7 +228,7 @@ class _SocketOverlayWriter:
     def _propose_client_messages(self, messages: Mapping[str, MessageSchema]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for name, message in messages.items():
-            action = "audio" if message.is_binary else _find_kind(name, _CLIENT_ACTIONS)
+            action = "audio" if message.is_binary else _find_kind(name, _CLIENT_ACTION_PATTERNS)
             value = self._build_value(message, {})
             for content, field in (("text", _TEXT_FIELD_PATTERN), ("audio", _AUDIO_FIELD_PATTERN)):
                 with_content = self._build_value(message, {f"{{{content}}}": field})
@@ -254,7 +254,7 @@ class _SocketOverlayWriter:
                 continue
             value = self._build_value(message, {**content, "{reason}": re.compile(r"^(reason|message|description)$")})
             placeholder = next(iter(content))
-            event = _find_kind(name, _SERVER_EVENTS)
+            event = _find_kind(name, _SERVER_EVENT_PATTERNS)
             if event is None:
                 event = _find_event(_split_words(name), transcribes, has_session, placeholder in value.values())
             fixed = {f"/{escape_pointer_token(key)}": [one] for key, one in value.items() if one not in _PLACEHOLDERS}

@@ -283,7 +283,7 @@ def _compare_contains_bounds(old_schema: NormalizedSchema, new_schema: Normalize
     Nothing is yielded unless both schemas have `contains`, because the two keywords have no meaning without it. A
     missing `minContains` counts as 1.
     """
-    if "contains" not in old_schema.single_schemas or "contains" not in new_schema.single_schemas:
+    if "contains" not in old_schema.single_schemas_by_keyword or "contains" not in new_schema.single_schemas_by_keyword:
         return
     least = [
         keyword if keyword.exists else keyword.replace_value(1)

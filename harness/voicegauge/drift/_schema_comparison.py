@@ -98,7 +98,7 @@ def compare_branch_wrapping(
     """
     for key in ("oneOf", "anyOf"):
         for wrapped, single in ((new_schema, old_schema), (old_schema, new_schema)):
-            if key not in wrapped.schema_lists or not wrapped.has_only_branches or single.has_only_branches:
+            if key not in wrapped.schema_lists_by_keyword or not wrapped.has_only_branches or single.has_only_branches:
                 continue
             is_wrapped_now = wrapped is new_schema
             listed = schema_pair.old_schemas if is_wrapped_now else schema_pair.new_schemas
@@ -110,8 +110,8 @@ def compare_branch_wrapping(
                     new_schema.get_keyword(key),
                 )
                 continue
-            old_branches = (schema_pair.old_schemas,) if is_wrapped_now else old_schema.schema_lists[key]
-            new_branches = new_schema.schema_lists[key] if is_wrapped_now else (schema_pair.new_schemas,)
+            old_branches = (schema_pair.old_schemas,) if is_wrapped_now else old_schema.schema_lists_by_keyword[key]
+            new_branches = new_schema.schema_lists_by_keyword[key] if is_wrapped_now else (schema_pair.new_schemas,)
             matched_branches = match_branches(schema_pair, old_branches, new_branches)
             yield from _report_branch_changes(
                 schema_pair, key, matched_branches, (old_schema, new_schema), pending_pairs
@@ -123,7 +123,10 @@ def compare_branches(
 ) -> Iterator[DriftChange]:
     """Yield a change for each branch that was added or removed, and append changed branches to `pending_pairs`."""
     for key in RULE_ID_PART_BY_BRANCH_KEYWORD:
-        old_branches, new_branches = old_schema.schema_lists.get(key, ()), new_schema.schema_lists.get(key, ())
+        old_branches, new_branches = (
+            old_schema.schema_lists_by_keyword.get(key, ()),
+            new_schema.schema_lists_by_keyword.get(key, ()),
+        )
         if key == "prefixItems":
             matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
@@ -349,10 +352,10 @@ def compare_subschemas(
     `false` is also compared as a whole, because it contains nothing to compare.
     """
     used = {
-        *old_schema.schema_mappings,
-        *old_schema.single_schemas,
-        *new_schema.schema_mappings,
-        *new_schema.single_schemas,
+        *old_schema.schema_mappings_by_keyword,
+        *old_schema.single_schemas_by_keyword,
+        *new_schema.schema_mappings_by_keyword,
+        *new_schema.single_schemas_by_keyword,
     }
     for keyword, name in RULE_ID_PART_BY_RESTRICTION_KEYWORD.items():
         before, after = (
@@ -375,9 +378,9 @@ def compare_subschemas(
 
 def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, SchemasForSameValue]:
     """Return the subschemas of a keyword by name. The name is empty if the value of the keyword is a single schema."""
-    schemas = dict(schema.schema_mappings.get(keyword, {}))
-    if keyword in schema.single_schemas:
-        schemas[""] = schema.single_schemas[keyword]
+    schemas = dict(schema.schema_mappings_by_keyword.get(keyword, {}))
+    if keyword in schema.single_schemas_by_keyword:
+        schemas[""] = schema.single_schemas_by_keyword[keyword]
     return schemas
 
 
@@ -579,7 +582,10 @@ def _iterate_item_pairs(
     """Yield the pairs of schemas of items and of additional properties, which are compared like properties."""
     kind = SCHEMA_ROLE_BY_RULE_ID_PREFIX[schema_pair.schema_role.property_rule_id_prefix]
     for keyword in ("items", "additionalProperties"):
-        before, after = old_schema.single_schemas.get(keyword, ()), new_schema.single_schemas.get(keyword, ())
+        before, after = (
+            old_schema.single_schemas_by_keyword.get(keyword, ()),
+            new_schema.single_schemas_by_keyword.get(keyword, ()),
+        )
         is_comparable = keyword == "items" or not (
             _forbids_additional_properties(old_schema) or _forbids_additional_properties(new_schema)
         )
@@ -590,4 +596,4 @@ def _iterate_item_pairs(
 
 def _forbids_additional_properties(schema: NormalizedSchema) -> bool:
     """Whether `additionalProperties` is false."""
-    return any(node.value is False for node in schema.single_schemas.get("additionalProperties", ()))
+    return any(node.value is False for node in schema.single_schemas_by_keyword.get("additionalProperties", ()))

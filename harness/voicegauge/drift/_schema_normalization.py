@@ -80,11 +80,11 @@ class NormalizedSchema:
     """The node whose line is reported for the whole schema."""
     non_schema_keywords: Mapping[str, DocumentNode] = field(default_factory=dict)
     """The keywords whose value contains no schema, such as `type`: the node of the value, by keyword."""
-    schema_lists: Mapping[str, tuple[SchemasForSameValue, ...]] = field(default_factory=dict)
+    schema_lists_by_keyword: Mapping[str, tuple[SchemasForSameValue, ...]] = field(default_factory=dict)
     """The keywords whose value is a list of schemas, such as `anyOf`: the schemas, by keyword."""
-    schema_mappings: Mapping[str, Mapping[str, SchemasForSameValue]] = field(default_factory=dict)
+    schema_mappings_by_keyword: Mapping[str, Mapping[str, SchemasForSameValue]] = field(default_factory=dict)
     """The keywords whose value is a mapping from names to schemas, such as `properties`: the mapping, by keyword."""
-    single_schemas: Mapping[str, SchemasForSameValue] = field(default_factory=dict)
+    single_schemas_by_keyword: Mapping[str, SchemasForSameValue] = field(default_factory=dict)
     """The keywords whose value is a single schema, such as `items`: the schema, by keyword."""
     explicitly_nullable: bool | None = None
     """Whether null is valid according to the keyword `nullable` or the branches of the schema; `None` if neither says
@@ -99,7 +99,7 @@ class NormalizedSchema:
     @property
     def properties(self) -> Mapping[str, SchemasForSameValue]:
         """The schemas under `properties`, by name."""
-        return self.schema_mappings.get("properties", {})
+        return self.schema_mappings_by_keyword.get("properties", {})
 
     @property
     def allowed_types(self) -> frozenset[str] | None:
@@ -140,15 +140,19 @@ class NormalizedSchema:
     @property
     def has_no_subschemas(self) -> bool:
         """Whether all keywords have plain values."""
-        return not self.schema_lists and not self.schema_mappings and not self.single_schemas
+        return (
+            not self.schema_lists_by_keyword
+            and not self.schema_mappings_by_keyword
+            and not self.single_schemas_by_keyword
+        )
 
     @property
     def has_only_branches(self) -> bool:
         """Whether all keywords are annotations, a discriminator, or keywords whose value is a list of schemas."""
         return (
             not (self.non_schema_keywords.keys() - {*ANNOTATION_KEYWORDS, "discriminator"})
-            and not self.schema_mappings
-            and not self.single_schemas
+            and not self.schema_mappings_by_keyword
+            and not self.single_schemas_by_keyword
         )
 
     @property
@@ -168,7 +172,7 @@ def read_schema(node: DocumentNode) -> NormalizedSchema:
     A schema that is `false` is read as `{"not": {}}`, which no value satisfies either.
     """
     if node.value is False:
-        return NormalizedSchema(node, single_schemas={"not": ()})
+        return NormalizedSchema(node, single_schemas_by_keyword={"not": ()})
     keys = node.value.keys() if isinstance(node.value, dict) else ()
     keywords = {
         key: keyword for key in PLAIN_KEYWORDS if key in keys and (keyword := _read_keyword(node, key)) is not None
@@ -183,13 +187,13 @@ def read_schema(node: DocumentNode) -> NormalizedSchema:
         for key in SCHEMA_MAPPING_KEYWORDS
         if key in keys and isinstance(node.value[key], dict)
     }
-    single_schemas = {
+    single_schemas_by_keyword = {
         key: (node.get_child(key),)
         for key in SINGLE_SCHEMA_KEYWORDS
         if key in keys and node.value[key] not in (True, {})
     }
     return NormalizedSchema(
-        node, keywords, _remove_empty_entries(lists), _remove_empty_entries(mappings), single_schemas
+        node, keywords, _remove_empty_entries(lists), _remove_empty_entries(mappings), single_schemas_by_keyword
     )
 
 
@@ -247,16 +251,16 @@ def merge_schemas(
     """
     if outer_schema.is_empty:
         return inner_schema
-    keys = [{*schema.non_schema_keywords, *schema.single_schemas} for schema in (outer_schema, inner_schema)]
+    keys = [{*schema.non_schema_keywords, *schema.single_schemas_by_keyword} for schema in (outer_schema, inner_schema)]
     if any(key in keys[0] | keys[1] for key in unmergeable_keywords) or all(
         key & set(INTERDEPENDENT_KEYWORDS) for key in keys
     ):
         return None
-    in_both = (outer_schema.schema_lists.keys() & inner_schema.schema_lists.keys()) | (
-        outer_schema.single_schemas.keys() & inner_schema.single_schemas.keys()
+    in_both = (outer_schema.schema_lists_by_keyword.keys() & inner_schema.schema_lists_by_keyword.keys()) | (
+        outer_schema.single_schemas_by_keyword.keys() & inner_schema.single_schemas_by_keyword.keys()
     )
     if in_both or any(
-        outer_schema.schema_mappings.get(key) and inner_schema.schema_mappings.get(key)
+        outer_schema.schema_mappings_by_keyword.get(key) and inner_schema.schema_mappings_by_keyword.get(key)
         for key in SCHEMA_MAPPING_KEYWORDS
         if key != "properties"
     ):
@@ -265,16 +269,16 @@ def merge_schemas(
     if keywords is None:
         return None
     mappings = {
-        **outer_schema.schema_mappings,
-        **inner_schema.schema_mappings,
+        **outer_schema.schema_mappings_by_keyword,
+        **inner_schema.schema_mappings_by_keyword,
         "properties": _merge_properties(outer_schema, inner_schema),
     }
     return NormalizedSchema(
         outer_schema.node,
         keywords,
-        {**outer_schema.schema_lists, **inner_schema.schema_lists},
+        {**outer_schema.schema_lists_by_keyword, **inner_schema.schema_lists_by_keyword},
         _remove_empty_entries(mappings),
-        {**outer_schema.single_schemas, **inner_schema.single_schemas},
+        {**outer_schema.single_schemas_by_keyword, **inner_schema.single_schemas_by_keyword},
     )
 
 
@@ -382,9 +386,11 @@ class SchemaNormalizer:
             merged = merge_schemas(schema, read_schema(unmerged[0][0]), unmergeable_keywords=SIBLING_DEPENDENT_KEYWORDS)
             schema, unmerged = (merged, []) if merged else (schema, unmerged)
         if unmerged:
-            schema = replace(schema, schema_lists={**schema.schema_lists, "allOf": tuple(unmerged)})
+            schema = replace(
+                schema, schema_lists_by_keyword={**schema.schema_lists_by_keyword, "allOf": tuple(unmerged)}
+            )
         for key in ("anyOf", "oneOf"):
-            if key in schema.schema_lists:
+            if key in schema.schema_lists_by_keyword:
                 schema = self._simplify_branches(schema, key)
         return _convert_nullable(schema)
 
@@ -394,19 +400,21 @@ class SchemaNormalizer:
         A branch that allows only null becomes `nullable`, a single branch becomes its keywords, branches that only
         have a type become one list of types, and branches that list values of one type become one list of values.
         """
-        branches = schema.schema_lists[branch_keyword]
+        branches = schema.schema_lists_by_keyword[branch_keyword]
         is_recursive = any(_build_cache_key(branch) in self._in_progress for branch in branches)
         if len(self._in_progress) > MAX_BRANCH_NESTING or is_recursive:
             return schema
         normalized = {branch: self.normalize(branch, branch[0]) for branch in branches}
         non_null = tuple(branch for branch in branches if not _allows_only_null(normalized[branch]))
-        remaining_schema_lists = {name: value for name, value in schema.schema_lists.items() if name != branch_keyword}
+        remaining_schema_lists_by_keyword = {
+            name: value for name, value in schema.schema_lists_by_keyword.items() if name != branch_keyword
+        }
         has_null = len(non_null) < len(branches)
         if has_null and not schema.has_only_branches:
             return schema
         nullable = True if has_null else _is_any_nullable(list(normalized.values()))
         if len(non_null) == 1:
-            merged = _merge_single_branch(schema, remaining_schema_lists, normalized[non_null[0]])
+            merged = _merge_single_branch(schema, remaining_schema_lists_by_keyword, normalized[non_null[0]])
             if merged is not None:
                 return replace(merged, explicitly_nullable=nullable if schema.has_only_branches else None)
         types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
@@ -414,7 +422,10 @@ class SchemaNormalizer:
             keyword = schema.node.get_child(branch_keyword).replace_value(types)
             keywords = {**schema.non_schema_keywords, "type": keyword}
             return replace(
-                schema, non_schema_keywords=keywords, schema_lists=remaining_schema_lists, explicitly_nullable=nullable
+                schema,
+                non_schema_keywords=keywords,
+                schema_lists_by_keyword=remaining_schema_lists_by_keyword,
+                explicitly_nullable=nullable,
             )
         union = _unite_listed_values([normalized[branch] for branch in non_null], branch_keyword)
         if union is not None and not union.keys() & schema.non_schema_keywords.keys():
@@ -423,11 +434,13 @@ class SchemaNormalizer:
             return replace(
                 schema,
                 non_schema_keywords={**schema.non_schema_keywords, **keywords},
-                schema_lists=remaining_schema_lists,
+                schema_lists_by_keyword=remaining_schema_lists_by_keyword,
                 explicitly_nullable=nullable,
             )
         return replace(
-            schema, schema_lists={**remaining_schema_lists, branch_keyword: non_null}, explicitly_nullable=nullable
+            schema,
+            schema_lists_by_keyword={**remaining_schema_lists_by_keyword, branch_keyword: non_null},
+            explicitly_nullable=nullable,
         )
 
     def compute_fingerprint(self, schemas_for_same_value: SchemasForSameValue) -> SchemaFingerprint:
@@ -464,13 +477,13 @@ class SchemaNormalizer:
             schema.is_nullable,
             {
                 name: _order_branch_digests(name, [compute_digest(branch) for branch in branches])
-                for name, branches in schema.schema_lists.items()
+                for name, branches in schema.schema_lists_by_keyword.items()
             },
             {
                 name: {child: compute_digest(inner) for child, inner in mapping.items()}
-                for name, mapping in schema.schema_mappings.items()
+                for name, mapping in schema.schema_mappings_by_keyword.items()
             },
-            {name: compute_digest(inner) for name, inner in schema.single_schemas.items()},
+            {name: compute_digest(inner) for name, inner in schema.single_schemas_by_keyword.items()},
         ]
         is_whole = all(fingerprint.covers_all_levels for fingerprint in used)
         return SchemaFingerprint(hashlib.sha256(encode_canonical_json(content)).digest(), covers_all_levels=is_whole)
@@ -509,7 +522,7 @@ def _iterate_schema_objects(schemas_for_same_value: SchemasForSameValue) -> Iter
 
 def _merge_single_branch(
     schema: NormalizedSchema,
-    remaining_schema_lists: dict[str, tuple[SchemasForSameValue, ...]],
+    remaining_schema_lists_by_keyword: dict[str, tuple[SchemasForSameValue, ...]],
     branch: NormalizedSchema,
 ) -> NormalizedSchema | None:
     """Return one schema that means the same as `schema` with its only branch; `None` if no single schema can.
@@ -518,10 +531,10 @@ def _merge_single_branch(
 
     Args:
         schema: the schema that has the branch.
-        remaining_schema_lists: the `schema_lists` of `schema` without the keyword of the branch.
+        remaining_schema_lists_by_keyword: the `schema_lists_by_keyword` of `schema` without the keyword of the branch.
         branch: the only branch of `schema`.
     """
-    merged = merge_schemas(replace(schema, schema_lists=remaining_schema_lists), branch)
+    merged = merge_schemas(replace(schema, schema_lists_by_keyword=remaining_schema_lists_by_keyword), branch)
     if merged is None:
         return None
     annotations = {name: keyword for name, keyword in schema.non_schema_keywords.items() if name in ANNOTATION_KEYWORDS}

@@ -50,7 +50,7 @@ _MAX_TURNS = 200
 """Maximum number of open turns of one connection, if no document states a limit."""
 _MAX_WAITING_ITEMS = 1000
 """Maximum number of work items that wait in a turn."""
-_COMPRESSED_BYTES_PER_S = 16_000
+_COMPRESSED_AUDIO_BYTES_PER_S = 16_000
 """Size of one second of compressed audio, for the pace of its messages."""
 _LATE_MESSAGE_TIMEOUT_S = 0.02
 """Time for which messages are still read after the message that closes the connection."""
@@ -98,7 +98,7 @@ class _Turn:
 
     @property
     def bytes_per_second(self) -> int:
-        return self.audio_format.bytes_per_second or _COMPRESSED_BYTES_PER_S
+        return self.audio_format.bytes_per_second or _COMPRESSED_AUDIO_BYTES_PER_S
 
 
 class EmulatedSocket(EmulatedConnection):

@@ -231,18 +231,18 @@ def read_digits(digits: str, language: str) -> Expression:
     return sequence(*(read_digit(digit, language) for digit in digits))
 
 
-def _read_english(number: int) -> Expression:
+def _build_english_reading(number: int) -> Expression:
     if number >= 1000:
         scale, name = _find_scale(number, ((10**9, "billion"), (10**6, "million"), (1000, "thousand")))
         head, rest = divmod(number, scale)
-        first = phrase("one|a") if head == 1 else _read_english(head)
+        first = phrase("one|a") if head == 1 else _build_english_reading(head)
         if not rest:
             return sequence(first, phrase(name))
-        return sequence(first, phrase(name), phrase("(and)") if rest < 100 else SILENCE, _read_english(rest))
+        return sequence(first, phrase(name), phrase("(and)") if rest < 100 else SILENCE, _build_english_reading(rest))
     if number >= 100:
         head, rest = divmod(number, 100)
         first = phrase("one|a") if head == 1 else phrase(_ENGLISH_WORDS_BELOW_20[head])
-        return sequence(first, phrase("hundred"), *([phrase("(and)"), _read_english(rest)] if rest else []))
+        return sequence(first, phrase("hundred"), *([phrase("(and)"), _build_english_reading(rest)] if rest else []))
     if number < 20:
         return phrase(_ENGLISH_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
@@ -254,13 +254,13 @@ def _find_scale(number: int, scales: tuple[tuple[int, str], ...]) -> tuple[int, 
     return next((scale, name) for scale, name in scales if number >= scale)
 
 
-def _read_german(number: int) -> Expression:
+def _build_german_reading(number: int) -> Expression:
     if number >= 10**6:
         scale, name = _find_scale(number, ((10**9, "Milliarde"), (10**6, "Million")))
         head, rest = divmod(number, scale)
         plural = f"{name}n" if name.endswith("e") else f"{name}en"
-        first = phrase(f"eine {name}") if head == 1 else sequence(_read_german(head), phrase(plural))
-        return sequence(first, *([phrase("(und)"), _read_german(rest)] if rest else []))
+        first = phrase(f"eine {name}") if head == 1 else sequence(_build_german_reading(head), phrase(plural))
+        return sequence(first, *([phrase("(und)"), _build_german_reading(rest)] if rest else []))
     if number == 1:
         return phrase("eins|ein|eine|einen|einem|einer")
     readings = list_german_words(number)
@@ -289,43 +289,45 @@ def list_german_words(number: int) -> list[str]:
     return [f"{one}{name}{link}{other}" for one in heads for link in links for other in list_german_words(rest)]
 
 
-def _read_spanish(number: int) -> Expression:
+def _build_spanish_reading(number: int) -> Expression:
     if number >= 10**6:
         head, rest = divmod(number, 10**6)
-        first = phrase("un millón") if head == 1 else sequence(_read_spanish(head), phrase("millones"))
-        return sequence(first, _read_spanish(rest) if rest else SILENCE)
+        first = phrase("un millón") if head == 1 else sequence(_build_spanish_reading(head), phrase("millones"))
+        return sequence(first, _build_spanish_reading(rest) if rest else SILENCE)
     if number >= 1000:
         head, rest = divmod(number, 1000)
-        first = SILENCE if head == 1 else _read_spanish(head)
-        return sequence(first, phrase("mil"), _read_spanish(rest) if rest else SILENCE)
+        first = SILENCE if head == 1 else _build_spanish_reading(head)
+        return sequence(first, phrase("mil"), _build_spanish_reading(rest) if rest else SILENCE)
     if number >= 100:
         if number == 100:
             return phrase("cien|ciento")
         hundreds, rest = divmod(number, 100)
-        return sequence(phrase(_SPANISH_HUNDREDS[hundreds]), _read_spanish(rest) if rest else SILENCE)
+        return sequence(phrase(_SPANISH_HUNDREDS[hundreds]), _build_spanish_reading(rest) if rest else SILENCE)
     if number < 30:
         return phrase(_SPANISH_SMALL[number])
     tens, ones = divmod(number, 10)
     return sequence(phrase(_SPANISH_TENS[tens]), *([phrase("y"), phrase(_SPANISH_SMALL[ones])] if ones else []))
 
 
-def _read_french(number: int) -> Expression:
+def _build_french_reading(number: int) -> Expression:
     if number >= 10**6:
         scale, name = _find_scale(number, ((10**9, "milliard"), (10**6, "million")))
         head, rest = divmod(number, scale)
-        return sequence(_read_french(head), phrase(f"{name}|{name}s"), _read_french(rest) if rest else SILENCE)
+        return sequence(
+            _build_french_reading(head), phrase(f"{name}|{name}s"), _build_french_reading(rest) if rest else SILENCE
+        )
     if number >= 1000:
         head, rest = divmod(number, 1000)
-        first = SILENCE if head == 1 else _read_french(head)
-        return sequence(first, phrase("mille"), _read_french(rest) if rest else SILENCE)
+        first = SILENCE if head == 1 else _build_french_reading(head)
+        return sequence(first, phrase("mille"), _build_french_reading(rest) if rest else SILENCE)
     if number >= 100:
         hundreds, rest = divmod(number, 100)
         first = SILENCE if hundreds == 1 else phrase(_FRENCH_SMALL[hundreds])
-        return sequence(first, phrase("cent|cents"), _read_french(rest) if rest else SILENCE)
-    return _read_french_below_100(number)
+        return sequence(first, phrase("cent|cents"), _build_french_reading(rest) if rest else SILENCE)
+    return _build_french_reading_below_100(number)
 
 
-def _read_french_below_100(number: int) -> Expression:
+def _build_french_reading_below_100(number: int) -> Expression:
     if number < 20:
         return phrase(_FRENCH_SMALL[number])
     tens, ones = divmod(number, 10)
@@ -346,18 +348,20 @@ def _read_french_below_100(number: int) -> Expression:
     return choice([usual, regional])
 
 
-def _read_italian(number: int) -> Expression:
+def _build_italian_reading(number: int) -> Expression:
     if number >= 10**6:
         scale, one, many = _find_italian_scale(number)
         head, rest = divmod(number, scale)
-        first = phrase(f"un {one}") if head == 1 else sequence(_read_italian(head), phrase(many))
-        return sequence(first, *([phrase("(e)"), _read_italian(rest)] if rest else []))
+        first = phrase(f"un {one}") if head == 1 else sequence(_build_italian_reading(head), phrase(many))
+        return sequence(first, *([phrase("(e)"), _build_italian_reading(rest)] if rest else []))
     if number == 1:
         return phrase(_ITALIAN_SMALL[1])
     together = "|".join(_list_italian_words(number))
     if number >= 1000 and number % 1000:
         head, rest = divmod(number, 1000)
-        apart = sequence(phrase("|".join(_list_italian_words(head * 1000))), phrase("(e)"), _read_italian(rest))
+        apart = sequence(
+            phrase("|".join(_list_italian_words(head * 1000))), phrase("(e)"), _build_italian_reading(rest)
+        )
         return choice([phrase(together), apart])
     return phrase(together)
 
@@ -387,24 +391,28 @@ def _list_italian_words(number: int) -> list[str]:
     return [f"{start}{one}" for start in starts for one in (_list_italian_words(rest) if rest else [""])]
 
 
-def _read_portuguese(number: int) -> Expression:
+def _build_portuguese_reading(number: int) -> Expression:
     if number >= 10**6:
         scale, one, many = (
             (10**9, "bilhão|bilião", "bilhões|biliões") if number >= 10**9 else (10**6, "milhão", "milhões")
         )
         head, rest = divmod(number, scale)
-        first = sequence(phrase("um"), phrase(one)) if head == 1 else sequence(_read_portuguese(head), phrase(many))
-        return sequence(first, *([phrase("(e)"), _read_portuguese(rest)] if rest else []))
+        first = (
+            sequence(phrase("um"), phrase(one))
+            if head == 1
+            else sequence(_build_portuguese_reading(head), phrase(many))
+        )
+        return sequence(first, *([phrase("(e)"), _build_portuguese_reading(rest)] if rest else []))
     if number >= 1000:
         head, rest = divmod(number, 1000)
-        first = phrase("(um) mil") if head == 1 else sequence(_read_portuguese(head), phrase("mil"))
-        return sequence(first, *([phrase("(e)"), _read_portuguese(rest)] if rest else []))
+        first = phrase("(um) mil") if head == 1 else sequence(_build_portuguese_reading(head), phrase("mil"))
+        return sequence(first, *([phrase("(e)"), _build_portuguese_reading(rest)] if rest else []))
     if number >= 100:
         if number == 100:
             return phrase("cem|cento")
         hundreds, rest = divmod(number, 100)
         return sequence(
-            phrase(_PORTUGUESE_HUNDREDS[hundreds]), *([phrase("e"), _read_portuguese(rest)] if rest else [])
+            phrase(_PORTUGUESE_HUNDREDS[hundreds]), *([phrase("e"), _build_portuguese_reading(rest)] if rest else [])
         )
     if number < 20:
         return phrase(_PORTUGUESE_SMALL[number])
@@ -412,30 +420,33 @@ def _read_portuguese(number: int) -> Expression:
     return sequence(phrase(_PORTUGUESE_TENS[tens]), *([phrase("e"), phrase(_PORTUGUESE_SMALL[ones])] if ones else []))
 
 
-def _read_chinese(number: int) -> Expression:
-    return _read_han(number, "zh")
+def _build_chinese_reading(number: int) -> Expression:
+    return _build_han_reading(number, "zh")
 
 
-def _read_japanese(number: int) -> Expression:
-    return _read_han(number, "ja")
+def _build_japanese_reading(number: int) -> Expression:
+    return _build_han_reading(number, "ja")
 
 
-def _read_han(number: int, language: str) -> Expression:
+def _build_han_reading(number: int, language: str) -> Expression:
     """Return the readings of a number in Chinese or Japanese."""
     if number == 0:
         return read_digit("0", language)
     if number >= 10**4:
         scale, name = _find_scale(number, ((10**8, "亿|億"), (10**4, "万|萬")))
         head, rest = divmod(number, scale)
-        first = choice([_read_han(head, language), phrase("两")]) if head == 2 and language == "zh" else None
+        first = choice([_build_han_reading(head, language), phrase("两")]) if head == 2 and language == "zh" else None
         gap = phrase("零|〇") if rest and rest < scale // 10 and language == "zh" else SILENCE
         return sequence(
-            first or _read_han(head, language), phrase(name), gap, _read_han(rest, language) if rest else SILENCE
+            first or _build_han_reading(head, language),
+            phrase(name),
+            gap,
+            _build_han_reading(rest, language) if rest else SILENCE,
         )
-    return _read_han_below_10000(number, language)
+    return _build_han_reading_below_10000(number, language)
 
 
-def _read_han_below_10000(number: int, language: str) -> Expression:
+def _build_han_reading_below_10000(number: int, language: str) -> Expression:
     """Return the readings of a number from 1 to 9,999 in Chinese or Japanese."""
     parts: list[Expression] = []
     is_gap = False
@@ -444,7 +455,7 @@ def _read_han_below_10000(number: int, language: str) -> Expression:
         if digit:
             if is_gap and parts and language == "zh":
                 parts.append(phrase("零|〇"))
-            parts += [_read_han_place(digit, name, is_first=not parts, language=language)]
+            parts += [_build_han_place_reading(digit, name, is_first=not parts, language=language)]
             is_gap = False
         else:
             is_gap = True
@@ -453,7 +464,7 @@ def _read_han_below_10000(number: int, language: str) -> Expression:
     return sequence(*parts)
 
 
-def _read_han_place(digit: int, name: str, *, is_first: bool, language: str) -> Expression:
+def _build_han_place_reading(digit: int, name: str, *, is_first: bool, language: str) -> Expression:
     """Return the readings of one digit with the name of its place, such as 百 for hundreds; empty for ones."""
     word = phrase(_CHINESE_DIGITS[digit + 1])
     if digit == 2 and name != "十" and language == "zh":
@@ -464,12 +475,12 @@ def _read_han_place(digit: int, name: str, *, is_first: bool, language: str) -> 
 
 
 _CARDINAL_BY_LANGUAGE: dict[str, Callable[[int], Expression]] = {
-    "en": _read_english,
-    "de": _read_german,
-    "es": _read_spanish,
-    "fr": _read_french,
-    "it": _read_italian,
-    "pt": _read_portuguese,
-    "zh": _read_chinese,
-    "ja": _read_japanese,
+    "en": _build_english_reading,
+    "de": _build_german_reading,
+    "es": _build_spanish_reading,
+    "fr": _build_french_reading,
+    "it": _build_italian_reading,
+    "pt": _build_portuguese_reading,
+    "zh": _build_chinese_reading,
+    "ja": _build_japanese_reading,
 }

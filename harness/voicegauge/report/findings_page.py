@@ -53,7 +53,7 @@ class PageFinding(NamedTuple):
 
     anchor: str
     finding: ReportedFinding
-    urgency: str
+    group_title: str
     """Title of the group in which the page shows the finding, such as "Fix first"."""
     requirement: str
     """The sentence that states what the rule requires."""
@@ -105,7 +105,7 @@ def render_findings_page(page: FindingsPage) -> str:
     assets = load_assets(STYLE_SHEET_FILES, SCRIPT_FILES)
     groups: dict[str, list[PageFinding]] = {}
     for finding in page.findings:
-        groups.setdefault(finding.urgency, []).append(finding)
+        groups.setdefault(finding.group_title, []).append(finding)
     template = create_template_environment().get_template("findings.html.j2")
     return template.render(
         page=page,
@@ -165,7 +165,7 @@ def _read_lines(file: str) -> Sequence[str]:
 # Builds the page of findings of a check.
 
 
-_URGENCY_BY_SEVERITY = {
+_GROUP_TITLE_BY_SEVERITY = {
     "error": "Fix first: the API breaks its contract",
     "warning": "Then look at: probably wrong",
     "disputed": "Decide: the documents contradict each other",
@@ -188,7 +188,7 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
     players = {
         (one.fingerprint, one.severity.value): _build_finding_player(one.clip) for one in report.findings if one.clip
     }
-    order = list(_URGENCY_BY_SEVERITY)
+    order = list(_GROUP_TITLE_BY_SEVERITY)
     findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrence_count))
     return FindingsPage(
         title=f"Check of {', '.join(report.targets[:3])}{' and others' if len(report.targets) > 3 else ''}",
@@ -277,7 +277,7 @@ def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, finding
     return PageFinding(
         anchor=build_anchor(finding, finding_number),
         finding=finding,
-        urgency=_URGENCY_BY_SEVERITY[finding.severity],
+        group_title=_GROUP_TITLE_BY_SEVERITY[finding.severity],
         requirement=summary,
         rule_basis=basis,
         facts=tuple((label, str(text)) for label, text in facts if text),
@@ -319,7 +319,7 @@ def _build_coverage_row(operation: str, entries: list[CoverageEntry]) -> Coverag
 # Builds the page of changes of a comparison with `drift`.
 
 
-_URGENCY_BY_LEVEL = {
+_GROUP_TITLE_BY_LEVEL = {
     DriftLevel.BREAKING.value: "Adapt first: breaks clients",
     DriftLevel.POSSIBLY_BREAKING.value: "Then look at: may break clients",
     DriftLevel.COMPATIBLE.value: "Good to know: clients keep working",
@@ -373,7 +373,7 @@ def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, findi
     return PageFinding(
         anchor=build_anchor(finding, finding_number),
         finding=finding,
-        urgency=_URGENCY_BY_LEVEL[finding.severity],
+        group_title=_GROUP_TITLE_BY_LEVEL[finding.severity],
         requirement=rule.summary,
         rule_basis="",
         facts=tuple((label, str(text)) for label, text in facts if text),

@@ -118,7 +118,7 @@ def _check_speed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
             f"at speed {delivery_pair.changed_value:g} the text takes {durations.changed_duration_s:.2f} s, "
             f"at speed {delivery_pair.base_value:g} {durations.base_duration_s:.2f} s: {measured:.2f} times as fast "
             f"instead of {factor:g} times",
-            delivery_pair.parameter_pointer,
+            delivery_pair.compared_parameter_pointer,
         )
 
 
@@ -132,7 +132,7 @@ def _report_same_audio(delivery_pair: DeliveryPair) -> Iterator[Violation]:
         other = json.dumps(delivery_pair.changed_value, ensure_ascii=False)
         yield Violation(
             f"{delivery_pair.compared_parameter} {other} gives the same audio as {one}, sample by sample",
-            delivery_pair.parameter_pointer,
+            delivery_pair.compared_parameter_pointer,
         )
 
 
@@ -215,7 +215,8 @@ def _check_seed_not_reproducible(delivery_pair: DeliveryPair) -> Iterator[Violat
     else:
         return
     yield Violation(
-        f"when the seed {delivery_pair.changed_value} is sent again, {difference}", delivery_pair.parameter_pointer
+        f"when the seed {delivery_pair.changed_value} is sent again, {difference}",
+        delivery_pair.compared_parameter_pointer,
     )
 
 
@@ -246,7 +247,7 @@ def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violat
         yield Violation(
             f"the text takes {durations.changed_duration_s:.2f} s as {delivery_pair.changed_value}, "
             f"but {durations.base_duration_s:.2f} s {one}",
-            delivery_pair.parameter_pointer,
+            delivery_pair.compared_parameter_pointer,
         )
         return
     mismatch = _measure_speech_mismatch(delivery_pair)
@@ -254,7 +255,7 @@ def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violat
         yield Violation(
             f"the sound as {delivery_pair.changed_value} is another one than {one}: their spectra cannot be aligned "
             f"(mismatch {mismatch:.2f}, at most {MAX_SAME_WORDS_MISMATCH:g} for the same words)",
-            delivery_pair.parameter_pointer,
+            delivery_pair.compared_parameter_pointer,
         )
 
 
@@ -285,7 +286,7 @@ def _check_audio_swapped(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     if _has_same_audio(dataclasses.replace(delivery_pair, base_delivery=companion)):
         yield Violation(
             "two requests with different texts at the same moment give the same audio, sample by sample",
-            delivery_pair.parameter_pointer,
+            delivery_pair.compared_parameter_pointer,
             evidence=f"{in_flight.speech_request.text} / {companion.speech_request.text}",
         )
         return
@@ -297,7 +298,7 @@ def _check_audio_swapped(delivery_pair: DeliveryPair) -> Iterator[Violation]:
         yield Violation(
             "other words are spoken while another request is in flight, and the other request gets the words of this "
             f"one (mismatch {mismatch:.2f}, at most {MAX_SAME_WORDS_MISMATCH:g} for the same words)",
-            delivery_pair.parameter_pointer,
+            delivery_pair.compared_parameter_pointer,
             evidence=in_flight.audio_evidence,
         )
 
@@ -325,7 +326,7 @@ def _check_pcm_sample_rate(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     yield Violation(
         f"expected {raw.sample_rate_hz} Hz, but the samples are {probably}those of {found.rate_hz} Hz: "
         f"{found.explanation}",
-        delivery_pair.parameter_pointer,
+        delivery_pair.compared_parameter_pointer,
         is_warning=not found.is_same_synthesis,
     )
 
@@ -366,7 +367,7 @@ def _check_markup_spoken(delivery_pair: DeliveryPair) -> Iterator[Violation]:
         yield Violation(
             f"the text takes {durations.base_duration_s:.2f} s, "
             f"but {durations.changed_duration_s:.2f} s within {delivery_pair.changed_value}",
-            delivery_pair.parameter_pointer,
+            delivery_pair.compared_parameter_pointer,
         )
 
 
@@ -393,6 +394,6 @@ def _check_long_text_cut(delivery_pair: DeliveryPair) -> Iterator[Violation]:
         yield Violation(
             f"the text takes {durations.base_duration_s:.2f} s, but only {durations.changed_duration_s:.2f} s when "
             "it is sent twice",
-            delivery_pair.parameter_pointer,
+            delivery_pair.compared_parameter_pointer,
             evidence=delivery_pair.changed_delivery.audio_evidence,
         )

@@ -591,7 +591,7 @@ class DeliveryPair(CheckSubject):
         return find_raw_sample_rate(file, raw) if file is not None else None
 
     @property
-    def parameter_pointer(self) -> str:
+    def compared_parameter_pointer(self) -> str:
         """JSON pointer to the parameter in the contract."""
         fields = {"repetition": "seed", "markup": "text", "companion": "text"}
         field = fields.get(self.compared_parameter, self.compared_parameter)

@@ -28,9 +28,9 @@ from voicegauge.speech.phoneme_network import (
 
 MIN_PART_PHONEMES = 12
 """Number of phonemes, about three words, from which a part that is left out or added is reported."""
-MIN_AGREEING_SHARE = 0.6
+MIN_AGREEING_PHONEME_SHARE = 0.6
 """Share of the aligned phonemes that must agree, so that a clip is judged."""
-MAX_AGREEING_SHARE_OF_OTHER_TEXT = 0.45
+MAX_AGREEING_PHONEME_SHARE_OF_OTHER_TEXT = 0.45
 """Share of agreeing phonemes below which a clip says another text than its own, if its voice is recognized clearly."""
 MIN_REPEATED_SHARE = 0.6
 """Share of the phonemes of an added part that must agree with a part of the text, so that it is a repetition."""
@@ -103,7 +103,7 @@ class PhonemeInterval(NamedTuple):
 class LongTextComparison(NamedTuple):
     """How a clip and its text differ."""
 
-    agreeing_share: float
+    agreeing_phoneme_share: float
     """Share of the aligned phonemes that agree, from 0 to 1."""
     differences: tuple[LongTextDifference, ...]
     """The differences in the order of the audio; also empty if too few phonemes agree."""
@@ -113,7 +113,7 @@ class LongTextComparison(NamedTuple):
     @property
     def is_recognized(self) -> bool:
         """Whether enough phonemes agree to trust the differences."""
-        return self.agreeing_share >= MIN_AGREEING_SHARE
+        return self.agreeing_phoneme_share >= MIN_AGREEING_PHONEME_SHARE
 
 
 def recognize_phonemes(log_probabilities: LogProbabilities) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -140,7 +140,7 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     share = agreeing / max(len(matched), 1) if len(matched) >= 0.3 * max(len(recognized), len(expected), 1) else 0.0
     word_starts = np.array(pronunciation.word_starts)
     found: tuple[LongTextDifference, ...] = ()
-    if share >= MIN_AGREEING_SHARE:
+    if share >= MIN_AGREEING_PHONEME_SHARE:
         end_s = len(log_probabilities) * FRAME_S
         listed = _list_differences(pairs, recognized, times_s, expected, word_starts, end_s)
         differences = _find_likely_repetitions(list(listed), log_probabilities, pronunciation, pairs, times_s)

@@ -25,7 +25,7 @@ import numpy as np
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import guess_language
 from voicegauge.speech.long_text import (
-    MAX_AGREEING_SHARE_OF_OTHER_TEXT,
+    MAX_AGREEING_PHONEME_SHARE_OF_OTHER_TEXT,
     LongTextDifference,
     PhonemeInterval,
     compare_long_text,
@@ -144,7 +144,7 @@ _MAX_SHOWN_DIFFERENCES = 5
 """Largest number of differences that an explanation names."""
 JUDGED_SPEED_RANGE = (0.75, 1.4)
 """Requested speeds at which speech is compared with its text."""
-RATE_FACTORS = (0.5, 2.0)
+TRIED_SAMPLE_RATE_FACTORS = (0.5, 2.0)
 """Factors between the true and the stated sample rate that are tried."""
 MIN_COMMON_WORDS, MIN_SHARE_OF_COMMON_WORDS = 2, 0.15
 """Number and share of common English words from which a text counts as English. At least one of the words must not
@@ -372,10 +372,10 @@ def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciat
     compared = compare_long_text(log_probabilities, pronunciation)
     if compared is None:
         return SpokenTextJudgement("unclear", "the text is too long to be compared")
-    agreement = f"{compared.agreeing_share:.0%} of the phonemes agree"
+    agreement = f"{compared.agreeing_phoneme_share:.0%} of the phonemes agree"
     if not compared.is_recognized:
         is_clear = float(log_probabilities.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
-        if is_clear and compared.agreeing_share < MAX_AGREEING_SHARE_OF_OTHER_TEXT:
+        if is_clear and compared.agreeing_phoneme_share < MAX_AGREEING_PHONEME_SHARE_OF_OTHER_TEXT:
             return SpokenTextJudgement("other text", f"the text does not explain what is said ({agreement})")
         return _UNCLEAR
     differences = compared.differences
@@ -573,7 +573,7 @@ def _find_other_rate(
     samples: Samples, sample_rate_hz: int, phonemes: tuple[int, ...], deficit: float
 ) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that says the text only at another sample rate; `None` for any other clip."""
-    for factor in RATE_FACTORS:
+    for factor in TRIED_SAMPLE_RATE_FACTORS:
         played = compute_phoneme_log_probabilities(samples, round(sample_rate_hz * factor))
         scores = score_prefixes(played, phonemes)
         lacking = (compute_best_log_probability(played) - float(scores.log_probabilities[-1])) / len(phonemes)
