@@ -62,7 +62,7 @@ class VoicegaugeError(Exception):
     exit_code = EXIT_UNUSABLE_INPUT
 
     def __str__(self) -> str:
-        """Return the error message; control characters, which a file or a response may contain, are escaped."""
+        """Return the shortened message. Control characters are escaped: a file or a response may contain them."""
         return _shorten(escape_unprintable(super().__str__()), MAX_ERROR_MESSAGE_CHARACTERS)
 
 

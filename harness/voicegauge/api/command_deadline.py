@@ -36,7 +36,7 @@ def count_time_since(started_s: float) -> Iterator[None]:
 
 
 class CommandDeadline:
-    """The time that one command may take, which begins when the deadline is created, or as `count_time_since` says."""
+    """The time that one command may take. It begins when the deadline is created, or as `count_time_since` says."""
 
     def __init__(self, max_time_s: float | None) -> None:
         """Allow the command `max_time_s` seconds; `None` for no limit."""

@@ -163,7 +163,7 @@ SPENDING_FOLDER_NAME = "spending"
 def open_daily_budgets(
     contracts: Iterable[Contract], live_options: LiveOptions, listener: ProgressListener
 ) -> dict[str, DailyBudget]:
-    """Return the budget of the present day, which all commands of this machine share, by provider id."""
+    """Return the budget of the present day by provider id. All commands of this machine share it."""
 
     def announce_error(error: StorageError) -> None:
         listener.notice(f"what is spent today is not counted for --max-cost-per-day: {error}")

@@ -179,8 +179,7 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     is_audio: bool = True
     """Whether the file is audio. A file that is not audio is rejected by every operation that takes a recording."""
     is_limit_unit_ambiguous: bool = False
-    """Whether the size of the recording is within the limit if MB means MiB, but not otherwise, so that a live
-    service may accept or reject it."""
+    """Whether the recording is within the limit only if MB means MiB. If so, a live service may accept or reject it."""
 
 
 def plan_upload_cases(

@@ -108,10 +108,10 @@ def _iterate_boundary_value_cases(
 
 
 def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -> bool:
-    """Whether a value is a long valid text that is not sent to a self-hosted server, which would speak it for minutes.
+    """Whether a value is a long valid text that is not sent to a self-hosted server.
 
-    Such a text is slightly shorter than the longest allowed text. It tests nothing more than the longest one, which is
-    in every plan.
+    The server would speak it for minutes. Such a text is slightly shorter than the longest allowed text. It tests
+    nothing more than the longest one, which is in every plan.
     """
     if (
         operation.contract.provider.self_hosted is None
@@ -300,7 +300,7 @@ def _remove_body_and_optional_parameters(operation: Operation, request: RequestP
 
 
 def _refers_to_account_resource(operation: Operation, request: RequestParts) -> bool:
-    """Whether a request names a resource that another operation creates, which only its owner's account can use."""
+    """Whether a request names a resource that another operation creates. Only the owner's account can use it."""
     uses = (
         use
         for creating_operation in operation.contract.operations.values()

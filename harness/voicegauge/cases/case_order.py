@@ -19,7 +19,7 @@ from voicegauge.model.exchange import UploadedFile
 def find_partially_checked_contracts(
     targets: Iterable[BaseTarget], fully_checked_providers: Collection[str] | None = None
 ) -> dict[Contract, list[BaseTarget]]:
-    """Return the contracts of which only some targets are checked, each with these targets.
+    """Return the targets to check of each contract that is not checked completely.
 
     Args:
         targets: the targets to check.

@@ -264,7 +264,7 @@ def _add_targets_without_delivery(
     deliverable_target_ids: Collection[str],
     unpriced_names: Collection[str],
 ) -> CasePlan:
-    """Return a plan that names the targets of which it has no delivery.
+    """Return a copy of `plan` that names the targets without a delivery in it.
 
     Args:
         plan: the plan.

@@ -198,7 +198,7 @@ class Client(ProviderConnection):
         request_to_repeat: RequestToRepeat | None,
         new_key: str | None,
     ) -> tuple[RequestParts, str | None]:
-        """Return the request with an idempotency key, and the key, which is `None` if the contract documents none."""
+        """Return the request with an idempotency key, and the key. It is `None` if the contract documents none."""
         key = (
             request_to_repeat.idempotency_key
             if request_to_repeat is not None

@@ -282,7 +282,7 @@ class DailyBudget:
 
 
 class ProviderLedger(LedgerShare):
-    """One provider's share of a ledger, which may have a budget of its own, and counts in the daily budget too."""
+    """One provider's share of a ledger. It may have a budget of its own, and counts in the daily budget too."""
 
     def __init__(
         self,

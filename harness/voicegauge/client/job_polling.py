@@ -460,7 +460,7 @@ class JobPoller:
         raise self._build_timeout_error(limit_s, is_limit_documented=is_limit_documented)
 
     async def _poll_once(self, status_request: Request) -> tuple[ParsedExchange | None, bool]:
-        """Poll once; return the exchange, which is `None` without a response, and whether the job has succeeded.
+        """Poll once. Return the exchange (`None` without a response), and whether the job has succeeded.
 
         Status requests cost nothing, so failures are tolerated.
         """

@@ -91,7 +91,7 @@ class Ledger:
         self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
         self._spent, self._reserved = convert_to_micro_usd(spent_usd), 0
         self._overcharge_by_price_name: dict[str, str] = {}
-        """For each price that a charge exceeded, or of which a stated charge cannot be believed, the error message."""
+        """The error message by the name of each price that a charge exceeded, or whose stated charge is implausible."""
 
     @property
     def spent_usd(self) -> float:

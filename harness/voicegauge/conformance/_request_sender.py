@@ -277,7 +277,7 @@ class SentCase:
     interruptions: Sequence[Interruption] = ()
     """How the service reacted to each interruption of the case."""
     earlier_judgement: CaseJudgement | None = None
-    """What an earlier check judged of the case, which is therefore not sent; `None` if the case is sent."""
+    """What an earlier check judged of the case. If there is such a judgement, the case is not sent again."""
 
     @property
     def calls(self) -> list[Call]:

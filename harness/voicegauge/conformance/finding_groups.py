@@ -57,7 +57,7 @@ def _describe_rejection(status: int | None) -> str:
 
 
 def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
-    """Return the targets of which the service rejects all deliveries, if it accepts those of others."""
+    """Return the targets whose deliveries are all rejected; none if the service accepts no target's deliveries."""
     deliveries: dict[str, list[bool]] = {}
     for case in cases:
         if case.is_delivery and case.target is not None:

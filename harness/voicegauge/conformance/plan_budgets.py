@@ -24,7 +24,7 @@ class _RemainingBudgets:
         self._budgets = [(budget, [budget.left_micro_usd]) for budget in budgets]
 
     def find_exceeded_budget(self, provider: str, reserved_micro_usd: int) -> RemainingBudget | None:
-        """Return the first budget of which less is left than a request to `provider` reserves, if there is one."""
+        """Return the first budget that has less left than a request to `provider` reserves; `None` if none has."""
         for budget, left in self._budgets:
             if budget.applies_to(provider) and reserved_micro_usd > left[0]:
                 return budget

@@ -99,7 +99,7 @@ def _iterate_recorded_subjects(
 
 
 def _find_possible_client_mistake(target: BaseSocketTarget, traffic: SocketTraffic) -> str | None:
-    """Return what the client may have done wrong, which is why the turns are not judged; `None` if nothing."""
+    """Return which turns are not judged because the client may be at fault, and why; `None` if there are none."""
     query = dict(parse_qsl(urlsplit(traffic.request.url).query, keep_blank_values=True))
     violation = find_handshake_violation(target.operation, query, traffic.request.find_header)
     if violation is not None:

@@ -285,7 +285,7 @@ class ParsedExchange:
 
     @property
     def exceeded_json_limit(self) -> str | None:
-        """The limit of voicegauge that the response body exceeds, so that it is not read; `None` if it exceeds none."""
+        """The limit of voicegauge that the response body exceeds; `None` if none. A body above a limit is not read."""
         error = self._response_json_or_error[1]
         return str(error) if isinstance(error, BodyLimitError) else None
 

@@ -76,7 +76,7 @@ class _Channel(NamedTuple):
 
 
 def propose_socket_overlay(path: Path, *, provider_id: str = "", reserved_ids: Collection[str] = ()) -> OverlayProposal:
-    """Propose an overlay for an AsyncAPI document of version 2 or 3.0, which stays as it is.
+    """Propose an overlay for an AsyncAPI document of version 2 or 3.0. The document is not changed.
 
     Args:
         path: the file of the document.

@@ -163,7 +163,7 @@ class Call(CheckSubject):
 
     @property
     def unread_body_reason(self) -> str | None:
-        """The limit of voicegauge that the JSON body exceeds, so that it is not judged; `None` if none."""
+        """The limit of voicegauge that the JSON body exceeds; `None` if none. A body above a limit is not judged."""
         limit = self.parsed_exchange.exceeded_json_limit if self._is_json_body_expected else None
         return None if limit is None else f"the body of the response {limit}, the limit of voicegauge"
 

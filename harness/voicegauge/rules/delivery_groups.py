@@ -256,7 +256,7 @@ class DeliveriesOfRun:
 
 
 def _find_or_add(table: OrderedDict[KeyT, ValueT], key: KeyT, new_value: ValueT) -> ValueT:
-    """Return the value of `key`, which becomes `new_value` if it has none; forget the oldest key above the limit."""
+    """Return the value of `key`; if there is none, store `new_value`. Forget the oldest key above the limit."""
     value = table.setdefault(key, new_value)
     if len(table) > MAX_REMEMBERED_DIGESTS:
         table.popitem(last=False)

@@ -302,7 +302,7 @@ class SpeechDelivery(CheckSubject):
     is_successful: bool = True
     """Whether the provider reports success: the job ended in success, or the response was 2xx."""
     has_ordinary_text: bool = True
-    """Whether the text consists mostly of words, so that the speech is audible and the duration can be estimated."""
+    """Whether the text is mostly words. If so, its speech is audible, and the duration can be estimated."""
 
     @property
     def operation(self) -> Operation:
@@ -450,7 +450,7 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def _is_distorted(self) -> bool:
-        """Whether the audio is a steady sound or clipped, which other rules report, so that words cannot be judged."""
+        """Whether the audio is a steady sound or clipped. Other rules report this; words cannot be judged then."""
         from voicegauge.speech.speech_signal import MAX_CLIPPED_SHARE
 
         audio = self.measured_audio
