@@ -64,6 +64,14 @@ def test_inputs_become_arguments(tmp_path: Path) -> None:
     assert outputs == {"status": "0", "json": f"{tmp_path}/voicegauge.json"}
 
 
+@pytest.mark.parametrize(("strict", "expected"), [("true", ["--strict-baseline"]), ("false", []), ("yes", [])])
+def test_limits_of_the_command_are_inputs(tmp_path: Path, strict: str, expected: list[str]) -> None:
+    inputs = {"baseline": "known.json", "strict-baseline": strict, "fail-under": "0.6"}
+    status, printed, _ = _run_check(tmp_path, 'printf "%s\n" "$@"', **inputs)
+    assert status == 0
+    assert printed.splitlines()[4:] == ["--baseline=known.json", *expected, "--fail-under=0.6", "--"]
+
+
 @pytest.mark.parametrize(
     "value", ["--live --max-cost 1000", "x\n--live", "$(touch pwned)", "* ; touch pwned", "-- --live"]
 )
@@ -117,6 +125,16 @@ def test_workflows_use_the_inputs_that_the_action_has() -> None:
     own = [step for step in uses if step["uses"] == "./" or step["uses"] == f"OWNER/voicegauge@v{__version__}"]
     assert len(own) >= 4
     assert set().union(*(step["with"] for step in own)) <= ACTION["inputs"].keys()
+
+
+def test_each_documented_result_is_uploaded_in_a_category_of_its_own() -> None:
+    for job in yaml.safe_load(BLOCKS[0])["jobs"].values():
+        checks = [step for step in job["steps"] if step.get("uses", "").startswith("OWNER/voicegauge@")]
+        uploads = [step["with"] for step in job["steps"] if "upload-sarif@" in step.get("uses", "")]
+        if uploads:
+            written = [step["with"].get("sarif", ACTION["inputs"]["sarif"]["default"]) for step in checks]
+            assert [upload["sarif_file"] for upload in uploads] == written
+            assert len({upload["category"] for upload in uploads}) == len(uploads) > 1
 
 
 def test_commands_of_the_workflows_exist() -> None:
