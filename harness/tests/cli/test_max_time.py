@@ -16,7 +16,7 @@ from voicegauge.bench.run_store import save_run
 from voicegauge.cli import LOADER_BY_COMMAND
 from voicegauge.cli import run as run_cli
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED
+from voicegauge.errors import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED
 
 from ..builders.runs import build_run, build_sample
 
@@ -134,6 +134,21 @@ def test_the_time_covers_planning(
     assert run_cli([*arguments, "--max-time", "20"]) == EXIT_NOTHING_MEASURED
     assert "--max-time 20 was over while the command was prepared: nothing was" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["check pixelapi --emulated", "record pixelapi --emulated", "bench pixelapi"])
+def test_ctrl_c_while_a_command_is_prepared_says_that_nothing_was_paid_for(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(*_arguments: object, **_settings: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    for name in ("check_setup.plan_cases", "recording.RecordingRun.plan_updates", "benchmark_planning.plan_requests"):
+        monkeypatch.setattr(f"voicegauge.api.{name}", plan)
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(command.split()) == EXIT_INTERRUPTED
+    said = "voicegauge: stopped while the command was prepared, before anything that costs money was sent"
+    assert capsys.readouterr().err.strip() == said
 
 
 def test_the_time_begins_with_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

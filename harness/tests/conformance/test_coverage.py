@@ -325,7 +325,8 @@ def test_an_entry_of_the_baseline_that_no_longer_occurs_can_fail(live, acme, tmp
     status, report, _, err = live("--baseline", str(tmp_path / "known.json"), "--strict-baseline", *exports)
     assert status == 1
     assert report["unused_baseline_entries"]
-    assert "no longer found" in err
+    assert "no longer found, take " in err
+    assert "out of the baseline: accepts-invalid acme/speak: " in err
     assert read_junit_failures(tmp_path / "junit.xml") == {"--strict-baseline": 1}
     assert "no longer found" in read_sarif_errors(tmp_path / "sarif.json")
     markdown, slack, badge = ((tmp_path / name).read_text() for name in ("a.md", "a.json", "a.svg"))

@@ -17,9 +17,11 @@ from voicegauge.conformance.check_report import (
     CheckReport,
     apply_baseline,
     build_check_baseline,
+    describe_result,
     export_check_report,
 )
 from voicegauge.conformance.finding_groups import group_effects, group_findings_of_service, merge_findings
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.outputs.finding_exports import (
@@ -149,6 +151,40 @@ def test_sarif_with_hostile_text_and_files_outside_the_repository_is_valid(tmp_p
     (result,) = json.loads(text)["runs"][0]["results"]
     assert result["message"]["text"] == "\x00\x1b100%"
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].startswith("file:///")
+
+
+def test_sarif_names_a_bundled_contract_without_a_folder_of_this_machine(tmp_path: Path) -> None:
+    file = find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml"
+    found = finding(where=FindingLocation(provider="pixelapi", contract_file=str(file), contract_line=7))
+    text = format_sarif_json(report(found), tmp_path)
+    (result,) = json.loads(text)["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "voicegauge/contracts/pixelapi/openapi.yaml"
+    assert place["region"] == {"startLine": 7}
+    assert str(find_bundled_folder("contracts").parent) not in text
+
+
+def test_sarif_of_a_check_that_ended_early_says_why() -> None:
+    for message in ("interrupted", "--max-time 20 was over"):
+        stopped = msgspec.structs.replace(check_report(), is_finished=False, stop_message=message)
+        (run,) = json.loads(format_sarif_json(export_check_report(stopped), Path.cwd()))["runs"]
+        (invocation,) = run["invocations"]
+        assert invocation["executionSuccessful"] is False
+        (note,) = invocation["toolExecutionNotifications"]
+        assert note == {"level": "error", "message": {"text": f"{message}: not everything was judged"}}
+        Sarif.model_validate(json.loads(format_sarif_json(export_check_report(stopped), Path.cwd())))
+
+
+def test_a_finding_in_two_operations_has_two_entries_and_is_counted_once() -> None:
+    elsewhere = FindingLocation(provider="acme", operation="list", contract_pointer="/list")
+    found = check_report(finding(message="wrong id", other_places=(elsewhere,)))
+    baseline = build_check_baseline(found)
+    messages = {entry.operation: entry.message for entry in baseline.accepted_findings}
+    assert messages == {"speak": "wrong id", "list": "as in speak: wrong id"}
+    accepted = apply_baseline(found, baseline)
+    assert describe_result(accepted).endswith("no findings, 1 accepted by the baseline (2 entries)")
+    once = check_report(finding())
+    assert describe_result(apply_baseline(once, build_check_baseline(once))).endswith("1 accepted by the baseline")
 
 
 def read_command(line: str) -> tuple[str, dict[str, str], str]:

@@ -120,6 +120,7 @@ class CommandDeadline:
 
         Raises:
             NothingMeasuredError: the time was over.
+            KeyboardInterrupt: Ctrl-C was pressed; its text says that nothing that costs money was sent.
         """
         try:
             with self.interrupt():
@@ -127,6 +128,11 @@ class CommandDeadline:
         except TimeLimitError as error:
             raise NothingMeasuredError(
                 f"{error} while the command was prepared: nothing was judged or measured"
+            ) from None
+        except KeyboardInterrupt:
+            # What may have been sent, such as a question for the models of the user's own server, is free.
+            raise KeyboardInterrupt(
+                "while the command was prepared, before anything that costs money was sent"
             ) from None
 
 

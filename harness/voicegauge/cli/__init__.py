@@ -172,8 +172,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return print_error(error.format_message(), EXIT_UNUSABLE_INPUT)
     except VoicegaugeError as error:
         return print_error(str(error), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        return print_error("stopped", EXIT_INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click turns Ctrl-C, whose text may say what was stopped, into an exception of its own.
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        what = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
+        return print_error(f"stopped {what}".rstrip(), EXIT_INTERRUPTED)
     except SystemExit as error:
         # click raises it with 0 after completing names for a shell, and with 1 if the reader of the output is gone.
         result = 0 if error.code == 0 else EXIT_BROKEN_PIPE

@@ -210,7 +210,7 @@ class OutputOptions(SummaryOutputs):
             apply_baseline,
             write_baseline,
         )
-        from voicegauge.conformance.check_report import CheckReport
+        from voicegauge.conformance.check_report import CheckReport, describe_accepting_entries
 
         if self.baseline_file is not None:
             report = apply_baseline(report, self.baseline_file)
@@ -219,6 +219,7 @@ class OutputOptions(SummaryOutputs):
                 report = write_baseline(report, self.new_baseline_file)
                 if isinstance(report, CheckReport):
                     accepted, others = format_count(len(report.accepted_findings), "finding"), len(report.findings)
+                    accepted += describe_accepting_entries(report)
                 else:
                     accepted, others = format_count(len(report.accepted_changes), "change"), len(report.changes)
                 text = f"wrote {self.new_baseline_file}: accepts {accepted}"

@@ -317,6 +317,10 @@ def _determine_exit_status(report: CheckReport, *, fail_on_warnings: bool) -> in
     return EXIT_OK
 
 
+_MAX_NAMED_ENTRIES = 3
+"""Largest number of entries of a baseline that the sentence about entries no longer found names."""
+
+
 def _find_unmet_limits(report: CheckReport, outputs: CheckOutputs) -> dict[str, str]:
     """Return what makes a check fail besides findings, by option: `--fail-under` and `--strict-baseline`."""
     unmet = {}
@@ -324,9 +328,10 @@ def _find_unmet_limits(report: CheckReport, outputs: CheckOutputs) -> dict[str, 
     if outputs.fail_under is not None and percent < round(outputs.fail_under * 100, 6):
         unmet["--fail-under"] = f"tried {percent:g}% of the contract, less than --fail-under {outputs.fail_under:g}"
     if outputs.strict_baseline and report.unused_baseline_entries:
-        count = len(report.unused_baseline_entries)
-        entries = "1 entry" if count == 1 else f"{count} entries"
-        unmet["--strict-baseline"] = f"{entries} of the baseline no longer found: write it again with --write-baseline"
+        count, shown = len(report.unused_baseline_entries), report.unused_baseline_entries[:_MAX_NAMED_ENTRIES]
+        named = "; ".join(shown) + (f"; and {count - len(shown)} more" if count > len(shown) else "")
+        entries, them = ("1 entry", "it") if count == 1 else (f"{count} entries", "them")
+        unmet["--strict-baseline"] = f"{entries} no longer found, take {them} out of the baseline: {named}"
     return unmet
 
 

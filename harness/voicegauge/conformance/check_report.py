@@ -395,7 +395,10 @@ ACCEPTABLE_SEVERITIES = (Severity.ERROR, Severity.WARNING)
 
 
 def build_check_baseline(report: CheckReport) -> FindingsBaseline:
-    """Return a baseline that accepts every error and warning of `report`, and the findings already accepted there."""
+    """Return a baseline that accepts every error and warning of `report`, and the findings already accepted there.
+
+    A finding has an entry for each of its places.
+    """
     return build_baseline(
         _build_accepted_finding(finding, place)
         for finding in (*report.findings, *report.accepted_findings)
@@ -405,6 +408,8 @@ def build_check_baseline(report: CheckReport) -> FindingsBaseline:
 
 
 def _build_accepted_finding(finding: Finding, where: FindingLocation) -> AcceptedFinding:
+    # The message is about one place; an entry about another operation says so.
+    seen_in = "" if where.operation == finding.where.operation else f"as in {finding.where.operation}: "
     return AcceptedFinding(
         fingerprint=finding.compute_fingerprint(where),
         rule=finding.rule,
@@ -412,7 +417,7 @@ def _build_accepted_finding(finding: Finding, where: FindingLocation) -> Accepte
         operation=where.operation,
         contract_pointer=where.contract_pointer,
         body_pointer=where.traffic_pointer,
-        message=finding.message,
+        message=f"{seen_in}{finding.message}",
     )
 
 
@@ -445,6 +450,15 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
 
 def _list_fingerprints(finding: Finding) -> set[str]:
     return set(map(finding.compute_fingerprint, finding.locations))
+
+
+def describe_accepting_entries(report: CheckReport) -> str:
+    """Return the number of baseline entries that accept the findings of `report`, such as " (3 entries)".
+
+    Empty if each finding has one entry.
+    """
+    count = len(set().union(*map(_list_fingerprints, report.accepted_findings)))
+    return "" if count == len(report.accepted_findings) else f" ({count} entries)"
 
 
 # Converts a check report to the common form of the output formats (JUnit, SARIF, GitHub annotations).
@@ -488,7 +502,7 @@ def describe_result(report: CheckReport) -> str:
     if report.left_out_reason_by_target:
         parts.append(f"left out: {', '.join(report.left_out_reason_by_target)}")
     if report.accepted_findings:
-        parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
+        parts.append(f"{len(report.accepted_findings)} accepted by the baseline{describe_accepting_entries(report)}")
     if report.spent_usd:
         parts.append(f"{format_price_usd(report.spent_usd)} spent")
     if report.spent_by_earlier_runs_usd:
@@ -519,6 +533,7 @@ def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) 
     return ExportedReport(
         created_at=report.created_at,
         is_finished=report.is_finished,
+        stop_message=report.stop_message,
         findings=tuple(_build_reported_finding(finding, failing) for finding in ordered),
         accepted_findings=tuple(_build_reported_finding(finding, ()) for finding in report.accepted_findings),
         cases=tuple(_iterate_junit_cases(report)),

@@ -23,6 +23,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model.base import Record
@@ -245,6 +246,8 @@ class ExportedReport(Record, frozen=True, kw_only=True):
     """The time at which the report was created: UTC in ISO 8601."""
     is_finished: bool = True
     """Whether the run ended by itself and was not interrupted."""
+    stop_message: str | None = None
+    """Why the run ended early, such as "interrupted"; `None` if it did not."""
     findings: tuple[ReportedFinding, ...]
     """Findings that no baseline accepts, most severe first."""
     accepted_findings: tuple[ReportedFinding, ...] = ()
@@ -418,9 +421,10 @@ def format_sarif_json(report: ExportedReport, repository_folder: Path) -> str:
     # SARIF's date-time has the suffix Z, not +00:00 (section 3.9).
     started_at = report.created_at.replace("+00:00", "Z")
     invocation: dict[str, Any] = {"executionSuccessful": report.is_finished, "startTimeUtc": started_at}
-    if report.unmet_limits:
+    stopped = [] if report.stop_message is None else [f"{report.stop_message}: not everything was judged"]
+    if messages := [*stopped, *report.unmet_limits.values()]:
         invocation["toolExecutionNotifications"] = [
-            {"level": SarifLevel.ERROR.value, "message": {"text": message}} for message in report.unmet_limits.values()
+            {"level": SarifLevel.ERROR.value, "message": {"text": message}} for message in messages
         ]
     run = {
         "tool": {"driver": driver},
@@ -494,7 +498,9 @@ def find_command_file(repository_folder: Path) -> Path | None:
 
 def _build_physical_location(location: FileLocation, repository_folder: Path) -> dict[str, Any]:
     path = location.make_path_relative_to(repository_folder)
-    # A file outside the checkout can only be found by an absolute URI.
+    if path is None and (bundled := location.make_path_relative_to(find_bundled_folder("contracts"))) is not None:
+        path = f"voicegauge/contracts/{bundled}"  # the same on every machine, and without its folders
+    # Another file outside the checkout can only be found by an absolute URI.
     uri = Path(location.file).resolve().as_uri() if path is None else quote(path)
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if location.line is not None:
