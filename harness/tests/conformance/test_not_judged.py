@@ -358,8 +358,9 @@ def test_responses_that_all_break_off_do_not_end_the_check(voicegauge, acme, acm
     acme.accepts_anything = True
     acme.breaks_off = lambda _: True
     arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--full"]
-    status, report, _, _ = voicegauge(*arguments)
+    status, report, out, _ = voicegauge(*arguments)
     assert (status, report["is_finished"]) == (1, True)
+    assert re.match(r"LIVE \d+ exchanges, ", out.splitlines()[-1])
     broken = [case for case in report["case_results"] if "response-incomplete" in case["message_by_violated_rule"]]
     assert len(broken) > 10
 

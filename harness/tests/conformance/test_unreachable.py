@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
+import json
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from voicegauge import cli
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.client.client import Client
 from voicegauge.conformance._case_runner import MAX_CONSECUTIVE_UNREACHABLE_CASES, CaseRunner
@@ -98,3 +102,74 @@ def test_occasional_lost_connections_do_not_end_a_search(fuzz) -> None:
 
 def test_a_search_ends_when_the_service_is_unreachable(fuzz) -> None:
     assert fuzz(lambda _: True, ResultCollector([], 0)) == MAX_CONSECUTIVE_UNREACHABLE_CASES
+
+
+@pytest.fixture
+def respond_to_all() -> Iterator[Callable[[bytes], str]]:
+    """Start servers that respond to each request with the same bytes and close; returns the base URL of a server."""
+    listening = []
+
+    def serve(listener: socket.socket, response: bytes) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(2**16)
+                    connection.sendall(response)
+
+    def start(response: bytes) -> str:
+        listening.append(socket.create_server(("127.0.0.1", 0)))
+        threading.Thread(target=serve, args=(listening[-1], response), daemon=True).start()
+        return f"http://127.0.0.1:{listening[-1].getsockname()[1]}"
+
+    yield start
+    for one in listening:
+        one.shutdown(socket.SHUT_RDWR)
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "switched to another protocol"),
+        (b"HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n", "the response is not valid HTTP: its status is below 100"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "its Content-Length is not a number"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-Header: y\r\n" * 50_000, "the headers are too large"),
+        (b"SMTP ready\r\n\r\n", "the response is not valid HTTP: illegal status line: 'SMTP ready'"),
+        (b"", "the server closed the connection without a response"),
+    ],
+    ids=["101", "status 000", "negative length", "many headers", "other protocol", "no response"],
+)
+def test_a_check_that_receives_no_valid_response_writes_its_files(
+    response: bytes,
+    reason: str,
+    acme_contracts: Callable[..., Path],
+    respond_to_all: Callable[[bytes], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "sk-acme-0123456789abcdef")
+    files = {name: tmp_path / f"result.{name}" for name in ("json", "junit", "sarif")}
+    arguments = ["acme", "--contracts", str(acme_contracts()), "--live", "--base-url", respond_to_all(response)]
+    status = cli.run(["check", *arguments, *(f"--{name}={file}" for name, file in files.items())])
+    assert status == 3
+    report = json.loads(files["json"].read_text())
+    assert (report["stop_reason"], report["is_finished"]) == ("unreachable", False)
+    assert reason in report["stop_message"]
+    assert report["stop_message"] in capsys.readouterr().err.splitlines()[-1]
+    for name in ("junit", "sarif"):
+        assert reason in html.unescape(files[name].read_text())
+
+
+def test_a_check_that_sends_nothing_writes_no_file(
+    acme_contracts: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "sk-acme-0123456789abcdef")
+    file = tmp_path / "result.json"
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        arguments = ["acme", "--contracts", str(acme_contracts()), "--live", "--base-url", url]
+        assert cli.run(["check", *arguments, "--json", str(file)]) == 3
+    assert not file.exists()

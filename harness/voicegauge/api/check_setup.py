@@ -59,7 +59,7 @@ from voicegauge.contract.price_computation import is_billable, quote_price
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
-from voicegauge.errors import MissingKeyError, StorageError, UsageError
+from voicegauge.errors import MissingKeyError, StorageError, TransportError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Provenance, StopReason
@@ -276,16 +276,27 @@ def finish_check(
 
 
 @contextmanager
-def report_on_storage_error(
-    collector: ResultCollector, build_report: Callable[[], CheckReport], on_report: Callable[[CheckReport], None] | None
+def report_before_error(
+    collector: ResultCollector,
+    build_report: Callable[[StopReason | None], CheckReport],
+    on_report: Callable[[CheckReport], None] | None,
 ) -> Iterator[None]:
-    """Pass the report so far to `on_report` if the context raises a `StorageError`, and raise that error again."""
+    """Pass the report so far to `on_report` if the context raises an error that ends a check, and raise it again.
+
+    These errors are a `StorageError`, and a `TransportError` after which nothing was received although a request was
+    sent, which may have been charged.
+    """
     try:
         yield
-    except StorageError as error:
+    except (StorageError, TransportError) as error:
+        stop_reason: StopReason | None = None
+        if isinstance(error, TransportError):
+            if not (error.request_was_sent or collector.was_request_sent):
+                raise
+            stop_reason = "unreachable"
         collector.stop_message = str(error)
         if on_report is not None:
-            on_report(build_report())
+            on_report(build_report(stop_reason))
         raise
 
 
@@ -484,7 +495,9 @@ def open_check(
     with (
         open_receiver(request.public_url, request.listen_port) as receiver,
         announce_losses_on_error(journals, listener),
-        report_on_storage_error(collector, lambda: build_report(collector, None, rules, journals), request.on_report),
+        report_before_error(
+            collector, lambda reason: build_report(collector, reason, rules, journals), request.on_report
+        ),
     ):
         yield replace(
             settings,

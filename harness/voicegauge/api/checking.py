@@ -127,7 +127,7 @@ def run_check(request: CheckRequest) -> CheckReport:
         DataError: another process checks the same live targets.
         StorageError: what is paid for could not be saved, so nothing more was sent. `on_report` was called with what
             was judged so far.
-        TransportError: not a single response was received.
+        TransportError: not a single response was received. If a request was sent, `on_report` was called.
         NothingMeasuredError: the time limit was over before anything was sent.
     """
     deadline = CommandDeadline(request.max_time_s)

@@ -466,6 +466,7 @@ class CaseRunner:
             self._note_service_reached()
             return False
         self._unreachable_cases += 1
+        self._collector.was_request_sent |= error.request_was_sent
         # The first case has waited as long as the provider asks clients to: a wrong URL or no network does not change.
         was_never_reached = not error.request_was_sent and not self._has_been_reached
         return was_never_reached or self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES

@@ -105,6 +105,8 @@ class CaseJudge:
                 and is_emulated(exchange)
             ):
                 self._collector.count_rejection_without_credit()
+        for exchange in sent_case.incomplete_exchanges:  # judged too, but only that their response broke off
+            self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
         if self._service.settings.save_exchanges is not None and sent_case.exchanges and sent_case.has_verdict:
             self._service.settings.save_exchanges(sent_case.case, sent_case.exchanges)
 

@@ -172,6 +172,8 @@ class ResultCollector:
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
         self.stop_message: str | None = None
+        self.was_request_sent = False
+        """Whether a request was sent to which the service did not respond."""
         self._unaffordable_count = 0
         """Number of billable cases that were not sent because of the budget."""
         self._unaffordable_message = ""

@@ -592,7 +592,31 @@ def add_certificate_hint(reason: str) -> str:
     return f"{reason}; set SSL_CERT_FILE to the certificate of an authority of your own (serve --tls prints its file)"
 
 
+SWITCHED_PROTOCOL = "the server switched to another protocol, which was not requested"
+OVERSIZE_HEADERS = "the headers are too large"
+NO_RESPONSE = "the server closed the connection without a response"
+INCOMPLETE_BODY = "the server closed the connection before the end of the body"
+INVALID_HTTP = "the response is not valid HTTP"
+_DESCRIPTION_BY_HTTPCORE_MESSAGE = {
+    "_SWITCH_UPGRADE": SWITCHED_PROTOCOL,
+    "Receive buffer too long": OVERSIZE_HEADERS,
+    "Server disconnected without": NO_RESPONSE,
+    "peer unexpectedly closed": NO_RESPONSE,
+    "peer closed connection without": INCOMPLETE_BODY,
+    "bad Content-Length": f"{INVALID_HTTP}: its Content-Length is not a number",
+    "status_code should be in range": f"{INVALID_HTTP}: its status is below 100",
+}
+"""Descriptions of responses that break the protocol, by a part of the message of httpcore."""
+
+
 def describe_httpcore_error(error: Exception) -> str:
     """Return the message of an error of httpcore on one line, without an error number."""
-    message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
-    return message.rstrip(".") or type(error).__name__
+    message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split())).rstrip(".")
+    if not isinstance(error, httpcore.RemoteProtocolError):
+        return message or type(error).__name__
+    for part, description in _DESCRIPTION_BY_HTTPCORE_MESSAGE.items():
+        if part in message:
+            return description
+    if message.startswith(("the response", "the server", "the headers")):  # of `ResponseParser`
+        return message
+    return f"{INVALID_HTTP}: " + re.sub(r"bytearray\(b(.*)\)", r"\1", message)

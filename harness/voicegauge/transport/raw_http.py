@@ -23,8 +23,13 @@ from voicegauge.transport.exchange_trace import ExchangeTrace
 from voicegauge.transport.http import Timeouts, build_transport_error, create_ssl_context, find_proxy, get_http_version
 from voicegauge.transport.network import (
     HTTPCORE_ERRORS,
+    INCOMPLETE_BODY,
+    INVALID_HTTP,
     KEEP_ALIVE_S,
     NETWORK_OBSERVER,
+    NO_RESPONSE,
+    OVERSIZE_HEADERS,
+    SWITCHED_PROTOCOL,
     TimedBackend,
     describe_httpcore_error,
     open_pool,
@@ -74,11 +79,11 @@ class ResponseParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._reject_response(f"the response is not valid HTTP: {error}")
+            self._reject_response(f"{INVALID_HTTP}: {error}")
         except httptools.HttpParserUpgrade:
-            self._reject_response("the server switched to another protocol, which was not requested")
+            self._reject_response(SWITCHED_PROTOCOL)
         if self._bytes_without_part > MAX_RESPONSE_HEAD_BYTES:
-            self._reject_response("the headers are too large")
+            self._reject_response(OVERSIZE_HEADERS)
 
     def take_body_parts(self) -> list[bytes]:
         """Return the parts of the body that were parsed since the last call."""
@@ -87,13 +92,13 @@ class ResponseParser:
 
     def _handle_connection_end(self) -> None:
         if not self.status:
-            raise httpcore.RemoteProtocolError("the server closed the connection without a response")
+            raise httpcore.RemoteProtocolError(NO_RESPONSE)
         has_end = any(
             name.lower() == b"content-length" or (name.lower() == b"transfer-encoding" and b"chunked" in value.lower())
             for name, value in self.headers
         )
         if has_end:
-            raise httpcore.RemoteProtocolError("the server closed the connection before the end of the body")
+            raise httpcore.RemoteProtocolError(INCOMPLETE_BODY)
         self.is_complete = True
 
     def _reject_response(self, reason: str) -> None:
