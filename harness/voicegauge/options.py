@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from voicegauge.errors import UsageError, find_similar_names
+from voicegauge.errors import UnknownNameError, UsageError, find_similar_names
 
 ArgumentsT = ParamSpec("ArgumentsT")
 RequestT = TypeVar("RequestT")
@@ -474,7 +474,10 @@ def with_checked_arguments(function: Callable[ArgumentsT, ResultT]) -> Callable[
         _reject_unknown_keywords(function.__name__, keywords, known_names)
         for name, value in signature.bind(*arguments, **keywords).arguments.items():
             annotation = signature.parameters[name].annotation
-            if not _has_type(value, _resolve_annotation(annotation, function.__module__)):
+            resolved = _resolve_annotation(annotation, function.__module__)
+            if not _has_type(value, resolved):
+                if typing.get_origin(resolved) is Literal:
+                    raise UnknownNameError(name, str(value), typing.get_args(resolved))
                 raise UsageError(f"{name} is {reprlib.repr(value)}: its type is {annotation}")
         return function(*arguments, **keywords)
 

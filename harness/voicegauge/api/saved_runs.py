@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -304,6 +304,7 @@ def run_build_report(request: ReportRequest) -> BenchReport:
 build_report = function_of(ReportRequest, run_build_report, name="build_report")
 
 
+@with_checked_arguments
 @pause_garbage_collection()
 def render_report(
     runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
@@ -329,8 +330,6 @@ def render_report(
         DataError: a run or a result cannot be read.
         UnknownNameError: no text has this format.
     """
-    if format not in get_args(TextReportFormat):
-        raise UnknownNameError("format", str(format), get_args(TextReportFormat))
     reports = load_check_and_drift_reports(to_path_tuple(check_result_files), to_path_tuple(drift_result_files))
     if format == "csv":
         return render_csv(_load_runs(runs))
@@ -394,8 +393,6 @@ def write_report(
         UsageError: the format is not known; or the file cannot be written, or exists and is not a report.
         MissingExtraError: the extra `data` is not installed.
     """
-    if format not in _MARK_BY_FORMAT:
-        raise UnknownNameError("format", str(format), _MARK_BY_FORMAT)
     path = Path(file)
     check_replaceable(path, _MARK_BY_FORMAT[format])
     if format == "parquet":
