@@ -37,11 +37,11 @@ async def serving(app: Any) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def listening(handler: Handler) -> AsyncIterator[str]:
-    """Serve connections with `handler`, which is called after the head of a request was read; yields the base URL.
+async def accepting(handler: Handler) -> AsyncIterator[str]:
+    """Serve each connection with `handler`; yields the base URL.
 
-    What `handler` leaves unread is read after its response: a connection that is closed with unread bytes is reset, and
-    the client may then lose the response.
+    At the end the connections are ended and awaited: a writer that outlives its event loop warns whenever it is
+    collected, in the middle of another test.
     """
     connections: set[asyncio.Task[None]] = set()
 
@@ -50,17 +50,14 @@ async def listening(handler: Handler) -> AsyncIterator[str]:
         assert task is not None
         connections.add(task)
         try:
-            await reader.readuntil(b"\r\n\r\n")
             await handler(reader, writer)
-            if not writer.is_closing():
-                writer.write_eof()
-                while await reader.read(2**16):
-                    pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            connections.discard(task)
             writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+            connections.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
@@ -69,4 +66,25 @@ async def listening(handler: Handler) -> AsyncIterator[str]:
         server.close()
         for task in list(connections):
             task.cancel()
+        await asyncio.gather(*connections)
         await server.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def listening(handler: Handler) -> AsyncIterator[str]:
+    """Serve connections with `handler`, which is called after the head of a request was read; yields the base URL.
+
+    What `handler` leaves unread is read after its response: a connection that is closed with unread bytes is reset, and
+    the client may then lose the response.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await handler(reader, writer)
+        if not writer.is_closing():
+            writer.write_eof()
+            while await reader.read(2**16):
+                pass
+
+    async with accepting(serve) as url:
+        yield url

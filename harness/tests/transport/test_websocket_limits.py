@@ -26,6 +26,8 @@ from voicegauge.transport.websocket import (
     WebSocketConnection,
 )
 
+from ..builders.servers import accepting
+
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
 
@@ -53,11 +55,9 @@ async def sending(start: bytes, repeated: bytes) -> AsyncIterator[str]:
             while not writer.is_closing():
                 writer.write(repeated)
                 await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with accepting(serve) as url:
+        yield f"{url}/"
 
 
 FLOODS = {
@@ -73,20 +73,13 @@ FLOODS = {
 async def test_a_handshake_without_an_answer_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicegauge.transport.websocket.CONNECT_TIMEOUT_S", 0.2)
 
-    closed = asyncio.Event()
-
     async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        closed.set()
 
-    server = await asyncio.start_server(wait, "127.0.0.1", 0)
-    async with server:
-        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with accepting(wait) as url:
+        host = url.removeprefix("http://")
         with pytest.raises(TimedOutError, match=rf"^{re.escape(host)}: no WebSocket handshake within 0\.2 s$"):
             await WebSocketConnection().connect(Request(method="GET", url=f"http://{host}/speak?key=secret"))
-        await closed.wait()
 
 
 CLOSED_BEFORE_ANSWER = "the connection was closed before the WebSocket handshake was answered"
@@ -105,11 +98,9 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with accepting(serve) as url:
+        yield url
 
 
 @pytest.mark.parametrize(("answer", "reason"), NO_HANDSHAKE_ANSWERS)
@@ -184,12 +175,10 @@ async def test_a_ping_is_answered() -> None:
         mask = await reader.readexactly(4)
         payload = await reader.readexactly(length & 0x7F)
         await answers.put(bytes([kind]) + bytes(sign ^ mask[index % 4] for index, sign in enumerate(payload)))
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
+    async with accepting(serve) as url:
         connection = WebSocketConnection()
-        await connection.connect(Request(method="GET", url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
+        await connection.connect(Request(method="GET", url=f"{url}/"))
         assert await answers.get() == b"\x8aare you there"
         await connection.close()
 
@@ -199,20 +188,13 @@ async def test_a_service_that_closes_every_connection_at_once_does_not_pass(
     close: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         writer.write(build_handshake(head) + build_frame(CLOSE, close))
-        writer.close()
 
-    writers: list[asyncio.StreamWriter] = []
     monkeypatch.setenv("DEEPGRAM_API_KEY", "not-a-key-of-anybody")
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        live = voicegauge.LiveOptions(base_urls={"": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
+    async with accepting(serve) as url:
+        live = voicegauge.LiveOptions(base_urls={"": url})
         report = await asyncio.to_thread(voicegauge.check, "deepgram/aura-2-socket", live=live)
-    for writer in writers:  # also those on which nothing was sent
-        writer.close()
-    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
     assert "socket-closed-early" in {finding.rule for finding in report.findings}
     [finding] = [finding for finding in report.findings if finding.rule == "socket-closed-early"]
     assert "before the first turn" in finding.message
@@ -259,11 +241,8 @@ async def test_the_wait_of_the_user_bounds_that_for_the_first_message(monkeypatc
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(build_handshake(await reader.readuntil(b"\r\n\r\n")))
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    async with server, Transport() as transport:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with accepting(accept) as url, Transport() as transport:
         client = Client(target.contract, transport, base_urls={"": url}, key="k", max_wait_s=0.1)
         session = SocketSession(client, target)
         async with asyncio.timeout(60):
