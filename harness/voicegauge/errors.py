@@ -105,6 +105,8 @@ class UnknownNameError(UsageError):
         else:
             similar = f"similar: {', '.join(near[1:])}; " if near[1:] else ""
             known = f"{similar}`{listing_command}` lists all {len(choices)}"
+        if hint:
+            known = known[0].upper() + known[1:]
         super().__init__("; ".join(filter(None, (f"unknown {name_kind} {name!r}: {hint}{known}", advice))))
 
 

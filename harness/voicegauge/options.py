@@ -34,6 +34,8 @@ ResultT = TypeVar("ResultT")
 DataclassT = TypeVar("DataclassT")
 
 PathLike = str | os.PathLike[str]
+_WRITTEN_PATH_TYPES = ("PathLike", "PathLike | None")
+"""Annotations of options that are a path, as they are written."""
 
 _METADATA_KEY = "voicegauge.option"
 """Key under which the metadata of a dataclass field has the field's `OptionSpec`."""
@@ -235,7 +237,10 @@ def _reject_unknown_keywords(name: str, keywords: Iterable[str], hint_by_known_n
         near = find_similar_names(keyword, hint_by_known_name)
         # max_cost is max_cost_usd, although max_calls has more letters in common.
         near.sort(key=lambda known: not known.startswith(f"{keyword}_"))
-        hint = f"; did you mean {hint_by_known_name[near[0]] or repr(near[0])}?" if near else ""
+        if near:
+            hint = f"; did you mean {hint_by_known_name[near[0]] or repr(near[0])}?"
+        else:
+            hint = f"; known: {', '.join(known for known, written in hint_by_known_name.items() if not written)}"
         raise TypeError(f"{name}() got an unexpected keyword argument {keyword!r}{hint}")
 
 
@@ -461,7 +466,9 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
                 raise UsageError(f"{one.name}[{key!r}] is {value[key]!r}: its type is {number_type.__name__}")
             # What is parsed, such as a URL, may contain a password.
             shown = f"a {type(value).__name__}" if one.spec.parse else reprlib.repr(value)
-            raise UsageError(f"{one.name} is {shown}: its type is {written_by_name[one.name]}")
+            written = written_by_name[one.name]
+            needed = f"pass a path. {one.spec.help}" if written in _WRITTEN_PATH_TYPES else f"its type is {written}"
+            raise UsageError(f"{one.name} is {shown}: {needed}")
 
 
 def with_checked_arguments(function: Callable[ArgumentsT, ResultT]) -> Callable[ArgumentsT, ResultT]:
@@ -594,12 +601,20 @@ def function_of(
 
     declared = {one.name: one for one in list_own_options(typing.cast("type[Any]", request_type))}
     signature = inspect.signature(request_type)
-    hint_by_known_name = {
-        inner.name: f"{one.name}={get_group_type(one).__name__}({inner.name}=...)"
-        for one in declared.values()
-        if one.spec.role is OptionRole.GROUP
-        for inner in list_own_options(get_group_type(one))
-    } | dict.fromkeys(signature.parameters, "")
+    hint_by_known_name = (
+        {
+            # The name on the command line, such as limit for max_texts.
+            one.flag.removeprefix("--").replace("-", "_"): repr(one.name)
+            for one in declared.values()
+        }
+        | {
+            inner.name: f"{one.name}={get_group_type(one).__name__}({inner.name}=...)"
+            for one in declared.values()
+            if one.spec.role is OptionRole.GROUP
+            for inner in list_own_options(get_group_type(one))
+        }
+        | dict.fromkeys(signature.parameters, "")
+    )
     parameters = [
         parameter if parameter.default is parameter.empty else parameter.replace(default=declared[key].default)
         for key, parameter in signature.parameters.items()

@@ -63,6 +63,10 @@ def test_a_wrong_keyword_gets_the_name_of_the_function_and_the_near_one() -> Non
         voicegauge.check("lmnt", live=live, max_cost="1")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"^LiveOptions\(\) got .*'max_cost'; did you mean 'max_cost_usd'\?$"):
         voicegauge.LiveOptions(max_cost="1")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"'limit'; did you mean 'max_texts'\?$"):
+        voicegauge.benchmark("pixelapi", limit=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"'zzzzzz'; known: targets, live, suite, .*max_texts"):
+        voicegauge.benchmark("pixelapi", zzzzzz=1)  # type: ignore[call-arg]
     assert "listens: with `False`: do not judge" in str(voicegauge.benchmark.__doc__)
 
 
@@ -152,6 +156,10 @@ def test_functions_without_a_request_check_their_arguments_too(name: str, argume
             lambda: voicegauge.check("lmnt", live=voicegauge.LiveOptions(), prices={"lmnt": "x"}),
             r"prices\['lmnt'\] is 'x': its type is float",
         ),
+        (
+            lambda: voicegauge.benchmark("pixelapi", texts=["Hello."]),
+            r"^texts is \['Hello\.'\]: pass a path\. Your own texts instead of a suite: one per line \(\.txt\)",
+        ),
         (lambda: voicegauge.benchmark("pixelapi", max_texts="two"), r"max_texts is 'two': its type is int \| None"),
         (lambda: voicegauge.benchmark("pixelapi", concurrency=True), "concurrency is True: its type is int"),
         (lambda: voicegauge.benchmark(None), r"targets is None: its type is str \| Sequence\[str\]"),
@@ -159,7 +167,7 @@ def test_functions_without_a_request_check_their_arguments_too(name: str, argume
         (lambda: voicegauge.build_report("runs", max_clips="3"), "max_clips is '3': its type"),
         (lambda: voicegauge.emulate("pixelapi", clock="fast"), r"clock is 'fast': its type is Literal\['real', "),
         (lambda: voicegauge.proxy("pixelapi", port=True), "port is True: its type"),
-        (lambda: voicegauge.find_drift(1, 2), "old is 1: its type is PathLike"),
+        (lambda: voicegauge.find_drift(1, 2), r"old is 1: pass a path\. An OpenAPI document"),
         (lambda: voicegauge.list_providers(3), "providers is 3: its type"),
         (lambda: voicegauge.convert_all("recording.har", out=4), "paths is 'recording.har': its type"),
         (

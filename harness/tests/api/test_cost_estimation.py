@@ -106,7 +106,7 @@ def test_of_several_named_plans_the_cheapest_is_found_and_each_has_its_own_price
 def test_an_unknown_plan_has_one_line_with_the_known_plans(capsys, command) -> None:
     assert run([*command, "lmnt/blizzard", "--plan", "Pro"]) == 2
     error = capsys.readouterr().err
-    assert error.endswith("unknown plan 'Pro': did you mean pro? known: free, indie, premium, pro\n")
+    assert error.endswith("unknown plan 'Pro': did you mean pro? Known: free, indie, premium, pro\n")
     assert error.count("\n") == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.model.base import Provenance
-from voicegauge.model.price import PlanClaim
+from voicegauge.model.price import Claimant, PlanClaim
 from voicegauge.model.run import TargetPrice
 from voicegauge.model.sample import Cost
 
@@ -96,6 +96,23 @@ def test_prices_that_may_not_hold_are_marked_with_a_footnote(
     assert "disputed: documents of the provider contradict each other" in out
     assert "third party: what others state" in out
     assert f"‡ with the cheapest account plan for 10,000,000 characters per month: {LONG} pro" in out
+
+
+@pytest.mark.parametrize("claimant", ["price_page", "third_party"])
+def test_the_legend_names_the_volume_for_which_the_cheapest_plan_was_chosen_whoever_states_it(
+    claimant: Claimant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(ROOM))
+    plan = PlanClaim(name="pro", monthly_fee_usd=10, included_units_per_month=0, usd_per_extra_unit=1.25)
+    legend = "and 10,000,000 characters per month, with the cheapest account plan for them; one request is priced wi"
+    for plans in ((plan,), ()):
+        claim = msgspec.structs.replace(price_claim("request", 1.25, claimant=claimant), plans=plans)
+        made = build_run(
+            (build_sample(target=SHORT, cost=Cost(price_usd=1.25)),),
+            targets=(build_measured_target(SHORT, price=TargetPrice(description="", claims=(claim,))),),
+        )
+        print_summaries(summarize_targets(made), None, made.manifest)
+        assert (legend in " ".join(capsys.readouterr().out.split())) == bool(plans)
 
 
 def test_a_single_target_is_compared_with_no_other_and_an_interval_is_explained_only_if_shown(

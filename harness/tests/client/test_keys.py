@@ -63,3 +63,13 @@ def test_credentials_are_removed_from_headers_and_query(client):
     request = remove_credentials(build(client), client.contract.find_operation("submit"), client.key)
     assert request.find_header("X-User") is None
     assert request.url.endswith("/speech")
+
+
+def test_a_contract_without_a_security_scheme_needs_no_key(contract):
+    def edit(document):
+        document["security"] = []
+        document["components"].pop("securitySchemes", None)
+
+    loaded = contract(edit)
+    assert read_client_key(loaded, {}) is None
+    assert read_client_key(loaded, ENVIRONMENT) == "k-secret-1"

@@ -203,6 +203,7 @@ def test_an_unknown_price_is_rejected_until_it_is_set(live, acme) -> None:
     status, _, _, err = live(price=price)
     assert (status, acme.keys) == (2, [])
     assert "no document states the price of a request in dollars: set it with --price acme/voice-1=USD" in err
+    assert "(--price acme=0 for a server of your own)" in err
     assert live("--price", "acme/voice-1=0.002", price=price)[0] == 0
 
 

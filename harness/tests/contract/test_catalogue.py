@@ -61,7 +61,7 @@ def test_an_unknown_name_among_many_is_a_short_message() -> None:
     count = sum(1 for contract in catalogue for _ in contract.iterate_targets())
     with pytest.raises(UnknownNameError) as caught:
         catalogue.select_targets(["openai/tts-9"])
-    assert str(caught.value).startswith("unknown target 'openai/tts-9': did you mean openai/tts-1? similar: openai/tts")
+    assert str(caught.value).startswith("unknown target 'openai/tts-9': did you mean openai/tts-1? Similar: openai/tts")
     assert str(caught.value).endswith(f"; `voicegauge providers` lists all {count}")
     assert len(str(caught.value)) < 200
     for name, meant in (("tts-1", "openai/tts-1"), ("OpenAI", "openai")):

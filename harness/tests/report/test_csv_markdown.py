@@ -74,6 +74,7 @@ def test_markdown_explains_disputed_prices_and_account_plans(tmp_path: Path) -> 
     cells = next(line for line in text.splitlines() if line.startswith("| quill/prose")).split(" | ")
     assert sum("(large)" in cell for cell in cells) == 2  # per million characters and per month
     assert "Prices per 1M characters and per month are with the cheapest account plan for 10,000,000" in text
+    assert "per month, which is named; one request is priced without a plan" in text
     assert "disputed: " in text
     assert "disputed: documents of the provider contradict each other" in text
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Literal
 
 from voicegauge.bench._change_estimates import (
@@ -306,21 +305,10 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         """
         changed = [one for one in self.metrics if one.verdict in ("regression", "improvement")]
         unjudged = [one for one in self.metrics if one.note == TOO_FEW_TEXTS_NOTE]
-        unproven = self._list_unproven_worsenings({(one.target, _get_cause(one)) for one in (*changed, *unjudged)})
         by_target: dict[str, MetricComparison] = {}
         for metric in sorted(unjudged, key=lambda one: one.metric != "total_latency_ms"):
             by_target.setdefault(metric.target, metric)
-        return [*changed, *unproven, *(by_target.values() if not changed else ())]
-
-    def _list_unproven_worsenings(self, other_causes: Container[tuple[str, str]]) -> list[MetricComparison]:
-        """Return what is much worse, without those of `other_causes` (target and cause), and of times without phases.
-
-        The phases are listed if the total latency is not much worse.
-        """
-        found = [one for one in self.unproven_worsenings if (one.target, _get_cause(one)) not in other_causes]
-        slower = {one.target for one in found if one.metric == "total_latency_ms"}
-        phases = set(LATENCY_PARTS) - {"total_latency_p95_ms"}
-        return [one for one in found if one.target not in slower or one.metric not in phases]
+        return [*changed, *self.unproven_worsenings, *(by_target.values() if not changed else ())]
 
     def describe_unproven_worsenings(self) -> list[str]:
         """Return, for each reason, which of the shown metrics look much worse and could not be judged."""

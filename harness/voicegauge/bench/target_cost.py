@@ -35,6 +35,13 @@ class PriceFunction(Record, frozen=True, kw_only=True):
     audio_s_per_character: float | None = None
     """Seconds of audio for each character, as measured in the run; `None` counts the assumed number."""
 
+    @property
+    def has_account_plans(self) -> bool:
+        """Whether a claim has plans with a monthly fee, so that the price of a character depends on the volume."""
+        return any(
+            not plan.is_free_quota and plan.monthly_fee_usd is not None for claim in self.claims for plan in claim.plans
+        )
+
     def compute_text_range(self, text_length: int) -> PriceRange:
         """Return the price of a text of `text_length` characters, without a plan."""
         return compute_price_range(
@@ -133,6 +140,11 @@ class TargetCost(Record, frozen=True, kw_only=True):
         It is per minute of audio if the target takes audio, or else per million characters.
         """
         return self.price_per_audio_minute if self.takes_audio else self.price_per_1m_characters
+
+    @property
+    def has_account_plans(self) -> bool:
+        """Whether the price of a character depends on the characters of the month, because there are account plans."""
+        return self.price_function is not None and self.price_function.has_account_plans
 
     @property
     def comparison_price_usd(self) -> float | None:

@@ -369,7 +369,13 @@ def _build_legend(
         one.cost.takes_audio for one in summaries
     )
     if shows_million:
-        lines.append(f"$/1M chars is for texts of {summaries[0].cost.text_length} characters")
+        cost = summaries[0].cost
+        lines.append(f"$/1M chars is for texts of {cost.text_length} characters")
+        if any(one.cost.has_account_plans for one in summaries):
+            lines[-1] = (
+                f"{lines[-1]} and {cost.characters_per_month:,} characters per month, with the cheapest account plan "
+                "for them; one request is priced without a plan"
+            )
     lines += _build_price_notes(summaries, names_account_plans=shows_million)
     if any(one.completion_ms for one in summaries) and _COMPLETION_TIME_COLUMN not in hidden_columns:
         lines.append(

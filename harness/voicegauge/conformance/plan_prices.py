@@ -478,7 +478,8 @@ def require_prices(plan: PricedPlan) -> None:
         charged = dict.fromkeys(name.partition("/")[0] for name in plan.unpriced_names)
         rates = " ".join(f"--credit-rate {one}=USD" for one in charged if one in plan.providers_with_credits)
         credit = f", or the value of a credit with {rates}" if rates else ""
-        raise UsageError(f"no document states the price of a request in dollars: set it with {names}{credit}")
+        own = f" (--price {next(iter(charged))}=0 for a server of your own)"
+        raise UsageError(f"no document states the price of a request in dollars: set it with {names}{credit}{own}")
 
 
 def _shorten_price_names(names: Sequence[str]) -> list[str]:

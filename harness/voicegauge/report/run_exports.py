@@ -180,9 +180,11 @@ def _format_price_notes(run: RunReport, characters_per_month: int) -> list[str]:
     for target in run.targets:
         for quota in target.cost.free_quotas:
             notes += [f"Free quota of {_escape_markdown(target.target)}: {_escape_markdown(quota)}.", ""]
-    if any(target.cost.account_plan_name for target in run.targets):
-        plans = f"with the cheapest account plan for {characters_per_month:,} characters per month, which is named."
-        notes += [f"Prices per 1M characters and per month are {plans}", ""]
+    if any(target.cost.has_account_plans for target in run.targets):
+        plans = f"with the cheapest account plan for {characters_per_month:,} characters per month"
+        named = ", which is named" if any(target.cost.account_plan_name for target in run.targets) else ""
+        per_request = "one request is priced without a plan"
+        notes += [f"Prices per 1M characters and per month are {plans}{named}; {per_request}.", ""]
     return notes
 
 
