@@ -78,7 +78,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["chek"], ["'chek'", "did you mean check?"]),
+        (["chek"], ["'chek'", "did you mean check? Known: asr, "]),
         (["providers", "--jsom", "-"], ["--jsom"]),
         (["providers", "--contracts", "nowhere"], ["nowhere"]),
         (["bench", "pixazo/xtts-v3"], ["'pixazo/xtts-v3'", "did you mean pixazo/xtts-v2?"]),
@@ -460,3 +460,8 @@ def test_large_bounds_are_named_exactly(capfd) -> None:
 def test_the_base_url_of_other_commands_is_named_upstream_by_the_proxy(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["proxy", "cartesia", "--base-url", "http://127.0.0.1:9"]) == 2
     assert capsys.readouterr().err == "voicegauge: No such option '--base-url': here it is --upstream\n"
+
+
+def test_the_markdown_of_other_commands_is_a_format_of_the_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cost", "lmnt", "--markdown", "prices.md"]) == 2
+    assert capsys.readouterr().err == "voicegauge: No such option '--markdown': here it is --format markdown\n"

@@ -114,6 +114,16 @@ def test_a_severity_may_be_given_by_its_name() -> None:
     assert report.count_findings(Severity.ERROR) == 0
 
 
+def test_other_statuses_of_a_service_that_ignores_the_key_are_one_finding() -> None:
+    names = ("elevenlabs/multilingual-v2", "elevenlabs/getVoiceSettings", "elevenlabs/deleteDub")
+    cases = [f"{name}: a request without a key" for name in names]
+    report = check("elevenlabs", emulated=True, faults=["ignored-key"], case_ids=cases)
+    assert sorted(finding.rule for finding in report.findings) == ["auth-not-enforced", "wrong-error-status"]
+    wrong = next(finding for finding in report.findings if finding.rule == "wrong-error-status")
+    places = (wrong.where, *wrong.other_places)
+    assert {place.operation for place in places} == {"getVoiceSettings", "deleteDub"}
+
+
 def test_a_plan_for_the_emulator_has_the_prices_of_the_service(voicegauge) -> None:
     status, out, err = voicegauge("check", "pixelapi", "--emulated", "--max-calls", "5", "--dry-run", "--json", "-")
     plan = json.loads(out)

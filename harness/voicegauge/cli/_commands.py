@@ -77,7 +77,11 @@ def command_of(
             callback=callback,
             params=[build_parameter(declared, declared_options) for declared in declared_options],
             help=inspect.getdoc(run),
-            flag_by_other_flag={one.spec.other_command_flag: one.flag for one in declared_options},
+            flag_by_other_flag={
+                one.spec.other_command_flag: f"{one.flag} {word}" if word in one.shape.choices else one.flag
+                for one in declared_options
+                for word in [(one.spec.other_command_flag or "").removeprefix("--")]
+            },
         )
 
     return decorate

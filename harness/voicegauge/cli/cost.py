@@ -50,6 +50,7 @@ class CostOutputs(JsonOutput):
     format_name: Literal["text", "csv", "markdown"] = option(
         default="text",
         flag="--format",
+        other_command_flag="--markdown",
         help="Print a table, or CSV or Markdown with the document of each claim about a price.",
         found_file=Trust.ANY_VALUE,
     )

@@ -167,11 +167,14 @@ def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     # The rules accepts-invalid, auth-not-enforced and server-error report success and server errors.
     right = " or ".join(map(str, expected.statuses))
     if 300 <= status < 500:
-        # At the response, so that all requests that are rejected with a wrong status are one finding.
+        # At the response, so that all requests that are rejected with a wrong status are one finding. A service that
+        # does not look at the key does so everywhere, and then says what else is wrong with the request.
+        is_about_key = expected.case_kind == "authentication"
         yield Violation(
             f"{expected.description}: got status {status}, documented: {right}",
             f"{outcome.operation.pointer}/responses/{expected.statuses[0]}",
             evidence=quote_text_body(outcome.call),
+            common_cause=f"status {status} without a valid key" if is_about_key else None,
         )
     elif outcome.call.is_accepted and expected.case_kind == "rejection-reason":
         yield Violation(f"{expected.description}: got status {status}, documented: {right}", expected.contract_pointer)
