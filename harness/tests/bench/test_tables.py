@@ -99,7 +99,7 @@ def test_prices_that_may_not_hold_are_marked_with_a_footnote(
 
 
 @pytest.mark.parametrize("claimant", ["price_page", "third_party"])
-def test_the_legend_names_the_volume_for_which_the_cheapest_plan_was_chosen_whoever_states_it(
+def test_the_legend_names_the_volume_for_which_the_cheapest_plan_of_a_claimant_was_chosen(
     claimant: Claimant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(ROOM))
