@@ -89,6 +89,17 @@ def test_a_request_that_the_contract_does_not_have_leaves_the_traffic_not_judged
     assert "not everything was judged: GET /v1/nowhere is not in the contract" in output
 
 
+def test_a_recording_without_an_exchange_is_said_to_be_missing(start_proxy, tmp_path: Path) -> None:
+    file = tmp_path / "traffic.har"
+    process, url = start_proxy("--record", str(file))
+    httpx.get(f"{url}/v1/nowhere", headers=KEY, timeout=LIMIT_S)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=LIMIT_S)[0]
+    assert f"recording to {file}" in output
+    assert "nothing recorded: " in output
+    assert not file.exists()
+
+
 def test_ctrl_c_during_a_stream_ends_the_command(start_proxy, tmp_path: Path) -> None:
     process, url = start_proxy("--record", str(tmp_path))
     assert httpx.post(f"{url}/v1/audio/speech", json=SPEECH, headers=KEY, timeout=LIMIT_S).status_code == 200

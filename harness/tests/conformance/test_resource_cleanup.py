@@ -25,6 +25,7 @@ from voicegauge.client.spending_journal import Journal
 from voicegauge.conformance._resource_tracking import ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.resource_cleanup import describe_remaining_resources
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
 from voicegauge.contract.catalogue import load_catalogue
@@ -333,6 +334,9 @@ def test_resources_whose_id_was_not_received_are_named_without_a_list(service) -
     assert {(one.id, one.not_deleted_reason.partition(":")[0]) for one in report.resources.remaining_resources} == {
         (None, "its id is not known, because no response contained a usable one")
     }
+    lines = describe_remaining_resources(report.resources.remaining_resources)
+    assert len(lines) == len({one.operation for one in report.resources.remaining_resources})
+    assert sum(int(line.partition(" x ")[0]) for line in lines) == len(report.resources.remaining_resources)
 
 
 def test_a_resource_that_is_gone_counts_as_deleted(service) -> None:

@@ -203,6 +203,15 @@ def test_infinite_samples_of_several_channels_are_clipped_without_a_warning() ->
     assert decoded.samples[:4].tolist() == [0.0, 0.5, 1.0, 0.375]
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_file_without_a_finite_sample_is_not_audio(value: float, channels: int) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.full((RATE, channels), value, np.float32), RATE, format="WAV", subtype="FLOAT")
+    with pytest.raises(UndecodableAudioError, match="samples are not finite numbers"):
+        decode(file.getvalue())
+
+
 def test_nan_samples_become_silence() -> None:
     sound = tone()
     sound[:100] = np.nan

@@ -415,7 +415,7 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
     planned = PlannedBenchmark(dataclasses.replace(request, prices=prices), plan, targets, voice, variant)
     if live is not None:
         require_av()  # it measures when streamed audio can be played
-        announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
+        announce_replaced_prices(targets.values(), prices, listener)
     return planned
 
 

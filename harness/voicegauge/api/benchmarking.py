@@ -425,7 +425,8 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
             require_budget(planned, live)
         if live is not None and cluster is None:
             open_live_access(planned)
-            delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
+            contracts = collect_contracts(planned.targets.values())
+            delete_leftover_resources(contracts, live, planned.listener, request.max_wait_s)
     unscored_reason = find_reason_not_to_transcribe(planned)
     with restore_interrupt_handler(), nullcontext() if live is None else lock_plan(Path(request.out), planned.plan):
         found = choose_run_to_continue(planned)

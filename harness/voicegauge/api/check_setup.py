@@ -99,7 +99,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     _check_faults(request, chosen)
     prices = resolve_prices(catalogue, request.prices)
     if request.live is not None:
-        announce_replaced_prices(collect_contracts(chosen), prices, listener)
+        announce_replaced_prices(chosen, prices, listener)
     request = replace(request, prices=prices)
     plan = plan_requested_cases(request, chosen, prices, catalogue)
     if request.live is None:
@@ -388,7 +388,7 @@ def build_service_settings(
     listener = choose_listener(request.progress)
     if request.live is not None:
         settings = build_live_settings(
-            collect_contracts(targets),
+            targets,
             request.live,
             prices=request.prices,
             seed=request.seed,

@@ -13,7 +13,7 @@ import msgspec
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import ignore_interrupts, run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
-from voicegauge.api.target_selection import check_key_hosts, find_replaced_prices
+from voicegauge.api.target_selection import check_key_hosts, collect_contracts, find_replaced_prices
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.daily_spending import DailyBudget
@@ -84,7 +84,7 @@ def _iterate_strings(document_part: Any) -> Iterator[str]:
 
 
 def build_live_settings(
-    contracts: Sequence[Contract],
+    targets: Sequence[BaseTarget],
     live_options: LiveOptions,
     *,
     prices: Mapping[str, float],
@@ -98,7 +98,7 @@ def build_live_settings(
     """Return the settings for sending to live services: keys from the environment, a budget, rate limits.
 
     Args:
-        contracts: contracts of the providers.
+        targets: the targets of the command.
         live_options: budget, base URLs and account plans.
         prices: the caller's own prices in dollars per request, by target id.
         seed: seed of everything random.
@@ -116,9 +116,10 @@ def build_live_settings(
         UsageError: no document states what a target costs, or a key would be sent unencrypted to another machine.
         BudgetError: the plan costs more than the budget.
     """
+    contracts = collect_contracts(targets)
     require_decoders(contracts)
     check_key_hosts(contracts, live_options)
-    announce_replaced_prices(contracts, prices, listener)
+    announce_replaced_prices(targets, prices, listener)
     plans = find_account_plan_limits(contracts, live_options.account_plans)
     keys = _read_keys(contracts, live_options)
     spent_by_earlier_runs_usd = journals.spent_by_earlier_runs_usd if journals is not None else 0.0
@@ -407,20 +408,29 @@ def _read_keys(contracts: Sequence[Contract], live_options: LiveOptions) -> dict
 
 
 def announce_replaced_prices(
-    contracts: Sequence[Contract], prices: Mapping[str, float], listener: ProgressListener
+    targets: Iterable[BaseTarget], prices: Mapping[str, float], listener: ProgressListener
 ) -> None:
     """Tell the listener which documented prices the caller's prices replace, because the provider may charge those."""
-    for name, documented in find_replaced_prices(contracts, prices).items():
+    for name, documented in find_replaced_prices(targets, prices).items():
         usd = format_price_usd(prices[name], is_exact=True)
         listener.notice(f"--price: {usd} / request replaces the documented {documented} of {name}")
 
 
 def delete_leftover_resources(
-    contracts: Sequence[Contract], live_options: LiveOptions, listener: ProgressListener
+    contracts: Sequence[Contract],
+    live_options: LiveOptions,
+    listener: ProgressListener,
+    max_wait_s: float | None,
 ) -> None:
     """Delete the resources that killed checks left at live services, and tell the listener about them.
 
     A deletion that costs money is left to a check, which has a budget for it.
+
+    Args:
+        contracts: contracts of the providers.
+        live_options: base URLs and keys.
+        listener: receives a notice about each resource.
+        max_wait_s: maximum time of each request in seconds; `None` for the default.
 
     Raises:
         MissingKeyError: the key of a provider is not set.
@@ -430,6 +440,7 @@ def delete_leftover_resources(
         base_urls_by_provider={contract.id: live_options.find_base_urls(contract) for contract in contracts},
         api_key_by_provider=_read_keys(contracts, live_options),
         ledger=Ledger(0.0),
+        max_wait_s=max_wait_s,
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         on_deletion_message=listener.notice,
     )

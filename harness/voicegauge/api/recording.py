@@ -215,7 +215,7 @@ class RecordingRun:
         saved, rest, sent_plan = self._split_live_plan(plan, unfinished, journals)
         cost = price_plan(sent_plan, self.targets, self.request.prices, provenance=Provenance.LIVE)
         settings = build_live_settings(
-            list(self.contracts.values()),
+            self.targets,
             live_options,
             prices=self.request.prices,
             seed=self.request.seed,
@@ -262,7 +262,7 @@ class RecordingRun:
     def forecast_plan(self, plan: CasePlan, live_options: LiveOptions, journals: CaseJournals) -> PricedPlan:
         """Return the priced plan of a live recording, with a forecast of what is sent within the budgets."""
         contracts = list(self.contracts.values())
-        announce_replaced_prices(contracts, self.request.prices, self.listener)
+        announce_replaced_prices(self.targets, self.request.prices, self.listener)
         _, _, sent_plan = self._split_live_plan(plan, self._open_unfinished_recording(), journals)
         return add_budget_forecast(
             price_plan(sent_plan, self.targets, self.request.prices, provenance=Provenance.LIVE),

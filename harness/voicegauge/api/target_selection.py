@@ -543,18 +543,19 @@ def shorten_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -
     return shortened
 
 
-def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -> dict[str, str]:
+def find_replaced_prices(targets: Iterable[BaseTarget], prices: Mapping[str, float]) -> dict[str, str]:
     """Return the documented prices that the caller's prices replace, as text by target or operation.
 
     Args:
-        contracts: contracts of the providers.
+        targets: the targets of the command, which may also use the operations of their providers.
         prices: dollars per request by target or operation; see `resolve_prices`.
     """
+    target_by_id = {target.id: target for target in targets}
     items = {
         name: item
-        for contract in contracts
+        for contract in collect_contracts(target_by_id.values())
         for name, item in _find_priced_targets_and_operations(contract).items()
-        if name in prices
+        if name in prices and (isinstance(item, Operation) or name in target_by_id)
     }
     # The price of an operation with targets is that of its targets.
     return {

@@ -323,14 +323,15 @@ def _print_interruptions(terminal: Console, report: CheckReport) -> None:
 
 def print_resources(terminal: Console, resource_summary: ResourceSummary) -> None:
     """Print how many resources were created and deleted, and those that stay in the account."""
-    from voicegauge.conformance.resource_cleanup import describe_remaining_resource
+    from voicegauge.conformance.resource_cleanup import describe_remaining_resources
 
     if resource_summary.created_count:
         counts = f"{resource_summary.created_count} created, {resource_summary.deleted_count} deleted"
         terminal.print(f"resources in the account: {counts}", style="dim", soft_wrap=True)
-    for one in resource_summary.remaining_resources[:MAX_RESOURCES_SHOWN]:
-        terminal.print(f"left in the account: {describe_remaining_resource(one)}", style="yellow", soft_wrap=True)
-    more = len(resource_summary.remaining_resources) - MAX_RESOURCES_SHOWN
+    remaining = describe_remaining_resources(resource_summary.remaining_resources)
+    for line in remaining[:MAX_RESOURCES_SHOWN]:
+        terminal.print(f"left in the account: {line}", style="yellow", soft_wrap=True)
+    more = len(remaining) - MAX_RESOURCES_SHOWN
     if more > 0:
         terminal.print(f"left in the account: {more} more (--json has all)", style="yellow")
 

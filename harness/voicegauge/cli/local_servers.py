@@ -235,7 +235,7 @@ def proxy_command(request: ProxyCommandRequest, options: ProxyOptions) -> int:
         if running_proxy.unjudged_count:
             print_escaped(f"judging {running_proxy.unjudged_count} more (Ctrl-C leaves them out)", to_stderr=True)
     report = running_proxy.report
-    show_result(report, options.json_path, lambda: _print_report(out, report))
+    show_result(report, options.json_path, lambda: _print_report(out, report, running_proxy.recording))
     return _determine_exit_status(report, fail_on_warnings=options.strict)
 
 
@@ -260,7 +260,7 @@ def _wait_until_stopped() -> None:
         signal.signal(signal.SIGINT, handler)
 
 
-def _print_report(terminal: Console, report: ProxyReport) -> None:
+def _print_report(terminal: Console, report: ProxyReport, named_recording: Path | None) -> None:
     from voicegauge.cli._check_tables import format_coverage, print_finding_counts, print_unjudged_speech
     from voicegauge.conformance.check_report import describe_result
 
@@ -284,6 +284,10 @@ def _print_report(terminal: Console, report: ProxyReport) -> None:
             f"recorded {format_count(report.recorded_count, 'exchange')}: {report.recording_path}", soft_wrap=True
         )
         terminal.print(f"judge them again: {command}", soft_wrap=True)
+    elif named_recording is not None:
+        reason = "no response to a request in the contract could be recorded"
+        line = f"nothing recorded: {reason}, so {named_recording} is not written"
+        terminal.print(line, style="yellow", soft_wrap=True)
     if report.report.coverage_percent is not None:
         terminal.print(format_coverage(report.report), soft_wrap=True)
     requests = format_count(report.request_count, "request")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -225,8 +226,8 @@ class ResourceCleanup:
             on_deletion_message(
                 f"{self._contract.id}: deleted {count} resource{'s' if count > 1 else ''} of an earlier run"
             )
-        for one in summary.remaining_resources:
-            on_deletion_message(f"{self._contract.id}: an earlier run left {describe_remaining_resource(one)}")
+        for line in describe_remaining_resources(summary.remaining_resources):
+            on_deletion_message(f"{self._contract.id}: an earlier run left {line}")
         return summary
 
     async def _delete_resources_in_journal(
@@ -357,7 +358,10 @@ class ResourceCleanup:
         )
 
 
-def describe_remaining_resource(resource: RemainingResource) -> str:
-    """Describe a resource that stays in the account in one line."""
-    name = f"{resource.resource_type} {resource.id or '(unknown id)'}"
-    return f"{name} of {resource.operation}: {resource.not_deleted_reason}"
+def describe_remaining_resources(resources: Iterable[RemainingResource]) -> list[str]:
+    """Describe resources that stay in the account, each in one line; equal lines, without an id, become one."""
+    counts = Counter(
+        f"{one.resource_type} {one.id or '(unknown id)'} of {one.operation}: {one.not_deleted_reason}"
+        for one in resources
+    )
+    return [line if count == 1 else f"{count} x {line}" for line, count in counts.items()]

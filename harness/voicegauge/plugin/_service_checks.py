@@ -289,10 +289,10 @@ def call_check_function(request: pytest.FixtureRequest, check_function: Callable
 
 def _print_remaining_resources(config: pytest.Config, report: CheckReport) -> None:
     """Print each resource that a live check leaves in the account."""
-    from voicegauge.conformance.resource_cleanup import describe_remaining_resource
+    from voicegauge.conformance.resource_cleanup import describe_remaining_resources
 
-    for one in report.resources.remaining_resources:
-        _print_or_warn(config, f"left in the account: {describe_remaining_resource(one)}")
+    for line in describe_remaining_resources(report.resources.remaining_resources):
+        _print_or_warn(config, f"left in the account: {line}")
 
 
 def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:

@@ -132,10 +132,16 @@ def check_audio_length(frame_count: int, sample_rate_hz: int, channels: int = 1)
 
 
 def clip_to_full_scale(samples: Samples) -> Samples:
-    """Clip `samples` to the range from -1.0 to 1.0 and replace NaN with 0; return the same array if nothing changes."""
+    """Clip `samples` to the range from -1.0 to 1.0 and replace NaN with 0; return the same array if nothing changes.
+
+    Raises:
+        UndecodableAudioError: none of the samples is a finite number, so that no sound is left.
+    """
     # A float file may hold any value, and players clip as well. Comparisons with NaN are false, so NaN is replaced.
     if not len(samples) or (samples.min() >= -1.0 and samples.max() <= 1.0):
         return samples
+    if not np.isfinite(samples).any():
+        raise UndecodableAudioError("samples are not finite numbers")
     return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(np.float32)
 
 
