@@ -151,7 +151,10 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             rate = (
                 f", or that of a credit with --credit-rate {name.partition('/')[0]}=USD" if unknown[0].credits else ""
             )
-            raise UsageError(f"no document states the price of {name} in dollars: set it with --price {name}=USD{rate}")
+            own = f" (--price {name.partition('/')[0]}=0 for a server of your own)"
+            raise UsageError(
+                f"no document states the price of {name} in dollars: set it with --price {name}=USD{rate}{own}"
+            )
         if convert_to_micro_usd(self.reserved_usd) > convert_budget_to_micro_usd(max_cost_usd):
             at_most = "" if self.reserved_usd == self.cost_usd else "up to "
             raise BudgetError(
