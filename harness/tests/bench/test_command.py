@@ -427,3 +427,10 @@ def test_faults_go_with_an_explicit_choice_of_the_emulator(capsys: pytest.Captur
     assert voicegauge(["bench", "pixelapi", "--emulated", "--fault", "slow", "--dry-run"]) == 0
     assert voicegauge(["bench", "pixelapi", "--live", "--fault", "slow", "--dry-run"]) == 2
     assert "--fault and --live exclude each other" in capsys.readouterr().err
+
+
+def test_a_price_that_only_a_bound_states_is_not_foreseen_as_nothing(capfd) -> None:
+    assert voicegauge(["bench", "replicate/kokoro", "--live", "--limit", "4", "--dry-run"]) == 0
+    printed = capfd.readouterr().out
+    assert "of the suite smoke, at most $" in printed
+    assert "$0.00" not in printed.replace("$0.000225", "").replace("$0.0002475", "")

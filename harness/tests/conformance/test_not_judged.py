@@ -88,6 +88,20 @@ def test_targets_that_are_left_out_for_one_reason_have_one_line(voicegauge) -> N
     assert len(plan["left_out_reason_by_target"]) > 5
 
 
+@pytest.mark.parametrize("provider_id", ["openai", "elevenlabs", "deepgram", "cartesia"])
+def test_a_target_of_any_kind_is_delivered_to_or_left_out_by_name(voicegauge, provider_id) -> None:
+    """Also one that takes audio, over HTTP or a WebSocket, and one that speaks over a WebSocket."""
+    arguments = [provider_id, "--live", "--dry-run", "--max-cost", "100"]
+    whole, short = (voicegauge(*arguments, *more)[1] for more in ((), ("--max-calls", "5")))
+    ids = {case["id"].split(": ")[0] for case in whole["cases"] if case["is_billable"]}
+    contract = load_catalogue().find_provider(provider_id)
+    names = {target.id for target in contract.iterate_targets()} & ids
+    sent = {case["id"].split(": ")[0] for case in short["cases"] if case["is_billable"]}
+    assert names - sent == set(short["left_out_reason_by_target"])
+    others = names - {target.id for target in contract.targets.values()}
+    assert len(others & short["left_out_reason_by_target"].keys()) >= 2
+
+
 def test_a_target_that_transcribes_without_a_price_is_no_target_that_is_left_out(voicegauge) -> None:
     """Over a WebSocket as over HTTP: its requests are named among those that are not planned."""
     _, plan, out, _ = voicegauge("elevenlabs", "--live", "--max-calls", "5", "--max-cost", "3", "--dry-run")

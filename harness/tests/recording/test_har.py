@@ -217,7 +217,7 @@ def test_an_invalid_recording_is_reported_in_one_line(tmp_path, edit, words):
         (b"\xff\xfe", r"a\.har:1: is not valid JSON"),
         (b"{\n  'log'", r"a\.har:2: is not valid JSON: .*, column 3$"),
         (b"[" * 100_000, "is not a recording of voicegauge|is not valid JSON"),
-        (b"{}", "is not a recording of voicegauge: .*; voicegauge convert"),
+        (b"{}", "is not a recording of voicegauge: voicegauge convert --provider ID makes one of .* [(]Object missing"),
         (b"null", "is not a recording of voicegauge"),
     ],
     ids=["empty", "binary", "quotes", "deep", "object", "null"],

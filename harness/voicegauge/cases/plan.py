@@ -193,8 +193,7 @@ def plan_cases(
         max_billable_requests=max_billable_requests,
         excluded_operations=excluded,
     )
-    deliverable_target_ids = _list_targets_with_delivery(cases.values())
-    return _add_targets_without_delivery(plan, targets, deliverable_target_ids, unpriced_names)
+    return _add_targets_without_delivery(plan, targets, cases.values(), unpriced_names)
 
 
 def _divide_cases(
@@ -261,7 +260,7 @@ def _build_unpriced_case(name: str) -> SkippedCase:
 def _add_targets_without_delivery(
     plan: CasePlan,
     targets: Sequence[BaseTarget],
-    deliverable_target_ids: Collection[str],
+    all_cases: Collection[ConformanceCase],
     unpriced_names: Collection[str],
 ) -> CasePlan:
     """Return a copy of `plan` that names the targets without a delivery in it.
@@ -269,20 +268,24 @@ def _add_targets_without_delivery(
     Args:
         plan: the plan.
         targets: the targets that it checks.
-        deliverable_target_ids: ids of the targets that have a delivery, whether it is in the plan or beyond its limit.
+        all_cases: the cases of the plan, and those beyond its limit.
         unpriced_names: ids of the targets that are left out because nobody knows what a request to them costs.
     """
-    delivering = _list_targets_with_delivery(plan.cases)
+    speaking = list_speaking_targets(all_cases)
+    delivering = list_targets_with_delivery(plan.cases, speaking)
+    deliverable = list_targets_with_delivery(all_cases, speaking)
     # A target that takes audio has no delivery: its requests without a price are among the cases that are not sent.
     unpriced_target_ids = {
         one.id for one in targets if one.id in unpriced_names and not isinstance(one, TranscriptionSocketTarget)
     }
+    # Targets that take audio over HTTP are not among `targets`, but have cases.
+    names = dict.fromkeys([*(one.id for one in targets), *deliverable])
     reasons = {
-        target.id: "no document states its price in dollars: set it with --price NAME=USD"
-        if target.id in unpriced_target_ids
+        name: "no document states its price in dollars: set it with --price NAME=USD"
+        if name in unpriced_target_ids
         else f"its delivery is beyond --max-calls {plan.max_billable_requests}"
-        for target in targets
-        if delivering and target.id not in delivering and target.id in {*deliverable_target_ids, *unpriced_target_ids}
+        for name in names
+        if delivering and name not in delivering and (name in deliverable or name in unpriced_target_ids)
     }
     without = (
         one.id for one in targets if _is_http_speech_target(one) and one.id not in delivering and one.id not in reasons
@@ -294,8 +297,30 @@ def _add_targets_without_delivery(
     )
 
 
-def _list_targets_with_delivery(cases: Iterable[ConformanceCase]) -> set[str]:
+def list_speaking_targets(cases: Iterable[ConformanceCase]) -> set[str]:
+    """Return the ids of the targets of which `cases` include a delivery of speech over HTTP."""
     return {f"{case.provider}/{case.target_name}" for case in cases if case.speech_request is not None}
+
+
+def list_targets_with_delivery(
+    cases: Iterable[ConformanceCase], speaking_target_ids: Collection[str]
+) -> dict[str, None]:
+    """Return the ids of the targets with a delivery in `cases`, in their order.
+
+    A target that speaks over HTTP has a delivery of speech; any other, which takes audio or uses WebSockets, has a
+    request that should be accepted.
+
+    Args:
+        cases: the cases.
+        speaking_target_ids: ids of the targets that speak over HTTP.
+    """
+    names: dict[str, None] = {}
+    for case in cases:
+        name = f"{case.provider}/{case.target_name}"
+        is_accepted = case.target_name is not None and case.expected_response.acceptance == "accepted"
+        if case.speech_request is not None or (is_accepted and name not in speaking_target_ids):
+            names[name] = None
+    return names
 
 
 def _is_http_speech_target(target: BaseTarget) -> TypeGuard[Target]:

@@ -72,7 +72,8 @@ def _format_plan_price(plan: BenchPlanResult) -> str:
     if unpriced == len(plan.targets):
         return "price not known in dollars"
     without = f", without {format_count(unpriced, 'target')} whose price is not known in dollars" if unpriced else ""
-    return f"{_format_planned_cost(plan.cost_usd, plan.reserved_usd)} in all{without}"
+    is_foreseen = any(line.usd is not None for line in plan.targets)
+    return f"{_format_planned_cost(plan.cost_usd if is_foreseen else None, plan.reserved_usd)} in all{without}"
 
 
 def _format_planned_cost(usd: float | None, reserved_usd: float | None) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase, SkippedCase
-from voicegauge.cases.plan import CasePlan
+from voicegauge.cases.plan import CasePlan, list_speaking_targets, list_targets_with_delivery
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.plan_prices import PricedCase, PricedPlan
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal
@@ -145,6 +145,7 @@ def fit_plan_to_budgets(
     """
     price_by_id = {case.id: case for case in priced.cases}
     purse = _RemainingBudgets(budgets)
+    speaking = list_speaking_targets(plan.cases)
     kept: list[ConformanceCase] = []
     reasons: dict[str, str] = {}
     unpaid_case_count = 0
@@ -157,14 +158,12 @@ def fit_plan_to_budgets(
             continue
         # What costs more than the whole limit is excluded by the user's choice, not by what was spent before.
         unpaid_case_count += micro_usd <= convert_budget_to_micro_usd(budget.limit_usd)
-        if case.speech_request is not None:
-            reasons.setdefault(
-                f"{case.provider}/{case.target_name}", f"its delivery does not fit into {budget.describe()}"
-            )
-    delivering = {f"{case.provider}/{case.target_name}" for case in kept if case.speech_request is not None}
-    if not delivering:
+        for target_id in list_targets_with_delivery([case], speaking):
+            reasons.setdefault(target_id, f"its delivery does not fit into {budget.describe()}")
+    if not list_speaking_targets(kept):
         return plan
-    left_out = {target: reason for target, reason in reasons.items() if target not in delivering}
+    known = {*list_targets_with_delivery(kept, speaking), *plan.left_out_reason_by_target}
+    left_out = {target: reason for target, reason in reasons.items() if target not in known}
     return msgspec.structs.replace(
         plan,
         cases=tuple(kept),

@@ -342,5 +342,9 @@ def _find_credentials_in_body(content_type: str, body: bytes, credential_names: 
 
 
 def is_secret(text: str) -> bool:
-    """Whether a value in the position of a credential may be a secret: it is neither short nor masked."""
-    return len(text) >= MIN_SECRET_CHARACTERS and MASK not in text and text != INVALID_API_KEY
+    """Whether a value in the position of a credential may be a secret: it is neither short nor masked.
+
+    A word of the mask itself, such as "REDACTED", is what other tools write instead of a key.
+    """
+    is_masked = MASK in text or text.lower() in MASK
+    return len(text) >= MIN_SECRET_CHARACTERS and not is_masked and text != INVALID_API_KEY

@@ -66,8 +66,8 @@ def load_har(path: Path) -> Recording:
     try:
         log = msgspec.json.decode(raw, type=HarFile).log
     except msgspec.ValidationError as error:
-        hint = "voicegauge convert makes one of a HAR file or cassette of another tool"
-        raise DataError(f"{path}: is not a recording of voicegauge: {error}; {hint}") from error
+        hint = "voicegauge convert --provider ID makes one of a HAR file or cassette of another tool"
+        raise DataError(f"{path}: is not a recording of voicegauge: {hint} ({error})") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         is_cassette = re.search(rb"^(http_)?interactions:", raw[:4096], re.MULTILINE) is not None
         hint = "; it is a cassette of another tool: run voicegauge convert first" if is_cassette else ""

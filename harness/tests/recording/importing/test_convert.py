@@ -165,6 +165,15 @@ def test_seeded_keys_are_never_written(name: str, to: str, tmp_path: Path) -> No
         assert SEED not in str(done.exception)
 
 
+@pytest.mark.parametrize("placeholder", ["REDACTED", "[REDACTED]", "<redacted>", "***"])
+def test_a_placeholder_of_another_tool_is_masked_as_a_key_is(placeholder: str, tmp_path: Path) -> None:
+    file = _write(tmp_path, "har_chrome", placeholder)
+    done = _convert(file, "--provider", "pixelapi", "--out", tmp_path / "out", "--json", tmp_path / "said.json")
+    assert done.exit_code == 0, done.exception
+    (said,) = json.loads((tmp_path / "said.json").read_text())["converted_files"]
+    assert said["redaction_counts"]["request header authorization"] >= 3
+
+
 def test_emulated_traffic_stays_emulated(tmp_path: Path) -> None:
     items = [
         i._replace(response_headers=(*i.response_headers, ("Server", "voicegauge-emulator"))) for i in conversation()
