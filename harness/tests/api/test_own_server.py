@@ -7,6 +7,7 @@ import socket
 import pytest
 
 import voicegauge
+from voicegauge.conformance.check_report import describe_result
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.fault_injection import explain_ineffective_faults
 from voicegauge.errors import MissingKeyError, TimedOutError, UnreachableError, UsageError
@@ -225,6 +226,11 @@ def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]]
             "socket-other-context",
             "It has one at cartesia/",
         ),
+        (
+            "cartesia/sonic-3.5-socket",
+            "socket-cancel-ignored",
+            "only where over a WebSocket the documented effect of a cancellation is `stops`. It has one at deepgram/",
+        ),
     ],
 )
 def test_a_fault_without_an_effect_has_its_reason(target: str, fault: str, reason: str) -> None:
@@ -252,7 +258,10 @@ def test_a_fault_without_an_effect_is_said_to_have_none() -> None:
     notices = NoticeList()
     for fault in ("webhook-never", "speed-ignored"):
         case = f"{NAME}/createSpeech: input left out"
-        voicegauge.check(NAME, emulated=True, faults=[fault], case_ids=[case], progress=notices)
+        report = voicegauge.check(NAME, emulated=True, faults=[fault], case_ids=[case], progress=notices)
+        is_ineffective = fault == "webhook-never"
+        assert report.ineffective_faults == ((fault,) if is_ineffective else ())
+        assert describe_result(report).endswith(", without effect: the fault webhook-never") == is_ineffective
     lines = [line for line in notices.lines if "has no effect here" in line]
     (line,) = lines
     assert line.startswith("the fault webhook-never has no effect here: Callbacks are never sent.")

@@ -372,7 +372,8 @@ def test_all_providers_take_a_line_each_and_are_counted_as_errors_count_them(col
     assert run(["providers"]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     contracts = list(load_catalogue())
-    assert [line.split()[0] for line in lines[2:-1]] == sorted(contract.id for contract in contracts)
+    assert [line.split()[0] for line in lines[2:-2]] == sorted(contract.id for contract in contracts)
+    assert lines[-2].startswith("over WebSockets (they respond with a conversation): cartesia/sonic-3.5-socket, ")
     count = sum(1 for contract in contracts for _ in contract.iterate_targets())
     assert lines[-1].startswith(f"{len(contracts)} providers, {count} targets; ")
     for arguments in (["check", "nowhere"], ["check", "xai", "--live", "--dry-run", "--price", "nowhere=1"]):

@@ -142,6 +142,8 @@ def test_a_message_that_fits_nothing_is_described(tmp_path: Path) -> None:
     (violation,) = socket.iterate_violations("server", b'{"sound":1}', is_binary=False)
     assert violation.reason == '(Sound) at /sound: 1 is not of type "string"'
     assert [one.reason for one in socket.iterate_violations("server", b"{", is_binary=False)] == ["is not JSON"]
+    (violation,) = socket.iterate_violations("server", b'"\xff"', is_binary=False)
+    assert violation.reason == "is a text frame that is not valid UTF-8"
     (binary,) = socket.iterate_violations("server", b"\0\1", is_binary=True)
     assert "no binary message is documented" in binary.reason
 

@@ -127,6 +127,28 @@ def test_many_open_contexts_are_reported_in_few_findings(emulator: RunningEmulat
     assert found[-1].message == "the same in 57 more contexts"
 
 
+def test_each_mistake_in_messages_of_a_connection_is_reported_once(emulator: RunningEmulator) -> None:
+    whole = say("a", "Hello.", goes_on=False)
+    messages = ['{"a":1}', "[]", b"\0", "hello", "[]"]
+    messages += [json.dumps({**whole, name: 7}) for name in ("transcript", "voice", "output_format", "model_id")]
+
+    async def run() -> None:
+        url = to_socket_url(emulator.base_url("cartesia")) + CARTESIA
+        async with connect(url, additional_headers=KEYS) as socket:
+            for message in messages:
+                await socket.send(message)
+                await socket.recv()
+
+    known = len(emulator.list_client_findings())
+    asyncio.run(run())
+    found = emulator.list_client_findings()[known:]
+    assert {one.rule for one in found} == {"client-message-invalid"}
+    lines = [one.message for one in found]
+    assert len(lines) == len(set(lines)) == 6
+    assert lines[2:4] == ["a binary message", "is not JSON"]
+    assert lines[-1].endswith("mistakes in messages")
+
+
 @pytest.mark.parametrize(
     ("texts", "expected"),
     [

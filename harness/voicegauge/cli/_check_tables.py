@@ -318,7 +318,24 @@ def _print_interruptions(terminal: Console, report: CheckReport) -> None:
         if following:
             times += f", next speech after {statistics.median(following):.0f} ms ({max(following):.0f})"
         count = format_count(len(found), "interruption")
-        terminal.print(f"{mark}{count} of {target}: {times}", soft_wrap=True)
+        terminal.print(f"{mark}{count} of {target}: {times}{_doubt_interruptions(report, target)}", soft_wrap=True)
+
+
+def _doubt_interruptions(report: CheckReport, target: str) -> str:
+    """Return that times of interruptions are not reliable, if the next turn does not say its own text.
+
+    Without contexts, late audio of a cancelled turn is taken for the speech of the next one.
+    """
+    rules = {
+        finding.rule
+        for finding in report.findings
+        if finding.rule in ("socket-text-differs", "socket-speech-differs")
+        and any(place.target == target for place in finding.locations)
+        and "interruption" in (finding.case_id or "")
+    }
+    return (
+        f"; not reliable, as late audio may count as the next speech: see {', '.join(sorted(rules))}" if rules else ""
+    )
 
 
 def print_resources(terminal: Console, resource_summary: ResourceSummary) -> None:

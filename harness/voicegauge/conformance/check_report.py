@@ -167,6 +167,8 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     emulator_command: str | None = None
     """The shell command that starts the emulator of the check again, with its faults, for the `curl` commands of the
     findings. `None` if the check did not use an emulator of its own."""
+    ineffective_faults: tuple[str, ...] = ()
+    """Names of the injected faults that have no effect on the targets. The check proves nothing about them."""
     findings: tuple[Finding, ...] = ()
     """Findings of the check: one per rule, location and severity. `occurrence_count` says how often each was seen."""
     accepted_findings: tuple[Finding, ...] = ()
@@ -507,6 +509,8 @@ def describe_result(report: CheckReport) -> str:
         parts.append(f"{format_price_usd(report.spent_usd)} spent")
     if report.spent_by_earlier_runs_usd:
         parts.append(f"{format_price_usd(report.spent_by_earlier_runs_usd)} spent by earlier checks")
+    if report.ineffective_faults:
+        parts.append(f"without effect: the fault {', '.join(report.ineffective_faults)}")
     line = ", ".join(parts)
     return f"{line}. Incomplete: {report.stop_message}" if report.stop_message else line
 

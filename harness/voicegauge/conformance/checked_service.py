@@ -256,6 +256,8 @@ class CheckSettings:
     """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
     emulator_control_url: str | None = None
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
+    ineffective_faults: tuple[str, ...] = ()
+    """Value of `CheckReport.ineffective_faults`."""
     case_journal_by_provider: Mapping[str, CaseJournal] = field(default_factory=dict)
     """Journals by provider id, which record what is paid for; empty for the emulator."""
     resource_journals_folder: Path | None = None

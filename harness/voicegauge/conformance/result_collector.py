@@ -180,6 +180,8 @@ class ResultCollector:
         self.interrupted = False
         self.emulator_command: str | None = None
         """Value of `CheckReport.emulator_command`."""
+        self.ineffective_faults: tuple[str, ...] = ()
+        """Value of `CheckReport.ineffective_faults`."""
 
     def judge_subjects(
         self, checker: Checker, subjects: Iterable[CheckSubject], case_id: str | None = None
@@ -397,6 +399,7 @@ class ResultCollector:
             coverage=coverage,
             coverage_percent=compute_coverage_percent(coverage),
             emulator_command=self.emulator_command,
+            ineffective_faults=self.ineffective_faults,
             findings=self._group_findings(),
             resources=self._resources,
             resumed_case_count=self._resumed_case_count,

@@ -69,6 +69,7 @@ async def check_service(
         for name in plan.targets_without_delivery:
             collector.add_unjudged_item(name, reasons.get(name, beyond_limit))
     collector.emulator_command = settings.reproduction.emulator_command
+    collector.ineffective_faults = settings.ineffective_faults
     limit = create_request_limit(plan, settings.case_journal_by_provider.values())
     with (
         limits or nullcontext(),
@@ -132,6 +133,7 @@ async def check_job_steps(
 
     collector.exclude_operations(find_excluded_operations([target], ()))
     collector.emulator_command = settings.reproduction.emulator_command
+    collector.ineffective_faults = settings.ineffective_faults
     with limits or nullcontext():
         async with (
             _open_transport(settings) as transport,
@@ -278,6 +280,8 @@ def build_emulator_check_settings(
         provider_and_target_ids: the checked providers and targets. Findings contain a command that checks them again;
             `None` to leave that command out.
     """
+    from voicegauge.emulator.fault_injection import list_ineffective_faults
+
     contracts = list({target.contract.id: target.contract for target in targets}.values())
     providers = [contract.id for contract in contracts]
     return CheckSettings(
@@ -290,6 +294,7 @@ def build_emulator_check_settings(
         seed=seed,
         create_clock=VirtualClock,
         emulator_control_url=emulator.control_url,
+        ineffective_faults=list_ineffective_faults(emulator.settings.faults, targets),
         reproduction=Reproduction(
             check_arguments=()
             if provider_and_target_ids is None

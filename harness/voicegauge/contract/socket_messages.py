@@ -321,7 +321,8 @@ class SocketChannel:
             return
         message = read_message(data)
         if message is MISSING:
-            yield MessageViolation("is not JSON", self.pointer)
+            reason = "is not JSON" if _is_utf8(data) else "is a text frame that is not valid UTF-8"
+            yield MessageViolation(reason, self.pointer)
             return
         textual = [schema for schema in schemas.values() if not schema.is_binary]
         if any(one.schema_pointer is None or self.schemas.is_valid(one.schema_pointer, message) for one in textual):
@@ -397,6 +398,14 @@ def read_message(data: bytes) -> Any:
         return read_json(data)
     except UnreadableBodyError:
         return MISSING
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def build_message(template: ServerMessage, values: Mapping[str, Any]) -> str:

@@ -268,7 +268,7 @@ SOCKET_FAULTS = (
         description="A cancelled turn is spoken to its end.",
         socket=SocketFault(ignores_cancel=True),
         applies_to_socket=lambda target: target.spec.cancel_effect == "stops",
-        condition="a turn can be cancelled",
+        condition="the documented effect of a cancellation is `stops`",
     ),
     Fault(
         id="socket-silent",

@@ -89,6 +89,8 @@ _MAX_PATH_CHARACTERS = 200
 """Maximum number of characters of an unknown path that are kept."""
 _MAX_CONTEXTS_SHOWN = 3
 """Number of contexts of a connection that a rule reports one by one; the others are counted in one finding."""
+_MAX_INVALID_MESSAGES_SHOWN = 5
+"""Number of different mistakes in messages of a connection that are reported one by one; the others are counted."""
 
 
 class ClientFinding(Record, frozen=True, kw_only=True):
@@ -189,6 +191,8 @@ class ClientMonitor:
         self._has_unspoken_text = False
         self._has_begun = self._has_closed = False
         self._reported: deque[tuple[ClientRuleId, str | None]] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
+        self._invalid_messages: deque[str] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
+        self._invalid_message_count = 0
         self._context_counts: Counter[ClientRuleId] = Counter()
         log.connection_count += 1
         log.open_connection_count += 1
@@ -197,8 +201,12 @@ class ClientMonitor:
     def report(self, rule: ClientRuleId, message: str, context: str | None = None) -> None:
         """Add a finding, unless the connection has one with this rule and context.
 
-        Of several contexts, only the first `_MAX_CONTEXTS_SHOWN` get findings by the same rule.
+        Of several contexts, only the first `_MAX_CONTEXTS_SHOWN` get findings by the same rule. Invalid messages have
+        a finding for each different mistake, whatever their context, up to `_MAX_INVALID_MESSAGES_SHOWN`.
         """
+        if rule == "client-message-invalid":
+            self._report_invalid_message(message, context)
+            return
         if (rule, context) in self._reported:
             return
         self._reported.append((rule, context))
@@ -207,6 +215,14 @@ class ClientMonitor:
             if self._context_counts[rule] > _MAX_CONTEXTS_SHOWN:
                 return
         self._add(rule, message, context)
+
+    def _report_invalid_message(self, message: str, context: str | None) -> None:
+        if message in self._invalid_messages:
+            return
+        self._invalid_messages.append(message)
+        self._invalid_message_count += 1
+        if self._invalid_message_count <= _MAX_INVALID_MESSAGES_SHOWN:
+            self._add("client-message-invalid", message, context)
 
     def _add(self, rule: ClientRuleId, message: str, context: str | None = None) -> None:
         self._log.add(
@@ -263,6 +279,9 @@ class ClientMonitor:
         for rule, count in self._context_counts.items():
             if count > _MAX_CONTEXTS_SHOWN:
                 self._add(rule, f"the same in {format_count(count - _MAX_CONTEXTS_SHOWN, 'more context')}")
+        more = self._invalid_message_count - _MAX_INVALID_MESSAGES_SHOWN
+        if more > 0:
+            self._add("client-message-invalid", f"{format_count(more, 'more different mistake')} in messages")
 
     def _judge_beginning(self, intent: ClientIntent) -> None:
         """Judge whether the message with the key is the first one, and no other."""
