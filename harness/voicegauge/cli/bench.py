@@ -62,11 +62,12 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
-    from voicegauge.api.benchmark_budgets import run_plan_benchmark
-    from voicegauge.api.benchmarking import run_benchmark
-    from voicegauge.cli._bench_tables import print_plan
-    from voicegauge.cli._console import raise_refusal
-    from voicegauge.cli._progress import BenchProgress, TerminalProgress
+    with CommandDeadline(None).interrupt_preparation():  # importing takes long enough for Ctrl-C
+        from voicegauge.api.benchmark_budgets import run_plan_benchmark
+        from voicegauge.api.benchmarking import run_benchmark
+        from voicegauge.cli._bench_tables import print_plan
+        from voicegauge.cli._console import raise_refusal
+        from voicegauge.cli._progress import BenchProgress, TerminalProgress
 
     outputs.reject_conflicting_outputs()
     is_live = request.live is not None

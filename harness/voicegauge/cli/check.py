@@ -193,9 +193,10 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
     if profile_request.profile:
         return run_profile_check(request, profile_request, outputs)
     outputs.validate(badge=outputs.badge_file)
-    from voicegauge.api import checking
-    from voicegauge.api.check_setup import run_plan_check
-    from voicegauge.cli._progress import TerminalProgress
+    with CommandDeadline(None).interrupt_preparation():  # importing takes long enough for Ctrl-C
+        from voicegauge.api import checking
+        from voicegauge.api.check_setup import run_plan_check
+        from voicegauge.cli._progress import TerminalProgress
 
     request = dataclasses.replace(
         request,

@@ -51,8 +51,9 @@ def record_command(request: RecordRequest, output: RecordOutputs) -> int | None:
     differences are shown. The same command resumes a live recording that ended early,
     because responses are saved in DIR/.unfinished until their file is complete.
     """
-    from voicegauge.api.recording import run_plan_record, run_record
-    from voicegauge.cli._progress import TerminalProgress
+    with CommandDeadline(None).interrupt_preparation():  # importing takes long enough for Ctrl-C
+        from voicegauge.api.recording import run_plan_record, run_record
+        from voicegauge.cli._progress import TerminalProgress
 
     if output.dry_run:
         from voicegauge.cli._check_tables import print_plan

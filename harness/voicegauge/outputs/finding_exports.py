@@ -83,8 +83,11 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
     message: str
 
     def __str__(self) -> str:
-        """Format the finding as one line, for the note about an accepted finding that no longer occurs."""
-        return f"{self.rule} {self.provider}/{self.operation or ''}: {self.message}"
+        """Format the finding as one line, for the note about an accepted finding that no longer occurs.
+
+        The fingerprint finds the entry in the file: entries of one operation may differ in nothing else.
+        """
+        return f"{self.rule} {self.provider}/{self.operation or ''}: {self.message} ({self.fingerprint})"
 
 
 class FindingsBaseline(Record, frozen=True, kw_only=True):
