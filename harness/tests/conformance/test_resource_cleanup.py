@@ -7,6 +7,7 @@ import base64
 import copy
 import json
 import signal
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,8 @@ import pytest
 
 import voicegauge
 from voicegauge import cli
+from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.plan_sending import delete_leftover_resources
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.client.ledger import Ledger, RateLimiter
 from voicegauge.client.spending_journal import Journal
@@ -299,6 +302,22 @@ async def _lose_response(contract: Contract, folder: Path, origin: str) -> None:
     with pytest.raises(UnreachableError):
         await tracker.observe(request, "createVoice", send)
     tracker.close()
+
+
+def test_a_server_that_never_responds_holds_up_the_deletion_no_longer_than_demanded(
+    contract, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("ACME_KEY", EMULATOR_API_KEY)
+    notices: list[str] = []
+    listener = ProgressListener()
+    monkeypatch.setattr(listener, "notice", notices.append)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        origin = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        asyncio.run(_lose_response(contract, tmp_path / "state" / "resources", origin))
+        live_options = LiveOptions(base_urls={"": f"{origin}/acme"})
+        delete_leftover_resources([contract], live_options, listener, max_wait_s=0.05)
+    (notice,) = notices
+    assert "an earlier run left saved voice (unknown id) of acme/createVoice" in notice
 
 
 async def _create_voices(service: Service, names: Sequence[str]) -> None:

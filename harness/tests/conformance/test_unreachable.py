@@ -157,7 +157,10 @@ def test_a_check_that_receives_no_valid_response_writes_its_files(
     report = json.loads(files["json"].read_text())
     assert (report["stop_reason"], report["is_finished"]) == ("unreachable", False)
     assert reason in report["stop_message"]
-    assert report["stop_message"] in capsys.readouterr().err.splitlines()[-1]
+    out, err = capsys.readouterr()
+    assert report["stop_message"] in err.splitlines()[-1]
+    lost = [line for line in (out + err).splitlines() if line.startswith("may have been charged, without a result")]
+    assert len(lost) == len(set(lost)) > 0, "each request once"
     for name in ("junit", "sarif"):
         assert reason in html.unescape(files[name].read_text())
 

@@ -494,7 +494,8 @@ def open_check(
     )
     with (
         open_receiver(request.public_url, request.listen_port) as receiver,
-        announce_losses_on_error(journals, listener),
+        # A report lists what was lost, too.
+        announce_losses_on_error(journals, listener) if request.on_report is None else nullcontext(),
         report_before_error(
             collector, lambda reason: build_report(collector, reason, rules, journals), request.on_report
         ),
