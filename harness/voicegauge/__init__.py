@@ -20,9 +20,7 @@ Errors are subclasses of `VoicegaugeError`, see `voicegauge.errors`.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 
 from voicegauge.version import __version__ as __version__
 
@@ -198,26 +196,6 @@ _FUNCTION_BY_COMMAND = {
 
 EXPORTED_NAMES = ("__version__", "errors", *_MODULE_BY_NAME)
 """All public names. They are not `__all__`, because `help` would print the whole of each: five thousand lines."""
-
-
-class _CommandPackage(ModuleType):
-    """A package that is named as a command: a call of it gets the name of the command's function."""
-
-    def __call__(self, *_arguments: object, **_keywords: object) -> None:
-        function = _FUNCTION_BY_COMMAND[self.__name__.rpartition(".")[2]]
-        raise TypeError(f"module {self.__name__!r} is not callable; use voicegauge.{function}")
-
-
-class _Voicegauge(ModuleType):
-    """This module: an imported package replaces what `__getattr__` says about its name, so it says so itself."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _FUNCTION_BY_COMMAND and isinstance(value, ModuleType):
-            value.__class__ = _CommandPackage
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Voicegauge
 
 
 def __getattr__(name: str) -> Any:

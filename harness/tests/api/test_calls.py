@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import os
 import signal
@@ -78,18 +77,6 @@ def test_a_wrong_keyword_gets_the_name_of_the_function_and_the_near_one() -> Non
 def test_the_name_of_a_command_is_answered_with_that_of_its_function(command: str, function: str) -> None:
     with pytest.raises(AttributeError, match=rf"has no attribute '{command}'; use voicegauge\.{function}$"):
         voicegauge.__getattr__(command)
-
-
-@pytest.mark.parametrize(
-    ("package", "function"), [("bench", "benchmark"), ("drift", "find_drift"), ("rules", "list_rules")]
-)
-def test_a_package_named_like_a_command_names_the_function_when_it_is_called(package: str, function: str) -> None:
-    imported = importlib.import_module(f"voicegauge.{package}")
-    assert getattr(voicegauge, package) is imported
-    with pytest.raises(
-        TypeError, match=rf"^module 'voicegauge.{package}' is not callable; use voicegauge\.{function}$"
-    ):
-        imported("pixelapi")  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
