@@ -35,11 +35,12 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.plan_prices import PricedPlan as PricedCheck
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.extension.grammar_schema import build_json_schema
-from voicegauge.contract.price_computation import describe_price, list_all_claims, quote_price
+from voicegauge.contract.price_computation import describe_price, list_all_claims, list_priced_claims
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.drift.drift_report import DriftReport
 from voicegauge.drift.official_comparison import OfficialDriftReport
 from voicegauge.model.job import Interval
-from voicegauge.model.price import PriceClaim, PriceRange, format_price_usd
+from voicegauge.model.price import PriceClaim, PriceRange, compute_price_range
 from voicegauge.model.run import Run
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
 from voicegauge.profiles.judging import Profile, ProfileReport
@@ -157,15 +158,28 @@ def samples() -> str:
     return SAMPLES_PAGE + "\n".join(["| column | type | unit | meaning |", "|---|---|---|---|", *rows]) + "\n"
 
 
+def compute_text_price(target: BaseTarget, character_count: int) -> PriceRange:
+    """Return the price of one text, as `voicegauge cost` computes it without account plans."""
+    priced = list_priced_claims(target)
+    costs = {
+        (id(one.claim), takes_maximum): one.compute_cost(character_count, takes_maximum=takes_maximum).usd
+        for one in priced
+        for takes_maximum in (False, True)
+    }
+    return compute_price_range(
+        [one.claim for one in priced], lambda claim, takes_maximum: costs[id(claim), takes_maximum]
+    )
+
+
 def prices() -> str:
     """Return docs/prices.md with the current price of every target that speaks, and who states it."""
     names_by_row: dict[tuple[str, ...], list[str]] = {}
     for target in load_catalogue().targets.values():
-        quotes = [quote_price(target, length) for length in PRICED_LENGTHS]
+        ranges = [compute_text_price(target, length) for length in PRICED_LENGTHS]
         sources = dict.fromkeys(link_claim(one.claim) for one in list_all_claims(target) if one.claim.title)
         row = (
             target.contract.id,
-            *(("-" if one.price_usd is None else format_price_usd(one.price_usd)) for one in quotes),
+            *(one.format_amount() or "-" for one in ranges),
             describe_price(target).replace("|", "/"),
             "<br>".join(sources) or "-",
         )

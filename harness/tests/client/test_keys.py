@@ -6,6 +6,7 @@ import pytest
 
 from voicegauge.client.client import Client
 from voicegauge.client.http_request import build_curl_command
+from voicegauge.client.key_destinations import find_key_destinations
 from voicegauge.client.keys import list_secrets, read_client_key, remove_credentials
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.errors import MissingKeyError
@@ -73,3 +74,10 @@ def test_a_contract_without_a_security_scheme_needs_no_key(contract):
     loaded = contract(edit)
     assert read_client_key(loaded, {}) is None
     assert read_client_key(loaded, ENVIRONMENT) == "k-secret-1"
+
+
+@pytest.mark.parametrize(("value", "lack"), [("", "is not set"), ("  ", "is blank")])
+def test_the_line_about_destinations_says_why_no_key_is_sent(contract, monkeypatch, value, lack) -> None:
+    monkeypatch.setenv("ACME_KEY", value)
+    line = find_key_destinations(contract(lambda _: None), {}).describe()
+    assert f"acme sends no key (ACME_KEY {lack}) to " in line

@@ -255,3 +255,13 @@ def test_a_refusal_names_amounts_that_fit(command, acme) -> None:
         option = error.rpartition("; ")[2].partition(",")[0].split()
         assert command("check", "--full", *option, "--dry-run").status == 0, option
     assert acme.keys == []
+
+
+def test_a_refused_short_check_names_what_pays_for_its_cheapest_delivery(command) -> None:
+    error = command("check", "--max-calls", "5", "--max-cost", "0.0001", "--dry-run").err
+    option = error.rpartition(" fits, and ")[2].split()[:2]
+    assert option[0] == "--max-cost"
+    fitting = command("check", "--max-calls", "5", *option, "--dry-run")
+    assert fitting.status == 0
+    assert "would be refused" not in fitting.err
+    assert sum(case["is_billable"] for case in (fitting.output or {})["cases"]) == 1

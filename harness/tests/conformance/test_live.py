@@ -180,6 +180,7 @@ def test_a_request_that_reserves_more_than_the_budget_is_skipped_and_the_check_g
     assert (status, report["findings"], report["is_finished"]) == (expected, [], True)
     assert "acme/speak: text of 201 characters" in skipped
     assert "text of 201 characters" in out
+    assert ("for lack of budget (optional with --max-calls)" in out) == (expected == 0)
     assert 0 < report["spent_usd"] <= 0.19
 
 

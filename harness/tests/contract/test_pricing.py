@@ -111,7 +111,7 @@ def claimed(acme, load):
         (["blog 15"], "($15.00, third party)", 15),
         (["shop 15"], "", None),
         (["page 10 is_of_other_model: true", "blog 15"], "($15.00, third party)", 15),
-        (["page 77 exactness: upper_bound"], "(at most $77.00)", 77),
+        (["page 77 exactness: upper_bound"], "at most $77.00", 77),
         (["page 77 exactness: upper_bound", "blog 15"], "($15.00, third party, at most $77.00)", 77),
     ],
 )

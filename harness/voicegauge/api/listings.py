@@ -444,7 +444,7 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
             server.name: contract.describe_base_url(server.name, server.url) for server in contract.servers.values()
         },
         key_variable=contract.provider.key_variable,
-        is_key_set=all(map(os.environ.get, contract.key_variables)),
+        is_key_set=all(os.environ.get(variable, "").strip() for variable in contract.key_variables),
         operations=tuple(
             map(_build_operation_row, (*contract.operations.values(), *contract.socket_operations.values()))
         ),

@@ -26,6 +26,8 @@ class KeyDestinations(NamedTuple):
     unencrypted_server_urls: tuple[str, ...]
     """Those of `server_urls` that are on another machine and do not use TLS."""
     is_key_set: bool
+    is_key_blank: bool
+    """Whether the variable of the key is set, but has nothing but spaces."""
 
     def describe(self) -> str:
         """Return one line with the provider, the variable of its key, and the servers.
@@ -33,7 +35,8 @@ class KeyDestinations(NamedTuple):
         If the contract is not a bundled one, the line also names its file.
         """
         variable = " and ".join(self.contract.key_variables)
-        key = f"sends the key in {variable} to" if self.is_key_set else f"sends no key ({variable} is not set) to"
+        lack = f"{self.contract.provider.key_variable} is blank" if self.is_key_blank else f"{variable} is not set"
+        key = f"sends the key in {variable} to" if self.is_key_set else f"sends no key ({lack}) to"
         source = "" if is_bundled(self.contract.document.path) else f", as {self.contract.document.path} says"
         return f"{self.contract.id} {key} {', '.join(self.server_urls)}{source}"
 
@@ -70,11 +73,13 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
         url = _format_origin(origin)
         return to_socket_url(url) if origin in builder.socket_origins else url
 
+    key = os.environ.get(contract.provider.key_variable, "")
     return KeyDestinations(
         contract,
         tuple(map(describe, origins)),
         tuple(map(describe, unencrypted)),
-        bool(os.environ.get(contract.provider.key_variable, "").strip()),
+        bool(key.strip()),
+        bool(key) and not key.strip(),
     )
 
 

@@ -497,8 +497,9 @@ def describe_result(report: CheckReport) -> str:
         parts.append(f"{report.resumed_case_count} of them judged by an earlier check")
     parts.append(f"{format_count(len(report.contract_operations), 'operation')}: {findings}")
     if report.over_budget_case_count:
-        extent = "" if report.partly_judged_reason is None else "partly judged: "
-        parts.append(f"{extent}{_describe_over_budget_cases(report)}")
+        unpaid = _describe_over_budget_cases(report)
+        is_allowed = report.partly_judged_reason is None
+        parts.append(f"{unpaid} (optional with --max-calls)" if is_allowed else f"partly judged: {unpaid}")
     if report.not_judged_reason_by_name:
         parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
     if report.left_out_reason_by_target:

@@ -333,12 +333,12 @@ class PriceRange(Record, frozen=True, kw_only=True):
         return self.high_usd is not None and other.low_usd is not None and self.high_usd < other.low_usd
 
     def format_amount(self, format_usd: Callable[[float], str] = format_price_usd) -> str:
-        """Return the price as text, such as "$16.70"; without a price that can be compared, "($15.00 to $46.00)"."""
+        """Return the price as text: "$16.70"; "at most $77.00"; of third parties alone, "($15.00 to $46.00)"."""
         if self.usd is not None:
             return format_usd(self.usd)
         if self.third_party_usd:
             return f"({_format_range(self.third_party_usd, format_usd)})"
-        return f"(at most {format_usd(self.max_usd)})" if self.max_usd is not None else ""
+        return f"at most {format_usd(self.max_usd)}" if self.max_usd is not None else ""
 
     def format_remark(self, format_usd: Callable[[float], str] = format_price_usd) -> str:
         """Return the remark beside the price, such as "at most $77.00" or "third party: $35.00"; empty without one."""

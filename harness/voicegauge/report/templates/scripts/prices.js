@@ -71,7 +71,7 @@ const formatRange = (amounts) => {
 
 const formatAmount = ({ usd, atMost, thirdParty }) => {
   if (usd !== null) return formatUsd(usd);
-  return thirdParty.length ? `(${formatRange(thirdParty)})` : atMost === null ? "" : `(at most ${formatUsd(atMost)})`;
+  return thirdParty.length ? `(${formatRange(thirdParty)})` : atMost === null ? "" : `at most ${formatUsd(atMost)}`;
 };
 
 const formatRemark = ({ usd, atMost, isQuoted, disputed, thirdParty }) => {
