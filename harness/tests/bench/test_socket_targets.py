@@ -25,7 +25,7 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError, VoicegaugeError
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import Interruption, Request
+from voicegauge.model.exchange import Interruption, Request, SocketClose
 from voicegauge.model.job import Delivery, Failure
 from voicegauge.model.price import PriceRange
 from voicegauge.model.sample import Sample
@@ -340,12 +340,21 @@ async def send_over_http(url: str) -> None:
 
 
 @contextmanager
-def own_server(tmp_path: Path, behave: Callable[[ServerConnection], None]) -> Iterator[tuple[Path, str]]:
-    """Run the server of the guide, which does `behave` with each connection; yield its contracts and its URL."""
+def own_server(
+    tmp_path: Path, behave: Callable[[ServerConnection], None], rejection: str | None = None
+) -> Iterator[tuple[Path, str]]:
+    """Run the server of the guide, which does `behave` with each connection; yield its contracts and its URL.
+
+    With a `rejection`, it answers each handshake with status 500 and this body.
+    """
+
+    def answer(connection: ServerConnection, _request: object) -> Any:
+        return None if rejection is None else connection.respond(500, rejection)
+
     own = tmp_path / "contracts" / "my-server" / "asyncapi.yaml"
     own.parent.mkdir(parents=True)
     own.write_text(read_example("realtime.md", "my-server"))
-    with serve(behave, "127.0.0.1", 0) as server:
+    with serve(behave, "127.0.0.1", 0, process_request=answer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -391,6 +400,26 @@ def test_a_server_that_closes_in_a_turn_is_quoted(tmp_path: Path) -> None:
     assert failure == Failure(
         kind="network", message="the service ends the connection with code 1011 (overloaded) in the middle of a turn"
     )
+
+
+def test_the_body_of_a_rejected_handshake_is_quoted_without_the_key(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MY_SERVER_KEY", "k-1234567890")
+    body = f"out of memory for k-1234567890 {'x' * 5000}"
+    with own_server(tmp_path, lambda _: None, body) as (contracts, url):
+        allowed = [f"MY_SERVER_KEY={url.removeprefix('ws://')}"]
+        live = voicegauge.LiveOptions(base_urls={"": url}, allowed_keys=allowed)
+        report = voicegauge.check("my-server", contracts=contracts, live=live)
+    evidence = [one.evidence or "" for one in report.findings if one.rule == "socket-handshake"]
+    assert evidence
+    for one in evidence:
+        assert "out of memory for " in one
+        assert "k-1234567890" not in one
+        assert len(one) < 1000
+
+
+def test_a_close_without_a_reason_says_so() -> None:
+    close = SocketClose(closed_by="server", at_ms=1.0, code=1011)
+    assert close.describe() == "the service ends the connection with code 1011 without a reason"
 
 
 def test_messages_that_are_not_understood_are_counted_beside_the_missing_end(tmp_path: Path) -> None:

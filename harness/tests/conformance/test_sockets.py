@@ -13,26 +13,29 @@ import pytest
 import voicegauge
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.webhook_and_socket_cases import INTERRUPTION_COUNT
+from voicegauge.cli._check_tables import print_report
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_session import SocketSession, open_session
 from voicegauge.conformance import _socket_sender
+from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesizedSpeech
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.hosts import to_socket_url
-from voicegauge.model.base import Severity
+from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import (
     ABNORMAL_CLOSE_CODE,
     NO_STATUS_CLOSE_CODE,
+    Interruption,
     Request,
     SocketClose,
     SocketMessage,
     SocketTraffic,
 )
-from voicegauge.model.finding import Finding
+from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.text_pieces import TextPacing, split_into_tokens
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import FaultExample, Rule
@@ -238,6 +241,33 @@ def test_interruptions_are_measured(voicegauge_emulator: RunningEmulator, check)
     # Deepgram documents that Clear stops; Cartesia, that a running generation is finished: two sentences or more.
     stopping, finishing = ([one.late_audio_s for one in found[target]] for target in targets)
     assert max(stopping) < 1 < min(finishing)
+
+
+@pytest.mark.parametrize("rule", ["socket-text-differs", "socket-audio-after-cancel"])
+def test_times_of_interruptions_are_doubted_if_the_next_turn_says_another_text(
+    rule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = "deepgram/aura-2-socket"
+    found = Finding(
+        rule=rule,
+        severity=Severity.ERROR,
+        message="wrong",
+        where=FindingLocation(provider="deepgram", operation="speakOverWebSocket", target=target),
+        case_id=f"{target}: 20 interruptions",
+        provenance=Provenance.EMULATED,
+    )
+    report = CheckReport(
+        voicegauge_version="1",
+        created_at="2026-11-26T00:00:00Z",
+        is_finished=True,
+        seed=0,
+        targets=(target,),
+        interruptions_by_target={target: (Interruption(last_audio_ms=1.0, late_audio_s=0.0, next_audio_ms=2.0),)},
+        findings=(found,),
+    )
+    print_report(report)
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "1 interruption of" in one]
+    assert line.endswith("see socket-text-differs") == (rule == "socket-text-differs")
 
 
 def test_a_server_of_your_own_that_always_says_another_sentence_is_found(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ class SocketPayment:
         if end is not None:  # after a handshake that it has accepted
             return self.build_failure(Failure(kind="network", message=f"{end} before the first turn"))
         message = f"the WebSocket was answered with status {status} instead of 101"
+        message += f": {body}" if (body := link.quote_rejection()) else ""
         return self.build_failure(Failure(kind="rejected", message=message, http_status=status))
 
     def note_acceptance(self, link: SocketLink[Any]) -> None:

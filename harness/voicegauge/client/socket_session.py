@@ -35,6 +35,8 @@ WORK_CHECK_INTERVAL_S = 0.2
 """Seconds between two questions whether the service is still working."""
 SESSION_TIMEOUT_S = 5.0
 """Longest time in seconds for the message that a connection is ready, where one is documented, and for its end."""
+_MAX_REJECTION_CHARACTERS = 400
+"""Maximum number of characters of the body of a rejected handshake that are quoted."""
 MAX_MESSAGES_EXAMINED = 100
 """Largest number of messages that are read again to say why a turn has no end: other turns are timed meanwhile."""
 
@@ -104,6 +106,11 @@ class SocketLink(ABC, Generic[TargetT]):
     def build_traffic(self) -> SocketTraffic:
         """Return the record of the connection so far."""
         return self.connection.build_traffic(self._client.contract.id, self.target.operation.id, self._request)
+
+    def quote_rejection(self) -> str:
+        """Return the beginning of the body of an answer that rejects the handshake, in one line, without secrets."""
+        text = self._client.mask_secrets(self.connection.rejection_body.decode(errors="replace"))
+        return " ".join(text.split())[:_MAX_REJECTION_CHARACTERS]
 
     def describe_end_by_service(self) -> str | None:
         """Return how the service ended the connection; `None` if it did not, or only answered a close of the client."""

@@ -160,7 +160,9 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
             self._sent.no_verdict_reason = OVERSIZED_TRAFFIC_MESSAGE
         violation = session.connection.upgrade_violation
         upgrade_violation = None if violation is None else self._service.client.mask_secrets(violation)
-        connection = SocketConnection(self._target, traffic, expectation, upgrade_violation)
+        connection = SocketConnection(
+            self._target, traffic, expectation, upgrade_violation, rejection=session.quote_rejection()
+        )
         self._sent.subjects.append(connection)
         self._sent.exchanges.append(connection.exchange)
         self._sent.status = traffic.status or None

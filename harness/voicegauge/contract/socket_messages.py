@@ -21,7 +21,7 @@ from voicegauge.contract.extension.sockets import (
     SocketSpec,
 )
 from voicegauge.contract.schemas import Schemas, SchemaViolation
-from voicegauge.formats.bodies import UnreadableBodyError, read_finite_number, read_json
+from voicegauge.formats.bodies import UnreadableBodyError, is_utf8, read_finite_number, read_json
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer, write_value_at_pointer
 
@@ -321,7 +321,7 @@ class SocketChannel:
             return
         message = read_message(data)
         if message is MISSING:
-            reason = "is not JSON" if _is_utf8(data) else "is a text frame that is not valid UTF-8"
+            reason = "is not JSON" if is_utf8(data) else "is a text frame that is not valid UTF-8"
             yield MessageViolation(reason, self.pointer)
             return
         textual = [schema for schema in schemas.values() if not schema.is_binary]
@@ -398,14 +398,6 @@ def read_message(data: bytes) -> Any:
         return read_json(data)
     except UnreadableBodyError:
         return MISSING
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def build_message(template: ServerMessage, values: Mapping[str, Any]) -> str:

@@ -47,9 +47,10 @@ class SocketClose(Record, frozen=True, kw_only=True):
 
     def describe(self) -> str:
         """Return how the service ended the connection, with code and reason, or made this side end it."""
-        reason = f" ({self.reason})" if self.reason else ""
+        no_reason = "" if self.code == NO_STATUS_CLOSE_CODE else " without a reason"
+        reason = f" ({self.reason})" if self.reason else no_reason
         if self.closed_by == "client" and self.code == PROTOCOL_ERROR_CLOSE_CODE:
-            return f"the service sends a frame that breaks RFC 6455{reason}"
+            return f"the service sends a frame that breaks RFC 6455{reason if self.reason else ''}"
         if self.code == ABNORMAL_CLOSE_CODE:
             return "the service ends the connection without a close frame"
         return f"the service ends the connection with code {self.code}{reason}"

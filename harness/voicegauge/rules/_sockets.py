@@ -83,7 +83,8 @@ def _check_handshake_response(connection: SocketConnection) -> Iterator[Violatio
         reason = f"the answer 101 to a valid handshake opens no WebSocket: {connection.upgrade_violation}"
         yield Violation(reason, pointer)
     elif not traffic.is_open:
-        yield Violation(f"a valid handshake is answered with status {traffic.status} instead of 101", pointer)
+        reason = f"a valid handshake is answered with status {traffic.status} instead of 101"
+        yield Violation(reason, pointer, evidence=connection.rejection or None)
 
 
 @register_rule(

@@ -74,6 +74,8 @@ class SocketConnection(SocketSubject):
     expectation: ConnectionExpectation = "accepted"
     upgrade_violation: str | None = None
     """Why an answer with status 101 does not open a WebSocket; `None` if it does, or if the answer was another."""
+    rejection: str = ""
+    """The beginning of the body of an answer that rejects the handshake; empty if there is none."""
 
     @functools.cached_property
     def conversation(self) -> SocketConversation:
