@@ -57,21 +57,21 @@ def _print_providers(result: ProviderList, *, is_detailed: bool) -> None:
                 print_table(out, table)
         print_table(out, _build_operation_table(result, is_wide=is_wide))
         print_table(out, _build_key_table(result))
-        _print_socket_targets(out, result)
+        _print_socket_targets(out, result, is_wrapped=True)
         return
     print_table(out, _build_provider_table(result, is_wide=is_wide))
     target_count = sum(len(provider.targets) for provider in result.providers)
     counts = f"{format_count(len(result.providers), 'provider')}, {format_count(target_count, 'target')}"
-    _print_socket_targets(out, result)
+    _print_socket_targets(out, result, is_wrapped=False)
     out.print(f"{counts}; targets, prices and operations of one: voicegauge providers NAME", soft_wrap=True)
 
 
-def _print_socket_targets(out: Console, result: ProviderList) -> None:
+def _print_socket_targets(out: Console, result: ProviderList, *, is_wrapped: bool) -> None:
     """Print which targets respond with a conversation: turns over a WebSocket."""
     rows = [row for provider in result.providers for row in provider.targets if row.response_kind == "conversation"]
     if rows:
         ids = ", ".join(row.id for row in rows)
-        out.print(f"over WebSockets (they respond with a conversation): {ids}", soft_wrap=True)
+        out.print(f"over WebSockets (they respond with a conversation): {ids}", soft_wrap=not is_wrapped)
 
 
 def _build_provider_table(result: ProviderList, *, is_wide: bool) -> Table:
