@@ -135,7 +135,7 @@ def respond_to_all() -> Iterator[Callable[[bytes], str]]:
         (b"HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n", "the response is not valid HTTP: its status is below 100"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "its Content-Length is not a number"),
         (b"HTTP/1.1 200 OK\r\n" + b"X-Header: y\r\n" * 50_000, "the headers are too large"),
-        (b"SMTP ready\r\n\r\n", "the response is not valid HTTP: illegal status line: 'SMTP ready'"),
+        (b"SMTP ready\r\n\r\n", "the response is not valid HTTP: illegal status line: b'SMTP ready'"),
         (b"", "the server closed the connection without a response"),
     ],
     ids=["101", "status 000", "negative length", "many headers", "other protocol", "no response"],

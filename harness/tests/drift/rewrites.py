@@ -13,7 +13,7 @@ Rewrite = Callable[[dict[str, Any], Random], dict[str, Any]]
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPPINGS = ("properties", "patternProperties", "dependentSchemas")
 _BELOW = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
-_OURS = ("x-advice", "x-provider", "x-speech", "x-job", "x-transcription", "x-conversion")
+_OURS = ("x-advice", "x-provider", "x-speech", "x-job", "x-transcription", "x-conversion", "x-socket")
 """Extensions in which `title` is a field rather than an annotation."""
 _DATA = ("example", "examples", "value", "default", "const", "enum", *_OURS)
 _PROSE = ("description", "summary", "title", "example", "examples", "x-source", "externalDocs")

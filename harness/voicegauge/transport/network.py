@@ -619,4 +619,5 @@ def describe_httpcore_error(error: Exception) -> str:
             return description
     if message.startswith(("the response", "the server", "the headers")):  # of `ResponseParser`
         return message
-    return f"{INVALID_HTTP}: " + re.sub(r"bytearray\(b(.*)\)", r"\1", message)
+    # What it quotes stays a literal of bytes: messages are searched for those, and words in them are masked.
+    return f"{INVALID_HTTP}: " + re.sub(r"bytearray\((b.*)\)", r"\1", message)
