@@ -134,7 +134,7 @@ def test_a_format_or_a_list_that_the_server_rejects_is_not_offered() -> None:
 
 
 def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UnknownNameError, match=f"unknown profile 'openai@2020-01': .*known: {ID}"):
+    with pytest.raises(UnknownNameError, match=f"unknown profile 'openai@2020-01': .*Known: {ID}"):
         load_profile("openai@2020-01")
 
 

@@ -84,7 +84,7 @@ def test_a_key_is_sent_only_if_its_variable_is_named(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--profile", "openai-speech@1999-01", "--emulated"], f"known: {ID}"),
+        (["--profile", "openai-speech@1999-01", "--emulated"], f"Known: {ID}"),
         (["--profile", ID], "--profile goes with --emulated or --live"),
         (["--profile", ID, "--live"], "name the server with --base-url"),
         (["--profile", ID, "--base-url", "http://127.0.0.1:1/v1"], "--base-url goes with --live"),
