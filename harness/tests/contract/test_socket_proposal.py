@@ -80,7 +80,7 @@ def test_a_completed_proposal_is_a_contract_and_the_document_is_unchanged(docume
     overlay = document.with_name("asyncapi-overlay.yaml")
     text = propose_overlay(document).overlay
     overlay.write_text(text)
-    with pytest.raises(ContractError, match="TODO"):
+    with pytest.raises(ContractError, match="TODO"):  # the mark that `init` writes where a person has to decide
         load_catalogue([overlay])
     completed = text.replace("effect: TODO", "effect: stops").replace("title: TODO", "title: Polly")
     completed = completed.replace("codec: TODO", "codec: pcm_s16le").replace(

@@ -124,12 +124,12 @@ def build_live_settings(
     keys = _read_keys(contracts, live_options)
     spent_by_earlier_runs_usd = journals.spent_by_earlier_runs_usd if journals is not None else 0.0
     daily_budgets = open_daily_budgets(contracts, live_options, listener)
+    spent_usd_by_provider = journals.spent_by_earlier_runs_usd_by_provider if journals is not None else {}
     if plan is not None:
         require_prices(plan)
         announce_plan(plan, live_options, listener)
         if not is_resumed:
-            spent_usd = journals.spent_by_earlier_runs_usd_by_provider if journals is not None else {}
-            budgets = list_budgets(live_options, daily_budgets, spent_usd)
+            budgets = list_budgets(live_options, daily_budgets, spent_usd_by_provider)
             require_budgets(plan, budgets, suggests_fewer_calls=suggests_fewer_calls)
     base_urls = {contract.id: live_options.find_base_urls(contract) for contract in contracts}
     rate_limiters = {provider: create_rate_limiter(one, base_urls[provider]) for provider, one in plans.items()}
@@ -144,7 +144,7 @@ def build_live_settings(
         ledger=ledger,
         daily_budget_by_provider=daily_budgets,
         max_cost_usd_by_provider=live_options.budget_usd_by_provider if live_options.ledger is None else {},
-        spent_usd_by_provider=journals.spent_by_earlier_runs_usd_by_provider if journals is not None else {},
+        spent_usd_by_provider=spent_usd_by_provider,
         price_usd_by_name=prices,
         rate_limiter_by_provider=rate_limiters,
         max_concurrency_by_provider={

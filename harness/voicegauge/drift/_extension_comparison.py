@@ -41,7 +41,6 @@ from voicegauge.drift._extension_fact_kinds import (
     build_optional_number_fact,
     build_optional_value_fact,
     build_presence_fact,
-    build_price_facts,
     build_required_value_fact,
 )
 from voicegauge.drift._extension_facts import (
@@ -55,6 +54,7 @@ from voicegauge.drift._extension_facts import (
     RESOURCE_FACTS,
     SOCKET_FACTS,
     SUBMIT_FACTS,
+    TARGET_FACTS,
     TRANSCRIPTION_FACTS,
     WEBHOOK_FACTS,
 )
@@ -122,17 +122,10 @@ SPEECH_FACTS = (
     build_names_fact(
         "formats/*/codec_by_container", "speech-format-container", "A container of an audio format", (C, B)
     ),
-    build_names_fact("targets", "target", "A target", (C, B)),
+    *TARGET_FACTS,
     build_optional_value_fact(
         "targets/*/response_model_name", "target-model", "The name of a target's model in responses", (C, P, P)
     ),
-    build_names_fact(
-        "targets/*/request_constants", "target-constant", "A constant in the requests of a target", (B, B)
-    ),
-    build_required_value_fact(
-        "targets/*/request_constants/*", "target-constant", "A constant in the requests of a target", B
-    ),
-    build_optional_value_fact("targets/*/default_voice", "target-voice", "The default voice of a target", (C, P, P)),
     build_names_fact(
         "targets/*/default_voice_by_language", "target-language-voice", "The default voice of a language", (C, P)
     ),
@@ -177,10 +170,6 @@ SPEECH_FACTS = (
     ),
     build_names_fact("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
     build_optional_value_fact(
-        "targets/*/default_language", "target-default-language", "The default language of a target", (C, P, P)
-    ),
-    build_choices_fact("targets/*/supported_languages", "target-language", "A language of a target"),
-    build_optional_value_fact(
         "targets/*/default_format", "target-default-format", "The default audio format of a target", (C, P, P)
     ),
     build_choices_fact("targets/*/supported_formats", "target-format", "An audio format of a target"),
@@ -198,7 +187,6 @@ SPEECH_FACTS = (
     ),
     *build_audio_facts("targets/*/response_audio", "target-audio"),
     build_flag_fact("targets/*/works_without_key", "target-keyless", "A target {} works without a key", (C, B)),
-    *build_price_facts("targets/*/pricing"),
 )
 """The facts of `x-speech` that are compared, with the levels of their changes."""
 
