@@ -1,10 +1,11 @@
-"""Compares the `x-` extensions of two contracts by the tables of extension facts."""
+"""Compares the `x-` extensions of two contracts by the facts in `extension_facts.yaml`, which also name the rules."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -25,299 +26,146 @@ from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, TranscriptionSpec
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
-from voicegauge.drift._extension_fact_kinds import (
-    AMOUNT_PATHS,
-    PRICING_FACTS,
-    B,
-    C,
-    ComparisonMethod,
-    ExtensionFact,
-    P,
-    build_audio_facts,
-    build_choices_fact,
-    build_flag_fact,
-    build_names_fact,
-    build_number_fact,
-    build_optional_number_fact,
-    build_optional_value_fact,
-    build_presence_fact,
-    build_required_value_fact,
-)
-from voicegauge.drift._extension_facts import (
-    API_KEY_FACTS,
-    CONVERSION_FACTS,
-    IDEMPOTENCY_FACTS,
-    JOB_FACTS,
-    LIMITS_FACTS,
-    PAGINATION_FACTS,
-    PROVIDER_FACTS,
-    RESOURCE_FACTS,
-    SOCKET_FACTS,
-    SUBMIT_FACTS,
-    TARGET_FACTS,
-    TRANSCRIPTION_FACTS,
-    WEBHOOK_FACTS,
-)
 from voicegauge.drift._schema_comparison import compare_schemas
-from voicegauge.drift.drift_report import DriftChange
+from voicegauge.drift.drift_report import DriftChange, DriftLevel, DriftRule
 from voicegauge.formats.locations import MISSING, encode_location
 
-SPEECH_FACTS = (
-    build_presence_fact("", "speech", "The speech synthesis of the operation (x-speech)", (C, B)),
-    build_names_fact("request_fields", "speech-parameter", "A parameter of speech requests", (C, B)),
-    build_required_value_fact(
-        "request_fields/*/location", "speech-parameter-location", "The location of a parameter in the request", B
-    ),
-    build_required_value_fact(
-        "request_fields/*/text_template", "speech-parameter-template", "The template of a parameter's value", P
-    ),
-    build_names_fact(
-        "request_fields/*/provider_values",
-        "speech-parameter-value",
-        "The provider's name for a value of a parameter",
-        (C, P),
-    ),
-    build_required_value_fact(
-        "request_fields/*/provider_values/*",
-        "speech-parameter-value",
-        "The provider's name for a value of a parameter",
-        P,
-    ),
-    build_presence_fact("request_fields/*/markup_language", "speech-markup", "The markup of the text", (B, B)),
-    build_flag_fact(
-        "request_fields/*/is_seed_reproducible", "speech-seed-kept", "The same seed {} gives the same audio", (C, P)
-    ),
-    build_optional_value_fact(
-        "response/status_operation_id", "speech-job-call", "The operation that returns the status of the job", (B, B, B)
-    ),
-    build_presence_fact(
-        "response/wait_preference", "speech-wait", "The wait for the end of the job in the response", (C, B)
-    ),
-    build_required_value_fact(
-        "response/wait_preference/location", "speech-wait-location", "The location of the wait in the request", B
-    ),
-    build_required_value_fact(
-        "response/wait_preference/preference", "speech-wait-value", "The value that asks to wait", B
-    ),
-    build_number_fact(
-        "response/wait_preference/max_wait_s", "speech-wait-time", "The maximum wait for the end of the job", (C, P)
-    ),
-    build_presence_fact("response/audio", "speech-audio", "Audio in the response", (C, B)),
-    *build_audio_facts("response/audio", "speech-audio"),
-    build_optional_value_fact(
-        "response/charge_location", "speech-charged-location", "The location of the charge", (C, P, P)
-    ),
-    build_optional_value_fact(
-        "response/balance_location", "speech-balance-location", "The location of the remaining balance", (C, P, P)
-    ),
-    build_names_fact("formats", "speech-format-meaning", "The meaning of an audio format", (C, P)),
-    build_required_value_fact("formats/*/codec", "speech-format-codec", "The codec of an audio format", B),
-    build_optional_value_fact(
-        "formats/*/sample_rate_hz", "speech-format-sample-rate", "The sample rate of an audio format", (C, P, B)
-    ),
-    build_optional_value_fact(
-        "formats/*/bitrate_kbps", "speech-format-bit-rate", "The bit rate of an audio format", (C, P, P)
-    ),
-    build_required_value_fact("formats/*/channels", "speech-format-channels", "The channels of an audio format", B),
-    build_names_fact(
-        "formats/*/codec_by_container", "speech-format-container", "A container of an audio format", (C, B)
-    ),
-    *TARGET_FACTS,
-    build_optional_value_fact(
-        "targets/*/response_model_name", "target-model", "The name of a target's model in responses", (C, P, P)
-    ),
-    build_names_fact(
-        "targets/*/default_voice_by_language", "target-language-voice", "The default voice of a language", (C, P)
-    ),
-    build_required_value_fact(
-        "targets/*/default_voice_by_language/*", "target-language-voice", "The default voice of a language", P
-    ),
-    build_optional_value_fact(
-        "targets/*/default_voice_description",
-        "target-voice-description",
-        "The default voice description of a target",
-        (C, P, P),
-    ),
-    build_optional_value_fact(
-        "targets/*/default_voice_sample_url", "target-voice-sample", "The default voice sample of a target", (C, P, P)
-    ),
-    build_names_fact(
-        "targets/*/request_fields", "target-parameter", "A parameter that a target describes on its own", (P, P)
-    ),
-    build_required_value_fact(
-        "targets/*/request_fields/*/location", "target-parameter-location", "The location of a parameter of a target", B
-    ),
-    build_required_value_fact(
-        "targets/*/request_fields/*/text_template",
-        "target-parameter-template",
-        "The template of a target's parameter",
-        P,
-    ),
-    build_names_fact(
-        "targets/*/request_fields/*/provider_values",
-        "target-parameter-value",
-        "A target's name for a value of a parameter",
-        (C, P),
-    ),
-    build_required_value_fact(
-        "targets/*/request_fields/*/provider_values/*",
-        "target-parameter-value",
-        "A target's name for a value of a parameter",
-        P,
-    ),
-    build_presence_fact(
-        "targets/*/request_fields/*/markup_language", "target-markup", "The markup of a target's text", (B, B)
-    ),
-    build_names_fact("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
-    build_optional_value_fact(
-        "targets/*/default_format", "target-default-format", "The default audio format of a target", (C, P, P)
-    ),
-    build_choices_fact("targets/*/supported_formats", "target-format", "An audio format of a target"),
-    build_optional_number_fact(
-        "targets/*/recommended_max_characters",
-        "target-text-length",
-        "The recommended maximum text length",
-        (C, P, P, C),
-    ),
-    build_optional_value_fact(
-        "targets/*/request_media_type", "target-media-type", "The media type of a target's requests", (P, P, B)
-    ),
-    build_presence_fact(
-        "targets/*/response_audio", "target-audio", "The kind of response that a target selects", (B, B)
-    ),
-    *build_audio_facts("targets/*/response_audio", "target-audio"),
-    build_flag_fact("targets/*/works_without_key", "target-keyless", "A target {} works without a key", (C, B)),
-)
-"""The facts of `x-speech` that are compared, with the levels of their changes."""
-
-STREAM_FACTS = (
-    build_presence_fact("", "stream", "The event stream of the response (x-stream)", (B, B)),
-    build_required_value_fact("framing", "stream-framing", "The way in which events are separated", B),
-    build_optional_value_fact("media_type", "stream-media-type", "The media type of a stream", (P, P, B)),
-    build_required_value_fact("event_type_location", "stream-kind-location", "The location of an event's type", B),
-    build_optional_value_fact(
-        "events/*/identifying_location", "stream-event-mark", "The value that tells the type of an event", (C, P, B)
-    ),
-    build_flag_fact("ends_with_response", "stream-end-unmarked", "A stream {} ends without a final event", (B, P)),
-    build_names_fact("events", "stream-event", "An event type", (P, P)),
-    build_names_fact("events/*/successor_names", "stream-order", "An event type that may follow another", (P, C)),
-    build_optional_value_fact(
-        "events/*/terminal_outcome", "stream-end", "The outcome of a stream that an event ends", (B, B, B)
-    ),
-    build_presence_fact("events/*/data_schema", "stream-data", "The schema of an event's data", (C, P)),
-    build_required_value_fact("audio/event_type", "stream-audio-event", "The event that has the audio", B),
-    build_required_value_fact("audio/location", "stream-audio-location", "The location of the audio in its event", B),
-    build_required_value_fact("audio/encoding", "stream-audio-encoding", "The encoding of the audio", B),
-    build_optional_value_fact(
-        "audio/sequence_number_location",
-        "stream-index-location",
-        "The location of the sequence number of an event",
-        (C, P, P),
-    ),
-    build_names_fact("audio/timestamps", "stream-timestamps", "The timestamps of characters or words", (C, B)),
-    build_optional_value_fact("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
-    build_optional_value_fact(
-        "failure_reason_location", "stream-reason-location", "The location of the failure reason", (C, P, P)
-    ),
-    build_optional_number_fact("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
-)
-"""The facts of `x-stream` that are compared, with the levels of their changes."""
-
-BATCH_FACTS = (
-    build_presence_fact("", "batch", "The batch of requests of the operation (x-batch)", (C, B)),
-    build_required_value_fact("requests_location", "batch-items-location", "The location of the list of requests", B),
-    build_required_value_fact(
-        "item_operation_id", "batch-call", "The operation that each request of a batch is for", P
-    ),
-    build_required_value_fact("jobs_location", "batch-results-location", "The location of the list of jobs", B),
-    build_required_value_fact("job_id_field", "batch-job-key", "The name of the job id in the list of jobs", B),
-    build_optional_value_fact("index_field", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
-    build_optional_value_fact(
-        "state_field", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)
-    ),
-    build_optional_value_fact(
-        "charge_field", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)
-    ),
-    build_optional_value_fact(
-        "audio_url_field", "batch-url-key", "The name of the audio URL in the list of jobs", (C, P, B)
-    ),
-    build_optional_value_fact(
-        "total_count_location", "batch-total-location", "The location of the number of jobs", (C, P, P)
-    ),
-    build_optional_value_fact(
-        "ended_count_location", "batch-completed-location", "The location of the number of ended jobs", (C, P, P)
-    ),
-)
-"""The facts of `x-batch` that are compared, with the levels of their changes."""
-
-CHAT_FACTS = (
-    build_presence_fact("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
-    build_required_value_fact("text_location", "chat-text-location", "The location of the user's message as text", B),
-    build_optional_value_fact(
-        "audio_location", "chat-recording-location", "The location of the user's message as audio", (C, B, B)
-    ),
-    build_optional_value_fact(
-        "transcript_location",
-        "chat-transcript-location",
-        "The location of the transcript of the user's message",
-        (C, P, P),
-    ),
-    build_required_value_fact("reply_text_location", "chat-reply-location", "The location of the reply text", B),
-    *build_audio_facts("reply_audio", "chat-audio"),
-    build_optional_value_fact(
-        "voice_location", "chat-voice-location", "The location of the voice of the reply", (C, B, B)
-    ),
-    build_optional_value_fact("charge_location", "chat-charged-location", "The location of the charge", (C, P, P)),
-)
-"""The facts of `x-chat` that are compared, with the levels of their changes."""
+# Reads the table of facts: what is compared, and which rules report the changes.
 
 
-_FactsByExtensionKey = Mapping[str, tuple[type[Any], Sequence[ExtensionFact]]]
-"""For each `x-` key: the class of the record that its value is read as, and the facts that are compared."""
+FactKind = Literal[
+    "number",
+    "optional number",
+    "value",
+    "optional value",
+    "template",
+    "optional template",
+    "presence",
+    "names",
+    "pairs",
+    "choices",
+    "flag",
+]
+"""How two values of a fact are compared; `extension_facts.yaml` explains each."""
 
-_OPERATION_EXTENSIONS: _FactsByExtensionKey = {
-    "x-speech": (SpeechSpec, SPEECH_FACTS),
-    "x-job": (JobSpec, JOB_FACTS),
-    "x-stream": (StreamSpec, STREAM_FACTS),
-    "x-webhook": (WebhookSpec, WEBHOOK_FACTS),
-    "x-idempotency": (IdempotencySpec, IDEMPOTENCY_FACTS),
-    "x-submit": (SubmitSpec, SUBMIT_FACTS),
-    "x-resource": (ResourceSpec, RESOURCE_FACTS),
-    "x-pagination": (PaginationSpec, PAGINATION_FACTS),
-    "x-batch": (BatchSpec, BATCH_FACTS),
-    "x-chat": (ChatSpec, CHAT_FACTS),
-    "x-transcription": (TranscriptionSpec, TRANSCRIPTION_FACTS),
-    "x-conversion": (ConversionSpec, CONVERSION_FACTS),
-    "x-pricing": (PriceSpec, PRICING_FACTS),
-    "x-limits": (LimitsSpec, LIMITS_FACTS),
+_DIFFERENCES_BY_KIND: dict[FactKind, tuple[str, ...]] = {
+    "number": ("increased", "decreased"),
+    "optional number": ("increased", "decreased", "set", "unset"),
+    "value": ("changed",),
+    "optional value": ("added", "removed", "changed"),
+    "template": ("changed",),
+    "optional template": ("added", "removed", "changed"),
+    "presence": ("added", "removed"),
+    "names": ("added", "removed"),
+    "pairs": ("added", "removed"),
+    "choices": ("added", "removed", "set", "unset"),
+    "flag": ("began", "ended"),
 }
-"""The extensions of an operation that are compared."""
-_CHANNEL_EXTENSIONS: _FactsByExtensionKey = {"x-socket": (SocketSpec, SOCKET_FACTS)}
+"""For each kind of fact, the differences that are reported, in the order of the levels. Rule ids end with them."""
+_WORDS_BY_DIFFERENCE = {
+    "set": "is now documented",
+    "unset": "is no longer documented",
+    "began": "now",
+    "ended": "no longer",
+}
+"""What descriptions of rules say of a difference; of any other, such as "added", that the subject "was added"."""
+_LEVEL_BY_LETTER = {"B": DriftLevel.BREAKING, "P": DriftLevel.POSSIBLY_BREAKING, "C": DriftLevel.COMPATIBLE}
+
+
+class ExtensionFact(NamedTuple):
+    """A property of an `x-` key, given by its path, and the rules that report changes of its value."""
+
+    fact_path: str
+    """Path in the record, in which `*` means every key: "states/*/is_charged". Empty for the extension as a whole."""
+    kind: FactKind
+    level_letters: str
+    """The first letters of the levels of the differences that `kind` has, in their order."""
+    rule_id_prefix: str
+    """Start of the ids of the rules for this fact."""
+    description_subject: str
+    """Subject of the rule descriptions. For a flag, the whole sentence, with `{}` in place of "now" or "no longer"."""
+
+    def iterate_rules(self) -> Iterator[DriftRule]:
+        """Yield the rule for each difference that is reported."""
+        for difference, letter in zip(_DIFFERENCES_BY_KIND[self.kind], self.level_letters, strict=True):
+            words = _WORDS_BY_DIFFERENCE.get(difference, f"was {difference}")
+            is_sentence = self.kind == "flag"
+            description = (
+                self.description_subject.format(words) if is_sentence else f"{self.description_subject} {words}"
+            )
+            rule_id = f"{self.rule_id_prefix}-{difference}"
+            yield DriftRule(rule_id, _LEVEL_BY_LETTER[letter], description, "contracts")
+
+
+class _IncludedFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Stands for the facts below another name of the table, which are in a record at the path `at`."""
+
+    include: str
+    at: str = ""
+    rule_id_prefix: str = ""
+
+
+_FACT_TABLE = msgspec.yaml.decode(
+    Path(__file__).with_name("extension_facts.yaml").read_bytes(),
+    type=dict[str, tuple[ExtensionFact | _IncludedFacts, ...]],
+)
+
+
+def _iterate_table_facts(table_name: str) -> Iterator[ExtensionFact]:
+    """Yield the facts below a name of the table, with those that it includes."""
+    for row in _FACT_TABLE[table_name]:
+        if isinstance(row, ExtensionFact):
+            yield row
+            continue
+        for fact in _iterate_table_facts(row.include):
+            yield fact._replace(
+                fact_path="/".join(filter(None, (row.at, fact.fact_path))),
+                rule_id_prefix="-".join(filter(None, (row.rule_id_prefix, fact.rule_id_prefix))),
+            )
+
+
+_AMOUNT_PATHS = (
+    *(tuple(fact.fact_path.split("/")) for fact in _iterate_table_facts("amount") if fact.fact_path != "usage"),
+    ("added_parts",),
+)
+"""The paths, in a price, of what facts of its own compare in both contracts. Of `usage`, it is only some fields."""
+
+_OPERATION_EXTENSIONS = {
+    "x-speech": SpeechSpec,
+    "x-job": JobSpec,
+    "x-stream": StreamSpec,
+    "x-webhook": WebhookSpec,
+    "x-idempotency": IdempotencySpec,
+    "x-submit": SubmitSpec,
+    "x-resource": ResourceSpec,
+    "x-pagination": PaginationSpec,
+    "x-batch": BatchSpec,
+    "x-chat": ChatSpec,
+    "x-transcription": TranscriptionSpec,
+    "x-conversion": ConversionSpec,
+    "x-pricing": PriceSpec,
+    "x-limits": LimitsSpec,
+}
+"""The extensions of an operation that are compared, each with the class of the record that its value is read as."""
+_CHANNEL_EXTENSIONS = {"x-socket": SocketSpec}
 """The extensions of a channel of an AsyncAPI document that are compared."""
-_DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
-    "x-provider": (ProviderSpec, PROVIDER_FACTS),
-    "x-limits": (LimitsSpec, LIMITS_FACTS),
-}
+_DOCUMENT_EXTENSIONS = {"x-provider": ProviderSpec, "x-limits": LimitsSpec}
 """The extensions at the top of a document that are compared."""
+_SECURITY_SCHEME_EXTENSIONS = {"x-key": KeySpec}
+"""The extensions of a security scheme that are compared."""
 _EXTENSION_KEYS_WITH_DEFAULT = ("x-limits", "x-key")
 """Keys of extensions that are compared as if they had their default values if one contract lacks them. Each limit or
 other value that only one contract states is thus reported as a separate change."""
-_SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, API_KEY_FACTS)}
-"""The extensions of a security scheme that are compared."""
+_FACTS_BY_EXTENSION_KEY = {key: tuple(_iterate_table_facts(key)) for key in _FACT_TABLE if key.startswith("x-")}
 
 
-def iterate_extension_facts() -> Iterator[ExtensionFact]:
-    """Yield the definition of each fact that is compared in an `x-` extension: its path, its rules and their levels.
+def build_extension_rules() -> Iterable[DriftRule]:
+    """Return all rules about extensions. Facts with the same `rule_id_prefix` share their rules."""
+    facts = (fact for facts in _FACTS_BY_EXTENSION_KEY.values() for fact in facts)
+    return {rule.id: rule for fact in facts for rule in fact.iterate_rules()}.values()
 
-    The definitions contain no values of a contract. `x-limits` may be both at an operation and at the top of a
-    contract, so its facts are yielded twice.
-    """
-    for extensions in (
-        *(_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS),
-        _CHANNEL_EXTENSIONS,
-    ):
-        for _, facts in extensions.values():
-            yield from facts
+
+# Compares the values of the facts in two contracts.
 
 
 class _LocatedValue(NamedTuple):
@@ -397,9 +245,9 @@ def _compare_extensions(
     api_part: ApiPart,
     old_node: DocumentNode,
     new_node: DocumentNode,
-    facts_by_extension_key: _FactsByExtensionKey,
+    record_type_by_extension_key: Mapping[str, type[Any]],
 ) -> Iterator[DriftChange]:
-    for key, (record_type, facts) in facts_by_extension_key.items():
+    for key, record_type in record_type_by_extension_key.items():
         if MISSING is old_node.get_value(key, MISSING) is new_node.get_value(key, MISSING):
             continue
         before, after = (
@@ -409,7 +257,7 @@ def _compare_extensions(
             MISSING not in (before.value, after.value) and is_same_json(before.value, after.value)
         ):
             continue
-        for fact in facts:
+        for fact in _FACTS_BY_EXTENSION_KEY[key]:
             keys = fact.fact_path.split("/") if fact.fact_path else []
             yield from _compare_fact(api_part.create_nested_part(key), fact, keys, before, after)
 
@@ -474,11 +322,11 @@ def _compare_fact(
 def _compare_fact_values(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
-    if fact.comparison_method in ("names", "pairs", "choices"):
+    if fact.kind in ("names", "pairs", "choices"):
         yield from _compare_name_lists(api_part, fact, old_value, new_value)
         return
-    difference = _classify_difference(fact.comparison_method, old_value.value, new_value.value)
-    if difference in fact.level_by_difference:
+    difference = _classify_difference(fact.kind, old_value.value, new_value.value)
+    if difference in _DIFFERENCES_BY_KIND[fact.kind]:
         shown = {
             side: located_value.value
             for side, located_value in (("old", old_value), ("new", new_value))
@@ -487,20 +335,21 @@ def _compare_fact_values(
         yield api_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **shown)
 
 
-def _classify_difference(comparison_method: ComparisonMethod, old_value: Any, new_value: Any) -> str:
+def _classify_difference(kind: FactKind, old_value: Any, new_value: Any) -> str:
     """Return the word for the difference between two values, such as "increased"; empty if there is no difference.
 
     The ids of the rules end with this word.
     """
-    if comparison_method == "flag":  # a flag that is not documented is false
+    if kind == "flag":  # a flag that is not documented is false
         return "" if (old_value is True) == (new_value is True) else "began" if new_value is True else "ended"
+    is_number = kind in ("number", "optional number")
     if old_value is MISSING or new_value is MISSING:
-        appeared, disappeared = ("set", "unset") if comparison_method == "number" else ("added", "removed")
+        appeared, disappeared = ("set", "unset") if is_number else ("added", "removed")
         return "" if old_value is new_value else appeared if old_value is MISSING else disappeared
-    if comparison_method == "number":
+    if is_number:
         return "" if old_value == new_value else "increased" if new_value > old_value else "decreased"
     # The content of a mapping has rows for its own facts.
-    has_own_facts = comparison_method == "value" and isinstance(old_value, dict)
+    has_own_facts = kind in ("value", "optional value") and isinstance(old_value, dict)
     return "" if has_own_facts or is_same_json(old_value, new_value) else "changed"
 
 
@@ -516,12 +365,12 @@ def _compare_name_lists(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
     old_names, new_names = old_value.value, new_value.value
-    if fact.comparison_method == "pairs" and _is_list(old_names) and _is_list(new_names):
+    if fact.kind == "pairs" and _is_list(old_names) and _is_list(new_names):
         pairs = _pair_items(old_names, new_names)
         old_names = _remove_items(old_names, {pair.old_index for pair in pairs})
         new_names = _remove_items(new_names, {pair.new_index for pair in pairs})
     before, after = _map_names_by_canonical_json(old_names), _map_names_by_canonical_json(new_names)
-    if fact.comparison_method == "choices" and bool(before) != bool(after):
+    if fact.kind == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
         values = {side: list((after or before).values())}
         yield api_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **values)
@@ -619,7 +468,7 @@ def _pair_messages(old_messages: Sequence[dict[str, Any]], new_messages: Sequenc
 def _pair_changed_prices(old_prices: Sequence[dict[str, Any]], new_prices: Sequence[dict[str, Any]]) -> list[_ItemPair]:
     """Return the old and the new price of each price that differs in its amounts only.
 
-    Two prices are a pair if the same document states them and they agree in all but their amounts (`AMOUNT_PATHS`).
+    Two prices are a pair if the same document states them and they agree in all but their amounts (`_AMOUNT_PATHS`).
     If several changed prices agree in this way, it is not known which one became which, and none is returned. A pair
     is named by the label of the part, the document that states the price, or its place in the older list.
     """
@@ -646,7 +495,7 @@ def _group_by_identity(prices: Sequence[dict[str, Any]]) -> dict[bytes, dict[byt
     """Return the index of each price by what identifies it, and by its canonical JSON."""
     groups: dict[bytes, dict[bytes, int]] = {}
     for index, price in enumerate(prices):
-        identity = encode_canonical_json([_get_document_name(price), _remove_paths(price, AMOUNT_PATHS)])
+        identity = encode_canonical_json([_get_document_name(price), _remove_paths(price, _AMOUNT_PATHS)])
         groups.setdefault(identity, {})[_encode_item(price)] = index
     return groups
 

@@ -1,25 +1,12 @@
-"""Defines the drift rules for documents, extensions and traffic, and registers all drift rules."""
+"""Defines the drift rules for documents and traffic, and registers all drift rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from voicegauge.drift._extension_comparison import iterate_extension_facts
+from voicegauge.drift._extension_comparison import build_extension_rules
 from voicegauge.drift._schema_rules import build_schema_rules
 from voicegauge.drift.drift_report import DriftLevel, DriftRule, register_rules
-
-# Creates the rules for the `x-` extensions of contracts from the tables of facts.
-
-
-def build_extension_rules() -> Iterable[DriftRule]:
-    """Return all rules about extensions. Facts with the same `rule_id_prefix` share their rules."""
-    found = {}
-    for fact in iterate_extension_facts():
-        for difference, level in fact.level_by_difference.items():
-            rule_id = f"{fact.rule_id_prefix}-{difference}"
-            found[rule_id] = DriftRule(rule_id, level, fact.describe_difference(difference), "contracts")
-    return found.values()
-
 
 # Defines the rules for all parts of an OpenAPI document except JSON Schemas and extensions.
 
