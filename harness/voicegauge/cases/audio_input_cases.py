@@ -58,10 +58,12 @@ def plan_audio_input_cases(
         default_target: the target of a case whose request selects none of the operation's targets; by default the
             first of these targets.
     """
-    targets = [target for target in operation.contract.audio_input_targets.values() if target.operation is operation]
+    targets = operation.audio_input_targets
     for case in cases:
         yield (
-            case if isinstance(case, SkippedCase) else _set_target_of_case(case, targets, default_target or targets[0])
+            case
+            if isinstance(case, SkippedCase)
+            else _set_target_of_case(case, operation, default_target or targets[0])
         )
     for target in targets:
         for options in _iterate_optional_field_sets(target):
@@ -93,15 +95,15 @@ def _build_recording_upload_case(target: AudioInputTarget, optional_fields: Opti
 
 
 def _set_target_of_case(
-    case: ConformanceCase, targets: list[AudioInputTarget], default_target: AudioInputTarget
+    case: ConformanceCase, operation: Operation, default_target: AudioInputTarget
 ) -> ConformanceCase:
-    """Return `case` with the target whose constants its request contains; with `default_target` if there is none.
+    """Return `case` with the target that its request addresses; with `default_target` if there is none.
 
     If the request uploads the bundled recording for voice cloning, the shorter recording of one sentence replaces it.
     """
     request = case.request
-    selected = [target for target in targets if _sends_target_constants(request or RequestParts(), target)]
-    target = max(selected, key=lambda one: len(one.target_spec.request_constants), default=default_target)
+    sent = request or RequestParts()
+    target = operation.find_audio_input_target(lambda at: at.read_request(sent)) or default_target
     sentence = choose_recorded_sentence(target)
     location = target.audio_input.request_fields["audio"].location
     if request is not None and isinstance(request.body, dict) and isinstance(location.read_body(request.body), str):
@@ -112,11 +114,6 @@ def _set_target_of_case(
     return msgspec.structs.replace(
         case, target_name=target.name, request=request, audio_duration_s=sentence.audio_duration_s
     )
-
-
-def _sends_target_constants(request: RequestParts, target: AudioInputTarget) -> bool:
-    spec = target.target_spec
-    return all(spec.allows_value(location, location.read_request(request)) for location in spec.request_constants)
 
 
 def choose_recorded_sentence(target: AudioInputTarget) -> SpokenSentence:

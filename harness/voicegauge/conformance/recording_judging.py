@@ -33,7 +33,6 @@ from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.loading import adapt_contract_to_server, replace_missing_voices
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
-from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import ContractError, DataError, MissingExtraError
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
@@ -142,8 +141,10 @@ def _judge_recording(
     subjects = list(iterate_recording_subjects(contract, recording, case_by_id))
     collector.judge_subjects(checker, subjects, case_id=path.name)
     collector.recorded_targets |= {one.target.id for one in subjects if one.target is not None}
-    audio_input_targets = map(_find_audio_input_target, _parse_calls(contract, recording, case_by_id))
-    collector.recorded_targets |= {target.id for target in audio_input_targets if target is not None}
+    for call in _parse_calls(contract, recording, case_by_id):
+        audio_input_target = call.operation.find_audio_input_target(call.read_request)
+        if audio_input_target is not None:
+            collector.recorded_targets.add(audio_input_target.id)
     reasons = {one.unread_body_reason for one in subjects if isinstance(one, Call)}
     sockets = (one for one in recording.exchanges if one.socket is not None)
     reasons |= {read_recorded_socket(contract, one, case_by_id).not_judged_reason for one in sockets}
@@ -151,22 +152,6 @@ def _judge_recording(
         reasons.add("it has no exchanges")
     for reason in sorted(filter(None, reasons)):
         collector.add_unjudged_item(f"{contract.id}/{path.name}", reason)
-
-
-def _find_audio_input_target(call: Call) -> AudioInputTarget | None:
-    """Return the target that a request with audio addresses, as `Operation.find_target` does for speech.
-
-    Return `None` if it addresses none.
-    """
-    best_rank, best = (-1, -1), None
-    for target in call.operation.contract.audio_input_targets.values():
-        spec = target.target_spec
-        sent = {location: call.read_request(location) for location in spec.request_constants}
-        if target.operation is call.operation and all(spec.allows_value(*pair) for pair in sent.items()):
-            rank = len(sent), sum(sent[location] == value for location, value in spec.request_constants.items())
-            if rank > best_rank:
-                best_rank, best = rank, target
-    return best
 
 
 def adapt_to_recorded_names(contract: Contract, recording: Recording) -> Contract:

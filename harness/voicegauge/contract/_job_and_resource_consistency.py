@@ -57,10 +57,9 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
         for location in target.request_constants:
             constants_pointer = f"{pointer}/targets/{escape_pointer_token(name)}/request_constants"
             check_request_location(operation, f"{constants_pointer}/{escape_pointer_token(str(location))}", location)
-    for audio_input_target in operation.contract.audio_input_targets.values():
-        if audio_input_target.operation is operation:
-            check_request_patterns(audio_input_target)
-            _check_own_response(audio_input_target)
+    for audio_input_target in operation.audio_input_targets:
+        check_request_patterns(audio_input_target)
+        _check_own_response(audio_input_target)
     check_response_location(operation, f"{pointer}/response/charge_location", audio_input_spec.response.charge_location)
     if isinstance(audio_input_spec, TranscriptionSpec):
         _check_transcript(operation, f"{pointer}/response", audio_input_spec.response)

@@ -35,7 +35,14 @@ from voicegauge.contract.extension.provider import IdempotencySpec, LimitsSpec
 from voicegauge.contract.extension.sources import Dispute, SourceDocument
 from voicegauge.contract.extension.speech import ConversionSpec, ResponseAudio, SpeechSpec, TargetSpec
 from voicegauge.contract.socket_messages import SocketChannel
-from voicegauge.contract.targets import AudioInputSpec, BaseSocketTarget, BaseTarget, JobTarget, Target
+from voicegauge.contract.targets import (
+    AudioInputSpec,
+    AudioInputTarget,
+    BaseSocketTarget,
+    BaseTarget,
+    JobTarget,
+    Target,
+)
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 
@@ -277,6 +284,30 @@ class Operation(ContractPart):
                 best is None or rank > best_rank
             ):
                 best_rank, best = rank, target if equal_count == len(sent) else target.replace_constants(sent)
+        return best
+
+    @functools.cached_property
+    def audio_input_targets(self) -> tuple[AudioInputTarget, ...]:
+        """The targets of the operation that take audio, in the order of the contract."""
+        return tuple(one for one in self.contract.audio_input_targets.values() if one.operation is self)
+
+    def find_audio_input_target(self, read_request_value: Callable[[Location], Any]) -> AudioInputTarget | None:
+        """Return the target that a request with audio addresses; `None` if it addresses none.
+
+        A target is addressed if its constants are sent, or values that match its `request_patterns`. If this is true
+        for more than one target, the one with the most constants is returned, and of these the one with the most that
+        are sent as they are.
+
+        Args:
+            read_request_value: reads the value at a location of the request; returns `MISSING` if there is no value.
+        """
+        best_rank, best = (-1, -1), None
+        for target in self.audio_input_targets:
+            constants = target.target_spec.request_constants
+            sent = {location: read_request_value(location) for location in constants}
+            rank = (len(sent), sum(sent[location] == value for location, value in constants.items()))
+            if rank > best_rank and all(target.target_spec.allows_value(*pair) for pair in sent.items()):
+                best_rank, best = rank, target
         return best
 
     @functools.cached_property

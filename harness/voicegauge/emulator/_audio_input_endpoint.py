@@ -64,29 +64,24 @@ if TYPE_CHECKING:
 
 
 def select_audio_input_target(request: ParsedRequest, *, rejects_unsupported_values: bool = True) -> AudioInputTarget:
-    """Return the target whose constants (fixed values) the request contains, or values that match their patterns.
+    """Return the target that the request addresses, as `Operation.find_audio_input_target` finds it.
 
-    For a value that the request omits, the default from the schema counts. If none matches, it is the first target of
-    the operation.
+    For a value that the request omits, the default from the schema counts. If it addresses none, return the first
+    target of the operation.
 
     Raises:
         Rejection: the request names a model that no target has, `rejects_unsupported_values` is set, and the contract
             documents an error for unknown models or for invalid requests.
     """
-    targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
-    def has_matching_constants(target: AudioInputTarget) -> bool:
-        for location in target.target_spec.request_constants:
-            value = request.read_value(location)
-            sent = find_default_value(request, location) if value is MISSING else value
-            if not target.target_spec.allows_value(location, sent):
-                return False
-        return True
+    def read_value_or_default(location: Location) -> Any:
+        value = request.read_value(location)
+        return find_default_value(request, location) if value is MISSING else value
 
-    matching = [target for target in targets if has_matching_constants(target)]
-    if not matching and rejects_unsupported_values:
-        reject_unknown_model(request, targets)
-    return max(matching, key=lambda target: len(target.target_spec.request_constants), default=targets[0])
+    found = request.operation.find_audio_input_target(read_value_or_default)
+    if found is None and rejects_unsupported_values:
+        reject_unknown_model(request, request.operation.audio_input_targets)
+    return found or request.operation.audio_input_targets[0]
 
 
 def read_audio_input_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
