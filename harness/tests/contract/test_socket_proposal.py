@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from voicegauge.api.target_selection import propose_overlay
 from voicegauge.cli import run
 from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.document_assembly import find_overlay_base
 from voicegauge.contract.targets import SocketTarget
 from voicegauge.errors import ContractError, UsageError
 
@@ -58,6 +60,14 @@ def read_socket(overlay: str) -> dict[str, Any]:
     return socket
 
 
+def complete(overlay: str) -> str:
+    """Replace each TODO, and say how a turn ends."""
+    completed = overlay.replace("effect: TODO", "effect: stops").replace("title: TODO", "title: Polly")
+    completed = completed.replace("codec: TODO", "codec: pcm_s16le").replace("rate_hz: TODO", "rate_hz: 24000")
+    turn = "turn: {ends_with: turn-end, accepts_pieces: false}"
+    return completed.replace("server_messages:", f"{turn}\n      server_messages:")
+
+
 def test_messages_are_recognized_by_their_names_and_schemas(document: Path) -> None:
     proposal = propose_overlay(document)
     socket = read_socket(proposal.overlay)
@@ -82,18 +92,44 @@ def test_a_completed_proposal_is_a_contract_and_the_document_is_unchanged(docume
     overlay.write_text(text)
     with pytest.raises(ContractError, match="TODO"):  # the mark that `init` writes where a person has to decide
         load_catalogue([overlay])
-    completed = text.replace("effect: TODO", "effect: stops").replace("title: TODO", "title: Polly")
-    completed = completed.replace("codec: TODO", "codec: pcm_s16le").replace(
-        "sample_rate_hz: TODO", "sample_rate_hz: 24000"
-    )
-    overlay.write_text(
-        completed.replace(
-            "server_messages:", "turn: {ends_with: turn-end, accepts_pieces: false}\n      server_messages:"
-        )
-    )
+    overlay.write_text(complete(text))
     (target,) = load_catalogue([overlay]).select_targets(["parrot"])
     assert isinstance(target, SocketTarget)
     assert document.read_text() == SPEAKING
+
+
+def test_an_unknown_content_encoding_is_removed_from_a_message_but_not_from_an_example(document: Path) -> None:
+    text = "{type: string, contentEncoding: utf-8, examples: [{contentEncoding: utf-8}]}"
+    shared = "&control {type: object, properties: {"
+    document.write_text(
+        SPEAKING.replace("text: {type: string}", f"text: {text}").replace(shared, f"{shared}note: {text}, ")
+    )
+    proposal = propose_overlay(document)
+    assert "properties/text/contentEncoding, which is not a content encoding and is removed" in str(proposal.todo)
+    assert "examples" not in proposal.overlay
+    overlay = document.with_name("asyncapi-overlay.yaml")
+    overlay.write_text(complete(proposal.overlay))
+    assert load_catalogue([overlay]).select_targets(["parrot"])
+
+
+@pytest.mark.parametrize(
+    ("name", "indent"), [("official.yaml", None), ("official.json", None), ("official.json", "\t")]
+)
+def test_a_document_is_recognized_wherever_its_key_is(tmp_path: Path, name: str, indent: str | None) -> None:
+    data = yaml.safe_load(SPEAKING)
+    info = {**data.pop("info"), "description": "A parrot. " * 1000}
+    text = json.dumps({"info": info, **data}, indent=indent)
+    (tmp_path / name).write_text(text)
+    assert propose_overlay(tmp_path / name).operations[0].request == "WebSocket /v1/speak"
+
+
+@pytest.mark.parametrize("key", ["asyncapi", "overlay"])
+def test_a_key_below_the_top_level_does_not_say_what_a_document_is(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(f"info:\n  title: Parrot\n  version: '1'\nx-note:\n  {key}: 1.0.0\nopenapi: 3.1.0\npaths: {{}}\n")
+    with pytest.raises(UsageError, match="no operation with a text in its request"):
+        propose_overlay(path)
+    assert find_overlay_base(path) is None
 
 
 def test_a_document_without_servers_and_with_several_channels(document: Path) -> None:

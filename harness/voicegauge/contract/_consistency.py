@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, get_args
 
@@ -260,7 +260,7 @@ def check_schemas(schemas: Schemas, document: Document, unfit_default_pointers: 
         is_component = parent == "/components/schemas"
         if is_component or (key in _SCHEMA_KEYS and not _is_reference_to_component(node)):
             schemas.check_schema(pointer)
-        if "contentEncoding" in node and not _is_content_encoding(node["contentEncoding"]):
+        if _has_unknown_encoding(node):
             reason = UnknownNameError("content encoding", str(node["contentEncoding"]), _CONTENT_ENCODINGS)
             raise document.build_error(f"{pointer}/contentEncoding", str(reason))
         if "default" in node and _SCHEMA_POINTER_PATTERN.search(pointer) and not _COMBINING_KEYWORDS & node.keys():
@@ -277,9 +277,12 @@ _CONTENT_ENCODINGS = (
 """The encodings of RFC 4648 and of RFC 2045, section 6.1, to which JSON Schema refers for `contentEncoding`."""
 
 
-def _is_content_encoding(value: Any) -> bool:
-    """Whether a schema may have this `contentEncoding`; names that begin with "x-" are free."""
-    return isinstance(value, str) and (value.lower() in _CONTENT_ENCODINGS or value.lower().startswith("x-"))
+def _has_unknown_encoding(schema: Mapping[str, Any]) -> bool:
+    """Whether the `contentEncoding` of a schema names no encoding; names that begin with "x-" are free."""
+    if "contentEncoding" not in schema:
+        return False
+    name = str(schema["contentEncoding"]).lower()
+    return name not in _CONTENT_ENCODINGS and not name.startswith("x-")
 
 
 _JSON_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
@@ -293,12 +296,12 @@ def remove_unknown_types(document: Document) -> list[str]:
     Returns:
         JSON pointers of what was removed.
     """
-    removed = []
-    for pointer, node in _iterate_schemas(document):
-        if isinstance(node.get("type"), str) and node["type"] not in _JSON_TYPES:
-            del node["type"]
-            removed.append(f"{pointer}/type")
-    return removed
+    found = {}
+    for pointer, node in walk_objects(document.data):
+        is_schema = _SCHEMA_POINTER_PATTERN.search(pointer) and not _VALUE_POINTER_PATTERN.search(pointer)
+        if is_schema and isinstance(node.get("type"), str) and node["type"] not in _JSON_TYPES:
+            found[pointer] = node
+    return _remove_key(found, "type")
 
 
 def remove_unknown_encodings(document: Document) -> list[str]:
@@ -307,19 +310,19 @@ def remove_unknown_encodings(document: Document) -> list[str]:
     Returns:
         JSON pointers of what was removed.
     """
-    removed = []
-    for pointer, node in _iterate_schemas(document):
-        if "contentEncoding" in node and not _is_content_encoding(node["contentEncoding"]):
-            del node["contentEncoding"]
-            removed.append(f"{pointer}/contentEncoding")
-    return removed
+    # The same search as in `check_schemas`, so that nothing is left that a contract would be rejected for.
+    found = {pointer: node for pointer, node in walk_objects(document.data) if _has_unknown_encoding(node)}
+    return _remove_key(found, "contentEncoding")
 
 
-def _iterate_schemas(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each object that is a schema, with its JSON pointer."""
-    for pointer, node in walk_objects(document.data):
-        if _SCHEMA_POINTER_PATTERN.search(pointer) and not _VALUE_POINTER_PATTERN.search(pointer):
-            yield pointer, node
+def _remove_key(objects_by_pointer: Mapping[str, dict[str, Any]], key: str) -> list[str]:
+    """Remove `key` from each object; return the JSON pointers of what was removed.
+
+    One object may be at several places (YAML aliases). Each is returned: an overlay changes one without the others.
+    """
+    for node in objects_by_pointer.values():
+        node.pop(key, None)
+    return [f"{pointer}/{key}" for pointer in objects_by_pointer]
 
 
 def remove_contradicting_closures(document: Document) -> list[str]:
@@ -330,8 +333,9 @@ def remove_contradicting_closures(document: Document) -> list[str]:
     Returns:
         JSON pointers of what was removed.
     """
-    schemas, removed = Schemas(document), []
-    for pointer, node in list(walk_objects(document.data)):
+    schemas = Schemas(document)
+    contradicting: dict[str, dict[str, Any]] = {}
+    for pointer, node in walk_objects(document.data):
         parts = node.get("allOf")
         if not isinstance(parts, list) or not _SCHEMA_POINTER_PATTERN.search(pointer):
             continue
@@ -343,9 +347,8 @@ def remove_contradicting_closures(document: Document) -> list[str]:
         for part, at in resolved:
             is_closed = isinstance(part, dict) and part.get("additionalProperties") is False
             if is_closed and described - {*part.get("properties", ())}:
-                del part["additionalProperties"]
-                removed.append(f"{at}/additionalProperties")
-    return removed
+                contradicting[at] = part
+    return _remove_key(contradicting, "additionalProperties")
 
 
 def _is_reference_to_component(node: dict[str, Any]) -> bool:

@@ -35,8 +35,14 @@ from voicegauge.contract.asyncapi import (
 from voicegauge.contract.document_parts import EMBEDDED_FILES_KEY, EXTENSION_KEYS, walk_objects
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer, is_inside_document_folder
 from voicegauge.errors import ContractError
-from voicegauge.files import open_file, require_files_in_folder, resolve_links
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, split_json_pointer
+from voicegauge.files import require_files_in_folder, resolve_links
+from voicegauge.formats.located_yaml import (
+    Document,
+    escape_pointer_token,
+    find_top_level_key,
+    read_document,
+    split_json_pointer,
+)
 from voicegauge.formats.locations import MISSING, read_pointer
 
 # Embeds the other files that a document refers to, so that every reference leads into one document.
@@ -379,10 +385,8 @@ _CONTRACT_FILE_PATTERNS = (
     ),
 )
 """Patterns of the files in a folder that may be contracts."""
-_OVERLAY_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
-_ASYNCAPI_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?asyncapi"?\s*:""", re.MULTILINE)
-_SEARCHED_HEAD_BYTES = 4096
-"""Number of bytes at the beginning of a file that are searched for the key `overlay`, which only overlays have."""
+_SPECIFICATION_KEYS = ("openapi", "swagger", "asyncapi", "overlay")
+"""Keys at the top level of a document that name its specification, whose version is the value."""
 
 
 def read_openapi_document(path: Path) -> Document:
@@ -493,19 +497,11 @@ def _has_openapi_document(asyncapi_path: Path) -> bool:
 
 
 def is_overlay_file(path: Path) -> bool:
-    """Whether a file is an OpenAPI Overlay, judged by its first lines."""
-    return _has_key_in_first_lines(path, _OVERLAY_KEY_PATTERN)
+    """Whether a file is an OpenAPI Overlay."""
+    return find_top_level_key(path, _SPECIFICATION_KEYS) == "overlay"
 
 
 def is_asyncapi_file(path: Path) -> bool:
-    """Whether a file is an AsyncAPI document, or an overlay of one, judged by its first lines and its name."""
-    is_named_so = path.stem == "asyncapi-overlay" and is_overlay_file(path)
-    return is_named_so or _has_key_in_first_lines(path, _ASYNCAPI_KEY_PATTERN)
-
-
-def _has_key_in_first_lines(path: Path, pattern: re.Pattern[bytes]) -> bool:
-    try:
-        with open_file(path) as file:
-            return pattern.search(file.read(_SEARCHED_HEAD_BYTES)) is not None
-    except OSError:
-        return False
+    """Whether a file is an AsyncAPI document, or an overlay with the file name of one for an AsyncAPI document."""
+    key = find_top_level_key(path, _SPECIFICATION_KEYS)
+    return key == "asyncapi" or (key == "overlay" and path.stem == "asyncapi-overlay")

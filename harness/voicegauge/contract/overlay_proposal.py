@@ -238,7 +238,7 @@ class OverlayWriter:
         )
         for pointer in pointers:
             self._todo.append(f"the default of {pointer}, which does not fit its own schema and is removed")
-            yield self._build_removal_action(f"{pointer}/default")
+            yield build_removal_action(self._document, f"{pointer}/default")
         kept = [(one.path, one.method) for one in self._candidate_operations]
         kept += [(one.job.path, "get") for one in self._candidate_operations if one.job is not None]
         used = select_operations(self._document, kept)
@@ -246,15 +246,7 @@ class OverlayWriter:
             if read_pointer(used, split_json_pointer(pointer)[:-1]) is MISSING:
                 continue
             self._todo.append(f"{pointer}, which {reason} and is removed")
-            yield self._build_removal_action(pointer)
-
-    def _build_removal_action(self, pointer: str) -> _Action:
-        """Return the action that removes the value at a JSON pointer."""
-        tokens, path = split_json_pointer(pointer), "$"
-        for index, token in enumerate(tokens):
-            is_list = isinstance(read_pointer(self._document.data, tokens[:index]), list)
-            path += f"[{token}]" if is_list else f"['{escape_json_path_name(token)}']"
-        return {"target": path, "remove": True}
+            yield build_removal_action(self._document, pointer)
 
     def _iterate_root_actions(self) -> Iterator[_Action]:
         name = self._provider
@@ -484,6 +476,15 @@ class OverlayWriter:
             unused = f"{name}-{number}"
         self._used_targets.add(unused)
         return unused
+
+
+def build_removal_action(document: Document, pointer: str) -> _Action:
+    """Return the action of an overlay of `document` that removes the value at a JSON pointer."""
+    tokens, path = split_json_pointer(pointer), "$"
+    for index, token in enumerate(tokens):
+        is_list = isinstance(read_pointer(document.data, tokens[:index]), list)
+        path += f"[{token}]" if is_list else f"['{escape_json_path_name(token)}']"
+    return {"target": path, "remove": True}
 
 
 def format_today() -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from voicegauge.contract._consistency import remove_unknown_encodings
 from voicegauge.contract._overlays import TODO, TODO_URL
 from voicegauge.contract.asyncapi import (
     OPPOSITE_ACTIONS,
@@ -29,6 +30,7 @@ from voicegauge.contract.document_parts import ASYNCAPI_KEY
 from voicegauge.contract.overlay_proposal import (
     OverlayProposal,
     ProposedOperation,
+    build_removal_action,
     check_provider_id,
     convert_to_identifier,
     derive_name_from_path,
@@ -97,6 +99,9 @@ class _SocketOverlayWriter:
     def __init__(self, asyncapi: Document, provider_id: str, reserved_ids: Collection[str]) -> None:
         self._asyncapi = asyncapi
         self._document = embed_asyncapi(build_empty_document(asyncapi), asyncapi)
+        self._removed_pointers = [
+            pointer.removeprefix(f"/{ASYNCAPI_KEY}") for pointer in remove_unknown_encodings(self._document)
+        ]
         self._schemas = Schemas(self._document)
         self._provider = provider_id or derive_provider_id(self._document, reserved_ids)
         self._is_version_3 = str(asyncapi.data.get("asyncapi", "")).startswith("3.")
@@ -120,6 +125,8 @@ class _SocketOverlayWriter:
             root["servers"] = {"main": {"url": TODO_URL, "protocol": "wss"}}
             self._todo.append("the address of the service: servers")
         actions: list[dict[str, Any]] = [{"target": "$", "update": root}]
+        actions += [build_removal_action(self._asyncapi, pointer) for pointer in self._removed_pointers]
+        self._todo += [f"{one}, which is not a content encoding and is removed" for one in self._removed_pointers]
         actions += [
             {"target": f"$.channels[{_quote(one.key)}]", "update": {"x-socket": socket}} for one, socket in proposed
         ]

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -301,16 +301,9 @@ def read_document(path: Path) -> Document:
         ContractError: the file cannot be read, is not valid YAML or JSON, is not a mapping, or exceeds a limit of size,
             depth or expanded aliases.
     """
+    raw = _read_bytes(path)
     try:
-        with open_file(path) as file:
-            raw = file.read(MAX_DOCUMENT_BYTES + 1)
-    except OSError as error:
-        raise ContractError(path, None, f"cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_DOCUMENT_BYTES:
-        raise ContractError(path, None, f"is larger than {MAX_DOCUMENT_BYTES} bytes")
-    text = _convert_json_to_yaml(raw) if path.suffix == ".json" else raw
-    try:
-        builder = _DocumentBuilder(path, iter(yaml.parse(text, Loader=YAML_LOADER)))
+        builder = _DocumentBuilder(path, _parse_events(path, raw))
         data = builder.build_document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -322,6 +315,43 @@ def read_document(path: Path) -> Document:
     if not isinstance(data, dict):
         raise ContractError(path, 1, "must be a mapping: keys with values")
     return Document(path, data, builder.lines, hashlib.sha256(raw).hexdigest())
+
+
+def find_top_level_key(path: Path, keys: Collection[str]) -> str | None:
+    """Return the first of `keys` that a YAML or JSON document has at its top level. It is read up to there only.
+
+    Return `None` if it has none of them, or cannot be read.
+    """
+    depth, is_key = 0, True
+    try:
+        for event in _parse_events(path, _read_bytes(path)):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                continue
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth != 1 or not isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
+                continue
+            if is_key and isinstance(event, yaml.ScalarEvent) and event.value in keys:
+                return str(event.value)
+            is_key = not is_key
+    except (ContractError, yaml.YAMLError):
+        return None
+    return None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        with open_file(path) as file:
+            raw = file.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        raise ContractError(path, None, f"cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise ContractError(path, None, f"is larger than {MAX_DOCUMENT_BYTES} bytes")
+    return raw
+
+
+def _parse_events(path: Path, raw: bytes) -> Iterator[_Event]:
+    return iter(yaml.parse(_convert_json_to_yaml(raw) if path.suffix == ".json" else raw, Loader=YAML_LOADER))
 
 
 # Writes values as YAML or JSON for people to read: on one line if they fit, and without needless quotes.
