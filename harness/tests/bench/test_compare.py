@@ -605,7 +605,7 @@ def test_few_texts_show_what_was_measured_and_how_to_judge_it(
     folders = save_runs(tmp_path, draw_run(1, texts=2), draw_run(2, texts=2, slower=6.0))
     assert run_command(["compare", *folders, "--markdown", str(tmp_path / "out.md")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"\d ms \+\d+\.\d% underpowered total_latency_ms \d+ ms", printed)
+    assert re.search(r"\d ms \+\d+\.\d% underpowered total_latency_ms [\d,]+ ms", printed)
     assert "fewer than 5 texts on both sides; measure with `bench --limit 5` or more on both sides" in printed
     assert "more verdicts: --all prints each" in printed
     assert "BASELINE..." not in printed

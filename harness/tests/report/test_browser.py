@@ -20,8 +20,8 @@ from voicegauge.bench.target_samples import measure_target_differences
 from voicegauge.bench.target_summaries import describe_wrong_charges, summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.report._ranking import RankingWeights, rank_targets
-from voicegauge.report._text_format import MISSING_TEXT
 from voicegauge.report.html_page import write_report
+from voicegauge.report.text_format import MISSING_TEXT
 
 from ..builders.nights import made_run, save
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, PLANNED, VOICES, crowd, hostile_voices, make_run

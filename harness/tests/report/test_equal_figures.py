@@ -30,10 +30,10 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure
 from voicegauge.model.run import ListeningSet, QualitySet, Run, VoiceSet
 from voicegauge.model.sample import Cost, ListeningVerdict, MeasuredVoice, QualityPrediction
-from voicegauge.report._text_format import RANGE_DASH
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 from voicegauge.report.run_exports import render_markdown
+from voicegauge.report.text_format import RANGE_DASH
 from voicegauge.speech.transcripts import score_transcript
 
 from ..builders.report_runs import VOICES, make_run

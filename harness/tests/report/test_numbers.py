@@ -20,7 +20,8 @@ from voicegauge.report._scatter_plot import (
     build_scatter_plot,
     choose_shared_axes,
 )
-from voicegauge.report._text_format import (
+from voicegauge.report.report_data import analyze_runs
+from voicegauge.report.text_format import (
     MISSING_TEXT,
     RANGE_DASH,
     format_interval,
@@ -28,7 +29,6 @@ from voicegauge.report._text_format import (
     format_percent,
     format_usd,
 )
-from voicegauge.report.report_data import analyze_runs
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
 

@@ -258,8 +258,7 @@ def _describe_faults(result: RunComparison) -> list[str]:
 
 
 def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
-    from voicegauge.report.history_page import format_change
-    from voicegauge.report.result_summaries import format_change_interval, format_metric_value
+    from voicegauge.report.text_format import format_change, format_change_interval, format_value
 
     table = create_table(
         "target",
@@ -277,8 +276,8 @@ def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
         table.add_row(
             metric.target,
             metric.metric,
-            format_metric_value(metric.unit, metric.baseline_value),
-            format_metric_value(metric.unit, metric.run_value),
+            format_value(metric.unit, metric.baseline_value),
+            format_value(metric.unit, metric.run_value),
             format_change(metric.unit, metric.change),
             format_change_interval(metric),
             _format_verdict(metric),
@@ -290,8 +289,7 @@ def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
 
 def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
     """Return a table with up to two values in each cell, without the detectable change and notes."""
-    from voicegauge.report.history_page import format_change
-    from voicegauge.report.result_summaries import format_change_interval, format_metric_value
+    from voicegauge.report.text_format import format_change, format_change_interval, format_value
 
     table = create_table(
         "target, metric", "baseline, run", "change, interval", "verdict", right_aligned_columns=("baseline, run",)
@@ -299,7 +297,7 @@ def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
     for metric in metrics:
         table.add_row(
             f"{metric.target}\n  {metric.metric}",
-            "\n".join(format_metric_value(metric.unit, one) for one in (metric.baseline_value, metric.run_value)),
+            "\n".join(format_value(metric.unit, one) for one in (metric.baseline_value, metric.run_value)),
             f"{format_change(metric.unit, metric.change)}\n{format_change_interval(metric)}",
             _format_verdict(metric),
         )

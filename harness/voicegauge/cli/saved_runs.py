@@ -35,12 +35,12 @@ from voicegauge.report.history_page import (
     TimelineEntry,
     build_timeline,
     find_nights,
-    format_value,
     label_configurations,
     list_clips_left_out,
     list_provenances,
     name_series,
 )
+from voicegauge.report.text_format import format_value
 
 if TYPE_CHECKING:
     from rich.console import Console

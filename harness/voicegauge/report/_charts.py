@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.sample import Latency
-from voicegauge.report._text_format import (
+from voicegauge.report.text_format import (
     MISSING_TEXT,
     format_duration,
     format_interval,
@@ -60,7 +60,9 @@ def build_linear_scale(values: Iterable[float], *, tick_count: int = 5, axis_sta
 def build_log_scale(values: Iterable[float]) -> AxisScale:
     """Return a logarithmic axis whose ends are 1, 2 or 5 times a power of ten around all `values`."""
     positive = [value for value in values if value > 0] or [1.0]
-    low, high = _round_down_to_tick(min(positive)), _round_up_to_tick(max(positive))
+    bottom, top = (10.0 ** math.floor(math.log10(end)) for end in (min(positive), max(positive)))
+    low = max(m * bottom for m in (1, 2, 5) if m * bottom <= min(positive) * 1.001)
+    high = min(m * top for m in (1, 2, 5, 10) if m * top >= max(positive) * 0.999)
     high = high if high > low else low * 10
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if math.log10(high / low) <= 3 else (1,)  # beyond three decades, 2 and 5 would be too dense
@@ -75,18 +77,6 @@ def build_point_scale(values: Iterable[float]) -> AxisScale:
         return build_linear_scale(())
     is_wide = max(positive) / min(positive) >= MIN_LOG_AXIS_RATIO
     return build_log_scale(positive) if is_wide else build_linear_scale(positive, axis_start=min(positive))
-
-
-def _round_down_to_tick(value: float) -> float:
-    """Return the largest 1, 2 or 5 times a power of ten that is not above `value`."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return max(m * power for m in (1, 2, 5) if m * power <= value * 1.001)
-
-
-def _round_up_to_tick(value: float) -> float:
-    """Return the smallest 1, 2 or 5 times a power of ten that is not below `value`."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return min(m * power for m in (1, 2, 5, 10) if m * power >= value * 0.999)
 
 
 # Builds stacked bars of the total latency of each target, with one segment per phase.
@@ -307,15 +297,14 @@ def _find_state_end_times(latency: Latency) -> tuple[float, ...]:
 def _format_area_path(
     axis: AxisScale, times_ms: Sequence[float], lower_shares: Sequence[float], upper_shares: Sequence[float]
 ) -> str:
-    def format_points(shares: Sequence[float], *, is_backwards: bool) -> list[str]:
-        points = [
+    upper, lower = (
+        [
             f"{_compute_x_px(axis, moment):.1f},{_compute_y_px(share):.1f}"
             for moment, share in zip(times_ms, shares, strict=True)
         ]
-        return points[::-1] if is_backwards else points
-
-    points = [*format_points(upper_shares, is_backwards=False), *format_points(lower_shares, is_backwards=True)]
-    return f"M{'L'.join(points)}Z"
+        for shares in (upper_shares, lower_shares)
+    )
+    return f"M{'L'.join([*upper, *lower[::-1]])}Z"
 
 
 def _compute_x_px(axis: AxisScale, time_ms: float) -> float:
@@ -366,61 +355,37 @@ def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]
 
     There is a table by category for each language with several categories.
     """
-    languages = list(dict.fromkeys(s.language for t in targets for s in t.error_rates_by_category))
-    tables = [_build_table_by_language(targets, languages)] if len(languages) > 1 else []
+    languages = list(dict.fromkeys(one.language for t in targets for one in t.error_rates_by_category))
+    tables = []
+    if len(languages) > 1:
+        by_language = [{one.language: one.error_rate for one in t.error_rates_by_language} for t in targets]
+        tables.append(_build_heat_table("By language", targets, languages, by_language))
     for language in languages:
-        categories = list(
-            dict.fromkeys(s.category for t in targets for s in t.error_rates_by_category if s.language == language)
-        )
+        by_category = [
+            {one.category: one.error_rate for one in t.error_rates_by_category if one.language == language}
+            for t in targets
+        ]
+        categories = list(dict.fromkeys(category for rates in by_category for category in rates))
         if len(categories) > 1 or len(languages) == 1:
-            tables.append(_build_table_by_category(targets, language, categories))
+            tables.append(_build_heat_table(f"By category, {language}", targets, categories, by_category))
     return tuple(tables)
-
-
-def _build_table_by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
-    rates = {
-        (t.target, s.category): s.error_rate
-        for t in targets
-        for s in t.error_rates_by_category
-        if s.language == language
-    }
-    return _build_heat_table(f"By category, {language}", targets, categories, rates)
-
-
-def _build_table_by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:
-    rates = {
-        (t.target, language.language): language.error_rate for t in targets for language in t.error_rates_by_language
-    }
-    return _build_heat_table("By language", targets, languages, rates)
 
 
 def _build_heat_table(
     title: str,
     targets: Sequence[TargetSummary],
     column_labels: Sequence[str],
-    error_rate_by_target_and_column: dict[tuple[str, str], ErrorRate],
+    error_rates: Sequence[Mapping[str, ErrorRate]],
 ) -> HeatTable:
-    def get_unit_label(column: str) -> str:
-        units = {
-            error_rate_by_target_and_column[t.target, column].unit
-            for t in targets
-            if (t.target, column) in error_rate_by_target_and_column
-        }
-        return "CER" if "character" in units else "WER"
-
+    """Return a table; `error_rates` has for each target the error rate of each column that it was measured for."""
+    in_characters = {column for rates in error_rates for column in rates if rates[column].unit == "character"}
     return HeatTable(
         title=title,
         column_labels=tuple(column_labels),
-        rate_names=tuple(get_unit_label(column) for column in column_labels),
+        rate_names=tuple("CER" if column in in_characters else "WER" for column in column_labels),
         rows=tuple(
-            (
-                t,
-                tuple(
-                    _build_heat_cell(error_rate_by_target_and_column.get((t.target, column)))
-                    for column in column_labels
-                ),
-            )
-            for t in targets
+            (target, tuple(_build_heat_cell(rates.get(column)) for column in column_labels))
+            for target, rates in zip(targets, error_rates, strict=True)
         ),
     )
 

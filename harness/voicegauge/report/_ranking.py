@@ -15,7 +15,7 @@ from voicegauge.bench.target_summaries import TargetSummary, get_error_rate, get
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceRange
 from voicegauge.printable_text import format_count
-from voicegauge.report._text_format import MISSING_TEXT, join_words
+from voicegauge.report.text_format import MISSING_TEXT, join_words
 
 # Ranks the targets of a run by weighted points for speed, intelligibility and price.
 
@@ -100,7 +100,7 @@ def compute_certain_leads(
     speed_points, error_points = (
         np.array([0.0 if value is None else value for value in values])
         for values in (
-            _compute_points_by_ratio([get_median_latency_ms(targets[i]) for i in columns]),
+            compute_points_by_ratio([get_median_latency_ms(targets[i]) for i in columns]),
             _compute_points_by_error_rate([get_error_rate(targets[i]) for i in columns]),
         )
     )
@@ -158,7 +158,7 @@ def rank_targets(
         error_points = [None if value is None else MAX_POINTS for value in error_points]
     table = _PointTable(
         tuple(target.target for target in ranked),
-        (_compute_points_by_ratio(latencies), error_points, compute_price_points(prices)),
+        (compute_points_by_ratio(latencies), error_points, compute_points_by_ratio(prices)),
         _compute_price_point_ranges([target.cost.comparison_price for target in ranked]),
         compute_certain_leads(targets, differences, has_tied_errors=has_tied_errors),
         differences.has_enough_texts,
@@ -275,19 +275,13 @@ def format_choice(names: Sequence[str]) -> str:
     return f"{', '.join(shown)} or {rest}"
 
 
-def _compute_points_by_ratio(values: Sequence[float | None]) -> list[float | None]:
-    """Return 100 points for the lowest value, and 50 for twice that value."""
-    lowest = min((value for value in values if value is not None), default=0.0)
-    return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in values]
-
-
-def compute_price_points(prices: Sequence[float | None]) -> list[float | None]:
-    """Return 100 points for the lowest price above 0 and for free targets, and 50 for twice the lowest price above 0.
+def compute_points_by_ratio(values: Sequence[float | None]) -> list[float | None]:
+    """Return 100 points for 0 and for the lowest number above 0, 50 for twice that number; `None` for `None`.
 
     A free target, such as a server of one's own, would otherwise leave 0 points for every other one.
     """
-    lowest = min((value for value in prices if value), default=0.0)
-    return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in prices]
+    lowest = min((value for value in values if value), default=0.0)
+    return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in values]
 
 
 def _compute_price_point_ranges(prices: Sequence[PriceRange]) -> list[tuple[float, float]]:
@@ -413,10 +407,9 @@ def describe_weights(ranking: Ranking) -> str:
     there are several, since all have the same weight. The second names those that are not counted because they are not
     comparable for all targets. Intelligibility is in neither if all targets have the same points for it.
     """
-    names = ("speed", "intelligibility", "price")
-    used = [name for name in names if getattr(ranking.weights, name)]
+    used = [name for name in MEASURES if getattr(ranking.weights, name)]
     tied = ["intelligibility"] if ranking.has_tied_errors else []
-    left_out = [name for name in names if name not in (*used, *tied)]
+    left_out = [name for name in MEASURES if name not in (*used, *tied)]
     text = f"By {join_words(used)}, equally." if len(used) > 1 else f"By {join_words(used)}."
     return (
         f"{text} {join_words(left_out).capitalize()}: not comparable for all targets, so not counted."

@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
 from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.part_summaries import InterruptionSummary, SocketSummary, TranscriptTimingSummary
-from voicegauge.bench.target_summaries import StreamSummary, TargetSummary
+from voicegauge.bench.part_summaries import InterruptionSummary, TranscriptTimingSummary
+from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.price import PriceRange
-from voicegauge.report._text_format import (
+from voicegauge.report.text_format import (
     MISSING_TEXT,
     RANGE_DASH,
     format_interval,
@@ -92,10 +92,11 @@ def build_comparison_columns(
     candidates = (
         *_build_content_columns(),
         *_build_latency_columns(),
+        *_build_socket_columns(),
         *_build_stream_and_speed_columns(),
         *_build_price_columns(text_length, characters_per_month),
     )
-    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, standalone_heading="Failed")
+    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell)
     columns = [c for c in candidates if any(c.build_cell(t) != EMPTY_CELL for t in targets)]
     columns.append(failures)
     order = list(INITIAL_COLUMN_KEYS)
@@ -109,126 +110,109 @@ def build_comparison_columns(
 
 def _build_content_columns() -> tuple[TableColumn, ...]:
     """Return the columns about what the audio says."""
+
+    def rate(key: str, heading: str, build_cell: Callable[[TargetSummary], TableCell], standalone: str) -> TableColumn:
+        return TableColumn(key, "Errors", heading, "%", -1, build_cell, standalone)
+
     return (
-        TableColumn(
-            "wer", "Errors", "WER", "%", -1, lambda t: _build_error_rate_cell(t.wer), standalone_heading="Word errors"
-        ),
-        TableColumn(
-            "cer",
-            "Errors",
-            "CER",
-            "%",
-            -1,
-            lambda t: _build_error_rate_cell(t.cer),
-            standalone_heading="Character errors",
-        ),
-        TableColumn(
-            "delivered",
-            "Errors",
-            "of delivered audio",
-            "%",
-            -1,
-            _build_delivered_rate_cell,
-            standalone_heading="Errors of delivered audio",
-        ),
-        TableColumn(
-            "readings",
-            "Errors",
-            "by accepted readings",
-            "%",
-            -1,
-            _build_reading_rate_cell,
-            standalone_heading="Errors by accepted readings",
-        ),
-        TableColumn(
-            "entities",
-            "",
-            "Numbers and names",
-            "right",
-            1,
-            _build_entities_cell,
-            standalone_heading="Numbers and names",
-        ),
-        TableColumn(
-            "says", "", "Says its text", "of judged", 0, _build_listening_cell, standalone_heading="Says its text"
-        ),
+        rate("wer", "WER", lambda t: _build_error_rate_cell(t.wer), "Word errors"),
+        rate("cer", "CER", lambda t: _build_error_rate_cell(t.cer), "Character errors"),
+        rate("delivered", "of delivered audio", _build_delivered_rate_cell, "Errors of delivered audio"),
+        rate("readings", "by accepted readings", _build_reading_rate_cell, "Errors by accepted readings"),
+        TableColumn("entities", "", "Numbers and names", "right", 1, _build_entities_cell),
+        TableColumn("says", "", "Says its text", "of judged", 0, _build_listening_cell),
+    )
+
+
+def _build_time_column(
+    key: str,
+    group_heading: str,
+    heading: str,
+    get_time: Callable[[TargetSummary], Estimate | None],
+    standalone_heading: str = "",
+) -> TableColumn:
+    """Return a column of times in ms, of which less is better."""
+    return TableColumn(
+        key, group_heading, heading, "ms", -1, lambda target: _build_time_cell(get_time(target)), standalone_heading
     )
 
 
 def _build_latency_columns() -> tuple[TableColumn, ...]:
     """Return the columns of latencies and their phases."""
+
+    def get_ttfa_after_flush(target: TargetSummary) -> Estimate | None:
+        return target.socket.ttfa_after_flush_ms if target.socket else None
+
+    time, phases = _build_time_column, "Phases, p50"
     return (
-        TableColumn(
-            "latency",
-            "Total latency",
-            "p50",
-            "ms",
-            -1,
-            lambda t: _build_time_cell(t.total_latency_ms),
-            standalone_heading="Total latency",
-        ),
-        TableColumn(
-            "latency95",
-            "Total latency",
-            "p95",
-            "ms",
-            -1,
-            lambda t: _build_time_cell(t.total_latency_p95_ms),
-            standalone_heading="Slow requests",
-        ),
-        TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _build_time_cell(t.ttfb_ms)),
-        TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _build_time_cell(t.ttfa_ms)),
-        TableColumn(
-            "ttfa-after-text",
-            "Phases, p50",
-            "TTFA after text",
-            "ms",
-            -1,
-            lambda t: _build_time_cell(t.ttfa_after_text_ms),
-        ),
-        *_build_socket_columns(),
+        time("latency", "Total latency", "p50", lambda t: t.total_latency_ms, "Total latency"),
+        time("latency95", "Total latency", "p95", lambda t: t.total_latency_p95_ms, "Slow requests"),
+        time("ttfb", phases, "TTFB", lambda t: t.ttfb_ms),
+        time("ttfa", phases, "TTFA", lambda t: t.ttfa_ms),
+        time("ttfa-after-text", phases, "TTFA after text", lambda t: t.ttfa_after_text_ms),
+        time("ttfa-after-flush", phases, "TTFA after flush", get_ttfa_after_flush),
+        time("handshake", phases, "Handshake", lambda t: t.socket.handshake_ms if t.socket else None),
         # A turn over a WebSocket has no answer to its submit: sending its text is the time that is comparable.
-        TableColumn(
-            "submit",
-            "Phases, p50",
-            "Submit",
-            "ms",
-            -1,
-            lambda t: _build_time_cell(t.socket.text_ms if t.socket is not None else t.submit_latency_ms),
+        time("submit", phases, "Submit", lambda t: t.socket.text_ms if t.socket else t.submit_latency_ms),
+        TableColumn("processing", phases, "Processing", "ms, bounds", 0, _build_processing_time_cell),
+    )
+
+
+_TranscriptTimingGetter = Callable[[TranscriptTimingSummary], Estimate | None]
+_InterruptionGetter = Callable[[InterruptionSummary], Estimate | None]
+
+
+def _build_socket_columns() -> tuple[TableColumn, ...]:
+    """Return the columns of recordings that are streamed over WebSockets, and of turns that are cancelled."""
+
+    def transcript(key: str, heading: str, get: _TranscriptTimingGetter, standalone: str = "") -> TableColumn:
+        def get_time(target: TargetSummary) -> Estimate | None:
+            timing = target.socket.transcript_timing if target.socket else None
+            return get(timing) if timing else None
+
+        return _build_time_column(key, "Streamed recordings, p50", heading, get_time, standalone)
+
+    def share(key: str, heading: str, get_share: Callable[[TranscriptTimingSummary], float | None]) -> TableColumn:
+        def build_cell(target: TargetSummary) -> TableCell:
+            timing = target.socket.transcript_timing if target.socket else None
+            value = get_share(timing) if timing else None
+            if timing is None or value is None:
+                return EMPTY_CELL
+            return TableCell(f"{value:.1%}", value, "", f"{timing.count} recordings")
+
+        return TableColumn(key, "Streamed recordings, p50", heading, "", -1, build_cell)
+
+    def interruption(key: str, heading: str, unit: str, get: _InterruptionGetter, standalone: str) -> TableColumn:
+        def build_cell(target: TargetSummary) -> TableCell:
+            found = target.socket.interruptions if target.socket else None
+            estimate = get(found) if found else None
+            return _build_time_cell(estimate) if unit == "ms" else _build_number_cell(estimate, 2)
+
+        return TableColumn(key, "After a cancellation, p50", heading, unit, -1, build_cell, standalone)
+
+    return (
+        transcript("first-text", "First text", lambda one: one.first_text_ms),
+        transcript("final-delay", "Turn ends", lambda one: one.final_delay_ms, "Turn ends after the speech"),
+        share("cut-early", "Cut early", lambda one: one.cut_early_count / one.count),
+        share("flips", "Words taken back", lambda one: one.flip_share),
+        interruption(
+            "cancel-last", "Last audio", "ms", lambda one: one.last_audio_ms, "Last audio after a cancellation"
         ),
-        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_time_cell),
+        interruption("cancel-late", "Late speech", "s", lambda one: one.late_audio_s, "Speech after a cancellation"),
+        interruption(
+            "cancel-next", "Next turn speaks", "ms", lambda one: one.next_audio_ms, "Next turn after a cancellation"
+        ),
     )
 
 
 def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
     """Return the columns of streams, and of how fast speech is made and spoken."""
+    time, streams = _build_time_column, "Streams"
     return (
-        TableColumn(
-            "speech",
-            "Streams",
-            "Speech arrives",
-            "ms",
-            -1,
-            lambda t: _build_stream_cell(t, lambda s: s.first_speech_ms),
-        ),
-        TableColumn(
-            "gap",
-            "Streams",
-            "Gap",
-            "ms",
-            -1,
-            lambda t: _build_stream_cell(t, lambda s: s.gap_p50_ms),
-            standalone_heading="Gap in stream",
-        ),
-        TableColumn(
-            "gapmax",
-            "Streams",
-            "Longest gap, median",
-            "ms",
-            -1,
-            lambda t: _build_stream_cell(t, lambda s: s.gap_max_ms),
-        ),
-        TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
+        time("speech", streams, "Speech arrives", lambda t: t.streaming.first_speech_ms if t.streaming else None),
+        time("gap", streams, "Gap", lambda t: t.streaming.gap_p50_ms if t.streaming else None, "Gap in stream"),
+        time("gapmax", streams, "Longest gap, median", lambda t: t.streaming.gap_max_ms if t.streaming else None),
+        TableColumn("underrun", streams, "Underruns", "per sample", -1, _build_underruns_cell),
         TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),
         TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _build_number_cell(t.characters_per_s, 1)),
     )
@@ -236,43 +220,18 @@ def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
 
 def _build_price_columns(text_length: int, characters_per_month: int) -> tuple[TableColumn, ...]:
     """Return the columns of prices."""
+
+    def price(
+        key: str, heading: str, unit: str, build_cell: Callable[[TargetSummary], TableCell], standalone: str
+    ) -> TableColumn:
+        return TableColumn(key, "Price", heading, unit, -1, build_cell, standalone)
+
+    month = f"{characters_per_month:,} characters"
     return (
-        TableColumn(
-            "request",
-            "Price",
-            "per request",
-            "mean",
-            -1,
-            _build_price_per_request_cell,
-            standalone_heading="Price per request",
-        ),
-        TableColumn(
-            "minute",
-            "Price",
-            "per minute",
-            "of audio",
-            -1,
-            _build_price_per_minute_cell,
-            standalone_heading="Price per minute",
-        ),
-        TableColumn(
-            "million",
-            "Price",
-            "1M chars",
-            f"at {text_length:,}",
-            -1,
-            _build_price_per_million_cell,
-            standalone_heading="Price",
-        ),
-        TableColumn(
-            "month",
-            "Price",
-            "per month",
-            f"{characters_per_month:,} characters",
-            -1,
-            _build_price_per_month_cell,
-            standalone_heading="Per month",
-        ),
+        price("request", "per request", "mean", _build_price_per_request_cell, "Price per request"),
+        price("minute", "per minute", "of audio", _build_price_per_minute_cell, "Price per minute"),
+        price("million", "1M chars", f"at {text_length:,}", _build_price_per_million_cell, "Price"),
+        price("month", "per month", month, _build_price_per_month_cell, "Per month"),
     )
 
 
@@ -384,75 +343,12 @@ def _build_entities_cell(target: TargetSummary) -> TableCell:
     return TableCell(f"{found.right_entity_count}/{found.entity_count}", share, sentences, kinds)
 
 
-def _build_socket_columns() -> tuple[TableColumn, ...]:
-    """Return the columns that only targets over WebSockets have."""
-
-    def build(
-        key: str,
-        heading: str,
-        unit: str,
-        select: Callable[[SocketSummary], Estimate | None],
-        group: str,
-        standalone: str = "",
-    ) -> TableColumn:
-        def build_cell(target: TargetSummary) -> TableCell:
-            estimate = select(target.socket) if target.socket is not None else None
-            if unit == "ms" or estimate is None:
-                return _build_time_cell(estimate)
-            return TableCell(f"{estimate.value:.2f}", estimate.value, "", _describe_sample_count(estimate))
-
-        return TableColumn(key, group, heading, unit, -1, build_cell, standalone_heading=standalone)
-
-    def select_interruption(
-        select: Callable[[InterruptionSummary], Estimate | None],
-    ) -> Callable[[SocketSummary], Estimate | None]:
-        return lambda one: select(one.interruptions) if one.interruptions is not None else None
-
-    def select_transcript_timing(
-        select: Callable[[TranscriptTimingSummary], Estimate | None],
-    ) -> Callable[[SocketSummary], Estimate | None]:
-        return lambda one: select(one.transcript_timing) if one.transcript_timing is not None else None
-
-    def build_share_column(
-        key: str, heading: str, select: Callable[[TranscriptTimingSummary], float | None]
-    ) -> TableColumn:
-        def build_cell(target: TargetSummary) -> TableCell:
-            found = target.socket.transcript_timing if target.socket is not None else None
-            share = select(found) if found is not None else None
-            if share is None or found is None:
-                return EMPTY_CELL
-            return TableCell(f"{share:.1%}", share, "", f"{found.count} recordings")
-
-        return TableColumn(key, group, heading, "", -1, build_cell)
-
-    phases, interruptions = "Phases, p50", "After a cancellation, p50"
-    group, ends = "Streamed recordings, p50", "Turn ends after the speech"
-    last = select_interruption(lambda one: one.last_audio_ms)
-    late = select_interruption(lambda one: one.late_audio_s)
-    following = select_interruption(lambda one: one.next_audio_ms)
-    return (
-        build("ttfa-after-flush", "TTFA after flush", "ms", lambda one: one.ttfa_after_flush_ms, phases),
-        build("handshake", "Handshake", "ms", lambda one: one.handshake_ms, phases),
-        build("first-text", "First text", "ms", select_transcript_timing(lambda one: one.first_text_ms), group),
-        build("final-delay", "Turn ends", "ms", select_transcript_timing(lambda one: one.final_delay_ms), group, ends),
-        build_share_column("cut-early", "Cut early", lambda one: one.cut_early_count / one.count),
-        build_share_column("flips", "Words taken back", lambda one: one.flip_share),
-        build("cancel-last", "Last audio", "ms", last, interruptions, "Last audio after a cancellation"),
-        build("cancel-late", "Late speech", "s", late, interruptions, "Speech after a cancellation"),
-        build("cancel-next", "Next turn speaks", "ms", following, interruptions, "Next turn after a cancellation"),
-    )
-
-
 def _build_time_cell(estimate: Estimate | None) -> TableCell:
     if estimate is None:
         return EMPTY_CELL
     return TableCell(
         format_ms(estimate.value), estimate.value, format_interval(estimate), _describe_sample_count(estimate)
     )
-
-
-def _build_stream_cell(target: TargetSummary, get_estimate: Callable[[StreamSummary], Estimate | None]) -> TableCell:
-    return EMPTY_CELL if target.streaming is None else _build_time_cell(get_estimate(target.streaming))
 
 
 def _build_underruns_cell(target: TargetSummary) -> TableCell:

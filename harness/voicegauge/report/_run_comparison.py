@@ -16,16 +16,15 @@ from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run, RunKind, describe_rehearsal, describe_timing_error
 from voicegauge.printable_text import format_count
-from voicegauge.report._text_format import (
-    RANGE_DASH,
-    format_ms,
-    format_percent,
+from voicegauge.report.report_data import BenchReport, RunReport, list_differing_facts_of_runs
+from voicegauge.report.text_format import (
+    format_change,
+    format_change_interval,
     format_usd,
+    format_value,
     join_words,
     shorten_to_one_line,
 )
-from voicegauge.report.history_page import format_value
-from voicegauge.report.report_data import BenchReport, RunReport, list_differing_facts_of_runs
 
 # Collects facts about the runs of a report as table rows.
 
@@ -190,8 +189,6 @@ def _format_spending(run: RunReport) -> str:
 
 MAX_TEXTS_SHOWN = 10
 """Number of texts with the largest differences that are shown for two runs."""
-MAX_RELATIVE_CHANGE_SHOWN = 10.0
-"""Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
 _METRIC_NAMES = {
     "submit_latency_ms": "submit latency",
     "ttfa_ms": "time to first audio",
@@ -341,43 +338,23 @@ def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_l
 def _describe_change(metric: MetricComparison, *parts: MetricComparison) -> str:
     direction = "worse" if metric.verdict == "regression" else "better"
     of_parts = f", with {join_words([_METRIC_NAMES[part.metric] for part in parts])}" if parts else ""
-    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_format_change(metric)}){of_parts}"
+    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_describe_amount(metric)}){of_parts}"
 
 
 def _build_metric_row(metric: MetricComparison) -> MetricRow:
     return MetricRow(
         metric,
         _METRIC_NAMES[metric.metric],
-        _format_value(metric, metric.baseline_value),
-        _format_value(metric, metric.run_value),
-        _format_change(metric),
+        format_value(metric.unit, metric.baseline_value),
+        format_value(metric.unit, metric.run_value),
+        _describe_amount(metric),
     )
 
 
-def _format_value(metric: MetricComparison, value: float) -> str:
-    if metric.unit == "ms":
-        return f"{format_ms(value)} ms"
-    if metric.unit == "rate":
-        return f"{format_percent(value)}%"
-    if metric.unit in ("rating", "letters/s", "hz", "similarity", "db"):
-        return format_value(metric.unit, value)
-    return format_usd(value) if metric.unit == "usd" else f"{value:,.1f} credits"
-
-
-def _format_change(metric: MetricComparison) -> str:
-    if metric.unit in ("rating", "similarity", "db"):
-        suffix = " dB" if metric.unit == "db" else ""
-        if metric.interval_low is None or metric.interval_high is None:
-            return f"{metric.change:+.2f}{suffix}"
-        return f"{metric.change:+.2f}, {metric.interval_low:+.2f}{RANGE_DASH}{metric.interval_high:+.2f}{suffix}"
-    if metric.unit != "rate" and metric.change > MAX_RELATIVE_CHANGE_SHOWN:
-        return f">+{MAX_RELATIVE_CHANGE_SHOWN * 100:.0f}%"
-    unit = " points" if metric.unit == "rate" else "%"
-    decimals = 1 if metric.unit == "rate" else 0
-    change = f"{metric.change * 100:+.{decimals}f}{unit}"
-    if metric.interval_low is None or metric.interval_high is None:
-        return change
-    return f"{change}, {metric.interval_low * 100:+.{decimals}f}{RANGE_DASH}{metric.interval_high * 100:+.{decimals}f}"
+def _describe_amount(metric: MetricComparison) -> str:
+    """Return the change with its confidence interval: "+5.2%, +2.1% to +9.8%"."""
+    interval = format_change_interval(metric)
+    return ", ".join(filter(None, (format_change(metric.unit, metric.change), interval)))
 
 
 def _find_texts_with_largest_latency_change(first_run: Run, run: Run) -> tuple[TextDifference, ...]:

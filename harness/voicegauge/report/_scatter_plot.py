@@ -14,7 +14,7 @@ from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.printable_text import escape_unprintable
 from voicegauge.report._charts import AxisScale, build_linear_scale, build_point_scale
-from voicegauge.report._text_format import format_duration, format_number, shorten_to_one_line
+from voicegauge.report.text_format import format_duration, format_number, shorten_to_one_line
 
 # Places the labels of a scatter plot so that no label covers another label or a point.
 

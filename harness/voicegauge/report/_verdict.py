@@ -23,7 +23,7 @@ from voicegauge.model.base import Provenance, Record
 from voicegauge.model.price import explain_price_remarks
 from voicegauge.model.run import Manifest, ScoreSet, describe_timing_error
 from voicegauge.printable_text import format_count
-from voicegauge.report._text_format import (
+from voicegauge.report.text_format import (
     MAX_NAMED_TARGETS,
     capitalize_sentence,
     format_error_rate,
@@ -39,14 +39,21 @@ from voicegauge.report._text_format import (
 # Defines the records of a verdict, and the numbers from which it is computed.
 
 
+VerdictTopic = Literal["rehearsal", "speed", "intelligibility", "price", "reliability"]
+
+
 class VerdictStatement(Record, frozen=True, kw_only=True):
     """What the verdict of a run says about one topic, such as speed."""
 
-    topic: Literal["rehearsal", "speed", "intelligibility", "price", "reliability"]
+    topic: VerdictTopic
     summary: str
     """A few words without a full stop, as part of the headline."""
     detail: str
     """One or more sentences with the numbers and their uncertainty."""
+
+
+def _build_statement(topic: VerdictTopic, summary: str, detail: str) -> VerdictStatement:
+    return VerdictStatement(topic=topic, summary=summary, detail=detail)
 
 
 class RunVerdict(Record, frozen=True, kw_only=True):
@@ -111,22 +118,23 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
         return None
     rated_targets = _select_rated_targets(run)
     if not rated_targets:
-        return _build_statement_on_intelligibility(
-            "errors were not counted", "No ASR engine transcribed the audio: `voicegauge score` does."
+        return _build_statement(
+            "intelligibility",
+            "errors were not counted",
+            "No ASR engine transcribed the audio: `voicegauge score` does.",
         )
     if unusable := _describe_unusable_error_rates(run):
         return unusable
     best, worst = rated_targets[0], rated_targets[-1]
-    rate_name, rate_text = _format_rate_name(best.error_rate), format_error_rate(best.error_rate.corpus_rate)
+    rate_name = f"{best.error_rate.unit.capitalize()} error rate"
+    rate_text = format_error_rate(best.error_rate.corpus_rate)
     rates_text = f"{rate_name} of {best.summary.target}: {rate_text}"
     if best is worst:
-        return _build_statement_on_intelligibility(
-            f"{_format_rate_name(best.error_rate).lower()} {format_error_rate(best.error_rate.corpus_rate)}",
-            f"{rates_text}.",
-        )
+        return _build_statement("intelligibility", f"{rate_name.lower()} {rate_text}", f"{rates_text}.")
     rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.error_rate.corpus_rate)}"
     if not run.differences.has_enough_texts:
-        return _build_statement_on_intelligibility(
+        return _build_statement(
+            "intelligibility",
             f"too few texts to compare {_choose_quality_word(run)}",
             f"{rates_text}. Differences have an interval from 5 texts on.",
         )
@@ -136,12 +144,14 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
 def _describe_unusable_error_rates(run: MeasuredRun) -> VerdictStatement | None:
     """Return the statement about error rates that say nothing about the targets; `None` if they do."""
     if run.has_uneven_languages:
-        return _build_statement_on_intelligibility(
+        return _build_statement(
+            "intelligibility",
             f"{_choose_quality_word(run)} not comparable",
             "The targets were not measured in the same languages, so not with the same texts.",
         )
     if run.scores and not run.scores.is_interpretable:
-        return _build_statement_on_intelligibility(
+        return _build_statement(
+            "intelligibility",
             f"{_choose_quality_word(run)} not measured",
             f"The ASR engine does not know the words of these texts: {run.scores.known_words or 'none is known'}.",
         )
@@ -157,7 +167,8 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
     doubt = describe_insufficient_asr_accuracy(run)
     equal = [one.summary.target for one in rated_targets if one.summary.is_among_most_intelligible]
     if len(equal) == len(rated_targets):
-        return _build_statement_on_intelligibility(
+        return _build_statement(
+            "intelligibility",
             f"no clear difference in {_choose_quality_word(run)}",
             " ".join(filter(None, (f"{rates_text}.{interval}", doubt))),
         )
@@ -166,7 +177,7 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
         claim = describe_inseparable(equal, best.summary.target, "one with the fewest errors")
     if doubt:
         claim += ", by less than the ASR's own error"
-    return _build_statement_on_intelligibility(claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
+    return _build_statement("intelligibility", claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
 
 
 def has_differences_below_asr_error_rate(run: MeasuredRun) -> bool:
@@ -207,14 +218,6 @@ def _choose_quality_word(run: MeasuredRun) -> str:
     return "accuracy" if run.manifest.kind == "transcription" else "intelligibility"
 
 
-def _format_rate_name(error_rate: ErrorRate) -> str:
-    return f"{error_rate.unit.capitalize()} error rate"
-
-
-def _build_statement_on_intelligibility(summary: str, detail: str) -> VerdictStatement:
-    return VerdictStatement(topic="intelligibility", summary=summary, detail=detail)
-
-
 # States which target is the cheapest, or why the prices are not comparable.
 
 
@@ -233,14 +236,14 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
         *(one[0].upper() + one[1:] for one in explain_price_remarks([one.cost.comparison_price for one in delivered])),
     )
     if not priced:
-        return _build_statement_on_price(
-            "no price of a provider in dollars", join_sentences(f"{reasons.capitalize()}", remarks)
+        return _build_statement(
+            "price", "no price of a provider in dollars", join_sentences(f"{reasons.capitalize()}", remarks)
         )
     cheapest = describe_cheapest_target(priced)
     if reasons:
         among = f"Of the {format_count(len(priced), 'target')} with a price in dollars, {cheapest}"
-        return _build_statement_on_price(f"prices not comparable: {reasons}", join_sentences(among, remarks))
-    return _build_statement_on_price(_summarize_prices(priced), join_sentences(cheapest, remarks))
+        return _build_statement("price", f"prices not comparable: {reasons}", join_sentences(among, remarks))
+    return _build_statement("price", _summarize_prices(priced), join_sentences(cheapest, remarks))
 
 
 def _summarize_prices(priced: Sequence[tuple[TargetSummary, float]]) -> str:
@@ -300,10 +303,6 @@ def _describe_missing_prices(targets: list[TargetSummary]) -> str:
     return join_words(parts)
 
 
-def _build_statement_on_price(summary: str, detail: str) -> VerdictStatement:
-    return VerdictStatement(topic="price", summary=summary, detail=detail)
-
-
 # States how many requests failed, and why.
 
 
@@ -317,7 +316,7 @@ _WORDS_BY_FAILURE_KIND = {
 def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     """Return what the verdict says about failed requests."""
     if not any(target.sample_count for target in run.targets):
-        return _build_statement_on_reliability("", "No request has a saved result.")
+        return _build_statement("reliability", "", "No request has a saved result.")
     failing = [target for target in run.targets if target.failure_count]
     samples = sum(target.sample_count for target in run.targets)
     wrong, found = _summarize_wrong_audio(run), _describe_listening(run)
@@ -328,8 +327,10 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
         succeeded = f"All {samples:,} requests {verb}" if samples > 1 else f"The request {verb}"
         if loss:
             succeeded = f"{samples:,} of {samples + lost_count:,} requests {verb}"
-        return _build_statement_on_reliability(
-            "; ".join(filter(None, (wrong, loss))), join_sentences(succeeded, describe_lost_samples(run.targets), found)
+        return _build_statement(
+            "reliability",
+            "; ".join(filter(None, (wrong, loss))),
+            join_sentences(succeeded, describe_lost_samples(run.targets), found),
         )
     lost = [target.target for target in failing if target.failure_count == target.sample_count]
     partly = [target for target in failing if target.failure_count < target.sample_count]
@@ -345,7 +346,8 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     if others:
         requests = format_count(sum(target.failure_count for target in others), "request")
         sentences.append(f"{format_count(len(others), 'other')} failed {requests}")
-    return _build_statement_on_reliability(
+    return _build_statement(
+        "reliability",
         "; ".join(filter(None, (summary, wrong, loss))),
         join_sentences(". ".join(sentences), describe_lost_samples(run.targets), found),
     )
@@ -409,10 +411,6 @@ def _join_failure_kinds(kinds: Counter[str]) -> str:
     )
 
 
-def _build_statement_on_reliability(summary: str, detail: str) -> VerdictStatement:
-    return VerdictStatement(topic="reliability", summary=summary, detail=detail)
-
-
 # States which targets are the fastest, and by how much.
 
 
@@ -430,22 +428,22 @@ def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
     if any(target.completion_ms for target, _ in timed):
         median += " The times of jobs include the wait for the poll that saw their end."
     if not others:
-        return _build_statement_on_speed(f"{best.target} takes {format_time(time)}", median)
+        return _build_statement("speed", f"{best.target} takes {format_time(time)}", median)
     if not run.differences.has_enough_texts:
-        return _build_statement_on_speed(
-            "too few texts to compare speed", f"{median} Differences have an interval from 5 texts on."
+        return _build_statement(
+            "speed", "too few texts to compare speed", f"{median} Differences have an interval from 5 texts on."
         )
     equal = [target.target for target, _ in timed if target.is_among_fastest]
     slower = [target for target, _ in timed if not target.is_among_fastest]
     if not slower:
-        return _build_statement_on_speed("no clear difference in speed", median)
+        return _build_statement("speed", "no clear difference in speed", median)
     factor = run.differences.estimate_latency_ratio(run.find_index(slower[0]), run.find_index(best))
     lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
     if len(equal) == 1:
-        return _build_statement_on_speed(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
+        return _build_statement("speed", f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
     summary = describe_inseparable(equal, best.target, "fastest")
     rest = f"{format_count(len(slower), 'target')} {'is' if len(slower) == 1 else 'are'} slower"
-    return _build_statement_on_speed(summary, f"{rest}: {best.target} is {lead}. {median}")
+    return _build_statement("speed", summary, f"{rest}: {best.target} is {lead}. {median}")
 
 
 def describe_inseparable(names: Sequence[str], best: str, superlative: str) -> str:
@@ -464,10 +462,6 @@ def _describe_times(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
         if len(shown) == len(timed_targets)
         else f"{names}; {format_count(len(timed_targets) - len(shown), 'other')} between"
     )
-
-
-def _build_statement_on_speed(summary: str, detail: str) -> VerdictStatement:
-    return VerdictStatement(topic="speed", summary=summary, detail=detail)
 
 
 # States what a run shows in which the emulator or a stand-in answered instead of the named services.
@@ -492,10 +486,8 @@ def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
         f"Every response came from {answered_by}, so that times and errors say nothing about the services, and no "
         "service is compared with another. It shows that the requests, the audio and this page work."
     )
-    return VerdictStatement(
-        topic="rehearsal",
-        summary=summary,
-        detail=join_sentences(detail, _describe_documented_cost(run), _describe_duration(run)),
+    return _build_statement(
+        "rehearsal", summary, join_sentences(detail, _describe_documented_cost(run), _describe_duration(run))
     )
 
 

@@ -18,7 +18,8 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.finding import FindingClip
 from voicegauge.outputs.finding_exports import FileLocation, ReportedFinding, RuleDescription, SarifLevel
 from voicegauge.printable_text import describe_repetitions, format_count
-from voicegauge.report._text_format import create_template_environment, load_assets, shorten_to_one_line
+from voicegauge.report.scored_clips import ClipPlayer
+from voicegauge.report.text_format import render_template, shorten_to_one_line
 
 # Renders the page of findings: what to do first, each finding with its evidence, and what was tried.
 
@@ -37,15 +38,6 @@ class SourceLine(NamedTuple):
     line_number: int
     text: str
     is_violated: bool
-
-
-class FindingPlayer(NamedTuple):
-    """Audio that the page can play, with a note on what was changed in it."""
-
-    data_uri: str
-    """The audio as a `data:` URI."""
-    note: str
-    """What was changed in the audio."""
 
 
 class PageFinding(NamedTuple):
@@ -67,7 +59,7 @@ class PageFinding(NamedTuple):
     """The violated line of the contract with its neighbours; empty if the file cannot be read."""
     reproduction_command: str
     """Shell command that shows the finding again; empty if there is none."""
-    player: FindingPlayer | None = None
+    player: ClipPlayer | None = None
     """The audio that the finding is about; `None` if there is none."""
 
 
@@ -102,18 +94,11 @@ class FindingsPage(NamedTuple):
 
 def render_findings_page(page: FindingsPage) -> str:
     """Render the page; it needs no other file and no network."""
-    assets = load_assets(STYLE_SHEET_FILES, SCRIPT_FILES)
     groups: dict[str, list[PageFinding]] = {}
     for finding in page.findings:
         groups.setdefault(finding.group_title, []).append(finding)
-    template = create_template_environment().get_template("findings.html.j2")
-    return template.render(
-        page=page,
-        groups=groups,
-        style=assets.style,
-        script=assets.script,
-        policy=assets.content_security_policy,
-        cut=_shorten_text,
+    return render_template(
+        "findings.html.j2", STYLE_SHEET_FILES, SCRIPT_FILES, page=page, groups=groups, cut=_shorten_text
     )
 
 
@@ -231,20 +216,12 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
 
 def _describe_check_result(report: CheckReport, findings: list[ReportedFinding]) -> str:
     counts = {level: sum(one.level is level for one in findings) for level in SarifLevel}
-    count = len(report.contract_operations)
-    operations = f"{count:,} operation{'' if count == 1 else 's'}"
+    operations = format_count(len(report.contract_operations), "operation")
     tried = _describe_coverage(report.coverage)
     if not findings:
         return f"No finding in {operations}.{tried}"
-    parts = [
-        f"{count} {name}{'' if count == 1 else 's'}"
-        for name, count in (
-            ("error", counts[SarifLevel.ERROR]),
-            ("warning", counts[SarifLevel.WARNING]),
-            ("note", counts[SarifLevel.NOTE]),
-        )
-        if count
-    ]
+    levels = (SarifLevel.ERROR, SarifLevel.WARNING, SarifLevel.NOTE)
+    parts = [format_count(counts[level], level.value) for level in levels if counts[level]]
     return f"{', '.join(parts)} in {operations}.{tried}"
 
 
@@ -287,8 +264,8 @@ def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, finding
     )
 
 
-def _build_finding_player(clip: FindingClip) -> FindingPlayer:
-    return FindingPlayer(
+def _build_finding_player(clip: FindingClip) -> ClipPlayer:
+    return ClipPlayer(
         data_uri=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
         note=f"Re-encoded as MP3, at most 5 s from {clip.start_s:g} s on; the audio has {clip.audio_duration_s:g} s.",
     )

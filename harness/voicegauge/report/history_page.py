@@ -20,14 +20,7 @@ from voicegauge.bench.run_history import (
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
 from voicegauge.report._charts import AxisScale, build_linear_scale, build_point_scale
-from voicegauge.report._text_format import (
-    capitalize_sentence,
-    create_template_environment,
-    format_ms,
-    format_percent,
-    format_usd,
-    load_assets,
-)
+from voicegauge.report.text_format import capitalize_sentence, format_change, format_value, render_template
 
 # Puts changes of levels, prices and contracts on one time line, and formats their numbers.
 
@@ -45,8 +38,6 @@ METRIC_LABELS: dict[HistoryMetric, str] = {
     "voice_similarity": "similarity to voice sample",
     "usd_per_1m_characters": "$/1M characters",
 }
-MAX_RELATIVE_CHANGE_SHOWN = 10.0
-"""Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
 
 
 class TimelineEntry(NamedTuple):
@@ -214,27 +205,6 @@ def list_clips_left_out(series: Sequence[MetricSeries]) -> list[str]:
         f"{subject}: voice of the latest night without {format_count(count, 'clip')}, wrong ones or copies of another"
         for subject, count in counts.items()
     ]
-
-
-def format_value(unit: str, value: float) -> str:
-    """Format a value with its unit: "512 ms", "5.1%", "14.20/s", "118.4 Hz", "0.8 dB", "$15.00"."""
-    if unit == "ms":
-        return f"{format_ms(value)} ms"
-    named = {"letters/s": f"{value:.2f}/s", "hz": f"{value:.1f} Hz", "db": f"{value:.1f} dB"}
-    if unit in named or unit in ("rating", "similarity"):
-        return named.get(unit, f"{value:.2f}")
-    return f"{format_percent(value)}%" if unit == "rate" else format_usd(value)
-
-
-def format_change(unit: str, change: float) -> str:
-    """Format a change: "+38.2%", "+5.0 points" of a rate, "+1.2 dB", and "-0.30" of a rating or a similarity."""
-    if unit == "rate":
-        return f"{100 * change:+.1f} points"
-    if unit in ("rating", "similarity"):
-        return f"{change:+.2f}"
-    if unit == "db":
-        return f"{change:+.1f} dB"
-    return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"
 
 
 # Computes the geometry of the chart of one series over the nights, which the template prints as SVG.
@@ -425,19 +395,14 @@ class ProvenanceHistory(NamedTuple):
 
 def render_history_page(history: RunHistory) -> str:
     """Return the page of a history as HTML."""
-    assets = load_assets(STYLE_SHEET_FILES, ())
-    return (
-        create_template_environment()
-        .get_template("history.html.j2")
-        .render(
-            history=history,
-            headline=_build_headline(history),
-            parts=[_build_provenance_history(history, provenance) for provenance in list_provenances(history)],
-            size=(WIDTH, HEIGHT),
-            edges=(LEFT, RIGHT, TOP, BOTTOM),
-            style=assets.style,
-            policy=assets.content_security_policy,
-        )
+    return render_template(
+        "history.html.j2",
+        STYLE_SHEET_FILES,
+        history=history,
+        headline=_build_headline(history),
+        parts=[_build_provenance_history(history, provenance) for provenance in list_provenances(history)],
+        size=(WIDTH, HEIGHT),
+        edges=(LEFT, RIGHT, TOP, BOTTOM),
     )
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,7 +70,15 @@ from voicegauge.report._scatter_plot import (
     choose_shared_axes,
     filter_plottable_targets,
 )
-from voicegauge.report._text_format import (
+from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
+from voicegauge.report.scored_clips import ClipPlayer, load_excerpts, load_players
+from voicegauge.report.target_sections import (
+    NO_CHECK_AND_DRIFT_REPORTS,
+    CheckAndDriftReports,
+    TargetSection,
+    build_target_sections,
+)
+from voicegauge.report.text_format import (
     capitalize_sentence,
     create_template_environment,
     format_interval,
@@ -80,20 +86,10 @@ from voicegauge.report._text_format import (
     format_number,
     format_percent,
     format_usd,
-    load_assets,
-)
-from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
-from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, load_excerpts, load_players
-from voicegauge.report.target_sections import (
-    NO_CHECK_AND_DRIFT_REPORTS,
-    CheckAndDriftReports,
-    PlayableClip,
-    TargetSection,
-    build_target_sections,
+    render_template,
 )
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from markupsafe import Markup
 
 
@@ -187,11 +183,6 @@ class RunView(NamedTuple):
         return describe_wrong_charges(self.run_report.targets)
 
     @property
-    def has_uneven_languages(self) -> bool:
-        """Whether the targets of the run were measured in different languages."""
-        return self.run_report.has_uneven_languages
-
-    @property
     def no_clips_reason(self) -> str:
         """Why the report has no clips of the run; empty if it has some."""
         if self.run_report.random_clips or self.run_report.worst_clips:
@@ -247,7 +238,9 @@ def render_page(
     columns = build_comparison_columns(targets, report.text_length, report.characters_per_month)
     # The audio of all runs together is limited: the players of one run follow those of the run before.
     runs = list(zip(analyzed_runs.runs, report.runs, strict=True))
-    players = iter(load_players((folder, clip) for (folder, _), run in runs for clip in _list_clips(run)))
+    players = iter(
+        load_players((folder, clip) for (folder, _), run in runs for clip in (*run.worst_clips, *run.random_clips))
+    )
     excerpts = iter(load_excerpts((folder, clip) for (folder, _), run in runs for clip in run.wrong_clips))
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     run_letters = choose_run_letters(len(runs)) if len(runs) > 1 else [""]
@@ -258,8 +251,8 @@ def render_page(
             columns,
             axes,
             time_axis,
-            list(islice(players, len(_list_clips(run)))),
-            excerpts=list(islice(excerpts, len(run.wrong_clips))),
+            players,
+            excerpts=excerpts,
             saved_run=saved,
             leads=compute_certain_leads(run.targets, compared, has_tied_errors=run.ranking.has_tied_errors),
             check_and_drift_reports=check_and_drift_reports,
@@ -270,19 +263,15 @@ def render_page(
     return _render_template(report, views, columns, differences, site_links)
 
 
-def _list_clips(run: RunReport) -> tuple[ScoredClip, ...]:
-    return (*run.worst_clips, *run.random_clips)
-
-
 def _build_run_view(
     run_report: RunReport,
     run_letter: str,
     columns: Sequence[TableColumn],
     axes: ScatterAxes,
     time_axis: AxisScale,
-    players: Sequence[ClipPlayer],
+    players: Iterator[ClipPlayer],
     *,
-    excerpts: Sequence[ClipPlayer],
+    excerpts: Iterator[ClipPlayer],
     saved_run: Run,
     leads: CertainLeads,
     check_and_drift_reports: CheckAndDriftReports,
@@ -305,20 +294,14 @@ def _build_run_view(
             saved_run,
             ordered,
             anchors,
-            _match_clips_with_players(run_report, players),
             check_and_drift_reports,
-            wrong_clips=list(zip(run_report.wrong_clips, excerpts, strict=True)),
+            worst_clips=[(clip, next(players)) for clip in run_report.worst_clips],
+            random_clips=[(clip, next(players)) for clip in run_report.random_clips],
+            wrong_clips=[(clip, next(excerpts)) for clip in run_report.wrong_clips],
         ),
         ranked_rows=ranked,
         anchor_by_target=anchors,
     )
-
-
-def _match_clips_with_players(
-    run: RunReport, players: Sequence[ClipPlayer]
-) -> tuple[Sequence[PlayableClip], Sequence[PlayableClip]]:
-    pairs = list(zip(_list_clips(run), players, strict=True))
-    return pairs[: len(run.worst_clips)], pairs[len(run.worst_clips) :]
 
 
 def _render_template(
@@ -328,42 +311,38 @@ def _render_template(
     differences: Sequence[RunDifference],
     site_links: SiteLinks | None,
 ) -> str:
-    assets = load_assets(STYLE_SHEET_FILES, SCRIPT_FILES)
     rows = [(view, row) for view in run_views for row in view.table_rows]
     has_rehearsal = any(run.manifest.is_rehearsal for run in report.runs)
     # A position in a table is a rank, too.
     rows.sort(key=lambda pair: pair[1].summary.target if has_rehearsal else get_row_sort_key(pair[1]))
     keys = set() if has_rehearsal else {column.key for column in columns}
-    return (
-        _create_report_template_environment()
-        .get_template("page.html.j2")
-        .render(
-            report=report,
-            views=run_views,
-            site=site_links,
-            shared_mark=_find_shared_mark(run_views),
-            table=rows,
-            has_best=any(any(row.best_cell_flags) for _, row in rows),
-            sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
-            columns=columns,
-            characters_per_month=report.characters_per_month,
-            weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
-            differences=differences,
-            paired_change_note=PAIRED_CHANGE_NOTE,
-            differing_facts=list_differing_facts(report) if differences else (),
-            incomparable=list_incomparable_facts(report),
-            facts=_remove_empty_facts(list_main_facts(report)),
-            environment=_remove_empty_facts(list_environment_facts(report)),
-            lengths=[length for length in ADDITIONAL_TEXT_LENGTHS if length != report.text_length],
-            phase_labels=PHASE_LABELS,
-            shade_thresholds=SHADE_THRESHOLDS,
-            style=assets.style,
-            script=assets.script,
-            policy=assets.content_security_policy,
-            curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
-            failures_shown=MAX_FAILURES_SHOWN,
-            targets_printed_open=MAX_TARGETS_PRINTED_OPEN,
-        )
+    _add_template_filters()
+    return render_template(
+        "page.html.j2",
+        STYLE_SHEET_FILES,
+        SCRIPT_FILES,
+        report=report,
+        views=run_views,
+        site=site_links,
+        shared_mark=_find_shared_mark(run_views),
+        table=rows,
+        has_best=any(any(row.best_cell_flags) for _, row in rows),
+        sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
+        columns=columns,
+        characters_per_month=report.characters_per_month,
+        weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
+        differences=differences,
+        paired_change_note=PAIRED_CHANGE_NOTE,
+        differing_facts=list_differing_facts(report) if differences else (),
+        incomparable=list_incomparable_facts(report),
+        facts=_remove_empty_facts(list_main_facts(report)),
+        environment=_remove_empty_facts(list_environment_facts(report)),
+        lengths=[length for length in ADDITIONAL_TEXT_LENGTHS if length != report.text_length],
+        phase_labels=PHASE_LABELS,
+        shade_thresholds=SHADE_THRESHOLDS,
+        curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
+        failures_shown=MAX_FAILURES_SHOWN,
+        targets_printed_open=MAX_TARGETS_PRINTED_OPEN,
     )
 
 
@@ -373,9 +352,8 @@ def _find_shared_mark(run_views: Sequence[RunView]) -> str:
     return "" if "" in marks else " AND ".join(marks)
 
 
-@cache
-def _create_report_template_environment() -> Environment:
-    jinja = create_template_environment().overlay()
+def _add_template_filters() -> None:
+    """Add the filters of the page of a report to the environment of all templates."""
     filters: dict[str, Callable[..., str]] = {
         "bounds": format_time_bounds,
         "interval": _format_rate_interval,
@@ -392,8 +370,7 @@ def _create_report_template_environment() -> Environment:
         "steadiness": describe_steadiness,
         "voice": describe_voice,
     }
-    jinja.filters |= filters
-    return jinja
+    create_template_environment().filters |= filters
 
 
 def _link_count_of_unnamed_targets(text: str) -> Markup:

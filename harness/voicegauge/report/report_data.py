@@ -44,7 +44,6 @@ from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 from voicegauge.report._ranking import Ranking, rank_targets
-from voicegauge.report._text_format import format_target_names, shorten_to_one_line
 from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_differences_below_asr_error_rate
 from voicegauge.report.scored_clips import (
     DEFAULT_MAX_CLIPS,
@@ -54,7 +53,17 @@ from voicegauge.report.scored_clips import (
     select_worst_clips,
     select_wrong_clips,
 )
+from voicegauge.report.text_format import format_target_names, shorten_to_one_line
 from voicegauge.version import __version__
+
+
+def _find_scoring(run: Run) -> tuple[Any, ...] | None:
+    """Return what influences the error rates of a run; `None` if it is not scored."""
+    if not run.score_sets:
+        return None
+    scores = run.score_sets[-1]
+    return scores.asr, scores.normalizer, scores.settings, scores.known_words, scores.unsupported_languages
+
 
 _GETTER_BY_FACT: dict[str, Callable[[Run], Any]] = {
     "kind of target": lambda run: run.manifest.kind,
@@ -69,7 +78,7 @@ _GETTER_BY_FACT: dict[str, Callable[[Run], Any]] = {
     "machine": lambda run: run.manifest.environment,
     "region": lambda run: run.manifest.region,
     "places": list_places,
-    "ASR engine": lambda run: _find_scoring(run),  # noqa: PLW0108 - defined below
+    "ASR engine": _find_scoring,
     "how audio was listened to": lambda run: run.listening.method if run.listening is not None else None,
 }
 """Functions that return the facts in which runs must be equal to be joined, by the name of the fact."""
@@ -119,14 +128,6 @@ def list_differing_facts_of_runs(runs: Sequence[Run]) -> list[str]:
     return [
         name for name, get in _GETTER_BY_FACT.items() if any(get(one) != get(other) for one, other in pairwise(runs))
     ]
-
-
-def _find_scoring(run: Run) -> tuple[Any, ...] | None:
-    """Return what influences the error rates of a run; `None` if it is not scored."""
-    if not run.score_sets:
-        return None
-    scores = run.score_sets[-1]
-    return scores.asr, scores.normalizer, scores.settings, scores.known_words, scores.unsupported_languages
 
 
 def _move_audio(samples: Sequence[Sample], old_folder: Path, new_folder: Path) -> list[Sample]:

@@ -11,11 +11,10 @@ from voicegauge.bench.comparison_result import MetricComparison, RunComparison
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.run_history import MetricSeries, RunHistory, compute_level
-from voicegauge.bench.target_summaries import TargetSummary, describe_repeated_submits
+from voicegauge.bench.target_summaries import describe_repeated_submits, get_error_rate
 from voicegauge.conformance.check_report import CheckReport, describe_result, export_check_report
 from voicegauge.drift.drift_report import DriftLevel, DriftReport
 from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.price import format_price_usd
 from voicegauge.outputs.finding_exports import ExportedReport, FileLocation, ReportedFinding
 from voicegauge.outputs.result_summary import (
     MetricValue,
@@ -28,12 +27,11 @@ from voicegauge.report._result_tables import build_comparison_columns, build_com
 from voicegauge.report.history_page import (
     NOT_JUDGED_TEXT,
     build_timeline,
-    format_change,
-    format_value,
     label_configurations,
     list_provenances,
     name_series,
 )
+from voicegauge.report.text_format import format_change, format_change_interval, format_value
 
 # The numbers of results for dashboards.
 #
@@ -91,7 +89,7 @@ def iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
             ("voicegauge_real_time_factor", "Median real-time factor"): None
             if target.rtf is None
             else target.rtf.value,
-            ("voicegauge_error_rate", "Word error rate; character error rate without words"): _get_error_rate(target),
+            ("voicegauge_error_rate", "Word error rate; character error rate without words"): get_error_rate(target),
             ("voicegauge_price_usd_per_request", "Mean price per request"): target.cost.price_per_request.usd,
         }
         for (name, about), value in values.items():
@@ -101,11 +99,6 @@ def iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
 
 def _to_seconds(estimate_ms: Estimate | None) -> float | None:
     return None if estimate_ms is None else estimate_ms.value / 1000
-
-
-def _get_error_rate(target: TargetSummary) -> float | None:
-    rate = target.wer or target.cer
-    return None if rate is None else rate.corpus_rate.value
 
 
 def iterate_comparison_metrics(result: RunComparison) -> Iterator[MetricValue]:
@@ -411,30 +404,12 @@ def _build_metric_row(metric: MetricComparison) -> tuple[str, ...]:
     return (
         metric.target,
         metric.metric,
-        format_metric_value(metric.unit, metric.baseline_value),
-        format_metric_value(metric.unit, metric.run_value),
+        format_value(metric.unit, metric.baseline_value),
+        format_value(metric.unit, metric.run_value),
         format_change(metric.unit, metric.change),
         format_change_interval(metric),
         metric.describe_verdict(),
     )
-
-
-def format_metric_value(unit: str, value: float) -> str:
-    """Format the value of a compared metric with its unit."""
-    if unit == "rate":
-        return f"{value:.1%}"
-    named = {"ms": f"{value:.0f} ms", "usd": format_price_usd(value), "credits": f"{value:g} credits"}
-    return named[unit] if unit in named else format_value(unit, value)
-
-
-def format_change_interval(metric: MetricComparison) -> str:
-    """Format the confidence interval of a change; empty if there is none."""
-    if metric.interval_low is None:
-        return ""
-    if metric.interval_high is None:
-        return f"{format_change(metric.unit, metric.interval_low)} or more"
-    low, high = (format_change(metric.unit, end) for end in (metric.interval_low, metric.interval_high))
-    return f"{low.removesuffix(' points').removesuffix(' dB')} to {high}"
 
 
 def _summarize_history(history: RunHistory, *, fails: bool | None) -> ResultSummary:

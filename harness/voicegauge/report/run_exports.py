@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -28,16 +28,10 @@ from voicegauge.model.sample_table import SAMPLE_COLUMNS, ColumnValue
 from voicegauge.printable_text import escape_unprintable
 from voicegauge.report._result_tables import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report._run_comparison import choose_run_letters, compare_with_first_run
-from voicegauge.report._text_format import (
-    capitalize_sentence,
-    create_template_environment,
-    format_ms,
-    format_percent,
-    load_assets,
-)
 from voicegauge.report.html_page import SiteLinks, render_page
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
+from voicegauge.report.text_format import capitalize_sentence, format_ms, format_percent, render_template
 
 _SPREADSHEET_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Characters that make a spreadsheet evaluate a cell that starts with one of them (OWASP, "CSV injection")."""
@@ -141,10 +135,7 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
         "",
         _escape_markdown(_format_scoring_method(run)),
         "",
-        _format_table_line(heads),
-        _format_table_line(["---", *("---:" for _ in columns)]),
-        *(_format_table_line(cells) for cells in rows),
-        "",
+        *_format_table(heads, rows, text_columns={0}),
         *_format_audio(run),
         *_format_price_notes(run, report.characters_per_month),
         *_format_ramp(run),
@@ -209,10 +200,7 @@ def _format_ramp(run: RunReport) -> list[str]:
     return [
         f"{mark}Ramp: {_escape_markdown(run.ramp.describe())}",
         "",
-        _format_table_line(heads),
-        _format_table_line(["---:"] * (len(heads) - 1) + ["---"]),
-        *(_format_table_line(cells) for cells in rows),
-        "",
+        *_format_table(heads, rows, text_columns={len(heads) - 1}),
     ]
 
 
@@ -237,10 +225,7 @@ def _format_places(run: RunReport) -> list[str]:
     return [
         f"{mark}By place (medians):",
         "",
-        _format_table_line(heads),
-        _format_table_line(["---", "---", *["---:"] * 5]),
-        *(_format_table_line(cells) for cells in rows),
-        "",
+        *_format_table(heads, rows, text_columns={0, 1}),
     ]
 
 
@@ -280,18 +265,16 @@ def _format_cell(cell: TableCell) -> str:
     return text.replace("$", r"\$")  # GitHub renders text between two dollar signs as math
 
 
-def _format_table_line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Collection[int]) -> list[str]:
+    """Return the lines of a Markdown table and an empty one; columns other than `text_columns` are right-aligned."""
+    alignments = ["---" if index in text_columns else "---:" for index in range(len(headings))]
+    return [*(f"| {' | '.join(cells)} |" for cells in (headings, alignments, *rows)), ""]
 
 
 def _escape_markdown(text: str) -> str:
     """Escape `text` so that it renders as plain words, without HTML, links, mentions, code or table borders."""
     line = " ".join(escape_unprintable(text).split())
-    return re.sub(r"([\\`*_\[\]<>#|~@&])", _format_character_reference, line).replace("$", r"\$")
-
-
-def _format_character_reference(match: re.Match[str]) -> str:
-    return f"&#{ord(match[1])};"
+    return re.sub(r"[\\`*_\[\]<>#|~@&]", lambda match: f"&#{ord(match[0])};", line).replace("$", r"\$")
 
 
 INDEX_FILE_NAME = "index.html"
@@ -456,12 +439,10 @@ def _write_comparison_page(
 
 
 def _render_index(entries: Sequence[SiteEntry], *, has_history: bool) -> str:
-    assets = load_assets(STYLE_SHEET_FILES, ())
-    template = create_template_environment().get_template("site.html.j2")
-    return template.render(
+    return render_template(
+        "site.html.j2",
+        STYLE_SHEET_FILES,
         entries=entries,
         history=HISTORY_FILE_NAME if has_history else "",
         is_all_emulated=not any(entry.is_live for entry in entries),
-        style=assets.style,
-        policy=assets.content_security_policy,
     )

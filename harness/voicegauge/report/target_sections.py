@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -20,11 +21,12 @@ from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, Headers
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import FailureKind
 from voicegauge.model.run import MeasuredTarget, Run
+from voicegauge.model.sample import Latency
 from voicegauge.report._charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
 from voicegauge.report._result_tables import format_time_bounds
-from voicegauge.report._text_format import format_ms
 from voicegauge.report.report_data import FailureGroup, RunReport
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, WrongClip
+from voicegauge.report.text_format import format_ms
 
 # Finds the findings of `check` and the changes of `drift` that concern one target of a benchmark.
 
@@ -219,9 +221,10 @@ def build_target_sections(
     run: Run,
     targets: Sequence[TargetSummary],
     anchor_by_target: dict[str, str],
-    clips: tuple[Sequence[PlayableClip], Sequence[PlayableClip]],
     check_and_drift_reports: CheckAndDriftReports,
     *,
+    worst_clips: Sequence[PlayableClip] = (),
+    random_clips: Sequence[PlayableClip] = (),
     wrong_clips: Sequence[tuple[WrongClip, ClipPlayer]] = (),
 ) -> tuple[TargetSection, ...]:
     """Return the sections of the targets of one run.
@@ -231,48 +234,36 @@ def build_target_sections(
         run: the saved run from which the report was computed.
         targets: the targets in the order of their sections.
         anchor_by_target: ids of the sections by target.
-        clips: the worst clips of the run and the random ones.
         check_and_drift_reports: saved results of `check` and `drift`.
-        wrong_clips: the clips of the run whose audio is wrong or in doubt, with their excerpts.
+        worst_clips: the clips of all targets with the highest error rates.
+        random_clips: a clip of each target that was not chosen for its errors.
+        wrong_clips: the clips of all targets whose audio is wrong or in doubt, with their excerpts.
     """
-    worst, random = clips
-    refs = {ref.id: ref for ref in run.manifest.targets}
+    measured_targets = {one.id: one for one in run.manifest.targets}
+    latencies: dict[str, list[Latency]] = defaultdict(list)
+    for sample in run.select_counted_samples():
+        if sample.failure is None and sample.latency:
+            latencies[sample.target].append(sample.latency)
     return tuple(
-        _build_section(target, refs[target.target], run, anchor_by_target[target.target])._replace(
-            worst_clips=tuple(pair for pair in worst if pair[0].target == target.target),
-            random_clips=tuple(pair for pair in random if pair[0].target == target.target),
-            wrong_clips=tuple(pair for pair in wrong_clips if pair[0].target == target.target),
-            failure_causes=_group_failures_by_cause(
-                [failure for failure in report.failure_groups if failure.target == target.target]
+        TargetSection(
+            anchor=anchor_by_target[name],
+            summary=target,
+            measured_target=measured_targets[name],
+            latency_curve=build_latency_curve(
+                [one.total_latency_ms for one in latencies[name] if one.total_latency_ms is not None]
             ),
-            target_checks=find_target_checks(check_and_drift_reports, target.target),
-            target_drifts=find_target_drifts(check_and_drift_reports, target.target),
+            job_state_chart=build_job_state_chart(latencies[name]),
+            phase_times=_list_phase_times(target),
+            error_rows=_list_error_rows(target),
+            worst_clips=tuple(pair for pair in worst_clips if pair[0].target == name),
+            random_clips=tuple(pair for pair in random_clips if pair[0].target == name),
+            wrong_clips=tuple(pair for pair in wrong_clips if pair[0].target == name),
+            failure_causes=_group_failures_by_cause([one for one in report.failure_groups if one.target == name]),
+            target_checks=find_target_checks(check_and_drift_reports, name),
+            target_drifts=find_target_drifts(check_and_drift_reports, name),
         )
         for target in targets
-    )
-
-
-def _build_section(target: TargetSummary, measured_target: MeasuredTarget, run: Run, anchor: str) -> TargetSection:
-    latencies = [
-        sample.latency
-        for sample in run.select_counted_samples()
-        if sample.target == target.target and sample.failure is None and sample.latency
-    ]
-    totals = [latency.total_latency_ms for latency in latencies if latency.total_latency_ms is not None]
-    return TargetSection(
-        anchor=anchor,
-        summary=target,
-        measured_target=measured_target,
-        latency_curve=build_latency_curve(totals),
-        job_state_chart=build_job_state_chart(latencies),
-        phase_times=_list_phase_times(target),
-        error_rows=_list_error_rows(target),
-        worst_clips=(),
-        random_clips=(),
-        wrong_clips=(),
-        failure_causes=(),
-        target_checks=(),
-        target_drifts=(),
+        for name in (target.target,)
     )
 
 

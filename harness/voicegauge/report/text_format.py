@@ -1,4 +1,4 @@
-"""Formats numbers and untrusted text for pages, and loads their templates, styles, scripts and security policy."""
+"""Formats numbers and untrusted text for reports, and renders the templates of their pages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from voicegauge.bench.comparison_result import MetricComparison
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_samples import DifferenceInterval
 from voicegauge.model.price import format_price_usd
@@ -17,7 +18,6 @@ from voicegauge.printable_text import escape_unprintable, format_count
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
 
 
 # Formats numbers, intervals and untrusted text for a report.
@@ -96,6 +96,52 @@ def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None =
     return f"{format_end(estimate.low)}{RANGE_DASH}{format_end(estimate.high)}"
 
 
+# Formats values of metrics and their changes, in the units that runs, comparisons and histories have.
+
+
+MAX_RELATIVE_CHANGE_SHOWN = 10.0
+"""Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
+
+
+_PATTERN_BY_UNIT = {
+    "rate": "{:,.1%}",
+    "letters/s": "{:.2f}/s",
+    "hz": "{:.1f} Hz",
+    "db": "{:.1f} dB",
+    "credits": "{:,.1f} credits",
+    "rating": "{:.2f}",
+    "similarity": "{:.2f}",
+}
+
+
+def format_value(unit: str, value: float) -> str:
+    """Format a value of a metric with its unit: "512 ms", "5.1%", "14.20/s", "118.4 Hz", "0.8 dB", "$15.00"."""
+    if unit == "ms":
+        return f"{format_ms(value)} ms"
+    return _PATTERN_BY_UNIT[unit].format(value) if unit in _PATTERN_BY_UNIT else format_usd(value)
+
+
+def format_change(unit: str, change: float) -> str:
+    """Format a change: "+38.2%", "+5.0 points" of a rate, "+1.2 dB", and "-0.30" of a rating or a similarity."""
+    if unit == "rate":
+        return f"{100 * change:+.1f} points"
+    if unit in ("rating", "similarity"):
+        return f"{change:+.2f}"
+    if unit == "db":
+        return f"{change:+.1f} dB"
+    return f">+{MAX_RELATIVE_CHANGE_SHOWN:.0%}" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"
+
+
+def format_change_interval(metric: MetricComparison) -> str:
+    """Format the confidence interval of a change, such as "+2.1% to +9.8%"; empty if there is none."""
+    if metric.interval_low is None:
+        return ""
+    if metric.interval_high is None:
+        return f"{format_change(metric.unit, metric.interval_low)} or more"
+    low, high = (format_change(metric.unit, end) for end in (metric.interval_low, metric.interval_high))
+    return f"{low.removesuffix(' points').removesuffix(' dB')} to {high}"
+
+
 # Formats numbers, intervals and lists of targets as phrases for sentences.
 
 
@@ -151,34 +197,32 @@ def format_percentage_points(interval: DifferenceInterval) -> str:
 _LANGUAGE_TAG_PATTERN = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
 
 
-class PageAssets(NamedTuple):
-    """The style and the script of a page, and the Content Security Policy that allows them by their digests."""
-
-    style: Markup
-    script: Markup
-    content_security_policy: str
-
-
-def load_assets(style_sheet_files: Sequence[str], script_files: Sequence[str]) -> PageAssets:
-    """Join the style sheets of a page into one, and its scripts into one.
+def render_template(
+    template_file: str, style_sheet_files: Sequence[str], script_files: Sequence[str] = (), **values: object
+) -> str:
+    """Render a page that contains its style, its script and the Content Security Policy that allows only these.
 
     Args:
+        template_file: name of a file in `templates`.
         style_sheet_files: names of files in `templates/styles`, in order.
         script_files: names of files in `templates/scripts`, in order; all of them share one scope.
+        values: the variables of the template.
     """
     from markupsafe import Markup
 
     style, script = _read_assets("styles", style_sheet_files), _read_assets("scripts", script_files)
-    return PageAssets(
-        Markup(style),  # noqa: S704 - our own file
-        Markup(script),  # noqa: S704 - our own file
-        _build_content_security_policy(style, script),
+    template = create_template_environment().get_template(template_file)
+    return template.render(
+        values,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        policy=_build_content_security_policy(style, script),
     )
 
 
 @cache
 def create_template_environment() -> Environment:
-    """Return the environment of the templates, which escapes everything that it prints."""
+    """Return the environment of all templates, which escapes everything that they print."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     jinja = Environment(
