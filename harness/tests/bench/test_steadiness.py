@@ -15,8 +15,8 @@ from voicegauge.bench.comparison_result import MetricComparison
 from voicegauge.bench.delivery_steadiness import SteadinessSummary, describe_steadiness, summarize_steadiness
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.errors import DataError
-from voicegauge.model.run import Run, VoiceSet
-from voicegauge.model.sample import MeasuredVoice, Sample, Score
+from voicegauge.model.run import ListeningSet, Run, VoiceSet
+from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, Sample, Score
 
 from ..builders.runs import FAILED, TARGET, build_measured_target, build_run, build_sample, build_score_set
 
@@ -76,6 +76,31 @@ def test_a_text_that_is_always_the_same_file_is_counted_and_failures_are_not() -
     assert describe_steadiness(found) == "all deliveries of a text are the same file (1 text, 2 deliveries)"
     assert "always the same file for 1" in describe_steadiness(summarize(*same, delivery(3, 1), delivery(3, 2)))
     assert summarize_steadiness([delivery(1, 1), delivery(2, 1), failed], ()) is None
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [{"sha256": "0" * 64}, {"audio_duration_s": 1.0, "spoken_s": 0.5, "pitch_hz": 60.0, "loudness_lufs": -60.0}],
+    ids=["the same noise each time", "cut in the middle"],
+)
+def test_wrong_clips_do_not_count_as_steady_deliveries(defect: dict[str, object]) -> None:
+    """Two wrong clips of one text, one wrong beside two right ones, and a text whose second delivery is wrong."""
+    wrong = [delivery(text, repetition, **defect) for text, repetition in ((1, 1), (1, 2), (2, 3), (3, 2))]
+    right = [delivery(2, 1), delivery(2, 2, scale=1.1), delivery(3, 1)]
+    verdicts = [ListeningVerdict(sample_id=one.id, outcome="wrong", explanation="noise") for one in wrong]
+    run = msgspec.structs.replace(
+        build_run((*right, *wrong), repetitions=3, score_sets=(build_score_set((*right, *wrong), lambda _: 0),)),
+        listening=ListeningSet(method="made/1", verdicts=tuple(verdicts)),
+    )
+    found = summarize_targets(run, run.score_sets[0])[0].steadiness
+    assert found is not None
+    assert (found.text_count, found.delivery_count, found.identical_text_count, found.wrong_count) == (1, 2, 0, 4)
+    assert found.duration is not None
+    assert found.duration.value == pytest.approx(0.1)
+    assert "(1 text, 2 deliveries without 4 wrong clips; most: 2" in describe_steadiness(found)
+    only_wrong = summarize_steadiness(wrong, (), {one.id for one in wrong})
+    assert only_wrong is not None
+    assert describe_steadiness(only_wrong) == "no text has two deliveries that are not wrong (4 wrong clips)"
 
 
 def test_what_was_not_measured_has_no_difference() -> None:
@@ -171,6 +196,33 @@ def test_a_voice_that_is_less_similar_to_the_sample_is_a_regression_and_encoders
         compared = compare_runs(near, run)
         assert says in compared.voice_note
         assert "voice_similarity" not in {one.metric for one in compared.metrics}
+
+
+def test_clips_that_became_wrong_are_no_change_of_how_steady_a_voice_is() -> None:
+    """A tenth of the clips are another text of another length: wrong audio is the regression, not the steadiness."""
+    baseline, drawn = draw_run(1), draw_run(2)
+    wrong_ids = {one.id for one in drawn.samples[:: len(drawn.samples) // 9]}
+    samples = tuple(
+        delivery(int(one.text_id), one.repetition, scale=3.0) if one.id in wrong_ids else one for one in drawn.samples
+    )
+    runs = [
+        msgspec.structs.replace(
+            msgspec.structs.replace(one, samples=spoken),
+            listening=ListeningSet(
+                method="made/1",
+                verdicts=tuple(
+                    ListeningVerdict(
+                        sample_id=clip.id, outcome="wrong" if clip.id in wrong else "right", explanation=""
+                    )
+                    for clip in spoken
+                ),
+            ),
+        )
+        for one, spoken, wrong in ((baseline, baseline.samples, set[str]()), (drawn, samples, wrong_ids))
+    ]
+    found = judge(*runs)
+    assert found["duration_difference"].verdict == found["pace_difference"].verdict == "no evidence"
+    assert found["duration_difference"].run_value == pytest.approx(0.02, abs=0.02)
 
 
 def test_voices_of_other_samples_and_of_two_targets_are_not_compared() -> None:

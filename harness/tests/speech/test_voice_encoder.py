@@ -19,9 +19,12 @@ import torch
 
 import voicegauge
 from voicegauge.bench.run_store import load_run, save_run
-from voicegauge.bench.voice_similarity import VoiceSummary, describe_voice, read_voice_vector
+from voicegauge.bench.target_samples import LeftOutClips, VoiceSamples
+from voicegauge.bench.voice_similarity import VoiceSummary, describe_voice, read_voice_vector, summarize_voices
 from voicegauge.cli import run as run_cli
 from voicegauge.errors import DataError, UsageError
+from voicegauge.model.run import VoiceSet
+from voicegauge.model.sample import MeasuredVoice
 from voicegauge.speech.voice_encoder import (
     PACKAGE_NAME,
     VoiceEncoder,
@@ -34,6 +37,8 @@ from voicegauge.speech.voice_encoder import (
     read_torch_weights,
     shorten_silences,
 )
+
+from ..builders.runs import build_sample
 
 REFERENCE_PLACES = (224, 215, 197, 92, 9, 180, 191, 238)
 REFERENCE_VALUES = (0.28674, 0.2338, 0.20905, 0.20569, 0.1924, 0.18978, 0.18311, 0.16571)
@@ -264,8 +269,8 @@ def test_a_scale_needs_parts_speakers_and_a_distance_between_them() -> None:
         ([1.0, 0.95, 1.05, 0.98], "same voice", ""),
         ([0.1, -0.1, 0.2, 0.0], "another voice", ""),
         ([0.9, 0.2, 0.9, 0.3], "not separable", "its interval contains 0.7"),
-        ([0.1, 0.1], "not separable", "less than 3 clips with enough speech"),
-        ([], "not separable", "less than 3 clips with enough speech"),
+        ([0.1, 0.1], "not separable", "less than 3 texts with enough speech"),
+        ([], "not separable", "less than 3 texts with enough speech"),
     ],
 )
 def test_a_verdict_needs_the_whole_interval(places: list[float], verdict: str, reason: str) -> None:
@@ -277,10 +282,38 @@ def test_a_verdict_needs_the_whole_interval(places: list[float], verdict: str, r
 def test_a_voice_that_was_compared_with_nothing_is_said_to_be_unknown() -> None:
     summary = VoiceSummary(
         method="encoder", verdict="not separable", similarity=None, similarity_low=None, similarity_high=None,
-        clip_count=3, other_speaker_count=0, explanation="the voice sample has too little speech",
+        clip_count=3, text_count=3, other_speaker_count=0, explanation="the voice sample has too little speech",
     )  # fmt: skip
     expected = "not known whether it is the voice of the sample: the voice sample has too little speech (encoder)"
     assert describe_voice(summary) == expected
+
+
+def test_further_clips_of_a_text_make_no_interval_narrower() -> None:
+    """Each of four texts is delivered five times: one recording in files that differ in their headers."""
+    similarity_by_text = (0.9, 0.6, 0.8, 0.75)
+
+    def summarize(repetitions: int) -> VoiceSummary:
+        samples = [
+            build_sample(text, repetition=repetition)
+            for text in range(len(similarity_by_text))
+            for repetition in range(1, repetitions + 1)
+        ]
+        voices = [
+            MeasuredVoice(sample_id=one.id, vector="", similarity=similarity_by_text[int(one.text_id)])
+            for one in samples
+        ]
+        voice = VoiceSamples(tuple(samples), LeftOutClips())
+        found = summarize_voices(voice, VoiceSet(method="made/1", voices=tuple(voices)), clones_voice=True)
+        assert found is not None
+        return found
+
+    once, often = summarize(1), summarize(5)
+    assert (often.similarity, often.similarity_low, often.similarity_high) == pytest.approx(
+        (once.similarity, once.similarity_low, once.similarity_high)
+    )
+    assert (often.clip_count, often.text_count, often.verdict) == (20, 4, "not separable")
+    assert "of 20 clips of 4 texts, where" in describe_voice(often)
+    assert "of 4 clips, where" in describe_voice(once)
 
 
 def test_a_short_sample_has_no_parts_to_compare(tmp_path: Path) -> None:

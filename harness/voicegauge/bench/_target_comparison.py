@@ -355,8 +355,10 @@ def _estimate_steadiness_changes(target: ComparedTarget) -> list[ComparedMetric]
     """Return the changes of how much deliveries of one text differ; only texts that both sides repeat count."""
     if not target.compares_steadiness:
         return []
-    before = [measure_differences(run.samples, run.scored) for run in target.baseline_samples]
-    after = measure_differences(target.run_samples.samples, target.run_samples.scored)
+    *before, after = (
+        measure_differences(run.samples, run.scored, run.wrong_ids)
+        for run in (*target.baseline_samples, target.run_samples)
+    )
     changes = {
         measure: estimate_mean_change([one for run in before for one in run[measure]], after[measure])
         for measure in DELIVERY_MEASURES

@@ -2,7 +2,9 @@
 
 A benchmark with several repetitions or sessions requests each text several times. A voice that is hardly steady needs
 more samples in every other measure, and a text that sounds right once may not do so the next time. Nothing is measured
-again: all numbers come from the saved samples and their transcripts.
+again: all numbers come from the saved samples and their transcripts. Clips that are known to be wrong do not count, as
+in every measure of a voice: the same noise or the same half of a text each time is not steady speech, and one wrong
+clip among right ones is a wrong clip, which is counted as such.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.estimates import Estimate, estimate_mean
@@ -34,12 +36,14 @@ class SteadinessSummary(Record, frozen=True, kw_only=True):
     """How much two deliveries of one text by one target differ: means over all pairs of deliveries, then over texts."""
 
     text_count: Count
-    """Number of texts that were delivered at least twice."""
+    """Number of texts that were delivered at least twice, by clips that are not known to be wrong."""
     delivery_count: Count
     """Number of deliveries of these texts."""
     identical_text_count: Count
     """Number of these texts whose deliveries are all the same file: the service repeats itself, or keeps what it
     made."""
+    wrong_count: Count = 0
+    """Number of further deliveries, of all texts, whose clips are known to be wrong and therefore do not count."""
     duration: Estimate | None
     """Difference of the durations of the audio, relative (0.02 is 2%)."""
     pace: Estimate | None
@@ -63,23 +67,28 @@ class _Deliveries(NamedTuple):
     scores: list[Score]
 
 
-def summarize_steadiness(samples: Sequence[Sample], scored_samples: ScoredSamples) -> SteadinessSummary | None:
+def summarize_steadiness(
+    samples: Sequence[Sample], scored_samples: ScoredSamples, wrong_ids: Collection[str] = ()
+) -> SteadinessSummary | None:
     """Return how much deliveries of one text differ; `None` if no text was delivered twice.
 
     Args:
         samples: samples of one target, without warm-up. Failed ones do not count.
         scored_samples: the same samples with their transcripts; empty without any.
+        wrong_ids: ids of samples whose audio is known to be wrong, which do not count either.
     """
-    delivered = {text: one for text, one in _group_deliveries(samples, scored_samples).items() if len(one.audio) > 1}
-    if not delivered:
+    if all(len(one.audio) < 2 for one in _group_deliveries(samples, ()).values()):
         return None
-    found = measure_differences(samples, scored_samples)
+    by_text = _group_deliveries(samples, scored_samples, wrong_ids)
+    delivered = {text: one for text, one in by_text.items() if len(one.audio) > 1}
+    found = measure_differences(samples, scored_samples, wrong_ids)
     estimates = {measure: estimate_mean(found[measure]) for measure in DELIVERY_MEASURES}
     text_id, widest = max(found["duration"], key=lambda one: one[1], default=(None, 0.0))
     return SteadinessSummary(
         text_count=len(delivered),
         delivery_count=sum(len(one.audio) for one in delivered.values()),
         identical_text_count=sum(len({facts.sha256 for facts in one.audio}) == 1 for one in delivered.values()),
+        wrong_count=sum(one.id in wrong_ids for one in samples),
         duration=estimates["duration"],
         pace=estimates["pace"],
         pitch=estimates["pitch"],
@@ -91,15 +100,16 @@ def summarize_steadiness(samples: Sequence[Sample], scored_samples: ScoredSample
 
 
 def measure_differences(
-    samples: Iterable[Sample], scored_samples: ScoredSamples
+    samples: Iterable[Sample], scored_samples: ScoredSamples, wrong_ids: Collection[str] = ()
 ) -> dict[DeliveryMeasure, TextDifferences]:
     """Return how much two deliveries of each text differ on average, by measure.
 
     Args:
         samples: samples of one target, without warm-up. Failed ones do not count.
         scored_samples: the same samples with their transcripts; empty without any.
+        wrong_ids: ids of samples whose audio is known to be wrong, which do not count either.
     """
-    by_text = _group_deliveries(samples, scored_samples)
+    by_text = _group_deliveries(samples, scored_samples, wrong_ids)
 
     def measure(select_value: Callable[[AudioFacts], float | None], *, is_relative: bool = True) -> TextDifferences:
         found = []
@@ -123,7 +133,10 @@ def measure_differences(
 
 def describe_steadiness(summary: SteadinessSummary) -> str:
     """Return in one line how much deliveries of one text by one target differ."""
-    counted = f"{format_count(summary.text_count, 'text')}, {summary.delivery_count} deliveries"
+    wrong = f" without {format_count(summary.wrong_count, 'wrong clip')}" if summary.wrong_count else ""
+    counted = f"{format_count(summary.text_count, 'text')}, {summary.delivery_count} deliveries{wrong}"
+    if not summary.text_count:
+        return f"no text has two deliveries that are not wrong ({format_count(summary.wrong_count, 'wrong clip')})"
     if summary.identical_text_count == summary.text_count:
         return f"all deliveries of a text are the same file ({counted})"
     parts = [
@@ -148,13 +161,15 @@ def describe_steadiness(summary: SteadinessSummary) -> str:
     return f"two deliveries of one text differ on average by {', '.join(parts)} ({counted}{same}{widest})"
 
 
-def _group_deliveries(samples: Iterable[Sample], scored_samples: ScoredSamples) -> dict[str, _Deliveries]:
+def _group_deliveries(
+    samples: Iterable[Sample], scored_samples: ScoredSamples, wrong_ids: Collection[str] = ()
+) -> dict[str, _Deliveries]:
     by_text: dict[str, _Deliveries] = defaultdict(lambda: _Deliveries([], []))
     for sample in samples:
-        if sample.failure is None and sample.audio is not None:
+        if sample.failure is None and sample.audio is not None and sample.id not in wrong_ids:
             by_text[sample.text_id].audio.append(sample.audio)
     for sample, score in scored_samples:
-        if sample.failure is None and score.audio_content == "speech":
+        if sample.failure is None and sample.id not in wrong_ids and score.audio_content == "speech":
             by_text[sample.text_id].scores.append(score)
     return by_text
 

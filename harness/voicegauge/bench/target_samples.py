@@ -112,6 +112,12 @@ class LeftOutClips(Record, frozen=True, kw_only=True):
         return f" (without {self})" if self else ""
 
 
+def list_wrong_sample_ids(listening: ListeningSet | None) -> frozenset[str]:
+    """Return the ids of the samples whose audio is known to be wrong; none if nobody listened (`None`)."""
+    verdicts = listening.verdicts if listening is not None else ()
+    return frozenset(one.sample_id for one in verdicts if one.outcome == "wrong")
+
+
 class VoiceSamples(NamedTuple):
     """The samples of one target from which its voice is measured."""
 
@@ -126,8 +132,7 @@ def select_voice_samples(samples: Iterable[Sample], listening: ListeningSet | No
         samples: samples of one target, without warm-up. Failed ones, and those without audio, are not among the result.
         listening: what the audio of the run says; `None` if that was not judged.
     """
-    verdicts = listening.verdicts if listening is not None else ()
-    wrong_ids = {one.sample_id for one in verdicts if one.outcome == "wrong"}
+    wrong_ids = list_wrong_sample_ids(listening)
     delivered = [(one, one.audio.sha256) for one in samples if one.failure is None and one.audio is not None]
     right = [(one, digest) for one, digest in delivered if one.id not in wrong_ids]
     first_by_digest: dict[str, Sample] = {}
@@ -215,6 +220,11 @@ class TargetSamples:
         verdicts = self._listening.verdicts if self._listening is not None else ()
         outcomes = [one.outcome for one in verdicts if one.sample_id in ids]
         return outcomes.count("wrong"), len(outcomes) - outcomes.count("not judged")
+
+    @cached_property
+    def wrong_ids(self) -> frozenset[str]:
+        """Ids of the samples of the run whose audio is known to be wrong."""
+        return list_wrong_sample_ids(self._listening)
 
     @cached_property
     def voice(self) -> VoiceSamples:

@@ -47,6 +47,7 @@ from voicegauge.bench.target_samples import (
     flag_not_clearly_higher,
     flag_undominated,
     group_counted_samples_by_target,
+    list_wrong_sample_ids,
     measure_target_differences,
     select_voice_samples,
 )
@@ -289,7 +290,9 @@ def summarize_targets(
                 audio_quality=_summarize_audio_quality(samples),
                 socket=summarize_sockets(samples, warmups),
                 predicted_quality=summarize_predicted_quality(voice, run.predicted_quality),
-                steadiness=summarize_steadiness(samples, scored_samples) if run.manifest.kind == "speech" else None,
+                steadiness=summarize_steadiness(samples, scored_samples, list_wrong_sample_ids(run.listening))
+                if run.manifest.kind == "speech"
+                else None,
                 voice=summarize_voices(voice, run.voices, clones_voice=target.clones_voice),
             )
         )

@@ -52,11 +52,14 @@ class VoiceSummary(Record, frozen=True, kw_only=True):
     similarity: Number | None
     """Mean similarity: 0 for other speakers of the same texts, 1 for the sample itself; `None` without a scale."""
     similarity_low: Number | None
-    """Lower end of the interval of 95%; `None` if there are too few clips."""
+    """Lower end of the 95% interval of the mean, by text; `None` if there are too few texts."""
     similarity_high: Number | None
-    """Upper end of the interval of 95%."""
+    """Upper end of the same interval."""
     clip_count: Count
     """Number of different clips of the target with enough speech."""
+    text_count: Count
+    """Number of texts of these clips. The clips of a text count as one value, their mean: they are not
+    independent of each other, and may be one recording in several files."""
     left_out: LeftOutClips = LeftOutClips()
     """Number of further clips, which do not count."""
     other_speaker_count: Count
@@ -223,9 +226,14 @@ def summarize_voices(voice: VoiceSamples, voices: VoiceSet | None, *, clones_voi
     """Return whether a target speaks with the voice of the voice sample; `None` if it clones none."""
     if voices is None or not clones_voice:
         return None
-    ids = {sample.id for sample in voice.samples}
-    own = [one for one in voices.voices if one.sample_id in ids]
-    found = judge_similarities([one.similarity for one in own if one.similarity is not None], voices.note or None)
+    text_ids = {sample.id: sample.text_id for sample in voice.samples}
+    own = [one for one in voices.voices if one.sample_id in text_ids]
+    similarities_by_text = defaultdict[str, list[float]](list)
+    for one in own:
+        if one.similarity is not None:
+            similarities_by_text[text_ids[one.sample_id]].append(one.similarity)
+    means = [float(np.mean(similarities)) for similarities in similarities_by_text.values()]
+    found = judge_similarities(means, voices.note or None)
     return VoiceSummary(
         method=voices.method,
         verdict=found.verdict,
@@ -233,6 +241,7 @@ def summarize_voices(voice: VoiceSamples, voices: VoiceSet | None, *, clones_voi
         similarity_low=found.low,
         similarity_high=found.high,
         clip_count=len(own),
+        text_count=len({text_ids[one.sample_id] for one in own}),
         left_out=voice.left_out,
         other_speaker_count=len(voices.other_speakers),
         explanation=found.explanation,
@@ -249,7 +258,8 @@ def describe_voice(summary: VoiceSummary) -> str:
     reason = f": {summary.explanation}" if summary.explanation else ""
     if summary.similarity is None:
         return f"{verdict}{reason}{summary.left_out.describe()} ({summary.method})"
-    clips = f"{format_count(summary.clip_count, 'clip')}{summary.left_out.describe()}"
+    of_texts = "" if summary.clip_count == summary.text_count else f" of {format_count(summary.text_count, 'text')}"
+    clips = f"{format_count(summary.clip_count, 'clip')}{of_texts}{summary.left_out.describe()}"
     interval = (
         ""
         if summary.similarity_low is None or summary.similarity_high is None

@@ -423,8 +423,8 @@ MIN_PART_S, MAX_PARTS = 2.5, 8
 """Shortest duration of a part of the voice sample, and the largest number of parts that are compared with the rest."""
 MIN_OTHER_SPEAKERS = 3
 """Smallest number of other speakers from which a scale is measured."""
-MIN_CLIPS = 3
-"""Smallest number of clips from which a voice is judged."""
+MIN_TEXTS = 3
+"""Smallest number of texts from whose clips a voice is judged."""
 MIN_SCALE_COSINE = 0.08
 """Smallest difference of the cosines at both ends of the scale. On a shorter scale, chance determines the
 similarities."""
@@ -471,15 +471,15 @@ class VoiceScale(NamedTuple):
 
 
 class VoiceComparison(NamedTuple):
-    """Whether some clips have the voice of the sample."""
+    """Whether the clips of some texts have the voice of the sample."""
 
     verdict: VoiceVerdict
     similarity: float | None
-    """Mean similarity of the clips: 0 for other speakers, 1 for the sample itself; `None` without a usable scale."""
+    """Mean similarity of the texts: 0 for other speakers, 1 for the sample itself; `None` without a usable scale."""
     low: float | None
-    """Lower end of the 95% confidence interval of `similarity`; `None` if there are too few clips."""
+    """Lower end of the 95% confidence interval of `similarity`; `None` if there are too few texts."""
     high: float | None
-    """Upper end of the same interval; `None` if there are too few clips."""
+    """Upper end of the same interval; `None` if there are too few texts."""
     explanation: str
     """Why the voices are not separable; empty for another verdict."""
 
@@ -517,21 +517,22 @@ def build_voice_scale(
 
 
 def judge_similarities(similarities: Sequence[float], unusable_reason: str | None = None) -> VoiceComparison:
-    """Return whether clips have the voice of the sample.
+    """Return whether the clips of several texts have the voice of the sample.
 
+    Clips of one text resemble each other, and may be one recording in several files, so that they count as one value.
     The verdict is "another voice" only if the whole confidence interval of the mean is below `SAME_VOICE_SIMILARITY`,
     and "same voice" only if the whole interval is above it.
 
     Args:
-        similarities: similarity of each clip to the voice sample.
+        similarities: for each text, the mean similarity of its clips to the voice sample.
         unusable_reason: why the scale cannot be used; `None` if it can.
     """
     if unusable_reason is not None:
         return VoiceComparison("not separable", None, None, None, unusable_reason)
     values = np.array(similarities)
-    if len(values) < MIN_CLIPS:
+    if len(values) < MIN_TEXTS:
         mean = float(values.mean()) if len(values) else None
-        return VoiceComparison("not separable", mean, None, None, f"less than {MIN_CLIPS} clips with enough speech")
+        return VoiceComparison("not separable", mean, None, None, f"less than {MIN_TEXTS} texts with enough speech")
     mean = float(values.mean())
     quantile = STUDENT_QUANTILES.get(len(values) - 1, 2.26)
     margin = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
