@@ -24,12 +24,11 @@ from voicegauge.client.socket_delivery import SocketDeliveries
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError, VoicegaugeError
-from voicegauge.model.base import Provenance
+from voicegauge.model.base import Provenance, TextPacing
 from voicegauge.model.exchange import Interruption, Request, SocketClose
 from voicegauge.model.job import Delivery, Failure
 from voicegauge.model.price import PriceRange
 from voicegauge.model.sample import Sample
-from voicegauge.model.text_pieces import TextPacing
 from voicegauge.report._result_tables import build_comparison_columns
 from voicegauge.transport.http import Transport
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from voicegauge.conformance.received_callbacks import CallbackMonitor
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.documented_callbacks import build_signature_headers, compute_signature
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import ReceivedCallback, Request
 from voicegauge.rules.checker import Checker
@@ -69,8 +68,8 @@ def test_a_callback_may_state_any_text_as_its_time(stated: str, monkeypatch: pyt
     monkeypatch.setenv(signature.secret_variable, SECRET)
     body = b'{"id": "job-1", "status": "succeeded"}'
     for time_text, expected in ((stated, "unverified"), ("1000000000", "verified")):
-        signed = compute_signature(signature, SECRET, body, callback_id="m1", timestamp=time_text)
-        headers = build_signature_headers(signature, signed, callback_id="m1", timestamp=time_text)
+        signed = signature.compute_signature(SECRET, body, callback_id="m1", timestamp=time_text)
+        headers = signature.build_headers(signed, callback_id="m1", timestamp=time_text)
         request = Request(method="POST", url="https://t.example/x", headers=tuple(headers.items()), body=body)
         received = ReceivedCallback(received_at=1e9, received_at_ms=0.0, request=request)
         assert CallbackMonitor([contract]).judge_callback(received).sender_verification == expected

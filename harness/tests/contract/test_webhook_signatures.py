@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract.documented_callbacks import build_signature_headers, compute_signature, read_signature_headers
 from voicegauge.contract.extension.provider import WebhookSignature
 
 STANDARD = WebhookSignature(
@@ -34,20 +33,20 @@ BODY_ONLY = WebhookSignature(
 def test_the_example_of_standard_webhooks() -> None:
     secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
     parts = {"callback_id": "msg_p5jXN8AQM9LWM0D4loKWxJek", "timestamp": "1614265330"}
-    assert compute_signature(STANDARD, secret, body, **parts) == "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    assert STANDARD.compute_signature(secret, body, **parts) == "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_the_example_of_github() -> None:
-    signature = compute_signature(
-        BODY_ONLY, "It's a Secret to Everybody", b"Hello, World!", callback_id="", timestamp=""
+    signature = BODY_ONLY.compute_signature(
+        "It's a Secret to Everybody", b"Hello, World!", callback_id="", timestamp=""
     )
     assert signature == "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 
 
 @pytest.mark.parametrize("spec", [STANDARD, IN_ONE_HEADER, BODY_ONLY])
 def test_what_is_written_is_read(spec: WebhookSignature) -> None:
-    headers = build_signature_headers(spec, "c2ln", callback_id="m1", timestamp="17")
-    parts = read_signature_headers(spec, headers.get)
+    headers = spec.build_headers("c2ln", callback_id="m1", timestamp="17")
+    parts = spec.read_headers(headers.get)
     assert parts == (
         ("c2ln",),
         "m1" if spec.id_header_name else "",
@@ -57,9 +56,9 @@ def test_what_is_written_is_read(spec: WebhookSignature) -> None:
 
 def test_several_signatures_are_read() -> None:
     headers = {"webhook-signature": "v1,YQ== v1,Yg== v1a,Yw==", "webhook-id": "m", "webhook-timestamp": "1"}
-    assert read_signature_headers(STANDARD, headers.get).signatures == ("YQ==", "Yg==")
+    assert STANDARD.read_headers(headers.get).signatures == ("YQ==", "Yg==")
 
 
 def test_a_secret_that_is_not_base64_names_its_variable() -> None:
     with pytest.raises(ValueError, match="ACME_SECRET is not base64"):
-        compute_signature(STANDARD, "whsec_?", b"", callback_id="", timestamp="")
+        STANDARD.compute_signature("whsec_?", b"", callback_id="", timestamp="")

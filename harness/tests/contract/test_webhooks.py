@@ -12,7 +12,6 @@ import yaml
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.documented_callbacks import find_callback_body, find_callback_id_location
 from voicegauge.contract.loading import load_contract
 from voicegauge.errors import ContractError
 
@@ -70,8 +69,8 @@ def test_a_webhook_is_loaded_with_its_body(load) -> None:
     operation = load(DOCUMENT).find_operation("speak")
     assert operation.webhook.url_fields[0].mode_field.timing_by_value == {"end": "terminal", "all": "progress"}
     assert operation.webhook.requires_https
-    assert find_callback_body(operation).schema["properties"].keys() == {"task", "state"}
-    assert str(find_callback_id_location(operation)) == "body#/task"
+    assert operation.callback_body.schema["properties"].keys() == {"task", "state"}
+    assert str(operation.callback_id_location) == "body#/task"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from voicegauge import callback_receiver
 from voicegauge.cli import run
-from voicegauge.contract import _schema_sizes, schemas, socket_turns
+from voicegauge.contract import _size_limits, schemas, socket_turns
 from voicegauge.emulator import _request_journal, body_limits
 from voicegauge.emulator.socket_server import ClientLimits
 from voicegauge.formats import bodies, located_yaml
@@ -82,8 +82,8 @@ LIMITS = [
     ("{:g} million characters", socket_turns.MAX_TRANSCRIPT_CHARACTERS / MIB),
     ("Of a response above {:g} KiB", quoted_words.MAX_COMPARED_BYTES / 1024),
     ("A chain of references may have {} links", schemas.MAX_REFERENCE_CHAIN_LENGTH),
-    ("may combine or require {:,} others", _schema_sizes.MAX_SCHEMA_SIZE),
-    ("could find more than {:,} errors", _schema_sizes.MAX_NESTED_ERRORS),
+    ("may combine or require {:,} others", _size_limits.MAX_SCHEMA_SIZE),
+    ("could find more than {:,} errors", _size_limits.MAX_NESTED_ERRORS),
     ("limits of size ({:g} MiB), depth and number of values", located_yaml.MAX_DOCUMENT_BYTES / MIB),
     ("more than {:,} lines or values,", body_masking.MAX_STREAM_PARTS),
     ("or with a line above {:g} MiB", bodies.MAX_JSON_BYTES / MIB),

@@ -59,9 +59,8 @@ from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.emulator.fault_injection import explain_ineffective_faults, validate_fault_names
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
-from voicegauge.model.base import Provenance, VoiceSample
+from voicegauge.model.base import Provenance, TextPacing, VoiceSample
 from voicegauge.model.run import MeasuringWorker, TimingError
-from voicegauge.model.text_pieces import TextPacing
 from voicegauge.printable_text import format_count
 from voicegauge.speech.asr_engines import SpokenText
 from voicegauge.speech.decoding import require_av

@@ -32,12 +32,11 @@ from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import VoicegaugeError
-from voicegauge.model.base import Provenance, VoiceSample
+from voicegauge.model.base import Provenance, TextPacing, VoiceSample
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.ramp import EarlyStop, RampResult, TargetDecision
 from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.model.sample import Sample
-from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.clock import Clock
 from voicegauge.transport.http import Transport
 

@@ -21,8 +21,7 @@ from voicegauge.client.job_polling import JobPoller, JobTracker
 from voicegauge.client.settlement import Settlement, SubmitObserver, should_send_again
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
-from voicegauge.contract.socket_turns import read_transcript
+from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange, read_transcript
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location

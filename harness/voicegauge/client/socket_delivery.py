@@ -38,6 +38,7 @@ from voicegauge.contract.socket_turns import (
 )
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.errors import TransportError, UsageError
+from voicegauge.model.base import TextPacing
 from voicegauge.model.exchange import (
     TRAILING_SILENCE_S,
     WEBSOCKET_VERSION,
@@ -50,7 +51,6 @@ from voicegauge.model.exchange import (
     UploadedFile,
 )
 from voicegauge.model.job import BillingStatus, Delivery, Failure
-from voicegauge.model.text_pieces import TextPacing
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
 if TYPE_CHECKING:

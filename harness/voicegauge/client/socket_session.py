@@ -20,8 +20,8 @@ from voicegauge.contract.socket_messages import select_message_constants
 from voicegauge.contract.socket_turns import SocketTurn, TranscribedConversation, TranscriptReader, TurnReader
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.errors import TransportError
+from voicegauge.model.base import TextPacing
 from voicegauge.model.exchange import PROTOCOL_ERROR_CLOSE_CODE, Request, SocketMessage, SocketTraffic
-from voicegauge.model.text_pieces import TextPacing
 from voicegauge.printable_text import format_count
 from voicegauge.transport.http import create_ssl_context
 from voicegauge.transport.websocket import WebSocketConnection

@@ -32,9 +32,9 @@ from voicegauge.contract.socket_turns import SocketTurn
 from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.emulator.client_findings import ClientFindings
 from voicegauge.errors import HandshakeError, TransportError
+from voicegauge.model.base import TextPacing
 from voicegauge.model.exchange import Interruption, Request
 from voicegauge.model.job import BillingStatus
-from voicegauge.model.text_pieces import TextPacing
 from voicegauge.rules.socket_subjects import (
     ConnectionExpectation,
     SocketConnection,

@@ -14,7 +14,6 @@ from voicegauge.callback_receiver import Receiver, run_receiver
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.webhook_and_socket_cases import set_value_in_case_request
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.documented_callbacks import compute_signature, find_status_operation
 from voicegauge.contract.extension.jobs import CallbackTiming
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator.settings import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE
@@ -54,7 +53,7 @@ def read_webhook_secret(operation: Operation, *, is_emulated: bool) -> str | Non
     secret = os.environ.get(signature.secret_variable, "").strip() or (EMULATED_WEBHOOK_SECRET if is_emulated else None)
     if secret is not None:
         try:
-            compute_signature(signature, secret, b"", callback_id="", timestamp="")
+            signature.compute_signature(secret, b"", callback_id="", timestamp="")
         except ValueError as error:
             raise UsageError(str(error)) from None
     return secret
@@ -116,7 +115,7 @@ class WebhookCaseReceiver:
         submit = submits[-1] if submits else None
         if submit is None or not submit.is_accepted:
             return None
-        status = find_status_operation(operation)
+        status = operation.started_job_operation
         polls = tuple(call for call in calls if status is not None and call.operation is status)
 
         secret = read_webhook_secret(operation, is_emulated=self._emulated)
@@ -333,7 +332,7 @@ def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool,
 
 def _names_model_of_operation(operation: Operation, body: object) -> bool:
     """Whether a callback contains the name of a model that the operation serves."""
-    status = find_status_operation(operation)
+    status = operation.started_job_operation
     location = status.job.model_name_location if status is not None and status.job is not None else None
     if (
         location is None

@@ -15,17 +15,21 @@ from voicegauge.contract._job_and_resource_consistency import (
     check_pagination,
     check_resource,
     check_stream,
-    check_submit,
     check_webhook,
 )
-from voicegauge.contract._location_consistency import check_request_location, check_response_location
-from voicegauge.contract._schema_sizes import check_schema_sizes
-from voicegauge.contract._speech_consistency import check_message_templates, check_speech, check_target
+from voicegauge.contract._size_limits import check_schema_sizes
+from voicegauge.contract._speech_consistency import (
+    check_message_templates,
+    check_request_location,
+    check_response_location,
+    check_speech,
+    check_submit,
+    check_target,
+)
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, convert_record, walk_objects
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
-from voicegauge.contract.extension.provider import REJECTION_KEYWORDS, RejectionReason
-from voicegauge.contract.extension.sources import SourceReference
+from voicegauge.contract.extension.provider import REJECTION_KEYWORDS, RejectionReason, SourceReference
 from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas

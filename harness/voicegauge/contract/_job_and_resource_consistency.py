@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from voicegauge.contract._location_consistency import (
+from voicegauge.contract._speech_consistency import (
     check_list_location,
     check_operation_id,
     check_request_location,
+    check_request_patterns,
     check_response_audio,
     check_response_location,
 )
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.documented_callbacks import find_callback_body, find_status_operation
 from voicegauge.contract.extension.jobs import (
     BatchSpec,
     CallbackBodyLocations,
@@ -32,7 +31,7 @@ from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionResponse, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import allows_location
-from voicegauge.contract.targets import AudioInputSpec, AudioInputTarget, BaseTarget
+from voicegauge.contract.targets import AudioInputSpec, AudioInputTarget
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import EventLocation, Location
 
@@ -65,32 +64,6 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
         _check_transcript(operation, f"{pointer}/response", audio_input_spec.response)
     else:
         _check_conversion(operation, f"{pointer}/response", audio_input_spec)
-
-
-def check_request_patterns(target: BaseTarget) -> None:
-    """Check that the `request_patterns` of a target are regular expressions for locations of its constants.
-
-    Raises:
-        ContractError: an expression is not valid, or the target has no constant at its location.
-    """
-    document, spec = target.contract.document, target.target_spec
-    for location, pattern in spec.request_patterns.items():
-        pointer = f"{target.pointer}/request_patterns/{escape_pointer_token(str(location))}"
-        if location not in spec.request_constants:
-            raise document.build_error(pointer, f"request_constants have no value at {location}")
-        check_pattern(document, pointer, pattern)
-
-
-def check_pattern(document: Document, pointer: str, pattern: object) -> None:
-    """Check that `pattern`, which is at `pointer` in the document, is a regular expression.
-
-    Raises:
-        ContractError: it is not.
-    """
-    try:
-        re.compile(str(pattern))
-    except re.error as error:
-        raise document.build_error(pointer, f"{pattern!r} is not a valid regular expression: {error}") from error
 
 
 def _check_own_response(audio_input_target: AudioInputTarget) -> None:
@@ -389,27 +362,6 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
         )
 
 
-def check_submit(operation: Operation, pointer: str, status_operation_id: str) -> JobSpec:
-    """Check that the status operation of the started jobs exists, and that its `submit_response` fits the responses.
-
-    Args:
-        operation: the operation that starts the jobs.
-        pointer: JSON pointer to the id of the status operation.
-        status_operation_id: the id of the status operation.
-
-    Raises:
-        ContractError: the operation does not exist or has no `x-job`, or a location is not documented.
-    """
-    status = operation.contract.operations.get(status_operation_id)
-    if status is None or status.job is None:
-        reason = f"{status_operation_id!r} is not an operation with x-job"
-        raise operation.contract.document.build_error(pointer, reason)
-    submit = status.job.submit_response
-    for name in ("job_id_location", "state_location", "polling_url_location"):
-        check_response_location(operation, f"{status.pointer}/x-job/submit_response/{name}", getattr(submit, name))
-    return status.job
-
-
 def _check_state_flags(operation: Operation, job_spec: JobSpec) -> None:
     """Check that the flags and the identifying locations of the states tell every state from the others."""
     same_flag: dict[bool | None, list[str]] = {}
@@ -598,8 +550,8 @@ def check_webhook(operation: Operation, webhook_spec: WebhookSpec) -> None:
                 )
     if webhook_spec.signature is not None:
         _check_signature(operation, webhook_spec.signature)
-    media = find_callback_body(operation)
-    status = find_status_operation(operation)
+    media = operation.callback_body
+    status = operation.started_job_operation
     if webhook_spec.body_locations is not None:
         _check_callback_body(operation, media, webhook_spec.body_locations, webhook_spec.callback_operation_id)
     elif status is None or status.job is None or status.job.job_id_location is None:

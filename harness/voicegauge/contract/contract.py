@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.contract.extension.provider import KeySpec, LimitsSpec, ProviderSpec
+from voicegauge.contract.extension.provider import Dispute, KeySpec, LimitsSpec, ProviderSpec
 from voicegauge.contract.extension.sockets import SocketTargetSpec
-from voicegauge.contract.extension.sources import Dispute
 from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import ContractSources, Operation, Server
 from voicegauge.contract.schemas import Schemas

@@ -31,8 +31,7 @@ from voicegauge.contract.extension.jobs import (
     WebhookSpec,
 )
 from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.extension.provider import IdempotencySpec, LimitsSpec
-from voicegauge.contract.extension.sources import Dispute, SourceDocument
+from voicegauge.contract.extension.provider import Dispute, IdempotencySpec, LimitsSpec, SourceDocument
 from voicegauge.contract.extension.speech import ConversionSpec, ResponseAudio, SpeechSpec, TargetSpec
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.targets import (
@@ -43,7 +42,8 @@ from voicegauge.contract.targets import (
     JobTarget,
     Target,
 )
-from voicegauge.formats.located_yaml import split_json_pointer
+from voicegauge.formats.bodies import is_json
+from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 
 # A contract reads its operations and targets, which refer back to it: only types cross in this direction.
@@ -235,6 +235,48 @@ class Operation(ContractPart):
             else None
         )
         return self.contract.operations.get(name) if name is not None else None
+
+    @property
+    def callback_id_location(self) -> Location:
+        """The location, in the response to a submit with `x-webhook`, of the id that the callbacks of it repeat."""
+        assert self.webhook is not None, "only called for operations with x-webhook"
+        if self.webhook.body_locations is not None and self.webhook.body_locations.submit_id_location is not None:
+            return self.webhook.body_locations.submit_id_location
+        status = self.started_job_operation
+        assert status is not None, "guaranteed by the consistency checks"
+        assert status.job is not None, "guaranteed by the consistency checks"
+        return status.job.submit_response.job_id_location
+
+    @functools.cached_property
+    def callback_body(self) -> MediaType:
+        """The documented body of the callbacks of an operation with `x-webhook`.
+
+        Raises:
+            ContractError: the named callback is not documented, or has no JSON body.
+        """
+        assert self.webhook is not None, "only called for operations with x-webhook"
+        name = self.webhook.callback_operation_id
+        for operation_id, media_type in self._iterate_callback_bodies():
+            if operation_id == name:
+                return media_type
+        reason = f"{name!r} is not a callback of {self.id} and not a webhook with a JSON body"
+        raise self.contract.document.build_error(f"{self.pointer}/x-webhook/callback_operation_id", reason)
+
+    def _iterate_callback_bodies(self) -> Iterator[tuple[str, MediaType]]:
+        """Yield the operation id and each JSON body of the documented callbacks, from `callbacks` and `webhooks`."""
+        groups = [
+            self.schemas.resolve_reference(node, f"{self.pointer}/callbacks/{escape_pointer_token(name)}")
+            for name, node in self.part_data.get("callbacks", {}).items()
+        ]
+        groups.append((self.contract.document.data.get("webhooks", {}), "/webhooks"))
+        for path_items, items_pointer in groups:
+            for key, item in path_items.items():
+                post, at = item.get("post", {}), f"{items_pointer}/{escape_pointer_token(key)}/post/requestBody"
+                body, pointer = self.schemas.resolve_reference(post.get("requestBody", {}), at)
+                for name, data in body.get("content", {}).items():
+                    if is_json(name):
+                        at = f"{pointer}/content/{escape_pointer_token(name)}"
+                        yield str(post.get("operationId")), MediaType(self.schemas, at, data, name.lower())
 
     @property
     def needs_existing_id(self) -> bool:

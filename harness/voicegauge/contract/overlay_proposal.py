@@ -7,6 +7,7 @@ guessed.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,7 +27,6 @@ from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_
 from voicegauge.contract._proposed_authentication import (
     SECURITY,
     KeyProposal,
-    TranscriptionProposal,
     is_transcription,
     propose_transcription,
 )
@@ -308,7 +308,9 @@ class OverlayWriter:
         update = {
             **self._propose_operation_id(candidate_operation),
             **self._propose_security(candidate_operation),
-            **self._propose_responses(candidate_operation, mapped.get("format")),
+            **self._propose_rejections(
+                candidate_operation, self._propose_audio_response(candidate_operation, mapped.get("format"))
+            ),
             "x-speech": CommentedValue(
                 extension, f"beside it, if you want costs: x-pricing: {{unit: 1k_characters, usd_per_unit: {TODO}}}"
             ),
@@ -319,7 +321,7 @@ class OverlayWriter:
     def _iterate_transcription_actions(
         self, candidate_operation: CandidateOperation, targets: Mapping[str, Any]
     ) -> Iterator[_Action]:
-        proposal: TranscriptionProposal = propose_transcription(self._document, candidate_operation)
+        proposal = propose_transcription(self._document, candidate_operation)
         extension = (
             {**proposal.extension, "targets": targets}
             if proposal.job is None
@@ -363,19 +365,6 @@ class OverlayWriter:
     def _get_status_operation_id(self, job: JobProposal) -> str:
         return str(job.operation_data.get("operationId") or convert_to_identifier(f"get {job.path}"))
 
-    def _propose_responses(
-        self, candidate_operation: CandidateOperation, format_field: ProposedField | None
-    ) -> dict[str, Any]:
-        """Return `responses` with those that the document lacks, if any, and note that they have to be completed.
-
-        Args:
-            candidate_operation: the operation.
-            format_field: the field with which a request chooses the format of the audio.
-        """
-        documented_responses = candidate_operation.operation_data.get("responses", {})
-        audio = self._propose_audio_response(candidate_operation, documented_responses, format_field)
-        return self._propose_rejections(candidate_operation, audio)
-
     def _propose_rejections(
         self, candidate_operation: CandidateOperation, other_responses: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -395,14 +384,12 @@ class OverlayWriter:
         return {"responses": CommentedValue(missing, _NOT_IN_DOCUMENT)} if missing else {}
 
     def _propose_audio_response(
-        self,
-        candidate_operation: CandidateOperation,
-        documented_responses: Mapping[str, Any],
-        format_field: ProposedField | None,
+        self, candidate_operation: CandidateOperation, format_field: ProposedField | None
     ) -> dict[str, Any]:
         """Return the success response with the media type `audio/*`, and note what has to be completed.
 
-        The result is empty for a job, or if the document describes the audio and enough media types.
+        The result is empty for a job, or if the document describes the audio and enough media types. `format_field` is
+        the field with which a request chooses the format of the audio.
         """
         if candidate_operation.job is not None:
             return {}
@@ -421,7 +408,14 @@ class OverlayWriter:
             )
         else:
             return {}
-        success = next((status for status in documented_responses if str(status).startswith("2")), "200")
+        success = next(
+            (
+                status
+                for status in candidate_operation.operation_data.get("responses", {})
+                if str(status).startswith("2")
+            ),
+            "200",
+        )
         return {str(success): {"content": {"audio/*": {}}}}
 
     def _propose_operation_id(self, candidate_operation: CandidateOperation) -> dict[str, str]:
@@ -461,21 +455,20 @@ class OverlayWriter:
                 else derive_name_from_path(candidate_operation.path)
             )
             constants = {"request_constants": {model.location: name}} if model and name else {}
-            targets[self._choose_unused_target_name(own_name)] = {
+            targets[choose_unused_name(own_name, self._used_targets)] = {
                 "title": name or candidate_operation.path,
                 **constants,
                 **default_voice,
             }
         return targets
 
-    def _choose_unused_target_name(self, name: str) -> str:
-        number = 1
-        unused = name
-        while unused in self._used_targets:
-            number += 1
-            unused = f"{name}-{number}"
-        self._used_targets.add(unused)
-        return unused
+
+def choose_unused_name(name: str, used_names: set[str]) -> str:
+    """Return `name`, or with a number, such as "listen-2", if it was used, and add what is returned to `used_names`."""
+    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    unused = next(one for one in numbered if one not in used_names)
+    used_names.add(unused)
+    return unused
 
 
 def build_removal_action(document: Document, pointer: str) -> _Action:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec, PriceUnit, UsageSpec
-from voicegauge.contract.extension.sources import SourceDocument
+from voicegauge.contract.extension.provider import SourceDocument
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import BaseTarget, SocketTarget
 from voicegauge.errors import UsageError

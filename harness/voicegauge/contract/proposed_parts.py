@@ -160,21 +160,21 @@ def find_job_proposal(
             else False
         )
         if method == "get" and len(parameters) == 1 and (shared or is_same_id):
-            fields, operation = _read_response(document, status_path)
-            state = _find_field_by_name(fields, _STATE_FIELD_NAMES)
+            fields = _read_response_fields(document, status_path, method)
+            state = find_field_by_name(fields, _STATE_FIELD_NAMES)
             if state is not None:
                 id_field = next(
                     (one for one in ids if _get_innermost_field_name(one.location) == parameters[0]), ids[0]
                 )
                 rank = (_get_innermost_field_name(id_field.location) == parameters[0], shared, -len(status_path))
-                found.append((rank, status_path, operation, fields, state, id_field))
+                found.append((rank, status_path, status_operation, fields, state, id_field))
     if not found:
         return None
     _, status_path, operation, fields, state, id_field = max(found, key=lambda one: one[0])
     todo: list[str] = []
-    submit_state = _find_field_by_name(submit_response_fields, _STATE_FIELD_NAMES)
-    repeated = _find_field_by_name(fields, (_get_innermost_field_name(id_field.location),))
-    reason = _find_field_by_name(fields, _REASON_FIELD_NAMES)
+    submit_state = find_field_by_name(submit_response_fields, _STATE_FIELD_NAMES)
+    repeated = find_field_by_name(fields, (_get_innermost_field_name(id_field.location),))
+    reason = find_field_by_name(fields, _REASON_FIELD_NAMES)
     submit_response = {"job_id_location": id_field.location}
     if submit_state:
         submit_response["state_location"] = submit_state.location
@@ -197,15 +197,19 @@ def _list_required_query_parameters(operation_data: Mapping[str, Any]) -> list[s
     return [str(one.get("name")) for one in listed if one.get("in") == "query" and one.get("required") is True]
 
 
-def _read_response(document: Document, path: str) -> tuple[dict[str, ProposedField], Mapping[str, Any]]:
-    """Return the fields of the successful JSON response to GET `path`, and the operation."""
-    data = select_operations(document, [(path, "get")])
-    part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
-    operation = data["paths"][path]["get"]
+def _read_response_fields(document: Document, path: str, method: str) -> dict[str, ProposedField]:
+    """Return the fields of the successful JSON response of an operation; none if it cannot be read or has no JSON."""
+    part = _select_operation(document, path, method)
     try:
-        return list_response_fields(Schemas(part), operation), operation
+        return list_response_fields(Schemas(part), part.data["paths"][path][method])
     except ContractError:  # an operation that cannot be read is not proposed
-        return {}, operation
+        return {}
+
+
+def _select_operation(document: Document, path: str, method: str) -> Document:
+    """Return the part of a document that describes one operation."""
+    data = select_operations(document, [(path, method)])
+    return Document(document.path, data, {}, document.sha256, {"": (document, "")})
 
 
 def list_response_fields(schemas: Schemas, operation_data: Mapping[str, Any]) -> dict[str, ProposedField]:
@@ -281,20 +285,6 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_f
     return {"location": TODO, "delivery_method": "url"}
 
 
-def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
-    """Return the field with the first of `names` that any field has; `None` if no field has one.
-
-    Of several fields with this name, it is the least nested one.
-    """
-    for name in names:
-        found = [
-            field for location, field in fields.items() if _get_innermost_field_name(location).lower() == name.lower()
-        ]
-        if found:
-            return min(found, key=lambda field: field.location.count("/"))
-    return None
-
-
 def _get_innermost_field_name(location: str) -> str:
     return re.split(r"[/.]", location)[-1]
 
@@ -346,12 +336,7 @@ def find_resources(document: Document) -> Iterator[ResourceProposal]:
 
 def _find_id_location(document: Document, path: str, parameter: str) -> str | None:
     """Return the location of the id in the response to POST `path`; `None` if it has none."""
-    data: dict[str, Any] = select_operations(document, [(path, "post")])
-    part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
-    try:
-        fields = list_response_fields(Schemas(part), data["paths"][path]["post"])
-    except ContractError:
-        return None
+    fields = _read_response_fields(document, path, "post")
     return next((at for at in (f"body#/{parameter}", "body#/id") if at in fields), None)
 
 
@@ -510,9 +495,8 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
 
 
 def _read_operation_part(document: Document, path: str, method: str) -> Document:
-    """Return the part of a document that describes one operation."""
-    data = select_operations(document, [(path, method)])
-    part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
+    """Return the part of a document that describes one operation, converted to OpenAPI 3.1 or 3.2."""
+    part = _select_operation(document, path, method)
     normalize_openapi(part)
     return part
 
@@ -575,11 +559,18 @@ def guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | Non
 
 
 def find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
-    """Return the field with one of `names`, earlier names first and ignoring case; `None` if no field has one."""
+    """Return the field with the first of `names` that any field has, ignoring case; `None` if no field has one.
+
+    Objects are left out. Of several fields with this name, it is the least nested one.
+    """
     for name in names:
-        for location, field in fields.items():
-            if re.split(r"[/.]", location)[-1].lower() == name and not field.schema.get("properties"):
-                return field
+        found = [
+            field
+            for location, field in fields.items()
+            if _get_innermost_field_name(location).lower() == name.lower() and not field.schema.get("properties")
+        ]
+        if found:
+            return min(found, key=lambda field: field.location.count("/"))
     return None
 
 

@@ -17,88 +17,13 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.contract._schema_sizes import NestedErrors
+from voicegauge.contract._size_limits import MAX_SHORTENED_VALUES, NestedErrors, shorten_value
 from voicegauge.errors import ContractError, find_similar_names
 from voicegauge.files import resolve_links
 from voicegauge.formats.bodies import FieldText, UnreadableBodyError, read_json
 from voicegauge.formats.json_text import quote_json
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, split_json_pointer
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, read_pointer
-
-# Shortens large JSON values, so that it costs little memory to say why one does not fit its schema.
-#
-# The validator copies the value of each violation, and of each branch of `anyOf` below it: 31 MiB of a hostile body
-# that lacks twenty keys would take gigabytes.
-
-
-MAX_SHORTENED_VALUES = 20_000
-"""Maximum number of nested values in a shortened value. A transcript with the times of its characters may have more;
-then only its start is validated in detail."""
-MAX_TEXT_CHARACTERS = 200_000
-"""Maximum number of characters of each text in a shortened value. It is above every documented limit, so that a
-violation names the limit, and a multiple of four, so that shortened base64 is still base64."""
-MAX_TOTAL_CHARACTERS = 400_000
-"""Maximum number of characters of all texts and keys in a shortened value."""
-
-
-def shorten_value(value: Any) -> Any:
-    """Return `value` if it is within the limits of this module, otherwise a shortened copy that is within them.
-
-    Texts and lists are cut, and keys that are too long or too many are left out. The nesting of `value` is not limited:
-    `read_json` does that.
-    """
-    shortening = _ValueShortener()
-    shortened = shortening.shorten(value)
-    return shortened if shortening.is_shortened else value
-
-
-class _ValueShortener:
-    """Shortens one value, and counts how much of it may still be copied."""
-
-    def __init__(self) -> None:
-        self._nodes, self._characters = MAX_SHORTENED_VALUES, MAX_TOTAL_CHARACTERS
-        self.is_shortened = False
-
-    def shorten(self, value: Any) -> Any:
-        """Return a copy of `value` without what exceeds the limits."""
-        self._nodes -= 1
-        if isinstance(value, str):
-            return self._cut_text(value)
-        if isinstance(value, list):
-            items = []
-            for item in value:
-                if self._is_full():
-                    break
-                items.append(self.shorten(item))
-            return items
-        if isinstance(value, dict):
-            members = {}
-            for key, member in value.items():
-                if self._is_full():
-                    break
-                if len(key) > MAX_TEXT_CHARACTERS:
-                    self.is_shortened = True
-                    continue
-                self._characters -= len(key)
-                members[key] = self.shorten(member)
-            return members
-        return value
-
-    def _cut_text(self, text: str) -> str:
-        length = max(min(len(text), MAX_TEXT_CHARACTERS, self._characters), 0)
-        self._characters -= length
-        if length == len(text):
-            return text
-        self.is_shortened = True
-        return text[:length]
-
-    def _is_full(self) -> bool:
-        """Whether a limit is reached, so that no more values are copied."""
-        if self._nodes > 0 and self._characters > 0:
-            return False
-        self.is_shortened = True
-        return True
-
 
 # Defines violations of schemas by values, and leaves out those that only follow from a missing key.
 

@@ -5,7 +5,6 @@ Messages are recognized by their names and schemas. Facts that these do not show
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from voicegauge.contract.overlay_proposal import (
     ProposedOperation,
     build_removal_action,
     check_provider_id,
+    choose_unused_name,
     convert_to_identifier,
     derive_name_from_path,
     derive_provider_id,
@@ -214,7 +214,7 @@ class _SocketOverlayWriter:
         if "text" not in client_messages and "audio" not in client_messages:
             return None
         transcribes = "audio" in client_messages
-        name = self._choose_name(derive_name_from_path(channel.path))
+        name = choose_unused_name(derive_name_from_path(channel.path), self._used_names)
         socket: dict[str, Any] = {"id": _to_camel_case(f"{name} over WebSocket")}
         if self._states_client_action:
             socket["client_operation"] = self._client_action
@@ -224,13 +224,6 @@ class _SocketOverlayWriter:
             f"{name}-socket": {"title": TODO, "formats": {"main": {"codec": TODO, "sample_rate_hz": TODO}}}
         }
         return socket
-
-    def _choose_name(self, wanted: str) -> str:
-        """Return a name that no other channel has: `listen`, then `listen-2`."""
-        numbered = (wanted if number == 1 else f"{wanted}-{number}" for number in itertools.count(1))
-        name = next(one for one in numbered if one not in self._used_names)
-        self._used_names.add(name)
-        return name
 
     def _propose_client_messages(self, messages: Mapping[str, MessageSchema]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}

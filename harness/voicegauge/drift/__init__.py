@@ -3,6 +3,6 @@
 Importing this package registers all drift rules.
 """
 
-from voicegauge.drift import _rule_catalogue
+from voicegauge.drift import _extension_comparison, _rule_catalogue
 
-__all__ = ["_rule_catalogue"]
+__all__ = ["_extension_comparison", "_rule_catalogue"]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from voicegauge.drift._document_node import DocumentNode
+from voicegauge.drift._rule_catalogue import SchemaRole
 from voicegauge.drift._schema_normalization import NormalizedSchema, SchemaNormalizer, SchemasForSameValue
-from voicegauge.drift._schema_rules import SchemaRole
 from voicegauge.drift.drift_report import DriftChange, build_change
 
 SchemaPairKey = tuple[str, bool, tuple[str, ...], tuple[str, ...]]

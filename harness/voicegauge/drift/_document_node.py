@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from voicegauge.contract.schemas import MAX_REFERENCE_CHAIN_LENGTH, describe_unusable_reference
-from voicegauge.drift.drift_report import FilePosition
+from voicegauge.drift.drift_report import FilePosition, find_file_position
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 
@@ -49,8 +49,7 @@ class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a compar
 
         If the value is missing, the line is that of the nearest parent that exists.
         """
-        position = self.document.find_position(self.pointer)
-        return FilePosition(file=str(position.path), line=position.line, pointer=self.pointer)
+        return find_file_position(self.document, self.pointer)
 
     def replace_value(self, value: Any) -> DocumentNode:
         """Return a node with the same pointer and another value."""

@@ -10,24 +10,13 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from voicegauge.contract.document_parts import ASYNCAPI_KEY, convert_record
-from voicegauge.contract.extension.jobs import (
-    BatchSpec,
-    ChatSpec,
-    JobSpec,
-    PaginationSpec,
-    ResourceSpec,
-    StreamSpec,
-    SubmitSpec,
-    WebhookSpec,
-)
-from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
+from voicegauge.contract.extension.grammar_schema import RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
+from voicegauge.contract.extension.provider import KeySpec
 from voicegauge.contract.extension.sockets import SocketSpec
-from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, TranscriptionSpec
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift._schema_comparison import compare_schemas
-from voicegauge.drift.drift_report import DriftChange, DriftLevel, DriftRule
+from voicegauge.drift.drift_report import DriftChange, DriftLevel, DriftRule, register_rules
 from voicegauge.formats.locations import MISSING, encode_location
 
 # Reads the table of facts: what is compared, and which rules report the changes.
@@ -130,28 +119,11 @@ _AMOUNT_PATHS = (
 )
 """The paths, in a price, of what facts of its own compare in both contracts. Of `usage`, it is only some fields."""
 
-_OPERATION_EXTENSIONS = {
-    "x-speech": SpeechSpec,
-    "x-job": JobSpec,
-    "x-stream": StreamSpec,
-    "x-webhook": WebhookSpec,
-    "x-idempotency": IdempotencySpec,
-    "x-submit": SubmitSpec,
-    "x-resource": ResourceSpec,
-    "x-pagination": PaginationSpec,
-    "x-batch": BatchSpec,
-    "x-chat": ChatSpec,
-    "x-transcription": TranscriptionSpec,
-    "x-conversion": ConversionSpec,
-    "x-pricing": PriceSpec,
-    "x-limits": LimitsSpec,
-}
-"""The extensions of an operation that are compared, each with the class of the record that its value is read as."""
-_CHANNEL_EXTENSIONS = {"x-socket": SocketSpec}
+_RecordByExtensionKey = Mapping[str, type[Any]]
+"""For each `x-` key, the class of the record that its value is read as."""
+_CHANNEL_EXTENSIONS: _RecordByExtensionKey = {"x-socket": SocketSpec}
 """The extensions of a channel of an AsyncAPI document that are compared."""
-_DOCUMENT_EXTENSIONS = {"x-provider": ProviderSpec, "x-limits": LimitsSpec}
-"""The extensions at the top of a document that are compared."""
-_SECURITY_SCHEME_EXTENSIONS = {"x-key": KeySpec}
+_SECURITY_SCHEME_EXTENSIONS: _RecordByExtensionKey = {"x-key": KeySpec}
 """The extensions of a security scheme that are compared."""
 _EXTENSION_KEYS_WITH_DEFAULT = ("x-limits", "x-key")
 """Keys of extensions that are compared as if they had their default values if one contract lacks them. Each limit or
@@ -159,10 +131,12 @@ other value that only one contract states is thus reported as a separate change.
 _FACTS_BY_EXTENSION_KEY = {key: tuple(_iterate_table_facts(key)) for key in _FACT_TABLE if key.startswith("x-")}
 
 
-def build_extension_rules() -> Iterable[DriftRule]:
-    """Return all rules about extensions. Facts with the same `rule_id_prefix` share their rules."""
-    facts = (fact for facts in _FACTS_BY_EXTENSION_KEY.values() for fact in facts)
-    return {rule.id: rule for fact in facts for rule in fact.iterate_rules()}.values()
+# Facts with the same `rule_id_prefix` share their rules.
+register_rules(
+    {
+        rule.id: rule for facts in _FACTS_BY_EXTENSION_KEY.values() for fact in facts for rule in fact.iterate_rules()
+    }.values()
+)
 
 
 # Compares the values of the facts in two contracts.
@@ -196,7 +170,7 @@ def compare_operation_extensions(
         ContractError: an extension is not valid.
     """
     if all(root.get_child("x-provider").exists for root in old_and_new_root):
-        yield from _compare_extensions(api_part, old_node, new_node, _OPERATION_EXTENSIONS)
+        yield from _compare_extensions(api_part, old_node, new_node, RECORD_BY_OPERATION_KEY)
         streams = (node.get_child("x-stream").resolve_references() for node in (old_node, new_node))
         yield from _compare_event_schemas(api_part.create_nested_part("x-stream"), *streams)
 
@@ -230,7 +204,7 @@ def compare_document_extensions(
         ContractError: an extension is not valid.
     """
     if old_node.get_child("x-provider").exists and new_node.get_child("x-provider").exists:
-        yield from _compare_extensions(api_part, old_node, new_node, _DOCUMENT_EXTENSIONS)
+        yield from _compare_extensions(api_part, old_node, new_node, RECORD_BY_ROOT_KEY)
         old_schemes, new_schemes = (
             node.get_child("components").get_child("securitySchemes") for node in (old_node, new_node)
         )
@@ -245,10 +219,12 @@ def _compare_extensions(
     api_part: ApiPart,
     old_node: DocumentNode,
     new_node: DocumentNode,
-    record_type_by_extension_key: Mapping[str, type[Any]],
+    record_by_extension_key: _RecordByExtensionKey,
 ) -> Iterator[DriftChange]:
-    for key, record_type in record_type_by_extension_key.items():
-        if MISSING is old_node.get_value(key, MISSING) is new_node.get_value(key, MISSING):
+    for key, record_type in record_by_extension_key.items():
+        if key not in _FACTS_BY_EXTENSION_KEY or MISSING is old_node.get_value(key, MISSING) is new_node.get_value(
+            key, MISSING
+        ):
             continue
         before, after = (
             _read_extension(node.get_child(key).resolve_references(), key, record_type) for node in (old_node, new_node)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
-from voicegauge.drift._schema_normalization import NormalizedSchema
-from voicegauge.drift._schema_rules import (
+from voicegauge.drift._rule_catalogue import (
     RULE_ID_PART_BY_BOUND_KEYWORD,
     RULE_ID_PART_BY_RESTRICTION_KEYWORD,
     SCHEMA_ROLES_WITH_SUNSET_RULE,
     SchemaRole,
 )
+from voicegauge.drift._schema_normalization import NormalizedSchema
 
 
 class KeywordChange(NamedTuple):

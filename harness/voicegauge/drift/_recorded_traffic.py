@@ -153,9 +153,19 @@ class RecordedExchange:
         return MISSING if isinstance(value, str) and MASK in value else value
 
     @property
+    def status_operation(self) -> Operation | None:
+        """The operation whose `x-job` documents the job that the exchange submits or polls; `None` if it does neither.
+
+        It is the operation of the exchange if that polls, else the one that polls the job which the exchange submits.
+        """
+        if self.operation is None or self.operation.job is not None:
+            return self.operation
+        return self.operation.started_job_operation
+
+    @property
     def job_spec(self) -> JobSpec | None:
         """The documented job that the exchange submits or polls; `None` if it does neither."""
-        return self.operation.job or _find_submitted_job(self.operation) if self.operation else None
+        return self.status_operation.job if self.status_operation else None
 
     @property
     def state_location(self) -> Location | None:
@@ -172,11 +182,6 @@ class RecordedExchange:
         read_state = self.job_spec.read_state if self.operation.job else self.job_spec.read_submit_state
         state = read_state(self.read_response_value)
         return state if isinstance(state, str) else None
-
-
-def _find_submitted_job(operation: Operation) -> JobSpec | None:
-    status_operation = operation.speech.response.status_operation_id if operation.speech else None
-    return operation.contract.find_operation(status_operation).job if status_operation else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 from voicegauge.drift._api_part import ApiPart, ComparedSchemas, InnerPair, SchemaPair, SchemaPairKey
 from voicegauge.drift._document_node import DocumentNode
 from voicegauge.drift._keyword_comparison import are_type_sets_disjoint, compare_flags, compare_keywords
-from voicegauge.drift._schema_normalization import (
-    NormalizedSchema,
-    SchemaFingerprint,
-    SchemasForSameValue,
-    has_single_branch,
-)
-from voicegauge.drift._schema_rules import (
+from voicegauge.drift._rule_catalogue import (
     RULE_ID_PART_BY_BRANCH_KEYWORD,
     RULE_ID_PART_BY_RESTRICTION_KEYWORD,
     SCHEMA_ROLE_BY_RULE_ID_PREFIX,
     SchemaRole,
     build_rule_id,
+)
+from voicegauge.drift._schema_normalization import (
+    NormalizedSchema,
+    SchemaFingerprint,
+    SchemasForSameValue,
+    has_single_branch,
 )
 from voicegauge.drift.drift_report import DriftChange
 from voicegauge.formats.located_yaml import escape_pointer_token

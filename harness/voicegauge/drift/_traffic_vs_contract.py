@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import MediaType, ResponseSpec
 from voicegauge.contract.extension.jobs import JobSpec
-from voicegauge.contract.extension.sources import Dispute
+from voicegauge.contract.extension.provider import Dispute
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation
 from voicegauge.drift._json_values import (
@@ -38,9 +38,9 @@ from voicegauge.drift.drift_report import (
     ComparedInput,
     DriftChange,
     DriftReport,
-    FilePosition,
     build_change,
     build_report,
+    find_file_position,
 )
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
@@ -129,13 +129,6 @@ def _list_schema_pointers(contract: Contract, dispute: Dispute, dispute_pointer:
 # Creates the changes that report how recorded traffic contradicts its contract.
 
 
-def find_contract_position(contract: Contract, pointer: str) -> FilePosition:
-    """Return the position in the contract file of the value at `pointer`."""
-    document = contract.document
-    position = document.find_position(pointer)
-    return FilePosition(file=str(position.path), line=position.line, pointer=pointer)
-
-
 def build_contradiction_change(
     recorded_exchange: RecordedExchange,
     rule_id: str,
@@ -162,7 +155,7 @@ def build_contradiction_change(
         "observed-disputed-reading" if is_disputed(recorded_exchange, rule_id, contract_pointer) else rule_id,
         location=location,
         operation_id=recorded_exchange.operation_id,
-        old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
+        old_position=find_file_position(recorded_exchange.contract.document, contract_pointer),
         new_position=recorded_exchange.find_position(exchange_part),
         message_values={"new": observed_value},
     )
@@ -312,7 +305,7 @@ def _build_request_change(
         "observed-request-field-undocumented",
         location=location,
         operation_id=recorded_exchange.operation_id,
-        old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
+        old_position=find_file_position(recorded_exchange.contract.document, contract_pointer),
         new_position=recorded_exchange.find_position("/request"),
         message_values={"new": observed_value},
     )
@@ -325,17 +318,18 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
     """Yield a change for each undocumented state or transition of the job in a conversation."""
     last: str | None = None
     for recorded_exchange, state in iterate_job_states(conversation):
-        assert recorded_exchange.job_spec is not None
-        documented = recorded_exchange.job_spec.states
+        status_operation, job = recorded_exchange.status_operation, recorded_exchange.job_spec
+        assert status_operation is not None, "only exchanges of a job have states"
+        assert job is not None, "only exchanges of a job have states"
         location = f"{recorded_exchange.status} {recorded_exchange.state_location}"
-        pointer = f"{_find_status_operation_pointer(recorded_exchange)}/x-job/states"
+        pointer = f"{status_operation.pointer}/x-job/states"
         part = "/response/content/text"
-        if state not in documented:
+        if state not in job.states:
             rule = "observed-state-undocumented"
             yield build_contradiction_change(
                 recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, observed_value=state
             )
-        elif last in documented and not _can_reach(recorded_exchange.job_spec, last, state):
+        elif last in job.states and not _can_reach(job, last, state):
             rule, transition = "observed-transition-undocumented", f"{last} -> {state}"
             yield build_contradiction_change(
                 recorded_exchange,
@@ -346,18 +340,6 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
                 observed_value=transition,
             )
         last = state
-
-
-def _find_status_operation_pointer(recorded_exchange: RecordedExchange) -> str:
-    """Return the JSON pointer, in the contract, of the operation that documents the job of the exchange under `x-job`.
-
-    If the exchange submits a job, this is the operation that polls it; otherwise, the operation of the exchange.
-    """
-    operation = recorded_exchange.operation
-    assert operation is not None
-    if operation.job is None and operation.speech is not None and operation.speech.response.status_operation_id:
-        operation = recorded_exchange.contract.find_operation(operation.speech.response.status_operation_id)
-    return operation.pointer
 
 
 def _can_reach(job: JobSpec, start_state: str, end_state: str) -> bool:
@@ -424,7 +406,7 @@ def _build_not_recorded_change(
         rule_id,
         location=location,
         operation_id=operation.id,
-        old_position=find_contract_position(operation.contract, contract_pointer),
+        old_position=find_file_position(operation.contract.document, contract_pointer),
         message_values=None if documented_value is None else {"old": documented_value},
     )
 
@@ -574,7 +556,7 @@ def _find_undocumented_messages(recorded_exchange: RecordedExchange, channel: Op
                 "observed-message-undocumented",
                 location=f"server message{violation.value_pointer or ''}",
                 operation_id=channel.id,
-                old_position=find_contract_position(channel.contract, violation.contract_pointer),
+                old_position=find_file_position(channel.contract.document, violation.contract_pointer),
                 new_position=recorded_exchange.find_position(f"/_webSocketMessages/{index}"),
                 message_values={"new": f"a message {violation.reason}"},
             )

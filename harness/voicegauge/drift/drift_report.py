@@ -17,7 +17,7 @@ from typing import Any, Literal, final
 
 import msgspec
 
-from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.located_yaml import Document, unescape_pointer_token
 from voicegauge.model.base import Record
 from voicegauge.outputs.finding_exports import (
     AcceptedFinding,
@@ -99,6 +99,12 @@ class FilePosition(Record, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Format the position as "file:line", which editors make a link, or as "file#pointer" if there is no line."""
         return f"{self.file}:{self.line}" if self.line else f"{self.file}#{self.pointer}"
+
+
+def find_file_position(document: Document, pointer: str) -> FilePosition:
+    """Return the file and line of the value at a JSON pointer; if it is missing, the line of its nearest parent."""
+    position = document.find_position(pointer)
+    return FilePosition(file=str(position.path), line=position.line, pointer=pointer)
 
 
 class ComparedInput(Record, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import convert_to_openapi
-from voicegauge.contract.extension.sources import ExplainedDifference
+from voicegauge.contract.extension.provider import ExplainedDifference
 from voicegauge.contract.proposed_parts import list_likely_speech_operations
 from voicegauge.drift._operation_comparison import HTTP_METHODS, OperationKey, build_operation_key
 from voicegauge.drift.document_comparison import compare_operations_with_official_document

@@ -8,7 +8,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from voicegauge.contract.documented_callbacks import find_callback_body
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
@@ -101,7 +100,7 @@ def has_progress_callbacks(target: Target) -> bool:
 
 def has_callback_payload_schema(target: Target) -> bool:
     """Whether the payloads of callbacks have a documented schema."""
-    return accepts_webhook_url(target) and find_callback_body(target.operation).schema_pointer is not None
+    return accepts_webhook_url(target) and target.operation.callback_body.schema_pointer is not None
 
 
 def requires_https_webhook_url(target: Target) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.documented_callbacks import find_callback_body, find_callback_id_location
 from voicegauge.contract.extension.jobs import CallbackBodyLocations, CallbackTiming, JobState, WebhookUrlField
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._job_state import EmulatedJob
@@ -96,7 +95,7 @@ def build_callback(
     webhook, job = subscription.operation.webhook, subscription.job
     assert webhook is not None
     is_final = job is None or (job_state is not None and job_state.terminal_outcome is not None)
-    media_spec = find_callback_body(subscription.operation)
+    media_spec = subscription.operation.callback_body
     is_due = is_final or subscription.callback_timing == "progress"
     if webhook.body_locations is not None:
         failed = job is not None and job_state is not None and job_state.terminal_outcome == "failure"
@@ -133,7 +132,7 @@ def _build_callback_body(
     response, job = subscription.response, subscription.job
     draft = build_default_body(media_spec)
     shown = read_value_at(draft.initial_body, body_locations.id_location)
-    job_id = read_value_at(response.body, find_callback_id_location(subscription.operation)) if job is None else job.id
+    job_id = read_value_at(response.body, subscription.operation.callback_id_location) if job is None else job.id
     body = write_value_at(
         write_value_at(draft.initial_body, body_locations.id_location, job_id),
         body_locations.state_location,

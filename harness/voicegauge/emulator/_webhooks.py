@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from voicegauge.contract.documented_callbacks import build_signature_headers, compute_signature
 from voicegauge.contract.extension.jobs import JobState, WebhookEmulation
 from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.emulator._job_state import EmulatedClock, EmulatedJob
@@ -107,12 +106,12 @@ def sign_callback(signature_spec: WebhookSignature, callback: EmulatedCallback, 
     callback_id, timestamp = f"msg_{uuid.uuid4().hex}", str(int(time.time() - callback.signature_age_s))
     parts = {"callback_id": callback_id, "timestamp": timestamp}
     try:
-        signature = compute_signature(
-            signature_spec, _WRONG_SECRET if callback.has_forged_signature else secret, payload, **parts
+        signature = signature_spec.compute_signature(
+            _WRONG_SECRET if callback.has_forged_signature else secret, payload, **parts
         )
     except ValueError:
-        signature = compute_signature(signature_spec, EMULATED_WEBHOOK_SECRET, payload, **parts)
-    return build_signature_headers(signature_spec, signature, **parts)
+        signature = signature_spec.compute_signature(EMULATED_WEBHOOK_SECRET, payload, **parts)
+    return signature_spec.build_headers(signature, **parts)
 
 
 # Sends callbacks when jobs change state (`x-webhook`).

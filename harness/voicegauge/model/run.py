@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from voicegauge.hosts import is_loopback
-from voicegauge.model.base import Count, NonNegativeNumber, Number, PositiveCount, Provenance, Record, SignedCount
+from voicegauge.model.base import (
+    Count,
+    NonNegativeNumber,
+    Number,
+    PositiveCount,
+    Provenance,
+    Record,
+    SignedCount,
+    TextPacing,
+)
 from voicegauge.model.job import AmbiguousRequest, OpenJob
 from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.ramp import EarlyStop, RampResult, format_load
 from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, QualityPrediction, Sample, Score
 from voicegauge.model.sample_table import SampleRow, build_data_frame
-from voicegauge.model.text_pieces import TextPacing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,9 @@ from voicegauge.contract.extension.speech import (
     ConversionSpec,
     TranscriptionResponse,
 )
+from voicegauge.contract.parsed_exchange import read_cues, read_transcript
 from voicegauge.contract.price_computation import quote_price
-from voicegauge.contract.socket_turns import TranscribedText, TranscribedTurn, read_cues, read_transcript
+from voicegauge.contract.socket_turns import TranscribedText, TranscribedTurn
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.formats.text_times import UnreadableSubtitlesError
 from voicegauge.rules.charges import read_amount

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.extension.sources import Dispute
+from voicegauge.contract.extension.provider import Dispute
 from voicegauge.contract.operation import Operation
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer

@@ -10,16 +10,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.documented_callbacks import (
-    SignatureHeaders,
-    compute_signature,
-    find_callback_body,
-    find_callback_id_location,
-    find_status_operation,
-    read_signature_headers,
-)
 from voicegauge.contract.extension.jobs import CallbackTiming, JobSpec, JobState, WebhookSpec
-from voicegauge.contract.extension.provider import WebhookSignature
+from voicegauge.contract.extension.provider import SignatureHeaders, WebhookSignature
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.targets import Target
@@ -104,7 +96,7 @@ class RequestCallbacks(CheckSubject):
     @functools.cached_property
     def documented_body(self) -> MediaType:
         """The body of the callbacks as the contract documents it."""
-        return find_callback_body(self.operation)
+        return self.operation.callback_body
 
     @functools.cached_property
     def callback_subjects(self) -> tuple[Callback, ...]:
@@ -138,15 +130,14 @@ class RequestCallbacks(CheckSubject):
         spec = self.webhook_spec.signature
         if spec is None:
             return ()
-        return tuple(read_signature_headers(spec, received.request.find_header) for received in self.received_callbacks)
+        return tuple(spec.read_headers(received.request.find_header) for received in self.received_callbacks)
 
     def is_signature_valid(self, callback_index: int) -> bool:
         """Whether the callback at `callback_index` has a signature made with the secret, which must be known."""
         spec, parts = self.webhook_spec.signature, self.signature_headers[callback_index]
         assert spec is not None, "signed parts exist"
         assert self.webhook_secret is not None, "the caller has checked it"
-        right = compute_signature(
-            spec,
+        right = spec.compute_signature(
             self.webhook_secret,
             self.received_callbacks[callback_index].request.body,
             callback_id=parts.callback_id,
@@ -190,7 +181,7 @@ class RequestCallbacks(CheckSubject):
     def submitted_job_id(self) -> Any:
         """The job id in the response to the submit; `MISSING` if it is not known."""
         return (
-            self.submit_call.read_response_value(find_callback_id_location(self.operation))
+            self.submit_call.read_response_value(self.operation.callback_id_location)
             if self.submit_call is not None
             else MISSING
         )
@@ -207,14 +198,14 @@ class RequestCallbacks(CheckSubject):
     @property
     def final_state(self) -> tuple[str, StateMeaning] | None:
         """The terminal state that the submit or a poll reported, with its meaning; `None` if none was reported."""
-        if find_status_operation(self.operation) is None:
+        if self.operation.started_job_operation is None:
             return ("success", "success") if self.submit_call is not None and self.submit_call.is_accepted else None
         polled_states = ((state, meaning) for _, state, meaning in self.iterate_polled_states())
         return next(((state, meaning) for state, meaning in polled_states if meaning != "unfinished"), None)
 
     @property
     def _job_spec(self) -> JobSpec | None:
-        status = find_status_operation(self.operation)
+        status = self.operation.started_job_operation
         return status.job if status is not None else None
 
     @property

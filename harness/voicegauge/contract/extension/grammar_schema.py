@@ -18,9 +18,8 @@ from voicegauge.contract.extension.jobs import (
     WebhookSpec,
 )
 from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec
+from voicegauge.contract.extension.provider import IdempotencySpec, KeySpec, LimitsSpec, ProviderSpec, SourceReference
 from voicegauge.contract.extension.sockets import SocketSpec
-from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import (
     AudioFact,
     AudioInputField,

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from voicegauge.contract.extension.provider import WebhookSignature
-from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
+from voicegauge.contract.extension.provider import PositiveFloat, SourceReference, WebhookSignature
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechEmulation
 from voicegauge.formats.json_text import JSON_LINES_MEDIA_TYPE, quote_json
 from voicegauge.formats.locations import MISSING, EventLocation, Location, RequestLocation

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from voicegauge.contract.extension.sources import NonNegativeFloat, PositiveFloat, SourceReference
+from voicegauge.contract.extension.provider import NonNegativeFloat, PositiveFloat, SourceReference
 from voicegauge.formats.locations import EventLocation, Location
 from voicegauge.model.base import Record
 

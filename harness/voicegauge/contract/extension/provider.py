@@ -1,16 +1,111 @@
-"""Defines `x-provider`, `x-limits`, `x-key` and `x-idempotency`, and how rejections are documented."""
+"""Grammar of a provider: its sources, limits, keys, signatures, credits and retries, and how it rejects requests.
+
+These are `x-source`, `x-idempotency`, `x-limits`, `x-key` and `x-provider`.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hmac
 import re
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta, field
 
-from voicegauge.contract.extension.sources import PositiveFloat, PositiveInt, SourceDocument, SourceReference
+from voicegauge.formats.bodies import parse_whole_number
 from voicegauge.formats.locations import Location, RequestLocation
 from voicegauge.model.base import Record
+
+# Defines `x-source` on any object, and the documents that it names: which of them states a fact, and which dispute it.
+
+
+NonNegativeFloat = Annotated[float, Meta(ge=0)]
+"""A number of at least 0, such as a price."""
+PositiveFloat = Annotated[float, Meta(gt=0)]
+PositiveInt = Annotated[int, Meta(ge=1)]
+"""A number of at least 1. Limits have this type, because a limit of 0 would allow nothing."""
+
+
+class Dispute(Record, frozen=True, kw_only=True):
+    """What another document states about a fact, in contradiction to the document that the contract follows."""
+
+    claim: str
+    """One sentence that says what the other document states."""
+    document_name: str
+    """The document that makes the claim: a file name listed in `x-provider.sources`."""
+    rule_ids: tuple[str, ...] = ()
+    """Ids of the rules whose findings about this part of the contract are reported as disputed instead of as errors."""
+    status: int | None = None
+    """HTTP status of the responses that the dispute is about; `None` means any status."""
+    media_type: str | None = None
+    """Media type of the bodies that the dispute is about; `None` means any media type."""
+    body_schema: dict[str, Any] | None = None
+    """JSON Schema of the JSON bodies that the dispute is about; `None` means any body."""
+
+
+class SourceReference(Record, frozen=True, kw_only=True):
+    """`x-source` on any object: the document that states the fact."""
+
+    document_name: str
+    """The document: a file name listed in `x-provider.sources`."""
+    note: str | None = None
+    """A quotation or explanation; `None` if the contract is clear without it."""
+    is_inferred: bool = False
+    """Whether the fact is not stated explicitly, but derived from an example or from the behavior of the provider's
+    client."""
+    disputes: tuple[Dispute, ...] = ()
+
+
+Publisher = Literal["price_page", "quoted_price_page", "provider", "third_party", "reseller"]
+"""Who states the prices of a document: the provider on its price page, or on that page as others quote it because it
+was not read itself; the provider in another text; somebody else; or somebody who sells the service at own prices."""
+
+
+class ExplainedDifference(Record, frozen=True, kw_only=True):
+    """Why the contract differs from the official document in some places, on purpose."""
+
+    locations: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Where it differs, as `voicegauge drift --official` names the place; "*" stands for any text."""
+    change: str = "*"
+    """The message about the difference; "*" stands for any text."""
+    reason: str
+    """One sentence that says why the contract differs there."""
+
+
+class LeftOutOperations(Record, frozen=True, kw_only=True):
+    """Operations of the official document that the contract does not describe, on purpose."""
+
+    operations: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Method and path, as "POST /v1/dubbing"; "*" stands for any text."""
+    reason: str
+    """One sentence that says why the contract leaves the operations out."""
+
+
+class SourceDocument(Record, frozen=True, kw_only=True):
+    """A document from which the contract was written."""
+
+    title: str
+    publisher: Publisher | None = None
+    """Who states the prices of the document; by default the provider if the document is normative, otherwise a third
+    party."""
+    date: str
+    """The date of the document, or the date when it was read: YYYY-MM-DD."""
+    is_normative: bool = True
+    """Whether the document binds the provider. Client libraries and pages of third parties do not: a request that tests
+    what only such a document states may be accepted or rejected."""
+    url: str | None = None
+    compared_on: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$(?!\n)")] | None = None
+    """The day on which the whole contract was last compared with the document: YYYY-MM-DD; `None` if it never was."""
+    openapi_url: str | None = None
+    """URL of the document's file, if it is an OpenAPI description: `voicegauge drift --official` compares the contract
+    with it."""
+    explained_differences: tuple[ExplainedDifference, ...] = ()
+    """The differences from the OpenAPI description that are known and have a reason."""
+    left_out_operations: tuple[LeftOutOperations, ...] = ()
+    """The operations of the OpenAPI description that the contract does not describe, and why."""
+
 
 # Defines `x-idempotency` on an operation: requests with the same key are performed and charged once.
 
@@ -159,6 +254,21 @@ class KeySpec(Record, frozen=True, kw_only=True):
     """How requests are signed with the key by AWS Signature Version 4; `None` if the key itself is sent."""
 
 
+class SignatureHeaders(NamedTuple):
+    """The values of the headers that sign a callback: its signatures, id and timestamp."""
+
+    signatures: tuple[str, ...]
+    callback_id: str
+    """The id of the callback; empty if it has none."""
+    timestamp: str
+    """The text that should be a Unix time in seconds; empty if there is none."""
+
+    @property
+    def time_s(self) -> int | None:
+        """The Unix time in seconds; `None` if `timestamp`, which any sender can choose, is not one."""
+        return parse_whole_number(self.timestamp)
+
+
 class WebhookSignature(Record, frozen=True, kw_only=True):
     """`signature` of `x-webhook`: how a provider signs its callbacks with an HMAC."""
 
@@ -183,6 +293,53 @@ class WebhookSignature(Record, frozen=True, kw_only=True):
     secret_encoding: Literal["text", "base64"] = "text"  # noqa: S105 - not a secret
     timestamp_tolerance_s: Annotated[float, Meta(gt=0)] = 300.0
     """Maximum difference between the timestamp and the time of arrival, in seconds."""
+
+    def read_headers(self, read_header: Callable[[str], str | None]) -> SignatureHeaders:
+        """Return the signature values in the headers of a callback.
+
+        Args:
+            read_header: returns the value of a header by its name; `None` if there is none.
+        """
+        pattern = re.escape(self.signature_header_template).replace(
+            r"\{signature\}", r"(?P<signature>[A-Za-z0-9+/=_-]+)"
+        )
+        pattern = pattern.replace(r"\{timestamp\}", r"(?P<timestamp>\d+)")
+        found = list(re.finditer(pattern, read_header(self.signature_header_name) or ""))
+        timestamp = found[0]["timestamp"] if found and "{timestamp}" in self.signature_header_template else ""
+        if self.timestamp_header_name:
+            timestamp = read_header(self.timestamp_header_name) or ""
+        return SignatureHeaders(
+            signatures=tuple(match["signature"] for match in found),
+            callback_id=(read_header(self.id_header_name) or "") if self.id_header_name else "",
+            timestamp=timestamp,
+        )
+
+    def compute_signature(self, secret: str, body: bytes, *, callback_id: str, timestamp: str) -> str:
+        """Return the signature of a callback.
+
+        Raises:
+            ValueError: the secret is not base64, although the contract says so.
+        """
+        text = secret.removeprefix(self.secret_prefix)
+        is_base64 = self.secret_encoding == "base64"  # noqa: S105
+        try:
+            key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True) if is_base64 else text.encode()
+        except binascii.Error:
+            raise ValueError(
+                f"{self.secret_variable} is not base64: set it to the secret as the provider shows it"
+            ) from None
+        before, _, after = self.signed_text_template.partition("{body}")
+        start, end = (part.replace("{id}", callback_id).replace("{timestamp}", timestamp) for part in (before, after))
+        digest = hmac.digest(key, start.encode() + body + end.encode(), self.hash_algorithm)
+        return digest.hex() if self.signature_encoding == "hex" else base64.b64encode(digest).decode()
+
+    def build_headers(self, signature: str, *, callback_id: str, timestamp: str) -> dict[str, str]:
+        """Return the headers of a signed callback."""
+        value = self.signature_header_template.replace("{signature}", signature).replace("{timestamp}", timestamp)
+        headers = {self.signature_header_name: value}
+        headers |= {self.id_header_name: callback_id} if self.id_header_name else {}
+        headers |= {self.timestamp_header_name: timestamp} if self.timestamp_header_name else {}
+        return headers
 
 
 # Defines `x-provider` at the root: identity, key, source documents, credits and retries.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from voicegauge.contract.extension.sources import PositiveFloat, PositiveInt, SourceReference
+from voicegauge.contract.extension.provider import PositiveFloat, PositiveInt, SourceReference
 from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS, AudioCodec, BaseTargetSpec
 from voicegauge.formats.locations import LocationValues, RequestLocation
 from voicegauge.model.base import Record

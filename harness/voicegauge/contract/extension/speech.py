@@ -10,7 +10,7 @@ import msgspec
 from msgspec import field
 
 from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.extension.sources import PositiveFloat, PositiveInt, SourceReference
+from voicegauge.contract.extension.provider import PositiveFloat, PositiveInt, SourceReference
 from voicegauge.formats.locations import EventLocation, Location, LocationValues, RequestLocation
 from voicegauge.formats.text_times import SubtitleFormat
 from voicegauge.model.base import Record

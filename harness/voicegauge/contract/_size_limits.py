@@ -1,8 +1,8 @@
-"""Rejects schemas that are small in a document but grow without limit in use: each refers to the next one twice.
+"""Limits what hostile schemas and values cost: schemas that grow without limit in use, and values that are large.
 
-Two references to a schema with two references, and so on, double with each step how many schemas apply to one value, or
-what a valid value contains. They may also lead to the same part of a value: two branches of `oneOf` that both have
-`items` apply two schemas to each item.
+A schema may be small in a document but refer to the next one twice. Two references to a schema with two references, and
+so on, double with each step how many schemas apply to one value, or what a valid value contains. They may also lead to
+the same part of a value: two branches of `oneOf` that both have `items` apply two schemas to each item.
 """
 
 from __future__ import annotations
@@ -344,3 +344,78 @@ def _iterate_reachable_schemas(data: Any, pointer: str) -> Iterator[dict[str, An
             seen.add(id(node))
             yield node
             waiting += [*node.values(), *_list_referenced_schemas(data, node)]
+
+
+# Shortens large JSON values, so that it costs little memory to say why one does not fit its schema.
+#
+# The validator copies the value of each violation, and of each branch of `anyOf` below it: 31 MiB of a hostile body
+# that lacks twenty keys would take gigabytes.
+
+
+MAX_SHORTENED_VALUES = 20_000
+"""Maximum number of nested values in a shortened value. A transcript with the times of its characters may have more;
+then only its start is validated in detail."""
+MAX_TEXT_CHARACTERS = 200_000
+"""Maximum number of characters of each text in a shortened value. It is above every documented limit, so that a
+violation names the limit, and a multiple of four, so that shortened base64 is still base64."""
+MAX_TOTAL_CHARACTERS = 400_000
+"""Maximum number of characters of all texts and keys in a shortened value."""
+
+
+def shorten_value(value: Any) -> Any:
+    """Return `value` if it is within the limits of this module, otherwise a shortened copy that is within them.
+
+    Texts and lists are cut, and keys that are too long or too many are left out. The nesting of `value` is not limited:
+    `read_json` does that.
+    """
+    shortening = _ValueShortener()
+    shortened = shortening.shorten(value)
+    return shortened if shortening.is_shortened else value
+
+
+class _ValueShortener:
+    """Shortens one value, and counts how much of it may still be copied."""
+
+    def __init__(self) -> None:
+        self._nodes, self._characters = MAX_SHORTENED_VALUES, MAX_TOTAL_CHARACTERS
+        self.is_shortened = False
+
+    def shorten(self, value: Any) -> Any:
+        """Return a copy of `value` without what exceeds the limits."""
+        self._nodes -= 1
+        if isinstance(value, str):
+            return self._cut_text(value)
+        if isinstance(value, list):
+            items = []
+            for item in value:
+                if self._is_full():
+                    break
+                items.append(self.shorten(item))
+            return items
+        if isinstance(value, dict):
+            members = {}
+            for key, member in value.items():
+                if self._is_full():
+                    break
+                if len(key) > MAX_TEXT_CHARACTERS:
+                    self.is_shortened = True
+                    continue
+                self._characters -= len(key)
+                members[key] = self.shorten(member)
+            return members
+        return value
+
+    def _cut_text(self, text: str) -> str:
+        length = max(min(len(text), MAX_TEXT_CHARACTERS, self._characters), 0)
+        self._characters -= length
+        if length == len(text):
+            return text
+        self.is_shortened = True
+        return text[:length]
+
+    def _is_full(self) -> bool:
+        """Whether a limit is reached, so that no more values are copied."""
+        if self._nodes > 0 and self._characters > 0:
+            return False
+        self.is_shortened = True
+        return True
