@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.schemas import Schemas
+from voicegauge.formats.json_text import get_json_type
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.recording.credentials import MASK
 
@@ -65,15 +66,9 @@ EntryKeyFieldsByPath = Mapping[str, tuple[str, ...]]
 """For the path of each list of objects: the one or two fields whose values identify an entry."""
 
 
-def get_json_type(value: Any) -> str:
+def get_recorded_type(value: Any) -> str:
     """Return the JSON type of `value`. Integers have the type "number"."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+    return get_json_type(value).replace("integer", "number")
 
 
 def flatten_json(value: Any, entry_key_fields: EntryKeyFieldsByPath) -> Iterator[FlattenedValue | FlattenedObject]:
@@ -103,7 +98,7 @@ def _flatten_value(
                 child, f"{value_path}/{ANY_INDEX}", f"{enclosing_entries}/{identity}", entry_key_fields
             )
     else:
-        yield FlattenedValue(value_path, enclosing_entries, get_json_type(value), value)
+        yield FlattenedValue(value_path, enclosing_entries, get_recorded_type(value), value)
 
 
 def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | None) -> str:

@@ -13,6 +13,7 @@ from voicegauge.drift._rule_catalogue import (
     SchemaRole,
 )
 from voicegauge.drift._schema_normalization import NormalizedSchema
+from voicegauge.formats.json_text import get_json_type
 
 
 class KeywordChange(NamedTuple):
@@ -166,15 +167,12 @@ def _find_effective_types(schema: NormalizedSchema) -> frozenset[str] | None:
     """Return the types that `type` lists or that the values of `enum` have; `None` if the schema has neither."""
     if schema.allowed_types is not None or schema.allowed_values is None:
         return schema.allowed_types
-    return frozenset(_get_json_type(value) for value in schema.allowed_values if value is not None) or None
+    return frozenset(_get_narrowest_type(value) for value in schema.allowed_values if value is not None) or None
 
 
-def _get_json_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "integer" if isinstance(value, int) or value.is_integer() else "number"
-    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+def _get_narrowest_type(value: Any) -> str:
+    """Return the type of a value of an `enum`; that of 1.0 is "integer", as JSON Schema defines it."""
+    return "integer" if isinstance(value, float) and value.is_integer() else get_json_type(value)
 
 
 def _compare_type_sets(old_types: frozenset[str] | None, new_types: frozenset[str] | None) -> _ValueSetRelation:

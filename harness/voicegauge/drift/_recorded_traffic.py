@@ -24,7 +24,7 @@ from voicegauge.drift.drift_report import ComparedInput, FilePosition
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
 from voicegauge.formats.locations import MISSING, Location
-from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
 from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import load_har
@@ -91,9 +91,19 @@ class RecordedExchange:
         return self.contract.socket_operations.get(self.exchange.operation)
 
     @property
+    def request(self) -> Request:
+        """The recorded request."""
+        return self.exchange.request
+
+    @property
+    def response(self) -> Response:
+        """The recorded response."""
+        return self.exchange.response
+
+    @property
     def status(self) -> int:
         """The HTTP status of the response."""
-        return self.exchange.response.status
+        return self.response.status
 
     @property
     def operation_id(self) -> str:
@@ -108,7 +118,7 @@ class RecordedExchange:
     @property
     def media_type(self) -> MediaType | None:
         """The most specific documented media type that matches the response (as in OpenAPI); `None` if none matches."""
-        media_type = self.exchange.response.media_type
+        media_type = self.response.media_type
         documented = self.response_spec.media_types if self.response_spec else {}
         for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
             if name in documented:
@@ -140,7 +150,7 @@ class RecordedExchange:
 
         They do not depend on how its body is encoded.
         """
-        values = build_comparable_request(self.contract, self.exchange.request, self.operation).compared_values
+        values = build_comparable_request(self.contract, self.request, self.operation).compared_values
         if self.channel is not None:
             values["key"] = classify_socket_key(self.channel, self.exchange)
         return values
@@ -149,7 +159,7 @@ class RecordedExchange:
         """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
         if location is None:
             return MISSING
-        value = location.read_response(self.json_body, self.exchange.response.headers)
+        value = location.read_response(self.json_body, self.response.headers)
         return MISSING if isinstance(value, str) and MASK in value else value
 
     @property

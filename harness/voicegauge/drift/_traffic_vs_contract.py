@@ -23,7 +23,7 @@ from voicegauge.drift._json_values import (
     find_body_schemas,
     find_undocumented_properties,
     flatten_json,
-    get_json_type,
+    get_recorded_type,
     iterate_documented_properties,
     list_enumerated_values,
 )
@@ -99,7 +99,7 @@ def _list_disputable_pointers(recorded_exchange: RecordedExchange, contract_poin
 
 def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange, dispute_pointer: str) -> bool:
     """Whether the response is as the dispute says that another source describes it."""
-    response = recorded_exchange.exchange.response
+    response = recorded_exchange.response
     if dispute.status is not None and dispute.status != response.status:
         return False
     if dispute.media_type and dispute.media_type.lower() != response.media_type:
@@ -244,7 +244,7 @@ def _list_type_names(schema: dict[str, Any]) -> list[str]:
 
 
 def _has_type(value: Any, type_names: set[str]) -> bool:
-    name = get_json_type(value)
+    name = get_recorded_type(value)
     return name in type_names or (name == "number" and "integer" in type_names)
 
 
@@ -266,10 +266,10 @@ def find_undocumented_request_parts(recorded_exchange: RecordedExchange) -> Iter
     if operation is None or recorded_exchange.status >= 300:
         return
     documented = _list_query_parameter_names(recorded_exchange, operation)
-    for name, value in parse_qsl(urlsplit(recorded_exchange.exchange.request.url).query, keep_blank_values=True):
+    for name, value in parse_qsl(urlsplit(recorded_exchange.request.url).query, keep_blank_values=True):
         if name not in documented:
             yield _build_request_change(recorded_exchange, f"query.{name}", operation.pointer, value)
-    content_type = recorded_exchange.exchange.request.find_header("content-type") or ""
+    content_type = recorded_exchange.request.find_header("content-type") or ""
     media_type = operation.request_media.get(get_bare_media_type(content_type))
     if media_type is None:
         return
@@ -286,7 +286,7 @@ def _list_query_parameter_names(recorded_exchange: RecordedExchange, operation: 
 
 
 def _read_body(recorded_exchange: RecordedExchange, media_type: MediaType) -> Any:
-    request = recorded_exchange.exchange.request
+    request = recorded_exchange.request
     try:
         if is_json(media_type.name):
             return read_json(request.body)
@@ -435,7 +435,7 @@ def _find_uncovered_headers(
     operation: Operation, response_spec: ResponseSpec, exchanges: Sequence[RecordedExchange]
 ) -> Iterator[DriftChange]:
     for name, header in response_spec.headers.items():
-        if all(recorded_exchange.exchange.response.find_header(name) is None for recorded_exchange in exchanges):
+        if all(recorded_exchange.response.find_header(name) is None for recorded_exchange in exchanges):
             location = f"{response_spec.status} header.{name}"
             yield _build_not_recorded_change(
                 "documented-header-not-recorded", operation, location, header.pointer, name
@@ -567,7 +567,7 @@ def _find_infrastructure_headers(traffic: RecordedTraffic) -> Iterator[DriftChan
     found = [
         (one, name)
         for one in traffic.exchanges
-        for name, _ in one.exchange.response.headers
+        for name, _ in one.response.headers
         if one.operation is not None and is_infrastructure_header(name)
     ]
     if found:
@@ -581,7 +581,7 @@ def _find_infrastructure_headers(traffic: RecordedTraffic) -> Iterator[DriftChan
 
 def _iterate_response_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
     assert recorded_exchange.operation is not None
-    spec, response = recorded_exchange.response_spec, recorded_exchange.exchange.response
+    spec, response = recorded_exchange.response_spec, recorded_exchange.response
     if spec is None:
         yield build_contradiction_change(
             recorded_exchange,
@@ -611,7 +611,7 @@ def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[Dri
     contract, spec = recorded_exchange.contract, recorded_exchange.response_spec
     documented = {name.lower(): header for name, header in spec.headers.items()}
     expected = STANDARD_HEADERS | {name.lower() for name in contract.limits.rate_limit_header_names.values()}
-    for name, text in recorded_exchange.exchange.response.headers:
+    for name, text in recorded_exchange.response.headers:
         header = documented.get(name.lower())
         if header is None and is_infrastructure_header(name):
             continue

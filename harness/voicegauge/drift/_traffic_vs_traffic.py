@@ -17,7 +17,7 @@ from voicegauge.drift._json_values import (
     MatchKey,
     compare_values,
     find_documented_values,
-    get_json_type,
+    get_recorded_type,
 )
 from voicegauge.drift._recorded_traffic import (
     ConversationPair,
@@ -60,7 +60,7 @@ def compare_headers(
 
 
 def _list_header_names(recorded_exchange: RecordedExchange) -> set[str]:
-    return {name.lower() for name, _ in recorded_exchange.exchange.response.headers}
+    return {name.lower() for name, _ in recorded_exchange.response.headers}
 
 
 def _compare_header_presence(
@@ -106,14 +106,14 @@ def _compare_header_values(
 
 
 def _list_media_types(exchanges: Sequence[RecordedExchange]) -> set[str]:
-    return {recorded_exchange.exchange.response.media_type for recorded_exchange in exchanges}
+    return {recorded_exchange.response.media_type for recorded_exchange in exchanges}
 
 
 def _list_header_values(exchanges: Sequence[RecordedExchange], header_name: str) -> frozenset[JsonScalar]:
     return frozenset(
         _parse_number_or_text(value)
         for recorded_exchange in exchanges
-        for key, value in recorded_exchange.exchange.response.headers
+        for key, value in recorded_exchange.response.headers
         if key.lower() == header_name
     )
 
@@ -324,7 +324,7 @@ def _compare_operation(
 
 
 def _compare_body_readability(old_exchange: RecordedExchange, new_exchange: RecordedExchange) -> Iterator[DriftChange]:
-    before, after = old_exchange.exchange.response, new_exchange.exchange.response
+    before, after = old_exchange.response, new_exchange.response
     if before.media_type != after.media_type:
         values = {"old": before.media_type, "new": after.media_type}
         yield _build_response_change(
@@ -338,7 +338,7 @@ def _compare_body_readability(old_exchange: RecordedExchange, new_exchange: Reco
 
 
 def _compare_audio(old_exchange: RecordedExchange, new_exchange: RecordedExchange) -> Iterator[DriftChange]:
-    before, after = old_exchange.exchange.response.body, new_exchange.exchange.response.body
+    before, after = old_exchange.response.body, new_exchange.response.body
     old_container, new_container = sniff_container(before), sniff_container(after)
     if before == after or old_container is None:
         return
@@ -449,7 +449,7 @@ def _find_documented_scalars(media_type: MediaType, field_path: str) -> frozense
     found = find_documented_values(media_type, pointer_tokens)
     for example in media_type.examples:
         value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in pointer_tokens])
-        if value is not MISSING and get_json_type(value) in ("string", "number", "boolean"):
+        if value is not MISSING and get_recorded_type(value) in ("string", "number", "boolean"):
             found.add(value)
     return frozenset(found)
 

@@ -313,9 +313,7 @@ def _get_response_key(recorded_exchange: RecordedExchange) -> tuple[str, str | i
 def list_json_bodies(exchanges: Sequence[RecordedExchange], media_type: str) -> list[Any]:
     """Return the parsed bodies of the responses with this media type."""
     return [
-        one.json_body
-        for one in exchanges
-        if one.json_body is not MISSING and one.exchange.response.media_type == media_type
+        one.json_body for one in exchanges if one.json_body is not MISSING and one.response.media_type == media_type
     ]
 
 
@@ -324,7 +322,7 @@ def list_header_values(exchanges: Sequence[RecordedExchange]) -> dict[str, list[
     name_by_key: dict[str, str] = {}
     values: dict[str, list[str]] = {}
     for one in exchanges:
-        for name, text in one.exchange.response.headers:
+        for name, text in one.response.headers:
             values.setdefault(name_by_key.setdefault(name.lower(), name), []).append(text)
     return values
 
@@ -453,7 +451,7 @@ class ContractPatch:
             self._editor.add_key(pointer, str(recorded_exchange.status), self._build_response(same))
             return True
         if change.rule == "observed-media-type-undocumented":
-            media_type = recorded_exchange.exchange.response.media_type
+            media_type = recorded_exchange.response.media_type
             self._editor.add_key(pointer, media_type, _build_media_type_object(same, media_type))
             return True
         if change.rule == "observed-header-undocumented":
@@ -521,7 +519,7 @@ class ContractPatch:
         }
         if headers:
             documented["headers"] = headers
-        responses = [one.exchange.response for one in exchanges]
+        responses = [one.response for one in exchanges]
         media_types = dict.fromkeys(one.media_type for one in responses if one.body and one.media_type)
         if media_types:
             documented["content"] = {name: _build_media_type_object(exchanges, name) for name in media_types}
@@ -531,7 +529,7 @@ class ContractPatch:
     def _add_error_example(self, response_content: dict[str, Any], exchanges: Sequence[RecordedExchange]) -> None:
         """Add the first recorded error whose status shows why the request was rejected, as an example to emulate."""
         for one in exchanges:
-            response, reason = one.exchange.response, _REJECTION_REASON_BY_STATUS.get(one.status)
+            response, reason = one.response, _REJECTION_REASON_BY_STATUS.get(one.status)
             if reason and one.json_body is not MISSING and len(response.body) <= _MAX_EXAMPLE_BYTES:
                 example = {"x-rejection-reason": reason, "value": one.json_body}
                 response_content[response.media_type]["examples"] = {"recorded": example}

@@ -43,7 +43,7 @@ def infer_schema(values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any
         values: the JSON values of one field.
         nesting_depth: number of levels of nesting above the values.
     """
-    types = sorted({_get_json_type(value) for value in values})
+    types = sorted({get_json_type(value) for value in values})
     if not types or nesting_depth > _MAX_INFERRED_DEPTH:
         return {}
     if set(types) == {"integer", "number"}:
@@ -60,7 +60,8 @@ def infer_schema(values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any
     return schema
 
 
-def _get_json_type(value: Any) -> str:
+def get_json_type(value: Any) -> str:
+    """Return the type of a JSON value as JSON Schema names it; that of a float is "number", also of 1.0."""
     return _JSON_TYPE_BY_CLASS[type(value)]
 
 

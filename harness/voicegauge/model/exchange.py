@@ -8,6 +8,8 @@ import mmap
 from collections.abc import Iterator
 from typing import Literal
 
+import msgspec
+
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 
 SocketSide = Literal["client", "server"]
@@ -365,7 +367,7 @@ class TranscriptTiming(Record, frozen=True, kw_only=True, gc=False):
         return None
 
 
-class SocketTraffic(Record, frozen=True, kw_only=True):
+class SocketTraffic(SocketMessageLog, frozen=True, kw_only=True):
     """One WebSocket connection: its handshake, its messages, and how it ended."""
 
     provider: str
@@ -376,16 +378,6 @@ class SocketTraffic(Record, frozen=True, kw_only=True):
     status: int
     """Status of the response to the handshake; 101 if the connection was opened."""
     response_headers: Headers = ()
-    handshake_ms: float | None = None
-    """Time from the start of the connection attempt to the response to the handshake; `None` if it was not timed."""
-    messages: tuple[SocketMessage, ...] = ()
-    """The messages of both sides in the order of their times."""
-    close: SocketClose | None = None
-    """How the connection ended; `None` if that was not observed."""
-    opened_at: float | None = None
-    """Unix time, in seconds, at which the connection was opened; `None` if it is not known."""
-    is_truncated: bool = False
-    """Whether voicegauge ended the connection because the service sent more than it accepts."""
 
     @property
     def is_open(self) -> bool:
@@ -400,28 +392,17 @@ def build_socket_exchange(traffic: SocketTraffic) -> Exchange:
         operation=traffic.operation,
         request=traffic.request,
         response=Response(status=traffic.status, headers=traffic.response_headers),
-        socket=SocketMessageLog(
-            messages=traffic.messages,
-            close=traffic.close,
-            opened_at=traffic.opened_at,
-            handshake_ms=traffic.handshake_ms,
-            is_truncated=traffic.is_truncated,
-        ),
+        socket=SocketMessageLog(**{name: getattr(traffic, name) for name in SocketMessageLog.__struct_fields__}),
     )
 
 
 def build_socket_traffic(exchange: Exchange) -> SocketTraffic:
     """Convert the exchange of a handshake, with the messages that followed, to a WebSocket connection."""
-    socket = exchange.socket or SocketMessageLog()
     return SocketTraffic(
+        **msgspec.structs.asdict(exchange.socket or SocketMessageLog()),
         provider=exchange.provider,
         operation=exchange.operation,
         request=exchange.request,
         status=exchange.response.status,
         response_headers=exchange.response.headers,
-        handshake_ms=socket.handshake_ms,
-        messages=socket.messages,
-        close=socket.close,
-        opened_at=socket.opened_at,
-        is_truncated=socket.is_truncated,
     )
