@@ -53,6 +53,8 @@ class Script:
 class Watcher:
     """An observer that records its notifications in order."""
 
+    waits_for_disk = True
+
     def __init__(self):
         self.events = []
 

@@ -111,3 +111,15 @@ def test_no_line_counts_as_written_if_the_disk_fails(tmp_path: Path, monkeypatch
             with pytest.raises(StorageError, match="Input/output error"):
                 journal.write(SubmitNotSentEvent(id="lost"))
     assert read_ids(path) == ["kept"]
+
+
+def test_deferred_events_are_written_with_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, is_durable=False) as journal:
+        journal.defer(SubmitNotSentEvent(id="first"))
+        assert read_ids(path) == []
+        journal.write(SubmitNotSentEvent(id="second"))
+        assert read_ids(path) == ["first", "second"]
+        journal.defer(SubmitNotSentEvent(id="third"))
+        journal.flush()
+        assert read_ids(path) == ["first", "second", "third"]

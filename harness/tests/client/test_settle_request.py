@@ -23,6 +23,8 @@ PRICE_USD = 0.25
 class Notes:
     """An observer that notes every call."""
 
+    waits_for_disk = False
+
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 

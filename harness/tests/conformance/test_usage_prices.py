@@ -104,6 +104,8 @@ def acme(tmp_path) -> Contract:
 class ReservationWatcher:
     """Notes how much is reserved when each request is sent."""
 
+    waits_for_disk = False
+
     def __init__(self, ledger: Ledger) -> None:
         self.reserved_usd: list[float] = []
         self._ledger = ledger

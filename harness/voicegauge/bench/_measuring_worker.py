@@ -356,7 +356,7 @@ class _WorkerRun:
             target,
             order.price,
             order.upload,
-            SubmitRecorder(submits.append, order.planned_sample.id, order.price.price_usd),
+            SubmitRecorder(submits.append, order.planned_sample.id, order.price.price_usd, waits_for_disk=False),
             RequestToRepeat(key, None) if key is not None else None,
             order.idempotency_key,
         )

@@ -177,6 +177,7 @@ It is larger than any documented upload limit, and keeps a huge file at a mistyp
 """
 
 
+@functools.cache
 def load_default_voice_sample() -> VoiceSample:
     """Return the bundled recording, which is sent to targets that clone a voice if the user names no voice sample."""
     return read_voice_sample(str(find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3"))

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -112,6 +113,22 @@ async def run_plan(
         return await runner.run()
 
 
+MAX_UNSAVED_BYTES = 64 * 2**20
+"""Size of the responses above which the deliveries of a step are saved before it ends."""
+
+
+class _UnsavedDelivery(NamedTuple):
+    """A delivery that has ended, and what its sample is built of."""
+
+    planned_sample: PlannedSample
+    target: BaseTarget
+    delivery: Delivery
+    price_quote: PriceQuote
+    sample_times: SampleTimes
+    ended_s: float
+    """When it ended, in seconds of the event loop's clock."""
+
+
 class _PlanRunner:
     """State of one run of a plan."""
 
@@ -146,6 +163,10 @@ class _PlanRunner:
             self._samples.values(),
         )
         self._ids_with_open_job: set[str] = set()
+        self._may_cost_money = config.may_cost_money
+        self._saves_after_step = config.ramp_settings is not None and not self._may_cost_money
+        self._unsaved: list[_UnsavedDelivery] = []
+        self._unsaved_bytes = 0
         self._uploads: dict[str, SpokenUpload] = {}
         self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
         self._repeatable_purchases = self._find_repeatable_requests()
@@ -244,6 +265,11 @@ class _PlanRunner:
             if not self._stop.requested or task is None:
                 raise
             task.uncancel()
+        try:
+            await self._save_deliveries()  # of a step that was interrupted
+            self._journal.flush()
+        except VoicegaugeError as error:
+            self._stop.request_stop(error)
         overcharge = self._ledger.first_overcharge_message if self._ledger is not None else None
         if overcharge is not None and not self._stop.requested:  # also if nothing was left to be sent after it
             self._stop.request_stop(OverchargedError(overcharge))
@@ -374,6 +400,10 @@ class _PlanRunner:
         self, planned_samples: Sequence[PlannedSample], step_number: int
     ) -> Sequence[Sample]:
         """Return the samples of one step of a ramp, with the duration of their audio; none if the run is stopped."""
+        try:
+            await self._save_deliveries()
+        except VoicegaugeError as error:
+            self._stop.request_stop(error)
         if self._stop.requested:
             return ()
         sent = [
@@ -503,36 +533,40 @@ class _PlanRunner:
         price_quote: PriceQuote,
         sample_times: SampleTimes,
     ) -> None:
-        """Save the audio of a delivery, and write its sample to the journal, in a thread."""
-        ended_s = asyncio.get_running_loop().time()
-        await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
-        lag_ms = self._loop_lag.find_max_lag_ms(sample_times.started_s, ended_s)
-        sample = await run_in_thread(
-            self._write_delivery, planned_sample, target, delivery, price_quote, sample_times, lag_ms
+        """Save a delivery at once if it may cost money, otherwise after the step of a ramp that it belongs to."""
+        self._unsaved.append(
+            _UnsavedDelivery(
+                planned_sample, target, delivery, price_quote, sample_times, asyncio.get_running_loop().time()
+            )
         )
-        self._add_sample(sample)
+        self._unsaved_bytes += sum(len(exchange.response.body) for exchange in delivery.exchanges)
+        if not self._saves_after_step or self._unsaved_bytes > MAX_UNSAVED_BYTES:
+            await self._save_deliveries()
 
-    def _write_delivery(
-        self,
-        planned_sample: PlannedSample,
-        target: BaseTarget,
-        delivery: Delivery,
-        price_quote: PriceQuote,
-        sample_times: SampleTimes,
-        max_lag_ms: float,
-    ) -> Sample:
-        earlier = self._earlier_state
-        is_resumed = planned_sample.id in earlier.open_jobs
+    async def _save_deliveries(self) -> None:
+        """Save the audio of the deliveries that are not saved yet, and write their samples, in a thread."""
+        unsaved, self._unsaved, self._unsaved_bytes = self._unsaved, [], 0
+        await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
+        lags_ms = [self._loop_lag.find_max_lag_ms(one.sample_times.started_s, one.ended_s) for one in unsaved]
+        for sample in await run_in_thread(self._write_deliveries, unsaved, lags_ms):
+            self._add_sample(sample)
+
+    def _write_deliveries(self, unsaved: Sequence[_UnsavedDelivery], max_lags_ms: Sequence[float]) -> list[Sample]:
+        return [self._write_delivery(one, lag_ms) for one, lag_ms in zip(unsaved, max_lags_ms, strict=True)]
+
+    def _write_delivery(self, unsaved: _UnsavedDelivery, max_lag_ms: float) -> Sample:
+        earlier, delivery, sample_id = self._earlier_state, unsaved.delivery, unsaved.planned_sample.id
+        is_resumed = sample_id in earlier.open_jobs
         sample = build_sample(
-            planned_sample,
-            target,
+            unsaved.planned_sample,
+            unsaved.target,
             delivery,
-            price_quote,
-            sample_times,
-            attempt_count=earlier.histories[planned_sample.id].attempt_count if is_resumed else delivery.submit_count,
+            unsaved.price_quote,
+            unsaved.sample_times,
+            attempt_count=earlier.histories[sample_id].attempt_count if is_resumed else delivery.submit_count,
             max_lag_ms=max_lag_ms,
-            saved_audio=self._save_audio(planned_sample, delivery),
-            failed_exchange=self._failed_exchanges.quote_exchange_if_cause_is_new(target, delivery),
+            saved_audio=self._save_audio(unsaved.planned_sample, delivery),
+            failed_exchange=self._failed_exchanges.quote_exchange_if_cause_is_new(unsaved.target, delivery),
         )
         self._emulated |= any(map(is_emulated, delivery.exchanges))
         self._write_sample(
@@ -591,7 +625,12 @@ class _PlanRunner:
             target,
             price_quote,
             self._uploads.get(planned_sample.text.id),
-            SubmitRecorder(self._journal.write, planned_sample.id, price_quote.price_usd),
+            SubmitRecorder(
+                self._journal.write if self._may_cost_money else self._journal.defer,
+                planned_sample.id,
+                price_quote.price_usd,
+                waits_for_disk=self._may_cost_money,
+            ),
             self._find_request_to_repeat(planned_sample),
         )
         return await self._requester.request(requested, client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 from voicegauge.client._audio_download import DownloadedAudio, fetch_audio
@@ -200,7 +200,7 @@ class DeliveryTask:
                 self._settlement.note_failure(error)
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
-                    await run_in_thread(self._observer.on_submit_not_sent)
+                    await self._notify(self._observer.on_submit_not_sent)
                 if wait is None or (error.request_was_sent and idempotency_key is None):
                     raise self._log.build_no_response_error(
                         error, "; it may have been charged, so it was not sent again"
@@ -217,14 +217,20 @@ class DeliveryTask:
         raise AssertionError("the last attempt has no wait")
 
     async def _notify_before_submit(self, idempotency_key: str | None) -> None:
-        """Notify the observer in a thread: writing its journal may wait for the disk and delay other requests."""
         if self._observer is None:
             return
         try:
-            await run_in_thread(self._observer.before_submit, idempotency_key)
+            await self._notify(self._observer.before_submit, idempotency_key)
         except asyncio.CancelledError:
-            await run_in_thread(self._observer.on_submit_not_sent)
+            await self._notify(self._observer.on_submit_not_sent)
             raise
+
+    async def _notify(self, notify: Callable[..., None], *args: Any) -> None:
+        """Call a method of the observer: in a thread if it waits for the disk, which would delay other requests."""
+        if self._observer is not None and self._observer.waits_for_disk:
+            await run_in_thread(notify, *args)
+        else:
+            notify(*args)
 
     def _record_time_of_first_attempt(self, fallback_time_ms: float, timing: Timing | None = None) -> None:
         """Note the time at which the first attempt was sent; a later attempt changes nothing.
@@ -259,7 +265,7 @@ class DeliveryTask:
             self._job.record_job_id(submit_exchange)
         if self._observer is not None:
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
-            await run_in_thread(self._observer.after_submit, status, self._settlement, job_id)
+            await self._notify(self._observer.after_submit, status, self._settlement, job_id)
             self._observed_charge = self._settlement.reported_charge
         return accepted
 
@@ -273,7 +279,7 @@ class DeliveryTask:
         if self._settlement.reported_charge != self._observed_charge:
             status = self._log.exchanges[self._submit_index].response.status
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
-            await run_in_thread(self._observer.after_submit, status, self._settlement, job_id)
+            await self._notify(self._observer.after_submit, status, self._settlement, job_id)
 
     # Jobs
 

@@ -195,6 +195,11 @@ class SubmitObserver(Protocol):
     neither follows, because it is unknown whether that request was charged.
     """
 
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether the methods wait until what they note is on disk; an event loop calls them in a thread then."""
+        ...
+
     def before_submit(self, idempotency_key: str | None = None) -> None:
         """Note that a request is about to be sent. From now on it may be charged.
 

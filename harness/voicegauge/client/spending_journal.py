@@ -25,7 +25,7 @@ import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
@@ -402,6 +402,7 @@ class SubmitRecorder:
         *,
         is_companion: bool = False,
         place: str | None = None,
+        waits_for_disk: bool = True,
     ) -> None:
         """Record the submits with the function `record_event`.
 
@@ -411,9 +412,10 @@ class SubmitRecorder:
             price_usd: price of each submit in dollars; `None` if it is not known.
             is_companion: whether another submit of the same case is in flight at the same moment.
             place: the place of the worker that is to send them; `None` if this machine sends them.
+            waits_for_disk: whether `record_event` may wait for the disk.
         """
         self._record, self._name, self._usd = record_event, sample_or_case_id, price_usd
-        self._is_companion, self._place = is_companion, place
+        self._is_companion, self._place, self.waits_for_disk = is_companion, place, waits_for_disk
 
     def before_submit(self, idempotency_key: str | None = None) -> None:
         """Record that the submit may cost money from now on."""
@@ -500,6 +502,7 @@ class Journal:
         self._written_count = self._synced_count = 0
         """Numbers of lines that were written, and that are known to be on disk."""
         self._write_error: StorageError | None = None
+        self._deferred: list[Record] = []
         self._file = lock_file(
             path,
             in_use_message=f"{path}: in use by another process, which pays for requests to the same targets: wait "
@@ -523,6 +526,19 @@ class Journal:
         """Close the journal. Later calls do nothing."""
         self._file.close()
 
+    def defer(self, event: Record) -> None:
+        """Append `event` together with the next event that is written, without waiting; for what costs nothing."""
+        with self._lock:
+            self._deferred.append(event)
+
+    def flush(self) -> None:
+        """Write the deferred events.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        self.write_all([])
+
     def write(self, event: Record) -> None:
         """Append `event`. Several threads may do so; lines that they write meanwhile reach the disk together.
 
@@ -532,21 +548,25 @@ class Journal:
         Raises:
             StorageError: the disk is full, or the file cannot be written.
         """
-        line = msgspec.json.encode(event) + b"\n"
+        self.write_all([event])
+
+    def write_all(self, events: Sequence[Record]) -> None:
+        """Append events in one write; see `write`."""
         with self._lock:
             self._raise_write_error()
-            self._append(line)
+            deferred, self._deferred = self._deferred, []
+            self._append(b"".join(msgspec.json.encode(event) + b"\n" for event in (*deferred, *events)))
             self._written_count += 1
             number = self._written_count
         if self._durable:
             self._wait_until_on_disk(number)
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, lines: bytes) -> None:
         before = os.fstat(self._file.fileno()).st_size
         try:
-            written = self._file.write(line)
-            if written != len(line):
-                self._file.write(line[written:])  # raises the error that cut the first write short
+            written = self._file.write(lines)
+            if written != len(lines):
+                self._file.write(lines[written:])  # raises the error that cut the first write short
         except OSError as error:
             self._give_up(error, before)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -123,6 +124,7 @@ def quote_turn_price(
     return PriceQuote(*(None if value is None else 2 * value for value in quote))
 
 
+@functools.lru_cache(maxsize=1024)
 def quote_price(
     target: BaseTarget | Operation,
     character_count: int,
