@@ -24,7 +24,13 @@ from listening.clips import (
     pass_through_format,
 )
 
-from voicegauge.emulator._speech_faults import distribute_times, freeze_times, shift_times, stretch_times_slightly
+from voicegauge.emulator._speech_faults import (
+    SMALL_STRETCH_FACTOR,
+    distribute_times,
+    freeze_times,
+    shift_times,
+    stretch_times,
+)
 from voicegauge.emulator._speech_synthesis import SynthesizedSpeech
 from voicegauge.emulator._speech_timestamps import SpeechTiming, build_speech_timings
 from voicegauge.speech.espeak import synthesize_with_times
@@ -34,7 +40,7 @@ from voicegauge.speech.stated_times import StatedTimesVerdict, judge_stated_time
 DEFECTS = {
     "true": lambda timings: timings,
     "shifted": shift_times,
-    "stretched": stretch_times_slightly,
+    "stretched": lambda timings: stretch_times(timings, SMALL_STRETCH_FACTOR),
     "uniform": distribute_times,
     "frozen": freeze_times,
 }

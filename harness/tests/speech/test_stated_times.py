@@ -5,7 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from voicegauge.emulator._speech_faults import distribute_times, freeze_times, shift_times, stretch_times_slightly
+from voicegauge.emulator._speech_faults import (
+    SMALL_STRETCH_FACTOR,
+    distribute_times,
+    freeze_times,
+    shift_times,
+    stretch_times,
+)
 from voicegauge.emulator._speech_synthesis import SynthesisRequest, SynthesizedSpeech, render_speech
 from voicegauge.emulator._speech_timestamps import SpeechTiming, build_speech_timings
 from voicegauge.speech.decoding import decode
@@ -15,7 +21,7 @@ from voicegauge.speech.stated_times import StatedTimesJudgement, judge_stated_ti
 TEXT = "The ferry to the island leaves at half past nine, and it comes back before dinner."
 DEFECTS = {
     "shifted": shift_times,
-    "stretched": stretch_times_slightly,
+    "stretched": lambda timings: stretch_times(timings, SMALL_STRETCH_FACTOR),
     "uniform": distribute_times,
     "frozen": freeze_times,
 }

@@ -8,49 +8,22 @@ from dataclasses import replace
 from typing import Any
 
 from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._fault import Condition, Fault
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
 from voicegauge.emulator._response_bodies import build_default_body
 from voicegauge.formats.locations import read_pointer
 
-_MemberChanger = Callable[[Any, str], None]
+_MemberChanger = Callable[[Any, str], object]
 """Function that changes one member of an object so that the object becomes invalid."""
 
 
-def change_field_type(response: EmulatedResponse) -> None:
-    """Give one field of the body a wrong type: a number in place of a string, or an object in place of other values."""
-
-    def change_member(parent_object: Any, member_name: str) -> None:
-        parent_object[member_name] = (
-            12345 if isinstance(parent_object[member_name], str) else {"value": parent_object[member_name]}
-        )
-
-    _invalidate_response_body(response, change_member)
-
-
-def remove_field(response: EmulatedResponse) -> None:
-    """Remove one field of the body."""
-    _invalidate_response_body(response, lambda parent, key: parent.pop(key))
-
-
-def rename_field(response: EmulatedResponse) -> None:
-    """Append an underscore to the name of one field of the body."""
-
-    def change_member(parent_object: Any, member_name: str) -> None:
-        parent_object[f"{member_name}_"] = parent_object.pop(member_name)
-
-    _invalidate_response_body(response, change_member)
-
-
-def set_field_to_null(response: EmulatedResponse) -> None:
-    """Set one field of the body to null."""
-
-    def change_member(parent_object: Any, member_name: str) -> None:
-        parent_object[member_name] = None
-
-    _invalidate_response_body(response, change_member)
+def _change_type(parent_object: Any, member_name: str) -> None:
+    """Replace a string by a number, and any other value by an object."""
+    value = parent_object[member_name]
+    parent_object[member_name] = 12345 if isinstance(value, str) else {"value": value}
 
 
 def _invalidate_response_body(response: EmulatedResponse, change_member: _MemberChanger) -> None:
@@ -105,11 +78,13 @@ def _find_essential_field_paths(response: EmulatedResponse) -> frozenset[tuple[s
     return frozenset(location.pointer_tokens for location in locations if location is not None and location.is_in_body)
 
 
-def create_invalidation_predicate(change_response: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
-    """Return a function that tells whether `change_response` can make a successful response of a target invalid."""
+def _create_field_fault(fault_id: str, description: str, change_member: _MemberChanger) -> Fault:
+    """Return a fault of one field. It applies to a target if a documented response can be made invalid in this way."""
 
-    def can_response_be_invalidated(target: Target) -> bool:
-        """Whether a documented response has such a field."""
+    def change_response(response: EmulatedResponse) -> None:
+        _invalidate_response_body(response, change_member)
+
+    def can_invalidate_response(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
         for operation in operations:
             for media in operation.success_response.media_types.values():
@@ -122,7 +97,8 @@ def create_invalidation_predicate(change_response: Callable[[EmulatedResponse], 
                     return True
         return False
 
-    return can_response_be_invalidated
+    condition = Condition("a documented response has such a field", can_invalidate_response)
+    return Fault(id=fault_id, description=description, change_response=change_response, applies_to=condition)
 
 
 def replace_error_body_by_list(response: EmulatedResponse) -> None:
@@ -131,8 +107,7 @@ def replace_error_body_by_list(response: EmulatedResponse) -> None:
         response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
 
 
-def has_error_body_schema(target: Target) -> bool:
-    """Whether the body of at least one documented error has a schema."""
+def _has_error_body_schema(target: Target) -> bool:
     return any(
         media.schema_pointer is not None
         for status, spec in target.operation.responses.items()
@@ -153,22 +128,26 @@ def change_content_type(response: EmulatedResponse) -> None:
         response.media_type = "text/plain"
 
 
-def _create_field_fault(fault_id: str, description: str, change_response: Callable[[EmulatedResponse], None]) -> Fault:
-    """Return a fault of one field. It applies to a target if the changed body violates the schema of the response."""
-    predicate = create_invalidation_predicate(change_response)
-    return Fault(id=fault_id, description=description, change_response=change_response, applies_to=predicate)
-
-
 BODY_FAULTS = (
-    _create_field_fault("wrong-type", "A response field has the wrong JSON type.", change_field_type),
-    _create_field_fault("missing-field", "A required response field is missing.", remove_field),
-    _create_field_fault("renamed-field", "A required response field has a wrong name.", rename_field),
-    _create_field_fault("null-field", "A response field that must not be null is null.", set_field_to_null),
+    _create_field_fault("wrong-type", "A response field has the wrong JSON type.", _change_type),
+    _create_field_fault(
+        "missing-field", "A required response field is missing.", lambda parent, name: parent.pop(name)
+    ),
+    _create_field_fault(
+        "renamed-field",
+        "A required response field has a wrong name.",
+        lambda parent, name: parent.update({f"{name}_": parent.pop(name)}),
+    ),
+    _create_field_fault(
+        "null-field",
+        "A response field that must not be null is null.",
+        lambda parent, name: parent.update({name: None}),
+    ),
     Fault(
         id="wrong-error-shape",
         description="Error bodies do not have the documented shape.",
         change_response=replace_error_body_by_list,
-        applies_to=has_error_body_schema,
+        applies_to=Condition("the body of at least one documented error has a schema", _has_error_body_schema),
     ),
     Fault(id="empty-body", description="Successful responses have no body.", change_response=remove_body),
     Fault(
@@ -242,77 +221,70 @@ def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[Strea
     return [replace(piece, is_audio_corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 
-def streams_events(target: Target) -> bool:
-    """Whether the target responds with a stream of events."""
-    return target.stream is not None
+def _create_stream_condition(
+    description: str, is_met_by: Callable[[StreamSpec], bool] = lambda _: True
+) -> Condition[Target]:
+    """Return the condition that a target responds with a stream of events of which `is_met_by` is true."""
+
+    def is_met_by_stream(target: Target) -> bool:
+        return target.stream is not None and is_met_by(target.stream)
+
+    return Condition(description, is_met_by_stream)
 
 
-def has_event_before_audio(target: Target) -> bool:
-    """Whether an event precedes the audio."""
-    spec = target.stream
-    return spec is not None and next(iter(spec.events)) != spec.audio.event_type
-
-
-def has_numbered_events(target: Target) -> bool:
-    """Whether audio events are numbered."""
-    spec = target.stream
-    return spec is not None and spec.audio.sequence_number_location is not None
-
-
-def documents_max_event_gap(target: Target) -> bool:
-    """Whether the contract documents the maximum gap between two events."""
-    spec = target.stream
-    return spec is not None and spec.max_gap_s is not None
-
-
-def has_event_data_schema(target: Target) -> bool:
-    """Whether the contract documents a schema for the data of at least one event."""
-    spec = target.stream
-    return spec is not None and any(event.data_schema is not None for event in spec.events.values())
-
+_STREAMS_EVENTS = _create_stream_condition("the target responds with a stream of events")
 
 STREAM_FAULTS = (
     Fault(
         id="stream-event-missing",
         description="One audio event is missing from a stream.",
         change_stream_pieces=drop_audio_event,
-        applies_to=has_numbered_events,
+        applies_to=_create_stream_condition(
+            "audio events are numbered", lambda stream: stream.audio.sequence_number_location is not None
+        ),
     ),
     Fault(
         id="stream-reordered",
         description="The first event of a stream is sent last.",
         change_stream_pieces=move_first_event_last,
-        applies_to=has_event_before_audio,
+        applies_to=_create_stream_condition(
+            "an event precedes the audio", lambda stream: next(iter(stream.events)) != stream.audio.event_type
+        ),
     ),
     Fault(
         id="stream-truncated",
         description="A stream ends in the middle, without its final event.",
         change_stream_pieces=truncate_stream,
-        applies_to=streams_events,
+        applies_to=_STREAMS_EVENTS,
     ),
     Fault(
         id="stream-stalled",
         description="A gap in a stream is longer than documented.",
         change_stream_pieces=stall_stream,
-        applies_to=documents_max_event_gap,
+        applies_to=_create_stream_condition(
+            "the contract documents the maximum gap between two events", lambda stream: stream.max_gap_s is not None
+        ),
     ),
     Fault(
         id="stream-unknown-event",
         description="A stream contains an undocumented event.",
         change_stream_pieces=add_unknown_event,
-        applies_to=streams_events,
+        applies_to=_STREAMS_EVENTS,
     ),
     Fault(
         id="stream-wrong-data",
         description="The data of stream events does not have the documented shape.",
         change_stream_pieces=wrap_event_data,
-        applies_to=has_event_data_schema,
+        applies_to=_create_stream_condition(
+            "the contract documents a schema for the data of at least one event",
+            lambda stream: any(event.data_schema is not None for event in stream.events.values()),
+        ),
     ),
     Fault(
         id="stream-unreadable-audio",
         description="The audio in stream events cannot be decoded.",
         change_stream_pieces=corrupt_audio,
-        applies_to=streams_events,
+        applies_to=_STREAMS_EVENTS,
     ),
 )
 """All injectable faults of event streams."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.sockets import ServerEventKind
@@ -18,6 +17,23 @@ from voicegauge.emulator._response import EmulatedResponse, StreamPiece
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 from voicegauge.emulator._speech_timestamps import SpeechTiming
 from voicegauge.emulator._webhook_payloads import EmulatedCallback
+
+TargetT = TypeVar("TargetT", Target, BaseSocketTarget)
+
+
+@dataclass(frozen=True)
+class Condition(Generic[TargetT]):
+    """Where a fault can be visible."""
+
+    description: str
+    """What is true of the targets that meet the condition, in words that follow "where"; empty if all meet it."""
+    is_met_by: Callable[[TargetT], bool]
+    """Function that returns whether a target meets the condition, according to the target's contract."""
+
+    def __call__(self, target: TargetT) -> bool:
+        """Return whether `target` meets the condition."""
+        return self.is_met_by(target)
+
 
 OutputKind = ServerEventKind | Literal["raw", "abort", "close"]
 """Kind of output: an event of the contract; `raw`, a message that is in no contract; `close`, a close frame; `abort`,
@@ -148,8 +164,8 @@ class Fault:
     id: str
     description: str
     """One sentence about the behavior of a provider with this fault."""
-    applies_to: Callable[[Target], bool] = lambda _: True
-    """Function that returns whether the fault can be visible at a target, according to the target's contract."""
+    applies_to: Condition[Target] = Condition("", lambda _: True)
+    """The targets over HTTP at which the fault can be visible."""
     change_response: Callable[[EmulatedResponse], None] | None = None
     """Function that changes a response before it is sent."""
     change_job_states: Callable[[JobSpec, tuple[str, ...]], tuple[str, ...]] | None = None
@@ -175,12 +191,10 @@ class Fault:
     requests to the operation so far, including the given request."""
     socket: SocketFault | None = None
     """How the fault changes WebSockets; `None` if it concerns HTTP only."""
-    applies_to_socket: Callable[[BaseSocketTarget], bool] = lambda _: True
-    """For a fault of WebSockets: function that returns whether the fault can be visible at a target."""
+    applies_to_socket: Condition[BaseSocketTarget] = Condition("", lambda _: True)
+    """For a fault of WebSockets: the targets at which the fault can be visible."""
     skipped_check: SkippableCheck | None = None
     """The check that the emulator leaves out; `None` if it makes all checks."""
-    condition: str = ""
-    """Where the fault is visible, in words that follow "where"; empty if `applies_to` says it in its docstring."""
     response_delay_s: float = 0.0
     """Delay added to every response, in seconds."""
     unfound_reason: str | None = None
@@ -188,9 +202,7 @@ class Fault:
 
     def describe_condition(self) -> str:
         """Return where the fault is visible, in words that follow "only where"."""
-        documented = inspect.getdoc(self.applies_to if self.socket is None else self.applies_to_socket) or ""
-        first = " ".join(documented.partition("\n\n")[0].split())
-        condition = self.condition or first.removeprefix("Whether").strip(" ,.")
         if self.socket is None:
-            return condition or "a target speaks over HTTP"
+            return self.applies_to.description or "a target speaks over HTTP"
+        condition = self.applies_to_socket.description
         return f"over a WebSocket {condition}" if condition else "a target speaks over a WebSocket"

@@ -8,11 +8,14 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from voicegauge.contract.document_parts import Parameter
+from voicegauge.contract.extension.jobs import WebhookSpec
+from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._body_faults import invalidate_body
-from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._fault import Condition, Fault
 from voicegauge.emulator._job_state import VIRTUAL_START_TIME_S
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse
@@ -24,9 +27,9 @@ from voicegauge.model.exchange import UploadedFile
 _SECONDS_PER_DAY = 86_400.0
 
 
-def drop_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Send no callback."""
-    yield replace(callback, is_due=False)
+def _replace_in_callback(**changes: Any) -> Callable[[EmulatedCallback], tuple[EmulatedCallback]]:
+    """Return a function that replaces the fields of a callback which `changes` names."""
+    return lambda callback: (replace(callback, **changes),)
 
 
 def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
@@ -44,11 +47,6 @@ def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallba
         )
 
 
-def send_progress_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Send progress callbacks even to subscribers that asked only for the final callback."""
-    yield replace(callback, is_due=True)
-
-
 def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Remove a field from the payload."""
     yield replace(
@@ -62,100 +60,87 @@ def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallbac
     )
 
 
-def forge_signature(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Sign with a wrong secret."""
-    yield replace(callback, has_forged_signature=True)
-
-
 def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Send the final callback twice, with the same signature."""
     yield replace(callback, send_count=2 if callback.is_final else 1)
 
 
-def backdate_signature(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Date the signature a day before the callback is sent."""
-    yield replace(callback, signature_age_s=_SECONDS_PER_DAY)
+def _create_webhook_condition(
+    description: str, is_met_by: Callable[[WebhookSpec], bool] = lambda _: True
+) -> Condition[Target]:
+    """Return the condition that requests can name a webhook URL, and `is_met_by` is true of the webhook."""
+
+    def is_met_by_webhook(target: Target) -> bool:
+        webhook = target.operation.webhook
+        return webhook is not None and is_met_by(webhook)
+
+    return Condition(description, is_met_by_webhook)
 
 
-def signs_callbacks(target: Target) -> bool:
-    """Whether callbacks are signed."""
-    return target.operation.webhook is not None and target.operation.webhook.signature is not None
-
-
-def signs_callback_time(target: Target) -> bool:
-    """Whether callbacks are signed together with a time."""
-    signature = target.operation.webhook.signature if target.operation.webhook is not None else None
-    return signature is not None and "{timestamp}" in signature.signed_text_template
-
-
-def accepts_webhook_url(target: Target) -> bool:
-    """Whether requests to the target may name a webhook URL."""
-    return target.operation.webhook is not None
-
-
-def has_progress_callbacks(target: Target) -> bool:
-    """Whether the payloads of callbacks can report a job that has not ended."""
-    return target.operation.webhook is not None and target.operation.webhook.body_locations is None
-
-
-def has_callback_payload_schema(target: Target) -> bool:
-    """Whether the payloads of callbacks have a documented schema."""
-    return accepts_webhook_url(target) and target.operation.callback_body.schema_pointer is not None
-
-
-def requires_https_webhook_url(target: Target) -> bool:
-    """Whether plain http webhook URLs must be rejected."""
-    return target.operation.webhook is not None and target.operation.webhook.requires_https
-
+_ACCEPTS_WEBHOOK_URL = _create_webhook_condition("requests to the target may name a webhook URL")
+_SIGNS_CALLBACK_TIME = _create_webhook_condition(
+    "callbacks are signed together with a time",
+    lambda webhook: webhook.signature is not None and "{timestamp}" in webhook.signature.signed_text_template,
+)
 
 WEBHOOK_FAULTS = (
     Fault(
         id="webhook-never",
         description="Callbacks are never sent.",
-        change_callbacks=drop_callback,
-        applies_to=accepts_webhook_url,
+        change_callbacks=_replace_in_callback(is_due=False),
+        applies_to=_ACCEPTS_WEBHOOK_URL,
     ),
     Fault(
         id="webhook-twice",
         description="The final callback is sent twice, with different completion times.",
         change_callbacks=repeat_final_callback,
-        applies_to=accepts_webhook_url,
+        applies_to=_ACCEPTS_WEBHOOK_URL,
     ),
     Fault(
         id="webhook-early",
         description="Progress callbacks are sent to subscribers of the final one only.",
-        change_callbacks=send_progress_callback,
-        applies_to=has_progress_callbacks,
+        change_callbacks=_replace_in_callback(is_due=True),
+        applies_to=_create_webhook_condition(
+            "the payloads of callbacks can report a job that has not ended",
+            lambda webhook: webhook.body_locations is None,
+        ),
     ),
     Fault(
         id="webhook-wrong-shape",
         description="A field is missing from callback payloads.",
         change_callbacks=remove_payload_field,
-        applies_to=has_callback_payload_schema,
+        applies_to=Condition(
+            "the payloads of callbacks have a documented schema",
+            lambda target: (
+                _ACCEPTS_WEBHOOK_URL(target) and target.operation.callback_body.schema_pointer is not None
+            ),
+        ),
     ),
     Fault(
         id="webhook-forged",
         description="Callbacks are signed with a wrong secret.",
-        change_callbacks=forge_signature,
-        applies_to=signs_callbacks,
+        change_callbacks=_replace_in_callback(has_forged_signature=True),
+        applies_to=_create_webhook_condition("callbacks are signed", lambda webhook: webhook.signature is not None),
     ),
     Fault(
         id="webhook-replayed",
         description="The final callback is sent twice with the same signature.",
         change_callbacks=replay_callback,
-        applies_to=signs_callback_time,
+        applies_to=_SIGNS_CALLBACK_TIME,
     ),
     Fault(
         id="webhook-late",
         description="Callbacks are signed a day before they are sent.",
-        change_callbacks=backdate_signature,
-        applies_to=signs_callback_time,
+        change_callbacks=_replace_in_callback(signature_age_s=_SECONDS_PER_DAY),
+        applies_to=_SIGNS_CALLBACK_TIME,
     ),
     Fault(
         id="webhook-plain-http",
         description="Plain http webhook URLs are accepted although https is required.",
         skipped_check="webhook-https",
-        applies_to=requires_https_webhook_url,
+        applies_to=_create_webhook_condition(
+            "plain http webhook URLs must be rejected", lambda webhook: webhook.requires_https
+        ),
     ),
 )
 """All injectable faults of webhooks."""
@@ -182,18 +167,8 @@ def change_success_status(response: EmulatedResponse) -> None:
         response.status = code
 
 
-def leaves_unusual_status_undocumented(target: Target) -> bool:
-    """Whether the operation leaves one of the unusual status codes undocumented."""
-    return _find_undocumented_unusual_status(target.operation) is not None
-
-
 def _find_undocumented_unusual_status(operation: Operation) -> int | None:
     return next((code for code in _UNUSUAL_STATUS_CODES if operation.find_response(code) is None), None)
-
-
-def remove_retry_after(response: EmulatedResponse) -> None:
-    """Remove the header Retry-After."""
-    _remove_headers(response, lambda name: name == "retry-after")
 
 
 def make_retry_after_negative(response: EmulatedResponse) -> None:
@@ -213,16 +188,6 @@ def exceed_rate_limit(response: EmulatedResponse) -> None:
     response.headers = {name: wrong.get(name.lower()) or value for name, value in response.headers.items()}
 
 
-def documents_rate_limit(target: Target) -> bool:
-    """Whether responses to the target have both the limit and the number of remaining requests."""
-    return {"limit", "remaining"} <= target.operation.limits.rate_limit_header_names.keys()
-
-
-def documents_retry_after(target: Target) -> bool:
-    """Whether some response of the operation documents Retry-After."""
-    return any(name.lower() == "retry-after" for spec in target.operation.responses.values() for name in spec.headers)
-
-
 def remove_documented_headers(response: EmulatedResponse) -> None:
     """Remove all documented headers except Retry-After, which has a fault of its own."""
     documented = (
@@ -231,13 +196,10 @@ def remove_documented_headers(response: EmulatedResponse) -> None:
     _remove_headers(response, lambda name: name != "retry-after" and name in documented)
 
 
-def has_required_response_headers(target: Target) -> bool:
-    """Whether the operation documents a required header other than Retry-After."""
-    return any(
-        header.is_required and name.lower() != "retry-after"
-        for spec in target.operation.responses.values()
-        for name, header in spec.headers.items()
-    )
+def _iterate_headers(target: Target) -> Iterator[tuple[str, Parameter]]:
+    """Yield the name and the documentation of each header of the operation's responses."""
+    for response in target.operation.responses.values():
+        yield from response.headers.items()
 
 
 def _remove_headers(response: EmulatedResponse, must_remove: Callable[[str], bool]) -> None:
@@ -280,8 +242,7 @@ def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
     return isinstance(value, str) and schema.get("maxLength") == len(value)
 
 
-def has_bounded_request_field(target: Target) -> bool:
-    """Whether some field of the request has a documented bound."""
+def _has_bounded_request_field(target: Target) -> bool:
     field_schemas = _iterate_request_field_schemas(target)
     return any(keyword in schema for schema in field_schemas for keyword in (*_BOUND_KEYWORDS, "maxLength"))
 
@@ -294,12 +255,18 @@ def _iterate_request_field_schemas(target: Target) -> Iterator[dict[str, Any]]:
                 yield from iterate_schemas_at(schemas, media.schema, [name])
 
 
+_NEEDS_KEY = Condition[Target]("requests need a key", lambda target: target.needs_key)
+_DOCUMENTS_RETRY_AFTER = Condition[Target](
+    "some response of the operation documents Retry-After",
+    lambda target: any(name.lower() == "retry-after" for name, _ in _iterate_headers(target)),
+)
+
 HTTP_FAULTS = (
     Fault(
         id="server-error-at-boundary",
         description="A value at the limit of its documented range causes status 500.",
         find_rejection_reason=fail_at_documented_bound,
-        applies_to=has_bounded_request_field,
+        applies_to=Condition("some field of the request has a documented bound", _has_bounded_request_field),
     ),
     Fault(
         id="flaky-503",
@@ -310,8 +277,7 @@ HTTP_FAULTS = (
         id="unauthorized-cut-off",
         description="The connection is closed in the middle of every response with status 401.",
         change_response=cut_unauthorized_response,
-        applies_to=lambda target: target.needs_key,
-        condition="requests need a key",
+        applies_to=_NEEDS_KEY,
     ),
     Fault(
         id="drops-connection",
@@ -322,7 +288,10 @@ HTTP_FAULTS = (
         id="wrong-rate-limit",
         description="More requests remain than the rate limit allows.",
         change_response=exceed_rate_limit,
-        applies_to=documents_rate_limit,
+        applies_to=Condition(
+            "responses to the target have both the limit and the number of remaining requests",
+            lambda target: {"limit", "remaining"} <= target.operation.limits.rate_limit_header_names.keys(),
+        ),
     ),
     Fault(
         id="slow",
@@ -334,32 +303,39 @@ HTTP_FAULTS = (
         id="ignored-key",
         description="Requests with a missing or invalid key are accepted.",
         skipped_check="key",
-        applies_to=lambda target: target.needs_key,
-        condition="requests need a key",
+        applies_to=_NEEDS_KEY,
     ),
     Fault(
         id="missing-retry-after",
         description="A documented Retry-After header is missing.",
-        change_response=remove_retry_after,
-        applies_to=documents_retry_after,
+        change_response=lambda response: _remove_headers(response, lambda name: name == "retry-after"),
+        applies_to=_DOCUMENTS_RETRY_AFTER,
     ),
     Fault(
         id="negative-retry-after",
         description="A documented Retry-After header states a negative delay.",
         change_response=make_retry_after_negative,
-        applies_to=documents_retry_after,
+        applies_to=_DOCUMENTS_RETRY_AFTER,
     ),
     Fault(
         id="missing-header",
         description="Documented headers are missing.",
         change_response=remove_documented_headers,
-        applies_to=has_required_response_headers,
+        applies_to=Condition(
+            "the operation documents a required header other than Retry-After",
+            lambda target: any(
+                header.is_required and name.lower() != "retry-after" for name, header in _iterate_headers(target)
+            ),
+        ),
     ),
     Fault(
         id="undocumented-status",
         description="Successful responses have an undocumented status code.",
         change_response=change_success_status,
-        applies_to=leaves_unusual_status_undocumented,
+        applies_to=Condition(
+            "the operation leaves one of the unusual status codes undocumented",
+            lambda target: _find_undocumented_unusual_status(target.operation) is not None,
+        ),
     ),
 )
 """All injectable faults of statuses, headers and authentication."""
@@ -413,41 +389,18 @@ def change_sample_rate(response: EmulatedResponse) -> None:
         )
 
 
-def has_upload_size_limit(target: Target) -> bool:
-    """Whether `x-limits.upload_limits` states limits for the target's voice sample, and a maximum size for some upload.
+def _create_upload_limit_condition(description: str, is_met_by: Callable[[UploadLimits], bool]) -> Condition[Target]:
+    """Return the condition that the voice sample has limits, and `is_met_by` is true of the limits of some upload.
 
-    The maximum size may be that of the voice sample, or that of another upload of the same operation.
+    That upload may be the voice sample, or another one of the same operation.
     """
-    return any(
-        upload.max_bytes is not None for upload in target.operation.limits.upload_limits.values()
-    ) and _has_limited_voice_sample(target)
 
+    def is_met_by_upload(target: Target) -> bool:
+        slot, limits = target.speech.request_fields.get("voice_sample_upload"), target.operation.limits.upload_limits
+        return slot is not None and slot.location.pointer_tokens[0] in limits and any(map(is_met_by, limits.values()))
 
-def has_upload_format_limit(target: Target) -> bool:
-    """Whether `x-limits.upload_limits` states limits for the target's voice sample, and the formats of some upload.
-
-    The formats may be those of the voice sample, or those of another upload of the same operation.
-    """
-    return any(
-        upload.accepted_formats for upload in target.operation.limits.upload_limits.values()
-    ) and _has_limited_voice_sample(target)
-
-
-def _has_limited_voice_sample(target: Target) -> bool:
-    slot = target.speech.request_fields.get("voice_sample_upload")
-    return slot is not None and slot.location.pointer_tokens[0] in target.operation.limits.upload_limits
-
-
-def provider_transcribes_audio(target: Target) -> bool:
-    """Whether the provider of the target transcribes audio."""
-    return any(audio_input.transcription for audio_input in target.contract.audio_input_targets.values())
-
-
-def provider_converts_sample_rates(target: Target) -> bool:
-    """Whether the provider of the target converts audio to a requested sample rate."""
-    return any(
-        audio_input.conversion and "sample_rate" in audio_input.audio_input.request_fields
-        for audio_input in target.contract.audio_input_targets.values()
+    return Condition(
+        f"`x-limits.upload_limits` states limits for the target's voice sample, and {description}", is_met_by_upload
     )
 
 
@@ -456,25 +409,38 @@ UPLOAD_FAULTS = (
         id="upload-limit-ignored",
         description="Uploads larger than the documented limit are accepted.",
         skipped_check="upload-size",
-        applies_to=has_upload_size_limit,
+        applies_to=_create_upload_limit_condition(
+            "a maximum size for some upload", lambda limits: limits.max_bytes is not None
+        ),
     ),
     Fault(
         id="upload-format-ignored",
         description="Uploads of undocumented formats, even files that are not audio, are accepted.",
         skipped_check="upload-format",
-        applies_to=has_upload_format_limit,
+        applies_to=_create_upload_limit_condition(
+            "the formats of some upload", lambda limits: bool(limits.accepted_formats)
+        ),
     ),
     Fault(
         id="other-transcript",
         description="The transcript belongs to another recording.",
         change_response=replace_transcript,
-        applies_to=provider_transcribes_audio,
+        applies_to=Condition(
+            "the provider of the target transcribes audio",
+            lambda target: any(one.transcription for one in target.contract.audio_input_targets.values()),
+        ),
     ),
     Fault(
         id="other-rate",
         description="Audio is converted to another sample rate than requested.",
         change_response=change_sample_rate,
-        applies_to=provider_converts_sample_rates,
+        applies_to=Condition(
+            "the provider of the target converts audio to a requested sample rate",
+            lambda target: any(
+                one.conversion and "sample_rate" in one.audio_input.request_fields
+                for one in target.contract.audio_input_targets.values()
+            ),
+        ),
     ),
 )
 """All injectable faults of uploads and what is made of them."""

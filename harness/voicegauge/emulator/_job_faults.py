@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
 
 from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._fault import Condition, Fault
 from voicegauge.emulator._job_state import EmulatedJob, find_failure_states, find_shortest_state_sequence
 from voicegauge.emulator._request import read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import format_time_like_example
-from voicegauge.formats.locations import MISSING
+from voicegauge.formats.locations import MISSING, Location
 
 # Implements the faults of jobs: wrong states, status responses and charges.
 
@@ -24,31 +26,24 @@ UNKNOWN_STATE = "voicegauge-unknown"
 _SECONDS_PER_HOUR = 3600.0
 
 
-def _get_job_spec(target: Target) -> JobSpec | None:
-    return target.job_operation.job if target.job_operation is not None else None
+def _get_job_spec(target: Target | None) -> JobSpec | None:
+    return target.job_operation.job if target is not None and target.job_operation is not None else None
 
 
-def _find_job_spec_of_status_response(response: EmulatedResponse) -> JobSpec | None:
-    operation: Operation | None = response.operation
-    return operation.job if response.kind == "status" and operation is not None else None
+def _create_job_condition(description: str, is_met_by: Callable[[JobSpec], bool]) -> Condition[Target]:
+    """Return the condition that a target responds with jobs for whose specification `is_met_by` is true."""
 
+    def is_met_by_job(target: Target) -> bool:
+        spec = _get_job_spec(target)
+        return spec is not None and is_met_by(spec)
 
-def add_unknown_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Insert an undocumented state before the last one."""
-    return (*state_sequence[:-1], UNKNOWN_STATE, state_sequence[-1])
+    return Condition(description, is_met_by_job)
 
 
 def repeat_states(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Let the job pass twice through all states before the last one."""
-    return (
-        (*state_sequence[:-1], *state_sequence[:-1], state_sequence[-1]) if len(state_sequence) > 2 else state_sequence
-    )
-
-
-def can_repeat_states(target: Target) -> bool:
-    """Whether jobs have at least two states before the terminal one."""
-    spec = _get_job_spec(target)
-    return spec is not None and len(find_shortest_state_sequence(spec)) > 2
+    *earlier, last = state_sequence
+    return (*earlier, *earlier, last) if len(earlier) > 1 else state_sequence
 
 
 def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
@@ -68,27 +63,9 @@ def end_in_failure(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[
     return find_shortest_state_sequence(job_spec, failed) if failed is not None else state_sequence
 
 
-def can_job_fail(target: Target) -> bool:
-    """Whether the contract documents a failure state of the target's jobs."""
-    spec = _get_job_spec(target)
-    return spec is not None and bool(find_failure_states(spec))
-
-
-def has_job_cancellation(target: Target) -> bool:
-    """Whether jobs can be canceled."""
-    spec = _get_job_spec(target)
-    return spec is not None and spec.cancellation is not None
-
-
-def has_job_expiry(target: Target) -> bool:
-    """Whether jobs can be polled only for a limited time."""
-    spec = _get_job_spec(target)
-    return spec is not None and spec.ended_job_lifetime_s is not None
-
-
-def remove_last_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Remove the last state, so that the job never ends."""
-    return state_sequence[:-1] or state_sequence
+def _find_job_spec_of_status_response(response: EmulatedResponse) -> JobSpec | None:
+    operation: Operation | None = response.operation
+    return operation.job if response.kind == "status" and operation is not None else None
 
 
 def remove_output_from_status(response: EmulatedResponse) -> None:
@@ -102,14 +79,7 @@ def remove_output_from_status(response: EmulatedResponse) -> None:
         return
     audio = {spec.audio.location} if spec.audio is not None else set()
     for location in {*audio, *state.required_locations} - {spec.end_time_location}:
-        if read_value_at(response.body, location) is not MISSING:
-            response.body = write_value_at(response.body, location, None)
-
-
-def has_output_in_status(target: Target) -> bool:
-    """Whether status responses carry the audio, so that there is no separate result operation."""
-    spec = _get_job_spec(target)
-    return spec is not None and spec.result_operation_id is None
+        _change_value(response, location, lambda _: None)
 
 
 def remove_failure_reason(response: EmulatedResponse) -> None:
@@ -125,26 +95,10 @@ def remove_failure_reason(response: EmulatedResponse) -> None:
         response.body = write_value_at(response.body, spec.failure_reason_location, None)
 
 
-def has_job_failure_reason(target: Target) -> bool:
-    """Whether the status of a failed job states a reason."""
-    spec = _get_job_spec(target)
-    return spec is not None and spec.failure_reason_location is not None and bool(find_failure_states(spec))
-
-
 def set_creation_time_after_end(response: EmulatedResponse) -> None:
     """Report a creation time an hour after the job was started, the same in each response."""
     if response.job is not None:
         _set_creation_time(response, response.job.state_start_times_s[0] + _SECONDS_PER_HOUR)
-
-
-def documents_job_times(target: Target) -> bool:
-    """Whether status responses carry the creation time and a later time, such as that of the end."""
-    spec = _get_job_spec(target)
-    return (
-        spec is not None
-        and spec.creation_time_location is not None
-        and bool(spec.update_time_location or spec.end_time_location)
-    )
 
 
 def change_creation_time(response: EmulatedResponse) -> None:
@@ -156,77 +110,49 @@ def change_creation_time(response: EmulatedResponse) -> None:
 
 def _set_creation_time(response: EmulatedResponse, unix_time_s: float) -> None:
     spec = _find_job_spec_of_status_response(response)
-    if spec is None or spec.creation_time_location is None:
-        return
-    shown = read_value_at(response.body, spec.creation_time_location)
-    if shown not in (MISSING, None):
-        response.body = write_value_at(
-            response.body,
+    if spec is not None:
+        _change_value(
+            response,
             spec.creation_time_location,
-            format_time_like_example(unix_time_s, shown),
+            lambda shown: format_time_like_example(unix_time_s, shown) if shown is not None else None,
         )
-
-
-def has_job_creation_time(target: Target) -> bool:
-    """Whether status responses carry the creation time."""
-    spec = _get_job_spec(target)
-    return spec is not None and spec.creation_time_location is not None
 
 
 def change_job_id(response: EmulatedResponse) -> None:
     """Change the last digits of the job id in a status response."""
     spec = _find_job_spec_of_status_response(response)
-    if spec is not None and spec.job_id_location is not None:
-        shown = read_value_at(response.body, spec.job_id_location)
-        if isinstance(shown, str):
-            response.body = write_value_at(response.body, spec.job_id_location, _change_last_digits(shown))
-
-
-def has_job_id_in_status(target: Target) -> bool:
-    """Whether status responses repeat the job id."""
-    spec = _get_job_spec(target)
-    return spec is not None and spec.job_id_location is not None and spec.job_id_location.is_in_body
+    if spec is not None:
+        _change_text(response, spec.job_id_location, _change_last_digits)
 
 
 def change_job_model(response: EmulatedResponse) -> None:
     """Report another model than the requested one."""
     spec = _find_job_spec_of_status_response(response)
-    if spec is not None and spec.model_name_location is not None:
-        shown = read_value_at(response.body, spec.model_name_location)
-        if isinstance(shown, str):
-            response.body = write_value_at(response.body, spec.model_name_location, f"{shown}-lite")
-
-
-def names_model_in_status_response(target: Target) -> bool:
-    """Whether status responses name the model."""
-    spec = _get_job_spec(target)
-    return (
-        spec is not None
-        and spec.model_name_location is not None
-        and spec.model_name_location.is_in_body
-        and target.target_spec.response_model_name is not None
-    )
+    if spec is not None:
+        _change_text(response, spec.model_name_location, lambda shown: f"{shown}-lite")
 
 
 def change_polling_url(response: EmulatedResponse) -> None:
     """Put another job id into the polling URL."""
-    if response.kind != "submit" or response.target is None or response.job is None:
-        return
-    spec = _get_job_spec(response.target)
-    if spec is not None and spec.submit_response.polling_url_location is not None:
-        shown = read_value_at(response.body, spec.submit_response.polling_url_location)
-        if isinstance(shown, str):
-            response.body = write_value_at(
-                response.body,
-                spec.submit_response.polling_url_location,
-                shown.replace(response.job.id, _change_last_digits(response.job.id)),
-            )
+    spec, job = _get_job_spec(response.target), response.job
+    if response.kind == "submit" and spec is not None and job is not None:
+        location, wrong_id = spec.submit_response.polling_url_location, _change_last_digits(job.id)
+        _change_text(response, location, lambda shown: shown.replace(job.id, wrong_id))
 
 
-def has_polling_url(target: Target) -> bool:
-    """Whether the submit response carries a polling URL."""
-    spec = _get_job_spec(target)
-    return spec is not None and spec.submit_response.polling_url_location is not None
+def _change_value(response: EmulatedResponse, location: Location | None, change: Callable[[Any], Any]) -> None:
+    """Replace the value at `location` of the body, if there is one, by `change(value)`."""
+    shown = read_value_at(response.body, location)
+    if location is not None and shown is not MISSING:
+        response.body = write_value_at(response.body, location, change(shown))
+
+
+def _change_text(response: EmulatedResponse, location: Location | None, change: Callable[[str], str]) -> None:
+    _change_value(response, location, lambda shown: change(shown) if isinstance(shown, str) else shown)
+
+
+def _change_last_digits(text: str) -> str:
+    return text[:-2] + ("00" if text[-2:] != "00" else "11")
 
 
 def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
@@ -239,25 +165,13 @@ def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> Emulated
     return next(alike, job)
 
 
-def _change_last_digits(text: str) -> str:
-    return text[:-2] + ("00" if text[-2:] != "00" else "11")
-
-
 def report_excess_usage(response: EmulatedResponse) -> None:
     """Report ten times the tokens or seconds that a successful request used."""
-    for usage in (
-        _list_usages_determining_price(response.target)
-        if response.is_body_text_or_json and response.status < 300
-        else ()
-    ):
-        used = read_value_at(response.body, usage.reported_usage_location)
-        if usage.reported_usage_location is not None and isinstance(used, int | float) and not isinstance(used, bool):
-            response.body = write_value_at(response.body, usage.reported_usage_location, used * 10)
-
-
-def has_reported_usage(target: Target) -> bool:
-    """Whether JSON responses report the usage that the price depends on."""
-    return any(usage.reported_usage_location is not None for usage in _list_usages_determining_price(target))
+    if response.is_body_text_or_json and response.status < HTTPStatus.MULTIPLE_CHOICES:
+        for usage in _list_usages_determining_price(response.target):
+            is_number = isinstance(read_value_at(response.body, usage.reported_usage_location), int | float)
+            if is_number:
+                _change_value(response, usage.reported_usage_location, lambda used: used * 10)
 
 
 def _list_usages_determining_price(target: Target | None) -> list[UsageSpec]:
@@ -265,128 +179,157 @@ def _list_usages_determining_price(target: Target | None) -> list[UsageSpec]:
     return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 
 
-def increase_charge(original_charge: float) -> float:
-    """Charge more than twice the price. The added 1 makes a price of 0 wrong as well."""
-    return original_charge * 2 + 1
-
-
-def reports_charge(target: Target) -> bool:
-    """Whether the target has a price and some response reports the charge."""
+def _reports_charge(target: Target) -> bool:
     spec = _get_job_spec(target)
-    has_charge_location = target.response.charge_location is not None or (
+    is_charge_reported = target.response.charge_location is not None or (
         spec is not None and spec.charge_location is not None
     )
-    return has_charge_location and target.pricing is not None
+    return is_charge_reported and target.pricing is not None
 
 
-def _has_job_operation(target: Target) -> bool:
-    """Whether a target responds with jobs."""
-    return target.response.status_operation_id is not None
+def _names_model_in_status(target: Target) -> bool:
+    spec = _get_job_spec(target)
+    location = spec.model_name_location if spec is not None else None
+    return location is not None and location.is_in_body and target.target_spec.response_model_name is not None
 
+
+_RESPONDS_WITH_JOBS = Condition[Target](
+    "a target responds with jobs", lambda target: target.response.status_operation_id is not None
+)
+_CAN_JOB_FAIL = _create_job_condition(
+    "the contract documents a failure state of the target's jobs", lambda job: bool(find_failure_states(job))
+)
 
 JOB_FAULTS = (
     Fault(
         id="unknown-status",
         description="A job passes through an undocumented state.",
-        change_job_states=add_unknown_state,
-        applies_to=_has_job_operation,
+        change_job_states=lambda _, states: (*states[:-1], UNKNOWN_STATE, states[-1]),
+        applies_to=_RESPONDS_WITH_JOBS,
     ),
     Fault(
         id="backwards-transition",
         description="A job returns to an earlier state.",
         change_job_states=repeat_states,
-        applies_to=can_repeat_states,
+        applies_to=_create_job_condition(
+            "jobs have at least two states before the terminal one",
+            lambda job: len(find_shortest_state_sequence(job)) > 2,
+        ),
     ),
     Fault(
         id="terminal-flip",
         description="A job that succeeded is reported as failed later.",
         change_job_states=fail_after_success,
-        applies_to=can_job_fail,
+        applies_to=_CAN_JOB_FAIL,
     ),
     Fault(
         id="failure-undone",
         description="A job that failed is reported as succeeded later.",
         change_job_states=succeed_after_failure,
-        applies_to=can_job_fail,
+        applies_to=_CAN_JOB_FAIL,
     ),
     Fault(
         id="stuck-job",
         description="A job never reaches a terminal state.",
-        change_job_states=remove_last_state,
-        applies_to=_has_job_operation,
+        change_job_states=lambda _, states: states[:-1] or states,
+        applies_to=_RESPONDS_WITH_JOBS,
     ),
     Fault(
         id="completed-without-output",
         description="A job succeeds, but the status response carries no audio.",
         change_response=remove_output_from_status,
-        applies_to=has_output_in_status,
+        applies_to=_create_job_condition(
+            "status responses carry the audio, so that there is no separate result operation",
+            lambda job: job.result_operation_id is None,
+        ),
     ),
     Fault(
         id="failed-without-reason",
         description="Every job fails, and the status response states no reason.",
         change_job_states=end_in_failure,
         change_response=remove_failure_reason,
-        applies_to=has_job_failure_reason,
+        applies_to=_create_job_condition(
+            "the status of a failed job states a reason",
+            lambda job: job.failure_reason_location is not None and bool(find_failure_states(job)),
+        ),
     ),
     Fault(
         id="bad-timestamps",
         description="The creation time of a job is later than its end.",
         change_response=set_creation_time_after_end,
-        applies_to=documents_job_times,
+        applies_to=_create_job_condition(
+            "status responses carry the creation time and a later time, such as that of the end",
+            lambda job: (
+                job.creation_time_location is not None and bool(job.update_time_location or job.end_time_location)
+            ),
+        ),
     ),
     Fault(
         id="created-changed",
         description="The creation time of a job changes between status responses.",
         change_response=change_creation_time,
-        applies_to=has_job_creation_time,
+        applies_to=_create_job_condition(
+            "status responses carry the creation time", lambda job: job.creation_time_location is not None
+        ),
     ),
     Fault(
         id="id-changed",
         description="Status responses carry a wrong job id.",
         change_response=change_job_id,
-        applies_to=has_job_id_in_status,
+        applies_to=_create_job_condition(
+            "status responses repeat the job id",
+            lambda job: job.job_id_location is not None and job.job_id_location.is_in_body,
+        ),
     ),
     Fault(
         id="wrong-model",
         description="Status responses name another model than the requested one.",
         change_response=change_job_model,
-        applies_to=names_model_in_status_response,
+        applies_to=Condition("status responses name the model", _names_model_in_status),
     ),
     Fault(
         id="crosstalk",
         description="Status responses report the latest job instead of the requested one.",
         choose_reported_job=choose_latest_job,
-        applies_to=_has_job_operation,
+        applies_to=_RESPONDS_WITH_JOBS,
     ),
     Fault(
         id="ignores-cancelling",
         description="A cancelled job continues although the cancellation was accepted.",
         skipped_check="cancelling",
-        applies_to=has_job_cancellation,
+        applies_to=_create_job_condition("jobs can be canceled", lambda job: job.cancellation is not None),
     ),
     Fault(
         id="never-expires",
         description="A job can be polled after its documented expiry.",
         skipped_check="expiry",
-        applies_to=has_job_expiry,
+        applies_to=_create_job_condition(
+            "jobs can be polled only for a limited time", lambda job: job.ended_job_lifetime_s is not None
+        ),
     ),
     Fault(
         id="wrong-polling-url",
         description="The polling URL belongs to another job.",
         change_response=change_polling_url,
-        applies_to=has_polling_url,
+        applies_to=_create_job_condition(
+            "the submit response carries a polling URL",
+            lambda job: job.submit_response.polling_url_location is not None,
+        ),
     ),
     Fault(
         id="wrong-charge",
         description="The charge is higher than the documented price.",
-        change_charge=increase_charge,
-        applies_to=reports_charge,
+        change_charge=lambda charge: charge * 2 + 1,  # the 1 makes a price of 0 wrong as well,
+        applies_to=Condition("the target has a price and some response reports the charge", _reports_charge),
     ),
     Fault(
         id="excess-usage",
         description="A response reports more tokens or seconds than the documents allow for the text.",
         change_response=report_excess_usage,
-        applies_to=has_reported_usage,
+        applies_to=Condition(
+            "JSON responses report the usage that the price depends on",
+            lambda target: any(one.reported_usage_location for one in _list_usages_determining_price(target)),
+        ),
     ),
 )
 """All injectable faults of jobs."""
@@ -395,14 +338,14 @@ JOB_FAULTS = (
 # Faults of resources that an account keeps, such as cloned voices.
 
 
-def _create_has_resource_predicate(condition: Callable[[ResourceSpec], bool]) -> Callable[[Target], bool]:
-    """Return a predicate that tells whether the contract of a target has a resource that meets `condition`."""
+def _create_resource_condition(description: str, is_met_by: Callable[[ResourceSpec], bool]) -> Condition[Target]:
+    """Return the condition that `is_met_by` is true of a resource in the contract of a target."""
 
-    def applies_to(target: Target) -> bool:
+    def is_met_by_resource(target: Target) -> bool:
         resources = (operation.resource for operation in target.contract.operations.values())
-        return any(resource is not None and condition(resource) for resource in resources)
+        return any(resource is not None and is_met_by(resource) for resource in resources)
 
-    return applies_to
+    return Condition(description, is_met_by_resource)
 
 
 RESOURCE_FAULTS = (
@@ -410,31 +353,33 @@ RESOURCE_FAULTS = (
         id="uses-deleted",
         description="Deleted resources can still be used.",
         skipped_check="deletion",
-        applies_to=_create_has_resource_predicate(lambda resource: resource.deletion is not None),
-        condition="something that is stored in the account can be deleted",
+        applies_to=_create_resource_condition(
+            "something that is stored in the account can be deleted", lambda resource: resource.deletion is not None
+        ),
     ),
     Fault(
         id="lists-deleted",
         description="Deleted resources are still listed.",
         skipped_check="delisting",
-        applies_to=_create_has_resource_predicate(
-            lambda resource: resource.deletion is not None and resource.listing is not None
+        applies_to=_create_resource_condition(
+            "something that is stored in the account can be deleted and listed",
+            lambda resource: resource.deletion is not None and resource.listing is not None,
         ),
-        condition="something that is stored in the account can be deleted and listed",
     ),
     Fault(
         id="ignores-state",
         description="Resources can be used in states that do not allow it.",
         skipped_check="state",
-        applies_to=_create_has_resource_predicate(lambda resource: any(use.allowed_states for use in resource.uses)),
-        condition="something that is stored in the account can be used in some of its states only",
+        applies_to=_create_resource_condition(
+            "something that is stored in the account can be used in some of its states only",
+            lambda resource: any(use.allowed_states for use in resource.uses),
+        ),
     ),
     Fault(
         id="shares-accounts",
         description="Resources of other accounts can be used.",
         skipped_check="account",
-        applies_to=_create_has_resource_predicate(lambda _: True),
-        condition="something can be stored in the account",
+        applies_to=_create_resource_condition("something can be stored in the account", lambda _: True),
     ),
 )
 """All injectable faults of resources."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import msgspec
-
 from voicegauge.contract.targets import BaseSocketTarget
-from voicegauge.emulator._fault import Fault, ReportedText, SocketFault, SocketOutput, SocketTurnState
-from voicegauge.emulator._speech_faults import speak_other_sentence
-from voicegauge.emulator._speech_synthesis import SynthesisRequest
+from voicegauge.emulator._fault import Condition, Fault, ReportedText, SocketFault, SocketOutput, SocketTurnState
+from voicegauge.emulator._speech_faults import replace_in_synthesis, speak_other_sentence
 
 _LEAKED_AUDIO_S = 1.5
 """Duration, in seconds, of the audio of another turn that a turn begins with."""
@@ -19,6 +16,8 @@ _TIMESTAMP_SHIFT_S = 60.0
 """Number of seconds by which stated times are too late."""
 _UNKNOWN_MESSAGE = '{"type":"heartbeat-v2","heartbeat":1}'
 """A message that no contract documents."""
+_LOW_SAMPLE_RATE_HZ = 8_000
+"""Sample rate of speech whatever rate was requested."""
 _UNDOCUMENTED_CLOSE_CODE = 4999
 """Close code that no contract documents."""
 
@@ -140,11 +139,6 @@ def _change_members(state: SocketTurnState, outputs: list[SocketOutput]) -> list
     ]
 
 
-def _has_changeable_members(target: BaseSocketTarget) -> bool:
-    """Whether messages of the service have members with a fixed value."""
-    return any(list_changeable_members(target, message.event) for message in target.spec.server_messages)
-
-
 def _shift_timestamps(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """State the times of words far too late."""
     return [
@@ -183,56 +177,18 @@ def _close_with_other_code(state: SocketTurnState, outputs: list[SocketOutput]) 
     ]
 
 
-def _lower_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak with a sample rate of 8 kHz, whatever rate was requested."""
-    return msgspec.structs.replace(synthesis, sample_rate_hz=8000)
-
-
-def _silence(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Let silence replace the speech."""
-    return msgspec.structs.replace(synthesis, is_silent=True)
-
-
-def _lose_every_third_piece(index: int, text: str) -> str:
-    """Leave out every third piece of the text of a turn."""
-    return "" if index % 3 == 2 else text
-
-
-def has_contexts(target: BaseSocketTarget) -> bool:
-    """Whether messages name a context."""
-    return target.spec.has_contexts
-
-
-def _has_limit_of_contexts(target: BaseSocketTarget) -> bool:
-    """Whether too many contexts close the connection, with a documented code."""
-    contexts = target.spec.limits.contexts
-    return contexts is not None and contexts.close_code is not None
-
-
 def _has_raw_samples(target: BaseSocketTarget) -> bool:
-    """Whether audio is 16-bit PCM by default."""
     return target.default_format.codec == "pcm_s16le"
 
 
-def _accepts_flush(target: BaseSocketTarget) -> bool:
-    """Whether a client can flush the text."""
-    return "flush" in target.spec.client_messages
-
-
-def _accepts_cancel(target: BaseSocketTarget) -> bool:
-    """Whether a client can cancel a turn."""
-    return "cancel" in target.spec.client_messages
-
-
-def _has_times(target: BaseSocketTarget) -> bool:
-    """Whether messages carry the times of characters or words."""
-    return target.spec.has_event("timestamps")
-
-
-def _outlives_turns(target: BaseSocketTarget) -> bool:
-    """Whether a connection can have several turns."""
-    return not target.spec.turn.is_only_one
-
+_SocketCondition = Condition[BaseSocketTarget]
+_CLOSES_FOR_CONTEXTS = _SocketCondition(
+    "too many contexts close the connection, with a documented code",
+    lambda target: target.spec.limits.contexts is not None and target.spec.limits.contexts.close_code is not None,
+)
+_OUTLIVES_TURNS = _SocketCondition(
+    "a connection can have several turns", lambda target: not target.spec.turn.is_only_one
+)
 
 SOCKET_FAULTS = (
     Fault(
@@ -249,31 +205,34 @@ SOCKET_FAULTS = (
         id="socket-other-context",
         description="Audio names the context of another turn that is open.",
         socket=SocketFault(change_outputs=_name_other_context),
-        applies_to_socket=has_contexts,
+        applies_to_socket=_SocketCondition("messages name a context", lambda target: target.spec.has_contexts),
     ),
     Fault(
         id="socket-audio-leaked",
         description="A turn begins with audio of another turn of the connection.",
         socket=SocketFault(change_outputs=_leak_other_audio),
-        applies_to_socket=_outlives_turns,
+        applies_to_socket=_OUTLIVES_TURNS,
     ),
     Fault(
         id="socket-audio-stale",
         description="After a cancelled turn, the next one begins with audio of the cancelled one.",
         socket=SocketFault(change_outputs=_send_stale_audio),
-        applies_to_socket=_accepts_cancel,
+        applies_to_socket=_SocketCondition(
+            "a client can cancel a turn", lambda target: "cancel" in target.spec.client_messages
+        ),
     ),
     Fault(
         id="socket-cancel-ignored",
         description="A cancelled turn is spoken to its end.",
         socket=SocketFault(ignores_cancel=True),
-        applies_to_socket=lambda target: target.spec.cancel_effect == "stops",
-        condition="the documented effect of a cancellation is `stops`",
+        applies_to_socket=_SocketCondition(
+            "the documented effect of a cancellation is `stops`", lambda target: target.spec.cancel_effect == "stops"
+        ),
     ),
     Fault(
         id="socket-silent",
         description="The audio of a turn is silent.",
-        socket=SocketFault(change_synthesis=_silence),
+        socket=SocketFault(change_synthesis=replace_in_synthesis(is_silent=True)),
     ),
     Fault(
         id="socket-other-text",
@@ -283,9 +242,11 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-rate-ignored",
         description="Speech has 8 kHz, whatever sample rate was asked for.",
-        socket=SocketFault(change_synthesis=_lower_sample_rate),
-        applies_to_socket=lambda target: _has_raw_samples(target) and len(target.target_spec.formats) > 1,
-        condition="audio is 16-bit PCM by default, and other formats can be chosen",
+        socket=SocketFault(change_synthesis=replace_in_synthesis(sample_rate_hz=_LOW_SAMPLE_RATE_HZ)),
+        applies_to_socket=_SocketCondition(
+            "audio is 16-bit PCM by default, and other formats can be chosen",
+            lambda target: _has_raw_samples(target) and len(target.target_spec.formats) > 1,
+        ),
     ),
     Fault(
         id="socket-first-audio-late",
@@ -302,14 +263,16 @@ SOCKET_FAULTS = (
         id="socket-audio-repeated",
         description="The audio that a flush asked for is sent twice.",
         socket=SocketFault(change_outputs=_repeat_audio_after_flush),
-        applies_to_socket=lambda target: _accepts_flush(target) and target.spec.turn.ends_with != "flush-end",
-        condition="a flush does not end the turn",
+        applies_to_socket=_SocketCondition(
+            "a flush does not end the turn",
+            lambda target: "flush" in target.spec.client_messages and target.spec.turn.ends_with != "flush-end",
+        ),
     ),
     Fault(
         id="socket-samples-cut",
         description="The samples of a turn have an odd number of bytes.",
         socket=SocketFault(change_outputs=_cut_last_byte),
-        applies_to_socket=_has_raw_samples,
+        applies_to_socket=_SocketCondition("audio is 16-bit PCM by default", _has_raw_samples),
     ),
     Fault(
         id="socket-audio-lost",
@@ -319,9 +282,8 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-piece-lost",
         description="Of a text that comes in pieces, every third piece is not spoken.",
-        socket=SocketFault(change_text_piece=_lose_every_third_piece),
-        applies_to_socket=lambda target: target.spec.turn.accepts_pieces,
-        condition="a text may come in pieces",
+        socket=SocketFault(change_text_piece=lambda index, text: "" if index % 3 == 2 else text),
+        applies_to_socket=_SocketCondition("a text may come in pieces", lambda target: target.spec.turn.accepts_pieces),
     ),
     Fault(
         id="socket-unknown-message",
@@ -332,38 +294,44 @@ SOCKET_FAULTS = (
         id="socket-wrong-message",
         description="Members of messages have another type than documented.",
         socket=SocketFault(change_outputs=_change_members),
-        applies_to_socket=_has_changeable_members,
+        applies_to_socket=_SocketCondition(
+            "messages of the service have members with a fixed value",
+            lambda target: any(list_changeable_members(target, one.event) for one in target.spec.server_messages),
+        ),
     ),
     Fault(
         id="socket-timestamps-shifted",
         description="The times of words are a minute late.",
         socket=SocketFault(change_outputs=_shift_timestamps),
-        applies_to_socket=_has_times,
+        applies_to_socket=_SocketCondition(
+            "messages carry the times of characters or words", lambda target: target.spec.has_event("timestamps")
+        ),
     ),
     Fault(
         id="socket-audio-after-end",
         description="Audio of a turn is sent after the message that it is complete.",
         socket=SocketFault(change_outputs=_send_audio_after_end),
-        applies_to_socket=_outlives_turns,
+        applies_to_socket=_OUTLIVES_TURNS,
     ),
     Fault(
         id="socket-key-ignored",
         description="A connection without a key, or with a wrong one, is accepted.",
         socket=SocketFault(ignores_key=True),
-        applies_to_socket=lambda target: target.needs_key or target.spec.sends_key_in_message,
-        condition="connections need a key",
+        applies_to_socket=_SocketCondition(
+            "connections need a key", lambda target: target.needs_key or target.spec.sends_key_in_message
+        ),
     ),
     Fault(
         id="socket-limit-ignored",
         description="More contexts are opened than the limit allows.",
         socket=SocketFault(ignores_limits=True),
-        applies_to_socket=_has_limit_of_contexts,
+        applies_to_socket=_CLOSES_FOR_CONTEXTS,
     ),
     Fault(
         id="socket-close-code",
         description="The connection is closed with a code that is not documented.",
         socket=SocketFault(change_outputs=_close_with_other_code),
-        applies_to_socket=_has_limit_of_contexts,
+        applies_to_socket=_CLOSES_FOR_CONTEXTS,
     ),
 )
 """All injectable faults of WebSockets that speak."""
@@ -377,9 +345,7 @@ _OTHER_WORD = "otherwise"
 """Word that replaces the last word of partial transcripts."""
 
 
-def _transcribes(target: BaseSocketTarget) -> bool:
-    """Whether a target transcribes."""
-    return target.spec.transcribes
+_TRANSCRIBES = _SocketCondition("a target transcribes", lambda target: target.spec.transcribes)
 
 
 def _lose_last_word_of_end(reports: list[ReportedText]) -> list[ReportedText]:
@@ -403,11 +369,6 @@ def _lose_end_of_transcript(reports: list[ReportedText]) -> list[ReportedText]:
     return [replace(one, text=cut(one.text)) if one.kind in ("eager-end", "turn-end") else one for one in reports]
 
 
-def _leave_out_turn_end(reports: list[ReportedText]) -> list[ReportedText]:
-    """Do not report the end of a turn."""
-    return [one for one in reports if one.kind != "turn-end"]
-
-
 def _delay_end(reports: list[ReportedText]) -> list[ReportedText]:
     """Report the end of a turn late."""
     return [replace(one, delay_s=_LATE_END_S) if one.kind == "turn-end" else one for one in reports]
@@ -421,63 +382,62 @@ def _replace_last_word_of_partials(reports: list[ReportedText]) -> list[Reported
     ]
 
 
-def _add_unknown_message_to_transcript(reports: list[ReportedText]) -> list[ReportedText]:
-    """Send a message that no contract documents before a text."""
-    return [ReportedText("raw", _UNKNOWN_MESSAGE), *reports]
-
-
 TRANSCRIPT_FAULTS = (
     Fault(
         id="socket-transcript-end-differs",
         description="The text at the end of a turn lacks the last word of the text when it had probably ended.",
         socket=SocketFault(change_texts=_lose_last_word_of_end),
-        applies_to_socket=lambda target: target.spec.transcript.end_repeats_eager_end,
-        condition="the end of a turn repeats the text that probably ended it",
+        applies_to_socket=_SocketCondition(
+            "the end of a turn repeats the text that probably ended it",
+            lambda target: target.spec.transcript.end_repeats_eager_end,
+        ),
     ),
     Fault(
         id="socket-transcript-resumed-alone",
         description="A turn is reported as resumed although nothing said that it had probably ended.",
         socket=SocketFault(change_texts=_resume_first),
-        applies_to_socket=lambda target: target.spec.transcript.resumes_after_eager_end_only,
-        condition="a turn is resumed only after it had probably ended",
+        applies_to_socket=_SocketCondition(
+            "a turn is resumed only after it had probably ended",
+            lambda target: target.spec.transcript.resumes_after_eager_end_only,
+        ),
     ),
     Fault(
         id="socket-transcript-words-lost",
         description="The text at the end of a turn has only its first third.",
         socket=SocketFault(change_texts=_lose_end_of_transcript),
-        applies_to_socket=_transcribes,
+        applies_to_socket=_TRANSCRIBES,
     ),
     Fault(
         id="socket-transcript-end-missing",
         description="The end of a turn is never reported.",
-        socket=SocketFault(change_texts=_leave_out_turn_end),
-        applies_to_socket=_transcribes,
+        socket=SocketFault(change_texts=lambda reports: [one for one in reports if one.kind != "turn-end"]),
+        applies_to_socket=_TRANSCRIBES,
     ),
     Fault(
         id="socket-transcript-unknown-message",
         description="The service sends a message that no document describes, before each text.",
-        socket=SocketFault(change_texts=_add_unknown_message_to_transcript),
-        applies_to_socket=_transcribes,
+        socket=SocketFault(change_texts=lambda reports: [ReportedText("raw", _UNKNOWN_MESSAGE), *reports]),
+        applies_to_socket=_TRANSCRIBES,
     ),
     Fault(
         id="socket-transcript-end-late",
         description="The end of a turn is reported two seconds late.",
         socket=SocketFault(change_texts=_delay_end),
-        applies_to_socket=_transcribes,
+        applies_to_socket=_TRANSCRIBES,
         unfound_reason="A check does not measure times. `voicegauge bench` does.",
     ),
     Fault(
         id="socket-transcript-cut-early",
         description="A turn ends at the first short silence, in the middle of a sentence.",
         socket=SocketFault(turn_end_s=_EARLY_END_S),
-        applies_to_socket=_transcribes,
+        applies_to_socket=_TRANSCRIBES,
         unfound_reason="No document says how long a speaker may pause. `voicegauge bench` counts turns cut early.",
     ),
     Fault(
         id="socket-transcript-words-flip",
         description="The last word of each text that may change is another one.",
         socket=SocketFault(change_texts=_replace_last_word_of_partials),
-        applies_to_socket=_transcribes,
+        applies_to_socket=_TRANSCRIBES,
         unfound_reason="Such a text may change. `voicegauge bench` counts the words that were taken back.",
     ),
 )

@@ -12,7 +12,7 @@ import msgspec
 
 from voicegauge.contract.extension.speech import EventTimestamps, SpeechField, SpeechTimestamps
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Fault, SpeechFieldChanger
+from voicegauge.emulator._fault import Condition, Fault, SpeechFieldChanger
 from voicegauge.emulator._request import (
     ParsedRequest,
     find_default_value,
@@ -57,12 +57,9 @@ def limit_speed(request: ParsedRequest, target: Target, field: SpeechField, valu
     return min(value, _HIGHEST_EFFECTIVE_SPEED) if field == "speed" and is_number else value
 
 
-def allows_high_speeds(target: Target) -> bool:
-    """Whether requests to a target may ask for a speed that is clearly above 2."""
+def _allows_high_speeds(target: Target) -> bool:
     mapping = target.speech.request_fields.get("speed")
-    if mapping is None:
-        return False
-    maximum = find_documented_maximum(target.operation, mapping.location)
+    maximum = find_documented_maximum(target.operation, mapping.location) if mapping is not None else None
     return maximum is not None and maximum >= 1.5 * _HIGHEST_EFFECTIVE_SPEED
 
 
@@ -78,36 +75,25 @@ def change_default_format(request: ParsedRequest, target: Target, field: SpeechF
     return "wav" if codec != "wav" else "mp3"
 
 
-def documents_default_format(target: Target) -> bool:
-    """Whether a target documents the format of requests that name none."""
+def _is_seed_reproducible(target: Target) -> bool:
+    mapping = target.speech.request_fields.get("seed")
+    return mapping is not None and mapping.is_seed_reproducible
+
+
+def _documents_default_format(target: Target) -> bool:
     mapping = target.speech.request_fields.get("format")
     return mapping is not None and has_default_value(target.operation, mapping.location)
 
 
-def create_has_field_predicate(field: SpeechField) -> Callable[[Target], bool]:
-    """Return a predicate that tells whether requests to a target can have `field`."""
-
-    def applies_to(target: Target) -> bool:
-        return field in target.speech.request_fields
-
-    applies_to.__doc__ = f"Whether requests can have a {field}."
-    return applies_to
+def can_have_field(field: SpeechField) -> Condition[Target]:
+    """Return the condition that requests to a target can have `field`."""
+    return Condition(f"requests can have a {field}", lambda target: field in target.speech.request_fields)
 
 
-def accepts_markup(target: Target) -> bool:
-    """Whether the text in requests to a target has markup."""
-    return target.speech.request_fields["text"].markup_language is not None
+def offers_format(codec: str) -> Condition[Target]:
+    """Return the condition that a target documents several formats, one of them with this codec."""
 
-
-def offers_several_languages(target: Target) -> bool:
-    """Whether a target documents several languages to choose from."""
-    return "language" in target.speech.request_fields and len(target.target_spec.supported_languages) > 1
-
-
-def create_offers_format_predicate(codec: str) -> Callable[[Target], bool]:
-    """Return a predicate that tells whether a target documents several formats, one of them with this codec."""
-
-    def applies_to(target: Target) -> bool:
+    def offers_codec(target: Target) -> bool:
         known = target.speech.formats
         codecs = {known[name].codec if name in known else name for name in target.target_spec.supported_formats}
         return (
@@ -116,23 +102,32 @@ def create_offers_format_predicate(codec: str) -> Callable[[Target], bool]:
             and codec in codecs
         )
 
-    applies_to.__doc__ = f"Whether several formats can be chosen, one of them {codec}."
-    return applies_to
+    return Condition(f"several formats can be chosen, one of them {codec}", offers_codec)
 
 
-def cut_long_text(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak only the beginning of a long text."""
-    return msgspec.structs.replace(synthesis, text=synthesis.text[:_MAX_CHARACTERS_OF_CUT_TEXT])
+_SynthesisChanger = Callable[[SynthesisRequest], SynthesisRequest]
 
 
-def reverse_words_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak the words in reverse order if the format is FLAC. They take as long as in the right order."""
-    if synthesis.audio_format != "flac":
-        return synthesis
-    return msgspec.structs.replace(synthesis, text=" ".join(reversed(synthesis.text.split())))
+def replace_in_synthesis(**changes: Any) -> _SynthesisChanger:
+    """Return a function that replaces the fields of a synthesis which `changes` names."""
+    return lambda synthesis: msgspec.structs.replace(synthesis, **changes)
 
 
-def create_speed_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
+def change_text(change: Callable[[str], str]) -> _SynthesisChanger:
+    """Return a function that lets `change(text)` be spoken instead of a text."""
+    return lambda synthesis: msgspec.structs.replace(synthesis, text=change(synthesis.text))
+
+
+def change_only_format(format_prefix: str, change: _SynthesisChanger) -> _SynthesisChanger:
+    """Return a function that applies `change` if the name of the audio format begins with `format_prefix`."""
+    return lambda synthesis: change(synthesis) if synthesis.audio_format.startswith(format_prefix) else synthesis
+
+
+def _repeat_text(text: str) -> str:
+    return f"{text} {text}"
+
+
+def create_speed_variation() -> _SynthesisChanger:
     """Return a function that makes every second synthesis a little faster, as a model without a fixed seed may do."""
     counter = itertools.count()
 
@@ -143,99 +138,87 @@ def create_speed_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
     return vary_speed
 
 
-def has_constant_selecting_response_kind(target: Target) -> bool:
-    """Whether the contract states, for this target alone, how responses carry audio.
-
-    The target's constants (fixed values in requests) then select this way of carrying audio.
-    """
-    return target.target_spec.response_audio is not None
-
-
-def promises_reproducible_speech(target: Target) -> bool:
-    """Whether the provider's documentation promises the same audio for the same seed."""
-    mapping = target.speech.request_fields.get("seed")
-    return mapping is not None and mapping.is_seed_reproducible
-
-
-def repeat_text_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak the text twice if the format is FLAC."""
-    if synthesis.audio_format != "flac":
-        return synthesis
-    return msgspec.structs.replace(synthesis, text=f"{synthesis.text} {synthesis.text}")
-
-
 PARAMETER_FAULTS = (
     Fault(
         id="speed-ignored",
         description="The speed parameter has no effect.",
         change_speech_field=create_field_ignorer("speed"),
-        applies_to=create_has_field_predicate("speed"),
+        applies_to=can_have_field("speed"),
     ),
     Fault(
         id="speed-limited",
         description="Speeds above 2 are accepted, and have the effect of 2.",
         change_speech_field=limit_speed,
-        applies_to=allows_high_speeds,
+        applies_to=Condition("requests to a target may ask for a speed that is clearly above 2", _allows_high_speeds),
     ),
     Fault(
         id="voice-ignored",
         description="Every voice sounds like the default one.",
         change_speech_field=create_field_ignorer("voice"),
-        applies_to=create_has_field_predicate("voice"),
+        applies_to=can_have_field("voice"),
     ),
     Fault(
         id="language-ignored",
         description="The language parameter has no effect.",
         change_speech_field=create_field_ignorer("language"),
-        applies_to=offers_several_languages,
+        applies_to=Condition(
+            "a target documents several languages to choose from",
+            lambda target: (
+                "language" in target.speech.request_fields and len(target.target_spec.supported_languages) > 1
+            ),
+        ),
     ),
     Fault(
         id="seed-ignored",
         description="The seed parameter has no effect.",
         change_speech_field=create_field_ignorer("seed"),
-        applies_to=create_has_field_predicate("seed"),
+        applies_to=can_have_field("seed"),
     ),
     Fault(
         id="seed-not-kept",
         description="The same seed gives other audio the next time.",
         change_synthesis=create_speed_variation(),
-        applies_to=promises_reproducible_speech,
+        applies_to=Condition(
+            "the provider's documentation promises the same audio for the same seed", _is_seed_reproducible
+        ),
     ),
     Fault(
         id="format-changes-words",
         description="Other words of about the same duration are spoken in FLAC.",
-        change_synthesis=reverse_words_in_flac,
-        applies_to=create_offers_format_predicate("flac"),
+        change_synthesis=change_only_format("flac", change_text(lambda text: " ".join(reversed(text.split())))),
+        applies_to=offers_format("flac"),
     ),
     Fault(
         id="format-changes-text",
         description="The text is spoken twice in FLAC.",
-        change_synthesis=repeat_text_in_flac,
-        applies_to=create_offers_format_predicate("flac"),
+        change_synthesis=change_only_format("flac", change_text(_repeat_text)),
+        applies_to=offers_format("flac"),
     ),
     Fault(
         id="default-format-changed",
         description="A request without a format gets another one than the documented default.",
         change_speech_field=change_default_format,
-        applies_to=documents_default_format,
+        applies_to=Condition("a target documents the format of requests that name none", _documents_default_format),
     ),
     Fault(
         id="long-text-cut",
         description="Only the beginning of a long text is spoken.",
-        change_synthesis=cut_long_text,
+        change_synthesis=change_text(lambda text: text[:_MAX_CHARACTERS_OF_CUT_TEXT]),
     ),
     Fault(
         id="markup-spoken",
         description="The tags in a text with markup are spoken.",
         skipped_check="markup",
-        applies_to=accepts_markup,
+        applies_to=Condition(
+            "the text in requests to a target has markup",
+            lambda target: target.speech.request_fields["text"].markup_language is not None,
+        ),
     ),
     Fault(
         id="audio-swapped",
         description="Requests with the same voice at the same moment write one file, and all get what is written last.",
         skipped_check="file-names",
-        applies_to=lambda target: target.response.audio is not None,
-        condition="responses carry the audio",
+        applies_to=Condition("responses carry the audio", lambda target: target.response.audio is not None),
     ),
     Fault(
         id="accepts-invalid",
@@ -246,12 +229,14 @@ PARAMETER_FAULTS = (
         id="ignores-filters",
         description="Lists are returned unfiltered.",
         skipped_check="filters",
-        applies_to=lambda target: any(
-            parameter.message_part == "query" and not parameter.is_required
-            for operation in target.contract.operations.values()
-            for parameter in operation.parameters
+        applies_to=Condition(
+            "an operation has an optional query parameter",
+            lambda target: any(
+                parameter.message_part == "query" and not parameter.is_required
+                for operation in target.contract.operations.values()
+                for parameter in operation.parameters
+            ),
         ),
-        condition="an operation has an optional query parameter",
     ),
     Fault(
         id="accepts-too-many",
@@ -262,7 +247,11 @@ PARAMETER_FAULTS = (
         id="response-kind-ignored",
         description="A request field that selects a stream of events or audio alone has no effect.",
         skipped_check="response-kind",
-        applies_to=has_constant_selecting_response_kind,
+        # The target's constants (fixed values in requests) then select this way of carrying audio.
+        applies_to=Condition(
+            "the contract states, for this target alone, how responses carry audio",
+            lambda target: target.target_spec.response_audio is not None,
+        ),
     ),
 )
 """All injectable faults of the parameters of speech requests."""
@@ -277,9 +266,8 @@ _HTML_ERROR_PAGE = (
 """The body that replaces audio."""
 _SHARE_OF_BYTES_KEPT = 0.4
 """Share of the bytes of an audio file that truncation leaves; too small to be explained by a fast speaking rate."""
-_MIN_WORDS_OF_LONG_TEXT = (
-    8  # a shorter text is repeated instead, because its first word alone might take as long as the whole text
-)
+_MIN_WORDS_OF_LONG_TEXT = 8
+"""Minimum number of words of a text whose first word takes clearly less time. A shorter text is repeated instead."""
 _TEXT_REPETITION_COUNT = 8
 """How often a short text, or a sentence that replaces a text of any length, is repeated."""
 
@@ -294,82 +282,31 @@ _REPLACING_WORD = "elephants"
 """Word that is spoken in place of the longest word of a text."""
 _CLIPPING_GAIN = 12.0
 """Factor by which speech is amplified so that it is clipped."""
+_VOICE_OF_NO_TARGET = "Annie"
+"""Variant of espeak-ng with a high voice, unlike any that the emulator has otherwise."""
+_USUAL_SAMPLE_RATE_HZ = 22_050
+"""Sample rate of many voices, in which raw samples are sent whatever rate is documented."""
 _FIXED_TEXT = "The weather will stay mild until the end of the week, with a little rain in the north."
 """Sentence that is spoken whatever the text is."""
 
 
-def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Produce silence that is as long as the speech would be."""
-    return msgspec.structs.replace(synthesis, is_silent=True)
+speak_other_sentence = change_text(lambda text: (_FIXED_TEXT * _TEXT_REPETITION_COUNT)[: len(text)])
+"""Function that lets another sentence of about the same length be spoken."""
 
 
-def change_voice(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Let a high voice speak, unlike any that the emulator has."""
-    return msgspec.structs.replace(synthesis, espeak_variant="Annie")
+def _replace_longest_word(text: str) -> str:
+    return text.replace(max(text.split(), key=len, default=""), _REPLACING_WORD, 1)
 
 
-def replace_speech_by_noise(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Produce noise that is as long as the speech would be."""
-    return msgspec.structs.replace(synthesis, is_noise=True)
-
-
-def delay_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Begin with five seconds of silence."""
-    return msgspec.structs.replace(synthesis, leading_silence_s=_LONG_SILENCE_S)
-
-
-def interrupt_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Replace a tenth of a second of the speech by zeros."""
-    return msgspec.structs.replace(synthesis, dropout_s=_DROPOUT_S)
-
-
-def amplify_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Amplify the speech far beyond full scale."""
-    return msgspec.structs.replace(synthesis, gain=_CLIPPING_GAIN)
-
-
-def speak_fixed_text(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak one sentence whatever the text is."""
-    return msgspec.structs.replace(synthesis, text=_FIXED_TEXT)
-
-
-def speak_other_sentence(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak another sentence of about the same length."""
-    return msgspec.structs.replace(synthesis, text=(_FIXED_TEXT * _TEXT_REPETITION_COUNT)[: len(synthesis.text)])
-
-
-def cut_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Leave out the last third of the speech."""
-    return msgspec.structs.replace(synthesis, kept_share=_SHARE_OF_SPEECH_KEPT)
-
-
-def repeat_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak the text twice."""
-    return msgspec.structs.replace(synthesis, text=f"{synthesis.text} {synthesis.text}")
-
-
-def double_speech_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Play the speech twice as fast and high, as audio sounds whose true sample rate is half of the stated one."""
-    return msgspec.structs.replace(synthesis, rate_error_factor=2.0)
-
-
-def replace_longest_word(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak another word in place of the longest one."""
-    words = synthesis.text.split()
-    longest = max(words, key=len, default="")
-    return msgspec.structs.replace(synthesis, text=synthesis.text.replace(longest, _REPLACING_WORD, 1))
+def _change_length(text: str) -> str:
+    """Return only the first word of a long text, and a short text several times."""
+    words = text.split()
+    return words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([text] * _TEXT_REPETITION_COUNT)
 
 
 def change_audio_format(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Encode the audio in another format than the Content-Type declares."""
     return msgspec.structs.replace(synthesis, audio_format="flac" if synthesis.audio_format != "flac" else "wav")
-
-
-def change_spoken_text(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Speak only the first word of a long text, and repeat a short text several times."""
-    words = synthesis.text.split()
-    text = words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([synthesis.text] * _TEXT_REPETITION_COUNT)
-    return msgspec.structs.replace(synthesis, text=text)
 
 
 def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
@@ -379,27 +316,10 @@ def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
     return msgspec.structs.replace(synthesis, sample_rate_hz=rate)
 
 
-def lower_pcm_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Give raw samples the rate of many voices, whatever rate is documented."""
-    if not synthesis.audio_format.startswith("pcm"):
-        return synthesis
-    return msgspec.structs.replace(synthesis, sample_rate_hz=22_050)
-
-
-def lower_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
+def halve_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Encode MP3 with half of the documented bit rate."""
     bitrate_kbps = synthesis.bitrate_kbps
     return msgspec.structs.replace(synthesis, bitrate_kbps=bitrate_kbps // 2) if bitrate_kbps else synthesis
-
-
-def documents_sample_rate(target: Target) -> bool:
-    """Whether the contract states the sample rate of at least one format of the target."""
-    return any(known.sample_rate_hz is not None for known in target.speech.formats.values())
-
-
-def documents_bitrate(target: Target) -> bool:
-    """Whether the contract states the bit rate of at least one format of the target."""
-    return any(known.bitrate_kbps is not None for known in target.speech.formats.values())
 
 
 def truncate_audio(response: EmulatedResponse) -> None:
@@ -443,50 +363,62 @@ def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes
 
 
 AUDIO_FAULTS = (
-    Fault(id="silent-audio", description="The audio is digital silence.", change_synthesis=silence_speech),
+    Fault(
+        id="silent-audio",
+        description="The audio is digital silence.",
+        change_synthesis=replace_in_synthesis(is_silent=True),
+    ),
     Fault(
         id="noise-as-speech",
         description="The audio is white noise that is as long as the speech would be.",
-        change_synthesis=replace_speech_by_noise,
+        change_synthesis=replace_in_synthesis(is_noise=True),
     ),
     Fault(
         id="another-voice",
         description="Another voice speaks than before, or than that of the voice sample.",
-        change_synthesis=change_voice,
+        change_synthesis=replace_in_synthesis(espeak_variant=_VOICE_OF_NO_TARGET),
         unfound_reason="A check compares no voices. `voicegauge bench --similarity` and `voicegauge history` do.",
     ),
-    Fault(id="long-silence", description="The audio begins with 5 s of silence.", change_synthesis=delay_speech),
+    Fault(
+        id="long-silence",
+        description="The audio begins with 5 s of silence.",
+        change_synthesis=replace_in_synthesis(leading_silence_s=_LONG_SILENCE_S),
+    ),
     Fault(
         id="speech-interrupted",
         description="A tenth of a second within the speech is missing, and silent.",
-        change_synthesis=interrupt_speech,
+        change_synthesis=replace_in_synthesis(dropout_s=_DROPOUT_S),
     ),
     Fault(
         id="clipped-audio",
         description="The speech is far too loud, so that its peaks are cut off.",
-        change_synthesis=amplify_speech,
+        change_synthesis=replace_in_synthesis(gain=_CLIPPING_GAIN),
     ),
     Fault(
         id="same-audio-for-all-texts",
         description="The same sentence is spoken for every text.",
-        change_synthesis=speak_fixed_text,
+        change_synthesis=replace_in_synthesis(text=_FIXED_TEXT),
     ),
     Fault(
         id="other-sentence",
         description="Another sentence of about the same length is spoken.",
         change_synthesis=speak_other_sentence,
     ),
-    Fault(id="speech-cut", description="The last third of the speech is missing.", change_synthesis=cut_speech),
-    Fault(id="speech-repeated", description="The text is spoken twice.", change_synthesis=repeat_speech),
+    Fault(
+        id="speech-cut",
+        description="The last third of the speech is missing.",
+        change_synthesis=replace_in_synthesis(kept_share=_SHARE_OF_SPEECH_KEPT),
+    ),
+    Fault(id="speech-repeated", description="The text is spoken twice.", change_synthesis=change_text(_repeat_text)),
     Fault(
         id="speech-too-fast",
         description="The samples have half of the stated rate, so that the speech is too fast and too high.",
-        change_synthesis=double_speech_rate,
+        change_synthesis=replace_in_synthesis(rate_error_factor=2.0),
     ),
     Fault(
         id="word-replaced",
         description="Another word is spoken in place of the longest one.",
-        change_synthesis=replace_longest_word,
+        change_synthesis=change_text(_replace_longest_word),
     ),
     Fault(
         id="wrong-format",
@@ -497,24 +429,30 @@ AUDIO_FAULTS = (
         id="other-sample-rate",
         description="The audio has half of the sample rate that is documented for its format.",
         change_synthesis=halve_sample_rate,
-        applies_to=documents_sample_rate,
+        applies_to=Condition(
+            "the contract states the sample rate of at least one format of the target",
+            lambda target: any(known.sample_rate_hz is not None for known in target.speech.formats.values()),
+        ),
     ),
     Fault(
         id="other-pcm-rate",
         description="Raw samples have 22,050 Hz, whatever rate is documented.",
-        change_synthesis=lower_pcm_sample_rate,
-        applies_to=create_offers_format_predicate("pcm_s16le"),
+        change_synthesis=change_only_format("pcm", replace_in_synthesis(sample_rate_hz=_USUAL_SAMPLE_RATE_HZ)),
+        applies_to=offers_format("pcm_s16le"),
     ),
     Fault(
         id="other-bit-rate",
         description="MP3 has half of the bit rate that is documented for its format.",
-        change_synthesis=lower_bitrate,
-        applies_to=documents_bitrate,
+        change_synthesis=halve_bitrate,
+        applies_to=Condition(
+            "the contract states the bit rate of at least one format of the target",
+            lambda target: any(known.bitrate_kbps is not None for known in target.speech.formats.values()),
+        ),
     ),
     Fault(
         id="text-ignored",
         description="Another text is spoken, much shorter or much longer.",
-        change_synthesis=change_spoken_text,
+        change_synthesis=change_text(_change_length),
     ),
     Fault(id="truncated-audio", description="The audio file is truncated.", change_response=truncate_audio),
     Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_audio_by_html),
@@ -525,8 +463,12 @@ AUDIO_FAULTS = (
 # Implements the faults of speech timestamps: the times at which characters or words are spoken.
 
 
-_TIME_STRETCH_FACTOR = 1.5
-"""Factor by which times are stretched. It moves the last time far beyond the end of the audio."""
+_LARGE_STRETCH_FACTOR = 1.5
+"""Factor that moves the last time far beyond the end of the audio."""
+SMALL_STRETCH_FACTOR = 1.1
+"""Factor that moves times by so little that only a comparison with the audio shows it."""
+_SHIFT_S = 0.15
+"""Number of seconds by which stated times are late."""
 
 
 def move_first_unit_to_last_time(timings: list[SpeechTiming]) -> list[SpeechTiming]:
@@ -536,31 +478,14 @@ def move_first_unit_to_last_time(timings: list[SpeechTiming]) -> list[SpeechTimi
     return [timings[0]._replace(start_s=timings[-1].start_s, end_s=timings[-1].end_s), *timings[1:]]
 
 
-def stretch_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Multiply all times by the same factor."""
-    return [
-        timing._replace(
-            start_s=timing.start_s * _TIME_STRETCH_FACTOR, end_s=(timing.end_s or 0.0) * _TIME_STRETCH_FACTOR
-        )
-        for timing in timings
-    ]
-
-
-_SHIFT_S = 0.15
-"""Number of seconds by which stated times are late."""
-_SLIGHT_STRETCH_FACTOR = 1.1
-"""Factor by which times are stretched a little."""
+def stretch_times(timings: list[SpeechTiming], factor: float) -> list[SpeechTiming]:
+    """Multiply all times by `factor`."""
+    return [_move_timing(timing, timing.start_s * factor, (timing.end_s or 0.0) * factor) for timing in timings]
 
 
 def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """State every time 150 ms late."""
     return [_move_timing(timing, timing.start_s + _SHIFT_S, (timing.end_s or 0.0) + _SHIFT_S) for timing in timings]
-
-
-def stretch_times_slightly(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Make all times 10% longer."""
-    factor = _SLIGHT_STRETCH_FACTOR
-    return [_move_timing(timing, timing.start_s * factor, (timing.end_s or 0.0) * factor) for timing in timings]
 
 
 def distribute_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
@@ -590,30 +515,15 @@ def _move_timing(timing: SpeechTiming, start_s: float, end_s: float) -> SpeechTi
     return timing._replace(start_s=round(start_s, 3), end_s=round(end_s, 3))
 
 
-def uppercase_timed_texts(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Write the characters or words in capital letters."""
-    return [timing._replace(text=timing.text.upper()) for timing in timings]
-
-
-def drop_last_end_time(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Leave out the end time of the last character or word."""
-    return [*timings[:-1], *(timing._replace(end_s=None) for timing in timings[-1:])]
-
-
 def _list_timestamp_specs(target: Target) -> tuple[SpeechTimestamps | EventTimestamps, ...]:
     if target.stream is not None:
         return target.stream.audio.timestamps
     return target.response.audio.timestamps if target.response.audio is not None else ()
 
 
-def has_speech_timestamps(target: Target) -> bool:
-    """Whether responses of the target have times of characters or words."""
-    return bool(_list_timestamp_specs(target))
-
-
-def has_timestamps_of_literal_text(target: Target) -> bool:
-    """Whether, according to the contract, the timed characters or words are exactly those of the text."""
-    return any(spec.spells_request_text for spec in _list_timestamp_specs(target))
+_HAS_TIMESTAMPS = Condition[Target](
+    "responses of the target have times of characters or words", lambda target: bool(_list_timestamp_specs(target))
+)
 
 
 TIMESTAMP_FAULTS = (
@@ -621,49 +531,55 @@ TIMESTAMP_FAULTS = (
         id="timestamps-unordered",
         description="The first character or word starts last.",
         change_speech_timings=move_first_unit_to_last_time,
-        applies_to=has_speech_timestamps,
+        applies_to=_HAS_TIMESTAMPS,
     ),
     Fault(
         id="timestamps-too-late",
         description="The times of characters or words are those of slower speech.",
-        change_speech_timings=stretch_times,
-        applies_to=has_speech_timestamps,
+        change_speech_timings=lambda timings: stretch_times(timings, _LARGE_STRETCH_FACTOR),
+        applies_to=_HAS_TIMESTAMPS,
     ),
     Fault(
         id="timestamps-shifted",
         description="Every character or word is stated 150 ms late.",
         change_speech_timings=shift_times,
-        applies_to=has_speech_timestamps,
+        applies_to=_HAS_TIMESTAMPS,
     ),
     Fault(
         id="timestamps-stretched",
         description="The times of characters or words are 10% too long.",
-        change_speech_timings=stretch_times_slightly,
-        applies_to=has_speech_timestamps,
+        change_speech_timings=lambda timings: stretch_times(timings, SMALL_STRETCH_FACTOR),
+        applies_to=_HAS_TIMESTAMPS,
     ),
     Fault(
         id="timestamps-uniform",
         description="The times are invented: every character has the same duration.",
         change_speech_timings=distribute_times,
-        applies_to=has_speech_timestamps,
+        applies_to=_HAS_TIMESTAMPS,
     ),
     Fault(
         id="timestamps-frozen",
         description="From the middle on, all characters or words have one time.",
         change_speech_timings=freeze_times,
-        applies_to=has_speech_timestamps,
+        applies_to=_HAS_TIMESTAMPS,
     ),
     Fault(
         id="timestamps-of-other-text",
         description="The timed characters or words are in capital letters.",
-        change_speech_timings=uppercase_timed_texts,
-        applies_to=has_timestamps_of_literal_text,
+        change_speech_timings=lambda timings: [timing._replace(text=timing.text.upper()) for timing in timings],
+        applies_to=Condition(
+            "according to the contract, the timed characters or words are exactly those of the text",
+            lambda target: any(spec.spells_request_text for spec in _list_timestamp_specs(target)),
+        ),
     ),
     Fault(
         id="timestamps-incomplete",
         description="The end of one character or word is missing.",
-        change_speech_timings=drop_last_end_time,
-        applies_to=has_speech_timestamps,
+        change_speech_timings=lambda timings: [
+            *timings[:-1],
+            *(timing._replace(end_s=None) for timing in timings[-1:]),
+        ],
+        applies_to=_HAS_TIMESTAMPS,
     ),
 )
 """All injectable faults of the times of characters and words."""
