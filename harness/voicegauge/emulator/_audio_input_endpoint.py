@@ -63,14 +63,14 @@ if TYPE_CHECKING:
 # Reads requests with audio input: the addressed target, the fields and the uploaded files.
 
 
-def select_audio_input_target(request: ParsedRequest, *, rejects_unsupported_values: bool = True) -> AudioInputTarget:
+def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
     """Return the target that the request addresses, as `Operation.find_audio_input_target` finds it.
 
     For a value that the request omits, the default from the schema counts. If it addresses none, return the first
     target of the operation.
 
     Raises:
-        Rejection: the request names a model that no target has, `rejects_unsupported_values` is set, and the contract
+        Rejection: the request names a model that no target has, unsupported values are rejected, and the contract
             documents an error for unknown models or for invalid requests.
     """
 
@@ -79,7 +79,7 @@ def select_audio_input_target(request: ParsedRequest, *, rejects_unsupported_val
         return find_default_value(request, location) if value is MISSING else value
 
     found = request.operation.find_audio_input_target(read_value_or_default)
-    if found is None and rejects_unsupported_values:
+    if found is None and request.rejects_unsupported_values:
         reject_unknown_model(request, request.operation.audio_input_targets)
     return found or request.operation.audio_input_targets[0]
 
@@ -210,25 +210,21 @@ class AudioInputEndpoint:
         """Create an endpoint that stores generated audio in the downloads of `context`."""
         self._context = context
 
-    async def respond(
-        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
-    ) -> EmulatedResponse:
+    async def respond(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         """Process the upload and return the result.
 
         Raises:
             Rejection: the upload is missing, too large or not audio, or the balance is too low.
         """
         context = self._context
-        target = select_audio_input_target(request, rejects_unsupported_values=rejects_unsupported_values)
+        target = select_audio_input_target(request)
         started = asyncio.get_running_loop().time()
         async with context.upload_lock:
-            upload = await asyncio.to_thread(
-                self._decode_upload, request, target, rejects_unsupported_values=rejects_unsupported_values
-            )
+            upload = await asyncio.to_thread(self._decode_upload, request, target)
             audio_s = upload.decoded_audio.duration_s
             charge = context.job_store.charge_target_price(account, target, 0, audio_s)
             process = self._transcribe_upload if target.transcription else self._convert_upload
-            result = await process(request, target, upload, rejects_unsupported_values=rejects_unsupported_values)
+            result = await process(request, target, upload)
             del upload
         rng, emulation = context.job_store.create_next_rng(), target.target_spec.emulation
         processing_ms = emulation.base_response_ms + emulation.response_ms_per_audio_s * audio_s
@@ -257,14 +253,9 @@ class AudioInputEndpoint:
             response.split_into_pieces = pacer.split_into_pieces
         return response
 
-    def _decode_upload(
-        self, request: ParsedRequest, target: AudioInputTarget, *, rejects_unsupported_values: bool
-    ) -> DecodedUpload:
+    def _decode_upload(self, request: ParsedRequest, target: AudioInputTarget) -> DecodedUpload:
         from voicegauge.speech.decoding import UndecodableAudioError, decode
 
-        fault_injector = self._context.fault_injector
-        if rejects_unsupported_values:
-            check_audio_uploads(request, fault_injector)
         slot = target.audio_input.request_fields["audio"]
         file = read_uploaded_audio(request, slot.location)
         field = get_documented_field_name(slot) or "body"
@@ -276,19 +267,14 @@ class AudioInputEndpoint:
                 return DecodedUpload(file, _remembered_audio.compute(content, lambda: decode(content)))
             return DecodedUpload(file, decode(content))
         except UndecodableAudioError as error:
-            if rejects_unsupported_values and not fault_injector.is_check_skipped("upload-format", request.operation):
+            is_skipped = self._context.fault_injector.is_check_skipped("upload-format", request.operation)
+            if request.rejects_unsupported_values and not is_skipped:
                 raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
             return DecodedUpload(file, _create_silence())
 
     async def _transcribe_upload(
-        self,
-        request: ParsedRequest,
-        target: AudioInputTarget,
-        upload: DecodedUpload,
-        *,
-        rejects_unsupported_values: bool,
+        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload
     ) -> AudioInputResult:
-        del rejects_unsupported_values
         use, decoded_audio = target.transcription, upload.decoded_audio
         assert use is not None
         requested = read_audio_input_field(request, target, "language")
@@ -311,19 +297,12 @@ class AudioInputEndpoint:
         return AudioInputResult({Location("body", pointer_tokens=tokens): text, **values})
 
     async def _convert_upload(
-        self,
-        request: ParsedRequest,
-        target: AudioInputTarget,
-        upload: DecodedUpload,
-        *,
-        rejects_unsupported_values: bool,
+        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload
     ) -> AudioInputResult:
         use = target.conversion
         assert use is not None
         if use.purpose == "translate":
-            return await self._translate_upload(
-                request, target, upload, rejects_unsupported_values=rejects_unsupported_values
-            )
+            return await self._translate_upload(request, target, upload)
         if use.purpose == "analyse":
             facts = await asyncio.to_thread(
                 analyze_music, upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz
@@ -342,19 +321,14 @@ class AudioInputEndpoint:
         )
 
     async def _translate_upload(
-        self,
-        request: ParsedRequest,
-        target: AudioInputTarget,
-        upload: DecodedUpload,
-        *,
-        rejects_unsupported_values: bool,
+        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload
     ) -> AudioInputResult:
         """Return the transcript, a pseudo-translation (the transcript with a mark), and that translation as speech."""
         use = target.conversion
         assert use is not None
         language = str(read_audio_input_field(request, target, "language") or EMBEDDED_ASR_LANGUAGE)
         spoken = language if has_voice_for(language) else EMBEDDED_ASR_LANGUAGE
-        if rejects_unsupported_values and spoken != language:
+        if request.rejects_unsupported_values and spoken != language:
             slot = use.request_fields["language"]
             if language not in slot.provider_values and not is_documented_value(request, slot.location, language):
                 field = get_documented_field_name(slot)

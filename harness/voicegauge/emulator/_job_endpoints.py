@@ -39,12 +39,7 @@ class BatchEndpoint:
         self._context, self._speech = context, speech_endpoint
 
     async def respond(
-        self,
-        request: ParsedRequest,
-        batch_spec: BatchSpec,
-        account: EmulatedAccount,
-        *,
-        rejects_unsupported_values: bool,
+        self, request: ParsedRequest, batch_spec: BatchSpec, account: EmulatedAccount
     ) -> EmulatedResponse:
         """Create a job for every item and one for the batch.
 
@@ -53,8 +48,7 @@ class BatchEndpoint:
         """
         job_store = self._context.job_store
         planned = [
-            (item, self._speech.plan_speech(item, account, rejects_unsupported_values=rejects_unsupported_values))
-            for item in _split_batch_into_requests(request, batch_spec)
+            (item, self._speech.plan_speech(item, account)) for item in _split_batch_into_requests(request, batch_spec)
         ]
         charges: list[float | None] = []
         try:
@@ -68,7 +62,7 @@ class BatchEndpoint:
         await self._context.clock.sleep(planned[0][1].submit_latency_s)
         charged = zip(planned, charges, strict=True)
         items = [job_store.create_job(item, speech, account, charge) for (item, speech), charge in charged]
-        whole = self._speech.plan_speech(request, account, rejects_unsupported_values=False)
+        whole = self._speech.plan_speech(replace(request, rejects_unsupported_values=False), account)
         whole = whole._replace(queue_time_s=0.0, processing_time_s=max(sum(item.state_durations_s) for item in items))
         job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), batch_items=items)
         balance = self._context.accounts.get_remaining_balance(account, request.operation)

@@ -258,21 +258,19 @@ class EmulatedProvider:
         path_parameters: Mapping[str, str],
         account: EmulatedAccount,
     ) -> EmulatedResponse:
-        rejects_unsupported_values = not self._fault_injector.is_check_skipped("request", operation)
-        ignored_keywords = ("maxItems",) if self._fault_injector.is_check_skipped("items", operation) else ()
         request = parse_request(
             incoming_request,
             operation,
             path_parameters,
-            rejects_unsupported_values=rejects_unsupported_values,
-            ignored_keywords=ignored_keywords,
+            rejects_unsupported_values=not self._fault_injector.is_check_skipped("request", operation),
+            ignored_keywords=("maxItems",) if self._fault_injector.is_check_skipped("items", operation) else (),
         )
         self._request_counts[operation.id] += 1
         reason = self._fault_injector.find_rejection_reason(request, self._request_counts[operation.id])
         if reason is not None:
             raise Rejection(reason, None, "injected fault", is_requested=True)
         # Files are looked for first, because starting a thread costs more than most requests.
-        if rejects_unsupported_values and any(iterate_uploaded_files(request.body)):
+        if request.rejects_unsupported_values and any(iterate_uploaded_files(request.body)):
             async with self._upload_lock:
                 await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
         self.webhooks.check_webhook_url(request)
@@ -282,29 +280,18 @@ class EmulatedProvider:
             return _select_requested_page(response, request)
         if operation.chat is not None:
             return await self._chats.respond(request, operation.chat, account, referenced_resources)
-        return await self._call_endpoint(
-            request, account, referenced_resources, rejects_unsupported_values=rejects_unsupported_values
-        )
+        return await self._call_endpoint(request, account, referenced_resources)
 
     async def _call_endpoint(
-        self,
-        request: ParsedRequest,
-        account: EmulatedAccount,
-        referenced_resources: Sequence[StoredResource],
-        *,
-        rejects_unsupported_values: bool,
+        self, request: ParsedRequest, account: EmulatedAccount, referenced_resources: Sequence[StoredResource]
     ) -> EmulatedResponse:
         operation = request.operation
         if operation.audio_input is not None and has_audio(request):
-            return await self._audio_inputs.respond(
-                request, account, rejects_unsupported_values=rejects_unsupported_values
-            )
+            return await self._audio_inputs.respond(request, account)
         if operation.batch is not None:
-            return await self._batches.respond(
-                request, operation.batch, account, rejects_unsupported_values=rejects_unsupported_values
-            )
+            return await self._batches.respond(request, operation.batch, account)
         if operation.speech is not None:
-            return await self._speech.respond(request, account, rejects_unsupported_values=rejects_unsupported_values)
+            return await self._speech.respond(request, account)
         if operation.job_target is not None:
             return await self._submits.respond(request, account, operation.job_target)
         if self._jobs.responds_to(operation):

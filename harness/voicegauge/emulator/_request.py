@@ -148,6 +148,9 @@ class ParsedRequest:
     """JSON value, or form fields by name; `MISSING` if the request has no body."""
     documented_media_type: MediaType | None = None
     """Documented media type that matches the Content-Type; `None` if the request has no documented body."""
+    rejects_unsupported_values: bool = True
+    """Whether the request is rejected if it has a value that the contract or the emulator does not support. Otherwise,
+    as a fault demands, a default replaces the value."""
 
     def read_value(self, location: Location) -> Any:
         """Return the value at `location`, for example "body#/text"; `MISSING` if there is none."""
@@ -260,7 +263,16 @@ def parse_request(
     incoming_request.body, incoming_request.form_reader = b"", None
     if rejects_unsupported_values and media is not None and body is not MISSING:
         _check_body(media, body, ignored_keywords)
-    return ParsedRequest(incoming_request, operation, values["path"], values["query"], values["header"], body, media)
+    return ParsedRequest(
+        incoming_request,
+        operation,
+        values["path"],
+        values["query"],
+        values["header"],
+        body,
+        media,
+        rejects_unsupported_values,
+    )
 
 
 def _read_parameter(

@@ -31,14 +31,14 @@ from voicegauge.formats.locations import MISSING
 # Selects the target that a request addresses.
 
 
-def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = True) -> Target:
+def select_target(request: ParsedRequest) -> Target:
     """Return the target whose constants, required fields and languages best match the request.
 
     If none matches, it is the first target of the operation.
 
     Raises:
-        Rejection: no target matches, `rejects_unsupported_values` is set, and the contract documents an error for
-            unknown models or for invalid requests.
+        Rejection: no target matches, unsupported values are rejected, and the contract documents an error for unknown
+            models or for invalid requests.
     """
     targets = [t for t in request.operation.contract.targets.values() if t.operation is request.operation]
     scored = [
@@ -46,7 +46,7 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
     ]
     if scored:
         return max(scored, key=lambda pair: pair[0])[1]
-    if rejects_unsupported_values:
+    if request.rejects_unsupported_values:
         reject_unknown_model(request, targets, rejects_every_other_value=True)
     return targets[0]
 
@@ -110,16 +110,14 @@ class SpeechEndpoint:
         self._context = context
         self._text_counts: Counter[str] = Counter()
 
-    async def respond(
-        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
-    ) -> EmulatedResponse:
+    async def respond(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         """Return the speech, or create a job and return the response that accepts it.
 
         Raises:
             Rejection: the request violates a limit, or the balance is too low.
         """
         context = self._context
-        speech = self.plan_speech(request, account, rejects_unsupported_values=rejects_unsupported_values)
+        speech = self.plan_speech(request, account)
         charge = context.job_store.charge_target_price(account, speech.target, speech.billable_character_count)
         if speech.target.response.status_operation_id is None:
             processing_s = speech.queue_time_s + speech.processing_time_s
@@ -150,9 +148,7 @@ class SpeechEndpoint:
         balance = context.accounts.get_remaining_balance(account, request.operation)
         return context.response_builder.build_submit_response(request, job, balance=balance)
 
-    def plan_speech(
-        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
-    ) -> PlannedSpeech:
+    def plan_speech(self, request: ParsedRequest, account: EmulatedAccount) -> PlannedSpeech:
         """Return what to synthesize for a request, and how long each phase takes.
 
         Raises:
@@ -160,7 +156,7 @@ class SpeechEndpoint:
                 not support the requested synthesis.
         """
         context = self._context
-        target = select_target(request, rejects_unsupported_values=rejects_unsupported_values)
+        target = select_target(request)
         if context.fault_injector.is_check_skipped("response-kind", request.operation):
             target = remove_target_specific_audio(target)
         if (
@@ -170,14 +166,13 @@ class SpeechEndpoint:
         ):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
         location = find_response_audio(target)
-        if rejects_unsupported_values:
+        if request.rejects_unsupported_values:
             self._check_text_length(request, target)
         synthesis = read_synthesis_request(
             request,
             target,
             location,
             context.settings.seed,
-            rejects_unsupported_values=rejects_unsupported_values,
             read_field=context.fault_injector.read_speech_field,
             reads_markup=not context.fault_injector.is_check_skipped("markup", request.operation),
         )

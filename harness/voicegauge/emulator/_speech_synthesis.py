@@ -148,7 +148,6 @@ def read_synthesis_request(
     response_audio: ResponseAudio,
     seed: int,
     *,
-    rejects_unsupported_values: bool = True,
     read_field: Callable[[ParsedRequest, Target, SpeechField], Any] = read_speech_field,
     reads_markup: bool = True,
 ) -> SynthesisRequest:
@@ -159,7 +158,6 @@ def read_synthesis_request(
         target: the target that the request addresses.
         response_audio: where the response carries the audio; it may also set a fixed format and sample rate.
         seed: the emulator's seed.
-        rejects_unsupported_values: whether unsupported values are rejected; otherwise defaults replace them.
         read_field: function that reads a field of the request, as `read_speech_field` does.
         reads_markup: whether the markup of a text is read; otherwise its tags are spoken.
 
@@ -167,30 +165,18 @@ def read_synthesis_request(
         Rejection: the text is blank, or the emulator does not support the language or format.
     """
     emulation = target.target_spec.emulation
-    text = _read_text(request, target, reads_markup=reads_markup, rejects_invalid_text=rejects_unsupported_values)
+    text = _read_text(request, target, reads_markup=reads_markup)
     seed_word = read_field(request, target, "seed")
     audio_format = _read_documented_format(request, target, read_field)
     rate = response_audio.sample_rate_hz or emulation.sample_rate_hz
     if audio_format is not None:
         rate = min(max(audio_format.sample_rate_hz or rate, MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
     requested_language = read_field(request, target, "language")
-    language = _choose_language(
-        request,
-        target,
-        text,
-        requested_language,
-        rejects_unsupported_values=rejects_unsupported_values,
-    )
+    language = _choose_language(request, target, text, requested_language)
     codec = (
         audio_format.codec
         if audio_format is not None
-        else _choose_format(
-            request,
-            target,
-            response_audio,
-            read_field(request, target, "format"),
-            rejects_unsupported_values=rejects_unsupported_values,
-        )
+        else _choose_format(request, target, response_audio, read_field(request, target, "format"))
     )
     return SynthesisRequest(
         text=text,
@@ -206,7 +192,7 @@ def read_synthesis_request(
     )
 
 
-def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool, rejects_invalid_text: bool) -> str:
+def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool) -> str:
     """Return the text to speak, without its markup; "Nothing." if there is none.
 
     Raises:
@@ -219,7 +205,7 @@ def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool, re
         mapping = msgspec.structs.replace(mapping, markup_language=None, text_template="{}")
         raw = _TAG_CHARACTER_PATTERN.sub(" ", str(raw))
     has_markup = mapping.markup_language is not None and isinstance(raw, str)
-    if rejects_invalid_text and has_markup and not _is_well_formed(raw):
+    if request.rejects_unsupported_values and has_markup and not _is_well_formed(raw):
         raise Rejection(
             "invalid", name, f"{name or 'body'}: the markup is not well-formed: {raw!r:.80}", keyword="pattern"
         )
@@ -227,7 +213,7 @@ def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool, re
     text = strip_unspoken_text(raw, mapping, unspoken_patterns) if isinstance(raw, str) else ""
     # Without a text, the schema has decided: some operations take audio or a list of texts instead.
     is_text_needed = isinstance(raw, str) or "text" in target.target_spec.required_fields
-    if not text and is_text_needed and rejects_invalid_text:
+    if not text and is_text_needed and request.rejects_unsupported_values:
         raise Rejection("invalid", name, f"{name or 'body'}: the text is blank: {raw!r:.80}", keyword="minLength")
     return (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
 
@@ -283,9 +269,7 @@ def _choose_voice_pitch(target: Target, voice_name: Any, requested_language: Any
     return min(max(spec.emulation.espeak_pitch + shift, 0), 99)
 
 
-def _choose_language(
-    request: ParsedRequest, target: Target, text: str, requested_language: Any, *, rejects_unsupported_values: bool
-) -> str:
+def _choose_language(request: ParsedRequest, target: Target, text: str, requested_language: Any) -> str:
     """Return the language to speak, which is the requested one if espeak-ng speaks it, else a guess from the text.
 
     Raises:
@@ -296,7 +280,7 @@ def _choose_language(
             return requested_language
         slot = target.speech.request_fields["language"]
         if (
-            rejects_unsupported_values
+            request.rejects_unsupported_values
             and requested_language not in (*target.target_spec.supported_languages, *slot.provider_values)
             and not is_documented_value(request, slot.location, requested_language)
         ):
@@ -337,14 +321,7 @@ def _choose_bitrate_kbps(documented_format: AudioFormat | None) -> int | None:
     return documented_format.bitrate_kbps or (DEFAULT_BITRATE_KBPS if is_stated else None)
 
 
-def _choose_format(
-    request: ParsedRequest,
-    target: Target,
-    response_audio: ResponseAudio,
-    requested_format: Any,
-    *,
-    rejects_unsupported_values: bool,
-) -> str:
+def _choose_format(request: ParsedRequest, target: Target, response_audio: ResponseAudio, requested_format: Any) -> str:
     """Return the format to deliver: the one that the contract fixes, else the requested one, else the default.
 
     Raises:
@@ -358,7 +335,7 @@ def _choose_format(
     if found is None:
         slot = target.speech.request_fields["format"]
         if (
-            rejects_unsupported_values
+            request.rejects_unsupported_values
             and requested_format not in (*target.target_spec.supported_formats, *slot.provider_values)
             and not is_documented_value(request, slot.location, requested_format)
         ):
