@@ -31,8 +31,7 @@ from voicegauge.emulator._speech_faults import (
     shift_times,
     stretch_times,
 )
-from voicegauge.emulator._speech_synthesis import SynthesizedSpeech
-from voicegauge.emulator._speech_timestamps import SpeechTiming, build_speech_timings
+from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesizedSpeech, build_speech_timings
 from voicegauge.speech.espeak import synthesize_with_times
 from voicegauge.speech.spoken_text import judge_spoken_text
 from voicegauge.speech.stated_times import StatedTimesVerdict, judge_stated_times, split_into_words

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.contract.extension.speech import TranscriptionResponse, TranscriptSegmentFields
-from voicegauge.emulator._audio_effects import (
+from voicegauge.emulator._output_audio import (
     MAX_PITCH_SHIFT_SEMITONES,
     STEM_NAMES_BY_COUNT,
     AudioEffect,

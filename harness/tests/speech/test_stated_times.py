@@ -12,8 +12,13 @@ from voicegauge.emulator._speech_faults import (
     shift_times,
     stretch_times,
 )
-from voicegauge.emulator._speech_synthesis import SynthesisRequest, SynthesizedSpeech, render_speech
-from voicegauge.emulator._speech_timestamps import SpeechTiming, build_speech_timings
+from voicegauge.emulator._speech_synthesis import (
+    SpeechTiming,
+    SynthesisRequest,
+    SynthesizedSpeech,
+    build_speech_timings,
+    render_speech,
+)
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.espeak import synthesize_with_times
 from voicegauge.speech.stated_times import StatedTimesJudgement, judge_stated_times, split_into_words

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -13,7 +14,6 @@ import msgspec
 
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.extension.speech import (
-    RAW_SAMPLE_CODECS,
     AudioFormat,
     AudioInputField,
     AudioPacing,
@@ -22,10 +22,16 @@ from voicegauge.contract.extension.speech import (
 )
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.emulator._accounts import EmulatedAccount
-from voicegauge.emulator._audio_effects import AudioEffect, analyze_music, apply_effect, split_into_stems
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._job_state import GeneratedAudio
-from voicegauge.emulator._output_formats import choose_media_type, encode_output, find_format
+from voicegauge.emulator._output_audio import (
+    AudioEffect,
+    analyze_music,
+    choose_media_type,
+    convert_upload,
+    encode_stems,
+    find_format,
+)
 from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
@@ -37,12 +43,7 @@ from voicegauge.emulator._request import (
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_streams import StreamPacer
 from voicegauge.emulator._schema_values import fill_random_hex
-from voicegauge.emulator._speech_synthesis import (
-    AUTOMATIC_LANGUAGE,
-    SynthesisRequest,
-    check_audio_upload,
-    get_documented_field_name,
-)
+from voicegauge.emulator._speech_synthesis import AUTOMATIC_LANGUAGE, SynthesisRequest, get_documented_field_name
 from voicegauge.emulator._transcription import (
     EMBEDDED_ASR_LANGUAGE,
     build_transcript_values,
@@ -53,11 +54,13 @@ from voicegauge.emulator._transcription import (
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, Location
-from voicegauge.model.exchange import UploadedFile
-from voicegauge.speech.espeak import has_voice_for
+from voicegauge.model.exchange import FileContent, UploadedFile
+from voicegauge.speech.espeak import (
+    has_voice_for,
+)
 
 if TYPE_CHECKING:
-    from voicegauge.speech.decoding import DecodedAudio, Samples
+    from voicegauge.speech.decoding import DecodedAudio
 
 
 # Reads requests with audio input: the addressed target, the fields and the uploaded files.
@@ -132,6 +135,80 @@ def check_audio_uploads(request: ParsedRequest, fault_injector: FaultInjector) -
             check_audio_upload(file, field, _select_enforced_limits(limits[field], request, fault_injector))
 
 
+MAX_CACHED_RECORDING_MEASUREMENTS = 64
+"""Maximum number of uploads whose measurements are cached."""
+
+
+class _RecordingMeasurements(NamedTuple):
+    """What the limits of uploads are compared with."""
+
+    container_format: str
+    audio_duration_s: float
+    sample_rate_hz: int
+
+
+_cached_recording_measurements: OrderedDict[bytes, _RecordingMeasurements | str] = OrderedDict()
+"""Results of `_measure_recording_once` by the digest of the file. Tests upload the same file repeatedly, and files
+may be too large to keep."""
+
+
+def _measure_recording_once(file_content: FileContent) -> _RecordingMeasurements | str:
+    """Return the measurements of a recording, or the reason why it cannot be decoded. The result is cached."""
+    if not isinstance(file_content, bytes):
+        return _decode_and_measure_recording(file_content)  # the digest would read all of a large file into memory
+    digest = hashlib.sha256(file_content).digest()
+    facts = _cached_recording_measurements.get(digest)
+    if facts is None:
+        facts = _cached_recording_measurements[digest] = _decode_and_measure_recording(file_content)
+        while len(_cached_recording_measurements) > MAX_CACHED_RECORDING_MEASUREMENTS:
+            _cached_recording_measurements.popitem(last=False)
+    return facts
+
+
+def _decode_and_measure_recording(file_content: FileContent) -> _RecordingMeasurements | str:
+    from voicegauge.speech.decoding import UndecodableAudioError, decode
+
+    try:
+        audio = decode(file_content)
+    except UndecodableAudioError as error:
+        return str(error)
+    return _RecordingMeasurements(audio.container, audio.duration_s, audio.sample_rate_hz)
+
+
+def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limits: UploadLimits) -> None:
+    """Check an uploaded recording against `x-limits.upload_limits`.
+
+    Raises:
+        Rejection: the file is too large, not audio, too short or too long, or its format or sample rate is not allowed.
+    """
+    if upload_limits.max_bytes is not None and len(uploaded_file.content) > upload_limits.max_bytes:
+        raise Rejection("too-large", field_name, f"{field_name} is larger than {upload_limits.max_bytes} bytes")
+    if not (
+        upload_limits.accepted_formats
+        or upload_limits.min_duration_s
+        or upload_limits.max_duration_s
+        or upload_limits.min_sample_rate_hz
+    ):
+        return
+    audio = _measure_recording_once(uploaded_file.content)
+    if isinstance(audio, str):
+        raise Rejection("invalid", field_name, f"{field_name} is not audio: {audio}")
+    if upload_limits.accepted_formats and audio.container_format not in [
+        name.lower() for name in upload_limits.accepted_formats
+    ]:
+        raise Rejection(
+            "invalid",
+            field_name,
+            f"{field_name} must be {' or '.join(upload_limits.accepted_formats)}, not {audio.container_format}",
+        )
+    if upload_limits.min_duration_s is not None and audio.audio_duration_s < upload_limits.min_duration_s:
+        raise Rejection("invalid", field_name, f"{field_name} must last at least {upload_limits.min_duration_s:g} s")
+    if upload_limits.max_duration_s is not None and audio.audio_duration_s > upload_limits.max_duration_s:
+        raise Rejection("invalid", field_name, f"{field_name} must last at most {upload_limits.max_duration_s:g} s")
+    if upload_limits.min_sample_rate_hz is not None and audio.sample_rate_hz < upload_limits.min_sample_rate_hz:
+        raise Rejection("invalid", field_name, f"{field_name} must have at least {upload_limits.min_sample_rate_hz} Hz")
+
+
 def _select_enforced_limits(
     limits: UploadLimits, request: ParsedRequest, fault_injector: FaultInjector
 ) -> UploadLimits:
@@ -148,9 +225,6 @@ def _select_enforced_limits(
 _DEFAULT_SAMPLE_RATE_HZ = 24_000
 _REPLACEMENT_SILENCE_DURATION_S = 1.0
 """Duration of the silence that replaces an undecodable upload if a fault makes the emulator accept the upload."""
-_MAX_SAMPLE_RATE_HZ = 48_000
-"""Audio with a higher sample rate is resampled to this one before effects are applied, because not all output formats
-support higher rates."""
 
 
 _MAX_REMEMBERED_UPLOAD_BYTES = 2**20
@@ -359,7 +433,7 @@ class AudioInputEndpoint:
         name = _choose_output_format(request, target, upload)
         decoded_audio = upload.decoded_audio
         parts = await asyncio.to_thread(
-            _encode_stems, decoded_audio, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
+            encode_stems, decoded_audio, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
         )
         task, items = fill_random_hex("task_{hex12}", self._context.job_store.create_next_rng()), []
         audio = ResponseAudio(
@@ -458,36 +532,12 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     )
     content = upload.uploaded_file.content
     if not isinstance(content, bytes) or len(content) > _MAX_REMEMBERED_UPLOAD_BYTES:
-        return GeneratedAudio(_convert(upload.decoded_audio, change, requested_rate, name, kbps), name)
+        return GeneratedAudio(convert_upload(upload.decoded_audio, change, requested_rate, name, kbps), name)
     key = (hashlib.sha256(content).digest(), change, requested_rate, name, kbps)
     converted = _remembered_conversions.compute(
-        key, lambda: _convert(upload.decoded_audio, change, requested_rate, name, kbps)
+        key, lambda: convert_upload(upload.decoded_audio, change, requested_rate, name, kbps)
     )
     return GeneratedAudio(converted, name)
-
-
-def _convert(
-    decoded_audio: DecodedAudio,
-    effect: AudioEffect,
-    sample_rate_hz: int | None,
-    format_name: str,
-    bitrate_kbps: int | None,
-) -> bytes:
-    from voicegauge.speech.encoding import resample
-
-    samples, rate = _limit_sample_rate(decoded_audio)
-    samples = apply_effect(samples, rate, effect)
-    if sample_rate_hz is not None:
-        samples, rate = resample(samples, rate, sample_rate_hz), sample_rate_hz
-    return _encode_converted(samples, rate, format_name, bitrate_kbps)
-
-
-def _encode_converted(samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None) -> bytes:
-    from voicegauge.speech.encoding import encode_at_bitrate
-
-    if format_name in RAW_SAMPLE_CODECS:  # which FFmpeg puts into no container
-        return encode_output(samples, sample_rate_hz, format_name)
-    return encode_at_bitrate(samples, sample_rate_hz, format_name, bitrate_kbps)
 
 
 def _find_documented_format(request: ParsedRequest, target: AudioInputTarget) -> AudioFormat | None:
@@ -510,14 +560,6 @@ def _find_documented_format(request: ParsedRequest, target: AudioInputTarget) ->
     )
 
 
-def _limit_sample_rate(decoded_audio: DecodedAudio) -> tuple[Any, int]:
-    """Return samples at a rate of at most `_MAX_SAMPLE_RATE_HZ`, and this rate."""
-    from voicegauge.speech.encoding import resample
-
-    rate = min(decoded_audio.sample_rate_hz, _MAX_SAMPLE_RATE_HZ)
-    return resample(decoded_audio.samples, decoded_audio.sample_rate_hz, rate), rate
-
-
 def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
     """Return the format of the output.
 
@@ -533,16 +575,6 @@ def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, uplo
     if not documented or choose_media_type(default, documented) is not None:
         return default
     return next((name for name in map(find_format, documented) if name is not None), "wav")
-
-
-def _encode_stems(decoded_audio: DecodedAudio, stem_count: int, format_name: str) -> dict[str, bytes]:
-    from voicegauge.speech.encoding import encode_at_bitrate
-
-    samples, rate = _limit_sample_rate(decoded_audio)
-    return {
-        part: encode_at_bitrate(band, rate, format_name)
-        for part, band in split_into_stems(samples, rate, stem_count).items()
-    }
 
 
 def _build_translation_synthesis_request(text: str, language: str, format_name: str) -> SynthesisRequest:

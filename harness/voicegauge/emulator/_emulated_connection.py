@@ -5,22 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from starlette.types import Receive, Send
 
+from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.contract.operation import Operation
+from voicegauge.contract.socket_messages import ClientIntent
+from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
+from voicegauge.emulator._fault import SocketFault
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer
 from voicegauge.emulator.client_findings import ClientFindingLog, ClientMonitor
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.formats.locations import Location
 
 NORMAL_CLOSE_CODE, POLICY_CLOSE_CODE, TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
 
 
 class ConnectionEndedError(Exception):
     """The connection has ended, so that nothing more can be sent."""
+
+
+def list_setting_locations(spec: SocketSpec) -> set[Location]:
+    """Return the locations at which a client of the channel may state a voice, a language, a model or a format."""
+    locations = {one for one in (spec.voice_location, spec.language_location) if one is not None}
+    for target in spec.targets.values():
+        locations |= set(target.request_constants)
+        for audio_format in target.formats.values():
+            locations |= set(audio_format.request_constants)
+    return locations
 
 
 class SocketServices(NamedTuple):
@@ -95,12 +110,30 @@ class EmulatedConnection(ABC):
         """Whether the emulator will send more messages even if the client sends none."""
 
     @abstractmethod
-    async def _report(self, kind: Any) -> None:
-        """Send an event, if the contract has such a message."""
+    async def _report(self, kind: Any, **values: Any) -> None:
+        """Send an event with `values`, by placeholder of its template, if the contract has such a message."""
 
     @abstractmethod
     async def _stop(self) -> None:
         """End what was still in progress when the connection ended."""
+
+    async def _accept_key(self, intent: ClientIntent, faults: Iterable[SocketFault]) -> bool:
+        """Check the key of the first message, and report that the connection is ready; return whether it is."""
+        is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
+        if self._spec.sends_key_in_message and is_missing and not any(fault.ignores_key for fault in faults):
+            self._client.report("client-message-invalid", "the API key is missing or not valid")
+            await self._report("error", reason="the API key is not valid")
+            await self._close(POLICY_CLOSE_CODE, "unauthorized")
+            return False
+        await self._report("session")
+        return True
+
+    async def _reject(self, reason: str, **values: Any) -> None:
+        """Report an error with `values`, or close the connection if the contract has no message for errors."""
+        if self._spec.has_event("error"):
+            await self._report("error", reason=reason, **values)
+        else:
+            await self._close(POLICY_CLOSE_CODE, reason)
 
     async def _send_text(self, text: str) -> None:
         await self._send_event({"type": "websocket.send", "text": text})

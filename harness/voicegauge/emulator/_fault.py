@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.sockets import ServerEventKind
 from voicegauge.contract.extension.speech import SpeechField
@@ -14,9 +15,8 @@ from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, Target
 from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
-from voicegauge.emulator._speech_synthesis import SynthesisRequest
-from voicegauge.emulator._speech_timestamps import SpeechTiming
-from voicegauge.emulator._webhook_payloads import EmulatedCallback
+from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
+from voicegauge.formats.locations import Location
 
 TargetT = TypeVar("TargetT", Target, BaseSocketTarget)
 
@@ -127,6 +127,30 @@ class SocketFault:
         if isinstance(target, SocketTarget):
             return bool(changes_speech) or not changes_texts
         return changes_texts or self.ignores_key
+
+
+@dataclass(frozen=True)
+class EmulatedCallback:
+    """A callback that may be sent in the current state of a job."""
+
+    body: Any
+    documented_media_type: MediaType
+    """Documented media type of the body."""
+    is_final: bool
+    """Whether the callback reports the terminal state."""
+    is_due: bool
+    """Whether the subscriber asked for this callback. Callbacks before the end are sent only to subscribers that asked
+    for progress."""
+    essential_field_paths: frozenset[tuple[str, ...]] = frozenset()
+    """Paths of the fields that identify the job and its state; faults avoid breaking them."""
+    completion_time_location: Location | None = None
+    """Location of the completion time in the body; `None` if the body has none."""
+    has_forged_signature: bool = False
+    """Whether the callback is signed with a wrong secret."""
+    signature_age_s: float = 0.0
+    """Number of seconds between the signed time and the actual sending."""
+    send_count: int = 1
+    """How often the same callback is sent, with the same signature."""
 
 
 SpeechFieldChanger = Callable[[ParsedRequest, Target, SpeechField, Any], Any]

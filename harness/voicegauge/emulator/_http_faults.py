@@ -15,12 +15,11 @@ from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSp
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._body_faults import invalidate_body
-from voicegauge.emulator._fault import Condition, Fault
+from voicegauge.emulator._fault import Condition, EmulatedCallback, Fault
 from voicegauge.emulator._job_state import VIRTUAL_START_TIME_S
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import format_time_like_example, iterate_schemas_at
-from voicegauge.emulator._webhook_payloads import EmulatedCallback
 from voicegauge.formats.locations import EVERY_ITEM, Location
 from voicegauge.model.exchange import UploadedFile
 

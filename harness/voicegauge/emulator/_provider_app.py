@@ -1,4 +1,4 @@
-"""Answers the requests to one provider: authentication, limits, validation, then the endpoint."""
+"""Answers the requests and WebSockets of one provider: authentication, limits, validation, then the endpoint."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import asyncio
 import contextlib
 import copy
 import dataclasses
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.contract.operation import Operation
+from voicegauge.contract.socket_messages import SocketChannel
+from voicegauge.contract.socket_turns import find_handshake_violation
 from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, has_audio
-from voicegauge.emulator._emulated_connection import SocketServices
+from voicegauge.emulator._emulated_connection import SocketServices, list_setting_locations
 from voicegauge.emulator._endpoint_context import AudioDownloads, EndpointContext, JobStore
-from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._error_responses import build_error_response, build_unrouted_response
 from voicegauge.emulator._job_endpoints import BatchEndpoint, ChatEndpoint, JobEndpoint, JobSubmissionEndpoint
 from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._request import (
@@ -33,21 +35,125 @@ from voicegauge.emulator._request import (
     iterate_uploaded_files,
     parse_request,
 )
-from voicegauge.emulator._request_journal import RequestJournal
-from voicegauge.emulator._resource_endpoints import ResourceStore, StoredResource
+from voicegauge.emulator._resource_endpoints import ResourceStore, StoredResource, select_page
 from voicegauge.emulator._response import EmulatedResponse, add_documented_headers
-from voicegauge.emulator._response_bodies import build_error_response, select_page
 from voicegauge.emulator._response_builder import ResponseBuilder
-from voicegauge.emulator._response_streams import send_stream
-from voicegauge.emulator._socket_endpoint import SocketEndpoint, reject_handshake
+from voicegauge.emulator._socket_connection import EmulatedSocket
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint
-from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, check_emulation_spec
-from voicegauge.emulator._unrouted_response import build_unrouted_response
+from voicegauge.emulator._speech_synthesis import SpeechSynthesizer
+from voicegauge.emulator._transcription import EmulatedTranscription
 from voicegauge.emulator._webhooks import WebhookNotifier
-from voicegauge.emulator.body_limits import BodyMemory, ReceivedBody, receive_provider_request_body
 from voicegauge.emulator.client_findings import ClientFindingLog
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.emulator.settings import SCENARIO_HEADER, SERVER_HEADER_VALUE, EmulatorSettings
+from voicegauge.formats.locations import Location
+from voicegauge.model.exchange import SOCKET_ABORT_EXTENSION_KEY
+
+MAX_OPEN_SOCKETS = 1000
+"""Maximum number of open connections to one provider."""
+
+
+class SocketEndpoint:
+    """The WebSockets of one provider."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        services: SocketServices,
+        clock: EmulatedClock,
+        accounts: AccountRegistry,
+    ) -> None:
+        """Serve the channels of `contract`."""
+        self._contract, self._services, self._clock, self._accounts = contract, services, clock, accounts
+        self._open_count = 0
+
+    async def serve(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one handshake, and the messages after it."""
+        await receive()  # websocket.connect
+        if self._open_count >= MAX_OPEN_SOCKETS:
+            await reject_handshake(send, HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+            return
+        self._open_count += 1
+        try:
+            await self._accept_or_reject(request, scope, receive, send)
+        finally:
+            self._open_count -= 1
+
+    async def _accept_or_reject(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._find_channel(request.path)
+        if found is None:
+            paths = ", ".join(one.path for one in self._contract.socket_operations.values()) or "none"
+            await self._reject(send, HTTPStatus.NOT_FOUND, request.path, f"no such path; paths of WebSockets: {paths}")
+            return
+        operation, path_values = found
+        ignores_key = any(
+            fault.ignores_key
+            for target in operation.socket_targets
+            for fault in self._services.fault_injector.list_socket_faults(target)
+        )
+        try:
+            self._accounts.identify_account(request, operation, self._clock.now(), is_key_enforced=not ignores_key)
+        except Rejection as rejection:
+            await self._reject(send, HTTPStatus.UNAUTHORIZED, operation.id, rejection.detail)
+            return
+        violation = find_handshake_violation(operation, request.query, request.find_header)
+        if violation is not None:
+            await self._reject(send, HTTPStatus.BAD_REQUEST, operation.id, violation)
+            return
+        assert operation.socket is not None
+        values = _read_handshake_values(operation.socket, request, path_values)
+        protocols = scope.get("subprotocols") or []
+        accept: dict[str, Any] = {
+            "type": "websocket.accept",
+            "headers": [(b"server", SERVER_HEADER_VALUE.encode())],
+            "subprotocol": protocols[0] if protocols else None,
+        }
+        await send(accept)
+        if operation.socket.spec.transcribes:
+            await EmulatedTranscription(operation, values, self._services, receive, send).run()
+            return
+        abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
+        await EmulatedSocket(operation, values, self._services, receive, send, abort).run()
+
+    async def _reject(
+        self, send: Callable[[Any], Awaitable[None]], status: HTTPStatus, operation: str, reason: str
+    ) -> None:
+        """Answer a handshake with a status other than 101, and report what the client did wrong."""
+        self._services.client_findings.add_rejected_handshake(self._contract.id, operation, reason)
+        await reject_handshake(send, status, reason)
+
+    def _find_channel(self, path: str) -> tuple[Operation, dict[str, str]] | None:
+        for operation in self._contract.socket_operations.values():
+            match = operation.match_path_end(path)
+            if match is not None:
+                return operation, match.path_parameters
+        return None
+
+
+def _read_handshake_values(
+    channel: SocketChannel, request: IncomingRequest, path_values: Mapping[str, str]
+) -> dict[Location, Any]:
+    """Return the values in a handshake at every location where a target of the channel has a constant."""
+    values: dict[Location, Any] = {}
+    for location in list_setting_locations(channel.spec):
+        if location.message_part == "query":
+            found: Any = request.query.get(location.name)
+        elif location.message_part == "path":
+            found = path_values.get(location.name)
+        else:
+            found = request.find_header(location.name) if location.message_part == "header" else None
+        if found is not None:
+            values[location] = found
+    return values
+
+
+async def reject_handshake(send: Callable[[Any], Awaitable[None]], status: int, reason: str) -> None:
+    """Answer a handshake with an HTTP status other than 101."""
+    headers = [(b"content-type", b"application/json"), (b"server", SERVER_HEADER_VALUE.encode())]
+    await send({"type": "websocket.http.response.start", "status": int(status), "headers": headers})
+    body = json.dumps({"error": reason}).encode()
+    await send({"type": "websocket.http.response.body", "body": body})
+
 
 # Remembers responses by the idempotency key of their request, so that a repeated request is performed once.
 
@@ -309,164 +415,3 @@ def _select_requested_page(response: EmulatedResponse, request: ParsedRequest) -
     if request.operation.pagination is not None:
         select_page(response, request, request.operation.pagination)
     return response
-
-
-# Serves all emulated providers in one ASGI application, and keeps a journal of their requests.
-
-
-class EmulatedProviders:
-    """The emulated providers, with a clock, a speech synthesizer and a journal that they share."""
-
-    def __init__(
-        self,
-        contracts: Sequence[Contract],
-        settings: EmulatorSettings,
-        extra_faults: Sequence[Fault] = (),
-        client_findings: ClientFindingLog | None = None,
-    ) -> None:
-        """Create all providers with empty state."""
-        for contract in contracts:
-            for target in contract.targets.values():
-                check_emulation_spec(target)
-        self.contracts, self.settings = contracts, settings
-        self.fault_injector = FaultInjector(settings.faults, contracts, extra_faults)
-        self.synthesizer = SpeechSynthesizer()
-        self.journal = RequestJournal()
-        self.client_findings = client_findings or ClientFindingLog()
-        self._body_memory = BodyMemory()
-        self.reset()
-
-    def reset(self) -> None:
-        """Reset the clock, the journal and all providers; faults are kept."""
-        self.clock = EmulatedClock(self.settings)
-        self.journal.clear()
-        self.client_findings.clear()
-        lock = asyncio.Lock()
-        self.providers = {
-            contract.id: EmulatedProvider(
-                contract.select_account_plans([self.settings.account_plan] if self.settings.account_plan else []),
-                self.settings,
-                self.clock,
-                self.synthesizer,
-                self.fault_injector,
-                lock,
-                client_findings=self.client_findings,
-            )
-            for contract in self.contracts
-        }
-
-    def _list_prefixes(self) -> str:
-        """Return the first parts of the paths that are served."""
-        return ", ".join(f"/{name}" for name in self.providers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond to one request to a provider, or to the handshake and the messages of a WebSocket."""
-        if scope["type"] not in ("http", "websocket"):
-            return
-        path = read_raw_path(scope)
-        provider_id, _, rest = path.lstrip("/").partition("/")
-        provider, prefix = self.providers.get(provider_id), f"/{provider_id}"
-        if provider is not None:
-            path = f"/{rest}"
-        elif len(self.providers) == 1:  # clients whose base URL has only a host reach it, too
-            provider, prefix = next(iter(self.providers.values())), ""
-        if scope["type"] == "websocket":
-            if provider is None:
-                await receive()
-                reason = f"no such provider; here are: {self._list_prefixes()}"
-                self.client_findings.add_rejected_handshake(provider_id, path, reason)
-                await reject_handshake(send, HTTPStatus.NOT_FOUND, reason)
-            else:
-                body = ReceivedBody(b"", None, 0)
-                incoming_request = _build_incoming_request({**scope, "method": "GET"}, prefix, path, body)
-                await provider.sockets.serve(incoming_request, scope, receive, send)
-            return
-        if provider is None:
-            await Response(f"no such provider; here are: {self._list_prefixes()}\n", 404)(scope, receive, send)
-            return
-        try:
-            response = await self._respond(provider, prefix, path, scope, receive)
-        except ConnectionError:
-            return
-        if response is None:
-            await Response("the body is too large\n", 413, {"Connection": "close"})(scope, receive, send)
-            return
-        if response.stream_pieces is not None and response.replacement_body_bytes is None:
-            await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
-            await send_stream(response, response.stream_pieces, self.clock, receive, send)
-        else:
-            await send_response(response, send)
-
-    async def _respond(
-        self, provider: EmulatedProvider, base_path: str, path: str, scope: Scope, receive: Receive
-    ) -> EmulatedResponse | None:
-        """Read the request and return its response; `None` if its body is too large.
-
-        Args:
-            provider: the provider that the URL names.
-            base_path: the path of the provider's base URL; empty at the root of the port.
-            path: the path below the base URL.
-            scope: the ASGI scope of the request.
-            receive: receives the body.
-
-        Raises:
-            ConnectionError: the client disconnected.
-        """
-        # The share ends before the response is sent, for which the client may take hours.
-        with self._body_memory.open_share() as share:
-            body = await receive_provider_request_body(scope, receive, share)
-            if body is None:
-                return None
-            incoming_request = _build_incoming_request(scope, base_path, path, body)
-            del body
-            response = await provider.respond(incoming_request)
-            self.journal.record_request(provider.contract, incoming_request, response, self.clock.now())
-            return response
-
-
-def read_raw_path(scope: MutableMapping[str, Any]) -> str:
-    """Return the path with its percent-escapes, so that an escaped slash does not split a path parameter."""
-    encoded_path: bytes | None = scope.get("raw_path")
-    return encoded_path.partition(b"?")[0].decode("latin-1") if encoded_path is not None else str(scope["path"])
-
-
-def _build_incoming_request(scope: Scope, base_path: str, path: str, body: ReceivedBody) -> IncomingRequest:
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
-    host = headers.get("host") or _format_server_host(scope)
-    return IncomingRequest(
-        method=scope["method"],
-        path=path,
-        query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
-        headers=headers,
-        body=body.content,
-        form_reader=body.form_reader,
-        body_size_bytes=body.size_bytes,
-        base_url=f"{scope['scheme']}://{host}{base_path}",
-        raw_query=scope["query_string"].decode("latin-1"),
-        client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
-    )
-
-
-def _format_server_host(scope: Scope) -> str:
-    host, port = scope.get("server") or ("localhost", None)
-    return host if port is None else f"{host}:{port}"
-
-
-def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
-    headers = {name.lower(): value for name, value in response.headers.items() if name.lower() != "content-type"}
-    headers["server"] = SERVER_HEADER_VALUE
-    if response.media_type:
-        headers["content-type"] = response.media_type
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
-async def send_response(response: EmulatedResponse, send: Send) -> None:
-    """Send a response that is not streamed; if a fault cuts it, the connection is closed after half of the body."""
-    payload = response.encode_payload()
-    head = _encode_headers(response)
-    if response.status >= 200 and response.status not in (204, 304):  # RFC 9110, section 8.6
-        head.append((b"content-length", b"%d" % (len(payload) or int(response.is_connection_cut))))
-    await send({"type": "http.response.start", "status": response.status, "headers": head})
-    sent = payload[: len(payload) // 2] if response.is_connection_cut else payload
-    await send({"type": "http.response.body", "body": sent, "more_body": response.is_connection_cut})

@@ -5,28 +5,30 @@ from __future__ import annotations
 import base64
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
-from voicegauge.contract.extension.jobs import JobSpec, PaginationSpec
-from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
-from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_parts import Example, MediaType, Parameter, ResponseSpec
+from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.pricing import UsageSpec
+from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
 from voicegauge.contract.operation import Operation
+from voicegauge.contract.price_computation import compute_usage_bound, has_typical_usage
+from voicegauge.contract.targets import Target
 from voicegauge.emulator._job_state import EmulatedJob
-from voicegauge.emulator._output_formats import choose_media_type, find_format
+from voicegauge.emulator._output_audio import choose_media_type, find_format
 from voicegauge.emulator._request import (
     ParsedRequest,
-    Rejection,
     can_have_value_at,
-    find_default_value,
     read_value_at,
     write_value_at,
 )
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import SchemaValueBuilder, format_time_like_example, iterate_schemas_at
-from voicegauge.formats.bodies import is_json, parse_whole_number
-from voicegauge.formats.locations import MISSING, Location, parse_location, read_pointer
+from voicegauge.emulator._speech_synthesis import SpeechTiming
+from voicegauge.formats.bodies import is_json
+from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, read_pointer
 from voicegauge.speech.encoding import find_media_type_of_format
 
 # Builds response bodies from the contract's examples, or from its schemas if there are no examples.
@@ -39,127 +41,6 @@ class BodyTemplate(NamedTuple):
     """The body before any value is filled in; it may be changed."""
     example: Example | None
     """The documented example that was copied; `None` if the body was built from the schema."""
-
-
-def build_error_response(operation: Operation, rejection: Rejection) -> EmulatedResponse:
-    """Return the documented error whose `x-rejection-reason` fits best.
-
-    If none fits, return an error with a common status code.
-    """
-    found = _find_error_by_reason(operation, rejection.reason, rejection.field_name)
-    if found is not None and not _can_be_about(found[2], rejection):
-        found = _find_error_by_reason(operation, rejection.reason, None) or found
-    if found is not None:
-        spec, media_spec, example = found
-        status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
-        body = _name_cause(copy.deepcopy(example.value), example, rejection)
-        return _build_error(operation, rejection, status, spec, media_spec, body)
-    return _build_error_by_status(operation, rejection)
-
-
-def _can_be_about(example: Example, rejection: Rejection) -> bool:
-    """Whether a documented error for a field, such as "text is too long", fits the reason of the rejection."""
-    return rejection.is_requested or not example.rejection_keywords or rejection.keyword in example.rejection_keywords
-
-
-def _name_cause(body: Any, example: Example, rejection: Rejection) -> Any:
-    """Return the body of an error with the rejected field and the reason written at `x-rejection-locations`."""
-    if rejection.is_requested:
-        return body
-    values = {"field": rejection.field_name, "message": rejection.detail}
-    for key, text in example.rejection_locations.items():
-        if values[key] is not None:
-            for location in [text] if isinstance(text, str) else text:
-                body = write_value_at(body, parse_location(location), values[key])
-    return body
-
-
-def _build_error_by_status(operation: Operation, rejection: Rejection) -> EmulatedResponse:
-    """Return the error that is documented under a common status code, if no `x-rejection-reason` matches."""
-    usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
-    status = next((code for code in usual if str(code) in operation.responses), usual[0])
-    spec = operation.find_response(status)
-    media_spec = find_json_media(spec)
-    if media_spec is None:
-        value = _build_undocumented_error_body(operation, rejection) if spec is None else b""
-        return _build_error(operation, rejection, status, spec, None, value)
-    unmarked = (example for example in media_spec.examples if example.rejection_reason is None)
-    fitting = next((example for example in unmarked if _is_valid_example(media_spec, example)), None)
-    value = copy.deepcopy(fitting.value) if fitting else _build_minimal_body(media_spec, rejection.detail)
-    return _build_error(operation, rejection, status, spec, media_spec, value)
-
-
-@functools.lru_cache(maxsize=256)
-def _find_error_by_reason(
-    operation: Operation, rejection_reason: str, field_name: str | None
-) -> tuple[ResponseSpec, MediaType, Example] | None:
-    return next(_find_errors_by_reason(operation, rejection_reason, field_name), None)
-
-
-def _find_errors_by_reason(
-    operation: Operation, rejection_reason: str, field_name: str | None
-) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
-    conditions = [f"{rejection_reason}:{field_name}"] if field_name else []
-    conditions.append(rejection_reason)
-    if rejection_reason == "not-found" and field_name:
-        conditions.append(f"invalid:{field_name}")
-    usual = [str(code) for code in STATUS_CODES_BY_REASON.get(rejection_reason, ())]
-    if rejection_reason == "too-large":
-        conditions += [f"invalid:{field_name}", "invalid"]
-    if rejection_reason == "expired":
-        conditions.append("not-found")
-    for when in conditions:
-        for status, spec in sorted(operation.responses.items(), key=lambda item: item[0] not in usual):
-            if not status.startswith("2"):
-                for media_spec in spec.media_types.values():
-                    yield from (
-                        (spec, media_spec, example)
-                        for example in media_spec.examples
-                        if example.rejection_reason == when
-                    )
-
-
-def _choose_status_in_class(rejection_reason: str, status_class: str) -> int:
-    """Return a common status code for a rejection reason, within a status class such as "4XX"."""
-    codes = STATUS_CODES_BY_REASON.get(rejection_reason, (400,))
-    return next((code for code in codes if str(code)[0] == status_class[0]), codes[0])
-
-
-def _build_error(
-    operation: Operation,
-    rejection: Rejection,
-    status: int,
-    response_spec: ResponseSpec | None,
-    media_spec: MediaType | None,
-    body: Any,
-) -> EmulatedResponse:
-    name = media_spec.name if media_spec is not None else (None if body == b"" else "application/json")
-    return EmulatedResponse(
-        kind="error",
-        status=status,
-        body=body,
-        media_type=name,
-        response_spec=response_spec,
-        documented_media_type=media_spec,
-        operation=operation,
-        rejection_reason=rejection.reason,
-    )
-
-
-def _build_minimal_body(media_spec: MediaType, message_text: str) -> Any:
-    builder = SchemaValueBuilder(media_spec.schemas, message_text)
-    return builder.build_minimal_value(
-        media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
-    )
-
-
-def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
-    """Return a body for an undocumented error, with the structure of another error that is documented."""
-    for response in operation.responses.values():
-        media_spec = find_json_media(response)
-        if media_spec is not None and not response.status.startswith("2"):
-            return _build_minimal_body(media_spec, rejection.detail)
-    return {"error": rejection.detail}
 
 
 def find_json_media(response: ResponseSpec | None) -> MediaType | None:
@@ -254,9 +135,7 @@ def select_body_template(
     for example in media_spec.examples:
         weights = rank_example(example)
         if weights is not None:
-            ranked.append(
-                (_is_valid_example(media_spec, example), *weights, example.is_inferred, -len(ranked), example)
-            )
+            ranked.append((is_valid_example(media_spec, example), *weights, example.is_inferred, -len(ranked), example))
     best = max(ranked, key=lambda entry: entry[:-1]) if ranked else None
     # What contradicts its own schema would be a finding that the service has not caused.
     if best is not None and (best[0] or "schema" not in media_spec.part_data):
@@ -276,7 +155,7 @@ def select_body_template(
 
 
 @functools.lru_cache(maxsize=256)
-def _is_valid_example(media_spec: MediaType, example: Example) -> bool:
+def is_valid_example(media_spec: MediaType, example: Example) -> bool:
     return next(media_spec.iterate_violations(example.value), None) is None
 
 
@@ -466,74 +345,215 @@ def _get_target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
     return response.target.target_spec.emulation.response_constants if response.target is not None else {}
 
 
-_CURSOR_PREFIX = "after-"
-"""Prefix of the emulator's cursors of the kind `token`. The number of items before the page follows it."""
+# Finds the ids in a contract's examples, for operations whose resources the emulator does not store.
 
 
-def select_page(response: EmulatedResponse, request: ParsedRequest, pagination_spec: PaginationSpec) -> None:
-    """Keep the items of the requested page, and write the fields that lead to the next page. `response` is changed.
+def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
+    """Return the values of the required path and query parameters, with the names of the parameters as keys.
 
-    Raises:
-        Rejection: the request names a page with a cursor that the emulator never returned.
+    Parameters with enumerated values, a constant or a default are left out, because they contain no ids.
     """
-    items = read_value_at(response.body, pagination_spec.items_location)
-    if not isinstance(items, list):
-        return
-    size = _read_number(request, pagination_spec.page_size_location) or max(len(items), 1)
-    start = _find_first_index(items, size, request, pagination_spec)
-    page, end = items[start : start + size], start + size
-    has_more = end < len(items)
-    response.body = write_value_at(response.body, pagination_spec.items_location, page)
-    for location, value in (
-        (pagination_spec.has_more_location, has_more),
-        (pagination_spec.total_count_location, len(items)),
-        (pagination_spec.page_count_location, -(-len(items) // size)),
+    found = {}
+    for parameter in request.operation.parameters:
+        values = {"path": request.path_parameters, "query": request.query_parameters}.get(parameter.message_part, {})
+        if parameter.is_required and parameter.name in values and not _has_enumerated_values(parameter):
+            found[parameter.name] = str(values[parameter.name])
+    return found
+
+
+def _has_enumerated_values(parameter: Parameter) -> bool:
+    return any(key in parameter.schema for key in ("enum", "const", "default"))
+
+
+def has_not_found_response(operation: Operation) -> bool:
+    """Whether a response for unknown ids is documented, either as status 404 or as an example marked as not found."""
+    return "404" in operation.responses or any(
+        example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
+        for response in operation.responses.values()
+        for media_spec in response.media_types.values()
+        for example in media_spec.examples
+    )
+
+
+def is_documented_id(operation: Operation, parameter_name: str, value: str) -> bool:
+    """Whether `value` is an example of the parameter, or occurs as an id in any success example of the contract."""
+    return value in _collect_documented_ids(operation.contract) or value in _collect_parameter_examples(
+        operation, parameter_name
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _collect_parameter_examples(operation: Operation, parameter_name: str) -> frozenset[str]:
+    found: set[str] = set()
+    for parameter in operation.parameters:
+        if parameter.name == parameter_name:
+            named = parameter.part_data.get("examples", {})
+            listed = [parameter.part_data.get("example"), parameter.schema.get("example")]
+            listed += [example.get("value") for example in named.values() if isinstance(example, dict)]
+            listed += parameter.schema.get("examples", [])
+            found.update(str(value) for value in listed if isinstance(value, str | int))
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _collect_documented_ids(contract: Contract) -> frozenset[str]:
+    """Return every value in the success examples that may be an id.
+
+    That is every text, since ids have no common form, and as text each number in a field whose name ends with "id".
+    """
+    found: set[str] = set()
+    for item in _collect_example_objects(contract):
+        for name, value in item.items():
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            if isinstance(value, str) or (is_number and name.lower().endswith("id")):
+                found.add(str(value))
+    return frozenset(found - {""})
+
+
+@functools.lru_cache(maxsize=64)
+def _collect_example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        item
+        for operation in contract.operations.values()
+        for status, response in operation.responses.items()
+        if status.startswith("2")
+        for media_spec in response.media_types.values()
+        for example in media_spec.examples
+        for item in _iterate_objects(example.value)
+    )
+
+
+def _iterate_objects(json_value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(json_value, dict):
+        yield json_value
+    for item in (
+        json_value.values() if isinstance(json_value, dict) else json_value if isinstance(json_value, list) else ()
     ):
-        if location is not None and can_have_value_at(response.documented_media_type, response.body, location):
-            response.body = write_value_at(response.body, location, value)
-    if pagination_spec.next_cursor_location is not None:
-        cursor = _build_next_cursor(page, end, start // size, pagination_spec) if has_more else None
-        _write_next_cursor(response, pagination_spec.next_cursor_location, cursor)
+        yield from _iterate_objects(item)
 
 
-def _find_first_index(items: list[Any], page_size: int, request: ParsedRequest, pagination_spec: PaginationSpec) -> int:
-    location, kind = pagination_spec.cursor_location, pagination_spec.cursor_kind
-    cursor = request.read_value(location) if location is not None else MISSING
-    if location is None or cursor in (MISSING, None, ""):
-        return 0
-    if kind == "item-id":
-        ids = [item.get(pagination_spec.item_id_field) if isinstance(item, dict) else None for item in items]
-        return ids.index(cursor) + 1 if cursor in ids else len(items)  # nothing follows an unknown item
-    text = str(cursor).removeprefix(_CURSOR_PREFIX) if kind == "token" else str(cursor)
-    number = parse_whole_number(text)
-    if number is None or (kind == "token" and text == str(cursor)):
-        raise Rejection("invalid", location.field_name, f"{location.field_name}: no list has the page {cursor!r:.80}")
-    return max(number - pagination_spec.first_page_number, 0) * page_size if kind == "page" else number
+def has_object_with_value(examples: Any, searched_value: str) -> bool:
+    """Whether any example contains an object with a field of the value `searched_value`."""
+    return any(str(member) == searched_value for item in _iterate_objects(examples) for member in item.values())
 
 
-def _read_number(request: ParsedRequest, location: Location | None) -> int | None:
-    if location is None:
-        return None
-    value = request.read_value(location)
-    value = find_default_value(request, location) if value is MISSING else value
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+def fill_body_from_documented_item(
+    operation: Operation, body: dict[str, Any], ids: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return `body` with the values of a documented object, such as an item of a list, that has the requested id.
+
+    Only the values of fields that `body` has are replaced. If no documented object has the id, the id is written only
+    into the field that is named like the parameter.
+    """
+    for parameter_name, wanted in ids.items():
+        if has_object_with_value(body, wanted):
+            continue
+        items = (item for item in _collect_example_objects(operation.contract) if wanted in map(str, item.values()))
+        item = next(items, {parameter_name: wanted})
+        body = {name: item.get(name, value) for name, value in body.items()}
+    return body
 
 
-def _build_next_cursor(page: list[Any], end_index: int, page_index: int, pagination_spec: PaginationSpec) -> Any:
-    kind = pagination_spec.cursor_kind
-    if kind == "item-id":
-        return page[-1].get(pagination_spec.item_id_field)
-    if kind == "page":
-        return page_index + 1 + pagination_spec.first_page_number
-    return f"{_CURSOR_PREFIX}{end_index}" if kind == "token" else end_index
+# Filters the lists of a response by the query of its request.
 
 
-def _write_next_cursor(response: EmulatedResponse, location: Location, cursor: Any) -> None:
-    """Write the cursor; on the last page null, or an empty text if the schema allows no null."""
-    media = response.documented_media_type
-    if cursor is None and media is not None:
-        types = [
-            schema.get("type") for schema in iterate_schemas_at(media.schemas, media.schema, location.pointer_tokens)
-        ]
-        cursor = "" if types and "string" in types else None
-    response.body = write_value_at(response.body, location, cursor)
+def filter_lists(body: dict[str, Any], request: ParsedRequest) -> None:
+    """Keep the list items that match the query: each documented parameter filters by the field of the same name.
+
+    `body` is changed in place. Items without such a field are kept. Counts that equaled the length of the list are
+    updated.
+    """
+    documented = {one.name for one in request.operation.parameters if one.message_part == "query"}
+    requested = {name: value for name, value in request.query_parameters.items() if name in documented}
+    for name, items in list(body.items()):
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            continue
+        left = [i for i in items if all(key not in i or i[key] == value for key, value in requested.items())]
+        body[name] = left
+        for other, count in body.items():
+            if count == len(items) and isinstance(count, int) and not isinstance(count, bool):
+                body[other] = len(left)
+
+
+# Writes the times of characters or words into responses with speech.
+
+
+SpeechTimingsGetter = Callable[[Literal["character", "word"]], Sequence[SpeechTiming]]
+"""Function that returns when each character or word of the text is spoken."""
+
+
+def write_timestamps(
+    body: Any, timestamps_spec: SpeechTimestamps | EventTimestamps, timings: Sequence[SpeechTiming]
+) -> Any:
+    """Return `body` with the times at the locations that the contract documents."""
+    scale = 1000 if timestamps_spec.time_unit == "ms" else 1
+    body = _write_values(body, timestamps_spec.texts_location.pointer_tokens, [timing.text for timing in timings])
+    body = _write_values(
+        body,
+        timestamps_spec.starts_location.pointer_tokens,
+        [_round_time(timing.start_s * scale) for timing in timings],
+    )
+    if timestamps_spec.ends_location is not None:
+        body = _write_values(
+            body,
+            timestamps_spec.ends_location.pointer_tokens,
+            [
+                _round_time((timing.end_s - (timing.start_s if timestamps_spec.ends_are_durations else 0)) * scale)
+                for timing in timings
+                if timing.end_s is not None
+            ],
+        )
+    return body
+
+
+def _round_time(time_s: float) -> float:
+    return round(time_s, 3)
+
+
+def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:
+    """Return `body` with each of `values` written at `path_tokens`, where "*" is replaced by the index of the value."""
+    at = path_tokens.index(EVERY_ITEM)
+    list_location = Location("body", pointer_tokens=path_tokens[:at])
+    existing = list_location.read_body(body)
+    items = existing if isinstance(existing, list) else []
+    rest = Location("body", pointer_tokens=path_tokens[at + 1 :])
+    filled = [write_value_at(items[i] if i < len(items) else None, rest, value) for i, value in enumerate(values)]
+    return write_value_at(body, list_location, filled)
+
+
+# Writes the tokens and seconds that a request used, on which its price depends, into responses.
+
+
+_USED_SHARE_OF_MAX_USAGE = 0.5
+"""Share of the documented maximum of tokens or seconds that an emulated request uses if no typical number is
+documented. The share is invented."""
+
+
+def write_usage(response: EmulatedResponse, target: Target, character_count: int) -> None:
+    """Write the usage at the documented locations of a JSON response."""
+    if response.is_body_text_or_json:
+        usages = _iterate_usages(target, character_count)
+        amounts: dict[Location | None, float | None] = {usage.reported_usage_location: used for usage, used in usages}
+        write_charges_and_balances(response, amounts)
+
+
+def compute_final_event_usage(target: Target, character_count: int) -> Mapping[EventLocation, float]:
+    """Return the usage that the last event of a stream reports, by location in the event."""
+    usages = _iterate_usages(target, character_count)
+    return {usage.event_usage_location: used for usage, used in usages if usage.event_usage_location is not None}
+
+
+def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[UsageSpec, float]]:
+    """Yield a pair for each usage on which the target's price depends: its specification, and the amount used.
+
+    The amount is a whole number of tokens, or a number of seconds.
+    """
+    for part in target.pricing.parts if target.pricing is not None else ():
+        if part.usage is not None:
+            usage = part.usage
+            used = (
+                (usage.typical_per_request or 0.0) + (usage.typical_per_character or 0.0) * character_count
+                if has_typical_usage(usage)
+                else compute_usage_bound(usage, character_count) * _USED_SHARE_OF_MAX_USAGE
+            )
+            yield part.usage, max(round(used), 1) if part.unit == "1m_tokens" else round(used, 6)

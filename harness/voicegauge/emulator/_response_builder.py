@@ -31,7 +31,13 @@ from voicegauge.emulator._response_bodies import (
     BodyTemplate,
     build_default_body,
     build_success_response,
+    fill_body_from_documented_item,
+    filter_lists,
     find_json_media,
+    has_not_found_response,
+    has_object_with_value,
+    is_documented_id,
+    read_requested_ids,
     replace_url_prefixes,
     select_body_template,
     set_audio_media_type,
@@ -39,16 +45,8 @@ from voicegauge.emulator._response_bodies import (
     write_charges_and_balances,
     write_job_times,
     write_text_body,
-    write_values,
-)
-from voicegauge.emulator._response_values import (
-    fill_body_from_documented_item,
-    filter_lists,
-    has_not_found_response,
-    has_object_with_value,
-    is_documented_id,
-    read_requested_ids,
     write_usage,
+    write_values,
 )
 from voicegauge.emulator._schema_values import PLACEHOLDER_URL, iterate_schemas_at
 from voicegauge.emulator._speech_synthesis import SynthesisRequest

@@ -21,9 +21,9 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._request import Rejection, write_value_at
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
-from voicegauge.emulator._response_values import SpeechTimingsGetter, write_timestamps
+from voicegauge.emulator._response_bodies import SpeechTimingsGetter, write_timestamps
 from voicegauge.emulator._schema_values import SchemaValueBuilder
-from voicegauge.emulator._speech_timestamps import select_timings
+from voicegauge.emulator._speech_synthesis import select_timings
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats.locations import MISSING, EventLocation, Location
 

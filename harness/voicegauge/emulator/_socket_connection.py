@@ -18,7 +18,6 @@ from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.contract.targets import SocketTarget
-from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
 from voicegauge.emulator._emulated_connection import (
     NORMAL_CLOSE_CODE,
     POLICY_CLOSE_CODE,
@@ -26,6 +25,7 @@ from voicegauge.emulator._emulated_connection import (
     ConnectionEndedError,
     EmulatedConnection,
     SocketServices,
+    list_setting_locations,
 )
 from voicegauge.emulator._fault import OutputPurpose, SocketFault, SocketOutput, SocketTurnState
 from voicegauge.emulator._speech_synthesis import (
@@ -33,8 +33,8 @@ from voicegauge.emulator._speech_synthesis import (
     FALLBACK_LANGUAGE,
     SynthesisRequest,
     SynthesizedSpeech,
+    build_speech_timings,
 )
-from voicegauge.emulator._speech_timestamps import build_speech_timings
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_voice_for
 
@@ -172,13 +172,15 @@ class EmulatedSocket(EmulatedConnection):
         violation = next(self._channel.iterate_violations("client", data, is_binary=False), None)
         if violation is not None:
             self._client.report("client-message-invalid", violation.reason, intent.context)
-            await self._reject(violation.reason, intent.context)
+            await self._reject(violation.reason, context=intent.context)
             return
         if not intent.actions:
             return
         self._client.judge_message(intent)
-        if "session" in intent.actions and not await self._accept_key(intent):
-            return
+        if "session" in intent.actions:
+            self._has_key = await self._accept_key(intent, self._list_faults(self._find_target()))
+            if not self._has_key:
+                return
         if "close" in intent.actions:
             await self._speak_remaining_text()
             await self._read_late_messages()
@@ -192,19 +194,6 @@ class EmulatedSocket(EmulatedConnection):
             async with asyncio.timeout(_LATE_MESSAGE_TIMEOUT_S):
                 while (event := await self._receive())["type"] == "websocket.receive":
                     self._client.judge_message(self._channel.read_client_message(str(event.get("text") or "").encode()))
-
-    async def _accept_key(self, intent: ClientIntent) -> bool:
-        """Check the key of the first message, and report that the connection is ready; return whether it is."""
-        is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
-        ignores_key = any(fault.ignores_key for fault in self._list_faults(self._find_target()))
-        if self._spec.sends_key_in_message and is_missing and not ignores_key:
-            self._client.report("client-message-invalid", "the API key is missing or not valid")
-            await self._report("error", None, "the API key is not valid")
-            await self._close(POLICY_CLOSE_CODE, "unauthorized")
-            return False
-        self._has_key = True
-        await self._report("session", None)
-        return True
 
     async def _perform_intent(self, intent: ClientIntent) -> None:
         self._remember_settings(intent)
@@ -231,18 +220,10 @@ class EmulatedSocket(EmulatedConnection):
             await turn.work_items.put(("end", ""))
 
     def _remember_settings(self, intent: ClientIntent) -> None:
-        for location in self._list_setting_locations():
+        for location in filter(lambda one: one.is_in_body, list_setting_locations(self._spec)):
             value = read_pointer(intent.message, location.pointer_tokens)
             if value is not MISSING:
                 self._settings_values[location] = value
-
-    def _list_setting_locations(self) -> set[Location]:
-        found = {one for one in (self._spec.voice_location, self._spec.language_location) if one is not None}
-        for target in self._spec.targets.values():
-            found |= set(target.request_constants)
-            for audio_format in target.formats.values():
-                found |= set(audio_format.request_constants)
-        return {location for location in found if location.is_in_body}
 
     def _read_setting(self, location: Location) -> Any:
         return (
@@ -275,7 +256,7 @@ class EmulatedSocket(EmulatedConnection):
         if self._spec.has_contexts and key in self._ended_contexts:
             # Its end may have been sent twice; another text needs another context.
             if "text" in intent.actions:
-                await self._reject(f"the context {key} has ended", key)
+                await self._reject(f"the context {key} has ended", context=key)
             return None
         if not intent.actions & {"start", "text"}:
             return None
@@ -284,7 +265,7 @@ class EmulatedSocket(EmulatedConnection):
         if limit is not None and len(self._turns) >= limit.max_count and not any(one.ignores_limits for one in faults):
             self._client.report("client-too-many-contexts", f"more than {limit.max_count} contexts are open", key)
             outputs = [SocketOutput("close", values={"code": limit.close_code, "reason": "max_active_conversations"})]
-            await self._send_outputs(None, self._change_outputs(None, "limit", outputs))
+            await self._change_and_send(None, "limit", outputs)
             return None
         if len(self._turns) >= _MAX_TURNS:
             await self._close(POLICY_CLOSE_CODE, "too many turns")
@@ -319,7 +300,7 @@ class EmulatedSocket(EmulatedConnection):
         turn.character_count += len(text)
         turn.buffer += text
         if len(turn.buffer) > MAX_TEXT_CHARACTERS:
-            await self._reject(f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", turn.context)
+            await self._reject(f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", context=turn.context)
             turn.buffer = ""
             return
         if not self._spec.turn.speaks_after_end:
@@ -347,7 +328,7 @@ class EmulatedSocket(EmulatedConnection):
                 self._client.report(
                     "client-too-many-flushes", f"more than {limit.max_count} flushes in {limit.window_s or 60:g} s"
                 )
-                await self._report("warning", turn.context, "too many flushes")
+                await self._report("warning", context=turn.context, reason="too many flushes")
                 return
             self._flush_times.append(now_s)
         turn.flush_count += 1
@@ -358,15 +339,15 @@ class EmulatedSocket(EmulatedConnection):
         turn = self._turns.get(intent.context if self._spec.has_contexts else None)
         is_speaking = turn is not None and (turn.is_ended or not self._spec.turn.speaks_after_end)
         if not is_speaking and self._spec.client_messages["cancel"].is_error_without_turn:
-            await self._reject("nothing is spoken that could be cancelled", intent.context)
+            await self._reject("nothing is spoken that could be cancelled", context=intent.context)
             return
         if turn is None:
             if self._spec.has_event("cancel-end"):
-                await self._report("cancel-end", intent.context, nonce=intent.nonce)
+                await self._report("cancel-end", context=intent.context, nonce=intent.nonce)
             return
         turn.nonce = intent.nonce
         if any(fault.ignores_cancel for fault in self._list_faults(turn.target)):
-            await self._report("cancel-end", turn.context, nonce=intent.nonce)
+            await self._report("cancel-end", context=turn.context, nonce=intent.nonce)
             return
         effect = self._spec.cancel_effect
         turn.buffer = ""
@@ -383,8 +364,7 @@ class EmulatedSocket(EmulatedConnection):
                 turn.worker.cancel()
                 await asyncio.gather(turn.worker, return_exceptions=True)
             self._forget_turn(turn)
-            outputs = self._build_outputs(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
-            await self._send_outputs(turn, self._change_outputs(turn, "cancel", outputs))
+            await self._report_cancellation(turn)
         else:
             await turn.work_items.put(("cancel", ""))
 
@@ -416,12 +396,11 @@ class EmulatedSocket(EmulatedConnection):
             await self._speak(turn, text)
         elif purpose == "flush":
             outputs = self._build_outputs(turn, "flush-end", flush=int(text), nonce=turn.nonce, id=turn.id)
-            await self._send_outputs(turn, self._change_outputs(turn, "flush", outputs))
+            await self._change_and_send(turn, "flush", outputs)
             if self._spec.turn.ends_with == "flush-end":
                 self._begin_next_turn(turn)
         elif purpose == "cancel":
-            outputs = self._build_outputs(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
-            await self._send_outputs(turn, self._change_outputs(turn, "cancel", outputs))
+            await self._report_cancellation(turn)
             if self._spec.has_contexts:
                 await self._end_turn(turn)
             else:
@@ -498,7 +477,7 @@ class EmulatedSocket(EmulatedConnection):
             turn, "turn-end", id=turn.id, duration_ms=duration_ms, characters=turn.character_count
         )
         if not self._spec.has_contexts and not self._spec.turn.is_only_one:
-            await self._send_outputs(turn, self._change_outputs(turn, "end", outputs))
+            await self._change_and_send(turn, "end", outputs)
             self._begin_next_turn(turn)
             return
         turn.is_over = True
@@ -574,6 +553,13 @@ class EmulatedSocket(EmulatedConnection):
             outputs = fault.change_outputs(state, outputs)
         return outputs
 
+    async def _report_cancellation(self, turn: _Turn) -> None:
+        outputs = self._build_outputs(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
+        await self._change_and_send(turn, "cancel", outputs)
+
+    async def _change_and_send(self, turn: _Turn | None, purpose: OutputPurpose, outputs: list[SocketOutput]) -> None:
+        await self._send_outputs(turn, self._change_outputs(turn, purpose, outputs))
+
     async def _send_outputs(self, turn: _Turn | None, outputs: list[SocketOutput]) -> None:
         pace = self._spec.emulation
         interval_s = pace.frame_audio_s / pace.speed_factor * self._settings.time_scale
@@ -611,21 +597,13 @@ class EmulatedSocket(EmulatedConnection):
         if message is not None:
             await self._send_text(message)
 
-    async def _report(self, kind: Any, context: str | None = None, reason: str = "", nonce: Any = None) -> None:
+    async def _report(self, kind: Any, *, context: str | None = None, **values: Any) -> None:
         """Send an event that belongs to no speech, if the contract has such a message."""
-        values: dict[str, Any] = {"reason": reason, "id": self._create_id(), "sequence": self._count, "nonce": nonce}
-        if context is not None:
-            values["context"] = context
-        message = self._channel.build_server_message(kind, **values)
+        named = {} if context is None else {"context": context}
+        own = {"reason": "", "nonce": None, "id": self._create_id(), "sequence": self._count}
+        message = self._channel.build_server_message(kind, **{**own, **named, **values})
         if message is not None:
             await self._send_text(message)
-
-    async def _reject(self, reason: str, context: str | None = None) -> None:
-        """Report an error, or close the connection if the contract has no message for errors."""
-        if self._spec.has_event("error"):
-            await self._report("error", context, reason)
-        else:
-            await self._close(POLICY_CLOSE_CODE, reason)
 
 
 def _contains(value: Any, wanted: Any) -> bool:

@@ -14,17 +14,18 @@ from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext, PlannedSpeech, fill_constant_placeholders
 from voicegauge.emulator._request import ParsedRequest, Rejection, reject_unknown_model
 from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._response_bodies import SpeechTimingsGetter, compute_final_event_usage, write_timestamps
 from voicegauge.emulator._response_streams import StreamPacer, find_audio_pacing, read_requested_final_event
-from voicegauge.emulator._response_values import SpeechTimingsGetter, compute_final_event_usage, write_timestamps
 from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex
 from voicegauge.emulator._speech_synthesis import (
+    SpeechTiming,
     SynthesisRequest,
     SynthesizedSpeech,
+    build_speech_timings,
     get_documented_field_name,
     read_speech_field,
     read_synthesis_request,
 )
-from voicegauge.emulator._speech_timestamps import SpeechTiming, build_speech_timings
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats.locations import MISSING
 

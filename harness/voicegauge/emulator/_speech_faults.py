@@ -20,8 +20,7 @@ from voicegauge.emulator._request import (
     has_default_value,
 )
 from voicegauge.emulator._response import EmulatedResponse
-from voicegauge.emulator._speech_synthesis import SynthesisRequest
-from voicegauge.emulator._speech_timestamps import SpeechTiming
+from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
 from voicegauge.formats.locations import MISSING, write_value_at_pointer
 
 # Faults that ignore or misread parameters of a request.

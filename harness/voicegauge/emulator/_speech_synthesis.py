@@ -1,28 +1,27 @@
-"""Speaks texts with espeak-ng as a target of a contract would."""
+"""Speaks texts with espeak-ng as a target of a contract would, and times their characters and words."""
 
 from __future__ import annotations
 
 import asyncio
+import bisect
 import functools
-import hashlib
+import math
 import re
 import xml.etree.ElementTree as ET
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import msgspec
 
-from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio, SpeechField
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._output_formats import choose_deliverable_format, encode_output, find_format
+from voicegauge.emulator._output_audio import choose_deliverable_format, encode_output, find_format
 from voicegauge.emulator._request import ParsedRequest, Rejection, find_default_value, is_documented_value
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Record
-from voicegauge.model.exchange import FileContent, UploadedFile
 from voicegauge.speech.encoding import DEFAULT_BITRATE_KBPS
 from voicegauge.speech.espeak import (
     MAX_TEXT_CHARACTERS,
@@ -52,8 +51,6 @@ MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 """The lowest and the highest sample rate of speech, in hertz, whatever a request asks for."""
 MAX_CACHED_AUDIO_FILES = 64
 """Maximum number of cached audio files. There is a cache because the audio of a job is often downloaded repeatedly."""
-MAX_CACHED_RECORDING_MEASUREMENTS = 64
-"""Maximum number of uploads whose measurements are cached."""
 _SHORTEST_TIME_S = 0.001
 """Duration, in seconds, before the end of the audio at which words are stated that a fault cuts off."""
 _NOISE_LEVEL = 0.1
@@ -497,71 +494,84 @@ def _apply_faults(samples: NDArray[np.float32], synthesis: SynthesisRequest) -> 
     return samples if synthesis.gain == 1.0 else np.clip(samples * np.float32(synthesis.gain), -1.0, 1.0)
 
 
-class _RecordingMeasurements(NamedTuple):
-    """What the limits of uploads are compared with."""
+class SpeechTiming(NamedTuple):
+    """When one character or word is spoken, in seconds from the start of the audio."""
 
-    container_format: str
-    audio_duration_s: float
-    sample_rate_hz: int
-
-
-_cached_recording_measurements: OrderedDict[bytes, _RecordingMeasurements | str] = OrderedDict()
-"""Results of `_measure_recording_once` by the digest of the file. Tests upload the same file repeatedly, and files
-may be too large to keep."""
+    text: str
+    start_s: float
+    end_s: float | None
+    """End in seconds; `None` if a fault leaves the end out."""
 
 
-def _measure_recording_once(file_content: FileContent) -> _RecordingMeasurements | str:
-    """Return the measurements of a recording, or the reason why it cannot be decoded. The result is cached."""
-    if not isinstance(file_content, bytes):
-        return _decode_and_measure_recording(file_content)  # the digest would read all of a large file into memory
-    digest = hashlib.sha256(file_content).digest()
-    facts = _cached_recording_measurements.get(digest)
-    if facts is None:
-        facts = _cached_recording_measurements[digest] = _decode_and_measure_recording(file_content)
-        while len(_cached_recording_measurements) > MAX_CACHED_RECORDING_MEASUREMENTS:
-            _cached_recording_measurements.popitem(last=False)
-    return facts
+def build_speech_timings(
+    text: str, unit: Literal["character", "word"], speech: SynthesizedSpeech, *, leading_silence_s: float
+) -> list[SpeechTiming]:
+    """Return when each character or word of `text` is spoken, from the times at which espeak-ng speaks its words.
 
+    Within a word, every character takes the same time. An unspoken part, such as markup, has the time of the next
+    spoken character.
 
-def _decode_and_measure_recording(file_content: FileContent) -> _RecordingMeasurements | str:
-    from voicegauge.speech.decoding import UndecodableAudioError, decode
-
-    try:
-        audio = decode(file_content)
-    except UndecodableAudioError as error:
-        return str(error)
-    return _RecordingMeasurements(audio.container, audio.duration_s, audio.sample_rate_hz)
-
-
-def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limits: UploadLimits) -> None:
-    """Check an uploaded recording against `x-limits.upload_limits`.
-
-    Raises:
-        Rejection: the file is too large, not audio, too short or too long, or its format or sample rate is not allowed.
+    Args:
+        text: the text of the request.
+        unit: whether characters or words are timed.
+        speech: the synthesized speech, with the times of its words.
+        leading_silence_s: duration in seconds of the silence before the speech, where an unspoken text begins.
     """
-    if upload_limits.max_bytes is not None and len(uploaded_file.content) > upload_limits.max_bytes:
-        raise Rejection("too-large", field_name, f"{field_name} is larger than {upload_limits.max_bytes} bytes")
-    if not (
-        upload_limits.accepted_formats
-        or upload_limits.min_duration_s
-        or upload_limits.max_duration_s
-        or upload_limits.min_sample_rate_hz
-    ):
-        return
-    audio = _measure_recording_once(uploaded_file.content)
-    if isinstance(audio, str):
-        raise Rejection("invalid", field_name, f"{field_name} is not audio: {audio}")
-    if upload_limits.accepted_formats and audio.container_format not in [
-        name.lower() for name in upload_limits.accepted_formats
-    ]:
-        raise Rejection(
-            "invalid",
-            field_name,
-            f"{field_name} must be {' or '.join(upload_limits.accepted_formats)}, not {audio.container_format}",
-        )
-    if upload_limits.min_duration_s is not None and audio.audio_duration_s < upload_limits.min_duration_s:
-        raise Rejection("invalid", field_name, f"{field_name} must last at least {upload_limits.min_duration_s:g} s")
-    if upload_limits.max_duration_s is not None and audio.audio_duration_s > upload_limits.max_duration_s:
-        raise Rejection("invalid", field_name, f"{field_name} must last at most {upload_limits.max_duration_s:g} s")
-    if upload_limits.min_sample_rate_hz is not None and audio.sample_rate_hz < upload_limits.min_sample_rate_hz:
-        raise Rejection("invalid", field_name, f"{field_name} must have at least {upload_limits.min_sample_rate_hz} Hz")
+    indices, times_s = _list_known_times(text, speech, leading_silence_s)
+    pattern = r"(?s)." if unit == "character" else r"\S+"
+
+    def compute_time_s(character_index: int, *, is_end: bool = False) -> float:
+        # At the end of a word before a pause two times are known: where it ends, and where the next one starts.
+        find = bisect.bisect_left if is_end else bisect.bisect_right
+        place = find(indices, character_index)
+        if place in (0, len(indices)):
+            return _round_down(times_s[0] if place == 0 else times_s[-1])
+        before, after = indices[place - 1], indices[place]
+        share = (character_index - before) / (after - before) if after > before else 0.0
+        return _round_down(times_s[place - 1] + share * (times_s[place] - times_s[place - 1]))
+
+    return [
+        SpeechTiming(found[0], compute_time_s(found.start()), compute_time_s(found.end(), is_end=True))
+        for found in re.finditer(pattern, text)
+    ]
+
+
+def _round_down(time_s: float) -> float:
+    return math.floor(time_s * 1000) / 1000
+
+
+def _list_known_times(text: str, speech: SynthesizedSpeech, start_s: float) -> tuple[list[int], list[float]]:
+    """Return indices of characters in ascending order, and the times of each: the starts and the ends of words."""
+    starts = _find_word_starts(text, speech)
+    indices, times_s = [0], [start_s]
+    for number, (start_index, word) in enumerate(starts):
+        next_index = starts[number + 1][0] if number + 1 < len(starts) else len(text)
+        # espeak-ng reports some short words, such as the second one of "of the", with the word before them.
+        end_index = start_index + len(text[start_index:next_index].rstrip())
+        indices += [start_index, end_index]
+        times_s += [max(word.start_s, times_s[-1]), max(word.end_s, times_s[-1])]
+    if len(times_s) > 1:
+        times_s[0] = times_s[1]  # what stands before the first word
+    indices.append(max(len(text), indices[-1]))
+    times_s.append(times_s[-1] if len(times_s) > 1 else speech.audio_duration_s)
+    return indices, times_s
+
+
+def _find_word_starts(text: str, speech: SynthesizedSpeech) -> list[tuple[int, SpokenWord]]:
+    """Return the words of the speech with the index in `text` at which each starts."""
+    offset = text.find(speech.spoken_text)
+    if offset >= 0:
+        return [(offset + word.start_index, word) for word in speech.words]
+    starts, place = [], 0
+    for word in speech.words:
+        spoken = speech.spoken_text[word.start_index : word.end_index]
+        found = text.find(spoken, place) if spoken else -1
+        if found >= 0:
+            place = found + len(spoken)
+            starts.append((found, word))
+    return starts
+
+
+def select_timings(timings: Sequence[SpeechTiming], start_s: float, end_s: float) -> list[SpeechTiming]:
+    """Return the timings of the characters or words that start at or after `start_s` and before `end_s`."""
+    return [timing for timing in timings if start_s <= timing.start_s < end_s]

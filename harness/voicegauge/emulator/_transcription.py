@@ -27,10 +27,8 @@ from voicegauge.contract.extension.sockets import ServerEventKind, SocketFormat,
 from voicegauge.contract.extension.speech import TranscriptionResponse
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import TranscriptionSocketTarget
-from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
 from voicegauge.emulator._emulated_connection import (
     NORMAL_CLOSE_CODE,
-    POLICY_CLOSE_CODE,
     TOO_BIG_CLOSE_CODE,
     ConnectionEndedError,
     EmulatedConnection,
@@ -382,12 +380,8 @@ class EmulatedTranscription(EmulatedConnection):
             return
         intent = self._channel.read_client_message(data, is_binary=is_binary)
         self._client.judge_message(intent)
-        if "session" in intent.actions:
-            is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
-            if self._spec.sends_key_in_message and is_missing and not any(f.ignores_key for f in self._list_faults()):
-                await self._close(POLICY_CLOSE_CODE, "unauthorized")
-                return
-            await self._report("session")
+        if "session" in intent.actions and not await self._accept_key(intent, self._list_faults()):
+            return
         if intent.audio:
             await self._receive_audio(intent.audio)
         if "flush" in intent.actions:
@@ -548,12 +542,6 @@ class EmulatedTranscription(EmulatedConnection):
         if message is not None:
             self._message_count += 1
             await self._send_text(message)
-
-    async def _reject(self, reason: str) -> None:
-        if self._spec.has_event("error"):
-            await self._report("error", reason=reason)
-        else:
-            await self._close(POLICY_CLOSE_CODE, reason)
 
 
 def _build_words(samples: Samples, sample_rate_hz: int, text: str, offset_s: float) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
-"""Builds errors for requests to paths that no operation has. They name similar operations, in the provider's style."""
+"""Builds error responses in the provider's style: documented errors, and those for paths that no operation has."""
 
 from __future__ import annotations
 
 import copy
 import difflib
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -11,11 +12,140 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_parts import Example, MediaType
+from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
+from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.contract.operation import Operation
+from voicegauge.emulator._request import (
+    Rejection,
+    write_value_at,
+)
 from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._response_bodies import find_json_media, is_valid_example
+from voicegauge.emulator._schema_values import SchemaValueBuilder
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import parse_location, write_value_at_pointer
+
+
+def build_error_response(operation: Operation, rejection: Rejection) -> EmulatedResponse:
+    """Return the documented error whose `x-rejection-reason` fits best.
+
+    If none fits, return an error with a common status code.
+    """
+    found = _find_error_by_reason(operation, rejection.reason, rejection.field_name)
+    if found is not None and not _can_be_about(found[2], rejection):
+        found = _find_error_by_reason(operation, rejection.reason, None) or found
+    if found is not None:
+        spec, media_spec, example = found
+        status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
+        body = _name_cause(copy.deepcopy(example.value), example, rejection)
+        return _build_error(operation, rejection, status, spec, media_spec, body)
+    return _build_error_by_status(operation, rejection)
+
+
+def _can_be_about(example: Example, rejection: Rejection) -> bool:
+    """Whether a documented error for a field, such as "text is too long", fits the reason of the rejection."""
+    return rejection.is_requested or not example.rejection_keywords or rejection.keyword in example.rejection_keywords
+
+
+def _name_cause(body: Any, example: Example, rejection: Rejection) -> Any:
+    """Return the body of an error with the rejected field and the reason written at `x-rejection-locations`."""
+    if rejection.is_requested:
+        return body
+    values = {"field": rejection.field_name, "message": rejection.detail}
+    for key, text in example.rejection_locations.items():
+        if values[key] is not None:
+            for location in [text] if isinstance(text, str) else text:
+                body = write_value_at(body, parse_location(location), values[key])
+    return body
+
+
+def _build_error_by_status(operation: Operation, rejection: Rejection) -> EmulatedResponse:
+    """Return the error that is documented under a common status code, if no `x-rejection-reason` matches."""
+    usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
+    status = next((code for code in usual if str(code) in operation.responses), usual[0])
+    spec = operation.find_response(status)
+    media_spec = find_json_media(spec)
+    if media_spec is None:
+        value = _build_undocumented_error_body(operation, rejection) if spec is None else b""
+        return _build_error(operation, rejection, status, spec, None, value)
+    unmarked = (example for example in media_spec.examples if example.rejection_reason is None)
+    fitting = next((example for example in unmarked if is_valid_example(media_spec, example)), None)
+    value = copy.deepcopy(fitting.value) if fitting else _build_minimal_body(media_spec, rejection.detail)
+    return _build_error(operation, rejection, status, spec, media_spec, value)
+
+
+@functools.lru_cache(maxsize=256)
+def _find_error_by_reason(
+    operation: Operation, rejection_reason: str, field_name: str | None
+) -> tuple[ResponseSpec, MediaType, Example] | None:
+    return next(_find_errors_by_reason(operation, rejection_reason, field_name), None)
+
+
+def _find_errors_by_reason(
+    operation: Operation, rejection_reason: str, field_name: str | None
+) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
+    conditions = [f"{rejection_reason}:{field_name}"] if field_name else []
+    conditions.append(rejection_reason)
+    if rejection_reason == "not-found" and field_name:
+        conditions.append(f"invalid:{field_name}")
+    usual = [str(code) for code in STATUS_CODES_BY_REASON.get(rejection_reason, ())]
+    if rejection_reason == "too-large":
+        conditions += [f"invalid:{field_name}", "invalid"]
+    if rejection_reason == "expired":
+        conditions.append("not-found")
+    for when in conditions:
+        for status, spec in sorted(operation.responses.items(), key=lambda item: item[0] not in usual):
+            if not status.startswith("2"):
+                for media_spec in spec.media_types.values():
+                    yield from (
+                        (spec, media_spec, example)
+                        for example in media_spec.examples
+                        if example.rejection_reason == when
+                    )
+
+
+def _choose_status_in_class(rejection_reason: str, status_class: str) -> int:
+    """Return a common status code for a rejection reason, within a status class such as "4XX"."""
+    codes = STATUS_CODES_BY_REASON.get(rejection_reason, (400,))
+    return next((code for code in codes if str(code)[0] == status_class[0]), codes[0])
+
+
+def _build_error(
+    operation: Operation,
+    rejection: Rejection,
+    status: int,
+    response_spec: ResponseSpec | None,
+    media_spec: MediaType | None,
+    body: Any,
+) -> EmulatedResponse:
+    name = media_spec.name if media_spec is not None else (None if body == b"" else "application/json")
+    return EmulatedResponse(
+        kind="error",
+        status=status,
+        body=body,
+        media_type=name,
+        response_spec=response_spec,
+        documented_media_type=media_spec,
+        operation=operation,
+        rejection_reason=rejection.reason,
+    )
+
+
+def _build_minimal_body(media_spec: MediaType, message_text: str) -> Any:
+    builder = SchemaValueBuilder(media_spec.schemas, message_text)
+    return builder.build_minimal_value(
+        media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
+    )
+
+
+def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
+    """Return a body for an undocumented error, with the structure of another error that is documented."""
+    for response in operation.responses.values():
+        media_spec = find_json_media(response)
+        if media_spec is not None and not response.status.startswith("2"):
+            return _build_minimal_body(media_spec, rejection.detail)
+    return {"error": rejection.detail}
+
 
 _MAX_NEAR_OPERATIONS = 3
 _MAX_PATH_CHARACTERS = 200
