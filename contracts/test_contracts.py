@@ -23,9 +23,9 @@ from voicegauge.contract.targets import BaseTarget
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Severity
+from voicegauge.recording.har_files import find_recordings, load_recordings
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
-from voicegauge.recording.saved_recordings import find_recordings, load_recordings
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.clock import VirtualClock
 

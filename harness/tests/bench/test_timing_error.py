@@ -33,8 +33,8 @@ from voicegauge.cli import run as voicegauge
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.model.run import describe_timing_error
 from voicegauge.transport.clock import RealClock, VirtualClock
+from voicegauge.transport.exchange_trace import PacketTimingSocket
 from voicegauge.transport.http import SEND_NOT_BEFORE_S, Transport
-from voicegauge.transport.packet_times import PacketTimingSocket
 
 from ..builders.rounds import build_rounds
 from ..builders.virtual_time import in_virtual_time

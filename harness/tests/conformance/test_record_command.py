@@ -15,8 +15,7 @@ import pytest
 from voicegauge import cli
 from voicegauge.emulator.settings import SERVER_HEADER_VALUE
 from voicegauge.model.base import Provenance
-from voicegauge.recording.har_files import load_har
-from voicegauge.recording.saved_recordings import find_provider_recordings
+from voicegauge.recording.har_files import find_provider_recordings, load_har
 from voicegauge.recording.secret_search import find_secret_spelling
 
 from .conftest import ACME_KEY

@@ -26,10 +26,9 @@ from voicegauge.emulator.socket_server import running_app
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
 from voicegauge.recording.conversations import Recording
-from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.har_files import find_recordings, load_har, load_recordings, save_har
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
-from voicegauge.recording.saved_recordings import find_recordings, load_recordings
 from voicegauge.rules.call import ExpectedResponse
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.clock import VirtualClock

@@ -54,7 +54,7 @@ from voicegauge.errors import ContractError, TimeLimitError, TransportError, Usa
 from voicegauge.model.base import StopReason
 from voicegauge.options import function_of
 from voicegauge.profiles.judging import ProfileReport, judge_profile, load_profile, load_profile_contract
-from voicegauge.recording.saved_recordings import find_provider_recordings, find_recordings
+from voicegauge.recording.har_files import find_provider_recordings, find_recordings
 from voicegauge.rules.registry import Rule, select_rules
 
 # Checks documents and recordings without sending anything.

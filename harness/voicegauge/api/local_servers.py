@@ -41,9 +41,9 @@ from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.model.finding import Finding
 from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.recording.conversations import Recording
+from voicegauge.recording.har_files import load_recordings
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp, enable_realtime_scheduling
-from voicegauge.recording.saved_recordings import load_recordings
 from voicegauge.relay.judge_process import TrafficMonitor
 from voicegauge.relay.relay_server import RelayApp, run_relay
 from voicegauge.relay.relayed_exchange import CapturedBodyLimit, JudgeSettings, ProxyReport, Upstream

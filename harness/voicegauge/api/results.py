@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from voicegauge.conformance.check_report import ResourceSummary
 from voicegauge.model.base import Provenance, Record, StopReason
 from voicegauge.model.job import AmbiguousRequest
+from voicegauge.recording.har_files import RecordingChanges
 from voicegauge.recording.recording_import import ImportRemark
-from voicegauge.recording.saved_recordings import RecordingChanges
 
 _ID_IN_PATH_PATTERN = re.compile(r"(?<=/)(?:[0-9a-fA-F-]{16,}|[0-9]+|(?=[^/]*[0-9])[A-Za-z0-9_-]{16,})(?=[/ ]|$)")
 """Matches a segment of a path that is a number, a UUID or another long id."""

@@ -23,7 +23,7 @@ from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from voicegauge.api.results import Conversion, ConvertedFile, FileToOverwrite, RecordResult
-    from voicegauge.recording.saved_recordings import RecordingChanges
+    from voicegauge.recording.har_files import RecordingChanges
 
 
 MAX_FIELDS_SHOWN = 4

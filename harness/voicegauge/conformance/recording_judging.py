@@ -39,9 +39,8 @@ from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import Delivery, StateObservation
 from voicegauge.recording.conversations import Recording
-from voicegauge.recording.har_files import load_har
+from voicegauge.recording.har_files import compute_age_days, load_har
 from voicegauge.recording.quoted_words import mask_undocumented_words
-from voicegauge.recording.saved_recordings import compute_age_days
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, RecordingAge
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import Rule

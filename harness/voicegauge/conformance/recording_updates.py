@@ -32,8 +32,7 @@ from voicegauge.files import check_writable, require_files_in_folder
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.recording.conversations import Recording, collect_exchanges_by_conversation_id
-from voicegauge.recording.har_files import load_har, save_har
-from voicegauge.recording.saved_recordings import compute_age_days
+from voicegauge.recording.har_files import compute_age_days, load_har, save_har
 from voicegauge.recording.url_rewriting import UrlCanonicalizer
 
 # Saves each recorded case at once, before its recording is written, so that a crash loses no paid response.

@@ -27,9 +27,8 @@ from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
 from voicegauge.recording.credentials import MASK
-from voicegauge.recording.har_files import load_har
+from voicegauge.recording.har_files import find_recordings, load_har
 from voicegauge.recording.replay import build_comparable_request, classify_socket_key
-from voicegauge.recording.saved_recordings import find_recordings
 
 # Lists headers that do not belong to the API itself, but to HTTP, or to a proxy or CDN in front of the service.
 

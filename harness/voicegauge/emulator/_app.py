@@ -20,9 +20,7 @@ from voicegauge.contract.loading import limit_to_listed_names
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._provider_app import EmulatedProvider, reject_handshake
-from voicegauge.emulator._request import (
-    IncomingRequest,
-)
+from voicegauge.emulator._request import IncomingRequest
 from voicegauge.emulator._request_journal import RequestJournal
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_streams import send_stream
@@ -41,13 +39,6 @@ from voicegauge.emulator.settings import CONTROL_PREFIX, SERVER_HEADER_VALUE, Em
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.hosts import names_this_machine
-
-# Control routes for tests: health, reset, clock, state, journal, faults, and audio without a documented URL.
-#
-# A page in the user's browser can send requests to any address. If the page's host name resolves to this machine (DNS
-# rebinding), the page could also read the responses, such as the journal and the state of accounts. Such requests can
-# be recognized, because their Host header contains the page's host name, and their Origin header names the page.
-
 
 # Serves all emulated providers in one ASGI application, and keeps a journal of their requests.
 
@@ -208,6 +199,13 @@ async def send_response(response: EmulatedResponse, send: Send) -> None:
     await send({"type": "http.response.start", "status": response.status, "headers": head})
     sent = payload[: len(payload) // 2] if response.is_connection_cut else payload
     await send({"type": "http.response.body", "body": sent, "more_body": response.is_connection_cut})
+
+
+# Control routes for tests: health, reset, clock, state, journal, faults, and audio without a documented URL.
+#
+# A page in the user's browser can send requests to any address. If the page's host name resolves to this machine (DNS
+# rebinding), the page could also read the responses, such as the journal and the state of accounts. Such requests can
+# be recognized, because their Host header contains the page's host name, and their Origin header names the page.
 
 
 MAX_EMULATED_UNIX_TIME_S = 250_000_000_000.0

@@ -55,9 +55,7 @@ from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, Location
 from voicegauge.model.exchange import FileContent, UploadedFile
-from voicegauge.speech.espeak import (
-    has_voice_for,
-)
+from voicegauge.speech.espeak import has_voice_for
 
 if TYPE_CHECKING:
     from voicegauge.speech.decoding import DecodedAudio

@@ -11,7 +11,7 @@ from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Condition, Fault
+from voicegauge.emulator._fault import Fault, FaultCondition
 from voicegauge.emulator._response import EmulatedResponse, StreamPiece
 from voicegauge.emulator._response_bodies import build_default_body
 from voicegauge.formats.locations import read_pointer
@@ -97,7 +97,7 @@ def _create_field_fault(fault_id: str, description: str, change_member: _MemberC
                     return True
         return False
 
-    condition = Condition("a documented response has such a field", can_invalidate_response)
+    condition = FaultCondition("a documented response has such a field", can_invalidate_response)
     return Fault(id=fault_id, description=description, change_response=change_response, applies_to=condition)
 
 
@@ -147,7 +147,7 @@ BODY_FAULTS = (
         id="wrong-error-shape",
         description="Error bodies do not have the documented shape.",
         change_response=replace_error_body_by_list,
-        applies_to=Condition("the body of at least one documented error has a schema", _has_error_body_schema),
+        applies_to=FaultCondition("the body of at least one documented error has a schema", _has_error_body_schema),
     ),
     Fault(id="empty-body", description="Successful responses have no body.", change_response=remove_body),
     Fault(
@@ -223,13 +223,13 @@ def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[Strea
 
 def _create_stream_condition(
     description: str, is_met_by: Callable[[StreamSpec], bool] = lambda _: True
-) -> Condition[Target]:
+) -> FaultCondition[Target]:
     """Return the condition that a target responds with a stream of events of which `is_met_by` is true."""
 
     def is_met_by_stream(target: Target) -> bool:
         return target.stream is not None and is_met_by(target.stream)
 
-    return Condition(description, is_met_by_stream)
+    return FaultCondition(description, is_met_by_stream)
 
 
 _STREAMS_EVENTS = _create_stream_condition("the target responds with a stream of events")

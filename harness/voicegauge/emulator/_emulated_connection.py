@@ -38,6 +38,13 @@ def list_setting_locations(spec: SocketSpec) -> set[Location]:
     return locations
 
 
+def matches_constant(value: Any, constant: Any) -> bool:
+    """Whether `value` equals `constant` or its text, or is an object that has all members of the object `constant`."""
+    if isinstance(constant, dict) and isinstance(value, dict):
+        return all(matches_constant(value.get(key), item) for key, item in constant.items())
+    return bool(value == constant) or (isinstance(value, str) and value == str(constant))
+
+
 class SocketServices(NamedTuple):
     """The objects that all WebSocket connections to a provider share."""
 

@@ -32,22 +32,22 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     If none fits, return an error with a common status code.
     """
     found = _find_error_by_reason(operation, rejection.reason, rejection.field_name)
-    if found is not None and not _can_be_about(found[2], rejection):
+    if found is not None and not _fits_rejection(found[2], rejection):
         found = _find_error_by_reason(operation, rejection.reason, None) or found
     if found is not None:
         spec, media_spec, example = found
         status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
-        body = _name_cause(copy.deepcopy(example.value), example, rejection)
+        body = _write_cause(copy.deepcopy(example.value), example, rejection)
         return _build_error(operation, rejection, status, spec, media_spec, body)
     return _build_error_by_status(operation, rejection)
 
 
-def _can_be_about(example: Example, rejection: Rejection) -> bool:
+def _fits_rejection(example: Example, rejection: Rejection) -> bool:
     """Whether a documented error for a field, such as "text is too long", fits the reason of the rejection."""
     return rejection.is_requested or not example.rejection_keywords or rejection.keyword in example.rejection_keywords
 
 
-def _name_cause(body: Any, example: Example, rejection: Rejection) -> Any:
+def _write_cause(body: Any, example: Example, rejection: Rejection) -> Any:
     """Return the body of an error with the rejected field and the reason written at `x-rejection-locations`."""
     if rejection.is_requested:
         return body
@@ -177,16 +177,16 @@ def build_unrouted_response(contract: Contract, method: str, paths: Sequence[str
     if allowed:
         status, message = 405, f"{requested}: the method is not documented here; documented: {', '.join(allowed)}"
     else:
-        near = ", ".join(_describe(one) for one in _find_near_operations(operations, method, paths))
+        near = ", ".join(_format_method_and_path(one) for one in _find_near_operations(operations, method, paths))
         status, message = 404, f"{requested}: no documented operation has this path; the nearest: {near}"
-    body, media_type = _build_body(operations, status, message)
+    body, media_type = _build_unrouted_body(operations, status, message)
     response = EmulatedResponse("error", status, body, media_type, rejection_reason="not-found")
     if allowed:
         response.headers["Allow"] = ", ".join(allowed)
     return response
 
 
-def _describe(operation: Operation) -> str:
+def _format_method_and_path(operation: Operation) -> str:
     return f"{operation.method} {urlsplit(operation.server.url).path.rstrip('/')}{operation.path}"
 
 
@@ -208,7 +208,7 @@ class _DocumentedError(NamedTuple):
     """The keys that lead to the sentence of the error."""
 
 
-def _build_body(operations: Sequence[Operation], status: int, message: str) -> tuple[Any, str]:
+def _build_unrouted_body(operations: Sequence[Operation], status: int, message: str) -> tuple[Any, str]:
     """Return the body of the error and its media type; a minimal JSON body if no error is documented."""
     errors = sorted(_iterate_errors(operations), key=lambda error: (error.status != status, error.status))
     if not errors:
@@ -217,7 +217,7 @@ def _build_body(operations: Sequence[Operation], status: int, message: str) -> t
     documented = copy.deepcopy(error.example.value)
     bodies = (
         write_value_at_pointer(value, error.message_path, message)
-        for value in (_generalize(documented, error, status), documented)
+        for value in (_remove_specific_texts(documented, error, status), documented)
     )
     return next(filter(error.media_type.is_valid, bodies), {"error": message}), error.media_type.name
 
@@ -257,22 +257,22 @@ def _iterate_texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[st
         yield path, value
 
 
-def _generalize(value: Any, error: _DocumentedError, status: int) -> Any:
+def _remove_specific_texts(value: Any, error: _DocumentedError, status: int) -> Any:
     """Return `value` with texts that state only `status`, and with `status` in place of the documented status.
 
     The error code of a documented error with the same status is kept if it does not name what was not found.
     """
     if isinstance(value, dict):
-        return {key: _generalize(inner, error, status) for key, inner in value.items()}
+        return {key: _remove_specific_texts(inner, error, status) for key, inner in value.items()}
     if isinstance(value, str) and _CODE_PATTERN.fullmatch(value):
         is_general = error.status == status and ("found" not in value.lower() or _GENERAL_CODE_PATTERN.fullmatch(value))
-        return value if is_general else _write_code(_CODE_WORDS_BY_STATUS[status], value)
+        return value if is_general else _format_error_code(_CODE_WORDS_BY_STATUS[status], value)
     if isinstance(value, str) and _PROSE_PATTERN.search(value):
         return HTTPStatus(status).phrase
     return status if value == error.status and not isinstance(value, bool) else value
 
 
-def _write_code(words: Sequence[str], documented_code: str) -> str:
+def _format_error_code(words: Sequence[str], documented_code: str) -> str:
     """Return `words` as an error code, in the style of `documented_code`."""
     if documented_code.isupper():
         return "_".join(words).upper()

@@ -22,7 +22,7 @@ TargetT = TypeVar("TargetT", Target, BaseSocketTarget)
 
 
 @dataclass(frozen=True)
-class Condition(Generic[TargetT]):
+class FaultCondition(Generic[TargetT]):
     """Where a fault can be visible."""
 
     description: str
@@ -188,7 +188,7 @@ class Fault:
     id: str
     description: str
     """One sentence about the behavior of a provider with this fault."""
-    applies_to: Condition[Target] = Condition("", lambda _: True)
+    applies_to: FaultCondition[Target] = FaultCondition("", lambda _: True)
     """The targets over HTTP at which the fault can be visible."""
     change_response: Callable[[EmulatedResponse], None] | None = None
     """Function that changes a response before it is sent."""
@@ -215,7 +215,7 @@ class Fault:
     requests to the operation so far, including the given request."""
     socket: SocketFault | None = None
     """How the fault changes WebSockets; `None` if it concerns HTTP only."""
-    applies_to_socket: Condition[BaseSocketTarget] = Condition("", lambda _: True)
+    applies_to_socket: FaultCondition[BaseSocketTarget] = FaultCondition("", lambda _: True)
     """For a fault of WebSockets: the targets at which the fault can be visible."""
     skipped_check: SkippableCheck | None = None
     """The check that the emulator leaves out; `None` if it makes all checks."""

@@ -15,7 +15,7 @@ from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSp
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._body_faults import invalidate_body
-from voicegauge.emulator._fault import Condition, EmulatedCallback, Fault
+from voicegauge.emulator._fault import EmulatedCallback, Fault, FaultCondition
 from voicegauge.emulator._job_state import VIRTUAL_START_TIME_S
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse
@@ -26,7 +26,7 @@ from voicegauge.model.exchange import UploadedFile
 _SECONDS_PER_DAY = 86_400.0
 
 
-def _replace_in_callback(**changes: Any) -> Callable[[EmulatedCallback], tuple[EmulatedCallback]]:
+def _create_callback_changer(**changes: Any) -> Callable[[EmulatedCallback], tuple[EmulatedCallback]]:
     """Return a function that replaces the fields of a callback which `changes` names."""
     return lambda callback: (replace(callback, **changes),)
 
@@ -66,14 +66,14 @@ def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
 
 def _create_webhook_condition(
     description: str, is_met_by: Callable[[WebhookSpec], bool] = lambda _: True
-) -> Condition[Target]:
+) -> FaultCondition[Target]:
     """Return the condition that requests can name a webhook URL, and `is_met_by` is true of the webhook."""
 
     def is_met_by_webhook(target: Target) -> bool:
         webhook = target.operation.webhook
         return webhook is not None and is_met_by(webhook)
 
-    return Condition(description, is_met_by_webhook)
+    return FaultCondition(description, is_met_by_webhook)
 
 
 _ACCEPTS_WEBHOOK_URL = _create_webhook_condition("requests to the target may name a webhook URL")
@@ -86,7 +86,7 @@ WEBHOOK_FAULTS = (
     Fault(
         id="webhook-never",
         description="Callbacks are never sent.",
-        change_callbacks=_replace_in_callback(is_due=False),
+        change_callbacks=_create_callback_changer(is_due=False),
         applies_to=_ACCEPTS_WEBHOOK_URL,
     ),
     Fault(
@@ -98,7 +98,7 @@ WEBHOOK_FAULTS = (
     Fault(
         id="webhook-early",
         description="Progress callbacks are sent to subscribers of the final one only.",
-        change_callbacks=_replace_in_callback(is_due=True),
+        change_callbacks=_create_callback_changer(is_due=True),
         applies_to=_create_webhook_condition(
             "the payloads of callbacks can report a job that has not ended",
             lambda webhook: webhook.body_locations is None,
@@ -108,17 +108,15 @@ WEBHOOK_FAULTS = (
         id="webhook-wrong-shape",
         description="A field is missing from callback payloads.",
         change_callbacks=remove_payload_field,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the payloads of callbacks have a documented schema",
-            lambda target: (
-                _ACCEPTS_WEBHOOK_URL(target) and target.operation.callback_body.schema_pointer is not None
-            ),
+            lambda target: _ACCEPTS_WEBHOOK_URL(target) and target.operation.callback_body.schema_pointer is not None,
         ),
     ),
     Fault(
         id="webhook-forged",
         description="Callbacks are signed with a wrong secret.",
-        change_callbacks=_replace_in_callback(has_forged_signature=True),
+        change_callbacks=_create_callback_changer(has_forged_signature=True),
         applies_to=_create_webhook_condition("callbacks are signed", lambda webhook: webhook.signature is not None),
     ),
     Fault(
@@ -130,7 +128,7 @@ WEBHOOK_FAULTS = (
     Fault(
         id="webhook-late",
         description="Callbacks are signed a day before they are sent.",
-        change_callbacks=_replace_in_callback(signature_age_s=_SECONDS_PER_DAY),
+        change_callbacks=_create_callback_changer(signature_age_s=_SECONDS_PER_DAY),
         applies_to=_SIGNS_CALLBACK_TIME,
     ),
     Fault(
@@ -254,8 +252,8 @@ def _iterate_request_field_schemas(target: Target) -> Iterator[dict[str, Any]]:
                 yield from iterate_schemas_at(schemas, media.schema, [name])
 
 
-_NEEDS_KEY = Condition[Target]("requests need a key", lambda target: target.needs_key)
-_DOCUMENTS_RETRY_AFTER = Condition[Target](
+_NEEDS_KEY = FaultCondition[Target]("requests need a key", lambda target: target.needs_key)
+_DOCUMENTS_RETRY_AFTER = FaultCondition[Target](
     "some response of the operation documents Retry-After",
     lambda target: any(name.lower() == "retry-after" for name, _ in _iterate_headers(target)),
 )
@@ -265,7 +263,7 @@ HTTP_FAULTS = (
         id="server-error-at-boundary",
         description="A value at the limit of its documented range causes status 500.",
         find_rejection_reason=fail_at_documented_bound,
-        applies_to=Condition("some field of the request has a documented bound", _has_bounded_request_field),
+        applies_to=FaultCondition("some field of the request has a documented bound", _has_bounded_request_field),
     ),
     Fault(
         id="flaky-503",
@@ -287,7 +285,7 @@ HTTP_FAULTS = (
         id="wrong-rate-limit",
         description="More requests remain than the rate limit allows.",
         change_response=exceed_rate_limit,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "responses to the target have both the limit and the number of remaining requests",
             lambda target: {"limit", "remaining"} <= target.operation.limits.rate_limit_header_names.keys(),
         ),
@@ -320,7 +318,7 @@ HTTP_FAULTS = (
         id="missing-header",
         description="Documented headers are missing.",
         change_response=remove_documented_headers,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the operation documents a required header other than Retry-After",
             lambda target: any(
                 header.is_required and name.lower() != "retry-after" for name, header in _iterate_headers(target)
@@ -331,7 +329,7 @@ HTTP_FAULTS = (
         id="undocumented-status",
         description="Successful responses have an undocumented status code.",
         change_response=change_success_status,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the operation leaves one of the unusual status codes undocumented",
             lambda target: _find_undocumented_unusual_status(target.operation) is not None,
         ),
@@ -388,7 +386,9 @@ def change_sample_rate(response: EmulatedResponse) -> None:
         )
 
 
-def _create_upload_limit_condition(description: str, is_met_by: Callable[[UploadLimits], bool]) -> Condition[Target]:
+def _create_upload_limit_condition(
+    description: str, is_met_by: Callable[[UploadLimits], bool]
+) -> FaultCondition[Target]:
     """Return the condition that the voice sample has limits, and `is_met_by` is true of the limits of some upload.
 
     That upload may be the voice sample, or another one of the same operation.
@@ -398,7 +398,7 @@ def _create_upload_limit_condition(description: str, is_met_by: Callable[[Upload
         slot, limits = target.speech.request_fields.get("voice_sample_upload"), target.operation.limits.upload_limits
         return slot is not None and slot.location.pointer_tokens[0] in limits and any(map(is_met_by, limits.values()))
 
-    return Condition(
+    return FaultCondition(
         f"`x-limits.upload_limits` states limits for the target's voice sample, and {description}", is_met_by_upload
     )
 
@@ -424,7 +424,7 @@ UPLOAD_FAULTS = (
         id="other-transcript",
         description="The transcript belongs to another recording.",
         change_response=replace_transcript,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the provider of the target transcribes audio",
             lambda target: any(one.transcription for one in target.contract.audio_input_targets.values()),
         ),
@@ -433,7 +433,7 @@ UPLOAD_FAULTS = (
         id="other-rate",
         description="Audio is converted to another sample rate than requested.",
         change_response=change_sample_rate,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the provider of the target converts audio to a requested sample rate",
             lambda target: any(
                 one.conversion and "sample_rate" in one.audio_input.request_fields

@@ -11,7 +11,7 @@ from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Condition, Fault
+from voicegauge.emulator._fault import Fault, FaultCondition
 from voicegauge.emulator._job_state import EmulatedJob, find_failure_states, find_shortest_state_sequence
 from voicegauge.emulator._request import read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse
@@ -30,14 +30,14 @@ def _get_job_spec(target: Target | None) -> JobSpec | None:
     return target.job_operation.job if target is not None and target.job_operation is not None else None
 
 
-def _create_job_condition(description: str, is_met_by: Callable[[JobSpec], bool]) -> Condition[Target]:
+def _create_job_condition(description: str, is_met_by: Callable[[JobSpec], bool]) -> FaultCondition[Target]:
     """Return the condition that a target responds with jobs for whose specification `is_met_by` is true."""
 
     def is_met_by_job(target: Target) -> bool:
         spec = _get_job_spec(target)
         return spec is not None and is_met_by(spec)
 
-    return Condition(description, is_met_by_job)
+    return FaultCondition(description, is_met_by_job)
 
 
 def repeat_states(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
@@ -193,7 +193,7 @@ def _names_model_in_status(target: Target) -> bool:
     return location is not None and location.is_in_body and target.target_spec.response_model_name is not None
 
 
-_RESPONDS_WITH_JOBS = Condition[Target](
+_RESPONDS_WITH_JOBS = FaultCondition[Target](
     "a target responds with jobs", lambda target: target.response.status_operation_id is not None
 )
 _CAN_JOB_FAIL = _create_job_condition(
@@ -285,7 +285,7 @@ JOB_FAULTS = (
         id="wrong-model",
         description="Status responses name another model than the requested one.",
         change_response=change_job_model,
-        applies_to=Condition("status responses name the model", _names_model_in_status),
+        applies_to=FaultCondition("status responses name the model", _names_model_in_status),
     ),
     Fault(
         id="crosstalk",
@@ -320,13 +320,13 @@ JOB_FAULTS = (
         id="wrong-charge",
         description="The charge is higher than the documented price.",
         change_charge=lambda charge: charge * 2 + 1,  # the 1 makes a price of 0 wrong as well,
-        applies_to=Condition("the target has a price and some response reports the charge", _reports_charge),
+        applies_to=FaultCondition("the target has a price and some response reports the charge", _reports_charge),
     ),
     Fault(
         id="excess-usage",
         description="A response reports more tokens or seconds than the documents allow for the text.",
         change_response=report_excess_usage,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "JSON responses report the usage that the price depends on",
             lambda target: any(one.reported_usage_location for one in _list_usages_determining_price(target)),
         ),
@@ -338,14 +338,14 @@ JOB_FAULTS = (
 # Faults of resources that an account keeps, such as cloned voices.
 
 
-def _create_resource_condition(description: str, is_met_by: Callable[[ResourceSpec], bool]) -> Condition[Target]:
+def _create_resource_condition(description: str, is_met_by: Callable[[ResourceSpec], bool]) -> FaultCondition[Target]:
     """Return the condition that `is_met_by` is true of a resource in the contract of a target."""
 
     def is_met_by_resource(target: Target) -> bool:
         resources = (operation.resource for operation in target.contract.operations.values())
         return any(resource is not None and is_met_by(resource) for resource in resources)
 
-    return Condition(description, is_met_by_resource)
+    return FaultCondition(description, is_met_by_resource)
 
 
 RESOURCE_FAULTS = (

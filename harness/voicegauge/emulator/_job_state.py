@@ -32,7 +32,7 @@ class GeneratedAudio(NamedTuple):
 
     audio_bytes: bytes
     audio_format: str
-    """Name of the audio format, one of `OUTPUT_FORMATS` of `emulator._output_formats`."""
+    """Name of the audio format, one of `OUTPUT_FORMATS` of `emulator._output_audio`."""
 
 
 class AudioFileStore:

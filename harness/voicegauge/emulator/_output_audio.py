@@ -8,9 +8,7 @@ import zlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voicegauge.contract.extension.speech import (
-    RAW_SAMPLE_CODECS,
-)
+from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS
 from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, find_media_type_of_format, resample
 

@@ -338,10 +338,10 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
 def _read_plain_body_values(request: ParsedRequest) -> dict[str, Any]:
     """Return the values of a request's body that a resource can have unchanged: all except files and objects."""
     body = request.body if isinstance(request.body, dict) else {}
-    return {name: value for name, value in body.items() if _is_plain(value)}
+    return {name: value for name, value in body.items() if _is_plain_value(value)}
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain_value(value: Any) -> bool:
     """Whether a value is a text, a number, a boolean or a list of texts."""
     is_list_of_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
     return is_list_of_texts or isinstance(value, str | int | float)
@@ -393,7 +393,7 @@ def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedRes
     for name in body:
         value = request.read_value(Location("body", pointer_tokens=(name,)))
         value = find_default_value(request, Location("body", pointer_tokens=(name,))) if value is MISSING else value
-        if _is_plain(value):
+        if _is_plain_value(value):
             body[name] = value
     return body
 

@@ -26,6 +26,7 @@ from voicegauge.emulator._emulated_connection import (
     EmulatedConnection,
     SocketServices,
     list_setting_locations,
+    matches_constant,
 )
 from voicegauge.emulator._fault import OutputPurpose, SocketFault, SocketOutput, SocketTurnState
 from voicegauge.emulator._speech_synthesis import (
@@ -226,9 +227,7 @@ class EmulatedSocket(EmulatedConnection):
                 self._settings_values[location] = value
 
     def _read_setting(self, location: Location) -> Any:
-        return (
-            self._settings_values.get(location, MISSING) if location.is_in_body else self._values.get(location, MISSING)
-        )
+        return (self._settings_values if location.is_in_body else self._values).get(location, MISSING)
 
     def _find_target(self) -> SocketTarget:
         """Return the target whose constants the client has sent; the first one if it has sent those of none."""
@@ -236,14 +235,14 @@ class EmulatedSocket(EmulatedConnection):
 
         def count_equal(target: SocketTarget) -> int:
             constants = target.target_spec.request_constants
-            return sum(_contains(self._read_setting(location), value) for location, value in constants.items())
+            return sum(matches_constant(self._read_setting(location), value) for location, value in constants.items())
 
         return max(targets, key=count_equal)
 
     def _find_format(self, target: SocketTarget) -> SocketFormat:
         for audio_format in target.target_spec.formats.values():
             constants = audio_format.request_constants
-            if constants and all(_contains(self._read_setting(at), value) for at, value in constants.items()):
+            if constants and all(matches_constant(self._read_setting(at), value) for at, value in constants.items()):
                 return audio_format
         return target.default_format
 
@@ -281,7 +280,7 @@ class EmulatedSocket(EmulatedConnection):
         )
         self._turn_count += 1
         self._turns[key] = turn
-        turn.worker = asyncio.create_task(self._process_work_items(turn))
+        turn.worker = asyncio.create_task(self._perform_work_items(turn))
         return turn
 
     def _choose_language(self, target: SocketTarget) -> str:
@@ -379,7 +378,7 @@ class EmulatedSocket(EmulatedConnection):
 
     # Speech of one turn.
 
-    async def _process_work_items(self, turn: _Turn) -> None:
+    async def _perform_work_items(self, turn: _Turn) -> None:
         """Speak what the client asks for in a turn, until it ends."""
         with contextlib.suppress(ConnectionEndedError):
             while not turn.is_over:
@@ -604,10 +603,3 @@ class EmulatedSocket(EmulatedConnection):
         message = self._channel.build_server_message(kind, **{**own, **named, **values})
         if message is not None:
             await self._send_text(message)
-
-
-def _contains(value: Any, wanted: Any) -> bool:
-    """Whether `value` equals `wanted`, or is an object that has all members of the object `wanted`."""
-    if isinstance(wanted, dict) and isinstance(value, dict):
-        return all(_contains(value.get(key), item) for key, item in wanted.items())
-    return bool(value == wanted) or (isinstance(value, str) and value == str(wanted))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicegauge.contract.targets import BaseSocketTarget
-from voicegauge.emulator._fault import Condition, Fault, ReportedText, SocketFault, SocketOutput, SocketTurnState
-from voicegauge.emulator._speech_faults import replace_in_synthesis, speak_other_sentence
+from voicegauge.emulator._fault import Fault, FaultCondition, ReportedText, SocketFault, SocketOutput, SocketTurnState
+from voicegauge.emulator._speech_faults import create_field_replacer, speak_other_sentence
 
 _LEAKED_AUDIO_S = 1.5
 """Duration, in seconds, of the audio of another turn that a turn begins with."""
@@ -56,17 +56,17 @@ def _leak_other_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> li
     """Begin with audio of another turn."""
     if not state.other_audio or not state.is_first_speech or not any(map(_is_audio, outputs)):
         return outputs
-    return [SocketOutput("audio", _cut_end(state, state.other_audio), state.context), *outputs]
+    return [SocketOutput("audio", _take_end(state, state.other_audio), state.context), *outputs]
 
 
 def _send_stale_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Begin a turn with audio of the turn that was cancelled before it."""
     if not state.stale_audio:
         return outputs
-    return [SocketOutput("audio", _cut_end(state, state.stale_audio), state.context), *outputs]
+    return [SocketOutput("audio", _take_end(state, state.stale_audio), state.context), *outputs]
 
 
-def _cut_end(state: SocketTurnState, audio: bytes) -> bytes:
+def _take_end(state: SocketTurnState, audio: bytes) -> bytes:
     """Return the last seconds of some audio, in whole samples."""
     length = int(_LEAKED_AUDIO_S * state.bytes_per_second)
     length -= length % state.sample_width_bytes
@@ -181,7 +181,7 @@ def _has_raw_samples(target: BaseSocketTarget) -> bool:
     return target.default_format.codec == "pcm_s16le"
 
 
-_SocketCondition = Condition[BaseSocketTarget]
+_SocketCondition = FaultCondition[BaseSocketTarget]
 _CLOSES_FOR_CONTEXTS = _SocketCondition(
     "too many contexts close the connection, with a documented code",
     lambda target: target.spec.limits.contexts is not None and target.spec.limits.contexts.close_code is not None,
@@ -232,7 +232,7 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-silent",
         description="The audio of a turn is silent.",
-        socket=SocketFault(change_synthesis=replace_in_synthesis(is_silent=True)),
+        socket=SocketFault(change_synthesis=create_field_replacer(is_silent=True)),
     ),
     Fault(
         id="socket-other-text",
@@ -242,7 +242,7 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-rate-ignored",
         description="Speech has 8 kHz, whatever sample rate was asked for.",
-        socket=SocketFault(change_synthesis=replace_in_synthesis(sample_rate_hz=_LOW_SAMPLE_RATE_HZ)),
+        socket=SocketFault(change_synthesis=create_field_replacer(sample_rate_hz=_LOW_SAMPLE_RATE_HZ)),
         applies_to_socket=_SocketCondition(
             "audio is 16-bit PCM by default, and other formats can be chosen",
             lambda target: _has_raw_samples(target) and len(target.target_spec.formats) > 1,

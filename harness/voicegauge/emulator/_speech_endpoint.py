@@ -233,7 +233,7 @@ class SpeechEndpoint:
         response = context.response_builder.build_speech_response(
             request, target, synthesis, audio_bytes, url, charge=charge, balance=balance
         )
-        context.response_builder.write_constants(response, fill_constant_placeholders(target, rng))
+        context.response_builder.write_response_constants(response, fill_constant_placeholders(target, rng))
         return response
 
     def _create_speech_timings_getter(

@@ -12,7 +12,7 @@ import msgspec
 
 from voicegauge.contract.extension.speech import EventTimestamps, SpeechField, SpeechTimestamps
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Condition, Fault, SpeechFieldChanger
+from voicegauge.emulator._fault import Fault, FaultCondition, SpeechFieldChanger
 from voicegauge.emulator._request import (
     ParsedRequest,
     find_default_value,
@@ -84,12 +84,12 @@ def _documents_default_format(target: Target) -> bool:
     return mapping is not None and has_default_value(target.operation, mapping.location)
 
 
-def can_have_field(field: SpeechField) -> Condition[Target]:
+def create_field_condition(field: SpeechField) -> FaultCondition[Target]:
     """Return the condition that requests to a target can have `field`."""
-    return Condition(f"requests can have a {field}", lambda target: field in target.speech.request_fields)
+    return FaultCondition(f"requests can have a {field}", lambda target: field in target.speech.request_fields)
 
 
-def offers_format(codec: str) -> Condition[Target]:
+def create_format_condition(codec: str) -> FaultCondition[Target]:
     """Return the condition that a target documents several formats, one of them with this codec."""
 
     def offers_codec(target: Target) -> bool:
@@ -101,23 +101,23 @@ def offers_format(codec: str) -> Condition[Target]:
             and codec in codecs
         )
 
-    return Condition(f"several formats can be chosen, one of them {codec}", offers_codec)
+    return FaultCondition(f"several formats can be chosen, one of them {codec}", offers_codec)
 
 
 _SynthesisChanger = Callable[[SynthesisRequest], SynthesisRequest]
 
 
-def replace_in_synthesis(**changes: Any) -> _SynthesisChanger:
+def create_field_replacer(**changes: Any) -> _SynthesisChanger:
     """Return a function that replaces the fields of a synthesis which `changes` names."""
     return lambda synthesis: msgspec.structs.replace(synthesis, **changes)
 
 
-def change_text(change: Callable[[str], str]) -> _SynthesisChanger:
+def create_text_changer(change: Callable[[str], str]) -> _SynthesisChanger:
     """Return a function that lets `change(text)` be spoken instead of a text."""
     return lambda synthesis: msgspec.structs.replace(synthesis, text=change(synthesis.text))
 
 
-def change_only_format(format_prefix: str, change: _SynthesisChanger) -> _SynthesisChanger:
+def restrict_to_format(format_prefix: str, change: _SynthesisChanger) -> _SynthesisChanger:
     """Return a function that applies `change` if the name of the audio format begins with `format_prefix`."""
     return lambda synthesis: change(synthesis) if synthesis.audio_format.startswith(format_prefix) else synthesis
 
@@ -142,25 +142,27 @@ PARAMETER_FAULTS = (
         id="speed-ignored",
         description="The speed parameter has no effect.",
         change_speech_field=create_field_ignorer("speed"),
-        applies_to=can_have_field("speed"),
+        applies_to=create_field_condition("speed"),
     ),
     Fault(
         id="speed-limited",
         description="Speeds above 2 are accepted, and have the effect of 2.",
         change_speech_field=limit_speed,
-        applies_to=Condition("requests to a target may ask for a speed that is clearly above 2", _allows_high_speeds),
+        applies_to=FaultCondition(
+            "requests to a target may ask for a speed that is clearly above 2", _allows_high_speeds
+        ),
     ),
     Fault(
         id="voice-ignored",
         description="Every voice sounds like the default one.",
         change_speech_field=create_field_ignorer("voice"),
-        applies_to=can_have_field("voice"),
+        applies_to=create_field_condition("voice"),
     ),
     Fault(
         id="language-ignored",
         description="The language parameter has no effect.",
         change_speech_field=create_field_ignorer("language"),
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "a target documents several languages to choose from",
             lambda target: (
                 "language" in target.speech.request_fields and len(target.target_spec.supported_languages) > 1
@@ -171,44 +173,46 @@ PARAMETER_FAULTS = (
         id="seed-ignored",
         description="The seed parameter has no effect.",
         change_speech_field=create_field_ignorer("seed"),
-        applies_to=can_have_field("seed"),
+        applies_to=create_field_condition("seed"),
     ),
     Fault(
         id="seed-not-kept",
         description="The same seed gives other audio the next time.",
         change_synthesis=create_speed_variation(),
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the provider's documentation promises the same audio for the same seed", _is_seed_reproducible
         ),
     ),
     Fault(
         id="format-changes-words",
         description="Other words of about the same duration are spoken in FLAC.",
-        change_synthesis=change_only_format("flac", change_text(lambda text: " ".join(reversed(text.split())))),
-        applies_to=offers_format("flac"),
+        change_synthesis=restrict_to_format("flac", create_text_changer(lambda text: " ".join(reversed(text.split())))),
+        applies_to=create_format_condition("flac"),
     ),
     Fault(
         id="format-changes-text",
         description="The text is spoken twice in FLAC.",
-        change_synthesis=change_only_format("flac", change_text(_repeat_text)),
-        applies_to=offers_format("flac"),
+        change_synthesis=restrict_to_format("flac", create_text_changer(_repeat_text)),
+        applies_to=create_format_condition("flac"),
     ),
     Fault(
         id="default-format-changed",
         description="A request without a format gets another one than the documented default.",
         change_speech_field=change_default_format,
-        applies_to=Condition("a target documents the format of requests that name none", _documents_default_format),
+        applies_to=FaultCondition(
+            "a target documents the format of requests that name none", _documents_default_format
+        ),
     ),
     Fault(
         id="long-text-cut",
         description="Only the beginning of a long text is spoken.",
-        change_synthesis=change_text(lambda text: text[:_MAX_CHARACTERS_OF_CUT_TEXT]),
+        change_synthesis=create_text_changer(lambda text: text[:_MAX_CHARACTERS_OF_CUT_TEXT]),
     ),
     Fault(
         id="markup-spoken",
         description="The tags in a text with markup are spoken.",
         skipped_check="markup",
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the text in requests to a target has markup",
             lambda target: target.speech.request_fields["text"].markup_language is not None,
         ),
@@ -217,7 +221,7 @@ PARAMETER_FAULTS = (
         id="audio-swapped",
         description="Requests with the same voice at the same moment write one file, and all get what is written last.",
         skipped_check="file-names",
-        applies_to=Condition("responses carry the audio", lambda target: target.response.audio is not None),
+        applies_to=FaultCondition("responses carry the audio", lambda target: target.response.audio is not None),
     ),
     Fault(
         id="accepts-invalid",
@@ -228,7 +232,7 @@ PARAMETER_FAULTS = (
         id="ignores-filters",
         description="Lists are returned unfiltered.",
         skipped_check="filters",
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "an operation has an optional query parameter",
             lambda target: any(
                 parameter.message_part == "query" and not parameter.is_required
@@ -247,7 +251,7 @@ PARAMETER_FAULTS = (
         description="A request field that selects a stream of events or audio alone has no effect.",
         skipped_check="response-kind",
         # The target's constants (fixed values in requests) then select this way of carrying audio.
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the contract states, for this target alone, how responses carry audio",
             lambda target: target.target_spec.response_audio is not None,
         ),
@@ -289,7 +293,7 @@ _FIXED_TEXT = "The weather will stay mild until the end of the week, with a litt
 """Sentence that is spoken whatever the text is."""
 
 
-speak_other_sentence = change_text(lambda text: (_FIXED_TEXT * _TEXT_REPETITION_COUNT)[: len(text)])
+speak_other_sentence = create_text_changer(lambda text: (_FIXED_TEXT * _TEXT_REPETITION_COUNT)[: len(text)])
 """Function that lets another sentence of about the same length be spoken."""
 
 
@@ -365,38 +369,38 @@ AUDIO_FAULTS = (
     Fault(
         id="silent-audio",
         description="The audio is digital silence.",
-        change_synthesis=replace_in_synthesis(is_silent=True),
+        change_synthesis=create_field_replacer(is_silent=True),
     ),
     Fault(
         id="noise-as-speech",
         description="The audio is white noise that is as long as the speech would be.",
-        change_synthesis=replace_in_synthesis(is_noise=True),
+        change_synthesis=create_field_replacer(is_noise=True),
     ),
     Fault(
         id="another-voice",
         description="Another voice speaks than before, or than that of the voice sample.",
-        change_synthesis=replace_in_synthesis(espeak_variant=_VOICE_OF_NO_TARGET),
+        change_synthesis=create_field_replacer(espeak_variant=_VOICE_OF_NO_TARGET),
         unfound_reason="A check compares no voices. `voicegauge bench --similarity` and `voicegauge history` do.",
     ),
     Fault(
         id="long-silence",
         description="The audio begins with 5 s of silence.",
-        change_synthesis=replace_in_synthesis(leading_silence_s=_LONG_SILENCE_S),
+        change_synthesis=create_field_replacer(leading_silence_s=_LONG_SILENCE_S),
     ),
     Fault(
         id="speech-interrupted",
         description="A tenth of a second within the speech is missing, and silent.",
-        change_synthesis=replace_in_synthesis(dropout_s=_DROPOUT_S),
+        change_synthesis=create_field_replacer(dropout_s=_DROPOUT_S),
     ),
     Fault(
         id="clipped-audio",
         description="The speech is far too loud, so that its peaks are cut off.",
-        change_synthesis=replace_in_synthesis(gain=_CLIPPING_GAIN),
+        change_synthesis=create_field_replacer(gain=_CLIPPING_GAIN),
     ),
     Fault(
         id="same-audio-for-all-texts",
         description="The same sentence is spoken for every text.",
-        change_synthesis=replace_in_synthesis(text=_FIXED_TEXT),
+        change_synthesis=create_field_replacer(text=_FIXED_TEXT),
     ),
     Fault(
         id="other-sentence",
@@ -406,18 +410,22 @@ AUDIO_FAULTS = (
     Fault(
         id="speech-cut",
         description="The last third of the speech is missing.",
-        change_synthesis=replace_in_synthesis(kept_share=_SHARE_OF_SPEECH_KEPT),
+        change_synthesis=create_field_replacer(spoken_share=_SHARE_OF_SPEECH_KEPT),
     ),
-    Fault(id="speech-repeated", description="The text is spoken twice.", change_synthesis=change_text(_repeat_text)),
+    Fault(
+        id="speech-repeated",
+        description="The text is spoken twice.",
+        change_synthesis=create_text_changer(_repeat_text),
+    ),
     Fault(
         id="speech-too-fast",
         description="The samples have half of the stated rate, so that the speech is too fast and too high.",
-        change_synthesis=replace_in_synthesis(rate_error_factor=2.0),
+        change_synthesis=create_field_replacer(rate_error_factor=2.0),
     ),
     Fault(
         id="word-replaced",
         description="Another word is spoken in place of the longest one.",
-        change_synthesis=change_text(_replace_longest_word),
+        change_synthesis=create_text_changer(_replace_longest_word),
     ),
     Fault(
         id="wrong-format",
@@ -428,7 +436,7 @@ AUDIO_FAULTS = (
         id="other-sample-rate",
         description="The audio has half of the sample rate that is documented for its format.",
         change_synthesis=halve_sample_rate,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the contract states the sample rate of at least one format of the target",
             lambda target: any(known.sample_rate_hz is not None for known in target.speech.formats.values()),
         ),
@@ -436,14 +444,14 @@ AUDIO_FAULTS = (
     Fault(
         id="other-pcm-rate",
         description="Raw samples have 22,050 Hz, whatever rate is documented.",
-        change_synthesis=change_only_format("pcm", replace_in_synthesis(sample_rate_hz=_USUAL_SAMPLE_RATE_HZ)),
-        applies_to=offers_format("pcm_s16le"),
+        change_synthesis=restrict_to_format("pcm", create_field_replacer(sample_rate_hz=_USUAL_SAMPLE_RATE_HZ)),
+        applies_to=create_format_condition("pcm_s16le"),
     ),
     Fault(
         id="other-bit-rate",
         description="MP3 has half of the bit rate that is documented for its format.",
         change_synthesis=halve_bitrate,
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "the contract states the bit rate of at least one format of the target",
             lambda target: any(known.bitrate_kbps is not None for known in target.speech.formats.values()),
         ),
@@ -451,7 +459,7 @@ AUDIO_FAULTS = (
     Fault(
         id="text-ignored",
         description="Another text is spoken, much shorter or much longer.",
-        change_synthesis=change_text(_change_length),
+        change_synthesis=create_text_changer(_change_length),
     ),
     Fault(id="truncated-audio", description="The audio file is truncated.", change_response=truncate_audio),
     Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_audio_by_html),
@@ -520,7 +528,7 @@ def _list_timestamp_specs(target: Target) -> tuple[SpeechTimestamps | EventTimes
     return target.response.audio.timestamps if target.response.audio is not None else ()
 
 
-_HAS_TIMESTAMPS = Condition[Target](
+_HAS_TIMESTAMPS = FaultCondition[Target](
     "responses of the target have times of characters or words", lambda target: bool(_list_timestamp_specs(target))
 )
 
@@ -566,7 +574,7 @@ TIMESTAMP_FAULTS = (
         id="timestamps-of-other-text",
         description="The timed characters or words are in capital letters.",
         change_speech_timings=lambda timings: [timing._replace(text=timing.text.upper()) for timing in timings],
-        applies_to=Condition(
+        applies_to=FaultCondition(
             "according to the contract, the timed characters or words are exactly those of the text",
             lambda target: any(spec.spells_request_text for spec in _list_timestamp_specs(target)),
         ),

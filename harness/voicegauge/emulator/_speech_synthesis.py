@@ -95,7 +95,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     """Factor by which the samples are multiplied, as a fault demands; they are cut off at full scale."""
     dropout_s: float = 0.0
     """Duration in seconds of the part that is replaced by zeros where the speech is loudest, as a fault demands."""
-    kept_share: float = 1.0
+    spoken_share: float = 1.0
     """Share of the speech that is kept, from its beginning, as a fault demands."""
     rate_error_factor: float = 1.0
     """Factor by which the speech is played faster, as a fault demands: as if the stated sample rate were wrong by
@@ -481,7 +481,7 @@ def _apply_faults(samples: NDArray[np.float32], synthesis: SynthesisRequest) -> 
     if synthesis.is_noise:
         noise = np.random.default_rng(zlib.crc32(repr(synthesis).encode())).standard_normal(len(samples))
         return (_NOISE_LEVEL * noise).astype(np.float32)
-    samples = samples[: round(len(samples) * synthesis.kept_share)].copy()
+    samples = samples[: round(len(samples) * synthesis.spoken_share)].copy()
     if synthesis.rate_error_factor != 1.0:
         from voicegauge.speech.encoding import resample
 

@@ -33,6 +33,7 @@ from voicegauge.emulator._emulated_connection import (
     ConnectionEndedError,
     EmulatedConnection,
     SocketServices,
+    matches_constant,
 )
 from voicegauge.emulator._fault import ReportedText, SocketFault
 from voicegauge.emulator._request import Rejection
@@ -50,7 +51,7 @@ MIN_PAUSE_S = 0.25
 SPEAKER_LABEL = "SPEAKER_00"
 """Speaker label of every segment, because the emulator does not distinguish speakers."""
 _FRAME_DURATION_S = 0.02
-"""Duration of a frame, in seconds, in which an upload is divided to find pauses."""
+"""Duration of the frames, in seconds, into which audio is divided to tell speech from silence."""
 _SILENCE_THRESHOLD_BELOW_PEAK_DB = 30.0
 """A frame of audio counts as silence if it is quieter than the loudest frame by more than this, in decibels."""
 
@@ -257,11 +258,9 @@ def load_embedded_asr() -> Asr:
     return create_embedded_asr(saves_memory=True)
 
 
-_FRAME_S = 0.02
-"""Duration of a frame of streamed audio, in seconds, that counts as speech or as silence."""
 _SPEECH_LEVEL_DBFS = -45.0
 """Level above which a frame is speech."""
-_LEAD_S = 0.2
+_TURN_LEAD_IN_S = 0.2
 """Duration before the first frame of speech that belongs to a turn, because a word may begin softly."""
 _MAX_TURN_S = 30.0
 """Longest turn: the ASR engine hears no more at once."""
@@ -277,7 +276,7 @@ class _Turn:
     first_sample: int
     """Index of the turn's first sample in all audio of the connection."""
     last_speech_sample: int
-    reported_until: int
+    last_reported_sample: int
     """Index, in all audio of the connection, of the sample up to which a text was reported."""
     has_probably_ended: bool = False
     eager_text: str | None = None
@@ -290,7 +289,7 @@ class _RetainedAudio:
 
     samples: Samples
     first_sample: int = 0
-    undecoded: bytearray = field(default_factory=bytearray)
+    undecoded_bytes: bytearray = field(default_factory=bytearray)
 
 
 class EmulatedTranscription(EmulatedConnection):
@@ -320,7 +319,7 @@ class EmulatedTranscription(EmulatedConnection):
         self._target = self._find_target()
         self._format = self._find_format()
         self._audio = _RetainedAudio(np.zeros(0, np.float32))
-        self._frame = round(_FRAME_S * self._format.sample_rate_hz)
+        self._frame = round(_FRAME_DURATION_S * self._format.sample_rate_hz)
         self._examined = 0
         """Number of samples in which speech and silence were distinguished."""
         self._turn: _Turn | None = None
@@ -337,14 +336,14 @@ class EmulatedTranscription(EmulatedConnection):
 
         def count_equal(target: TranscriptionSocketTarget) -> int:
             constants = target.target_spec.request_constants
-            return sum(self._values.get(location) == value for location, value in constants.items())
+            return sum(matches_constant(self._values.get(location), value) for location, value in constants.items())
 
         return max(targets, key=count_equal)
 
     def _find_format(self) -> SocketFormat:
         def count_equal(audio_format: SocketFormat) -> int:
             constants = audio_format.request_constants
-            return sum(self._values.get(location) == str(value) for location, value in constants.items())
+            return sum(matches_constant(self._values.get(location), value) for location, value in constants.items())
 
         return max(self._target.target_spec.formats.values(), key=count_equal)
 
@@ -353,7 +352,7 @@ class EmulatedTranscription(EmulatedConnection):
 
     async def run(self) -> None:
         """Receive audio, and report texts, until the connection ends."""
-        self._worker = asyncio.create_task(self._process_work_items())
+        self._worker = asyncio.create_task(self._perform_work_items())
         await super().run()
 
     def _has_work(self) -> bool:
@@ -401,13 +400,13 @@ class EmulatedTranscription(EmulatedConnection):
         import numpy as np
 
         buffer, width = self._audio, self._format.sample_width_bytes or 1
-        buffer.undecoded += audio
-        whole = len(buffer.undecoded) - len(buffer.undecoded) % width
+        buffer.undecoded_bytes += audio
+        whole = len(buffer.undecoded_bytes) - len(buffer.undecoded_bytes) % width
         if not whole:
             return
         declared = RawAudioFormat(format=self._format.codec, sample_rate_hz=self._format.sample_rate_hz)
-        samples = decode(bytes(buffer.undecoded[:whole]), declared_format=declared).samples
-        del buffer.undecoded[:whole]
+        samples = decode(bytes(buffer.undecoded_bytes[:whole]), declared_format=declared).samples
+        del buffer.undecoded_bytes[:whole]
         buffer.samples = np.concatenate((buffer.samples, samples))
         while self._examined + self._frame <= self._sample_count:
             start = self._examined - buffer.first_sample
@@ -419,7 +418,7 @@ class EmulatedTranscription(EmulatedConnection):
     def _forget_samples(self) -> None:
         """Drop the samples that no turn and no report needs any more."""
         rate = self._format.sample_rate_hz
-        kept = self._turn.first_sample if self._turn is not None else self._examined - round(_LEAD_S * rate)
+        kept = self._turn.first_sample if self._turn is not None else self._examined - round(_TURN_LEAD_IN_S * rate)
         surplus = kept - self._audio.first_sample
         if surplus > rate and self._work_items.empty():
             self._audio.samples = self._audio.samples[surplus:]
@@ -431,7 +430,7 @@ class EmulatedTranscription(EmulatedConnection):
         now = self._examined
         if is_speech:
             if turn is None:
-                first = max(now - self._frame - round(_LEAD_S * rate), self._audio.first_sample)
+                first = max(now - self._frame - round(_TURN_LEAD_IN_S * rate), self._audio.first_sample)
                 turn = self._turn = _Turn(self._turn_count, first, now, now)
                 self._turn_count += 1
                 self._queue_report("turn-start", turn)
@@ -442,8 +441,8 @@ class EmulatedTranscription(EmulatedConnection):
         if turn is None:
             return
         silence_s = (now - turn.last_speech_sample) / rate
-        if now - turn.reported_until >= spec.partial_interval_s * rate and not turn.has_probably_ended:
-            turn.reported_until = now
+        if now - turn.last_reported_sample >= spec.partial_interval_s * rate and not turn.has_probably_ended:
+            turn.last_reported_sample = now
             if not self._is_partial_waiting:  # otherwise the next one reports more
                 self._is_partial_waiting = True
                 self._queue_report("partial", turn)
@@ -466,7 +465,7 @@ class EmulatedTranscription(EmulatedConnection):
 
     # What is reported.
 
-    async def _process_work_items(self) -> None:
+    async def _perform_work_items(self) -> None:
         """Report one text after the other."""
         with contextlib.suppress(ConnectionEndedError):
             while True:

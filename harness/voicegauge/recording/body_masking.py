@@ -292,3 +292,17 @@ def _mask_form_part(name: str, value: FieldText | UploadedFile, masker: BodyMask
     except UnicodeDecodeError:
         data = masker.mask_file(value.data, location)
     return msgspec.structs.replace(value, filename=filename, data=data)
+
+
+def flatten_json(value: Any, location: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the location and the JSON text of every scalar and every empty container in `value`.
+
+    A location is `location` with the JSON pointer below `value`. 1.0 has the text of 1, the same number.
+    """
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not items or not value:
+        is_whole = isinstance(value, float) and value.is_integer()
+        yield location, json.dumps(int(value) if is_whole else value, ensure_ascii=False)
+        return
+    for key, item in items:
+        yield from flatten_json(item, f"{location}/{key}")

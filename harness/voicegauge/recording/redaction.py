@@ -52,34 +52,12 @@ _AUTH_SCHEME_PATTERN = re.compile(r"[A-Za-z-]{1,20} ")
 """Matches the scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""
 _HEADERS_WITHOUT_SECRETS = frozenset(
     [
-        "accept",
-        "accept-encoding",
-        "accept-ranges",
-        "age",
-        "allow",
-        "cache-control",
-        "connection",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-length",
-        "content-type",
-        "date",
-        "etag",
-        "expires",
-        "host",
-        "last-modified",
-        "location",
-        "retry-after",
-        "sec-websocket-extensions",
-        "sec-websocket-version",
-        "server",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "vary",
+        "accept", "accept-encoding", "accept-ranges", "age", "allow", "cache-control", "connection",
+        "content-disposition", "content-encoding", "content-language", "content-length", "content-type", "date",
+        "etag", "expires", "host", "last-modified", "location", "retry-after", "sec-websocket-extensions",
+        "sec-websocket-version", "server", "transfer-encoding", "upgrade", "user-agent", "vary",
     ]
-)
+)  # fmt: skip
 """Headers whose values are not masked as a whole. Credentials inside these values are still masked."""
 _MEDIA_TYPE_PARAMETER_PATTERN = re.compile(r"(;\s*)([^\s;=]+)(\s*=\s*)(\"[^\"]*\"|[^\s;]+)")
 _KNOWN_MEDIA_TYPE_PARAMETERS = frozenset(
@@ -418,7 +396,8 @@ class Redactor:
             name, equals, value = parts[index].partition("=")
             plain = unquote_plus(name)
             if value and not self._documented.is_query_documented(operation, plain) and not self.is_kept([plain]):
-                parts[index] = f"{name}{equals}{value if _is_harmless_query_value(value) else MASK}"
+                # The key that is sent to be rejected is not a secret.
+                parts[index] = f"{name}{equals}{value if INVALID_API_KEY in value else MASK}"
         return f"{start}{mark}{''.join(parts)}"
 
     def _mask_header(self, message_kind: str, name: str, value: str) -> str:
@@ -593,11 +572,6 @@ def _add_within_limit(values: set[str], value: str) -> None:
     """Add a value to `values`, unless these are too many already."""
     if len(values) < _MAX_COLLECTED_VALUES:
         values.add(value)
-
-
-def _is_harmless_query_value(query_value: str) -> bool:
-    """Whether a value is masked already, or is the key that is sent to be rejected."""
-    return query_value == MASK or INVALID_API_KEY in query_value
 
 
 def _may_be_key(value: str) -> bool:

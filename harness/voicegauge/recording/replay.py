@@ -1,4 +1,4 @@
-"""Finds the recorded request that equals a request, and its response, without sockets and clocks.
+"""Finds the recorded request that equals a request, and its response with the times of its parts, without a socket.
 
 Each poll of a job returns the next recorded state of the job; the last state repeats. A client may poll less often than
 the client that was recorded. Therefore a job ends after at most half as many polls as were recorded: consecutive equal
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.contract import Contract
@@ -25,12 +23,19 @@ from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Record
-from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request, UploadedFile
-from voicegauge.recording.body_masking import get_bare_media_type
+from voicegauge.model.exchange import (
+    DOWNLOAD_OPERATION,
+    Exchange,
+    Request,
+    UploadedFile,
+)
+from voicegauge.recording.body_masking import flatten_json, get_bare_media_type
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.credentials import INVALID_API_KEY, MASK, is_credential_name
 from voicegauge.recording.redaction import Redactor
-from voicegauge.recording.url_rewriting import find_relative_path
+from voicegauge.recording.url_rewriting import (
+    find_relative_path,
+)
 
 # Compares the values in requests. The order of keys, multipart boundaries and base URLs make no difference.
 
@@ -196,7 +201,7 @@ def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:
     yield "media type", media_type
     try:
         if is_json(media_type):
-            yield from _flatten_json(read_json(request.body), "body ")
+            yield from flatten_json(read_json(request.body), "body ")
             return
         if is_form(media_type):
             form = read_form(content_type, request.body)
@@ -212,17 +217,64 @@ def _describe_file(uploaded_file: UploadedFile) -> str:
     return f"{uploaded_file.filename}, SHA-256 {hashlib.sha256(uploaded_file.data).hexdigest()}"
 
 
-def _flatten_json(value: Any, location: str) -> Iterator[tuple[str, str]]:
-    """Yield the location and the JSON text of every scalar and every empty container in `value`."""
-    items: Mapping[Any, Any] = value if isinstance(value, dict) else {}
-    if isinstance(value, list):
-        items = dict(enumerate(value))
-    if not items:
-        # 1.0 and 1 are the same number, and clients write either.
-        is_whole = isinstance(value, float) and value.is_integer()
-        yield location, json.dumps(int(value) if is_whole else value, ensure_ascii=False)
-    for key, item in items.items():
-        yield from _flatten_json(item, f"{location}/{key}")
+class TimedChunk(Record, frozen=True, kw_only=True):
+    """A part of a body, and the time at which it is sent."""
+
+    send_after_s: float
+    """Time at which the chunk is sent, in seconds after the request was received completely."""
+    data: bytes
+
+
+class ResponseSchedule(Record, frozen=True, kw_only=True):
+    """The times at which the headers and the chunks of a response are sent."""
+
+    send_headers_after_s: float
+    """Time at which the headers are sent, in seconds after the request was received completely."""
+    chunks: tuple[TimedChunk, ...]
+
+
+def schedule_response(exchange: Exchange, pause_factor: float) -> ResponseSchedule:
+    """Scale the recorded times of a response.
+
+    Args:
+        exchange: the recorded exchange. If it has no timing, its response is sent at once.
+        pause_factor: factor for all recorded times. 1 means as recorded, 0.1 ten times as fast, and 0 without pauses.
+    """
+    timing, body = exchange.timing, exchange.response.body
+    if timing is None or pause_factor == 0:
+        return ResponseSchedule(send_headers_after_s=0.0, chunks=(TimedChunk(send_after_s=0.0, data=body),))
+    # Chunks are timed from the start of the call, but the replay starts when the request has been received.
+    headers_ms = timing.total_ms - timing.receive_ms
+    chunks = tuple(
+        TimedChunk(send_after_s=pause_factor * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
+        for at_ms, data in _split_body(body, timing.chunk_arrivals, timing.total_ms)
+    )
+    return ResponseSchedule(send_headers_after_s=pause_factor * timing.ttfb_ms / 1000, chunks=chunks)
+
+
+def _split_body(
+    body: bytes, recorded_chunks: tuple[tuple[float, int], ...], total_ms: float
+) -> Iterator[tuple[float, bytes]]:
+    """Yield the chunks of `body`, each with its arrival time in milliseconds.
+
+    The recorded sizes are scaled to the length of the body, because the body may have been compressed when it was
+    received, or redaction may have changed its length.
+
+    Args:
+        body: the whole body.
+        recorded_chunks: the arrival time in milliseconds and the number of bytes of each recorded chunk.
+        total_ms: the arrival time of the whole body if no chunk was recorded.
+    """
+    recorded_bytes = sum(size for _, size in recorded_chunks)
+    scale = len(body) / recorded_bytes if recorded_bytes else 0.0
+    start = received = 0
+    for at_ms, size in recorded_chunks:
+        received += size
+        end = round(received * scale)
+        yield at_ms, body[start:end]
+        start = end
+    if not recorded_bytes:
+        yield total_ms, body
 
 
 # Finds the recorded requests that equal a request, without comparing it with every recorded request.

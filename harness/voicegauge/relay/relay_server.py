@@ -241,6 +241,7 @@ MAX_OPEN_SOCKETS = 200
 waiting messages."""
 PROXY_HEADER = b"x-voicegauge-proxy"
 """Header that marks responses that the proxy generated itself."""
+_OWN_HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (PROXY_HEADER, b"error")]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -420,8 +421,7 @@ class _RequestRelay:
         except TransportError as error:
             self._is_reported = True
             self._observer.on_request_failed(str(error))
-            status = 504 if isinstance(error, TimedOutError) else 502
-            await self._send_own_response(status, str(error))
+            await self._send_own_response(find_failure_status(error), str(error))
 
     async def _relay_response(self, response: StreamedResponse) -> None:
         headers = select_forwarded_headers(response.headers, is_request=False)
@@ -474,14 +474,9 @@ class _RequestRelay:
             await self._wait_for_disconnect()  # or uvicorn would log that the response is not complete
 
     async def _send_own_response(self, status: int, message: str) -> None:
-        body = f"voicegauge proxy: {message}\n".encode()
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            (PROXY_HEADER, b"error"),
-        ]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        body = _encode_own_message(message)
+        headers = [*_OWN_HEADERS, (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+        await self._send({"type": "http.response.start", "status": int(status), "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
 
@@ -503,9 +498,12 @@ def find_rejection(scope: Scope) -> tuple[int, str] | None:
 
 
 async def _reject_handshake(send: Send, status: int, message: str) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (PROXY_HEADER, b"error")]
-    await send({"type": "websocket.http.response.start", "status": int(status), "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": f"voicegauge proxy: {message}\n".encode()})
+    await send({"type": "websocket.http.response.start", "status": int(status), "headers": _OWN_HEADERS})
+    await send({"type": "websocket.http.response.body", "body": _encode_own_message(message)})
+
+
+def _encode_own_message(message: str) -> bytes:
+    return f"voicegauge proxy: {message}\n".encode()
 
 
 # The server's side of the proxy: uvicorn's protocol with the parser of Node.js, which keeps request targets

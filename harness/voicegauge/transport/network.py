@@ -28,7 +28,7 @@ import httpcore
 import httpx
 
 from voicegauge.errors import MissingExtraError, UsageError
-from voicegauge.transport.packet_times import PacketTimingSocket
+from voicegauge.transport.exchange_trace import PacketTimingSocket
 
 # Network streams for httpcore that note when bytes are sent and received.
 

@@ -9,7 +9,7 @@ import pytest
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Timing
 from voicegauge.recording.recording_import import import_recording
-from voicegauge.recording.replay_server import schedule_response
+from voicegauge.recording.replay import schedule_response
 
 from .foreign import AUDIO, FORMATS, OPERATIONS, conversation
 
