@@ -73,6 +73,17 @@ def test_a_fault_names_what_finds_it_or_why_nothing_does(capsys: pytest.CaptureF
     assert "No document states how fast a response must be." in capsys.readouterr().out
 
 
+def test_an_id_that_a_rule_and_a_fault_share_explains_both(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "voice-ignored"]) == 0
+    printed = capsys.readouterr().out
+    for words in ("voice-ignored (error)", "Another voice gives other audio.", "voice-ignored (fault)", "found"):
+        assert words in printed
+    fault = voicegauge.explain_rule("voice-ignored").fault_of_same_id
+    assert fault is not None
+    assert fault.description == "Every voice sounds like the default one."
+    assert voicegauge.explain_rule("audio-silent").fault_of_same_id is None
+
+
 def test_without_a_rule_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain"]) == 0
     assert "webhook-forged" in capsys.readouterr().out

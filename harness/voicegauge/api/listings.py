@@ -183,6 +183,8 @@ class RuleExplanation(Record, frozen=True, kw_only=True):
     """An example of traffic that breaks the rule."""
     violation_command: str | None = None
     """A command that finds a violation at the emulator; `None` if no fault of the emulator breaks the rule."""
+    fault_of_same_id: RuleExplanation | None = None
+    """The explanation of the fault that has the same id as the rule; `None` if there is none."""
 
 
 class AsrEngineRow(Record, frozen=True, kw_only=True):
@@ -283,6 +285,8 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
 def explain_rule(rule_id: str) -> RuleExplanation:
     """Explain one rule of `check`, of `drift` or about clients, or one fault of the emulator.
 
+    An id that a rule and a fault share explains both.
+
     >>> voicegauge.explain_rule("audio-silent").consequence
     'The file plays, the request was charged, and nobody hears anything.'
 
@@ -305,9 +309,10 @@ def explain_rule(rule_id: str) -> RuleExplanation:
             description=rule_of_clients.description,
             consequence=rule_of_clients.consequence,
         )
+    fault = _explain_fault(rule_id) if rule_id in FAULTS else None
     if rule_id not in RULE_BY_ID:
-        if rule_id in FAULTS:
-            return _explain_fault(rule_id)
+        if fault is not None:
+            return fault
         near = find_similar_names(rule_id, [*RULE_BY_ID, *DRIFT_RULE_BY_ID, *CLIENT_RULES, *FAULTS])
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise UsageError(
@@ -324,6 +329,7 @@ def explain_rule(rule_id: str) -> RuleExplanation:
         conforming_example=rule.explanation.conforming_example,
         violating_example=rule.explanation.violating_example,
         violation_command=_build_fault_command(rule),
+        fault_of_same_id=fault,
     )
 
 

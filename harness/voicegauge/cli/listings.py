@@ -279,3 +279,6 @@ def _print_explanation(explanation: RuleExplanation) -> None:
     out.print(rows)
     if explanation.violation_command is not None:
         out.print(f"\nsee it found: {explanation.violation_command}", soft_wrap=True)
+    if explanation.fault_of_same_id is not None:
+        out.print()
+        _print_explanation(explanation.fault_of_same_id)
