@@ -485,7 +485,8 @@ def with_checked_arguments(function: Callable[ArgumentsT, ResultT]) -> Callable[
             if not _has_type(value, resolved):
                 if typing.get_origin(resolved) is Literal:
                     raise UnknownNameError(name, str(value), typing.get_args(resolved))
-                raise UsageError(f"{name} is {reprlib.repr(value)}: its type is {annotation}")
+                hint = f"help(voicegauge.{function.__name__}) says what it is"
+                raise UsageError(f"{name} is {reprlib.repr(value)}: its type is {annotation}; {hint}")
         return function(*arguments, **keywords)
 
     return checked

@@ -1,9 +1,9 @@
-"""Makes untrusted text safe to print on a terminal or in a report, and formats counts."""
+"""Makes untrusted text safe to print on a terminal or in a report, and formats counts and lists of names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _UNPRINTABLE_CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which HTML forbids
@@ -21,6 +21,20 @@ def escape_unprintable(text: str) -> str:
 def format_count(count: int, noun: str) -> str:
     """Return a number, with commas between thousands, and its noun: "1 operation", "3,000 operations"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def format_names(names: Sequence[str], max_count: int, *, separator: str = ", ", hint: str = "") -> str:
+    """Return the first names, and how many others there are: "a, b, c and 1,200 more (--json has all)".
+
+    Args:
+        names: the names.
+        max_count: largest number of names that are shown.
+        separator: what stands between names; "; " if names contain commas.
+        hint: follows the number of the others, such as " (--json has all)".
+    """
+    others = len(names) - max_count
+    shown = separator.join(names[:max_count])
+    return shown if others <= 0 else f"{shown}{separator.strip(' ,')} and {others:,} more{hint}"
 
 
 def describe_repetitions(count_by_cause: Mapping[str, int]) -> str:

@@ -16,7 +16,7 @@ import pytest
 import voicegauge
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.client.ledger import Ledger
-from voicegauge.errors import BudgetError, MissingKeyError, UnreachableError, UsageError
+from voicegauge.errors import BudgetError, DataError, MissingKeyError, UnreachableError, UsageError
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "fixtures" / "pixelapi"
 
@@ -169,6 +169,10 @@ def test_functions_without_a_request_check_their_arguments_too(name: str, argume
         (lambda: voicegauge.proxy("pixelapi", port=True), "port is True: its type"),
         (lambda: voicegauge.find_drift(1, 2), r"old is 1: pass a path\. An OpenAPI document"),
         (lambda: voicegauge.list_providers(3), "providers is 3: its type"),
+        (
+            lambda: voicegauge.write_history_page("runs", "history.html"),
+            r"history is 'runs': its type is RunHistory; help\(voicegauge\.write_history_page\) says what it is$",
+        ),
         (lambda: voicegauge.convert_all("recording.har", out=4), "paths is 'recording.har': its type"),
         (
             lambda: voicegauge.estimate_cost("lmnt", characters_per_month="2M"),
@@ -179,6 +183,13 @@ def test_functions_without_a_request_check_their_arguments_too(name: str, argume
 def test_a_value_of_another_type_is_rejected(call: Callable[[], object], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
         call()
+
+
+@pytest.mark.parametrize("write", [voicegauge.write_report, voicegauge.write_site])
+def test_no_run_is_no_report(write: Callable[[list[Path], Path], Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^there is no run to report: give a run's folder or its run\.json$"):
+        write([], tmp_path / "report")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

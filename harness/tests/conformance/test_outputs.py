@@ -187,6 +187,16 @@ def test_a_finding_in_two_operations_has_two_entries_and_is_counted_once() -> No
     assert describe_result(apply_baseline(once, build_check_baseline(once))).endswith("1 accepted by the baseline")
 
 
+def test_the_summary_names_three_of_many_targets() -> None:
+    names = [f"acme/voice-{number}" for number in range(1, 1236)]
+    left_out, unjudged = dict.fromkeys(names, "it is beyond --max-calls"), dict.fromkeys(names[:3], "no response")
+    many = msgspec.structs.replace(
+        check_report(), left_out_reason_by_target=left_out, not_judged_reason_by_name=unjudged
+    )
+    named = "acme/voice-1, acme/voice-2, acme/voice-3"
+    assert describe_result(many).endswith(f", not judged: {named}, left out: {named} and 1,232 more")
+
+
 def read_command(line: str) -> tuple[str, dict[str, str], str]:
     """Parse a workflow command as the GitHub runner does: unescaped in reverse order."""
     kind, properties, data = re.fullmatch(r"::(\w+) (.*?)::(.*)", line).groups()

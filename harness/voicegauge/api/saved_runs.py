@@ -338,10 +338,16 @@ def render_report(
 
 
 def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[tuple[Path, Run]]:
-    """Return each run with its folder."""
+    """Return each run with its folder.
+
+    Raises:
+        DataError: there is none, one is given twice, or one cannot be read.
+    """
     if isinstance(runs, AnalyzedRuns):
         return runs.runs
     loaded = [(find_run_folder(path), load_run(path)) for path in to_path_tuple(runs)]
+    if not loaded:
+        raise DataError("there is no run to report: give a run's folder or its run.json")
     _reject_repeated_runs(loaded)
     return loaded
 
@@ -432,7 +438,7 @@ def write_site(
         The path of the index.
 
     Raises:
-        DataError: a run cannot be read.
+        DataError: there is no run, or a run cannot be read.
         UsageError: a file cannot be written.
     """
     folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_path_tuple(runs))

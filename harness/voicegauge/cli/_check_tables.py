@@ -13,7 +13,7 @@ from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import describe_ambiguous_requests
 from voicegauge.model.price import format_price_usd
-from voicegauge.printable_text import describe_repetitions, format_count
+from voicegauge.printable_text import describe_repetitions, format_count, format_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +42,8 @@ MAX_LINES_SHOWN = 8
 """Largest number of further lines of the contract that a finding names; --json has all."""
 MAX_OPERATIONS_SHOWN = 4
 """Largest number of operations that are named as not needed; --json has all. Providers have up to ninety."""
+MAX_TARGETS_SHOWN = 3
+"""Largest number of targets of a plan that are named as not judged; other lines name each with its reason."""
 MAX_RULES_SHOWN = 3
 """Largest number of rules named in a group with equal spending. Rules that inspect the same exchanges have equal
 spending."""
@@ -72,8 +74,8 @@ def print_plan(plan: PricedPlan) -> None:
     if unjudged:
         status = EXIT_NOTHING_MEASURED if plan.targets_without_delivery else EXIT_PARTLY_MEASURED
         terminal.print(
-            f"not judged, because no delivery is planned: {', '.join(unjudged)}. The check will end with exit status "
-            f"{status}, or 1 with findings",
+            f"not judged, because no delivery is planned: {format_names(unjudged, MAX_TARGETS_SHOWN)}. The check will "
+            f"end with exit status {status}, or 1 with findings",
             style="yellow",
             soft_wrap=True,
         )
@@ -100,8 +102,8 @@ def _print_unplanned_cases(terminal: Console, cases: Sequence[SkippedCase]) -> N
     for case in cases:
         ids_by_reason.setdefault(case.skip_reason, []).append(case.id)
     for reason, ids in ids_by_reason.items():
-        more = f" and {len(ids) - 1} more (--json has all)" if len(ids) > 1 else ""
-        terminal.print(f"not planned: {ids[0]}{more}: {reason}", style="dim", soft_wrap=True)
+        named = format_names(ids, 1, hint=" (--json has all)")
+        terminal.print(f"not planned: {named}: {reason}", style="dim", soft_wrap=True)
 
 
 def _print_left_out_targets(terminal: Console, reason_by_target: Mapping[str, str]) -> None:
@@ -118,12 +120,8 @@ def _print_left_out_targets(terminal: Console, reason_by_target: Mapping[str, st
 def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> None:
     """Print some of the operations that the targets do not need, in one line."""
     if operations:
-        names = ", ".join(operations[:MAX_OPERATIONS_SHOWN])
-        more = len(operations) - MAX_OPERATIONS_SHOWN
-        text = f"left out, not needed by the targets: {names}" + (
-            f" and {more} more (--json has all)" if more > 0 else ""
-        )
-        terminal.print(text, style="dim", soft_wrap=True)
+        names = format_names(operations, MAX_OPERATIONS_SHOWN, hint=" (--json has all)")
+        terminal.print(f"left out, not needed by the targets: {names}", style="dim", soft_wrap=True)
 
 
 def print_report(report: CheckReport) -> None:
@@ -278,8 +276,7 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
             reasons.setdefault(case.not_judged_reason or "", []).append(case.id)
     for reason, ids in reasons.items():
         terminal.print(f"no verdict in {format_count(len(ids), 'case')}: {reason}", style="dim", soft_wrap=True)
-        more = len(ids) - MAX_CASES_SHOWN
-        names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
+        names = format_names(ids, MAX_CASES_SHOWN, separator="; ", hint=" (--json has all)")
         terminal.print(f"  {names}", style="dim", soft_wrap=True)
     print_unjudged_speech(terminal, report)
     _print_left_out_targets(terminal, report.left_out_reason_by_target)
@@ -383,7 +380,9 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     if equal:
         terminal.print("by rule, where a request counts for each rule that judged it:", style="dim", soft_wrap=True)
     for total, rules in equal.items():
-        terminal.print(f"  {_format_rule_ids(rules)}: {_describe_spending_total(total)}", style="dim", soft_wrap=True)
+        terminal.print(
+            f"  {format_names(rules, MAX_RULES_SHOWN)}: {_describe_spending_total(total)}", style="dim", soft_wrap=True
+        )
 
 
 def _add_row_for_untargeted_spending(
@@ -399,11 +398,6 @@ def _add_row_for_untargeted_spending(
         spent_usd=round(total.spent_usd - sum(one.spent_usd for one in by_target.values()), 6),
     )
     return {**by_target, **({"of no target": rest} if by_target and rest.request_count else {})}
-
-
-def _format_rule_ids(rules: list[str]) -> str:
-    more = len(rules) - MAX_RULES_SHOWN
-    return ", ".join(rules[:MAX_RULES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _print_spending_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:

@@ -32,6 +32,7 @@ from voicegauge.errors import (
 from voicegauge.files import write_file
 from voicegauge.model.price import format_price_usd
 from voicegauge.options import PathKind, Trust, list_own_options, option, request
+from voicegauge.printable_text import format_names
 
 if TYPE_CHECKING:
     from voicegauge.conformance.check_report import CheckReport
@@ -329,8 +330,8 @@ def _find_unmet_limits(report: CheckReport, outputs: CheckOutputs) -> dict[str, 
     if outputs.fail_under is not None and percent < round(outputs.fail_under * 100, 6):
         unmet["--fail-under"] = f"tried {percent:g}% of the contract, less than --fail-under {outputs.fail_under:g}"
     if outputs.strict_baseline and report.unused_baseline_entries:
-        count, shown = len(report.unused_baseline_entries), report.unused_baseline_entries[:_MAX_NAMED_ENTRIES]
-        named = "; ".join(shown) + (f"; and {count - len(shown)} more" if count > len(shown) else "")
+        count = len(report.unused_baseline_entries)
+        named = format_names(report.unused_baseline_entries, _MAX_NAMED_ENTRIES, separator="; ")
         entries, them = ("1 entry", "it") if count == 1 else (f"{count} entries", "them")
         unmet["--strict-baseline"] = f"{entries} no longer found, take {them} out of the baseline: {named}"
     return unmet

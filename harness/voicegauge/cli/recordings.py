@@ -19,7 +19,7 @@ from voicegauge.errors import DataError, NothingMeasuredError, PartlyMeasuredErr
 from voicegauge.model.job import describe_unresolved_requests
 from voicegauge.model.price import format_price_usd
 from voicegauge.options import Trust, option, request
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import format_count, format_names
 
 if TYPE_CHECKING:
     from voicegauge.api.results import Conversion, ConvertedFile, FileToOverwrite, RecordResult
@@ -106,9 +106,7 @@ def _describe_changes(changes: RecordingChanges) -> str:
     )
     if not changes.differing_fields:
         return counts
-    more = len(changes.differing_fields) - MAX_FIELDS_SHOWN
-    shown = ", ".join(changes.differing_fields[:MAX_FIELDS_SHOWN])
-    return f"{counts}; changed: {shown}{f' and {more} more' if more > 0 else ''}"
+    return f"{counts}; changed: {format_names(changes.differing_fields, MAX_FIELDS_SHOWN)}"
 
 
 def _print_record_result(result: RecordResult) -> None:

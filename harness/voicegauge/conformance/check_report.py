@@ -31,7 +31,7 @@ from voicegauge.outputs.finding_exports import (
     format_badge_svg,
 )
 from voicegauge.outputs.result_summary import SummarizedResult
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import format_count, format_names
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 
 # Defines what the report of a check says about the resources that the check created in the account.
@@ -352,8 +352,7 @@ def render_check_badge(report: CheckReport, *, fail_on_warnings: bool = False, h
         has_unmet_limit: whether something besides findings failed, such as a limit of the user.
     """
     providers = sorted({name.partition("/")[0] for name in (*report.targets, *report.operations)})
-    more = f" and {len(providers) - _MAX_NAMED_PROVIDERS} more" if len(providers) > _MAX_NAMED_PROVIDERS else ""
-    label = f"{', '.join(providers[:_MAX_NAMED_PROVIDERS])}{more} contract{'' if len(providers) == 1 else 's'}"
+    label = f"{format_names(providers, _MAX_NAMED_PROVIDERS)} contract{'' if len(providers) == 1 else 's'}"
     verdict = "failed" if has_unmet_limit else _determine_verdict(report, fail_on_warnings=fail_on_warnings)
     date = report.created_at[:10]
     return format_badge_svg(label, f"{_describe_findings(report)}, {_describe_provenance(report)} {date}", verdict)
@@ -466,6 +465,9 @@ def describe_accepting_entries(report: CheckReport) -> str:
 # Converts a check report to the common form of the output formats (JUnit, SARIF, GitHub annotations).
 
 
+MAX_NAMES_IN_SUMMARY = 3
+"""Largest number of targets, recordings or faults that the summary line lists; other lines have each with its
+reason."""
 MAX_OTHER_OPERATIONS_SHOWN = 8
 """Largest number of further operations that a finding names; its JSON has all."""
 RESULT_LEVEL_BY_SEVERITY = {
@@ -501,9 +503,9 @@ def describe_result(report: CheckReport) -> str:
         is_allowed = report.partly_judged_reason is None
         parts.append(f"{unpaid} (optional with --max-calls)" if is_allowed else f"partly judged: {unpaid}")
     if report.not_judged_reason_by_name:
-        parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
+        parts.append(f"not judged: {format_names([*report.not_judged_reason_by_name], MAX_NAMES_IN_SUMMARY)}")
     if report.left_out_reason_by_target:
-        parts.append(f"left out: {', '.join(report.left_out_reason_by_target)}")
+        parts.append(f"left out: {format_names([*report.left_out_reason_by_target], MAX_NAMES_IN_SUMMARY)}")
     if report.accepted_findings:
         parts.append(f"{len(report.accepted_findings)} accepted by the baseline{describe_accepting_entries(report)}")
     if report.spent_usd:
@@ -511,7 +513,7 @@ def describe_result(report: CheckReport) -> str:
     if report.spent_by_earlier_runs_usd:
         parts.append(f"{format_price_usd(report.spent_by_earlier_runs_usd)} spent by earlier checks")
     if report.ineffective_faults:
-        parts.append(f"without effect: the fault {', '.join(report.ineffective_faults)}")
+        parts.append(f"without effect: the fault {format_names(report.ineffective_faults, MAX_NAMES_IN_SUMMARY)}")
     line = ", ".join(parts)
     return f"{line}. Incomplete: {report.stop_message}" if report.stop_message else line
 
@@ -550,8 +552,7 @@ def format_other_operations(finding: Finding) -> str:
     """Return the further operations of a finding that has several, in one line."""
     operations = dict.fromkeys(place.operation for place in finding.other_places if place.operation)
     names = [name for name in operations if name != finding.where.operation]
-    more = len(names) - MAX_OTHER_OPERATIONS_SHOWN
-    return ", ".join(names[:MAX_OTHER_OPERATIONS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return format_names(names, MAX_OTHER_OPERATIONS_SHOWN)
 
 
 def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity, ...]) -> ReportedFinding:

@@ -28,7 +28,7 @@ from voicegauge.emulator.process import RunningEmulator
 from voicegauge.hosts import EMULATOR_PORT
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import format_count, format_names
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
@@ -99,12 +99,8 @@ def end_on_interrupt(interruption: CheckInterruption, announce: Callable[[str], 
             if is_first:
                 announce("stopping: what was received so far is judged")
             return
-        more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-        responses = format_count(len(ids), "response")
-        announce(
-            f"stopping: waiting up to {INTERRUPT_WAIT_S:g} s for {responses} that may cost money ({ids[0]}{more}); "
-            "Ctrl-C again to stop at once"
-        )
+        responses = f"{format_count(len(ids), 'response')} that may cost money ({format_names(ids, 1)})"
+        announce(f"stopping: waiting up to {INTERRUPT_WAIT_S:g} s for {responses}; Ctrl-C again to stop at once")
         timers.append(loop.call_later(INTERRUPT_WAIT_S, task.cancel))
 
     loop.add_signal_handler(signal.SIGINT, on_interrupt)

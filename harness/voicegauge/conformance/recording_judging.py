@@ -38,6 +38,7 @@ from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
 from voicegauge.model.finding import Finding
 from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.printable_text import format_names
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import compute_age_days, load_har
 from voicegauge.recording.quoted_words import mask_undocumented_words
@@ -225,8 +226,7 @@ def _describe_count(count: int, call_noun: str, explanation: str) -> str:
 
 def _describe_targets(operation: Operation) -> str:
     names = [target.id for target in operation.targets]
-    more = f" and {len(names) - MAX_TARGETS_NAMED} more" if len(names) > MAX_TARGETS_NAMED else ""
-    return f"; targets: {', '.join(names[:MAX_TARGETS_NAMED])}{more}" if names else ""
+    return f"; targets: {format_names(names, MAX_TARGETS_NAMED)}" if names else ""
 
 
 def _report_unmatched_calls(

@@ -24,7 +24,6 @@ from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT
 from voicegauge.bench.part_summaries import PlaceSummary, list_places, summarize_places
 from voicegauge.bench.target_samples import TargetDifferences, measure_target_differences
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
-from voicegauge.errors import DataError
 from voicegauge.files import resolve_links
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import ExchangeExcerpt
@@ -328,16 +327,14 @@ def analyze_runs(
     """Compute the data of a report. Runs of different targets that were measured alike are joined into one.
 
     Args:
-        runs: each run with its folder.
+        runs: each run with its folder; at least one.
         text_length: text length at which prices are stated.
         characters_per_month: number of characters of a month at which prices are stated.
         max_clips: number of the worst clips of each run.
 
     Raises:
-        DataError: there are no runs, or a run's scores do not contain every sample.
+        DataError: a run's scores do not contain every sample.
     """
-    if not runs:
-        raise DataError("there is no run to report: give a run's folder or its run.json")
     joined = join_runs(runs)
     if joined is not None:
         runs = [(joined.folder, joined.run)]
