@@ -29,11 +29,13 @@ def main() -> NoReturn:
         import threading  # noqa: F401 - the handler below needs all of it, also while another module imports it
         from pathlib import Path
 
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            # The event loop replaces the default handler while it runs, and sets it again at its end.
-            signal.default_int_handler = _interrupt_after_imports  # type: ignore[assignment]
+        handles_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        # The event loop replaces the default handler while it runs, and sets it again at its end. SIGTERM uses it too,
+        # also where Ctrl-C is ignored, as in a background job of a shell.
+        signal.default_int_handler = _interrupt_after_imports  # type: ignore[assignment]
+        sys.unraisablehook = _repeat_lost_interrupt
+        if handles_ctrl_c:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            sys.unraisablehook = _repeat_lost_interrupt
         # Read when numpy is imported: its threads spin between small matrix products, which doubles the CPU time.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # A stream that was closed by the shell (`>&-`, `<&-`) is `None`; printing to it would fail.
@@ -88,7 +90,7 @@ class _InterruptedImport:
 
 
 def _repeat_lost_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
-    """Report an exception that Python ignores, but repeat Ctrl-C, as in a callback of the garbage collector."""
+    """Report an exception that Python ignores, but repeat an interrupt, as in a callback of the garbage collector."""
     import sys
 
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
@@ -98,12 +100,22 @@ def _repeat_lost_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
 
 
 def _repeat_interrupt() -> None:
+    import threading
+
+    timer = threading.Timer(0.1, _interrupt_main_thread)
+    timer.daemon = True
+    timer.start()
+
+
+def _interrupt_main_thread() -> None:
+    """Send the main thread SIGINT, or SIGTERM if it ignores SIGINT; nothing if it handles neither any more."""
     import signal
     import threading
 
-    timer = threading.Timer(0.1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
-    timer.daemon = True
-    timer.start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(number)):
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+            return
 
 
 if __name__ == "__main__":

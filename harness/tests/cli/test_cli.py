@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -427,14 +428,23 @@ def test_ctrl_c_while_the_command_is_imported_is_one_line(module: str, tmp_path:
         "OUTSIDE class Lock: pass\nlock = Lock()\nref = weakref.ref(lock, lambda _: press())\ndel lock",
     ],
 )
-def test_ctrl_c_is_not_lost_where_python_or_a_module_ignores_it(code: str, tmp_path: Path) -> None:
-    """In the callback that frees the lock of an import, Python itself ignores what is raised."""
-    press = "import signal, weakref\ndef press(): signal.raise_signal(signal.SIGINT)\n"
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_not_lost_where_python_or_a_module_ignores_it(
+    code: str, stop: signal.Signals, tmp_path: Path
+) -> None:
+    """In the callback that frees the lock of an import, Python itself ignores what is raised.
+
+    SIGTERM is sent to a command that ignores Ctrl-C, as a background job of a shell does.
+    """
+    press = f"import signal, weakref\ndef press(): signal.raise_signal({stop:d})\n"
     (tmp_path / "late.py").write_text(press + code.removeprefix("OUTSIDE "))
     late = f"exec({press + code[8:]!r}, {{}})" if code.startswith("OUTSIDE ") else "import late"
-    program = f"import time, voicegauge.__main__ as m, voicegauge.cli as c\ndef run():\n {late}\n time.sleep(60)\n"
+    imports = "import signal, time, voicegauge.__main__ as m, voicegauge.cli as c\n"
+    imports += "from voicegauge.api.command_deadline import interrupt_on_termination\n"
+    program = f"{imports}@interrupt_on_termination()\ndef run():\n {late}\n time.sleep(60)\n"
+    handler = "SIG_IGN" if stop is signal.SIGTERM else "default_int_handler"
     done = subprocess.run(
-        [sys.executable, "-c", f"{program}c.run = run\nm.main()"],
+        [sys.executable, "-c", f"{program}c.run = run\nsignal.signal(signal.SIGINT, signal.{handler})\nm.main()"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         capture_output=True,
         text=True,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 
 from voicegauge.errors import NothingMeasuredError, TimeLimitError
 
@@ -153,8 +154,9 @@ def interrupt_on_termination() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _interrupt_main_thread(*_: object) -> None:
+def _interrupt_main_thread(_number: int, frame: FrameType | None) -> None:
     # The handler of Ctrl-C decides: an event loop cancels its task, and the start of a process is not interrupted.
-    if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as in a background job of a shell
-        raise KeyboardInterrupt
-    signal.raise_signal(signal.SIGINT)
+    if callable(signal.getsignal(signal.SIGINT)):
+        signal.raise_signal(signal.SIGINT)
+    else:  # ignored, as in a background job of a shell; the handler of the command also waits for the end of imports
+        signal.default_int_handler(signal.SIGINT, frame)
