@@ -21,7 +21,6 @@ from voicegauge.contract.extension.jobs import (
     ChatSpec,
     JobSpec,
     PaginationSpec,
-    ResourceListing,
     ResourceSpec,
     ResourceUse,
     StreamSpec,
@@ -117,7 +116,11 @@ def check_resource(operation: Operation, resource_spec: ResourceSpec) -> None:
     if (resource_spec.state_location is None) != (not resource_spec.states):
         raise contract.document.build_error(pointer, "x-resource needs both state_location and states, or neither")
     if resource_spec.listing is not None:
-        _check_listing(operation, f"{pointer}/listing", resource_spec.listing)
+        listing, at = resource_spec.listing, f"{pointer}/listing"
+        check_operation_id(operation, f"{at}/operation_id", listing.operation_id)
+        lister = contract.find_operation(listing.operation_id)
+        check_response_location(lister, f"{at}/count_location", listing.count_location)
+        check_response_location(lister, f"{at}/max_count_location", listing.max_count_location)
     if resource_spec.deletion is not None:
         check_operation_id(operation, f"{pointer}/deletion/operation_id", resource_spec.deletion.operation_id)
         check_request_location(
@@ -159,13 +162,6 @@ def check_pagination(operation: Operation, pagination_spec: PaginationSpec) -> N
         raise operation.contract.document.build_error(
             pointer, "a token needs both cursor_location and next_cursor_location"
         )
-
-
-def _check_listing(operation: Operation, pointer: str, listing: ResourceListing) -> None:
-    check_operation_id(operation, f"{pointer}/operation_id", listing.operation_id)
-    lister = operation.contract.find_operation(listing.operation_id)
-    check_response_location(lister, f"{pointer}/count_location", listing.count_location)
-    check_response_location(lister, f"{pointer}/max_count_location", listing.max_count_location)
 
 
 def _check_resource_use(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from voicegauge.contract._overlays import TODO, escape_json_path_name
+from voicegauge.contract.document_parts import fill_server_variables
 from voicegauge.contract.proposed_parts import (
     CandidateOperation,
     JobProposal,
@@ -28,18 +29,24 @@ _AWS_AUTHENTICATION = "awsSigv4"
 _AWS_REGION_PATTERN = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 
 
+def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
+    """Return the absolute URLs of the servers of a document, with the defaults of their variables."""
+    servers = document_data.get("servers")
+    known = [one for one in servers if isinstance(one, dict)] if isinstance(servers, list) else []
+    urls = [fill_server_variables(str(server.get("url", "")), server.get("variables")) for server in known]
+    return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
+
+
 class KeyProposal:
     """The security schemes that an overlay adds, and the operations that use them."""
 
-    def __init__(
-        self, document: Document, server_urls: Sequence[str], operations: Sequence[CandidateOperation]
-    ) -> None:
+    def __init__(self, document: Document, operations: Sequence[CandidateOperation]) -> None:
         components = document.data.get("components")
         self._components = components if isinstance(components, dict) else None
         schemes = self._components.get("securitySchemes") if self._components else None
         self._schemes: Mapping[str, Any] = schemes if isinstance(schemes, dict) else {}
         self._root_security = document.data.get("security")
-        self._server_urls, self._operations = server_urls, operations
+        self._server_urls, self._operations = list_server_urls(document.data), operations
 
     @property
     def has_no_scheme(self) -> bool:

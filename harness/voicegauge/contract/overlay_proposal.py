@@ -28,10 +28,10 @@ from voicegauge.contract._proposed_authentication import (
     SECURITY,
     KeyProposal,
     is_transcription,
+    list_server_urls,
     propose_transcription,
 )
 from voicegauge.contract.document_assembly import check_openapi_version
-from voicegauge.contract.document_parts import fill_server_variables
 from voicegauge.contract.proposed_parts import (
     AUDIO_BODY,
     MODEL_FIELD_NAMES,
@@ -95,14 +95,6 @@ def _is_ip_address(host: str) -> bool:
     return True
 
 
-def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
-    """Return the absolute URLs of the servers of a document, with the defaults of their variables."""
-    servers = document_data.get("servers")
-    known = [one for one in servers if isinstance(one, dict)] if isinstance(servers, list) else []
-    urls = [fill_server_variables(str(server.get("url", "")), server.get("variables")) for server in known]
-    return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
-
-
 def convert_to_identifier(text: str) -> str:
     """Return small letters, digits and hyphens for a text: "XTTS v2" becomes "xtts-v2"."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
@@ -122,6 +114,13 @@ _MAX_PROPOSED_MODELS = 10
 """Maximum number of models that are proposed as targets of one operation."""
 _ACTION_MARGIN = "  "
 _NOT_IN_DOCUMENT = f"{TODO}: not in the document"
+_DESCRIPTION_BY_REJECTION_STATUS = {
+    "400": "The request is invalid",
+    "401": "The key is unknown",
+    "404": "There is no such job",
+}
+_SIMILAR_STATUSES = {"400": "422", "401": "403"}
+"""By the status of a rejection, another one with which services reject for the same reason."""
 _Action = dict[str, Any]
 """A mapping of the overlay, with values that may have comments."""
 
@@ -159,7 +158,7 @@ class OverlayWriter:
         self,
         document: Document,
         provider_id: str,
-        candidate_operations: Sequence[CandidateOperation],
+        candidates: Sequence[CandidateOperation],
         removed_reasons: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Create a writer that has written nothing.
@@ -167,12 +166,12 @@ class OverlayWriter:
         Args:
             document: the provider's document.
             provider_id: the id that the overlay gives the provider.
-            candidate_operations: the operations to propose.
+            candidates: the operations to propose.
             removed_reasons: why something was removed from the schemas of the document, by its JSON pointer.
         """
         self._document, self._provider = document, provider_id
-        self._candidate_operations = candidate_operations
-        self._keys = KeyProposal(document, list_server_urls(document.data), candidate_operations)
+        self._candidates = candidates
+        self._keys = KeyProposal(document, candidates)
         self._removed_reasons = removed_reasons
         self._todo: list[str] = []
         self._used_targets: set[str] = set()
@@ -183,19 +182,23 @@ class OverlayWriter:
         """Write the overlay that makes each candidate a speech operation."""
         actions = [*self._iterate_root_actions(), *self._iterate_removals()]
         operations = []
-        for candidate_operation in self._candidate_operations:
-            targets = self._propose_targets(candidate_operation)
-            actions += self._iterate_operation_actions(candidate_operation, targets)
-            pointer = f"/paths/{escape_pointer_token(candidate_operation.path)}/{candidate_operation.method}"
+        for candidate in self._candidates:
+            targets = self._propose_targets(candidate)
+            actions += self._iterate_operation_actions(candidate, targets)
+            pointer = f"/paths/{escape_pointer_token(candidate.path)}/{candidate.method}"
             operations.append(
                 ProposedOperation(
-                    id=str(candidate_operation.operation_data.get("operationId", "")),
-                    request=f"{candidate_operation.method.upper()} {candidate_operation.path}",
+                    id=str(candidate.operation_data.get("operationId", "")),
+                    request=f"{candidate.method.upper()} {candidate.path}",
                     line=self._document.find_line(pointer),
                     targets=tuple(targets),
                 )
             )
-        resources = "".join(format_list_item(action, "") for action in self._iterate_resource_actions())
+        resources = ""
+        for resource in find_resources(self._document):
+            self._todo.append(f"whether the voices of {resource.path} are to be checked: uncomment x-resource")
+            update = {"x-resource": CommentedValue(resource.extension, TODO)}
+            resources += format_list_item(_build_operation_action(resource.path, "post", update), "")
         self._todo.append("prices, if you want costs: x-pricing beside x-speech")
         return OverlayProposal(
             provider=self._provider,
@@ -210,12 +213,6 @@ class OverlayWriter:
             operations=tuple(operations),
             todo=tuple(dict.fromkeys(self._todo)),
         )
-
-    def _iterate_resource_actions(self) -> Iterator[_Action]:
-        for resource in find_resources(self._document):
-            self._todo.append(f"whether the voices of {resource.path} are to be checked: uncomment x-resource")
-            update = {"x-resource": CommentedValue(resource.extension, TODO)}
-            yield _build_operation_action(resource.path, "post", update)
 
     def _format_first_lines(self) -> str:
         entries = {
@@ -233,14 +230,12 @@ class OverlayWriter:
 
     def _iterate_removals(self) -> Iterator[_Action]:
         """Yield the actions that remove what is wrong in schemas: defaults that do not fit them, and unknown types."""
-        pointers = dict.fromkeys(
-            pointer for one in self._candidate_operations for pointer in one.unfit_default_pointers
-        )
+        pointers = dict.fromkeys(pointer for one in self._candidates for pointer in one.unfit_default_pointers)
         for pointer in pointers:
             self._todo.append(f"the default of {pointer}, which does not fit its own schema and is removed")
             yield build_removal_action(self._document, f"{pointer}/default")
-        kept = [(one.path, one.method) for one in self._candidate_operations]
-        kept += [(one.job.path, "get") for one in self._candidate_operations if one.job is not None]
+        kept = [(one.path, one.method) for one in self._candidates]
+        kept += [(one.job.path, "get") for one in self._candidates if one.job is not None]
         used = select_operations(self._document, kept)
         for pointer, reason in self._removed_reasons.items():
             if read_pointer(used, split_json_pointer(pointer)[:-1]) is MISSING:
@@ -276,29 +271,29 @@ class OverlayWriter:
         yield from self._keys.iterate_actions(variable_prefix)
 
     def _iterate_operation_actions(
-        self, candidate_operation: CandidateOperation, targets: Mapping[str, Any]
+        self, candidate: CandidateOperation, targets: Mapping[str, Any]
     ) -> Iterator[_Action]:
-        if is_transcription(candidate_operation):
-            yield from self._iterate_transcription_actions(candidate_operation, targets)
+        if is_transcription(candidate):
+            yield from self._iterate_transcription_actions(candidate, targets)
             return
-        fields = candidate_operation.request_fields
+        fields = candidate.request_fields
         mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := find_speech_field(fields, name))}
         locations: dict[str, Any] = {name: field.location for name, field in mapped.items()}
         if "text" not in mapped:
             guessed = guess_text_field(fields)
-            self._todo.append(f"the field of {candidate_operation.path} that has the text to speak")
+            self._todo.append(f"the field of {candidate.path} that has the text to speak")
             locations = {"text": CommentedValue(guessed.location, TODO) if guessed else TODO, **locations}
-        job = candidate_operation.job
+        job = candidate.job
         response: Any
         if job is not None:
             response = {"status_operation_id": self._get_status_operation_id(job)}
         else:
-            response = {"audio": candidate_operation.audio or AUDIO_BODY}
-            others = candidate_operation.other_audio_locations
+            response = {"audio": candidate.audio or AUDIO_BODY}
+            others = candidate.other_audio_locations
             if others:
                 shown = ", ".join(others)
-                self._todo.append(f"where the audio is in the response of {candidate_operation.path}: maybe {shown}")
-            if candidate_operation.audio is None or others:
+                self._todo.append(f"where the audio is in the response of {candidate.path}: maybe {shown}")
+            if candidate.audio is None or others:
                 response = CommentedValue(response, TODO)
         extension = {
             "request_fields": locations,
@@ -306,22 +301,20 @@ class OverlayWriter:
             "targets": targets,
         }
         update = {
-            **self._propose_operation_id(candidate_operation),
-            **self._propose_security(candidate_operation),
-            **self._propose_rejections(
-                candidate_operation, self._propose_audio_response(candidate_operation, mapped.get("format"))
-            ),
+            **self._propose_operation_id(candidate),
+            **self._propose_security(candidate),
+            **self._propose_rejections(candidate, self._propose_audio_response(candidate, mapped.get("format"))),
             "x-speech": CommentedValue(
                 extension, f"beside it, if you want costs: x-pricing: {{unit: 1k_characters, usd_per_unit: {TODO}}}"
             ),
         }
-        yield _build_operation_action(candidate_operation.path, candidate_operation.method, update)
+        yield _build_operation_action(candidate.path, candidate.method, update)
         yield from self._iterate_job_actions(job)
 
     def _iterate_transcription_actions(
-        self, candidate_operation: CandidateOperation, targets: Mapping[str, Any]
+        self, candidate: CandidateOperation, targets: Mapping[str, Any]
     ) -> Iterator[_Action]:
-        proposal = propose_transcription(self._document, candidate_operation)
+        proposal = propose_transcription(self._document, candidate)
         extension = (
             {**proposal.extension, "targets": targets}
             if proposal.job is None
@@ -329,12 +322,12 @@ class OverlayWriter:
         )
         self._todo += proposal.todo
         update = {
-            **self._propose_operation_id(candidate_operation),
-            **self._propose_security(candidate_operation),
-            **self._propose_rejections(candidate_operation, {}),
+            **self._propose_operation_id(candidate),
+            **self._propose_security(candidate),
+            **self._propose_rejections(candidate, {}),
             proposal.key: extension,
         }
-        yield _build_operation_action(candidate_operation.path, candidate_operation.method, update)
+        yield _build_operation_action(candidate.path, candidate.method, update)
         yield from self._iterate_job_actions(proposal.job)
 
     def _iterate_job_actions(self, job: JobProposal | None) -> Iterator[_Action]:
@@ -342,20 +335,14 @@ class OverlayWriter:
             self._described_jobs.add(job.path)
             yield _build_operation_action(job.path, "get", self._propose_job(job))
 
-    def _propose_security(self, candidate_operation: CandidateOperation) -> _Action:
-        return {"security": SECURITY} if self._keys.replaces_security(candidate_operation) else {}
+    def _propose_security(self, candidate: CandidateOperation) -> _Action:
+        return {"security": SECURITY} if self._keys.replaces_security(candidate) else {}
 
     def _propose_job(self, job: JobProposal) -> _Action:
         update: _Action = {}
         if not job.operation_data.get("operationId"):
             update["operationId"] = self._get_status_operation_id(job)
-        documented_responses = job.operation_data.get("responses", {}).keys()
-        wanted = {"401": ({"403"}, "The key is unknown"), "404": (set[str](), "There is no such job")}
-        missing = {
-            status: {"description": text}
-            for status, (others, text) in wanted.items()
-            if not {status, "4XX", "default", *others} & documented_responses
-        }
+        missing = _build_missing_rejections(job.operation_data, "401", "404")
         if missing:
             self._todo.append(f"the rejections of {job.path}: the document does not state all")
             update["responses"] = CommentedValue(missing, _NOT_IN_DOCUMENT)
@@ -365,98 +352,78 @@ class OverlayWriter:
     def _get_status_operation_id(self, job: JobProposal) -> str:
         return str(job.operation_data.get("operationId") or convert_to_identifier(f"get {job.path}"))
 
-    def _propose_rejections(
-        self, candidate_operation: CandidateOperation, other_responses: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _propose_rejections(self, candidate: CandidateOperation, other_responses: Mapping[str, Any]) -> dict[str, Any]:
         """Return `responses` with `other_responses` and the missing rejections; an empty mapping if there are none."""
-        documented_responses = candidate_operation.operation_data.get("responses", {})
-        rejections = {}
-        if not {"400", "422", "4XX", "default"} & documented_responses.keys():
-            rejections["400"] = {"description": "The request is invalid"}
-        if not {"401", "403", "4XX", "default"} & documented_responses.keys():
-            rejections["401"] = {"description": "The key is unknown"}
+        rejections = _build_missing_rejections(candidate.operation_data, "400", "401")
         if rejections:
             self._todo.append(
-                f"the rejections of {candidate_operation.path}: the document states none with status "
-                + " and ".join(rejections)
+                f"the rejections of {candidate.path}: the document states none with status " + " and ".join(rejections)
             )
         missing = {**other_responses, **rejections}
         return {"responses": CommentedValue(missing, _NOT_IN_DOCUMENT)} if missing else {}
 
     def _propose_audio_response(
-        self, candidate_operation: CandidateOperation, format_field: ProposedField | None
+        self, candidate: CandidateOperation, format_field: ProposedField | None
     ) -> dict[str, Any]:
         """Return the success response with the media type `audio/*`, and note what has to be completed.
 
         The result is empty for a job, or if the document describes the audio and enough media types. `format_field` is
         the field with which a request chooses the format of the audio.
         """
-        if candidate_operation.job is not None:
+        if candidate.job is not None:
             return {}
-        if candidate_operation.audio is None:
-            self._todo.append(
-                f"the audio in the response of {candidate_operation.path}, which the document does not describe"
-            )
+        if candidate.audio is None:
+            self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
         elif (
-            candidate_operation.audio == AUDIO_BODY
+            candidate.audio == AUDIO_BODY
             and format_field is not None
-            and not _has_media_type_per_format(candidate_operation.audio_media_types, format_field)
+            and not _has_media_type_per_format(candidate.audio_media_types, format_field)
         ):
-            declared = " and ".join(sorted(candidate_operation.audio_media_types))
+            declared = " and ".join(sorted(candidate.audio_media_types))
             self._todo.append(
-                f"the media types of other formats of {candidate_operation.path}: the document states {declared} only"
+                f"the media types of other formats of {candidate.path}: the document states {declared} only"
             )
         else:
             return {}
         success = next(
-            (
-                status
-                for status in candidate_operation.operation_data.get("responses", {})
-                if str(status).startswith("2")
-            ),
+            (status for status in candidate.operation_data.get("responses", {}) if str(status).startswith("2")),
             "200",
         )
         return {str(success): {"content": {"audio/*": {}}}}
 
-    def _propose_operation_id(self, candidate_operation: CandidateOperation) -> dict[str, str]:
+    def _propose_operation_id(self, candidate: CandidateOperation) -> dict[str, str]:
         """Return an `operationId` of method and path if the document has no unique one; else an empty mapping."""
-        name = str(candidate_operation.operation_data.get("operationId") or "")
+        name = str(candidate.operation_data.get("operationId") or "")
         is_new = not name or name in self._used_operation_ids
         if is_new:
-            name = convert_to_identifier(f"{candidate_operation.method} {candidate_operation.path}")
+            name = convert_to_identifier(f"{candidate.method} {candidate.path}")
         self._used_operation_ids.add(name)
         return {"operationId": name} if is_new else {}
 
-    def _propose_targets(self, candidate_operation: CandidateOperation) -> dict[str, Any]:
+    def _propose_targets(self, candidate: CandidateOperation) -> dict[str, Any]:
         """Return a target for each documented model, by name; one target if no models are documented."""
-        model = find_field_by_name(candidate_operation.request_fields, MODEL_FIELD_NAMES)
-        voice = find_speech_field(candidate_operation.request_fields, "voice")
+        model = find_field_by_name(candidate.request_fields, MODEL_FIELD_NAMES)
+        voice = find_speech_field(candidate.request_fields, "voice")
         default_voice: dict[str, str] = {}
-        if voice is not None and voice.is_required and not is_transcription(candidate_operation):
+        if voice is not None and voice.is_required and not is_transcription(candidate):
             example = _find_example_text(voice.schema)
             if example is None:
-                self._todo.append(f"a voice of {candidate_operation.path}")
+                self._todo.append(f"a voice of {candidate.path}")
             default_voice = {"default_voice": example or TODO}
         enum = model.schema.get("enum") if model is not None else None
         models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
         if len(models) > _MAX_PROPOSED_MODELS:
-            self._todo.append(
-                f"{len(models) - _MAX_PROPOSED_MODELS} more models of {candidate_operation.path}, each as a target"
-            )
+            self._todo.append(f"{len(models) - _MAX_PROPOSED_MODELS} more models of {candidate.path}, each as a target")
         if model is not None and not models and model.is_required:
             models = [_find_example_text(model.schema) or TODO]
-            self._todo.append(f"the models of {candidate_operation.path}")
+            self._todo.append(f"the models of {candidate.path}")
         names: list[str | None] = [*models[:_MAX_PROPOSED_MODELS]] or [None]
         targets = {}
         for name in names:
-            own_name = (
-                convert_to_identifier(name)
-                if name and name != TODO
-                else derive_name_from_path(candidate_operation.path)
-            )
+            own_name = convert_to_identifier(name) if name and name != TODO else derive_name_from_path(candidate.path)
             constants = {"request_constants": {model.location: name}} if model and name else {}
             targets[choose_unused_name(own_name, self._used_targets)] = {
-                "title": name or candidate_operation.path,
+                "title": name or candidate.path,
                 **constants,
                 **default_voice,
             }
@@ -483,6 +450,16 @@ def build_removal_action(document: Document, pointer: str) -> _Action:
 def format_today() -> str:
     """Return the date of today, UTC, as sources have it."""
     return datetime.now(UTC).date().isoformat()
+
+
+def _build_missing_rejections(operation_data: Mapping[str, Any], *statuses: str) -> dict[str, Any]:
+    """Return the responses with those of `statuses` that an operation does not document, even as a similar status."""
+    documented = operation_data.get("responses", {}).keys()
+    return {
+        status: {"description": _DESCRIPTION_BY_REJECTION_STATUS[status]}
+        for status in statuses
+        if not {status, _SIMILAR_STATUSES.get(status), "4XX", "default"} & documented
+    }
 
 
 def _has_media_type_per_format(media_types: Collection[str], format_field: ProposedField) -> bool:
@@ -565,9 +542,9 @@ def propose_overlay(
         **dict.fromkeys(remove_unknown_encodings(document), "is not a content encoding"),
         **dict.fromkeys(remove_contradicting_closures(document), "forbids what the rest of its allOf describes"),
     }
-    candidate_operations = list(find_speech_operations(document, operation_names))
-    found = [c for c in candidate_operations if c.audio or c.job] or [
-        c for c in candidate_operations if operation_names or _SPEECH_PATH_PATTERN.search(c.path)
+    candidates = list(find_speech_operations(document, operation_names))
+    found = [c for c in candidates if c.audio or c.job] or [
+        c for c in candidates if operation_names or _SPEECH_PATH_PATTERN.search(c.path)
     ]
     if not found:
         wanted = f" among {', '.join(operation_names)}" if operation_names else ""

@@ -84,17 +84,11 @@ def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, A
 _AUDIO_PROPERTY_PATTERN = re.compile(r"encoding|format|type|codec|rate|length|duration|name|language|i[dD]$")
 
 
-def find_audio(fields: Mapping[str, ProposedField]) -> dict[str, str] | None:
-    """Return the value of `audio` for the first text field with "audio" in its name: location and how it is sent.
-
-    A field with a list of values, or with the name of a property of audio, such as "audioEncoding", is ignored. The
-    result is `None` if there is no such field.
-    """
-    return next(iter(list_audio_candidates(fields)), None)
-
-
 def list_audio_candidates(fields: Mapping[str, ProposedField]) -> list[dict[str, str]]:
-    """Return the value of `audio` for each text field that may have the audio; see `find_audio`."""
+    """Return the value of `audio`, location and how it is sent, for each text field with "audio" in its name.
+
+    A field with a list of values, or with the name of a property of audio, such as "audioEncoding", is ignored.
+    """
     found = []
     for location, field in fields.items():
         name = location.rpartition("/")[2]
@@ -267,7 +261,7 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_f
     The audio is in a field with "audio" in its name, else in one that may have the URL of a result. If there is
     neither, the location is marked TODO.
     """
-    audio = find_audio(fields)
+    audio = next(iter(list_audio_candidates(fields)), None)
     if audio is not None:
         return audio
     for location, field in fields.items():

@@ -406,42 +406,25 @@ class SchemaNormalizer:
             return schema
         normalized = {branch: self.normalize(branch, branch[0]) for branch in branches}
         non_null = tuple(branch for branch in branches if not _allows_only_null(normalized[branch]))
-        remaining_schema_lists_by_keyword = {
-            name: value for name, value in schema.schema_lists_by_keyword.items() if name != branch_keyword
-        }
         has_null = len(non_null) < len(branches)
         if has_null and not schema.has_only_branches:
             return schema
-        nullable = True if has_null else _is_any_nullable(list(normalized.values()))
-        if len(non_null) == 1:
-            merged = _merge_single_branch(schema, remaining_schema_lists_by_keyword, normalized[non_null[0]])
-            if merged is not None:
-                return replace(merged, explicitly_nullable=nullable if schema.has_only_branches else None)
-        types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
-        if types and "type" not in schema.non_schema_keywords:
-            keyword = schema.node.get_child(branch_keyword).replace_value(types)
-            keywords = {**schema.non_schema_keywords, "type": keyword}
-            return replace(
-                schema,
-                non_schema_keywords=keywords,
-                schema_lists_by_keyword=remaining_schema_lists_by_keyword,
-                explicitly_nullable=nullable,
-            )
-        union = _unite_listed_values([normalized[branch] for branch in non_null], branch_keyword)
-        if union is not None and not union.keys() & schema.non_schema_keywords.keys():
-            node = schema.node.get_child(branch_keyword)
-            keywords = {name: node.replace_value(value) for name, value in union.items()}
-            return replace(
-                schema,
-                non_schema_keywords={**schema.non_schema_keywords, **keywords},
-                schema_lists_by_keyword=remaining_schema_lists_by_keyword,
-                explicitly_nullable=nullable,
-            )
-        return replace(
+        other_lists = {name: value for name, value in schema.schema_lists_by_keyword.items() if name != branch_keyword}
+        without_branches = replace(
             schema,
-            schema_lists_by_keyword={**remaining_schema_lists_by_keyword, branch_keyword: non_null},
-            explicitly_nullable=nullable,
+            schema_lists_by_keyword=other_lists,
+            explicitly_nullable=True if has_null else _is_any_nullable(list(normalized.values())),
         )
+        if len(non_null) == 1:
+            merged = _merge_single_branch(schema, without_branches, normalized[non_null[0]])
+            if merged is not None:
+                return merged
+        keywords = _unite_branches([normalized[branch] for branch in non_null], branch_keyword)
+        if keywords is not None and not keywords.keys() & schema.non_schema_keywords.keys():
+            node = schema.node.get_child(branch_keyword)
+            nodes = {name: node.replace_value(value) for name, value in keywords.items()}
+            return replace(without_branches, non_schema_keywords={**schema.non_schema_keywords, **nodes})
+        return replace(without_branches, schema_lists_by_keyword={**other_lists, branch_keyword: non_null})
 
     def compute_fingerprint(self, schemas_for_same_value: SchemasForSameValue) -> SchemaFingerprint:
         """Return a fingerprint that is equal for equivalent schemas. It covers a limited depth of subschemas."""
@@ -521,25 +504,22 @@ def _iterate_schema_objects(schemas_for_same_value: SchemasForSameValue) -> Iter
 
 
 def _merge_single_branch(
-    schema: NormalizedSchema,
-    remaining_schema_lists_by_keyword: dict[str, tuple[SchemasForSameValue, ...]],
-    branch: NormalizedSchema,
+    schema: NormalizedSchema, without_branches: NormalizedSchema, branch: NormalizedSchema
 ) -> NormalizedSchema | None:
     """Return one schema that means the same as `schema` with its only branch; `None` if no single schema can.
 
-    The annotations of `schema` are kept.
-
-    Args:
-        schema: the schema that has the branch.
-        remaining_schema_lists_by_keyword: the `schema_lists_by_keyword` of `schema` without the keyword of the branch.
-        branch: the only branch of `schema`.
+    The annotations of `schema` are kept. `without_branches` is `schema` without the keyword that has the branch.
     """
-    merged = merge_schemas(replace(schema, schema_lists_by_keyword=remaining_schema_lists_by_keyword), branch)
+    merged = merge_schemas(without_branches, branch)
     if merged is None:
         return None
     annotations = {name: keyword for name, keyword in schema.non_schema_keywords.items() if name in ANNOTATION_KEYWORDS}
-    node = branch.node if schema.has_only_branches else schema.node
-    return replace(merged, node=node, non_schema_keywords={**merged.non_schema_keywords, **annotations})
+    return replace(
+        merged,
+        node=branch.node if schema.has_only_branches else schema.node,
+        non_schema_keywords={**merged.non_schema_keywords, **annotations},
+        explicitly_nullable=without_branches.explicitly_nullable if schema.has_only_branches else None,
+    )
 
 
 def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
@@ -559,33 +539,24 @@ def _is_any_nullable(branches: list[NormalizedSchema]) -> bool | None:
     return True if True in nullability else None if None in nullability else False
 
 
-def _list_plain_types(branches: list[NormalizedSchema], branch_keyword: str) -> list[str]:
-    """Return the types of all branches, or an empty list if any branch has another keyword than `type`.
+def _unite_branches(branches: list[NormalizedSchema], branch_keyword: str) -> dict[str, Any] | None:
+    """Return the keywords that mean the same as branches which only have types, or list values of one type.
 
-    A `oneOf` of integer and number also gives an empty list, because it rejects integers, which match both branches.
+    A branch of an `anyOf` without a list allows every value of its type. Return `None` if a branch has other keywords,
+    or if branches of a `oneOf` overlap, because a value of both is not valid then: integers are also numbers.
     """
-    if not all(branch.has_no_subschemas and branch.non_schema_keywords.keys() == {"type"} for branch in branches):
-        return []
-    types = list(
-        dict.fromkeys(
-            name for branch in branches for name in convert_to_string_list(branch.non_schema_keywords["type"].value)
-        )
-    )
-    return [] if branch_keyword == "oneOf" and {"integer", "number"} <= set(types) else types
-
-
-def _unite_listed_values(branches: list[NormalizedSchema], branch_keyword: str) -> dict[str, Any] | None:
-    """Return the keywords that mean the same as branches of one type that each list their values.
-
-    A branch of an `anyOf` without a list allows every value of the type. Return `None` if a branch has other keywords
-    or another type, or if branches of a `oneOf` overlap, because a value of both is not valid then.
-    """
-    if len(branches) < 2 or not all(branch.has_no_subschemas for branch in branches):
+    if not all(branch.has_no_subschemas for branch in branches):
         return None
-    types = [branch.get_keyword("type").value for branch in branches]
     names = {name for branch in branches for name in branch.non_schema_keywords}
+    types = [branch.get_keyword("type").value for branch in branches]
+    if names == {"type"} and MISSING not in types:
+        united = list(dict.fromkeys(name for value in types for name in convert_to_string_list(value)))
+        is_overlap = branch_keyword == "oneOf" and {"integer", "number"} <= set(united)
+        if united and not is_overlap:
+            return {"type": united}
     lists = [branch.allowed_values for branch in branches]
-    if not names <= {"type", "enum", "const"} or types[0] is MISSING or any(one != types[0] for one in types):
+    has_one_type = types[:1] != [MISSING] and all(one == types[0] for one in types)
+    if len(branches) < 2 or not names <= {"type", "enum", "const"} or not has_one_type:
         return None
     if None in lists:
         return {"type": types[0]} if branch_keyword == "anyOf" else None

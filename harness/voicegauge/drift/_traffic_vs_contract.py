@@ -14,11 +14,11 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.provider import Dispute
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation
+from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.drift._json_values import (
     ANY_INDEX,
     FlattenedValue,
     JsonScalar,
-    LocatedSchema,
     find_applicable_schemas,
     find_body_schemas,
     find_undocumented_properties,
@@ -223,29 +223,16 @@ def _choose_rule(recorded_exchange: RecordedExchange, schema_violation: SchemaVi
         return _RULE_ID_BY_KEYWORD[schema_violation.keyword]
     if schema_violation.keyword not in ("anyOf", "oneOf"):
         return "observed-value-out-of-bounds"
-    schemas = _find_schemas_at(recorded_exchange, schema_violation.keyword_pointer.rpartition("/")[0])
-    types = {name for located in schemas for name in _list_type_names(located.schema)}
-    if types and not _has_type(value, types):
-        return "observed-type-undocumented"
-    return "observed-value-undocumented" if list_enumerated_values(schemas) else "observed-value-out-of-bounds"
-
-
-def _find_schemas_at(recorded_exchange: RecordedExchange, schema_pointer: str) -> list[LocatedSchema]:
-    pointer_tokens = split_json_pointer(schema_pointer)
-    schema = read_pointer(recorded_exchange.contract.document.data, pointer_tokens)
-    return (
-        [] if schema is MISSING else find_applicable_schemas(recorded_exchange.contract.schemas, schema, schema_pointer)
+    pointer = schema_violation.keyword_pointer.rpartition("/")[0]
+    schema = read_pointer(recorded_exchange.contract.document.data, split_json_pointer(pointer))
+    located = (
+        find_applicable_schemas(recorded_exchange.contract.schemas, schema, pointer) if schema is not MISSING else []
     )
-
-
-def _list_type_names(schema: dict[str, Any]) -> list[str]:
-    types = schema.get("type", [])
-    return [types] if isinstance(types, str) else list(types)
-
-
-def _has_type(value: Any, type_names: set[str]) -> bool:
-    name = get_recorded_type(value)
-    return name in type_names or (name == "number" and "integer" in type_names)
+    stated = [one.schema.get("type", []) for one in located]
+    types = {name.replace("integer", "number") for one in stated for name in ([one] if isinstance(one, str) else one)}
+    if types and get_recorded_type(value) not in types:
+        return "observed-type-undocumented"
+    return "observed-value-undocumented" if list_enumerated_values(located) else "observed-value-out-of-bounds"
 
 
 def _generalize_path(body: Any, pointer_tokens: list[str]) -> str:
@@ -265,7 +252,10 @@ def find_undocumented_request_parts(recorded_exchange: RecordedExchange) -> Iter
     operation = recorded_exchange.operation
     if operation is None or recorded_exchange.status >= 300:
         return
-    documented = _list_query_parameter_names(recorded_exchange, operation)
+    documented = {parameter.name for parameter in operation.parameters if parameter.message_part == "query"}
+    # The API key may be in the query, too.
+    schemes = operation.contract.security_schemes.values()
+    documented |= {str(scheme.get("name")) for scheme in schemes if scheme.get("in") == "query"}
     for name, value in parse_qsl(urlsplit(recorded_exchange.request.url).query, keep_blank_values=True):
         if name not in documented:
             yield _build_request_change(recorded_exchange, f"query.{name}", operation.pointer, value)
@@ -276,13 +266,6 @@ def find_undocumented_request_parts(recorded_exchange: RecordedExchange) -> Iter
     body = _read_body(recorded_exchange, media_type)
     for extra in find_undocumented_properties(recorded_exchange.contract.schemas, body, find_body_schemas(media_type)):
         yield _build_request_change(recorded_exchange, f"request body#{extra.path}", extra.parent_pointer, extra.value)
-
-
-def _list_query_parameter_names(recorded_exchange: RecordedExchange, operation: Operation) -> set[str]:
-    """Return the names of the documented query parameters, including those that contain the API key."""
-    names = {parameter.name for parameter in operation.parameters if parameter.message_part == "query"}
-    schemes = recorded_exchange.contract.security_schemes.values()
-    return names | {str(scheme.get("name")) for scheme in schemes if scheme.get("in") == "query"}
 
 
 def _read_body(recorded_exchange: RecordedExchange, media_type: MediaType) -> Any:
@@ -321,23 +304,21 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
         status_operation, job = recorded_exchange.status_operation, recorded_exchange.job_spec
         assert status_operation is not None, "only exchanges of a job have states"
         assert job is not None, "only exchanges of a job have states"
-        location = f"{recorded_exchange.status} {recorded_exchange.state_location}"
         pointer = f"{status_operation.pointer}/x-job/states"
-        part = "/response/content/text"
+        found: tuple[str, str, str] | None = None
         if state not in job.states:
-            rule = "observed-state-undocumented"
-            yield build_contradiction_change(
-                recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, observed_value=state
-            )
+            found = "observed-state-undocumented", pointer, state
         elif last in job.states and not _can_reach(job, last, state):
-            rule, transition = "observed-transition-undocumented", f"{last} -> {state}"
+            found = "observed-transition-undocumented", f"{pointer}/{last}", f"{last} -> {state}"
+        if found is not None:
+            rule, contract_pointer, observed = found
             yield build_contradiction_change(
                 recorded_exchange,
                 rule,
-                location,
-                contract_pointer=f"{pointer}/{last}",
-                exchange_part=part,
-                observed_value=transition,
+                f"{recorded_exchange.status} {recorded_exchange.state_location}",
+                contract_pointer=contract_pointer,
+                exchange_part="/response/content/text",
+                observed_value=observed,
             )
         last = state
 
@@ -364,38 +345,35 @@ def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     by_operation: dict[str, list[RecordedExchange]] = defaultdict(list)
     for recorded_exchange in traffic.exchanges:
         by_operation[recorded_exchange.operation_id].append(recorded_exchange)
-    for operation in traffic.contract.operations.values():
+    contract = traffic.contract
+    for operation in (*contract.operations.values(), *contract.socket_operations.values()):
         exchanges = by_operation.get(operation.id, [])
         if not exchanges:
             yield _build_not_recorded_change(
                 "documented-operation-not-recorded", operation, "operation", operation.pointer
             )
-            continue
-        yield from _find_uncovered_responses(operation, exchanges)
-        yield from _find_uncovered_states(operation, traffic)
-    for channel in traffic.contract.socket_operations.values():
-        yield from _find_uncovered_messages(channel, by_operation.get(channel.id, []))
+        elif operation.socket is not None:
+            yield from _find_uncovered_messages(operation, operation.socket, exchanges)
+        else:
+            yield from _find_uncovered_responses(operation, exchanges)
+            yield from _find_uncovered_states(operation, traffic)
 
 
-def _find_uncovered_messages(channel: Operation, exchanges: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
-    """Yield a change for a channel without a recording, or for each message of the service that no recording has."""
-    if not exchanges:
-        yield _build_not_recorded_change("documented-operation-not-recorded", channel, "operation", channel.pointer)
-        return
-    assert channel.socket is not None, "a channel has messages"
+def _find_uncovered_messages(
+    operation: Operation, channel: SocketChannel, exchanges: Sequence[RecordedExchange]
+) -> Iterator[DriftChange]:
+    """Yield a change for each message of the service over a WebSocket that no recording has."""
     received = {
         (message.data, message.is_binary)
         for one in exchanges
         for message in (one.exchange.socket.messages if one.exchange.socket is not None else ())
         if message.sender == "server"
     }
-    seen = {
-        name for data, is_binary in received for name in channel.socket.find_server_messages(data, is_binary=is_binary)
-    }
-    for name, schema in channel.socket.server_schemas.items():
+    seen = {name for data, is_binary in received for name in channel.find_server_messages(data, is_binary=is_binary)}
+    for name, schema in channel.server_schemas.items():
         if name not in seen:
             yield _build_not_recorded_change(
-                "documented-message-not-recorded", channel, f"server message {name}", schema.pointer, name
+                "documented-message-not-recorded", operation, f"server message {name}", schema.pointer, name
             )
 
 
@@ -475,11 +453,7 @@ def _find_uncovered_states(operation: Operation, traffic: RecordedTraffic) -> It
     if operation.job is None:
         return
     # States are collected from the exchanges of all operations, because responses to a submit report a state too.
-    reported = {
-        recorded_exchange.job_state
-        for recorded_exchange in traffic.exchanges
-        if recorded_exchange.job_spec is operation.job
-    }
+    reported = {one.job_state for one in traffic.exchanges if one.job_spec is operation.job}
     for state in operation.job.states:
         if state not in reported:
             pointer = f"{operation.pointer}/x-job/states/{state}"
@@ -495,10 +469,7 @@ def compare_traffic_with_contract(traffic: RecordedTraffic) -> DriftReport:
     """Report what occurs in traffic but is not in the contract, and what is in the contract but does not occur."""
     contract = traffic.contract
     old = ComparedInput(
-        file=str(contract.document.path),
-        title=contract.provider.title,
-        version=contract.version,
-        provider=contract.id,
+        file=str(contract.document.path), title=contract.provider.title, version=contract.version, provider=contract.id
     )
     return build_report(
         "recording-contract", old, traffic.compared_input, _remove_repeated_changes(_iterate_changes(traffic))
