@@ -23,13 +23,13 @@ import numpy as np
 from listening.__main__ import UNSEEN_VARIANTS
 from listening.clips import EMULATOR_VARIANTS, add_noise, choose_voice, list_sentences, speak
 
-from voicegauge.speech.decoding import Samples
-from voicegauge.speech.predicted_quality import (
+from voicegauge.speech.audio_quality import (
     ANALYSIS_RATE_HZ,
     PredictedQuality,
     get_quality_method,
     predict_quality_at_analysis_rate,
 )
+from voicegauge.speech.decoding import Samples
 
 MAX_DIFFERENCE = 0.01
 NOISE_LEVELS_DB = (40, 30, 20, 10, 0)

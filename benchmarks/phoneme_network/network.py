@@ -7,8 +7,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 from whisper.model import AudioEncoder
 
-from voicegauge.speech.faster_whisper import load_embedded_checkpoint
 from voicegauge.speech.phoneme_network import HEAD_COUNT, SYMBOL_COUNT
+from voicegauge.speech.whisper_engines import load_embedded_checkpoint
 
 
 class PhonemeNetwork(nn.Module):

@@ -49,7 +49,7 @@ from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.speech.decoding import decode
-from voicegauge.speech.measured_audio_cache import forget_measured_audio
+from voicegauge.speech.speech_signal import forget_measured_audio
 from voicegauge.speech.spoken_text import forget_judgements
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
@@ -81,7 +81,7 @@ def _find_no_change(*_: object) -> tuple[()]:
 _LISTENING: Mapping[str, object] = {
     "voicegauge.speech.clip_steadiness.find_sound_changes": _find_no_change,
     "voicegauge.rules.delivery_groups.DeliveriesOfRun.add_comparisons": _compare_nothing,
-    "voicegauge.speech.measured_audio_cache.MeasuredAudio.is_steady_sound": False,
+    "voicegauge.speech.speech_signal.MeasuredAudio.is_steady_sound": False,
     "voicegauge.rules.subjects.SpeechDelivery.spoken_text": None,
 }
 PARTS_LEFT_OUT: Mapping[str, Mapping[str, object]] = {

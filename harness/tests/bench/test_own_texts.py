@@ -16,7 +16,7 @@ from voicegauge.cli import run
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.run import KnownWords
 from voicegauge.speech.asr_engines import count_unknown_words
-from voicegauge.speech.faster_whisper import create_embedded_asr
+from voicegauge.speech.whisper_engines import create_embedded_asr
 
 
 def _write(folder: Path, name: str, content: str | bytes) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.speech import faster_whisper as embedded
-from voicegauge.speech.faster_whisper import WhisperCheckpoint
+from voicegauge.speech.whisper_engines import WhisperCheckpoint
 
 Save = Callable[[WhisperCheckpoint, Path], None]
 _load, _save_checkpoint = embedded.load_embedded_checkpoint, embedded._save_checkpoint

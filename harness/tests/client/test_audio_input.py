@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.client.audio_upload import MAX_STEMS, build_audio_input_request, fetch_response_audio
+from voicegauge.client.audio_download import MAX_STEMS, fetch_response_audio
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
+from voicegauge.client.speech_request import build_audio_input_request
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import BudgetError, UsageError

@@ -110,7 +110,7 @@ async def test_where_one_address_leads_nowhere_the_next_is_tried(speak, script, 
     async def found(_url):
         return "::1", "127.0.0.1"  # the script listens at the second one only
 
-    monkeypatch.setattr("voicegauge.client._audio_download.resolve_public_addresses", found)
+    monkeypatch.setattr("voicegauge.client.audio_download.resolve_public_addresses", found)
     job_script(script, speak.base, status)
     port = speak.base.rpartition(":")[2]
     script.on("GET /jobs/j1", status("done", audio=f"http://files.invalid:{port}/files/a.wav"))

@@ -6,7 +6,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client._audio_download import ForbiddenAddressError, reject_private_host_literal
+from voicegauge.client.audio_download import ForbiddenAddressError, reject_private_host_literal
 from voicegauge.client.client import Client
 from voicegauge.model.base import SpeechRequest
 from voicegauge.transport.clock import VirtualClock

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from voicegauge.client._audio_download import (
+from voicegauge.client.audio_download import (
     ForbiddenAddressError,
     reject_private_host_literal,
     resolve_public_addresses,

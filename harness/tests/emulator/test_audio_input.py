@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.client.audio_upload import build_audio_input_request
 from voicegauge.client.client import Client
-from voicegauge.client.speech_request import RequestParts
+from voicegauge.client.speech_request import RequestParts, build_audio_input_request
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator import _audio_input_endpoint as audio_input_endpoint

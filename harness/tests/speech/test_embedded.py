@@ -15,13 +15,13 @@ from voicegauge.errors import UsageError
 from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.faster_whisper import (
+from voicegauge.speech.transcripts import score_transcript
+from voicegauge.speech.whisper_engines import (
     WEIGHTS_PATH,
     create_embedded_faster_whisper,
     create_embedded_whisper,
     list_known_words,
 )
-from voicegauge.speech.transcripts import score_transcript
 
 TEXTS = tuple(text.text for text in load_suite("smoke").texts if text.language == "en")
 Worsen = Callable[[Samples], Samples]

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from voicegauge.speech import audio_measurement, measured_audio_cache
+from voicegauge.speech import audio_measurement, speech_signal
 from voicegauge.speech.decoding import RawAudioFormat, decode
 from voicegauge.speech.encoding import encode
-from voicegauge.speech.measured_audio_cache import find_measured_audio, forget_measured_audio
-from voicegauge.speech.speech_signal import compute_sample_digest
+from voicegauge.speech.speech_signal import compute_sample_digest, find_measured_audio, forget_measured_audio
 
 from ..builders.audio import make_changing_noise
 
@@ -64,7 +63,7 @@ def test_what_cannot_be_decoded_has_no_measures(decoded_files: list[bytes]) -> N
 def test_audio_that_was_used_long_ago_is_forgotten(decoded_files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     files = [make_wav(str(number)) for number in range(4)]
     decoded_size = 3 * len(files[0])  # 16-bit samples, and the same as 32-bit floats
-    monkeypatch.setattr(measured_audio_cache, "MAX_REMEMBERED_BYTES", 2 * decoded_size)
+    monkeypatch.setattr(speech_signal, "MAX_REMEMBERED_BYTES", 2 * decoded_size)
     for file in (*files, files[3], files[0]):
         assert find_measured_audio(file).decoded_audio is not None
     assert decoded_files == [*files, files[0]]

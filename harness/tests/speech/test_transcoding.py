@@ -5,8 +5,14 @@ import pytest
 
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.speech.audio_measurement import compute_rms_dbfs
-from voicegauge.speech.decoding import UndecodableAudioError, apply_filters, decode
-from voicegauge.speech.encoding import TranscodingSettings, decode_without_mixing, encode_at_bitrate, transcode
+from voicegauge.speech.decoding import UndecodableAudioError, decode
+from voicegauge.speech.encoding import (
+    TranscodingSettings,
+    apply_filters,
+    decode_without_mixing,
+    encode_at_bitrate,
+    transcode,
+)
 
 RATE_HZ = 32_000
 

@@ -388,8 +388,8 @@ def list_asr_engines() -> AsrEngineList:
         The engines with their installed weights, and the extras that are missing.
     """
     from voicegauge.speech.asr_engines import PREFERRED_MODELS
-    from voicegauge.speech.faster_whisper import EMBEDDED_ENGINE, list_cached_models
     from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, has_lexicon
+    from voicegauge.speech.whisper_engines import EMBEDDED_ENGINE, list_cached_models
     from voicegauge.speech.whisper_installation import get_weights_cache_path
 
     installed, missing = [], []

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from voicegauge.api.options import LiveOptions
 from voicegauge.cases.audio_input_cases import choose_recorded_sentence
 from voicegauge.cases.valid_requests import add_required_fields, build_valid_speech_request
-from voicegauge.client.audio_upload import build_audio_input_request
 from voicegauge.client.client import Client
 from voicegauge.client.exchange_log import describe_exchange
 from voicegauge.client.key_destinations import read_permitted_key
-from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.client.speech_request import RequestParts, build_audio_input_request, map_speech_request
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server
 from voicegauge.contract.parsed_exchange import parse_exchange

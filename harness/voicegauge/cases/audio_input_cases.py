@@ -26,8 +26,7 @@ from voicegauge.cases.valid_requests import (
     load_voice_sample,
     set_body_value,
 )
-from voicegauge.client.audio_upload import build_audio_input_request
-from voicegauge.client.speech_request import RequestParts
+from voicegauge.client.speech_request import RequestParts, build_audio_input_request
 from voicegauge.contract.extension.provider import RejectionReason, UploadLimits
 from voicegauge.contract.extension.speech import AudioInputField
 from voicegauge.contract.operation import Operation

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
-from voicegauge.client.audio_upload import build_audio_input_request
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery import DeliveryTask
 from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.settlement import Settlement, SubmitObserver, UsagePricedRequest, settle_when_done
-from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.client.speech_request import RequestParts, build_audio_input_request, map_speech_request
 from voicegauge.contract.extension.speech import AudioInputField
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
@@ -95,7 +94,7 @@ class Client(ProviderConnection):
         characters = target.count_charged_characters(speech_request.text)
         price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(target, characters) if price_usd is None else None
-        with self._reserve_and_settle(target, price, request_to_repeat, priced) as settlement:
+        with self.reserve_and_settle(target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
                 self,
                 target,
@@ -142,7 +141,7 @@ class Client(ProviderConnection):
         request = self.build_request(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
-        with self._reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
+        with self.reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
                 self, audio_input_target, submit_observer, settlement, cancel_on_interrupt=cancel_on_interrupt
             )
@@ -206,38 +205,31 @@ class Client(ProviderConnection):
         )
         return add_idempotency_key(target.operation, request_parts, key), key
 
+    @contextmanager
     def reserve_and_settle(
-        self, target: BaseTarget, price_usd: float | None, request_to_repeat: RequestToRepeat | None = None
-    ) -> AbstractContextManager[Settlement]:
-        """Reserve the price of a request that is not sent by this client, such as a turn of a WebSocket.
+        self,
+        target: BaseTarget,
+        price_usd: float | None,
+        request_to_repeat: RequestToRepeat | None = None,
+        usage_priced_request: UsagePricedRequest | None = None,
+    ) -> Iterator[Settlement]:
+        """Reserve the price of a request, yield its settlement, and settle the reservation after the block.
 
-        Returns:
-            A context manager that yields the settlement, which the block tells what is known about the charge.
+        The block notes in the settlement what is known about the charge. Nothing is reserved if `request_to_repeat` has
+        a reservation already.
+
+        Args:
+            target: the target that the request addresses.
+            price_usd: the price of the request in dollars; `None` if no document states it.
+            request_to_repeat: the earlier request that this one repeats; `None` for a new request.
+            usage_priced_request: the request, if its price depends on the usage that the response reports.
 
         Raises:
             UsageError: there is a budget, and the price is unknown.
             BudgetError: the price exceeds the rest of the budget.
         """
-        return self._reserve_and_settle(target, price_usd, request_to_repeat, None)
-
-    @contextmanager
-    def _reserve_and_settle(
-        self,
-        target: BaseTarget,
-        price_usd: float | None,
-        request_to_repeat: RequestToRepeat | None,
-        usage_priced_request: UsagePricedRequest | None,
-    ) -> Iterator[Settlement]:
-        """Reserve the price of a request, yield its settlement, and settle the reservation after the block.
-
-        Nothing is reserved if `request_to_repeat` has a reservation already.
-        """
-        is_held = request_to_repeat is not None and request_to_repeat.reservation is not None
-        reservation = (
-            request_to_repeat.reservation
-            if request_to_repeat is not None and is_held
-            else self._reserve_price(target, price_usd)
-        )
+        earlier = request_to_repeat.reservation if request_to_repeat is not None else None
+        reservation = self._reserve_price(target, price_usd) if earlier is None else earlier
         with settle_when_done(reservation, usage_priced_request) as settlement:
             if request_to_repeat is not None:
                 settlement.status = BillingStatus.AMBIGUOUS

@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final, Literal, Protocol
 
-from voicegauge.client.authentication import RequestAuthenticator
 from voicegauge.client.http_request import RequestBuilder, parse_origin
-from voicegauge.client.keys import list_secrets, replace_key
+from voicegauge.client.keys import RequestAuthenticator, list_secrets, replace_key
 from voicegauge.client.ledger import Ledger, RateLimiter
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import Contract

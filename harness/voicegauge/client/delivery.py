@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
-from voicegauge.client._audio_download import DownloadedAudio, fetch_audio
+from voicegauge.client.audio_download import DownloadedAudio, fetch_audio
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.exchange_log import (
     Deadline,

@@ -16,7 +16,7 @@ import shlex
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import msgspec
@@ -485,13 +485,12 @@ class _KeyReplacer:
         )
 
 
-class _BodyArguments:
+class _BodyArguments(NamedTuple):
     """curl's options for the body of a request."""
 
-    def __init__(self, arguments: list[str], *, curl_sets_content_type: bool = False) -> None:
-        self.arguments = arguments
-        self.curl_sets_content_type = curl_sets_content_type
-        """Whether curl sends a Content-Type of its own, with the boundary of a multipart form."""
+    arguments: list[str]
+    curl_sets_content_type: bool = False
+    """Whether curl sends a Content-Type of its own, with the boundary of a multipart form."""
 
 
 def _build_body_arguments(request: Request, save_file: FileSaver) -> _BodyArguments:

@@ -263,9 +263,7 @@ class JobTracker:
 
     def build_poll_request_by_job_id(self, job_id: str) -> Request | None:
         """Return the status request for a job id; `None` if the contract does not say which parameter takes the id."""
-        name = find_id_parameter(
-            self._target.operation, self.status_operation, self.job_spec.submit_response.job_id_location
-        )
+        name = self._find_id_parameter(self.status_operation)
         return None if name is None else self.build_request_with_values(self.status_operation, {name: job_id})
 
     def build_request_by_job_id(self, operation: Operation) -> Request | None:
@@ -273,18 +271,19 @@ class JobTracker:
 
         Return `None` if the job id or the parameter that takes it is not known.
         """
-        name = find_id_parameter(self._target.operation, operation, self.job_spec.submit_response.job_id_location)
+        name = self._find_id_parameter(operation)
         return None if name is None or self.id is None else self.build_request_with_values(operation, {name: self.id})
 
     def build_result_request(self, final_poll: ParsedExchange, result_operation: Operation) -> Request:
         """Return the request that fetches the result of the job; `final_poll` is the poll that reported its success."""
         values = read_link_parameters(final_poll, self.status_operation, result_operation)
         if values is None:
-            name = find_id_parameter(
-                self._target.operation, result_operation, self.job_spec.submit_response.job_id_location
-            )
+            name = self._find_id_parameter(result_operation)
             values = {name: self.id} if name is not None and self.id is not None else {}
         return self.build_request_with_values(result_operation, values)
+
+    def _find_id_parameter(self, operation: Operation) -> str | None:
+        return find_id_parameter(self._target.operation, operation, self.job_spec.submit_response.job_id_location)
 
     def build_request_with_values(self, operation: Operation, value_by_parameter: dict[str, object]) -> Request:
         """Return the request of `operation` with parameters from a response.

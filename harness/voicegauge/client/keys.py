@@ -1,21 +1,27 @@
-"""Reads keys from the environment."""
+"""Reads keys from the environment, adds keys and tokens to requests, and renews tokens."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import functools
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import KeySpec
 from voicegauge.contract.operation import Operation
-from voicegauge.errors import MissingKeyError, UsageError
-from voicegauge.model.exchange import Request
+from voicegauge.errors import MissingKeyError, TransportError, UsageError
+from voicegauge.formats.bodies import UnreadableBodyError, read_finite_number, read_json
+from voicegauge.model.exchange import Exchange, Request, Response
+from voicegauge.recording.credentials import INVALID_API_KEY, mask_credentials
+from voicegauge.transport.clock import Clock
+from voicegauge.transport.http import Transport, sign_for_aws
 
 CREDENTIAL_PLACEHOLDER_PREFIX = "computed-when-sent"
 """Beginning of the placeholder for an access token or a signature. The credential replaces it when the request is
@@ -163,3 +169,177 @@ def _build_credential(security_scheme: Mapping[str, Any], key_spec: KeySpec, sec
         return Credential("header", "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
     # The scheme is case-insensitive (RFC 9110, section 11.1), but some providers accept only "Bearer".
     return Credential("header", "Authorization", f"{'Bearer' if word.lower() == 'bearer' else word} {secret_value}")
+
+
+# Adds tokens and signatures, which are computed from keys, when requests are sent.
+
+
+TOKEN_EXPIRY_MARGIN_S = 30.0
+"""A token is replaced this number of seconds before it expires."""
+TOKEN_REQUEST_OPERATION_ID = "(access token)"  # noqa: S105 - an operation of no contract
+"""Operation id of the exchanges that request an access token, which is an operation of no contract."""
+
+
+class _ComputedCredentialScheme(NamedTuple):
+    """A security scheme whose credential is computed from the key: an access token, or a signature."""
+
+    name: str
+    key_spec: KeySpec
+    token_url: str | None
+    """URL at which OAuth 2 tokens are requested; `None` if the scheme signs requests instead."""
+    scopes: tuple[str, ...]
+
+
+class _Token(NamedTuple):
+    """An OAuth 2 access token, and the time on the clock at which it expires."""
+
+    access_token: str
+    expires_at_s: float
+
+
+class RequestAuthenticator:
+    """Authenticates the requests of one connection at the moment when they are sent."""
+
+    def __init__(
+        self, contract: Contract, transport: Transport, clock: Clock, replace_base_url: Callable[[str], str]
+    ) -> None:
+        """Create an authenticator that has no tokens yet.
+
+        Args:
+            contract: the contract of the provider.
+            transport: sends the requests for tokens.
+            clock: tells when a token has expired.
+            replace_base_url: function that puts the base URL that the user has set into a URL of the contract.
+        """
+        self._contract, self._transport, self._clock = contract, transport, clock
+        self._replace_base_url = replace_base_url
+        self._uses: dict[str, tuple[str, _ComputedCredentialScheme]] = {}
+        """Key and scheme by the text that stands for the credential."""
+        self._tokens: dict[str, _Token] = {}
+        self._lock = asyncio.Lock()
+
+    def get_key_or_placeholder(self, operation: Operation, key: str) -> str:
+        """Return `key`, or a placeholder if `operation` needs a credential that is computed from the key."""
+        scheme = _find_computed_credential_scheme(operation)
+        if scheme is None or (scheme.token_url is not None and key == INVALID_API_KEY):
+            return key
+        for text, use in self._uses.items():
+            if use == (key, scheme):
+                return text
+        text = INVALID_API_KEY if key == INVALID_API_KEY else f"{CREDENTIAL_PLACEHOLDER_PREFIX}-{len(self._uses) + 1}"
+        self._uses[text] = (key, scheme)
+        return text
+
+    async def authenticate(self, request: Request) -> Request:
+        """Return the request to send, in which a token or signature replaces the placeholder, if there is one.
+
+        Raises:
+            UsageError: the credentials for a token were rejected.
+            TransportError: there was no response to the request for a token; the request itself was not sent.
+        """
+        text = self._find_placeholder(request)
+        if text is None:
+            return request
+        key, scheme = self._uses[text]
+        values = read_values_by_variable(self._contract, key)
+        secret, key_id = (
+            values[variable or self._contract.provider.key_variable]
+            for variable in (scheme.key_spec.key_variable, scheme.key_spec.id_variable)
+        )
+        if scheme.key_spec.aws_signature is not None:
+            aws = scheme.key_spec.aws_signature
+            return sign_for_aws(
+                request, access_key_id=key_id, secret_key=secret, region=aws.region, service=aws.service
+            )
+        async with self._lock:  # one token for requests that are sent at the same time
+            token = self._tokens.get(text)
+            if token is None or token.expires_at_s <= self._clock.monotonic():
+                token = self._tokens[text] = await self._request_token(scheme, key_id, secret)
+        headers = tuple((name, value.replace(text, token.access_token)) for name, value in request.headers)
+        return msgspec.structs.replace(request, headers=headers)
+
+    def forget_token(self, request: Request) -> bool:
+        """Forget the token of a rejected request; return whether the request had a token."""
+        text = self._find_placeholder(request)
+        return text is not None and self._tokens.pop(text, None) is not None
+
+    def hide_credentials(self, exchange: Exchange, request_with_placeholder: Request) -> Exchange:
+        """Return `exchange` without tokens.
+
+        Its request is replaced by `request_with_placeholder`, and tokens in its response are masked.
+        """
+        if not self._tokens and exchange.request is request_with_placeholder:
+            return exchange
+        headers, body = exchange.response.headers, exchange.response.body
+        for text, token in self._tokens.items():
+            headers = tuple((name, value.replace(token.access_token, text)) for name, value in headers)
+            body = body.replace(token.access_token.encode(), text.encode())
+        response = exchange.response
+        if (headers, body) != (response.headers, response.body):
+            response = msgspec.structs.replace(response, headers=headers, body=body)
+        return msgspec.structs.replace(exchange, request=request_with_placeholder, response=response)
+
+    def _find_placeholder(self, request: Request) -> str | None:
+        value = request.find_header("authorization") or ""
+        return next((text for text in self._uses if value.endswith(f" {text}")), None)
+
+    async def _request_token(self, scheme: _ComputedCredentialScheme, client_id: str, client_secret: str) -> _Token:
+        assert scheme.token_url is not None, "only called for OAuth 2"
+        url = self._replace_base_url(scheme.token_url)
+        pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"  # RFC 6749, section 2.3.1
+        fields = {"grant_type": "client_credentials"} | ({"scope": " ".join(scheme.scopes)} if scheme.scopes else {})
+        request = Request(
+            method="POST",
+            url=url,
+            headers=(
+                ("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"),
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Accept", "application/json"),
+            ),
+            body=urlencode(fields).encode(),
+        )
+        try:
+            exchange = await self._transport.send(
+                request, provider_id=self._contract.id, operation_id=TOKEN_REQUEST_OPERATION_ID
+            )
+        except TransportError as error:
+            shown = mask_credentials(str(error), (client_secret, client_id))
+            raise TransportError(f"no access token: {shown}", request_was_sent=False) from None
+        token = _read_token(exchange.response, self._clock.monotonic())
+        if token is None:
+            variables = " and ".join(self._contract.key_variables)
+            raise UsageError(
+                f"{self._contract.id}: {url} gave no access token (status {exchange.response.status}): "
+                f"check {variables}"
+            )
+        return token
+
+
+def _read_token(response: Response, now_s: float) -> _Token | None:
+    if not 200 <= response.status < 300:
+        return None
+    try:
+        body = read_json(response.body)
+    except UnreadableBodyError:
+        return None
+    text = body.get("access_token") if isinstance(body, dict) else None
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text or " " in text:
+        return None
+    stated = body.get("expires_in")
+    valid_s = read_finite_number(float(stated) if isinstance(stated, str) and stated.isdecimal() else stated)
+    return _Token(text, math.inf if valid_s is None else now_s + max(valid_s - TOKEN_EXPIRY_MARGIN_S, 0.0))
+
+
+@functools.lru_cache(maxsize=256)
+def _find_computed_credential_scheme(operation: Operation) -> _ComputedCredentialScheme | None:
+    """Return the scheme whose credential is computed from the key, in the first security requirement of `operation`.
+
+    Return `None` if requests contain the key itself, or no key.
+    """
+    requirement = next((requirement for requirement in operation.security if requirement), {})
+    for name in requirement:
+        key, scheme = operation.contract.key_specs[name], operation.contract.security_schemes[name]
+        token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
+        if key.aws_signature is not None or (scheme.get("type") == "oauth2" and token_url):
+            return _ComputedCredentialScheme(name, key, token_url, tuple(requirement[name]))
+    return None

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.settlement import Settlement, SubmitObserver
 from voicegauge.client.socket_session import (
-    DEFAULT_TURN_END_TIMEOUT_S,
-    DEFAULT_TURN_TIMEOUT_S,
     SENT_AUDIO_MESSAGE_S,
     SocketLink,
     SocketSession,
@@ -61,7 +59,7 @@ if TYPE_CHECKING:
 # Pays for a delivery over a WebSocket, whether it speaks or transcribes, and says why it has failed.
 
 
-_LinkT = TypeVar("_LinkT", bound=SocketLink[Any])
+_LinkT = TypeVar("_LinkT", bound=SocketLink[Any, Any])
 
 
 class SocketPayment:
@@ -104,7 +102,7 @@ class SocketPayment:
         message += f": {body}" if (body := link.quote_rejection()) else ""
         return self.build_failure(Failure(kind="rejected", message=message, http_status=status))
 
-    def note_acceptance(self, link: SocketLink[Any]) -> None:
+    def note_acceptance(self, link: SocketLink[Any, Any]) -> None:
         """Note that text or audio was sent over a connection, which is charged."""
         self._note_response_status(link.build_traffic().status, BillingStatus.ACCEPTED)
 
@@ -126,7 +124,7 @@ class SocketPayment:
 
 
 def find_connection_failure(
-    client: Client, link: SocketLink[Any], error_message: str | None, service_errors: Sequence[str]
+    client: Client, link: SocketLink[Any, Any], error_message: str | None, service_errors: Sequence[str]
 ) -> Failure | None:
     """Return why a connection cannot be judged by what arrived over it; `None` if it can.
 
@@ -312,7 +310,7 @@ class SocketDeliveries:
             session = idle.pop()
             if session.connection.is_open:
                 return session
-        session = SocketSession(client, target, timeout_s=client.max_wait_s or DEFAULT_TURN_TIMEOUT_S)
+        session = SocketSession(client, target, timeout_s=client.max_wait_s)
         await session.open()
         return session
 
@@ -467,7 +465,7 @@ async def deliver_transcription(
 
 
 async def _open_session(client: Client, target: TranscriptionSocketTarget) -> TranscriptionSession:
-    session = TranscriptionSession(client, target, timeout_s=client.max_wait_s or DEFAULT_TURN_END_TIMEOUT_S)
+    session = TranscriptionSession(client, target, timeout_s=client.max_wait_s)
     await session.open()
     return session
 

@@ -9,7 +9,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from voicegauge.client.client import Client
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKeySentinel
@@ -27,6 +27,7 @@ from voicegauge.transport.http import create_ssl_context
 from voicegauge.transport.websocket import WebSocketConnection
 
 TargetT = TypeVar("TargetT", bound=BaseSocketTarget)
+ReaderT = TypeVar("ReaderT", TurnReader, TranscriptReader)
 ServiceWorkCheck = Callable[[], Awaitable[bool]]
 """A function that returns whether a service says that it is still working on what it has received."""
 MAX_WORK_WAIT_S = 60.0
@@ -41,17 +42,19 @@ MAX_MESSAGES_EXAMINED = 100
 """Largest number of messages that are read again to say why a turn has no end: other turns are timed meanwhile."""
 
 
-class SocketLink(ABC, Generic[TargetT]):
-    """One connection to a target. What its messages mean is left to subclasses."""
+class SocketLink(ABC, Generic[TargetT, ReaderT]):
+    """One connection to a target. The reader that a subclass creates says what its messages mean."""
+
+    default_timeout_s: ClassVar[float]
 
     def __init__(
         self,
         client: Client,
         target: TargetT,
         *,
-        audio_format: SocketFormat | None,
-        key: ApiKeyOrSentinel,
-        timeout_s: float,
+        audio_format: SocketFormat | None = None,
+        key: ApiKeyOrSentinel = USE_CLIENT_KEY,
+        timeout_s: float | None = None,
         is_service_working: ServiceWorkCheck | None = None,
     ) -> None:
         """Prepare a connection.
@@ -61,11 +64,14 @@ class SocketLink(ABC, Generic[TargetT]):
             target: the target.
             audio_format: format to ask for; by default the target's first.
             key: replaces the client's key; `None` sends none.
-            timeout_s: time in seconds that the service has for a turn.
+            timeout_s: time in seconds that the service has for a turn, or to report its end; by default
+                `default_timeout_s`.
             is_service_working: extends deadlines as long as it is true, so that a busy machine is not taken for a
                 service that says nothing more; `None` for a service that cannot be asked.
         """
-        self._client, self.target, self.timeout_s = client, target, timeout_s
+        self._client, self.target = client, target
+        self.timeout_s = self.default_timeout_s if timeout_s is None else timeout_s
+        self._reader: ReaderT = self._create_reader(target)
         self._is_service_working = is_service_working
         self._constants = target.collect_constants(audio_format)
         self._key = key
@@ -75,14 +81,19 @@ class SocketLink(ABC, Generic[TargetT]):
         self._request = self._build_handshake()
         self._nonce = 0
 
+    @staticmethod
     @abstractmethod
+    def _create_reader(target: TargetT) -> ReaderT:
+        """Return what reads the messages of a connection to `target`."""
+
     def _read_message(self, message: SocketMessage) -> None:
         """Add a sent or a received message to the turns or transcripts of this session."""
+        self._reader.add_message(message)
 
     @property
-    @abstractmethod
     def _is_ready(self) -> bool:
         """Whether the service has reported that the connection is ready."""
+        return bool(self._reader.conversation.session_events)
 
     def _build_handshake(self) -> Request:
         parts: dict[str, dict[str, object]] = {"path": {}, "query": {}, "header": {}}
@@ -163,6 +174,10 @@ class SocketLink(ABC, Generic[TargetT]):
             await self._wait_while_service_works(lambda: not self.connection.is_open, self._session_timeout_s)
         await self.connection.close()
 
+    async def wait_for_close(self, timeout_s: float) -> bool:
+        """Wait until the service closes the connection; return whether it did in time."""
+        return await self._wait_while_service_works(lambda: not self.connection.is_open, timeout_s)
+
     @property
     def _session_timeout_s(self) -> float:
         """How long to wait, in seconds, for the message that a connection is ready, and for its documented end."""
@@ -239,48 +254,17 @@ DEFAULT_TURN_TIMEOUT_S = 30.0
 """Time in seconds without an end of a turn after which the client gives up."""
 
 
-class SocketSession(SocketLink[SocketTarget]):
+class SocketSession(SocketLink[SocketTarget, TurnReader]):
     """One connection to a target, on which texts are spoken.
 
     A session is used by one task at a time, except that other tasks may wait for turns.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        target: SocketTarget,
-        *,
-        audio_format: SocketFormat | None = None,
-        key: ApiKeyOrSentinel = USE_CLIENT_KEY,
-        timeout_s: float = DEFAULT_TURN_TIMEOUT_S,
-        is_service_working: ServiceWorkCheck | None = None,
-    ) -> None:
-        """Prepare a session.
+    default_timeout_s = DEFAULT_TURN_TIMEOUT_S
 
-        Args:
-            client: builds the handshake with base URL and key.
-            target: the target that speaks.
-            audio_format: format to ask for; by default the target's first.
-            key: replaces the client's key; `None` sends none.
-            timeout_s: time in seconds that the service has for a turn.
-            is_service_working: extends deadlines; see `SocketLink`.
-        """
-        self._reader = TurnReader(target.socket)
-        super().__init__(
-            client,
-            target,
-            audio_format=audio_format,
-            key=key,
-            timeout_s=timeout_s,
-            is_service_working=is_service_working,
-        )
-
-    def _read_message(self, message: SocketMessage) -> None:
-        self._reader.add_message(message)
-
-    @property
-    def _is_ready(self) -> bool:
-        return bool(self._reader.conversation.session_events)
+    @staticmethod
+    def _create_reader(target: SocketTarget) -> TurnReader:
+        return TurnReader(target.socket)
 
     @property
     def turns(self) -> list[SocketTurn]:
@@ -348,10 +332,6 @@ class SocketSession(SocketLink[SocketTarget]):
         return await self._wait_while_service_works(
             lambda: turn.finished_ms is not None or self._has_failed(turn), self.timeout_s
         )
-
-    async def wait_for_close(self, timeout_s: float) -> bool:
-        """Wait until the service closes the connection; return whether it did in time."""
-        return await self._wait_while_service_works(lambda: not self.connection.is_open, timeout_s)
 
     async def speak(self, text: str, pacing: TextPacing | None = None, *, flushes: bool = False) -> SocketTurn:
         """Speak one text in one turn, and wait for its end.
@@ -428,47 +408,19 @@ class StreamTimes(NamedTuple):
         return self.sent_ms[index] - ((index + 1) * self.frame_s - second) * 1000
 
 
-class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
+class TranscriptionSession(SocketLink[TranscriptionSocketTarget, TranscriptReader]):
     """One connection to a target, on which audio is transcribed."""
 
-    def __init__(
-        self,
-        client: Client,
-        target: TranscriptionSocketTarget,
-        *,
-        audio_format: SocketFormat | None = None,
-        key: ApiKeyOrSentinel = USE_CLIENT_KEY,
-        timeout_s: float = DEFAULT_TURN_END_TIMEOUT_S,
-        is_service_working: ServiceWorkCheck | None = None,
-    ) -> None:
-        """Prepare a session.
+    default_timeout_s = DEFAULT_TURN_END_TIMEOUT_S
 
-        Args:
-            client: builds the handshake with base URL and key.
-            target: the target that transcribes.
-            audio_format: format of the audio that will be sent; by default the target's first.
-            key: replaces the client's key; `None` sends none.
-            timeout_s: time in seconds that the service has to report the end of a turn.
-            is_service_working: extends deadlines; see `SocketLink`.
-        """
-        self._reader = TranscriptReader(target.socket)
-        super().__init__(
-            client,
-            target,
-            audio_format=audio_format,
-            key=key,
-            timeout_s=timeout_s,
-            is_service_working=is_service_working,
-        )
+    @staticmethod
+    def _create_reader(target: TranscriptionSocketTarget) -> TranscriptReader:
+        return TranscriptReader(target.socket)
 
     def _read_message(self, message: SocketMessage) -> None:
-        self._reader.add_message(message)
+        super()._read_message(message)
         if self.transcribed.has_too_much_text and self.connection.is_open:
             self.connection.end_at_limit()
-
-    @property
-    def _is_ready(self) -> bool:
-        return bool(self._reader.conversation.session_events)
 
     @property
     def transcribed(self) -> TranscribedConversation:
@@ -522,7 +474,3 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget]):
             return ended or bool(self.transcribed.errors) or not self.connection.is_open
 
         return await self._wait_while_service_works(has_ended, self.timeout_s)
-
-    async def wait_for_close(self, timeout_s: float) -> bool:
-        """Wait until the service closes the connection; return whether it did in time."""
-        return await self._wait_while_service_works(lambda: not self.connection.is_open, timeout_s)

@@ -1,14 +1,17 @@
-"""Builds provider-specific speech requests."""
+"""Builds provider-specific requests for speech, and requests that send audio to be transcribed or converted."""
 
 from __future__ import annotations
 
+import base64
 import copy
+from collections.abc import Mapping
 from typing import Any
 
-from voicegauge.contract.extension.speech import FieldMapping, SpeechField, TargetSpec
+from voicegauge.contract.extension.speech import AudioInputField, FieldMapping, SpeechField, TargetSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
+from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.errors import UsageError
+from voicegauge.formats.bodies import is_form
 from voicegauge.formats.locations import Location, parse_location, write_value_at_pointer
 from voicegauge.model.base import Record, SpeechRequest
 from voicegauge.model.exchange import UploadedFile
@@ -213,3 +216,64 @@ def choose_media_type(operation: Operation, body: Any) -> str | None:
     if not documented:
         raise UsageError(f"{operation.contract.id} {operation.id} takes no body")
     return "application/json" if "application/json" in documented else documented[0]
+
+
+# Requests that send audio, to be transcribed or converted.
+
+
+def build_audio_input_request(
+    audio_input_target: AudioInputTarget, audio: UploadedFile, fields: Mapping[AudioInputField, Any] = {}
+) -> RequestParts:
+    """Return the request that sends `audio`.
+
+    The target's constants and defaults come first, then `fields`.
+
+    Raises:
+        UsageError: the operation has no parameter for one of `fields`.
+    """
+    spec, mappings = audio_input_target.target_spec, audio_input_target.audio_input.request_fields
+    defaults: dict[AudioInputField, Any] = {"voice": spec.default_voice, "language": spec.default_language}
+    given = {name: value for name, value in defaults.items() if name in mappings and value is not None}
+    values: dict[Location, Any] = {location: copy.deepcopy(value) for location, value in spec.request_constants.items()}
+    for name, value in {**given, **fields}.items():
+        values[_find_mapping(audio_input_target, name).location] = _map_value(audio_input_target, name, value)
+    return _place_values(
+        audio_input_target.operation, _find_mapping(audio_input_target, "audio").location, audio, values
+    )
+
+
+def _find_mapping(audio_input_target: AudioInputTarget, field: AudioInputField) -> FieldMapping:
+    """Return where and how a field is sent; raise `UsageError` if the target has no such field."""
+    mappings = audio_input_target.audio_input.request_fields
+    if field not in mappings:
+        raise UsageError(f"{audio_input_target.id} takes no {field.replace('_', ' ')}; it takes {', '.join(mappings)}")
+    return mappings[field]
+
+
+def _map_value(audio_input_target: AudioInputTarget, field: AudioInputField, value: Any) -> Any:
+    """Return the provider's value for a provider-independent value of a field."""
+    name = str(value).lower() if isinstance(value, bool) else str(value)
+    return _find_mapping(audio_input_target, field).provider_values.get(name, value)
+
+
+def _place_values(
+    operation: Operation, audio_location: Location, audio: UploadedFile, values: Mapping[Location, Any]
+) -> RequestParts:
+    """Return the request with the audio as its body, as a file of a form, or in base64 in a JSON body."""
+    parameters: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": dict(operation.required_headers)}
+    takes_form = not operation.request_media or any(is_form(name) for name in operation.request_media)
+    body: Any = None
+    if audio_location.is_in_body and audio_location.pointer_tokens:
+        body = audio_location.write_body(None, audio if takes_form else base64.b64encode(audio.data).decode())
+    for location, value in values.items():
+        if location.is_in_body:
+            body = location.write_body(body, value)
+        else:
+            parameters[location.message_part][location.name] = value
+    return RequestParts(
+        path_parameters=parameters["path"],
+        query_parameters=parameters["query"],
+        headers={name: str(value) for name, value in parameters["header"].items()},
+        body=audio if body is None else body,
+        media_type=audio.media_type if body is None else "multipart/form-data" if takes_form else "application/json",
+    )

@@ -46,9 +46,6 @@ from voicegauge.model.job import AmbiguousRequest, BillingStatus
 # Reads from a journal what each submit cost and whether it brought a result.
 
 
-_AMBIGUOUS_STATUS = BillingStatus.AMBIGUOUS
-
-
 @dataclass
 class Purchase:
     """One submit, and what the journal says about its price and its result."""
@@ -164,13 +161,8 @@ class PurchaseHistory:
         """Note that another submit begins, or that the last one is repeated with its idempotency key."""
         last = self.find_last_purchase(is_companion=is_companion)
         if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
-            last.billing_status, last.http_status, last.job_id, last.has_saved_result, last.missing_result_reason = (
-                _AMBIGUOUS_STATUS,
-                None,
-                None,
-                False,
-                None,
-            )
+            last.billing_status, last.http_status, last.job_id = BillingStatus.AMBIGUOUS, None, None
+            last.has_saved_result, last.missing_result_reason = False, None
         else:
             self.purchases.append(
                 Purchase(submitted_at, price_usd, idempotency_key=idempotency_key, is_companion=is_companion)
@@ -195,13 +187,8 @@ class PurchaseHistory:
         """Note the response to the last submit."""
         last = self.find_last_purchase(is_companion=is_companion)
         if last is not None:
-            last.http_status, last.billing_status, last.job_id, last.charged_usd = (
-                http_status,
-                billing_status,
-                job_id,
-                charged_usd,
-            )
-            last.unreadable_charge = unreadable_charge
+            last.http_status, last.billing_status, last.job_id = http_status, billing_status, job_id
+            last.charged_usd, last.unreadable_charge = charged_usd, unreadable_charge
 
     @property
     def last_ambiguous_purchase(self) -> Purchase | None:

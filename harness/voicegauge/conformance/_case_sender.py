@@ -14,11 +14,11 @@ from voicegauge.cases.case import (
     explain_rejected_account,
 )
 from voicegauge.cases.valid_requests import add_required_fields
-from voicegauge.client.audio_upload import build_audio_input_request, fetch_response_audio
+from voicegauge.client.audio_download import fetch_response_audio
 from voicegauge.client.client import Client
 from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.keys import remove_credentials
-from voicegauge.client.speech_request import RequestParts
+from voicegauge.client.speech_request import RequestParts, build_audio_input_request
 from voicegauge.conformance._delivery_subjects import (
     iterate_delivery_subjects,
     read_response_delivery,

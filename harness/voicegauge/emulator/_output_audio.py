@@ -209,7 +209,7 @@ class AudioEffect(NamedTuple):
 
 def apply_effect(samples: Samples, sample_rate_hz: int, effect: AudioEffect) -> Samples:
     """Return mono `samples` with `effect` applied, at the same sample rate."""
-    from voicegauge.speech.decoding import apply_filters
+    from voicegauge.speech.encoding import apply_filters
 
     filters = _build_ffmpeg_filters(sample_rate_hz, effect)
     return apply_filters(samples, sample_rate_hz, filters) if filters else samples

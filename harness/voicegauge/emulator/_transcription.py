@@ -253,7 +253,7 @@ def load_embedded_asr() -> Asr:
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.
     """
-    from voicegauge.speech.faster_whisper import create_embedded_asr
+    from voicegauge.speech.whisper_engines import create_embedded_asr
 
     return create_embedded_asr(saves_memory=True)
 

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from voicegauge.readings import _entity_readings as entity_readings
-from voicegauge.readings import _number_readings as numbers
-from voicegauge.readings._entity_readings import iterate_chinese_entities
 from voicegauge.readings.language_words import WORDS_BY_LANGUAGE
-from voicegauge.readings.spoken_alternatives import SILENCE, Expression, WordSequence, choice, phrase, sequence
+from voicegauge.readings.number_words import MAX_READ_NUMBER, read_cardinal, read_digits
+from voicegauge.readings.spoken_alternatives import (
+    SILENCE,
+    Expression,
+    WordSequence,
+    choice,
+    optional,
+    phrase,
+    sequence,
+)
 
 EntityKind = Literal[
     "number", "ordinal", "fraction", "range", "percent", "money", "unit", "date", "time", "phone", "code", "address",
@@ -22,7 +29,6 @@ EntityKind = Literal[
 ]  # fmt: skip
 """What an entity is. "address" is an address on the internet; the parts of a postal address are numbers, codes,
 abbreviations and names."""
-ENTITY_KINDS: tuple[EntityKind, ...] = get_args(EntityKind)
 READ_LANGUAGES = frozenset(WORDS_BY_LANGUAGE) | {"zh", "ja"}
 """Languages in which numbers have readings in words. In other languages, a number in a text only equals the same
 digits."""
@@ -71,19 +77,12 @@ def iterate_entities(text: str, language: str) -> Iterator[Entity]:
         text: text with ASCII digits.
         language: code of the language, without region.
     """
-    if language in ("zh", "ja"):
-        for start, end, kind, readings in iterate_chinese_entities(text, language):
-            yield Entity(_convert_to_entity_kind(kind), start, end, readings)
-        return
-    if language not in WORDS_BY_LANGUAGE:
+    if language not in READ_LANGUAGES:
         for match in re.finditer(r"\d{1,3}(?:[,.٬]\d{3})+(?!\d)|\d+(?:[.,٫]\d+)?", text):
             yield Entity("number", match.start(), match.end(), _read_unknown_number(match[0]))
         return
-    yield from _iterate_matches(text, language)
-
-
-def _convert_to_entity_kind(kind: str) -> EntityKind:
-    return next(one for one in ENTITY_KINDS if one == kind)
+    patterns = _build_patterns(language) if language in WORDS_BY_LANGUAGE else _CHINESE_PATTERNS
+    yield from _iterate_matches(text, language, patterns)
 
 
 def _read_unknown_number(written: str) -> Expression:
@@ -93,9 +92,8 @@ def _read_unknown_number(written: str) -> Expression:
     return WordSequence((re.sub(r"[,٫]", ".", written),))
 
 
-def _iterate_matches(text: str, language: str) -> Iterator[Entity]:
+def _iterate_matches(text: str, language: str, patterns: Sequence[_Pattern]) -> Iterator[Entity]:
     """Yield the earliest match at each position; if several patterns match there, the first of them counts."""
-    patterns = _build_patterns(language)
     upcoming = [one.pattern.search(text) for one in patterns]
     at = 0
     while True:
@@ -117,12 +115,13 @@ def _iterate_matches(text: str, language: str) -> Iterator[Entity]:
 @functools.cache
 def _build_patterns(language: str) -> tuple[_Pattern, ...]:
     words = WORDS_BY_LANGUAGE[language]
-    number = numbers.build_number_pattern(language)
+    number = entity_readings.build_number_pattern(language)
     currency = "|".join(map(re.escape, sorted(words.currencies, key=len, reverse=True)))
     unit = "|".join(map(re.escape, sorted(words.units, key=len, reverse=True)))
     scale = r"(?:\s?(?P<scale>[tT]housand|[mMbB]il\w+|[tT]rillion|mrd|Mrd|Mio|mln|mld|bn|mn|[kKMB])\.?(?![\w]))?"
     month = "|".join(sorted(_list_month_names(language), key=len, reverse=True))
     abbreviation = "|".join(sorted(entity_readings.ABBREVIATIONS[language], key=len, reverse=True))
+    abbreviated = rf"\b(?:{abbreviation})(?:\.|(?![\w'])(?=\s[A-ZÀ-Ý\d])|$)"
     signs = "".join(map(re.escape, words.signs))
 
     def pattern(
@@ -130,9 +129,13 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
     ) -> _Pattern:
         return _Pattern(kind, re.compile(expression, flags), read)
 
+    def whole(kind: EntityKind, expression: str, read: Callable[[str, str], Expression | None]) -> _Pattern:
+        """Build a pattern whose whole match `read` reads."""
+        return _Pattern(kind, re.compile(expression), lambda match, language: read(match[0], language))
+
     return (
-        pattern("address", r"[\w.+-]*\w@\w[\w-]*(?:\.\w[\w-]*)+", _read_address),
-        pattern("address", _WEB_ADDRESS_PATTERN, _read_address),
+        whole("address", r"[\w.+-]*\w@\w[\w-]*(?:\.\w[\w-]*)+", entity_readings.read_internet_address),
+        whole("address", _WEB_ADDRESS_PATTERN, entity_readings.read_internet_address),
         pattern("date", r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b", _read_iso_date),
         pattern("date", _SHORT_DATE_PATTERN, _read_short_date),
         *_build_month_patterns(language, month, pattern),
@@ -151,11 +154,11 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
         pattern("code", r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]+(?:-[A-Za-z\d]+)*\b", _read_code),
         pattern("code", r"\b(?=[\dA-Z-]*\d)[\dA-Z]+(?:-[\dA-Z]+)+\b", _read_code),
         pattern("number", rf"{_SIGN}(?<![\w])(?P<number>{number}){_END}", _read_plain_number),
-        pattern("number", r"(?<=\w )[IVX]{2,5}\b|(?<=[a-z] )[VX]\b", _read_roman),
-        pattern("abbreviation", rf"\b(?:{abbreviation})(?:\.|(?![\w'])(?=\s[A-ZÀ-Ý\d])|$)", _read_abbreviation),
-        pattern("name", entity_readings.NAME_PATTERN, _read_name),
-        pattern("abbreviation", r"\b[A-Z]{2,6}\b", _read_acronym),
-        pattern("sign", rf"[{signs}]", _read_sign),
+        whole("number", r"(?<=\w )[IVX]{2,5}\b|(?<=[a-z] )[VX]\b", entity_readings.read_roman_number),
+        whole("abbreviation", abbreviated, entity_readings.read_abbreviation),
+        pattern("name", entity_readings.NAME_PATTERN, lambda match, _: entity_readings.read_name(match[0])),
+        pattern("abbreviation", r"\b[A-Z]{2,6}\b", lambda match, _: entity_readings.read_letters(match[0])),
+        whole("sign", rf"[{signs}]", entity_readings.read_sign),
     )  # fmt: skip
 
 
@@ -214,10 +217,6 @@ def _build_ordinal_patterns(language: str, pattern: _PatternBuilder) -> list[_Pa
     return [pattern("ordinal", rf"\b(?P<number>\d+){ending}\b", _read_ordinal)] if ending else []
 
 
-def _read_address(match: re.Match[str], language: str) -> Expression:
-    return entity_readings.read_internet_address(match[0], language)
-
-
 def _read_iso_date(match: re.Match[str], language: str) -> Expression | None:
     return _read_valid_date(int(match["day"]), int(match["month"]), match["year"], language)
 
@@ -262,31 +261,33 @@ def _read_phone(match: re.Match[str], language: str) -> Expression | None:
     is_grouped_number = re.fullmatch(r"[1-9]\d{0,2}(?:[ .]\d{3})+", written) and language != "en"
     if digit_count < MIN_PHONE_DIGITS or (is_grouped_number and "." in written):
         return None
-    reading = numbers.read_telephone_number(written, language)
-    return choice([numbers.read_number(written, language), reading]) if is_grouped_number else reading
+    reading = entity_readings.read_telephone_number(written, language)
+    return choice([entity_readings.read_number(written, language), reading]) if is_grouped_number else reading
 
 
 def _read_money(match: re.Match[str], language: str) -> Expression:
-    reading = numbers.read_money(match["number"], match["sign"], match["scale"], language)
-    return numbers.read_signed(match["minus"] or "", reading, language)
+    reading = entity_readings.read_money(match["number"], match["sign"], match["scale"], language)
+    return entity_readings.read_signed(match["minus"] or "", reading, language)
 
 
 def _read_range(match: re.Match[str], language: str) -> Expression:
     words = WORDS_BY_LANGUAGE[language]
-    ends = [numbers.read_number(match[name], language) for name in ("one", "two")]
+    ends = [entity_readings.read_number(match[name], language) for name in ("one", "two")]
     percent = phrase(words.percent) if match["percent"] else SILENCE
     links = choice([phrase(words.range_word), SILENCE, *([phrase("minus|dash")] if language == "en" else [])])
     return sequence(ends[0], links, ends[1], percent)
 
 
 def _read_percent(match: re.Match[str], language: str) -> Expression:
-    reading = sequence(numbers.read_number(match["number"], language), phrase(WORDS_BY_LANGUAGE[language].percent))
-    return numbers.read_signed(match["minus"] or "", reading, language)
+    reading = sequence(
+        entity_readings.read_number(match["number"], language), phrase(WORDS_BY_LANGUAGE[language].percent)
+    )
+    return entity_readings.read_signed(match["minus"] or "", reading, language)
 
 
 def _read_quantity(match: re.Match[str], language: str) -> Expression:
-    reading = numbers.read_quantity(match["number"], match["unit"], language)
-    return numbers.read_signed(match["minus"] or "", reading, language)
+    reading = entity_readings.read_quantity(match["number"], match["unit"], language)
+    return entity_readings.read_signed(match["minus"] or "", reading, language)
 
 
 def _read_decade(match: re.Match[str], language: str) -> Expression | None:
@@ -295,20 +296,20 @@ def _read_decade(match: re.Match[str], language: str) -> Expression | None:
         return None
     decade = {0: "hundreds|ohs", 1: "tens", 2: "twenties", 3: "thirties", 4: "forties", 5: "fifties", 6: "sixties",
               7: "seventies", 8: "eighties", 9: "nineties"}[int(match["decade"])]  # fmt: skip
-    century = numbers.read_whole_number(match["century"], "en") if match["century"] else SILENCE
+    century = entity_readings.read_whole_number(match["century"], "en") if match["century"] else SILENCE
     return sequence(century, phrase(decade))
 
 
 def _read_ordinal(match: re.Match[str], language: str) -> Expression:
-    return numbers.read_ordinal(int(match["number"]), language)
+    return entity_readings.read_ordinal(int(match["number"]), language)
 
 
 def _read_fraction(match: re.Match[str], language: str) -> Expression:
-    fraction = numbers.read_fraction(match["top"], match["bottom"], language)
+    fraction = entity_readings.read_fraction(match["top"], match["bottom"], language)
     if not match["whole"]:
         return fraction
     link = phrase({"en": "and", "de": "(und)", "es": "y", "fr": "et", "it": "e", "pt": "e"}[language])
-    return sequence(numbers.read_number(match["whole"], language), link, fraction)
+    return sequence(entity_readings.read_number(match["whole"], language), link, fraction)
 
 
 def _read_code(match: re.Match[str], language: str) -> Expression:
@@ -317,28 +318,151 @@ def _read_code(match: re.Match[str], language: str) -> Expression:
     reading = entity_readings.read_code(match[0], language)
     if scaled is None or scale is None:
         return reading
-    return choice([sequence(numbers.read_whole_number(scaled[1], language), phrase(scale)), reading])
+    return choice([sequence(entity_readings.read_whole_number(scaled[1], language), phrase(scale)), reading])
 
 
 def _read_plain_number(match: re.Match[str], language: str) -> Expression:
-    return numbers.read_signed(match["minus"] or "", numbers.read_number(match["number"], language), language)
+    return entity_readings.read_signed(
+        match["minus"] or "", entity_readings.read_number(match["number"], language), language
+    )
 
 
-def _read_roman(match: re.Match[str], language: str) -> Expression | None:
-    return entity_readings.read_roman_number(match[0], language)
+# Entities in Chinese and Japanese texts.
 
 
-def _read_abbreviation(match: re.Match[str], language: str) -> Expression:
-    return entity_readings.read_abbreviation(match[0], language)
+_CHINESE_CURRENCIES = {"¥": "元|块|块钱", "￥": "元|块|块钱", "$": "美元|元", "€": "欧元", "£": "英镑"}
+"""Chinese readings of currencies, by sign."""
+_CHINESE_UNITS = {
+    "km/h": "公里每小时",
+    "km": "公里|千米",
+    "kg": "公斤|千克",
+    "cm": "厘米|公分",
+    "mm": "毫米",
+    "mg": "毫克",
+    "ml": "毫升",
+    "mL": "毫升",
+    "m": "米|公尺",
+    "g": "克",
+    "L": "升",
+    "°C": "摄氏度|度",
+    "°": "度",
+}
+"""Chinese readings of units, by abbreviation."""
+_CHINESE_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+"""Regular expression of a number in Chinese and Japanese texts."""
 
 
-def _read_name(match: re.Match[str], _language: str) -> Expression:
-    return entity_readings.read_name(match[0])
+def _read_chinese_number(written: str, language: str) -> Expression:
+    whole, _, decimals = written.replace(",", "").partition(".")
+    readings = []
+    if int(whole) <= MAX_READ_NUMBER and (whole[0] != "0" or len(whole) == 1):
+        readings.append(read_cardinal(int(whole), language))
+    if len(whole) >= 3 or not readings:
+        readings.append(read_digits(whole, language))
+    point = {"ja": "点|てん"}.get(language, "点")
+    rest = sequence(phrase(point), read_digits(decimals, language)) if decimals else SILENCE
+    return sequence(choice(readings), rest)
 
 
-def _read_acronym(match: re.Match[str], _language: str) -> Expression:
-    return entity_readings.read_letters(match[0])
+def _read_chinese_date(match: re.Match[str], language: str) -> Expression:
+    year, month, day = match["year"], int(match["month"]), int(match["day"])
+    years = sequence(read_digits(year, language), phrase("年")) if year else SILENCE
+    return sequence(
+        years,
+        read_cardinal(month, language),
+        phrase("月"),
+        read_cardinal(day, language),
+        phrase("日|号" if language == "zh" else "日"),
+    )
 
 
-def _read_sign(match: re.Match[str], language: str) -> Expression:
-    return entity_readings.read_sign(match[0], language)
+def _read_chinese_year(match: re.Match[str], language: str) -> Expression:
+    return choice([read_digits(match[0], language), read_cardinal(int(match[0]), language)])
+
+
+def _read_chinese_time(match: re.Match[str], language: str) -> Expression:
+    hour, minute = int(match["hour"]), int(match["minute"])
+    readings = [_read_chinese_clock(hour, minute, language)]
+    if hour > 12 and language == "zh":
+        readings.append(sequence(phrase("下午|晚上"), _read_chinese_clock(hour - 12, minute, language)))
+    return choice(readings)
+
+
+def _read_chinese_clock(hour: int, minute: int, language: str) -> Expression:
+    if language == "ja":
+        minutes = sequence(read_cardinal(minute, "ja"), phrase("分")) if minute else SILENCE
+        return sequence(
+            read_cardinal(hour, "ja"), phrase("時"), choice([minutes, phrase("半")]) if minute == 30 else minutes
+        )
+    hours = sequence(
+        choice([phrase("两"), phrase("二")]) if hour == 2 else read_cardinal(hour, "zh"), phrase("点|点钟")
+    )
+    if minute == 0:
+        return sequence(hours, optional(phrase("整")))
+    number = read_cardinal(minute, "zh")
+    minutes = choice([sequence(phrase("零"), number), number]) if minute < 10 else number
+    readings = [sequence(minutes, optional(phrase("分")))]
+    readings += [phrase({30: "半", 15: "一刻", 45: "三刻"}[minute])] if minute in (15, 30, 45) else []
+    return sequence(hours, choice(readings))
+
+
+def _read_chinese_percent(match: re.Match[str], language: str) -> Expression:
+    if language == "ja":
+        return sequence(_read_chinese_number(match["number"], language), phrase("パーセント|%"))
+    return sequence(phrase("百分之"), _read_chinese_number(match["number"], language))
+
+
+def _read_chinese_money(match: re.Match[str], language: str) -> Expression:
+    names = (
+        {"¥": "円", "￥": "円", "$": "ドル", "€": "ユーロ", "£": "ポンド"} if language == "ja" else _CHINESE_CURRENCIES
+    )
+    return sequence(_read_chinese_number(match["number"], language), phrase(names[match["sign"]]))
+
+
+def _read_chinese_quantity(match: re.Match[str], language: str) -> Expression:
+    return sequence(_read_chinese_number(match["number"], language), phrase(_CHINESE_UNITS[match["unit"]]))
+
+
+def _read_chinese_long_number(match: re.Match[str], language: str) -> Expression:
+    return sequence(*(read_digits(group, language) for group in re.findall(r"\d+", match[0])))
+
+
+def _read_chinese_plain_number(match: re.Match[str], language: str) -> Expression:
+    return _read_chinese_number(match[0], language)
+
+
+def _read_chinese_minus(match: re.Match[str], language: str) -> Expression:
+    minus = phrase("负|零下" if language == "zh" else "マイナス")
+    unit = phrase(_CHINESE_UNITS[match["unit"]]) if match["unit"] else SILENCE
+    return sequence(minus, _read_chinese_number(match["number"], language), unit)
+
+
+_CHINESE_UNIT = "|".join(map(re.escape, sorted(_CHINESE_UNITS, key=len, reverse=True)))
+"""Regular expression of the abbreviations of units."""
+_CHINESE_PATTERNS = (
+    _Pattern(
+        "date", re.compile(r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?P<day>\d{1,2})[日号]"), _read_chinese_date
+    ),
+    _Pattern(
+        "date",
+        re.compile(r"(?P<year>\d{4})[-/.](?P<month>0?[1-9]|1[0-2])[-/.](?P<day>0?[1-9]|[12]\d|3[01])(?!\d)"),
+        _read_chinese_date,
+    ),
+    _Pattern("date", re.compile(r"\d{4}(?=年)"), _read_chinese_year),
+    _Pattern("time", re.compile(r"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)"), _read_chinese_time),
+    _Pattern("phone", re.compile(r"\+?\d[\d -]{5,}\d(?!\d)"), _read_chinese_long_number),
+    _Pattern("percent", re.compile(rf"(?P<number>{_CHINESE_NUMBER})%"), _read_chinese_percent),
+    _Pattern("money", re.compile(rf"(?P<sign>[¥￥$€£])\s?(?P<number>{_CHINESE_NUMBER})"), _read_chinese_money),
+    _Pattern(
+        "number",
+        re.compile(rf"(?<![\d.])[-−](?P<number>{_CHINESE_NUMBER})(?P<unit>{_CHINESE_UNIT})?"),
+        _read_chinese_minus,
+    ),
+    _Pattern(
+        "unit",
+        re.compile(rf"(?P<number>{_CHINESE_NUMBER})\s?(?P<unit>{_CHINESE_UNIT})(?![A-Za-z])"),
+        _read_chinese_quantity,
+    ),
+    _Pattern("number", re.compile(_CHINESE_NUMBER), _read_chinese_plain_number),
+)
+"""Patterns of entities in Chinese and Japanese texts, in the order in which they are tried."""

@@ -7,6 +7,7 @@ words. Words are written without spaces where the language writes them so.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from voicegauge.readings.spoken_alternatives import SILENCE, Expression, choice, phrase, sequence
 
@@ -14,190 +15,60 @@ MAX_READ_NUMBER = 10**12 - 1
 """The largest number that has a reading as a whole; larger numbers are read digit by digit."""
 
 _ENGLISH_WORDS_BELOW_20 = [
-    "zero|oh|o|nought",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
+    "zero|oh|o|nought", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
 """Readings of the numbers from 0 to 19, in their order."""
 _ENGLISH_WORDS_OF_TENS = ["", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 """Words for the tens, by the first digit; empty for 0."""
 _GERMAN_SMALL = [
-    "null",
-    "eins",
-    "zwei",
-    "drei",
-    "vier",
-    "fünf",
-    "sechs",
-    "sieben",
-    "acht",
-    "neun",
-    "zehn",
-    "elf",
-    "zwölf",
-    "dreizehn",
-    "vierzehn",
-    "fünfzehn",
-    "sechzehn",
-    "siebzehn",
-    "achtzehn",
-    "neunzehn",
-]
+    "null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf",
+    "dreizehn", "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn",
+]  # fmt: skip
 """Readings of the numbers from 0 to 19, in their order."""
 _GERMAN_TENS = ["", "zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
 """Words for the tens, by the first digit; empty for 0."""
 _SPANISH_SMALL = [
-    "cero",
-    "uno|un|una",
-    "dos",
-    "tres",
-    "cuatro",
-    "cinco",
-    "seis",
-    "siete",
-    "ocho",
-    "nueve",
-    "diez",
-    "once",
-    "doce",
-    "trece",
-    "catorce",
-    "quince",
-    "dieciséis",
-    "diecisiete",
-    "dieciocho",
-    "diecinueve",
-    "veinte",
-    "veintiuno|veintiún|veintiuna",
-    "veintidós",
-    "veintitrés",
-    "veinticuatro",
-    "veinticinco",
-    "veintiséis",
-    "veintisiete",
-    "veintiocho",
-    "veintinueve",
-]
+    "cero", "uno|un|una", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez", "once",
+    "doce", "trece", "catorce", "quince", "dieciséis", "diecisiete", "dieciocho", "diecinueve", "veinte",
+    "veintiuno|veintiún|veintiuna", "veintidós", "veintitrés", "veinticuatro", "veinticinco", "veintiséis",
+    "veintisiete", "veintiocho", "veintinueve",
+]  # fmt: skip
 """Readings of the numbers from 0 to 29, in their order."""
 _SPANISH_TENS = ["", "diez", "veinte", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
 """Words for the tens, by the first digit; empty for 0."""
 _SPANISH_HUNDREDS = [
-    "",
-    "ciento",
-    "doscientos|doscientas",
-    "trescientos|trescientas",
-    "cuatrocientos|cuatrocientas",
-    "quinientos|quinientas",
-    "seiscientos|seiscientas",
-    "setecientos|setecientas",
-    "ochocientos|ochocientas",
+    "", "ciento", "doscientos|doscientas", "trescientos|trescientas", "cuatrocientos|cuatrocientas",
+    "quinientos|quinientas", "seiscientos|seiscientas", "setecientos|setecientas", "ochocientos|ochocientas",
     "novecientos|novecientas",
-]
+]  # fmt: skip
 """Readings of the hundreds, by the first digit; empty for 0."""
 _FRENCH_SMALL = [
-    "zéro",
-    "un|une",
-    "deux",
-    "trois",
-    "quatre",
-    "cinq",
-    "six",
-    "sept",
-    "huit",
-    "neuf",
-    "dix",
-    "onze",
-    "douze",
-    "treize",
-    "quatorze",
-    "quinze",
-    "seize",
-    "dix-sept",
-    "dix-huit",
-    "dix-neuf",
-]
+    "zéro", "un|une", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze",
+    "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
+]  # fmt: skip
 """Readings of the numbers from 0 to 19, in their order."""
 _FRENCH_TENS = ["", "dix", "vingt", "trente", "quarante", "cinquante", "soixante"]
 """Words for the tens up to 60, by the first digit; empty for 0."""
 _ITALIAN_SMALL = [
-    "zero",
-    "uno|un|una",
-    "due",
-    "tre",
-    "quattro",
-    "cinque",
-    "sei",
-    "sette",
-    "otto",
-    "nove",
-    "dieci",
-    "undici",
-    "dodici",
-    "tredici",
-    "quattordici",
-    "quindici",
-    "sedici",
-    "diciassette",
-    "diciotto",
-    "diciannove",
-]
+    "zero", "uno|un|una", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci", "undici",
+    "dodici", "tredici", "quattordici", "quindici", "sedici", "diciassette", "diciotto", "diciannove",
+]  # fmt: skip
 """Readings of the numbers from 0 to 19, in their order."""
 _ITALIAN_TENS = ["", "dieci", "venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
 """Words for the tens, by the first digit; empty for 0."""
 _PORTUGUESE_SMALL = [
-    "zero",
-    "um|uma",
-    "dois|duas",
-    "três",
-    "quatro",
-    "cinco",
-    "seis",
-    "sete",
-    "oito",
-    "nove",
-    "dez",
-    "onze",
-    "doze",
-    "treze",
-    "catorze|quatorze",
-    "quinze",
-    "dezesseis|dezasseis",
-    "dezessete|dezassete",
-    "dezoito",
+    "zero", "um|uma", "dois|duas", "três", "quatro", "cinco", "seis", "sete", "oito", "nove", "dez", "onze", "doze",
+    "treze", "catorze|quatorze", "quinze", "dezesseis|dezasseis", "dezessete|dezassete", "dezoito",
     "dezenove|dezanove",
-]
+]  # fmt: skip
 """Readings of the numbers from 0 to 19, in their order."""
 _PORTUGUESE_TENS = ["", "dez", "vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa"]
 """Words for the tens, by the first digit; empty for 0."""
 _PORTUGUESE_HUNDREDS = [
-    "",
-    "cento",
-    "duzentos|duzentas",
-    "trezentos|trezentas",
-    "quatrocentos|quatrocentas",
-    "quinhentos|quinhentas",
-    "seiscentos|seiscentas",
-    "setecentos|setecentas",
-    "oitocentos|oitocentas",
-    "novecentos|novecentas",
-]
+    "", "cento", "duzentos|duzentas", "trezentos|trezentas", "quatrocentos|quatrocentas", "quinhentos|quinhentas",
+    "seiscentos|seiscentas", "setecentos|setecentas", "oitocentos|oitocentas", "novecentos|novecentas",
+]  # fmt: skip
 """Readings of the hundreds, by the first digit; empty for 0."""
 _CHINESE_DIGITS = "零〇一二三四五六七八九"
 """Digits from 0 on, the first of them in two forms."""
@@ -350,7 +221,7 @@ def _build_french_reading_below_100(number: int) -> Expression:
 
 def _build_italian_reading(number: int) -> Expression:
     if number >= 10**6:
-        scale, one, many = _find_italian_scale(number)
+        scale, one, many = (10**9, "miliardo", "miliardi") if number >= 10**9 else (10**6, "milione", "milioni")
         head, rest = divmod(number, scale)
         first = phrase(f"un {one}") if head == 1 else sequence(_build_italian_reading(head), phrase(many))
         return sequence(first, *([phrase("(e)"), _build_italian_reading(rest)] if rest else []))
@@ -364,11 +235,6 @@ def _build_italian_reading(number: int) -> Expression:
         )
         return choice([phrase(together), apart])
     return phrase(together)
-
-
-def _find_italian_scale(number: int) -> tuple[int, str, str]:
-    """Return the highest scale that a number from a million on reaches, with its name in singular and plural."""
-    return (10**9, "miliardo", "miliardi") if number >= 10**9 else (10**6, "milione", "milioni")
 
 
 def _list_italian_words(number: int) -> list[str]:
@@ -418,14 +284,6 @@ def _build_portuguese_reading(number: int) -> Expression:
         return phrase(_PORTUGUESE_SMALL[number])
     tens, ones = divmod(number, 10)
     return sequence(phrase(_PORTUGUESE_TENS[tens]), *([phrase("e"), phrase(_PORTUGUESE_SMALL[ones])] if ones else []))
-
-
-def _build_chinese_reading(number: int) -> Expression:
-    return _build_han_reading(number, "zh")
-
-
-def _build_japanese_reading(number: int) -> Expression:
-    return _build_han_reading(number, "ja")
 
 
 def _build_han_reading(number: int, language: str) -> Expression:
@@ -481,6 +339,6 @@ _CARDINAL_BY_LANGUAGE: dict[str, Callable[[int], Expression]] = {
     "fr": _build_french_reading,
     "it": _build_italian_reading,
     "pt": _build_portuguese_reading,
-    "zh": _build_chinese_reading,
-    "ja": _build_japanese_reading,
+    "zh": partial(_build_han_reading, language="zh"),
+    "ja": partial(_build_han_reading, language="ja"),
 }

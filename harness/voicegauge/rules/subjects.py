@@ -31,8 +31,7 @@ _MAX_QUOTED_EXCHANGES = 5
 if TYPE_CHECKING:
     from voicegauge.speech.clip_steadiness import RateComparison
     from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat
-    from voicegauge.speech.measured_audio_cache import MeasuredAudio
-    from voicegauge.speech.speech_signal import DropoutSearch
+    from voicegauge.speech.speech_signal import DropoutSearch, MeasuredAudio
     from voicegauge.speech.spoken_text import SpokenTextJudgement
 
 
@@ -153,7 +152,7 @@ def _decode_upload(audio_bytes: bytes) -> DecodedAudio | None:
 
 
 def _decode_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = None) -> DecodedAudio | None:
-    from voicegauge.speech.measured_audio_cache import find_measured_audio
+    from voicegauge.speech.speech_signal import find_measured_audio
 
     return find_measured_audio(audio_bytes, raw_format).decoded_audio
 
@@ -424,7 +423,7 @@ class SpeechDelivery(CheckSubject):
     @functools.cached_property
     def measured_audio(self) -> MeasuredAudio | None:
         """The audio with its measures; `None` if there is no audio."""
-        from voicegauge.speech.measured_audio_cache import find_measured_audio
+        from voicegauge.speech.speech_signal import find_measured_audio
 
         return None if self.delivery.audio is None else find_measured_audio(self.delivery.audio, self._raw_format)
 

@@ -22,16 +22,16 @@ from voicegauge.errors import UnknownNameError
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import KnownWords
 from voicegauge.speech.asr_interface import Asr
-from voicegauge.speech.faster_whisper import (
+from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, LexiconAsr, create_lexicon_asr, has_lexicon
+from voicegauge.speech.transcripts import get_base_language
+from voicegauge.speech.whisper_engines import (
     EMBEDDED_ENGINE,
     create_embedded_asr,
     create_faster_whisper_asr,
+    create_whisper_asr,
     list_cached_models,
     list_known_words,
 )
-from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, LexiconAsr, create_lexicon_asr, has_lexicon
-from voicegauge.speech.openai_whisper import create_whisper_asr
-from voicegauge.speech.transcripts import get_base_language
 from voicegauge.speech.whisper_installation import get_weights_cache_path
 
 WHISPER_ENVIRONMENT_VARIABLE = "VOICEGAUGE_WHISPER"

@@ -12,9 +12,8 @@ import functools
 import importlib.util
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from ctypes.util import find_library
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,33 +192,13 @@ class SampleBuffer:
         self._samples.resize((frame_count, self._samples.shape[1]), refcheck=False)  # no other object refers to it yet
 
 
-# Decodes, encodes and filters audio with FFmpeg through PyAV, where libsndfile does not suffice.
+# Decodes audio with FFmpeg through PyAV, where libsndfile does not suffice.
 
 
 FFMPEG_CONTAINERS = frozenset({"m4a", "aac", "webm"})
 """Containers that libsndfile cannot read, so that FFmpeg is used for them."""
-_CHANNEL_LAYOUTS = {1: "mono", 2: "stereo"}
-_AAC_FRAME_SAMPLES = 1024
-"""Number of samples per frame that AAC requires. The other encoders accept any number."""
-_BIT_EXACT_OPTIONS = {"fflags": "+bitexact"}
-"""Options that make equal samples give equal bytes. Without them, the WebM muxer writes its version and a random
-segment UID."""
-_MP3_OPTIONS = {"reservoir": "0"}
-"""Options that disable the bit reservoir of MP3. Below 32 kHz, the encoder LAME overfills it, so decoders report
-errors."""
-_LONG_MP3_S = 60.0
-"""Duration above which an MP3 file is encoded by a faster method, in seconds."""
-_LONG_MP3_OPTIONS = {**_MP3_OPTIONS, "compression_level": "7"}
-"""Options of MP3 files that are longer than `_LONG_MP3_S` seconds: LAME is a third faster than by default."""
-
-
-class FfmpegFormat(NamedTuple):
-    """A format that FFmpeg can write."""
-
-    muxer: str
-    """FFmpeg's name of the container."""
-    codec: str
-    """FFmpeg's name of the encoder."""
+CHANNEL_LAYOUTS = {1: "mono", 2: "stereo"}
+"""FFmpeg's names of the arrangements of channels, by the number of channels."""
 
 
 class AudioTrack(NamedTuple):
@@ -258,7 +237,7 @@ def decode_track(
             check_sample_rate_and_channels(source_rate, source_channels)
             rate, channels = sample_rate_hz or source_rate, channels or min(source_channels, 2)
             buffer = SampleBuffer(rate, channels)
-            resampler = av.AudioResampler(format="flt", layout=_CHANNEL_LAYOUTS[channels], rate=rate)
+            resampler = av.AudioResampler(format="flt", layout=CHANNEL_LAYOUTS[channels], rate=rate)
             for block in _resample_blocks(file.decode(stream), resampler):
                 buffer.add(block)
     except UndecodableAudioError:
@@ -308,78 +287,6 @@ def _needs_no_resampling(frame: Any, resampler: Any) -> bool:
     """Whether `frame` has the channel layout, sample rate and sample format that `resampler` would produce."""
     shape = frame.layout.name, frame.sample_rate, frame.format.packed.name
     return bool(shape == ("mono", resampler.rate, resampler.format.name) and resampler.layout.name == "mono")
-
-
-def encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFormat, bitrate_kbps: int) -> bytes:
-    """Return `samples` encoded as a file in `ffmpeg_format`.
-
-    Args:
-        samples: shape (frames,) or (frames, channels), full scale at 1.0.
-        sample_rate_hz: sample rate of `samples`, which the codec must support.
-        ffmpeg_format: the format of the file.
-        bitrate_kbps: bit rate of the file, in kbit/s.
-    """
-    av = load_av()
-    samples = samples.reshape(len(samples), -1)
-    layout = _CHANNEL_LAYOUTS[samples.shape[1]]
-    buffer = io.BytesIO()
-    with av.open(
-        buffer, "w", format=ffmpeg_format.muxer, options=_BIT_EXACT_OPTIONS if ffmpeg_format.muxer == "webm" else {}
-    ) as file:
-        mp3_options = _LONG_MP3_OPTIONS if len(samples) > _LONG_MP3_S * sample_rate_hz else _MP3_OPTIONS
-        options = mp3_options if ffmpeg_format.muxer == "mp3" else {}
-        stream: Any = file.add_stream(ffmpeg_format.codec, rate=sample_rate_hz, options=options)
-        stream.codec_context.layout = layout
-        stream.codec_context.bit_rate = bitrate_kbps * 1000
-        for frame in _build_frames(samples, sample_rate_hz, layout):
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
-    return buffer.getvalue()
-
-
-def apply_filters(samples: Samples, sample_rate_hz: int, filters: Sequence[tuple[str, str]]) -> Samples:
-    """Apply FFmpeg audio filters to mono samples; the sample rate is unchanged.
-
-    Args:
-        samples: shape (frames,), full scale at 1.0.
-        sample_rate_hz: sample rate of `samples`.
-        filters: name and arguments of each filter, such as ("atempo", "1.5").
-    """
-    graph = load_av().filter.Graph()
-    last = graph.add_abuffer(
-        sample_rate=sample_rate_hz, format="fltp", layout="mono", time_base=Fraction(1, sample_rate_hz)
-    )
-    output_format = f"sample_fmts=fltp:sample_rates={sample_rate_hz}:channel_layouts=mono"
-    for name, arguments in [*filters, ("aformat", output_format), ("abuffersink", "")]:
-        added = graph.add(name, arguments) if arguments else graph.add(name)
-        last.link_to(added)
-        last = added
-    graph.configure()
-    blocks: list[Samples] = []
-    for frame in (*_build_frames(samples.reshape(-1, 1), sample_rate_hz, "mono"), None):
-        graph.push(frame)
-        blocks += _pull_filtered_blocks(graph)
-    return np.clip(np.concatenate(blocks), -1.0, 1.0) if blocks else np.zeros(0, np.float32)
-
-
-def _pull_filtered_blocks(filter_graph: Any) -> list[Samples]:
-    av = load_av()
-    blocks = []
-    while True:
-        try:
-            blocks.append(filter_graph.pull().to_ndarray().reshape(-1).astype(np.float32))
-        except (av.error.BlockingIOError, av.error.EOFError):  # needs more input, or is finished
-            return blocks
-
-
-def _build_frames(samples: Samples, sample_rate_hz: int, channel_layout: str) -> Iterator[Any]:
-    av = load_av()
-    for start in range(0, len(samples), _AAC_FRAME_SAMPLES):
-        block = np.ascontiguousarray(samples[start : start + _AAC_FRAME_SAMPLES].T)
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=channel_layout)
-        frame.sample_rate, frame.pts = sample_rate_hz, start
-        frame.time_base = Fraction(1, sample_rate_hz)
-        yield frame
 
 
 # Decodes audio files and raw samples to mono float samples, with limits for hostile input.

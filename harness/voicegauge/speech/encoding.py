@@ -1,4 +1,4 @@
-"""Encodes, converts and resamples audio.
+"""Encodes, converts, resamples and filters audio.
 
 Equal samples give equal bytes. For Ogg this needs `set_ogg_serial_number`: libsndfile gives each stream another serial
 number, which is part of every page and covered by the checksum of the page (RFC 3533, section 6).
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from voicegauge.model.exchange import FileContent
 from voicegauge.speech.containers import find_container_of_media_type
-from voicegauge.speech.decoding import FfmpegFormat, Samples, UndecodableAudioError, decode_track, encode_track
+from voicegauge.speech.decoding import CHANNEL_LAYOUTS, Samples, UndecodableAudioError, decode_track, load_av
 from voicegauge.speech.process_control import defer_keyboard_interrupt
 
 # Sets a fixed serial number in Ogg files, so that equal samples give equal files.
@@ -75,6 +77,104 @@ def resample(samples: Samples, source_rate_hz: int, target_rate_hz: int) -> Samp
 
     resampled: Samples = soxr.resample(samples, source_rate_hz, target_rate_hz).astype(np.float32, copy=False)
     return resampled
+
+
+# Encodes and filters samples with FFmpeg through PyAV, where libsndfile does not suffice.
+
+
+_AAC_FRAME_SAMPLES = 1024
+"""Number of samples per frame that AAC requires. The other encoders accept any number."""
+_BIT_EXACT_OPTIONS = {"fflags": "+bitexact"}
+"""Options that make equal samples give equal bytes. Without them, the WebM muxer writes its version and a random
+segment UID."""
+_LAME_OPTIONS = {"reservoir": "0"}
+"""Options that disable the bit reservoir of MP3. Below 32 kHz, the encoder LAME overfills it, so decoders report
+errors."""
+_LONG_MP3_S = 60.0
+"""Duration above which an MP3 file is encoded by a faster method, in seconds."""
+_LONG_LAME_OPTIONS = {**_LAME_OPTIONS, "compression_level": "7"}
+"""Options of MP3 files that are longer than `_LONG_MP3_S` seconds: LAME is a third faster than by default."""
+
+
+class FfmpegFormat(NamedTuple):
+    """A format that FFmpeg can write."""
+
+    muxer: str
+    """FFmpeg's name of the container."""
+    codec: str
+    """FFmpeg's name of the encoder."""
+
+
+def _encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFormat, bitrate_kbps: int) -> bytes:
+    """Return `samples` encoded as a file in `ffmpeg_format`.
+
+    Args:
+        samples: shape (frames,) or (frames, channels), full scale at 1.0.
+        sample_rate_hz: sample rate of `samples`, which the codec must support.
+        ffmpeg_format: the format of the file.
+        bitrate_kbps: bit rate of the file, in kbit/s.
+    """
+    av = load_av()
+    samples = samples.reshape(len(samples), -1)
+    layout = CHANNEL_LAYOUTS[samples.shape[1]]
+    buffer = io.BytesIO()
+    with av.open(
+        buffer, "w", format=ffmpeg_format.muxer, options=_BIT_EXACT_OPTIONS if ffmpeg_format.muxer == "webm" else {}
+    ) as file:
+        mp3_options = _LONG_LAME_OPTIONS if len(samples) > _LONG_MP3_S * sample_rate_hz else _LAME_OPTIONS
+        options = mp3_options if ffmpeg_format.muxer == "mp3" else {}
+        stream: Any = file.add_stream(ffmpeg_format.codec, rate=sample_rate_hz, options=options)
+        stream.codec_context.layout = layout
+        stream.codec_context.bit_rate = bitrate_kbps * 1000
+        for frame in _build_frames(samples, sample_rate_hz, layout):
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def apply_filters(samples: Samples, sample_rate_hz: int, filters: Sequence[tuple[str, str]]) -> Samples:
+    """Apply FFmpeg audio filters to mono samples; the sample rate is unchanged.
+
+    Args:
+        samples: shape (frames,), full scale at 1.0.
+        sample_rate_hz: sample rate of `samples`.
+        filters: name and arguments of each filter, such as ("atempo", "1.5").
+    """
+    graph = load_av().filter.Graph()
+    last = graph.add_abuffer(
+        sample_rate=sample_rate_hz, format="fltp", layout="mono", time_base=Fraction(1, sample_rate_hz)
+    )
+    output_format = f"sample_fmts=fltp:sample_rates={sample_rate_hz}:channel_layouts=mono"
+    for name, arguments in [*filters, ("aformat", output_format), ("abuffersink", "")]:
+        added = graph.add(name, arguments) if arguments else graph.add(name)
+        last.link_to(added)
+        last = added
+    graph.configure()
+    blocks: list[Samples] = []
+    for frame in (*_build_frames(samples.reshape(-1, 1), sample_rate_hz, "mono"), None):
+        graph.push(frame)
+        blocks += _pull_filtered_blocks(graph)
+    return np.clip(np.concatenate(blocks), -1.0, 1.0) if blocks else np.zeros(0, np.float32)
+
+
+def _pull_filtered_blocks(filter_graph: Any) -> list[Samples]:
+    av = load_av()
+    blocks = []
+    while True:
+        try:
+            blocks.append(filter_graph.pull().to_ndarray().reshape(-1).astype(np.float32))
+        except (av.error.BlockingIOError, av.error.EOFError):  # needs more input, or is finished
+            return blocks
+
+
+def _build_frames(samples: Samples, sample_rate_hz: int, channel_layout: str) -> Iterator[Any]:
+    av = load_av()
+    for start in range(0, len(samples), _AAC_FRAME_SAMPLES):
+        block = np.ascontiguousarray(samples[start : start + _AAC_FRAME_SAMPLES].T)
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=channel_layout)
+        frame.sample_rate, frame.pts = sample_rate_hz, start
+        frame.time_base = Fraction(1, sample_rate_hz)
+        yield frame
 
 
 # Encodes samples as audio files, with libsndfile or FFmpeg.
@@ -243,7 +343,7 @@ def encode_at_bitrate(
     if sample_rate_hz not in supported_hz:
         rate = next((known for known in supported_hz if known > sample_rate_hz), supported_hz[-1])
         samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
-    return encode_track(samples, sample_rate_hz, _FFMPEG_FORMATS[format_name], bitrate_kbps or DEFAULT_BITRATE_KBPS)
+    return _encode_track(samples, sample_rate_hz, _FFMPEG_FORMATS[format_name], bitrate_kbps or DEFAULT_BITRATE_KBPS)
 
 
 # Converts encoded audio to another format, sample rate, number of channels or bit rate.

@@ -12,6 +12,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import threading
+from collections import OrderedDict
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +24,10 @@ from voicegauge.speech.audio_measurement import (
     FRAME_DURATION_S,
     MAX_SPEECH_BELOW_LOUDEST_FRAME_DB,
     SILENCE_DBFS,
+    EncodedAudio,
     compute_frame_levels,
 )
-from voicegauge.speech.decoding import Samples
+from voicegauge.speech.decoding import RawAudioFormat, Samples, measure_bitrate_kbps
 from voicegauge.speech.encoding import resample
 from voicegauge.speech.phoneme_network import ANALYSIS_RATE_HZ, Array, compute_mel_power
 
@@ -289,3 +293,71 @@ def compute_sample_digest(samples: Samples, sample_rate_hz: int) -> str:
         digest.update(rounded[first:after_last].tobytes())
         silent_samples, has_begun = len(rounded) - after_last, True
     return digest.hexdigest()[:32]
+
+
+# Measures encoded audio once that several deliveries have in common.
+#
+# Most cases of a plan speak the same text with the same voice, and a service that gives equal samples for equal
+# requests sends the same file for all of them. What is measured depends on nothing but the bytes and their declared
+# format.
+
+
+MAX_REMEMBERED_BYTES = 16 * 2**20
+"""Maximum size of the remembered audio, files and samples together. Above it, the audio that was used longest ago is
+forgotten."""
+
+
+class MeasuredAudio(EncodedAudio):
+    """Encoded audio with the measures that rules need; each is computed on first use."""
+
+    @cached_property
+    def bitrate_kbps(self) -> float | None:
+        """The mean bit rate, without headers and tags; `None` if it cannot be read."""
+        return measure_bitrate_kbps(self.data)
+
+    @cached_property
+    def is_steady_sound(self) -> bool:
+        """Whether the audio can be decoded and is noise, a tone or a hum that does not change."""
+        decoded = self.decoded_audio
+        return decoded is not None and is_steady_sound(decoded.samples, decoded.sample_rate_hz)
+
+    @cached_property
+    def clipped_share(self) -> float:
+        """The share of samples at full scale with a neighbour at full scale, from 0 to 1; 0 without samples."""
+        return 0.0 if self.decoded_audio is None else measure_clipped_share(self.decoded_audio.samples)
+
+    @cached_property
+    def sample_digest(self) -> str | None:
+        """The digest of the samples by `compute_sample_digest`; `None` if the audio cannot be decoded."""
+        decoded = self.decoded_audio
+        return None if decoded is None else compute_sample_digest(decoded.samples, decoded.sample_rate_hz)
+
+
+_recent_audio: OrderedDict[tuple[bytes, RawAudioFormat | None], MeasuredAudio] = OrderedDict()
+"""The audio that was used last, by its bytes and declared format, up to `MAX_REMEMBERED_BYTES`."""
+_recent_audio_lock = threading.Lock()
+
+
+def find_measured_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = None) -> MeasuredAudio:
+    """Return the audio with these bytes; equal arguments soon after each other give the same object.
+
+    Args:
+        audio_bytes: the encoded audio as it was received.
+        raw_format: format of the samples if they have no header.
+    """
+    key = audio_bytes, raw_format
+    with _recent_audio_lock:
+        if key not in _recent_audio:
+            # Only now, because the size of what was added last was not known before it was decoded.
+            excess = sum(one.size_in_memory_bytes for one in _recent_audio.values()) - MAX_REMEMBERED_BYTES
+            while excess > 0:
+                excess -= _recent_audio.popitem(last=False)[1].size_in_memory_bytes
+            _recent_audio[key] = MeasuredAudio(audio_bytes, raw_format=raw_format)
+        _recent_audio.move_to_end(key)
+        return _recent_audio[key]
+
+
+def forget_measured_audio() -> None:
+    """Forget all audio, so that it is measured again when it is used next."""
+    with _recent_audio_lock:
+        _recent_audio.clear()

@@ -10,15 +10,22 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.exchange_log import DeliveryFailedError, ExchangeLog, build_masked_excerpt, describe_exchange
+from voicegauge.client.exchange_log import (
+    Deadline,
+    DeliveryFailedError,
+    ExchangeLog,
+    build_masked_excerpt,
+    describe_exchange,
+)
 from voicegauge.client.http_request import build_request_without_key, parse_origin
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.parsed_exchange import ParsedExchange
+from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
+from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import UnreachableError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
-from voicegauge.model.exchange import DOWNLOAD_OPERATION, Request
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request
 from voicegauge.model.job import Failure, FailureKind
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.http import find_proxy
@@ -319,3 +326,60 @@ class _AudioDownload:
         except UnreachableError as error:
             message = f"downloading the audio from {urlsplit(url).hostname}: {error}"
             raise DeliveryFailedError(Failure(kind="network", message=message)) from error
+
+
+# Fetches the audio files of a conversion or a source separation.
+
+
+MAX_STEMS = 32
+"""Maximum number of stems that are downloaded. Source separation yields a small number of stems, and a hostile list of
+thousands must not cause as many downloads."""
+
+
+class FetchedAudio(NamedTuple):
+    """The audio that a response contains or links to."""
+
+    audio_files: tuple[bytes, ...]
+    """The audio files in the order of the response; empty for a transcript or an analysis."""
+    exchanges: tuple[Exchange, ...]
+    """The exchanges that downloaded the files."""
+    failure: Failure | None = None
+    """The reason why a file could not be downloaded; `audio_files` then has the files before it. `None` without one."""
+
+
+async def fetch_response_audio(
+    connection: ProviderConnection, audio_input_target: AudioInputTarget, exchange: Exchange
+) -> FetchedAudio:
+    """Return the audio that the response to an accepted request contains or links to."""
+    log = ExchangeLog(connection, Deadline(connection))
+    log.exchanges.append(exchange)
+    source = parse_exchange(exchange)
+    files: list[bytes] = []
+    failure = None
+    try:
+        for location in _list_audio_locations(audio_input_target, source):
+            audio = await fetch_audio(log, source, location, audio_input_target.operation, 0)
+            files.append(audio.audio_bytes)
+    except DeliveryFailedError as error:
+        failure = error.failure
+    return FetchedAudio(tuple(files), tuple(log.exchanges[1:]), failure)
+
+
+def _list_audio_locations(audio_input_target: AudioInputTarget, source_exchange: ParsedExchange) -> list[ResponseAudio]:
+    conversion = audio_input_target.conversion
+    if conversion is None:
+        return []
+    stems = conversion.response.stems
+    locations = [conversion.response.audio] if conversion.response.audio else []
+    if stems is not None:
+        listed = source_exchange.read_response_value(stems.list_location)
+        count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
+        locations += [
+            ResponseAudio(
+                location=stems.list_location.child(str(index), stems.url_field),
+                delivery_method="url",
+                download_operation_id=stems.download_operation_id,
+            )
+            for index in range(count)
+        ]
+    return locations
