@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.speech import faster_whisper as embedded
+from voicegauge.speech import whisper_engines as embedded
 from voicegauge.speech.whisper_engines import WhisperCheckpoint
 
 Save = Callable[[WhisperCheckpoint, Path], None]

@@ -107,7 +107,7 @@ PHASE_LABELS: dict[LatencyPhase, str] = {
 
 
 class LatencySegment(NamedTuple):
-    """One phase of a bar; `left_percent` and `width_percent` are percentages of the axis."""
+    """One phase of a bar: where it begins and how wide it is, in percent of the axis."""
 
     phase: LatencyPhase
     left_percent: float
@@ -122,7 +122,7 @@ class LatencyBar(NamedTuple):
 
 
 class LatencyChart(NamedTuple):
-    """Bars that share an axis."""
+    """The total latencies of all targets, as bars that share an axis."""
 
     bars: tuple[LatencyBar, ...]
     ticks: tuple[tuple[float, str], ...]

@@ -74,21 +74,24 @@ class Ranking(Record, frozen=True, kw_only=True):
 
 
 class CertainLeads(NamedTuple):
-    """By how many points each target (rows) is ahead of each other one (columns) at least, per measure.
+    """The fewest points by which each target is ahead of each other one, within the confidence intervals.
 
     Whole numbers, rounded down; negative if the other target may be ahead. Only targets that delivered something are
     included.
     """
 
     targets: tuple[str, ...]
+    """Ids of the targets."""
     speed: FloatArray
+    """Leads in speed points: of the target of the row before that of the column."""
     intelligibility: FloatArray
+    """Leads in intelligibility points: of the target of the row before that of the column."""
 
 
 def compute_certain_leads(
     targets: Sequence[TargetSummary], differences: TargetDifferences, *, has_tied_errors: bool = False
 ) -> CertainLeads:
-    """Compute how far each target is ahead of each other one at least.
+    """Compute the fewest points by which each target is ahead of each other one.
 
     Args:
         targets: all targets of the run, in the order of `differences`.
@@ -191,7 +194,7 @@ class _PointTable(NamedTuple):
     points: tuple[list[float | None], list[float | None], list[float | None]]
     """Points for speed, intelligibility and price."""
     price_ranges: list[tuple[float, float]]
-    """Fewest and most points for the price by any claim that counts."""
+    """For each target, the fewest and the most points for its price; they differ if its price is a range."""
     leads: CertainLeads
     has_enough_texts: bool
 
@@ -264,7 +267,7 @@ because it would be chance which of them are named."""
 def format_choice(names: Sequence[str]) -> str:
     """Return the names of targets that cannot be distinguished: "a", "a or b", "a, b, c or 2 others".
 
-    Of more than `MAX_CHOICE_NAMES`, the number is returned.
+    Of more than `MAX_CHOICE_NAMES` targets, only the number is stated: "12 targets cannot be distinguished".
     """
     if len(names) == 1:
         return names[0]
@@ -276,9 +279,10 @@ def format_choice(names: Sequence[str]) -> str:
 
 
 def compute_points_by_ratio(values: Sequence[float | None]) -> list[float | None]:
-    """Return 100 points for 0 and for the lowest number above 0, 50 for twice that number; `None` for `None`.
+    """Return points for latencies or prices: 100 for the lowest above 0 and for 0, 50 for twice the lowest.
 
-    A free target, such as a server of one's own, would otherwise leave 0 points for every other one.
+    The points of an unknown one are `None`. If a free target, such as a server of one's own, were the lowest, every
+    other one would have 0 points.
     """
     lowest = min((value for value in values if value), default=0.0)
     return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in values]
@@ -339,14 +343,16 @@ class RankedRow(NamedTuple):
     points_value: float
     """The points with one decimal; 0 if the target has none."""
     group_text: str
-    """Whether the target can be distinguished from the first one."""
+    """The group of targets that cannot be distinguished, such as "group 1"; or why the target is in none."""
     speed_points_text: str
     """Points for speed as text; empty if the target has none."""
     intelligibility_points_text: str
+    """Points for intelligibility as text; empty if the target has none."""
     speed_leads: str
     """Points for speed by which the target is certainly ahead of each target, in the order of the rows: whole numbers,
     joined by spaces."""
     intelligibility_leads: str
+    """The same as `speed_leads`, for intelligibility."""
 
 
 def build_ranked_rows(

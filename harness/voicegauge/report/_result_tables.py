@@ -57,6 +57,7 @@ class TableColumn(NamedTuple):
     """One column of the table."""
 
     key: str
+    """Id of the column, by which the page's script and `INITIAL_COLUMN_KEYS` name it."""
     group_heading: str
     """Heading above several columns."""
     heading: str
@@ -403,7 +404,7 @@ def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
 
 
 def _build_price_cell(price: PriceRange, unit: PriceUnit | None = None, account_plan: str | None = None) -> TableCell:
-    """Return a cell with a price and what limits it. A price that cannot be compared has no number to sort by."""
+    """Return a cell with a price and its remark. A price that cannot be compared has no number to sort by."""
     return TableCell(
         price.format_amount(), price.usd, price.format_remark(), price_unit=unit, account_plan=account_plan or ""
     )

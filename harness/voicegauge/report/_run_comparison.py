@@ -240,7 +240,7 @@ class TextDifference(NamedTuple):
 
     @property
     def change(self) -> str:
-        """The relative change, such as "+12%"."""
+        """The relative change of the latency, such as "+12%"."""
         return f"{(self.latency_after_ms / self.latency_before_ms - 1) * 100:+.0f}%"
 
 
@@ -338,7 +338,7 @@ def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_l
 def _describe_change(metric: MetricComparison, *parts: MetricComparison) -> str:
     direction = "worse" if metric.verdict == "regression" else "better"
     of_parts = f", with {join_words([_METRIC_NAMES[part.metric] for part in parts])}" if parts else ""
-    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_describe_amount(metric)}){of_parts}"
+    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_format_change_with_interval(metric)}){of_parts}"
 
 
 def _build_metric_row(metric: MetricComparison) -> MetricRow:
@@ -347,11 +347,11 @@ def _build_metric_row(metric: MetricComparison) -> MetricRow:
         _METRIC_NAMES[metric.metric],
         format_value(metric.unit, metric.baseline_value),
         format_value(metric.unit, metric.run_value),
-        _describe_amount(metric),
+        _format_change_with_interval(metric),
     )
 
 
-def _describe_amount(metric: MetricComparison) -> str:
+def _format_change_with_interval(metric: MetricComparison) -> str:
     """Return the change with its confidence interval: "+5.2%, +2.1% to +9.8%"."""
     interval = format_change_interval(metric)
     return ", ".join(filter(None, (format_change(metric.unit, metric.change), interval)))

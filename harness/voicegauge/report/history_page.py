@@ -64,7 +64,7 @@ def build_timeline(history: RunHistory, provenance: Provenance) -> list[Timeline
 
 
 def find_nights(history: RunHistory, provenance: Provenance) -> list[str]:
-    """Return the nights with a run of this provenance, oldest first."""
+    """Return the nights with a run of `provenance`, oldest first."""
     series = [one for one in history.series if one.key.provenance == provenance]
     return sorted({value.night for one in series for value in one.nights})
 
@@ -85,7 +85,7 @@ class ConfigurationLabels(NamedTuple):
 
     @property
     def labels(self) -> list[str]:
-        """The labels, each one once."""
+        """The different labels, in the order in which they first occur."""
         return list(dict.fromkeys(filter(None, self.label_by_configuration.values())))
 
     def get_number(self, configuration: str) -> int | None:
@@ -188,8 +188,8 @@ def describe_loss(lost: LostSamples) -> TimelineEntry:
     )
 
 
-def describe_count(night: NightValue) -> str:
-    """Return the number of samples of a night, with the number of clips that a measure of the voice leaves out."""
+def describe_sample_count(night: NightValue) -> str:
+    """Return the number of samples of a night as text, with the number of clips that a measure leaves out if any."""
     return f"{night.observation_count}{f' ({night.left_out_count} left out)' if night.left_out_count else ''}"
 
 
@@ -289,7 +289,7 @@ def build_time_series_chart(
         return BOTTOM - scale.compute_position(value) * (BOTTOM - TOP)
 
     def describe_night_value(night: NightValue) -> str:
-        return f"{night.night}: {format_value(unit, night.value)}, n = {describe_count(night)}"
+        return f"{night.night}: {format_value(unit, night.value)}, n = {describe_sample_count(night)}"
 
     levels = [
         level
@@ -449,7 +449,7 @@ def _build_charted_series(
         ),
         latest_value_text=format_value(key.unit, series.nights[-1].value),
         table_rows=tuple(
-            (one.night, format_value(key.unit, one.value), describe_count(one), one.run_count)
+            (one.night, format_value(key.unit, one.value), describe_sample_count(one), one.run_count)
             for one in reversed(series.nights)
         ),
     )

@@ -96,6 +96,7 @@ if TYPE_CHECKING:
 ADDITIONAL_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
 MAX_FAILURES_SHOWN = 30
+"""Largest number of groups of failures that the page lists."""
 MAX_TARGETS_PRINTED_OPEN = 5
 """Largest number of sections of targets that are all printed, whether they are open or not."""
 _UNNAMED_TARGETS_PATTERN = re.compile(r"(?<= and )(\d[\d,]* others?)\b")
@@ -113,6 +114,7 @@ class SiteLinks(NamedTuple):
     earlier_run_file: str
     """Page of the run before this one; empty if there is none."""
     later_run_file: str
+    """Page of the run after this one; empty if there is none."""
 
 
 class RunView(NamedTuple):

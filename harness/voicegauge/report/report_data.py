@@ -90,7 +90,7 @@ class JoinedRun(NamedTuple):
     """The folder to which the paths of audio files are relative."""
     run: Run
     caution: str
-    """Says that the targets were measured at different times."""
+    """A sentence that says that the targets were measured at different times."""
 
 
 def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
@@ -355,7 +355,7 @@ def analyze_runs(
 
 
 def _add_caution(report: BenchReport, caution: str) -> BenchReport:
-    """Return a report of one run with another caution, which comes first."""
+    """Return `report`, which has a single run, with `caution` before the other cautions."""
     (run,) = report.runs
     verdict = msgspec.structs.replace(run.verdict, cautions=(caution, *run.verdict.cautions))
     return msgspec.structs.replace(report, runs=(msgspec.structs.replace(run, verdict=verdict),))

@@ -183,7 +183,7 @@ def summarize(result: Any, *, fails: bool | None = None) -> ResultSummary:
 
     Args:
         result: a report of `check` or `find_drift`, a result of `benchmark` or `compare`, or a history.
-        fails: whether the command fails with this result; by default as without options of the user.
+        fails: whether the command fails with this result; by default, whether it would fail without any option.
 
     Raises:
         TypeError: it is not a result that can be summed up.

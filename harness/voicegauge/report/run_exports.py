@@ -374,7 +374,7 @@ def write_site(
 
     Raises:
         DataError: a run's scores do not contain every sample.
-        UsageError: a file cannot be written, or is of the user.
+        UsageError: a file cannot be written, or would replace one that voicegauge has not written.
     """
     ordered = sorted(runs, key=lambda one: (one[1].manifest.created_at, one[1].manifest.run_id))
     names = list(_choose_page_names([run for _, run in ordered]))

@@ -233,9 +233,9 @@ def _encode_mp3(content: bytes, audio_facts: AudioFacts) -> tuple[bytes, str] | 
     return encode(decoded.samples, decoded.sample_rate_hz, "mp3")
 
 
-MAX_SHOWN_CLIPS_PER_TARGET = 3
+MAX_WRONG_CLIPS_PER_TARGET = 3
 """Maximum number of wrong clips that are shown for a target, so that a bad target does not displace all others."""
-MAX_SHOWN_CLIPS = 24
+MAX_WRONG_CLIPS = 24
 """Maximum number of wrong clips that are shown for a run."""
 EXCERPT_BEFORE_S, EXCERPT_AFTER_S = 1.0, 5.0
 """Length of an excerpt before and after the time at which the defect is audible, in seconds."""
@@ -262,7 +262,10 @@ class WrongClip(Record, frozen=True, kw_only=True):
 
 
 def select_wrong_clips(samples: Sequence[Sample], listening: ListeningSet | None) -> tuple[WrongClip, ...]:
-    """Return the clips whose audio is wrong, then those in doubt, a few per target, of different rules first."""
+    """Return the clips whose audio is wrong, then those in doubt; empty if nobody has listened.
+
+    There are a few per target, beginning with clips that break different rules.
+    """
     if listening is None:
         return ()
     by_id = {sample.id: sample for sample in samples}
@@ -289,9 +292,9 @@ def select_wrong_clips(samples: Sequence[Sample], listening: ListeningSet | None
     chosen = []
     for _, clip in sorted(ranked, key=lambda pair: pair[0]):
         clips_of_target[clip.target] += 1
-        if clips_of_target[clip.target] <= MAX_SHOWN_CLIPS_PER_TARGET:
+        if clips_of_target[clip.target] <= MAX_WRONG_CLIPS_PER_TARGET:
             chosen.append(clip)
-    return tuple(chosen[:MAX_SHOWN_CLIPS])
+    return tuple(chosen[:MAX_WRONG_CLIPS])
 
 
 def load_excerpts(clips: Iterable[tuple[Path, WrongClip]]) -> list[ClipPlayer]:
