@@ -86,15 +86,15 @@ def test_a_run_that_crosses_midnight_spends_from_the_budgets_of_both_days(tmp_pa
 def test_a_day_begins_at_midnight_utc(tmp_path: Path) -> None:
     clock = Calendar()
     clock.now = datetime.fromisoformat("2026-03-15T01:00:00+09:00")
-    budget(tmp_path, clock=clock).hold(1)
+    budget(tmp_path, clock=clock).reserve(1)
     assert [path.name for path in tmp_path.rglob("*.jsonl")] == ["2026-03-14.jsonl"]
 
 
 def test_old_days_are_removed(tmp_path: Path) -> None:
     clock = Calendar()
-    budget(tmp_path, clock=clock).hold(1)
+    budget(tmp_path, clock=clock).reserve(1)
     clock.now += timedelta(days=DAYS_KEPT + 1)
-    budget(tmp_path, clock=clock).hold(1)
+    budget(tmp_path, clock=clock).reserve(1)
     assert [path.name for path in tmp_path.rglob("*.jsonl")] == ["2026-04-15.jsonl"]
 
 
@@ -125,21 +125,21 @@ def test_processes_and_threads_never_overspend_together(tmp_path: Path) -> None:
 
 def test_a_line_that_a_crash_cut_short_is_removed(tmp_path: Path) -> None:
     one = budget(tmp_path)
-    one.hold(50_000)
+    one.reserve(50_000)
     (file,) = tmp_path.rglob("*.jsonl")
     with file.open("ab") as journal:
         journal.write(b'{"event":"amounts_ch')
     assert one.spent_today_usd == 0.05
-    one.hold(10_000)
+    one.reserve(10_000)
     assert budget(tmp_path).spent_today_usd == pytest.approx(0.06)
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
-    budget(tmp_path).hold(1)
+    budget(tmp_path).reserve(1)
     (file,) = tmp_path.rglob("*.jsonl")
     file.write_bytes(b"not json\n")
     with pytest.raises(DataError, match=r"2026-03-14\.jsonl: is damaged"):
-        budget(tmp_path).hold(1)
+        budget(tmp_path).reserve(1)
 
 
 def test_without_a_limit_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_with_a_limit_a_folder_that_cannot_be_written_stops_the_command(tmp_path
 
 def test_on_a_full_disk_nothing_is_reserved(tmp_path: Path) -> None:
     one = budget(tmp_path)
-    one.hold(1_000)
+    one.reserve(1_000)
     with small_disk(max_file_bytes=110), pytest.raises(StorageError, match="free some disk space"):
-        one.hold(1_000)
+        one.reserve(1_000)
     assert budget(tmp_path).spent_today_usd == pytest.approx(0.001)

@@ -48,7 +48,7 @@ def command(where: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str])
 
 
 def spend_today(usd: float) -> None:
-    settle = DailyBudget(get_state_folder() / "spending", "acme").hold(round(usd * 1e6))
+    settle = DailyBudget(get_state_folder() / "spending", "acme").reserve(round(usd * 1e6))
     settle(round(usd * 1e6))
 
 

@@ -123,7 +123,9 @@ class _DaySum:
     """The sum of the lines of one file that were read so far."""
 
     size_bytes: int = 0
+    """Size of these lines."""
     micro_usd: int = 0
+    """What was reserved or spent, in millionths of a dollar."""
 
 
 class DailyBudget:
@@ -168,7 +170,7 @@ class DailyBudget:
         with self._open_file(day) as file:
             return self._sum_file(day, file) / MICRO_USD_PER_USD
 
-    def hold(self, amount_micro_usd: int) -> Callable[[int], None]:
+    def reserve(self, amount_micro_usd: int) -> Callable[[int], None]:
         """Reserve an amount, and return the function that settles it with the amount that was spent.
 
         Raises:
@@ -306,11 +308,11 @@ class ProviderLedger(LedgerShare):
         self._daily_budget = daily_budget
 
     def reserve_in_outer_budgets(self, amount_micro_usd: int) -> Callable[[int], None] | None:
-        """Reserve an amount for today, and return a function that settles it, as `DailyBudget.hold` does.
+        """Reserve an amount for today, and return a function that settles it, as `DailyBudget.reserve` does.
 
         `None` if the amount is 0 or there is no budget for a day.
         """
-        return self._daily_budget.hold(amount_micro_usd) if amount_micro_usd and self._daily_budget else None
+        return self._daily_budget.reserve(amount_micro_usd) if amount_micro_usd and self._daily_budget else None
 
 
 def open_provider_ledgers(

@@ -213,8 +213,8 @@ class RequestAuthenticator:
         """
         self._contract, self._transport, self._clock = contract, transport, clock
         self._replace_base_url = replace_base_url
-        self._uses: dict[str, tuple[str, _ComputedCredentialScheme]] = {}
-        """Key and scheme by the text that stands for the credential."""
+        self._credential_by_placeholder: dict[str, tuple[str, _ComputedCredentialScheme]] = {}
+        """The key and the scheme from which a credential is computed, by the placeholder in requests."""
         self._tokens: dict[str, _Token] = {}
         self._lock = asyncio.Lock()
 
@@ -223,11 +223,12 @@ class RequestAuthenticator:
         scheme = _find_computed_credential_scheme(operation)
         if scheme is None or (scheme.token_url is not None and key == INVALID_API_KEY):
             return key
-        for text, use in self._uses.items():
-            if use == (key, scheme):
+        for text, key_and_scheme in self._credential_by_placeholder.items():
+            if key_and_scheme == (key, scheme):
                 return text
-        text = INVALID_API_KEY if key == INVALID_API_KEY else f"{CREDENTIAL_PLACEHOLDER_PREFIX}-{len(self._uses) + 1}"
-        self._uses[text] = (key, scheme)
+        number = len(self._credential_by_placeholder) + 1
+        text = INVALID_API_KEY if key == INVALID_API_KEY else f"{CREDENTIAL_PLACEHOLDER_PREFIX}-{number}"
+        self._credential_by_placeholder[text] = (key, scheme)
         return text
 
     async def authenticate(self, request: Request) -> Request:
@@ -240,7 +241,7 @@ class RequestAuthenticator:
         text = self._find_placeholder(request)
         if text is None:
             return request
-        key, scheme = self._uses[text]
+        key, scheme = self._credential_by_placeholder[text]
         values = read_values_by_variable(self._contract, key)
         secret, key_id = (
             values[variable or self._contract.provider.key_variable]
@@ -281,7 +282,7 @@ class RequestAuthenticator:
 
     def _find_placeholder(self, request: Request) -> str | None:
         value = request.find_header("authorization") or ""
-        return next((text for text in self._uses if value.endswith(f" {text}")), None)
+        return next((text for text in self._credential_by_placeholder if value.endswith(f" {text}")), None)
 
     async def _request_token(self, scheme: _ComputedCredentialScheme, client_id: str, client_secret: str) -> _Token:
         assert scheme.token_url is not None, "only called for OAuth 2"

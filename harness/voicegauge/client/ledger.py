@@ -176,15 +176,15 @@ class Ledger:
             f"state what it costs with --price {price_name}={charged:g}"
         )
 
-    def note_unreadable_charge(self, price_name: str, stated: str) -> None:
+    def note_unreadable_charge(self, price_name: str, charge_description: str) -> None:
         """Note that a response states an implausible charge, after which nothing more is reserved at its price.
 
         Args:
             price_name: name of the target or operation.
-            stated: what the response states, such as "states a charge of -5 USD, which cannot be believed".
+            charge_description: what the response states, such as "states a charge of -5 USD, which cannot be believed".
         """
         self._overcharge_by_price_name[price_name] = (
-            f"a response of {price_name} {stated}: no more requests are sent to it; "
+            f"a response of {price_name} {charge_description}: no more requests are sent to it; "
             "compare the bill of the provider with what should be charged"
         )
 
@@ -268,9 +268,9 @@ class LedgerShare(Ledger):
         """Note the charge of a request in the common ledger; see `Ledger.note_charge_micro_usd`."""
         self._ledger.note_charge_micro_usd(price_name, reserved_micro_usd, charged_micro_usd)
 
-    def note_unreadable_charge(self, price_name: str, stated: str) -> None:
+    def note_unreadable_charge(self, price_name: str, charge_description: str) -> None:
         """Note an implausible charge in the common ledger; see `Ledger.note_unreadable_charge`."""
-        self._ledger.note_unreadable_charge(price_name, stated)
+        self._ledger.note_unreadable_charge(price_name, charge_description)
 
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
         """Add to the reserved and spent amounts of this share and of the common ledger."""

@@ -72,7 +72,7 @@ class _ReportedCharge(NamedTuple):
     usd: float | None
     credits: float | None
 
-    def is_above(self, other: _ReportedCharge) -> bool:
+    def exceeds(self, other: _ReportedCharge) -> bool:
         """Whether this charge is known to exceed the other one."""
         if self.credits is not None and other.credits is not None:
             return self.credits > other.credits
@@ -166,7 +166,7 @@ class Settlement:
             rate = credit_spec.usd_per_credit
             charge = _ReportedCharge(None if rate is None else amount * rate, amount)
         # A service that states two charges for one request has charged one of them: only the larger one is safe.
-        if self._largest_charge is None or is_documented_as_free or not self._largest_charge.is_above(charge):
+        if self._largest_charge is None or is_documented_as_free or not self._largest_charge.exceeds(charge):
             self._largest_charge = charge
         self.charged_usd, self.charged_credits = self._largest_charge
 

@@ -189,23 +189,23 @@ async def interrupt_turn(session: SocketSession, text: str, *, asks_to_speak: bo
 
 
 def measure_interruption(
-    turn: SocketTurn, answer: SocketTurn | None, *, bytes_per_second: int | None, connections_apart_ms: float = 0.0
+    turn: SocketTurn, next_turn: SocketTurn | None, *, bytes_per_second: int | None, connections_apart_ms: float = 0.0
 ) -> Interruption:
     """Return how a service reacted, once the next turn is over.
 
     Args:
         turn: the interrupted turn.
-        answer: the next turn; `None` if it could not be spoken.
+        next_turn: the turn after it; `None` if it could not be spoken.
         bytes_per_second: size of a second of audio; `None` for compressed audio.
-        connections_apart_ms: time from the opening of the connection of `turn` to that of `answer`, in milliseconds; 0
-            on one connection.
+        connections_apart_ms: milliseconds from the opening of the connection of `turn` to that of `next_turn`;
+            0 on one connection.
     """
     left_ms = turn.cancelled_ms if turn.cancelled_ms is not None else turn.end_ms
     assert left_ms is not None, "the turn was cancelled, or its end was sent"
     late = list(turn.iterate_audio_after(left_ms))
     next_ms = None
-    if answer is not None and answer.first_audio_ms is not None:
-        next_ms = connections_apart_ms + answer.first_audio_ms - left_ms
+    if next_turn is not None and next_turn.first_audio_ms is not None:
+        next_ms = connections_apart_ms + next_turn.first_audio_ms - left_ms
     late_bytes = sum(len(piece) for _, piece in late)
     return Interruption(
         last_audio_ms=late[-1][0] - left_ms if late else None,

@@ -46,6 +46,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
     """One connection to a target. The reader that a subclass creates says what its messages mean."""
 
     default_timeout_s: ClassVar[float]
+    """Time, in seconds, that a service has for a turn, or to report its end, unless the caller sets another."""
 
     def __init__(
         self,
@@ -198,7 +199,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
             context=context,
             settings=select_message_constants(self._constants),
             key=self._message_key,
-            nonce=self._count_message(),
+            nonce=self._create_message_number(),
             audio=audio,
         )
         if data is None:
@@ -206,7 +207,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         self._read_message(self.connection.send(data))
         return True
 
-    def _count_message(self) -> int:
+    def _create_message_number(self) -> int:
         """Return a number for the next message that contains one, which its answer repeats."""
         self._nonce += 1
         return self._nonce
@@ -393,19 +394,20 @@ class StreamTimes(NamedTuple):
     frame_s: float
     """Duration of a frame in seconds."""
     started_ms: float
+    """Time at which the first frame was due."""
     sent_ms: list[float]
     """The time at which each frame was sent."""
 
-    def compute_spoken_time_ms(self, second: float) -> float:
-        """Return the time, in milliseconds, at which the sample at `second` seconds was spoken.
+    def compute_spoken_time_ms(self, audio_time_s: float) -> float:
+        """Return the time, in milliseconds, at which the sample at `audio_time_s` seconds was spoken.
 
         It is computed from the time at which its frame was sent, as if each frame were sent as soon as it is recorded.
         If this machine sends a frame late, the delay therefore counts as a delay of the speaker, not of the service.
         """
         if not self.sent_ms:
-            return self.started_ms + second * 1000
-        index = min(max(math.ceil(second / self.frame_s - 1e-9) - 1, 0), len(self.sent_ms) - 1)
-        return self.sent_ms[index] - ((index + 1) * self.frame_s - second) * 1000
+            return self.started_ms + audio_time_s * 1000
+        index = min(max(math.ceil(audio_time_s / self.frame_s - 1e-9) - 1, 0), len(self.sent_ms) - 1)
+        return self.sent_ms[index] - ((index + 1) * self.frame_s - audio_time_s) * 1000
 
 
 class TranscriptionSession(SocketLink[TranscriptionSocketTarget, TranscriptReader]):

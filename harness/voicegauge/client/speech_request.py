@@ -9,7 +9,7 @@ from typing import Any
 
 from voicegauge.contract.extension.speech import AudioInputField, FieldMapping, SpeechField, TargetSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import AudioInputTarget, Target
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import is_form
 from voicegauge.formats.locations import Location, parse_location, write_value_at_pointer
@@ -59,8 +59,6 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
     fields = _collect_speech_fields(target, speech_request)
     _check_required_fields(target, fields)
     draft = _RequestPartsBuilder(target)
-    for header, value in target.operation.required_headers.items():
-        draft.set_value(parse_location(f"header.{header}"), value)
     for constant, value in target.target_spec.request_constants.items():
         draft.set_value(constant, copy.deepcopy(value))
     for name, value in fields.items():
@@ -77,7 +75,7 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
         except ValueError as error:
             raise UsageError(f"extra parameter: {error}") from None
         draft.set_value(location, copy.deepcopy(value))
-    return draft.build_parts()
+    return draft.build_parts(target.target_spec.request_media_type or choose_media_type(target.operation, draft.body))
 
 
 def _collect_speech_fields(target: Target, speech_request: SpeechRequest) -> dict[SpeechField, Any]:
@@ -170,10 +168,11 @@ def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) 
 class _RequestPartsBuilder:
     """Collects the values of a `RequestParts`."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: BaseTarget) -> None:
         self._target = target
-        self._parameters: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
-        self._body: Any = None
+        headers = dict(target.operation.required_headers)
+        self._parameters: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": headers}
+        self.body: Any = None
 
     def set_value(self, location: Location, value: Any) -> None:
         """Set the value at `location`."""
@@ -181,21 +180,18 @@ class _RequestPartsBuilder:
             self._parameters[location.message_part][location.name] = value
             return
         try:
-            self._body = write_value_at_pointer(self._body, location.pointer_tokens, value)
+            self.body = write_value_at_pointer(self.body, location.pointer_tokens, value)
         except (TypeError, ValueError, AttributeError):
             reason = "a value on the way is neither a mapping nor a list"
             raise UsageError(f"{self._target.id}: cannot write to {location}: {reason}") from None
 
-    def build_parts(self) -> RequestParts:
-        """Return the collected values."""
-        media_type = self._target.target_spec.request_media_type or choose_media_type(
-            self._target.operation, self._body
-        )
+    def build_parts(self, media_type: str | None) -> RequestParts:
+        """Return the collected values; the body has `media_type`."""
         return RequestParts(
             path_parameters=self._parameters["path"],
             query_parameters=self._parameters["query"],
             headers={name: str(value) for name, value in self._parameters["header"].items()},
-            body=self._body,
+            body=self.body,
             media_type=media_type,
         )
 
@@ -224,7 +220,7 @@ def choose_media_type(operation: Operation, body: Any) -> str | None:
 def build_audio_input_request(
     audio_input_target: AudioInputTarget, audio: UploadedFile, fields: Mapping[AudioInputField, Any] = {}
 ) -> RequestParts:
-    """Return the request that sends `audio`.
+    """Return the request that sends `audio`: as its body, as a file of a form, or in base64 in a JSON body.
 
     The target's constants and defaults come first, then `fields`.
 
@@ -234,12 +230,20 @@ def build_audio_input_request(
     spec, mappings = audio_input_target.target_spec, audio_input_target.audio_input.request_fields
     defaults: dict[AudioInputField, Any] = {"voice": spec.default_voice, "language": spec.default_language}
     given = {name: value for name, value in defaults.items() if name in mappings and value is not None}
-    values: dict[Location, Any] = {location: copy.deepcopy(value) for location, value in spec.request_constants.items()}
+    draft = _RequestPartsBuilder(audio_input_target)
+    audio_location = _find_mapping(audio_input_target, "audio").location
+    documented = audio_input_target.operation.request_media
+    takes_form = not documented or any(map(is_form, documented))
+    if audio_location.is_in_body and audio_location.pointer_tokens:
+        draft.set_value(audio_location, audio if takes_form else base64.b64encode(audio.data).decode())
+    for location, value in spec.request_constants.items():
+        draft.set_value(location, copy.deepcopy(value))
     for name, value in {**given, **fields}.items():
-        values[_find_mapping(audio_input_target, name).location] = _map_value(audio_input_target, name, value)
-    return _place_values(
-        audio_input_target.operation, _find_mapping(audio_input_target, "audio").location, audio, values
-    )
+        draft.set_value(_find_mapping(audio_input_target, name).location, _map_value(audio_input_target, name, value))
+    if draft.body is None:
+        draft.body = audio
+        return draft.build_parts(audio.media_type)
+    return draft.build_parts("multipart/form-data" if takes_form else "application/json")
 
 
 def _find_mapping(audio_input_target: AudioInputTarget, field: AudioInputField) -> FieldMapping:
@@ -254,26 +258,3 @@ def _map_value(audio_input_target: AudioInputTarget, field: AudioInputField, val
     """Return the provider's value for a provider-independent value of a field."""
     name = str(value).lower() if isinstance(value, bool) else str(value)
     return _find_mapping(audio_input_target, field).provider_values.get(name, value)
-
-
-def _place_values(
-    operation: Operation, audio_location: Location, audio: UploadedFile, values: Mapping[Location, Any]
-) -> RequestParts:
-    """Return the request with the audio as its body, as a file of a form, or in base64 in a JSON body."""
-    parameters: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": dict(operation.required_headers)}
-    takes_form = not operation.request_media or any(is_form(name) for name in operation.request_media)
-    body: Any = None
-    if audio_location.is_in_body and audio_location.pointer_tokens:
-        body = audio_location.write_body(None, audio if takes_form else base64.b64encode(audio.data).decode())
-    for location, value in values.items():
-        if location.is_in_body:
-            body = location.write_body(body, value)
-        else:
-            parameters[location.message_part][location.name] = value
-    return RequestParts(
-        path_parameters=parameters["path"],
-        query_parameters=parameters["query"],
-        headers={name: str(value) for name, value in parameters["header"].items()},
-        body=audio if body is None else body,
-        media_type=audio.media_type if body is None else "multipart/form-data" if takes_form else "application/json",
-    )

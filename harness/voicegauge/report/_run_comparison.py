@@ -338,7 +338,8 @@ def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_l
 def _describe_change(metric: MetricComparison, *parts: MetricComparison) -> str:
     direction = "worse" if metric.verdict == "regression" else "better"
     of_parts = f", with {join_words([_METRIC_NAMES[part.metric] for part in parts])}" if parts else ""
-    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_format_change_with_interval(metric)}){of_parts}"
+    change = f"{_METRIC_NAMES[metric.metric]} ({_format_change_with_interval(metric)})"
+    return f"{metric.target} {direction} in {change}{of_parts}"
 
 
 def _build_metric_row(metric: MetricComparison) -> MetricRow:

@@ -232,6 +232,7 @@ def find_clicks(samples: Samples, sample_rate_hz: int) -> list[float]:
 
 
 ANALYSIS_RATE_HZ = 16_000
+"""Sample rate at which clips are rated, in hertz."""
 WINDOW_S = 9.01
 """Duration of the windows that the models rate, in seconds. They start every second; shorter clips are repeated."""
 MAX_RATED_S = 120.0
@@ -275,7 +276,7 @@ def require_quality_models() -> None:
 
 @functools.cache
 def get_quality_method() -> str:
-    """Return the name of the method with the start of the hash of its models.
+    """Return the name of the method that predicts ratings, with the start of the hash of its models.
 
     Raises:
         MissingExtraError: speechmos or onnxruntime is not installed.

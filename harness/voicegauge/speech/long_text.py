@@ -335,7 +335,7 @@ def _find_likely_repetition(
     alignment = align_text(frames, twice)
     if alignment is None:
         return None
-    if _do_repeated_words_fit_badly(alignment, twice, again):
+    if _have_repeated_words_high_deficits(alignment, twice, again):
         return None
     begin_s = first_frame * FRAME_S
     said = alignment.words[again.stop : again.stop + len(again)]
@@ -349,7 +349,9 @@ def _find_likely_repetition(
     )
 
 
-def _do_repeated_words_fit_badly(alignment: TextAlignment, pronunciation: Pronunciation, repeated_words: range) -> bool:
+def _have_repeated_words_high_deficits(
+    alignment: TextAlignment, pronunciation: Pronunciation, repeated_words: range
+) -> bool:
     """Whether `repeated_words`, or as many words after them, have far higher deficits than the words around."""
     ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
     first, second = (

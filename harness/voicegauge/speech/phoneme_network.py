@@ -30,6 +30,7 @@ from threadpoolctl import ThreadpoolController
 from voicegauge.speech.espeak import transcribe_phonemes
 
 Array = NDArray[np.float32]
+"""Array of numbers of 32 bits, such as weights, spectra and the values of a layer."""
 
 WEIGHTS_PATH = Path(__file__).parent / "embedded" / "phonemes.npz"
 ANALYSIS_RATE_HZ = 16_000

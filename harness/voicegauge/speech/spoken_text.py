@@ -115,7 +115,7 @@ MIN_SHARE_EXPLAINED_BY_EDIT = 0.5
 """Smallest evidence for a word that is left out or said twice, as a share of the highest deficit of a word. With less
 evidence, another word is said, unless the edit is within that word. Of 300 words that were left out or said twice the
 share was at least 0.43, of other digits at most 0.46."""
-SOFTENING = 5.0
+SOFTENING_FACTOR = 5.0
 """Factor by which the logarithms of the probabilities of an unknown voice are divided, because they are too sure."""
 MIN_SOFTENED_EVIDENCE = 0.25
 """Logarithm per phoneme of how much better a shorter text must explain a clip of an unknown voice. In eight whole clips
@@ -614,8 +614,8 @@ def _judge_unknown_voice(
 
 
 def soften(log_probabilities: LogProbabilities) -> LogProbabilities:
-    """Return less extreme probabilities: the logarithms are divided by `SOFTENING`, then normalized again."""
-    scaled = log_probabilities / np.float32(SOFTENING)
+    """Return less extreme probabilities: the logarithms are divided by `SOFTENING_FACTOR`, then normalized again."""
+    scaled = log_probabilities / np.float32(SOFTENING_FACTOR)
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)), np.float32)
 

@@ -34,6 +34,7 @@ from voicegauge.speech.speech_signal import is_steady_sound
 
 
 ErrorUnit = Literal["word", "character"]
+"""In what errors are counted."""
 
 CHARACTER_LANGUAGES = frozenset({"zh", "cmn", "yue", "ja", "ko", "th", "lo", "km", "my", "bo"})
 """Languages whose errors are counted in characters. They are written without spaces between words. Korean is included
@@ -51,6 +52,7 @@ class TextNormalizer(NamedTuple):
     error_unit: ErrorUnit
     """Whether errors in normalized texts are counted in words or in characters."""
     normalize: Callable[[str], str]
+    """Returns a text as it is compared with others."""
 
     def __call__(self, text: str) -> str:
         """Normalize `text` to words separated by single spaces, or to characters without spaces."""
