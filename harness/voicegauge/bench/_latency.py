@@ -314,8 +314,11 @@ class _JobPhaseBounds(NamedTuple):
     """Bounds of the phases of a job, in milliseconds; `None` for a phase that is not known."""
 
     queue_bounds: Interval | None = None
+    """Bounds of the duration of waiting in the queue."""
     processing_bounds: Interval | None = None
+    """Bounds of the duration of processing."""
     completion_bounds: Interval | None = None
+    """Bounds of the time from the start of the latency to the end of the job."""
 
 
 class _LastSubmitTimes(NamedTuple):

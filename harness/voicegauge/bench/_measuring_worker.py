@@ -114,6 +114,7 @@ class WorkerSetup:
     allowed_keys: tuple[str, ...]
     """Which variable's key may go to which host; see `check_key_consent`."""
     allows_insecure_http: bool
+    """Whether a key may be sent unencrypted to another machine."""
     delivery_settings: DeliverySettings
     seed: int
     max_wait_s: float | None
@@ -171,6 +172,7 @@ class MeasuredSample(Record, frozen=True, kw_only=True):
     submits: tuple[SubmitEvent, ...] = ()
     """The events of all submits of the sample for the journal, in the order of time."""
     error_message: str | None = None
+    """Why the sample could not be sent; `None` if it was sent."""
     worker_knows_run: bool = True
     """Whether the worker's process knows the run. A process that was restarted does not, and sends nothing."""
 

@@ -33,8 +33,11 @@ class MetricChange(ABC):
     """
 
     baseline_value: float
+    """Value of the metric in the baseline."""
     run_value: float
+    """Value of the metric in the new run."""
     change: float
+    """Change from the baseline to the run."""
     baseline_sample_count: int
     """Number of samples of the baseline from which the value was computed."""
     run_sample_count: int
@@ -90,7 +93,9 @@ class BoundedChange(MetricChange):
     """A change of which only bounds are known for certain, such as that of a price by estimated usage."""
 
     low: float
+    """The smallest possible change."""
     high: float
+    """The largest possible change."""
 
     def compute_p_value(self) -> float | None:
         """Return `None`, because the bounds do not come from samples."""

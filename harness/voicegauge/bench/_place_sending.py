@@ -52,10 +52,15 @@ class SampleFromPlace(NamedTuple):
     sample: Sample
     """The sample with its place, started by this machine's clock; its audio is not saved yet."""
     audio: bytes | None
+    """The received audio; `None` if there is none."""
     billing: BillingStatus
+    """Whether the request is charged, as far as this is known."""
     has_open_job: bool = False
+    """Whether the sample's job was paid for and may still succeed."""
     unreadable_charge: str | None = None
+    """What a response states as the charge, if that cannot be believed; otherwise `None`."""
     is_emulated: bool = False
+    """Whether a response identified itself as coming from voicegauge's emulator."""
 
 
 class PlaceSender:

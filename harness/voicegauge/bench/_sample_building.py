@@ -38,6 +38,7 @@ MAX_MASKED_BODY_BYTES = 256 * 1024
 Masking a larger body would take so long that it would disturb the times.
 """
 MAX_QUOTED_HEADERS = 40
+"""Number of headers of a message that are quoted."""
 MAX_QUOTED_VALUE_CHARACTERS = 500
 """Number of characters that are quoted of a URL or a header."""
 

@@ -46,7 +46,9 @@ class _NightLevel(NamedTuple):
     """How much slower a target was in one run than on average in the baseline, as a difference of log times."""
 
     center: float
+    """Typical difference of log times over the texts."""
     standard_error: float
+    """Standard error of `center`."""
 
 
 class SharedVariation:

@@ -396,6 +396,7 @@ class _TextPrice(NamedTuple):
     """The price of a text of `DEFAULT_TEXT_LENGTH` characters, with typical usage and its bounds."""
 
     typical: float
+    """The price by the claim that counts, with typical usage."""
     low: float
     """The lowest price by any claim; 0 if it depends on usage, because no document states the least usage."""
     high: float

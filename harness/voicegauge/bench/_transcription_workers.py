@@ -35,6 +35,7 @@ from voicegauge.speech.whisper_engines import is_gpu_available, move_to_gpu
 
 CLUSTER_PROTOCOLS = ("tcp", "tls", "ws", "wss")
 CLUSTER_CONNECT_TIMEOUT_S = 10.0
+"""Time in which the scheduler of a cluster must respond, in seconds."""
 CLUSTER_WORKER_TIMEOUT_S = 10.0
 """Maximum time until a cluster has a worker; without one, its scheduler would keep the clips for ever."""
 

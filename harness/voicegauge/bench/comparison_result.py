@@ -157,6 +157,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     run_sample_count: int
     """Number of samples of the compared run from which the value was computed."""
     note: str = ""
+    """Why there is no interval, or how the change was computed; empty if there is nothing to explain."""
 
     def describe_verdict(self) -> str:
         """Return the verdict in words: of another target than the baseline's, "slower" or "cheaper", for example.
@@ -174,7 +175,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
 
 
 def _get_cause(metric: MetricComparison) -> str:
-    """Return what the metrics of one cause have in common: all times become slower together."""
+    """Return the name by which metrics that change together are grouped: one name for all times, else the metric."""
     return "ms" if metric.unit == "ms" else metric.metric
 
 

@@ -64,7 +64,9 @@ class _Deliveries(NamedTuple):
     """The deliveries of one text."""
 
     audio: list[AudioFacts]
+    """Facts about the audio of each delivery."""
     scores: list[Score]
+    """The scored transcripts of the deliveries that have one."""
 
 
 def summarize_steadiness(

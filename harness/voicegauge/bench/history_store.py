@@ -335,6 +335,7 @@ def _compute_price(samples: TargetSamples, target: MeasuredTarget) -> HistoryVal
 
 
 STORE_FILE_NAME = ".voicegauge-history.sqlite"
+"""Name of the store in the folder of the runs."""
 STORE_VERSION = 9
 """Version of the tables and of what is measured; it is increased when either of them changes."""
 IN_MEMORY_PATH = Path(":memory:")
@@ -528,6 +529,7 @@ class SkippedRun(Record, frozen=True, kw_only=True):
     path: str
     """Path relative to the folder of the history."""
     reason: str
+    """Why it is left out."""
 
 
 class RunsInFolder(NamedTuple):

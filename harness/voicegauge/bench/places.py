@@ -37,6 +37,7 @@ from voicegauge.version import __version__
 
 
 MAX_PLACE_CHARACTERS = 40
+"""Largest number of characters of the name of a place."""
 _NUMBER_AT_END = re.compile(r"-\d+$")
 """Matches the number that Dask adds to the names of several workers."""
 

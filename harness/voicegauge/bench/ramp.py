@@ -625,7 +625,9 @@ class _SentStep:
 
     samples: list[PlannedSample]
     due_s_by_id: dict[str, float] = field(default_factory=dict)
+    """When each sample was due, by sample id."""
     start_s_by_id: dict[str, float] = field(default_factory=dict)
+    """When each sample began, by sample id."""
 
 
 class _RampStepRunner:

@@ -401,6 +401,7 @@ class HistoryEvent(Record, frozen=True, kw_only=True):
     """
 
     night: str
+    """The night of the first run with the new value."""
     provenance: Provenance
     kind: Literal["price", "contract", "voicegauge"]
     target: str | None
@@ -408,6 +409,7 @@ class HistoryEvent(Record, frozen=True, kw_only=True):
     is_new: bool
     """Whether `night` is the latest night of the history with this provenance."""
     old_value: str
+    """The value of the runs before."""
     new_value: str
     """The new value: the price in words; version and digest of the contract; or the version of voicegauge."""
 
@@ -416,8 +418,10 @@ class LostSamples(Record, frozen=True, kw_only=True):
     """Samples of one target in one run, from one place, that were sent and have no saved result."""
 
     night: str
+    """The night of the run."""
     provenance: Provenance
     target: str
+    """Id of the target."""
     origin: str | None
     """The place of the workers, or else the region; `None` if the run names neither."""
     run_file_path: str

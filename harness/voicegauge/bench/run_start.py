@@ -41,6 +41,7 @@ from voicegauge.version import __version__
 _LIBRARIES_WITH_RECORDED_VERSION = ("httpx", "httpcore", "msgspec", "numpy", "soundfile", "jiwer")
 """Libraries whose version can influence a time, an error count or an interval."""
 MAX_REGION_CHARACTERS = 40
+"""Largest number of characters of the name of a region."""
 
 
 def check_region(region: str | None) -> None:
