@@ -24,7 +24,8 @@ from voicegauge.errors import MissingExtraError
 from voicegauge.speech.audio_measurement import FRAME_DURATION_S
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
-from voicegauge.speech.speech_signal import build_mel_weights, measure_clipped_share
+from voicegauge.speech.phoneme_network import build_mel_weights
+from voicegauge.speech.speech_signal import measure_clipped_share
 
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -70.0, -10.0
 """Gates of ITU-R BS.1770-5: quieter blocks, and blocks far below the mean of the others, do not count."""

@@ -140,9 +140,12 @@ def synthesize_with_times(
         MissingExtraError: espeakng-loader is not installed.
         ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
     """
+    from voicegauge.speech.encoding import resample
+
     samples, rate, head = _speak(text, language, voice_variant, words_per_minute, pitch)
     words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
-    samples = _resample_and_clip(samples, rate, sample_rate_hz)
+    samples = resample(samples, rate, sample_rate_hz)
+    samples = np.clip(samples, -1.0, 1.0, out=samples)
     add_noise_floor(samples, samples, seed)
     return TimedSpeech(samples, words)
 
@@ -260,13 +263,6 @@ def _compute_word_gap(words_per_minute: int) -> int:
     return round((60 / max(words_per_minute, 5) - 60 / MIN_WORDS_PER_MINUTE) / WORD_GAP_UNIT_S)
 
 
-def _resample_and_clip(samples: Samples, source_rate_hz: int, target_rate_hz: int) -> Samples:
-    from voicegauge.speech.encoding import resample
-
-    resampled = resample(samples, source_rate_hz, target_rate_hz)
-    return np.clip(resampled, -1.0, 1.0, out=resampled)
-
-
 def add_noise_floor(samples: Samples, speech: Samples, seed: int) -> None:
     """Add noise to `samples` in place, `DITHER_SNR_DB` below the level of `speech`. The same seed adds the same noise.
 
@@ -324,15 +320,11 @@ def list_voice_variants() -> frozenset[str]:
 def _find_language(language: str) -> str | None:
     known = _read_languages()
     tag = language.lower().replace("_", "-")
-    for name in (_ESPEAK_LANGUAGE_BY_TAG.get(tag, tag), _find_base_espeak_language(tag)):
+    base = tag.partition("-")[0]
+    for name in (_ESPEAK_LANGUAGE_BY_TAG.get(tag, tag), _ESPEAK_LANGUAGE_BY_TAG.get(base, base)):
         if name in known:
             return known[name]
     return None
-
-
-def _find_base_espeak_language(language_tag: str) -> str:
-    base = language_tag.partition("-")[0]
-    return _ESPEAK_LANGUAGE_BY_TAG.get(base, base)
 
 
 def _build_voice_name(language: str, voice_variant: str | None) -> str:

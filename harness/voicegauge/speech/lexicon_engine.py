@@ -242,26 +242,19 @@ _History = tuple["_History | None", int]
 """The complete words of a prefix as a linked list: the history before the last word, and the index of that word."""
 
 
+@dataclass(slots=True)
 class _Prefix:
     """The scores of one prefix: complete words, and possibly the first phonemes of an incomplete word."""
 
-    __slots__ = ("blank_score", "history", "language_score", "last_phoneme", "symbol_score")
-
-    def __init__(
-        self,
-        blank_score: float,
-        symbol_score: float,
-        language_score: float,
-        history: _History | None,
-        last_phoneme: int,
-    ) -> None:
-        self.blank_score, self.symbol_score = blank_score, symbol_score
-        """Log probability of all paths that end in a blank, and of all paths that end in the last phoneme."""
-        self.language_score = language_score
-        """Weighted log probability of the words."""
-        self.history = history
-        self.last_phoneme = last_phoneme
-        """The last phoneme; `BLANK` at the start."""
+    blank_score: float
+    """Log probability of all paths that end in a blank."""
+    symbol_score: float
+    """Log probability of all paths that end in the last phoneme."""
+    language_score: float
+    """Weighted log probability of the words."""
+    history: _History | None
+    last_phoneme: int
+    """The last phoneme; `BLANK` at the start."""
 
     @property
     def score(self) -> float:
@@ -272,16 +265,6 @@ _PrefixKey = tuple[int, int]
 """Key of a prefix: the node of its incomplete word, and the index of its last complete word."""
 _Beam = dict[_PrefixKey, _Prefix]
 """The prefixes that the search follows, by key."""
-
-
-class _Extension(NamedTuple):
-    """The scores with which one path of the search reaches a prefix in the next frame."""
-
-    blank_score: float
-    symbol_score: float
-    language_score: float
-    history: _History | None
-    last_phoneme: int
 
 
 def decode_words(log_probabilities: LogProbabilities, lexicon: Lexicon) -> list[str]:
@@ -315,9 +298,7 @@ def _extend_prefixes(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
         node, last_word = key
         total = _add_log_probabilities(one.blank_score, one.symbol_score)
         repeated = one.symbol_score + row[one.last_phoneme] if one.last_phoneme != BLANK else _NEVER
-        _add_extension(
-            after, key, _Extension(total + row[BLANK], repeated, one.language_score, one.history, one.last_phoneme)
-        )
+        _add_path(after, key, _Prefix(total + row[BLANK], repeated, one.language_score, one.history, one.last_phoneme))
         known = one.language_score - (LANGUAGE_WEIGHT * best_by_node[node] if node != _ROOT else 0.0)
         for symbol, value in recognized:
             child = children.get(node * SYMBOL_COUNT + symbol)
@@ -325,35 +306,31 @@ def _extend_prefixes(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
             if child is None or before == _NEVER:
                 continue
             language_score = known + LANGUAGE_WEIGHT * best_by_node[child]
-            _add_extension(
-                after, (child, last_word), _Extension(_NEVER, before + value, language_score, one.history, symbol)
-            )
+            _add_path(after, (child, last_word), _Prefix(_NEVER, before + value, language_score, one.history, symbol))
             for index in words_by_node.get(child, ()):
                 score = known + LANGUAGE_WEIGHT * _compute_word_log_probability(lexicon, last_word, index) + WORD_SCORE
-                _add_extension(
-                    after, (_ROOT, index), _Extension(_NEVER, before + value, score, (one.history, index), symbol)
-                )
+                _add_path(after, (_ROOT, index), _Prefix(_NEVER, before + value, score, (one.history, index), symbol))
     return after
 
 
-def _add_extension(beam: _Beam, key: _PrefixKey, extension: _Extension) -> None:
-    """Add a path to the prefix with `key`.
+def _add_path(beam: _Beam, key: _PrefixKey, path: _Prefix) -> None:
+    """Add a path with its scores to the prefix with `key`.
 
     Of paths with other earlier words or another pronunciation, those of the better one are kept.
     """
     present = beam.get(key)
     if present is None:
-        beam[key] = _Prefix(*extension)
+        beam[key] = path
         return
-    is_better = max(extension.blank_score, extension.symbol_score) + extension.language_score > present.score
-    if present.last_phoneme != extension.last_phoneme:  # the same word with another pronunciation
+    is_better = path.score > present.score
+    if present.last_phoneme != path.last_phoneme:  # the same word with another pronunciation
         if is_better:
-            beam[key] = _Prefix(*extension)
+            beam[key] = path
         return
     if is_better:
-        present.history, present.language_score = extension.history, extension.language_score
-    present.blank_score = _add_log_probabilities(present.blank_score, extension.blank_score)
-    present.symbol_score = _add_log_probabilities(present.symbol_score, extension.symbol_score)
+        present.history, present.language_score = path.history, path.language_score
+    present.blank_score = _add_log_probabilities(present.blank_score, path.blank_score)
+    present.symbol_score = _add_log_probabilities(present.symbol_score, path.symbol_score)
 
 
 def _keep_best_prefixes(beam: _Beam) -> _Beam:

@@ -59,7 +59,7 @@ def compute_mel_power(samples: Array) -> Array:
     spectrum = np.fft.rfft(frames * window, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     with _use_one_linear_algebra_thread():
-        mel = power @ _build_mel_weights()
+        mel = power @ build_mel_weights(_FFT_SIZE, _MEL_BAND_COUNT, ANALYSIS_RATE_HZ).astype(np.float32)
     return np.asarray(mel, np.float32)
 
 
@@ -70,18 +70,20 @@ def normalize_mel_power(log_power: Array) -> Array:
 
 
 @functools.cache
-def _build_mel_weights() -> Array:
-    """Return triangular weights of shape (frequencies, bands) on Slaney's mel scale, each of unit area."""
+def build_mel_weights(fft_size: int, band_count: int, sample_rate_hz: int) -> NDArray[np.float64]:
+    """Return triangular weights of shape (frequencies, bands), each of unit area, up to half of the sample rate.
+
+    The scale is linear below 1 kHz and logarithmic above it (M. Slaney, "Auditory Toolbox", 1998), as librosa has it.
+    """
     low_hz_per_mel, break_hz, log_step = 200.0 / 3, 1000.0, math.log(6.4) / 27
     break_mel = break_hz / low_hz_per_mel
-    highest_mel = break_mel + math.log(ANALYSIS_RATE_HZ / 2 / break_hz) / log_step
-    mels = np.linspace(0.0, highest_mel, _MEL_BAND_COUNT + 2)
+    highest_mel = break_mel + math.log(sample_rate_hz / 2 / break_hz) / log_step
+    mels = np.linspace(0.0, highest_mel, band_count + 2)
     edges = np.where(mels < break_mel, mels * low_hz_per_mel, break_hz * np.exp(log_step * (mels - break_mel)))
-    frequencies = np.fft.rfftfreq(_FFT_SIZE, 1 / ANALYSIS_RATE_HZ)[:, None]
+    frequencies = np.fft.rfftfreq(fft_size, 1 / sample_rate_hz)[:, None]
     rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
-    weights = np.maximum(0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2]))
-    return np.asarray(weights, np.float32)
+    return np.asarray(np.maximum(0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2])))
 
 
 @functools.cache

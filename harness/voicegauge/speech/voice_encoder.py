@@ -35,7 +35,7 @@ from voicegauge.files import read_file
 from voicegauge.speech.audio_measurement import compute_frame_levels
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
-from voicegauge.speech.speech_signal import build_mel_weights
+from voicegauge.speech.phoneme_network import build_mel_weights
 
 # Reads arrays from files that PyTorch's `torch.save` wrote, without PyTorch and without running their code.
 #
