@@ -7,12 +7,11 @@ AREAS: dict[str, tuple[str, ...]] = {
     "ledger": (
         f"{_LIBRARY}/client/ledger.py",
         f"{_LIBRARY}/client/spending_journal.py",
-        f"{_LIBRARY}/client/settlement.py",
     ),
     "journal": (f"{_LIBRARY}/bench/run_store.py",),
     "charges": (f"{_LIBRARY}/contract/price_computation.py", f"{_LIBRARY}/rules/charges.py"),
     "delivery": (
-        f"{_LIBRARY}/client/delivery.py",
+        f"{_LIBRARY}/client/client.py",
         f"{_LIBRARY}/client/job_polling.py",
         f"{_LIBRARY}/client/exchange_log.py",
     ),

@@ -7,8 +7,7 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client.client import Client
-from voicegauge.client.delivery import CANCEL_REQUEST_TIMEOUT_S, DeliveryInterruptedError
+from voicegauge.client.client import CANCEL_REQUEST_TIMEOUT_S, Client, DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.spending_journal import PurchaseAccount, PurchaseHistory, SubmitRecorder
 from voicegauge.errors import BudgetError, UsageError

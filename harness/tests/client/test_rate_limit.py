@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
 from voicegauge.client.client import Client
-from voicegauge.client.ledger import RATE_LIMIT_WINDOW_S, RateLimiter, create_rate_limiter, find_account_plan_limits
+from voicegauge.client.connection import RATE_LIMIT_WINDOW_S, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.errors import UnknownNameError
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport

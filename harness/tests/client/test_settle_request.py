@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from voicegauge.client.ledger import Ledger
-from voicegauge.client.settlement import Settlement, UsagePricedRequest, settle_request
+from voicegauge.client.ledger import Ledger, Settlement, UsagePricedRequest, settle_request
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import OverchargedError, StorageError, TransportError, UsageError
 from voicegauge.model.exchange import Exchange, Request, Response

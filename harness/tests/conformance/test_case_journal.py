@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.client.settlement import Settlement
+from voicegauge.client.ledger import Settlement
 from voicegauge.client.spending_journal import Journal, SubmitStartedEvent
 from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement
 from voicegauge.contract.contract import Contract

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from voicegauge.cases.plan import plan_cases
-from voicegauge.client.ledger import Ledger, RateLimiter
+from voicegauge.client.connection import RateLimiter
+from voicegauge.client.ledger import Ledger
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector

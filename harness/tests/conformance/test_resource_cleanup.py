@@ -23,7 +23,8 @@ from voicegauge import cli
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.plan_sending import delete_leftover_resources
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.client.ledger import Ledger, RateLimiter
+from voicegauge.client.connection import RateLimiter
+from voicegauge.client.ledger import Ledger
 from voicegauge.client.spending_journal import Journal
 from voicegauge.conformance._resource_tracking import ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.conformance.check_report import CheckReport

@@ -51,7 +51,7 @@ from voicegauge.bench.run_config import (
 )
 from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.bench.suites import Suite, list_suite_names, load_own_texts, load_suite
-from voicegauge.client.ledger import create_rate_limiter, find_account_plan_limits
+from voicegauge.client.connection import create_rate_limiter, find_account_plan_limits
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract

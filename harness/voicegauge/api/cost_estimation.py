@@ -10,7 +10,7 @@ from typing import NamedTuple
 from voicegauge.api.local_requests import CostRequest
 from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue, to_name_tuple
 from voicegauge.bench.suites import load_own_texts
-from voicegauge.client.ledger import find_account_plan_limits
+from voicegauge.client.connection import find_account_plan_limits
 from voicegauge.contract.monthly_cost import (
     MonthlyBill,
     RequestGroup,

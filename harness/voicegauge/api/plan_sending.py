@@ -16,10 +16,11 @@ from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.target_selection import check_key_hosts, collect_contracts, find_replaced_prices
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
+from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.keys import ClientKey
-from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
+from voicegauge.client.ledger import Ledger
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.checked_service import CheckInterruption, CheckSettings, end_on_interrupt

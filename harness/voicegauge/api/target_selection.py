@@ -16,13 +16,13 @@ from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.model_candidates import exclude_failing_models
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.client.client import Client
+from voicegauge.client.connection import find_account_plan_limits
 from voicegauge.client.key_destinations import (
     KeyDestinations,
     check_key_consent,
     find_key_destinations,
     read_permitted_key,
 )
-from voicegauge.client.ledger import find_account_plan_limits
 from voicegauge.client.model_and_voice_names import (
     ModelAndVoiceNames,
     WrongBaseUrlError,

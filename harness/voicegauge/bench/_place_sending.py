@@ -33,8 +33,7 @@ from voicegauge.bench.run_config import ClusterSettings, RunConfig
 from voicegauge.bench.run_store import JournalState
 from voicegauge.client.client import RequestToRepeat
 from voicegauge.client.http_request import create_idempotency_key
-from voicegauge.client.ledger import Ledger, Reservation
-from voicegauge.client.settlement import Settlement, settle_when_done
+from voicegauge.client.ledger import Ledger, Reservation, Settlement, settle_when_done
 from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
 from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.contract.targets import BaseTarget

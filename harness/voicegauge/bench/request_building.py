@@ -15,7 +15,7 @@ import msgspec
 from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample
 from voicegauge.bench.suites import SuiteText
 from voicegauge.client.client import Client, RequestToRepeat
-from voicegauge.client.settlement import SubmitObserver
+from voicegauge.client.ledger import SubmitObserver
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.price_computation import PriceQuote

@@ -24,9 +24,10 @@ from voicegauge.bench.ramp import RampSettings
 from voicegauge.bench.request_building import DeliverySettings
 from voicegauge.bench.timing_error import TimingProbes
 from voicegauge.client.client import Client
+from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.key_destinations import read_permitted_key
-from voicegauge.client.ledger import Ledger, RateLimiter, create_rate_limiter, find_account_plan_limits
+from voicegauge.client.ledger import Ledger
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import RunningEmulator

@@ -54,9 +54,8 @@ from voicegauge.bench.session_sending import (
 )
 from voicegauge.bench.suites import SuiteText
 from voicegauge.bench.timing_error import EventLoopLag, reduce_event_loop_delays
-from voicegauge.client.client import Client, RequestToRepeat
+from voicegauge.client.client import Client, DeliveryInterruptedError, RequestToRepeat
 from voicegauge.client.daily_spending import open_provider_ledgers
-from voicegauge.client.delivery import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
 from voicegauge.contract.price_computation import PriceQuote, quote_price

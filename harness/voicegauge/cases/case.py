@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Literal
 
-from voicegauge.client.settlement import should_send_again
+from voicegauge.client.ledger import should_send_again
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import CallbackTiming

@@ -1,26 +1,410 @@
-"""Sends requests to one provider: operations, deliveries and uploads."""
+"""Sends requests to one provider: operations, deliveries of speech from the submit to the audio, and uploads."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
+from voicegauge.client.audio_download import DownloadedAudio, fetch_audio
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery import DeliveryTask
+from voicegauge.client.exchange_log import (
+    Deadline,
+    DeliveryFailedError,
+    ExchangeLog,
+    build_rejection_failure,
+    describe_exchange,
+    iterate_retry_waits_s,
+)
 from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
-from voicegauge.client.ledger import Ledger, Reservation
-from voicegauge.client.settlement import Settlement, SubmitObserver, UsagePricedRequest, settle_when_done
+from voicegauge.client.job_polling import JobPoller, JobTracker
+from voicegauge.client.ledger import (
+    Ledger,
+    Reservation,
+    Settlement,
+    SubmitObserver,
+    UsagePricedRequest,
+    settle_when_done,
+    should_send_again,
+)
 from voicegauge.client.speech_request import RequestParts, build_audio_input_request, map_speech_request
-from voicegauge.contract.extension.speech import AudioInputField
+from voicegauge.contract.extension.speech import AudioInputField, ResponseAudio
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange, read_transcript
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
-from voicegauge.errors import UsageError
+from voicegauge.errors import TransportError, UsageError
+from voicegauge.formats.locations import Location
+from voicegauge.formats.text_times import UnreadableSubtitlesError
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, UploadedFile
-from voicegauge.model.job import BillingStatus, Delivery
-from voicegauge.transport.clock import Clock
+from voicegauge.model.exchange import Exchange, Request, Timing, UploadedFile
+from voicegauge.model.job import BillingStatus, Delivery, Failure
+from voicegauge.recording.credentials import mask_record
+from voicegauge.transport.clock import Clock, run_in_thread
+
+# Delivers one speech request, from its submit to the audio.
+
+
+CANCEL_REQUEST_TIMEOUT_S = 5.0
+"""Time limit of the request that cancels a job, in seconds. It is short, because the user has pressed Ctrl-C and is
+waiting."""
+
+
+_WHOLE_BODY_AUDIO = ResponseAudio(location=Location("body"), delivery_method="bytes")
+"""Description of a response whose whole body is the audio. Some providers respond to a submit with cached or short
+audio at once, instead of with a job."""
+
+
+class ReceivedTranscript(NamedTuple):
+    """The transcript of audio that was sent."""
+
+    text: str
+    exchange_index: int
+    """Index of the exchange whose response contained the transcript."""
+
+
+class DeliveryInterruptedError(asyncio.CancelledError):
+    """Raised instead of `CancelledError` by a delivery whose task is cancelled, as by Ctrl-C."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        """Keep `delivery`, which has the exchanges and states that were observed before the interruption."""
+        super().__init__()
+        self.delivery = delivery
+
+
+class DeliveryTask:
+    """One delivery in progress: submit, poll, download. An instance is used once."""
+
+    def __init__(
+        self,
+        connection: ProviderConnection,
+        target: BaseTarget,
+        submit_observer: SubmitObserver | None,
+        settlement: Settlement,
+        *,
+        cancel_on_interrupt: bool,
+        stop_at_undocumented_state: bool = False,
+    ) -> None:
+        """Prepare a delivery.
+
+        Args:
+            connection: the connection to the provider of `target`.
+            target: the target that the request is for.
+            submit_observer: notified before and after every submit.
+            settlement: collects what becomes known about the charge.
+            cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
+            stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
+                name.
+        """
+        self._connection, self._target, self._observer = connection, target, submit_observer
+        self._settlement, self._cancel_on_interrupt = settlement, cancel_on_interrupt
+        self._stop_at_undocumented_state = stop_at_undocumented_state
+        self._clock = connection.clock
+        self._started_s = connection.clock.monotonic()
+        status = target.job_operation
+        job_s = status.job.poll_schedule.job_timeout_s if status is not None and status.job is not None else 0.0
+        self._deadline = Deadline(connection, max_job_duration_s=job_s)
+        self._log = ExchangeLog(connection, self._deadline)
+        self._job = JobTracker(connection, target, status, settlement) if status is not None else None
+        self._attempts = 0
+        self._submit_index: int | None = None
+        self._observed_charge: tuple[float | None, str | None] = (None, None)
+        """The charge of which the observer was notified, see `Settlement.reported_charge`."""
+        self._first_sent_ms: float | None = None
+
+    def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Coroutine[Any, Any, Delivery]:
+        """Send `request`, with its idempotency key if it has one, and return its delivery."""
+        return self._complete_delivery(self._submit_and_fetch(request, idempotency_key))
+
+    async def resume_job(self, job_id: str) -> Delivery:
+        """Poll a job that was submitted earlier, and return its delivery."""
+        self._settlement.status = BillingStatus.ACCEPTED
+        return await self._complete_delivery(self._poll_resumed_job_and_fetch(job_id))
+
+    async def fetch_submitted(self, exchange: Exchange) -> Delivery:
+        """Fetch the audio of a submit that was sent and accepted elsewhere, and return the delivery.
+
+        The exchanges of the delivery begin with `exchange`.
+        """
+        self._settlement.status = BillingStatus.ACCEPTED
+        self._log.exchanges.append(exchange)
+        self._submit_index = self._log.last_exchange_index
+        return await self._complete_delivery(self._fetch_submitted(parse_exchange(exchange)))
+
+    async def _fetch_submitted(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
+        if self._job is not None:
+            self._job.record_job_id(submit_exchange)
+        return await self._fetch_accepted(submit_exchange)
+
+    async def _complete_delivery(self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
+        try:
+            return self._build_delivery(result=await remaining_steps)
+        except DeliveryFailedError as error:
+            has_open_job = error.is_temporary and self._job is not None and self._job.can_be_resumed
+            return self._build_delivery(failure=error.failure, has_open_job=has_open_job)
+        except asyncio.CancelledError as error:
+            if self._cancel_on_interrupt:
+                await self._cancel_job()
+            raise DeliveryInterruptedError(self._build_interrupted_delivery()) from error
+        finally:
+            await self._notify_of_later_charge()
+
+    async def _submit_and_fetch(
+        self, request: Request, idempotency_key: str | None
+    ) -> DownloadedAudio | ReceivedTranscript:
+        return await self._fetch_accepted(await self._submit(request, idempotency_key))
+
+    async def _fetch_accepted(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
+        response = self._target.response
+        if response.audio is not None:
+            return await self._fetch_audio(submit_exchange, response.audio, self._target.operation)
+        if self._job is None:
+            return self._read_transcript(submit_exchange)
+        return await self._poll_submitted_job_and_fetch(self._job, submit_exchange)
+
+    def _read_transcript(self, submit_exchange: ParsedExchange) -> ReceivedTranscript:
+        assert isinstance(self._target, AudioInputTarget)
+        transcription = self._target.transcription
+        assert transcription is not None, "a response without audio or a job is a transcript"
+        location = transcription.response.text_location
+        try:
+            text, reason = read_transcript(submit_exchange, transcription.response), f"no text at {location}"
+        except UnreadableSubtitlesError as error:
+            text, reason = None, f"no {transcription.response.subtitle_format}: {error}"
+        if text is None:
+            shown = describe_exchange(submit_exchange.exchange, self._connection)
+            message = self._connection.mask_secrets(f"the response has {reason}: {shown}")
+            raise DeliveryFailedError(Failure(kind="protocol", message=message))
+        return ReceivedTranscript(text, self._log.last_exchange_index)
+
+    async def _poll_resumed_job_and_fetch(self, job_id: str) -> DownloadedAudio:
+        job = self._job
+        if job is None:
+            raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
+        job.id = job_id
+        request = job.build_poll_request_by_job_id(job_id)
+        if request is None:
+            status = job.status_operation
+            raise UsageError(f"{status.contract.id} {status.id} does not say which parameter takes the job's id")
+        return await self._fetch_result(
+            job, await self._create_poller(job).poll_until_done(request, poll_immediately=True)
+        )
+
+    # Submit
+
+    async def _submit(self, request: Request, idempotency_key: str | None) -> ParsedExchange:
+        """Send `request`; repeat it while it is rejected with a status that the contract documents for retries.
+
+        A request with an idempotency key is also repeated if the connection is lost, because it is charged only once.
+        """
+        retry = self._target.contract.provider.retry_policy
+        for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):
+            await self._wait_for_rate_limit()
+            self._deadline.require_time("no time is left for the next request")
+            await self._notify_before_submit(idempotency_key)
+            self._attempts += 1
+            self._settlement.note_sending()
+            if self._attempts == 1:
+                self._started_s = self._clock.monotonic()
+            call_time_ms = time.perf_counter() * 1000
+            try:
+                submit = await self._log.send(request, self._target.operation.id)
+            except TransportError as error:
+                self._record_time_of_first_attempt(call_time_ms)
+                self._settlement.note_failure(error)
+                is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
+                if self._observer is not None and is_not_sent:
+                    await self._notify(self._observer.on_submit_not_sent)
+                if wait is None or (error.request_was_sent and idempotency_key is None):
+                    raise self._log.build_no_response_error(
+                        error, "; it may have been charged, so it was not sent again"
+                    ) from error
+                await self._log.wait_before_retry(wait, self._connection.mask_secrets(str(error)))
+                continue
+            self._record_time_of_first_attempt(call_time_ms, submit.exchange.timing)
+            if await self._record_submit_response(submit):
+                return submit
+            rejection = build_rejection_failure(submit.exchange, self._connection)
+            if wait is None or not should_send_again(submit.exchange.response.status, retry):
+                raise DeliveryFailedError(rejection)
+            await self._log.wait_before_retry(self._log.get_requested_wait_s(submit, wait), rejection.message)
+        raise AssertionError("the last attempt has no wait")
+
+    async def _notify_before_submit(self, idempotency_key: str | None) -> None:
+        if self._observer is None:
+            return
+        try:
+            await self._notify(self._observer.before_submit, idempotency_key)
+        except asyncio.CancelledError:
+            await self._notify(self._observer.on_submit_not_sent)
+            raise
+
+    async def _notify(self, notify: Callable[..., None], *args: Any) -> None:
+        """Call a method of the observer: in a thread if it waits for the disk, which would delay other requests."""
+        if self._observer is not None and self._observer.waits_for_disk:
+            await run_in_thread(notify, *args)
+        else:
+            notify(*args)
+
+    def _record_time_of_first_attempt(self, fallback_time_ms: float, timing: Timing | None = None) -> None:
+        """Note the time at which the first attempt was sent; a later attempt changes nothing.
+
+        The time is read from `timing`. If there was no response, `timing` is `None`, and `fallback_time_ms` is noted.
+        """
+        if self._first_sent_ms is None:
+            opening_ms = timing.delay_before_send_ms if timing is not None else 0.0
+            self._first_sent_ms = (fallback_time_ms if timing is None else timing.started_ms) + opening_ms
+            if self._clock.is_clock_of_exchange_timings:
+                self._started_s = self._first_sent_ms / 1000
+
+    async def _wait_for_rate_limit(self) -> None:
+        """Wait until the account's plan allows a request. The wait does not count towards the deadline."""
+        started_s = self._clock.monotonic()
+        await self._connection.wait_for_rate_limit(self._target.operation)
+        self._deadline.extend(self._clock.monotonic() - started_s)
+
+    async def _record_submit_response(self, submit_exchange: ParsedExchange) -> bool:
+        """Note the response to a submit; return whether the submit was accepted.
+
+        The observer learns the job id before anything else happens, so that an interrupted run can resume the job.
+        """
+        status = submit_exchange.exchange.response.status
+        self._submit_index = self._log.last_exchange_index
+        self._settlement.note_status(status, self._target.contract.provider.retry_policy)
+        accepted = 200 <= status < 300
+        if accepted:
+            self._settlement.note_usage(submit_exchange)
+        self._record_reported_charge(submit_exchange, self._target.response.charge_location)
+        if accepted and self._job is not None:
+            self._job.record_job_id(submit_exchange)
+        if self._observer is not None:
+            job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
+            await self._notify(self._observer.after_submit, status, self._settlement, job_id)
+            self._observed_charge = self._settlement.reported_charge
+        return accepted
+
+    async def _notify_of_later_charge(self) -> None:
+        """Notify the observer again if a later response than that to the submit stated what the request is charged.
+
+        Otherwise a command that is interrupted before it has judged the delivery would not know the charge.
+        """
+        if self._observer is None or self._submit_index is None:
+            return
+        if self._settlement.reported_charge != self._observed_charge:
+            status = self._log.exchanges[self._submit_index].response.status
+            job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
+            await self._notify(self._observer.after_submit, status, self._settlement, job_id)
+
+    # Jobs
+
+    async def _poll_submitted_job_and_fetch(
+        self, job_tracker: JobTracker, submit_exchange: ParsedExchange
+    ) -> DownloadedAudio:
+        if submit_exchange.exchange.response.media_type.startswith("audio/"):
+            return await self._fetch_audio(submit_exchange, _WHOLE_BODY_AUDIO, self._target.operation)
+        if job_tracker.record_submit_response(
+            submit_exchange, received_ms=self._get_elapsed_ms(), exchange_index=self._log.last_exchange_index
+        ):
+            return await self._fetch_result(job_tracker, submit_exchange)
+        return await self._fetch_result(
+            job_tracker,
+            await self._create_poller(job_tracker).poll_until_done(
+                job_tracker.build_poll_request(submit_exchange), poll_immediately=False
+            ),
+        )
+
+    def _create_poller(self, job_tracker: JobTracker) -> JobPoller:
+        return JobPoller(
+            self._log,
+            job_tracker,
+            submitted_at_s=self._started_s,
+            stop_at_undocumented_state=self._stop_at_undocumented_state,
+        )
+
+    async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
+        if job_tracker.job_spec.result_operation_id is None:
+            return await self._fetch_audio(final_poll, job_tracker.job_spec.speech_audio, job_tracker.status_operation)
+        operation = self._target.contract.find_operation(job_tracker.job_spec.result_operation_id)
+        result = await self._log.send_with_retries(
+            job_tracker.build_result_request(final_poll, operation), operation.id
+        )
+        if not 200 <= result.exchange.response.status < 300:
+            raise self._log.build_rejection_error(result, "fetching the result")
+        self._settlement.note_usage(result)
+        self._record_reported_charge(result, job_tracker.job_spec.charge_location)
+        return await self._fetch_audio(result, job_tracker.job_spec.speech_audio, operation)
+
+    async def _cancel_job(self) -> None:
+        """Cancel the job, if the provider documents how, because nobody is waiting for the result any more."""
+        job = self._job
+        if job is None or job.job_spec.cancellation is None or job.has_ended:
+            return
+        operation = self._target.contract.find_operation(job.job_spec.cancellation.operation_id)
+        try:
+            request = job.build_request_by_job_id(operation)
+            if request is not None:
+                async with asyncio.timeout(CANCEL_REQUEST_TIMEOUT_S):
+                    await self._log.send(request, operation.id)
+        except (TransportError, DeliveryFailedError, TimeoutError):
+            return  # the job continues, as it would have without the attempt
+
+    # Shared
+
+    async def _fetch_audio(
+        self, source_exchange: ParsedExchange, response_audio: ResponseAudio, source_operation: Operation
+    ) -> DownloadedAudio:
+        return await fetch_audio(
+            self._log, source_exchange, response_audio, source_operation, self._log.last_exchange_index
+        )
+
+    def _record_reported_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
+        self._settlement.note_charge(exchange, location, self._target.contract.provider.credits)
+
+    def _get_elapsed_ms(self) -> float:
+        return (self._clock.monotonic() - self._started_s) * 1000
+
+    def _build_interrupted_delivery(self) -> Delivery:
+        job = self._job
+        seen = f", last seen: state {job.last_state!r}" if job is not None and job.last_state is not None else ""
+        failure = Failure(kind="interrupted", message=f"interrupted before the delivery was complete{seen}")
+        return self._build_delivery(failure=failure, has_open_job=job is not None and job.can_be_resumed)
+
+    def _build_delivery(
+        self,
+        *,
+        result: DownloadedAudio | ReceivedTranscript | None = None,
+        failure: Failure | None = None,
+        has_open_job: bool = False,
+    ) -> Delivery:
+        job = self._job.build_job_record() if self._job is not None else None
+        text = result.text if isinstance(result, ReceivedTranscript) else None
+        media_type = result.media_type if isinstance(result, DownloadedAudio) else None
+        # What is saved and printed, unlike the exchanges.
+        job, text, media_type, failure = mask_record((job, text, media_type, failure), self._connection.secrets)
+        return Delivery(
+            target=self._target.id,
+            exchanges=tuple(self._log.exchanges),
+            submit_count=self._attempts,
+            job=job,
+            audio=result.audio_bytes if isinstance(result, DownloadedAudio) else None,
+            transcript=text,
+            media_type=media_type,
+            audio_exchange_index=result.exchange_index if result else None,
+            submit_exchange_index=self._submit_index,
+            first_submit_sent_ms=self._first_sent_ms,
+            charged_usd=self._settlement.charged_usd,
+            charged_credits=self._settlement.charged_credits,
+            unreadable_charge=self._settlement.unreadable_charge,
+            billing_status=self._settlement.status,
+            has_open_job=has_open_job,
+            failure=failure,
+        )
+
+
+# The client, whose methods send the requests of one provider and pay for them.
 
 
 class RequestToRepeat(NamedTuple):

@@ -20,7 +20,7 @@ from voicegauge.client.exchange_log import (
     iterate_poll_waits_s,
 )
 from voicegauge.client.http_request import parse_origin
-from voicegauge.client.settlement import Settlement
+from voicegauge.client.ledger import Settlement
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from voicegauge.client.client import Client, RequestToRepeat
-from voicegauge.client.settlement import Settlement, SubmitObserver
+from voicegauge.client.ledger import Settlement, SubmitObserver
 from voicegauge.client.socket_session import (
     SENT_AUDIO_MESSAGE_S,
     SocketLink,

@@ -35,8 +35,7 @@ from typing import Annotated, Any, Generic, NoReturn, Self, TypeVar
 
 import msgspec
 
-from voicegauge.client.ledger import Ledger, is_overcharge
-from voicegauge.client.settlement import Settlement
+from voicegauge.client.ledger import Ledger, Settlement, is_overcharge
 from voicegauge.contract.operation import Operation
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, read_file

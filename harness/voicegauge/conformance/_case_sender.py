@@ -15,8 +15,7 @@ from voicegauge.cases.case import (
 )
 from voicegauge.cases.valid_requests import add_required_fields
 from voicegauge.client.audio_download import fetch_response_audio
-from voicegauge.client.client import Client
-from voicegauge.client.delivery import DeliveryInterruptedError
+from voicegauge.client.client import Client, DeliveryInterruptedError
 from voicegauge.client.keys import remove_credentials
 from voicegauge.client.speech_request import RequestParts, build_audio_input_request
 from voicegauge.conformance._delivery_subjects import (

@@ -12,8 +12,7 @@ from voicegauge.client.client import RequestToRepeat
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.exchange_log import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_retry_waits_s
 from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
-from voicegauge.client.ledger import Reservation
-from voicegauge.client.settlement import SubmitObserver, UsagePricedRequest, settle_request
+from voicegauge.client.ledger import Reservation, SubmitObserver, UsagePricedRequest, settle_request
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance._resource_lifecycle import CallingAccount
 from voicegauge.conformance.case_journal import CaseJudgement

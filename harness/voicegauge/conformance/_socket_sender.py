@@ -15,7 +15,7 @@ from voicegauge.cases.case import ConformanceCase, SocketScenario
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.cases.webhook_and_socket_cases import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TEXT_LANGUAGE, TURN_TEXT
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
-from voicegauge.client.settlement import settle_when_done
+from voicegauge.client.ledger import settle_when_done
 from voicegauge.client.socket_delivery import interrupt_turn, measure_interruption, prepare_recording
 from voicegauge.client.socket_session import (
     DEFAULT_TURN_END_TIMEOUT_S,

@@ -18,9 +18,10 @@ import msgspec
 from voicegauge.callback_receiver import Receiver
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.client import Client
+from voicegauge.client.connection import RateLimiter
 from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.http_request import build_curl_command
-from voicegauge.client.ledger import Ledger, LedgerShare, RateLimiter
+from voicegauge.client.ledger import Ledger, LedgerShare
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled

@@ -12,7 +12,7 @@ from voicegauge.cases.operation_cases import build_operation_request
 from voicegauge.client.connection import ApiKeyOrSentinel
 from voicegauge.client.exchange_log import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_retry_waits_s
 from voicegauge.client.job_polling import is_storable_id
-from voicegauge.client.settlement import settle_request
+from voicegauge.client.ledger import settle_request
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.client.spending_journal import Journal
 from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.client.settlement import classify_billing_status
+from voicegauge.client.ledger import classify_billing_status
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.price_computation import is_billable
 from voicegauge.model.base import Record, sum_usd

@@ -5,22 +5,20 @@ from __future__ import annotations
 import re
 
 from voicegauge.readings.language_words import WORDS_BY_LANGUAGE
-from voicegauge.readings.number_words import (
+from voicegauge.readings.spoken_words import (
     MAX_READ_NUMBER,
-    list_german_words,
-    read_cardinal,
-    read_digit,
-    read_digits,
-)
-from voicegauge.readings.spoken_alternatives import (
     SILENCE,
     Expression,
     WordSequence,
     choice,
     fold_case_and_accents,
     iterate_readings,
+    list_german_words,
     optional,
     phrase,
+    read_cardinal,
+    read_digit,
+    read_digits,
     sequence,
 )
 

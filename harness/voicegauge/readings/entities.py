@@ -12,14 +12,16 @@ from typing import Literal, NamedTuple
 
 from voicegauge.readings import _entity_readings as entity_readings
 from voicegauge.readings.language_words import WORDS_BY_LANGUAGE
-from voicegauge.readings.number_words import MAX_READ_NUMBER, read_cardinal, read_digits
-from voicegauge.readings.spoken_alternatives import (
+from voicegauge.readings.spoken_words import (
+    MAX_READ_NUMBER,
     SILENCE,
     Expression,
     WordSequence,
     choice,
     optional,
     phrase,
+    read_cardinal,
+    read_digits,
     sequence,
 )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.readings.entities import READ_LANGUAGES, EntityKind, iterate_entities
-from voicegauge.readings.spoken_alternatives import (
+from voicegauge.readings.spoken_words import (
     Expression,
     ExpressionChoice,
     ExpressionSequence,
