@@ -273,7 +273,7 @@ class _WorkerRun:
         )
 
     async def begin_session(self) -> None:
-        """Open new connections."""
+        """Close the connections of the session before, and open new ones."""
         await self.end_session()
         ready: asyncio.Future[None] = self._loop.create_future()
         self._session_end = asyncio.Event()

@@ -26,7 +26,7 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     corpus_rate: Estimate
     """Number of all errors divided by number of all reference units, as usually published."""
     delivered_rate: Estimate | None
-    """The same rate over the samples that delivered audio, so that it does not count failures; `None` without any."""
+    """`corpus_rate` over the samples that delivered audio, so that it does not count failures; `None` if none did."""
     mean: Estimate
     """Mean of the error rates of single samples."""
     median: Estimate

@@ -529,7 +529,7 @@ class SkippedRun(Record, frozen=True, kw_only=True):
     path: str
     """Path relative to the folder of the history."""
     reason: str
-    """Why it is left out."""
+    """Why the run or folder is left out."""
 
 
 class RunsInFolder(NamedTuple):

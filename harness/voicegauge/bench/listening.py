@@ -35,7 +35,7 @@ from voicegauge.speech.listening import (
 )
 
 MAX_CLIPS_IN_THIS_PROCESS = 12
-"""Number of different clips up to which no other process is started, because starting them takes longer."""
+"""Up to this number of different clips, this process judges them itself: starting others would take longer."""
 
 MAX_NAMED_REASONS = 3
 """Largest number of reasons for not judging clips that a sentence names, the most frequent ones first."""

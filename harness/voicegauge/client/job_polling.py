@@ -415,7 +415,7 @@ class JobPoller:
         submitted_at_s: float,
         stop_at_undocumented_state: bool,
     ) -> None:
-        """Prepare to poll.
+        """Prepare to poll a job that was submitted already.
 
         Args:
             exchange_log: sends and keeps the status requests.
@@ -459,7 +459,7 @@ class JobPoller:
         raise self._build_timeout_error(limit_s, is_limit_documented=is_limit_documented)
 
     async def _poll_once(self, status_request: Request) -> tuple[ParsedExchange | None, bool]:
-        """Poll once. Return the exchange (`None` without a response), and whether the job has succeeded.
+        """Send one status request; return its exchange (`None` without a response), and whether the job has succeeded.
 
         Status requests cost nothing, so failures are tolerated.
         """

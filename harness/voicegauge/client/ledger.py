@@ -96,7 +96,7 @@ class Ledger:
     def __init__(
         self, max_cost_usd: float | None = None, *, spent_usd: float = 0.0, option: str = "--max-cost"
     ) -> None:
-        """Open the ledger.
+        """Create a ledger from which nothing is reserved yet.
 
         Args:
             max_cost_usd: the budget in dollars; `None` counts spending without a limit.
@@ -482,7 +482,7 @@ class SubmitObserver(Protocol):
         ...
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
-        """Note the response: a job, audio, or a rejection.
+        """Note the response to the submit: a job, audio, or a rejection.
 
         Called again if a later response, such as a status of the job, states another charge.
 

@@ -62,7 +62,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
 
         Args:
             client: builds the handshake with base URL and key.
-            target: the target.
+            target: the target that the connection is opened to.
             audio_format: format to ask for; by default the target's first.
             key: replaces the client's key; `None` sends none.
             timeout_s: time in seconds that the service has for a turn, or to report its end; by default

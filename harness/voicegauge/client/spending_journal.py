@@ -338,7 +338,7 @@ class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", t
     id: str
     """Id of the sample or case."""
     is_companion: bool = False
-    """See `SubmitStartedEvent`."""
+    """Whether the submit is a companion; see `SubmitStartedEvent`."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
@@ -360,7 +360,7 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     unreadable_charge: str | None = None
     """The implausible charge that the response states, in words; `None` if there is none."""
     is_companion: bool = False
-    """See `SubmitStartedEvent`."""
+    """Whether the submit is a companion; see `SubmitStartedEvent`."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""

@@ -119,7 +119,7 @@ def compute_certain_leads(
 
 
 def _limit_leads(leads: FloatArray, points: FloatArray) -> FloatArray:
-    """Round leads down; no other target has more than `MAX_POINTS`."""
+    """Return `leads` rounded down, at least those before a target with `MAX_POINTS`, which none exceeds."""
     limited: FloatArray = np.floor(np.maximum(leads, points[:, None] - MAX_POINTS))
     return limited
 

@@ -66,7 +66,7 @@ class LabeledPoint(NamedTuple):
 
 
 class PointLabel(NamedTuple):
-    """A placed label; lengths are in px."""
+    """The label of a point, and where it is printed; lengths are in px."""
 
     text: str
     box: Rectangle

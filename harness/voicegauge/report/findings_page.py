@@ -93,7 +93,7 @@ class FindingsPage(NamedTuple):
 
 
 def render_findings_page(page: FindingsPage) -> str:
-    """Render the page; it needs no other file and no network."""
+    """Render `page` as HTML that needs no other file and no network."""
     groups: dict[str, list[PageFinding]] = {}
     for finding in page.findings:
         groups.setdefault(finding.group_title, []).append(finding)

@@ -98,7 +98,7 @@ ADDITIONAL_TEXT_LENGTHS = (100, 1_000, 5_000)
 MAX_FAILURES_SHOWN = 30
 """Largest number of groups of failures that the page lists."""
 MAX_TARGETS_PRINTED_OPEN = 5
-"""Largest number of sections of targets that are all printed, whether they are open or not."""
+"""Up to this number of targets, the sections of all are printed, also of those that are closed on the screen."""
 _UNNAMED_TARGETS_PATTERN = re.compile(r"(?<= and )(\d[\d,]* others?)\b")
 """Matches the count of targets that a sentence does not name, such as "66 others"."""
 

@@ -204,7 +204,7 @@ def summarize(result: Any, *, fails: bool | None = None) -> ResultSummary:
 
 
 def _choose_verdict(*, fails: bool, is_judged: bool = True, has_findings: bool = False) -> SummaryVerdict:
-    """Return the verdict; `has_findings` says whether there is something that fails the command by default."""
+    """Return the verdict on a result; `has_findings` says whether the command would fail without any option."""
     if fails:
         return "failed"
     if has_findings:

@@ -39,7 +39,7 @@ _WORD_EVENT, _END_EVENT = 1, 5
 
 
 class _Event(ctypes.Structure):
-    """An `espeak_EVENT`."""
+    """What espeak-ng reports while it speaks, such as the start of a word (`espeak_EVENT`)."""
 
     _fields_ = (
         ("type", ctypes.c_int),

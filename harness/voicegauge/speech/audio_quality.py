@@ -88,7 +88,7 @@ class AudioQuality(NamedTuple):
 
 
 def measure_quality(samples: Samples, sample_rate_hz: int, codec: str) -> AudioQuality:
-    """Measure a clip.
+    """Measure loudness, clipping, offset, noise floor, bandwidth and clicks of a clip.
 
     Args:
         samples: mono samples of shape (frames,), full scale at 1.0.

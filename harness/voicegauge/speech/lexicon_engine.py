@@ -408,7 +408,7 @@ class LexiconAsr:
 
 
 def create_lexicon_asr() -> LexiconAsr:
-    """Create the engine. Its lexicon is not loaded yet.
+    """Create the engine `lexicon`, which loads its words when it first transcribes.
 
     Raises:
         MissingExtraError: symspellpy or espeak-ng is not installed.

@@ -79,7 +79,7 @@ class Silence(NamedTuple):
 
     @property
     def duration_s(self) -> float:
-        """Duration in seconds."""
+        """Duration of the silence in seconds."""
         return self.end_s - self.start_s
 
 

@@ -512,7 +512,7 @@ def list_known_words() -> frozenset[str]:
 
 
 def load_embedded_checkpoint() -> WhisperCheckpoint:
-    """Read `weights.npz`.
+    """Return the embedded Whisper, as `weights.npz` has it.
 
     In the file, all unused tokens share one row of the embedding. In the result, each token has a row.
     """
