@@ -21,9 +21,9 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("receiver", "one URL: bodies of 1 MiB"),
         ("emulator", "control route: 1 GiB"),
-        ("receiver", "unfinished headers"),
+        pytest.param("receiver", "unfinished headers", marks=pytest.mark.slow),
         ("proxy", "endless headers"),
-        ("proxy", "pages and hosts of others"),
+        pytest.param("proxy", "pages and hosts of others", marks=pytest.mark.slow),
     ],
 )
 def test_a_genuine_request_is_answered_during_an_attack(listener: str, name: str) -> None:

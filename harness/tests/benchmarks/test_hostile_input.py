@@ -22,9 +22,13 @@ RESPONSES = {response.name: response for response in hostile_responses()}
 @pytest.mark.parametrize(
     ("name", "deadline_s", "outcome"),
     [
-        ("JSON: gzip twice", 3600.0, "the response to the submit has no usable job id"),
+        pytest.param(
+            "JSON: gzip twice", 3600.0, "the response to the submit has no usable job id", marks=pytest.mark.slow
+        ),
         ("JSON: one byte of a status at a time", 3.0, "a delivery may take 3 s"),
-        ("WebSocket: pings", 3600.0, "the service sent more than voicegauge accepts"),
+        pytest.param(
+            "WebSocket: pings", 3600.0, "the service sent more than voicegauge accepts", marks=pytest.mark.slow
+        ),
         ("WebSocket: a frame of 63 MiB", 3600.0, "the service sent more than voicegauge accepts"),
         ("streamed recording: transcripts of 4 MB", 3600.0, "the service sent more than voicegauge accepts"),
     ],

@@ -297,6 +297,7 @@ HELP_BY_COMMAND = {
 """Commands, with the exit status of each in the hostile repository."""
 
 
+@pytest.mark.slow
 def test_commands_are_harmless_in_a_hostile_repository(repository: Repository) -> None:
     done = repository.run(*HELP_BY_COMMAND)
     assert {command: status for command, status, _ in done} == HELP_BY_COMMAND, done
@@ -309,6 +310,7 @@ def test_commands_are_harmless_in_a_hostile_repository(repository: Repository) -
     assert not set(page) & set("\x1b\x07")
 
 
+@pytest.mark.slow
 def test_subprocesses_import_nothing_from_the_repository(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,7 +364,11 @@ def test_contract(voicegauge_rule):
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [("--vg-live --vg-max-cost=1000", 4), ("--vg-contracts=contracts", 4), ("--vg-max-calls=1 -k empty-body", 0)],
+    [
+        ("--vg-live --vg-max-cost=1000", 4),
+        ("--vg-contracts=contracts", 4),
+        pytest.param("--vg-max-calls=1 -k empty-body", 0, marks=pytest.mark.slow),
+    ],
 )
 def test_the_plugin_is_harmless_in_a_hostile_repository(repository: Repository, options: str, expected: int) -> None:
     for path in (*repository.folder.glob("*.py"), *repository.folder.glob("*/__init__.py")):

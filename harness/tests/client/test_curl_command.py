@@ -85,7 +85,7 @@ def test_any_text_survives_the_shell(asked, text):
 hostile = st.sampled_from(HOSTILE) | st.text(max_size=30)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     method=st.sampled_from(["GET", "POST", "PATCH", "DELETE", "G;T", "-o", "GET "]) | hostile,
     path=hostile,

@@ -64,7 +64,7 @@ def without_link(document):
     del document["paths"]["/speech"]["post"]["responses"]["202"]["links"]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=80)
 @given(
     script=st.lists(answers, min_size=1, max_size=6),
     target=st.sampled_from(["one", "sync"]),
@@ -105,7 +105,7 @@ def test_no_odd_host_slips_past_the_guard_with_a_traceback(host):
         return
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(url=odd_texts, location=header_values)
 def test_wherever_the_audio_leads_a_delivery_comes_of_it(contract, url, location):
     async def app(scope, receive, send):

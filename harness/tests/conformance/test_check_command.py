@@ -155,7 +155,7 @@ def test_rules_are_listed(voicegauge) -> None:
     assert "job-terminal-changed" in voicegauge("rules")[1]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_ctrl_c_or_sigterm_reports_the_findings_so_far(tmp_path, acme, acme_contracts, stop) -> None:
     out = tmp_path / "out.json"
     acme.accepts_anything = True

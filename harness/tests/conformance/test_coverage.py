@@ -167,6 +167,7 @@ def _count_constraints(document: dict[str, Any], operation: str, saved: list[Exc
     return counts
 
 
+@pytest.mark.slow
 def test_an_emulated_check_equals_a_count_over_all_of_its_exchanges(voicegauge_emulator) -> None:
     """Operations, statuses, states, constraints of bodies and a rule, counted from the document and the exchanges."""
     names = ("generateChatterbox", "generateXtts")

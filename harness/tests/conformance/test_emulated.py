@@ -7,7 +7,7 @@ import pytest
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.catalogue import load_catalogue
 
-FAST = ("pixazo", "pixelapi")
+FAST = ("pixazo",)
 ELSEWHERE = ("openai", "openai-compatible")  # in test_openai_compatible.py and the tests of the emulator
 PROVIDERS = [
     pytest.param(contract.id, marks=() if contract.id in FAST else pytest.mark.slow)
@@ -28,7 +28,7 @@ def test_no_target_of_a_bundled_contract_has_findings(check, voicegauge_catalogu
     assert set(report.operations) >= {f"{provider}/{operation}" for operation in contract.operations}
 
 
-@pytest.mark.parametrize("seed", [1, 20])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.slow), 20])
 def test_another_seed_raises_no_false_alarm(seed, check) -> None:
     targets = ["pixazo/xtts-v2", "pixelapi/voice-clone", "ttsai/piper", "ttsai/kokoro-sync"]
     report = check(targets, seed=seed, only=lambda case: case.speech_request is not None)

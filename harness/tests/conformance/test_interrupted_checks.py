@@ -297,7 +297,7 @@ def interrupt_while_waiting(
     assert len(acme.keys) == sent, "nothing more is sent"
 
 
-@pytest.mark.parametrize("concurrency", ["1", "3"])
+@pytest.mark.parametrize("concurrency", [pytest.param("1", marks=pytest.mark.slow), "3"])
 def test_ctrl_c_waits_for_the_response_that_was_paid_for(acme, arguments, check, concurrency) -> None:
     with interrupt_while_waiting(acme, [*arguments, "--concurrency", concurrency], int(concurrency)) as process:
         acme.silent_after = None
@@ -384,7 +384,7 @@ def test_ctrl_c_twice_does_not_wait(acme, arguments) -> None:
     assert report["stop_reason"] == "interrupted"
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ctrl_c_while_random_requests_are_sent_keeps_what_was_paid_for(acme, arguments, check, times) -> None:
     one_case = [*arguments, "--case", "acme/voice-1: a full delivery", "--fuzz", "50"]
     with interrupt_while_waiting(acme, one_case, 1, answered=3) as process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 import voicegauge
 from voicegauge.conformance.check_report import CheckReport
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.model.base import Severity
 from voicegauge.speech.encoding import encode
@@ -21,6 +23,8 @@ from voicegauge.speech.encoding import encode
 from ..builders.audio import make_changing_noise
 
 RATE = 24_000
+MAX_CHARACTERS = 300
+"""Longest text, instead of the 4,096 characters of the document, which are minutes of speech."""
 MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "pcm": "audio/pcm"}
 
 
@@ -66,10 +70,10 @@ def _find_problem(body: Any) -> str | None:
     if not isinstance(body, dict):
         return "body"
     checks: dict[str, Callable[[Any], bool]] = {
-        "input": lambda value: isinstance(value, str) and len(value) <= 4096,
+        "input": lambda value: isinstance(value, str) and len(value) <= MAX_CHARACTERS,
         "model": lambda value: isinstance(value, str),
         "voice": lambda value: isinstance(value, str),
-        "instructions": lambda value: isinstance(value, str) and len(value) <= 4096,
+        "instructions": lambda value: isinstance(value, str) and len(value) <= MAX_CHARACTERS,
         "response_format": lambda value: value in ("mp3", "opus", "aac", "flac", "wav", "pcm"),
         "stream_format": lambda value: value in ("sse", "audio"),
         "speed": lambda value: isinstance(value, int | float) and value is not True and 0.25 <= value <= 4,
@@ -91,11 +95,15 @@ def serve_own() -> Iterator[OwnServer]:
         yield own
 
 
-def check_own_server(own_server: OwnServer, **limits: float) -> CheckReport:
+def check_own_server(own_server: OwnServer, folder: Path, **limits: float) -> CheckReport:
+    document = (find_bundled_folder("contracts") / "openai-compatible" / "openapi.yaml").read_text(encoding="utf-8")
+    (folder / "openai-compatible").mkdir()
+    shortened = document.replace("maxLength: 4096", f"maxLength: {MAX_CHARACTERS}")
+    (folder / "openai-compatible" / "openapi.yaml").write_text(shortened, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
         live = voicegauge.LiveOptions(base_urls={"": own_server.url}, **limits)
-        report = voicegauge.check("openai-compatible", live=live, max_calls=21)
+        report = voicegauge.check("openai-compatible", live=live, max_calls=21, contracts=[folder])
     assert (report.spent_usd, report.spending.total.billable_request_count) == (0, 0)
     assert own_server.authorizations == {None}
     return report
@@ -107,10 +115,10 @@ def group_severities(report: CheckReport) -> dict[str, Severity]:
 
 
 @pytest.fixture(scope="module")
-def report() -> CheckReport:
+def report(tmp_path_factory: pytest.TempPathFactory) -> CheckReport:
     """A check of a server that rejects some formats and streams, without a limit of costs."""
     with serve_own() as own_server:
-        return check_own_server(own_server)
+        return check_own_server(own_server, tmp_path_factory.mktemp("contracts"))
 
 
 def test_one_cause_is_one_finding(report) -> None:
@@ -126,10 +134,10 @@ def test_one_cause_is_one_finding(report) -> None:
     assert disputed.rule == "status-undocumented"
 
 
-def test_what_a_server_does_otherwise_is_found() -> None:
+def test_what_a_server_does_otherwise_is_found(tmp_path: Path) -> None:
     with serve_own() as own_server:
         own_server.ignores_all_but_the_text = True
-        findings = group_severities(check_own_server(own_server, max_cost_usd=0))
+        findings = group_severities(check_own_server(own_server, tmp_path, max_cost_usd=0))
     errors = {rule for rule, severity in findings.items() if severity is Severity.ERROR}
     assert errors == {"audio-format", "speed-ignored", "voice-ignored", "response-kind-ignored"}
 

@@ -27,7 +27,7 @@ from ..builders.documented_examples import read_example
 from ..builders.in_process_check import check_in_process
 
 ACME = yaml.safe_load(read_example("contract.md", "acme"))
-MAX_TEXT_CHARACTERS = 300
+MAX_TEXT_CHARACTERS = 200
 # shape -> fault -> the rule that must find it
 FOUND_BY = {
     "formats": {

@@ -140,7 +140,7 @@ BODIES = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), max_size=4)
 VERDICTS = st.sampled_from(["accepted", "rejected", "either"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(drawn=st.lists(st.tuples(BODIES, VERDICTS), max_size=20), most=st.integers(0, 20))
 def test_rejections_come_first_and_a_limited_plan_is_the_beginning_of_the_full_one(drawn, most) -> None:
     cases = [_case(index, body, verdict) for index, (body, verdict) in enumerate(drawn)]

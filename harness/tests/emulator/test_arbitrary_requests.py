@@ -39,7 +39,7 @@ def http(emulator: RunningEmulator) -> Iterator[httpx.Client]:
         yield client
 
 
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZ

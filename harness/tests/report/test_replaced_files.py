@@ -9,13 +9,37 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from voicegauge import check, read_history, write_baseline, write_findings_page, write_history_page, write_junit
+from voicegauge import (
+    check,
+    check_profile,
+    read_history,
+    write_baseline,
+    write_findings_page,
+    write_history_page,
+    write_junit,
+)
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import StorageError
+from voicegauge.profiles.judging import ProfileReport
 
 from ..builders.report_runs import VOICES, make_run
+
+PROFILE = ("--profile", "openai-transcription@2026-11", "--emulated")
+
+
+@pytest.fixture(scope="module")
+def profile_report() -> ProfileReport:
+    return check_profile("openai-transcription@2026-11", emulated=True)
+
+
+@pytest.fixture(autouse=True)
+def profile_is_checked_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands print the same result each time; sending its requests takes seconds."""
+    monkeypatch.setattr(
+        "voicegauge.api.checking.run_profile_check", lambda _: request.getfixturevalue("profile_report")
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,7 +82,7 @@ def test_a_file_of_the_user_in_the_same_format_is_not_replaced(
     [
         ["check", "pixelapi", "--html", "FILE"],
         ["check", "pixelapi", "--write-baseline", "FILE"],
-        ["check", "--profile", "openai-transcription@2026-11", "--emulated", "--html", "FILE"],
+        ["check", *PROFILE, "--html", "FILE"],
         ["drift", "contract.yaml", "contract.yaml", "--html", "FILE"],
         ["drift", "contract.yaml", "contract.yaml", "--write-baseline", "FILE"],
         ["history", ".", "--html", "FILE"],
@@ -90,7 +114,7 @@ def test_a_page_replaces_a_page_of_another_command(tmp_path: Path, monkeypatch: 
     check_documents = ["check", "pixelapi"]
     for command in (
         check_documents,
-        ["check", "--profile", "openai-transcription@2026-11", "--emulated"],
+        ["check", *PROFILE],
         check_documents,
     ):
         assert voicegauge([*command, "--html", "page.html"]) == 0

@@ -87,7 +87,7 @@ def with_lost_frames(share: float) -> Worsen:
 
 
 def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: dict[str, Asr]) -> None:
-    first, second = ({text: asr.transcribe(speech(text), "en") for text in TEXTS[:4]} for asr in engines.values())
+    first, second = ({text: asr.transcribe(speech(text), "en") for text in TEXTS[:2]} for asr in engines.values())
     assert first == second
     scored = [
         score_transcript(sample_id=text, reference=text, transcript=said, language="en") for text, said in first.items()
