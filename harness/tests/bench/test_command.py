@@ -240,7 +240,7 @@ def test_an_unknown_account_plan_is_rejected_before_anything_is_sent(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_or_sigterm_completes_requests_in_flight_and_explains_how_to_resume(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, stop: signal.Signals
 ) -> None:

@@ -114,7 +114,15 @@ def test_few_rows_have_every_possible_index(value_counts, data) -> None:
     assert len(build_rows_with_each_value(value_counts, lambda _: True)) == max(value_counts)
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
+ONE_PER_OPERATION = {id(target.operation): target for target in TARGETS}.values()
+"""Targets of one operation differ in few fields."""
+
+
+@pytest.mark.parametrize(
+    "target",
+    [pytest.param(one, marks=() if one in ONE_PER_OPERATION else pytest.mark.slow) for one in TARGETS],
+    ids=lambda target: target.id,
+)
 def test_every_pair_of_values_is_in_a_valid_request(target) -> None:
     wire = map_speech_request(target, build_valid_speech_request(target))
     fields = list(list_pairwise_fields([(target, wire)]))

@@ -54,7 +54,7 @@ IN_A_LIST = build_document(
 OTHER_NAME = build_document(
     {
         "voice_uuid": {"type": "string", "maxLength": 40, "examples": ["55592656"]},
-        "data": {"type": "string", "maxLength": 3000},
+        "data": {"type": "string", "maxLength": 300},
         "output": {
             "type": "object",
             "properties": {

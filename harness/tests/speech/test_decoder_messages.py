@@ -28,7 +28,7 @@ from voicegauge.speech.process_control import discard_decoder_messages
 RATE_HZ = 24_000
 
 
-def damaged_files(name: str, count: int = 40) -> Iterator[bytes]:
+def damaged_files(name: str, count: int = 15) -> Iterator[bytes]:
     """Truncated files, files with changed, missing and foreign bytes, and random bytes after a header."""
     tone = (np.sin(np.arange(RATE_HZ // 2) * 0.05) * 0.3).astype(np.float32)
     good = encode_at_bitrate(tone, RATE_HZ, name)
