@@ -209,7 +209,7 @@ class Receiver:
         return self.list_callbacks_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _AsgiReceive, send: _AsgiSend) -> None:
-        """Handle one HTTP request as ASGI defines it: store a callback, and reject a request that is none."""
+        """Answer one HTTP request: store a callback, and reject any other request."""
         if scope["type"] != "http":
             return
         token = self._store.find_token(scope["path"])
@@ -301,13 +301,13 @@ def run_receiver(
     if public_url is not None and not public_url.startswith("https://"):
         raise UsageError(f"--public-url {public_url!r} must begin with https://: it is a tunnel's URL")
     # Checks without webhooks import this module, but start no server.
-    from voicegauge.emulator.socket_server import ClientLimits, running_app
+    from voicegauge.emulator.socket_server import ClientLimits, ServerOptions, running_app
 
     # Callbacks are small and few. Behind a tunnel, all connections come from the tunnel's own program on this machine.
     limits = client_limits or ClientLimits(
         headers_timeout_s=10.0, body_pause_timeout_s=10.0, body_timeout_s=10.0, max_connections=64
     )
     receiver = Receiver(on_callback)
-    with running_app(receiver, port=port, client_limits=limits) as local_url:
+    with running_app(receiver, port=port, options=ServerOptions(client_limits=limits)) as local_url:
         receiver.base_url = (public_url or local_url).rstrip("/")
         yield receiver

@@ -20,7 +20,7 @@ from voicegauge.contract.loading import load_contract
 from voicegauge.emulator import process
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage, create_server_certificate
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.socket_server import ServerOptions, running_app
 from voicegauge.errors import UsageError, VoicegaugeError
 from voicegauge.relay import judge_process
 
@@ -63,8 +63,8 @@ def _run_emulator(config: EmulatorProcessConfig) -> Iterator[Callable[[], Emulat
         raise UsageError(str(error)) from error
     with contextlib.ExitStack() as stack:
         identity = stack.enter_context(create_server_certificate(config.host)) if config.uses_tls else None
-        ssl_context = identity.ssl_context if identity else None
-        url = stack.enter_context(running_app(app, port=config.port, accepts_sockets=True, ssl_context=ssl_context))
+        options = ServerOptions(accepts_sockets=True, ssl_context=identity.ssl_context if identity else None)
+        url = stack.enter_context(running_app(app, port=config.port, options=options))
         startup = EmulatorStartupMessage(
             port=int(url.rpartition(":")[2]),
             provider_ids=tuple(one.id for one in contracts),

@@ -23,7 +23,12 @@ from voicegauge.emulator._request import IncomingRequest
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator.body_limits import MAX_BODY_MEMORY_BYTES, MAX_HEADER_BYTES, MAX_HEADER_COUNT, MAX_UPLOAD_BYTES
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
-from voicegauge.emulator.socket_server import ClientLimits, create_client_limiting_protocol, running_app
+from voicegauge.emulator.socket_server import (
+    ClientLimits,
+    ServerOptions,
+    create_client_limiting_protocol,
+    running_app,
+)
 
 CONTROL_ROUTES = [
     ("GET", "/health"),
@@ -207,7 +212,9 @@ async def test_an_upload_without_an_end_is_rejected_at_the_limit(plain_acme: Con
 def impatient(plain_acme: Contract) -> Iterator[str]:
     """URL of an emulator that waits a tenth of a second for the next bytes of a request."""
     limits = ClientLimits(headers_timeout_s=0.1, body_pause_timeout_s=0.1, body_timeout_s=0.2)
-    with running_app(create_app([plain_acme], EmulatorSettings(clock="per-poll")), client_limits=limits) as url:
+    with running_app(
+        create_app([plain_acme], EmulatorSettings(clock="per-poll")), options=ServerOptions(client_limits=limits)
+    ) as url:
         yield url
 
 

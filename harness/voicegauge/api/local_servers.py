@@ -32,7 +32,7 @@ from voicegauge.contract.loading import is_bundled
 from voicegauge.emulator.client_findings import ClientFinding
 from voicegauge.emulator.process import RunningEmulator, create_server_certificate, running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.emulator.socket_server import bind_socket, running_app, serve, serve_app
+from voicegauge.emulator.socket_server import ServerOptions, bind_socket, running_app, serve, serve_app
 from voicegauge.errors import StorageError, UnknownNameError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.hosts import build_server_url, to_socket_url
@@ -197,7 +197,7 @@ def _serve_loaded_replay(
     with running_app(
         ReplayApp(loaded_replay, pause_factor=pause_factor, on_unmatched_request=on_unmatched_request),
         port=port,
-        accepts_sockets=True,
+        options=ServerOptions(accepts_sockets=True),
     ) as url:
         yield RunningReplay(loaded_replay, url)
 
@@ -306,7 +306,7 @@ def serve_replay(
             app,
             bound,
             on_ready=lambda _stop: on_ready(RunningReplay(recorded, url), recordings),
-            accepts_sockets=True,
+            options=ServerOptions(accepts_sockets=True),
         )
     return recorded
 

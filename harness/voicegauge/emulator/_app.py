@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import limit_to_listed_names
+from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._provider_app import EmulatedProvider, reject_handshake
@@ -73,13 +74,15 @@ class EmulatedProviders:
         lock = asyncio.Lock()
         self.providers = {
             contract.id: EmulatedProvider(
-                contract.select_account_plans([self.settings.account_plan] if self.settings.account_plan else []),
-                self.settings,
-                self.clock,
-                self.synthesizer,
-                self.fault_injector,
-                lock,
-                client_findings=self.client_findings,
+                EndpointContext(
+                    contract.select_account_plans([self.settings.account_plan] if self.settings.account_plan else []),
+                    self.settings,
+                    clock=self.clock,
+                    synthesizer=self.synthesizer,
+                    fault_injector=self.fault_injector,
+                    client_findings=self.client_findings,
+                    upload_lock=lock,
+                )
             )
             for contract in self.contracts
         }
@@ -149,7 +152,7 @@ class EmulatedProviders:
             incoming_request = _build_incoming_request(scope, base_path, path, body)
             del body
             response = await provider.respond(incoming_request)
-            self.journal.record_request(provider.contract, incoming_request, response, self.clock.now())
+            self.journal.record_request(provider.context.contract, incoming_request, response, self.clock.now())
             return response
 
 
@@ -280,7 +283,8 @@ class _ControlRoutes:
         """Return accounts, jobs, resources and callbacks of every provider, without keys."""
         found = {}
         for name, provider in self._emulated.providers.items():
-            provider.job_store.update_all_job_states()
+            state = provider.context
+            state.job_store.update_all_job_states()
             found[name] = {
                 "accounts": [
                     {
@@ -290,7 +294,7 @@ class _ControlRoutes:
                         "requests_in_window": account.rate_window.request_count,
                         "keyless_characters": account.keyless_character_count,
                     }
-                    for account in provider.accounts
+                    for account in state.accounts
                 ],
                 "jobs": [
                     {
@@ -301,11 +305,11 @@ class _ControlRoutes:
                         "refunded": job.is_refunded,
                         "created": job.created_at_s,
                     }
-                    for job in provider.job_store.jobs.values()
+                    for job in state.job_store.jobs.values()
                 ],
                 "resources": [
                     {"id": resource.id, "name": resource.resource_spec.display_name, "state": resource.state}
-                    for resource in provider.resources
+                    for resource in state.resources
                 ],
                 "webhooks": [
                     {
@@ -355,7 +359,7 @@ class _AudioRoute:
         request = Request(scope, receive)
         provider = self._emulated.providers.get(request.path_params["provider"])
         response = (
-            await provider.downloads.find_download_response(request.path_params["name"])
+            await provider.context.downloads.find_download_response(request.path_params["name"])
             if provider is not None
             else None
         )

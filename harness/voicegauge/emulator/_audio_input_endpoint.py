@@ -418,7 +418,7 @@ class AudioInputEndpoint:
             return AudioInputResult(values)
         name = find_format(target.target_spec.emulation.default_format or "mp3") or "mp3"
         synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
-        speech = await self._context.downloads.synthesizer.synthesize(synthesis)
+        speech = await self._context.synthesizer.synthesize(synthesis)
         result = self._build_audio_result(
             request, use.response.audio, GeneratedAudio(speech.audio_bytes, name), "translate"
         )

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.types import Receive, Send
 
@@ -14,11 +14,9 @@ from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
+from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._fault import SocketFault
-from voicegauge.emulator._speech_synthesis import SpeechSynthesizer
-from voicegauge.emulator.client_findings import ClientFindingLog, ClientMonitor
-from voicegauge.emulator.fault_injection import FaultInjector
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.client_findings import ClientMonitor
 from voicegauge.formats.locations import Location
 
 NORMAL_CLOSE_CODE, POLICY_CLOSE_CODE, TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
@@ -45,34 +43,23 @@ def matches_constant(value: Any, constant: Any) -> bool:
     return bool(value == constant) or (isinstance(value, str) and value == str(constant))
 
 
-class SocketServices(NamedTuple):
-    """The objects that all WebSocket connections to a provider share."""
-
-    settings: EmulatorSettings
-    synthesizer: SpeechSynthesizer
-    fault_injector: FaultInjector
-    client_findings: ClientFindingLog
-
-
 class EmulatedConnection(ABC):
     """One accepted WebSocket connection."""
 
-    def __init__(self, operation: Operation, services: SocketServices, receive: Receive, send: Send) -> None:
+    def __init__(self, operation: Operation, context: EndpointContext, receive: Receive, send: Send) -> None:
         """Prepare to answer messages.
 
         Args:
             operation: the channel of the connection.
-            services: the objects that all connections share.
+            context: contract, settings and state of the provider.
             receive: receives messages.
             send: sends messages.
         """
         assert operation.socket is not None, "only channels have sockets"
         self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
-        self._receive, self._send, self._settings = receive, send, services.settings
-        self._client, self._work_checks = (
-            ClientMonitor(operation, services.client_findings),
-            services.client_findings.work_checks,
-        )
+        self._receive, self._send, self._settings = receive, send, context.settings
+        self._client = ClientMonitor(operation, context.client_findings)
+        self._work_checks = context.client_findings.work_checks
         self._is_closed = False
         self._lock = asyncio.Lock()
 
@@ -100,7 +87,7 @@ class EmulatedConnection(ABC):
                     is_closed_by_client = True
                     return
                 if event["type"] == "websocket.receive":
-                    await self._handle_message(event)
+                    await self._answer_message(event)
         except ConnectionEndedError:
             return
         finally:
@@ -109,8 +96,8 @@ class EmulatedConnection(ABC):
             await self._stop()
 
     @abstractmethod
-    async def _handle_message(self, event: Mapping[str, Any]) -> None:
-        """Handle one message of the client."""
+    async def _answer_message(self, event: Mapping[str, Any]) -> None:
+        """Answer one message of the client."""
 
     @abstractmethod
     def _has_work(self) -> bool:

@@ -7,7 +7,6 @@ import functools
 import random
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from voicegauge.contract.contract import Contract
@@ -32,6 +31,7 @@ from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._response_streams import STATE_SCENARIO_PREFIX
 from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesisRequest, SynthesizedSpeech
+from voicegauge.emulator.client_findings import ClientFindingLog
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.formats.locations import Location
@@ -159,7 +159,7 @@ class JobStore:
             ),
             created_at_s=self._clock.now(),
             charge=charge,
-            constants=fill_constant_placeholders(target, rng),
+            response_constants=fill_constant_placeholders(target, rng),
         )
         self.jobs[job.id] = job
         last = spec.states.get(path[-1])
@@ -291,7 +291,7 @@ class AudioDownloads:
     def __init__(self, job_store: JobStore, synthesizer: SpeechSynthesizer, fault_injector: FaultInjector) -> None:
         """Create a store without files. The audio of jobs is read from `job_store`."""
         self._job_store, self._fault_injector = job_store, fault_injector
-        self.synthesizer = synthesizer
+        self._synthesizer = synthesizer
         self.files = AudioFileStore()
         """Audio made from uploads, each under its file name."""
         self._shared_files: dict[tuple[str, str, int], SynthesisRequest] = {}
@@ -312,7 +312,7 @@ class AudioDownloads:
             self._shared_files[name] = synthesis
             await asyncio.sleep(SHARED_FILE_WRITING_S)
             synthesis = self._shared_files[name]
-        return await self.synthesizer.synthesize(synthesis)
+        return await self._synthesizer.synthesize(synthesis)
 
     async def find_download_response(self, file_name: str) -> EmulatedResponse | None:
         """Return the response with the file `file_name`, which may have an extension.
@@ -348,19 +348,37 @@ class AudioDownloads:
 # Defines the objects that all endpoints of one provider share.
 
 
-@dataclass(frozen=True)
 class EndpointContext:
-    """Contract, settings and state of one emulated provider, for use by the endpoints."""
+    """Contract, settings and state of one emulated provider, for use by its endpoints, WebSockets and webhooks."""
 
-    contract: Contract
-    settings: EmulatorSettings
-    clock: EmulatedClock
-    fault_injector: FaultInjector
-    response_builder: ResponseBuilder
-    accounts: AccountRegistry
-    job_store: JobStore
-    resources: ResourceStore
-    downloads: AudioDownloads
-    upload_lock: asyncio.Lock
-    """Held while an uploaded recording is decoded and processed, because its samples may take hundreds of megabytes.
-    All providers share it."""
+    def __init__(
+        self,
+        contract: Contract,
+        settings: EmulatorSettings,
+        *,
+        clock: EmulatedClock,
+        synthesizer: SpeechSynthesizer,
+        fault_injector: FaultInjector,
+        client_findings: ClientFindingLog,
+        upload_lock: asyncio.Lock,
+    ) -> None:
+        """Create the state of a provider without accounts, jobs and resources.
+
+        Args:
+            contract: contract of the provider.
+            settings: settings of the emulator.
+            clock: the time of the emulator.
+            synthesizer: speaks texts. All providers share it, as they share the following objects.
+            fault_injector: applies the injected faults.
+            client_findings: where findings about the clients of WebSockets go.
+            upload_lock: held while an uploaded recording is decoded and processed, because its samples may take
+                hundreds of megabytes.
+        """
+        self.contract, self.settings, self.clock = contract, settings, clock
+        self.synthesizer, self.fault_injector = synthesizer, fault_injector
+        self.client_findings, self.upload_lock = client_findings, upload_lock
+        self.response_builder = ResponseBuilder(contract)
+        self.accounts = AccountRegistry(contract, settings)
+        self.job_store = JobStore(contract, settings, clock, fault_injector)
+        self.resources = ResourceStore(contract, fault_injector, is_quota_enforced=settings.enforces_rate_limits)
+        self.downloads = AudioDownloads(self.job_store, synthesizer, fault_injector)

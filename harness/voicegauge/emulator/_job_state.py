@@ -128,7 +128,7 @@ class EmulatedJob:
     """Unix time at which the job was created."""
     charge: float | None = None
     """Amount charged, in credits if the provider uses credits, else in US dollars; `None` if there is no price."""
-    constants: Mapping[Location, object] = field(default_factory=dict)
+    response_constants: Mapping[Location, object] = field(default_factory=dict)
     """Fixed values of responses about the job, each under its location."""
     poll_count: int = 0
     """Number of status requests so far. They are counted only if the clock advances with each poll."""

@@ -16,18 +16,16 @@ from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 
-from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.socket_turns import find_handshake_violation
-from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
+from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, has_audio
-from voicegauge.emulator._emulated_connection import SocketServices, list_setting_locations
-from voicegauge.emulator._endpoint_context import AudioDownloads, EndpointContext, JobStore
+from voicegauge.emulator._emulated_connection import list_setting_locations
+from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._error_responses import build_error_response, build_unrouted_response
 from voicegauge.emulator._job_endpoints import BatchEndpoint, ChatEndpoint, JobEndpoint, JobSubmissionEndpoint
-from voicegauge.emulator._job_state import EmulatedClock
 from voicegauge.emulator._request import (
     IncomingRequest,
     ParsedRequest,
@@ -35,17 +33,13 @@ from voicegauge.emulator._request import (
     iterate_uploaded_files,
     parse_request,
 )
-from voicegauge.emulator._resource_endpoints import ResourceStore, StoredResource, select_page
+from voicegauge.emulator._resource_endpoints import StoredResource, select_page
 from voicegauge.emulator._response import EmulatedResponse, add_documented_headers
-from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._socket_connection import EmulatedSocket
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint
-from voicegauge.emulator._speech_synthesis import SpeechSynthesizer
 from voicegauge.emulator._transcription import EmulatedTranscription
 from voicegauge.emulator._webhooks import WebhookNotifier
-from voicegauge.emulator.client_findings import ClientFindingLog
-from voicegauge.emulator.fault_injection import FaultInjector
-from voicegauge.emulator.settings import SCENARIO_HEADER, SERVER_HEADER_VALUE, EmulatorSettings
+from voicegauge.emulator.settings import SCENARIO_HEADER, SERVER_HEADER_VALUE
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import SOCKET_ABORT_EXTENSION_KEY
 
@@ -56,15 +50,9 @@ MAX_OPEN_SOCKETS = 1000
 class SocketEndpoint:
     """The WebSockets of one provider."""
 
-    def __init__(
-        self,
-        contract: Contract,
-        services: SocketServices,
-        clock: EmulatedClock,
-        accounts: AccountRegistry,
-    ) -> None:
-        """Serve the channels of `contract`."""
-        self._contract, self._services, self._clock, self._accounts = contract, services, clock, accounts
+    def __init__(self, context: EndpointContext) -> None:
+        """Serve the channels of the contract in `context`."""
+        self._context = context
         self._open_count = 0
 
     async def serve(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,17 +70,19 @@ class SocketEndpoint:
     async def _accept_or_reject(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._find_channel(request.path)
         if found is None:
-            paths = ", ".join(one.path for one in self._contract.socket_operations.values()) or "none"
+            paths = ", ".join(one.path for one in self._context.contract.socket_operations.values()) or "none"
             await self._reject(send, HTTPStatus.NOT_FOUND, request.path, f"no such path; paths of WebSockets: {paths}")
             return
         operation, path_values = found
         ignores_key = any(
             fault.ignores_key
             for target in operation.socket_targets
-            for fault in self._services.fault_injector.list_socket_faults(target)
+            for fault in self._context.fault_injector.list_socket_faults(target)
         )
         try:
-            self._accounts.identify_account(request, operation, self._clock.now(), is_key_enforced=not ignores_key)
+            self._context.accounts.identify_account(
+                request, operation, self._context.clock.now(), is_key_enforced=not ignores_key
+            )
         except Rejection as rejection:
             await self._reject(send, HTTPStatus.UNAUTHORIZED, operation.id, rejection.detail)
             return
@@ -110,20 +100,20 @@ class SocketEndpoint:
         }
         await send(accept)
         if operation.socket.spec.transcribes:
-            await EmulatedTranscription(operation, values, self._services, receive, send).run()
+            await EmulatedTranscription(operation, values, self._context, receive, send).run()
             return
         abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
-        await EmulatedSocket(operation, values, self._services, receive, send, abort).run()
+        await EmulatedSocket(operation, values, self._context, receive, send, abort).run()
 
     async def _reject(
         self, send: Callable[[Any], Awaitable[None]], status: HTTPStatus, operation: str, reason: str
     ) -> None:
         """Answer a handshake with a status other than 101, and report what the client did wrong."""
-        self._services.client_findings.add_rejected_handshake(self._contract.id, operation, reason)
+        self._context.client_findings.add_rejected_handshake(self._context.contract.id, operation, reason)
         await reject_handshake(send, status, reason)
 
     def _find_channel(self, path: str) -> tuple[Operation, dict[str, str]] | None:
-        for operation in self._contract.socket_operations.values():
+        for operation in self._context.contract.socket_operations.values():
             match = operation.match_path_end(path)
             if match is not None:
                 return operation, match.path_parameters
@@ -218,80 +208,47 @@ def _copy_response(response: EmulatedResponse) -> EmulatedResponse:
 class EmulatedProvider:
     """Responds to the requests to one provider."""
 
-    def __init__(
-        self,
-        contract: Contract,
-        settings: EmulatorSettings,
-        clock: EmulatedClock,
-        synthesizer: SpeechSynthesizer,
-        fault_injector: FaultInjector,
-        upload_lock: asyncio.Lock,
-        *,
-        client_findings: ClientFindingLog,
-    ) -> None:
-        """Create a provider without accounts, jobs and resources. To reset a provider, create a new one."""
-        self.contract = contract
-        self._clock, self._fault_injector, self._upload_lock = clock, fault_injector, upload_lock
-        self._builder = ResponseBuilder(contract)
-        self.accounts = AccountRegistry(contract, settings)
-        self.job_store = JobStore(contract, settings, clock, fault_injector)
-        self.resources = ResourceStore(contract, fault_injector, is_quota_enforced=settings.enforces_rate_limits)
+    def __init__(self, context: EndpointContext) -> None:
+        """Respond from the state in `context`. To reset a provider, create a new one with a new context."""
+        self.context = context
+        self._fault_injector, self._clock = context.fault_injector, context.clock
         self._request_counts: Counter[str] = Counter()
         self._idempotent_responses = IdempotentResponses()
-        self.downloads = AudioDownloads(self.job_store, synthesizer, fault_injector)
-        context = EndpointContext(
-            contract=contract,
-            settings=settings,
-            clock=clock,
-            fault_injector=fault_injector,
-            response_builder=self._builder,
-            accounts=self.accounts,
-            job_store=self.job_store,
-            resources=self.resources,
-            downloads=self.downloads,
-            upload_lock=upload_lock,
-        )
         self._speech = SpeechEndpoint(context)
         self._batches = BatchEndpoint(context, self._speech)
         self._chats = ChatEndpoint(context)
         self._submits = JobSubmissionEndpoint(context)
         self._jobs = JobEndpoint(context, self._batches)
         self._audio_inputs = AudioInputEndpoint(context)
-        self.sockets = SocketEndpoint(
-            contract, SocketServices(settings, synthesizer, fault_injector, client_findings), clock, self.accounts
-        )
-        self.webhooks = WebhookNotifier(
-            response_builder=self._builder,
-            clock=clock,
-            fault_injector=fault_injector,
-            settings=settings,
-            update_job_state=self.job_store.update_job_state,
-        )
+        self.sockets = SocketEndpoint(context)
+        self.webhooks = WebhookNotifier(context)
 
     async def respond(self, incoming_request: IncomingRequest) -> EmulatedResponse:
         """Return the response to a request, with faults applied."""
-        if self.accounts.tokens.responds_to(incoming_request):
-            status, body = self.accounts.tokens.respond(incoming_request, self._clock.now())
+        if self.context.accounts.tokens.responds_to(incoming_request):
+            status, body = self.context.accounts.tokens.respond(incoming_request, self._clock.now())
             return EmulatedResponse("other" if status == HTTPStatus.OK else "error", status, body, "application/json")
-        paths = list(self._builder.iterate_candidate_paths(incoming_request.path))
+        paths = list(self.context.response_builder.iterate_candidate_paths(incoming_request.path))
         match = self._match_operation(incoming_request.method, paths)
         if match is None:
-            return build_unrouted_response(self.contract, incoming_request.method, paths)
+            return build_unrouted_response(self.context.contract, incoming_request.method, paths)
         operation, path = match
         account: EmulatedAccount | None = None
         is_repeated = False
         try:
             account = self._authenticate(incoming_request, operation)
             if not self._jobs.responds_to(operation):  # polls and downloads do not count against the rate limit
-                self.accounts.count_request(account, operation, self._clock.now())
+                self.context.accounts.count_request(account, operation, self._clock.now())
             # Before the first await, so that concurrent requests count:
             with self._count_concurrent_request(account, operation):
                 is_repeated, response = await self._perform_unless_repeated(incoming_request, operation, path, account)
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
         if response.is_body_text_or_json:
-            response.body = self._builder.replace_server_urls(response.body, incoming_request.base_url)
-        add_documented_headers(response, self.accounts.compute_rate_limit_values(account, operation, self._clock.now()))
+            response.body = self.context.response_builder.replace_server_urls(response.body, incoming_request.base_url)
+        add_documented_headers(
+            response, self.context.accounts.compute_rate_limit_values(account, operation, self._clock.now())
+        )
         await self._clock.sleep(self._fault_injector.sum_fault_delays_s(operation, response.target))
         if not is_repeated:
             await self.webhooks.subscribe_if_requested(response)
@@ -300,7 +257,9 @@ class EmulatedProvider:
         if response.split_into_pieces is not None:
             pieces = response.split_into_pieces(response.body)
             for piece in pieces:
-                piece.event_data = self._builder.replace_server_urls(piece.event_data, incoming_request.base_url)
+                piece.event_data = self.context.response_builder.replace_server_urls(
+                    piece.event_data, incoming_request.base_url
+                )
             response.stream_pieces = self._fault_injector.change_stream_pieces(response, pieces)
         return response
 
@@ -317,7 +276,7 @@ class EmulatedProvider:
     def _match_operation(self, method: str, paths: Iterable[str]) -> tuple[Operation, dict[str, str]] | None:
         """Return the operation of a request and its path parameters; `None` if no operation has one of the paths."""
         for path in paths:
-            match = self.contract.match_operation(method, path)
+            match = self.context.contract.match_operation(method, path)
             if match is not None:
                 return match[0], {name: unquote(value) for name, value in match[1].items()}
         return None
@@ -333,7 +292,7 @@ class EmulatedProvider:
         if reason in STATUS_CODES_BY_REASON:
             raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}", is_requested=True)
         is_enforced = not self._fault_injector.is_check_skipped("key", operation)
-        return self.accounts.identify_account(
+        return self.context.accounts.identify_account(
             incoming_request, operation, self._clock.now(), is_key_enforced=is_enforced
         )
 
@@ -377,12 +336,14 @@ class EmulatedProvider:
             raise Rejection(reason, None, "injected fault", is_requested=True)
         # Files are looked for first, because starting a thread costs more than most requests.
         if request.rejects_unsupported_values and any(iterate_uploaded_files(request.body)):
-            async with self._upload_lock:
+            async with self.context.upload_lock:
                 await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
         self.webhooks.check_webhook_url(request)
-        referenced_resources = self.resources.find_referenced_resources(request, account)
-        if self.resources.responds_to(operation):
-            response = self.resources.respond(request, account, self._clock.now(), self.job_store.create_next_rng())
+        referenced_resources = self.context.resources.find_referenced_resources(request, account)
+        if self.context.resources.responds_to(operation):
+            response = self.context.resources.respond(
+                request, account, self._clock.now(), self.context.job_store.create_next_rng()
+            )
             return _select_requested_page(response, request)
         if operation.chat is not None:
             return await self._chats.respond(request, operation.chat, account, referenced_resources)
@@ -404,9 +365,9 @@ class EmulatedProvider:
             return await self._jobs.respond(request, account)
         filters_lists = not self._fault_injector.is_check_skipped("filters", operation)
         response = (
-            self.resources.build_access_response(request, referenced_resources[0])
+            self.context.resources.build_access_response(request, referenced_resources[0])
             if referenced_resources
-            else self._builder.build_documented_response(request, filters_lists=filters_lists)
+            else self.context.response_builder.build_documented_response(request, filters_lists=filters_lists)
         )
         return _select_requested_page(response, request)
 

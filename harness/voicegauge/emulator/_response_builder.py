@@ -130,7 +130,7 @@ class ResponseBuilder:
         if locations.polling_url_location is not None:
             values[locations.polling_url_location] = self.build_status_url(request, status, job.id)
         answer = target.response
-        self.write_response_constants(response, job.constants)
+        write_values(response, job.response_constants, can_have_value_at)
         if answer.wait_preference is not None:
             self._write_status_values(response, request, status.job, job)
         write_values(response, values)
@@ -230,7 +230,7 @@ class ResponseBuilder:
         response.target, response.job, response.request = job.target, job, request
         shown = self._find_example_job_ids(job.target, job_spec, response)
         response.body = _replace_ids(response.body, shown, job.id) if response.is_body_text_or_json else response.body
-        self.write_response_constants(response, job.constants)
+        write_values(response, job.response_constants, can_have_value_at)
         write_values(response, self._build_job_values(job_spec, job), can_have_value_at)
         write_job_times(response, job_spec, job)
         write_charges_and_balances(response, {job_spec.charge_location: 0.0 if job.is_refunded else job.charge})
@@ -370,10 +370,6 @@ class ResponseBuilder:
             write_audio(response, audio, generated_audio.audio_format, audio_url, generated_audio.audio_bytes)
         write_charges_and_balances(response, {target.audio_input.response.charge_location: charge})
         return response
-
-    def write_response_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
-        """Write those fixed values of a target whose locations exist in the body or its schema."""
-        write_values(response, constants, can_have_value_at)
 
     def convert_to_download_response(self, response: EmulatedResponse, request: ParsedRequest) -> None:
         """Turn `response`, which carries audio, into the documented response of a download operation."""

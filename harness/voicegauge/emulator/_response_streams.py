@@ -73,15 +73,8 @@ class StreamPacer:
         spec = self.stream_spec
         if spec is None:
             return [StreamPiece(next(waits), audio_bytes=chunk) for chunk in self._split_into_chunks(body)]
-        sequence = _EventSequence(
-            self.operation,
-            spec,
-            self.audio_duration_s,
-            self.get_speech_timings,
-            self.final_event_values,
-            self.sample_rate_hz,
-        )
-        return list(sequence.build_pieces(self._split_into_chunks(body), waits, self.final_event_type))
+        sequence = _EventSequence(self, spec)
+        return list(sequence.build_pieces(self._split_into_chunks(body), waits))
 
     def _split_into_chunks(self, body: bytes) -> list[bytes]:
         count = max(1, math.ceil(self.audio_duration_s / self.audio_pacing.chunk_audio_s))
@@ -101,26 +94,13 @@ class StreamPacer:
 class _EventSequence:
     """Produces the events of one stream in an order that its contract allows."""
 
-    def __init__(
-        self,
-        operation: Operation,
-        stream_spec: StreamSpec,
-        audio_duration_s: float,
-        get_speech_timings: SpeechTimingsGetter,
-        final_event_values: Mapping[EventLocation, float],
-        sample_rate_hz: int | None,
-    ) -> None:
-        self._sample_rate_hz = sample_rate_hz
-        self._end_values = final_event_values
-        self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
-        self._audio_s = audio_duration_s
-        self._timings = [(spec, get_speech_timings(spec.text_unit)) for spec in stream_spec.audio.timestamps]
-        self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_EVENT_TEXT)
+    def __init__(self, pacer: StreamPacer, stream_spec: StreamSpec) -> None:
+        self._pacer, self._spec = pacer, stream_spec
+        self._timings = [(spec, pacer.get_speech_timings(spec.text_unit)) for spec in stream_spec.audio.timestamps]
+        self._value_builder = SchemaValueBuilder(pacer.operation.contract.schemas, _FAILURE_EVENT_TEXT)
 
-    def build_pieces(
-        self, chunks: Sequence[bytes], waits_s: Iterator[float], final_event_type: str | None
-    ) -> Iterator[StreamPiece]:
-        spec, audio = self._spec, self._spec.audio.event_type
+    def build_pieces(self, chunks: Sequence[bytes], waits_s: Iterator[float]) -> Iterator[StreamPiece]:
+        spec, audio, final_event_type = self._spec, self._spec.audio.event_type, self._pacer.final_event_type
         ends = (
             [final_event_type]
             if final_event_type
@@ -145,8 +125,9 @@ class _EventSequence:
 
     def _write_timings_of_chunk(self, piece: StreamPiece, chunk_number: int, chunk_count: int) -> None:
         """Write the times of the characters or words that start in a chunk into the event that has the chunk."""
-        start_s = chunk_number / chunk_count * self._audio_s
-        end_s = (chunk_number + 1) / chunk_count * self._audio_s if chunk_number + 1 < chunk_count else math.inf
+        audio_s = self._pacer.audio_duration_s
+        start_s = chunk_number / chunk_count * audio_s
+        end_s = (chunk_number + 1) / chunk_count * audio_s if chunk_number + 1 < chunk_count else math.inf
         for spec, timings in self._timings:
             piece.event_data = write_timestamps(piece.event_data, spec, select_timings(timings, start_s, end_s))
 
@@ -154,11 +135,8 @@ class _EventSequence:
         self, event_type: str, wait_s: float, audio_bytes: bytes = b"", event_number: int = 0
     ) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event_type].data_schema
-        value = (
-            None
-            if schema is None
-            else self._value_builder.build_minimal_value(schema, f"{self._at}/{event_type}/data_schema")
-        )
+        pointer = f"{self._pacer.operation.pointer}/x-stream/events/{event_type}/data_schema"
+        value = None if schema is None else self._value_builder.build_minimal_value(schema, pointer)
         marker = spec.events[event_type].identifying_location
         if marker is not None and not audio_bytes and marker.read(None, b"", value) is MISSING:
             value = write_value_at(value, _convert_to_body_location(marker), _FAILURE_EVENT_TEXT)
@@ -166,11 +144,11 @@ class _EventSequence:
             value = write_value_at(value, _convert_to_body_location(spec.event_type_location), event_type)
         if audio_bytes and spec.audio.sequence_number_location is not None:
             value = write_value_at(value, _convert_to_body_location(spec.audio.sequence_number_location), event_number)
-        if audio_bytes and spec.audio.sample_rate_location is not None and self._sample_rate_hz is not None:
+        if audio_bytes and spec.audio.sample_rate_location is not None and self._pacer.sample_rate_hz is not None:
             rate_location = _convert_to_body_location(spec.audio.sample_rate_location)
-            value = write_value_at(value, rate_location, self._sample_rate_hz)
+            value = write_value_at(value, rate_location, self._pacer.sample_rate_hz)
         for location, amount in (
-            self._end_values.items() if spec.events[event_type].terminal_outcome == "success" else ()
+            self._pacer.final_event_values.items() if spec.events[event_type].terminal_outcome == "success" else ()
         ):
             value = write_value_at(value, _convert_to_body_location(location), amount)
         return StreamPiece(wait_s, event_type, value, audio_bytes)

@@ -24,10 +24,10 @@ from voicegauge.emulator._emulated_connection import (
     TOO_BIG_CLOSE_CODE,
     ConnectionEndedError,
     EmulatedConnection,
-    SocketServices,
     list_setting_locations,
     matches_constant,
 )
+from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._fault import OutputPurpose, SocketFault, SocketOutput, SocketTurnState
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
@@ -109,7 +109,7 @@ class EmulatedSocket(EmulatedConnection):
         self,
         operation: Operation,
         values: Mapping[Location, Any],
-        services: SocketServices,
+        context: EndpointContext,
         receive: Receive,
         send: Send,
         abort: Callable[[], None],
@@ -119,14 +119,14 @@ class EmulatedSocket(EmulatedConnection):
         Args:
             operation: the channel of the connection.
             values: what the handshake has at the locations of targets' constants.
-            services: what all connections share.
+            context: contract, settings and state of the provider.
             receive: receives messages.
             send: sends messages.
             abort: ends the connection without a close frame.
         """
-        super().__init__(operation, services, receive, send)
+        super().__init__(operation, context, receive, send)
         self._values, self._abort = values, abort
-        self._synthesizer, self._fault_injector = services.synthesizer, services.fault_injector
+        self._synthesizer, self._fault_injector = context.synthesizer, context.fault_injector
         self._turns: dict[str | None, _Turn] = {}
         self._ended_contexts: deque[str | None] = deque(maxlen=_MAX_TURNS)
         self._latest: _Turn | None = None
@@ -157,7 +157,7 @@ class EmulatedSocket(EmulatedConnection):
 
     # Messages of the client.
 
-    async def _handle_message(self, event: Mapping[str, Any]) -> None:
+    async def _answer_message(self, event: Mapping[str, Any]) -> None:
         text = event.get("text")
         if text is None:
             self._client.report("client-message-invalid", "a binary message")

@@ -12,9 +12,14 @@ from voicegauge.contract.extension.speech import AudioPacing, ResponseAudio
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext, PlannedSpeech, fill_constant_placeholders
-from voicegauge.emulator._request import ParsedRequest, Rejection, reject_unknown_model
+from voicegauge.emulator._request import ParsedRequest, Rejection, can_have_value_at, reject_unknown_model
 from voicegauge.emulator._response import EmulatedResponse
-from voicegauge.emulator._response_bodies import SpeechTimingsGetter, compute_final_event_usage, write_timestamps
+from voicegauge.emulator._response_bodies import (
+    SpeechTimingsGetter,
+    compute_final_event_usage,
+    write_timestamps,
+    write_values,
+)
 from voicegauge.emulator._response_streams import StreamPacer, find_audio_pacing, read_requested_final_event
 from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex
 from voicegauge.emulator._speech_synthesis import (
@@ -233,7 +238,7 @@ class SpeechEndpoint:
         response = context.response_builder.build_speech_response(
             request, target, synthesis, audio_bytes, url, charge=charge, balance=balance
         )
-        context.response_builder.write_response_constants(response, fill_constant_placeholders(target, rng))
+        write_values(response, fill_constant_placeholders(target, rng), can_have_value_at)
         return response
 
     def _create_speech_timings_getter(

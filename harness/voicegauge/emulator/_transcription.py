@@ -32,9 +32,9 @@ from voicegauge.emulator._emulated_connection import (
     TOO_BIG_CLOSE_CODE,
     ConnectionEndedError,
     EmulatedConnection,
-    SocketServices,
     matches_constant,
 )
+from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._fault import ReportedText, SocketFault
 from voicegauge.emulator._request import Rejection
 from voicegauge.formats.locations import Location
@@ -299,7 +299,7 @@ class EmulatedTranscription(EmulatedConnection):
         self,
         operation: Operation,
         values: Mapping[Location, Any],
-        services: SocketServices,
+        context: EndpointContext,
         receive: Receive,
         send: Send,
     ) -> None:
@@ -308,14 +308,14 @@ class EmulatedTranscription(EmulatedConnection):
         Args:
             operation: the channel of the connection.
             values: what the handshake has at the locations of targets' constants.
-            services: what all connections share.
+            context: contract, settings and state of the provider.
             receive: receives messages.
             send: sends messages.
         """
         import numpy as np
 
-        super().__init__(operation, services, receive, send)
-        self._values, self._faults = values, services.fault_injector
+        super().__init__(operation, context, receive, send)
+        self._values, self._faults = values, context.fault_injector
         self._target = self._find_target()
         self._format = self._find_format()
         self._audio = _RetainedAudio(np.zeros(0, np.float32))
@@ -365,7 +365,7 @@ class EmulatedTranscription(EmulatedConnection):
 
     # Messages of the client.
 
-    async def _handle_message(self, event: Mapping[str, Any]) -> None:
+    async def _answer_message(self, event: Mapping[str, Any]) -> None:
         binary = event.get("bytes")
         is_binary = binary is not None
         data = bytes(binary) if binary is not None else str(event.get("text")).encode(errors="surrogatepass")

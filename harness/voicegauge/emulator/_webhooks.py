@@ -26,14 +26,14 @@ from voicegauge.contract.extension.jobs import (
 )
 from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.operation import Operation
+from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._fault import EmulatedCallback
-from voicegauge.emulator._job_state import EmulatedClock, EmulatedJob
+from voicegauge.emulator._job_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest, Rejection, read_value_at, write_value_at
 from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_bodies import build_default_body
 from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._schema_values import format_time_like_example
-from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.emulator.settings import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE, EmulatorSettings
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.hosts import is_loopback
@@ -282,18 +282,9 @@ class CallbackRecord:
 class WebhookNotifier:
     """Sends the callbacks of one provider."""
 
-    def __init__(
-        self,
-        *,
-        response_builder: ResponseBuilder,
-        clock: EmulatedClock,
-        fault_injector: FaultInjector,
-        settings: EmulatorSettings,
-        update_job_state: Callable[[EmulatedJob], str],
-    ) -> None:
-        """Build payloads with `response_builder`; `update_job_state` returns the current state of a job."""
-        self._builder, self._clock, self._fault_injector = response_builder, clock, fault_injector
-        self._settings, self._update_state = settings, update_job_state
+    def __init__(self, context: EndpointContext) -> None:
+        """Send the callbacks that the contract in `context` documents."""
+        self._context, self._clock, self._fault_injector = context, context.clock, context.fault_injector
         self._waiting: OrderedDict[str, WebhookSubscription] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self.callback_records: deque[CallbackRecord] = deque(maxlen=MAX_STORED_CALLBACKS)
@@ -316,7 +307,7 @@ class WebhookNotifier:
             raise Rejection("invalid", field, f"{field} is not a URL") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Rejection("invalid", field, f"{field} is not an absolute URL with http or https")
-        is_local_http_allowed = self._settings.accepts_http_webhook_urls and is_loopback(parts.hostname)
+        is_local_http_allowed = self._context.settings.accepts_http_webhook_urls and is_loopback(parts.hostname)
         is_http_allowed = is_local_http_allowed or self._fault_injector.is_check_skipped(
             "webhook-https", request.operation
         )
@@ -373,7 +364,7 @@ class WebhookNotifier:
     async def _send_due_callbacks_of(self, subscription: WebhookSubscription) -> bool:
         """Send the callbacks that are due now, and return whether the final one was among them."""
         job = subscription.job
-        callback = build_callback(self._builder, subscription, self._find_current_state(job))
+        callback = build_callback(self._context.response_builder, subscription, self._find_current_state(job))
         if callback is None:
             return False
         if callback.is_final and job is not None:
@@ -388,12 +379,12 @@ class WebhookNotifier:
         status = job.target.job_operation if job is not None else None
         if job is None or status is None or status.job is None:
             return None
-        return status.job.states.get(self._update_state(job))
+        return status.job.states.get(self._context.job_store.update_job_state(job))
 
     async def _send_callback(self, subscription: WebhookSubscription, callback: EmulatedCallback) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
         assert webhook is not None
-        is_allowed, status = may_send_callback_to(subscription.url, self._settings), None
+        is_allowed, status = may_send_callback_to(subscription.url, self._context.settings), None
         if is_allowed:
             payload = json.dumps(callback.body, ensure_ascii=False).encode()
             headers = sign_callback(webhook.signature, callback, payload) if webhook.signature is not None else {}

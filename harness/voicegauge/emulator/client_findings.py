@@ -136,7 +136,8 @@ class ClientFindingLog:
         """Number of connections so far."""
         self.open_connection_count = 0
         self.work_checks: set[Callable[[], bool]] = set()
-        """Say for each open connection whether more will be sent without another message of the client."""
+        """Functions, one for each open connection, that return whether more will be sent without another message of the
+        client."""
 
     def add(self, finding: ClientFinding) -> None:
         """Add a finding, unless `MAX_CLIENT_FINDINGS` are kept already."""

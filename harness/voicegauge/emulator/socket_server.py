@@ -114,7 +114,7 @@ class ClientLimitingMixin(asyncio.Protocol):
         return self._timer is not None
 
     def data_received(self, data: bytes) -> None:
-        """Handle bytes of a request, and limit the time for the bytes that are still missing."""
+        """Parse bytes of a request, and limit the time for the bytes that are still missing."""
         self._has_received = True
         super().data_received(data)
         if self._has_left:
@@ -306,7 +306,27 @@ def serve(
     """
     log = ClientFindingLog(on_client_finding)
     app = create_app(contracts, settings, control_route_host_names=[host], client_findings=log)
-    serve_app(app, bound_socket, on_ready=on_ready, accepts_sockets=True, ssl_context=ssl_context)
+    options = ServerOptions(accepts_sockets=True, ssl_context=ssl_context)
+    serve_app(app, bound_socket, on_ready=on_ready, options=options)
+
+
+class ServerOptions(NamedTuple):
+    """What a server does with its connections."""
+
+    client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS
+    """Limits for slow clients and many connections."""
+    adds_date_header: bool = True
+    on_shutdown: OnShutdown | None = None
+    """Function that is awaited in the server's event loop after the last response; `None` for none."""
+    protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol
+    """HTTP protocol class of uvicorn, to which `client_limits` are applied."""
+    accepts_sockets: bool = False
+    """Whether the application handles WebSockets."""
+    ssl_context: ssl.SSLContext | None = None
+    """The certificate of the server; `None` for http and ws."""
+
+
+DEFAULT_SERVER_OPTIONS = ServerOptions()
 
 
 def serve_app(
@@ -314,12 +334,7 @@ def serve_app(
     bound_socket: socket.socket,
     *,
     on_ready: Callable[[Callable[[], None]], None],
-    client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS,
-    adds_date_header: bool = True,
-    on_shutdown: OnShutdown | None = None,
-    protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol,
-    accepts_sockets: bool = False,
-    ssl_context: ssl.SSLContext | None = None,
+    options: ServerOptions = DEFAULT_SERVER_OPTIONS,
 ) -> None:
     """Serve an ASGI application until it is stopped or interrupted.
 
@@ -328,12 +343,7 @@ def serve_app(
         bound_socket: the socket returned by `bind_socket`, which is closed at the end.
         on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
-        client_limits: limits for slow clients and many connections.
-        adds_date_header: whether a Date header is added to each response.
-        on_shutdown: is awaited in the server's event loop after the last response.
-        protocol_class: an HTTP protocol class of uvicorn, to which `client_limits` are applied.
-        accepts_sockets: whether the application handles WebSockets.
-        ssl_context: the certificate of the server; `None` for http and ws.
+        options: what the server does with its connections.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
@@ -347,25 +357,26 @@ def serve_app(
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             await super().shutdown(sockets)
-            if on_shutdown is not None:
-                await on_shutdown()
+            if options.on_shutdown is not None:
+                await options.on_shutdown()
 
         def stop(self) -> None:
             self.should_exit = True
 
+    ssl_context = options.ssl_context
     config = uvicorn.Config(
         app,
-        http=create_client_limiting_protocol(client_limits, protocol_class),
-        ws=_WebSocketProtocol if accepts_sockets else "none",
+        http=create_client_limiting_protocol(options.client_limits, options.protocol_class),
+        ws=_WebSocketProtocol if options.accepts_sockets else "none",
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # compression would delay audio
         log_config=None,
         log_level="critical",  # rejected handshakes and hostile clients are expected here
         access_log=False,
         lifespan="off",
-        date_header=adds_date_header,
+        date_header=options.adds_date_header,
         server_header=False,  # each response sets its own
-        proxy_headers=protocol_class is _ClientLimitingH11Protocol,
+        proxy_headers=options.protocol_class is _ClientLimitingH11Protocol,
         backlog=CONNECTION_BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -376,16 +387,7 @@ def serve_app(
 
 @contextlib.contextmanager
 def running_app(
-    app: Any,
-    *,
-    port: int = 0,
-    host: str = "127.0.0.1",
-    client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS,
-    adds_date_header: bool = True,
-    on_shutdown: OnShutdown | None = None,
-    protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol,
-    accepts_sockets: bool = False,
-    ssl_context: ssl.SSLContext | None = None,
+    app: Any, *, port: int = 0, host: str = "127.0.0.1", options: ServerOptions = DEFAULT_SERVER_OPTIONS
 ) -> Iterator[str]:
     """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL.
 
@@ -393,12 +395,7 @@ def running_app(
         app: an ASGI application.
         port: port to listen on; 0 selects a free one.
         host: address to listen on.
-        client_limits: limits for slow clients and many connections.
-        adds_date_header: whether a Date header is added to each response.
-        on_shutdown: is awaited in the server's event loop after the last response.
-        protocol_class: an HTTP protocol class of uvicorn, to which `client_limits` are applied.
-        accepts_sockets: whether the application handles WebSockets.
-        ssl_context: the certificate of the server; `None` for http and ws.
+        options: what the server does with its connections.
 
     Raises:
         UsageError: the port is in use, or the server does not start.
@@ -411,25 +408,13 @@ def running_app(
         stops.append(stop_server)
         started.set()
 
-    thread = threading.Thread(
-        target=serve_app,
-        args=(app, bound_socket),
-        kwargs={
-            "on_ready": on_ready,
-            "client_limits": client_limits,
-            "adds_date_header": adds_date_header,
-            "on_shutdown": on_shutdown,
-            "protocol_class": protocol_class,
-            "accepts_sockets": accepts_sockets,
-            "ssl_context": ssl_context,
-        },
-        daemon=True,
-    )
+    arguments = {"on_ready": on_ready, "options": options}
+    thread = threading.Thread(target=serve_app, args=(app, bound_socket), kwargs=arguments, daemon=True)
     thread.start()
     try:
         if not started.wait(START_TIMEOUT_S):
             raise UsageError("the server did not start")
-        yield build_server_url(host, bound_socket.getsockname()[1], "https" if ssl_context else "http")
+        yield build_server_url(host, bound_socket.getsockname()[1], "https" if options.ssl_context else "http")
     finally:
         for stop in stops:
             stop()

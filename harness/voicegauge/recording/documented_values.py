@@ -128,7 +128,7 @@ class DocumentedBody:
 
     @property
     def is_other_text_documented(self) -> bool:
-        """Whether a body that is neither JSON nor a form is documented; it never is in place of a stream of events."""
+        """Whether a body that is neither JSON nor a form is documented. Of a stream, its events are instead."""
         return self.is_media_type_documented and self.stream is None
 
     def is_stream_text_documented(self, text: str) -> bool:

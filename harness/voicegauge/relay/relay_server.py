@@ -23,6 +23,7 @@ from voicegauge.emulator.socket_server import (
     ClientLimitingMixin,
     ClientLimits,
     RequestState,
+    ServerOptions,
     running_app,
 )
 from voicegauge.errors import TimedOutError, TransportError
@@ -255,13 +256,13 @@ class RelayObserver:
     """
 
     def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
-        """Handle a complete exchange, and release the memory of `captured_bodies` when it was judged."""
+        """Take a complete exchange, and release the memory of `captured_bodies` when it was judged."""
 
     def on_exchange_lost(self, reason: str) -> None:
-        """Handle an exchange that passed through the proxy but cannot be judged. `reason` says why, in one line."""
+        """Note an exchange that passed through the proxy but cannot be judged. `reason` says why, in one line."""
 
     def on_request_failed(self, reason: str) -> None:
-        """Handle a request to which the service did not respond. `reason` says why, in one line."""
+        """Note a request to which the service did not respond. `reason` says why, in one line."""
 
 
 class _ClientGoneError(Exception):
@@ -527,7 +528,7 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
         return "waiting" if is_between_requests else self._request_state
 
     def data_received(self, data: bytes) -> None:
-        """Handle bytes of a request. Incomplete headers and trailers are limited: the parser keeps them in memory."""
+        """Parse bytes of a request. Incomplete headers and trailers are limited: the parser keeps them in memory."""
         self._overhead_bytes += len(data)
         super().data_received(data)
         if self._overhead_bytes > MAX_HEADER_BYTES and self.request_state != "received":
@@ -557,12 +558,12 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
         self.scope["extensions"] = {ABORT_EXTENSION_KEY: self.transport.close}
 
     def on_body(self, body: bytes) -> None:
-        """Handle a part of the body."""
+        """Pass on a part of the body, which does not count as overhead."""
         self._overhead_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Handle the end of a request."""
+        """Note the end of a request."""
         self._request_state, self._overhead_bytes = "received", 0
         super().on_message_complete()
 
@@ -595,13 +596,11 @@ def run_relay(
     Raises:
         UsageError: on entering the context: the port is in use, or the server does not start.
     """
-    return running_app(
-        app,
-        host=host,
-        port=port,
+    options = ServerOptions(
         client_limits=client_limits,
         adds_date_header=False,
         on_shutdown=app.close,
         protocol_class=RelayProtocol,
         accepts_sockets=True,
     )
+    return running_app(app, host=host, port=port, options=options)

@@ -73,7 +73,7 @@ class ResponseParser:
         if self._error is not None:
             raise self._error
         if not data:
-            self._handle_connection_end()
+            self._note_connection_end()
             return
         self._bytes_without_part += len(data)
         try:
@@ -90,7 +90,7 @@ class ResponseParser:
         parts, self._parts = self._parts, []
         return parts
 
-    def _handle_connection_end(self) -> None:
+    def _note_connection_end(self) -> None:
         if not self.status:
             raise httpcore.RemoteProtocolError(NO_RESPONSE)
         has_end = any(

@@ -86,7 +86,7 @@ class _Listener(WSListener):
         self._connection.note_connected(transport)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: ARG002 - the interface of picows
-        self._connection.handle_frame(frame)
+        self._connection.receive_frame(frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
         self._connection.note_ended()
@@ -223,8 +223,8 @@ class WebSocketConnection:
         self._transport, self.status = transport, 101
         self.response_headers = tuple((str(name), str(value)) for name, value in transport.response.headers.items())
 
-    def handle_frame(self, frame: WSFrame) -> None:
-        """Handle a received frame. The time of its arrival is noted before anything else."""
+    def receive_frame(self, frame: WSFrame) -> None:
+        """Note or answer a received frame. The time of its arrival is noted before anything else."""
         at_ms = (time.perf_counter_ns() - self._opened_ns) / 1e6
         kind = frame.msg_type
         self._received_frames += 1
@@ -241,10 +241,10 @@ class WebSocketConnection:
         if kind == WSMsgType.PING and self.is_open and self._transport is not None:
             self._transport.send_pong(frame.get_payload_as_bytes())
         if kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
-            self._handle_data_frame(frame, kind, at_ms)
+            self._add_data_frame(frame, kind, at_ms)
 
-    def _handle_data_frame(self, frame: WSFrame, kind: WSMsgType, at_ms: float) -> None:
-        """Handle a frame of a message."""
+    def _add_data_frame(self, frame: WSFrame, kind: WSMsgType, at_ms: float) -> None:
+        """Add a frame to the message that is arriving, and pass the message on when it is complete."""
         data = frame.get_payload_as_bytes()
         self._received_bytes += len(data)
         if kind != WSMsgType.CONTINUATION:
