@@ -177,18 +177,15 @@ class Receiver:
             for index in range(examined, count):
                 callback = self.callbacks[index]
                 if index not in self._returned and (request_id is None or _body_contains_id(callback, request_id)):
-                    self._mark_callback_returned(index)
+                    self._returned.add(index)
+                    while self._first_pending in self._returned:
+                        self._returned.remove(self._first_pending)
+                        self._first_pending += 1
                     return callback
             examined = count
             await asyncio.sleep(CALLBACK_CHECK_INTERVAL_S)
         about = "" if request_id is None else f" about {request_id!r}"
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", request_was_sent=False)
-
-    def _mark_callback_returned(self, callback_index: int) -> None:
-        self._returned.add(callback_index)
-        while self._first_pending in self._returned:
-            self._returned.remove(self._first_pending)
-            self._first_pending += 1
 
     async def wait_for_callbacks(
         self, url: str, is_last_callback: Callable[[ReceivedCallback], bool], *, timeout_s: float

@@ -218,20 +218,14 @@ def apply_effect(samples: Samples, sample_rate_hz: int, effect: AudioEffect) -> 
 def _build_ffmpeg_filters(sample_rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
     if effect.conversion_purpose in ("voice", "style"):
         shift = 2 ** (choose_pitch_shift_semitones(effect.voice_name) / 12)
-        return [
-            ("asetrate", str(round(sample_rate_hz * shift))),
-            ("aresample", str(sample_rate_hz)),
-            *_build_tempo_filter(effect.speed_factor / shift),
-        ]
+        tempo = effect.speed_factor / shift  # the other filters change it too
+        filters = [("asetrate", str(round(sample_rate_hz * shift))), ("aresample", str(sample_rate_hz))]
+        return filters if abs(tempo - 1) < 1e-6 else [*filters, ("atempo", f"{tempo:.6f}")]
     if effect.conversion_purpose == "enhance":
         return [("afftdn", f"nr={6 * effect.effect_strength}"), ("highpass", "f=60")]
     if effect.conversion_purpose == "dereverb":
         return [("agate", f"threshold={0.005 * effect.effect_strength}:ratio={1 + effect.effect_strength}:release=80")]
     return []
-
-
-def _build_tempo_filter(speed_factor: float) -> list[tuple[str, str]]:
-    return [] if abs(speed_factor - 1) < 1e-6 else [("atempo", f"{speed_factor:.6f}")]
 
 
 def choose_pitch_shift_semitones(voice_name: str | None) -> int:

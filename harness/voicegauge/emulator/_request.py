@@ -363,17 +363,13 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
         if is_choice:
             error = _find_violation_of_nearest_branch(media_spec, error, body) or error
         field = _find_outermost_field(error)
-        path = ".".join(split_json_pointer(error.value_pointer))
-        message, sent = error.message, f"{_read_violating_value(body, error)!r:.80}"
+        tokens = split_json_pointer(error.value_pointer)
+        path, message, sent = ".".join(tokens), error.message, f"{read_pointer(body, tokens)!r:.80}"
         if is_choice and error.keyword in ("const", "enum"):
             message = f"{sent} is none of the documented values"  # its own message has the values of one branch only
         elif error.keyword == "const":
             message += f", not {sent}"  # its own message has the expected value only
         raise Rejection("invalid", field, f"{path or field or 'body'}: {message}", keyword=error.keyword)
-
-
-def _read_violating_value(body: Any, violation: SchemaViolation) -> Any:
-    return read_pointer(body, split_json_pointer(violation.value_pointer))
 
 
 def _find_violation_of_nearest_branch(

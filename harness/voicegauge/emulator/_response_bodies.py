@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_parts import Example, MediaType, Parameter, ResponseSpec
+from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
@@ -231,10 +231,8 @@ def write_audio(
     write_values(response, {response_audio.location: value})
     if is_added:
         _complete_by_schema(response)
-    if (
-        response_audio.media_type_location is not None
-        and response_audio.media_type_location not in _get_target_constants(response)
-    ):
+    fixed = response.target.target_spec.emulation.response_constants if response.target is not None else {}
+    if response_audio.media_type_location is not None and response_audio.media_type_location not in fixed:
         shown = _choose_reported_format(response, response_audio.media_type_location, format_name)
         write_values(response, {response_audio.media_type_location: shown})
 
@@ -340,11 +338,6 @@ def _find_time_format_example(media_spec: MediaType, location: Location, current
     return next((value for value in values if value not in (MISSING, None)), None)
 
 
-def _get_target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
-    """Return the fixed values of the response's target."""
-    return response.target.target_spec.emulation.response_constants if response.target is not None else {}
-
-
 # Finds the ids in a contract's examples, for operations whose resources the emulator does not store.
 
 
@@ -356,13 +349,10 @@ def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
     found = {}
     for parameter in request.operation.parameters:
         values = {"path": request.path_parameters, "query": request.query_parameters}.get(parameter.message_part, {})
-        if parameter.is_required and parameter.name in values and not _has_enumerated_values(parameter):
+        is_enumerated = any(key in parameter.schema for key in ("enum", "const", "default"))
+        if parameter.is_required and parameter.name in values and not is_enumerated:
             found[parameter.name] = str(values[parameter.name])
     return found
-
-
-def _has_enumerated_values(parameter: Parameter) -> bool:
-    return any(key in parameter.schema for key in ("enum", "const", "default"))
 
 
 def has_not_found_response(operation: Operation) -> bool:

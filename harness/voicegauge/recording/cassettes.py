@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-import http
+import http.client
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -438,7 +438,7 @@ def _build_interaction(exchange: Exchange) -> dict[str, Any]:
             "body": _decode_if_text(request.body) if request.body else None,
         },
         "response": {
-            "status": {"code": response.status, "message": _find_reason_phrase(response.status)},
+            "status": {"code": response.status, "message": http.client.responses.get(response.status, "")},
             "headers": {**_group_headers(response.headers, omitted_names=_OMITTED_TRANSFER_HEADERS), **length},
             "body": {"string": _decode_if_text(response.body)},
         },
@@ -458,10 +458,3 @@ def _decode_if_text(body: bytes) -> str | bytes:
         return body.decode()
     except UnicodeDecodeError:
         return body
-
-
-def _find_reason_phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return ""

@@ -520,22 +520,17 @@ def load_recordings(paths: Iterable[Path], *, conversation_id_part: str = "") ->
         DataError: a path is missing, a folder contains no recording, a file is not a recording, or no conversation
                 matches.
     """
-    recordings = []
+    recordings: list[Recording] = []
     for path in paths:
         files = find_recordings(path)
         if not files:
             raise DataError(f"{path}: contains no recording (*.har)")
-        recordings += [_filter_conversations(load_har(file), conversation_id_part) for file in files]
+        for recording in map(load_har, files):
+            named = (one for one in recording.exchanges if conversation_id_part in (one.conversation_id or ""))
+            recordings.append(msgspec.structs.replace(recording, exchanges=tuple(named)))
     if conversation_id_part and not any(recording.exchanges for recording in recordings):
         raise DataError(f"no recorded conversation has {conversation_id_part!r} in its id")
     return recordings
-
-
-def _filter_conversations(recording: Recording, conversation_id_part: str) -> Recording:
-    exchanges = tuple(
-        exchange for exchange in recording.exchanges if conversation_id_part in (exchange.conversation_id or "")
-    )
-    return msgspec.structs.replace(recording, exchanges=exchanges)
 
 
 # Computes the age of recorded traffic, from which callers decide whether a recording is stale.

@@ -16,7 +16,7 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError
-from voicegauge.model.exchange import Exchange, SocketMessageLog, SocketSide
+from voicegauge.model.exchange import Exchange
 from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.credentials import MASK, may_name_credential
 from voicegauge.recording.redaction import Redactor
@@ -198,12 +198,6 @@ def _iterate_received_texts(exchange: Exchange) -> Iterator[str]:
         yield data.decode(errors="replace")
 
 
-def _iterate_message_texts(socket: SocketMessageLog, sender: SocketSide) -> Iterator[str]:
-    for message in socket.messages:
-        if message.sender == sender and not message.is_binary:
-            yield message.data.decode(errors="replace")
-
-
 def _iterate_words(text: str) -> Iterator[str]:
     for spelled in {text, _ESCAPE_PATTERN.sub(_resolve_escape, text.replace("\\/", "/"))}:
         for match in _WORD_PATTERN.finditer(spelled):
@@ -219,7 +213,8 @@ def _list_words_of_request(exchange: Exchange) -> set[str]:
     request = exchange.request
     texts = [request.url]
     if exchange.socket is not None:
-        texts += _iterate_message_texts(exchange.socket, "client")
+        sent = (one for one in exchange.socket.messages if one.sender == "client" and not one.is_binary)
+        texts += (message.data.decode(errors="replace") for message in sent)
     if len(request.body) <= MAX_COMPARED_BYTES:
         texts.append(request.body.decode(errors="replace"))
     return {word for text in texts for word in _iterate_words(text)}

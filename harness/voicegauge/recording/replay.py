@@ -27,7 +27,6 @@ from voicegauge.model.exchange import (
     DOWNLOAD_OPERATION,
     Exchange,
     Request,
-    UploadedFile,
 )
 from voicegauge.recording.body_masking import flatten_json, get_bare_media_type
 from voicegauge.recording.conversations import Recording
@@ -206,15 +205,12 @@ def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:
         if is_form(media_type):
             form = read_form(content_type, request.body)
             yield from ((f"field {name}", value) for name, value in form.iterate_texts())
-            yield from ((f"file {name}", _describe_file(value)) for name, value in form.files.items())
+            for name, file in form.files.items():
+                yield f"file {name}", f"{file.filename}, SHA-256 {hashlib.sha256(file.data).hexdigest()}"
             return
     except UnreadableBodyError:
         pass
     yield "body", f"{len(request.body)} bytes, SHA-256 {hashlib.sha256(request.body).hexdigest()}"
-
-
-def _describe_file(uploaded_file: UploadedFile) -> str:
-    return f"{uploaded_file.filename}, SHA-256 {hashlib.sha256(uploaded_file.data).hexdigest()}"
 
 
 class TimedChunk(Record, frozen=True, kw_only=True):
@@ -515,7 +511,13 @@ class Replay:
         others = list(self._get_request_index(comparable_request))
         if not others:
             return f"{headline}; nothing is recorded of {comparable_request.provider}"
-        nearest = min(others, key=lambda one: _build_difference_sort_key(comparable_request, one.comparable_request))
+
+        def compute_distance(recorded: RecordedRequest) -> tuple[bool, int]:
+            other = recorded.comparable_request
+            is_other_operation = other.operation_id != comparable_request.operation_id
+            return is_other_operation, len(comparable_request.describe_differences(other))
+
+        nearest = min(others, key=compute_distance)
         differences = comparable_request.describe_differences(nearest.comparable_request)
         omitted = len(differences) - _MAX_DIFFERENCES_SHOWN
         more = [f"... and {omitted} more"] if omitted > 0 else []
@@ -528,14 +530,6 @@ def _match_socket_operation(contract: Contract, path: str) -> Operation | None:
         (one, match) for one in contract.socket_operations.values() if (match := one.match_path_end(path)) is not None
     ]
     return min(matches, key=lambda pair: len(pair[1].path_parameters), default=(None, None))[0]
-
-
-def _build_difference_sort_key(
-    comparable_request: ComparableRequest, recorded_request: ComparableRequest
-) -> tuple[bool, int]:
-    return comparable_request.operation_id != recorded_request.operation_id, len(
-        comparable_request.describe_differences(recorded_request)
-    )
 
 
 def select_polls_to_replay(status_operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
