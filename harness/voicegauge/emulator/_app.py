@@ -233,7 +233,7 @@ def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
 
 
 def _describe_control_routes(routes: Iterable[BaseRoute]) -> Callable[[Request, Exception], Response]:
-    """Return the response to a request to a control route that does not exist, or has another method."""
+    """Return a function that answers a request for a control route that is none of `routes`, or has another method."""
     methods: dict[str, set[str]] = {}
     for route in routes:
         if isinstance(route, Route) and route.methods:  # audio has none: a URL in a response leads there

@@ -260,7 +260,7 @@ class JobStore:
 
 
 def _choose_price_usd(price: PriceQuote) -> float | None:
-    """Return the price in dollars; the reserved one if no document that binds the provider states one, or `None`."""
+    """Return the price in dollars. If no document that binds the provider states it, return the amount to reserve."""
     return price.price_usd if price.price_usd is not None else price.reserved_usd
 
 

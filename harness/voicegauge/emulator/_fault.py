@@ -121,7 +121,7 @@ class SocketFault:
     ignores_limits: bool = False
 
     def has_effect(self, target: BaseSocketTarget) -> bool:
-        """Whether the fault changes what a target does: speech, or transcription."""
+        """Whether the fault changes what a target does: a fault of speech changes no target that transcribes."""
         changes_texts = self.change_texts is not None or self.turn_end_s is not None
         changes_speech = self.change_outputs or self.change_synthesis or self.change_text_piece
         if isinstance(target, SocketTarget):

@@ -123,7 +123,7 @@ class SocketEndpoint:
 def _read_handshake_values(
     channel: SocketChannel, request: IncomingRequest, path_values: Mapping[str, str]
 ) -> dict[Location, Any]:
-    """Return the values in a handshake at every location where a target of the channel has a constant."""
+    """Return the values in a handshake, by location, that state a voice, a language, a model or a format."""
     values: dict[Location, Any] = {}
     for location in list_setting_locations(channel.spec):
         if location.message_part == "query":
@@ -265,7 +265,7 @@ class EmulatedProvider:
 
     @contextlib.contextmanager
     def _count_concurrent_request(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
-        """Count a speech or audio input request toward the limit of concurrent requests until the context ends."""
+        """Count a speech or audio input request toward the limit of concurrent requests while the block runs."""
         is_counted = operation.speech is not None or operation.audio_input is not None
         account.requests_in_flight_count += is_counted
         try:

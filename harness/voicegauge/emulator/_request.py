@@ -469,7 +469,7 @@ def reject_unknown_model(
 
 
 def _find_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) -> str | None:
-    """Return the text, such as the name of a model, that should select a target but selects none; `None` without."""
+    """Return the text, such as the name of a model, that should select a target but selects none; `None` if none."""
     specs = [target.target_spec for target in targets]
     for location in specs[0].request_constants:
         names = [spec.request_constants.get(location) for spec in specs]

@@ -85,7 +85,7 @@ class ResourceStore:
         return (stored for stored in self._stored.values() if not stored.is_deleted)
 
     def responds_to(self, operation: Operation) -> bool:
-        """Whether `respond` handles `operation`. Chats are not handled by it, although they create conversations."""
+        """Whether `respond` answers `operation`. It answers no chats, although they create conversations."""
         return operation.id in self._roles and operation.chat is None
 
     def find_referenced_resources(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:

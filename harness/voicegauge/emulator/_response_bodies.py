@@ -428,14 +428,14 @@ def has_object_with_value(examples: Any, searched_value: str) -> bool:
 
 
 def fill_body_from_documented_item(
-    operation: Operation, body: dict[str, Any], ids: Mapping[str, str]
+    operation: Operation, body: dict[str, Any], id_by_parameter: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return `body` with the values of a documented object, such as an item of a list, that has the requested id.
 
     Only the values of fields that `body` has are replaced. If no documented object has the id, the id is written only
     into the field that is named like the parameter.
     """
-    for parameter_name, wanted in ids.items():
+    for parameter_name, wanted in id_by_parameter.items():
         if has_object_with_value(body, wanted):
             continue
         items = (item for item in _collect_example_objects(operation.contract) if wanted in map(str, item.values()))
@@ -477,14 +477,14 @@ def write_timestamps(
 ) -> Any:
     """Return `body` with the times at the locations that the contract documents."""
     scale = 1000 if timestamps_spec.time_unit == "ms" else 1
-    body = _write_values(body, timestamps_spec.texts_location.pointer_tokens, [timing.text for timing in timings])
-    body = _write_values(
+    body = _write_item_values(body, timestamps_spec.texts_location.pointer_tokens, [timing.text for timing in timings])
+    body = _write_item_values(
         body,
         timestamps_spec.starts_location.pointer_tokens,
         [_round_time(timing.start_s * scale) for timing in timings],
     )
     if timestamps_spec.ends_location is not None:
-        body = _write_values(
+        body = _write_item_values(
             body,
             timestamps_spec.ends_location.pointer_tokens,
             [
@@ -500,7 +500,7 @@ def _round_time(time_s: float) -> float:
     return round(time_s, 3)
 
 
-def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:
+def _write_item_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:
     """Return `body` with each of `values` written at `path_tokens`, where "*" is replaced by the index of the value."""
     at = path_tokens.index(EVERY_ITEM)
     list_location = Location("body", pointer_tokens=path_tokens[:at])

@@ -110,7 +110,7 @@ class ClientLimitingMixin(asyncio.Protocol):
 
     @property
     def has_timer(self) -> bool:
-        """Whether the time is limited for what the client sends next."""
+        """Whether the connection will be closed unless the client sends more in time."""
         return self._timer is not None
 
     def data_received(self, data: bytes) -> None:
@@ -153,7 +153,7 @@ class ClientLimitingMixin(asyncio.Protocol):
         self._write_timer = self.loop.call_later(self.client_limits.write_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop to limit the time, because the client has read most of what was sent."""
+        """Stop limiting the time, because the client has read most of what was sent."""
         self._stop_write_timer()
         super().resume_writing()
 

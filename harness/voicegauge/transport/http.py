@@ -108,6 +108,10 @@ class Timeouts(Record, frozen=True, kw_only=True):
     total_s: float = 300.0
     """Limit for the whole exchange, because a response that arrives byte by byte never exceeds the other limits."""
 
+    def build_extension(self) -> dict[str, float]:
+        """Return the limits of the phases as the extension `timeout` of a request of httpcore."""
+        return {"connect": self.connect_s, "read": self.read_s, "write": self.write_s, "pool": self.pool_s}
+
 
 def create_default_timeouts(max_total_s: float | None) -> Timeouts:
     """Return the default time limits, with at most `max_total_s` seconds per exchange; `None` keeps the default."""
@@ -388,16 +392,7 @@ class Transport:
     def _build_httpcore_request(
         self, request: Request, url: httpx.URL, trace: ExchangeTrace, pinned_address: str | None
     ) -> httpcore.Request:
-        timeouts = self._timeouts
-        extensions: dict[str, Any] = {
-            "trace": trace,
-            "timeout": {
-                "connect": timeouts.connect_s,
-                "read": timeouts.read_s,
-                "write": timeouts.write_s,
-                "pool": timeouts.pool_s,
-            },
-        }
+        extensions: dict[str, Any] = {"trace": trace, "timeout": self._timeouts.build_extension()}
         try:
             headers = list(request.headers)
             if pinned_address is not None:

@@ -441,15 +441,7 @@ class StreamingTransport:
 
 def _build_httpcore_request(request: StreamedRequest, trace: ExchangeTrace) -> httpcore.Request:
     """Return a request whose target and headers are sent as they are."""
-    parts, timeouts = urlsplit(request.origin), STREAMING_TIMEOUTS
-    extensions: dict[str, Any] = {
-        "trace": trace,
-        "timeout": {
-            "connect": timeouts.connect_s,
-            "read": timeouts.read_s,
-            "write": timeouts.write_s,
-            "pool": timeouts.pool_s,
-        },
-    }
+    parts = urlsplit(request.origin)
+    extensions: dict[str, Any] = {"trace": trace, "timeout": STREAMING_TIMEOUTS.build_extension()}
     url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=request.path_and_query)
     return httpcore.Request(request.method, url, headers=request.headers, content=request.body, extensions=extensions)
