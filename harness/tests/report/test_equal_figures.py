@@ -6,9 +6,11 @@ import csv
 import html
 import io
 import json
+import operator
 import random
 import re
 import statistics
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +20,39 @@ import pytest
 from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.benchmark_plan import build_measured_target as build_documented_ref
 from voicegauge.bench.delivery_steadiness import describe_steadiness
+from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.listening import describe_unjudged_clips
 from voicegauge.bench.run_store import save_run
-from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.cli import run as voicegauge_command
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.model.base import Provenance
+from voicegauge.model.exchange import WEBSOCKET_VERSION, Interruption, TranscriptTiming
 from voicegauge.model.job import Failure
 from voicegauge.model.run import ListeningSet, QualitySet, Run, VoiceSet
-from voicegauge.model.sample import Cost, ListeningVerdict, MeasuredVoice, QualityPrediction
+from voicegauge.model.sample import (
+    AudioFacts,
+    Cost,
+    Latency,
+    ListeningVerdict,
+    MeasuredVoice,
+    QualityPrediction,
+    RequestPhases,
+    Sample,
+    StreamArrivals,
+)
+from voicegauge.report import report_data
+from voicegauge.report._result_tables import build_comparison_columns
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
-from voicegauge.report.run_exports import render_markdown
+from voicegauge.report.run_exports import render_csv, render_markdown
 from voicegauge.report.text_format import RANGE_DASH
 from voicegauge.speech.transcripts import score_transcript
 
+from ..builders.filled_records import RecordT, fill_record, find_shown_numbers, list_figures
 from ..builders.report_runs import VOICES, make_run
 from ..builders.runs import build_run, build_sample, build_score_set
 
@@ -321,7 +338,10 @@ def _add_audio_results(run: Run) -> Run:
         for index, one in enumerate(delivered)
     ]
     ratings = [
-        QualityPrediction(sample_id=one.id, speech=3.1, background=4.2, overall=2.9, p808=3.3) for one in delivered
+        QualityPrediction(
+            sample_id=one.id, speech=3.1 + i / 100, background=4.2 - i / 90, overall=2.9 + i / 80, p808=3.3 - i / 70
+        )
+        for i, one in enumerate(delivered)
     ]
     voices = [MeasuredVoice(sample_id=one.id, vector="", similarity=0.9 + 0.001 * i) for i, one in enumerate(delivered)]
     targets = tuple(msgspec.structs.replace(one, clones_voice=True) for one in run.manifest.targets)
@@ -392,3 +412,200 @@ def test_a_language_that_no_engine_knows_has_no_normalizer(capsys: pytest.Captur
     assert f"not scored: ru, which {scores.asr} does not know" in printed
     assert "normalizer" not in printed
     assert "Not scored." in render_markdown(analyze_runs([(Path("none"), run)]))
+
+
+# Every figure of a target, as the fields of its summary list them: in what is read by people, and in CSV.
+
+
+SHOWN_IN = {
+    "page± markdown± terminal±": """
+        failure_rate total_latency_ms wer.corpus_rate""",
+    "page± markdown± terminal": """
+        total_latency_p95_ms rtf wer.delivered_rate streaming.first_speech_ms streaming.gap_p50_ms streaming.gap_max_ms
+        streaming.underruns_per_sample socket.interruptions.last_audio_ms socket.interruptions.late_audio_s
+        socket.interruptions.next_audio_ms socket.transcript_timing.final_delay_ms""",
+    "page± markdown±": """
+        ttfb_ms ttfa_ms ttfa_after_text_ms characters_per_s cer.corpus_rate readings.wer.corpus_rate socket.handshake_ms
+        socket.text_ms socket.ttfa_after_flush_ms socket.transcript_timing.first_text_ms""",
+    "page±": "error_rates_by_*.corpus_rate",
+    "page markdown terminal": """
+        sample_count disturbed_sample_count failure_count failure_count_by_kind lost_count repetition_count_by_cause
+        streaming.stall_time_ms readings.entity_count readings.right_entity_count listening.* socket.interruptions.count
+        socket.interruptions.last_audio_max_ms socket.interruptions.next_audio_max_ms socket.interruptions.silent_count
+        socket.transcript_timing.count socket.transcript_timing.cut_early_count
+        socket.transcript_timing.never_ended_count socket.transcript_timing.flip_share
+        socket.transcript_timing.curve[[]0].wait_ms socket.transcript_timing.curve[[]0].delay_p50_ms
+        socket.transcript_timing.curve[[]0].cut_early_share predicted_quality.* voice.* steadiness.*
+        cost.price_per_request_usd cost.price_per_1m_characters_usd cost.price_per_audio_minute_usd""",
+    "page markdown": """
+        processing_ms.* readings.sentence_count readings.right_sentence_count cost.price_per_month_usd""",
+    "page terminal": "completion_ms.*",
+    "page": """
+        submit_latency_ms queue_ms.* download_ms ttfs_ms error_rates_by_*.reference_units error_rates_by_*.substitutions
+        error_rates_by_*.deletions error_rates_by_*.insertions readings.entity_count_by_kind
+        readings.right_entity_count_by_kind audio_quality.* cost.credits_per_request cost.charged_usd_per_request
+        cost.charged_credits_per_request""",
+    "terminal": "cost.characters_per_month",  # page and Markdown have that of the report, which is the same
+    "": """
+        mean_submit_count completion_p50_ms completion_p90_ms audio_ready_ms audio_ready_p95_ms speech_onset_s
+        audio_duration_s streaming.first_event_ms streaming.share_late_at_most_* *.mean *.median *.text_count
+        *.sample_count_by_audio_content wer.[rsdi]* cer.[rsdi]* readings.[wc]er.[rsdi]* readings.cer.corpus_rate
+        *.delivered_rate socket.transcript_timing.curve[[]0].unanswered_share cost.charged_sample_count
+        cost.credits_per_audio_minute""",
+}
+"""The figures by what shows them, beside JSON, which has all: with "±", also both ends of the interval. The first entry
+with a pattern that fits counts. A figure of words stands for that of characters too if a target has both."""
+
+
+UNLISTED = {"cost.price_function": None, "cost.text_length": 500}
+"""What does not count as a figure: the price as a function of the length of a text, and the length that is assumed."""
+
+
+def _choose_expected(figure: str) -> str | None:
+    for shown, patterns in SHOWN_IN.items():
+        if any(fnmatchcase(figure, pattern) for pattern in patterns.split()):
+            return shown
+    return None
+
+
+def _read_visible_text(page: str) -> str:
+    """Return the text of a page and its tooltips, without pictures and scripts."""
+    body = re.sub(r"<(script|style|svg)\b.*?</\1>", "", page, flags=re.DOTALL)
+    tooltips = " ".join(re.findall(r'title="([^"]*)"', body))
+    return html.unescape(f"{re.sub(r'<[^>]*>', ' ', body)} {tooltips}")
+
+
+def test_every_figure_of_a_target_is_shown_with_its_value_where_it_should_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures are the fields of the summary of a target: a new one fails until it is listed in `SHOWN_IN`."""
+    monkeypatch.setenv("COLUMNS", "2000")
+    folder, run = make_run(tmp_path / "run", VOICES[:1])
+    most = 9_021_099  # more samples than there are failures
+    fixed = {"target": VOICES[0].id, "sample_count": most, "cost.account_plan_name": "pro", **UNLISTED}
+    summary, numbers = fill_record(TargetSummary, fixed)
+    numbers["sample_count"] = most
+    monkeypatch.setattr(report_data, "summarize_targets", lambda *_, **__: (summary,))
+    page, markdown, data = (tmp_path / name for name in ("page.html", "table.md", "report.json"))
+    assert voicegauge_command(["report", str(folder), "--out", str(page), "--json", str(data)]) == 0
+    assert voicegauge_command(["report", str(folder), "--out", str(markdown)]) == 0
+    (in_json,) = json.loads(data.read_bytes())["runs"][0]["targets"]
+    assert msgspec.convert(in_json, TargetSummary) == summary
+    capsys.readouterr()
+    print_summaries((summary,), run.score_sets[-1], run.manifest)
+    shown = {
+        "page": find_shown_numbers(_read_visible_text(page.read_text(encoding="utf-8")), numbers),
+        "markdown": find_shown_numbers(html.unescape(markdown.read_text(encoding="utf-8")), numbers),
+        "terminal": find_shown_numbers(capsys.readouterr().out, numbers),
+    }
+    found, expected = {}, {}
+    for figure, paths in list_figures(numbers).items():
+        if "[1]" in figure:  # as the first one
+            continue
+        ends = {f"{figure}.low", f"{figure}.high"} if len(paths) > 1 else set()
+        signs = {name: "±" if ends and ends <= seen else "" for name, seen in shown.items()}
+        found[figure] = " ".join(f"{name}{signs[name]}" for name, seen in shown.items() if seen & {*paths})
+        expected[figure] = _choose_expected(figure)
+    assert found == expected
+
+
+def test_every_column_of_the_table_shows_a_figure() -> None:
+    summary, numbers = fill_record(TargetSummary, UNLISTED)
+    columns = build_comparison_columns([summary], 500)
+    assert {column.key for column in columns} >= {*FIGURES, "processing", "cancel-late", "underrun", "million", "month"}
+    for column in columns:
+        if column.key != "cut-early":  # a share of two counts
+            assert find_shown_numbers(column.build_cell(summary).text, numbers), column.key
+
+
+COLUMNS_OF_MEDIANS = {
+    **{
+        name: name for name in ("submit_latency_ms", "ttfb_ms", "ttfa_ms", "ttfs_ms", "total_latency_ms", "download_ms")
+    },
+    **{
+        f"{phase}_ms.{bound}": f"{phase}_{bound}_ms"
+        for phase in ("queue", "processing", "completion")
+        for bound in ("low", "high")
+    },
+    **{
+        f"streaming.{name}": f"stream_{name}"
+        for name in ("first_event_ms", "first_speech_ms", "gap_p50_ms", "gap_max_ms")
+    },
+    "speech_onset_s": "audio_speech_onset_s",
+    "audio_duration_s": "audio_duration_s",
+    **{f"audio_quality.{name}": f"audio_{name}" for name in ("loudness_lufs", "noise_floor_dbfs", "bandwidth_hz")},
+    "socket.handshake_ms": "phase_connect_ms",
+    "socket.text_ms": "phase_send_ms",
+    **{
+        f"socket.interruptions.{name}": f"interruption_{name}"
+        for name in ("last_audio_ms", "late_audio_s", "next_audio_ms")
+    },
+    **{f"socket.transcript_timing.{name}": f"transcript_timing_{name}" for name in ("first_text_ms", "final_delay_ms")},
+}
+"""The column in CSV of which each figure is the median."""
+COLUMNS_OF_MEANS = {
+    "streaming.underruns_per_sample": "stream_underruns",
+    "streaming.stall_time_ms": "stream_stalled_ms",
+    "mean_submit_count": "attempts",
+    **{f"predicted_quality.{name}": f"predicted_{name}" for name in ("speech", "background", "overall", "p808")},
+    "voice.similarity": "voice_similarity",
+    "cost.price_per_request_usd": "price_usd",
+    "cost.credits_per_request": "price_credits",
+    "cost.charged_usd_per_request": "charged_usd",
+    "cost.charged_credits_per_request": "charged_credits",
+}
+"""The column in CSV of which each figure is the mean."""
+OTHER_FIGURES = """
+    title sample_count failure_* disturbed_sample_count lost_count repetition_count_by_cause completion_p50_ms
+    completion_p90_ms audio_ready_* ttfa_after_text_ms total_latency_p95_ms streaming.share_late_at_most_* rtf
+    characters_per_s wer.* cer.* error_rates_by_* readings.* listening.* socket.ttfa_after_flush_ms
+    socket.interruptions.*count socket.interruptions.*_max_ms socket.transcript_timing.*count
+    socket.transcript_timing.flip_share socket.transcript_timing.curve* audio_quality.*count audio_quality.max_*
+    audio_quality.sample_rates_hz* audio_quality.channel_counts* predicted_quality.left_out* voice.*_low voice.*_high
+    voice.*count steadiness.* cost.charged_sample_count cost.price_per_1m_characters_usd cost.price_per_month_usd
+    cost.price_per_audio_minute_usd cost.credits_per_audio_minute cost.characters_per_month"""
+"""Figures that are neither median nor mean of one column: counts, percentiles, rates, ratios, prices by volume. They
+are computed again from samples by `test_all_formats_show_the_same_figures`, and by the tests of each."""
+
+
+def _draw_sample(number: int) -> Sample:
+    """Return a sample of a turn over a WebSocket of which everything was measured."""
+    drawn, first = build_sample(number), 2_000 + 400 * ((number * 7) % 9)
+
+    def draw(record_type: type[RecordT], **fixed: object) -> RecordT:
+        return fill_record(record_type, fixed, first=first, step=3)[0]
+
+    assert drawn.audio is not None
+    audio = draw(AudioFacts, sha256=drawn.audio.sha256, file_path="audio/a.wav", is_upsampled=False, raw_format=None)
+    phases = draw(RequestPhases, http_version=WEBSOCKET_VERSION)
+    cost = Cost(price_usd=first / 1000, price_credits=first, charged_usd=first / 1001, charged_credits=first + 1.0)
+    return msgspec.structs.replace(
+        drawn,
+        submit_count=1 + number % 3,
+        latency=draw(Latency),
+        request_phases=phases,
+        streaming=draw(StreamArrivals),
+        audio=audio,
+        cost=cost,
+        interruption=draw(Interruption),
+        transcript_timing=draw(TranscriptTiming),
+    )
+
+
+def test_figures_are_medians_and_means_of_the_columns_of_csv() -> None:
+    samples = tuple(map(_draw_sample, range(9)))
+    run = _add_audio_results(build_run(samples))
+    (summary,) = summarize_targets(run)
+    rows = list(csv.DictReader(io.StringIO(render_csv([(Path(), run)]))))
+    for columns, compute in ((COLUMNS_OF_MEDIANS, statistics.median), (COLUMNS_OF_MEANS, statistics.mean)):
+        for figure, column in columns.items():
+            values = [float(row[column]) for row in rows]
+            assert len(set(values)) > 2, f"{column} is the same for all samples"
+            path = re.sub(r"_usd$", ".usd", figure) if "price_per" in figure else figure
+            found = operator.attrgetter(path)(summary)
+            value = found.value if isinstance(found, Estimate) else found
+            assert value == pytest.approx(compute(values)), figure
+    _, numbers = fill_record(TargetSummary, UNLISTED)
+    known = [*COLUMNS_OF_MEDIANS, *COLUMNS_OF_MEANS, *OTHER_FIGURES.split()]
+    unknown = [one for one in list_figures(numbers) if not any(fnmatchcase(one, pattern) for pattern in known)]
+    assert unknown == [], "say from which column the figure is computed, or that it is from none"

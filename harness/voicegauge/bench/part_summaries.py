@@ -19,6 +19,7 @@ from voicegauge.model.base import Count, Number, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Interruption, TranscriptTiming
 from voicegauge.model.run import Run
 from voicegauge.model.sample import Latency, Sample
+from voicegauge.printable_text import format_count
 
 
 class PlaceSummary(Record, frozen=True, kw_only=True):
@@ -298,3 +299,42 @@ def _summarize_interruptions(interruptions: Sequence[tuple[str, Interruption]]) 
         next_audio_max_ms=max((value for _, value in following), default=None),
         silent_count=len(interruptions) - len(following),
     )
+
+
+def describe_sockets(summary: SocketSummary) -> list[str]:
+    """Return how a target reacted to interruptions, and when it ended the turns of streamed recordings, if it did."""
+    found = [_describe_interruptions(summary.interruptions)] if summary.interruptions is not None else []
+    found += [_describe_transcript_timing(summary.transcript_timing)] if summary.transcript_timing is not None else []
+    return found
+
+
+def _describe_interruptions(found: InterruptionSummary) -> str:
+    """Return how a target reacted to interruptions, as medians with the worst in brackets."""
+    last, late, following = (
+        None if one is None else one.value for one in (found.last_audio_ms, found.late_audio_s, found.next_audio_ms)
+    )
+    text = f"{format_count(found.count, 'interruption')}: last audio {last or 0:.0f} ms"
+    text += f" ({found.last_audio_max_ms:.0f}) after the cancellation"
+    if late is not None:
+        text += f", {late:.2f} s of speech too late"
+    if following is not None:
+        text += f", next turn speaks after {following:.0f} ms ({found.next_audio_max_ms or 0:.0f})"
+    return text + (f", {format_count(found.silent_count, 'time')} not" if found.silent_count else "")
+
+
+def _describe_transcript_timing(found: TranscriptTimingSummary) -> str:
+    """Return when a target ended the turns of streamed recordings.
+
+    For each time that an agent may wait, its delay and the share of turns that are cut early follow.
+    """
+    delay = "never" if found.final_delay_ms is None else f"{found.final_delay_ms.value:.0f} ms after the speech"
+    text = f"{format_count(found.count, 'streamed recording')}: the turn ends {delay}"
+    text += f", {found.cut_early_count} cut early, {found.never_ended_count} never ended"
+    if found.flip_share is not None:
+        text += f", {found.flip_share:.1%} of words taken back"
+    points = [
+        f"{one.wait_ms:.0f} ms: {'never' if one.delay_p50_ms is None else f'{one.delay_p50_ms:.0f} ms'}, "
+        f"{one.cut_early_share:.0%} cut"
+        for one in found.curve
+    ]
+    return f"{text}; answers of an agent that waits for {'; '.join(points)}"

@@ -10,7 +10,7 @@ from voicegauge.bench.delivery_steadiness import describe_steadiness
 from voicegauge.bench.error_rates import ErrorRate, ReadingSummary, list_reading_normalizers
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.listening import ListeningSummary, describe_unjudged_clips
-from voicegauge.bench.part_summaries import PlaceSummary
+from voicegauge.bench.part_summaries import PlaceSummary, describe_sockets
 from voicegauge.bench.target_cost import TargetCost
 from voicegauge.bench.target_summaries import (
     StreamSummary,
@@ -252,54 +252,13 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
             for one in summaries
             if one.ttfa_after_text_ms is not None
         ]
-    lines += [_describe_interruptions(one) for one in summaries if one.socket is not None and one.socket.interruptions]
-    lines += [
-        _describe_transcript_timing(one) for one in summaries if one.socket is not None and one.socket.transcript_timing
-    ]
+    lines += [f"{one.target}: {text}" for one in summaries if one.socket for text in describe_sockets(one.socket)]
     if error is not None:
         whose = " of the worker with the largest one" if manifest.workers else ""
         lines.append(f"error of times{whose}: {describe_timing_error(error)}")
     lines += describe_repeated_submits(summaries)
     lines += filter(None, (describe_disturbed_samples(summaries), describe_lost_samples(summaries)))
     return lines
-
-
-def _describe_transcript_timing(summary: TargetSummary) -> str:
-    """Return when a target ended the turns of streamed recordings.
-
-    For each time that an agent may wait, its delay and the share of turns that are cut early follow.
-    """
-    assert summary.socket is not None, "only recordings over WebSockets are streamed"
-    found = summary.socket.transcript_timing
-    assert found is not None, "only streamed recordings are described"
-    delay = "never" if found.final_delay_ms is None else f"{found.final_delay_ms.value:.0f} ms after the speech"
-    text = f"{summary.target}: {found.count} streamed recordings: the turn ends {delay}"
-    text += f", {found.cut_early_count} cut early, {found.never_ended_count} never ended"
-    if found.flip_share is not None:
-        text += f", {found.flip_share:.1%} of words taken back"
-    points = [
-        f"{one.wait_ms:.0f} ms: {'never' if one.delay_p50_ms is None else f'{one.delay_p50_ms:.0f} ms'}, "
-        f"{one.cut_early_share:.0%} cut"
-        for one in found.curve
-    ]
-    return f"{text}; answers of an agent that waits for {'; '.join(points)}"
-
-
-def _describe_interruptions(summary: TargetSummary) -> str:
-    """Return how a target reacted to interruptions, as medians with the worst in brackets."""
-    assert summary.socket is not None, "only turns over WebSockets are interrupted"
-    found = summary.socket.interruptions
-    assert found is not None, "only interrupted targets are described"
-    last, late, following = (
-        None if one is None else one.value for one in (found.last_audio_ms, found.late_audio_s, found.next_audio_ms)
-    )
-    text = f"{summary.target}: {format_count(found.count, 'interruption')}: last audio {last or 0:.0f} ms"
-    text += f" ({found.last_audio_max_ms:.0f}) after the cancellation"
-    if late is not None:
-        text += f", {late:.2f} s of speech too late"
-    if following is not None:
-        text += f", next turn speaks after {following:.0f} ms ({found.next_audio_max_ms or 0:.0f})"
-    return text + (f", {format_count(found.silent_count, 'time')} not" if found.silent_count else "")
 
 
 def _build_table_that_fits(

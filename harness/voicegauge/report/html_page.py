@@ -15,6 +15,7 @@ from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import describe_steadiness
 from voicegauge.bench.error_rates import describe_readings
 from voicegauge.bench.estimates import Estimate
+from voicegauge.bench.part_summaries import describe_sockets
 from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_charges
 from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.files import write_file
@@ -356,7 +357,7 @@ def _find_shared_mark(run_views: Sequence[RunView]) -> str:
 
 def _add_template_filters() -> None:
     """Add the filters of the page of a report to the environment of all templates."""
-    filters: dict[str, Callable[..., str]] = {
+    filters: dict[str, Callable[..., str | list[str]]] = {
         "bounds": format_time_bounds,
         "interval": _format_rate_interval,
         "interval_ms": format_interval,
@@ -368,6 +369,7 @@ def _add_template_filters() -> None:
         "rating": describe_predicted_quality,
         "readings": describe_readings,
         "sentence": capitalize_sentence,
+        "sockets": describe_sockets,
         "usd": format_usd,
         "steadiness": describe_steadiness,
         "voice": describe_voice,

@@ -15,7 +15,7 @@ from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import describe_steadiness
 from voicegauge.bench.error_rates import describe_readings
-from voicegauge.bench.part_summaries import list_places
+from voicegauge.bench.part_summaries import describe_sockets, list_places
 from voicegauge.bench.target_cost import compute_target_cost
 from voicegauge.bench.target_samples import group_counted_samples_by_target
 from voicegauge.bench.voice_similarity import describe_voice
@@ -145,7 +145,7 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
 
 
 def _format_audio(run: RunReport) -> list[str]:
-    """Return a Markdown list of what the page says about entities, ratings, voice and steadiness of each target."""
+    """Return a Markdown list of what the page says about entities, audio, voice and turns of each target."""
     lines = []
     for one in run.targets:
         found = [
@@ -155,6 +155,7 @@ def _format_audio(run: RunReport) -> list[str]:
             describe_predicted_quality(one.predicted_quality) if one.predicted_quality is not None else "",
             describe_voice(one.voice) if one.voice is not None else "",
             describe_steadiness(one.steadiness) if one.steadiness is not None else "",
+            *(describe_sockets(one.socket) if one.socket is not None else ()),
         ]
         lines += [f"- {_escape_markdown(f'{one.target}: {text}')}" for text in found if text]
     if not lines:
