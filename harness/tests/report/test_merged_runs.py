@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge
-from voicegauge.model.run import ListeningSet, Run
-from voicegauge.model.sample import ListeningVerdict
+from voicegauge.model.base import Provenance
+from voicegauge.model.run import ListeningSet, OtherSpeaker, Run, VoiceSet
+from voicegauge.model.sample import ListeningVerdict, MeasuredVoice
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
+from voicegauge.report.text_format import format_seconds
 
 from ..builders.report_runs import VOICES, crowd, make_run
 
@@ -106,6 +109,48 @@ def test_audio_that_does_not_say_its_text_is_counted_beside_the_other_runs(runs:
     by_another_method = msgspec.structs.replace(listened_to[0], listening=ListeningSet(method="listening/2"))
     page = render_page(analyze_runs([(runs[0][0], by_another_method), (folder, listened_to[1])]))
     assert "they differ in how audio was listened to." in page
+
+
+def test_the_time_between_runs_does_not_count_in_how_long_their_requests_took(tmp_path: Path) -> None:
+    """Two rehearsals, the second of which begins a day later."""
+    made = [
+        make_run(tmp_path / str(number), (voice,), provenance=Provenance.EMULATED)
+        for number, voice in enumerate(VOICES[1:3])
+    ]
+    (first, one), (second, other) = made
+    later = tuple(
+        msgspec.structs.replace(
+            sample, started_at=(datetime.fromisoformat(sample.started_at) + timedelta(days=1)).isoformat()
+        )
+        for sample in other.samples
+    )
+    runs = [(first, one), (second, msgspec.structs.replace(other, samples=later))]
+    (report,) = analyze_runs(runs).report.runs
+    took_s = sum(run.measure_duration_s() or 0.0 for _, run in runs)
+    assert took_s < 3_600
+    assert f"They took {format_seconds(took_s)}" in report.verdict.statements[0].detail
+
+
+def test_voices_of_all_runs_are_compared_with_the_sample(runs: list[tuple[Path, Run]]) -> None:
+    def add_voices(run: Run, similarity: float, method: str, speaker_count: int) -> Run:
+        voices = tuple(
+            MeasuredVoice(sample_id=one.id, vector="", similarity=similarity) for one in run.samples if one.audio
+        )
+        speakers = tuple(OtherSpeaker(name=str(number), cosine=0.5) for number in range(speaker_count))
+        targets = tuple(msgspec.structs.replace(one, clones_voice=True) for one in run.manifest.targets)
+        return msgspec.structs.replace(
+            change(run, targets=targets), voices=VoiceSet(method=method, voices=voices, other_speakers=speakers)
+        )
+
+    (first, one), (second, other) = runs
+    joined = [(first, add_voices(one, 0.9, "made/1", 13)), (second, add_voices(other, 0.4, "made/1", 12))]
+    (report,) = analyze_runs(joined).report.runs
+    found = {target.target: target.voice for target in report.targets}
+    assert [voice.similarity if voice else None for voice in found.values()] == pytest.approx([0.9, 0.4])
+    assert {voice.other_speaker_count for voice in found.values() if voice} == {12}
+    mixed = [joined[0], (second, add_voices(other, 0.4, "other/1", 12))]
+    (report,) = analyze_runs(mixed).report.runs
+    assert all(target.voice is None for target in report.targets)
 
 
 def test_clips_of_all_runs_can_be_played(runs: list[tuple[Path, Run]]) -> None:

@@ -37,6 +37,7 @@ from voicegauge.model.run import (
     Run,
     ScoreSet,
     ScoringMethod,
+    VoiceSet,
     describe_rehearsal,
 )
 from voicegauge.model.sample import AudioFacts, Sample
@@ -91,6 +92,8 @@ class JoinedRun(NamedTuple):
     run: Run
     caution: str
     """A sentence that says that the targets were measured at different times."""
+    duration_s: float
+    """How long the counted requests of all runs took together, without the time between the runs."""
 
 
 def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
@@ -116,10 +119,11 @@ def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
         score_sets=_join_scores([run.score_sets[-1] for run in found]) if found[0].score_sets else (),
         listening=_join_listening([run.listening for run in found if run.listening is not None]),
         predicted_quality=_join_quality([run.predicted_quality for run in found]),
+        voices=_join_voices([run.voices for run in found if run.voices is not None]),
         ambiguous_requests=tuple(chain.from_iterable(run.ambiguous_requests for run in found)),
         open_jobs=tuple(chain.from_iterable(run.open_jobs for run in found)),
     )
-    return JoinedRun(folder, run, _describe_times(found))
+    return JoinedRun(folder, run, _describe_times(found), sum(one.measure_duration_s() or 0.0 for one in found))
 
 
 def list_differing_facts_of_runs(runs: Sequence[Run]) -> list[str]:
@@ -187,6 +191,17 @@ def _join_quality(sets: Sequence[QualitySet | None]) -> QualitySet | None:
         return None
     predictions = tuple(chain.from_iterable(one.predictions for one in found))
     return msgspec.structs.replace(found[0], predictions=predictions)
+
+
+def _join_voices(sets: Sequence[VoiceSet]) -> VoiceSet | None:
+    """Return the voices of all runs that have any; `None` if none has, or if their encoders or their notes differ.
+
+    Each similarity stays on the scale of its own run. Of the other speakers, those of the run with the fewest are kept.
+    """
+    if len({(one.method, one.note) for one in sets}) != 1:
+        return None
+    fewest = min(sets, key=lambda one: len(one.other_speakers))
+    return msgspec.structs.replace(fewest, voices=tuple(chain.from_iterable(one.voices for one in sets)))
 
 
 def _describe_times(runs: Sequence[Run]) -> str:
@@ -345,7 +360,15 @@ def analyze_runs(
         characters_per_month=characters_per_month,
         rehearsal_label=describe_rehearsal([run.manifest for _, run in runs]),
         runs=tuple(
-            _summarize_run(folder, run, compared, text_length, characters_per_month, max_clips)
+            _summarize_run(
+                folder,
+                run,
+                compared,
+                text_length,
+                characters_per_month,
+                max_clips=max_clips,
+                duration_s=run.measure_duration_s() if joined is None else joined.duration_s,
+            )
             for (folder, run), compared in zip(runs, differences, strict=True)
         ),
     )
@@ -372,7 +395,9 @@ def _summarize_run(
     differences: TargetDifferences,
     text_length: int,
     characters_per_month: int,
+    *,
     max_clips: int,
+    duration_s: float | None,
 ) -> RunReport:
     scores = find_latest_scores(run)
     worst = select_worst_clips(run.samples, scores.scores, max_clips=max_clips) if scores else ()
@@ -384,7 +409,7 @@ def _summarize_run(
         scores,
         targets,
         differences,
-        duration_s=run.measure_duration_s(),
+        duration_s=duration_s,
         damaged_audio=describe_damaged_audio(folder, run.samples),
         ramp_samples_note=run.describe_counted_ramp_samples(),
     )
