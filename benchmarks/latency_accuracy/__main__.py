@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from latency_accuracy.measured_runs import LOADS, compare_runs
-from voicegauge.bench.run_config import open_transport_with_spaced_requests
+from voicegauge.bench.run_config import open_benchmark_transport
 from voicegauge.bench.timing_error import measure_timing_error, reduce_event_loop_delays, run_loopback_server
 
 CLIENT_FILE = Path(__file__).with_name("timed_client.py")
@@ -95,7 +95,7 @@ def main() -> int:
             problems += print_rows(in_flight, errors)
     for in_flight in (1, 16):
         with reduce_event_loop_delays():
-            stated = asyncio.run(measure_timing_error(in_flight, open_transport_with_spaced_requests))
+            stated = asyncio.run(measure_timing_error(in_flight, open_benchmark_transport))
         print(
             f"\nthe calibration states {stated.median_error_ms:.2f} ms (p50), "
             f"{stated.p99_error_ms:.2f} ms (p99) at {in_flight}"

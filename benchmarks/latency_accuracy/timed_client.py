@@ -39,12 +39,12 @@ Measure = Callable[[str], Awaitable[TimedResponse]]
 @asynccontextmanager
 async def open_voicegauge() -> AsyncIterator[Measure]:
     """Yield a function that measures as `voicegauge bench` does."""
-    from voicegauge.bench.run_config import open_transport_with_spaced_requests
+    from voicegauge.bench.run_config import open_benchmark_transport
     from voicegauge.bench.timing_error import reduce_event_loop_delays
     from voicegauge.model.exchange import Request
 
     with reduce_event_loop_delays():
-        async with open_transport_with_spaced_requests() as transport:
+        async with open_benchmark_transport() as transport:
 
             async def measure(url: str) -> TimedResponse:
                 request = Request(method="POST", url=url, headers=tuple(HEADERS.items()), body=BODY)

@@ -136,7 +136,10 @@ def test_a_load_that_this_machine_did_not_send_is_not_reached(level_unit: Litera
     ] * load_search.MAX_STEPS_OF_BUSY_MACHINE
     assert invalid[0].sent_load_share == pytest.approx(10 / 16, abs=0.05)
     assert invalid[0].verdict.startswith("invalid: 6")
-    assert re.search(r"; this machine sent only \d\d% of .*, so the target may bear more$", found.describe())
+    assert re.search(
+        r"; this machine sent only \d\d% of .* \(at most [\d.]+ requests/s\), so the target may bear more$",
+        found.describe(),
+    )
 
 
 @pytest.mark.parametrize("level_unit", ["concurrency", "rate"])
@@ -237,8 +240,8 @@ def test_a_bound_that_this_machine_set_is_named_also_if_an_earlier_step_had_to_b
         is_search_complete=True,
         steps=steps,
     )
-    says = "1 requests/s meet rtf<=1; this machine sent only 50% of 2 requests/s, so the target may bear more"
-    assert found.describe() == f"inconclusive: {says}"
+    says = "1 requests/s meet rtf<=1; this machine sent only 50% of 2 requests/s (at most 2 requests/s), so the target"
+    assert found.describe() == f"inconclusive: {says} may bear more"
     assert not found.is_conclusive
 
 

@@ -15,10 +15,10 @@ from starlette.routing import Route
 
 from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import BenchPlanSettings, plan_benchmark_requests
-from voicegauge.bench.load import ArrivalRate
-from voicegauge.bench.ramp import LoadGate
+from voicegauge.bench.load import ArrivalRate, parse_goal
+from voicegauge.bench.ramp import LoadGate, RampSettings
 from voicegauge.bench.run_config import ProviderAccess, RunConfig, RunOutcome, StopSignal, build_emulated_access
-from voicegauge.bench.run_store import read_journal
+from voicegauge.bench.run_store import JOURNAL_FILE_NAME, read_journal
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite
 from voicegauge.contract.targets import Target
@@ -125,6 +125,29 @@ async def test_each_session_opens_new_connections(
     await run_plan(order(suite, targets, url, "now", settings=settings), tmp_path)
     assert [len(set(peers[:4])), len(set(peers[4:]))] == [1, 1]
     assert peers[0] != peers[4]
+
+
+@pytest.mark.parametrize("provenance", [Provenance.EMULATED, Provenance.LIVE])
+async def test_a_ramp_notes_at_once_what_may_cost_money_and_the_rest_after_each_step(
+    suite: Suite, targets: dict[str, Target], serve, tmp_path: Path, provenance: Provenance
+) -> None:
+    noted: list[int] = []
+
+    async def now(_request: Request) -> Response:
+        noted.append((tmp_path / JOURNAL_FILE_NAME).read_bytes().count(b'"submit_started"'))
+        return Response(b"RIFF", media_type="audio/wav")
+
+    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
+    ramp = RampSettings("concurrency", parse_goal("success>=0.99"), 1.0)
+    settings = BenchPlanSettings(warmup=0, repetitions=200)
+    asked = order(suite, targets, url, "now", provenance=provenance, settings=settings, ramp_settings=ramp)
+    outcome = await run_plan(asked, tmp_path)
+    assert len(outcome.samples) == len(noted) > 40
+    assert list(read_journal(tmp_path).finished_samples) == [one.id for one in outcome.samples]
+    if provenance is Provenance.LIVE:
+        assert all(count > index for index, count in enumerate(noted))
+    else:
+        assert set(noted[:40]) == {0}
 
 
 @in_virtual_time

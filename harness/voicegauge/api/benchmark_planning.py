@@ -47,7 +47,7 @@ from voicegauge.bench.run_config import (
     ClusterSettings,
     RunConfig,
     StopRule,
-    open_transport_with_spaced_requests,
+    open_benchmark_transport,
 )
 from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.bench.suites import Suite, list_suite_names, load_own_texts, load_suite
@@ -151,9 +151,9 @@ def _find_target_of_same_name(contract: Contract, target: BaseTarget) -> BaseTar
 
 MAX_RAMP_CONCURRENCY = 64.0
 """The highest concurrency that a ramp tries. With more requests in flight, times could not be measured precisely."""
-MAX_RAMP_RATE = 300.0
-"""The highest rate that a ramp tries, in requests per second."""
-MAX_RAMP_REQUESTS = 12_000
+MAX_RAMP_RATE = 2000.0
+"""The highest rate that a ramp tries, in requests per second: more than one process can send."""
+MAX_RAMP_REQUESTS = 20_000
 """Number of requests that a ramp may send, which is enough for its search."""
 
 
@@ -219,7 +219,7 @@ def configure_load(request: BenchRequest, config: RunConfig) -> RunConfig:
 
 
 def _open_http2_transport() -> Transport:
-    return open_transport_with_spaced_requests(uses_http2=True)
+    return open_benchmark_transport(uses_http2=True)
 
 
 def find_max_ramp_load(config: RunConfig, load_type: Literal["concurrency", "rate"]) -> float:

@@ -34,8 +34,8 @@ from voicegauge.bench.request_building import (
 from voicegauge.bench.run_config import (
     ProviderAccess,
     build_emulated_access,
+    open_benchmark_transport,
     open_clients,
-    open_transport_with_spaced_requests,
 )
 from voicegauge.bench.session_sending import prepare_connections_of_targets
 from voicegauge.bench.timing_error import (
@@ -311,7 +311,7 @@ class _WorkerRun:
             await end.wait()
 
     def _open_transport(self) -> Transport:
-        return open_transport_with_spaced_requests(uses_http2=self._setup.uses_http2)
+        return open_benchmark_transport(uses_http2=self._setup.uses_http2)
 
     @contextlib.asynccontextmanager
     async def _send_probes(self, transport: Transport) -> AsyncIterator[None]:

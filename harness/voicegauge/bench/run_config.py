@@ -39,6 +39,7 @@ from voicegauge.model.ramp import EarlyStop, RampResult, TargetDecision
 from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.model.sample import Sample
 from voicegauge.transport.clock import Clock
+from voicegauge.transport.exchange_trace import HAS_PACKET_TIMES
 from voicegauge.transport.http import Transport
 
 # Computes an interval of a mean that is valid after every observation, so that sampling may stop at any time.
@@ -344,20 +345,26 @@ def create_provider_semaphores(
 
 
 MIN_SEND_INTERVAL_S = 0.002
-"""Minimum time between the starts of two requests, in seconds. Sending a request takes a millisecond of work, during
-which the response to another one would be noticed late."""
+"""Minimum time between the starts of two requests, in seconds, where the operating system does not say when bytes
+arrived. Sending a request takes a millisecond of work, during which the response to another one would be noticed late.
+"""
 MAX_IN_FLIGHT_AT_FIXED_RATE = 512
 """Maximum number of requests in flight of a run at a fixed rate. At this number, no request is sent until one ends."""
 
 
-def open_transport_with_spaced_requests(*, uses_http2: bool = False) -> Transport:
-    """Open the connections of a benchmark, whose requests begin at least `MIN_SEND_INTERVAL_S` apart.
+def open_benchmark_transport(*, uses_http2: bool = False) -> Transport:
+    """Open the connections of a benchmark.
+
+    Its requests begin at least `MIN_SEND_INTERVAL_S` apart if the times of packets are not known.
 
     Raises:
         MissingExtraError: HTTP/2 is requested and not installed.
     """
+    has_packet_times = HAS_PACKET_TIMES and not uses_http2  # requests with HTTP/2 share a connection
     return Transport(
-        min_send_interval_s=MIN_SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=uses_http2
+        min_send_interval_s=0.0 if has_packet_times else MIN_SEND_INTERVAL_S,
+        max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE,
+        http2=uses_http2,
     )
 
 
@@ -423,7 +430,7 @@ class RunConfig:
     """Whether each text over a WebSocket is flushed before its turn ends, where a message for that is documented."""
     uses_http2: bool = False
     """Whether `open_transport` opens connections with HTTP/2, where a server supports it."""
-    open_transport: Callable[[], Transport] = open_transport_with_spaced_requests
+    open_transport: Callable[[], Transport] = open_benchmark_transport
     """Function that opens the connections of one session."""
     clock: Clock | None = None
     """Clock for waits between polls and retries; by default the real clock."""

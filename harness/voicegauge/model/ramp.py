@@ -220,7 +220,9 @@ class RampResult(Record, frozen=True, kw_only=True):
         if invalid.is_fully_sent:
             reason = invalid.verdict.removeprefix("invalid: ")
             return f"inconclusive: {found}; {reason} at {invalid.load:g} {self.load_unit}{unfinished}"
+        most_per_s = max(step.requests_per_s for step in self.steps)
         sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.load_unit}"
+        sent += f" (at most {most_per_s:.3g} requests/s)"
         return f"inconclusive: {found}; {sent}, so the target may bear more{unfinished}"
 
     def _find_invalid_step_above_highest_load(self) -> RampStep | None:

@@ -184,6 +184,9 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SP
 _MAX_ERROR_QUEUE_BYTES = 256
 """Size of the ancillary messages with the time of one packet: its address, three times, and their kind."""
 
+HAS_PACKET_TIMES = sys.platform == "linux"
+"""Whether the operating system notes when packets arrive and leave."""
+
 
 class PacketTimingSocket(socket.socket):
     """A connected TCP socket that notes when its sent bytes left, and when the bytes that it reads arrived.
@@ -208,7 +211,7 @@ class PacketTimingSocket(socket.socket):
         taken.settimeout(timeout_s)
         taken.arrival_time_s = taken.sent_time_s = time.perf_counter()
         taken._has_arrival_times = taken._has_send_times = False
-        if sys.platform == "linux":
+        if HAS_PACKET_TIMES:
             with contextlib.suppress(OSError):
                 taken.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 taken._has_arrival_times = True
