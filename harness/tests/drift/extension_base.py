@@ -298,7 +298,7 @@ BASE: dict[str, Any] = {
                     "cursor_kind": "item-id",
                     "item_id_field": "id",
                     "next_cursor_location": "body#/next",
-                    "has_more_location": "body#/has_more",
+                    "more_pages_location": "body#/has_more",
                     "total_count_location": "body#/total",
                     "page_count_location": "body#/pages",
                 },

@@ -259,7 +259,7 @@ EXTENSION_EDITS = [
     *_value(f"{PAGINATION}/item_id_field", "pagination-item-id", "CBB", "name"),
     *_value(f"{PAGINATION}/first_page_number", "pagination-first-page", "--B", 0),
     *_value(f"{PAGINATION}/next_cursor_location", "pagination-next", "CBB"),
-    *_value(f"{PAGINATION}/has_more_location", "pagination-more", "CBB"),
+    *_value(f"{PAGINATION}/more_pages_location", "pagination-more", "CBB"),
     *_value(f"{PAGINATION}/total_count_location", "pagination-count", "CPP"),
     *_value(f"{PAGINATION}/page_count_location", "pagination-pages", "CPP"),
     *_value(RESOURCE, "resource", "CB-"),

@@ -31,7 +31,7 @@ class _DiscoveryMethod(NamedTuple):
 
     pointer: str
     """JSON pointer of the method in the discovery document."""
-    data: dict[str, Any]
+    method_data: dict[str, Any]
 
 
 def is_discovery(document: Document) -> bool:
@@ -43,18 +43,18 @@ def convert_discovery(document: Document) -> Document:
     """Return a discovery document as OpenAPI 3.1; parts keep the lines of the original."""
     data = document.data
     paths: dict[str, dict[str, Any]] = {}
-    lines = dict(document.lines)
+    lines = dict(document.line_by_pointer)
     for method in _iterate_methods(data, ""):
-        path = "/" + str(method.data.get("flatPath", method.data.get("path", ""))).replace("{+", "{")
-        verb = str(method.data.get("httpMethod", "GET")).lower()
-        paths.setdefault(path, {})[verb] = _convert_method(method.data, path)
+        path = "/" + str(method.method_data.get("flatPath", method.method_data.get("path", ""))).replace("{+", "{")
+        verb = str(method.method_data.get("httpMethod", "GET")).lower()
+        paths.setdefault(path, {})[verb] = _convert_method(method.method_data, path)
         place = f"/paths/{escape_pointer_token(path)}/{verb}"
-        if method.pointer in document.lines:
-            lines[place] = document.lines[method.pointer]
+        if method.pointer in document.line_by_pointer:
+            lines[place] = document.line_by_pointer[method.pointer]
     schemas = data.get("schemas", {})
     for name in schemas:
-        if f"/schemas/{escape_pointer_token(name)}" in document.lines:
-            line = document.lines[f"/schemas/{escape_pointer_token(name)}"]
+        if f"/schemas/{escape_pointer_token(name)}" in document.line_by_pointer:
+            line = document.line_by_pointer[f"/schemas/{escape_pointer_token(name)}"]
             lines[f"/components/schemas/{escape_pointer_token(name)}"] = line
     converted = {
         "openapi": "3.1.0",
@@ -145,14 +145,14 @@ _SCHEMA_KEYS = frozenset(
     }
 )
 """Keys of a Swagger parameter or header that belong to its schema in OpenAPI 3."""
-_NEWER_KEYS = frozenset({"deprecated", "nullable", "writeOnly", "oneOf", "anyOf"})
+_OPENAPI_3_KEYWORDS = frozenset({"deprecated", "nullable", "writeOnly", "oneOf", "anyOf"})
 """Keywords of OpenAPI 3 that are kept if a Swagger document has them, with their meaning in OpenAPI 3."""
 _DEFINITION_DEPTH = 2
 """Number of keys that lead to a schema of `definitions`."""
 _DEFAULT_MEDIA_TYPE = "application/json"
 """Media type of bodies for which a Swagger document names none."""
 _FILE_MEDIA_TYPE = "application/octet-stream"
-_OAUTH2_FLOWS = {"application": "clientCredentials", "accessCode": "authorizationCode"}
+_OAUTH2_FLOW_BY_SWAGGER_NAME = {"application": "clientCredentials", "accessCode": "authorizationCode"}
 """The names of flows in OpenAPI 3 that differ from those in Swagger, by the name in Swagger."""
 
 
@@ -175,10 +175,10 @@ def convert_swagger(document: Document) -> Document:
     moved = {
         new.removeprefix("#").rstrip("/") + pointer[len(old) - 2 :]: line
         for old, new in _REFERENCE_PREFIXES.items()
-        for pointer, line in document.lines.items()
+        for pointer, line in document.line_by_pointer.items()
         if pointer.startswith(old.removeprefix("#"))
     }
-    lines = {**document.lines, **moved}
+    lines = {**document.line_by_pointer, **moved}
     return Document(document.path, _SwaggerConversion(document.data).convert(), lines, document.sha256)
 
 
@@ -198,7 +198,7 @@ def _is_inside_definition(path: Sequence[str | int]) -> bool:
 def _leave_out_newer_keys(value: Any) -> Any:
     """Return `value` without the keywords that many write in Swagger 2.0 although only OpenAPI 3 has them."""
     if isinstance(value, dict):
-        return {key: _leave_out_newer_keys(item) for key, item in value.items() if key not in _NEWER_KEYS}
+        return {key: _leave_out_newer_keys(item) for key, item in value.items() if key not in _OPENAPI_3_KEYWORDS}
     return [_leave_out_newer_keys(item) for item in value] if isinstance(value, list) else value
 
 
@@ -377,4 +377,7 @@ def _convert_security_scheme(scheme: dict[str, Any]) -> dict[str, Any]:
     flow = scheme.get("flow", "")
     urls = {key: scheme[key] for key in ("authorizationUrl", "tokenUrl") if key in scheme}
     kept = {key: value for key, value in scheme.items() if key in {"type", "description"} or key.startswith("x-")}
-    return {**kept, "flows": {_OAUTH2_FLOWS.get(flow, flow): {**urls, "scopes": scheme.get("scopes", {})}}}
+    return {
+        **kept,
+        "flows": {_OAUTH2_FLOW_BY_SWAGGER_NAME.get(flow, flow): {**urls, "scopes": scheme.get("scopes", {})}},
+    }

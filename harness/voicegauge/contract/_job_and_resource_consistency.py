@@ -148,7 +148,7 @@ def check_pagination(operation: Operation, pagination_spec: PaginationSpec) -> N
         ContractError: a location is not documented, or the kind of the cursor lacks what it needs.
     """
     pointer = f"{operation.pointer}/x-pagination"
-    for key in ("items", "next_cursor", "has_more", "total_count", "page_count"):
+    for key in ("items", "next_cursor", "more_pages", "total_count", "page_count"):
         check_response_location(operation, f"{pointer}/{key}_location", getattr(pagination_spec, f"{key}_location"))
     for key in ("page_size", "cursor"):
         location = getattr(pagination_spec, f"{key}_location")

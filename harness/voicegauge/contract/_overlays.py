@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from voicegauge.contract.document_parts import EXTENSION_KEYS
+from voicegauge.contract.document_parts import EXTENSION_KEYS, OPENAPI_METHODS
 from voicegauge.files import resolve_links
 from voicegauge.formats.json_text import describe_type, explain_type_error
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jsonpath_rfc9535 import JSONPathNode
 
 
-_SUPPORTED_OVERLAY_VERSIONS = ("1.0.", "1.1.")
+_SUPPORTED_OVERLAY_VERSION_PREFIXES = ("1.0.", "1.1.")
 _MAX_SHOWN_CHARACTERS = 200
 """Maximum length of an expression or a reason in a message."""
 _UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
@@ -104,7 +104,7 @@ def apply_overlay(overlay: Document, base: Document) -> Document:
 
 def _parse_overlay(overlay: Document) -> _Overlay:
     version = overlay.data.get("overlay")
-    if not isinstance(version, str) or not version.startswith(_SUPPORTED_OVERLAY_VERSIONS):
+    if not isinstance(version, str) or not version.startswith(_SUPPORTED_OVERLAY_VERSION_PREFIXES):
         raise overlay.build_error("/overlay", f"must be an OpenAPI Overlay of version 1.0 or 1.1, not {version!r}")
     try:
         return msgspec.convert(overlay.data, _Overlay)
@@ -125,7 +125,7 @@ class _ComposedDocument:
         self.parts: dict[str, tuple[Document, str]] = {"": (base, "")}
 
     def apply_action(self, action: _OverlayAction, pointer: str) -> None:
-        if action.copy is not None and self._overlay.data["overlay"].startswith(_SUPPORTED_OVERLAY_VERSIONS[0]):
+        if action.copy is not None and self._overlay.data["overlay"].startswith(_SUPPORTED_OVERLAY_VERSION_PREFIXES[0]):
             reason = "copy is an action of Overlay 1.1: write overlay: 1.1.0 at the top of the document"
             raise self._overlay.build_error(f"{pointer}/{_COPY}", reason)
         is_update = action.update is not msgspec.UNSET
@@ -219,7 +219,6 @@ def escape_json_path_name(name: str) -> str:
 # Selects from a document what a contract needs, so that errors elsewhere in the document do not matter.
 
 
-OPENAPI_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _OPERATION_EXTENSIONS = EXTENSION_KEYS - {"x-provider", "x-source"}
 """The `x-` keys that describe an operation."""
 _ALWAYS_COPIED_KEYS = (

@@ -22,9 +22,9 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.located_yaml import CommentedValue, Document
 
 _KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
-_SCHEME = "key"
+_PROPOSED_SCHEME_NAME = "key"
 """Name of a proposed security scheme."""
-_AWS_AUTHENTICATION = "awsSigv4"
+_AWS_SIGNATURE_TYPE = "awsSigv4"
 """Value of `x-amazon-apigateway-authtype` of a security scheme with AWS Signature Version 4."""
 _AWS_REGION_PATTERN = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 
@@ -74,7 +74,7 @@ class KeyProposal:
             header = _find_key_header(self._operations)
             bearer = {"type": "http", "scheme": "bearer"}
             scheme: Any = {"type": "apiKey", "in": "header", "name": header} if header else bearer
-            schemes = {"securitySchemes": {_SCHEME: CommentedValue(scheme, TODO) if replaced else scheme}}
+            schemes = {"securitySchemes": {_PROPOSED_SCHEME_NAME: CommentedValue(scheme, TODO) if replaced else scheme}}
             if self._components is not None:
                 yield {"target": "$.components", "update": schemes}
             else:
@@ -86,7 +86,7 @@ class KeyProposal:
                     "remove": True,
                 }
         for name, scheme in self._schemes.items():
-            if isinstance(scheme, dict) and scheme.get("x-amazon-apigateway-authtype") == _AWS_AUTHENTICATION:
+            if isinstance(scheme, dict) and scheme.get("x-amazon-apigateway-authtype") == _AWS_SIGNATURE_TYPE:
                 key = {"id_variable": f"{variable_prefix}_ACCESS_KEY_ID", "aws_signature": self._guess_aws_scope()}
                 yield {
                     "target": f"$.components.securitySchemes['{escape_json_path_name(name)}']",
@@ -108,7 +108,7 @@ class KeyProposal:
         return {"region": region[0] if region else TODO, "service": host.partition(".")[0] or TODO}
 
 
-SECURITY: list[dict[str, list[str]]] = [{_SCHEME: []}]
+PROPOSED_SECURITY: list[dict[str, list[str]]] = [{_PROPOSED_SCHEME_NAME: []}]
 """The value of `security` with the proposed scheme."""
 
 

@@ -97,7 +97,7 @@ def _walk_parts_first(
             stack += [(part, None) for _, part in found]
 
 
-def _list_combined(data: Any, schema: _Schema) -> _SchemaUses:
+def _list_combined(document_data: Any, schema: _Schema) -> _SchemaUses:
     """Yield the schemas that apply, or may apply, to the same value."""
     found = [schema[key] for key in _SINGLE_KEYWORDS if key in schema]
     for key in _LIST_KEYWORDS:
@@ -105,11 +105,11 @@ def _list_combined(data: Any, schema: _Schema) -> _SchemaUses:
         found += branches if isinstance(branches, list) else ()
     dependent = schema.get("dependentSchemas")
     found += dependent.values() if isinstance(dependent, dict) else ()
-    found += _list_referenced_schemas(data, schema)
+    found += _list_referenced_schemas(document_data, schema)
     yield from ((1, part) for part in found if isinstance(part, dict))
 
 
-def _list_required(data: Any, schema: _Schema) -> _SchemaUses:
+def _list_required(document_data: Any, schema: _Schema) -> _SchemaUses:
     """Yield the schemas of the values that a valid value contains, with the number of such values."""
     properties, names = schema.get("properties"), schema.get("required")
     if isinstance(properties, dict) and isinstance(names, list):
@@ -120,14 +120,14 @@ def _list_required(data: Any, schema: _Schema) -> _SchemaUses:
         yield count, items
     branches = schema.get("allOf")
     yield from ((1, part) for part in (branches if isinstance(branches, list) else ()) if isinstance(part, dict))
-    yield from ((1, part) for part in _list_referenced_schemas(data, schema))
+    yield from ((1, part) for part in _list_referenced_schemas(document_data, schema))
 
 
-def _list_referenced_schemas(data: Any, schema: _Schema) -> list[_Schema]:
+def _list_referenced_schemas(document_data: Any, schema: _Schema) -> list[_Schema]:
     reference = schema.get("$ref")
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return []
-    found = read_pointer(data, split_json_pointer(unquote(reference[1:])))
+    found = read_pointer(document_data, split_json_pointer(unquote(reference[1:])))
     return [found] if found is not MISSING and isinstance(found, dict) else []
 
 
@@ -148,7 +148,9 @@ class _UsesOfParts(NamedTuple):
     part."""
 
 
-def _find_schema_with_many_uses_of_one_part(data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> str | None:
+def _find_schema_with_many_uses_of_one_part(
+    document_data: Any, schemas: list[tuple[str, dict[str, Any]]]
+) -> str | None:
     """Return the pointer to a schema that applies too many schemas to one part of a value; `None` if there is none.
 
     Counted are the parts of a value at any depth. The result is an upper bound, because for each schema the part with
@@ -156,7 +158,7 @@ def _find_schema_with_many_uses_of_one_part(data: Any, schemas: list[tuple[str, 
     those, such as operators of expressions, and their values are not deep.
     """
     pointers = {id(node): pointer for pointer, node in schemas}
-    by_part, groups = _group_schemas_by_part(data, schemas)
+    by_part, groups = _group_schemas_by_part(document_data, schemas)
     counts: dict[int, int] = {}
     for group in groups:
         group_counts = {
@@ -173,10 +175,12 @@ def _find_schema_with_many_uses_of_one_part(data: Any, schemas: list[tuple[str, 
 
 
 def _group_schemas_by_part(
-    data: Any, schemas: list[tuple[str, dict[str, Any]]]
+    document_data: Any, schemas: list[tuple[str, dict[str, Any]]]
 ) -> tuple[dict[int, list[dict[int, int]]], Iterator[list[int]]]:
     """Return the uses of parts by each schema, and the groups of schemas that contain each other."""
-    by_part = {key: list(_list_uses_by_part(uses)) for key, uses in _collect_uses_of_parts(data, schemas).items()}
+    by_part = {
+        key: list(_list_uses_by_part(uses)) for key, uses in _collect_uses_of_parts(document_data, schemas).items()
+    }
     return by_part, _iterate_groups_parts_first(
         {key: {*chain(*found)} & by_part.keys() for key, found in by_part.items()}
     )
@@ -220,10 +224,10 @@ def _note_part(schema: int, part: int, numbers: dict[int, int], lowest: dict[int
     return False
 
 
-def _collect_uses_of_parts(data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> dict[int, _UsesOfParts]:
+def _collect_uses_of_parts(document_data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> dict[int, _UsesOfParts]:
     """Return, by the identity of each schema, how often it applies which schemas to parts of a value."""
     uses_by_schema: dict[int, _UsesOfParts] = {}
-    list_parts = functools.partial(_list_combined, data)
+    list_parts = functools.partial(_list_combined, document_data)
     for _, node in schemas:
         for schema, parts in _walk_parts_first(node, list_parts, uses_by_schema):
             uses = _list_own_uses_of_parts(schema)
@@ -293,9 +297,9 @@ class NestedErrors:
     interrupted.
     """
 
-    def __init__(self, data: Any) -> None:
-        """Prepare to examine the schemas of the document `data`, which happens when the first deep value is judged."""
-        self._data = data
+    def __init__(self, document_data: Any) -> None:
+        """Prepare to examine the schemas of a document, which happens when the first deep value is judged."""
+        self._data = document_data
         self._count_by_pointer: dict[str, int] = {}
 
     def are_too_many(self, pointer: str, value: Any) -> bool:
@@ -308,9 +312,11 @@ class NestedErrors:
         return depth * math.log(max(self._count_by_pointer[pointer], 1)) > math.log(MAX_NESTED_ERRORS)
 
 
-def _count_uses_in_themselves(data: Any, pointer: str) -> int:
+def _count_uses_in_themselves(document_data: Any, pointer: str) -> int:
     """Return how often, at most, schemas below `pointer` apply schemas that contain them to one part of a value."""
-    by_part, groups = _group_schemas_by_part(data, [("", one) for one in _iterate_reachable_schemas(data, pointer)])
+    by_part, groups = _group_schemas_by_part(
+        document_data, [("", one) for one in _iterate_reachable_schemas(document_data, pointer)]
+    )
     return max(
         (
             sum(count for part, count in uses.items() if part in own)
@@ -332,9 +338,9 @@ def _measure_depth(value: Any) -> int:
     return depth
 
 
-def _iterate_reachable_schemas(data: Any, pointer: str) -> Iterator[dict[str, Any]]:
+def _iterate_reachable_schemas(document_data: Any, pointer: str) -> Iterator[dict[str, Any]]:
     """Yield all objects in the schema at `pointer`, and in those to which references lead from there."""
-    waiting: list[Any] = [read_pointer(data, split_json_pointer(pointer))]
+    waiting: list[Any] = [read_pointer(document_data, split_json_pointer(pointer))]
     seen = set[int]()
     while waiting:
         node = waiting.pop()
@@ -343,7 +349,7 @@ def _iterate_reachable_schemas(data: Any, pointer: str) -> Iterator[dict[str, An
         elif isinstance(node, dict) and id(node) not in seen:
             seen.add(id(node))
             yield node
-            waiting += [*node.values(), *_list_referenced_schemas(data, node)]
+            waiting += [*node.values(), *_list_referenced_schemas(document_data, node)]
 
 
 # Shortens large JSON values, so that it costs little memory to say why one does not fit its schema.

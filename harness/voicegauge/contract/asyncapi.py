@@ -88,8 +88,8 @@ def _split_words(text: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).lower()
 
 
-_SUPPORTED_VERSIONS = ("2.", "3.0.")
-_FILE_NAMES = tuple(
+_SUPPORTED_VERSION_PREFIXES = ("2.", "3.0.")
+_ASYNCAPI_FILE_NAMES = tuple(
     f"{name}.{suffix}" for name in ("asyncapi-overlay", "asyncapi") for suffix in ("yaml", "yml", "json")
 )
 """Names of the AsyncAPI document beside an OpenAPI document; an earlier name takes precedence."""
@@ -104,7 +104,7 @@ def find_asyncapi_file(openapi_path: Path) -> Path | None:
     """Return the AsyncAPI document, or its overlay, beside `<provider>/openapi.yaml`; `None` if there is none."""
     if openapi_path.stem not in ("openapi", "overlay"):
         return None
-    found = (openapi_path.with_name(name) for name in _FILE_NAMES)
+    found = (openapi_path.with_name(name) for name in _ASYNCAPI_FILE_NAMES)
     return next((path for path in found if path.is_file()), None)
 
 
@@ -118,7 +118,7 @@ def read_asyncapi_document(path: Path) -> Document:
     if is_overlay(document):
         document = apply_overlay(document, read_document(find_extended_file(document)))
     version = document.data.get("asyncapi")
-    if not isinstance(version, str) or not version.startswith(_SUPPORTED_VERSIONS):
+    if not isinstance(version, str) or not version.startswith(_SUPPORTED_VERSION_PREFIXES):
         raise document.build_error("/asyncapi", f"must be an AsyncAPI document of version 2 or 3.0, not {version!r}")
     return document
 
@@ -177,7 +177,7 @@ def build_empty_document(asyncapi: Document) -> Document:
     return Document(asyncapi.path, skeleton, {"": 1}, asyncapi.sha256)
 
 
-def attach_asyncapi(document: Document, asyncapi: Document) -> Document:
+def embed_without_merging(document: Document, asyncapi: Document) -> Document:
     """Return an OpenAPI document in which `asyncapi` is embedded under the key `x-asyncapi`.
 
     Nothing else is changed.

@@ -25,10 +25,10 @@ from voicegauge.contract._overlays import (
     select_described_operations,
 )
 from voicegauge.contract.asyncapi import (
-    attach_asyncapi,
     build_empty_document,
     build_standalone_document,
     embed_asyncapi,
+    embed_without_merging,
     find_asyncapi_file,
     read_asyncapi_document,
 )
@@ -285,7 +285,7 @@ class _NoRetrieval(dict[str, Any]):
 # Converts documents of all supported versions of OpenAPI to one form, with schemas of JSON Schema 2020-12.
 
 
-_SUPPORTED_OPENAPI_VERSIONS = ("3.0.", "3.1.", "3.2.")
+_SUPPORTED_OPENAPI_VERSION_PREFIXES = ("3.0.", "3.1.", "3.2.")
 _BOUND_KEYWORD_PAIRS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 """Pairs of keywords of which OpenAPI 3.0 writes the first as a boolean beside the second."""
 
@@ -297,7 +297,7 @@ def check_openapi_version(document: Document) -> None:
         ContractError: it has another version.
     """
     version = document.data.get("openapi")
-    if not isinstance(version, str) or not version.startswith(_SUPPORTED_OPENAPI_VERSIONS):
+    if not isinstance(version, str) or not version.startswith(_SUPPORTED_OPENAPI_VERSION_PREFIXES):
         key = "swagger" if "swagger" in document.data else "openapi"
         found = f"not {document.data[key]!r}" if key in document.data else describe_other_document(document)
         supported = "an OpenAPI document of version 3.0, 3.1 or 3.2, or Swagger 2.0"
@@ -452,9 +452,9 @@ def read_document_with_sockets(path: Path) -> Document:
     """
     if is_asyncapi_file(path):
         asyncapi = read_asyncapi_document(path)
-        return attach_asyncapi(build_empty_document(asyncapi), asyncapi)
+        return embed_without_merging(build_empty_document(asyncapi), asyncapi)
     document, asyncapi_path = read_openapi_document(path), find_asyncapi_file(path)
-    return document if asyncapi_path is None else attach_asyncapi(document, read_asyncapi_document(asyncapi_path))
+    return document if asyncapi_path is None else embed_without_merging(document, read_asyncapi_document(asyncapi_path))
 
 
 def find_overlay_base(path: Path) -> Path | None:

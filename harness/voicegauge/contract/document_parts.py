@@ -408,7 +408,9 @@ def read_media_types(node: ContractPart) -> Mapping[str, MediaType]:
 
 
 HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
-"""Keys of a path item that are operations."""
+"""Keys of a path item that are operations of a contract."""
+OPENAPI_METHODS = (*HTTP_METHODS, "trace")
+"""Keys of a path item that are operations in OpenAPI."""
 EXTENSION_KEYS = frozenset(
     (
         *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),

@@ -25,7 +25,7 @@ from voicegauge.contract._consistency import (
 )
 from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_json_path_name, select_operations
 from voicegauge.contract._proposed_authentication import (
-    SECURITY,
+    PROPOSED_SECURITY,
     KeyProposal,
     is_transcription,
     list_server_urls,
@@ -113,7 +113,7 @@ _FORMAT_NAME_SEPARATOR_PATTERN = re.compile(r"[_.-]")
 _MAX_PROPOSED_MODELS = 10
 """Maximum number of models that are proposed as targets of one operation."""
 _ACTION_MARGIN = "  "
-_NOT_IN_DOCUMENT = f"{TODO}: not in the document"
+_NOT_IN_DOCUMENT_COMMENT = f"{TODO}: not in the document"
 _DESCRIPTION_BY_REJECTION_STATUS = {
     "400": "The request is invalid",
     "401": "The key is unknown",
@@ -266,7 +266,7 @@ class OverlayWriter:
             update["servers"] = CommentedValue([{"url": TODO_URL}], TODO)
         self._todo += self._keys.list_todo()
         if self._keys.has_no_scheme:
-            update["security"] = CommentedValue(SECURITY, f"{TODO}: and the scheme below")
+            update["security"] = CommentedValue(PROPOSED_SECURITY, f"{TODO}: and the scheme below")
         yield {"target": "$", "update": update}
         yield from self._keys.iterate_actions(variable_prefix)
 
@@ -336,7 +336,7 @@ class OverlayWriter:
             yield _build_operation_action(job.path, "get", self._propose_job(job))
 
     def _propose_security(self, candidate: CandidateOperation) -> _Action:
-        return {"security": SECURITY} if self._keys.replaces_security(candidate) else {}
+        return {"security": PROPOSED_SECURITY} if self._keys.replaces_security(candidate) else {}
 
     def _propose_job(self, job: JobProposal) -> _Action:
         update: _Action = {}
@@ -345,7 +345,7 @@ class OverlayWriter:
         missing = _build_missing_rejections(job.operation_data, "401", "404")
         if missing:
             self._todo.append(f"the rejections of {job.path}: the document does not state all")
-            update["responses"] = CommentedValue(missing, _NOT_IN_DOCUMENT)
+            update["responses"] = CommentedValue(missing, _NOT_IN_DOCUMENT_COMMENT)
         self._todo += job.todo
         return {**update, "x-job": job.extension}
 
@@ -360,7 +360,7 @@ class OverlayWriter:
                 f"the rejections of {candidate.path}: the document states none with status " + " and ".join(rejections)
             )
         missing = {**other_responses, **rejections}
-        return {"responses": CommentedValue(missing, _NOT_IN_DOCUMENT)} if missing else {}
+        return {"responses": CommentedValue(missing, _NOT_IN_DOCUMENT_COMMENT)} if missing else {}
 
     def _propose_audio_response(
         self, candidate: CandidateOperation, format_field: ProposedField | None

@@ -61,6 +61,7 @@ class PriceQuote(NamedTuple):
     """The price in dollars by the newest claim that binds the provider, with typical usage, or as the user states it;
     `None` if there is neither."""
     price_credits: float | None
+    """The same price in the provider's credits; `None` if no document states a price in credits."""
     reserved_usd: float | None
     """The highest price in dollars that a claim leads to, with the highest usage: what a budget reserves. `None` if
     nobody states a price in dollars."""
@@ -160,8 +161,10 @@ class PricedClaim(NamedTuple):
     """One claim about the price of a target: the price as the contract has it, and the claim as runs save it."""
 
     price: PriceSpec
+    """The price of the contract, or one of its alternatives."""
     claim: PriceClaim
     credit_usd: float | None
+    """Price of one credit in dollars; `None` if it is unknown."""
 
     @property
     def states_usd(self) -> bool:

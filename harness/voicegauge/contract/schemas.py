@@ -168,8 +168,9 @@ class Schemas:
 
     def _compile_validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         try:
+            fragment = quote(pointer, safe="/~!$&'()*+,;=:@-._")  # of a URI (RFC 6901, section 6)
             return jsonschema_rs.Draft202012Validator(
-                {"$ref": f"{self._uri}#{_format_uri_fragment(pointer)}"},
+                {"$ref": f"{self._uri}#{fragment}"},
                 registry=self._registry,
                 validate_formats=True,
                 pattern_options=_REGEX_OPTIONS,
@@ -366,18 +367,22 @@ def describe_unusable_reference(document: Document, pointer: str, reference: str
     return f"$ref {reference!r} leads to one file more than a document may have"
 
 
-_ASYNCAPI_PREFIX = "#/x-asyncapi"
+_ASYNCAPI_REFERENCE_PREFIX = "#/x-asyncapi"
 """Start of the references of an AsyncAPI document after it was embedded, which its author did not write."""
 
 
-def _describe_dangling_reference(data: Any, reference: str) -> str:
+def _describe_dangling_reference(document_data: Any, reference: str) -> str:
     """Return that a reference leads nowhere, with the nearest name at the first place that does not exist."""
     tokens = split_json_pointer(unquote(reference[1:]))
-    count = next(count for count in range(1, len(tokens) + 1) if read_pointer(data, tokens[:count]) is MISSING)
-    parent = read_pointer(data, tokens[: count - 1])
+    count = next(count for count in range(1, len(tokens) + 1) if read_pointer(document_data, tokens[:count]) is MISSING)
+    parent = read_pointer(document_data, tokens[: count - 1])
     near = find_similar_names(tokens[count - 1], map(str, parent) if isinstance(parent, dict) else ())
     hint = f": did you mean {near[0]}?" if near else ""
-    written = f"#{reference[len(_ASYNCAPI_PREFIX) :]}" if reference.startswith(_ASYNCAPI_PREFIX) else reference
+    written = (
+        f"#{reference[len(_ASYNCAPI_REFERENCE_PREFIX) :]}"
+        if reference.startswith(_ASYNCAPI_REFERENCE_PREFIX)
+        else reference
+    )
     return f"$ref {written!r} leads nowhere{hint}"
 
 
@@ -387,11 +392,6 @@ def _insert_value_into_message(message: str, pointer: str, instance: Any) -> str
         return message
     value = read_pointer(instance, split_json_pointer(pointer))
     return message.replace(_VALUE_PLACEHOLDER, quote_json(value, MAX_QUOTED_VALUE_CHARACTERS, is_compact=True))
-
-
-def _format_uri_fragment(pointer: str) -> str:
-    """Write a JSON pointer as a URI fragment (RFC 6901, section 6)."""
-    return quote(pointer, safe="/~!$&'()*+,;=:@-._")
 
 
 # Tells whether a schema allows a value at a location, and converts a text to the type that a schema documents.

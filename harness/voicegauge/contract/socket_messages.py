@@ -153,11 +153,15 @@ class ServerEvent(NamedTuple):
 
     kind: ServerEventKind
     context: str | None = None
+    """The context that the message names; `None` if it names none."""
     audio: bytes | None = None
     """Decoded audio; `None` if the event has none, or if it is not valid base64."""
     words: tuple[str, ...] = ()
+    """The characters or words that have times."""
     starts_s: tuple[float, ...] = ()
+    """When each of `words` starts, in seconds."""
     ends_s: tuple[float, ...] = ()
+    """When each of `words` ends, in seconds; empty if the message has no ends."""
     reason: str = ""
     """Text of an error or a warning."""
     transcript: str | None = None
@@ -179,8 +183,11 @@ class MessageViolation(NamedTuple):
     """Why a message does not fit the document."""
 
     reason: str
+    """The predicate of a sentence about the message, such as "is not JSON"."""
     contract_pointer: str
+    """JSON pointer, in the contract, to what is violated."""
     value_pointer: str | None = None
+    """JSON pointer, in the message, to the wrong value; `None` if the message as a whole is wrong."""
 
 
 Sender = Literal["client", "server"]

@@ -189,8 +189,11 @@ class SocketTurn:
     text: str = ""
     """The text to speak, joined from the pieces in which the client sent it."""
     first_text_ms: float | None = None
+    """When the client sent the first text; `None` if it sent none."""
     last_text_ms: float | None = None
+    """When the client sent the last text; `None` if it sent none."""
     flushes_ms: list[float] = field(default_factory=list)
+    """When the client sent each flush."""
     end_ms: float | None = None
     """When the client said that no more text follows; `None` if it did not."""
     cancelled_ms: float | None = None
@@ -229,7 +232,7 @@ class SocketTurn:
         """Whether the service reported the end, and the turn was not cancelled."""
         return self.finished_ms is not None and self.cancelled_ms is None
 
-    def count_flush_ends(self) -> int:
+    def count_completed_flushes(self) -> int:
         """Return how many flushes the service has reported as carried out."""
         return sum(event.kind == "flush-end" for _, event in self.events)
 
@@ -381,7 +384,7 @@ class TurnReader:
         if kind == "cancel-end":
             return turn.cancelled_ms is not None
         if ends_with == "flush-end":
-            return kind == "flush-end" and turn.count_flush_ends() >= len(turn.flushes_ms)
+            return kind == "flush-end" and turn.count_completed_flushes() >= len(turn.flushes_ms)
         return kind == "turn-end"
 
 
@@ -403,7 +406,7 @@ def read_conversation(channel: SocketChannel, traffic: SocketTraffic) -> SocketC
 # Reads what a service has transcribed on a WebSocket connection from its messages.
 
 
-TEXT_EVENTS: frozenset[ServerEventKind] = frozenset(("partial", "final", "eager-end", "resumed", "turn-end"))
+EVENT_KINDS_WITH_TEXT: frozenset[ServerEventKind] = frozenset(("partial", "final", "eager-end", "resumed", "turn-end"))
 """The events that have a text of the turn."""
 
 
@@ -503,7 +506,7 @@ class TranscriptReader:
             elif event.kind == "error":
                 transcribed.errors.append(event.reason)
         # One message may report a final text and the end of the turn: it is one text.
-        of_text = [event for event in events if event.kind in TEXT_EVENTS]
+        of_text = [event for event in events if event.kind in EVENT_KINDS_WITH_TEXT]
         if of_text:
             self._add_text(message.at_ms, of_text)
 

@@ -150,4 +150,4 @@ class InnerPair(NamedTuple):
     location_suffix: str
     """Where the schemas are in the outer ones, such as "/text"."""
     identity_key: SchemaPairKey
-    result: ComparedSchemas
+    compared_schemas: ComparedSchemas

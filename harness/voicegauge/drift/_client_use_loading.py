@@ -26,7 +26,7 @@ from voicegauge.drift._client_uses import (
     add_voicegauge_uses,
 )
 from voicegauge.drift._json_values import may_match_pattern
-from voicegauge.drift._recorded_traffic import STANDARD_HEADERS
+from voicegauge.drift._recorded_traffic import STANDARD_HEADER_NAMES
 from voicegauge.errors import ContractError, DataError, UsageError
 from voicegauge.files import open_file, require_files_in_folder
 from voicegauge.formats.bodies import is_form, is_json
@@ -76,7 +76,7 @@ class DocumentedLocations:
                 for status, schema in schemas
             )
         if location.message_part == "header":
-            unlisted = _UNLISTED_REQUEST_HEADERS if is_in_request else STANDARD_HEADERS
+            unlisted = _UNLISTED_REQUEST_HEADERS if is_in_request else STANDARD_HEADER_NAMES
             names = {
                 name.lower() for name in self._list_parameter_names("header", is_in_request=is_in_request)
             } | unlisted

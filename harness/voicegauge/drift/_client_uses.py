@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from voicegauge.contract.document_parts import OPENAPI_METHODS
 from voicegauge.contract.extension.grammar_schema import RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
 from voicegauge.drift.drift_report import DriftChange, DriftLevel
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
@@ -240,7 +241,6 @@ def _find_effect_of_required_value(operation_use: OperationUse, location: Locati
 # Finds what a client sends in recordings of its requests.
 
 
-_HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 MAX_BODY_DEPTH = 50
 """Number of nested levels of a JSON body in which each value has a location of its own. A deeper value counts as part
 of its parent."""
@@ -291,7 +291,7 @@ class OperationMatcher:
 def _iterate_operation_patterns(document: dict[str, Any]) -> Iterator[OperationPattern]:
     paths = document.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
-        for method in _HTTP_METHODS:
+        for method in OPENAPI_METHODS:
             operation = item.get(method) if isinstance(item, dict) else None
             if not isinstance(operation, dict):
                 continue

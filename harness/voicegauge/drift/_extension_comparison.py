@@ -87,11 +87,14 @@ class ExtensionFact(NamedTuple):
 
 
 class _IncludedFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Stands for the facts below another name of the table, which are in a record at the path `at`."""
+    """Stands for the facts below another name of the table, about a record inside this one."""
 
     include: str
-    at: str = ""
+    """The other name, such as "audio"."""
+    path_prefix: str = ""
+    """Path of the record, with which the paths of the facts begin; empty for this record itself."""
     rule_id_prefix: str = ""
+    """Start of the ids of the rules of these facts; empty to leave their ids as they are."""
 
 
 _FACT_TABLE = msgspec.yaml.decode(
@@ -108,7 +111,7 @@ def _iterate_table_facts(table_name: str) -> Iterator[ExtensionFact]:
             continue
         for fact in _iterate_table_facts(row.include):
             yield fact._replace(
-                fact_path="/".join(filter(None, (row.at, fact.fact_path))),
+                fact_path="/".join(filter(None, (row.path_prefix, fact.fact_path))),
                 rule_id_prefix="-".join(filter(None, (row.rule_id_prefix, fact.rule_id_prefix))),
             )
 

@@ -156,9 +156,9 @@ def _has_field(body: FlattenedBody, field_path: str) -> bool:
     return any(value.path == field_path for value in body.values)
 
 
-def _find_first_value(body_pairs: Sequence[PairedBodies], field_path: str, searched_recording: str) -> JsonScalar:
+def _find_first_value(body_pairs: Sequence[PairedBodies], field_path: str, searched_side: str) -> JsonScalar:
     for pair in body_pairs:
-        for body in pair.old_bodies if searched_recording == "old" else pair.new_bodies:
+        for body in pair.old_bodies if searched_side == "old" else pair.new_bodies:
             for value in body.values:
                 if value.path == field_path:
                     return value.value

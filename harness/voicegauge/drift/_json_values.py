@@ -251,9 +251,7 @@ def compare_values(
         before = frozenset().union(*(old_values[match_key] for match_key in differing))
         after = frozenset().union(*(new_values[match_key] for match_key in differing))
     elif (
-        not (
-            _do_values_repeat_across_matches(old_values, before) and _do_values_repeat_across_matches(new_values, after)
-        )
+        not (_are_most_values_repeated(old_values, before) and _are_most_values_repeated(new_values, after))
         and not before & documented_values
     ):
         return None
@@ -306,7 +304,7 @@ def _is_monotonic(values: list[JsonScalar]) -> bool:
     return len(numbers) == len(values) and len({after > before for before, after in pairwise(numbers)}) == 1
 
 
-def _do_values_repeat_across_matches(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:
+def _are_most_values_repeated(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:
     """Whether at least half of `values` occur under several match keys.
 
     If any value is a number, all values must be equal, because durations and counts may be equal by chance.

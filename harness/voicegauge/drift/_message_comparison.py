@@ -12,11 +12,12 @@ from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, is_same_json
 from voicegauge.drift._schema_comparison import compare_schemas
 from voicegauge.drift.drift_report import DriftChange, DriftLevel
+from voicegauge.formats.bodies import is_json
 
 # Compares the parameters of two operations. They are matched by location and name, path parameters by position.
 
 
-_IGNORED_HEADER_PARAMETERS = ("accept", "content-type", "authorization")
+_IGNORED_HEADER_NAMES = ("accept", "content-type", "authorization")
 """Names that OpenAPI ignores for header parameters, because it describes these headers elsewhere (section "Parameter
 Object")."""
 _DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
@@ -95,7 +96,7 @@ def _list_parameters(
         for _, node in owner.get_child("parameters").iterate_children():
             node = node.resolve_references()
             location, name = str(node.get_value("in")), str(node.get_value("name"))
-            if location == "header" and name.lower() in _IGNORED_HEADER_PARAMETERS:
+            if location == "header" and name.lower() in _IGNORED_HEADER_NAMES:
                 continue
             key = {"header": name.lower(), "path": positions.get(name, name)}.get(location, name)
             found[location, key] = _ParameterVersion(node, is_shared)
@@ -185,7 +186,7 @@ def compare_request_bodies(api_part: ApiPart, old_node: DocumentNode, new_node: 
     )
     nested = api_part.create_nested_part("body" if api_part.is_callback else "request body")
     if before.exists and after.exists:
-        if _is_body_required(before) != _is_body_required(after):
+        if _describe_requiredness(before) != _describe_requiredness(after):
             prefix = "callback-payload" if api_part.is_callback else "request-body"
             rule = f"{prefix}-became-{_describe_requiredness(after)}"
             yield nested.build_change(rule, before.get_child("required"), after.get_child("required"))
@@ -202,12 +203,9 @@ def compare_request_bodies(api_part: ApiPart, old_node: DocumentNode, new_node: 
         )
 
 
-def _is_body_required(body_node: DocumentNode | None) -> bool:
-    return body_node is not None and body_node.get_value("required") is True
-
-
 def _describe_requiredness(node: DocumentNode) -> str:
-    return "required" if _is_body_required(node) else "optional"
+    """Return the word "required" or "optional", which rule ids contain."""
+    return "required" if node.get_value("required") is True else "optional"
 
 
 def compare_responses(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
@@ -220,7 +218,10 @@ def compare_responses(api_part: ApiPart, old_node: DocumentNode, new_node: Docum
         nested = api_part.create_nested_part(status)
         if status in old_responses and status in new_responses:
             if not api_part.is_callback:
-                yield from _compare_response(nested, old_responses[status], new_responses[status])
+                before, after = old_responses[status], new_responses[status]
+                yield from _compare_media_types(nested.create_nested_part(" body"), "response", before, after)
+                yield from _compare_headers(nested, before, after)
+                yield from _compare_links(nested, before, after)
             continue
         action = "added" if status in new_responses else "removed"
         kind = "success" if status.startswith("2") else "non-success"
@@ -231,12 +232,6 @@ def compare_responses(api_part: ApiPart, old_node: DocumentNode, new_node: Docum
 def _list_responses(operation: DocumentNode) -> dict[str, DocumentNode]:
     children = operation.get_child("responses").iterate_children()
     return {status.upper(): node.resolve_references() for status, node in children if not status.startswith("x-")}
-
-
-def _compare_response(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
-    yield from _compare_media_types(api_part.create_nested_part(" body"), "response", old_node, new_node)
-    yield from _compare_headers(api_part, old_node, new_node)
-    yield from _compare_links(api_part, old_node, new_node)
 
 
 def _compare_media_types(
@@ -257,7 +252,7 @@ def _compare_media_types(
     has_several = len(before) > 1 or len(after) > 1
     for name in dict.fromkeys((*before, *after)):
         nested = api_part.create_nested_part(f" ({name})") if has_several else api_part
-        nested = replace(nested, is_sent_as_text=not _is_json(name))
+        nested = replace(nested, is_sent_as_text=not is_json(name.partition(";")[0]))
         if name not in after:
             yield nested.build_change(f"{rule_id_prefix}-media-type-removed", before[name], None, old=name)
         elif name not in before:
@@ -283,11 +278,6 @@ def _list_media_types(node: DocumentNode) -> dict[str, DocumentNode]:
     Neither case nor spaces have a meaning in media types (RFC 9110, section 8.3.1).
     """
     return {"".join(name.lower().split()): media for name, media in node.get_child("content").iterate_children()}
-
-
-def _is_json(media_type: str) -> bool:
-    name = media_type.partition(";")[0]
-    return name == "application/json" or name.endswith("+json")
 
 
 def _match_renamed_media_types(
@@ -342,7 +332,7 @@ def _compare_headers(api_part: ApiPart, old_node: DocumentNode, new_node: Docume
         elif after is None:
             yield nested.build_change(f"{_describe_requiredness(before)}-response-header-removed", before, None)
         else:
-            if _is_body_required(before) != _is_body_required(after):
+            if _describe_requiredness(before) != _describe_requiredness(after):
                 yield nested.build_change(f"response-header-became-{_describe_requiredness(after)}", before, after)
             text = replace(nested, is_sent_as_text=True)
             yield from compare_schemas(text, "response-header", before.get_child("schema"), after.get_child("schema"))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from voicegauge.contract.document_parts import OPENAPI_METHODS
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift._extension_comparison import compare_operation_extensions
@@ -206,9 +207,6 @@ def _compare_oauth_flow(api_part: ApiPart, old_node: DocumentNode, new_node: Doc
 # Compares the paths, operations, servers, callbacks and webhooks of two documents.
 
 
-HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-
-
 class DocumentOperation(NamedTuple):
     """An operation of an OpenAPI document, with the path item from which it inherits parameters and servers."""
 
@@ -245,7 +243,7 @@ def build_operation_key(path: str, method: str) -> OperationKey:
 def has_operations(document: Document) -> bool:
     """Whether a document describes an operation, or refers to a path item elsewhere."""
     path_items = (document.data.get("paths") or {}).values()
-    return any(name in (*HTTP_METHODS, "$ref") for item in path_items if isinstance(item, dict) for name in item)
+    return any(name in (*OPENAPI_METHODS, "$ref") for item in path_items if isinstance(item, dict) for name in item)
 
 
 def select_operations(document: Document, operation_keys: Collection[OperationKey]) -> Document:
@@ -254,12 +252,14 @@ def select_operations(document: Document, operation_keys: Collection[OperationKe
         path: {
             name: node
             for name, node in path_item.items()
-            if name not in HTTP_METHODS or build_operation_key(path, name) in operation_keys
+            if name not in OPENAPI_METHODS or build_operation_key(path, name) in operation_keys
         }
         for path, path_item in document.data.get("paths", {}).items()
         if isinstance(path_item, dict)
     }
-    kept = {path: item for path, item in paths.items() if any(name in HTTP_METHODS or name == "$ref" for name in item)}
+    kept = {
+        path: item for path, item in paths.items() if any(name in OPENAPI_METHODS or name == "$ref" for name in item)
+    }
     return document.replace_data({**document.data, "paths": kept, "webhooks": {}})
 
 
@@ -291,7 +291,7 @@ def _list_operations_by_key(paths: DocumentNode) -> dict[OperationKey, DocumentO
         path_item = path_item.resolve_references()
         if path.startswith("x-"):
             continue
-        for method in HTTP_METHODS:
+        for method in OPENAPI_METHODS:
             node = path_item.get_child(method)
             if isinstance(node.value, dict):
                 operations[build_operation_key(path, method)] = DocumentOperation(path, method, path_item, node)
@@ -417,7 +417,7 @@ def _list_callback_requests(operation: DocumentNode) -> dict[str, DocumentOperat
 
 def _iterate_provider_requests(request_name: str, path_item: DocumentNode) -> Iterator[tuple[str, DocumentOperation]]:
     path_item = path_item.resolve_references()
-    for method in HTTP_METHODS:
+    for method in OPENAPI_METHODS:
         node = path_item.get_child(method)
         if isinstance(node.value, dict) and not request_name.startswith("x-"):
             yield f"{method} {request_name}", DocumentOperation(request_name, method, path_item, node)

@@ -33,7 +33,7 @@ from voicegauge.recording.replay import build_comparable_request, classify_socke
 # Lists headers that do not belong to the API itself, but to HTTP, or to a proxy or CDN in front of the service.
 
 
-STANDARD_HEADERS = frozenset(
+STANDARD_HEADER_NAMES = frozenset(
     (
         *("accept-ranges", "access-control-allow-origin", "age", "allow", "alt-svc", "cache-control", "connection"),
         *("content-disposition", "content-encoding", "content-language", "content-length", "content-type", "date"),

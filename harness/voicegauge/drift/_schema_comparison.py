@@ -254,7 +254,7 @@ def _read_property_version(
         schemas_for_same_value=applied_schemas,
         node=node,
         schema=schema,
-        is_required=parent_schema.is_property_required(property_name),
+        is_required=property_name in parent_schema.required_names,
         required_keyword_node=parent_schema.get_keyword("required"),
         is_omitted_from_body=("readOnly" if schema_role.is_sent_by_client else "writeOnly")
         in schema.non_schema_keywords,
@@ -469,7 +469,7 @@ def compare_schemas(
             queue += [
                 (path, inner)
                 for inner in result.changed_inner_pairs
-                if inner.result.changes or inner.result not in expanded
+                if inner.compared_schemas.changes or inner.compared_schemas not in expanded
             ]
 
 

@@ -133,10 +133,6 @@ class NormalizedSchema:
         keyword = self.non_schema_keywords.get("required")
         return [] if keyword is None else convert_to_string_list(keyword.value)
 
-    def is_property_required(self, name: str) -> bool:
-        """Whether the property `name` is required."""
-        return name in self.required_names
-
     @property
     def has_no_subschemas(self) -> bool:
         """Whether all keywords have plain values."""
@@ -342,7 +338,7 @@ _SchemaCacheKey = tuple[str, ...]
 
 
 class SchemaNormalizer:
-    """Normalizes and fingerprints the schemas of one document. Each schema is processed only once."""
+    """Normalizes and fingerprints the schemas of one document. Each schema is normalized only once."""
 
     def __init__(self) -> None:
         """Create a normalizer with empty caches."""

@@ -38,7 +38,7 @@ from voicegauge.model.exchange import SOCKET_SIDES, SocketSide
 
 _SCHEMA_ROLES: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
 """The role of the schemas of messages, by the side that sends the messages."""
-_BINARY_MEDIA_TYPES = ("audio/", "application/octet-stream")
+_BINARY_MEDIA_TYPE_PREFIXES = ("audio/", "application/octet-stream")
 """Starts of the media types of binary messages."""
 
 
@@ -54,7 +54,7 @@ class _Channel(NamedTuple):
 
 def compare_channels(api_part: ApiPart, old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the channels of two documents, in which AsyncAPI documents are embedded."""
-    old_channels, new_channels = _list_documents(old_root, new_root)
+    old_channels, new_channels = _list_channels_of_both(old_root, new_root)
     for path in dict.fromkeys((*old_channels, *new_channels)):
         before, after = old_channels.get(path), new_channels.get(path)
         if before is not None and after is not None:
@@ -155,18 +155,20 @@ class _ListedDocument(NamedTuple):
         return self.channels[path].client_action or self.client_action or self.usual_client_action
 
 
-def _list_documents(old_root: DocumentNode, new_root: DocumentNode) -> tuple[dict[str, _Channel], dict[str, _Channel]]:
+def _list_channels_of_both(
+    old_root: DocumentNode, new_root: DocumentNode
+) -> tuple[dict[str, _Channel], dict[str, _Channel]]:
     """Return the channels of both documents by path, each message on its side.
 
     If a document does not show which side sends which messages, the sides are chosen that agree best with the other
     document.
     """
-    old, new = _list_document(old_root), _list_document(new_root)
+    old, new = _list_channels(old_root), _list_channels(new_root)
     old = _choose_side(old, new) if old.client_action is None and new.client_action is not None else old
     return _assign_sides(old), _assign_sides(_choose_side(new, old) if new.client_action is None else new)
 
 
-def _list_document(root: DocumentNode) -> _ListedDocument:
+def _list_channels(root: DocumentNode) -> _ListedDocument:
     document = root.get_child(ASYNCAPI_KEY)
     is_version_3 = str(document.get_value("asyncapi", "")).startswith("3.")
     usual = get_usual_client_action(is_version_3=is_version_3)
@@ -302,7 +304,7 @@ def _find_payload(message: DocumentNode) -> DocumentNode:
 
 def _is_binary(message: DocumentNode) -> bool:
     content_type = message.get_value("contentType")
-    if isinstance(content_type, str) and content_type.startswith(_BINARY_MEDIA_TYPES):
+    if isinstance(content_type, str) and content_type.startswith(_BINARY_MEDIA_TYPE_PREFIXES):
         return True
     return bool(_find_payload(message).resolve_references().get_value("format") == "binary")
 
@@ -340,15 +342,16 @@ class _ConnectionPair(NamedTuple):
     """An older recorded connection and the newer one that matches it, each with the messages of the service."""
 
     id: str
+    """Number of the pair among all pairs of conversations, as text."""
     old_connection: RecordedExchange
     new_connection: RecordedExchange
-    old: list[_RecordedMessage]
-    new: list[_RecordedMessage]
+    old_messages: list[_RecordedMessage]
+    new_messages: list[_RecordedMessage]
 
     @property
     def is_comparable(self) -> bool:
         """Whether the messages show a change of the service; silence does if the clients asked for the same."""
-        if self.old and self.new:
+        if self.old_messages and self.new_messages:
             return True
         has_same_status = self.old_connection.status == self.new_connection.status
         return has_same_status and _list_client_actions([self.old_connection]) == _list_client_actions(
@@ -416,8 +419,8 @@ def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) ->
 
     The answer to a flush or a cancellation is left out if only the clients on one side asked for it.
     """
-    old = {message.name: message for pair in reversed(pairs) for message in reversed(pair.old)}
-    new = {message.name: message for pair in reversed(pairs) for message in reversed(pair.new)}
+    old = {message.name: message for pair in reversed(pairs) for message in reversed(pair.old_messages)}
+    new = {message.name: message for pair in reversed(pairs) for message in reversed(pair.new_messages)}
     old_actions = _list_client_actions(pair.old_connection for pair in pairs)
     new_actions = _list_client_actions(pair.new_connection for pair in pairs)
     for name in sorted(old.keys() ^ new.keys()):
@@ -458,7 +461,10 @@ def _find_answered_actions(message: _RecordedMessage | None) -> set[ClientAction
 
 def _compare_message_order(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
     """Yield a change for two messages of which the other one comes first now, in every connection that has both."""
-    old, new = _collect_orders(pair.old for pair in pairs), _collect_orders(pair.new for pair in pairs)
+    old, new = (
+        _collect_orders(pair.old_messages for pair in pairs),
+        _collect_orders(pair.new_messages for pair in pairs),
+    )
     for (first, second), example in old.items():
         reverse = (second, first)
         if first in (second, _UNDOCUMENTED_MESSAGE_NAME) or reverse in old or (first, second) in new:
@@ -487,11 +493,14 @@ def _collect_orders(connections: Iterable[list[_RecordedMessage]]) -> dict[tuple
 
 def _compare_message_fields(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
     """Yield every change of the fields of messages that both recordings have: their presence, types and values."""
-    names = dict.fromkeys(message.name for pair in pairs for message in pair.old)
+    names = dict.fromkeys(message.name for pair in pairs for message in pair.old_messages)
     for name in names:
         group_key = MessageGroupKey(channel_id, name)
         sides = [
-            ([one for one in pair.old if one.name == name], [one for one in pair.new if one.name == name])
+            (
+                [one for one in pair.old_messages if one.name == name],
+                [one for one in pair.new_messages if one.name == name],
+            )
             for pair in pairs
         ]
         responses = [

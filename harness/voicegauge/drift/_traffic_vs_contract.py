@@ -28,7 +28,7 @@ from voicegauge.drift._json_values import (
     list_enumerated_values,
 )
 from voicegauge.drift._recorded_traffic import (
-    STANDARD_HEADERS,
+    STANDARD_HEADER_NAMES,
     RecordedExchange,
     RecordedTraffic,
     is_infrastructure_header,
@@ -581,7 +581,7 @@ def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[Dri
     assert recorded_exchange.response_spec is not None
     contract, spec = recorded_exchange.contract, recorded_exchange.response_spec
     documented = {name.lower(): header for name, header in spec.headers.items()}
-    expected = STANDARD_HEADERS | {name.lower() for name in contract.limits.rate_limit_header_names.values()}
+    expected = STANDARD_HEADER_NAMES | {name.lower() for name in contract.limits.rate_limit_header_names.values()}
     for name, text in recorded_exchange.response.headers:
         header = documented.get(name.lower())
         if header is None and is_infrastructure_header(name):

@@ -40,7 +40,7 @@ from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.containers import sniff_container
 
-CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
+CONNECTION_HEADER_NAMES = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
 """Names of headers about a single connection or response, which are not part of an API."""
 
 
@@ -52,7 +52,7 @@ def compare_headers(
         recorded_exchange for pair in response_pairs for recorded_exchange in (*pair.old_exchanges, *pair.new_exchanges)
     ]
     names = {name for recorded_exchange in responses for name in _list_header_names(recorded_exchange)}
-    for name in sorted(names - CONNECTION_HEADERS):
+    for name in sorted(names - CONNECTION_HEADER_NAMES):
         if is_infrastructure_header(name):
             continue
         yield from _compare_header_presence(response_group_key, response_pairs, name)
@@ -320,10 +320,10 @@ def _compare_operation(
         values = {"old": next(iter(before)), "new": next(iter(after))}
         yield _build_response_change(rule, old_exchanges[0], new_exchanges[0], "status", values)
     for status in sorted(shared):
-        yield from _compare_body_readability(before[status], after[status])
+        yield from _compare_bodies(before[status], after[status])
 
 
-def _compare_body_readability(old_exchange: RecordedExchange, new_exchange: RecordedExchange) -> Iterator[DriftChange]:
+def _compare_bodies(old_exchange: RecordedExchange, new_exchange: RecordedExchange) -> Iterator[DriftChange]:
     before, after = old_exchange.response, new_exchange.response
     if before.media_type != after.media_type:
         values = {"old": before.media_type, "new": after.media_type}

@@ -17,7 +17,7 @@ from voicegauge.contract.document_assembly import find_overlay_base
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.drift._json_values import ANY_INDEX
 from voicegauge.drift._recorded_traffic import (
-    STANDARD_HEADERS,
+    STANDARD_HEADER_NAMES,
     RecordedExchange,
     RecordedTraffic,
     is_infrastructure_header,
@@ -511,7 +511,9 @@ class ContractPatch:
             "description": "Seen in traffic; no document describes it",
             "x-source": self._build_source_reference(),
         }
-        expected = STANDARD_HEADERS | {name.lower() for name in self._contract.limits.rate_limit_header_names.values()}
+        expected = STANDARD_HEADER_NAMES | {
+            name.lower() for name in self._contract.limits.rate_limit_header_names.values()
+        }
         headers = {
             name: self._build_header(values)
             for name, values in list_header_values(exchanges).items()

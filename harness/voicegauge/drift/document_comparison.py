@@ -16,6 +16,7 @@ from voicegauge.contract.document_assembly import (
     read_document_with_sockets,
     read_openapi_document,
 )
+from voicegauge.contract.document_parts import OPENAPI_METHODS
 from voicegauge.contract.loading import load_contract
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._client_use_loading import load_client_uses
@@ -23,7 +24,6 @@ from voicegauge.drift._client_uses import adjust_levels_for_client
 from voicegauge.drift._document_node import DocumentNode
 from voicegauge.drift._extension_comparison import compare_document_extensions
 from voicegauge.drift._operation_comparison import (
-    HTTP_METHODS,
     OperationKey,
     compare_operations,
     compare_security_schemes,
@@ -65,7 +65,7 @@ _OPERATION_SHAPE: _Shape = {
 _PATH_ITEM_SHAPE: _Shape = {
     "parameters": [_ANY_MAPPING_SHAPE],
     "servers": [_ANY_MAPPING_SHAPE],
-    **dict.fromkeys(HTTP_METHODS, _OPERATION_SHAPE),
+    **dict.fromkeys(OPENAPI_METHODS, _OPERATION_SHAPE),
 }
 _DOCUMENT_SHAPE: _Shape = {
     "info": _ANY_MAPPING_SHAPE,

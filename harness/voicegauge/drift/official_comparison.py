@@ -17,9 +17,10 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import convert_to_openapi
+from voicegauge.contract.document_parts import OPENAPI_METHODS
 from voicegauge.contract.extension.provider import ExplainedDifference
 from voicegauge.contract.proposed_parts import list_likely_speech_operations
-from voicegauge.drift._operation_comparison import HTTP_METHODS, OperationKey, build_operation_key
+from voicegauge.drift._operation_comparison import OperationKey, build_operation_key
 from voicegauge.drift.document_comparison import compare_operations_with_official_document
 from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, FilePosition
 from voicegauge.formats.located_yaml import Document, read_document, unescape_pointer_token
@@ -140,7 +141,7 @@ def find_official_source(contract: Contract, document_path_or_url: str | None = 
     if document_path_or_url is None or not sources:
         return None
     path_items = contract.document.data.get("paths", {}).values()
-    operations = [path_item[method] for path_item in path_items for method in path_item if method in HTTP_METHODS]
+    operations = [path_item[method] for path_item in path_items for method in path_item if method in OPENAPI_METHODS]
     counts = Counter(operation.get("x-source", {}).get("document_name") for operation in operations)
     return OfficialSource(max(sources, key=lambda name: counts[name]), document_path_or_url)
 
@@ -221,7 +222,7 @@ def _iterate_left_out_operations(
     stated = contract.provider.sources[source_name].left_out_operations
     for path, path_item in official_data.get("paths", {}).items() if stated else ():
         for method in path_item:
-            if method not in HTTP_METHODS or build_operation_key(path, method) in described_operation_keys:
+            if method not in OPENAPI_METHODS or build_operation_key(path, method) in described_operation_keys:
                 continue
             name = f"{method.upper()} {path}"
             for left_out in stated:
@@ -302,7 +303,7 @@ def _list_operation_keys(document: Any) -> frozenset[OperationKey]:
         build_operation_key(path, method)
         for path, path_item in document.get("paths", {}).items()
         for method in path_item
-        if method in HTTP_METHODS
+        if method in OPENAPI_METHODS
     )
 
 

@@ -437,7 +437,7 @@ def select_page(response: EmulatedResponse, request: ParsedRequest, pagination_s
     has_more = end < len(items)
     response.body = write_value_at(response.body, pagination_spec.items_location, page)
     for location, value in (
-        (pagination_spec.has_more_location, has_more),
+        (pagination_spec.more_pages_location, has_more),
         (pagination_spec.total_count_location, len(items)),
         (pagination_spec.page_count_location, -(-len(items) // size)),
     ):

@@ -375,7 +375,8 @@ class MultipartReader:
             media_type = self._headers.get("content-type", b"application/octet-stream").decode()
             self._files[field] = self._build_file(options[b"filename"].decode(), media_type)
         else:
-            self._texts.append((field, self._read_part().decode()))
+            self._data.seek(0)
+            self._texts.append((field, self._data.read().decode()))
         self._headers.clear()
         self.close()
 
@@ -385,7 +386,3 @@ class MultipartReader:
         self._data.flush()
         mapped = mmap.mmap(self._data.fileno(), 0, access=mmap.ACCESS_READ)
         return MappedFile(filename=name, media_type=media_type, data=b"", memory_map=mapped)
-
-    def _read_part(self) -> bytes:
-        self._data.seek(0)
-        return self._data.read()

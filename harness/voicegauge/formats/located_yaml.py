@@ -102,16 +102,16 @@ class Document:
                 document, and the pointer in it.
         """
         self.path, self.data, self.sha256 = path, data, sha256
-        self.lines, self._parts = line_by_pointer, external_part_by_pointer or {}
+        self.line_by_pointer, self._parts = line_by_pointer, external_part_by_pointer or {}
 
     def replace_data(self, data: dict[str, Any]) -> Document:
         """Return a document that has other `data`, but the same positions of JSON pointers as this one."""
-        return Document(self.path, data, self.lines, self.sha256, self._parts)
+        return Document(self.path, data, self.line_by_pointer, self.sha256, self._parts)
 
     def find_position(self, json_pointer: str) -> SourcePosition:
         """Return file and line of the value at `json_pointer`, or of its nearest ancestor in the document."""
         part, at = self.find_containing_document(json_pointer)
-        return SourcePosition(part.path, part.lines.get(at))
+        return SourcePosition(part.path, part.line_by_pointer.get(at))
 
     def find_line(self, json_pointer: str) -> int | None:
         """Return the line of the value at `json_pointer`, or of its nearest ancestor; `None` if no line is known."""
@@ -129,7 +129,7 @@ class Document:
     def find_containing_document(self, json_pointer: str) -> tuple[Document, str]:
         """Return the document of the file with the value at `json_pointer`, and the value's pointer in that file."""
         rest = ""
-        while json_pointer not in self.lines:
+        while json_pointer not in self.line_by_pointer:
             if json_pointer in self._parts:
                 part, at = self._parts[json_pointer]
                 return part.find_containing_document(at + rest)
@@ -142,7 +142,7 @@ class Document:
     @functools.cached_property
     def has_long_lines(self) -> bool:
         """Whether the file has many values in each line, as JSON without line breaks has."""
-        return len(self.lines) > _MAX_VALUES_PER_LINE * max(self.lines.values(), default=1)
+        return len(self.line_by_pointer) > _MAX_VALUES_PER_LINE * max(self.line_by_pointer.values(), default=1)
 
 
 def _get_line(event: _Event) -> int:

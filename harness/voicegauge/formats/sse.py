@@ -125,7 +125,7 @@ class SseParser:
         return len(self._buffer) if found < 0 else found
 
     def _parse_line(self, line: bytes, end_offset: int) -> StreamMessage | None:
-        """Process one line without its line end; return the message that it completes, or `None`."""
+        """Parse one line without its line end; return the message that it completes, or `None`."""
         follows_cr, self._after_cr = self._after_cr, self._buffer[end_offset - 1 - self._read] == ord("\r")
         if not line and follows_cr and not self._after_cr:
             return None  # the LF of CR LF

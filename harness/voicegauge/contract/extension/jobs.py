@@ -421,7 +421,7 @@ class PaginationSpec(Record, frozen=True, kw_only=True):
     """Number of the first page, for the kind `page`."""
     next_cursor_location: Location | None = None
     """Location of the cursor of the next page in the response; the value is null or missing on the last page."""
-    has_more_location: Location | None = None
+    more_pages_location: Location | None = None
     """Location, in the response, of whether more pages follow."""
     total_count_location: Location | None = None
     """Location of the number of items of all pages in the response."""
@@ -456,7 +456,7 @@ class PaginationSpec(Record, frozen=True, kw_only=True):
         total_count = self._read_body(self.total_count_location, body)
         last_page = self._read_body(self.page_count_location, body)
         return (
-            self._read_body(self.has_more_location, body) is True
+            self._read_body(self.more_pages_location, body) is True
             or self._read_body(self.next_cursor_location, body) not in (MISSING, None, "")
             or (isinstance(total_count, int) and total_count > item_count)
             or (isinstance(last_page, int) and last_page > page_count)
