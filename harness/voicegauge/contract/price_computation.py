@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec, PriceUnit, UsageSpec
+from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec, PriceUnit, UsageSpec
 from voicegauge.contract.extension.provider import SourceDocument
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import BaseTarget, SocketTarget
@@ -197,8 +197,7 @@ def list_all_claims(target: BaseTarget | Operation, plan_names: Collection[str] 
     if target.pricing is None:
         return []
     price, contract = target.pricing.select_plan(plan_names), target.contract
-    currency = contract.provider.credits
-    credit_usd = currency.usd_per_credit if currency else None
+    credit_usd = contract.provider.credit_usd
     return [
         PricedClaim(
             one,
@@ -259,9 +258,9 @@ def compute_claimed_cost(target: BaseTarget | Operation, price: PriceSpec, chara
         price: its price, or one of the alternatives. Its own alternatives are ignored.
         character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
     """
-    currency = target.contract.provider.credits
-    credit_usd = currency.usd_per_credit if currency else None
-    return _compute_cost(price, credit_usd, lambda part: count_units(part, character_count, None))
+    return _compute_cost(
+        price, target.contract.provider.credit_usd, lambda part: count_units(part, character_count, None)
+    )
 
 
 def compute_reported_cost(
@@ -288,10 +287,7 @@ def compute_reported_cost(
             counts[id(price_part)] = count_units(price_part, character_count, None)
         else:
             return None
-    currency = target.contract.provider.credits
-    cost = _compute_cost(
-        price, currency.usd_per_credit if currency else None, lambda price_part: counts[id(price_part)]
-    )
+    cost = _compute_cost(price, target.contract.provider.credit_usd, lambda price_part: counts[id(price_part)])
     return PriceQuote(cost.usd, cost.credits, cost.usd)
 
 
@@ -524,13 +520,9 @@ def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] =
         for one in claims
         for price_part in one.price.parts
         for plan in price_part.plan_prices.values()
-        if not _is_free_quota(plan)
+        if not plan.is_free_quota
     )
     return f"{text} (at most; depends on --plan)" if has_cheaper_plan else text
-
-
-def _is_free_quota(plan: PlanPrice) -> bool:
-    return plan.monthly_fee_usd == 0 and plan.included_units_per_month is not None
 
 
 def _describe_claim(priced_claim: PricedClaim, credits_name: str, *, is_first: bool = False) -> str:

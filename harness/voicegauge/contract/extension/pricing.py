@@ -96,6 +96,11 @@ class PlanPrice(Record, frozen=True, kw_only=True):
     """Whether units beyond the included ones can be bought, at the price of the plan."""
     source: SourceReference | None = None
 
+    @property
+    def is_free_quota(self) -> bool:
+        """Whether the plan includes free units without a fee. Free units are reported separately and lower no price."""
+        return self.monthly_fee_usd == 0 and self.included_units_per_month is not None
+
 
 class PriceSpec(Record, frozen=True, kw_only=True):
     """`x-pricing` on an operation, or `pricing` of a target."""

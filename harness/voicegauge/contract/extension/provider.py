@@ -458,3 +458,8 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     request_headers: dict[str, str] = {}
     """Headers to send with every request."""
     recording_age_limit: RecordingAgeLimit = RecordingAgeLimit()
+
+    @property
+    def credit_usd(self) -> float | None:
+        """Price of one credit in dollars; `None` if the provider has no credits, or no document states it."""
+        return self.credits.usd_per_credit if self.credits is not None else None
