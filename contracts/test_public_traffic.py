@@ -13,7 +13,7 @@ import pytest
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import plan_cases
-from voicegauge.conformance._delivery_subjects import read_response_delivery
+from voicegauge.conformance._sent_case import read_response_delivery
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.model.base import Provenance, Severity

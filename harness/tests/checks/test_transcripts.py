@@ -17,7 +17,7 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.client import Client
 from voicegauge.client.speech_request import build_audio_input_request
-from voicegauge.conformance._case_sender import fetch_audio_of_call
+from voicegauge.conformance._sent_case import fetch_audio_of_call
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import AudioInputTarget

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from voicegauge.conformance._delivery_subjects import iterate_delivery_subjects
+from voicegauge.conformance._sent_case import iterate_delivery_subjects
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response

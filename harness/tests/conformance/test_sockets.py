@@ -195,7 +195,7 @@ def test_a_case_is_not_sent_if_it_costs_more_than_the_budget(
     voicegauge_emulator: RunningEmulator, voicegauge_catalogue: Catalogue
 ) -> None:
     from voicegauge.cases.plan import plan_cases
-    from voicegauge.conformance._request_sender import SentCase
+    from voicegauge.conformance._sent_case import SentCase
     from voicegauge.conformance._socket_sender import SpeechSocketSender
     from voicegauge.conformance.checked_service import CheckedService, CheckSettings
 

@@ -194,7 +194,7 @@ def test_ctrl_c_judges_the_states_observed_so_far(check, service) -> None:
 
 
 def test_a_slow_service_does_not_hold_up_polls_after_the_end_of_a_job(check, service, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.conformance._case_sender.MAX_POLL_DURATION_S", 0.2)
+    monkeypatch.setattr("voicegauge.conformance._resource_lifecycle.MAX_POLL_DURATION_S", 0.2)
     audio = encode(np.full(8_000, 0.3, np.float32), 8_000, "wav")[0]
     done = {"id": "j1", "state": "done", "audio": f"data:audio/wav;base64,{base64.b64encode(audio).decode()}"}
 

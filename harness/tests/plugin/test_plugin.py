@@ -172,7 +172,7 @@ INTERRUPTED = """
         async def check(*_):
             signal.raise_signal(signal.SIGINT)
             await asyncio.sleep(60)
-        monkeypatch.setattr("voicegauge.api.plan_sending.check_service", check)
+        monkeypatch.setattr("voicegauge.api.checking.check_service", check)
         voicegauge_check("pixelapi/voice-design")
 
     def test_second():
@@ -199,7 +199,7 @@ BROKEN_OFF = """
             checks.append(plan)
             collector.count_exchange(Provenance.EMULATED, "pixelapi", "submitSpeech")
             raise UnreachableError("api: the connection broke")
-        monkeypatch.setattr("voicegauge.api.plan_sending.check_service", check)
+        monkeypatch.setattr("voicegauge.api.checking.check_service", check)
 
     @pytest.mark.voicegauge("pixelapi/voice-design")
     def test_contract(voicegauge_rule):

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.api.benchmark_planning import PlannedBenchmark, choose_texts_and_plan_requests
+from voicegauge.api.live_service import describe_budget, list_budgets, open_daily_budgets
 from voicegauge.api.options import LiveOptions
-from voicegauge.api.plan_sending import describe_budget, list_budgets, open_daily_budgets
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.benchmark_result import BenchPlanResult, summarize_bench_plan

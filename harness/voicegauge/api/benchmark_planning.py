@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.live_service import announce_replaced_prices
 from voicegauge.api.notebook_progress import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
-from voicegauge.api.plan_sending import announce_replaced_prices
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,

@@ -19,11 +19,11 @@ from voicegauge.api.benchmark_planning import (
 )
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import ignore_interrupts, run_coroutine
-from voicegauge.api.options import ProgressListener, report_phase
-from voicegauge.api.plan_sending import (
+from voicegauge.api.live_service import (
     announce_rate_limits,
     open_daily_budgets,
 )
+from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.run_config import (
     ClusterSettings,

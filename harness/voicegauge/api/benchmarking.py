@@ -33,10 +33,10 @@ from voicegauge.api.benchmark_sending import (
 )
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler
-from voicegauge.api.options import ProgressListener, report_phase
-from voicegauge.api.plan_sending import (
+from voicegauge.api.live_service import (
     delete_leftover_resources,
 )
+from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.audio_measurement import (

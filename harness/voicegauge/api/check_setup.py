@@ -11,9 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.api.notebook_progress import choose_listener
-from voicegauge.api.options import LiveOptions, ProgressListener
-from voicegauge.api.plan_sending import (
+from voicegauge.api.live_service import (
     add_budget_forecast,
     announce_earlier_spending,
     announce_losses_on_error,
@@ -25,6 +23,8 @@ from voicegauge.api.plan_sending import (
     open_journals,
     remove_known_cases,
 )
+from voicegauge.api.notebook_progress import choose_listener
+from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.requests import CheckRequest, ServiceRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,

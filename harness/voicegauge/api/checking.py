@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,10 +22,10 @@ from voicegauge.api.check_setup import (
     start_emulator,
 )
 from voicegauge.api.command_deadline import CommandDeadline
-from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
+from voicegauge.api.event_loop import ignore_interrupts, restore_interrupt_handler, run_coroutine
+from voicegauge.api.live_service import open_journals
 from voicegauge.api.notebook_progress import choose_listener
-from voicegauge.api.options import LiveOptions, ProgressListener
-from voicegauge.api.plan_sending import open_journals, send_plan
+from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
@@ -42,14 +43,16 @@ from voicegauge.cases.valid_requests import build_modified_request, build_reques
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.check_report import CheckReport
+from voicegauge.conformance.checked_service import CheckInterruption, CheckSettings, end_on_interrupt
 from voicegauge.conformance.documented_examples import check_documented_examples
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled, replace_key_variable
 from voicegauge.contract.targets import BaseTarget, Target
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder, get_cache_folder
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.model.base import StopReason
 from voicegauge.options import function_of
@@ -166,6 +169,61 @@ def run_check(request: CheckRequest) -> CheckReport:
             ) as settings:
                 stop_reason = send_plan(targets, plan, settings, collector, listener, deadline)
             return finish_check(collector, stop_reason, rules, journals, request.on_report)
+
+
+def send_plan(
+    targets: Sequence[BaseTarget],
+    plan: CasePlan,
+    settings: CheckSettings,
+    collector: ResultCollector,
+    listener: ProgressListener,
+    deadline: CommandDeadline | None = None,
+) -> StopReason | None:
+    """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
+
+    Sending ends at the `deadline`, if there is one, and after Ctrl-C: then the responses in flight that cost money are
+    waited for, see `end_on_interrupt`.
+
+    Raises:
+        TransportError: not a single response was received.
+    """
+    if settings.fuzz_request_count:
+        # Hypothesis caches tables that are slow to compute; by default in the working directory.
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(get_cache_folder() / "hypothesis"))
+    try:
+        with report_phase(listener, "sending requests", len(plan.cases)) as sending:
+            limits = _end_early(deadline or CommandDeadline(None), settings.interruption, listener)
+            run_coroutine(check_service(targets, plan, settings, collector, sending.advance, limits))
+    except KeyboardInterrupt:
+        return _record_interruption(collector)
+    except TimeLimitError as error:
+        collector.stop_message = str(error)
+        return "time"
+    except TransportError as error:
+        if not collector.exchange_count:
+            raise
+        collector.stop_message = str(error)
+        return "unreachable"
+    if settings.interruption.is_requested:
+        return _record_interruption(collector)
+    if settings.ledger is not None:  # also if nothing was left to be sent after it
+        collector.stop_message = collector.stop_message or settings.ledger.first_overcharge_message
+    return "budget" if collector.stop_message else None
+
+
+def _record_interruption(collector: ResultCollector) -> StopReason:
+    ignore_interrupts()
+    collector.stop_message = "interrupted"
+    return "interrupted"
+
+
+@contextmanager
+def _end_early(
+    deadline: CommandDeadline, interruption: CheckInterruption, listener: ProgressListener
+) -> Iterator[None]:
+    """End the check in this context after Ctrl-C and when the time is over."""
+    with end_on_interrupt(interruption, listener.notice), deadline.cancel_when_over():
+        yield
 
 
 def _check_offline_until(

@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from voicegauge.api.checking import send_plan
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
-from voicegauge.api.notebook_progress import choose_listener
-from voicegauge.api.options import LiveOptions, ProgressListener
-from voicegauge.api.plan_sending import (
+from voicegauge.api.live_service import (
     add_budget_forecast,
     announce_earlier_spending,
     announce_losses_on_error,
@@ -26,8 +25,9 @@ from voicegauge.api.plan_sending import (
     open_daily_budgets,
     open_journals,
     remove_known_cases,
-    send_plan,
 )
+from voicegauge.api.notebook_progress import choose_listener
+from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.requests import RecordRequest
 from voicegauge.api.results import FileToOverwrite, RecordedFile, RecordResult
 from voicegauge.api.target_selection import (

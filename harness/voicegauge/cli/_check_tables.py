@@ -59,7 +59,7 @@ _STYLE_BY_SEVERITY = {
 
 def print_plan(plan: PricedPlan) -> None:
     """Print the requests of a plan in the order of sending, with their prices."""
-    from voicegauge.api.plan_sending import describe_plan, describe_resources
+    from voicegauge.api.live_service import describe_plan, describe_resources
 
     terminal = create_console()
     rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))

@@ -117,12 +117,12 @@ class DeliveryTask:
 
     def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Coroutine[Any, Any, Delivery]:
         """Send `request`, with its idempotency key if it has one, and return its delivery."""
-        return self._complete_delivery(self._submit_and_fetch(request, idempotency_key))
+        return self._complete_delivery(self._submit(request, idempotency_key), self._fetch_accepted)
 
     async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
         self._settlement.status = BillingStatus.ACCEPTED
-        return await self._complete_delivery(self._poll_resumed_job_and_fetch(job_id))
+        return await self._complete_delivery(self._poll_resumed_job(job_id), self._fetch_result)
 
     async def fetch_submitted(self, exchange: Exchange) -> Delivery:
         """Fetch the audio of a submit that was sent and accepted elsewhere, and return the delivery.
@@ -132,16 +132,29 @@ class DeliveryTask:
         self._settlement.status = BillingStatus.ACCEPTED
         self._log.exchanges.append(exchange)
         self._submit_index = self._log.last_exchange_index
-        return await self._complete_delivery(self._fetch_submitted(parse_exchange(exchange)))
+        return await self._complete_delivery(self._note_job_of(parse_exchange(exchange)), self._fetch_accepted)
 
-    async def _fetch_submitted(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
+    async def _note_job_of(self, submit_exchange: ParsedExchange) -> ParsedExchange:
         if self._job is not None:
             self._job.record_job_id(submit_exchange)
-        return await self._fetch_accepted(submit_exchange)
+        return submit_exchange
 
-    async def _complete_delivery(self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
+    async def _complete_delivery(
+        self,
+        first_exchange: Awaitable[ParsedExchange],
+        fetch_result: Callable[[ParsedExchange], Awaitable[DownloadedAudio | ReceivedTranscript]],
+    ) -> Delivery:
+        """Return the delivery, also if it fails.
+
+        Args:
+            first_exchange: the accepted submit, or the last poll of a job that was submitted earlier.
+            fetch_result: follows the first exchange to the audio or transcript.
+
+        Raises:
+            DeliveryInterruptedError: the task was cancelled.
+        """
         try:
-            return self._build_delivery(result=await remaining_steps)
+            return self._build_delivery(result=await fetch_result(await first_exchange))
         except DeliveryFailedError as error:
             has_open_job = error.is_temporary and self._job is not None and self._job.can_be_resumed
             return self._build_delivery(failure=error.failure, has_open_job=has_open_job)
@@ -151,11 +164,6 @@ class DeliveryTask:
             raise DeliveryInterruptedError(self._build_interrupted_delivery()) from error
         finally:
             await self._notify_of_later_charge()
-
-    async def _submit_and_fetch(
-        self, request: Request, idempotency_key: str | None
-    ) -> DownloadedAudio | ReceivedTranscript:
-        return await self._fetch_accepted(await self._submit(request, idempotency_key))
 
     async def _fetch_accepted(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
         response = self._target.response
@@ -180,7 +188,8 @@ class DeliveryTask:
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
         return ReceivedTranscript(text, self._log.last_exchange_index)
 
-    async def _poll_resumed_job_and_fetch(self, job_id: str) -> DownloadedAudio:
+    async def _poll_resumed_job(self, job_id: str) -> ParsedExchange:
+        """Poll a job to its end, and return the last poll."""
         job = self._job
         if job is None:
             raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
@@ -189,9 +198,7 @@ class DeliveryTask:
         if request is None:
             status = job.status_operation
             raise UsageError(f"{status.contract.id} {status.id} does not say which parameter takes the job's id")
-        return await self._fetch_result(
-            job, await self._create_poller(job).poll_until_done(request, poll_immediately=True)
-        )
+        return await self._create_poller(job).poll_until_done(request, poll_immediately=True)
 
     # Submit
 
@@ -308,13 +315,11 @@ class DeliveryTask:
         if job_tracker.record_submit_response(
             submit_exchange, received_ms=self._get_elapsed_ms(), exchange_index=self._log.last_exchange_index
         ):
-            return await self._fetch_result(job_tracker, submit_exchange)
-        return await self._fetch_result(
-            job_tracker,
-            await self._create_poller(job_tracker).poll_until_done(
-                job_tracker.build_poll_request(submit_exchange), poll_immediately=False
-            ),
+            return await self._fetch_result(submit_exchange)
+        last_poll = await self._create_poller(job_tracker).poll_until_done(
+            job_tracker.build_poll_request(submit_exchange), poll_immediately=False
         )
+        return await self._fetch_result(last_poll)
 
     def _create_poller(self, job_tracker: JobTracker) -> JobPoller:
         return JobPoller(
@@ -324,7 +329,10 @@ class DeliveryTask:
             stop_at_undocumented_state=self._stop_at_undocumented_state,
         )
 
-    async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
+    async def _fetch_result(self, final_poll: ParsedExchange) -> DownloadedAudio:
+        """Return the audio of a job whose `final_poll`, or the response to its submit, says that it has ended."""
+        job_tracker = self._job
+        assert job_tracker is not None, "only jobs are polled"
         if job_tracker.job_spec.result_operation_id is None:
             return await self._fetch_audio(final_poll, job_tracker.job_spec.speech_audio, job_tracker.status_operation)
         operation = self._target.contract.find_operation(job_tracker.job_spec.result_operation_id)

@@ -268,6 +268,7 @@ class ProviderConnection:
         *,
         key: ApiKeyOrSentinel = USE_CLIENT_KEY,
         url: str | None = None,
+        server_name: str | None = None,
     ) -> Request:
         """Build the HTTP request of `operation`.
 
@@ -276,6 +277,7 @@ class ProviderConnection:
             request_parts: values of the operation's parameters and body.
             key: replaces the configured key; `None` sends no key.
             url: replaces the operation's URL; a URL outside `origins` gets no key.
+            server_name: `x-name` of the server to use instead of the operation's own.
 
         Raises:
             UsageError: a value cannot be sent.
@@ -286,6 +288,8 @@ class ProviderConnection:
             key = replace_key(self._key, key)
         if key is not None:
             key = self._authenticator.get_key_or_placeholder(operation, key)
+        if server_name is not None:
+            url = self._builder.build_url(operation, request_parts.path_parameters, server_name)
         return self._builder.build_request(operation, request_parts, key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
@@ -358,7 +362,6 @@ class ProviderConnection:
         request_parts: RequestParts,
         *,
         key: ApiKeyOrSentinel = USE_CLIENT_KEY,
-        server_name: str | None = None,
     ) -> Exchange:
         """Build one request, wait for the rate limit, and send it.
 
@@ -366,17 +369,11 @@ class ProviderConnection:
             operation: an operation of this provider's contract.
             request_parts: values of the operation's parameters and body.
             key: replaces the configured key; `None` sends no key.
-            server_name: `x-name` of the server to use instead of the operation's own.
 
         Raises:
             UsageError: a value in `request_parts` cannot be sent; nothing was sent.
             TransportError: there was no response.
         """
-        url = (
-            self._builder.build_url(operation, request_parts.path_parameters, server_name)
-            if server_name is not None
-            else None
-        )
-        request = self.build_request(operation, request_parts, key=key, url=url)
+        request = self.build_request(operation, request_parts, key=key)
         await self.wait_for_rate_limit(operation)
         return await self.send(request, operation.id)

@@ -18,7 +18,7 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase, find_request_target
 from voicegauge.conformance._case_sender import CaseSender
-from voicegauge.conformance._request_sender import SentCase
+from voicegauge.conformance._sent_case import SentCase
 from voicegauge.conformance.case_journal import CaseJudgement
 from voicegauge.conformance.checked_service import CheckedService, CheckInterruption
 from voicegauge.conformance.finding_groups import list_requested_values
@@ -164,7 +164,8 @@ class CasesInFlight:
             if not self._window:
                 return
             if not self._interruption.is_requested:
-                self._start_cases()
+                for planned in self._list_cases_to_start():
+                    planned.task = asyncio.create_task(self._send_case(planned.case))
             first = self._window[0]
             if not first.is_sent:
                 await asyncio.wait(self._tasks_in_flight, return_when=asyncio.FIRST_COMPLETED)
@@ -215,24 +216,30 @@ class CasesInFlight:
         while len(self._window) < self._max_cases and (case := next(remaining_cases, None)) is not None:
             self._window.append(_PlannedCase(case, self._find_lane(case), self._must_run_alone(case)))
 
-    def _start_cases(self) -> None:
+    def _list_cases_to_start(self) -> list[_PlannedCase]:
+        """Return the cases of the window that may be in flight together with those that are, in the order of the plan.
+
+        As many are returned as places are free; none if the responses that wait to be judged are too large.
+        """
         in_flight, waiting_bytes = len(self._tasks_in_flight), 0
         busy_lanes: set[str] = set()
+        chosen: list[_PlannedCase] = []
         for planned in self._window:
             if planned.is_sent:
                 waiting_bytes += planned.response_size_bytes
                 continue
             places = 1 if planned.must_run_alone else self._concurrency
             if in_flight >= places or waiting_bytes > MAX_UNJUDGED_RESPONSE_BYTES:
-                return
+                break
             # A case without a lane passes one that waits for its lane. Only within a lane does the order matter: cases
             # that create, list and delete resources of one account see the resources of each other.
             if planned.task is None and planned.lane not in busy_lanes:
-                planned.task = asyncio.create_task(self._send_case(planned.case))
+                chosen.append(planned)
                 in_flight += 1
             if planned.must_run_alone:
-                return
+                break
             busy_lanes |= {planned.lane} if planned.lane is not None else set()
+        return chosen
 
     @property
     def _tasks_in_flight(self) -> list[asyncio.Task[SentCase]]:

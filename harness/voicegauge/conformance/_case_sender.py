@@ -1,156 +1,71 @@
-"""Sends the requests of one case."""
+"""Sends the requests of one case, and reserves what they may cost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
-from voicegauge.cases.audio_input_cases import choose_recorded_sentence, find_uploaded_audio
+from voicegauge.cases.audio_input_cases import build_padded_request
 from voicegauge.cases.case import (
     ConformanceCase,
     explain_missing_verdict,
     explain_rejected_account,
+    should_retry,
 )
-from voicegauge.cases.valid_requests import add_required_fields
-from voicegauge.client.audio_download import fetch_response_audio
-from voicegauge.client.client import Client, DeliveryInterruptedError
-from voicegauge.client.keys import remove_credentials
-from voicegauge.client.speech_request import RequestParts, build_audio_input_request
-from voicegauge.conformance._delivery_subjects import (
-    iterate_delivery_subjects,
-    read_response_delivery,
-    read_speech_request,
-)
-from voicegauge.conformance._request_sender import RequestSender, SentCase
+from voicegauge.client.client import DeliveryInterruptedError, RequestToRepeat
+from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
+from voicegauge.client.exchange_log import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_retry_waits_s
+from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
+from voicegauge.client.ledger import SubmitObserver, UsagePricedRequest, settle_request
+from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance._resource_lifecycle import (
-    POLL_COUNT_AFTER_END,
     CallingAccount,
     ResourceLifecycle,
     follow_batch,
     follow_job,
+    poll_after_end,
+    poll_without_key,
+)
+from voicegauge.conformance._sent_case import (
+    API_KEY_BY_VALIDITY,
+    SentCase,
+    fetch_audio_of_call,
+    iterate_delivery_subjects,
+    read_response_delivery,
+    read_speech_request,
 )
 from voicegauge.conformance.checked_service import CheckedService
-from voicegauge.conformance.plan_prices import require_resource_use_prices
+from voicegauge.conformance.plan_prices import (
+    compute_case_price_usd,
+    compute_lifecycle_step_price_usd,
+    require_resource_use_prices,
+)
 from voicegauge.conformance.received_callbacks import WebhookCaseReceiver
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import AudioInputTarget, Target
+from voicegauge.contract.targets import Target
 from voicegauge.errors import (
     BudgetError,
     IncompleteResponseError,
     TimedOutError,
-    TransportError,
     UnreachableError,
     VoicegaugeError,
 )
-from voicegauge.formats.text_times import is_other_transcript_format
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Exchange, Response
 from voicegauge.model.job import BillingStatus, Delivery
-from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, ExpectedResponse, IncompleteResponse, RequestIntent
-from voicegauge.rules.subjects import AudioInputCall, SpeechDelivery
+from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, IncompleteResponse, RequestIntent
+from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.spoken_text import is_ordinary_text
 
-# Fetches the audio that the response to an accepted upload of audio contains or links to.
-
-
-async def fetch_audio_of_call(
-    client: Client, target: AudioInputTarget, case: ConformanceCase, call: Call
-) -> tuple[AudioInputCall, list[Exchange]]:
-    """Return an accepted `call` with the audio of its response, and the exchanges that downloaded the audio."""
-    sentence = choose_recorded_sentence(target)
-    response_files = await fetch_response_audio(client, target, call.exchange)
-    # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
-    is_known = find_uploaded_audio(target, case) == sentence.file.data
-    subject = AudioInputCall(
-        target.operation,
-        call.exchange,
-        request_intent=call.request_intent,
-        audio_input_target=target,
-        reference_transcript=sentence.text if is_known and not _selects_other_format(target, case, call) else None,
-        response_audio_files=response_files.audio_files,
-        download_error=response_files.failure.message if response_files.failure else None,
-    )
-    return subject, list(response_files.exchanges)
-
-
-def _selects_other_format(target: AudioInputTarget, case: ConformanceCase, call: Call) -> bool:
-    """Whether a case sends more than the target needs, and got subtitles or JSON in place of the transcript itself.
-
-    A parameter that the target does not describe may select the format of a plain body.
-    """
-    use, request = target.transcription, case.request
-    if use is None or use.response.subtitle_format is not None or use.response.text_location.pointer_tokens:
-        return False
-    needed = add_required_fields(
-        target.operation, build_audio_input_request(target, choose_recorded_sentence(target).file)
-    )
-    sends_more = request is not None and (
-        set(request.query_parameters) > set(needed.query_parameters)
-        or (isinstance(request.body, dict) and set(request.body) > set(needed.body or ()))
-    )
-    return sends_more and is_other_transcript_format(call.exchange.response.body.decode(errors="replace"))
-
-
-# Polls a job after its end: the state must not change, and a poll without a key must be rejected.
-
-
-MAX_POLL_DURATION_S = 10.0
-"""Maximum duration, in seconds, of a poll after the end of its job. A service that responds slowly must not hold up the
-check."""
-
-
-async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> list[Exchange]:
-    """Poll a job again after its end, and return the exchanges; empty if no poll of the delivery saw the end."""
-    status = target.job_operation
-    polls = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
-    if status is None or status.job is None or not polls or not _has_job_reached_end(target, delivery):
-        return []
-    repeated = []
-    for _ in range(POLL_COUNT_AFTER_END):
-        await client.clock.sleep(status.job.poll_schedule.min_interval_s)
-        try:
-            repeated.append(await client.send(polls[-1].request, status.id, max_total_s=MAX_POLL_DURATION_S))
-        except TransportError:
-            break  # the verdict on the delivery does not depend on these polls
-    return repeated
-
-
-def _has_job_reached_end(target: Target, delivery: Delivery) -> bool:
-    """Whether the last state of the job that the client observed is a terminal state."""
-    status = target.job_operation
-    if status is None or status.job is None or delivery.job is None or not delivery.job.observations:
-        return False
-    state = status.job.states.get(delivery.job.observations[-1].state)
-    return state is not None and state.terminal_outcome is not None
-
-
-async def poll_without_key(client: Client, target: Target, poll_exchanges: Sequence[Exchange]) -> list[CaseOutcome]:
-    """Send the last of the polls again without a key, and return its outcome, which must be a rejection.
-
-    The poll is for an existing job, because a poll with an unknown id would be rejected in any case.
-
-    The result is empty if a key is not required, or if there is no response.
-    """
-    status = target.job_operation
-    if status is None or not status.needs_key or not poll_exchanges or client.key is None:
-        return []
-    request = remove_credentials(poll_exchanges[-1].request, status, client.key)
-    try:
-        exchange = await client.send(request, status.id, max_total_s=MAX_POLL_DURATION_S)
-    except TransportError:
-        return []  # the verdict on the delivery does not depend on this poll
-    expected = ExpectedResponse(
-        acceptance="rejected",
-        case_kind="authentication",
-        description=f"{status.id} of an existing job, without a key",
-        contract_pointer=f"{status.pointer}/security" if "security" in status.part_data else "/security",
-    )
-    return [CaseOutcome(Call(status, exchange, target, request_intent="invalid"), expected)]
-
-
-# Sends whole cases: single calls, deliveries, lifecycles, and requests with a webhook URL.
+OTHER_ACCOUNT_API_KEY = "another-emulated-key"
+"""The key of a second account. It is only sent to the emulator, which accepts any key."""
+TRANSIENT_STATUSES = (429, 502, 503)
+"""Statuses that say nothing about the contract if the same request gets another status a moment later."""
+TRANSIENT_PAUSE_S = 1.0
+"""Seconds before a request is sent again after one of `TRANSIENT_STATUSES` without Retry-After."""
 
 
 class CaseSender:
@@ -168,7 +83,6 @@ class CaseSender:
             should_repeat_incomplete_response: whether a single call is sent again if its response is incomplete.
         """
         self._service, self._client, self._contract = service, service.client, service.contract
-        self._requests = RequestSender(service)
         self._should_repeat_incomplete_response = should_repeat_incomplete_response
 
     async def send_case(
@@ -234,7 +148,7 @@ class CaseSender:
         was_lost = False
         while True:
             try:
-                exchanges = await self._requests.send_call(case, target)
+                exchanges = await self._send_request_of_call(case, target)
             except BudgetError as error:
                 if not transient:
                     raise (first_error or error) from None
@@ -256,7 +170,7 @@ class CaseSender:
                     raise
                 was_lost = True
                 continue
-            if not transient and await self._requests.pause_after_transient_status(case, exchanges[-1].response):
+            if not transient and await self._pause_after_transient_status(case, exchanges[-1].response):
                 transient = exchanges
                 continue
             await self._note_call(case, sent_case, [*transient, *exchanges])
@@ -269,7 +183,9 @@ class CaseSender:
         exchange = Exchange(
             provider=case.provider,
             operation=case.operation,
-            request=self._requests.build_case_request(case),
+            request=self._client.build_request(
+                operation, _build_call(case), key=API_KEY_BY_VALIDITY[case.api_key_validity]
+            ),
             response=Response(status=error.status, headers=error.headers),
         )
         # Each attempt may have been charged, so all count among the requests of the case.
@@ -374,7 +290,17 @@ class CaseSender:
             operation: Operation, request: RequestParts, calling_account: CallingAccount, server_name: str | None
         ) -> Exchange:
             self._service.settings.interruption.raise_if_interrupted()
-            attempts = await self._requests.send_step(case, operation, request, calling_account, server_name)
+            prices = self._service.settings.price_usd_by_name
+            attempts = await self._send_request(
+                case,
+                operation,
+                request,
+                key=OTHER_ACCOUNT_API_KEY if calling_account == "other" else USE_CLIENT_KEY,
+                server_name=server_name,
+                price_usd=compute_lifecycle_step_price_usd(operation, request, prices)
+                if self._service.ledger is not None
+                else None,
+            )
             sent_case.exchanges.extend(attempts)
             return attempts[-1]
 
@@ -423,17 +349,15 @@ class CaseSender:
             return
         try:
             if case.companion_request is None:
-                delivery, companion = await self._requests.deliver(case, target, speech), None
+                delivery, companion = await self._deliver(case, target, speech), None
             else:
                 delivery, companion = await self._deliver_together(case, target, speech, case.companion_request)
             index = delivery.submit_exchange_index
-            if index is not None and await self._requests.pause_after_transient_status(
-                case, delivery.exchanges[index].response
-            ):
+            if index is not None and await self._pause_after_transient_status(case, delivery.exchanges[index].response):
                 # Reserved and paid for as another request, since the service may have charged the first.
                 sent_case.exchanges += delivery.exchanges
                 sent_case.subjects += [Call(target.operation, delivery.exchanges[index], target)]
-                delivery = await self._requests.deliver(case, target, speech)
+                delivery = await self._deliver(case, target, speech)
         except DeliveryInterruptedError as error:
             sent_case.exchanges += error.delivery.exchanges
             sent_case.no_verdict_reason = self._explain_missing_delivery(error.delivery, case)
@@ -464,9 +388,9 @@ class CaseSender:
 
         The companion is `None` if its delivery was interrupted.
         """
-        other = asyncio.create_task(self._requests.deliver(case, target, companion_request))
+        other = asyncio.create_task(self._deliver(case, target, companion_request))
         try:
-            delivery = await self._requests.deliver(case, target, speech)
+            delivery = await self._deliver(case, target, speech)
         except BaseException:
             other.cancel()
             await asyncio.gather(other, return_exceptions=True)
@@ -485,6 +409,161 @@ class CaseSender:
             return f"{failure.kind}: HTTP {delivery.exchanges[-1].response.status}"
         return f"{failure.kind}: {failure.message}"
 
+    # Single requests: what they may cost is reserved, and they are sent until the response does not ask to retry later.
+
+    def _send_request_of_call(
+        self, case: ConformanceCase, target: Target | None
+    ) -> Coroutine[Any, Any, Sequence[Exchange]]:
+        """Send the request of a case that is a single call; see `_send_request`."""
+        earlier_key = self._find_reusable_idempotency_key(case)
+        is_priced_by_usage = target is not None and target.id not in self._service.settings.price_usd_by_name
+        return self._send_request(
+            case,
+            self._contract.find_operation(case.operation),
+            _build_call(case),
+            key=API_KEY_BY_VALIDITY[case.api_key_validity],
+            price_usd=self._compute_price_usd(case),
+            earlier_idempotency_key=earlier_key,
+            usage_priced_request=UsagePricedRequest(target, case.text_character_count)
+            if target is not None and is_priced_by_usage
+            else None,
+        )
+
+    async def _send_request(
+        self,
+        case: ConformanceCase,
+        operation: Operation,
+        request_parts: RequestParts,
+        *,
+        key: ApiKeyOrSentinel,
+        price_usd: float | None,
+        server_name: str | None = None,
+        earlier_idempotency_key: str | None = None,
+        usage_priced_request: UsagePricedRequest | None = None,
+    ) -> Sequence[Exchange]:
+        """Send one request of a case until the response does not ask to retry later.
+
+        Args:
+            case: the case.
+            operation: the operation to call.
+            request_parts: the request to it.
+            key: the key to send; `None` for none.
+            price_usd: the price in dollars; `None` if the request is free, or if there is no budget.
+            server_name: name (`x-name`) of another server than that of the operation; `None` for that of the operation.
+            earlier_idempotency_key: the idempotency key of an earlier request that this one repeats; `None` for a new
+                request.
+            usage_priced_request: the request, if its price depends on the usage that the response reports.
+
+        Returns:
+            All exchanges. The one to judge is the last.
+
+        Raises:
+            UsageError: a value cannot be sent.
+            TransportError: the service did not respond.
+            BudgetError: the request costs more than is left in the budget.
+        """
+        ledger, client = self._service.ledger, self._client
+        idempotency_key = earlier_idempotency_key or create_idempotency_key(operation)
+        parts = add_idempotency_key(operation, request_parts, idempotency_key)
+        request = client.build_request(operation, parts, key=key, server_name=server_name)
+        price_name = case.target_name if operation.id == case.operation and case.target_name else operation.id
+        reservation = (
+            ledger.reserve(price_usd, f"{case.provider}/{price_name}")
+            if ledger is not None and price_usd is not None
+            else None
+        )
+        with settle_request(
+            reservation,
+            operation,
+            self._create_submit_recorder(case, price_usd),
+            idempotency_key,
+            repeats_earlier_request=earlier_idempotency_key is not None,
+            usage_priced_request=usage_priced_request,
+        ) as exchanges:
+            for wait_s in (*iterate_retry_waits_s(self._contract.provider.retry_policy, client.retry_random), None):
+                await client.wait_for_rate_limit(operation)
+                exchanges.append(await client.send(request, operation.id))
+                response = exchanges[-1].response
+                if wait_s is None or not should_retry(case, response.status, self._contract):
+                    break
+                if not await self._wait_as_requested(response, wait_s):
+                    break
+        return exchanges
+
+    def _deliver(
+        self, case: ConformanceCase, target: Target, speech_request: SpeechRequest
+    ) -> Coroutine[Any, Any, Delivery]:
+        """Request the speech of a case, and follow it to its end. The client reserves the price.
+
+        Raises:
+            DeliveryInterruptedError: Ctrl-C, with what was observed until then.
+            TransportError: the service did not respond.
+            BudgetError: the request costs more than is left in the budget.
+        """
+        is_companion = speech_request is case.companion_request
+        earlier_key = None if is_companion else self._find_reusable_idempotency_key(case)
+        price_usd = self._compute_price_usd(case)
+        return self._client.speak(
+            target,
+            speech_request,
+            submit_observer=self._create_submit_recorder(
+                case,
+                None if price_usd is None else price_usd / case.charged_request_count,
+                is_companion=is_companion,
+            ),
+            price_usd=self._service.settings.price_usd_by_name.get(target.id),
+            request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
+            # A recording should have the whole job, and the next state may be one that all documents name.
+            stop_at_undocumented_state=self._service.settings.save_exchanges is None
+            and not (target.job_operation is not None and target.job_operation.has_disputed_job_states),
+        )
+
+    async def _pause_after_transient_status(self, case: ConformanceCase, response: Response) -> bool:
+        """Wait after a status that a busy service or a proxy sends now and then; return whether to send again.
+
+        Return false at once after other statuses, and after those for which the contract documents retries, which were
+        sent already. The wait is that of Retry-After, if it is short enough, or a second.
+        """
+        status = response.status
+        if self._service.settings.interruption.is_requested:
+            return False
+        if status not in TRANSIENT_STATUSES or status in case.expected_response.statuses:
+            return False
+        if status in self._contract.provider.retry_policy.retried_statuses:
+            return False
+        return await self._wait_as_requested(response, TRANSIENT_PAUSE_S)
+
+    async def _wait_as_requested(self, response: Response, default_wait_s: float) -> bool:
+        """Wait as long as `Retry-After` asks, or `default_wait_s` without that header, and return true.
+
+        Return false at once if the wait is longer than `MAX_RETRY_AFTER_S` or than a delivery may take.
+        """
+        requested_s, max_wait_s = get_retry_after_s(response), self._client.max_wait_s
+        wait_s = default_wait_s if requested_s is None else requested_s
+        if wait_s > (MAX_RETRY_AFTER_S if max_wait_s is None else min(MAX_RETRY_AFTER_S, max_wait_s)):
+            return False
+        await self._client.clock.sleep(wait_s)
+        return True
+
+    def _compute_price_usd(self, case: ConformanceCase) -> float | None:
+        """Return the price of a case; `None` if it is free, or if there is no budget, as for the emulator."""
+        if self._service.ledger is None:
+            return None
+        return compute_case_price_usd(self._contract, case, self._service.settings.price_usd_by_name)
+
+    def _create_submit_recorder(
+        self, case: ConformanceCase, price_usd: float | None, *, is_companion: bool = False
+    ) -> SubmitObserver | None:
+        journal = self._service.case_journal
+        if journal is None:
+            return None
+        return journal.create_submit_recorder(case.id, price_usd, is_companion=is_companion)
+
+    def _find_reusable_idempotency_key(self, case: ConformanceCase) -> str | None:
+        """Return the idempotency key with which `case` repeats an earlier request; `None` if it repeats none."""
+        journal = self._service.case_journal
+        return journal.find_reusable_idempotency_key(case) if journal is not None else None
+
     def _find_target(self, case: ConformanceCase) -> Target | None:
         return self._contract.targets.get(case.target_name) if case.target_name else None
 
@@ -494,3 +573,10 @@ def _explain_inconclusive_step(subject: CheckSubject) -> str | None:
     if not isinstance(subject, CaseOutcome):
         return None
     return explain_rejected_account(subject.operation, subject.call.status)
+
+
+def _build_call(case: ConformanceCase) -> RequestParts:
+    """Return the request of a case that is a single call."""
+    request = build_padded_request(case)
+    assert request is not None, "a single call has a request"
+    return request

@@ -5,7 +5,7 @@ The steps follow from `x-resource` in the contract. They are yielded as subjects
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -18,15 +18,17 @@ from voicegauge.cases.plan import BATCH_ITEM_COUNT
 from voicegauge.cases.valid_requests import DEFAULT_TEXT, build_valid_speech_request, set_body_value
 from voicegauge.client.client import Client
 from voicegauge.client.job_polling import find_id_parameter
+from voicegauge.client.keys import remove_credentials
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.extension.jobs import BatchSpec, ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import is_billable
 from voicegauge.contract.targets import Target
-from voicegauge.errors import UsageError
+from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Exchange
-from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
+from voicegauge.model.job import Delivery
+from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, ExpectedResponse
 from voicegauge.rules.resources import find_resource_item
 from voicegauge.rules.subjects import JobHistory, ResourceStep, ResourceStepKind
 
@@ -470,3 +472,60 @@ async def _poll_job(status_operation: Operation, job_id: object, send_step: Send
 
 def _expect_accepted_outcome(call: Call, description: str) -> CaseOutcome:
     return CaseOutcome(call, expect_acceptance(description, call.operation.pointer))
+
+
+# Polls a job after its end: the state must not change, and a poll without a key must be rejected.
+
+
+MAX_POLL_DURATION_S = 10.0
+"""Maximum duration, in seconds, of a poll after the end of its job. A service that responds slowly must not hold up the
+check."""
+
+
+async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> list[Exchange]:
+    """Poll a job again after its end, and return the exchanges; empty if no poll of the delivery saw the end."""
+    status = target.job_operation
+    polls = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
+    if status is None or status.job is None or not polls or not _has_job_reached_end(target, delivery):
+        return []
+    repeated = []
+    for _ in range(POLL_COUNT_AFTER_END):
+        await client.clock.sleep(status.job.poll_schedule.min_interval_s)
+        try:
+            repeated.append(await client.send(polls[-1].request, status.id, max_total_s=MAX_POLL_DURATION_S))
+        except TransportError:
+            break  # the verdict on the delivery does not depend on these polls
+    return repeated
+
+
+def _has_job_reached_end(target: Target, delivery: Delivery) -> bool:
+    """Whether the last state of the job that the client observed is a terminal state."""
+    status = target.job_operation
+    if status is None or status.job is None or delivery.job is None or not delivery.job.observations:
+        return False
+    state = status.job.states.get(delivery.job.observations[-1].state)
+    return state is not None and state.terminal_outcome is not None
+
+
+async def poll_without_key(client: Client, target: Target, poll_exchanges: Sequence[Exchange]) -> list[CaseOutcome]:
+    """Send the last of the polls again without a key, and return its outcome, which must be a rejection.
+
+    The poll is for an existing job, because a poll with an unknown id would be rejected in any case.
+
+    The result is empty if a key is not required, or if there is no response.
+    """
+    status = target.job_operation
+    if status is None or not status.needs_key or not poll_exchanges or client.key is None:
+        return []
+    request = remove_credentials(poll_exchanges[-1].request, status, client.key)
+    try:
+        exchange = await client.send(request, status.id, max_total_s=MAX_POLL_DURATION_S)
+    except TransportError:
+        return []  # the verdict on the delivery does not depend on this poll
+    expected = ExpectedResponse(
+        acceptance="rejected",
+        case_kind="authentication",
+        description=f"{status.id} of an existing job, without a key",
+        contract_pointer=f"{status.pointer}/security" if "security" in status.part_data else "/security",
+    )
+    return [CaseOutcome(Call(status, exchange, target, request_intent="invalid"), expected)]

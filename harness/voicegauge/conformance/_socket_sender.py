@@ -24,7 +24,7 @@ from voicegauge.client.socket_session import (
     SocketSession,
     TranscriptionSession,
 )
-from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY, SentCase
+from voicegauge.conformance._sent_case import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.plan_prices import compute_case_price_usd
 from voicegauge.contract.extension.sockets import SocketFormat

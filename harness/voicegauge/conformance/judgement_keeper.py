@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance._request_sender import TRANSIENT_STATUSES, SentCase
+from voicegauge.conformance._case_sender import TRANSIENT_STATUSES
 from voicegauge.conformance._resource_tracking import compute_account_checksum
+from voicegauge.conformance._sent_case import SentCase
 from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement, KeptDelivery, convert_to_kept_delivery
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter

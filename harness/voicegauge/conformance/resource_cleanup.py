@@ -15,7 +15,6 @@ from voicegauge.client.job_polling import is_storable_id
 from voicegauge.client.ledger import settle_request
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.client.spending_journal import Journal
-from voicegauge.conformance._request_sender import API_KEY_BY_VALIDITY
 from voicegauge.conformance._resource_lifecycle import set_resource_id
 from voicegauge.conformance._resource_tracking import (
     LeftoverJournal,
@@ -27,6 +26,7 @@ from voicegauge.conformance._resource_tracking import (
     ResourceTracker,
     lock_ended_journals,
 )
+from voicegauge.conformance._sent_case import API_KEY_BY_VALIDITY
 from voicegauge.conformance.check_report import RemainingResource, ResourceSummary
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.plan_prices import compute_lifecycle_step_price_usd

@@ -1,25 +1,95 @@
-"""Makes what rules judge from the exchanges of a delivery, or from one response with audio."""
+"""What was sent and received for one case, and what rules judge of it: calls, jobs, audio."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from voicegauge.cases.audio_input_cases import choose_recorded_sentence, find_uploaded_audio
 from voicegauge.cases.case import (
+    ApiKeyValidity,
+    ConformanceCase,
     expect_acceptance,
     explain_rejected_account,
 )
+from voicegauge.cases.valid_requests import add_required_fields
+from voicegauge.client.audio_download import fetch_response_audio
+from voicegauge.client.client import Client
+from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
+from voicegauge.client.speech_request import build_audio_input_request
+from voicegauge.conformance.case_journal import CaseJudgement
 from voicegauge.contract.extension.jobs import JobState
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
+from voicegauge.contract.targets import AudioInputTarget, Target
+from voicegauge.errors import BudgetError, TransportError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64, read_finite_number
 from voicegauge.formats.locations import MISSING
+from voicegauge.formats.text_times import is_other_transcript_format
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import Exchange, Interruption
 from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.recording.credentials import INVALID_API_KEY
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
-from voicegauge.rules.subjects import JobHistory, SpeechDelivery
+from voicegauge.rules.subjects import AudioInputCall, JobHistory, SpeechDelivery
 from voicegauge.speech.spoken_text import is_ordinary_text
+
+API_KEY_BY_VALIDITY: Mapping[ApiKeyValidity, ApiKeyOrSentinel] = {
+    "valid": USE_CLIENT_KEY,
+    "missing": None,
+    "wrong": INVALID_API_KEY,
+}
+"""The key that is sent for each value of `ConformanceCase.api_key_validity`."""
+
+
+@dataclass
+class SentCase:
+    """What was sent and received for one case. It is filled while the case is sent."""
+
+    case: ConformanceCase
+    exchanges: list[Exchange] = field(default_factory=list)
+    """All complete exchanges, in the order of sending."""
+    incomplete_exchanges: Sequence[Exchange] = ()
+    """Attempts whose response was incomplete. They may have been charged."""
+    subjects: list[CheckSubject] = field(default_factory=list)
+    """The subjects that the rules judge."""
+    status: int | None = None
+    """HTTP status of the response that is judged; `None` if no response is judged."""
+    no_verdict_reason: str | None = None
+    """Why there is no verdict; `None` if there is one."""
+    judged_exchange: Exchange | None = None
+    """The exchange that is judged; `None` if the case is not a single call."""
+    no_response_error: TransportError | None = None
+    """The error of the last attempt, if no attempt got a complete response; of a delivery, if no response arrived."""
+    error: BaseException | None = None
+    """What ended the case early: an error of the tool or of the network, or a cancellation; `None` if nothing did."""
+    spent_usd: float = 0.0
+    """Dollars that were charged to the budget."""
+    is_skipped: bool = False
+    """Whether the case was not sent at all; `no_verdict_reason` says why."""
+    interruptions: Sequence[Interruption] = ()
+    """How the service reacted to each interruption of the case."""
+    earlier_judgement: CaseJudgement | None = None
+    """What an earlier check judged of the case. If there is such a judgement, the case is not sent again."""
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls among the subjects."""
+        return [subject for subject in self.subjects if isinstance(subject, Call)]
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether everything could be judged."""
+        return self.no_verdict_reason is None and self.error is None
+
+    @property
+    def exceeds_budget(self) -> bool:
+        """Whether nothing was sent because less is left of the budget than the case costs."""
+        return isinstance(self.error, BudgetError) and not self.exchanges
+
+
+# Makes what rules judge from the exchanges of a delivery, or from one response with audio.
+
 
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that may declare audio without naming its format."""
@@ -213,3 +283,44 @@ def _iterate_documented_states(
         state = job.states.get(str(read_state(call.read_response_value))) if call.is_accepted else None
         if state is not None:
             yield state
+
+
+# Fetches the audio that the response to an accepted upload of audio contains or links to.
+
+
+async def fetch_audio_of_call(
+    client: Client, target: AudioInputTarget, case: ConformanceCase, call: Call
+) -> tuple[AudioInputCall, list[Exchange]]:
+    """Return an accepted `call` with the audio of its response, and the exchanges that downloaded the audio."""
+    sentence = choose_recorded_sentence(target)
+    response_files = await fetch_response_audio(client, target, call.exchange)
+    # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
+    is_known = find_uploaded_audio(target, case) == sentence.file.data
+    subject = AudioInputCall(
+        target.operation,
+        call.exchange,
+        request_intent=call.request_intent,
+        audio_input_target=target,
+        reference_transcript=sentence.text if is_known and not _selects_other_format(target, case, call) else None,
+        response_audio_files=response_files.audio_files,
+        download_error=response_files.failure.message if response_files.failure else None,
+    )
+    return subject, list(response_files.exchanges)
+
+
+def _selects_other_format(target: AudioInputTarget, case: ConformanceCase, call: Call) -> bool:
+    """Whether a case sends more than the target needs, and got subtitles or JSON in place of the transcript itself.
+
+    A parameter that the target does not describe may select the format of a plain body.
+    """
+    use, request = target.transcription, case.request
+    if use is None or use.response.subtitle_format is not None or use.response.text_location.pointer_tokens:
+        return False
+    needed = add_required_fields(
+        target.operation, build_audio_input_request(target, choose_recorded_sentence(target).file)
+    )
+    sends_more = request is not None and (
+        set(request.query_parameters) > set(needed.query_parameters)
+        or (isinstance(request.body, dict) and set(request.body) > set(needed.body or ()))
+    )
+    return sends_more and is_other_transcript_format(call.exchange.response.body.decode(errors="replace"))

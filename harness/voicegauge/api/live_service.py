@@ -1,8 +1,7 @@
-"""Sends a priced conformance plan to a service, for `check` and `record`."""
+"""Opens live services for a command: keys, rate limits, budgets, and journals of what is paid for."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.api.command_deadline import CommandDeadline
-from voicegauge.api.event_loop import ignore_interrupts, run_coroutine
-from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
+from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.target_selection import check_key_hosts, collect_contracts, find_replaced_prices
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
@@ -23,24 +21,21 @@ from voicegauge.client.keys import ClientKey
 from voicegauge.client.ledger import Ledger
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
-from voicegauge.conformance.checked_service import CheckInterruption, CheckSettings, end_on_interrupt
+from voicegauge.conformance.checked_service import CheckSettings
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
 from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
 from voicegauge.conformance.plan_prices import PlannedResource, PricedPlan, require_prices
-from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
-from voicegauge.data_folders import get_cache_folder, get_state_folder
+from voicegauge.data_folders import get_state_folder
 from voicegauge.errors import (
     BudgetError,
     StorageError,
-    TimeLimitError,
     TransportError,
     UsageError,
     VoicegaugeError,
 )
-from voicegauge.model.base import Provenance, StopReason, convert_to_micro_usd, sum_usd
+from voicegauge.model.base import Provenance, convert_to_micro_usd, sum_usd
 from voicegauge.model.job import describe_ambiguous_requests
 from voicegauge.model.price import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, RemainingBudget, format_price_usd
 from voicegauge.printable_text import format_count
@@ -464,58 +459,3 @@ def announce_rate_limits(rate_limiters: Mapping[str, RateLimiter | None], listen
         if rate_limiter is not None:
             limit = f"at most {rate_limiter.requests_per_minute} requests per minute, not counting polls"
             listener.notice(f"{provider}: {limit}; name your account's plan (--plan) if it allows more")
-
-
-def send_plan(
-    targets: Sequence[BaseTarget],
-    plan: CasePlan,
-    settings: CheckSettings,
-    collector: ResultCollector,
-    listener: ProgressListener,
-    deadline: CommandDeadline | None = None,
-) -> StopReason | None:
-    """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
-
-    Sending ends at the `deadline`, if there is one, and after Ctrl-C: then the responses in flight that cost money are
-    waited for, see `end_on_interrupt`.
-
-    Raises:
-        TransportError: not a single response was received.
-    """
-    if settings.fuzz_request_count:
-        # Hypothesis caches tables that are slow to compute; by default in the working directory.
-        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(get_cache_folder() / "hypothesis"))
-    try:
-        with report_phase(listener, "sending requests", len(plan.cases)) as sending:
-            limits = _end_early(deadline or CommandDeadline(None), settings.interruption, listener)
-            run_coroutine(check_service(targets, plan, settings, collector, sending.advance, limits))
-    except KeyboardInterrupt:
-        return _record_interruption(collector)
-    except TimeLimitError as error:
-        collector.stop_message = str(error)
-        return "time"
-    except TransportError as error:
-        if not collector.exchange_count:
-            raise
-        collector.stop_message = str(error)
-        return "unreachable"
-    if settings.interruption.is_requested:
-        return _record_interruption(collector)
-    if settings.ledger is not None:  # also if nothing was left to be sent after it
-        collector.stop_message = collector.stop_message or settings.ledger.first_overcharge_message
-    return "budget" if collector.stop_message else None
-
-
-def _record_interruption(collector: ResultCollector) -> StopReason:
-    ignore_interrupts()
-    collector.stop_message = "interrupted"
-    return "interrupted"
-
-
-@contextmanager
-def _end_early(
-    deadline: CommandDeadline, interruption: CheckInterruption, listener: ProgressListener
-) -> Iterator[None]:
-    """End the check in this context after Ctrl-C and when the time is over."""
-    with end_on_interrupt(interruption, listener.notice), deadline.cancel_when_over():
-        yield
