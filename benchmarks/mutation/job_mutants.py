@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from mutation.mutant import Mutant, response_fault
-from voicegauge.cases._related_deliveries import plan_related_deliveries
+from voicegauge.cases.delivery_cases import plan_related_deliveries
 from voicegauge.cases.valid_requests import build_valid_speech_request
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation

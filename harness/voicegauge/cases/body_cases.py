@@ -17,11 +17,11 @@ from voicegauge.cases.case import (
     find_request_target,
 )
 from voicegauge.cases.valid_requests import (
+    build_voice_sample_upload,
     convert_to_json_body,
     count_charged_characters,
     is_file_field,
     is_valid_body,
-    load_voice_sample,
     set_body_value,
 )
 from voicegauge.client.speech_request import RequestParts
@@ -315,16 +315,11 @@ def _replace_file_names_by_recordings(media_type: MediaType, documented_body: An
         return documented_body
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     return {
-        name: _build_recording_upload(str(field))
+        name: build_voice_sample_upload(str(field))
         if is_file_field(media_type, schema.get("properties", {}).get(name, {}))
         else field
         for name, field in documented_body.items()
     }
-
-
-def _build_recording_upload(field_name: str) -> UploadedFile:
-    voice = load_voice_sample()
-    return UploadedFile(filename=field_name, media_type=voice.media_type, data=voice.data or b"")
 
 
 def plan_unusual_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:

@@ -59,16 +59,31 @@ def _find_fitting_value(schemas: Schemas, schema: Any) -> Any:
                 return value
     types = schema.get("type", "object" if "properties" in schema else "string")
     json_type = types if isinstance(types, str) else types[0]
-    return _VALUE_BUILDER_BY_JSON_TYPE.get(json_type, _return_missing_value)(schemas, schema)
+    return _build_value_of_type(schemas, schema, json_type)
 
 
-def _return_missing_value(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    del schemas, schema
-    return MISSING
+def _build_value_of_type(schemas: Schemas, schema: dict[str, Any], json_type: str) -> Any:
+    value: Any = MISSING
+    match json_type:
+        case "string":
+            value = _build_text_fitting_schema(schema)
+        case "integer" | "number":
+            value = _build_number_fitting_schema(schema)
+        case "boolean":
+            value = True
+        case "null":
+            value = None
+        case "array":
+            items = [find_fitting_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
+            value = MISSING if MISSING in items else items
+        case "object":
+            properties, names = schema.get("properties", {}), schema.get("required", ())
+            fields = {name: find_fitting_value(schemas, properties.get(name, {}), name) for name in names}
+            value = MISSING if MISSING in fields.values() else fields
+    return value
 
 
-def _build_text_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    del schemas
+def _build_text_fitting_schema(schema: dict[str, Any]) -> Any:
     if "pattern" in schema:
         return MISSING
     text = _TEXT_BY_FORMAT_KEYWORD.get(schema.get("format", ""), _TEXT_FOR_SCHEMA_WITHOUT_FORMAT)
@@ -76,35 +91,12 @@ def _build_text_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     return text[: schema.get("maxLength", len(text))]
 
 
-def _build_number_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    del schemas
+def _build_number_fitting_schema(schema: dict[str, Any]) -> Any:
     if "minimum" in schema:
         return schema["minimum"]
     if "exclusiveMinimum" in schema:
         return schema["exclusiveMinimum"] + 1
     return min(1, schema.get("maximum", 1))
-
-
-def _build_list_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    items = [find_fitting_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
-    return MISSING if MISSING in items else items
-
-
-def _build_object_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    properties = schema.get("properties", {})
-    fields = {name: find_fitting_value(schemas, properties.get(name, {}), name) for name in schema.get("required", ())}
-    return MISSING if MISSING in fields.values() else fields
-
-
-_VALUE_BUILDER_BY_JSON_TYPE = {
-    "string": _build_text_fitting_schema,
-    "integer": _build_number_fitting_schema,
-    "number": _build_number_fitting_schema,
-    "boolean": lambda _schemas, _schema: True,
-    "null": lambda _schemas, _schema: None,
-    "array": _build_list_fitting_schema,
-    "object": _build_object_fitting_schema,
-}
 
 
 # Lists values at, just inside and just outside the bounds of a schema.
@@ -177,15 +169,30 @@ def list_boundary_values(
     yield from _list_values_excluded_by_not(schema, schema_pointer, body_path, name)
     yield from _list_max_items_boundary_values(schemas, schema, schema_pointer, body_path, name)
     for json_type in _list_json_types(schema):
-        yield from _BOUNDARY_VALUE_LISTER_BY_JSON_TYPE.get(json_type, _return_no_boundary_values)(
-            schema, schema_pointer, body_path, name
-        )
+        yield from _list_boundary_values_of_type(schema, schema_pointer, body_path, name, json_type)
     yield from _list_wrong_type_values(schema, schema_pointer, body_path, name)
     for keyword in ("oneOf", "anyOf", "allOf"):
         for index, branch in enumerate(schema.get(keyword, ())):
             yield from list_boundary_values(schemas, branch, f"{schema_pointer}/{keyword}/{index}", body_path)
     if len(body_path) < MAX_SCHEMA_DEPTH:
         yield from _list_nested_boundary_values(schemas, schema, schema_pointer, body_path)
+
+
+def _list_boundary_values_of_type(
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], name: str, json_type: str
+) -> Iterator[BoundaryValue]:
+    match json_type:
+        case "string":
+            yield from _list_string_boundary_values(schema, schema_pointer, body_path, name)
+        case "integer" | "number":
+            yield from _list_number_boundary_values(schema, schema_pointer, body_path, name)
+        case "boolean":
+            for value in (True, False):
+                description = f"{name} {json.dumps(value)}"
+                yield BoundaryValue(body_path, value, description, f"{schema_pointer}/type", is_valid=True)
+        case "array" if schema.get("minItems", 0) > 0:
+            keyword_pointer = f"{schema_pointer}/minItems"
+            yield BoundaryValue(body_path, [], f"{name} without items", keyword_pointer, is_valid=False)
 
 
 def _describe_field(body_path: tuple[str, ...]) -> str:
@@ -218,13 +225,6 @@ def _list_nested_boundary_values(
 def _list_json_types(schema: dict[str, Any]) -> list[str]:
     types = schema.get("type", [])
     return [types] if isinstance(types, str) else list(types)
-
-
-def _return_no_boundary_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
-) -> Iterator[BoundaryValue]:
-    del schema, schema_pointer, body_path, field_name
-    yield from ()
 
 
 def _list_enum_boundary_values(
@@ -335,23 +335,6 @@ def _list_number_boundary_values(
         )
 
 
-def _list_boolean_boundary_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
-) -> Iterator[BoundaryValue]:
-    del schema
-    for value in (True, False):
-        yield BoundaryValue(
-            body_path, value, f"{field_name} {json.dumps(value)}", f"{schema_pointer}/type", is_valid=True
-        )
-
-
-def _list_array_boundary_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
-) -> Iterator[BoundaryValue]:
-    if schema.get("minItems", 0) > 0:
-        yield BoundaryValue(body_path, [], f"{field_name} without items", f"{schema_pointer}/minItems", is_valid=False)
-
-
 def _list_max_items_boundary_values(
     schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
@@ -374,12 +357,3 @@ def _list_values_excluded_by_not(
     for value in excluded.get("enum", ()) if isinstance(excluded, dict) else ():
         description = f"{field_name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
         yield BoundaryValue(body_path, value, description, f"{schema_pointer}/not", is_valid=False)
-
-
-_BOUNDARY_VALUE_LISTER_BY_JSON_TYPE = {
-    "string": _list_string_boundary_values,
-    "integer": _list_number_boundary_values,
-    "number": _list_number_boundary_values,
-    "boolean": _list_boolean_boundary_values,
-    "array": _list_array_boundary_values,
-}

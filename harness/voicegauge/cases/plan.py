@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from voicegauge.cases._related_deliveries import plan_delivery_with_companion, plan_related_deliveries
 from voicegauge.cases.audio_input_cases import plan_audio_input_cases, plan_upload_cases
 from voicegauge.cases.body_cases import (
     plan_body_cases,
@@ -27,7 +26,6 @@ from voicegauge.cases.body_cases import (
 )
 from voicegauge.cases.case import (
     ConformanceCase,
-    DeliveryComparison,
     SkippedCase,
     build_case,
     build_operation_name,
@@ -35,6 +33,7 @@ from voicegauge.cases.case import (
     find_request_target,
 )
 from voicegauge.cases.case_order import find_excluded_operations, find_partially_checked_contracts, order_cases
+from voicegauge.cases.delivery_cases import build_delivery_case, plan_compared_deliveries, plan_failing_deliveries
 from voicegauge.cases.operation_cases import (
     build_resource_pointer,
     mark_billable_cases,
@@ -64,9 +63,8 @@ from voicegauge.contract.targets import (
     Target,
     TranscriptionSocketTarget,
 )
-from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.errors import UsageError, find_similar_names
-from voicegauge.model.base import Record, SpeechRequest
+from voicegauge.model.base import Record
 
 # Plans a check: lists the cases that follow from contracts. Equal contracts give equal plans.
 
@@ -223,7 +221,8 @@ def _divide_cases(
         name = target_id or f"{item.provider}/{item.operation}"
         if name in unpriced_names:
             if name not in speaking:  # the chosen ones that speak are named with what else is left out
-                skipped[name] = _build_unpriced_case(name)
+                unpriced = f"no document states its price in dollars: set it with --price {name}=USD"
+                skipped[name] = SkippedCase(id=name, skip_reason=unpriced)
         elif not creates_all and (reason := _explain_avoided_creation(item, contracts)) is not None:
             skipped[item.id] = SkippedCase(id=item.id, skip_reason=reason)
         else:
@@ -250,11 +249,6 @@ def _explain_avoided_creation(case: ConformanceCase, contracts: Mapping[str, Con
     if is_lifecycle or resource.deletion is None:  # what stays in the account is announced
         return None
     return f"it creates a further {resource.display_name} in the account: --full sends it"
-
-
-def _build_unpriced_case(name: str) -> SkippedCase:
-    reason = f"no document states its price in dollars: set it with --price {name}=USD"
-    return SkippedCase(id=name, skip_reason=reason)
 
 
 def _add_targets_without_delivery(
@@ -477,42 +471,12 @@ def _iterate_target_cases(
         yield from plan_upload_cases(
             operation, request, upload.location.pointer_tokens[0], target.name, is_emulated=is_emulated
         )
-    plain = _build_delivery_case(target, speech, "a full delivery")
+    plain = build_delivery_case(target, speech, "a full delivery")
     yield plain
     if include_all_billable_cases:
-        yield from _iterate_compared_delivery_cases(
-            target, speech, plain.id, includes_companion=is_first_target_of_operation
-        )
+        yield from plan_compared_deliveries(target, speech, plain.id, includes_companion=is_first_target_of_operation)
     if is_emulated:
-        yield from _iterate_failing_delivery_cases(target, speech)
-
-
-def _iterate_compared_delivery_cases(
-    target: Target, speech: SpeechRequest, base_case_id: str, *, includes_companion: bool
-) -> Iterator[ConformanceCase]:
-    """Yield the deliveries that are compared with the plain one: in each other format, and related ones."""
-    for name in target.target_spec.supported_formats if "format" in target.speech.request_fields else ():
-        in_format = msgspec.structs.replace(speech, format=name)
-        comparison = DeliveryComparison(
-            compared_parameter="format", base_case_id=base_case_id, base_value=speech.format, changed_value=name
-        )
-        yield _build_delivery_case(target, in_format, f"a full delivery as {name}", comparison=comparison)
-    companion = plan_delivery_with_companion(target, speech) if includes_companion else None
-    for related in (*plan_related_deliveries(target, speech), *([companion] if companion is not None else [])):
-        base = f"{base_case_id} with {related.base_description}" if related.base_description else base_case_id
-        comparison = DeliveryComparison(
-            compared_parameter=related.compared_parameter,
-            base_case_id=base,
-            base_value=related.base_value,
-            changed_value=related.changed_value,
-        )
-        yield _build_delivery_case(
-            target,
-            related.speech_request,
-            f"a full delivery with {related.description}",
-            comparison=comparison,
-            companion_request=related.companion_request,
-        )
+        yield from plan_failing_deliveries(target, speech)
 
 
 def _list_schema_branch_cases(
@@ -575,47 +539,3 @@ def _plan_combination_cases_of_operation(targets: Sequence[Target], spoken_text:
             request = map_speech_request(target, build_valid_speech_request(target, text=spoken_text))
             requests.append((target, request))
     return tuple(plan_combination_cases(requests)) if requests else ()
-
-
-def _build_delivery_case(
-    target: Target,
-    speech_request: SpeechRequest,
-    description: str,
-    *,
-    expects_job_failure: bool = False,
-    comparison: DeliveryComparison | None = None,
-    companion_request: SpeechRequest | None = None,
-) -> ConformanceCase:
-    return build_case(
-        target.operation,
-        expect_acceptance(description, target.pointer),
-        target_name=target.name,
-        id_prefix=target.id,
-        speech_request=speech_request,
-        expects_job_failure=expects_job_failure,
-        comparison=comparison,
-        companion_request=companion_request,
-        text_character_count=sum(
-            target.count_charged_characters(request.text)
-            for request in (speech_request, companion_request)
-            if request is not None
-        ),
-    )
-
-
-def _iterate_failing_delivery_cases(target: Target, speech_request: SpeechRequest) -> Iterator[ConformanceCase]:
-    """Yield one delivery for each documented failure, with which the emulator ends the delivery on demand."""
-    job = target.job_operation.job if target.job_operation else None
-    states = job.states if job else {}
-    events = target.stream.events if target.stream else {}
-    failures = [
-        (name, f"a job that ends as {name}") for name, state in states.items() if state.terminal_outcome == "failure"
-    ]
-    failures += [
-        (name, f"a stream that ends in {name}") for name, event in events.items() if event.terminal_outcome == "failure"
-    ]
-    for name, description in failures:
-        extra = {**speech_request.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
-        yield _build_delivery_case(
-            target, msgspec.structs.replace(speech_request, extra=extra), description, expects_job_failure=True
-        )

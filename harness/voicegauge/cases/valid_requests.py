@@ -138,7 +138,7 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
     request = RequestParts(headers=operation.required_headers, body={}, media_type=media_type.name)
     for name, inner in _iterate_required_fields(operation, media_type.schema):
         value = (
-            _load_voice_sample_file()
+            build_voice_sample_upload()
             if is_file_field(media_type, inner)
             else find_fitting_value(operation.contract.schemas, inner, name)
         )
@@ -183,9 +183,10 @@ def is_file_field(media_type: MediaType, schema: Any) -> bool:
     return is_binary and media_type.name == "multipart/form-data"
 
 
-def _load_voice_sample_file() -> UploadedFile:
+def build_voice_sample_upload(filename: str | None = None) -> UploadedFile:
+    """Return the bundled recording of a voice as a file to upload, with its own name by default."""
     voice = load_voice_sample()
-    return UploadedFile(filename=voice.filename, media_type=voice.media_type, data=voice.data or b"")
+    return UploadedFile(filename=filename or voice.filename, media_type=voice.media_type, data=voice.data or b"")
 
 
 def count_charged_characters(operation: Operation, request: RequestParts) -> int:

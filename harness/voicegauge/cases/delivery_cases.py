@@ -1,7 +1,7 @@
-"""Plans pairs of deliveries that are compared.
+"""Plans deliveries: plain ones, those that fail on demand, and those that are compared with a plain one.
 
-Each pair costs one further request, because the plain delivery, with which it is compared, is planned for every target
-in any case.
+Each compared pair costs one further request, because the plain delivery, with which it is compared, is planned for
+every target in any case.
 """
 
 from __future__ import annotations
@@ -11,13 +11,101 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from voicegauge.cases.case import ConformanceCase, DeliveryComparison, build_case, expect_acceptance
 from voicegauge.cases.valid_requests import is_valid_body
 from voicegauge.client.speech_request import map_speech_request
 from voicegauge.contract.targets import Target
+from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import SpeechRequest
 from voicegauge.rules.subjects import ComparedParameter, find_documented_default, find_request_schema
+
+
+def build_delivery_case(
+    target: Target,
+    speech_request: SpeechRequest,
+    description: str,
+    *,
+    expects_job_failure: bool = False,
+    comparison: DeliveryComparison | None = None,
+    companion_request: SpeechRequest | None = None,
+) -> ConformanceCase:
+    """Return the case of a delivery, whose price is that of both texts if it has a companion.
+
+    Args:
+        target: the target.
+        speech_request: the speech to request.
+        description: what is special about the delivery.
+        expects_job_failure: whether the job or the stream should end in failure.
+        comparison: the delivery to compare with; `None` for no comparison.
+        companion_request: the speech that is requested at the same moment; `None` for none.
+    """
+    return build_case(
+        target.operation,
+        expect_acceptance(description, target.pointer),
+        target_name=target.name,
+        id_prefix=target.id,
+        speech_request=speech_request,
+        expects_job_failure=expects_job_failure,
+        comparison=comparison,
+        companion_request=companion_request,
+        text_character_count=sum(
+            target.count_charged_characters(request.text)
+            for request in (speech_request, companion_request)
+            if request is not None
+        ),
+    )
+
+
+def plan_failing_deliveries(target: Target, speech_request: SpeechRequest) -> Iterator[ConformanceCase]:
+    """Yield one delivery for each documented failure, with which the emulator ends the delivery on demand."""
+    job = target.job_operation.job if target.job_operation else None
+    states = job.states if job else {}
+    events = target.stream.events if target.stream else {}
+    failures = [
+        (name, f"a job that ends as {name}") for name, state in states.items() if state.terminal_outcome == "failure"
+    ]
+    failures += [
+        (name, f"a stream that ends in {name}") for name, event in events.items() if event.terminal_outcome == "failure"
+    ]
+    for name, description in failures:
+        extra = {**speech_request.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
+        yield build_delivery_case(
+            target, msgspec.structs.replace(speech_request, extra=extra), description, expects_job_failure=True
+        )
+
+
+def plan_compared_deliveries(
+    target: Target, speech: SpeechRequest, base_case_id: str, *, includes_companion: bool
+) -> Iterator[ConformanceCase]:
+    """Yield the deliveries that are compared with the plain one: in each other format, and related ones."""
+    for name in target.target_spec.supported_formats if "format" in target.speech.request_fields else ():
+        in_format = msgspec.structs.replace(speech, format=name)
+        comparison = DeliveryComparison(
+            compared_parameter="format", base_case_id=base_case_id, base_value=speech.format, changed_value=name
+        )
+        yield build_delivery_case(target, in_format, f"a full delivery as {name}", comparison=comparison)
+    companion = _plan_delivery_with_companion(target, speech) if includes_companion else None
+    for related in (*plan_related_deliveries(target, speech), *([companion] if companion is not None else [])):
+        base = f"{base_case_id} with {related.base_description}" if related.base_description else base_case_id
+        comparison = DeliveryComparison(
+            compared_parameter=related.compared_parameter,
+            base_case_id=base,
+            base_value=related.base_value,
+            changed_value=related.changed_value,
+        )
+        yield build_delivery_case(
+            target,
+            related.speech_request,
+            f"a full delivery with {related.description}",
+            comparison=comparison,
+            companion_request=related.companion_request,
+        )
+
+
+# Chooses what differs between two compared deliveries.
+
 
 ASSUMED_DEFAULT_SPEED = 1.0
 """The assumed default speed if no default is documented. Speeds are factors."""
@@ -78,7 +166,7 @@ def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> It
             yield found
 
 
-def plan_delivery_with_companion(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+def _plan_delivery_with_companion(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     """Return the unchanged delivery, with a companion whose text has the same words in reverse order.
 
     The companion's text costs as much, and a comparison of spectra tells both apart. The result is `None` if the
