@@ -80,4 +80,4 @@ def run_to_the_end(collector: ResultCollector, check_coroutine: Coroutine[Any, A
         asyncio.run(check_coroutine)
     except KeyboardInterrupt:
         collector.interrupted = True
-        collector.stop_message = "interrupted"
+        collector.end_early("interrupted", "interrupted")

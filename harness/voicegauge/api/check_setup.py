@@ -62,7 +62,7 @@ from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import MissingKeyError, StorageError, TransportError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.hosts import to_socket_url
-from voicegauge.model.base import Provenance, StopReason
+from voicegauge.model.base import Provenance
 from voicegauge.model.price import RemainingBudget
 from voicegauge.options import build_arguments, function_of
 from voicegauge.printable_text import format_count
@@ -256,7 +256,6 @@ def determine_provenance(live_options: LiveOptions | None) -> Provenance:
 
 def finish_check(
     collector: ResultCollector,
-    stop_reason: StopReason | None,
     rules: Mapping[str, Rule],
     journals: CaseJournals,
     on_report: Callable[[CheckReport], None] | None,
@@ -268,17 +267,17 @@ def finish_check(
     sends them again only if the user demands it. The journals of a check that ended early, or with a charge above the
     price, are kept, so that the same command can resume the check.
     """
-    report = build_report(collector, stop_reason, rules, journals)
+    report = build_report(collector, rules, journals)
     if on_report is not None:
         on_report(report)
-    journals.end(stop_reason)
+    journals.end(report.stop_reason)
     return report
 
 
 @contextmanager
 def report_before_error(
     collector: ResultCollector,
-    build_report: Callable[[StopReason | None], CheckReport],
+    build_report: Callable[[], CheckReport],
     on_report: Callable[[CheckReport], None] | None,
 ) -> Iterator[None]:
     """Pass the report so far to `on_report` if the context raises an error that ends a check, and raise it again.
@@ -289,28 +288,23 @@ def report_before_error(
     try:
         yield
     except (StorageError, TransportError) as error:
-        stop_reason: StopReason | None = None
-        if isinstance(error, TransportError):
-            if not (error.request_was_sent or collector.was_request_sent):
-                raise
-            stop_reason = "unreachable"
-        collector.stop_message = str(error)
+        if isinstance(error, TransportError) and not (error.request_was_sent or collector.was_request_sent):
+            raise
+        collector.end_early("unreachable" if isinstance(error, TransportError) else None, str(error))
         if on_report is not None:
-            on_report(build_report(stop_reason))
+            on_report(build_report())
         raise
 
 
 def build_report(
     collector: ResultCollector,
-    stop_reason: StopReason | None,
     rules: Mapping[str, Rule] = RULE_BY_ID,
     journals: CaseJournals | None = None,
 ) -> CheckReport:
-    """Return the report, with the reason for an early end of the check and what earlier commands have spent."""
+    """Return the report, with the applied rules and what earlier commands have spent."""
     applied = () if rules.keys() == RULE_BY_ID.keys() else tuple(rules)
     return msgspec.structs.replace(
         collector.build_report(),
-        stop_reason=stop_reason,
         rules=applied,
         spent_by_earlier_runs_usd=journals.spent_by_earlier_runs_usd if journals is not None else 0.0,
         ambiguous_requests=journals.ambiguous_requests if journals is not None else (),
@@ -496,9 +490,7 @@ def open_check(
         open_receiver(request.public_url, request.listen_port) as receiver,
         # A report lists what was lost, too.
         announce_losses_on_error(journals, listener) if request.on_report is None else nullcontext(),
-        report_before_error(
-            collector, lambda reason: build_report(collector, reason, rules, journals), request.on_report
-        ),
+        report_before_error(collector, lambda: build_report(collector, rules, journals), request.on_report),
     ):
         yield replace(
             settings,

@@ -54,7 +54,6 @@ from voicegauge.contract.loading import is_bundled, replace_key_variable
 from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.data_folders import find_bundled_folder, get_cache_folder
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
-from voicegauge.model.base import StopReason
 from voicegauge.options import function_of
 from voicegauge.profiles.judging import ProfileReport, judge_profile, load_profile, load_profile_contract
 from voicegauge.recording.har_files import find_provider_recordings, find_recordings
@@ -149,8 +148,8 @@ def run_check(request: CheckRequest) -> CheckReport:
     rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     collector = ResultCollector([target.id for target in targets], request.seed)
     if not request.emulated and request.live is None:
-        stop_reason = _check_offline_until(deadline, request, targets, rules, collector)
-        return build_report(collector, stop_reason, rules)
+        _check_offline_until(deadline, request, targets, rules, collector)
+        return build_report(collector, rules)
     # The emulator starts while the cases are planned.
     with restore_interrupt_handler(), start_emulator(request, targets) as get_emulator:
         with deadline.interrupt_preparation():
@@ -167,8 +166,8 @@ def run_check(request: CheckRequest) -> CheckReport:
             with open_check(
                 request, targets, plan, rules, get_emulator, collector=collector, journals=journals
             ) as settings:
-                stop_reason = send_plan(targets, plan, settings, collector, listener, deadline)
-            return finish_check(collector, stop_reason, rules, journals, request.on_report)
+                send_plan(targets, plan, settings, collector, listener, deadline)
+            return finish_check(collector, rules, journals, request.on_report)
 
 
 def send_plan(
@@ -178,8 +177,8 @@ def send_plan(
     collector: ResultCollector,
     listener: ProgressListener,
     deadline: CommandDeadline | None = None,
-) -> StopReason | None:
-    """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
+) -> None:
+    """Send the plan, and collect the findings and why sending ended early, if it did.
 
     Sending ends at the `deadline`, if there is one, and after Ctrl-C: then the responses in flight that cost money are
     waited for, see `end_on_interrupt`.
@@ -190,31 +189,36 @@ def send_plan(
     if settings.fuzz_request_count:
         # Hypothesis caches tables that are slow to compute; by default in the working directory.
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(get_cache_folder() / "hypothesis"))
-    try:
+    with note_early_end(collector):
         with report_phase(listener, "sending requests", len(plan.cases)) as sending:
             limits = _end_early(deadline or CommandDeadline(None), settings.interruption, listener)
             run_coroutine(check_service(targets, plan, settings, collector, sending.advance, limits))
+        if settings.interruption.is_requested:  # and what was in flight is complete
+            raise KeyboardInterrupt
+    if settings.ledger is not None and collector.stop_message is None:  # also if nothing was left to be sent after it
+        overcharge = settings.ledger.first_overcharge_message
+        if overcharge is not None:
+            collector.end_early("budget", overcharge)
+
+
+@contextmanager
+def note_early_end(collector: ResultCollector) -> Iterator[None]:
+    """Note in `collector` if Ctrl-C, the time limit or a service that does not respond ends this context.
+
+    Raises:
+        TransportError: not a single response was received.
+    """
+    try:
+        yield
     except KeyboardInterrupt:
-        return _record_interruption(collector)
+        ignore_interrupts()
+        collector.end_early("interrupted", "interrupted")
     except TimeLimitError as error:
-        collector.stop_message = str(error)
-        return "time"
+        collector.end_early("time", str(error))
     except TransportError as error:
         if not collector.exchange_count:
             raise
-        collector.stop_message = str(error)
-        return "unreachable"
-    if settings.interruption.is_requested:
-        return _record_interruption(collector)
-    if settings.ledger is not None:  # also if nothing was left to be sent after it
-        collector.stop_message = collector.stop_message or settings.ledger.first_overcharge_message
-    return "budget" if collector.stop_message else None
-
-
-def _record_interruption(collector: ResultCollector) -> StopReason:
-    ignore_interrupts()
-    collector.stop_message = "interrupted"
-    return "interrupted"
+        collector.end_early("unreachable", str(error))
 
 
 @contextmanager
@@ -232,27 +236,19 @@ def _check_offline_until(
     targets: Sequence[BaseTarget],
     rules: Mapping[str, Rule],
     collector: ResultCollector,
-) -> StopReason | None:
-    """Judge documents and recordings until the deadline or Ctrl-C; return why it ended early, else `None`."""
+) -> None:
+    """Judge documents and recordings until the deadline or Ctrl-C."""
     recordings, stale_recordings_fail = [Path(path) for path in request.recordings], request.stale_recordings_fail
     named = {name for name in to_name_tuple(request.targets) if "/" in name}
-    try:
-        with deadline.interrupt():
-            check_offline(
-                collect_contracts(targets),
-                rules,
-                collector,
-                recordings,
-                stale_recordings_fail=stale_recordings_fail,
-                named_targets=[target for target in targets if target.id in named],
-            )
-    except TimeLimitError as error:
-        collector.stop_message = str(error)
-        return "time"
-    except KeyboardInterrupt:
-        collector.stop_message = "interrupted"
-        return "interrupted"
-    return None
+    with restore_interrupt_handler(), note_early_end(collector), deadline.interrupt():
+        check_offline(
+            collect_contracts(targets),
+            rules,
+            collector,
+            recordings,
+            stale_recordings_fail=stale_recordings_fail,
+            named_targets=[target for target in targets if target.id in named],
+        )
 
 
 def _find_shorter_limit(*limits_s: float | None) -> float | None:
@@ -383,8 +379,8 @@ def run_single_check(request: SingleCheckRequest) -> CheckReport:
     collector, journals = ResultCollector([target.id], request.seed), CaseJournals(None, [target.contract])
     with restore_interrupt_handler(), start_emulator(request, [target]) as get_emulator:
         settings = build_service_settings(request, [target], get_emulator, journals)
-        stop = send_plan([target], plan, settings, collector, ProgressListener(), CommandDeadline(request.max_time_s))
-        return build_report(collector, stop, journals=journals)
+        send_plan([target], plan, settings, collector, ProgressListener(), CommandDeadline(request.max_time_s))
+        return build_report(collector, journals=journals)
 
 
 check_request = function_of(SingleCheckRequest, run_single_check, name="check_request")
@@ -405,21 +401,12 @@ def run_job_steps(request: JobStepsRequest) -> CheckReport:
     """
     target, request = _select_speech_target(request)
     collector, journals = ResultCollector([target.id], request.seed), CaseJournals(None, [target.contract])
-    with start_emulator(request, [target]) as get_emulator:
+    with restore_interrupt_handler(), start_emulator(request, [target]) as get_emulator:
         settings = build_service_settings(request, [target], get_emulator, journals)
-        stop: StopReason | None = None
-        try:
+        with note_early_end(collector):
             limits = CommandDeadline(request.max_time_s).cancel_when_over()
             run_coroutine(service_check.check_job_steps(target, request.steps, settings, collector, limits))
-        except KeyboardInterrupt:
-            collector.stop_message, stop = "interrupted", "interrupted"
-        except TimeLimitError as error:
-            collector.stop_message, stop = str(error), "time"
-        except TransportError as error:
-            if not collector.exchange_count:
-                raise
-            collector.stop_message, stop = str(error), "unreachable"
-        return build_report(collector, stop or ("budget" if collector.stop_message else None), journals=journals)
+        return build_report(collector, journals=journals)
 
 
 check_job_steps = function_of(JobStepsRequest, run_job_steps, name="check_job_steps")

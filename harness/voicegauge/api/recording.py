@@ -231,10 +231,10 @@ class RecordingRun:
                 raise UsageError(_EMULATED_SERVICE_CAUSE)
 
         settings = replace(settings, save_exchanges=save_case, max_wait_s=self.request.max_wait_s)
-        cause, stop = None, None
+        cause = None
         try:
             with announce_losses_on_error(journals, self.listener):
-                stop = send_plan(self.targets, rest, settings, collector, self.listener, self.deadline)
+                send_plan(self.targets, rest, settings, collector, self.listener, self.deadline)
         except UsageError as error:
             if not recorder.is_emulated_service:
                 raise
@@ -246,15 +246,15 @@ class RecordingRun:
             unfinished.remove_cases(rest.cases)
             # The emulator charges nothing.
             journals.forget_requests(keep_ambiguous_requests=not recorder.is_emulated_service)
-            if stop != "interrupted":
+            if collector.stop_reason != "interrupted":
                 raise UsageError(cause)
             self.listener.notice(cause)
-            return _ReceivedCases({}, secrets, stop, unfinished)
+            return _ReceivedCases({}, secrets, collector.stop_reason, unfinished)
         exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(
             {case.id: exchanges_by_case[case.id] for case in plan.cases if case.id in exchanges_by_case},
             secrets,
-            stop,
+            collector.stop_reason,
             unfinished,
         )
 
@@ -299,7 +299,7 @@ class RecordingRun:
         with running_emulator(self.contracts.values(), build_emulator_settings(seed=self.request.seed)) as emulator:
             settings = build_emulator_check_settings(emulator, self.targets, seed=self.request.seed)
             recorder = Recorder(self.contracts, settings.base_urls_by_provider)
-            stop = send_plan(
+            send_plan(
                 self.targets,
                 plan,
                 replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s),
@@ -307,7 +307,7 @@ class RecordingRun:
                 self.listener,
                 self.deadline,
             )
-        return _ReceivedCases(recorder.groups, _list_secrets_in_api_keys(settings), stop)
+        return _ReceivedCases(recorder.groups, _list_secrets_in_api_keys(settings), collector.stop_reason)
 
     def _write_files(
         self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases

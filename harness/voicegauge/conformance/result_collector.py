@@ -32,7 +32,7 @@ from voicegauge.conformance.finding_groups import (
 from voicegauge.conformance.spending import SpendingAccount, SpendingTotal
 from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, OverchargedError
-from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.base import Provenance, Severity, StopReason
 from voicegauge.model.exchange import Interruption
 from voicegauge.model.finding import Finding, FindingClip
 from voicegauge.printable_text import format_count
@@ -171,13 +171,15 @@ class ResultCollector:
         """Ids of the targets that recorded requests address."""
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
+        self.stop_reason: StopReason | None = None
+        """The kind of event that ended the check early; `None` if nothing has."""
         self.stop_message: str | None = None
+        """What ended the check early, in one line; `None` if nothing has."""
         self.was_request_sent = False
         """Whether a request was sent to which the service did not respond."""
         self._unaffordable_count = 0
         """Number of billable cases that were not sent because of the budget."""
         self._unaffordable_message = ""
-        self.interrupted = False
         self.emulator_command: str | None = None
         """Value of `CheckReport.emulator_command`."""
         self.ineffective_faults: tuple[str, ...] = ()
@@ -343,7 +345,11 @@ class ResultCollector:
             self._unaffordable_count += 1
             self._unaffordable_message = self._unaffordable_message or str(error)
             count = format_count(self._unaffordable_count, "billable request")
-            self.stop_message = f"not sent: {count}, the first because {self._unaffordable_message}"
+            self.end_early("budget", f"not sent: {count}, the first because {self._unaffordable_message}")
+
+    def end_early(self, reason: StopReason | None, message: str) -> None:
+        """Note what ends the check early, in place of what was noted before; `None` for an error of the tool."""
+        self.stop_reason, self.stop_message = reason, message
 
     def add_skipped_result(self, result_id: str, skip_reason: str) -> None:
         """Add a skipped result for something that could not be planned as a case, with the reason."""
@@ -364,15 +370,16 @@ class ResultCollector:
         )
         return group_findings_of_service(equal, self._rank_by_case_id)
 
-    def build_report(self, *, is_finished: bool = True) -> CheckReport:
+    def build_report(self) -> CheckReport:
         """Return the report of everything collected so far."""
         spending = self._account.build_spending()
         coverage = tuple(self.coverage.iterate_entries())
         report = CheckReport(
             voicegauge_version=__version__,
             created_at=self._created_at,
-            is_finished=is_finished and self.stop_message is None,
+            is_finished=self.stop_message is None,
             stop_message=self.stop_message,
+            stop_reason=self.stop_reason,
             seed=self._seed,
             targets=self._targets,
             operations=tuple(self._operations),

@@ -87,7 +87,7 @@ async def check_service(
                         await runner.run_cases(cases, on_case_started)
                         await _fuzz_service(service, targets, settings, collector)
                     except BudgetError as error:
-                        collector.stop_message = str(error)
+                        collector.end_early("budget", str(error))
                         return
 
 
@@ -145,7 +145,7 @@ async def check_job_steps(
                 for step in steps:
                     runner.collect_findings(await jobs.take_step(step))
             except BudgetError as error:
-                collector.stop_message = str(error)
+                collector.end_early("budget", str(error))
 
 
 def _open_transport(settings: CheckSettings) -> Transport:
