@@ -214,7 +214,10 @@ def _list_upload_variants(upload_limits: UploadLimits, *, is_voice_sample: bool)
         *_iterate_format_variants(upload_limits, is_voice_sample=is_voice_sample),
         *_iterate_sample_rate_variants(decoded, upload_limits),
         _build_text_file_variant(upload_limits),
-        _build_empty_file_variant(),
+        UploadVariant(
+            description="an empty file",
+            uploaded_file=UploadedFile(filename="voice.wav", media_type="audio/wav", data=b""),
+        ),
     ]
     truncated = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
     variants.append(UploadVariant(description="a truncated recording", uploaded_file=truncated))
@@ -375,11 +378,6 @@ def _build_text_file_variant(upload_limits: UploadLimits) -> UploadVariant:
     return UploadVariant(
         description="a text instead of a recording", uploaded_file=text, limit_key=limit, is_audio=False
     )
-
-
-def _build_empty_file_variant() -> UploadVariant:
-    empty = UploadedFile(filename="voice.wav", media_type="audio/wav", data=b"")
-    return UploadVariant(description="an empty file", uploaded_file=empty)
 
 
 def _encode_wav(samples: Samples, sample_rate_hz: int, file_name: str) -> UploadedFile:

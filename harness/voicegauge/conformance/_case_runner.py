@@ -350,7 +350,9 @@ class CaseRunner:
         if earlier is not None:
             return SentCase(case, earlier_judgement=earlier)
         # What was lost comes first: its reason says how to go on.
-        reason = self._find_reason_not_to_repeat(case) or self._limit.find_skip_reason(self._contract, case)
+        journal = self.service.case_journal
+        lost_reason = journal.find_skip_reason(case) if journal is not None else None
+        reason = lost_reason or self._limit.find_skip_reason(self._contract, case)
         return None if reason is None else SentCase(case, no_verdict_reason=reason, is_skipped=True)
 
     def _may_cost_money(self, case: ConformanceCase) -> bool:
@@ -435,10 +437,6 @@ class CaseRunner:
         if self.must_stop_after_error(error):
             raise error
         self._collector.add_skipped_case(case, str(error))
-
-    def _find_reason_not_to_repeat(self, case: ConformanceCase) -> str | None:
-        """Return why `case` is not sent, because of a request of an earlier command; `None` if it is sent."""
-        return self.service.case_journal.find_skip_reason(case) if self.service.case_journal is not None else None
 
     def _record_judged_case(self, sent_case: SentCase, findings: Sequence[Finding], target: Target | None) -> None:
         """Write the judgement of a case to the journal, so that a resumed check does not send the case again."""

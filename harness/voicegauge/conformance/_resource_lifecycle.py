@@ -20,7 +20,7 @@ from voicegauge.client.client import Client
 from voicegauge.client.job_polling import find_id_parameter
 from voicegauge.client.keys import remove_credentials
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.extension.jobs import BatchSpec, ResourceSpec, ResourceUse
+from voicegauge.contract.extension.jobs import ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import is_billable
 from voicegauge.contract.targets import Target
@@ -380,7 +380,8 @@ async def follow_batch(
         yield subject
         if isinstance(subject, JobHistory) and subject.polls and _is_in_terminal_state(subject.polls[-1]):
             last_poll = subject.polls[-1]
-    for item in _list_batch_items(target.operation.batch, last_poll) if last_poll is not None else ():
+    items = last_poll.read_response_value(target.operation.batch.jobs_location) if last_poll is not None else None
+    for item in items if isinstance(items, list) else ():
         async for item_subject in _follow_batch_item(target.operation, item, send_step):
             yield item_subject
 
@@ -437,11 +438,6 @@ def _is_in_terminal_state(poll: Call) -> bool:
     job = poll.operation.job
     state = job.find_state(poll.read_response_value) if job is not None and poll.is_accepted else None
     return state is not None and state.terminal_outcome is not None
-
-
-def _list_batch_items(batch_spec: BatchSpec, last_poll: Call) -> list[object]:
-    results = last_poll.read_response_value(batch_spec.jobs_location)
-    return results if isinstance(results, list) else []
 
 
 async def _follow_batch_item(

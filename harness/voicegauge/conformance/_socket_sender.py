@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Generic, TypeVar
 
@@ -452,7 +452,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         for session, audio_format in self._sessions:
             connection = self._add_connection(session, self._expectation)
             if self._expectation == "accepted":
-                for turn in self._list_turns(session):
+                for turn in (turn for owner, turn in self._turns if owner is session):
                     # Read again from the traffic, which has what arrived later, and a close that ends the turn.
                     read = connection.conversation.turns[turn.index]
                     spoken[id(turn)] = SpokenTurn(
@@ -468,6 +468,3 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
             if id(base) in spoken and id(changed) in spoken:
                 one, other = spoken[id(base)], spoken[id(changed)]
                 self._sent.subjects.append(TurnPair(self._target, other.traffic, one, other, comparison))
-
-    def _list_turns(self, session: SocketSession) -> Sequence[SocketTurn]:
-        return [turn for owner, turn in self._turns if owner is session]

@@ -240,7 +240,7 @@ def _check_timestamp_order(
     shown_by=(FaultExample("wrong-polling-url"),),
 )
 def _check_job_polling_url(call: Call) -> Iterator[Violation]:
-    status_operation = _find_status_operation(call)
+    status_operation = call.operation.started_job_operation
     if status_operation is None or not call.is_accepted:
         return
     assert status_operation.job is not None
@@ -294,7 +294,3 @@ def _get_path_below_base_url(call: Call, status_operation: Operation, url: str) 
         if same_host and parts.path.startswith(f"{prefix}/"):
             return parts.path[len(prefix) :]
     return None
-
-
-def _find_status_operation(call: Call) -> Operation | None:
-    return call.operation.started_job_operation

@@ -55,10 +55,6 @@ def _is_close_as_asked(subject: SocketSubject) -> bool:
     return subject.target.spec.transcribes or close.code in (*_NORMAL_CLOSE_CODES, NO_STATUS_CLOSE_CODE)
 
 
-def _quote_message(data: bytes) -> str:
-    return data[:400].decode(errors="replace")
-
-
 @register_rule(
     "socket-handshake",
     subject_class=SocketConnection,
@@ -121,7 +117,7 @@ def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
             if key in seen:
                 continue
             seen.add(key)
-            evidence = None if message.is_binary else _quote_message(message.data)
+            evidence = None if message.is_binary else message.data[:400].decode(errors="replace")
             yield Violation(
                 f"a message {violation.reason}", violation.contract_pointer, violation.value_pointer, evidence
             )
