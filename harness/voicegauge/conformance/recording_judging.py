@@ -81,7 +81,6 @@ def check_recordings(
         DataError: a file is not a valid recording, or has an exchange that is not of its operation.
     """
     by_id = {contract.id: contract for contract in contracts}
-    cases: dict[str, Mapping[str, ConformanceCase]] = {}
     judged: list[Path] = []
     for path in files:
         recording = load_har(path)
@@ -96,10 +95,8 @@ def check_recordings(
         )
         adapted = adapt_to_recorded_names(contract, recording)
         try:
-            if adapted is contract and contract.id not in cases:
-                cases[contract.id] = plan_cases_by_id(contract)
-            case_by_id = cases[contract.id] if adapted is contract else plan_cases_by_id(adapted)
-            _judge_recording(path, adapted, recording, case_by_id, checker, collector)
+            recorded = RecordedTraffic(adapted, recording, plan_cases_by_id(adapted))
+            _judge_recording(path, recorded, checker, collector)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         except MissingExtraError as error:  # audio that only an optional part can decode
@@ -109,7 +106,7 @@ def check_recordings(
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
             collector.coverage.add_exchange(exchange)
-        _report_unmatched_calls(path, adapted, recording, case_by_id, collector)
+        recorded.count_unmatched_calls().report_counts(path.name, contract, collector)
         collector.add_findings(
             _iterate_age_findings(
                 checker,
@@ -124,34 +121,25 @@ def check_recordings(
     return judged
 
 
-def _judge_recording(
-    path: Path,
-    contract: Contract,
-    recording: Recording,
-    case_by_id: Mapping[str, ConformanceCase],
-    checker: Checker,
-    collector: ResultCollector,
-) -> None:
+def _judge_recording(path: Path, recorded: RecordedTraffic, checker: Checker, collector: ResultCollector) -> None:
     """Judge the exchanges of one recording, and note what of it cannot be judged.
 
     Raises:
-        DataError: an exchange is not of its operation.
         MissingExtraError: a package that decodes the audio is not installed.
     """
-    subjects = list(iterate_recording_subjects(contract, recording, case_by_id))
+    subjects = list(recorded.iterate_subjects())
     collector.judge_subjects(checker, subjects, case_id=path.name)
     collector.recorded_targets |= {one.target.id for one in subjects if one.target is not None}
-    for call in _parse_calls(contract, recording, case_by_id):
+    for call in recorded.calls:
         audio_input_target = call.operation.find_audio_input_target(call.read_request)
         if audio_input_target is not None:
             collector.recorded_targets.add(audio_input_target.id)
     reasons = {one.unread_body_reason for one in subjects if isinstance(one, Call)}
-    sockets = (one for one in recording.exchanges if one.socket is not None)
-    reasons |= {read_recorded_socket(contract, one, case_by_id).not_judged_reason for one in sockets}
-    if not recording.exchanges:
+    reasons |= {socket.not_judged_reason for socket in recorded.sockets}
+    if not recorded.exchanges:
         reasons.add("it has no exchanges")
     for reason in sorted(filter(None, reasons)):
-        collector.add_unjudged_item(f"{contract.id}/{path.name}", reason)
+        collector.add_unjudged_item(f"{recorded.contract.id}/{path.name}", reason)
 
 
 def adapt_to_recorded_names(contract: Contract, recording: Recording) -> Contract:
@@ -229,22 +217,6 @@ def _describe_targets(operation: Operation) -> str:
     return f"; targets: {format_names(names, MAX_TARGETS_NAMED)}" if names else ""
 
 
-def _report_unmatched_calls(
-    recording_path: Path,
-    contract: Contract,
-    recording: Recording,
-    case_by_id: Mapping[str, ConformanceCase],
-    collector: ResultCollector,
-) -> None:
-    """Report the accepted requests that address no target of the contract; most rules are not applied to them."""
-    calls = _parse_calls(contract, recording, case_by_id)
-    foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), case_by_id)
-    unmatched = UnmatchedRequestCounter()
-    for call in calls:
-        unmatched.count_call(call, foreign.get(id(call)))
-    unmatched.report_counts(recording_path.name, contract, collector)
-
-
 _CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
 """Cache of `plan_cases_by_id`: the planned cases of each contract, by id."""
 
@@ -315,30 +287,58 @@ def _iterate_age_findings(
         yield msgspec.structs.replace(finding, severity=severity, reproduction_command=command)
 
 
-def iterate_recording_subjects(
-    contract: Contract, recording: Recording, case_by_id: Mapping[str, ConformanceCase] | None = None
-) -> Iterator[CheckSubject]:
-    """Yield every exchange as a call, every submit with its polls as a job, the audio of each delivery, and WebSockets.
+class RecordedTraffic:
+    """The exchanges of one recording, each read once: as a call or as a WebSocket."""
 
-    Args:
-        contract: the contract of the recording's provider.
-        recording: the recording.
-        case_by_id: the planned cases by id. An exchange recorded for a case is judged against the expected response.
+    def __init__(
+        self,
+        contract: Contract,
+        recording: Recording,
+        case_by_id: Mapping[str, ConformanceCase] = MappingProxyType({}),
+    ) -> None:
+        """Read the exchanges of `recording`.
 
-    Raises:
-        DataError: the contract does not have the operation of an exchange, or the operation has another method or path.
-    """
-    known = case_by_id or {}
-    for exchange in recording.exchanges:
-        _require_request_of_operation(contract, exchange)
-    calls = _parse_calls(contract, recording, known)
-    foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), known)
-    yield from (call for call in calls if id(call) not in foreign)
-    yield from _iterate_case_outcomes(calls, known)
-    yield from iterate_jobs_and_deliveries(calls, recording.exchanges)
-    for exchange in recording.exchanges:
-        if exchange.socket is not None:
-            yield from read_recorded_socket(contract, exchange, known).subjects
+        Args:
+            contract: the contract of the recording's provider.
+            recording: the recording.
+            case_by_id: the planned cases by id. An exchange recorded for a case is judged against the expected
+                response.
+
+        Raises:
+            DataError: the contract does not have the operation of an exchange, or the operation has another method or
+                path.
+        """
+        self.contract, self.exchanges, self._case_by_id = contract, recording.exchanges, case_by_id
+        for exchange in self.exchanges:
+            _require_request_of_operation(contract, exchange)
+        parsed = (parse_call(contract, exchange, case_by_id) for exchange in self.exchanges)
+        self.calls = [call for call in parsed if call is not None]
+        """The calls of documented operations, in the order of the recording."""
+        self.sockets = [
+            read_recorded_socket(contract, exchange, case_by_id)
+            for exchange in self.exchanges
+            if exchange.socket is not None
+        ]
+        """What can be judged of each WebSocket, in the order of the recording."""
+        self._unmatched = find_unmatched_calls(self.calls, ExchangeLookup(self.calls, self.exchanges), case_by_id)
+
+    def iterate_subjects(self) -> Iterator[CheckSubject]:
+        """Yield each call, each submit with its polls as a job, the audio of each delivery, and WebSockets.
+
+        Calls that are about no target of the contract are left out.
+        """
+        yield from (call for call in self.calls if id(call) not in self._unmatched)
+        yield from _iterate_case_outcomes(self.calls, self._case_by_id)
+        yield from iterate_jobs_and_deliveries(self.calls, self.exchanges)
+        for socket in self.sockets:
+            yield from socket.subjects
+
+    def count_unmatched_calls(self) -> UnmatchedRequestCounter:
+        """Count the accepted requests that address no target of the contract; most rules are not applied to them."""
+        unmatched = UnmatchedRequestCounter()
+        for call in self.calls:
+            unmatched.count_call(call, self._unmatched.get(id(call)))
+        return unmatched
 
 
 def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Exchange]) -> Iterator[CheckSubject]:
@@ -383,11 +383,6 @@ def _require_request_of_operation(contract: Contract, exchange: Exchange) -> Non
             f"the exchange {method} {path[:MAX_QUOTED_PATH_CHARACTERS]} has the operation {operation.id!r}, which is "
             f"{operation.method} {operation.path}: correct its _operation, or record again"
         )
-
-
-def _parse_calls(contract: Contract, recording: Recording, case_by_id: Mapping[str, ConformanceCase]) -> list[Call]:
-    parsed = (parse_call(contract, exchange, case_by_id) for exchange in recording.exchanges)
-    return [call for call in parsed if call is not None]
 
 
 def parse_call(
