@@ -315,10 +315,6 @@ class ResourceTracker:
         """Whether requests to an operation create resources, whose ids must not be lost."""
         return operation_id in self._creators
 
-    def note_response(self, exchange: Exchange) -> None:
-        """Note the resource that a request deleted, if it did."""
-        self._record_deletion(exchange)
-
     async def observe(
         self, request: Request, operation_id: str, send_request: Callable[[], Awaitable[Exchange]]
     ) -> Exchange:
@@ -374,25 +370,18 @@ class ResourceTracker:
 
     def _record_creation(self, creating_operation: Operation, request_number: int, exchange: Exchange) -> None:
         assert creating_operation.resource is not None, "only called for operations that create a resource"
-        if not 200 <= exchange.response.status < 300:
-            self._record_event_after_response(
-                creating_operation, ResourceNotCreatedEvent(request_number=request_number)
-            )
-            return
-        resource_id = parse_exchange(exchange).read_response_text(creating_operation.resource.id_location)
-        if not is_storable_id(resource_id, self._secrets):
-            return
-        # A known resource is one that the request changed, such as a conversation that got its next message.
-        if self.history.is_known_resource(creating_operation.id, resource_id):
-            self._record_event_after_response(
-                creating_operation, ResourceNotCreatedEvent(request_number=request_number)
-            )
-        else:
-            self._record_event_after_response(
-                creating_operation, ResourceCreatedEvent(request_number=request_number, resource_id=resource_id)
-            )
+        event: ResourceEvent = ResourceNotCreatedEvent(request_number=request_number)
+        if 200 <= exchange.response.status < 300:
+            resource_id = parse_exchange(exchange).read_response_text(creating_operation.resource.id_location)
+            if not is_storable_id(resource_id, self._secrets):
+                return
+            # A known resource is one that the request changed, such as a conversation that got its next message.
+            if not self.history.is_known_resource(creating_operation.id, resource_id):
+                event = ResourceCreatedEvent(request_number=request_number, resource_id=resource_id)
+        self._record_event_after_response(creating_operation, event)
 
-    def _record_deletion(self, exchange: Exchange) -> None:
+    def note_response(self, exchange: Exchange) -> None:
+        """Note the resource that a request deleted, if it did."""
         if not 200 <= exchange.response.status < 300:
             return
         parsed = parse_exchange(exchange)

@@ -128,23 +128,19 @@ class ResourceRequests:
             else None
         )
         reservation = ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
-        with settle_request(reservation, operation) as exchanges:
-            exchanges += await self._send_with_retries(operation, request, api_key)
-        return exchanges[-1]
-
-    async def _send_with_retries(
-        self, operation: Operation, request: RequestParts, api_key: ApiKeyOrSentinel
-    ) -> list[Exchange]:
         client, retry = self._service.client, self._contract.provider.retry_policy
-        exchanges = [await client.send_operation(operation, request, key=api_key)]
-        for wait_s in iterate_retry_waits_s(retry, client.retry_random):
-            requested_s = get_retry_after_s(exchanges[-1].response)
-            wait_s = wait_s if requested_s is None else requested_s
-            if exchanges[-1].response.status not in retry.retried_statuses or wait_s > MAX_RETRY_AFTER_S:
-                break
-            await client.clock.sleep(wait_s)
-            exchanges.append(await client.send_operation(operation, request, key=api_key))
-        return exchanges
+        with settle_request(reservation, operation) as exchanges:
+            for documented_wait_s in (*iterate_retry_waits_s(retry, client.retry_random), None):
+                exchanges.append(await client.send_operation(operation, request, key=api_key))
+                response = exchanges[-1].response
+                if documented_wait_s is None or response.status not in retry.retried_statuses:
+                    break
+                requested_s = get_retry_after_s(response)
+                wait_s = documented_wait_s if requested_s is None else requested_s
+                if wait_s > MAX_RETRY_AFTER_S:
+                    break
+                await client.clock.sleep(wait_s)
+        return exchanges[-1]
 
 
 def _contains_json_list(json_value: Any) -> bool:
