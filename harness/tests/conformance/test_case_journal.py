@@ -13,7 +13,8 @@ import pytest
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.ledger import Settlement
 from voicegauge.client.spending_journal import Journal, SubmitStartedEvent
-from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement
+from voicegauge.conformance._sent_case import CaseJudgement
+from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.errors import DataError

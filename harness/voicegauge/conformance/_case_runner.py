@@ -18,8 +18,7 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase, find_request_target
 from voicegauge.conformance._case_sender import CaseSender
-from voicegauge.conformance._sent_case import SentCase
-from voicegauge.conformance.case_journal import CaseJudgement
+from voicegauge.conformance._sent_case import CaseJudgement, SentCase
 from voicegauge.conformance.checked_service import CheckedService, CheckInterruption
 from voicegauge.conformance.finding_groups import list_requested_values
 from voicegauge.conformance.judgement_keeper import CaseJudge, JudgementKeeper, find_comparable_delivery

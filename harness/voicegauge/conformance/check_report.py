@@ -5,7 +5,7 @@ In output formats, errors and warnings keep their level, and findings of severit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, final
 
 import msgspec
@@ -303,37 +303,6 @@ _LIKELY_CAUSE_BY_STATUS = {
     502: "the base URL",
 }
 """By HTTP status: what is probably wrong if nearly all responses have this status."""
-
-
-def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
-    """Return the targets of which no planned delivery was judged, each with the reason.
-
-    The reason is why the first delivery was not judged. Targets without a planned delivery are not included, because
-    `CasePlan.targets_without_delivery` lists them.
-    """
-    deliveries = [case for case in cases if case.is_delivery]
-    reasons: dict[str, str] = {}
-    for target in targets:
-        of_target = [case for case in deliveries if case.target == target]
-        if of_target and all(case.not_judged_reason is not None for case in of_target):
-            reasons[target] = f"no delivery was judged; the first: {of_target[0].not_judged_reason}"
-    return reasons
-
-
-def describe_empty_account(rejected_request_count: int) -> str | None:
-    """Return a notice if the emulator rejected requests because the account had no credit left, otherwise `None`.
-
-    Args:
-        rejected_request_count: the number of requests that were rejected for this reason, without requests that test
-            the rejection.
-    """
-    if not rejected_request_count:
-        return None
-    requests = "1 request" if rejected_request_count == 1 else f"{rejected_request_count} requests"
-    return (
-        f"the emulated account has no credit left ({requests} rejected with 402): start the emulator with more, "
-        "for example voicegauge serve --credits 1000000"
-    )
 
 
 # Renders the result of a check as an SVG badge.

@@ -13,8 +13,8 @@ from http import HTTPStatus
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance._case_sender import TRANSIENT_STATUSES
 from voicegauge.conformance._resource_tracking import compute_account_checksum
-from voicegauge.conformance._sent_case import SentCase
-from voicegauge.conformance.case_journal import CaseJournal, CaseJudgement, KeptDelivery, convert_to_kept_delivery
+from voicegauge.conformance._sent_case import CaseJudgement, SavedDelivery, SentCase, convert_to_saved_delivery
+from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.checked_service import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter
 from voicegauge.conformance.result_collector import ResultCollector
@@ -286,10 +286,10 @@ class JudgementKeeper:
             delivery=self._keep_delivery(case, delivery),
         )
 
-    def _keep_delivery(self, case: ConformanceCase, delivery: SpeechDelivery | None) -> KeptDelivery | None:
+    def _keep_delivery(self, case: ConformanceCase, delivery: SpeechDelivery | None) -> SavedDelivery | None:
         if delivery is None or case.id not in self._base_case_ids:
             return None
-        return convert_to_kept_delivery(delivery, self._key)
+        return convert_to_saved_delivery(delivery, self._key)
 
 
 def find_earlier_judgement(journal: CaseJournal, case: ConformanceCase, basis: JudgingBasis) -> CaseJudgement | None:

@@ -84,9 +84,9 @@ def _find_unaffordable_cases(
     payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget], *, at_worst: bool
 ) -> tuple[UnaffordableCase, ...]:
     """Return what will not be sent; `at_worst` assumes that everything that is reserved is spent."""
-    purse, found = _RemainingBudgets(budgets), []
+    remaining, found = _RemainingBudgets(budgets), []
     for one in payments:
-        budget = purse.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))
+        budget = remaining.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))
         if budget is not None:
             found.append(
                 UnaffordableCase(
@@ -98,7 +98,7 @@ def _find_unaffordable_cases(
                 )
             )
         else:
-            purse.spend(one.provider, convert_to_micro_usd(one.reserved_usd if at_worst else one.expected_usd))
+            remaining.spend(one.provider, convert_to_micro_usd(one.reserved_usd if at_worst else one.expected_usd))
     return tuple(found)
 
 
@@ -119,13 +119,13 @@ def count_affordable_requests(plan: PricedPlan, budgets: Sequence[RemainingBudge
 
     A budget of one provider does not limit the requests to others.
     """
-    purse, count = _RemainingBudgets(budgets), 0
+    remaining, count = _RemainingBudgets(budgets), 0
     for case in plan.cases:
         if case.is_billable:
             provider, micro_usd = case.id.partition("/")[0], _get_planned_micro_usd(case)
-            if purse.find_exceeded_budget(provider, micro_usd) is not None:
+            if remaining.find_exceeded_budget(provider, micro_usd) is not None:
                 break
-            purse.spend(provider, micro_usd)
+            remaining.spend(provider, micro_usd)
             count += max(case.billable_request_count, 1)
     return count
 
@@ -144,17 +144,17 @@ def fit_plan_to_budgets(
         known_case_ids: ids of cases that an earlier command has paid for: they are kept, and cost nothing.
     """
     price_by_id = {case.id: case for case in priced.cases}
-    purse = _RemainingBudgets(budgets)
+    remaining = _RemainingBudgets(budgets)
     speaking = list_speaking_targets(plan.cases)
     kept: list[ConformanceCase] = []
     reasons: dict[str, str] = {}
     unpaid_case_count = 0
     for case in plan.cases:
         micro_usd = 0 if case.id in known_case_ids else _get_planned_micro_usd(price_by_id[case.id])
-        budget = purse.find_exceeded_budget(case.provider, micro_usd)
+        budget = remaining.find_exceeded_budget(case.provider, micro_usd)
         if budget is None:
             kept.append(case)
-            purse.spend(case.provider, micro_usd)
+            remaining.spend(case.provider, micro_usd)
             continue
         # What costs more than the whole limit is excluded by the user's choice, not by what was spent before.
         unpaid_case_count += micro_usd <= convert_budget_to_micro_usd(budget.limit_usd)

@@ -223,7 +223,7 @@ class CallbackMonitor:
             UsageError: the environment has an unusable secret for signatures.
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
-        self._posts, self._secrets = callback_timing, tuple(dict.fromkeys(secrets))
+        self._callback_timing, self._secrets = callback_timing, tuple(dict.fromkeys(secrets))
         for operation in self._operations:
             read_webhook_secret(operation, is_emulated=False)  # fails now if it is unusable, not at the first callback
         self._recent: dict[tuple[str, str, str], _RecentCallbacks] = {}
@@ -244,7 +244,7 @@ class CallbackMonitor:
         together = RequestCallbacks(
             single.operation,
             recent.list_callbacks_to_judge(received_callback),
-            self._posts,
+            self._callback_timing,
             webhook_secret=read_webhook_secret(single.operation, is_emulated=False),
         )
         recent.remember_callback(received_callback, is_final=bool(single.final_callback_bodies))
@@ -285,7 +285,9 @@ class CallbackMonitor:
 
         If the contracts document only one kind of callback, the callback is assigned to it, whatever it contains.
         """
-        candidates = [RequestCallbacks(operation, (received_callback,), self._posts) for operation in self._operations]
+        candidates = [
+            RequestCallbacks(operation, (received_callback,), self._callback_timing) for operation in self._operations
+        ]
         best = max(candidates, key=_collect_matching_evidence, default=None)
         is_only_one = len({(one.contract.id, one.webhook_spec.callback_operation_id) for one in candidates}) == 1
         return best if best is not None and (is_only_one or _has_id_and_state(best)) else None

@@ -10,14 +10,12 @@ from types import MappingProxyType
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance.case_journal import CaseJudgement
+from voicegauge.conformance._sent_case import CaseJudgement
 from voicegauge.conformance.check_report import (
     CaseResult,
     CheckReport,
     ResourceSummary,
     describe_doubtful_statuses,
-    describe_empty_account,
-    find_targets_not_judged,
 )
 from voicegauge.conformance.coverage import CoverageCounter, compute_coverage_percent
 from voicegauge.conformance.finding_groups import (
@@ -388,7 +386,7 @@ class ResultCollector:
             repetition_count_by_status=dict(self._repetitions.most_common()),
             case_results=tuple(self._cases),
             not_judged_reason_by_name={
-                **find_targets_not_judged(self._targets, self._cases),
+                **_find_targets_not_judged(self._targets, self._cases),
                 **{name: "; ".join(reasons) for name, reasons in self._not_judged.items()},
             },
             left_out_reason_by_target=self._left_out,
@@ -401,7 +399,7 @@ class ResultCollector:
             unmatched_request_reason_by_name=self._unmatched_requests,
             doubt_reason=(
                 describe_doubtful_statuses(self.coverage.response_count_by_status)
-                or describe_empty_account(self._rejections_without_credit)
+                or _describe_empty_account(self._rejections_without_credit)
             ),
             coverage=coverage,
             coverage_percent=compute_coverage_percent(coverage),
@@ -434,4 +432,35 @@ def _build_case_result(
         is_delivery=(case.speech_request is not None and not case.expects_job_failure)
         or (case.socket_scenario is not None and case.socket_scenario.kind in ("turns", "transcription")),
         message_by_violated_rule=dict(message_by_violated_rule),
+    )
+
+
+def _find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
+    """Return the targets of which no planned delivery was judged, each with the reason.
+
+    The reason is why the first delivery was not judged. Targets without a planned delivery are not included, because
+    `CasePlan.targets_without_delivery` lists them.
+    """
+    deliveries = [case for case in cases if case.is_delivery]
+    reasons: dict[str, str] = {}
+    for target in targets:
+        of_target = [case for case in deliveries if case.target == target]
+        if of_target and all(case.not_judged_reason is not None for case in of_target):
+            reasons[target] = f"no delivery was judged; the first: {of_target[0].not_judged_reason}"
+    return reasons
+
+
+def _describe_empty_account(rejected_request_count: int) -> str | None:
+    """Return a notice if the emulator rejected requests because the account had no credit left, otherwise `None`.
+
+    Args:
+        rejected_request_count: the number of requests that were rejected for this reason, without requests that test
+            the rejection.
+    """
+    if not rejected_request_count:
+        return None
+    requests = "1 request" if rejected_request_count == 1 else f"{rejected_request_count} requests"
+    return (
+        f"the emulated account has no credit left ({requests} rejected with 402): start the emulator with more, "
+        "for example voicegauge serve --credits 1000000"
     )
