@@ -11,7 +11,7 @@ import functools
 import pytest
 
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.documented_examples import judge_documented_examples
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.recording_updates import plan_cases_to_record

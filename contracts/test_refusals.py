@@ -18,7 +18,7 @@ import pytest
 from voicegauge.cases.boundary_values import find_fitting_value
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.catalogue import load_catalogue

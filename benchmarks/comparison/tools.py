@@ -20,7 +20,7 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.client.client import Client
 from voicegauge.client.keys import build_credentials
 from voicegauge.conformance._case_runner import CaseRunner
-from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY
 from voicegauge.conformance.spending import BillableRequestLimit

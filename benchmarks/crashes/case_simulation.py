@@ -32,7 +32,7 @@ from voicegauge.conformance.case_journal import (
     apply_event,
 )
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.recording_updates import Recorder, UnfinishedRecording, plan_cases_to_record
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service

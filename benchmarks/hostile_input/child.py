@@ -15,7 +15,7 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import plan_cases
 from voicegauge.client.client import Client
 from voicegauge.conformance._case_runner import CaseRunner
-from voicegauge.conformance.checked_service import CheckedService, CheckSettings
+from voicegauge.conformance.check_settings import CheckedService, CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.targets import BaseTarget

@@ -18,7 +18,7 @@ from voicegauge import cli
 from voicegauge.cases.plan import plan_cases
 from voicegauge.client.ledger import Ledger
 from voicegauge.conformance.check_report import describe_doubtful_statuses
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
 from voicegauge.contract.catalogue import load_catalogue

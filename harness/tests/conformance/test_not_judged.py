@@ -11,7 +11,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
 from voicegauge.contract.catalogue import load_catalogue

@@ -11,7 +11,7 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.client.connection import RateLimiter
 from voicegauge.client.ledger import Ledger
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.loading import load_contract

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.recording_updates import (
     SPOKEN_TEXT_IN_RECORDINGS,

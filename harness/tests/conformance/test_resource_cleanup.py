@@ -28,7 +28,7 @@ from voicegauge.client.ledger import Ledger
 from voicegauge.client.spending_journal import Journal
 from voicegauge.conformance._resource_tracking import ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.resource_cleanup import describe_remaining_resources
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service

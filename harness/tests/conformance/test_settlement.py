@@ -16,7 +16,7 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.conformance._case_runner import CaseRunner
-from voicegauge.conformance.checked_service import CheckedService, CheckSettings
+from voicegauge.conformance.check_settings import CheckedService, CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract

@@ -197,7 +197,7 @@ def test_a_case_is_not_sent_if_it_costs_more_than_the_budget(
     from voicegauge.cases.plan import plan_cases
     from voicegauge.conformance._sent_case import SentCase
     from voicegauge.conformance._socket_sender import SpeechSocketSender
-    from voicegauge.conformance.checked_service import CheckedService, CheckSettings
+    from voicegauge.conformance.check_settings import CheckedService, CheckSettings
 
     target = voicegauge_catalogue.select_targets(["deepgram/aura-2-socket"])[0]
     plan = plan_cases([target], is_emulated=True, include_all_billable_cases=True)

@@ -9,7 +9,7 @@ import pytest
 
 from voicegauge.cases.plan import CasePlan
 from voicegauge.conformance._fuzzing_jobs import build_similar_unknown_id
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import (
     EMULATED_ACCOUNT_CREDITS,

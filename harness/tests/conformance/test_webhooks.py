@@ -15,7 +15,7 @@ from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.cases.webhook_and_socket_cases import add_webhook_cases
 from voicegauge.conformance import received_callbacks
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.checked_service import Reproduction
+from voicegauge.conformance.check_settings import Reproduction
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
 from voicegauge.model.base import Provenance, Severity

@@ -41,7 +41,7 @@ from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cas
 from voicegauge.client.keys import read_client_key
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.checked_service import CheckSettings, Reproduction, build_contract_options
+from voicegauge.conformance.check_settings import CheckSettings, Reproduction, build_contract_options
 from voicegauge.conformance.judgement_keeper import JudgingBasis
 from voicegauge.conformance.plan_budgets import fit_plan_to_budgets, forecast_request_limit
 from voicegauge.conformance.plan_prices import (

@@ -1,4 +1,7 @@
-"""Checks providers, targets, single requests and published profiles, with or without sending requests."""
+"""Checks providers, targets, single requests and published profiles, with or without sending requests.
+
+What is sent goes through `send_plan` to `conformance/service_check.py`.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ from voicegauge.cases.valid_requests import build_modified_request, build_reques
 from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.checked_service import CheckInterruption, CheckSettings, end_on_interrupt
+from voicegauge.conformance.check_settings import CheckInterruption, CheckSettings, end_on_interrupt
 from voicegauge.conformance.documented_examples import check_documented_examples
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector

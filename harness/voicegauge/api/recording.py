@@ -43,7 +43,7 @@ from voicegauge.cases.plan import CasePlan
 from voicegauge.client.keys import list_secrets
 from voicegauge.conformance.case_journal import RESUMED_STOP_REASONS, CaseJournals
 from voicegauge.conformance.check_report import find_common_failure_cause
-from voicegauge.conformance.checked_service import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.plan_prices import PricedPlan, price_plan
 from voicegauge.conformance.recording_updates import (
     UNFINISHED_RECORDINGS_FOLDER_NAME,

@@ -1,4 +1,7 @@
-"""Sends the requests of one provider, within the rate of the account's plan, and detects the end of streams."""
+"""Builds, authenticates and sends the requests of one provider, within the rate of the account's plan.
+
+What goes over the network is sent by `Transport.send` (`transport/http.py`). The end of streams is detected here, too.
+"""
 
 from __future__ import annotations
 

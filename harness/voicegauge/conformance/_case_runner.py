@@ -1,7 +1,8 @@
 """Runs the cases of a plan: several in flight, each judged when its responses are complete.
 
-Judging occupies this process. Meanwhile the service works on other cases. Cases that share state at the service are in
-one lane: they are sent one after the other.
+A `CaseSender` (`_case_sender.py`) sends the requests of a case; a `CaseJudge` (`judgement_keeper.py`) judges what it
+received. Judging occupies this process. Meanwhile the service works on other cases. Cases that share state at the
+service are in one lane: they are sent one after the other.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 from voicegauge.cases.case import ConformanceCase, find_request_target
 from voicegauge.conformance._case_sender import CaseSender
 from voicegauge.conformance._sent_case import CaseJudgement, SentCase
-from voicegauge.conformance.checked_service import CheckedService, CheckInterruption
+from voicegauge.conformance.check_settings import CheckedService, CheckInterruption
 from voicegauge.conformance.finding_groups import list_requested_values
 from voicegauge.conformance.judgement_keeper import CaseJudge, JudgementKeeper, find_comparable_delivery
 from voicegauge.conformance.plan_prices import compute_price_usd, find_priced_item

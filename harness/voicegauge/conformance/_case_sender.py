@@ -1,4 +1,8 @@
-"""Sends the requests of one case, and reserves what they may cost."""
+"""Sends the requests of one case, and reserves what they may cost.
+
+A single call goes to `ProviderConnection.send` (`client/connection.py`). A delivery is left to the client, which
+submits, polls and downloads (`client/client.py`) over the same connection.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ from voicegauge.conformance._sent_case import (
     read_response_delivery,
     read_speech_request,
 )
-from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.plan_prices import (
     compute_case_price_usd,
     compute_lifecycle_step_price_usd,

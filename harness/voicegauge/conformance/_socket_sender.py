@@ -25,7 +25,7 @@ from voicegauge.client.socket_session import (
     TranscriptionSession,
 )
 from voicegauge.conformance._sent_case import API_KEY_BY_VALIDITY, SentCase
-from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.plan_prices import compute_case_price_usd
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn

@@ -15,7 +15,7 @@ from voicegauge.conformance._case_sender import TRANSIENT_STATUSES
 from voicegauge.conformance._resource_tracking import compute_account_checksum
 from voicegauge.conformance._sent_case import CaseJudgement, SavedDelivery, SentCase, convert_to_saved_delivery
 from voicegauge.conformance.case_journal import CaseJournal
-from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.spending import SpendingTotal

@@ -28,7 +28,7 @@ from voicegauge.conformance._resource_tracking import (
 )
 from voicegauge.conformance._sent_case import API_KEY_BY_VALIDITY
 from voicegauge.conformance.check_report import RemainingResource, ResourceSummary
-from voicegauge.conformance.checked_service import CheckedService
+from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.plan_prices import compute_lifecycle_step_price_usd
 from voicegauge.contract.extension.jobs import ResourceSpec
 from voicegauge.contract.operation import Operation

@@ -1,4 +1,4 @@
-"""Checks one service: opens it, runs the planned cases, and fuzzes it."""
+"""Checks services: opens each, runs its planned cases (`_case_runner.py`), and fuzzes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.client.client import Client
 from voicegauge.client.daily_spending import open_provider_ledgers
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance._resource_tracking import ResourceJournal, ResourceTracker, compute_account_checksum
-from voicegauge.conformance.checked_service import (
+from voicegauge.conformance.check_settings import (
     CheckedService,
     CheckSettings,
     Reproduction,

@@ -1,4 +1,4 @@
-"""A provider, how a check reaches it, how its requests are repeated, and what is waited for after Ctrl-C."""
+"""Settings of a check: how services are reached, how requests are repeated, and what is waited for after Ctrl-C."""
 
 from __future__ import annotations
 
