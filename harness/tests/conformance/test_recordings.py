@@ -14,7 +14,7 @@ import pytest
 from voicegauge import cli
 from voicegauge.client.client import Client
 from voicegauge.conformance.recording_judging import (
-    RecordedTraffic,
+    RecordingContent,
     adapt_to_recorded_names,
     plan_cases_by_id,
 )
@@ -137,7 +137,7 @@ def test_the_duration_of_a_state_is_read_from_the_times_of_a_recording(one_minut
     path = tmp_path / "speech.har"
     save_har(path, exchanges, provenance=Provenance.RECORDED, contract=one_minute)
     judge = Checker(Provenance.RECORDED)
-    subjects = RecordedTraffic(one_minute, load_har(path)).iterate_subjects()
+    subjects = RecordingContent(one_minute, load_har(path)).iterate_subjects()
     assert {finding.rule for subject in subjects for finding in judge.iterate_findings(subject)} == rules
 
 
@@ -152,7 +152,7 @@ def test_requests_and_jobs_of_no_target_are_reported_instead_of_judged(one_minut
     ]
     save_har(tmp_path / "speech.har", exchanges, provenance=Provenance.RECORDED, contract=one_minute)
     judge = Checker(Provenance.RECORDED)
-    subjects = list(RecordedTraffic(one_minute, load_har(tmp_path / "speech.har")).iterate_subjects())
+    subjects = list(RecordingContent(one_minute, load_har(tmp_path / "speech.har")).iterate_subjects())
     found = [finding for subject in subjects for finding in judge.iterate_findings(subject)]
     assert found
     assert not [finding for finding in found if "job-7" in finding.message or "pictures" in finding.message]
@@ -170,7 +170,7 @@ def test_an_operation_that_the_contract_lacks_is_named_with_its_file(one_minute,
     exchange = msgspec.structs.replace(_exchange("submit", 0, {"id": "job-1"}), operation=operation)
     save_har(tmp_path / "speech.har", [exchange], provenance=Provenance.RECORDED, contract=one_minute)
     with pytest.raises(DataError, match=rf"'{re.escape(operation)}', which \S+openapi\.json does not have: add it"):
-        list(RecordedTraffic(one_minute, load_har(tmp_path / "speech.har")).iterate_subjects())
+        list(RecordingContent(one_minute, load_har(tmp_path / "speech.har")).iterate_subjects())
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_delivery_of_an_invalid_request_is_judged(voicegauge_catalogue, target
         ),
         response=Response(status=200, headers=(("Content-Type", media_type),), body=content),
     )
-    subjects = list(RecordedTraffic(target.contract, _record(target.contract, exchange)).iterate_subjects())
+    subjects = list(RecordingContent(target.contract, _record(target.contract, exchange)).iterate_subjects())
     assert [one.speech_request.text for one in subjects if isinstance(one, SpeechDelivery)] == [SPOKEN]
     findings = ResultCollector((), 0).judge_subjects(Checker(Provenance.RECORDED), subjects)
     assert "request-schema" in {finding.rule for finding in findings}
@@ -260,7 +260,7 @@ def test_a_wrong_value_anywhere_in_a_request_or_response_ends_no_judging(voicega
                     changed = msgspec.structs.replace(exchange, **{part: wrong})
                     others = [one for one in recording.exchanges if one.conversation_id == exchange.conversation_id]
                     exchanges = [changed if one is exchange else one for one in others]
-                    subjects = RecordedTraffic(contract, _record(contract, *exchanges)).iterate_subjects()
+                    subjects = RecordingContent(contract, _record(contract, *exchanges)).iterate_subjects()
                     ResultCollector((), 0).judge_subjects(Checker(Provenance.RECORDED), list(subjects))
     assert len(tried) > 2000
 

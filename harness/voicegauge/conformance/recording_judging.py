@@ -95,7 +95,7 @@ def check_recordings(
         )
         adapted = adapt_to_recorded_names(contract, recording)
         try:
-            recorded = RecordedTraffic(adapted, recording, plan_cases_by_id(adapted))
+            recorded = RecordingContent(adapted, recording, plan_cases_by_id(adapted))
             _judge_recording(path, recorded, checker, collector)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
@@ -121,7 +121,7 @@ def check_recordings(
     return judged
 
 
-def _judge_recording(path: Path, recorded: RecordedTraffic, checker: Checker, collector: ResultCollector) -> None:
+def _judge_recording(path: Path, recorded: RecordingContent, checker: Checker, collector: ResultCollector) -> None:
     """Judge the exchanges of one recording, and note what of it cannot be judged.
 
     Raises:
@@ -287,7 +287,7 @@ def _iterate_age_findings(
         yield msgspec.structs.replace(finding, severity=severity, reproduction_command=command)
 
 
-class RecordedTraffic:
+class RecordingContent:
     """The exchanges of one recording, each read once: as a call or as a WebSocket."""
 
     def __init__(
