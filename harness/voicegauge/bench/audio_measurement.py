@@ -27,7 +27,7 @@ from voicegauge.model.job import Failure
 from voicegauge.model.run import QualitySet, Run
 from voicegauge.model.sample import AudioFacts, QualityPrediction, Sample
 from voicegauge.printable_text import format_count
-from voicegauge.rules.subjects import find_documented_default
+from voicegauge.rules.call import find_documented_default
 from voicegauge.speech.audio_measurement import FRAME_DURATION_S, EncodedAudio, PlaybackTimeline
 from voicegauge.speech.audio_quality import (
     PredictedQuality,

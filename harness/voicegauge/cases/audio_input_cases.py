@@ -242,7 +242,7 @@ def _decode_recording(*, is_voice_sample: bool) -> DecodedAudio:
 
 @functools.cache
 def _encode_recording_as(format_name: str, *, is_voice_sample: bool) -> UploadedFile:
-    """Return the recording in another format. It is kept, because many operations document the same formats."""
+    """Return the recording in another format. The result is cached: many operations document the same formats."""
     from voicegauge.speech.encoding import encode_at_bitrate, find_media_type_of_format
 
     decoded = _decode_recording(is_voice_sample=is_voice_sample)

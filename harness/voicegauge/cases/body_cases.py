@@ -20,8 +20,8 @@ from voicegauge.cases.valid_requests import (
     build_voice_sample_upload,
     convert_to_json_body,
     count_charged_characters,
-    is_file_field,
     is_valid_body,
+    replace_file_names,
     set_body_value,
 )
 from voicegauge.client.speech_request import RequestParts
@@ -181,7 +181,7 @@ def _build_boundary_case(
     """Return the case of a boundary value; `None` if it is not certain whether the request should be accepted.
 
     For example, a value that breaks one branch of `oneOf` may fit another branch. So the whole request is validated
-    against the schema, and the result must agree with `boundary_value.must_be_accepted`.
+    against the schema, and the result must agree with `boundary_value.is_valid`.
     """
     is_free = (
         accepts_any_valid_value(target, boundary_value)
@@ -277,7 +277,9 @@ def _iterate_example_cases(
     """
     parameters = _remove_body_and_optional_parameters(operation, valid_request)
     for example in media_type.examples:
-        body = _replace_file_names_by_recordings(media_type, example.value)
+        body = example.value
+        if is_form(media_type.name) and isinstance(body, dict):
+            body = replace_file_names(media_type, body, build_voice_sample_upload)
         request = msgspec.structs.replace(parameters, body=body, media_type=media_type.name)
         if (
             not example.is_inferred
@@ -307,19 +309,6 @@ def _refers_to_account_resource(operation: Operation, request: RequestParts) -> 
         for use in creating_operation.iterate_uses_of_created_resource(operation)
     )
     return any(use.id_location.read_request(request) is not MISSING for use in uses)
-
-
-def _replace_file_names_by_recordings(media_type: MediaType, documented_body: Any) -> Any:
-    """Return a documented body with a file in each file field of a form, where the document shows only a file name."""
-    if not is_form(media_type.name) or not isinstance(documented_body, dict):
-        return documented_body
-    schema = media_type.schema if isinstance(media_type.schema, dict) else {}
-    return {
-        name: build_voice_sample_upload(str(field))
-        if is_file_field(media_type, schema.get("properties", {}).get(name, {}))
-        else field
-        for name, field in documented_body.items()
-    }
 
 
 def plan_unusual_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:

@@ -19,7 +19,8 @@ from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import SpeechRequest
-from voicegauge.rules.subjects import ComparedParameter, find_documented_default, find_request_schema
+from voicegauge.rules.call import find_documented_default, find_request_schema
+from voicegauge.rules.subjects import ComparedParameter
 
 
 def build_delivery_case(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -181,6 +181,23 @@ def is_file_field(media_type: MediaType, schema: Any) -> bool:
     schema, _ = media_type.schemas.resolve_reference(schema)
     is_binary = isinstance(schema, dict) and ("contentMediaType" in schema or schema.get("format") == "binary")
     return is_binary and media_type.name == "multipart/form-data"
+
+
+def replace_file_names(
+    media_type: MediaType, form_fields: Mapping[str, Any], build_file: Callable[[str], UploadedFile]
+) -> dict[str, Any]:
+    """Return documented form fields with a file in each file field, where the document shows only a file name.
+
+    Args:
+        media_type: the documented form.
+        form_fields: the fields of an example of it.
+        build_file: returns the file with a name.
+    """
+    schema = media_type.schema if isinstance(media_type.schema, dict) else {}
+    return {
+        name: build_file(str(value)) if is_file_field(media_type, schema.get("properties", {}).get(name, {})) else value
+        for name, value in form_fields.items()
+    }
 
 
 def build_voice_sample_upload(filename: str | None = None) -> UploadedFile:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from voicegauge.cases.boundary_values import find_fitting_value
+from voicegauge.cases.valid_requests import replace_file_names
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, MediaType
@@ -171,25 +172,14 @@ def _iterate_request_examples(
 def _build_example_request(operation: Operation, media_type: MediaType, example: Example) -> Request:
     value = example.value
     if is_form(media_type.name):
-        value = join_lists(_replace_file_names_by_files(media_type, value), media_type.separator_by_list)
+        value = join_lists(replace_file_names(media_type, value, _build_empty_file), media_type.separator_by_list)
     content_type, body = encode_body(media_type.name, value)
     headers = (("Content-Type", content_type), *operation.required_headers.items())
     return Request(method=operation.method, url=_build_example_url(operation, None), headers=headers, body=body)
 
 
-def _replace_file_names_by_files(media_type: MediaType, form_fields: Any) -> Any:
-    """Return form fields with an empty file in each file field, where the document shows only a file name."""
-    schema = media_type.schema if isinstance(media_type.schema, dict) else {}
-    schemas = media_type.schemas
-    fields = {}
-    for name, text in form_fields.items():
-        inner = schemas.resolve_reference(schema.get("properties", {}).get(name, {}))[0]
-        is_binary = isinstance(inner, dict) and ("contentMediaType" in inner or inner.get("format") == "binary")
-        is_file = is_binary and media_type.name == "multipart/form-data"
-        fields[name] = (
-            UploadedFile(filename=str(text), media_type="application/octet-stream", data=b"") if is_file else text
-        )
-    return fields
+def _build_empty_file(filename: str) -> UploadedFile:
+    return UploadedFile(filename=filename, media_type="application/octet-stream", data=b"")
 
 
 def _build_example_url(operation: Operation, example_response_body: Any) -> str:

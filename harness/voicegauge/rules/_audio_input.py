@@ -16,6 +16,7 @@ from voicegauge.contract.extension.speech import (
 from voicegauge.contract.parsed_exchange import read_cues, read_transcript
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.socket_turns import TranscribedText, TranscribedTurn
+from voicegauge.formats.bodies import read_finite_number
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.formats.text_times import UnreadableSubtitlesError
 from voicegauge.rules.charges import read_amount
@@ -139,7 +140,7 @@ def _check_transcript_format(call: AudioInputCall) -> Iterator[Violation]:
 def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
     named = call.read_response_value(use.response.audio_duration_location) if use else MISSING
-    if use is None or call.uploaded_audio is None or not _is_number(named):
+    if use is None or call.uploaded_audio is None or not _is_finite_number(named):
         return
     if not _is_close_in_duration(named, call.uploaded_audio.duration_s):
         message = f"the response states {named:g} s, but {call.uploaded_audio.duration_s:.2f} s were sent"
@@ -172,7 +173,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     before, at = 0.0, f"{call.response_pointer}/segments_location"
     pointer = str(use.response.segments_location).partition("#")[2]
     for index, (start, end) in enumerate(_list_segment_times(call, use.response)):
-        if not _is_number(start) or not _is_number(end):
+        if not _is_finite_number(start) or not _is_finite_number(end):
             continue  # the rule response-schema reports this
         if start < before - SEGMENT_ORDER_TOLERANCE_S:
             yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
@@ -350,7 +351,7 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     if use is None or use.purpose == "translate" or call.uploaded_audio is None:
         return
     speed = call.read_neutral_value("speed")
-    expected = call.uploaded_audio.duration_s / (speed if _is_number(speed) and speed > 0 else 1.0)
+    expected = call.uploaded_audio.duration_s / (speed if _is_finite_number(speed) and speed > 0 else 1.0)
     for audio in call.decoded_response_audio:
         if audio is not None and not _is_close_in_duration(audio.duration_s, expected):
             at = (
@@ -379,7 +380,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     if stems is None or not isinstance(listed, list):
         return
     requested, pointer = call.read_neutral_value("stems"), stems.list_location.json_pointer
-    if _is_number(requested) and len(listed) != requested:
+    if _is_finite_number(requested) and len(listed) != requested:
         yield Violation(
             f"requested {requested:g} stems, got {len(listed)}",
             f"{call.description_pointer}/request_fields/stems",
@@ -441,8 +442,8 @@ def _is_close_in_duration(actual_s: float, expected_s: float) -> bool:
     return abs(actual_s - expected_s) <= max(DURATION_TOLERANCE_S, RELATIVE_DURATION_TOLERANCE * expected_s)
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and read_amount(value) is not None
+def _is_finite_number(value: Any) -> TypeGuard[float]:
+    return read_finite_number(value) is not None
 
 
 MAX_STREAMED_WER = 0.5

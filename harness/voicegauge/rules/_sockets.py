@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from voicegauge.model.exchange import ABNORMAL_CLOSE_CODE, NO_STATUS_CLOSE_CODE, PROTOCOL_ERROR_CLOSE_CODE
+from voicegauge.rules._metamorphic import MAX_SAME_WORDS_MISMATCH, MIN_COMPARED_SPEECH_S
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.socket_subjects import (
     DESCRIPTION_BY_COMPARISON,
@@ -27,10 +28,6 @@ confirm the cancellation."""
 MAX_SAME_TEXT_DURATION_RATIO = 1.3
 """Largest ratio between the durations of the same text in two turns. Repeated syntheses of one text differ in duration
 by a few percent, and rarely by a fifth."""
-MAX_SAME_WORDS_MISMATCH = 0.7
-"""Largest result of `measure_speech_mismatch` for turns with the same words, as for deliveries (`_metamorphic`)."""
-MIN_COMPARED_SPEECH_S = 0.5
-"""Seconds of audible speech that both compared turns must have, unless one has at least twice as many."""
 TIMESTAMP_TOLERANCE_S = 0.5
 """Seconds by which the stated times of words may exceed the duration of the audio."""
 _NORMAL_CLOSE_CODES = (1000, 1001)
@@ -475,6 +472,7 @@ def _check_turn_speech_differs(pair: TurnPair) -> Iterator[Violation]:
     one, other = base.active_duration_s, changed.active_duration_s
     if not base.turn.is_complete or not changed.turn.is_complete or one is None or other is None:
         return
+    # One turn may be shorter than that: then it lacks most of what the other one says.
     if min(one, other) < MIN_COMPARED_SPEECH_S and max(one, other) < 2 * MIN_COMPARED_SPEECH_S:
         return
     how = DESCRIPTION_BY_COMPARISON[pair.comparison]

@@ -300,7 +300,7 @@ def _check_stream_audio_indexes(call: Call) -> Iterator[Violation]:
     audio = [event for event in _list_documented_events(call) if event.event_type == location.event_type]
     numbers = [event.read_value(location.sequence_number_location) for event in audio]
     steps = pairwise(zip(audio, numbers, strict=True))
-    wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)
+    wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_integer(a) and _is_integer(b) and a != b + 1)
     for (event, before, after), _ in zip(wrong, range(MAX_VIOLATIONS_PER_RULE), strict=False):
         message = f"index {after} follows index {before} at {location.sequence_number_location}"
         yield Violation(
@@ -308,7 +308,7 @@ def _check_stream_audio_indexes(call: Call) -> Iterator[Violation]:
         )
 
 
-def _is_number(value: object) -> bool:
+def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

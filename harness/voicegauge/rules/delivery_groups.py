@@ -25,9 +25,9 @@ from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import write_value_at_pointer
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
-from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.call import CheckSubject, find_documented_default
 from voicegauge.rules.socket_subjects import SpokenTurn, TurnAmongOthers
-from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery, find_documented_default
+from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.speech.listening import (
     TOO_FEW_COMPARED_REASON,
     PaceComparison,
