@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -30,6 +29,14 @@ class SpendingTotal(Record, frozen=True, kw_only=True):
     spent_usd: float = 0.0
     """Dollars charged to the budget; 0 at the emulator."""
 
+    def __add__(self, other: SpendingTotal) -> SpendingTotal:
+        """Return the sum of two totals, with dollars rounded to a millionth, as in the ledger."""
+        return SpendingTotal(
+            request_count=self.request_count + other.request_count,
+            billable_request_count=self.billable_request_count + other.billable_request_count,
+            spent_usd=sum_usd((self.spent_usd, other.spent_usd)),
+        )
+
 
 class Spending(Record, frozen=True, kw_only=True):
     """The requests and money of a check, grouped by purpose."""
@@ -47,40 +54,16 @@ class Spending(Record, frozen=True, kw_only=True):
     the values is more than was spent."""
 
 
-@dataclass
-class _RunningTotal:
-    """The number and the cost of requests, to which more are added; for its fields see `SpendingTotal`."""
-
-    request_count: int = 0
-    billable_request_count: int = 0
-    spent_usd: float = 0.0
-
-    def add_spending(self, added_spending: SpendingTotal | _RunningTotal) -> None:
-        self.request_count += added_spending.request_count
-        self.billable_request_count += added_spending.billable_request_count
-        self.spent_usd = sum_usd((self.spent_usd, added_spending.spent_usd))
-
-    @property
-    def rounded_total(self) -> SpendingTotal:
-        """The total so far, with dollars rounded to a millionth, as in the ledger."""
-        return SpendingTotal(
-            request_count=self.request_count,
-            billable_request_count=self.billable_request_count,
-            spent_usd=round(self.spent_usd, 6),
-        )
-
-
-_RunningTotalsByName = defaultdict[str, _RunningTotal]
-
-
 class SpendingAccount:
     """Adds up the spending of cases by purpose."""
 
     def __init__(self) -> None:
         """Create an account without any spending."""
-        self._total = _RunningTotal()
-        self._targets, self._operations, self._kinds = (_RunningTotalsByName(_RunningTotal) for _ in range(3))
-        self._subject_classes: defaultdict[frozenset[type[Any]], _RunningTotal] = defaultdict(_RunningTotal)
+        self._total = SpendingTotal()
+        self._targets, self._operations, self._kinds = (
+            defaultdict[str, SpendingTotal](SpendingTotal) for _ in range(3)
+        )
+        self._subject_classes: defaultdict[frozenset[type[Any]], SpendingTotal] = defaultdict(SpendingTotal)
         """Spending for all cases with the same set of classes of judged subjects, by this set."""
         self._rules: dict[str, type[Any]] = {}
 
@@ -98,38 +81,34 @@ class SpendingAccount:
             case_spending: the requests and money of the case.
             subject_classes: classes of the subjects that rules could judge in the case.
         """
-        totals = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
-        totals.append(self._subject_classes[frozenset(subject_classes)])
+        self._total += case_spending
+        self._operations[f"{case.provider}/{case.operation}"] += case_spending
+        self._kinds[case.kind] += case_spending
+        self._subject_classes[frozenset(subject_classes)] += case_spending
         if case.target_name:
-            totals.append(self._targets[f"{case.provider}/{case.target_name}"])
-        for total in totals:
-            total.add_spending(case_spending)
+            self._targets[f"{case.provider}/{case.target_name}"] += case_spending
 
     def build_spending(self) -> Spending:
         """Return the spending for all cases that were added so far, in total and by purpose."""
         return Spending(
-            total=self._total.rounded_total,
-            total_by_target=_build_totals(self._targets),
-            total_by_operation=_build_totals(self._operations),
-            total_by_case_kind=_build_totals(self._kinds),
-            total_by_rule=_build_totals(self._sum_spending_by_rule()),
+            total=self._total,
+            total_by_target=dict(self._targets),
+            total_by_operation=dict(self._operations),
+            total_by_case_kind=dict(self._kinds),
+            total_by_rule=self._sum_spending_by_rule(),
         )
 
-    def _sum_spending_by_rule(self) -> _RunningTotalsByName:
+    def _sum_spending_by_rule(self) -> dict[str, SpendingTotal]:
         """Return, by rule id, the spending for all cases in which the rule judged something.
 
         A rule judges the subjects of one class and of the classes derived from it.
         """
-        totals = _RunningTotalsByName(_RunningTotal)
+        totals: dict[str, SpendingTotal] = {}
         for rule, judged_class in self._rules.items():
-            for subject_classes, running in self._subject_classes.items():
+            for subject_classes, total in self._subject_classes.items():
                 if any(issubclass(subject_class, judged_class) for subject_class in subject_classes):
-                    totals[rule].add_spending(running)
+                    totals[rule] = totals.get(rule, SpendingTotal()) + total
         return totals
-
-
-def _build_totals(running_totals: _RunningTotalsByName) -> dict[str, SpendingTotal]:
-    return {name: total.rounded_total for name, total in running_totals.items()}
 
 
 class BillableRequestLimit:
