@@ -50,7 +50,7 @@ def test_few_functions_lie_between_a_check_and_the_transport(monkeypatch: pytest
     voicegauge.check("pixelapi/voice-design", emulated=True, max_calls=1)
     for function, limit in (
         ("_case_sender.py:_send_call", MAX_FUNCTIONS_BETWEEN_FOR_CALLS),
-        ("delivery.py:_submit", MAX_FUNCTIONS_BETWEEN_FOR_SUBMITS),
+        ("client.py:_submit", MAX_FUNCTIONS_BETWEEN_FOR_SUBMITS),
     ):
         between = [chain[1:] for chain in chains if any(one.endswith(function) for one in chain)]
         assert between  # the first, left out, is `check` itself
