@@ -67,7 +67,7 @@ from voicegauge.transport.http import Transport
 # Records of what the planning machine sends to a worker, and of what the worker returns.
 
 
-MAX_SILENCE_S = 120.0
+MAX_TIME_WITHOUT_CALL_S = 120.0
 """Time without a call from the planning machine, in seconds, after which a worker ends the run: it was killed."""
 
 
@@ -260,9 +260,9 @@ class _WorkerRun:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         async with self._lag.measure_lag():
             started.set_result(None)
-            while not self._end.is_set() and time.monotonic() - self.last_message_s < MAX_SILENCE_S:
+            while not self._end.is_set() and time.monotonic() - self.last_message_s < MAX_TIME_WITHOUT_CALL_S:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._end.wait(), MAX_SILENCE_S / 10)
+                    await asyncio.wait_for(self._end.wait(), MAX_TIME_WITHOUT_CALL_S / 10)
             await self.end_session()
 
     async def call(self, coroutine_function: Callable[..., object], *args: object) -> object:
@@ -416,7 +416,7 @@ class _WorkerRun:
             return None
 
     async def stop(self) -> None:
-        """End the thread."""
+        """Let the thread end its session, and then itself."""
         self._end.set()
 
 
@@ -459,7 +459,10 @@ async def measure_sample(run_name: str, order: bytes) -> bytes:
 
 
 def read_clock(run_name: str) -> float:
-    """Return this machine's time in seconds since 1970; the call also keeps the run from ending (`MAX_SILENCE_S`)."""
+    """Return this machine's time in seconds since 1970; the call also keeps the run from ending.
+
+    See `MAX_TIME_WITHOUT_CALL_S`.
+    """
     if (run := _run_by_name.get(run_name)) is not None:
         run.last_message_s = time.monotonic()
     return time.time()

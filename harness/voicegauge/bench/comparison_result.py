@@ -174,7 +174,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
         return "worse" if is_worse else "better"
 
 
-def _get_cause(metric: MetricComparison) -> str:
+def _name_shared_cause(metric: MetricComparison) -> str:
     """Return the name by which metrics that change together are grouped: one name for all times, else the metric."""
     return "ms" if metric.unit == "ms" else metric.metric
 
@@ -275,7 +275,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         groups: dict[tuple[str, str], list[MetricComparison]] = {}
         for metric in self.metrics:
             if metric.verdict == verdict:
-                groups.setdefault((metric.target, _get_cause(metric)), []).append(metric)
+                groups.setdefault((metric.target, _name_shared_cause(metric)), []).append(metric)
         return [
             tuple(sorted(group, key=lambda metric: metric.metric != "total_latency_ms")) for group in groups.values()
         ]

@@ -485,7 +485,7 @@ class _CensoredDistribution:
             (low_ms[:, None] <= self._starts[None, :]) & (self._ends[None, :] <= high_ms[:, None])
         ).astype(np.float64)
 
-        self._masses = self._fit()
+        self._masses = self._estimate_probabilities()
 
     def find_innermost_interval(self, fraction: float) -> tuple[float, float, float]:
         """Return the start and the end, in milliseconds, and the probability of the interval with a quantile."""
@@ -500,7 +500,7 @@ class _CensoredDistribution:
         share = min(max((fraction - float(totals[index]) + mass) / max(mass, 1e-12), 0.0), 1.0)
         return float(self._starts[index] + share * (self._ends[index] - self._starts[index]))
 
-    def _fit(self) -> FloatArray:
+    def _estimate_probabilities(self) -> FloatArray:
         """Return the probability of each innermost interval."""
         count, inside = len(self._ends), self._is_inside
         # It begins with equal probabilities: an interval that begins with 0 would keep 0 in every step.

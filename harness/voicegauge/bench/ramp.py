@@ -243,7 +243,7 @@ def measure_closed_loop_throughput(step_measurements: StepMeasurements, concurre
 def measure_completion_rate(step_measurements: StepMeasurements) -> EstimateWithError:
     """Return the requests per second that a saturated service ends."""
     return _measure_event_rate(
-        _take_middle(
+        _drop_first_and_last(
             start_s + latency_s
             for start_s, sample in zip(step_measurements.starts_s, step_measurements.samples, strict=False)
             if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
@@ -251,7 +251,7 @@ def measure_completion_rate(step_measurements: StepMeasurements) -> EstimateWith
     )
 
 
-def _take_middle(times_s: Iterable[float]) -> Sequence[float]:
+def _drop_first_and_last(times_s: Iterable[float]) -> Sequence[float]:
     """Return times in ascending order, without the first quarter and the last tenth.
 
     At the beginning of a step the queue is not full yet, and its last requests do not keep the whole service busy.
@@ -264,7 +264,7 @@ def completes_less_than_sent(step_measurements: StepMeasurements) -> bool:
     """Whether requests end at a lower rate than they are sent, by more than chance explains."""
     if len(step_measurements.starts_s) < MIN_REQUESTS_PER_STEP:
         return False
-    sent = _measure_event_rate(_take_middle(step_measurements.starts_s))
+    sent = _measure_event_rate(_drop_first_and_last(step_measurements.starts_s))
     completed = measure_completion_rate(step_measurements)
     difference = MIN_COMPLETED_SHARE * sent.value - completed.value
     return difference > STANDARD_ERRORS_OF_INTERVAL * math.hypot(sent.standard_error, completed.standard_error)

@@ -227,7 +227,7 @@ class TimingProbes:
                 await _ignore_failed_requests(prober)
 
     async def _send_continuously(self, transport: Transport) -> None:
-        opening = (self._request(transport) for _ in range(MAX_PROBES_IN_FLIGHT))
+        opening = (self._request_delayed_response(transport) for _ in range(MAX_PROBES_IN_FLIGHT))
         await asyncio.gather(*opening)  # the connections; the times do not count
         loop = asyncio.get_running_loop()
         due_s, in_flight = loop.time(), set[asyncio.Task[None]]()
@@ -239,14 +239,14 @@ class TimingProbes:
                 await asyncio.sleep(max(due_s - loop.time(), 0))
                 if len(in_flight) < MAX_PROBES_IN_FLIGHT:
                     # Nothing waits for the one before, which would leave out the moments at which all are slow.
-                    sending = tasks.create_task(self._send(transport))
+                    sending = tasks.create_task(self._send_probe(transport))
                     in_flight.add(sending)
                     sending.add_done_callback(in_flight.discard)
 
-    async def _send(self, transport: Transport) -> None:
-        self._times.add(await self._request(transport))
+    async def _send_probe(self, transport: Transport) -> None:
+        self._times.add(await self._request_delayed_response(transport))
 
-    async def _request(self, transport: Transport) -> Exchange:
+    async def _request_delayed_response(self, transport: Transport) -> Exchange:
         delay_ms = self._random.choice(PROBE_DELAYS_MS)
         request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_REQUEST_BODY)
         return await transport.send(request, provider_id="", operation_id="")

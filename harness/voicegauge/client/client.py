@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
@@ -31,7 +31,7 @@ from voicegauge.client.ledger import (
     should_send_again,
 )
 from voicegauge.client.speech_request import RequestParts, build_audio_input_request, map_speech_request
-from voicegauge.contract.extension.speech import AudioInputField, ResponseAudio
+from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange, read_transcript
 from voicegauge.contract.price_computation import quote_price
@@ -503,7 +503,6 @@ class Client(ProviderConnection):
         audio: UploadedFile,
         *,
         audio_duration_s: float,
-        fields: Mapping[AudioInputField, Any] = {},
         submit_observer: SubmitObserver | None = None,
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
@@ -516,7 +515,6 @@ class Client(ProviderConnection):
             audio_input_target: a target of this client's contract that audio is sent to.
             audio: the file to upload.
             audio_duration_s: duration of the upload in seconds, from which its price is computed.
-            fields: further inputs, by their provider-neutral names.
             submit_observer: notified before and after every submit.
             price_usd: the price of this request in dollars; replaces the contract's price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
@@ -524,11 +522,10 @@ class Client(ProviderConnection):
             idempotency_key: see `speak`.
 
         Raises:
-            UsageError: the operation has no parameter for one of `fields`, or there is a budget and the price is
-                unknown.
+            UsageError: there is a budget and the price is unknown.
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
-        parts = build_audio_input_request(audio_input_target, audio, fields)
+        parts = build_audio_input_request(audio_input_target, audio, {})
         parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat, idempotency_key)
         request = self.build_request(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).reserved_usd

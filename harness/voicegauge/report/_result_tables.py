@@ -112,14 +112,16 @@ def build_comparison_columns(
 def _build_content_columns() -> tuple[TableColumn, ...]:
     """Return the columns about what the audio says."""
 
-    def rate(key: str, heading: str, build_cell: Callable[[TargetSummary], TableCell], standalone: str) -> TableColumn:
+    def build_rate_column(
+        key: str, heading: str, build_cell: Callable[[TargetSummary], TableCell], standalone: str
+    ) -> TableColumn:
         return TableColumn(key, "Errors", heading, "%", -1, build_cell, standalone)
 
     return (
-        rate("wer", "WER", lambda t: _build_error_rate_cell(t.wer), "Word errors"),
-        rate("cer", "CER", lambda t: _build_error_rate_cell(t.cer), "Character errors"),
-        rate("delivered", "of delivered audio", _build_delivered_rate_cell, "Errors of delivered audio"),
-        rate("readings", "by accepted readings", _build_reading_rate_cell, "Errors by accepted readings"),
+        build_rate_column("wer", "WER", lambda t: _build_error_rate_cell(t.wer), "Word errors"),
+        build_rate_column("cer", "CER", lambda t: _build_error_rate_cell(t.cer), "Character errors"),
+        build_rate_column("delivered", "of delivered audio", _build_delivered_rate_cell, "Errors of delivered audio"),
+        build_rate_column("readings", "by accepted readings", _build_reading_rate_cell, "Errors by accepted readings"),
         TableColumn("entities", "", "Numbers and names", "right", 1, _build_entities_cell),
         TableColumn("says", "", "Says its text", "of judged", 0, _build_listening_cell),
     )

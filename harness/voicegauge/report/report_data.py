@@ -141,11 +141,14 @@ def _move_audio(samples: Sequence[Sample], old_folder: Path, new_folder: Path) -
     old_folder = old_folder.resolve()
     prefix = old_folder.relative_to(new_folder)
 
-    def move(audio: AudioFacts) -> AudioFacts:
+    def move_to_new_folder(audio: AudioFacts) -> AudioFacts:
         is_outside = not resolve_links(old_folder / audio.file_path).is_relative_to(old_folder)
         return msgspec.structs.replace(audio, file_path="" if is_outside else (prefix / audio.file_path).as_posix())
 
-    return [one if one.audio is None else msgspec.structs.replace(one, audio=move(one.audio)) for one in samples]
+    return [
+        one if one.audio is None else msgspec.structs.replace(one, audio=move_to_new_folder(one.audio))
+        for one in samples
+    ]
 
 
 def _join_manifests(manifests: Sequence[Manifest]) -> Manifest:

@@ -357,10 +357,10 @@ class _EspeakProcess:
         """
         with self._lock:
             try:
-                head, samples = self._send(command)
+                head, samples = self._send_command(command)
             except (OSError, EOFError):
                 self._end_process()
-                head, samples = self._send(command)
+                head, samples = self._send_command(command)
             except BaseException:
                 # After Ctrl-C, the reply is still to come, and would be read as the reply to the next command.
                 self._end_process()
@@ -369,8 +369,8 @@ class _EspeakProcess:
             raise ValueError(head["error"])
         return head, samples
 
-    def _send(self, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        process = self._start()
+    def _send_command(self, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        process = self._get_running_process()
         assert process.stdin is not None
         process.stdin.write(json.dumps(command).encode() + b"\n")
         process.stdin.flush()
@@ -381,7 +381,8 @@ class _EspeakProcess:
             raise EOFError("the espeak-ng process ended")
         return head, samples
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _get_running_process(self) -> subprocess.Popen[bytes]:
+        """Return the process, which is started if it does not run."""
         if self._process is None or self._process.poll() is not None:
             self._end_process()
             self._process = subprocess.Popen(

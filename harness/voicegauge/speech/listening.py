@@ -209,9 +209,8 @@ def list_long_silences(
     if silences is None:
         return
     leading = silences.leading
-    if (
-        spoken_judgement is not None and spoken_judgement.alignment is not None
-    ):  # noise may hide the silence before the first word
+    if spoken_judgement is not None and spoken_judgement.alignment is not None:
+        # Noise may hide the silence before the first word.
         leading = Silence(0.0, max(leading.end_s, spoken_judgement.alignment.words[0].start_s))
     longest_s = MAX_SILENCE_S / min(speed or 1.0, 1.0)
     named = {"before": leading, "within": silences.longest_inner, "after": silences.trailing}

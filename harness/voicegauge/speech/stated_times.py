@@ -174,7 +174,7 @@ def _find_first_phonemes(words: Sequence[str], whole_phonemes: Sequence[int]) ->
 def measure_differences(words: Sequence[StatedWord], aligned_s: NDArray[np.float64]) -> TimeDifferences:
     """Compare stated times with those of the alignment."""
     stated = np.array([word.start_s for word in words])
-    slope = _fit_slope(aligned_s, stated)
+    slope = _estimate_slope(aligned_s, stated)
     rest = stated - slope * aligned_s
     indices = np.array([word.start_index for word in words], float)
     uniform = stated - np.polyval(np.polyfit(indices, stated, 1), indices)
@@ -186,7 +186,8 @@ def measure_differences(words: Sequence[StatedWord], aligned_s: NDArray[np.float
     )
 
 
-def _fit_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def _estimate_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Return the median slope of the lines through every two points; 0 if all `x` are equal."""
     left, right = np.triu_indices(len(x), 1)
     distance = x[right] - x[left]
     usable = np.abs(distance) > 0

@@ -300,9 +300,9 @@ class VoiceEncoder:
         bands = compute_mel_powers(_amplify(speech))
         starts = _list_part_starts(len(speech))
         padded = np.pad(bands, ((0, max(0, starts[-1] + _PARTIAL_FRAMES - len(bands))), (0, 0)))
-        return self._run(np.stack([padded[start : start + _PARTIAL_FRAMES] for start in starts]))
+        return self._compute_vectors(np.stack([padded[start : start + _PARTIAL_FRAMES] for start in starts]))
 
-    def _run(self, values: FloatArray) -> FloatArray:
+    def _compute_vectors(self, values: FloatArray) -> FloatArray:
         """Return a vector for each of several sequences, from values of shape (sequences, frames, bands)."""
         for inputs, recurrent, bias in self._weights.layers:
             values = _run_lstm_layer(values, inputs, recurrent, bias)
