@@ -154,12 +154,13 @@ async def test_checks_and_recordings_with_faults_and_kills_never_exceed_the_budg
     assert kills > 5
 
 
+@pytest.mark.slow
 async def test_a_check_that_is_killed_at_any_step_has_the_same_verdicts(tmp_path: Path, contract: Contract) -> None:
     plan = plan_command("check", contract, all_billable=True)
     unbroken = await simulate_unbroken_check(tmp_path / "unbroken", contract, plan)
     assert sum(case.verdict == "passed" for case in unbroken.case_results) > 20
     killed_in: Counter[str] = Counter()
-    for step in (*range(3, 120, 40), "before the report"):
+    for step in (*range(3, 120, 20), "before the report"):
         clock = VirtualClock()
         provider = StandInProvider(simulated_speech, clock=clock, job_s=1.0)
         user = SimulatedCaseUser("check", tmp_path / str(step), contract, plan, provider, clock, UNBROKEN_BUDGET_USD)

@@ -70,6 +70,8 @@ def check_plan_in_process(
         settings = dataclasses.replace(settings, emulator_app=app)
     settings = dataclasses.replace(settings, concurrency=concurrency)
     collector = ResultCollector([target.id for target in targets], seed)
+    # Findings without clips: encoding their audio takes a twentieth of a check, and `test_finding_clips.py` listens.
+    collector.clips.add_clips = lambda findings, _: findings  # type: ignore[method-assign]
     run_to_the_end(collector, check_service(targets, plan, settings, collector))
     return collector.build_report()
 

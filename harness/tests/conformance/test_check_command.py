@@ -29,8 +29,9 @@ def voicegauge(capfd):
 FEW = ["--max-calls", "1"]
 
 
-def test_by_default_nothing_is_sent_and_disputes_do_not_fail(voicegauge) -> None:
-    status, out, err = voicegauge("check")
+@pytest.mark.parametrize("providers", [pytest.param((), marks=pytest.mark.slow), ("ttsai",)], ids=["all", "one"])
+def test_by_default_nothing_is_sent_and_disputes_do_not_fail(voicegauge, providers) -> None:
+    status, out, err = voicegauge("check", *providers)
     assert (status, err) == (0, "")
     assert out.splitlines()[-1].startswith("DOCUMENTED ")
     assert "disputed" in out

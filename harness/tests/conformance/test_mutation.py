@@ -55,13 +55,10 @@ async def test_a_sample_of_faults_is_found_by_suitable_rules(faulty, traffic) ->
     assert frozenset().union(*(result.misplaced for result in results)) == set()
 
 
+@pytest.mark.slow
 async def test_cases_without_affected_responses_are_counted_as_if_sent(faulty, traffic) -> None:
     changed = [mutant for mutant in faulty if mutant.affected_response is not None and mutant.kind == "field removed"]
-    in_first_case = traffic.cases[_cases()[0].id].responses
-    affected = [
-        next(mutant for mutant in changed if (mutant.affected_response in in_first_case) == is_in_first_case)
-        for is_in_first_case in (False, True)
-    ]
+    affected = changed[::7]
     for mutant in affected:
         cases = cases_for(mutant, _cases(), traffic)
         every, fewer = await detect(mutant, CONTRACT, cases), await detect(mutant, CONTRACT, cases, traffic)
@@ -72,6 +69,7 @@ async def test_cases_without_affected_responses_are_counted_as_if_sent(faulty, t
             every.found.case_id,
             every.calls,
         )
+    assert any(traffic.cases[_cases()[0].id].responses.isdisjoint({mutant.affected_response}) for mutant in affected)
 
 
 @pytest.mark.slow
@@ -95,6 +93,7 @@ async def test_a_correct_provider_without_jobs_has_no_findings() -> None:
     assert coverage.exchanges.total() > 30
 
 
+@pytest.mark.slow
 async def test_a_crash_is_the_result_of_one_mutant(traffic, capsys) -> None:
     def crash(_reply: EmulatedResponse) -> None:
         raise ZeroDivisionError("no such luck")

@@ -91,7 +91,9 @@ def check_shape(load_shape) -> Callable[..., CheckReport]:
     return check
 
 
-@pytest.mark.parametrize("name", FOUND_BY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "formats" else ()) for name in FOUND_BY]
+)
 def test_a_service_as_documented_has_no_findings(name, check_shape) -> None:
     report = check_shape(name)
     assert report.findings == ()

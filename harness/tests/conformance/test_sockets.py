@@ -288,7 +288,9 @@ def test_a_server_of_your_own_that_always_says_another_sentence_is_found(tmp_pat
     assert check_live()[1] == ()
 
 
-@pytest.mark.parametrize("target", ["cartesia/sonic-3.5-socket", "deepgram/flux-listen"])
+@pytest.mark.parametrize(
+    "target", ["cartesia/sonic-3.5-socket", pytest.param("deepgram/flux-listen", marks=pytest.mark.slow)]
+)
 def test_a_turn_that_the_check_does_not_wait_for_is_not_judged(
     target: str, inject_faults, voicegauge_emulator: RunningEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,7 +164,9 @@ def _get(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-@pytest.mark.parametrize(("jobs", "status"), [(["a", "a", "b"], 0), (["a", "nobody"], 1)])
+@pytest.mark.parametrize(
+    ("jobs", "status"), [pytest.param(["a", "a", "b"], 0, marks=pytest.mark.slow), (["a", "nobody"], 1)]
+)
 def test_recordings_are_served_on_a_port(folder, jobs, status) -> None:
     command = [sys.executable, "-m", "voicegauge", "serve", "--replay", str(folder), "--port", "0", "--pace", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
