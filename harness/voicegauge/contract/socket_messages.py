@@ -84,6 +84,9 @@ def _split_pointer(pointer: str) -> tuple[str, ...]:
     return tuple(split_json_pointer(pointer))
 
 
+_TEXT_PLACEHOLDERS = frozenset(("starts", "ends", "durations", "words", "transcript"))
+
+
 class _MessagePattern:
     """Recognizes the messages of one template, and reads the values of its placeholders."""
 
@@ -91,6 +94,8 @@ class _MessagePattern:
         self, template: Any, recognized_by: Mapping[str, tuple[Any, ...]], needed_placeholders: tuple[str, ...]
     ) -> None:
         self.tokens_by_placeholder = _find_placeholders(template)
+        self.has_texts = not _TEXT_PLACEHOLDERS.isdisjoint(self.tokens_by_placeholder)
+        """Whether a message says which words are spoken, or when."""
         self._accepted = {_split_pointer(pointer): values for pointer, values in recognized_by.items()}
         self._present: list[tuple[str, ...]] = []
         if not self._accepted:
@@ -108,9 +113,14 @@ class _MessagePattern:
         """Whether a message was written from the template."""
         if not isinstance(message, dict):
             return False
+        # A loop, not a generator: hundreds of connections receive ten thousand messages a second.
         for tokens, accepted in self._accepted.items():
             value = read_pointer(message, tokens)
-            if not any(_is_equal(None if value is MISSING else value, one) for one in accepted):
+            value = None if value is MISSING else value
+            for one in accepted:
+                if _is_equal(value, one):
+                    break
+            else:
                 return False
         return all(read_pointer(message, tokens) not in (MISSING, None) for tokens in self._present)
 
@@ -427,20 +437,27 @@ def _convert_unit(seconds: float, unit_s: float) -> float:
 
 def _read_event(template: ServerMessage, pattern: _MessagePattern, message: Any) -> ServerEvent:
     context, audio, reason = (pattern.read(message, name) for name in ("context", "audio", "reason"))
+    event = ServerEvent(
+        template.event,
+        context if isinstance(context, str) else None,
+        _decode_base64(audio),
+        reason=reason if isinstance(reason, str) else "",
+    )
+    return event._replace(**_read_texts(template, pattern, message)) if pattern.has_texts else event
+
+
+def _read_texts(template: ServerMessage, pattern: _MessagePattern, message: Any) -> dict[str, Any]:
+    """Return the fields of an event that say which words are spoken, and when."""
     starts = _read_times(pattern.read(message, "starts"), template.time_unit_s)
     ends = _read_times(pattern.read(message, "ends"), template.time_unit_s)
     durations = _read_times(pattern.read(message, "durations"), template.time_unit_s)
     words, transcript = pattern.read(message, "words"), pattern.read(message, "transcript")
-    return ServerEvent(
-        template.event,
-        context if isinstance(context, str) else None,
-        _decode_base64(audio),
-        tuple(word for word in words if isinstance(word, str)) if isinstance(words, list) else (),
-        starts,
-        ends or tuple(start + one for start, one in zip(starts, durations, strict=False)),
-        reason if isinstance(reason, str) else "",
-        transcript if isinstance(transcript, str) else None,
-    )
+    return {
+        "words": tuple(word for word in words if isinstance(word, str)) if isinstance(words, list) else (),
+        "starts_s": starts,
+        "ends_s": ends or tuple(start + one for start, one in zip(starts, durations, strict=False)),
+        "transcript": transcript if isinstance(transcript, str) else None,
+    }
 
 
 def _decode_base64(text: Any) -> bytes | None:

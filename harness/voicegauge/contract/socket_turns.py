@@ -258,6 +258,7 @@ class TurnReader:
     def __init__(self, channel: SocketChannel) -> None:
         """Create a reader that has read no message."""
         self._channel, self._spec = channel, channel.spec
+        self._has_contexts = channel.spec.has_contexts
         self.conversation = SocketConversation()
         self._by_context: dict[str | None, SocketTurn] = {}
         """The latest turn of each context; without contexts, the turn that the client is writing."""
@@ -306,17 +307,17 @@ class TurnReader:
 
     def _note_crossed_cancel(self) -> bool:
         """Note that a cancellation came while nothing was spoken; return whether a documented error will answer it."""
-        is_error = not self._spec.has_contexts and self._spec.client_messages["cancel"].is_error_without_turn
+        is_error = not self._has_contexts and self._spec.client_messages["cancel"].is_error_without_turn
         self._crossed_cancel_count += is_error
         return is_error
 
     def _find_or_begin_turn(self, intent: ClientIntent) -> SocketTurn | None:
         """Return the turn that a message of the client continues, or a new one; `None` if it begins none."""
-        key = intent.context if self._spec.has_contexts else None
+        key = intent.context if self._has_contexts else None
         turn = self._by_context.get(key)
         begins = bool(intent.actions & {"start", "text"})
         is_over = turn is None or turn.finished_ms is not None or turn.cancelled_ms is not None
-        if not self._spec.has_contexts and turn is not None and turn.end_ms is not None:
+        if not self._has_contexts and turn is not None and turn.end_ms is not None:
             is_over = is_over or begins  # the text of the next turn may be sent before the audio of this one has ended
         if not is_over or (turn is not None and not begins):
             return turn
@@ -325,7 +326,7 @@ class TurnReader:
         turn = SocketTurn(len(self.conversation.turns), key)
         self.conversation.turns.append(turn)
         self._by_context[key] = turn
-        if not self._spec.has_contexts:
+        if not self._has_contexts:
             # A turn that was answered with an error instead of audio has no end: what follows belongs to the next one.
             self._unfinished = [one for one in self._unfinished if one.audio or not one.errors]
             self._unfinished.append(turn)
@@ -367,7 +368,7 @@ class TurnReader:
     def _find_turn_of_event(self, event: ServerEvent) -> SocketTurn | None:
         if self._is_error_of_crossed_cancel(event):
             return None
-        if self._spec.has_contexts:
+        if self._has_contexts:
             if event.context is None and len(self.conversation.turns) == 1 and event.kind not in ("error", "session"):
                 return self.conversation.turns[0]
             return self._by_context.get(event.context)
