@@ -54,6 +54,8 @@ class Service:
     """Relative slowdown: 0.2 makes every latency 20% longer."""
     error_rate: float = 0.05
     failure_rate: float = 0.01
+    request_spread_factor: float = 1.0
+    """How much more its latencies vary from request to request than `REQUEST_SPREAD`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,11 @@ def simulate_run(services: dict[str, Service], design: Design, rng: np.random.Ge
         own = rng.normal(0.0, design.own_variation if design.is_variation_shared else design.variation, design.sessions)
         variation = shared_variation + own if design.is_variation_shared else own
         shape = (design.sessions, design.repetitions, design.texts)
-        logs = variation[:, None, None] + text_parts + rng.normal(0.0, REQUEST_SPREAD, shape)
+        logs = (
+            variation[:, None, None]
+            + text_parts
+            + rng.normal(0.0, REQUEST_SPREAD * service.request_spread_factor, shape)
+        )
         outliers = np.where(rng.random(shape) < OUTLIER_SHARE, OUTLIER_FACTOR, 1.0)
         latencies_ms = 400.0 * np.exp(logs) * outliers * (1 + service.slowdown)
         errors = rng.binomial(WORDS_PER_TEXT, np.minimum(service.error_rate * text_error_factors, 1.0), shape)

@@ -4,11 +4,19 @@ Runs of 2, 5, 10 and 30 targets are simulated (`change_detection.simulation`), a
 the report says about differences is counted: the verdict, the ranking, the marks. Prints the share of runs of equal
 targets with any such statement, and the share of pairs that are distinguished if half of the targets take twice as long
 and make 10 points more errors. Ends with exit status 1 if a share of false statements is above 5% by more than chance.
+
+No statement is made without a clear difference of a pair, so that only runs with one are analysed as a whole. Whether
+there is one is decided as soon as enough permutations exceed the largest difference: the result is that of all of them.
+Every hundredth run is analysed as a whole in any case, to check that.
+
+With `--spread 4`, the times of one target vary four times as much as those of the others, although it is as fast. Such
+targets cannot be exchanged, as permutations assume: this row shows how far the statements depend on that.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +27,14 @@ import numpy as np
 from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
-from voicegauge.bench.target_samples import measure_target_differences
+from voicegauge.bench.resampling import FloatArray
+from voicegauge.bench.target_samples import (
+    MAX_PERMUTATION_COUNT,
+    build_comparison_tables,
+    collect_measurements,
+    draw_largest_differences,
+    measure_target_differences,
+)
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
 from voicegauge.report.report_data import RunReport, analyze_runs
@@ -27,6 +42,9 @@ from voicegauge.report.report_data import RunReport, analyze_runs
 TARGET_COUNTS = (2, 5, 10, 30)
 TEXT_COUNTS = (8, 24)
 LIMIT = 0.05
+PERMUTATIONS_PER_BATCH = 50
+CHECKED_RUNS = 100
+"""One in so many runs without a clear difference is analysed as a whole too."""
 
 
 class Statements(NamedTuple):
@@ -37,13 +55,22 @@ class Statements(NamedTuple):
     in_marks: bool
 
 
-def simulate(target_count: int, text_count: int, seed: int, *, is_half_worse: bool = False) -> Run:
-    """Return a live run of so many services, which are equal unless half of them are worse."""
+def simulate(target_count: int, text_count: int, seed: int, *, is_half_worse: bool = False, spread: float = 1.0) -> Run:
+    """Return a live run of so many services, which are equal unless half of them are worse.
+
+    Args:
+        target_count: number of services.
+        text_count: number of texts.
+        seed: seed of the run.
+        is_half_worse: whether every second service takes twice as long and makes 10 points more errors.
+        spread: by how much more the times of the first service vary from request to request.
+    """
     worse = Service(slowdown=1.0, error_rate=0.15)
     services = {
         f"acme/voice-{number:02}": worse if is_half_worse and number % 2 else Service(failure_rate=0.0)
         for number in range(target_count)
     }
+    services["acme/voice-00"] = Service(failure_rate=0.0, request_spread_factor=spread)
     design = Design(texts=text_count, sessions=1, is_variation_shared=True)
     run = simulate_run(services, design, np.random.default_rng([seed, target_count, text_count]))
     return msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, provenance=Provenance.LIVE))
@@ -64,14 +91,48 @@ def find_statements(report: RunReport) -> Statements:
     return Statements(in_verdict, len(groups) > 1, in_marks)
 
 
-def measure_false_statements(target_count: int, text_count: int, seeds: Iterable[int]) -> list[int]:
-    """Return the numbers of runs of equal targets with a statement: in the verdict, ranking, marks, and anywhere."""
-    counts = [0, 0, 0, 0]
+def has_clear_difference(table: FloatArray, probability: float) -> bool:
+    """Whether any pair of columns is called different: as `compare_pairs`, with as few permutations as that takes."""
+    drawn = draw_largest_differences(table, max_values_per_batch=PERMUTATIONS_PER_BATCH * table.size)
+    observed = float(next(drawn)[0])
+    reached = count = 1
+    for batch in drawn:
+        count += len(batch)
+        reached += int((batch >= observed).sum())
+        if reached > probability * (MAX_PERMUTATION_COUNT + 1):
+            return False
+    return reached <= count - math.ceil((1 - probability) * count)
+
+
+class FalseStatements(NamedTuple):
+    """Numbers of runs of equal targets with a statement."""
+
+    about_speed: int
+    about_errors: int
+    in_verdict: int
+    in_ranking: int
+    in_marks: int
+    anywhere: int
+
+
+def measure_false_statements(
+    target_count: int, text_count: int, seeds: Iterable[int], spread: float = 1.0
+) -> FalseStatements:
+    """Count the runs of equal targets that have a statement, by measure and by place."""
+    counts = np.zeros(len(FalseStatements._fields), np.int64)
     for seed in seeds:
-        found = find_statements(analyze_runs([(Path(), simulate(target_count, text_count, seed))]).report.runs[0])
-        for index, is_stated in enumerate((*found, any(found))):
-            counts[index] += is_stated
-    return counts
+        run = simulate(target_count, text_count, seed, spread=spread)
+        tables = build_comparison_tables(collect_measurements(run, run.score_sets[-1]))
+        clear = [
+            has_clear_difference(table, tables.false_statement_probability)
+            for table in (tables.log_latency, tables.error_rate)
+        ]
+        found = Statements(in_verdict=False, in_ranking=False, in_marks=False)
+        if any(clear) or seed % CHECKED_RUNS == 0:
+            found = find_statements(analyze_runs([(Path(), run)]).report.runs[0])
+            assert any(clear) or not any(found), f"run {seed} has a statement without a clear difference"
+        counts += [*clear, *found, any(found)]
+    return FalseStatements(*map(int, counts))
 
 
 def measure_power(target_count: int, text_count: int, run_count: int) -> tuple[float, float]:
@@ -88,25 +149,29 @@ def measure_power(target_count: int, text_count: int, run_count: int) -> tuple[f
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m family_errors", description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=400, help="simulated runs of equal targets for each row")
+    parser.add_argument("--runs", type=int, default=2000, help="simulated runs of equal targets for each row")
     parser.add_argument("--changed", type=int, default=40, help="simulated runs of unequal targets; 0 for none")
     parser.add_argument("--first-seed", type=int, default=0, help="seed of the first run of each row")
     parser.add_argument("--targets", type=int, nargs="+", default=TARGET_COUNTS, help="numbers of targets")
     parser.add_argument("--texts", type=int, nargs="+", default=TEXT_COUNTS, help="numbers of texts")
+    parser.add_argument("--spread", type=float, default=1.0, help="how much more the times of one target vary")
     options = parser.parse_args(arguments)
-    print("| targets | texts | verdict | ranking | marks | any | 95% interval | twice the time | +10 points of WER |")
-    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print(
+        "| targets | texts | runs | speed | errors | verdict | ranking | marks | any | 95% interval | "
+        "twice the time | +10 points of WER |"
+    )
+    print(f"|{'--:|' * 12}")
     is_good = True
     for text_count in options.texts:
         for target_count in options.targets:
             seeds = range(options.first_seed, options.first_seed + options.runs)
-            counts = measure_false_statements(target_count, text_count, seeds)
-            tested = binomtest(counts[-1], options.runs, LIMIT, alternative="greater")
+            counts = measure_false_statements(target_count, text_count, seeds, options.spread)
+            tested = binomtest(counts.anywhere, options.runs, LIMIT, alternative="greater")
             found = measure_power(target_count, text_count, options.changed) if options.changed else ()
             shares = [f"{count / options.runs:.1%}" for count in counts]
-            shares.append(describe_uncertainty(counts[-1], options.runs))
+            shares.append(describe_uncertainty(counts.anywhere, options.runs))
             shares += [f"{share:.0%}" for share in found]
-            print(f"| {target_count} | {text_count} | {' | '.join(shares)} |", flush=True)
+            print(f"| {target_count} | {text_count} | {options.runs:,} | {' | '.join(shares)} |", flush=True)
             is_good &= tested.pvalue > 0.01
     return 0 if is_good else 1
 

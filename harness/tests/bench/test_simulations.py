@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import pytest
-from family_errors.__main__ import measure_false_statements, measure_power
+from family_errors.__main__ import has_clear_difference, measure_false_statements, measure_power
 from interval_coverage.__main__ import contains, list_shapes, measure_coverage
 from ramp.__main__ import ramp, run_in_virtual_time
 from ramp.cases import LOOSE, Case, contains_truth, find_load
+
+from voicegauge.bench.target_samples import compare_pairs
 
 SHAPES = {f"{shape.number}, {shape.title}": shape for shape in list_shapes()}
 
@@ -37,10 +40,22 @@ def test_a_missing_end_is_no_limit() -> None:
 
 
 def test_few_runs_of_equal_targets_have_a_false_statement_and_unequal_ones_are_distinguished() -> None:
-    *_, anywhere = measure_false_statements(5, 8, range(12))
-    assert anywhere <= 3
+    assert measure_false_statements(5, 8, range(12)).anywhere <= 3
     speed, _ = measure_power(5, 24, 3)
     assert speed > 0.9
+
+
+@pytest.mark.parametrize(("targets", "texts"), [(2, 8), (5, 5), (10, 8)])
+def test_whether_a_pair_differs_is_found_with_fewer_permutations_as_with_all(targets: int, texts: int) -> None:
+    """The slowest columns differ by as much as the limit, so that the decision is close in both directions."""
+    decisions = set()
+    for seed in range(24):
+        table = np.random.default_rng([seed, targets, texts]).normal(0.0, 1.0, (texts, targets))
+        table[:, 0] += 0.15 * seed
+        decided = bool(compare_pairs(table, 0.025).is_clearly_lower.any())
+        assert has_clear_difference(table, 0.025) == decided
+        decisions.add(decided)
+    assert texts == 5 or decisions == {True, False}
 
 
 @pytest.mark.parametrize("goal", [LOOSE, f"{LOOSE},total:p95<=600ms"], ids=["loose", "tight"])

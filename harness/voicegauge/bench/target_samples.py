@@ -297,7 +297,16 @@ def group_target_samples(
 
 
 def measure_target_differences(run: Run, score_set: ScoreSet | None) -> TargetDifferences:
-    """Compare all targets of a run with each other, in the order of the manifest.
+    """Compare all targets of a run with each other, as `collect_measurements` returns what was measured of them.
+
+    Raises:
+        DataError: the score set does not contain every sample of the run.
+    """
+    return compare_all_targets(collect_measurements(run, score_set))
+
+
+def collect_measurements(run: Run, score_set: ScoreSet | None) -> list[TargetMeasurements]:
+    """Return what is compared of each target of a run, in the order of the manifest.
 
     Error rates are in words if any target was scored in words, else in characters. If the scores say that their error
     rates must not be interpreted, they are not compared.
@@ -314,7 +323,7 @@ def measure_target_differences(run: Run, score_set: ScoreSet | None) -> TargetDi
     if not any(errors):
         errors = [target.count_errors_by_sample("character") for target in targets]
     is_interpretable = score_set is not None and score_set.is_interpretable
-    measurements = [
+    return [
         TargetMeasurements(
             latencies_ms=[(time.text_id, time.time_ms) for time in target.total_latencies],
             error_counts=[(count.text_id, count.errors, count.reference_units) for count in counts]
@@ -323,7 +332,6 @@ def measure_target_differences(run: Run, score_set: ScoreSet | None) -> TargetDi
         )
         for target, counts in zip(targets, errors, strict=True)
     ]
-    return compare_all_targets(measurements)
 
 
 FALSE_STATEMENT_PROBABILITY = 0.05
@@ -424,14 +432,32 @@ class TargetDifferences(NamedTuple):
 
 def compare_all_targets(targets: Sequence[TargetMeasurements]) -> TargetDifferences:
     """Compare every target with every other one, by latency and by error rate."""
+    tables = build_comparison_tables(targets)
+    latency, errors = (
+        compare_pairs(table, tables.false_statement_probability) for table in (tables.log_latency, tables.error_rate)
+    )
+    return TargetDifferences(latency, errors, len(tables.log_latency))
+
+
+class ComparisonTables(NamedTuple):
+    """What is compared of all targets: tables with a row per text and a column per target; NaN for no value."""
+
+    log_latency: FloatArray
+    """Logarithms of the median latencies of the texts."""
+    error_rate: FloatArray
+    """Error rates of the texts, weighted so that long texts count for more."""
+    false_statement_probability: float
+    """Probability with which each table may have a false statement: half of all if both are compared."""
+
+
+def build_comparison_tables(targets: Sequence[TargetMeasurements]) -> ComparisonTables:
+    """Return the tables that are compared, and at which level."""
     texts = list(
         dict.fromkeys(str(one[0]) for target in targets for one in (*target.latencies_ms, *target.error_counts))
     )
-    tables = [_build_log_latency_table(targets, texts), _build_error_rate_table(targets, texts)]
-    is_compared = [int(np.isfinite(table).any(axis=0).sum()) > 1 for table in tables]
-    probability = FALSE_STATEMENT_PROBABILITY / max(sum(is_compared), 1)
-    latency, errors = (compare_pairs(table, probability) for table in tables)
-    return TargetDifferences(latency, errors, len(texts))
+    latency, errors = _build_log_latency_table(targets, texts), _build_error_rate_table(targets, texts)
+    is_compared = [int(np.isfinite(table).any(axis=0).sum()) > 1 for table in (latency, errors)]
+    return ComparisonTables(latency, errors, FALSE_STATEMENT_PROBABILITY / max(sum(is_compared), 1))
 
 
 def flag_undominated(differences: Sequence[PairwiseDifferences]) -> list[bool]:
@@ -465,25 +491,45 @@ def compare_pairs(table: FloatArray, false_statement_probability: float, *, seed
         false_statement_probability: probability that any of the differences is called clear if all columns are equal.
         seed: seed of the permutations.
     """
-    is_known = np.isfinite(table)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        centers = np.where(is_known, table, 0.0).sum(axis=1) / np.maximum(is_known.sum(axis=1), 1)
-    values = np.where(is_known, table - centers[:, None], 0.0)
-    weights = is_known.astype(np.float64)
-    counts = weights.T @ weights
+    values, weights, counts = _center_rows(table)
     means, errors = _compute_differences(values[None], weights, counts)
-    is_compared = (counts >= MIN_SHARED_TEXTS) & ~np.eye(table.shape[1], dtype=np.bool_)
     critical = math.inf
-    if is_compared.any():
-        largest = [_find_largest(means, errors, is_compared)]
-        largest += [
-            _find_largest(*_compute_differences(permuted, weights, counts), is_compared)
-            for permuted in _permute_within_rows(values, is_known, seed)
-        ]
+    if largest := list(draw_largest_differences(table, seed=seed)):
         ordered = np.sort(np.concatenate(largest))
         critical = float(ordered[math.ceil((1 - false_statement_probability) * len(ordered)) - 1])
     known = np.where(counts >= MIN_SHARED_TEXTS, 1.0, np.nan)
     return PairwiseDifferences(means[0] * known, errors[0] * known, critical)
+
+
+def draw_largest_differences(
+    table: FloatArray, *, seed: int = 0, max_values_per_batch: int = MAX_VALUES_PER_BATCH
+) -> Iterator[FloatArray]:
+    """Yield the largest difference of any pair of columns in standard errors: that of the table, then of permutations.
+
+    Args:
+        table: as for `compare_pairs`. If no two columns have enough common texts, nothing is yielded.
+        seed: seed of the permutations, which do not depend on the size of the batches.
+        max_values_per_batch: number of values that are permuted at a time.
+    """
+    values, weights, counts = _center_rows(table)
+    is_compared = (counts >= MIN_SHARED_TEXTS) & ~np.eye(table.shape[1], dtype=np.bool_)
+    if not is_compared.any():
+        return
+    yield _find_largest(*_compute_differences(values[None], weights, counts), is_compared)
+    for permuted in _permute_within_rows(values, weights > 0, seed, max_values_per_batch):
+        yield _find_largest(*_compute_differences(permuted, weights, counts), is_compared)
+
+
+def _center_rows(table: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the values without the mean of their row, 0 for missing ones; the weights of values; and pairwise counts.
+
+    A weight is 1 where there is a value, else 0. A count is the number of rows in which both columns have a value.
+    """
+    is_known = np.isfinite(table)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centers = np.where(is_known, table, 0.0).sum(axis=1) / np.maximum(is_known.sum(axis=1), 1)
+    weights = is_known.astype(np.float64)
+    return np.where(is_known, table - centers[:, None], 0.0), weights, weights.T @ weights
 
 
 def _compute_differences(tables: FloatArray, weights: FloatArray, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -519,12 +565,14 @@ def _find_largest(means: FloatArray, errors: FloatArray, is_compared: NDArray[np
     return largest
 
 
-def _permute_within_rows(values: FloatArray, is_known: NDArray[np.bool_], seed: int) -> Iterator[FloatArray]:
+def _permute_within_rows(
+    values: FloatArray, is_known: NDArray[np.bool_], seed: int, max_values_per_batch: int
+) -> Iterator[FloatArray]:
     """Yield tables, in batches, in which the known values of each row are exchanged at random."""
     row_count, column_count = values.shape
     affordable = MAX_PERMUTED_PAIRS // max(row_count * column_count**2, 1)
     remaining = min(max(affordable, MIN_PERMUTATION_COUNT), MAX_PERMUTATION_COUNT)
-    batch = max(1, MAX_VALUES_PER_BATCH // max(row_count * column_count, 1))
+    batch = max(1, max_values_per_batch // max(row_count * column_count, 1))
     # Places of the known values, then those of the missing ones, which stay where they are.
     places: IntegerArray = np.argsort(~is_known, axis=1, kind="stable")
     rng = np.random.default_rng(seed)
