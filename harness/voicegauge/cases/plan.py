@@ -500,7 +500,9 @@ def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase 
     if operation.batch is None:
         return None
     items = operation.batch.requests_location
-    batch = set_body_value(request, items.pointer_tokens, [items.child("0").read_body(request.body)] * BATCH_ITEM_COUNT)
+    batch = set_body_value(
+        request, items.pointer_tokens, [items.get_inner_location("0").read_body(request.body)] * BATCH_ITEM_COUNT
+    )
     return build_case(
         operation,
         expect_acceptance(f"a batch of {BATCH_ITEM_COUNT}, polled to its end", f"{operation.pointer}/x-batch"),

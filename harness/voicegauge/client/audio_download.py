@@ -376,7 +376,7 @@ def _list_audio_locations(audio_input_target: AudioInputTarget, source_exchange:
         count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
         locations += [
             ResponseAudio(
-                location=stems.list_location.child(str(index), stems.url_field),
+                location=stems.list_location.get_inner_location(str(index), stems.url_field),
                 delivery_method="url",
                 download_operation_id=stems.download_operation_id,
             )

@@ -57,7 +57,7 @@ class StreamEvent(NamedTuple):
 
     def read_value(self, location: EventLocation | None) -> Any:
         """Return the value at a location of the event; `MISSING` if there is no value."""
-        return MISSING if location is None else location.read(self.sse_event_name, self.data, self.json_value)
+        return MISSING if location is None else location.read_event(self.sse_event_name, self.data, self.json_value)
 
     @property
     def text(self) -> str:

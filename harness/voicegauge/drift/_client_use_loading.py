@@ -103,9 +103,9 @@ class DocumentedLocations:
             children = [child for schema in schemas for child in self._list_children(schema, pointer_token)]
             if not children:
                 break
-            schemas, parent = children, parent.child(pointer_token)
+            schemas, parent = children, parent.get_inner_location(pointer_token)
         names = dict.fromkeys(name for schema in schemas for name in self._list_child_names(schema))
-        return [str(parent.child(name)) for name in names]
+        return [str(parent.get_inner_location(name)) for name in names]
 
     def _list_body_schemas(self, *, is_in_request: bool) -> list[tuple[str, Any]]:
         """Return (status, schema) for each documented body. The status is empty if the bodies are those of requests."""

@@ -138,7 +138,7 @@ class _EventSequence:
         pointer = f"{self._pacer.operation.pointer}/x-stream/events/{event_type}/data_schema"
         value = None if schema is None else self._value_builder.build_minimal_value(schema, pointer)
         marker = spec.events[event_type].identifying_location
-        if marker is not None and not audio_bytes and marker.read(None, b"", value) is MISSING:
+        if marker is not None and not audio_bytes and marker.read_event(None, b"", value) is MISSING:
             value = write_value_at(value, _convert_to_body_location(marker), _FAILURE_EVENT_TEXT)
         if spec.event_type_location.is_in_data:
             value = write_value_at(value, _convert_to_body_location(spec.event_type_location), event_type)

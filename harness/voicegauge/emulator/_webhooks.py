@@ -167,7 +167,7 @@ def _choose_result_url(subscription: WebhookSubscription, example_url: str) -> s
     audio_input = subscription.operation.audio_input
     stems = getattr(getattr(audio_input, "response", None), "stems", None)
     found = (
-        read_value_at(subscription.response.body, stems.list_location.child("0", stems.url_field))
+        read_value_at(subscription.response.body, stems.list_location.get_inner_location("0", stems.url_field))
         if stems is not None
         else MISSING
     )

@@ -118,7 +118,7 @@ class Location(_LocationBase):
         """The JSON pointer into the body; empty for the whole body."""
         return self._text.removeprefix("body").removeprefix("#") if self.message_part == "body" else ""
 
-    def child(self, *pointer_tokens: str) -> Location:
+    def get_inner_location(self, *pointer_tokens: str) -> Location:
         """Return the location of a value inside the value at this location of a body."""
         return Location("body", pointer_tokens=(*self.pointer_tokens, *pointer_tokens))
 
@@ -185,7 +185,7 @@ class EventLocation(_LocationBase):
         """Whether the value is in the event's data."""
         return self.event_part == "data"
 
-    def read(self, event_type: str | None, data_bytes: bytes, json_value: Any) -> Any:
+    def read_event(self, event_type: str | None, data_bytes: bytes, json_value: Any) -> Any:
         """Return the value in one event; `MISSING` if there is no value.
 
         Args:

@@ -14,7 +14,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.drift._rule_catalogue import TRAFFIC_VS_CONTRACT_RULES
 from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
 from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftReport
-from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import Exchange, Request, Response
 
 from .emulator_recordings import record, traffic
 from .injections import with_json, with_response
@@ -177,3 +177,15 @@ def test_documented_parts_without_a_recording(contract: Contract, exchanges: Exc
 def test_the_rules_are_in_the_catalogue() -> None:
     mine = {rule.id for rule in DRIFT_RULE_BY_ID.values() if rule.comparison == "recording-contract"}
     assert mine == set(TRAFFIC_VS_CONTRACT_RULES)
+
+
+def test_the_response_to_the_submit_of_a_job_without_audio_has_a_state(catalogue: Catalogue) -> None:
+    contract = catalogue.find_provider("google")
+    exchange = Exchange(
+        provider="google",
+        operation="longRunningRecognize",
+        request=Request(method="POST", url="https://speech.googleapis.com/v1/speech:longrunningrecognize"),
+        response=Response(status=200, headers=(("Content-Type", "application/json"),), body=b'{"name":"7","done":0}'),
+    )
+    found = _found(contract, (exchange,))
+    assert ("observed-state-undocumented", "longRunningRecognize", "200 body#/done") in found
