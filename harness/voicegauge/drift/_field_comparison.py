@@ -302,21 +302,14 @@ def _find_examples_of_values(
 
     If no value was removed, or none was added, return the first older or the first newer exchange instead.
     """
-    old = [
-        (value.value, recorded_exchange)
-        for values in field_values.old_values_by_match_key.values()
-        for value, recorded_exchange in values
-    ]
-    new = [
-        (value.value, recorded_exchange)
-        for values in field_values.new_values_by_match_key.values()
-        for value, recorded_exchange in values
-    ]
-    before = next(
-        (recorded_exchange for value, recorded_exchange in old if value in difference.removed_values), old[0][1]
-    )
-    after = next((recorded_exchange for value, recorded_exchange in new if value in difference.added_values), new[0][1])
-    return before, after
+    examples = []
+    for side, changed_values in (
+        (field_values.old_values_by_match_key, difference.removed_values),
+        (field_values.new_values_by_match_key, difference.added_values),
+    ):
+        found = [pair for values in side.values() for pair in values]
+        examples.append(next((exchange for value, exchange in found if value.value in changed_values), found[0][1]))
+    return examples[0], examples[1]
 
 
 def _compare_list_entries(
@@ -329,22 +322,13 @@ def _compare_list_entries(
     if difference is None:
         return
     examples = _find_examples_of_values(field_values, difference)
-    if difference.added_values:
-        yield build_field_change(
-            response_group_key,
-            "recorded-value-new",
-            field_path,
-            examples,
-            {"new": _format_shown_values(difference.added_values)},
-        )
-    if difference.removed_values:
-        yield build_field_change(
-            response_group_key,
-            "recorded-value-gone",
-            field_path,
-            examples,
-            {"old": _format_shown_values(difference.removed_values)},
-        )
+    for rule, side, values in (
+        ("recorded-value-new", "new", difference.added_values),
+        ("recorded-value-gone", "old", difference.removed_values),
+    ):
+        if values:
+            shown = {side: _format_shown_values(values)}
+            yield build_field_change(response_group_key, rule, field_path, examples, shown)
 
 
 def _collect_list_entries_by_conversation(

@@ -48,10 +48,8 @@ def compare_headers(
     response_group_key: ResponseGroupKey, response_pairs: Sequence[PairedResponses]
 ) -> Iterator[DriftChange]:
     """Yield a change for each header that was added or removed, or whose values changed."""
-    responses = [
-        recorded_exchange for pair in response_pairs for recorded_exchange in (*pair.old_exchanges, *pair.new_exchanges)
-    ]
-    names = {name for recorded_exchange in responses for name in _list_header_names(recorded_exchange)}
+    responses = [one for pair in response_pairs for one in (*pair.old_exchanges, *pair.new_exchanges)]
+    names = {name for one in responses for name in _list_header_names(one)}
     for name in sorted(names - CONNECTION_HEADER_NAMES):
         if is_infrastructure_header(name):
             continue
@@ -66,16 +64,8 @@ def _list_header_names(recorded_exchange: RecordedExchange) -> set[str]:
 def _compare_header_presence(
     response_group_key: ResponseGroupKey, response_pairs: Sequence[PairedResponses], header_name: str
 ) -> Iterator[DriftChange]:
-    old = [
-        header_name in _list_header_names(recorded_exchange)
-        for pair in response_pairs
-        for recorded_exchange in pair.old_exchanges
-    ]
-    new = [
-        header_name in _list_header_names(recorded_exchange)
-        for pair in response_pairs
-        for recorded_exchange in pair.new_exchanges
-    ]
+    old = [header_name in _list_header_names(one) for pair in response_pairs for one in pair.old_exchanges]
+    new = [header_name in _list_header_names(one) for pair in response_pairs for one in pair.new_exchanges]
     if all(old) and not any(new):
         yield _build_header_change("recorded-header-gone", response_group_key, response_pairs, header_name)
     elif any(new) and not any(old):
@@ -156,12 +146,7 @@ _ExchangeByStatePair = dict[tuple[str, str], RecordedExchange]
 
 def compare_job_states(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield a change for each new job state, changed order of states, and job that ends in another state."""
-    old_states = {
-        state
-        for pair in conversation_pairs
-        for recorded_exchange in pair.old_conversation
-        if (state := recorded_exchange.job_state)
-    }
+    old_states = {one.job_state for pair in conversation_pairs for one in pair.old_conversation if one.job_state}
     reported: set[str] = set()
     for pair in conversation_pairs:
         for recorded_exchange, state in iterate_job_states(pair.new_conversation):
