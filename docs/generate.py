@@ -151,7 +151,7 @@ def methodology() -> str:
 def samples() -> str:
     """Return the page about tables with one row per sample."""
     rows = [
-        f"| `{column.name}` | {column.type}{'' if column.can_be_missing else ', always'} | {column.unit} | "
+        f"| `{column.name}` | {column.type}{', always' if column.presence == 'required' else ''} | {column.unit} | "
         f"{column.meaning} |"
         for column in SAMPLE_COLUMNS
     ]

@@ -316,8 +316,14 @@ class ReadingScore(Record, frozen=True, kw_only=True, gc=False):
         """The entities of which no accepted reading was recognized."""
         return tuple(entity for entity in self.entities if not entity.is_right)
 
-    def describe_wrong_entities(self) -> str:
-        """Return the wrong entities with what was recognized; empty without any."""
+    @property
+    def entity_count(self) -> int:
+        """Number of entities of the text."""
+        return len(self.entities)
+
+    @property
+    def wrong_entities_text(self) -> str:
+        """The wrong entities with what was recognized; empty without any."""
         return "; ".join(f"{one.written} recognized as {one.recognized or 'nothing'}" for one in self.wrong_entities)
 
 
