@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from voicegauge.emulator.body_limits import MAX_HEADER_BYTES, MAX_HEADER_COUNT, are_headers_too_large
@@ -63,20 +64,12 @@ _HANDSHAKE_HEADERS = frozenset(
 """Headers about one connection (RFC 6455, section 11.3), which each side of the proxy sets itself."""
 
 
-class ForwardedHandshake(NamedTuple):
-    """The parts of a handshake that are forwarded."""
-
-    url: str
-    """URL of the service, with http or https."""
-    headers: Headers
-
-
 class SocketRelay:
     """Passes the messages of one WebSocket connection in both directions."""
 
     def __init__(
         self,
-        handshake: ForwardedHandshake,
+        handshake: Request,
         receive: Receive,
         send: Send,
         captured_messages: CapturedMessages,
@@ -85,7 +78,7 @@ class SocketRelay:
         """Prepare to pass a connection whose client waits for the answer to its handshake.
 
         Args:
-            handshake: the handshake to send to the service.
+            handshake: the handshake of the client, with the URL of the service, which has http or https.
             receive: receives the messages of the client.
             send: sends messages to the client.
             captured_messages: copies of the messages that are judged.
@@ -94,7 +87,7 @@ class SocketRelay:
         self._receive, self._send, self._captured = receive, send, captured_messages
         self._abort: Callable[[], None] = extensions.get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
         headers = tuple((name, value) for name, value in handshake.headers if name.lower() not in _HANDSHAKE_HEADERS)
-        self._request = Request(method="GET", url=handshake.url, headers=headers)
+        self._request = msgspec.structs.replace(handshake, headers=headers)
         self._connection = WebSocketConnection(self._take_message, limits=RELAY_LIMITS, keeps_messages=False)
         self._waiting: asyncio.Queue[SocketMessage | None] = asyncio.Queue()
         self._waiting_bytes = 0
@@ -303,7 +296,7 @@ class RelayApp:
         query = scope["query_string"].decode("latin-1")
         origin, target = self.upstream.find_socket_origin_and_request_target(scope["raw_path"].decode("latin-1"), query)
         headers = decode_headers(select_forwarded_headers(scope["headers"], is_request=True))
-        handshake = ForwardedHandshake(f"{origin}{target}", headers)
+        handshake = Request(method="GET", url=f"{origin}{target}", headers=headers)
         relay = SocketRelay(handshake, client.receive, client.send, captured_messages, scope.get("extensions", {}))
         self._open_socket_count += 1
         try:
