@@ -18,7 +18,7 @@ from voicegauge.bench import ramp as load_search
 from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.load import parse_goal
-from voicegauge.bench.ramp import RampSettings, StepMeasurements, search_highest_load, send_ramp
+from voicegauge.bench.ramp import RampSettings, StepMeasurements, has_late_slots, search_highest_load, send_ramp
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge
@@ -393,3 +393,46 @@ def test_a_capacity_with_a_wide_interval_is_measured_again() -> None:
     assert [step.load for step in found.steps][:3] == [1.0, 2.0, 2.0]
     assert found.capacity is not None
     assert found.capacity.load == pytest.approx(100 / 1.5, rel=0.02)
+
+
+@pytest.mark.parametrize(("at_service_s", "is_late"), [(0.03, True), (0.4, False)])
+def test_a_wait_for_a_slot_is_this_machines_if_the_service_keeps_few_slots_busy(
+    at_service_s: float, *, is_late: bool
+) -> None:
+    """In a step of a second, 1,000 requests wait for one of 512 slots; the service has 30 or 400 of them on average."""
+    samples = [
+        msgspec.structs.replace(
+            build_sample(f"t{number}"),
+            latency=Latency(submit_latency_ms=1.0, total_latency_ms=(at_service_s + 0.2) * 1000),
+        )
+        for number in range(1000)
+    ]
+    waits_s = {sample.id: 0.2 for sample in samples}
+    assert has_late_slots(samples, waits_s, 1.0, 512) == is_late
+    assert not has_late_slots(samples, {}, 1.0, 512)
+
+
+async def test_a_rise_of_the_latency_while_slots_are_held_late_is_not_the_services() -> None:
+    """The latency rises by 0.2 s in each second, which is saturation if the service is why requests wait for slots."""
+
+    async def measure(late: bool) -> RampResult:
+        async def measure_load(load: float, count: int) -> StepMeasurements:
+            starts_s = [number / load for number in range(count)]
+            samples = [
+                msgspec.structs.replace(
+                    build_sample(f"t{number}"),
+                    latency=Latency(
+                        submit_latency_ms=1.0, total_latency_ms=100.0 + (200.0 * start_s if load > 1 else 0.0)
+                    ),
+                )
+                for number, start_s in enumerate(starts_s)
+            ]
+            return StepMeasurements(samples, count / load, 0.8, starts_s, 0.0, late and load > 1)
+
+        goal = parse_goal("success>=0.99")
+        return await search_highest_load(measure_load, goal, load_type="rate", first_load=1.0, max_load=64.0)
+
+    assert (await measure(late=False)).capacity is not None
+    late = await measure(late=True)
+    assert late.capacity is None
+    assert not late.is_conclusive

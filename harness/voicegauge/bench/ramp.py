@@ -24,7 +24,7 @@ import contextlib
 import itertools
 import math
 import statistics
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -127,7 +127,9 @@ class LoadGate:
     requests in flight: the next request is prepared and waits here when one ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slot_count: int) -> None:
+        """Let any number of requests through. `slot_count` requests can be in flight in any step."""
+        self.slot_count = slot_count
         self._semaphore: asyncio.Semaphore | None = None
         self.prepare_connections: Callable[[int], Awaitable[None]] | None = None
         """Opens connections for a number of requests in flight, before a step that has as many."""
@@ -186,6 +188,8 @@ class StepMeasurements(NamedTuple):
     """When the latency of each sample begins, in seconds; empty if it is not known."""
     max_start_delay_s: float | None = None
     """The longest time by which this machine sent a request later than it was due; `None` if none was due."""
+    has_late_slots: bool = False
+    """Whether requests waited for others whose responses this machine had received, but not yet read."""
 
 
 class EstimateWithError(NamedTuple):
@@ -224,6 +228,27 @@ def is_rise_due_to_late_requests(latency_growth: float, step_measurements: StepM
     """Whether the latency of a step rose, but by no more than this machine was late with a request."""
     rise_s = latency_growth * step_measurements.duration_s
     return latency_growth >= MAX_LATENCY_GROWTH and rise_s <= (step_measurements.max_start_delay_s or 0.0)
+
+
+MIN_SHARE_OF_SLOTS = 0.25
+"""Share of the slots that the service must have kept busy on average if requests waited for a slot because of it."""
+
+
+def has_late_slots(
+    samples: Sequence[Sample], slot_waits_s: Mapping[str, float], duration_s: float, slot_count: int
+) -> bool:
+    """Whether requests of a step waited for a slot while far fewer than all slots were waiting for the service.
+
+    Args:
+        samples: the samples of the step.
+        slot_waits_s: how long each waited for a slot, in seconds, by sample id.
+        duration_s: duration of the step, in seconds.
+        slot_count: number of slots.
+    """
+    if not any(slot_waits_s.get(sample.id) for sample in samples):
+        return False
+    at_service_s = sum((_get_latency_s(sample) or 0.0) - slot_waits_s.get(sample.id, 0.0) for sample in samples)
+    return at_service_s < MIN_SHARE_OF_SLOTS * slot_count * duration_s  # Little's law
 
 
 def _compute_mean_latency_s(samples: Sequence[Sample]) -> float:
@@ -418,7 +443,9 @@ class _LoadSearch:
         is_sent = share is None or share >= MIN_SENT_LOAD_SHARE
         achieved_load = load if share is None or share >= FULL_LOAD_SHARE else load * share
         latency_growth = measure_latency_growth(step_measurements) if self._load_type == "rate" else None
-        is_late = latency_growth is not None and is_rise_due_to_late_requests(latency_growth.value, step_measurements)
+        is_late = step_measurements.has_late_slots or (
+            latency_growth is not None and is_rise_due_to_late_requests(latency_growth.value, step_measurements)
+        )
         is_saturated = (
             is_sent
             and bool(samples)
@@ -673,7 +700,9 @@ class _RampStepRunner:
         due_s = [step.due_s_by_id[sample.id] for sample in samples]
         latest_s = max((start - due for start, due in zip(starts_s, due_s, strict=True)), default=0.0)
         sent_share = compute_sent_share_of_rate(due_s, starts_s)
-        return StepMeasurements(samples, duration_s, sent_share, starts_s, max(latest_s, 0.0))
+        gate = self._load_gate
+        late = gate is not None and has_late_slots(samples, gate.slot_wait_s_by_id, duration_s, gate.slot_count)
+        return StepMeasurements(samples, duration_s, sent_share, starts_s, max(latest_s, 0.0), late)
 
     async def _prepare_connections(self, load: float) -> None:
         if self._load_gate is not None and self._load_gate.prepare_connections is not None:

@@ -202,7 +202,8 @@ class _PlanRunner:
         self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
         self._clock = config.clock or RealClock()
         self._loop_lag = EventLoopLag()
-        self._load_gate = LoadGate()
+        plan_limits = (access.max_concurrency for access in config.access_by_provider.values())
+        self._load_gate = LoadGate(min([in_flight, *filter(None, plan_limits)]))
         self._ramp_result: RampResult | None = None
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
 
