@@ -76,14 +76,13 @@ class SampleColumn(NamedTuple):
         """Return the value of the column for a row; `None` if the row has none."""
         value: Any = row
         for attribute in self.attribute_names:
+            value = getattr(value, attribute)
             if value is None:
                 return None
-            value = getattr(value, attribute)
-        if value is None:
-            return None
-        if self.type == "timestamp":
+        column_type = self.type
+        if column_type == "timestamp":
             return datetime.fromisoformat(value).astimezone(UTC)
-        return float(value) if self.type == "number" else value
+        return float(value) if column_type == "number" else value
 
 
 SAMPLE_COLUMNS = msgspec.yaml.decode(
