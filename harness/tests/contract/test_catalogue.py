@@ -82,6 +82,8 @@ def test_one_folder_does_not_define_a_provider_twice(folder, acme) -> None:
 def test_an_empty_folder_is_an_error(tmp_path) -> None:
     with pytest.raises(ContractError, match=r"no contract found: expected .*openapi\.yaml.*overlay\.yaml"):
         load_catalogue([tmp_path])
+    with pytest.raises(ContractError, match=r"missing: no such file or folder$"):
+        load_catalogue([tmp_path / "missing"])
 
 
 def test_a_provider_without_targets_is_refused_with_file_and_line(folder, acme) -> None:

@@ -40,7 +40,7 @@ from voicegauge.contract.overlay_proposal import propose_overlay as propose_over
 from voicegauge.contract.price_computation import describe_price, quote_price
 from voicegauge.contract.socket_proposal import propose_socket_overlay
 from voicegauge.contract.targets import BaseTarget, Target
-from voicegauge.errors import MissingKeyError, UnknownNameError, UnreachableError, UsageError
+from voicegauge.errors import DataError, MissingKeyError, UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document
 from voicegauge.options import PathLike, with_checked_arguments
@@ -126,6 +126,8 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
     """
     path = Path(recordings).resolve()
     recorded = read_recorded_exchanges(path)
+    if not recorded.exchanges:
+        raise DataError(f"{recordings}: contains no exchange: record a speech request first")
     api = infer_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)

@@ -474,11 +474,13 @@ def find_contract_files(folder: Path) -> list[Path]:
     file.
 
     Raises:
-        ContractError: there are none, or an overlay is not valid.
+        ContractError: `folder` does not exist or has none, or an overlay is not valid.
         DataError: a link leads to a file outside of the folder.
     """
     if folder.is_file():
         return [folder]
+    if not folder.exists():
+        raise ContractError(folder, None, "no such file or folder")
     found = sorted(path for pattern in _CONTRACT_FILE_PATTERNS for path in folder.glob(pattern))
     if not found:
         raise ContractError(
