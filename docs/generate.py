@@ -22,7 +22,6 @@ from click.testing import CliRunner
 from voicegauge.api.cost_estimation import CostEstimate
 from voicegauge.api.listings import AsrEngineList, ProviderList, RuleExplanation, RuleList, list_providers
 from voicegauge.api.local_servers import ListenResult
-from voicegauge.api.results import Conversion, RecordResult
 from voicegauge.api.saved_runs import ScoreResult
 from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
 from voicegauge.bench.comparison_result import RunComparison
@@ -33,6 +32,7 @@ from voicegauge.cli import LOADER_BY_COMMAND, cli
 from voicegauge.cli._settings import build_settings_schema
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.plan_prices import PricedPlan as PricedCheck
+from voicegauge.conformance.recording_updates import RecordResult
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.contract.price_computation import describe_price, list_all_claims, list_priced_claims
@@ -44,6 +44,7 @@ from voicegauge.model.price import PriceClaim, PriceRange, compute_price_range
 from voicegauge.model.run import Run
 from voicegauge.model.sample_table import SAMPLE_COLUMNS
 from voicegauge.profiles.judging import Profile, ProfileReport
+from voicegauge.recording.recording_import import Conversion
 from voicegauge.relay.relayed_exchange import ProxyReport
 from voicegauge.report.report_data import BenchReport
 

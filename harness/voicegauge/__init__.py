@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from voicegauge.api.checking import check_job_steps as check_job_steps
     from voicegauge.api.checking import check_profile as check_profile
     from voicegauge.api.checking import check_request as check_request
+    from voicegauge.api.contract_documents import find_drift as find_drift
+    from voicegauge.api.contract_documents import find_official_drift as find_official_drift
+    from voicegauge.api.contract_documents import propose_contract_patch as propose_contract_patch
+    from voicegauge.api.contract_documents import propose_overlay as propose_overlay
     from voicegauge.api.conversion import convert as convert
     from voicegauge.api.conversion import convert_all as convert_all
     from voicegauge.api.cost_estimation import CostEstimate as CostEstimate
     from voicegauge.api.cost_estimation import estimate_cost as estimate_cost
-    from voicegauge.api.drift_detection import find_drift as find_drift
-    from voicegauge.api.drift_detection import find_official_drift as find_official_drift
-    from voicegauge.api.drift_detection import propose_contract_patch as propose_contract_patch
     from voicegauge.api.listings import ProviderList as ProviderList
     from voicegauge.api.listings import RuleExplanation as RuleExplanation
     from voicegauge.api.listings import RuleList as RuleList
@@ -69,10 +70,6 @@ if TYPE_CHECKING:
     from voicegauge.api.result_files import write_findings_page as write_findings_page
     from voicegauge.api.result_files import write_junit as write_junit
     from voicegauge.api.result_files import write_sarif as write_sarif
-    from voicegauge.api.results import Conversion as Conversion
-    from voicegauge.api.results import FileToOverwrite as FileToOverwrite
-    from voicegauge.api.results import RecordedFile as RecordedFile
-    from voicegauge.api.results import RecordResult as RecordResult
     from voicegauge.api.saved_runs import ScoreResult as ScoreResult
     from voicegauge.api.saved_runs import analyze_runs as analyze_runs
     from voicegauge.api.saved_runs import build_report as build_report
@@ -86,7 +83,6 @@ if TYPE_CHECKING:
     from voicegauge.api.saved_runs import write_report as write_report
     from voicegauge.api.saved_runs import write_site as write_site
     from voicegauge.api.target_selection import load_contracts as load_contracts
-    from voicegauge.api.target_selection import propose_overlay as propose_overlay
     from voicegauge.bench.benchmark_result import BenchPlanResult as BenchPlanResult
     from voicegauge.bench.benchmark_result import BenchResult as BenchResult
     from voicegauge.bench.comparison_result import RunComparison as RunComparison
@@ -94,6 +90,9 @@ if TYPE_CHECKING:
     from voicegauge.bench.target_summaries import TargetSummary as TargetSummary
     from voicegauge.conformance.check_report import CheckReport as CheckReport
     from voicegauge.conformance.plan_prices import PricedPlan as PricedPlan
+    from voicegauge.conformance.recording_updates import FileToOverwrite as FileToOverwrite
+    from voicegauge.conformance.recording_updates import RecordedFile as RecordedFile
+    from voicegauge.conformance.recording_updates import RecordResult as RecordResult
     from voicegauge.contract.catalogue import Catalogue as Catalogue
     from voicegauge.contract.contract import Contract as Contract
     from voicegauge.contract.targets import Target as Target
@@ -104,6 +103,7 @@ if TYPE_CHECKING:
     from voicegauge.model.base import Severity as Severity
     from voicegauge.model.finding import Finding as Finding
     from voicegauge.model.run import Run as Run
+    from voicegauge.recording.recording_import import Conversion as Conversion
     from voicegauge.report.report_data import AnalyzedRuns as AnalyzedRuns
     from voicegauge.report.report_data import BenchReport as BenchReport
 
@@ -114,7 +114,12 @@ _NAMES_BY_MODULE = {
     "voicegauge.api.checking": ("check", "check_job_steps", "check_profile", "check_request"),
     "voicegauge.api.conversion": ("convert", "convert_all"),
     "voicegauge.api.cost_estimation": ("CostEstimate", "estimate_cost"),
-    "voicegauge.api.drift_detection": ("find_drift", "find_official_drift", "propose_contract_patch"),
+    "voicegauge.api.contract_documents": (
+        "find_drift",
+        "find_official_drift",
+        "propose_contract_patch",
+        "propose_overlay",
+    ),
     "voicegauge.api.listings": (
         "ProviderList",
         "RuleExplanation",
@@ -136,7 +141,7 @@ _NAMES_BY_MODULE = {
     ),
     "voicegauge.api.options": ("LiveOptions", "ProgressListener"),
     "voicegauge.api.recording": ("plan_record", "record"),
-    "voicegauge.api.results": ("Conversion", "FileToOverwrite", "RecordResult", "RecordedFile"),
+    "voicegauge.conformance.recording_updates": ("FileToOverwrite", "RecordResult", "RecordedFile"),
     "voicegauge.api.result_files": (
         "apply_baseline",
         "render_summary",
@@ -160,7 +165,7 @@ _NAMES_BY_MODULE = {
         "write_report",
         "write_site",
     ),
-    "voicegauge.api.target_selection": ("load_contracts", "propose_overlay"),
+    "voicegauge.api.target_selection": ("load_contracts",),
     "voicegauge.bench.benchmark_result": ("BenchPlanResult", "BenchResult"),
     "voicegauge.bench.comparison_result": ("RunComparison",),
     "voicegauge.bench.run_history": ("RunHistory",),
@@ -176,6 +181,7 @@ _NAMES_BY_MODULE = {
     "voicegauge.model.base": ("Provenance", "Severity"),
     "voicegauge.model.finding": ("Finding",),
     "voicegauge.model.run": ("Run",),
+    "voicegauge.recording.recording_import": ("Conversion",),
     "voicegauge.report.report_data": ("AnalyzedRuns", "BenchReport"),
 }
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}

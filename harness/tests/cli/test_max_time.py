@@ -172,7 +172,7 @@ def test_official_documents_that_were_compared_in_time_are_printed(
         path.write_bytes((find_bundled_folder("contracts") / "openai" / "openapi.yaml").read_bytes())
         return path
 
-    monkeypatch.setattr("voicegauge.api.drift_detection.download_document", download)
+    monkeypatch.setattr("voicegauge.api.contract_documents.download_document", download)
     result = tmp_path / "result.json"
     arguments = ["drift", "--official", "openai", "elevenlabs", "--json", str(result), "--max-time", "20"]
     remaining_s = property(lambda _: 1000.0 if len(downloads) < 2 else 0.0)

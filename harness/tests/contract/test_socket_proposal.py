@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.api.target_selection import propose_overlay
+from voicegauge.api.contract_documents import propose_overlay
 from voicegauge.cli import run
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.document_assembly import find_overlay_base

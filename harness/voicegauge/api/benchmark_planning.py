@@ -17,7 +17,7 @@ import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.live_service import announce_replaced_prices
-from voicegauge.api.notebook_progress import choose_listener
+from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import (

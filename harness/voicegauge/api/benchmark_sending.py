@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
+import voicegauge.api.notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.benchmark_planning import (
     PlannedBenchmark,
     configure_load,

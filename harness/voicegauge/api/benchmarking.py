@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
+import voicegauge.api.notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.benchmark_budgets import (
     announce_cost,
     choose_run_to_continue,

@@ -23,7 +23,7 @@ from voicegauge.api.live_service import (
     open_journals,
     remove_known_cases,
 )
-from voicegauge.api.notebook_progress import choose_listener
+from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.requests import CheckRequest, ServiceRequest
 from voicegauge.api.target_selection import (

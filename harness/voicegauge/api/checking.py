@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.check_setup import (
     build_report,
     build_service_settings,
@@ -27,7 +26,7 @@ from voicegauge.api.check_setup import (
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import ignore_interrupts, restore_interrupt_handler, run_coroutine
 from voicegauge.api.live_service import open_journals
-from voicegauge.api.notebook_progress import choose_listener
+from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
 from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
 from voicegauge.api.target_selection import (

@@ -11,7 +11,6 @@ from typing import Literal
 import msgspec
 
 from voicegauge.api.local_requests import ConvertRequest
-from voicegauge.api.results import Conversion, ConvertedFile, UnconvertedFile, group_rejected_requests
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
 from voicegauge.client.keys import read_secrets
 from voicegauge.contract.catalogue import Catalogue
@@ -25,7 +24,16 @@ from voicegauge.recording.cassettes import save_vcr_cassette
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.credentials import mask_record
 from voicegauge.recording.har_files import load_har, save_har
-from voicegauge.recording.recording_import import ImportedRecording, ImportRemark, import_recording, is_recording
+from voicegauge.recording.recording_import import (
+    Conversion,
+    ConvertedFile,
+    ImportedRecording,
+    ImportRemark,
+    UnconvertedFile,
+    group_rejected_requests,
+    import_recording,
+    is_recording,
+)
 
 RecordingFormat = Literal["har", "vcr"]
 SUFFIX_BY_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}

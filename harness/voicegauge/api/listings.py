@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from voicegauge.api.local_requests import ProvidersRequest
-from voicegauge.api.notebook_progress import choose_listener
+from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_catalogue, to_name_tuple
 from voicegauge.contract.catalogue import Catalogue

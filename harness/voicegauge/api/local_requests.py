@@ -29,13 +29,13 @@ from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, 
 
 if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
-    from voicegauge.api.results import ConvertedFile
     from voicegauge.api.target_selection import ContractsOrFolders
     from voicegauge.bench.benchmark_result import BenchResult
     from voicegauge.conformance.received_callbacks import JudgedCallback
     from voicegauge.drift.official_comparison import OfficialComparison
     from voicegauge.model.finding import Finding
     from voicegauge.model.run import Run
+    from voicegauge.recording.recording_import import ConvertedFile
 
 
 MAX_TEXT_LENGTH_CHARACTERS = 1_000_000

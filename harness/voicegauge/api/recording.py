@@ -26,10 +26,9 @@ from voicegauge.api.live_service import (
     open_journals,
     remove_known_cases,
 )
-from voicegauge.api.notebook_progress import choose_listener
+from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
 from voicegauge.api.requests import RecordRequest
-from voicegauge.api.results import FileToOverwrite, RecordedFile, RecordResult
 from voicegauge.api.target_selection import (
     announce_key_hosts,
     collect_contracts,
@@ -47,8 +46,11 @@ from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.plan_prices import PricedPlan, price_plan
 from voicegauge.conformance.recording_updates import (
     UNFINISHED_RECORDINGS_FOLDER_NAME,
+    FileToOverwrite,
+    RecordedFile,
     Recorder,
     RecordingUpdate,
+    RecordResult,
     RefreshPolicy,
     UnfinishedRecording,
     build_recording_path,

@@ -34,11 +34,11 @@ from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, 
 
 if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
-    from voicegauge.api.results import ConfirmOverwrite, RecordResult
     from voicegauge.api.target_selection import ContractsOrFolders
     from voicegauge.bench.benchmark_result import BenchResult
     from voicegauge.cases.plan import CasePatterns
     from voicegauge.conformance.check_report import CheckReport
+    from voicegauge.conformance.recording_updates import ConfirmOverwrite, RecordResult
     from voicegauge.emulator.process import RunningEmulator
     from voicegauge.model.base import Severity
     from voicegauge.profiles.judging import ProfileReport

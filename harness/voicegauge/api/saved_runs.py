@@ -12,7 +12,6 @@ from typing import Literal
 
 import msgspec
 
-import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.local_requests import (
     CompareRequest,
     CompareTargetsRequest,
@@ -21,7 +20,7 @@ from voicegauge.api.local_requests import (
     ReportRequest,
     ScoreRequest,
 )
-from voicegauge.api.notebook_progress import choose_listener
+from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench import run_store

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
-from voicegauge.api.model_candidates import exclude_failing_models
 from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.cases.audio_input_cases import choose_recorded_sentence
+from voicegauge.cases.valid_requests import add_required_fields, build_valid_speech_request
 from voicegauge.client.client import Client
 from voicegauge.client.connection import find_account_plan_limits
+from voicegauge.client.exchange_log import describe_exchange
 from voicegauge.client.key_destinations import (
     KeyDestinations,
     check_key_consent,
@@ -29,27 +25,20 @@ from voicegauge.client.model_and_voice_names import (
     read_account_voices,
     read_model_and_voice_names,
 )
+from voicegauge.client.speech_request import RequestParts, build_audio_input_request, map_speech_request
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_assembly import is_asyncapi_file, read_openapi_document
 from voicegauge.contract.loading import adapt_contract_to_server, replace_missing_voices
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.overlay_proposal import OverlayProposal
-from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
-from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of
+from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.price_computation import describe_price, quote_price
-from voicegauge.contract.socket_proposal import propose_socket_overlay
 from voicegauge.contract.targets import BaseTarget, Target
-from voicegauge.errors import DataError, MissingKeyError, UnknownNameError, UnreachableError, UsageError
-from voicegauge.files import write_file
-from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document
+from voicegauge.errors import MissingKeyError, TransportError, UnknownNameError, UnreachableError, UsageError
+from voicegauge.formats.bodies import is_json
 from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.printable_text import format_count
-from voicegauge.recording.document_inference import infer_api
-from voicegauge.recording.recording_import import read_recorded_exchanges
-from voicegauge.transport.http import Transport, download
+from voicegauge.transport.http import Transport
 
-_MAX_FILE_NAME_CHARACTERS = 100
 ContractsOrFolders = Catalogue | PathLike | Sequence[PathLike]
 """Loaded contracts, or a folder or file of your own contracts, or several of them, which are loaded in addition to the
 bundled ones."""
@@ -74,116 +63,6 @@ def load_contracts(folders: PathLike | Sequence[PathLike] = ()) -> Catalogue:
         ContractError: a document is not a usable contract; the error message gives file, line and reason.
     """
     return load_catalogue(to_path_tuple(folders))
-
-
-@with_checked_arguments
-def propose_overlay(document: PathLike, *, provider: str = "", operations: str | Sequence[str] = ()) -> OverlayProposal:
-    """Propose the OpenAPI Overlay that makes a provider's OpenAPI or AsyncAPI document a contract.
-
-    Args:
-        document: path of the document.
-        provider: id of the provider; by default derived from the document's first server or title, with "my-" in front
-            if a bundled contract has that id.
-        operations: paths or operation ids to propose; by default all whose request has a text and whose response has
-            audio.
-
-    Returns:
-        The text of the overlay, and what the document does not state. `extends` names the document without its folder,
-        so the overlay belongs beside it.
-
-    Raises:
-        ContractError: the document cannot be read.
-        UsageError: the document has no such operation.
-    """
-    if is_asyncapi_file(Path(document)):
-        if operations:
-            raise UsageError("--operation is for OpenAPI documents: all channels of an AsyncAPI document are proposed")
-        reserved_ids = _list_bundled_provider_ids()
-        return propose_socket_overlay(Path(document), provider_id=provider, reserved_ids=reserved_ids)
-    return propose_overlay_of(
-        read_openapi_document(Path(document)),
-        provider_id=provider,
-        operation_names=to_name_tuple(operations),
-        reserved_ids=_list_bundled_provider_ids(),
-    )
-
-
-def propose_contract(recordings: PathLike, *, provider: str = "", host: str = "") -> OverlayProposal:
-    """Propose a contract for the API that recordings show. Everything in it is inferred.
-
-    Args:
-        recordings: a HAR file, a cassette, or a folder of them.
-        provider: id of the provider; by default derived from the host, with "my-" in front if a bundled contract has
-            that id.
-        host: the host whose API is described; by default that of the first recorded speech request.
-
-    Returns:
-        The proposal: in `overlay` the text of a whole contract, then what the recordings do not show, and which
-        requests were left out.
-
-    Raises:
-        DataError: there is no recording, or none of a speech request to the host.
-    """
-    path = Path(recordings).resolve()
-    recorded = read_recorded_exchanges(path)
-    if not recorded.exchanges:
-        raise DataError(f"{recordings}: contains no exchange: record a speech request first")
-    api = infer_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
-    digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
-    document = Document(path, api.document, {}, digest)
-    proposal = propose_contract_of(
-        document,
-        provider_id=provider,
-        operation_names=api.speech_operation_ids,
-        reserved_ids=_list_bundled_provider_ids(),
-    )
-    proposed = {operation.id for operation in proposal.operations}
-    undescribed = [
-        f"{name}: its request or response could not be described"
-        for name in api.speech_operation_ids
-        if name not in proposed
-    ]
-    return msgspec.structs.replace(
-        proposal, left_out=(*recorded.unreadable_item_messages, *api.undescribed_call_messages, *undescribed)
-    )
-
-
-def _list_bundled_provider_ids() -> frozenset[str]:
-    return frozenset(load_catalogue().provider_ids)
-
-
-def download_document(url: str, folder: PathLike = ".") -> Path:
-    """Download a provider's OpenAPI document, without changing it.
-
-    Args:
-        url: https URL of the document. Redirects to https are followed.
-        folder: folder to write to; the file has the name in the URL.
-
-    Returns:
-        The written file.
-
-    Raises:
-        UsageError: the URL cannot be used, the file exists already, or the response is not a document.
-        TransportError: the document cannot be downloaded, or is larger than 16 MiB.
-    """
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(url).path.rpartition("/")[2]).lstrip(".-")[
-        -_MAX_FILE_NAME_CHARACTERS:
-    ]
-    if name and (Path(folder) / name).exists():
-        raise UsageError(f"{Path(folder) / name} exists already: pass the file instead of its URL, or delete it")
-    response = run_coroutine(download(url, max_bytes=MAX_DOCUMENT_BYTES))
-    is_json = response.body.lstrip()[:1] in (b"{", b"[")
-    if Path(name).suffix.lower() not in (".json", ".yaml", ".yml"):
-        name = f"{name or 'openapi'}.{'json' if is_json else 'yaml'}"
-    path = Path(folder) / name
-    if path.exists():
-        raise UsageError(f"{path} exists already: pass the file instead of its URL, or delete it")
-    if response.body.lstrip()[:1] == b"<":
-        raise UsageError(
-            f"{url.partition('?')[0]}: is a web page, not an OpenAPI document: use the URL of the file itself"
-        )
-    write_file(path, response.body)
-    return path
 
 
 def to_catalogue(contracts: ContractsOrFolders, live_options: LiveOptions | None = None) -> Catalogue:
@@ -633,3 +512,77 @@ def check_provider_budgets(live_options: LiveOptions, contracts: Sequence[Contra
             f"--max-cost names no budget of {', '.join(missing)}: add --max-cost {missing[0]}=USD, or --max-cost USD "
             "for all together"
         )
+
+
+# Finds out which of the models that a user's own server lists work for the targets of the server's contract. A server
+# that speaks and transcribes lists recognizers and voices together, and its list need not say which is which.
+
+
+MAX_TRIED_MODELS = 8
+"""Maximum number of models that are tried with one request each. A server may list hundreds."""
+_CANDIDATE_TEXT = "Good morning."
+"""Text that each tried model has to speak."""
+
+
+async def exclude_failing_models(
+    contract: Contract,
+    model_names: Sequence[str],
+    voice_names: Sequence[str],
+    live_options: LiveOptions,
+    max_wait_s: float | None,
+) -> tuple[str, ...]:
+    """Return the listed models without those that were tried and do not work.
+
+    Models are tried in their order with one request each, up to the first that works. Servers of users charge nothing.
+
+    Args:
+        contract: a contract with `self_hosted`.
+        model_names: the models that the server lists.
+        voice_names: the voices that it lists; empty if they are not known.
+        live_options: options with the base URL of the server.
+        max_wait_s: maximum time of each request, in seconds; `None` for that of the transport.
+
+    Raises:
+        UsageError: none of the models that were tried works; the error message has the server's response to the first.
+    """
+    first_reason: str | None = None
+    async with Transport() as transport:
+        base_urls = live_options.find_base_urls(contract)
+        key = read_permitted_key(contract, base_urls, live_options.allowed_keys)
+        client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
+        for index, name in enumerate(model_names[:MAX_TRIED_MODELS]):
+            adapted = adapt_contract_to_server(contract, model_names=[name], voice_names=voice_names)
+            reason = await _find_reason_of_rejection(client, next(iter(_list_targets(adapted))))
+            if reason is None:
+                return tuple(model_names[index:])
+            first_reason = first_reason or f"{name}: {reason}"
+    tried = f"the {min(len(model_names), MAX_TRIED_MODELS)} models that were tried, of {len(model_names)} listed"
+    raise UsageError(
+        f"{contract.id}: none of {tried}, answers a valid request ({first_reason}): name one that works with --model"
+    )
+
+
+def _list_targets(contract: Contract) -> list[BaseTarget]:
+    return [*contract.targets.values(), *contract.audio_input_targets.values()]
+
+
+async def _find_reason_of_rejection(client: Client, target: BaseTarget) -> str | None:
+    """Return why a valid request to `target` was not answered with what the operation returns; `None` if it was."""
+    request = client.build_request(target.operation, _build_request(target))
+    try:
+        exchange = await client.send(request, target.operation.id)
+    except TransportError as error:
+        return str(error)
+    body = parse_exchange(exchange).response_json if is_json(exchange.response.media_type) else None
+    is_error = isinstance(body, dict) and any(body.get(name) for name in ("error", "errors", "detail"))
+    is_answered = 200 <= exchange.response.status < 300 and bool(exchange.response.body) and not is_error
+    return None if is_answered else describe_exchange(exchange, client)
+
+
+def _build_request(target: BaseTarget) -> RequestParts:
+    if isinstance(target, Target):
+        return map_speech_request(target, build_valid_speech_request(target, text=_CANDIDATE_TEXT))
+    recognizer = target.contract.audio_input_targets[target.name]
+    return add_required_fields(
+        target.operation, build_audio_input_request(recognizer, choose_recorded_sentence(recognizer).file)
+    )

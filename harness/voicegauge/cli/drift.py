@@ -98,7 +98,7 @@ def command(
         raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
     files.validate(propose=patch_file)
     _reject_existing_patch(patch_file)
-    from voicegauge.api.drift_detection import propose_contract_patch, run_find_drift
+    from voicegauge.api.contract_documents import propose_contract_patch, run_find_drift
     from voicegauge.drift.drift_report import DriftLevel, render_markdown
     from voicegauge.report.result_summaries import summarize
 
@@ -147,7 +147,7 @@ def _require_two_inputs(inputs: Sequence[str]) -> tuple[str, str]:
 
 def _compare_official_documents(request: OfficialDriftRequest, options: DriftOptions, json_path: str | None) -> int:
     """Compare contracts with official documents, print the result, and return the exit status."""
-    from voicegauge.api.drift_detection import run_find_official_drift
+    from voicegauge.api.contract_documents import run_find_official_drift
     from voicegauge.drift.drift_report import DriftLevel
     from voicegauge.drift.official_comparison import OfficialDriftReport, render_official_markdown
 

@@ -81,7 +81,7 @@ def command(options: InitOptions) -> None:
 
     The exit status is 0 if a proposal was written, whether or not anything has to be completed.
     """
-    from voicegauge.api.target_selection import propose_contract, propose_overlay
+    from voicegauge.api.contract_documents import propose_contract, propose_overlay
     from voicegauge.contract.document_assembly import is_asyncapi_file
 
     document_or_recording, provider, operations = options.document_or_recording, options.provider, options.operations
@@ -123,7 +123,7 @@ def _is_recording(path: Path) -> bool:
 
 def _get_or_download_document(path_or_url: str, folder: Path) -> Path:
     """Return the document that the user names; one at a URL is saved in `folder` first."""
-    from voicegauge.api.target_selection import download_document
+    from voicegauge.api.contract_documents import download_document
 
     if path_or_url.lower().startswith(("http://", "https://")):
         path = download_document(path_or_url, folder)

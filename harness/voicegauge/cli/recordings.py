@@ -22,8 +22,9 @@ from voicegauge.options import Trust, option, request
 from voicegauge.printable_text import format_count, format_names
 
 if TYPE_CHECKING:
-    from voicegauge.api.results import Conversion, ConvertedFile, FileToOverwrite, RecordResult
+    from voicegauge.conformance.recording_updates import FileToOverwrite, RecordResult
     from voicegauge.recording.har_files import RecordingChanges
+    from voicegauge.recording.recording_import import Conversion, ConvertedFile
 
 
 MAX_FIELDS_SHOWN = 4

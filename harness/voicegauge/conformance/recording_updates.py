@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import shutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,16 +23,18 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, plan_cases
+from voicegauge.conformance.check_report import ResourceSummary
 from voicegauge.conformance.recording_judging import plan_cases_by_id
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import DataError
 from voicegauge.files import check_writable, require_files_in_folder
-from voicegauge.model.base import Provenance, Record
+from voicegauge.model.base import Provenance, Record, StopReason
 from voicegauge.model.exchange import Exchange, UploadedFile
+from voicegauge.model.job import AmbiguousRequest
 from voicegauge.recording.conversations import Recording, collect_exchanges_by_conversation_id
-from voicegauge.recording.har_files import compute_age_days, load_har, save_har
+from voicegauge.recording.har_files import RecordingChanges, compute_age_days, load_har, save_har
 from voicegauge.recording.url_rewriting import UrlCanonicalizer
 
 # Saves each recorded case at once, before its recording is written, so that a crash loses no paid response.
@@ -344,3 +346,73 @@ class RefreshPolicy:
             limit_days = contract.provider.recording_age_limit.max_age_days
             return any(compute_age_days(recording, exchange, self.now) > limit_days for exchange in exchanges)
         return recording.contract_sha256 != contract.document.sha256
+
+
+# Defines the result of `record`, and what the caller is asked before a file is replaced.
+
+
+class RecordedFile(Record, frozen=True, kw_only=True):
+    """A recording file that was written, or that was left as it is because it must not be overwritten."""
+
+    path: str
+    provenance: Provenance
+    case_count: int
+    """Number of cases that were recorded by this call; the file may contain more."""
+    exchange_count: int
+    """Number of exchanges in the whole file."""
+    changes: RecordingChanges
+    """Differences from the file that existed before."""
+    is_written: bool
+    """Whether the file was written; false if the existing file must not be overwritten."""
+
+
+class RecordResult(Record, frozen=True, kw_only=True):
+    """The result of `record`, which `voicegauge record --json` writes as JSON."""
+
+    schema: str = "voicegauge/record/2"
+    files: tuple[RecordedFile, ...] = ()
+    redaction_counts: dict[str, int] = {}
+    """Number of masked secrets by location."""
+    skip_reason_by_case: dict[str, str] = {}
+    """Reasons why cases were not recorded, by case id."""
+    first_failure_by_target: dict[str, str] = {}
+    """For each target, or operation without a target, of which no request was accepted although some should have been:
+    the first of them, "<case>: <reason>"."""
+    has_accepted_case: bool = False
+    """Whether at least one request that should be accepted was accepted."""
+    unfinished_case_count: int = 0
+    """Number of cases whose responses are kept in the folder `.unfinished`, because the recording ended early. The same
+    call resumes the recording, and writes the files when they are complete."""
+    finding_count: int = 0
+    """Number of findings in the recorded exchanges, without disputed ones."""
+    finding_count_by_rule: dict[str, int] = {}
+    """Number of findings by rule, most frequent first."""
+    resource_summary: ResourceSummary = ResourceSummary()
+    """The resources that were created in the account, such as saved voices, and those that are left there."""
+    spent_usd: float = 0.0
+    spent_by_earlier_runs_usd: float = 0.0
+    """Dollars that earlier recordings into the same folder may have cost, if they were killed or left ambiguous
+    requests. They count towards the budget and are not in `spent_usd`."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """Requests whose price counts as spent although their result is not known; also those of earlier recordings into
+    the same folder."""
+    over_budget_case_count: int = 0
+    """Number of cases that were not sent because they did not fit into what was left of a budget. Unless it is 0, only
+    a part was recorded."""
+    stop_message: str | None = None
+    """What stopped the recording early, in one line; `None` if it ran to its end."""
+    stop_reason: StopReason | None = None
+    """The kind of event that stopped the recording early; `None` if it ran to its end."""
+
+
+class FileToOverwrite(Record, frozen=True, kw_only=True):
+    """A recording file that is about to be replaced by a file with different content."""
+
+    path: Path
+    old_provenance: Provenance
+    new_provenance: Provenance
+    changes: RecordingChanges
+
+
+ConfirmOverwrite = Callable[[FileToOverwrite], bool]
+"""Function that decides whether a recording file is replaced."""

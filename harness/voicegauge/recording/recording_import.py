@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from voicegauge.errors import DataError, MissingExtraError, OversizeError
 from voicegauge.files import require_files_in_folder
 from voicegauge.formats.bodies import is_json, parse_whole_number
 from voicegauge.hosts import to_socket_url
-from voicegauge.model.base import Record
+from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import (
     DOWNLOAD_OPERATION,
     Exchange,
@@ -417,3 +417,94 @@ def read_requests(path: Path) -> list[ImportedRequest]:
         is_body_missing = any("request body" in note for note in parsed.notes)
         requests.append(ImportedRequest(number, parsed.request, not is_body_missing))
     return requests
+
+
+# Defines the result of a conversion of files.
+
+
+_ID_IN_PATH_PATTERN = re.compile(r"(?<=/)(?:[0-9a-fA-F-]{16,}|[0-9]+|(?=[^/]*[0-9])[A-Za-z0-9_-]{16,})(?=[/ ]|$)")
+"""Matches a segment of a path that is a number, a UUID or another long id."""
+
+
+class ConvertedFile(Record, frozen=True, kw_only=True):
+    """The result of converting one file."""
+
+    input_path: str
+    original_format: str
+    """Description of the file's original format."""
+    output_path: str
+    """Path of the file that was written."""
+    provenance: Provenance
+    recorded_at: str
+    """Time of recording: UTC, ISO 8601."""
+    exchange_count: int
+    """Number of exchanges that were written."""
+    rejected_request_count: int
+    """Number of requests that were left out, with their responses."""
+    remarks: tuple[ImportRemark, ...]
+    """Remarks about content that could not be converted, or only in part."""
+    redaction_counts: dict[str, int]
+    """Number of masked secrets by location."""
+
+    def group_rejected_requests(self) -> tuple[RejectedRequests, ...]:
+        """Return the requests that were left out, by host and reason, the most frequent first."""
+        return group_rejected_requests((self.input_path, remark) for remark in self.remarks)
+
+
+class UnconvertedFile(Record, frozen=True, kw_only=True):
+    """A file that was not converted."""
+
+    path: str
+    reason: str
+    rejected_request_count: int = 0
+    """Number of requests in the file, none of which could be converted; 0 if the file could not be read as a whole."""
+
+
+class RejectedRequests(Record, frozen=True, kw_only=True):
+    """Requests to one host that were left out for the same reason."""
+
+    host: str
+    reason: str
+    """Why the requests were left out. Ids in paths are replaced by {}, so that similar requests have the same
+    reason."""
+    request_count: int
+    first_request: str
+    """The first request of the group: file, position in the file, method and URL."""
+
+
+class Conversion(Record, frozen=True, kw_only=True):
+    """The result of `convert_all`, which `voicegauge convert --json` writes as JSON."""
+
+    schema: str = "voicegauge/convert/3"
+    converted_files: tuple[ConvertedFile, ...]
+    unconverted_files: tuple[UnconvertedFile, ...] = ()
+    """The files of which nothing was converted, with the reason."""
+    rejected_requests: tuple[RejectedRequests, ...] = ()
+    """The requests of all files that were left out, by host and reason, the most frequent first."""
+
+
+def group_rejected_requests(remarks: Iterable[tuple[str, ImportRemark]]) -> tuple[RejectedRequests, ...]:
+    """Return the requests that were left out, grouped by host and reason, the largest group first.
+
+    Each item of `remarks` is the path of a file and a remark about a request in this file. Remarks about requests that
+    were converted are ignored.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for file, remark in remarks:
+        if not remark.is_imported:
+            host = _extract_host(remark.method_and_url)
+            reason = _ID_IN_PATH_PATTERN.sub("{}", remark.message)
+            request = f"{file}: {remark.interaction_number} ({remark.method_and_url})"
+            groups.setdefault((host, reason), []).append(request)
+    grouped = [
+        RejectedRequests(host=host, reason=reason, request_count=len(requests), first_request=requests[0])
+        for (host, reason), requests in groups.items()
+    ]
+    return tuple(sorted(grouped, key=lambda group: -group.request_count))
+
+
+def _extract_host(request: str) -> str:
+    try:
+        return urlsplit(request.partition(" ")[2]).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""

@@ -1,15 +1,28 @@
-"""Finds what changed between two descriptions or recordings of an API."""
+"""Compares documents and recordings of an API, and proposes contracts for them."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import voicegauge.api._notebook_display  # noqa: F401 - notebooks show results as their summaries
+import msgspec
+
+import voicegauge.api.notebook_display  # noqa: F401 - notebooks show results as their summaries
+from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
-from voicegauge.api.target_selection import download_document, load_contracts
+from voicegauge.api.target_selection import load_contracts, to_name_tuple
+from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_assembly import is_asyncapi_file, read_openapi_document
+from voicegauge.contract.overlay_proposal import OverlayProposal
+from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
+from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of
+from voicegauge.contract.socket_proposal import propose_socket_overlay
 from voicegauge.drift import document_comparison
 from voicegauge.drift.contract_patch import ContractPatch
 from voicegauge.drift.document_comparison import compare_inputs
@@ -21,9 +34,15 @@ from voicegauge.drift.official_comparison import (
     compare_with_official_document,
     find_official_source,
 )
-from voicegauge.errors import ContractError, UsageError, VoicegaugeError
-from voicegauge.files import require_files_in_folder
-from voicegauge.options import PathLike, function_of
+from voicegauge.errors import ContractError, DataError, UsageError, VoicegaugeError
+from voicegauge.files import require_files_in_folder, write_file
+from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document
+from voicegauge.options import PathLike, function_of, with_checked_arguments
+from voicegauge.recording.document_inference import infer_api
+from voicegauge.recording.recording_import import read_recorded_exchanges
+from voicegauge.transport.http import download
+
+# Finds what changed between two descriptions or recordings of an API.
 
 
 def run_find_drift(request: DriftRequest) -> DriftReport:
@@ -177,3 +196,119 @@ def _compare_with_document_named_in_contract(contract: Contract, document: Offic
             ),
             unreadable_reason=str(error),
         )
+
+
+# Proposes a contract for a document or for recordings (`init`).
+
+
+_MAX_FILE_NAME_CHARACTERS = 100
+
+
+@with_checked_arguments
+def propose_overlay(document: PathLike, *, provider: str = "", operations: str | Sequence[str] = ()) -> OverlayProposal:
+    """Propose the OpenAPI Overlay that makes a provider's OpenAPI or AsyncAPI document a contract.
+
+    Args:
+        document: path of the document.
+        provider: id of the provider; by default derived from the document's first server or title, with "my-" in front
+            if a bundled contract has that id.
+        operations: paths or operation ids to propose; by default all whose request has a text and whose response has
+            audio.
+
+    Returns:
+        The text of the overlay, and what the document does not state. `extends` names the document without its folder,
+        so the overlay belongs beside it.
+
+    Raises:
+        ContractError: the document cannot be read.
+        UsageError: the document has no such operation.
+    """
+    if is_asyncapi_file(Path(document)):
+        if operations:
+            raise UsageError("--operation is for OpenAPI documents: all channels of an AsyncAPI document are proposed")
+        reserved_ids = _list_bundled_provider_ids()
+        return propose_socket_overlay(Path(document), provider_id=provider, reserved_ids=reserved_ids)
+    return propose_overlay_of(
+        read_openapi_document(Path(document)),
+        provider_id=provider,
+        operation_names=to_name_tuple(operations),
+        reserved_ids=_list_bundled_provider_ids(),
+    )
+
+
+def propose_contract(recordings: PathLike, *, provider: str = "", host: str = "") -> OverlayProposal:
+    """Propose a contract for the API that recordings show. Everything in it is inferred.
+
+    Args:
+        recordings: a HAR file, a cassette, or a folder of them.
+        provider: id of the provider; by default derived from the host, with "my-" in front if a bundled contract has
+            that id.
+        host: the host whose API is described; by default that of the first recorded speech request.
+
+    Returns:
+        The proposal: in `overlay` the text of a whole contract, then what the recordings do not show, and which
+        requests were left out.
+
+    Raises:
+        DataError: there is no recording, or none of a speech request to the host.
+    """
+    path = Path(recordings).resolve()
+    recorded = read_recorded_exchanges(path)
+    if not recorded.exchanges:
+        raise DataError(f"{recordings}: contains no exchange: record a speech request first")
+    api = infer_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
+    digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
+    document = Document(path, api.document, {}, digest)
+    proposal = propose_contract_of(
+        document,
+        provider_id=provider,
+        operation_names=api.speech_operation_ids,
+        reserved_ids=_list_bundled_provider_ids(),
+    )
+    proposed = {operation.id for operation in proposal.operations}
+    undescribed = [
+        f"{name}: its request or response could not be described"
+        for name in api.speech_operation_ids
+        if name not in proposed
+    ]
+    return msgspec.structs.replace(
+        proposal, left_out=(*recorded.unreadable_item_messages, *api.undescribed_call_messages, *undescribed)
+    )
+
+
+def _list_bundled_provider_ids() -> frozenset[str]:
+    return frozenset(load_catalogue().provider_ids)
+
+
+def download_document(url: str, folder: PathLike = ".") -> Path:
+    """Download a provider's OpenAPI document, without changing it.
+
+    Args:
+        url: https URL of the document. Redirects to https are followed.
+        folder: folder to write to; the file has the name in the URL.
+
+    Returns:
+        The written file.
+
+    Raises:
+        UsageError: the URL cannot be used, the file exists already, or the response is not a document.
+        TransportError: the document cannot be downloaded, or is larger than 16 MiB.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(url).path.rpartition("/")[2]).lstrip(".-")[
+        -_MAX_FILE_NAME_CHARACTERS:
+    ]
+    if name and (Path(folder) / name).exists():
+        raise UsageError(f"{Path(folder) / name} exists already: pass the file instead of its URL, or delete it")
+    response = run_coroutine(download(url, max_bytes=MAX_DOCUMENT_BYTES))
+    is_json = response.body.lstrip()[:1] in (b"{", b"[")
+    if Path(name).suffix.lower() not in (".json", ".yaml", ".yml"):
+        name = f"{name or 'openapi'}.{'json' if is_json else 'yaml'}"
+    path = Path(folder) / name
+    if path.exists():
+        raise UsageError(f"{path} exists already: pass the file instead of its URL, or delete it")
+    if response.body.lstrip()[:1] == b"<":
+        raise UsageError(
+            f"{url.partition('?')[0]}: is a web page, not an OpenAPI document: use the URL of the file itself"
+        )
+    write_file(path, response.body)
+    return path

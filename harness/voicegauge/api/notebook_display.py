@@ -1,7 +1,8 @@
-"""Shows the progress of functions of the API in a notebook, without a library of widgets.
+"""Shows results and the progress of functions of the API in a notebook, without a library of widgets.
 
 A notebook has a kernel of IPython, which displays HTML and replaces what it has displayed. Where a function is called
-without a listener, its progress and notices are shown below the cell in a notebook, and nowhere else.
+without a listener, its progress and notices are shown below the cell in a notebook, and nowhere else. Functions that
+return results import this module, so that a notebook shows a result as its summary.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from voicegauge.api.options import ProgressListener
+from voicegauge.outputs.result_summary import ResultSummary, SummarizedResult
 from voicegauge.printable_text import escape_unprintable
 
 UPDATE_INTERVAL_S = 0.2
@@ -115,3 +117,14 @@ def _find_notebook_display() -> Callable[[dict[str, str]], Displayed] | None:
         return handle
 
     return display
+
+
+def _summarize(result: Any) -> ResultSummary:
+    # What builds summaries knows every kind of result, and takes as long to import as a check: a command that prints
+    # no summary does not wait for it.
+    from voicegauge.report.result_summaries import summarize
+
+    return summarize(result)
+
+
+SummarizedResult.summarize = staticmethod(_summarize)
