@@ -53,5 +53,5 @@ def test_compare_shows_both_values_and_the_change(tmp_path, capsys: pytest.Captu
     voicegauge(["compare", "--all", "--fail-on", "never", *(str(folder) for folder, _ in runs)])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert any(re.match(r" north/aurora-turbo +\d+ ms +[+-]", line) for line in lines)
-    assert any(re.match(r"   total_latency_ms +\d+ ms +[+-][\d.]+% to [+-]", line) for line in lines)
+    assert any(re.match(r" north/aurora-turbo +[\d,]+ ms +[+-]", line) for line in lines)
+    assert any(re.match(r"   total_latency_ms +[\d,]+ ms +[+-][\d.]+% to [+-]", line) for line in lines)
