@@ -92,10 +92,8 @@ class ExactChange(MetricChange):
 class BoundedChange(MetricChange):
     """A change of which only bounds are known for certain, such as that of a price by estimated usage."""
 
-    low: float
-    """The smallest possible change."""
-    high: float
-    """The largest possible change."""
+    smallest_change: float
+    largest_change: float
 
     def compute_p_value(self) -> float | None:
         """Return `None`, because the bounds do not come from samples."""
@@ -104,7 +102,7 @@ class BoundedChange(MetricChange):
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
         """Return the bounds, which hold at every level."""
         del tail_probability
-        return self.low, self.high
+        return self.smallest_change, self.largest_change
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return `None`: no number of samples makes the bounds narrower."""

@@ -437,8 +437,8 @@ def _compare_prices(
         baseline_sample_count=1,
         run_sample_count=1,
         note=f"{note}; {', '.join(bounds)}",
-        low=_compute_relative_change(before.high, after.low),
-        high=_compute_relative_change(before.low, after.high) if before.low else math.inf,
+        smallest_change=_compute_relative_change(before.high, after.low),
+        largest_change=_compute_relative_change(before.low, after.high) if before.low else math.inf,
     )
 
 

@@ -203,7 +203,7 @@ _CONDITION_PATTERN = re.compile(
 
 
 class GoalCondition(Record, frozen=True, kw_only=True):
-    """One condition of a goal."""
+    """One condition of a goal, such as that 95% of requests have their first byte within 300 ms."""
 
     metric: Literal["success", "ttfb", "ttfa", "total", "rtf"]
     """The metric that the condition limits. `success` is the share of requests that succeed at the first attempt, so

@@ -43,7 +43,7 @@ _Identifier = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-
 
 
 class SuiteText(Record, frozen=True, kw_only=True):
-    """One text of a suite."""
+    """One text of a suite, with its language and what is hard about it."""
 
     id: str
     """Id of the text, unique in the suite; consists of letters, digits, "-", "_" and "."."""

@@ -515,9 +515,9 @@ def draw_largest_differences(
     is_compared = (counts >= MIN_SHARED_TEXTS) & ~np.eye(table.shape[1], dtype=np.bool_)
     if not is_compared.any():
         return
-    yield _find_largest(*_compute_differences(values[None], weights, counts), is_compared)
+    yield _find_largest_differences(*_compute_differences(values[None], weights, counts), is_compared)
     for permuted in _permute_within_rows(values, weights > 0, seed, max_values_per_batch):
-        yield _find_largest(*_compute_differences(permuted, weights, counts), is_compared)
+        yield _find_largest_differences(*_compute_differences(permuted, weights, counts), is_compared)
 
 
 def _center_rows(table: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -557,8 +557,14 @@ def _compute_differences(tables: FloatArray, weights: FloatArray, counts: FloatA
     return means, np.sqrt(moderated)
 
 
-def _find_largest(means: FloatArray, errors: FloatArray, is_compared: NDArray[np.bool_]) -> FloatArray:
-    """Return, for each table, the largest absolute difference of any pair in standard errors."""
+def _find_largest_differences(means: FloatArray, errors: FloatArray, is_compared: NDArray[np.bool_]) -> FloatArray:
+    """Return the absolute difference of the pair that differs most, in standard errors, for each of several tables.
+
+    Args:
+        means: means of the differences of columns, of shape (tables, columns, columns).
+        errors: their standard errors.
+        is_compared: true for the pairs that count.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(np.abs(means) > ROUNDING_TOLERANCE, np.abs(means) / errors, 0.0)
     largest: FloatArray = np.where(is_compared, ratios, 0.0).max(axis=(1, 2))

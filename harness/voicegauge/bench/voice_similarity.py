@@ -200,14 +200,14 @@ def _list_other_speakers(
     texts = {sample.text: sample.language for sample, _ in vectors}
     for text, language in list(texts.items())[:MAX_TEXTS_OF_SPEAKERS]:
         for variant in ESPEAK_SPEAKERS:
-            samples = _speak(text, language, variant)
+            samples = _synthesize_in_variant(text, language, variant)
             vector = None if samples is None else encoder.encode(samples, _ESPEAK_RATE_HZ)
             if vector is not None:
                 yield f"espeak-ng {variant}", vector
 
 
-def _speak(text: str, language: str, variant: str) -> Samples | None:
-    """Speak a text with a voice of espeak-ng; `None` if it lacks the language, or if the text is too long."""
+def _synthesize_in_variant(text: str, language: str, variant: str) -> Samples | None:
+    """Return a text in a voice of espeak-ng; `None` if it lacks the language, or if the text is too long."""
     try:
         return synthesize(
             text,

@@ -120,10 +120,10 @@ DAYS_KEPT = 31
 
 @dataclass
 class _DaySum:
-    """The sum of the lines of one file that were read so far."""
+    """The sum of the amounts in the file of one day, up to the last line that was read."""
 
     size_bytes: int = 0
-    """Size of these lines."""
+    """Size of the lines that were read."""
     micro_usd: int = 0
     """What was reserved or spent, in millionths of a dollar."""
 

@@ -57,9 +57,9 @@ class TimelineEntry(NamedTuple):
 
 def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:
     """Return changes of levels, events and lost samples of the runs of one provenance, oldest first."""
-    changes = [describe_change(change) for change in history.changes if change.series_key.provenance == provenance]
-    events = [describe_event(event) for event in history.events if event.provenance == provenance]
-    lost = [describe_loss(one) for one in history.lost_samples if one.provenance == provenance]
+    changes = [build_change_entry(change) for change in history.changes if change.series_key.provenance == provenance]
+    events = [build_event_entry(event) for event in history.events if event.provenance == provenance]
+    lost = [build_loss_entry(one) for one in history.lost_samples if one.provenance == provenance]
     return sorted([*changes, *events, *lost], key=lambda entry: entry.night)
 
 
@@ -151,8 +151,8 @@ def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
     }
 
 
-def describe_change(change: LevelChange) -> TimelineEntry:
-    """Convert a change of a level to an entry of the time line."""
+def build_change_entry(change: LevelChange) -> TimelineEntry:
+    """Return the entry of the time line about a change of a level."""
     key = change.series_key
     origin = f" [{key.origin}]" if key.origin is not None else ""
     values = f"{format_value(key.unit, change.level_before)} to {format_value(key.unit, change.level_after)}"
@@ -166,8 +166,8 @@ def describe_change(change: LevelChange) -> TimelineEntry:
     )
 
 
-def describe_event(event: HistoryEvent) -> TimelineEntry:
-    """Convert a change of a price, a contract or voicegauge to an entry of the time line."""
+def build_event_entry(event: HistoryEvent) -> TimelineEntry:
+    """Return the entry of the time line about a change of a price, a contract or voicegauge."""
     return TimelineEntry(
         night=event.night,
         change_kind=event.kind,
@@ -177,8 +177,8 @@ def describe_event(event: HistoryEvent) -> TimelineEntry:
     )
 
 
-def describe_loss(lost: LostSamples) -> TimelineEntry:
-    """Convert samples without a result to an entry of the time line."""
+def build_loss_entry(lost: LostSamples) -> TimelineEntry:
+    """Return the entry of the time line about samples without a result."""
     return TimelineEntry(
         night=lost.night,
         change_kind="lost",
@@ -300,8 +300,8 @@ def build_time_series_chart(
         )
     ]
     marks = [
-        *(ChangeLine(compute_night_x(change.first_night), describe_change(change)) for change in changes),
-        *(ChangeLine(compute_night_x(event.night), describe_event(event)) for event in events),
+        *(ChangeLine(compute_night_x(change.first_night), build_change_entry(change)) for change in changes),
+        *(ChangeLine(compute_night_x(event.night), build_event_entry(event)) for event in events),
     ]
     return TimeSeriesChart(
         points=tuple(

@@ -179,7 +179,7 @@ REHEARSAL_NOTE = "The numbers show that the tool works, not how fast or good a p
 
 
 def summarize(result: Any, *, fails: bool | None = None) -> ResultSummary:
-    """Sum up a result.
+    """Return the result of a command as a person reads it: a verdict, a sentence, tables and metrics.
 
     Args:
         result: a report of `check` or `find_drift`, a result of `benchmark` or `compare`, or a history.

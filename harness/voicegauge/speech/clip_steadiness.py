@@ -68,8 +68,8 @@ def measure_voice(samples: Samples, sample_rate_hz: int) -> VoiceMeasures:
     if silences is None:
         return VoiceMeasures(None, None, None)
     spoken_s = silences.trailing.start_s - silences.leading.end_s - silences.longest_inner.duration_s
-    kept = resample(samples[: round(MAX_MEASURED_S * sample_rate_hz)], sample_rate_hz, _ANALYSIS_RATE_HZ)
-    frames = _cut_loud_frames(kept)
+    measured_samples = resample(samples[: round(MAX_MEASURED_S * sample_rate_hz)], sample_rate_hz, _ANALYSIS_RATE_HZ)
+    frames = _cut_loud_frames(measured_samples)
     return VoiceMeasures(
         spoken_s if spoken_s > 0 else None, _measure_pitch_hz(frames), _measure_spectral_centroid_hz(frames)
     )
@@ -125,9 +125,9 @@ def _measure_spectral_centroid_hz(frames: NDArray[np.float32]) -> float | None:
         return None
     amplitude = np.abs(np.fft.rfft(frames * np.hanning(_FRAME_SIZE), _FFT_SIZE, axis=1)).mean(axis=0)
     frequencies = np.fft.rfftfreq(_FFT_SIZE, 1 / _ANALYSIS_RATE_HZ)
-    kept = (frequencies >= _SPECTRUM_RANGE_HZ[0]) & (frequencies <= _SPECTRUM_RANGE_HZ[1])
-    total = float(amplitude[kept].sum())
-    return float(amplitude[kept] @ frequencies[kept]) / total if total > 0 else None
+    is_in_range = (frequencies >= _SPECTRUM_RANGE_HZ[0]) & (frequencies <= _SPECTRUM_RANGE_HZ[1])
+    total = float(amplitude[is_in_range].sum())
+    return float(amplitude[is_in_range] @ frequencies[is_in_range]) / total if total > 0 else None
 
 
 MIN_JUDGED_S = 30.0
@@ -252,18 +252,20 @@ def _measure_log_pace(phoneme_intervals: Sequence[PhonemeInterval]) -> NDArray[n
     The expected duration is that of the same phonemes in the rest of the clip, because the phonemes of a sentence
     change its number of phonemes per second far more than a voice does.
     """
-    kept = [interval for interval in phoneme_intervals if 0 < interval.duration_s < _MIN_PAUSE_S]
-    if not kept:
+    spoken = [interval for interval in phoneme_intervals if 0 < interval.duration_s < _MIN_PAUSE_S]
+    if not spoken:
         return np.zeros(0)
-    durations_s = np.array([interval.duration_s for interval in kept])
-    expected_s = _expect_durations_s(kept, durations_s)
-    parts = np.array([int(interval.start_s / _PACE_PART_S) for interval in kept])
+    durations_s = np.array([interval.duration_s for interval in spoken])
+    expected_s = _estimate_expected_durations_s(spoken, durations_s)
+    parts = np.array([int(interval.start_s / _PACE_PART_S) for interval in spoken])
     spoken_s, usual_s = np.bincount(parts, durations_s), np.bincount(parts, expected_s)
     is_known = np.bincount(parts) >= _MIN_INTERVALS_OF_PART
     return np.where(is_known, np.log(np.maximum(usual_s, 1e-9) / np.maximum(spoken_s, 1e-9)), np.nan)
 
 
-def _expect_durations_s(intervals: Sequence[PhonemeInterval], durations_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def _estimate_expected_durations_s(
+    intervals: Sequence[PhonemeInterval], durations_s: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the expected duration of each interval: the mean, plus an addition for each of its two phonemes."""
     phonemes = np.array([(interval.phoneme, interval.next_phoneme) for interval in intervals])
     additions_s, mean_s = np.zeros((2, phonemes.max() + 1)), durations_s.mean()

@@ -405,29 +405,29 @@ def _judge_partial_or_repeated_text(
     log_probabilities: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]
 ) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that clearly says a part of the text, or all of it twice; `None` for any other."""
-    count, best = len(phonemes), compute_best_log_probability(log_probabilities)
-    own, kept = float(scores.log_probabilities[count]), scores.find_best_count()
+    count, best_log_probability = len(phonemes), compute_best_log_probability(log_probabilities)
+    text_log_probability, kept_count = float(scores.log_probabilities[count]), scores.find_best_count()
     duration_s = len(log_probabilities) * FRAME_S
-    if _is_explained_by(scores, kept, own, best):
-        if kept >= 1.5 * count:
-            again_s = _find_time_of_repetition(log_probabilities, phonemes, kept)
+    if _is_explained_by(scores, kept_count, text_log_probability, best_log_probability):
+        if kept_count >= 1.5 * count:
+            again_s = _find_time_of_repetition(log_probabilities, phonemes, kept_count)
             return SpokenTextJudgement("said twice", f"the text is said again from {again_s:.2f} s on", again_s)
-        if kept <= (1 - MIN_MISSING_SHARE) * count and _is_silent_beside(
-            log_probabilities, phonemes[:kept], gap_index=-1
+        if kept_count <= (1 - MIN_MISSING_SHARE) * count and _is_silent_beside(
+            log_probabilities, phonemes[:kept_count], gap_index=-1
         ):
-            missing = f"the last {1 - kept / count:.0%} of the text is not said"
+            missing = f"the last {1 - kept_count / count:.0%} of the text is not said"
             return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
     suffixes = score_suffixes(log_probabilities, phonemes)
-    kept = suffixes.find_best_count()
+    kept_count = suffixes.find_best_count()
     if (
-        _is_explained_by(suffixes, kept, own, best)
-        and kept <= (1 - MIN_MISSING_SHARE) * count
-        and _is_silent_beside(log_probabilities, phonemes[count - kept :], gap_index=0)
+        _is_explained_by(suffixes, kept_count, text_log_probability, best_log_probability)
+        and kept_count <= (1 - MIN_MISSING_SHARE) * count
+        and _is_silent_beside(log_probabilities, phonemes[count - kept_count :], gap_index=0)
     ):
-        rest = align_text(log_probabilities, Pronunciation(phonemes[count - kept :], (0,)))
+        rest = align_text(log_probabilities, Pronunciation(phonemes[count - kept_count :], (0,)))
         start_s = rest.words[0].start_s if rest is not None else 0.0  # what is said before may be short words
         return SpokenTextJudgement(
-            "start missing", f"the first {1 - kept / count:.0%} of the text is not said", start_s
+            "start missing", f"the first {1 - kept_count / count:.0%} of the text is not said", start_s
         )
     return None
 
@@ -590,19 +590,22 @@ def _judge_unknown_voice(
     """Return the verdict on a clip of a voice that the network does not recognize clearly."""
     count, duration_s, deficit = len(phonemes), len(log_probabilities) * FRAME_S, comparison.deficit
     scores = score_prefixes(soften(log_probabilities), phonemes * 2)
-    logs, kept = scores.log_probabilities, scores.find_best_count()
+    log_probability_by_count, kept_count = scores.log_probabilities, scores.find_best_count()
     twice = phonemes * 2
     others_twice = (compute_deficit(log_probabilities, other * 2) for other in _list_other_phonemes(count))
-    if logs[2 * count] > logs[count] and compute_deficit(log_probabilities, twice) < min(others_twice) - MIN_PREFERENCE:
+    if (
+        log_probability_by_count[2 * count] > log_probability_by_count[count]
+        and compute_deficit(log_probabilities, twice) < min(others_twice) - MIN_PREFERENCE
+    ):
         return SpokenTextJudgement(
             "said twice", f"the text is said again from about {duration_s / 2:.1f} s on", duration_s / 2
         )
     is_other = deficit >= MIN_ABSURD_DEFICIT or comparison.distance < MAX_UNFITTING_DISTANCE
-    evidence = (float(logs[kept]) - float(logs[count])) / count
-    if evidence >= MIN_SOFTENED_EVIDENCE and kept <= MAX_SOFTENED_KEPT_SHARE * count:
-        others = [compute_deficit(log_probabilities, other[:kept]) for other in _list_other_phonemes(count)]
-        if kept and compute_deficit(log_probabilities, phonemes[:kept]) < min(others) - MIN_PREFERENCE:
-            missing = f"about the last {1 - kept / count:.0%} of the text is not said"
+    evidence = (float(log_probability_by_count[kept_count]) - float(log_probability_by_count[count])) / count
+    if evidence >= MIN_SOFTENED_EVIDENCE and kept_count <= MAX_SOFTENED_KEPT_SHARE * count:
+        others = [compute_deficit(log_probabilities, other[:kept_count]) for other in _list_other_phonemes(count)]
+        if kept_count and compute_deficit(log_probabilities, phonemes[:kept_count]) < min(others) - MIN_PREFERENCE:
+            missing = f"about the last {1 - kept_count / count:.0%} of the text is not said"
             return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
         if not is_other:
             return _UNCLEAR

@@ -293,8 +293,8 @@ class VoiceEncoder:
 
     def encode_parts(self, samples: Samples, sample_rate_hz: int) -> FloatArray | None:
         """Return the vectors of the parts of a clip, of shape (parts, embedding); `None` with too little speech."""
-        kept = samples[: round(MAX_ENCODED_S * sample_rate_hz)]
-        speech = shorten_silences(resample(kept, sample_rate_hz, ANALYSIS_RATE_HZ))
+        beginning = samples[: round(MAX_ENCODED_S * sample_rate_hz)]
+        speech = shorten_silences(resample(beginning, sample_rate_hz, ANALYSIS_RATE_HZ))
         if len(speech) < MIN_SPEECH_S * ANALYSIS_RATE_HZ:
             return None
         bands = compute_mel_powers(_amplify(speech))
@@ -360,9 +360,9 @@ def shorten_silences(samples: Samples) -> Samples:
     changes = np.zeros(len(levels) + 1, int)
     np.add.at(changes, np.maximum(spoken - margin, 0), 1)
     np.add.at(changes, np.minimum(spoken + margin + 1, len(levels)), -1)
-    kept = np.repeat(np.cumsum(changes[:-1]) > 0, round(_FRAME_S * ANALYSIS_RATE_HZ))
-    length = min(len(kept), len(samples))
-    return samples[:length][kept[:length]]
+    is_kept = np.repeat(np.cumsum(changes[:-1]) > 0, round(_FRAME_S * ANALYSIS_RATE_HZ))
+    length = min(len(is_kept), len(samples))
+    return samples[:length][is_kept[:length]]
 
 
 def _amplify(samples: Samples) -> Samples:
