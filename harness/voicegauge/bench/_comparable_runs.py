@@ -119,9 +119,9 @@ def find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
     if not all(run.score_sets for run in runs):
         return None
     for newest in reversed(runs[-1].score_sets):
-        found = [_find_score_set_with_same_settings(run, newest) for run in runs]
-        if None not in found:
-            return [scores for scores in found if scores is not None]
+        score_sets = [_find_score_set_with_same_settings(run, newest) for run in runs]
+        if None not in score_sets:
+            return [scores for scores in score_sets if scores is not None]
     newest = runs[-1].score_sets[-1]
     other = next(run for run in runs if _find_score_set_with_same_settings(run, newest) is None).score_sets[-1]
     raise DataError(

@@ -451,19 +451,19 @@ def _compute_text_price(price: TargetPrice, compute_amount: Callable[..., float 
     def compute(claim: PriceClaim, *, takes_maximum: bool = False) -> float | None:
         return compute_amount(claim, DEFAULT_TEXT_LENGTH, takes_maximum=takes_maximum)
 
-    best = find_best_claim(price.claims, lambda claim: compute(claim) is not None)
-    typical = None if best is None else compute(best)
-    if best is None or typical is None:
+    best_claim = find_best_claim(price.claims, lambda claim: compute(claim) is not None)
+    typical = None if best_claim is None else compute(best_claim)
+    if best_claim is None or typical is None:
         return None
-    counted = [claim for claim in price.claims if claim.claimant in COUNTED_CLAIMANTS]
-    amounts = [(claim, compute(claim), compute(claim, takes_maximum=True)) for claim in counted]
-    known = [(claim, low, high) for claim, low, high in amounts if low is not None and high is not None]
-    is_estimated = any(claim.exactness != "exact" or low < high for claim, low, high in known)
+    counted_claims = [claim for claim in price.claims if claim.claimant in COUNTED_CLAIMANTS]
+    amounts = [(claim, compute(claim), compute(claim, takes_maximum=True)) for claim in counted_claims]
+    known_amounts = [(claim, low, high) for claim, low, high in amounts if low is not None and high is not None]
+    is_estimated = any(claim.exactness != "exact" or low < high for claim, low, high in known_amounts)
     return _TextPrice(
         typical=typical,
-        low=0.0 if is_estimated else min(low for _, low, _ in known),
-        high=max(high for _, _, high in known),
-        usage=tuple(replace(part, usd_per_unit=None, credits_per_unit=None) for part in best.parts),
+        low=0.0 if is_estimated else min(low for _, low, _ in known_amounts),
+        high=max(high for _, _, high in known_amounts),
+        usage=tuple(replace(part, usd_per_unit=None, credits_per_unit=None) for part in best_claim.parts),
     )
 
 

@@ -320,12 +320,12 @@ def summarize_predicted_quality(voice: VoiceSamples, quality: QualitySet | None)
     if quality is None:
         return None
     text_ids = {sample.id: sample.text_id for sample in voice.samples}
-    known = [(text_ids[one.sample_id], one) for one in quality.predictions if one.sample_id in text_ids]
+    predictions_with_text = [(text_ids[one.sample_id], one) for one in quality.predictions if one.sample_id in text_ids]
     speech, background, overall, p808 = (
-        estimate_mean([(text_id, max(getattr(one, name), 0.0)) for text_id, one in known])
+        estimate_mean([(text_id, max(getattr(one, name), 0.0)) for text_id, one in predictions_with_text])
         for name in PredictedQuality._fields
     )
-    if not known and not voice.left_out:
+    if not predictions_with_text and not voice.left_out:
         return None
     return QualitySummary(
         method=quality.method,

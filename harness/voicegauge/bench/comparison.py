@@ -170,8 +170,8 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
     scores = find_comparable_score_sets([*baselines, run])
     before = {target.id: target for one in baselines for target in one.manifest.targets}
     after = {target.id: target for target in run.manifest.targets}
-    both = [target for target in after if target in before]
-    if not both:
+    common_targets = [target for target in after if target in before]
+    if not common_targets:
         raise DataError("not comparable: the runs have no target in common")
     listening_note = find_reason_not_to_compare_audio([*baselines, run])
     quality_note = find_reason_not_to_compare_ratings([*baselines, run])
@@ -198,7 +198,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
             compares_wrong_audio=listening_note == "",
             compares_steadiness=is_speech,
         )
-        for target in both
+        for target in common_targets
     ]
     return _build_comparison(
         baselines,

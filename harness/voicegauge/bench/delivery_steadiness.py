@@ -83,9 +83,9 @@ def summarize_steadiness(
         return None
     by_text = _group_deliveries(samples, scored_samples, wrong_ids)
     delivered = {text: one for text, one in by_text.items() if len(one.audio) > 1}
-    found = measure_differences(samples, scored_samples, wrong_ids)
-    estimates = {measure: estimate_mean(found[measure]) for measure in DELIVERY_MEASURES}
-    text_id, widest = max(found["duration"], key=lambda one: one[1], default=(None, 0.0))
+    differences = measure_differences(samples, scored_samples, wrong_ids)
+    estimates = {measure: estimate_mean(differences[measure]) for measure in DELIVERY_MEASURES}
+    text_id, widest = max(differences["duration"], key=lambda one: one[1], default=(None, 0.0))
     return SteadinessSummary(
         text_count=len(delivered),
         delivery_count=sum(len(one.audio) for one in delivered.values()),

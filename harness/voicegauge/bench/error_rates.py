@@ -106,8 +106,8 @@ class ReadingSummary(Record, frozen=True, kw_only=True):
 
 def list_reading_normalizers(summaries: Iterable[ReadingSummary | None]) -> str:
     """Return the names and versions of the accepted readings, as text; empty if no text has entities."""
-    found = [name for one in summaries if one is not None and one.entity_count for name in one.normalizers]
-    return ", ".join(dict.fromkeys(found))
+    names = [name for one in summaries if one is not None and one.entity_count for name in one.normalizers]
+    return ", ".join(dict.fromkeys(names))
 
 
 def describe_readings(summary: ReadingSummary, asr: str) -> str:
@@ -147,8 +147,10 @@ def compute_error_rate(scored_samples: ScoredSamples) -> ErrorRate | None:
 
 def summarize_readings(scored_samples: ScoredSamples) -> ReadingSummary | None:
     """Return errors and entities by accepted readings; `None` if no sample was scored by them."""
-    found = [(sample, score, score.readings) for sample, score in scored_samples if score.readings is not None]
-    if not found:
+    samples_with_readings = [
+        (sample, score, score.readings) for sample, score in scored_samples if score.readings is not None
+    ]
+    if not samples_with_readings:
         return None
     as_scores = [
         (
@@ -162,17 +164,17 @@ def summarize_readings(scored_samples: ScoredSamples) -> ReadingSummary | None:
                 insertions=readings.insertions,
             ),
         )
-        for sample, score, readings in found
+        for sample, score, readings in samples_with_readings
     ]
-    entities = [entity for _, _, readings in found for entity in readings.entities]
+    entities = [entity for _, _, readings in samples_with_readings for entity in readings.entities]
     counts = Counter(entity.kind for entity in entities)
     right = Counter(entity.kind for entity in entities if entity.is_right)
-    with_entities = [readings for _, _, readings in found if readings.entities]
+    with_entities = [readings for _, _, readings in samples_with_readings if readings.entities]
     wer, cer = (
         compute_error_rate([pair for pair in as_scores if pair[1].unit == unit]) for unit in ("word", "character")
     )
     return ReadingSummary(
-        normalizers=tuple(sorted({readings.normalizer for _, _, readings in found})),
+        normalizers=tuple(sorted({readings.normalizer for _, _, readings in samples_with_readings})),
         wer=wer,
         cer=cer,
         entity_count=len(entities),

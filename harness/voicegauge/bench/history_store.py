@@ -598,7 +598,7 @@ def _update_store(
     store: HistoryStore, folder: Path, run_files: Sequence[Path], report_progress: ProgressReporter
 ) -> list[SkippedRun]:
     """Add new and changed runs to the store, remove runs whose file is gone, and return the runs that were left out."""
-    known = store.read_file_states()
+    known_states = store.read_file_states()
     skipped: list[SkippedRun] = []
     for done, file in enumerate(run_files):
         report_progress(done, len(run_files))
@@ -606,14 +606,14 @@ def _update_store(
         try:
             status = file.stat()
             state = FileState(status.st_mtime_ns, status.st_size)
-            if known.pop(path, None) != state:
+            if known_states.pop(path, None) != state:
                 store.remove_run(path)
                 for metrics in _load_run_metrics(file, path):
                     store.add_run(metrics, state)
         except (DataError, OSError) as error:
             reason = str(error).removeprefix(f"{file}: ")
             skipped.append(SkippedRun(path=path, reason=reason))
-    for path in known:
+    for path in known_states:
         store.remove_run(path)
     return skipped
 

@@ -253,23 +253,23 @@ def parse_goal(text: str) -> Goal:
 
 
 def _parse_condition(text: str) -> GoalCondition:
-    found = _CONDITION_PATTERN.fullmatch(text.replace(" ", ""))
-    known = (_SUCCESS_METRIC, *_TIME_METRICS, _RTF_METRIC)
-    if found is None or found["metric"] not in known:
+    match = _CONDITION_PATTERN.fullmatch(text.replace(" ", ""))
+    known_metrics = (_SUCCESS_METRIC, *_TIME_METRICS, _RTF_METRIC)
+    if match is None or match["metric"] not in known_metrics:
         raise UsageError(
             f"--goal: {text!r} is not a condition: write success>=0.99, rtf:p95<=1, or a time such as ttfa:p95<=500ms "
-            f"(metrics: {', '.join(known)})"
+            f"(metrics: {', '.join(known_metrics)})"
         )
-    metric, unit, limit = found["metric"], found["unit"], float(found["limit"])
+    metric, unit, limit = match["metric"], match["unit"], float(match["limit"])
     expected = ">=" if metric == _SUCCESS_METRIC else "<="
     units = {_SUCCESS_METRIC: (None, "%"), _RTF_METRIC: (None,)}.get(metric, ("ms", "s"))
-    if found["comparison"] != expected or unit not in units or (metric == _SUCCESS_METRIC and found["percentile"]):
+    if match["comparison"] != expected or unit not in units or (metric == _SUCCESS_METRIC and match["percentile"]):
         example = {_SUCCESS_METRIC: "success>=0.99", _RTF_METRIC: "rtf:p95<=1"}.get(metric, f"{metric}:p95<=500ms")
         raise UsageError(f"--goal: {text!r} cannot be read: write it like {example}")
     factor = {"s": 1000.0, "%": 0.01}.get(unit or "", 1.0)
     if metric == _SUCCESS_METRIC and limit * factor > 1:
         raise UsageError(f"--goal: {text!r} asks for a share above 1, which is impossible: write it like success>=0.99")
-    percentile = None if metric == _SUCCESS_METRIC else float(found["percentile"] or 50)
+    percentile = None if metric == _SUCCESS_METRIC else float(match["percentile"] or 50)
     return GoalCondition(metric=metric, percentile=percentile, limit=limit * factor)  # type: ignore[arg-type]  # checked
 
 

@@ -134,13 +134,13 @@ def select_voice_samples(samples: Iterable[Sample], listening: ListeningSet | No
     """
     wrong_ids = list_wrong_sample_ids(listening)
     delivered = [(one, one.audio.sha256) for one in samples if one.failure is None and one.audio is not None]
-    right = [(one, digest) for one, digest in delivered if one.id not in wrong_ids]
+    right_clips = [(one, digest) for one, digest in delivered if one.id not in wrong_ids]
     first_by_digest: dict[str, Sample] = {}
-    for sample, digest in right:
+    for sample, digest in right_clips:
         first_by_digest.setdefault(digest, sample)
     return VoiceSamples(
         tuple(first_by_digest.values()),
-        LeftOutClips(wrong_count=len(delivered) - len(right), copy_count=len(right) - len(first_by_digest)),
+        LeftOutClips(wrong_count=len(delivered) - len(right_clips), copy_count=len(right_clips) - len(first_by_digest)),
     )
 
 

@@ -160,8 +160,10 @@ def _measure_scale(
     speakers = defaultdict[str, list[FloatArray]](list)
     for name, vector in _list_other_speakers(run, vectors, encoder):
         speakers[name].append(vector)
-    enough = {name: clips for name, clips in speakers.items() if len(clips) >= min(MIN_CLIPS_OF_SPEAKER, len(vectors))}
-    return build_voice_scale(*encoded, enough)
+    usable_speakers = {
+        name: clips for name, clips in speakers.items() if len(clips) >= min(MIN_CLIPS_OF_SPEAKER, len(vectors))
+    }
+    return build_voice_scale(*encoded, usable_speakers)
 
 
 def _encode_sample_of_run(
@@ -227,24 +229,24 @@ def summarize_voices(voice: VoiceSamples, voices: VoiceSet | None, *, clones_voi
     if voices is None or not clones_voice:
         return None
     text_ids = {sample.id: sample.text_id for sample in voice.samples}
-    own = [one for one in voices.voices if one.sample_id in text_ids]
+    own_voices = [one for one in voices.voices if one.sample_id in text_ids]
     similarities_by_text = defaultdict[str, list[float]](list)
-    for one in own:
+    for one in own_voices:
         if one.similarity is not None:
             similarities_by_text[text_ids[one.sample_id]].append(one.similarity)
     means = [float(np.mean(similarities)) for similarities in similarities_by_text.values()]
-    found = judge_similarities(means, voices.note or None)
+    comparison = judge_similarities(means, voices.note or None)
     return VoiceSummary(
         method=voices.method,
-        verdict=found.verdict,
-        similarity=found.similarity,
-        similarity_low=found.low,
-        similarity_high=found.high,
-        clip_count=len(own),
-        text_count=len({text_ids[one.sample_id] for one in own}),
+        verdict=comparison.verdict,
+        similarity=comparison.similarity,
+        similarity_low=comparison.low,
+        similarity_high=comparison.high,
+        clip_count=len(own_voices),
+        text_count=len({text_ids[one.sample_id] for one in own_voices}),
         left_out=voice.left_out,
         other_speaker_count=len(voices.other_speakers),
-        explanation=found.explanation,
+        explanation=comparison.explanation,
     )
 
 

@@ -102,11 +102,11 @@ async def resolve_public_addresses(url: str) -> tuple[str, ...]:
     host = parts.hostname or ""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
+        address_infos = await loop.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UnreachableError(f"{host}: name resolution failed: {error}", request_was_sent=False) from None
     families: dict[int, str] = {}
-    for family, _, _, _, socket_address in found:
+    for family, _, _, _, socket_address in address_infos:
         require_public_address(host, str(socket_address[0]))
         families.setdefault(family, str(socket_address[0]))
     return tuple(families.values())
@@ -130,10 +130,10 @@ def _list_embedded_ipv4_addresses(
     """Return the IPv4 addresses to which an IPv6 address is translated or tunneled."""
     if isinstance(ip_address, ipaddress.IPv4Address):
         return []
-    found = [ip_address.ipv4_mapped, ip_address.sixtofour, *(ip_address.teredo or ())]
+    addresses = [ip_address.ipv4_mapped, ip_address.sixtofour, *(ip_address.teredo or ())]
     if any(ip_address in network for network in _IPV4_IN_IPV6_NETWORKS):
-        found.append(ipaddress.IPv4Address(int(ip_address) & 0xFFFFFFFF))
-    return [address for address in found if address is not None]
+        addresses.append(ipaddress.IPv4Address(int(ip_address) & 0xFFFFFFFF))
+    return [address for address in addresses if address is not None]
 
 
 def reject_private_host_literal(url: str) -> None:

@@ -111,10 +111,10 @@ def find_account_plan_limits(contracts: Iterable[Contract], plan_names: Collecti
         UnknownNameError: no contract has a plan of a given name.
     """
     limits = {contract.id: contract.limits for contract in contracts}
-    known = {name for spec in limits.values() for name in spec.plan_limits}
+    known_plans = {name for spec in limits.values() for name in spec.plan_limits}
     for name in plan_names:
-        if name not in known:
-            raise UnknownNameError("plan", name, known)
+        if name not in known_plans:
+            raise UnknownNameError("plan", name, known_plans)
     return {provider: spec.find_plan(plan_names) for provider, spec in limits.items()}
 
 

@@ -238,23 +238,24 @@ class DailyBudget:
 
     def _sum_file(self, day: date, file: BinaryIO) -> int:
         """Return the sum of all lines. A last line that a crash cut short is removed: its request was never sent."""
-        known = self._sums.setdefault(day, _DaySum())
-        if os.fstat(file.fileno()).st_size < known.size_bytes:  # another process has removed a line that was cut short
-            known.size_bytes = known.micro_usd = 0
-        file.seek(known.size_bytes)
-        added, _, rest = file.read().rpartition(b"\n")
+        day_sum = self._sums.setdefault(day, _DaySum())
+        if os.fstat(file.fileno()).st_size < day_sum.size_bytes:
+            # Another process has removed a line that was cut short.
+            day_sum.size_bytes = day_sum.micro_usd = 0
+        file.seek(day_sum.size_bytes)
+        added_lines, _, rest = file.read().rpartition(b"\n")
         if rest:
-            os.ftruncate(file.fileno(), known.size_bytes + len(added) + bool(added))
-        for line in added.split(b"\n") if added else ():
+            os.ftruncate(file.fileno(), day_sum.size_bytes + len(added_lines) + bool(added_lines))
+        for line in added_lines.split(b"\n") if added_lines else ():
             try:
                 change = msgspec.json.decode(line, type=AmountsChangedEvent)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise DataError(
                     f"{self._folder / day.isoformat()}.jsonl: is damaged: {error}: remove the line"
                 ) from error
-            known.micro_usd += change.reserved_change_micro_usd + change.spent_change_micro_usd
-        known.size_bytes += len(added) + bool(added)
-        return known.micro_usd
+            day_sum.micro_usd += change.reserved_change_micro_usd + change.spent_change_micro_usd
+        day_sum.size_bytes += len(added_lines) + bool(added_lines)
+        return day_sum.micro_usd
 
     def _append(self, day: date, file: BinaryIO, reserved_micro_usd: int, spent_micro_usd: int) -> None:
         """Write a change to the file of a day, and add it to the day's sum."""

@@ -99,12 +99,12 @@ class RequestBuilder:
             name: base_urls.get(name, base_urls.get("", server.url)).rstrip("/")
             for name, server in contract.servers.items()
         }
-        found = {name: parse_origin(url) for name, url in self._bases.items()}
+        origin_by_server = {name: parse_origin(url) for name, url in self._bases.items()}
         self._headers = dict(_DEFAULT_HEADERS)
         _set_headers(self._headers, contract.provider.request_headers)
-        self.origins = frozenset(one for one in found.values() if one is not None)
+        self.origins = frozenset(one for one in origin_by_server.values() if one is not None)
         """The origins of the servers. Only these receive the key."""
-        with_http = {one for name, one in found.items() if not contract.is_socket_server(name)}
+        with_http = {one for name, one in origin_by_server.items() if not contract.is_socket_server(name)}
         self.socket_origins = self.origins - with_http
         """The origins of servers that have WebSockets only."""
 

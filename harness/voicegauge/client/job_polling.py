@@ -63,11 +63,11 @@ def evaluate_runtime_expression(exchange: ParsedExchange, expression: Any) -> An
     """
     if not isinstance(expression, str) or not expression.startswith("$"):
         return expression
-    found = _RUNTIME_EXPRESSION_PATTERN.match(expression)
-    if not found:
+    parts = _RUNTIME_EXPRESSION_PATTERN.match(expression)
+    if not parts:
         return MISSING
-    source, rest = found["source"], found["rest"]
-    if found["side"] == "request":
+    source, rest = parts["source"], parts["rest"]
+    if parts["side"] == "request":
         return _read_request_value(exchange, source, rest)
     if source == "header.":
         return exchange.read_response_value(Location("header", rest))
@@ -230,8 +230,8 @@ class JobTracker:
 
         An id that contains the API key is not usable, because the id is saved for resuming the job.
         """
-        found = submit_exchange.read_response_text(self.job_spec.submit_response.job_id_location)
-        self.id = found if is_storable_id(found, self._connection.secrets) else None
+        job_id = submit_exchange.read_response_text(self.job_spec.submit_response.job_id_location)
+        self.id = job_id if is_storable_id(job_id, self._connection.secrets) else None
 
     # Requests about the job
 
@@ -316,8 +316,8 @@ class JobTracker:
         self._record_state(
             state, submit_exchange, requested_ms=0.0, received_ms=received_ms, exchange_index=exchange_index
         )
-        known = self.job_spec.states.get(state)
-        if known is None or known.terminal_outcome != "success":
+        state_spec = self.job_spec.states.get(state)
+        if state_spec is None or state_spec.terminal_outcome != "success":
             return False
         return bool(
             self.job_spec.result_operation_id or submit_exchange.read_response_text(self.job_spec.speech_audio.location)

@@ -99,10 +99,10 @@ def parse_allowed_key(text: str) -> str:
     Raises:
         UsageError: `text` is not such a pair.
     """
-    found = _PAIR_PATTERN.fullmatch(text.strip())
-    if found is None:
+    pair = _PAIR_PATTERN.fullmatch(text.strip())
+    if pair is None:
         raise UsageError("write VARIABLE=HOST[:PORT], such as ACME_KEY=api.acme.example")
-    variable, host, port = found.groups()
+    variable, host, port = pair.groups()
     return f"{variable}={host.lower()}{port or ''}".removesuffix(":443")
 
 
@@ -138,10 +138,10 @@ def check_key_consent(contract: Contract, base_urls: Mapping[str, str], allowed_
     """
     if is_bundled(contract.document.path):
         return
-    named = {parse_origin(url) for url in base_urls.values()}
+    named_origins = {parse_origin(url) for url in base_urls.values()}
     allowed = {parse_allowed_key(text) for text in allowed_keys}
     origins = sorted(
-        one for one in RequestBuilder(contract, base_urls).origins if not (one in named and is_loopback(one[1]))
+        one for one in RequestBuilder(contract, base_urls).origins if not (one in named_origins and is_loopback(one[1]))
     )
     refused: dict[str, list[str]] = {}
     for variable in contract.key_variables if origins else ():
@@ -163,13 +163,13 @@ def check_key_consent(contract: Contract, base_urls: Mapping[str, str], allowed_
 
 def _find_bundled_origins(variable: str) -> Mapping[str, frozenset[Origin]]:
     """Return the origins to which bundled contracts send the key in a variable, by provider."""
-    found = {}
+    origins_by_provider = {}
     for provider, path in load_catalogue().bundled_paths.items():
         if variable.encode() in read_file(path):  # loading all of them takes a second
             contract = load_catalogue().find_provider(provider)
             if variable in contract.key_variables:
-                found[provider] = RequestBuilder(contract, {}).origins
-    return found
+                origins_by_provider[provider] = RequestBuilder(contract, {}).origins
+    return origins_by_provider
 
 
 def _format_host(origin: Origin) -> str:

@@ -137,12 +137,12 @@ def _build_credentials_from_values(
 ) -> tuple[Credential, ...]:
     contract, value_by_variable = operation.contract, dict(variables_and_values)
     requirement = next((requirement for requirement in operation.security if requirement), {})
-    found = []
+    credentials = []
     for name in requirement:
         key_spec = contract.key_specs[name]
         value = value_by_variable[key_spec.key_variable or contract.provider.key_variable]
-        found.append(_build_credential(contract.security_schemes[name], key_spec, value))
-    return tuple(found)
+        credentials.append(_build_credential(contract.security_schemes[name], key_spec, value))
+    return tuple(credentials)
 
 
 def remove_credentials(request: Request, operation: Operation, key: str) -> Request:

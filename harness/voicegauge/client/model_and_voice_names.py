@@ -81,13 +81,13 @@ async def read_account_voices(connection: ProviderConnection) -> tuple[str, ...]
     contract names are used then, and their requests show what is wrong.
     """
     contract = connection.contract
-    wanted = {target.target_spec.default_voice for target in contract.targets.values()} - {None}
+    wanted_voices = {target.target_spec.default_voice for target in contract.targets.values()} - {None}
     for voice_list in contract.provider.voice_lists:
         names: dict[str, None] = {}
         try:
             async for page in _iterate_pages(connection, voice_list):
                 names.update(dict.fromkeys(page))
-                if wanted <= names.keys():
+                if wanted_voices <= names.keys():
                     break
         except TransportError:
             pass  # what was listed before counts
@@ -184,11 +184,11 @@ async def _check_base_url(connection: ProviderConnection) -> None:
         UsageError: the server does not have the operation. The message names the base URL under which it does.
     """
     operation = _find_operation_with_targets(connection.contract)
-    right = connection.build_request(operation, RequestParts())
-    reason = await _find_sign_of_missing_api(connection, right.url, operation)
+    documented_request = connection.build_request(operation, RequestParts())
+    reason = await _find_sign_of_missing_api(connection, documented_request.url, operation)
     if reason is None:
         return
-    base = right.url.removesuffix(operation.path)
+    base = documented_request.url.removesuffix(operation.path)
     parts = urlsplit(base)
     root = f"{parts.scheme}://{parts.netloc}"
     documented = urlsplit(operation.server.url).path
@@ -196,7 +196,9 @@ async def _check_base_url(connection: ProviderConnection) -> None:
         if other != base and await _find_sign_of_missing_api(connection, other + operation.path, operation) is None:
             raise WrongBaseUrlError(f"{base} has no {operation.path} ({reason})", other)
     if reason == _WEB_PAGE_SIGN:
-        raise UsageError(f"{right.url} answers HTML: is this the base URL of the API? Name it with --base-url")
+        raise UsageError(
+            f"{documented_request.url} answers HTML: is this the base URL of the API? Name it with --base-url"
+        )
     raise UsageError(f"{base} has no {operation.path} ({reason}): name the base URL of the API with --base-url")
 
 

@@ -548,18 +548,18 @@ def measure_transcript_timing(
     start_ms, end_ms = map(times.compute_spoken_time_ms, (recording.speech_start_s, recording.speech_end_s))
     texts = [text for turn in transcribed.turns for text in turn.texts]
     first_ms = next((one.at_ms for one in texts if one.text.strip()), None)
-    new, before = [], ""
+    new_text_delays_ms, previous_text = [], ""
     for turn in transcribed.turns:
         for text in turn.texts:
-            if text.text.strip() and text.text != before:
-                new.append(text.at_ms - end_ms)
-            before = text.text
-        before = ""
+            if text.text.strip() and text.text != previous_text:
+                new_text_delays_ms.append(text.at_ms - end_ms)
+            previous_text = text.text
+        previous_text = ""
     return TranscriptTiming(
         turn_ends_ms=tuple(
             turn.ended_ms - end_ms for turn in transcribed.turns if turn.ended_ms is not None and turn.text.strip()
         ),
-        new_texts_ms=tuple(new),
+        new_texts_ms=tuple(new_text_delays_ms),
         first_text_ms=None if first_ms is None else first_ms - start_ms,
         flip_count=sum(map(count_words_taken_back, transcribed.turns)),
         partial_word_count=sum(map(count_partial_words, transcribed.turns)),

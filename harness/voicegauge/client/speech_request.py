@@ -229,7 +229,7 @@ def build_audio_input_request(
     """
     spec, mappings = audio_input_target.target_spec, audio_input_target.audio_input.request_fields
     defaults: dict[AudioInputField, Any] = {"voice": spec.default_voice, "language": spec.default_language}
-    given = {name: value for name, value in defaults.items() if name in mappings and value is not None}
+    used_defaults = {name: value for name, value in defaults.items() if name in mappings and value is not None}
     draft = _RequestPartsBuilder(audio_input_target)
     audio_location = _find_mapping(audio_input_target, "audio").location
     documented = audio_input_target.operation.request_media
@@ -238,7 +238,7 @@ def build_audio_input_request(
         draft.set_value(audio_location, audio if takes_form else base64.b64encode(audio.data).decode())
     for location, value in spec.request_constants.items():
         draft.set_value(location, copy.deepcopy(value))
-    for name, value in {**given, **fields}.items():
+    for name, value in {**used_defaults, **fields}.items():
         draft.set_value(_find_mapping(audio_input_target, name).location, _map_value(audio_input_target, name, value))
     if draft.body is None:
         draft.body = audio

@@ -191,9 +191,9 @@ def read_ordinal(number: int, language: str) -> Expression:
         )
     if language == "fr":
         return _read_french_ordinal(number)
-    known = _ORDINALS_BY_LANGUAGE[language].split()
-    readings = [phrase(known[number - 1])] if 0 < number <= len(known) else []
-    if language == "it" and number > len(known):
+    ordinals = _ORDINALS_BY_LANGUAGE[language].split()
+    readings = [phrase(ordinals[number - 1])] if 0 < number <= len(ordinals) else []
+    if language == "it" and number > len(ordinals):
         words = [one[0] for one in iterate_readings(read_cardinal(number, "it")) if len(one) == 1]
         stems = [one if one.endswith(("tre", "sei")) else one[:-1] for one in words]
         readings += [phrase("|".join(f"{stem}esim{end}" for stem in stems for end in "oa"))] if stems else []
@@ -228,18 +228,18 @@ def read_fraction(numerator: str, denominator: str, language: str) -> Expression
     )
     slash = sequence(read_number(numerator, language), phrase("(slash)"), read_number(denominator, language))
     top, bottom = int(numerator), int(denominator)
-    named = []
+    fraction_names = []
     if language == "en" and bottom > 1:
         one, _, many = _ENGLISH_FRACTION_PARTS.get(bottom, "").partition("/")
         if one:
             parts = phrase(one if top == 1 else many)
         else:
             parts = _read_plural_ordinal(bottom) if top != 1 else read_ordinal(bottom, "en")
-        named = [sequence(phrase("one|a") if top == 1 else read_cardinal(top, "en"), parts)]
-        named += [parts] if top == 1 else []
+        fraction_names = [sequence(phrase("one|a") if top == 1 else read_cardinal(top, "en"), parts)]
+        fraction_names += [parts] if top == 1 else []
     elif (top, bottom) in _FRACTIONS_BY_LANGUAGE.get(language, {}):
-        named = [phrase(_FRACTIONS_BY_LANGUAGE[language][top, bottom])]
-    return choice([*named, over, slash])
+        fraction_names = [phrase(_FRACTIONS_BY_LANGUAGE[language][top, bottom])]
+    return choice([*fraction_names, over, slash])
 
 
 def _read_plural_ordinal(number: int) -> Expression:
@@ -574,10 +574,10 @@ def _read_clock(hour: int, minute: int, language: str) -> Expression:
     hours = read_cardinal(hour, language)
     hour_word = phrase("|".join(words.hour))
     if minute == 0:
-        whole = [sequence(hours, optional(hour_word))]
+        full_hour_readings = [sequence(hours, optional(hour_word))]
         if language == "en":
-            whole.append(sequence(hours, phrase("hundred"), phrase("(hours)")))
-        return choice(whole)
+            full_hour_readings.append(sequence(hours, phrase("hundred"), phrase("(hours)")))
+        return choice(full_hour_readings)
     number = read_cardinal(minute, language)
     minutes = choice([read_digits(f"{minute:02d}", language), number]) if minute < 10 else number
     link = {"es": "(y)", "it": "(e)", "pt": "(e)"}.get(language, "")

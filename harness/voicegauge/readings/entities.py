@@ -102,10 +102,10 @@ def _iterate_matches(text: str, language: str, patterns: Sequence[_Pattern]) -> 
         for index, match in enumerate(upcoming):
             if match is not None and match.start() < at:
                 upcoming[index] = patterns[index].pattern.search(text, at)
-        found = [(match.start(), index, match) for index, match in enumerate(upcoming) if match is not None]
-        if not found:
+        next_matches = [(match.start(), index, match) for index, match in enumerate(upcoming) if match is not None]
+        if not next_matches:
             return
-        start, index, match = min(found, key=lambda one: one[:2])
+        start, index, match = min(next_matches, key=lambda one: one[:2])
         readings = patterns[index].read_match(match, language)
         if readings is None:
             upcoming[index] = patterns[index].pattern.search(text, start + 1)

@@ -123,10 +123,10 @@ def _prune(expression: Expression, vocabulary: frozenset[str]) -> tuple[Expressi
             pruned = [_prune(part, vocabulary) for part in parts]
             return ExpressionSequence(tuple(one for one, _ in pruned)), sum(count for _, count in pruned)
         case ExpressionChoice(alternatives):
-            found = [_prune(one, vocabulary) for one in alternatives]
-            fewest = min(count for _, count in found)
-            kept = [one for one, count in found if count == fewest]
-            return choice(kept if fewest == 0 else kept[:1]), fewest
+            pruned_alternatives = [_prune(one, vocabulary) for one in alternatives]
+            fewest = min(count for _, count in pruned_alternatives)
+            best_alternatives = [one for one, count in pruned_alternatives if count == fewest]
+            return choice(best_alternatives if fewest == 0 else best_alternatives[:1]), fewest
 
 
 def iterate_readings(expression: Expression) -> Iterator[tuple[str, ...]]:

@@ -243,18 +243,20 @@ def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name
 
     The script of the page replaces it by the same line for other weights when the reader changes them.
     """
-    used = [name for name in MEASURES if getattr(weights, name)]
-    chosen = table.list_first_group(weights)
-    if not used or not chosen or sum(value is not None for value in table.weigh(weights)) < 2:
+    used_measures = [name for name in MEASURES if getattr(weights, name)]
+    best_targets = table.list_first_group(weights)
+    if not used_measures or not best_targets or sum(value is not None for value in table.weigh(weights)) < 2:
         return ""
-    names = [quality_name if name == "intelligibility" else name for name in used]
-    lead = "With equal weights" if len(used) == len(MEASURES) else f"With equal weights for {join_words(names)}"
-    if len(used) == 1:
+    names = [quality_name if name == "intelligibility" else name for name in used_measures]
+    lead = (
+        "With equal weights" if len(used_measures) == len(MEASURES) else f"With equal weights for {join_words(names)}"
+    )
+    if len(used_measures) == 1:
         lead = f"By {names[0]} alone"
-    parts = [f"{lead}: {format_choice(chosen)}"]
-    for name, word in zip(used, names, strict=True):
+    parts = [f"{lead}: {format_choice(best_targets)}"]
+    for name, word in zip(used_measures, names, strict=True):
         only = table.list_first_group(RankingWeights(**{other: float(other == name) for other in MEASURES}))
-        if len(used) > 1 and only and chosen[0] not in only:
+        if len(used_measures) > 1 and only and best_targets[0] not in only:
             parts.append(f"{format_choice(only)} if only {word} counts")
     return "; ".join(parts)
 

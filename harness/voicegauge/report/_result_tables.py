@@ -280,13 +280,13 @@ def _flag_best_targets(targets: Sequence[TargetSummary], column_key: str) -> lis
     neither the latency nor an error rate.
     """
     if column_key == "latency":
-        marked, known = [t.is_among_fastest for t in targets], [t.total_latency_ms is not None for t in targets]
+        marked, has_value = [t.is_among_fastest for t in targets], [t.total_latency_ms is not None for t in targets]
     elif column_key in ("wer", "cer"):
-        known = [(t.wer if column_key == "wer" else t.cer) is not None for t in targets]
-        marked = [t.is_among_most_intelligible and has_rate for t, has_rate in zip(targets, known, strict=True)]
+        has_value = [(t.wer if column_key == "wer" else t.cer) is not None for t in targets]
+        marked = [t.is_among_most_intelligible and has_rate for t, has_rate in zip(targets, has_value, strict=True)]
     else:
         return []
-    return marked if sum(marked) < sum(known) else [False] * len(targets)
+    return marked if sum(marked) < sum(has_value) else [False] * len(targets)
 
 
 def _flag_lowest_prices(targets: Sequence[TargetSummary], column_key: str) -> list[bool]:
@@ -298,12 +298,12 @@ def _flag_lowest_prices(targets: Sequence[TargetSummary], column_key: str) -> li
     if column_key not in _PRICE_BY_COLUMN:
         return [False] * len(targets)
     prices = [_PRICE_BY_COLUMN[column_key](target) for target in targets]
-    known = [price for price in prices if price.usd is not None]
-    if len(known) < 2:
+    known_prices = [price for price in prices if price.usd is not None]
+    if len(known_prices) < 2:
         return [False] * len(targets)
-    lowest = min(known, key=lambda price: price.usd or 0.0)
+    lowest = min(known_prices, key=lambda price: price.usd or 0.0)
     marked = [price.usd is not None and not lowest.is_surely_below(price) for price in prices]
-    return marked if sum(marked) < len(known) else [False] * len(targets)
+    return marked if sum(marked) < len(known_prices) else [False] * len(targets)
 
 
 _PRICE_BY_COLUMN: dict[str, Callable[[TargetSummary], PriceRange]] = {
@@ -335,15 +335,16 @@ def _build_reading_rate_cell(target: TargetSummary) -> TableCell:
 
 
 def _build_entities_cell(target: TargetSummary) -> TableCell:
-    found = target.readings
-    if found is None or not found.entity_count:
+    readings = target.readings
+    if readings is None or not readings.entity_count:
         return EMPTY_CELL
     kinds = ", ".join(
-        f"{kind} {found.right_entity_count_by_kind[kind]}/{count}" for kind, count in found.entity_count_by_kind.items()
+        f"{kind} {readings.right_entity_count_by_kind[kind]}/{count}"
+        for kind, count in readings.entity_count_by_kind.items()
     )
-    sentences = f"{found.right_sentence_count}/{found.sentence_count} texts"
-    share = found.right_entity_count / found.entity_count
-    return TableCell(f"{found.right_entity_count}/{found.entity_count}", share, sentences, kinds)
+    sentences = f"{readings.right_sentence_count}/{readings.sentence_count} texts"
+    share = readings.right_entity_count / readings.entity_count
+    return TableCell(f"{readings.right_entity_count}/{readings.entity_count}", share, sentences, kinds)
 
 
 def _build_time_cell(estimate: Estimate | None) -> TableCell:
@@ -446,17 +447,17 @@ def _build_credits_cell(amount: float | None) -> TableCell:
 
 
 def _build_listening_cell(target: TargetSummary) -> TableCell:
-    found = target.listening
-    if found is None or not found.judged_count + found.not_judged_count:
+    listening = target.listening
+    if listening is None or not listening.judged_count + listening.not_judged_count:
         return EMPTY_CELL
-    unjudged = f"{found.not_judged_count} not judged" if found.not_judged_count else ""
-    defects = ", ".join(f"{count} {rule}" for rule, count in found.defect_count_by_rule.items())
-    reasons = "; ".join(f"{count}: {reason}" for reason, count in found.not_judged_count_by_reason.items())
+    unjudged = f"{listening.not_judged_count} not judged" if listening.not_judged_count else ""
+    defects = ", ".join(f"{count} {rule}" for rule, count in listening.defect_count_by_rule.items())
+    reasons = "; ".join(f"{count}: {reason}" for reason, count in listening.not_judged_count_by_reason.items())
     tooltip = "; ".join(filter(None, (defects, f"not judged: {reasons}" if reasons else "")))
-    if not found.judged_count:
+    if not listening.judged_count:
         return TableCell(MISSING_TEXT, None, unjudged, tooltip)
-    share = found.right_count / found.judged_count
-    return TableCell(f"{found.right_count}/{found.judged_count}", share, unjudged, tooltip)
+    share = listening.right_count / listening.judged_count
+    return TableCell(f"{listening.right_count}/{listening.judged_count}", share, unjudged, tooltip)
 
 
 def _build_failures_cell(target: TargetSummary) -> TableCell:

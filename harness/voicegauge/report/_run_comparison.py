@@ -307,7 +307,7 @@ def _mark_rehearsal(runs: Sequence[Run], sentence: str) -> str:
 
 
 def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_letter: str) -> str:
-    found = [comparison.group_changes("regression"), comparison.group_changes("improvement")]
+    groups_by_verdict = [comparison.group_changes("regression"), comparison.group_changes("improvement")]
     lead = f"Run {run_letter} against run {first_run_letter}"
     lead = f"{comparison.rehearsal_label}: {lead}" if comparison.rehearsal_label else lead
     regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
@@ -322,14 +322,14 @@ def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_l
     unjudged = sum(metric.verdict == "underpowered" for metric in comparison.metrics)
     if unjudged:
         warning = f" {unjudged} of {format_count(len(comparison.metrics), 'metric')} could not be judged.{warning}"
-    if not any(found):
+    if not any(groups_by_verdict):
         return f"{lead}: no clear change.{warning}"
-    for groups in found:
+    for groups in groups_by_verdict:
         groups.sort(key=lambda group: group[0].metric != "total_latency_ms")
-    shown = [group for groups in found for group in groups[:3]]
-    shown.sort(key=lambda group: group[0].metric != "total_latency_ms")
-    parts = [_describe_change(*group) for group in shown]
-    more = sum(len(groups) - 3 for groups in found if len(groups) > 3)
+    shown_groups = [group for groups in groups_by_verdict for group in groups[:3]]
+    shown_groups.sort(key=lambda group: group[0].metric != "total_latency_ms")
+    parts = [_describe_change(*group) for group in shown_groups]
+    more = sum(len(groups) - 3 for groups in groups_by_verdict if len(groups) > 3)
     if more:
         parts.append(f"and {format_count(more, 'more change')}")
     return f"{lead}: {'; '.join(parts)}.{warning}"
@@ -361,15 +361,15 @@ def _format_change_with_interval(metric: MetricComparison) -> str:
 def _find_texts_with_largest_latency_change(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
     before, after = _compute_latency_by_target_and_text(first_run), _compute_latency_by_target_and_text(run)
     texts = {sample.text_id: sample.text for sample in run.samples}
-    found = [
+    differences = [
         TextDifference(target, shorten_to_one_line(texts[text], 80), before[target, text], after[target, text])
         for target, text in before.keys() & after.keys()
         if before[target, text] > 0 and after[target, text] > 0
     ]
-    found.sort(
+    differences.sort(
         key=lambda text: (-abs(math.log(text.latency_after_ms / text.latency_before_ms)), text.target, text.text)
     )
-    return tuple(found[:MAX_TEXTS_SHOWN])
+    return tuple(differences[:MAX_TEXTS_SHOWN])
 
 
 def _compute_latency_by_target_and_text(run: Run) -> dict[tuple[str, str], float]:

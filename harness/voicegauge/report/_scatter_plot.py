@@ -196,16 +196,16 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
     clearance = np.full(grid_x.shape, np.inf)  # distance to the edge of the nearest placed circle
     placed: list[PlottedCircle] = []
     for circle in circles:
-        found = _keep_inside_frame(circle, frame)
+        moved = _keep_inside_frame(circle, frame)
         needed = circle.radius + _CIRCLE_GAP_PX
-        if any(math.hypot(found.x - one.x, found.y - one.y) < needed + one.radius for one in placed):
+        if any(math.hypot(moved.x - one.x, moved.y - one.y) < needed + one.radius for one in placed):
             distances = np.hypot(grid_x - circle.x, grid_y - circle.y)
             is_free = (clearance >= needed) & (border >= circle.radius)
             crowded_choice = np.where(border >= circle.radius, -clearance, np.inf)
             index = int(np.argmin(np.where(is_free, distances, np.inf) if is_free.any() else crowded_choice))
-            found = PlottedCircle(float(grid_x.flat[index]), float(grid_y.flat[index]), circle.radius)
-        placed.append(found)
-        clearance = np.minimum(clearance, np.hypot(grid_x - found.x, grid_y - found.y) - found.radius)
+            moved = PlottedCircle(float(grid_x.flat[index]), float(grid_y.flat[index]), circle.radius)
+        placed.append(moved)
+        clearance = np.minimum(clearance, np.hypot(grid_x - moved.x, grid_y - moved.y) - moved.radius)
     return placed
 
 

@@ -319,18 +319,18 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
         return _build_statement("reliability", "", "No request has a saved result.")
     failing = [target for target in run.targets if target.failure_count]
     samples = sum(target.sample_count for target in run.targets)
-    wrong, found = _summarize_wrong_audio(run), _describe_listening(run)
+    wrong_audio, listening_sentences = _summarize_wrong_audio(run), _describe_listening(run)
     lost_count = sum(target.lost_count for target in run.targets)
     loss = f"{format_count(lost_count, 'sample')} lost" if lost_count else ""
     if not failing:
-        verb = "delivered audio" if wrong else "succeeded"
+        verb = "delivered audio" if wrong_audio else "succeeded"
         succeeded = f"All {samples:,} requests {verb}" if samples > 1 else f"The request {verb}"
         if loss:
             succeeded = f"{samples:,} of {samples + lost_count:,} requests {verb}"
         return _build_statement(
             "reliability",
-            "; ".join(filter(None, (wrong, loss))),
-            join_sentences(succeeded, describe_lost_samples(run.targets), found),
+            "; ".join(filter(None, (wrong_audio, loss))),
+            join_sentences(succeeded, describe_lost_samples(run.targets), listening_sentences),
         )
     lost = [target.target for target in failing if target.failure_count == target.sample_count]
     partly = [target for target in failing if target.failure_count < target.sample_count]
@@ -338,18 +338,18 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     parts = [*filter(None, [lost_names]), *map(_describe_failure_share, partly)]
     summary = parts[0] if len(parts) == 1 else f"{format_count(len(failing), 'target')} failed requests"
     failing.sort(key=lambda target: -target.failure_count / target.sample_count)
-    named, others = failing[:MAX_NAMED_TARGETS], failing[MAX_NAMED_TARGETS:]
+    named_targets, other_targets = failing[:MAX_NAMED_TARGETS], failing[MAX_NAMED_TARGETS:]
     sentences = [
         f"{_describe_failure_share(target)}: {_join_failure_kinds(Counter(target.failure_count_by_kind))}"
-        for target in named
+        for target in named_targets
     ]
-    if others:
-        requests = format_count(sum(target.failure_count for target in others), "request")
-        sentences.append(f"{format_count(len(others), 'other')} failed {requests}")
+    if other_targets:
+        requests = format_count(sum(target.failure_count for target in other_targets), "request")
+        sentences.append(f"{format_count(len(other_targets), 'other')} failed {requests}")
     return _build_statement(
         "reliability",
-        "; ".join(filter(None, (summary, wrong, loss))),
-        join_sentences(". ".join(sentences), describe_lost_samples(run.targets), found),
+        "; ".join(filter(None, (summary, wrong_audio, loss))),
+        join_sentences(". ".join(sentences), describe_lost_samples(run.targets), listening_sentences),
     )
 
 
@@ -375,14 +375,14 @@ def _summarize_wrong_audio(run: MeasuredRun) -> str:
 
 def _describe_listening(run: MeasuredRun) -> str:
     """Return sentences about the targets with wrong or doubtful clips, and about clips that were not judged."""
-    found = [(target.target, text) for target in run.targets if (text := describe_wrong_audio(target))]
-    sentences = [f"{name}: {text}" for name, text in found[:MAX_NAMED_TARGETS]]
-    if len(found) > MAX_NAMED_TARGETS:
-        sentences.append(f"{len(found) - MAX_NAMED_TARGETS} other targets have wrong or doubtful audio")
+    texts_by_target = [(target.target, text) for target in run.targets if (text := describe_wrong_audio(target))]
+    sentences = [f"{name}: {text}" for name, text in texts_by_target[:MAX_NAMED_TARGETS]]
+    if len(texts_by_target) > MAX_NAMED_TARGETS:
+        sentences.append(f"{len(texts_by_target) - MAX_NAMED_TARGETS} other targets have wrong or doubtful audio")
     summaries = [target.listening for target in run.targets if target.listening is not None]
-    if summaries and not found:
-        right = sum(one.right_count for one in summaries)
-        sentences.append(f"{format_count(right, 'clip')} {'says' if right == 1 else 'say'} the text")
+    if summaries and not texts_by_target:
+        right_count = sum(one.right_count for one in summaries)
+        sentences.append(f"{format_count(right_count, 'clip')} {'says' if right_count == 1 else 'say'} the text")
     if unjudged := describe_unjudged_clips(summaries):
         sentences.append(capitalize_sentence(unjudged))
     return ". ".join(sentences)
@@ -544,13 +544,13 @@ def build_run_verdict(run: MeasuredRun, decision: str = "") -> RunVerdict:
         # Of several targets the headline names none: who failed in a rehearsal would read as worse than the others.
         in_headline = rehearsal if len(run.targets) == 1 else rehearsal[:1]
         return RunVerdict(headline=join_headline(in_headline), statements=rehearsal, cautions=_list_cautions(run))
-    found = (
+    possible_statements = (
         build_speed_statement(run),
         build_intelligibility_statement(run),
         build_price_statement(run),
         build_reliability_statement(run),
     )
-    statements = tuple(statement for statement in found if statement)
+    statements = tuple(statement for statement in possible_statements if statement)
     headline = join_headline(statements)
     if decision:
         charges = describe_wrong_charges(run.targets)

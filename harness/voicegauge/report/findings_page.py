@@ -332,11 +332,11 @@ def _describe_input(compared_input: ComparedInput) -> str:
 
 
 def _describe_drift_result(report: DriftReport) -> str:
-    found = [(level, count) for level, count in report.count_by_level.items() if count]
-    if not found:
+    counts_by_level = [(level, count) for level, count in report.count_by_level.items() if count]
+    if not counts_by_level:
         return "Nothing has changed."
-    counts = [f"{count} {level.value.replace('-', ' ').replace('_', ' ')}" for level, count in found]
-    return f"{', '.join(counts)} change{'' if found[-1][1] == 1 else 's'}."
+    counts = [f"{count} {level.value.replace('-', ' ').replace('_', ' ')}" for level, count in counts_by_level]
+    return f"{', '.join(counts)} change{'' if counts_by_level[-1][1] == 1 else 's'}."
 
 
 def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, finding_number: int) -> PageFinding:

@@ -189,11 +189,11 @@ def _join_listening(sets: Sequence[ListeningSet]) -> ListeningSet | None:
 
 def _join_quality(sets: Sequence[QualitySet | None]) -> QualitySet | None:
     """Return the predictions of all runs; `None` if some have none, or others by another method."""
-    found = [one for one in sets if one is not None]
-    if len(found) < len(sets) or len({one.method for one in found}) != 1:
+    known_sets = [one for one in sets if one is not None]
+    if len(known_sets) < len(sets) or len({one.method for one in known_sets}) != 1:
         return None
-    predictions = tuple(chain.from_iterable(one.predictions for one in found))
-    return msgspec.structs.replace(found[0], predictions=predictions)
+    predictions = tuple(chain.from_iterable(one.predictions for one in known_sets))
+    return msgspec.structs.replace(known_sets[0], predictions=predictions)
 
 
 def _join_voices(sets: Sequence[VoiceSet]) -> VoiceSet | None:
@@ -208,11 +208,11 @@ def _join_voices(sets: Sequence[VoiceSet]) -> VoiceSet | None:
 
 
 def _describe_times(runs: Sequence[Run]) -> str:
-    named = (
+    times_and_targets = (
         (run.manifest.created_at[:16].replace("T", " "), [target.id for target in run.manifest.targets])
         for run in sorted(runs, key=lambda run: run.manifest.created_at)
     )
-    times = "; ".join(f"{time}: {format_target_names(ids, ids[0])}" for time, ids in named)
+    times = "; ".join(f"{time}: {format_target_names(ids, ids[0])}" for time, ids in times_and_targets)
     return (
         f"Measured in {len(runs)} runs at different times (UTC, {times}). A service is faster or slower for hours: no "
         "interval contains that, and a difference between targets of two runs may be one between two times."

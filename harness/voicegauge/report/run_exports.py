@@ -148,7 +148,7 @@ def _format_audio(run: RunReport) -> list[str]:
     """Return a Markdown list of what the page says about entities, audio, voice and turns of each target."""
     lines = []
     for one in run.targets:
-        found = [
+        sentences = [
             describe_readings(one.readings, run.scoring.asr)
             if one.readings is not None and one.readings.entity_count and run.scoring is not None
             else "",
@@ -157,7 +157,7 @@ def _format_audio(run: RunReport) -> list[str]:
             describe_steadiness(one.steadiness) if one.steadiness is not None else "",
             *(describe_sockets(one.socket) if one.socket is not None else ()),
         ]
-        lines += [f"- {_escape_markdown(f'{one.target}: {text}')}" for text in found if text]
+        lines += [f"- {_escape_markdown(f'{one.target}: {text}')}" for text in sentences if text]
     if not lines:
         return []
     mark = f" ({_escape_markdown(run.manifest.rehearsal_label)})" if run.manifest.is_rehearsal else ""
@@ -174,9 +174,9 @@ def _format_price_notes(run: RunReport, characters_per_month: int) -> list[str]:
             notes += [f"Free quota of {_escape_markdown(target.target)}: {_escape_markdown(quota)}.", ""]
     if any(target.cost.has_account_plans for target in run.targets):
         plans = f"with the cheapest account plan for {characters_per_month:,} characters per month"
-        named = ", which is named" if any(target.cost.account_plan_name for target in run.targets) else ""
+        naming_clause = ", which is named" if any(target.cost.account_plan_name for target in run.targets) else ""
         per_request = "one request is priced without a plan"
-        notes += [f"Prices per 1M characters and per month are {plans}{named}; {per_request}.", ""]
+        notes += [f"Prices per 1M characters and per month are {plans}{naming_clause}; {per_request}.", ""]
     return notes
 
 
@@ -252,8 +252,8 @@ def _format_run_heading(run: RunReport) -> str:
 def _format_scoring_method(run: RunReport) -> str:
     if run.scoring is None or not run.scoring.normalizer:  # without a normalizer, no language was scored
         return "Not scored."
-    known = run.scoring.known_words or "made for the bundled suites"
-    closed = f" (closed vocabulary: {known})" if run.scoring.has_closed_vocabulary else ""
+    vocabulary = run.scoring.known_words or "made for the bundled suites"
+    closed = f" (closed vocabulary: {vocabulary})" if run.scoring.has_closed_vocabulary else ""
     uneven = " The targets were not measured in the same languages." if run.has_uneven_languages else ""
     return f"ASR engine {run.scoring.asr}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
 

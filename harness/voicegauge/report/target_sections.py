@@ -107,7 +107,7 @@ def _load_report(file: Path, result_type: type[ResultT], command: str) -> Result
 def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetCheck, ...]:
     """Return the findings about a target, for each check that sent something to the target's provider."""
     provider = target_id.partition("/")[0]
-    found = []
+    target_checks = []
     for report in check_and_drift_reports.check_reports:
         if not any(name.startswith(f"{provider}/") for name in (*report.operations, *report.targets)):
             continue
@@ -115,7 +115,7 @@ def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id:
             (one for one in report.findings if _is_about_target(one, provider, target_id)),
             key=lambda one: (_SEVERITY_ORDER.index(one.severity), one.where.target != target_id),
         )
-        found.append(
+        target_checks.append(
             TargetCheck(
                 date=report.created_at[:10],
                 is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance,
@@ -123,7 +123,7 @@ def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id:
                 unlisted_finding_count=max(len(findings) - MAX_LISTED_ITEMS, 0),
             )
         )
-    return tuple(found)
+    return tuple(target_checks)
 
 
 _SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)

@@ -103,9 +103,9 @@ def choose_asr(requested_asr: str, *, provenance: Provenance, texts: Sequence[Sp
 
 
 def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
-    named = os.environ.get(WHISPER_ENVIRONMENT_VARIABLE)
-    if named:
-        return AsrChoice(create_whisper_asr(named), f"named by {WHISPER_ENVIRONMENT_VARIABLE}")
+    named_model = os.environ.get(WHISPER_ENVIRONMENT_VARIABLE)
+    if named_model:
+        return AsrChoice(create_whisper_asr(named_model), f"named by {WHISPER_ENVIRONMENT_VARIABLE}")
     if importlib.util.find_spec("whisper"):
         for model in _list_preferred_models(texts):
             if get_weights_cache_path(model).is_file():
@@ -135,9 +135,9 @@ def _are_all_english(texts: Sequence[SpokenText]) -> bool:
 
 
 def _choose_openai_whisper_model(texts: Sequence[SpokenText]) -> str:
-    named = os.environ.get(WHISPER_ENVIRONMENT_VARIABLE)
-    installed = (name for name in _list_preferred_models(texts) if get_weights_cache_path(name).is_file())
-    return named or next(installed, _choose_model_to_download(texts))
+    named_model = os.environ.get(WHISPER_ENVIRONMENT_VARIABLE)
+    installed_models = (name for name in _list_preferred_models(texts) if get_weights_cache_path(name).is_file())
+    return named_model or next(installed_models, _choose_model_to_download(texts))
 
 
 def _choose_faster_whisper_model(texts: Sequence[SpokenText]) -> str:

@@ -91,9 +91,9 @@ def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | Non
     The benchmarks of coval (https://github.com/coval-ai/benchmarks) use this definition, so figures can be compared.
     """
     length = round(sample_rate_hz * FRAME_DURATION_S)
-    whole = samples[: len(samples) // length * length]
+    complete_frames = samples[: len(samples) // length * length]
     block_size = _SAMPLES_PER_BLOCK // length * length
-    for number, block in enumerate(_split_into_blocks(whole, block_size)):
+    for number, block in enumerate(_split_into_blocks(complete_frames, block_size)):
         loud = _compute_frame_powers(block, length, 0.0) > SPEECH_ONSET_RMS**2
         if loud.any():
             return (number * block_size / length + float(np.argmax(loud))) * FRAME_DURATION_S
@@ -188,9 +188,9 @@ def build_playback_timeline(audio_bytes: bytes, decoded_audio: DecodedAudio) -> 
     """
     size_bytes, audio_s = len(audio_bytes), decoded_audio.duration_s
     if decoded_audio.container in _UNCOMPRESSED_CONTAINERS:
-        found = find_wav_data(audio_bytes)
+        wav_data = find_wav_data(audio_bytes)
         return PlaybackTimeline(
-            [(found.size_field_offset + 4 if found else 0, 0.0), (size_bytes, audio_s)],
+            [(wav_data.size_field_offset + 4 if wav_data else 0, 0.0), (size_bytes, audio_s)],
             size_bytes,
             audio_s,
             is_interpolated=True,

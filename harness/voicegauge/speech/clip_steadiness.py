@@ -188,12 +188,12 @@ def find_sound_changes(
     level = _find_stretch(_measure_levels_db(samples, sample_rate_hz), MIN_LEVEL_CHANGE_DB, _MIN_SPREAD_DB)
     pitch = _find_stretch(_measure_log_pitch(samples, sample_rate_hz), math.log1p(MIN_PITCH_CHANGE), _MIN_SPREAD)
     pace = _find_stretch(_measure_log_pace(phoneme_intervals), math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD)
-    found = [
+    changes = [
         SoundChange("level", level[0] * _LEVEL_PART_S, level[1]) if level else None,
         SoundChange("pitch", pitch[0] * _PITCH_PART_S, math.expm1(pitch[1])) if pitch else None,
         SoundChange("pace", pace[0] * _PACE_PART_S, math.expm1(pace[1])) if pace else None,
     ]
-    return tuple(sorted((one for one in found if one is not None), key=lambda one: one.start_s))
+    return tuple(sorted((one for one in changes if one is not None), key=lambda one: one.start_s))
 
 
 def _find_stretch(values: NDArray[np.float64], min_change: float, min_spread: float) -> tuple[int, float] | None:
@@ -221,11 +221,11 @@ def _find_stretch(values: NDArray[np.float64], min_change: float, min_spread: fl
     change = inside - outside
     significance = np.where(is_allowed, np.abs(change) / (spread * np.sqrt(1 / sizes + 1 / (count - sizes))), 0.0)
     start, end = np.unravel_index(int(np.argmax(significance)), significance.shape)
-    found = float(change[start, end])
-    if significance[start, end] < MIN_SIGNIFICANCE or abs(found) < min_change:
+    largest_change = float(change[start, end])
+    if significance[start, end] < MIN_SIGNIFICANCE or abs(largest_change) < min_change:
         return None
     # A stretch at the start of the clip is what it sounds like before the change.
-    return (int(places[end]), -found) if start == 0 else (int(places[start]), found)
+    return (int(places[end]), -largest_change) if start == 0 else (int(places[start]), largest_change)
 
 
 def _measure_levels_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:

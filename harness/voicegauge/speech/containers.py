@@ -219,10 +219,10 @@ def open_audio(audio_bytes: FileContent) -> io.RawIOBase | io.BytesIO:
     first_frame = _build_mp3_length_frame(audio_bytes)
     if first_frame is not None:
         return _PrefixedReader(first_frame, audio_bytes, _find_mp3_start(audio_bytes))
-    found = find_wav_data(audio_bytes)
-    if found is None or found.declared_size_bytes is not None or not found.actual_size_bytes:
+    wav_data = find_wav_data(audio_bytes)
+    if wav_data is None or wav_data.declared_size_bytes is not None or not wav_data.actual_size_bytes:
         return _AudioReader(audio_bytes)
-    sizes = {4: len(audio_bytes) - 8, found.size_field_offset: found.actual_size_bytes}
+    sizes = {4: len(audio_bytes) - 8, wav_data.size_field_offset: wav_data.actual_size_bytes}
     return _PatchedReader(audio_bytes, {at: struct.pack("<I", size) for at, size in sizes.items()})
 
 

@@ -341,8 +341,10 @@ def _keep_best_prefixes(beam: _Beam) -> _Beam:
 
 def _compute_word_log_probability(lexicon: Lexicon, last_word: int, index: int) -> float:
     if last_word in lexicon.first_words:
-        known = lexicon.pair_log_probabilities.get(last_word * len(lexicon.words) + index)
-        return known if known is not None else lexicon.word_log_probabilities[index] + _UNLISTED_PAIR_SCORE
+        pair_log_probability = lexicon.pair_log_probabilities.get(last_word * len(lexicon.words) + index)
+        if pair_log_probability is not None:
+            return pair_log_probability
+        return lexicon.word_log_probabilities[index] + _UNLISTED_PAIR_SCORE
     return lexicon.word_log_probabilities[index]
 
 

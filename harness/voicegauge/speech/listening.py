@@ -141,11 +141,13 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None) -> Clip
     if audio.is_silent:
         return ClipJudgement("wrong", f"{decoded.duration_s:.2f} s of silence", "audio-silent", 0.0)
     search = search_dropout(decoded.samples, decoded.sample_rate_hz)
-    found = _judge_sound(decoded, search.dropout) or _judge_text(decoded, text, language)
-    if found.outcome == "right" and search.unjudged_reason is not None:
-        found = found._replace(explanation=f"{found.explanation} (dropouts were not judged: {search.unjudged_reason})")
+    judgement = _judge_sound(decoded, search.dropout) or _judge_text(decoded, text, language)
+    if judgement.outcome == "right" and search.unjudged_reason is not None:
+        judgement = judgement._replace(
+            explanation=f"{judgement.explanation} (dropouts were not judged: {search.unjudged_reason})"
+        )
     digest = compute_sample_digest(decoded.samples, decoded.sample_rate_hz)
-    return found._replace(digest=digest, pace=measure_pace(decoded.samples, decoded.sample_rate_hz, text))
+    return judgement._replace(digest=digest, pace=measure_pace(decoded.samples, decoded.sample_rate_hz, text))
 
 
 def _judge_sound(decoded_audio: DecodedAudio, dropout: Silence | None) -> ClipJudgement | None:
@@ -164,33 +166,37 @@ def _judge_text(decoded_audio: DecodedAudio, text: str, language: str | None) ->
     """Return the verdict on the words of a clip and its silences."""
     is_ordinary = is_ordinary_text(text)
     reason = explain_why_not_judged(text, language, None) if is_ordinary else "the text consists of few or no words"
-    spoken = None
+    spoken_judgement = None
     if reason is None:
         is_automatic = language is None or language.lower() == "auto"
-        spoken = judge_spoken_text(
+        spoken_judgement = judge_spoken_text(
             decoded_audio.samples,
             decoded_audio.sample_rate_hz,
             text,
             "en" if language is None or is_automatic else language,
         )
-        rule = RULE_BY_VERDICT.get(spoken.verdict)
+        rule = RULE_BY_VERDICT.get(spoken_judgement.verdict)
         if rule is not None:
-            is_doubtful = spoken.verdict == "does not fit"
-            return ClipJudgement("doubtful" if is_doubtful else "wrong", spoken.explanation, rule, spoken.start_s)
+            is_doubtful = spoken_judgement.verdict == "does not fit"
+            return ClipJudgement(
+                "doubtful" if is_doubtful else "wrong", spoken_judgement.explanation, rule, spoken_judgement.start_s
+            )
     for position, silence in list_long_silences(
-        decoded_audio.samples, decoded_audio.sample_rate_hz, text, None, spoken
+        decoded_audio.samples, decoded_audio.sample_rate_hz, text, None, spoken_judgement
     ):
         return ClipJudgement("wrong", describe_long_silence(position, silence), "audio-long-silence", silence.start_s)
-    phoneme_intervals = spoken.phoneme_intervals if spoken is not None else ()
+    phoneme_intervals = spoken_judgement.phoneme_intervals if spoken_judgement is not None else ()
     changes = find_sound_changes(decoded_audio.samples, decoded_audio.sample_rate_hz, phoneme_intervals)
     if changes:
         described = "; ".join(one.describe() for one in changes)
-        is_fitting = spoken is not None and spoken.verdict in ("right", "fits")
+        is_fitting = spoken_judgement is not None and spoken_judgement.verdict in ("right", "fits")
         return ClipJudgement("doubtful", described, UNSTEADY_RULE, changes[0].start_s, fits_text=is_fitting)
-    if spoken is None or spoken.verdict == "unclear":
-        return ClipJudgement("not judged", reason or (spoken.explanation if spoken is not None else ""))
-    words = " (single words were not judged)" if spoken.verdict == "fits" else ""
-    return ClipJudgement("right", f"{spoken.explanation}{words}", fits_text=True)
+    if spoken_judgement is None or spoken_judgement.verdict == "unclear":
+        return ClipJudgement(
+            "not judged", reason or (spoken_judgement.explanation if spoken_judgement is not None else "")
+        )
+    words = " (single words were not judged)" if spoken_judgement.verdict == "fits" else ""
+    return ClipJudgement("right", f"{spoken_judgement.explanation}{words}", fits_text=True)
 
 
 def list_long_silences(
@@ -213,8 +219,8 @@ def list_long_silences(
         # Noise may hide the silence before the first word.
         leading = Silence(0.0, max(leading.end_s, spoken_judgement.alignment.words[0].start_s))
     longest_s = MAX_SILENCE_S / min(speed or 1.0, 1.0)
-    named = {"before": leading, "within": silences.longest_inner, "after": silences.trailing}
-    for place, silence in named.items():
+    silence_by_position = {"before": leading, "within": silences.longest_inner, "after": silences.trailing}
+    for place, silence in silence_by_position.items():
         if silence.duration_s > longest_s and not (place == "within" and _may_ask_for_pause(text)):
             yield place, silence
 

@@ -118,9 +118,9 @@ class LongTextComparison(NamedTuple):
 
 def recognize_phonemes(log_probabilities: LogProbabilities) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the phonemes of the best explanation of a clip, and when each begins, in seconds."""
-    best = log_probabilities.argmax(axis=1)
-    begins = np.flatnonzero((best != BLANK) & (best != np.concatenate([[-1], best[:-1]])))
-    return best[begins].astype(np.int64), np.asarray(begins * FRAME_S, np.float64)
+    best_symbols = log_probabilities.argmax(axis=1)
+    begins = np.flatnonzero((best_symbols != BLANK) & (best_symbols != np.concatenate([[-1], best_symbols[:-1]])))
+    return best_symbols[begins].astype(np.int64), np.asarray(begins * FRAME_S, np.float64)
 
 
 def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> LongTextComparison | None:
@@ -139,12 +139,14 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     agreeing = sum(recognized[h] == expected[e] for h, e in matched)
     share = agreeing / max(len(matched), 1) if len(matched) >= 0.3 * max(len(recognized), len(expected), 1) else 0.0
     word_starts = np.array(pronunciation.word_starts)
-    found: tuple[LongTextDifference, ...] = ()
+    placed_differences: tuple[LongTextDifference, ...] = ()
     if share >= MIN_AGREEING_PHONEME_SHARE:
         end_s = len(log_probabilities) * FRAME_S
-        listed = _list_differences(pairs, recognized, times_s, expected, word_starts, end_s)
-        differences = _find_likely_repetitions(list(listed), log_probabilities, pronunciation, pairs, times_s)
-        found = tuple(
+        possible_differences = _list_differences(pairs, recognized, times_s, expected, word_starts, end_s)
+        differences = _find_likely_repetitions(
+            list(possible_differences), log_probabilities, pronunciation, pairs, times_s
+        )
+        placed_differences = tuple(
             one._replace(is_place_known=not _repeats_itself_at(one, expected, word_starts)) for one in differences
         )
     intervals = tuple(
@@ -152,7 +154,7 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
         for (h, e), after in itertools.pairwise(matched)
         if after == (h + 1, e + 1)
     )
-    return LongTextComparison(share, found, intervals)
+    return LongTextComparison(share, placed_differences, intervals)
 
 
 def _align(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -230,7 +232,7 @@ def _list_differences(
             first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in (part[0][1], part[-1][1]))
             yield LongTextDifference("left out", after_s, after_s, first, last - first + 1, len(part))
             continue
-        added = recognized[part[0][0] : part[-1][0] + 1]
+        added_phonemes = recognized[part[0][0] : part[-1][0] + 1]
         again = _find_adjacent_repetition(recognized, part[0][0], part[-1][0] + 1)
         if again is not None:
             aligned = _find_aligned_phonemes(pairs, again - len(part), again + len(part))
@@ -241,7 +243,7 @@ def _list_differences(
             )
             continue
         start_s, next_phoneme = float(times_s[part[0][0]]), next((e for _, e in pairs[stop:] if e >= 0), len(expected))
-        place = _find_repeated_phonemes(added, expected)
+        place = _find_repeated_phonemes(added_phonemes, expected)
         if place is None:
             word = int(np.searchsorted(word_starts, next_phoneme, side="right")) - 1
             yield LongTextDifference("not in the text", start_s, after_s, max(word, 0), 0, len(part))

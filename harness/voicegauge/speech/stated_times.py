@@ -101,11 +101,11 @@ def judge_stated_times(
     aligned = find_word_times(samples, sample_rate_hz, [word.text for word in words])
     if aligned is None:
         return StatedTimesJudgement("unclear", "the words do not fit into the audio")
-    found = measure_differences(words, aligned)
-    if found.uniform_error_s <= MAX_UNIFORM_ERROR_S:
+    differences = measure_differences(words, aligned)
+    if differences.uniform_error_s <= MAX_UNIFORM_ERROR_S:
         return StatedTimesJudgement("uniform", "every character has the same duration, so the times are invented")
     factor = 1.0 if is_recognized_clearly else UNKNOWN_VOICE_FACTOR
-    return _judge_differences(found, factor)
+    return _judge_differences(differences, factor)
 
 
 def _judge_differences(differences: TimeDifferences, bound_factor: float) -> StatedTimesJudgement:
@@ -146,11 +146,11 @@ def find_word_times(samples: Samples, sample_rate_hz: int, words: Sequence[str])
         MissingExtraError: espeakng-loader is not installed.
         ValueError: espeak-ng cannot pronounce the text.
     """
-    whole = pronounce(" ".join(words)).phonemes
-    starts = find_phoneme_starts(compute_phoneme_log_probabilities(samples, sample_rate_hz), whole)
+    phonemes = pronounce(" ".join(words)).phonemes
+    starts = find_phoneme_starts(compute_phoneme_log_probabilities(samples, sample_rate_hz), phonemes)
     if starts is None:
         return None
-    return np.asarray(starts[_find_first_phonemes(words, whole)])
+    return np.asarray(starts[_find_first_phonemes(words, phonemes)])
 
 
 def _find_first_phonemes(words: Sequence[str], whole_phonemes: Sequence[int]) -> NDArray[np.int64]:
@@ -158,17 +158,19 @@ def _find_first_phonemes(words: Sequence[str], whole_phonemes: Sequence[int]) ->
 
     Words sound different within a sentence, so the phonemes of single words are aligned with those of the text.
     """
-    single: list[int] = []
-    first: list[int] = []
+    word_phonemes: list[int] = []
+    first_phonemes: list[int] = []
     for word in words:
-        first.append(len(single))
-        single += pronounce(word).phonemes
-    known, places = [0], [0]
-    for block in difflib.SequenceMatcher(None, single, list(whole_phonemes), autojunk=False).get_matching_blocks():
-        known += range(block.a, block.a + block.size)
-        places += range(block.b, block.b + block.size)
-    found = np.interp(first, known, places)
-    return np.minimum(np.rint(found).astype(np.int64), len(whole_phonemes) - 1)
+        first_phonemes.append(len(word_phonemes))
+        word_phonemes += pronounce(word).phonemes
+    matched, positions_in_text = [0], [0]
+    for block in difflib.SequenceMatcher(
+        None, word_phonemes, list(whole_phonemes), autojunk=False
+    ).get_matching_blocks():
+        matched += range(block.a, block.a + block.size)
+        positions_in_text += range(block.b, block.b + block.size)
+    positions = np.interp(first_phonemes, matched, positions_in_text)
+    return np.minimum(np.rint(positions).astype(np.int64), len(whole_phonemes) - 1)
 
 
 def measure_differences(words: Sequence[StatedWord], aligned_s: NDArray[np.float64]) -> TimeDifferences:
@@ -214,5 +216,7 @@ def split_into_words(
                 words.append(StatedWord(text, index, start_s))
             index += len(text) + 1
         return words
-    whole = "".join(text if len(text) == 1 else " " for text, _ in pairs)
-    return [StatedWord(match[0], match.start(), pairs[match.start()][1]) for match in re.finditer(r"\S*\w\S*", whole)]
+    whole_text = "".join(text if len(text) == 1 else " " for text, _ in pairs)
+    return [
+        StatedWord(match[0], match.start(), pairs[match.start()][1]) for match in re.finditer(r"\S*\w\S*", whole_text)
+    ]

@@ -253,9 +253,9 @@ class VoiceEncoderWeights(NamedTuple):
             )
             for index in range(count)
         )
-        found = cls(layers, arrays["linear.weight"], arrays["linear.bias"])
-        found._check_shapes()
-        return found
+        weights = cls(layers, arrays["linear.weight"], arrays["linear.bias"])
+        weights._check_shapes()
+        return weights
 
     def _check_shapes(self) -> None:
         width = _MEL_BAND_COUNT
@@ -492,8 +492,8 @@ def encode_voice_sample(
     Returns:
         The vector and the cosines; `None` if the sample has too little speech.
     """
-    whole = encoder.encode(samples, sample_rate_hz)
-    if whole is None:
+    sample_vector = encoder.encode(samples, sample_rate_hz)
+    if sample_vector is None:
         return None
     count = min(MAX_PARTS, int(len(samples) / sample_rate_hz / MIN_PART_S))
     vectors = [encoder.encode(part, sample_rate_hz) for part in np.array_split(samples, max(count, 1))]
@@ -503,7 +503,7 @@ def encode_voice_sample(
         for part in parts
         if len(parts) > 1
     ]
-    return whole, tuple(cosines)
+    return sample_vector, tuple(cosines)
 
 
 def build_voice_scale(
