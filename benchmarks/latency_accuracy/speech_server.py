@@ -59,7 +59,7 @@ class SpeechServer:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\n{headers}Content-Length: {len(audio)}\r\n\r\n"
         transport.write(head.encode() + audio)
         wait_ms = (connected.sent_time_s - received_s) * 1000
-        self._sent.note(number, wait_ms)
+        self._sent.record_delay(number, wait_ms)
         self.waits_ms_by_sha256[hashlib.sha256(audio).hexdigest()] = wait_ms
 
 
