@@ -151,7 +151,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     4. the remaining deliveries.
 
     Args:
-        cases: the cases in the order of the contract.
+        cases: the cases as planned, by operation, with its rejections in the order of `RejectionReason`.
         max_billable_requests: number of billable requests to keep; all of them by default.
     """
     by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}

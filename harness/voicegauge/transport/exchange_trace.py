@@ -188,10 +188,6 @@ HAS_PACKET_TIMES = sys.platform == "linux"
 """Whether the operating system notes when packets arrive and leave."""
 
 
-HAS_PACKET_TIMES = sys.platform == "linux"
-"""Whether the operating system notes when packets arrive and leave."""
-
-
 class PacketTimingSocket(socket.socket):
     """A connected TCP socket that notes when its sent bytes left, and when the bytes that it reads arrived.
 

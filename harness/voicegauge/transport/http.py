@@ -1,4 +1,4 @@
-"""Sends one HTTP exchange over the connections of httpcore and notes its times."""
+"""Sends one HTTP exchange over the connections of httpcore and notes its times. Bytes are written in `network.py`."""
 
 from __future__ import annotations
 

@@ -617,7 +617,7 @@ def describe_httpcore_error(error: Exception) -> str:
     for part, description in _DESCRIPTION_BY_HTTPCORE_MESSAGE.items():
         if part in message:
             return description
-    if message.startswith(("the response", "the server", "the headers")):  # of `ResponseParser`
+    if message.startswith(("the response", "the server", "the headers")):  # of `raw_http.ResponseParser`
         return message
     # What it quotes stays a literal of bytes: messages are searched for those, and words in them are masked.
     return f"{INVALID_HTTP}: " + re.sub(r"bytearray\((b.*)\)", r"\1", message)

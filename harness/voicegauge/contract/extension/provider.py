@@ -192,7 +192,8 @@ RejectionReason = Literal[
     "internal",
     "busy",
 ]
-"""Why a provider rejects a request. `x-rejection-reason` gives the reason for the example of an error response."""
+"""Why a provider rejects a request. `x-rejection-reason` gives the reason for the example of an error response. A check
+sends the rejections of an operation in this order."""
 STATUS_CODES_BY_REASON: Mapping[str, tuple[int, ...]] = {
     "invalid": (400, 422),
     "unauthorized": (401, 403),
