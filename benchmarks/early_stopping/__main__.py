@@ -15,7 +15,7 @@ from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
-from voicegauge.bench.run_config import STOP_ALPHA, StopRule
+from voicegauge.bench.run_config import EARLY_STOP_ALPHA, StopRule
 from voicegauge.bench.suites import SuiteText
 from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.model.ramp import EarlyStop
@@ -81,7 +81,7 @@ def main() -> int:
         shares = [f"{decisions.count(word) / runs:.1%}" for word in ("slower", "faster", "equal", None)]
         cells = (f"{slowdown:.0%}", *shares, f"{wrong} of {runs}", f"{saved:.0%}")
         print(f"| {' | '.join(cells)} |", flush=True)
-        is_within &= binomtest(wrong, runs, STOP_ALPHA, alternative="greater").pvalue > 0.01
+        is_within &= binomtest(wrong, runs, EARLY_STOP_ALPHA, alternative="greater").pvalue > 0.01
     return 0 if is_within else 1
 
 

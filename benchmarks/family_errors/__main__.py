@@ -31,7 +31,7 @@ from voicegauge.bench.resampling import FloatArray
 from voicegauge.bench.target_samples import (
     MAX_PERMUTATION_COUNT,
     build_comparison_tables,
-    collect_measurements,
+    collect_target_measurements,
     draw_largest_differences,
     measure_target_differences,
 )
@@ -93,7 +93,7 @@ def find_statements(report: RunReport) -> Statements:
 
 def has_clear_difference(table: FloatArray, probability: float) -> bool:
     """Whether any pair of columns is called different: as `compare_pairs`, with as few permutations as that takes."""
-    drawn = draw_largest_differences(table, max_values_per_batch=PERMUTATIONS_PER_BATCH * table.size)
+    drawn = draw_largest_differences(table, max_permuted_values_per_batch=PERMUTATIONS_PER_BATCH * table.size)
     observed = float(next(drawn)[0])
     reached = count = 1
     for batch in drawn:
@@ -122,7 +122,7 @@ def measure_false_statements(
     counts = np.zeros(len(FalseStatements._fields), np.int64)
     for seed in seeds:
         run = simulate(target_count, text_count, seed, spread=spread)
-        tables = build_comparison_tables(collect_measurements(run, run.score_sets[-1]))
+        tables = build_comparison_tables(collect_target_measurements(run, run.score_sets[-1]))
         clear = [
             has_clear_difference(table, tables.false_statement_probability)
             for table in (tables.log_latency, tables.error_rate)

@@ -19,7 +19,7 @@ from random import Random
 import numpy as np
 from listening.clips import Voice, add_noise, list_sentences, pass_through_format, speak
 
-from voicegauge.bench.voice_similarity import ESPEAK_SPEAKERS, MAX_TEXTS_OF_SPEAKERS
+from voicegauge.bench.voice_similarity import ESPEAK_SPEAKERS, TEXTS_PER_OTHER_SPEAKER
 from voicegauge.speech.voice_encoder import (
     ANALYSIS_RATE_HZ,
     SAME_VOICE_SIMILARITY,
@@ -73,7 +73,7 @@ class Clips:
     @cache  # noqa: B019 - lives as long as the benchmark
     def encode_speakers(self, first_sentence: int) -> dict[str, list[FloatArray]]:
         """Return vectors of the other speakers, who speak sentences from the given one on."""
-        texts = [self.sentences[first_sentence + index] for index in range(MAX_TEXTS_OF_SPEAKERS)]
+        texts = [self.sentences[first_sentence + index] for index in range(TEXTS_PER_OTHER_SPEAKER)]
         return {
             variant: [
                 vector

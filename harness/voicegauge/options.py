@@ -319,7 +319,7 @@ def list_own_options(request_type: type[Any]) -> tuple[DeclaredOption, ...]:
         DeclaredOption(
             field.name,
             field.metadata[_METADATA_KEY],
-            _resolve_annotation(field.type, _find_home(request_type, field.name).__module__),
+            _resolve_annotation(field.type, _find_declaring_class(request_type, field.name).__module__),
             field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default,
         )
         for field in dataclasses.fields(request_type)
@@ -341,14 +341,14 @@ def _iterate_options(request_type: type[Any]) -> Iterator[DeclaredOption]:
                 yield dataclasses.replace(inner, group=field)
 
 
-class _KnownNames(dict[str, Any]):
+class _AnnotationNames(dict[str, Any]):
     """The names of a module and their values. A missing name gives `Any`: it is imported for type checking only."""
 
     def __missing__(self, name: str) -> Any:
         return Any
 
 
-def _find_home(request_type: type[Any], name: str) -> type[Any]:
+def _find_declaring_class(request_type: type[Any], name: str) -> type[Any]:
     """Return the class, of a request and its bases, that declares a field."""
     return next(base for base in request_type.__mro__ if name in inspect.get_annotations(base))
 
@@ -357,7 +357,7 @@ def _resolve_annotation(annotation: Any, module_name: str) -> Any:
     """Return the type that an annotation of a module names. `typing.get_type_hints` rejects missing names."""
     if not isinstance(annotation, str):
         return annotation
-    names = _KnownNames(vars(builtins) | vars(sys.modules[module_name]))
+    names = _AnnotationNames(vars(builtins) | vars(sys.modules[module_name]))
     # Compiled first: after Ctrl-C during the `eval` of a text, Python exits by SIGINT instead of with our status.
     return eval(compile(annotation, module_name, "eval"), {}, names)  # noqa: S307 - our own source
 
@@ -387,7 +387,7 @@ def _find_value_shape(annotation: Any) -> ValueShape:
 # Checks that every given option has an effect, and reads single values.
 
 
-def find_problem(
+def find_option_problem(
     options: Sequence[DeclaredOption],
     given_names: typing.Container[str],
     values: Mapping[str, Any],
@@ -440,12 +440,12 @@ def validate_request(given_request: Any) -> None:
     _raise_on_wrong_type(options, given_request)
     given = {name for name, value in values.items() if is_given(value)}
     given -= {one.name for one in options if not _differs_from_default(values[one.name], one.default)}
-    problem = find_problem(options, given, values, names_flags=False)
+    problem = find_option_problem(options, given, values, names_flags=False)
     if problem is not None:
         raise UsageError(problem)
     for one in options:
         value = values[one.name]
-        for label, number in _iterate_numbers(one.name, value):
+        for label, number in _iterate_named_numbers(one.name, value):
             if not is_in_bounds(number, one.spec):
                 raise UsageError(f"{label} is {number:.15g}: choose a number {describe_bounds(one.spec)}")
         if one.spec.role is OptionRole.GROUP and value is not None:
@@ -460,7 +460,7 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
     for one in options:
         value = getattr(given_request, one.name)
         if one.spec.role is not OptionRole.GROUP and not _has_type(value, one.annotation):
-            entry = _find_wrong_number(value, one.annotation)
+            entry = _find_wrong_number_key_and_type(value, one.annotation)
             if entry is not None:
                 key, number_type = entry
                 raise UsageError(f"{one.name}[{key!r}] is {value[key]!r}: its type is {number_type.__name__}")
@@ -492,7 +492,7 @@ def with_checked_arguments(function: Callable[ArgumentsT, ResultT]) -> Callable[
     return checked
 
 
-def _find_wrong_number(value: Any, annotation: Any) -> tuple[Any, type] | None:
+def _find_wrong_number_key_and_type(value: Any, annotation: Any) -> tuple[Any, type] | None:
     """Return the key of the first wrong value in a mapping of numbers, and the right type; `None` if all are right."""
     if not isinstance(value, Mapping):
         return None
@@ -527,7 +527,7 @@ def _has_type(value: Any, annotation: Any) -> bool:
     return isinstance(value, kind) and (kind in {bool, object} or not isinstance(value, bool))
 
 
-def _iterate_numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+def _iterate_named_numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
     """Yield the numbers in a value, which may be a mapping, each with its name in error messages."""
     items = {f"{name}[{key!r}]": item for key, item in value.items()} if isinstance(value, Mapping) else {name: value}
     for label, item in items.items():

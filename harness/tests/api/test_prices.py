@@ -34,9 +34,9 @@ def plan(unpriced: str, **prices: float) -> voicegauge.PricedPlan:
 
 
 def test_a_price_of_a_provider_holds_for_all_its_targets_and_operations(unpriced) -> None:
-    assert plan(unpriced).unpriced_names
+    assert plan(unpriced).ids_without_price
     free = plan(unpriced, pixelapi=0.0)
-    assert free.unpriced_names == ()
+    assert free.ids_without_price == ()
     assert free.price_usd == 0.0
 
 
@@ -51,7 +51,7 @@ def test_requests_that_should_be_rejected_need_no_price(unpriced) -> None:
     live = voicegauge.LiveOptions(max_cost_usd=1.0)
     priced = voicegauge.plan_check("pixelapi", live=live, contracts=[unpriced])
     billable = {case.id.split(":")[0] for case in priced.cases if case.is_billable}
-    assert all(any(item in case for case in billable) for item in priced.unpriced_names)
+    assert all(any(item in case for case in billable) for item in priced.ids_without_price)
     assert {case.price_usd for case in priced.cases if not case.is_billable} == {0.0}
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from voicegauge.bench import resampling
 from voicegauge.bench.estimates import (
-    MIN_P95_SAMPLES,
+    MIN_SAMPLES_FOR_P95,
     MIN_TEXTS_FOR_INTERVAL,
     estimate_mean,
     estimate_median,
@@ -60,8 +60,8 @@ def test_fewer_than_five_texts_give_no_interval_and_a_note() -> None:
 
 
 def test_a_95th_percentile_of_fewer_than_20_samples_is_withheld() -> None:
-    assert estimate_quantile([(i, float(i)) for i in range(MIN_P95_SAMPLES - 1)], 0.95) is None
-    assert estimate_quantile([(i, float(i)) for i in range(MIN_P95_SAMPLES)], 0.95) is not None
+    assert estimate_quantile([(i, float(i)) for i in range(MIN_SAMPLES_FOR_P95 - 1)], 0.95) is None
+    assert estimate_quantile([(i, float(i)) for i in range(MIN_SAMPLES_FOR_P95)], 0.95) is not None
 
 
 def test_an_error_rate_without_errors_has_an_upper_end() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.target_cost import PriceFunction, convert_credits_to_usd
-from voicegauge.bench.target_samples import PairwiseDifferences, flag_undominated
+from voicegauge.bench.target_samples import PairwiseDifferences, flag_undominated_targets
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.errors import DataError
@@ -330,8 +330,8 @@ def test_a_target_is_undominated_if_no_other_one_is_better_in_one_measure_and_wo
         return PairwiseDifferences(means, np.full((3, 3), 0.1), 3.0)
 
     faster, clearer = build_differences([(0, 1), (0, 2), (1, 2)]), build_differences([(2, 0)])
-    assert flag_undominated([faster, clearer]) == [True, False, False]
-    assert flag_undominated([faster, build_differences([(2, 0), (2, 1)])]) == [True, False, True]
+    assert flag_undominated_targets([faster, clearer]) == [True, False, False]
+    assert flag_undominated_targets([faster, build_differences([(2, 0), (2, 1)])]) == [True, False, True]
 
 
 def test_equal_error_rates_leave_the_choice_to_speed() -> None:

@@ -10,7 +10,7 @@ from voicegauge.bench.target_samples import (
     TargetMeasurements,
     compare_all_targets,
     compare_pairs,
-    flag_not_clearly_higher,
+    flag_targets_not_clearly_higher,
 )
 
 
@@ -60,7 +60,7 @@ def test_too_few_common_texts_tell_nothing_apart() -> None:
     assert found.is_clearly_lower[0, 1]
     assert np.isnan(found.means[0, 2])
     assert not found.is_clearly_lower[[0, 2], [2, 0]].any()
-    assert flag_not_clearly_higher([1.0, 9.0, None], found) == [True, False, False]
+    assert flag_targets_not_clearly_higher([1.0, 9.0, None], found) == [True, False, False]
     assert not compare_pairs(table[:4], 0.05).is_clearly_lower.any()
 
 

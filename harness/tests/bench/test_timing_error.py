@@ -18,7 +18,7 @@ from voicegauge.bench.loopback_server import accept_connections
 from voicegauge.bench.timing_error import (
     DELAYS_MS,
     MAX_PROBES_IN_FLIGHT,
-    NEW_OBJECTS_PER_COLLECTION,
+    NEW_OBJECTS_PER_GARBAGE_COLLECTION,
     EventLoopLag,
     LoopbackTimes,
     TimingProbes,
@@ -122,7 +122,7 @@ def test_a_process_that_has_frozen_its_objects_keeps_them_frozen(monkeypatch: py
 def test_full_collections_are_rare_while_times_are_measured() -> None:
     former = gc.get_threshold()
     with reduce_event_loop_delays():
-        assert gc.get_threshold() == (NEW_OBJECTS_PER_COLLECTION, *former[1:])
+        assert gc.get_threshold() == (NEW_OBJECTS_PER_GARBAGE_COLLECTION, *former[1:])
     assert gc.get_threshold() == former
 
 

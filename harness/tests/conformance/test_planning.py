@@ -122,8 +122,8 @@ def test_the_price_of_a_chat_must_be_set() -> None:
     plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=False)
     named = price_plan(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.LIVE)
     assert [case.price_usd for case in named.cases if case.is_billable and "ttsai/chat: " in case.id] == [0.5, 0.5]
-    assert "ttsai/chat" not in named.unpriced_names
-    assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.LIVE).unpriced_names
+    assert "ttsai/chat" not in named.ids_without_price
+    assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.LIVE).ids_without_price
 
 
 def budget(usd: float) -> RemainingBudget:

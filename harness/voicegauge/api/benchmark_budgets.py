@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.api.benchmark_planning import PlannedBenchmark, choose_texts_and_plan_requests
-from voicegauge.api.live_service import describe_budget, list_budgets, open_daily_budgets
+from voicegauge.api.live_service import describe_budget, list_remaining_budgets, open_daily_budgets
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
@@ -81,11 +81,15 @@ def _forecast_budgets(planned_benchmark: PlannedBenchmark, live: LiveOptions) ->
     if run_to_continue is not None:
         announce_cost(planned_benchmark, run_to_continue)
     is_ramp = planned_benchmark.request.ramp is not None  # which stops when a budget is spent
-    payments = [] if is_ramp else _list_payments(planned_benchmark, run_to_continue)
-    return forecast_budgets(payments, _list_budgets(planned_benchmark, live, run_to_continue), refusal)
+    payments = [] if is_ramp else _list_planned_payments(planned_benchmark, run_to_continue)
+    return forecast_budgets(
+        payments, _list_remaining_budgets_of_benchmark(planned_benchmark, live, run_to_continue), refusal
+    )
 
 
-def _list_payments(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> list[PlannedPayment]:
+def _list_planned_payments(
+    planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None
+) -> list[PlannedPayment]:
     if run_to_continue is None:
         samples = [one for row in planned_benchmark.plan.rounds for one in row]
     else:
@@ -95,7 +99,7 @@ def _list_payments(planned_benchmark: PlannedBenchmark, run_to_continue: RunToCo
     return [PlannedPayment(one.id, one.price.price_usd or 0.0, one.price.reserved_usd or 0.0) for one in samples]
 
 
-def _list_budgets(
+def _list_remaining_budgets_of_benchmark(
     planned_benchmark: PlannedBenchmark, live: LiveOptions, run_to_continue: RunToContinue | None
 ) -> list[RemainingBudget]:
     """Return what is left of each budget of the plan. If `run_to_continue` is given, its spending is subtracted."""
@@ -103,13 +107,13 @@ def _list_budgets(
     spent_usd: dict[str, float] = {}
     if run_to_continue is not None:
         for name in {find_budget_name(contract.id) for contract in contracts}:
-            belongs_to_provider = functools.partial(_is_sample_of, name)
+            belongs_to_provider = functools.partial(_is_sample_paid_from_budget, name)
             state = run_to_continue.journal_state
             spent_usd[name] = state.sum_spent_usd_except_last_requests((), belongs_to_provider)
-    return list_budgets(live, open_daily_budgets(contracts, live, planned_benchmark.listener), spent_usd)
+    return list_remaining_budgets(live, open_daily_budgets(contracts, live, planned_benchmark.listener), spent_usd)
 
 
-def _is_sample_of(budget_name: str, sample_id: str) -> bool:
+def _is_sample_paid_from_budget(budget_name: str, sample_id: str) -> bool:
     """Whether a sample is paid from the budget `budget_name`."""
     return find_budget_name(sample_id.partition("/")[0]) == budget_name
 
@@ -171,7 +175,7 @@ def require_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: 
     for cost in planned_benchmark.plan.target_costs:
         provider = cost.target.partition("/")[0]
         cost_by_provider[provider] = sum_usd((cost_by_provider.get(provider, 0.0), cost.reserved_usd or 0.0))
-    for budget in _list_budgets(planned_benchmark, live, None):
+    for budget in _list_remaining_budgets_of_benchmark(planned_benchmark, live, None):
         cost_usd = cost_by_provider.get(budget.provider or "", 0.0)
         if budget.flag == MAX_COST_PER_DAY_FLAG and convert_to_micro_usd(cost_usd) > budget.left_micro_usd:
             raise BudgetError(

@@ -177,7 +177,7 @@ def find_timing_error(
     If the run was too short to measure it, requests are sent to a server on this machine under the load of the run. A
     run that was stopped does not wait for that.
     """
-    concurrency, requests_per_s = _find_load(config, ramp)
+    concurrency, requests_per_s = _find_requests_in_flight_and_rate(config, ramp)
     probes = config.timing_probes
     measured = probes.summarize(concurrency, requests_per_s) if probes is not None else None
     if measured is not None or stop_signal.requested:
@@ -192,7 +192,7 @@ def find_timing_error(
         return None
 
 
-def _find_load(config: RunConfig, ramp: RampResult | None) -> tuple[int, float | None]:
+def _find_requests_in_flight_and_rate(config: RunConfig, ramp: RampResult | None) -> tuple[int, float | None]:
     """Return how many requests were in flight, and the rate of all targets together; `None` without a fixed rate.
 
     For a ramp, these are the values at its highest load.

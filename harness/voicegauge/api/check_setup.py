@@ -13,19 +13,19 @@ import msgspec
 
 from voicegauge.api.live_service import (
     add_budget_forecast,
+    announce_ambiguous_requests_on_error,
     announce_earlier_spending,
-    announce_losses_on_error,
     announce_replaced_prices,
     build_live_settings,
     describe_plan,
-    list_budgets,
+    list_remaining_budgets,
     open_daily_budgets,
     open_journals,
-    remove_known_cases,
+    remove_cases_sent_earlier,
 )
 from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
-from voicegauge.api.requests import CheckRequest, ServiceRequest
+from voicegauge.api.requests import BaseCheckRequest, CheckRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
     collect_contracts,
@@ -113,13 +113,13 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     ) as journals:
         announce_earlier_spending(journals, request.prices, listener)
         plan = fit_requested_plan(request, chosen, plan, rules, journals)
-        rest, judged_count = _remove_known_cases(request, chosen, plan, rules, journals)
+        rest, judged_count = _remove_cases_sent_earlier(request, chosen, plan, rules, journals)
         priced = price_plan(rest, chosen, prices, provenance=Provenance.LIVE)
         return add_budget_forecast(
             priced,
             _list_remaining_budgets(request.live, chosen, journals, listener),
             suggests_fewer_calls=True,
-            is_resumed=_may_exceed_budget(request, judged_count),
+            is_resumed=_may_send_rest_beyond_budget(request, judged_count),
         )
 
 
@@ -151,7 +151,7 @@ def plan_requested_cases(
         include_large_uploads=emulated or request.large_uploads or are_chosen,
         include_all_creations=emulated or request.every_valid_request or are_chosen or is_own_server,
         fully_checked_providers=find_wholly_named_providers(catalogue, request.targets),
-        unpriced_names=() if emulated else _find_unpriced_names(targets, prices),
+        ids_without_price=() if emulated else _find_ids_without_price(targets, prices),
         keyed_provider_ids=() if emulated else _list_providers_with_key(targets),
     )
     if isinstance(case_ids, CasePatterns):
@@ -181,7 +181,7 @@ def fit_requested_plan(
     live = request.live
     if live is None or live.ledger is not None or request.max_calls is None or request.case_ids:
         return plan
-    rest = {case.id for case in _split_known_cases(request, targets, plan, rules, journals)[0].cases}
+    rest = {case.id for case in _split_cases_sent_earlier(request, targets, plan, rules, journals)[0].cases}
     fitting = fit_plan_to_budgets(
         plan,
         price_plan(plan, targets, request.prices, provenance=Provenance.LIVE),
@@ -200,7 +200,7 @@ def fit_requested_plan(
     return fitting
 
 
-def _may_exceed_budget(request: CheckRequest, judged_count: int) -> bool:
+def _may_send_rest_beyond_budget(request: CheckRequest, judged_count: int) -> bool:
     """Whether the rest of an earlier check is sent although it may cost more than what is left of the budget.
 
     The requests that do not fit into the budget are then left out. A plan that pays again for lost requests is refused
@@ -213,7 +213,7 @@ def _list_remaining_budgets(
     live: LiveOptions, targets: Sequence[BaseTarget], journals: CaseJournals, listener: ProgressListener
 ) -> list[RemainingBudget]:
     daily_budgets = open_daily_budgets(collect_contracts(targets), live, listener)
-    return list_budgets(live, daily_budgets, journals.spent_by_earlier_runs_usd_by_provider)
+    return list_remaining_budgets(live, daily_budgets, journals.spent_by_earlier_runs_usd_by_provider)
 
 
 def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
@@ -228,7 +228,7 @@ def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
     ]
 
 
-def _find_unpriced_names(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
+def _find_ids_without_price(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
     """Return the ids of targets and jobs without a known price; none if no target has a known price.
 
     Without a priced target, nothing would be checked.
@@ -319,7 +319,7 @@ EmulatorGetter = Callable[[], RunningEmulator]
 
 
 @contextmanager
-def start_emulator(request: ServiceRequest, targets: Sequence[BaseTarget]) -> Iterator[EmulatorGetter | None]:
+def start_emulator(request: BaseCheckRequest, targets: Sequence[BaseTarget]) -> Iterator[EmulatorGetter | None]:
     """Start an emulator of `targets` in the background if the request asks for one. It needs about a second to start.
 
     Yields:
@@ -341,7 +341,7 @@ def start_emulator(request: ServiceRequest, targets: Sequence[BaseTarget]) -> It
         yield None
 
 
-def _check_faults(request: ServiceRequest, targets: Sequence[BaseTarget]) -> None:
+def _check_faults(request: BaseCheckRequest, targets: Sequence[BaseTarget]) -> None:
     """Reject faults that cannot be injected into the emulator of `targets` that a check starts.
 
     A notice names each fault that has no effect on the targets.
@@ -363,7 +363,7 @@ def _check_faults(request: ServiceRequest, targets: Sequence[BaseTarget]) -> Non
 
 
 def build_service_settings(
-    request: ServiceRequest,
+    request: BaseCheckRequest,
     targets: Sequence[BaseTarget],
     get_emulator: EmulatorGetter | None,
     journals: CaseJournals,
@@ -401,7 +401,7 @@ def build_service_settings(
         if plan is not None:
             listener.notice(describe_plan(plan))
         settings = build_emulator_check_settings(
-            emulator, targets, seed=request.seed, provider_and_target_ids=_list_repeatable_names(request)
+            emulator, targets, seed=request.seed, provider_and_target_ids=_list_target_names_to_repeat_plan(request)
         )
     return replace(settings, max_wait_s=request.max_wait_s)
 
@@ -418,7 +418,7 @@ def choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptio
     return get_state_folder() / "checks" / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
 
 
-REPEATED_LIVE_OPTIONS = (
+LIVE_OPTIONS_IN_REPRODUCTION_COMMANDS = (
     "base_urls",
     "allow_insecure_http",
     "own_server_models",
@@ -429,7 +429,7 @@ REPEATED_LIVE_OPTIONS = (
 """Fields of `LiveOptions` that the command of a finding repeats; the budget is left to the user."""
 
 
-def _list_repeatable_names(request: ServiceRequest) -> tuple[str, ...] | None:
+def _list_target_names_to_repeat_plan(request: BaseCheckRequest) -> tuple[str, ...] | None:
     """Return the names with which `voicegauge check` plans the same cases; `None` if no command plans them.
 
     Cases that were chosen by patterns cannot be named by options.
@@ -439,15 +439,17 @@ def _list_repeatable_names(request: ServiceRequest) -> tuple[str, ...] | None:
     return to_name_tuple(request.targets)
 
 
-def _build_live_reproduction(request: ServiceRequest, live: LiveOptions, contracts: Iterable[Contract]) -> Reproduction:
-    names = _list_repeatable_names(request)
+def _build_live_reproduction(
+    request: BaseCheckRequest, live: LiveOptions, contracts: Iterable[Contract]
+) -> Reproduction:
+    names = _list_target_names_to_repeat_plan(request)
     if names is None:
         return Reproduction()
     contracts = tuple(contracts)
     if all(contract.is_socket_server(name) for contract in contracts for name in contract.servers):
         live = replace(live, base_urls={name: to_socket_url(url) for name, url in live.base_urls.items()})
     options = [
-        *build_arguments(live, names=REPEATED_LIVE_OPTIONS),
+        *build_arguments(live, names=LIVE_OPTIONS_IN_REPRODUCTION_COMMANDS),
         *build_arguments(replace(request, prices=shorten_prices(contracts, request.prices)), names=("prices",)),
         *build_arguments(request, names=("public_url",)),
         *build_contract_options(contracts),
@@ -481,15 +483,15 @@ def open_check(
     if failures_folder is not None:
         check_writable(failures_folder / "...")
     provenance = determine_provenance(request.live)
-    rest, judged_count = _remove_known_cases(request, targets, plan, rules, journals)
+    rest, judged_count = _remove_cases_sent_earlier(request, targets, plan, rules, journals)
     cost = price_plan(rest, targets, request.prices, provenance=provenance)
     settings = build_service_settings(
-        request, targets, get_emulator, journals, cost, is_resumed=_may_exceed_budget(request, judged_count)
+        request, targets, get_emulator, journals, cost, is_resumed=_may_send_rest_beyond_budget(request, judged_count)
     )
     with (
         open_receiver(request.public_url, request.listen_port) as receiver,
         # A report lists what was lost, too.
-        announce_losses_on_error(journals, listener) if request.on_report is None else nullcontext(),
+        announce_ambiguous_requests_on_error(journals, listener) if request.on_report is None else nullcontext(),
         report_before_error(collector, lambda: build_report(collector, rules, journals), request.on_report),
     ):
         yield replace(
@@ -502,7 +504,7 @@ def open_check(
         )
 
 
-def _remove_known_cases(
+def _remove_cases_sent_earlier(
     request: CheckRequest,
     targets: Sequence[BaseTarget],
     plan: CasePlan,
@@ -513,7 +515,7 @@ def _remove_known_cases(
 
     The cases that are sent are those that the limit of billable requests allows if every response is as expected.
     """
-    rest, judged_count = _split_known_cases(request, targets, plan, rules, journals)
+    rest, judged_count = _split_cases_sent_earlier(request, targets, plan, rules, journals)
     if judged_count and request.progress is not None:
         request.progress.notice(
             f"resuming an earlier check: {judged_count} of {len(plan.cases)} cases are judged already, and not "
@@ -524,7 +526,7 @@ def _remove_known_cases(
     return rest, judged_count
 
 
-def _split_known_cases(
+def _split_cases_sent_earlier(
     request: CheckRequest,
     targets: Sequence[BaseTarget],
     plan: CasePlan,
@@ -537,7 +539,7 @@ def _split_known_cases(
     """
     if request.live is None or not any(one.is_on_disk for one in journals.journal_by_provider.values()):
         return plan, 0
-    lost = remove_known_cases(plan, journals)
+    lost = remove_cases_sent_earlier(plan, journals)
     try:
         bases = {
             contract.id: JudgingBasis(contract, rules, read_client_key(contract))
@@ -545,7 +547,7 @@ def _split_known_cases(
         }
     except MissingKeyError:
         return lost, 0
-    rest = remove_known_cases(plan, journals, bases)
+    rest = remove_cases_sent_earlier(plan, journals, bases)
     return rest, len(lost.cases) - len(rest.cases)
 
 

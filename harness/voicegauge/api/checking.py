@@ -143,7 +143,7 @@ def run_check(request: CheckRequest) -> CheckReport:
             request.live,
             ask_servers_for_names=True,
             listener=listener,
-            max_wait_s=_find_shorter_limit(request.max_wait_s, request.max_time_s),
+            max_wait_s=_find_shortest_time_limit_s(request.max_wait_s, request.max_time_s),
         )
     targets = select_targets(catalogue, request.targets, request.live, with_sockets=True)
     request = replace(request, prices=resolve_prices(catalogue, request.prices))
@@ -193,7 +193,9 @@ def send_plan(
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(get_cache_folder() / "hypothesis"))
     with note_early_end(collector):
         with report_phase(listener, "sending requests", len(plan.cases)) as sending:
-            limits = _end_early(deadline or CommandDeadline(None), settings.interruption, listener)
+            limits = _end_check_on_interrupt_or_time_limit(
+                deadline or CommandDeadline(None), settings.interruption, listener
+            )
             run_coroutine(check_service(targets, plan, settings, collector, sending.advance, limits))
         if settings.interruption.is_requested:  # and what was in flight is complete
             raise KeyboardInterrupt
@@ -224,7 +226,7 @@ def note_early_end(collector: ResultCollector) -> Iterator[None]:
 
 
 @contextmanager
-def _end_early(
+def _end_check_on_interrupt_or_time_limit(
     deadline: CommandDeadline, interruption: CheckInterruption, listener: ProgressListener
 ) -> Iterator[None]:
     """End the check in this context after Ctrl-C and when the time is over."""
@@ -253,7 +255,7 @@ def _check_offline_until(
         )
 
 
-def _find_shorter_limit(*limits_s: float | None) -> float | None:
+def _find_shortest_time_limit_s(*limits_s: float | None) -> float | None:
     return min((limit_s for limit_s in limits_s if limit_s is not None), default=None)
 
 

@@ -165,8 +165,8 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
     paid = [one for one in bills if one.free_units is None]
     # A plan whose fee is not known may cost more than it saves.
     with_fee = [one for one in paid if one.bill.plan_name is None or one.bill.fee_usd is not None]
-    cheapest = min(with_fee, key=lambda one: _get_order_usd(one.bill), default=None) or max(
-        paid, key=lambda one: _get_order_usd(one.bill), default=None
+    cheapest = min(with_fee, key=lambda one: _get_usd_to_compare_plans(one.bill), default=None) or max(
+        paid, key=lambda one: _get_usd_to_compare_plans(one.bill), default=None
     )
     return [
         _build_monthly_cost(target, one, request.characters_per_month, is_cheapest_plan=one is cheapest)
@@ -183,7 +183,7 @@ class _PlannedBill(NamedTuple):
     """Units per month of a free quota; `None` if the plan is not a free quota."""
 
 
-def _get_order_usd(bill: MonthlyBill) -> float:
+def _get_usd_to_compare_plans(bill: MonthlyBill) -> float:
     """Return the amount by which plans are compared; infinite if it is unknown or the plan does not allow as much."""
     if bill.exceeds_plan:
         return math.inf

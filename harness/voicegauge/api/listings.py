@@ -333,7 +333,10 @@ def explain_rule(rule_id: str) -> RuleExplanation:
     )
 
 
-_OPTIONS_BY_TRAFFIC: Mapping[FaultTraffic, str | None] = {"job-sequence": " --fuzz 20", "timed-stream": None}
+_CHECK_OPTIONS_BY_FAULT_TRAFFIC: Mapping[FaultTraffic, str | None] = {
+    "job-sequence": " --fuzz 20",
+    "timed-stream": None,
+}
 """Options with which a check has traffic that it does not have otherwise; `None` if no option does that."""
 
 
@@ -358,7 +361,7 @@ def _build_fault_command(rule: Rule, fault_id: str | None = None) -> str | None:
     for example in rule.shown_by:
         if fault_id not in {None, example.fault_id}:
             continue
-        options = _OPTIONS_BY_TRAFFIC.get(example.found_in, "")
+        options = _CHECK_OPTIONS_BY_FAULT_TRAFFIC.get(example.found_in, "")
         name = example.target_id or _find_target_for_fault(example.fault_id, rule.id)
         if options is not None and name is not None:
             return f"voicegauge check {name} --emulated --fault {example.fault_id} --select {rule.id}{options}"

@@ -125,7 +125,7 @@ def build_live_settings(
         require_prices(plan)
         announce_plan(plan, live_options, listener)
         if not is_resumed:
-            budgets = list_budgets(live_options, daily_budgets, spent_usd_by_provider)
+            budgets = list_remaining_budgets(live_options, daily_budgets, spent_usd_by_provider)
             require_budgets(plan, budgets, suggests_fewer_calls=suggests_fewer_calls)
     base_urls = {contract.id: live_options.find_base_urls(contract) for contract in contracts}
     rate_limiters = {provider: create_rate_limiter(one, base_urls[provider]) for provider, one in plans.items()}
@@ -172,7 +172,7 @@ def open_daily_budgets(
     }
 
 
-def list_budgets(
+def list_remaining_budgets(
     live_options: LiveOptions, daily_budgets: Mapping[str, DailyBudget], spent_usd_by_provider: Mapping[str, float]
 ) -> list[RemainingBudget]:
     """Return what is left of each budget that limits a plan.
@@ -257,7 +257,7 @@ def announce_earlier_spending(journals: CaseJournals, prices: Mapping[str, float
 
 
 @contextmanager
-def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
+def announce_ambiguous_requests_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
     """If an error ends the context, tell the listener which paid requests have no result.
 
     After such an error there is no report that could list them.
@@ -270,7 +270,7 @@ def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener)
         raise
 
 
-def remove_known_cases(
+def remove_cases_sent_earlier(
     plan: CasePlan, journals: CaseJournals, basis_by_provider: Mapping[str, JudgingBasis] = {}
 ) -> CasePlan:
     """Return the plan without the cases that are not sent again because of an earlier command.
@@ -292,7 +292,7 @@ def remove_known_cases(
 
 def announce_plan(plan: PricedPlan, live_options: LiveOptions, listener: ProgressListener) -> None:
     """Tell the listener how many requests will be sent, for how much, and what will stay in the account."""
-    may_cost = plan.price_usd or ((plan.worst_case_usd or plan.unpriced_names) and live_options.total_budget_usd)
+    may_cost = plan.price_usd or ((plan.worst_case_usd or plan.ids_without_price) and live_options.total_budget_usd)
     limit = f"; at most {describe_budget(live_options)}" if may_cost else ""
     listener.notice(f"{describe_plan(plan)}{limit}")
     for line in describe_resources(plan):
@@ -364,7 +364,7 @@ def describe_plan(plan: PricedPlan) -> str:
     emulated = plan.provenance is Provenance.EMULATED
     total = plan.spending.total
     requests = f"{'emulated' if emulated else 'live'}: {format_count(total.request_count, 'request')}"
-    if not plan.price_usd and not plan.unpriced_names and not emulated:
+    if not plan.price_usd and not plan.ids_without_price and not emulated:
         at_no_price = sum(case.is_billable for case in plan.cases)
         return (
             f"{requests}, {at_no_price} to be accepted; none costs anything" if at_no_price else f"{requests}, all free"
@@ -400,9 +400,9 @@ def _list_resources(resources: Sequence[PlannedResource]) -> str:
 def _format_price(plan: PricedPlan) -> str:
     """Describe the price of a plan. Unknown prices are mentioned instead of being counted as zero."""
     known = f"up to {format_price_usd(plan.price_usd)} if all succeed"
-    if not plan.unpriced_names:
+    if not plan.ids_without_price:
         return known
-    names = f"price in dollars not documented for {', '.join(plan.unpriced_names)}"
+    names = f"price in dollars not documented for {', '.join(plan.ids_without_price)}"
     return f"{known}, plus {names}" if plan.price_usd else names
 
 

@@ -17,14 +17,14 @@ from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
 from voicegauge.api.live_service import (
     add_budget_forecast,
+    announce_ambiguous_requests_on_error,
     announce_earlier_spending,
-    announce_losses_on_error,
     announce_replaced_prices,
     build_live_settings,
-    list_budgets,
+    list_remaining_budgets,
     open_daily_budgets,
     open_journals,
-    remove_known_cases,
+    remove_cases_sent_earlier,
 )
 from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import LiveOptions, ProgressListener
@@ -235,7 +235,7 @@ class RecordingRun:
         settings = replace(settings, save_exchanges=save_case, max_wait_s=self.request.max_wait_s)
         cause = None
         try:
-            with announce_losses_on_error(journals, self.listener):
+            with announce_ambiguous_requests_on_error(journals, self.listener):
                 send_plan(self.targets, rest, settings, collector, self.listener, self.deadline)
         except UsageError as error:
             if not recorder.is_emulated_service:
@@ -267,7 +267,7 @@ class RecordingRun:
         _, _, sent_plan = self._split_live_plan(plan, self._open_unfinished_recording(), journals)
         return add_budget_forecast(
             price_plan(sent_plan, self.targets, self.request.prices, provenance=Provenance.LIVE),
-            list_budgets(
+            list_remaining_budgets(
                 live_options,
                 open_daily_budgets(contracts, live_options, self.listener),
                 journals.spent_by_earlier_runs_usd_by_provider,
@@ -295,7 +295,7 @@ class RecordingRun:
                 journals.journal_by_provider[case.provider].record_case_finished(case.id)
         announce_earlier_spending(journals, self.request.prices, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
-        return saved, rest, remove_known_cases(rest, journals)
+        return saved, rest, remove_cases_sent_earlier(rest, journals)
 
     def _send_to_emulator(self, plan: CasePlan, collector: ResultCollector) -> _ReceivedCases:
         with running_emulator(self.contracts.values(), build_emulator_settings(seed=self.request.seed)) as emulator:

@@ -59,8 +59,11 @@ def parse_severity(text: str) -> tuple[str, Severity]:
 
 
 @request
-class ServiceRequest:
-    """Which service requests are sent to: the emulator or a live service."""
+class BaseCheckRequest:
+    """Parameters that checks share.
+
+    They are the service to send to (the emulator or a live one), its faults and prices, time limits and the seed.
+    """
 
     emulated: bool | RunningEmulator = option(
         default=False,
@@ -80,7 +83,7 @@ class ServiceRequest:
 
 
 @request
-class CheckRequest(ServiceRequest):
+class CheckRequest(BaseCheckRequest):
     """What to check, what to send, and how to judge it."""
 
     targets: str | Sequence[str] = argument(
@@ -225,7 +228,7 @@ class CheckRequest(ServiceRequest):
 
 
 @request
-class SingleCheckRequest(ServiceRequest):
+class SingleCheckRequest(BaseCheckRequest):
     """A request to send, and the outcome that is expected from the service."""
 
     target: str = keyword(help="Id of the target.", kw_only=False)
@@ -239,7 +242,7 @@ class SingleCheckRequest(ServiceRequest):
 
 
 @request
-class JobStepsRequest(ServiceRequest):
+class JobStepsRequest(BaseCheckRequest):
     """Steps to carry out with several jobs of one account."""
 
     target: str = keyword(help="Id of a target that answers with jobs.", kw_only=False)

@@ -163,7 +163,9 @@ def adapt_to_self_hosted_servers(
         spec = contract.provider.self_hosted
         if ask_servers_for_names and (spec.model_list is not None or spec.voice_lists):
             described = _describe_model_and_voice_counts(server_names, live_options, adapted[contract.id])
-            listener.notice(f"{contract.id}: {described}; uses {_describe_used_name(adapted[contract.id])}")
+            listener.notice(
+                f"{contract.id}: {described}; uses {_describe_model_and_voice_of_first_target(adapted[contract.id])}"
+            )
     return catalogue.replace_contracts(adapted.values())
 
 
@@ -262,7 +264,7 @@ async def _request_model_and_voice_names(
             raise UnreachableError(reason, request_was_sent=error.request_was_sent) from error
 
 
-def _describe_used_name(contract: Contract) -> str:
+def _describe_model_and_voice_of_first_target(contract: Contract) -> str:
     """Return which model and, of a server that speaks, which voice the first target uses."""
     spec = contract.provider.self_hosted
     targets: list[BaseTarget] = [*contract.targets.values(), *contract.audio_input_targets.values()]
@@ -400,11 +402,11 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
     of_providers: dict[str, float] = {}
     for provider, priced_items in items.items():
         if provider in caller_prices:
-            of_providers |= _apply_provider_price(priced_items, caller_prices[provider])
+            of_providers |= _apply_provider_price_to_items(priced_items, caller_prices[provider])
     return of_providers | {name: usd for name, usd in caller_prices.items() if name not in items}
 
 
-def _apply_provider_price(priced_items: Mapping[str, BaseTarget | Operation], usd: float) -> dict[str, float]:
+def _apply_provider_price_to_items(priced_items: Mapping[str, BaseTarget | Operation], usd: float) -> dict[str, float]:
     return {name: usd for name, item in priced_items.items() if usd == 0 or quote_price(item, 1).reserved_usd is None}
 
 
@@ -420,7 +422,7 @@ def shorten_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -
         priced_items = _find_priced_targets_and_operations(contract)
         given = {name: usd for name, usd in prices.items() if name in priced_items}
         for usd in dict.fromkeys(given.values()):
-            of_provider = _apply_provider_price(priced_items, usd)
+            of_provider = _apply_provider_price_to_items(priced_items, usd)
             exceptions = {name: price for name, price in given.items() if of_provider.get(name) != price}
             if of_provider.keys() <= given.keys() and len(exceptions) + 1 < len(given):
                 others = {name: price for name, price in shortened.items() if name not in given}
@@ -518,9 +520,9 @@ def check_provider_budgets(live_options: LiveOptions, contracts: Sequence[Contra
 # that speaks and transcribes lists recognizers and voices together, and its list need not say which is which.
 
 
-MAX_TRIED_MODELS = 8
+MAX_MODELS_TO_TRY = 8
 """Maximum number of models that are tried with one request each. A server may list hundreds."""
-_CANDIDATE_TEXT = "Good morning."
+_TEXT_TO_TRY_MODELS = "Good morning."
 """Text that each tried model has to speak."""
 
 
@@ -550,13 +552,13 @@ async def exclude_failing_models(
         base_urls = live_options.find_base_urls(contract)
         key = read_permitted_key(contract, base_urls, live_options.allowed_keys)
         client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
-        for index, name in enumerate(model_names[:MAX_TRIED_MODELS]):
+        for index, name in enumerate(model_names[:MAX_MODELS_TO_TRY]):
             adapted = adapt_contract_to_server(contract, model_names=[name], voice_names=voice_names)
             reason = await _find_reason_of_rejection(client, next(iter(_list_targets(adapted))))
             if reason is None:
                 return tuple(model_names[index:])
             first_reason = first_reason or f"{name}: {reason}"
-    tried = f"the {min(len(model_names), MAX_TRIED_MODELS)} models that were tried, of {len(model_names)} listed"
+    tried = f"the {min(len(model_names), MAX_MODELS_TO_TRY)} models that were tried, of {len(model_names)} listed"
     raise UsageError(
         f"{contract.id}: none of {tried}, answers a valid request ({first_reason}): name one that works with --model"
     )
@@ -581,7 +583,7 @@ async def _find_reason_of_rejection(client: Client, target: BaseTarget) -> str |
 
 def _build_request(target: BaseTarget) -> RequestParts:
     if isinstance(target, Target):
-        return map_speech_request(target, build_valid_speech_request(target, text=_CANDIDATE_TEXT))
+        return map_speech_request(target, build_valid_speech_request(target, text=_TEXT_TO_TRY_MODELS))
     recognizer = target.contract.audio_input_targets[target.name]
     return add_required_fields(
         target.operation, build_audio_input_request(recognizer, choose_recorded_sentence(recognizer).file)

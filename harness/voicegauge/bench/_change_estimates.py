@@ -169,7 +169,7 @@ MIN_SAMPLES_TO_COMPARE_P95 = 200
 percentile."""
 MIN_P95_FOR_LOGARITHM_MS = 1e-3
 """A smaller 95th percentile is replaced by this value before its logarithm is taken, which is undefined for 0."""
-MAX_DIFFERENCES_PER_PART = 1000
+MAX_DIFFERENCES_AVERAGED_IN_PAIRS = 1000
 """`estimate_center_of_differences` splits the differences into parts of at most this number, because it averages every
 pair of differences in a part."""
 VARIATION_SIGNIFICANCE_LEVEL = 0.01
@@ -340,12 +340,13 @@ def estimate_center_of_differences(differences: FloatArray) -> tuple[float, floa
 
     The estimate is the median of the averages of all pairs (Walsh averages), which outliers hardly change. The standard
     error is half the width of the Wilcoxon interval at one standard error of a normal distribution (Hodges and Lehmann
-    1963). More than `MAX_DIFFERENCES_PER_PART` differences are split into parts; the result is then the mean of the
-    estimates of the parts.
+    1963). More than `MAX_DIFFERENCES_AVERAGED_IN_PAIRS` differences are split into parts; the result is then the mean
+    of the estimates of the parts.
     """
-    if len(differences) > MAX_DIFFERENCES_PER_PART:
+    if len(differences) > MAX_DIFFERENCES_AVERAGED_IN_PAIRS:
         parts = np.array_split(
-            np.random.default_rng(0).permutation(differences), math.ceil(len(differences) / MAX_DIFFERENCES_PER_PART)
+            np.random.default_rng(0).permutation(differences),
+            math.ceil(len(differences) / MAX_DIFFERENCES_AVERAGED_IN_PAIRS),
         )
         centers, errors = np.array([estimate_center_of_differences(part) for part in parts]).T
         return float(centers.mean()), float(np.sqrt(np.sum(errors**2)) / len(parts))
@@ -426,7 +427,7 @@ def _select_common_texts(
     return (sorted(texts), baseline_times.select_texts(texts), run_times.select_texts(texts)) if texts else None
 
 
-MIN_ERROR_OF_MEAN = 0.001
+MIN_STANDARD_ERROR_OF_MEAN_CHANGE = 0.001
 """Smallest standard error of a change of a mean: equal audio on both sides does not prove that nothing changed."""
 ASSUMED_VOICE_VARIATION = 0.003
 """How much the mean pace, pitch or spectrum of a voice is assumed to differ between runs without a change: standard
@@ -518,7 +519,7 @@ def estimate_mean_change(
     changes = means[0] - means[1] if is_worse_if_lower else means[1] - means[0]
     error = None
     if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
-        error = max(float(np.std(changes, ddof=1)) / math.sqrt(len(texts)), MIN_ERROR_OF_MEAN)
+        error = max(float(np.std(changes, ddof=1)) / math.sqrt(len(texts)), MIN_STANDARD_ERROR_OF_MEAN_CHANGE)
     return EstimatedChange(
         baseline_value=float(means[0].mean()),
         run_value=float(means[1].mean()),

@@ -15,7 +15,7 @@ from voicegauge.bench.resampling import FloatArray, load_scipy
 
 REQUIRED_POWER = 0.80
 """Power of the test: probability with which a true change of the size called detectable is found."""
-POWER_TOLERANCE = 0.002
+RELATIVE_PRECISION_OF_DETECTABLE_CHANGE = 0.002
 """Relative precision of the smallest detectable change."""
 MAX_DETECTABLE_SLOWDOWN = 10.0
 """Largest relative slowdown that is given as the detectable change (10 is 1000%); a larger one is given as `None`."""
@@ -405,7 +405,7 @@ def _find_change_with_power(
         if high >= max_change:
             return None
         low, high = high, min(high * 2, max_change)
-    while high - low > POWER_TOLERANCE * high:
+    while high - low > RELATIVE_PRECISION_OF_DETECTABLE_CHANGE * high:
         middle = (low + high) / 2
         low, high = (low, middle) if compute_power(middle) >= REQUIRED_POWER else (middle, high)
     return high

@@ -28,7 +28,7 @@ from voicegauge.bench._metric_changes import EstimatedChange, TwiceTestedChange
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import FloatArray
 
-MIN_OTHER_TARGETS = 3
+MIN_OTHER_TARGETS_AS_REFERENCE = 3
 """Smallest number of other targets: the median change of only two would depend too much on either of them."""
 
 
@@ -72,7 +72,7 @@ class SharedVariation:
         """
         self._common_change: dict[str, float] = {}
         self._text_errors: dict[str, float] = {}
-        if run_count < MIN_RUNS_TO_MEASURE_VARIATION or len(complete) <= MIN_OTHER_TARGETS:
+        if run_count < MIN_RUNS_TO_MEASURE_VARIATION or len(complete) <= MIN_OTHER_TARGETS_AS_REFERENCE:
             return
         nights = {one.target: _measure_nights(one) for one in complete}
         levels = {target: np.array([night.center for night in row]) for target, row in nights.items()}
@@ -83,7 +83,9 @@ class SharedVariation:
             self._common_change[target] = math.expm1(float(others[-1] - others[:-1].mean()))
             self._text_errors[target] = nights[target][-1].standard_error
 
-    def add_test_beside_others(self, target: str, change: EstimatedChange) -> EstimatedChange | TwiceTestedChange:
+    def add_test_against_other_targets(
+        self, target: str, change: EstimatedChange
+    ) -> EstimatedChange | TwiceTestedChange:
         """Return `change` with a second test, which compares the target's change with that of the other targets.
 
         `change` is returned unchanged if the other targets provide no reference, or if it has no standard error.

@@ -219,7 +219,7 @@ def _estimate_latency_changes(
             "total_latency_ms",
             None
             if total is None
-            else variation_estimator.shared.add_test_beside_others(target.target_in_run.id, total),
+            else variation_estimator.shared.add_test_against_other_targets(target.target_in_run.id, total),
         ),
         ("total_latency_p95_ms", estimate_p95_time_change(*totals, spread, seed=seed)),
     ]
@@ -243,9 +243,9 @@ def _estimate_completion_time_change(
         )
 
     middle, smallest, largest = (
-        estimate_change_between_bounds(_compute_midpoint, _compute_midpoint),
-        estimate_change_between_bounds(_get_upper_bound, _get_lower_bound),
-        estimate_change_between_bounds(_get_lower_bound, _get_upper_bound),
+        estimate_change_between_bounds(_compute_midpoint_ms, _compute_midpoint_ms),
+        estimate_change_between_bounds(_get_upper_bound_ms, _get_lower_bound_ms),
+        estimate_change_between_bounds(_get_lower_bound_ms, _get_upper_bound_ms),
     )
     if middle is None or smallest is None or largest is None:
         return None
@@ -261,15 +261,15 @@ def _estimate_completion_time_change(
     )
 
 
-def _get_lower_bound(bounds: Interval) -> float:
+def _get_lower_bound_ms(bounds: Interval) -> float:
     return bounds.low_ms
 
 
-def _get_upper_bound(bounds: Interval) -> float:
+def _get_upper_bound_ms(bounds: Interval) -> float:
     return bounds.high_ms
 
 
-def _compute_midpoint(bounds: Interval) -> float:
+def _compute_midpoint_ms(bounds: Interval) -> float:
     return (bounds.low_ms + bounds.high_ms) / 2
 
 

@@ -291,7 +291,7 @@ def predict_run_quality(
     # Threads are enough to use all processors: the models do not hold Python's lock.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
-            for key, rated in zip(clips, pool.map(_predict, clips.values()), strict=True):
+            for key, rated in zip(clips, pool.map(_predict_clip_quality, clips.values()), strict=True):
                 found[key] = rated
                 if report_progress is not None:
                     report_progress(len(found), len(clips))
@@ -308,7 +308,7 @@ def predict_run_quality(
     )
 
 
-def _predict(clip: AudioClip) -> PredictedQuality | None:
+def _predict_clip_quality(clip: AudioClip) -> PredictedQuality | None:
     decoded = EncodedAudio.from_facts(clip.read(), clip.audio_facts).decoded_audio
     if decoded is None or not len(decoded.samples):
         return None

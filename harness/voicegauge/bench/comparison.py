@@ -35,7 +35,7 @@ from voicegauge.bench._target_comparison import (
     estimate_metric_changes,
 )
 from voicegauge.bench.comparison_result import (
-    LATENCY_PARTS,
+    METRICS_THAT_EXPLAIN_TOTAL_LATENCY,
     ChangeThreshold,
     ChangeVerdict,
     ComparedRun,
@@ -93,7 +93,9 @@ def compute_family_levels(
     """
     families: dict[str, list[int]] = {}
     for index, metric in enumerate(metrics):
-        family = "parts" if metric in LATENCY_PARTS else "voices" if metric in VOICE_METRICS else "main"
+        family = (
+            "parts" if metric in METRICS_THAT_EXPLAIN_TOTAL_LATENCY else "voices" if metric in VOICE_METRICS else "main"
+        )
         families.setdefault(family, []).append(index)
     levels, strictest = [alpha] * len(metrics), [alpha] * len(metrics)
     for family, members in families.items():

@@ -26,7 +26,7 @@ ErrorControl = Literal["any", "discoveries"]
 """What limits false regressions; see `CompareSettings.error_control`."""
 ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowered"]
 """Verdict on a change. "underpowered": the interval does not exclude a change that should have been found."""
-LATENCY_PARTS = ("submit_latency_ms", "ttfa_ms", "completion_ms", "total_latency_p95_ms")
+METRICS_THAT_EXPLAIN_TOTAL_LATENCY = ("submit_latency_ms", "ttfa_ms", "completion_ms", "total_latency_p95_ms")
 """Metrics that show where a slower total latency comes from: its phases, and its slowest requests."""
 
 
@@ -174,7 +174,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
         return "worse" if is_worse else "better"
 
 
-def _name_shared_cause(metric: MetricComparison) -> str:
+def _name_metric_group(metric: MetricComparison) -> str:
     """Return the name by which metrics that change together are grouped: one name for all times, else the metric."""
     return "ms" if metric.unit == "ms" else metric.metric
 
@@ -275,7 +275,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         groups: dict[tuple[str, str], list[MetricComparison]] = {}
         for metric in self.metrics:
             if metric.verdict == verdict:
-                groups.setdefault((metric.target, _name_shared_cause(metric)), []).append(metric)
+                groups.setdefault((metric.target, _name_metric_group(metric)), []).append(metric)
         return [
             tuple(sorted(group, key=lambda metric: metric.metric != "total_latency_ms")) for group in groups.values()
         ]

@@ -25,10 +25,10 @@ from voicegauge.speech.transcripts import count_errors
 DeliveryMeasure = Literal["duration", "pace", "pitch", "level", "words"]
 """What is compared between two deliveries of one text."""
 DELIVERY_MEASURES: tuple[DeliveryMeasure, ...] = ("duration", "pace", "pitch", "level", "words")
-MAX_COMPARED_TRANSCRIPTS = 12
+MAX_COMPARED_TRANSCRIPTS_PER_TEXT = 12
 """Largest number of transcripts of one text that are compared pairwise; the number of pairs grows with its square."""
 
-TextDifferences = list[tuple[str, float]]
+MeanDifferencesWithTextIds = list[tuple[str, float]]
 """For each text with at least two deliveries, its id and the mean difference of two of them."""
 
 
@@ -103,7 +103,7 @@ def summarize_steadiness(
 
 def measure_differences(
     samples: Iterable[Sample], scored_samples: ScoredSamples, wrong_ids: Collection[str] = ()
-) -> dict[DeliveryMeasure, TextDifferences]:
+) -> dict[DeliveryMeasure, MeanDifferencesWithTextIds]:
     """Return how much two deliveries of each text differ on average, by measure.
 
     Args:
@@ -113,7 +113,9 @@ def measure_differences(
     """
     by_text = _group_deliveries(samples, scored_samples, wrong_ids)
 
-    def measure(select_value: Callable[[AudioFacts], float | None], *, is_relative: bool = True) -> TextDifferences:
+    def measure(
+        select_value: Callable[[AudioFacts], float | None], *, is_relative: bool = True
+    ) -> MeanDifferencesWithTextIds:
         found = []
         for text_id, one in by_text.items():
             values = [value for facts in one.audio if (value := select_value(facts)) is not None]
@@ -186,7 +188,7 @@ def _compute_mean_difference(values: Sequence[float]) -> float:
 def _compare_transcripts(scores: Sequence[Score]) -> float:
     """Return the mean share of the words (or characters) in which two transcripts differ."""
     shares = []
-    for one, other in itertools.combinations(scores[:MAX_COMPARED_TRANSCRIPTS], 2):
+    for one, other in itertools.combinations(scores[:MAX_COMPARED_TRANSCRIPTS_PER_TEXT], 2):
         counts = count_errors(one.hypothesis, other.hypothesis, one.unit)
         length = counts.hits + counts.substitutions + max(counts.deletions, counts.insertions)
         errors = counts.substitutions + counts.deletions + counts.insertions

@@ -60,7 +60,7 @@ class LanguageErrorRate(Record, frozen=True, kw_only=True):
     error_rate: ErrorRate
 
 
-MAX_WRONG_ENTITIES = 20
+MAX_LISTED_WRONG_ENTITIES = 20
 """Largest number of wrong entities that a summary lists."""
 
 
@@ -101,7 +101,7 @@ class ReadingSummary(Record, frozen=True, kw_only=True):
     right_sentence_count: int
     """Number of samples of which every entity is right."""
     wrong_entities: tuple[WrongEntity, ...]
-    """The first `MAX_WRONG_ENTITIES` wrong entities of samples that delivered speech."""
+    """The first `MAX_LISTED_WRONG_ENTITIES` wrong entities of samples that delivered speech."""
 
 
 def list_reading_normalizers(summaries: Iterable[ReadingSummary | None]) -> str:
@@ -195,7 +195,7 @@ def _list_wrong_entities(scored_samples: ScoredSamples) -> tuple[WrongEntity, ..
         for sample, score in scored_samples
         if score.readings is not None and score.audio_content == "speech"
         for one in score.readings.wrong_entities
-    )[:MAX_WRONG_ENTITIES]
+    )[:MAX_LISTED_WRONG_ENTITIES]
 
 
 def compute_rates_by_category(scored_samples: ScoredSamples) -> tuple[CategoryErrorRate, ...]:

@@ -56,7 +56,7 @@ MIN_TEXTS_FOR_INTERVAL = 5
 MIN_TEXTS_FOR_HIGH_QUANTILE = 12
 """Smallest number of texts from which a quantile above 0.9 has a bound: of 8 texts with three samples each, whose
 slowest ones are outliers, it held in 93% of simulated runs instead of 95%."""
-MIN_P95_SAMPLES = 20
+MIN_SAMPLES_FOR_P95 = 20
 """Smallest number of samples for a 95th percentile: of 20 samples, one lies above it."""
 MIN_TEXTS_ABOVE_QUANTILE = 3
 """Number of texts that must be expected above a quantile for its interval to have an upper end. For the 95th percentile
@@ -64,7 +64,7 @@ that takes 60 texts: more samples of fewer texts do not show how slow the slowes
 MAX_EXACT_SAMPLE_COUNT = 1000
 """Largest number of samples for which the interval of a quantile is computed from the binomial distribution, and not
 from its normal approximation."""
-NORMAL_QUANTILE = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
+NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
 """Half the width of an interval at `CONFIDENCE_LEVEL`, in standard deviations of a normal distribution."""
 
 
@@ -107,10 +107,10 @@ def estimate_quantile(values: ValuesWithTextIds | SampledValues, fraction: float
 
     Returns:
         The estimate; `None` if there are no values, or if `fraction` exceeds 0.9 and there are fewer than
-        `MIN_P95_SAMPLES` values. The interval has no upper end if fewer than `MIN_TEXTS_ABOVE_QUANTILE` texts are
+        `MIN_SAMPLES_FOR_P95` values. The interval has no upper end if fewer than `MIN_TEXTS_ABOVE_QUANTILE` texts are
         expected above the quantile.
     """
-    if not len(values) or (fraction > 0.9 and len(values) < MIN_P95_SAMPLES):
+    if not len(values) or (fraction > 0.9 and len(values) < MIN_SAMPLES_FOR_P95):
         return None
     sampled = values if isinstance(values, SampledValues) else SampledValues(values)
     low, high, note = find_quantile_interval(sampled, sampled, fraction)
@@ -214,7 +214,7 @@ def _estimate_effective_count(values: FloatArray, text_numbers: IntegerArray, te
     effect = min(max(between * count / variance, 1.0), count / text_count)
     if effect < 1.01:
         return float(count)
-    return count / effect * (NORMAL_QUANTILE / approximate_student_quantile(text_count - 1)) ** 2
+    return count / effect * (NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL / approximate_student_quantile(text_count - 1)) ** 2
 
 
 def approximate_student_quantile(degrees_of_freedom: int) -> float:
@@ -223,7 +223,7 @@ def approximate_student_quantile(degrees_of_freedom: int) -> float:
     It is the expansion 26.7.5 of Abramowitz and Stegun, which is exact to 0.3% from 4 degrees of freedom on. SciPy has
     it, but reports are also made where SciPy is not installed.
     """
-    z, n = NORMAL_QUANTILE, float(degrees_of_freedom)
+    z, n = NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL, float(degrees_of_freedom)
     return (
         z
         + (z**3 + z) / (4 * n)
@@ -254,9 +254,13 @@ def estimate_share(values: Iterable[tuple[Hashable, bool]]) -> Estimate | None:
         return None
     share = float(sampled.values.mean())
     count = _estimate_effective_count(sampled.values, sampled.text_numbers, sampled.text_count)
-    squared = NORMAL_QUANTILE**2
+    squared = NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL**2
     center = (share + squared / (2 * count)) / (1 + squared / count)
-    margin = NORMAL_QUANTILE / (1 + squared / count) * math.sqrt(share * (1 - share) / count + squared / (4 * count**2))
+    margin = (
+        NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL
+        / (1 + squared / count)
+        * math.sqrt(share * (1 - share) / count + squared / (4 * count**2))
+    )
     # Wilson's interval excludes rates near 0 too often if one or two samples have the property, and those near 1 alike.
     low, high = center - margin, center + margin
     for missed, bound in RARE_EVENT_BOUNDS.items():
@@ -362,7 +366,7 @@ def _estimate_ratio(
     return Estimate(value=value, low=value / factor, high=high, sample_count=sample_count)
 
 
-MAX_ITERATIONS = 400
+MAX_UNSMOOTHED_ITERATIONS = 400
 """Largest number of iterations of the estimation without smoothing."""
 MIN_PROBABILITY_CHANGE = 1e-6
 """Smallest change of the probability of an interval: the iteration ends when every probability changes by less."""
@@ -372,10 +376,10 @@ CELLS_PER_POLL_INTERVAL = 20
 """Number of cells between two polls; the smoothed probability is constant in each cell."""
 SMOOTHING_ITERATIONS = 200
 """Number of iterations of the estimation with smoothing."""
-MAX_OPEN_SHARE = 0.25
+MAX_RELATIVE_WIDTH_AROUND_QUANTILE = 0.25
 """Largest width, divided by the upper end, of the innermost interval around a quantile at which the estimate is still
 shown as a number: where in this interval the quantile lies, the polls do not show."""
-MAX_DISTINCT_BOUNDS = 400
+MAX_DISTINCT_TIME_BOUNDS = 400
 """Largest number of distinct bounds. If there are more, intervals are widened until at most this number remains."""
 
 
@@ -397,7 +401,7 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
     Returns:
         The estimate; `None` if there are no times, or if `fraction` is above 0.5 and less than one time is expected to
         lie above the quantile. `Estimate.is_range` is set if the polls leave open more than
-        `MAX_OPEN_SHARE` of the value.
+        `MAX_RELATIVE_WIDTH_AROUND_QUANTILE` of the value.
     """
     if not times or (fraction > 0.5 and len(times) * (1 - fraction) < 1 - 1e-9):
         return None
@@ -414,7 +418,7 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
     # (Groeneboom and Wellner 1992), and for estimators of this kind the ordinary bootstrap fails (Sen, Banerjee and
     # Woodroofe 2010).
     low, high, note = find_quantile_interval(lows, highs, fraction)
-    is_range = end - start > MAX_OPEN_SHARE * end
+    is_range = end - start > MAX_RELATIVE_WIDTH_AROUND_QUANTILE * end
     if is_range:
         # Without an interval over texts, what the polls leave open is all that can be shown.
         low, high = start if low is None else low, end if high is None and not note.startswith("no upper") else high
@@ -437,7 +441,7 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
         return _CensoredDistribution(times).find_quantile(0.5)
     start = float(np.quantile(bounds[:, 0], 0.05)) - width
     end = float(np.quantile(bounds[:, 1], 0.95)) + width
-    step = max(width / CELLS_PER_POLL_INTERVAL, (end - start) / MAX_DISTINCT_BOUNDS)
+    step = max(width / CELLS_PER_POLL_INTERVAL, (end - start) / MAX_DISTINCT_TIME_BOUNDS)
     centers = np.arange(start + step / 2, end, step)
     # Far from the median it does not matter where a time lies; equal bounds are counted, which limits memory.
     rounded = np.round((np.clip(bounds, centers[0], centers[-1]) - start) / step * 4) * step / 4 + start
@@ -505,7 +509,7 @@ class _CensoredDistribution:
         count, inside = len(self._ends), self._is_inside
         # It begins with equal probabilities: an interval that begins with 0 would keep 0 in every step.
         masses: FloatArray = np.full(count, 1 / count)
-        for _ in range(MAX_ITERATIONS):
+        for _ in range(MAX_UNSMOOTHED_ITERATIONS):
             likelihoods = np.maximum(inside @ masses, 1e-300)
             updated: FloatArray = masses * ((1 / likelihoods) @ inside) / len(inside)
             change = float(np.abs(updated - masses).max())
@@ -516,11 +520,11 @@ class _CensoredDistribution:
 
 
 def _widen_to_distinct_bounds(low_ms: FloatArray, high_ms: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds, in milliseconds, widened where needed so that at most `MAX_DISTINCT_BOUNDS` are distinct."""
+    """Return the bounds, in ms, widened where needed so that at most `MAX_DISTINCT_TIME_BOUNDS` are distinct."""
     bounds = np.unique(np.concatenate((low_ms, high_ms)))
-    if len(bounds) <= MAX_DISTINCT_BOUNDS:
+    if len(bounds) <= MAX_DISTINCT_TIME_BOUNDS:
         return low_ms, high_ms
-    grid = np.quantile(bounds, np.linspace(0, 1, MAX_DISTINCT_BOUNDS))
+    grid = np.quantile(bounds, np.linspace(0, 1, MAX_DISTINCT_TIME_BOUNDS))
     lower = grid[np.maximum(np.searchsorted(grid, low_ms, side="right") - 1, 0)]
     upper = grid[np.minimum(np.searchsorted(grid, high_ms, side="left"), len(grid) - 1)]
     return lower, upper

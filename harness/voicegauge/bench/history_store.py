@@ -516,7 +516,7 @@ class HistoryStore:
 ProgressReporter = Callable[[int, int], None]
 """Function that is called with the number of files read so far and the number of all files."""
 
-_ERRORS_OF_UNDAMAGED_FILES = {
+_SQLITE_ERRORS_OF_UNDAMAGED_STORE = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
     *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
 }
@@ -563,7 +563,7 @@ def read_runs_in_folder(folder: Path, report_progress: ProgressReporter = lambda
                 content = _drop_repeated_runs(store.read_runs())
         except (sqlite3.Error, msgspec.ValidationError) as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of an extended code is a detail
-            if code not in _ERRORS_OF_UNDAMAGED_FILES:
+            if code not in _SQLITE_ERRORS_OF_UNDAMAGED_STORE:
                 with contextlib.suppress(OSError):
                     kept.unlink(missing_ok=True)
             continue

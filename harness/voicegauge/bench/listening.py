@@ -37,7 +37,7 @@ from voicegauge.speech.listening import (
 MAX_CLIPS_IN_THIS_PROCESS = 12
 """Up to this number of different clips, this process judges them itself: starting others would take longer."""
 
-MAX_NAMED_REASONS = 3
+MAX_NAMED_REASONS_NOT_JUDGED = 3
 """Largest number of reasons for not judging clips that a sentence names, the most frequent ones first."""
 
 ListeningProgressReporter = Callable[[int, int], None]
@@ -100,7 +100,7 @@ def listen_to_run(
     samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
     clips = {_build_key(sample): AudioClip.of_sample(run_folder, sample) for sample in samples}
     judgement_by_clip: dict[_ClipKey, ClipJudgement] = {}
-    for key, clip in _listen_to_all(clips):
+    for key, clip in _judge_all_clips(clips):
         judgement_by_clip[key] = clip
         if report_progress is not None:
             report_progress(len(judgement_by_clip), len(clips))
@@ -136,7 +136,7 @@ def describe_unjudged_clips(summaries: Iterable[ListeningSummary | None]) -> str
         reasons.update(one.not_judged_count_by_reason if one is not None else {})
     if not reasons:
         return ""
-    named = [f"{count}: {reason}" for reason, count in reasons.most_common(MAX_NAMED_REASONS)]
+    named = [f"{count}: {reason}" for reason, count in reasons.most_common(MAX_NAMED_REASONS_NOT_JUDGED)]
     more = [f"{len(reasons) - len(named)} other reasons"] if len(reasons) > len(named) else []
     clips = format_count(reasons.total(), "clip")
     return f"words not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}"
@@ -152,10 +152,10 @@ def _build_key(sample: Sample) -> _ClipKey:
 # Listens to the different clips of a run, in this process or in others.
 
 
-def _listen_to_all(clips: dict[_ClipKey, AudioClip]) -> Iterator[tuple[_ClipKey, ClipJudgement]]:
+def _judge_all_clips(clips: dict[_ClipKey, AudioClip]) -> Iterator[tuple[_ClipKey, ClipJudgement]]:
     if len(clips) <= MAX_CLIPS_IN_THIS_PROCESS:
         for key, clip in clips.items():
-            yield key, _listen(clip, key.text)
+            yield key, _judge_clip(clip, key.text)
         return
     worker_count = min(os.cpu_count() or 1, len(clips))
     waiting = iter(clips.items())
@@ -164,14 +164,14 @@ def _listen_to_all(clips: dict[_ClipKey, AudioClip]) -> Iterator[tuple[_ClipKey,
         while True:
             with start_processes_ignoring_interrupts():
                 for key, clip in itertools.islice(waiting, pool.max_groups_in_flight - len(in_flight)):
-                    in_flight[pool.executor.submit(_listen, clip, key.text)] = key
+                    in_flight[pool.executor.submit(_judge_clip, clip, key.text)] = key
             if not in_flight:
                 return
             for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
                 yield in_flight.pop(done), done.result()
 
 
-def _listen(clip: AudioClip, text: str) -> ClipJudgement:
+def _judge_clip(clip: AudioClip, text: str) -> ClipJudgement:
     audio = EncodedAudio.from_facts(clip.read(), clip.audio_facts)
     try:
         return listen_to_clip(audio, text, clip.language)
@@ -187,7 +187,10 @@ def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
     by_target: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
         by_target[sample.target].append(index)
-    is_judged = {target: _can_doubt([judgements[index] for index in indices]) for target, indices in by_target.items()}
+    is_judged = {
+        target: _has_enough_clips_to_doubt([judgements[index] for index in indices])
+        for target, indices in by_target.items()
+    }
     other_texts = _find_other_texts(samples, judgements)
     for index, (sample, clip) in enumerate(zip(samples, judgements, strict=True)):
         if clip.outcome == "doubtful" and clip.rule == UNFITTING_RULE and not is_judged[sample.target]:
@@ -210,7 +213,7 @@ def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
         )
 
 
-def _can_doubt(judgements: Sequence[ClipJudgement]) -> bool:
+def _has_enough_clips_to_doubt(judgements: Sequence[ClipJudgement]) -> bool:
     """Whether enough clips of a target were compared with their texts to doubt those that do not fit."""
     return can_report_unfitting_text(
         sum(one.fits_text for one in judgements), sum(one.rule == UNFITTING_RULE for one in judgements)

@@ -73,7 +73,7 @@ async def send_closed_loop(
     async with asyncio.TaskGroup() as tasks:
         while turns.has_unsent_samples or in_flight:
             while len(in_flight) < concurrency and (planned := turns.take_next()) is not None:
-                in_flight[tasks.create_task(_await_to_end(send_sample(planned, None)))] = planned
+                in_flight[tasks.create_task(_await_as_coroutine(send_sample(planned, None)))] = planned
             ended, _ = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 turns.record_request_end(in_flight.pop(task))
@@ -116,14 +116,14 @@ class _SampleQueue:
             self._in_flight[limit.provider] -= 1
 
 
-PREPARATION_S = 0.02
+REQUEST_PREPARATION_S = 0.02
 """Time before a request is due at which it is prepared, in seconds: its price is reserved, its purchase is written to
 the journal, and its body is built, which takes a few milliseconds."""
 
 
 def find_preparation_s(clock: Clock) -> float:
     """Return how long before it is due a request is prepared; 0 with a clock that requests cannot wait for."""
-    return PREPARATION_S if clock.is_clock_of_exchange_timings else 0.0
+    return REQUEST_PREPARATION_S if clock.is_clock_of_exchange_timings else 0.0
 
 
 async def send_open_loop(
@@ -161,10 +161,10 @@ async def send_open_loop(
             # many are in flight, its latency counts from then on: counting from the sending would hide the wait
             # (coordinated omission: Gil Tene, "How NOT to measure latency"). That this machine is late is not the
             # service's time: it is `start_delay_ms`.
-            tasks.create_task(_await_to_end(send_sample(planned, start_s + after_s)))
+            tasks.create_task(_await_as_coroutine(send_sample(planned, start_s + after_s)))
 
 
-async def _await_to_end(request_awaitable: Awaitable[None]) -> None:
+async def _await_as_coroutine(request_awaitable: Awaitable[None]) -> None:
     """Await any awaitable: tasks can be created from coroutines only."""
     await request_awaitable
 

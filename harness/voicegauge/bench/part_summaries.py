@@ -110,13 +110,13 @@ def count_texts_from_other_places(baselines: Sequence[Run], run: Run) -> int:
     Texts that only one side has are not counted. A text that differs for several targets is counted once.
     """
 
-    def share_places(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str | None, float]]:
+    def compute_place_shares(runs: Sequence[Run]) -> dict[tuple[str, str], dict[str | None, float]]:
         counts: dict[tuple[str, str], Counter[str | None]] = {}
         for sample in (sample for one in runs for sample in one.select_counted_samples()):
             counts.setdefault((sample.target, sample.text_id), Counter())[sample.place] += 1
         return {key: {place: n / one.total() for place, n in one.items()} for key, one in counts.items()}
 
-    before, after = share_places(baselines), share_places([run])
+    before, after = compute_place_shares(baselines), compute_place_shares([run])
     return len({key[1] for key in before.keys() & after.keys() if before[key] != after[key]})
 
 

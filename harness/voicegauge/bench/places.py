@@ -101,7 +101,7 @@ def split_evenly(total: int, part_count: int) -> list[int]:
 # Compares clocks.
 
 
-CLOCK_READINGS = 8
+CLOCK_READING_COUNT = 8
 """Number of round trips of which the shortest compares a worker's clock with this machine's."""
 CLOCK_INTERVAL_S = 15.0
 """Time between two comparisons of clocks, in seconds. A comparison also shows a worker that the run goes on."""
@@ -290,7 +290,9 @@ class MeasuringWorkers:
             worker.is_lost = worker.is_lost or address not in found
         self._workers |= {address: one for address, one in found.items() if address not in self._workers}
 
-    async def _call(self, worker: ClusterWorker, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def _call_on_worker(
+        self, worker: ClusterWorker, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
         """Call a function on a worker, once.
 
         Raises:
@@ -319,13 +321,15 @@ class MeasuringWorkers:
             if worker.is_open or worker.is_lost:
                 return
             await _check_versions(self._client, [worker])
-            problem = await self._call(worker, _measuring_worker.prepare_run, self._build_run_name(worker), self._setup)
+            problem = await self._call_on_worker(
+                worker, _measuring_worker.prepare_run, self._build_run_name(worker), self._setup
+            )
             if problem is not None:
                 raise UsageError(f"worker {worker.name}: {problem}")
             await self._compare_clock(worker)
             target_ids, request_count = self._session
             if target_ids:
-                await self._call(
+                await self._call_on_worker(
                     worker, _measuring_worker.begin_session, self._build_run_name(worker), target_ids, request_count
                 )
             worker.is_open = True
@@ -339,7 +343,7 @@ class MeasuringWorkers:
         open_workers = [one for one in self._reachable_workers if one.is_open]
         self._session = (tuple(target_ids), -(-request_count // max(len(open_workers), 1)))
         calls = (
-            self._call(one, _measuring_worker.begin_session, self._build_run_name(one), *self._session)
+            self._call_on_worker(one, _measuring_worker.begin_session, self._build_run_name(one), *self._session)
             for one in open_workers
         )
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
@@ -375,7 +379,7 @@ class MeasuringWorkers:
             OrderNotGivenError: the worker could not be reached, so that nothing was sent.
             WorkerLostError: the worker ended before it returned the sample.
         """
-        reply = await self._call(
+        reply = await self._call_on_worker(
             worker, _measuring_worker.measure_sample, self._build_run_name(worker), msgspec.msgpack.encode(order)
         )
         measured = msgspec.msgpack.decode(reply, type=MeasuredSample)
@@ -429,9 +433,9 @@ class MeasuringWorkers:
 
     async def _compare_clock(self, worker: ClusterWorker) -> None:
         readings = []
-        for _ in range(CLOCK_READINGS):
+        for _ in range(CLOCK_READING_COUNT):
             sent_s = time.time()
-            worker_s = await self._call(worker, _measuring_worker.read_clock, self._build_run_name(worker))
+            worker_s = await self._call_on_worker(worker, _measuring_worker.read_clock, self._build_run_name(worker))
             readings.append(ClockReading(sent_s, worker_s, time.time()))
         worker.reading = choose_clock_reading(readings)
 
@@ -439,7 +443,9 @@ class MeasuringWorkers:
         """End the run on all workers, and note the errors of their times."""
         workers = [one for one in self._reachable_workers if one.is_open]
         closing = [
-            self._call(one, _measuring_worker.close_run, self._build_run_name(one), measures_timing_error=True)
+            self._call_on_worker(
+                one, _measuring_worker.close_run, self._build_run_name(one), measures_timing_error=True
+            )
             for one in workers
         ]
         outcomes = await asyncio.gather(*closing, return_exceptions=True)

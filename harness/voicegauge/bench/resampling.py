@@ -41,11 +41,12 @@ MIN_RESAMPLE_COUNT = 400
 MAX_RESAMPLED_TEXTS = 8_000_000
 """Largest product of the number of texts and the number of resamples. If a suite has many texts, fewer resamples are
 drawn, but at least `MIN_RESAMPLE_COUNT`."""
-MAX_TEXTS_PER_BATCH = 1_000_000
-"""Number of texts resampled at a time, which limits memory to about 30 MB."""
+MAX_RESAMPLED_TEXTS_PER_BATCH = 1_000_000
+"""Largest product of the number of texts and the number of resamples drawn at a time, which limits memory to about
+30 MB."""
 MAX_EXACT_FLOAT32_INTEGER = 2**24
 """Largest number up to which a 32-bit floating-point number represents every whole number exactly."""
-MAX_BLOCKS_OF_VALUES = 1000
+MAX_QUANTILE_SEARCH_BLOCKS = 1000
 """Largest number of blocks into which the sorted values are divided to find a quantile."""
 
 
@@ -111,7 +112,7 @@ class SampledValues:
     @cached_property
     def _values_per_block(self) -> int:
         """Number of values per block, chosen so that finding a block takes about as long as finding a value in it."""
-        block_count = min(max(math.isqrt(800 * len(self.values) // self.text_count), 1), MAX_BLOCKS_OF_VALUES)
+        block_count = min(max(math.isqrt(800 * len(self.values) // self.text_count), 1), MAX_QUANTILE_SEARCH_BLOCKS)
         return math.ceil(len(self.values) / block_count)
 
     @cached_property
@@ -177,7 +178,7 @@ def draw_text_weights(text_count: int, seed: int) -> Iterator[FloatArray]:
     The resamples do not depend on the size of the batches.
     """
     count = max(MIN_RESAMPLE_COUNT, min(RESAMPLE_COUNT, MAX_RESAMPLED_TEXTS // text_count))
-    batch = max(1, MAX_TEXTS_PER_BATCH // text_count)
+    batch = max(1, MAX_RESAMPLED_TEXTS_PER_BATCH // text_count)
     if count <= batch:
         yield _draw_all_text_weights(text_count, count, seed)
         return

@@ -45,7 +45,7 @@ from voicegauge.transport.http import Transport
 # Computes an interval of a mean that is valid after every observation, so that sampling may stop at any time.
 
 
-MIN_OBSERVATIONS = 20
+MIN_OBSERVATIONS_FOR_INTERVAL = 20
 """Smallest number of observations for which an interval is computed, because it is an asymptotic one."""
 
 
@@ -63,7 +63,9 @@ class ConfidenceSequence:
         self._alpha = alpha
         # The parameter of the mixture that is best for one number of observations (the same paper, appendix B.2).
         log_odds = -2 * math.log(alpha)
-        self._mixture = (log_odds + math.log(log_odds + 1)) / max(tightest_observation_count, MIN_OBSERVATIONS)
+        self._mixture = (log_odds + math.log(log_odds + 1)) / max(
+            tightest_observation_count, MIN_OBSERVATIONS_FOR_INTERVAL
+        )
         self.count = 0
         self.mean = 0.0
         self._squares = 0.0
@@ -78,9 +80,9 @@ class ConfidenceSequence:
     def compute_interval(self) -> tuple[float, float] | None:
         """Return the lower and the upper bound of the confidence interval of the mean.
 
-        The result is `None` with fewer than `MIN_OBSERVATIONS` observations.
+        The result is `None` with fewer than `MIN_OBSERVATIONS_FOR_INTERVAL` observations.
         """
-        if self.count < MIN_OBSERVATIONS:
+        if self.count < MIN_OBSERVATIONS_FOR_INTERVAL:
             return None
         deviation = math.sqrt(self._squares / (self.count - 1))
         growth = self.count * self._mixture + 1
@@ -94,9 +96,9 @@ class ConfidenceSequence:
 # Ends sampling as soon as each target is known to be faster, slower or as fast as the one that it is compared with.
 
 
-STOP_ALPHA = 0.01
+EARLY_STOP_ALPHA = 0.01
 """Probability that the decision about any target is wrong, however often the targets are compared."""
-MAX_LOG_RATIO = math.log(2)
+MAX_UNCLIPPED_LOG_RATIO = math.log(2)
 """Largest absolute log ratio of a pair; larger ones are clipped, so that a single outlier does not widen the
 interval."""
 
@@ -126,7 +128,10 @@ class StopRule:
         targets = dict.fromkeys(one.target for row in rounds for one in row if one.target != baseline_target)
         self._comparisons = [
             _TargetComparison(
-                target, _pair_sample_ids(rounds, baseline_target, target), STOP_ALPHA / len(targets), equivalence_margin
+                target,
+                _pair_sample_ids(rounds, baseline_target, target),
+                EARLY_STOP_ALPHA / len(targets),
+                equivalence_margin,
             )
             for target in targets
         ]
@@ -150,7 +155,7 @@ class StopRule:
         return EarlyStop(
             baseline_target=self._baseline,
             equivalence_margin=self._margin,
-            false_decision_probability=STOP_ALPHA,
+            false_decision_probability=EARLY_STOP_ALPHA,
             has_stopped_early=self.is_decided and request_count < self._planned_requests,
             sent_request_count=request_count,
             planned_request_count=self._planned_requests,
@@ -193,7 +198,7 @@ class _TargetComparison:
             self._next_pair += 1
             old, new = log_latency_by_sample[before], log_latency_by_sample[after]
             if old is not None and new is not None:
-                self._sequence.add_observation(min(max(new - old, -MAX_LOG_RATIO), MAX_LOG_RATIO))
+                self._sequence.add_observation(min(max(new - old, -MAX_UNCLIPPED_LOG_RATIO), MAX_UNCLIPPED_LOG_RATIO))
                 self.decision = self._decide()
 
     def _decide(self) -> str | None:

@@ -51,19 +51,19 @@ MAX_SEGMENTED_NIGHTS = 60
 """Largest number of nights that are segmented, so that the chance of a false alert does not grow with the history."""
 NIGHTS_TO_CONFIRM_SHIFT = 2
 """Number of nights at the new level before an alert."""
-_CLIP_SPREAD_BY_UNIT: dict[HistoryUnit, float] = {"letters/s": 0.04, "hz": 0.04, "similarity": 0.1}
+_ASSUMED_SPREAD_OF_DELIVERIES_BY_UNIT: dict[HistoryUnit, float] = {"letters/s": 0.04, "hz": 0.04, "similarity": 0.1}
 """How much two deliveries of one text by one voice are assumed to differ: the standard deviation of the logarithm of
 pace and frequencies, and of the similarity. It counts until enough nights show it."""
 _MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD = 0.003, 12.0
 """Smallest spread between nights of a voice, since some services repeat their audio exactly; and the weight of what is
 assumed, in degrees of freedom. It is large, because voices vary far less than latencies between services."""
-_UNITS_OF_DIFFERENCES: tuple[HistoryUnit, ...] = ("rate", "similarity")
+_UNITS_COMPARED_BY_DIFFERENCE: tuple[HistoryUnit, ...] = ("rate", "similarity")
 """Units of which a change is a difference, not a ratio."""
 _INDEPENDENT_TESTS_PER_NIGHT = 3.0
 """Number of independent tests by which the significance level is corrected for each night. Every earlier night is
 tested as the start of a shift, but these tests are correlated: together they raise as many false alerts as about three
 independent ones (measured by the benchmark `history_alerts`)."""
-_CLIP_LIMIT_PER_THRESHOLD = 0.9
+_CLIPPING_LIMIT_RELATIVE_TO_THRESHOLD = 0.9
 """Limit at which values are clipped, divided by the threshold of a shift. Below 1, so that one night cannot exceed the
 threshold, but two nights in a row can."""
 
@@ -142,8 +142,8 @@ def _find_latest_shift(
     )
     scores = np.clip(
         (transformed_values[start_index:] - usual_level) / (spread * uncertainty),
-        -_CLIP_LIMIT_PER_THRESHOLD * threshold,
-        _CLIP_LIMIT_PER_THRESHOLD * threshold,
+        -_CLIPPING_LIMIT_RELATIVE_TO_THRESHOLD * threshold,
+        _CLIPPING_LIMIT_RELATIVE_TO_THRESHOLD * threshold,
     )
     segmentation = (
         load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_TO_CONFIRM_SHIFT).fit(scores.reshape(-1, 1))
@@ -244,7 +244,7 @@ def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
                 grouped.setdefault(key, {}).setdefault(run.night, []).append(history_value)
     return [
         MetricSeries(key=key, nights=tuple(_pool_runs(night, found) for night, found in sorted(nights.items())))
-        for key, nights in sorted(grouped.items(), key=lambda item: _get_sort_key(item[0]))
+        for key, nights in sorted(grouped.items(), key=lambda item: _get_sort_key_of_series(item[0]))
     ]
 
 
@@ -269,7 +269,7 @@ def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue)
     )
 
 
-def _get_sort_key(key: SeriesKey) -> tuple[object, ...]:
+def _get_sort_key_of_series(key: SeriesKey) -> tuple[object, ...]:
     metrics = list(HistoryMetric.__args__)  # type: ignore[attr-defined]
     is_faulty = has_injected_faults(key.configuration)
     return (
@@ -299,21 +299,21 @@ def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue
 
 def _pool_values(unit: HistoryUnit, values_with_counts: Sequence[tuple[float, int]]) -> float:
     total = sum(n for _, n in values_with_counts)
-    if unit in _UNITS_OF_DIFFERENCES:
+    if unit in _UNITS_COMPARED_BY_DIFFERENCE:
         return sum(value * n for value, n in values_with_counts) / total
     return math.exp(sum(n * math.log(max(value, MIN_TIME_FOR_LOGARITHM_MS)) for value, n in values_with_counts) / total)
 
 
 def compute_level(unit: HistoryUnit, night_values: Sequence[NightValue]) -> float:
     """Return the level of a series over `night_values`: the median, or of rates and similarities the mean."""
-    if unit in _UNITS_OF_DIFFERENCES:
+    if unit in _UNITS_COMPARED_BY_DIFFERENCE:
         return _pool_values(unit, [(one.value, one.observation_count) for one in night_values])
     return float(np.median([one.value for one in night_values]))
 
 
 def compute_level_change(unit: HistoryUnit, level_before: float, level_after: float) -> float:
     """Return the change of a level: relative for times, paces and frequencies, the difference for the others."""
-    if unit in _UNITS_OF_DIFFERENCES:
+    if unit in _UNITS_COMPARED_BY_DIFFERENCE:
         return level_after - level_before
     return level_after / max(level_before, MIN_TIME_FOR_LOGARITHM_MS) - 1
 
@@ -338,8 +338,8 @@ def transform_to_constant_spread(unit: HistoryUnit, night_values: Sequence[Night
 def assume_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> SpreadAssumption:
     """Return the assumption about the spread of transformed values that holds until enough nights are measured."""
     usual_count = float(np.median([max(one.observation_count, 1) for one in night_values]))
-    if unit in _CLIP_SPREAD_BY_UNIT:
-        assumed = max(_CLIP_SPREAD_BY_UNIT[unit] / math.sqrt(usual_count), _MIN_VOICE_SPREAD)
+    if unit in _ASSUMED_SPREAD_OF_DELIVERIES_BY_UNIT:
+        assumed = max(_ASSUMED_SPREAD_OF_DELIVERIES_BY_UNIT[unit] / math.sqrt(usual_count), _MIN_VOICE_SPREAD)
         return SpreadAssumption(assumed, _MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD)
     if unit != "rate":
         return SpreadAssumption(DEFAULT_LATENCY_VARIATION, 0.0)
@@ -504,7 +504,7 @@ def read_run_history(
         places=tuple(sorted({run.place for run in runs if run.place})),
         series=tuple(series),
         changes=tuple(find_level_changes(series, settings)),
-        events=tuple(find_events(runs)),
+        events=tuple(find_history_events(runs)),
         skipped_runs=tuple(skipped),
         lost_samples=tuple(find_lost_samples(runs)),
     )
@@ -513,8 +513,9 @@ def read_run_history(
 def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings) -> list[LevelChange]:
     """Return the changes of the levels of all series except the series of prices.
 
-    Prices are known exactly, so `find_events` reports their changes. For each provenance, the false alarm probability
-    `settings.voice_alpha` is divided equally among the series of voices, and `settings.alpha` among the others.
+    Prices are known exactly, so `find_history_events` reports their changes. For each provenance, the false alarm
+    probability `settings.voice_alpha` is divided equally among the series of voices, and `settings.alpha` among the
+    others.
     """
     judged = [one for one in series if one.key.unit != "usd"]
     by_latest_night = sorted(judged, key=lambda one: one.nights[-1].night)
@@ -553,7 +554,7 @@ def _find_changes_of_series(
     )
     starts = [0, *(shift.first_night_index for shift in shifts)]
     return [
-        _build_change(
+        _build_level_change(
             series,
             shift,
             compute_levels(
@@ -570,7 +571,7 @@ def _select_nights(night_values: Sequence[NightValue], night_range: range) -> Se
     return night_values[night_range.start : night_range.stop]
 
 
-def _build_change(
+def _build_level_change(
     series: MetricSeries, shift: LevelShift, levels: tuple[float, float], latest_night: str
 ) -> LevelChange:
     before, after = levels
@@ -587,7 +588,7 @@ def _build_change(
     )
 
 
-def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
+def find_history_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
     """Return the changes of prices, contracts and voicegauge from one run to the next; `runs` are oldest first."""
     latest_nights = {run.provenance: run.night for run in runs}
     latest: dict[tuple[Provenance, str, str | None], str] = {}

@@ -309,7 +309,7 @@ def begin_run(
             old,
             is_finished=False,
             max_cost_usd=config.max_cost_usd,
-            places=_join_places(run_to_continue.run_folder, old.places, config.cluster),
+            places=_combine_places_of_continued_run(run_to_continue.run_folder, old.places, config.cluster),
         )
         save_run(run_to_continue.run_folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
         return run_to_continue.run_folder
@@ -323,7 +323,9 @@ def begin_run(
     return folder
 
 
-def _join_places(run_folder: Path, old_places: tuple[str, ...], cluster: ClusterSettings | None) -> tuple[str, ...]:
+def _combine_places_of_continued_run(
+    run_folder: Path, old_places: tuple[str, ...], cluster: ClusterSettings | None
+) -> tuple[str, ...]:
     """Return the places of a run that is continued: its earlier places, and new places of the cluster, with a notice.
 
     Raises:

@@ -311,7 +311,9 @@ def load_run(path: Path) -> Run:
         run = msgspec.json.decode(raw, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _check_format_version(file, raw)
-        raise DataError(f"{file}: is a damaged run: {_add_sample_number(str(error), raw)}{DAMAGE_ADVICE}") from error
+        raise DataError(
+            f"{file}: is a damaged run: {_add_sample_number_to_message(str(error), raw)}{DAMAGE_ADVICE}"
+        ) from error
     if run.manifest.schema_version != RUN_SCHEMA_VERSION:
         _check_format_version(file, raw)
     if not run.manifest.is_finished and not run.samples:
@@ -321,7 +323,7 @@ def load_run(path: Path) -> Run:
     return run
 
 
-def _add_sample_number(error_message: str, run_json: bytes) -> str:
+def _add_sample_number_to_message(error_message: str, run_json: bytes) -> str:
     """Return an error message of msgspec with the number of the invalid sample instead of `...` in `$.samples[...]`."""
     if "$.samples[...]" not in error_message:
         return error_message

@@ -25,7 +25,7 @@ from voicegauge.bench._change_estimates import (
 )
 from voicegauge.bench._comparable_runs import check_comparable, check_no_run_is_repeated
 from voicegauge.bench._metric_changes import EstimatedChange
-from voicegauge.bench._shared_variation import MIN_OTHER_TARGETS
+from voicegauge.bench._shared_variation import MIN_OTHER_TARGETS_AS_REFERENCE
 from voicegauge.bench.comparison import ALPHA_SHARE_OF_PARTS
 from voicegauge.bench.comparison_result import CompareSettings
 from voicegauge.bench.target_samples import group_target_samples
@@ -34,13 +34,13 @@ from voicegauge.model.run import Run
 
 ASSUMED_REQUEST_SPREAD = 0.25
 """Standard deviation of the logarithm of the times of one text in one night, if the runs do not show it."""
-PRIMARY_METRIC_COUNT = 3
+METRIC_COUNT_OF_LATENCY_FAMILY = 3
 """Number of metrics of a target that are tested in the family of the total latency: this latency, errors, failures."""
-PLANNED_NIGHTS = (1, 5, 10, 20)
+PLANNED_NIGHT_COUNTS = (1, 5, 10, 20)
 """Numbers of runs of the baseline, each of another night, for which comparisons are planned."""
-PLANNED_TEXTS = (8, 24, 100, 400)
+PLANNED_TEXT_COUNTS = (8, 24, 100, 400)
 """Numbers of texts for which comparisons are planned."""
-PLANNED_TARGETS = (1, 8)
+PLANNED_TARGET_COUNTS = (1, 8)
 """Numbers of targets for which comparisons are planned."""
 
 
@@ -73,7 +73,8 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
     """Measure the spreads in runs of different nights; what they do not show is assumed.
 
     The spread of requests needs two runs or sessions. The spread of nights needs `MIN_RUNS_TO_MEASURE_VARIATION` runs,
-    and the spread beside other targets needs this number of runs with at least `MIN_OTHER_TARGETS` + 1 targets.
+    and the spread beside other targets needs this number of runs with at least `MIN_OTHER_TARGETS_AS_REFERENCE` + 1
+    targets.
 
     Raises:
         DataError: the runs are not comparable, have no text in common, or one is given twice.
@@ -91,33 +92,35 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
     measured = ("request",) if requests else ()
     if len(runs) < MIN_RUNS_TO_MEASURE_VARIATION or not complete:
         return LatencySpreads(request, assumed_night_spread, assumed_night_spread, measured)
-    texts = [_find_common_texts(nights) for nights in complete.values()]
+    texts = [_find_texts_common_to_nights(nights) for nights in complete.values()]
     if not all(texts):
         raise DataError("not comparable: the runs have no text in common")
     noise = request**2 / max(min(map(len, texts)), 1)
     variation = float(np.mean([measure_variation(nights).variance_between_runs for nights in complete.values()]))
     night = math.sqrt(max(variation - noise, 0.0))
-    if len(complete) <= MIN_OTHER_TARGETS:
+    if len(complete) <= MIN_OTHER_TARGETS_AS_REFERENCE:
         return LatencySpreads(request, night, night, (*measured, "night"))
-    levels = np.array([_compute_levels(nights, own) for nights, own in zip(complete.values(), texts, strict=True)])
+    levels = np.array(
+        [_compute_night_levels(nights, own) for nights, own in zip(complete.values(), texts, strict=True)]
+    )
     others = [np.median(np.delete(levels, index, axis=0), axis=0) for index in range(len(levels))]
     contrasts = levels - np.array(others)
     beside = math.sqrt(max(float(np.mean(np.var(contrasts, axis=1, ddof=1))) - noise, 0.0))
     return LatencySpreads(request, night, min(beside, night), (*measured, "night", "night beside others"))
 
 
-def _find_common_texts(nights: Sequence[Sequence[TimeInSession]]) -> list[str]:
+def _find_texts_common_to_nights(nights: Sequence[Sequence[TimeInSession]]) -> list[str]:
     return sorted(set.intersection(*({timed.text_id for timed in night} for night in nights)))
 
 
-def _compute_levels(nights: Sequence[Sequence[TimeInSession]], texts: Sequence[str]) -> list[float]:
+def _compute_night_levels(nights: Sequence[Sequence[TimeInSession]], texts: Sequence[str]) -> list[float]:
     table = np.array([compute_mean_log_median_times([night], texts) for night in nights])
     return [estimate_center_of_differences(row - table.mean(axis=0))[0] for row in table]
 
 
 def _measure_text_latency_spread(nights: Sequence[Sequence[TimeInSession]]) -> float | None:
     """Return the spread of the median times of a text between nights or sessions; `None` with a single one."""
-    texts = _find_common_texts(nights)
+    texts = _find_texts_common_to_nights(nights)
     tables = np.vstack([compute_log_median_times_by_session(night, texts) for night in nights])
     complete = tables[:, np.isfinite(tables).all(axis=0)]
     if len(complete) < 2 or complete.shape[1] < 2:
@@ -144,26 +147,28 @@ def plan_comparison(
     """
     scale = 1 + 1 / night_count
     noise = spreads.request**2 / text_count
-    family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_PARTS) / (PRIMARY_METRIC_COUNT * target_count)
+    family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_PARTS) / (METRIC_COUNT_OF_LATENCY_FAMILY * target_count)
     is_measured = night_count >= MIN_RUNS_TO_MEASURE_VARIATION
     others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (night_count - 1))
     freedom = night_count - 1 + (others if is_measured else PRIOR_DEGREES_OF_FREEDOM)
     # Alone, the errors of the texts are estimated beside the variation, which contains them too.
     tests = [(scale * (spreads.night**2 + noise * (2 if is_measured else 1)), family_alpha)]
-    if is_measured and target_count > MIN_OTHER_TARGETS:
+    if is_measured and target_count > MIN_OTHER_TARGETS_AS_REFERENCE:
         tests = [(variance, level / 2) for variance, level in tests]
         # The median of the others varies by about pi / 2 times as much as their mean.
         reference = 1 + math.pi / 2 / (target_count - 1)
         tests.append((scale * (spreads.night_beside_others**2 + noise * reference), family_alpha / 2))
     sizes = [
-        _build_zero_change(variance, freedom).compute_detectable_change(level, settings.latency_threshold.min_change)
+        _build_estimate_without_change(variance, freedom).compute_detectable_change(
+            level, settings.latency_threshold.min_change
+        )
         for variance, level in tests
     ]
     found = min((size for size in sizes if size is not None), default=None)
     return PlannedComparison(night_count, target_count, text_count, found)
 
 
-def _build_zero_change(variance: float, degrees_of_freedom: float) -> EstimatedChange:
+def _build_estimate_without_change(variance: float, degrees_of_freedom: float) -> EstimatedChange:
     return EstimatedChange(
         baseline_value=1.0,
         run_value=1.0,
@@ -181,7 +186,7 @@ def plan_comparisons(spreads: LatencySpreads, settings: CompareSettings) -> list
     """Return the smallest slowdowns for usual numbers of nights, targets and texts."""
     return [
         plan_comparison(spreads, nights, targets, texts, settings)
-        for targets in PLANNED_TARGETS
-        for nights in PLANNED_NIGHTS
-        for texts in PLANNED_TEXTS
+        for targets in PLANNED_TARGET_COUNTS
+        for nights in PLANNED_NIGHT_COUNTS
+        for texts in PLANNED_TEXT_COUNTS
     ]

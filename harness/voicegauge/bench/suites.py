@@ -39,7 +39,7 @@ from voicegauge.model.run import MeasuredSuite
 
 ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 """Characters of the ids of suites and texts, which become parts of the names of folders and files."""
-_Identifier = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._-]+$"})]
+_SuiteIdentifier = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._-]+$"})]
 
 
 class SuiteText(Record, frozen=True, kw_only=True):
@@ -108,7 +108,7 @@ class TextEntry(Record, frozen=True, kw_only=True):
     """One text as a file contains it, be it a suite or the user's own texts; `None` stands for the default."""
 
     text: str
-    id: _Identifier | None = None
+    id: _SuiteIdentifier | None = None
     """Unique in the file; letters, digits, "-", "_" and "."; by default the number of the text's line, as "line-3"."""
     language: str | None = None
     """Language of the text, such as "en"; by default that of the file, or for texts without a suite `--language`."""
@@ -119,7 +119,7 @@ class TextEntry(Record, frozen=True, kw_only=True):
 class SuiteFile(Record, frozen=True, kw_only=True):
     """A suite of texts for `voicegauge bench --suite FILE`."""
 
-    id: _Identifier
+    id: _SuiteIdentifier
     """Name of the suite, which is part of the names of its runs; letters, digits, "-", "_" and "."."""
     version: int
     """Version of the suite, a number that the author increases whenever a text changes."""
@@ -175,20 +175,20 @@ def _parse_suite(document: Document) -> Suite:
         raise _convert_schema_error(document, error) from error
     if not file.id or not set(file.id) <= ID_CHARACTERS:  # the id becomes part of a run's folder name
         reason = f"the suite id {file.id!r} may only contain letters, digits, -, _ and ."
-        raise _build_error_at(document, "/id", reason)
+        raise _build_error_at_pointer(document, "/id", reason)
     if not file.texts:
-        raise _build_error_at(document, "/texts", "a suite needs at least one text")
+        raise _build_error_at_pointer(document, "/texts", "a suite needs at least one text")
     entries = ((document.find_line(f"/texts/{index}") or 1, entry) for index, entry in enumerate(file.texts))
     return Suite(
         id=file.id,
         version=file.version,
         title=file.title,
         sha256=document.sha256,
-        texts=_complete_texts(document.path, entries, file.language),
+        texts=_fill_in_text_defaults(document.path, entries, file.language),
     )
 
 
-def _complete_texts(
+def _fill_in_text_defaults(
     file: Path, entries: Iterable[tuple[int, TextEntry]], default_language: str
 ) -> tuple[SuiteText, ...]:
     """Return the texts of a file with their defaults.
@@ -225,10 +225,10 @@ def _convert_schema_error(document: Document, error: msgspec.ValidationError) ->
     reason, _, path = str(error).partition(" - at `")
     pointer = path.rstrip("`").removeprefix("$").replace(".", "/").replace("[", "/").replace("]", "")
     where = f" at {pointer}" if pointer else ""
-    return _build_error_at(document, pointer, f"not a valid suite: {explain_type_error(reason)}{where}")
+    return _build_error_at_pointer(document, pointer, f"not a valid suite: {explain_type_error(reason)}{where}")
 
 
-def _build_error_at(document: Document, pointer: str, reason: str) -> DataError:
+def _build_error_at_pointer(document: Document, pointer: str, reason: str) -> DataError:
     return DataError(f"{document.path}:{document.find_line(pointer)}: {reason}")
 
 
@@ -241,7 +241,7 @@ _CSV_DELIMITERS = (",", ";", "\t")
 """Delimiters of columns. Spreadsheets write semicolons where the comma is the decimal mark."""
 
 
-_COLUMN_NAMES = TextEntry.__struct_fields__
+_TEXT_TABLE_COLUMN_NAMES = TextEntry.__struct_fields__
 _EntriesWithLineNumbers = Iterator[tuple[int, TextEntry]]
 """Texts with the numbers of their lines, which count from 1."""
 
@@ -261,7 +261,7 @@ def load_own_texts(file: Path, *, default_language: str = "en") -> Suite:
     if reader is None:
         hint = ": pass a suite with --suite" if file.suffix.lower() in {".yaml", ".yml"} else ""
         raise DataError(f"{file}: the name of a file with texts ends in {', '.join(_READER_BY_SUFFIX)}{hint}")
-    texts = _complete_texts(file, reader(file, _read_text(file)), default_language)
+    texts = _fill_in_text_defaults(file, reader(file, _read_text(file)), default_language)
     if not texts:
         raise DataError(f"{file}: contains no text")
     return Suite(
@@ -335,7 +335,7 @@ def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _explain_schema_error(error: msgspec.ValidationError) -> str:
     reason, _, path = str(error).partition(" - at `$")
     key = path.strip("`.")
-    known = f"; known: {', '.join(_COLUMN_NAMES)}" if "unknown field" in reason else ""
+    known = f"; known: {', '.join(_TEXT_TABLE_COLUMN_NAMES)}" if "unknown field" in reason else ""
     return (f"{key} " if key else "") + explain_type_error(reason) + known
 
 
@@ -358,8 +358,10 @@ def _read_table(file: Path, content: str) -> _EntriesWithLineNumbers:
 
 
 def _check_column_names(file: Path, column_names: list[str]) -> None:
-    known = f"the columns are text, and optionally {', '.join(name for name in _COLUMN_NAMES if name != 'text')}"
-    unknown = [name for name in column_names if name not in _COLUMN_NAMES]
+    known = (
+        f"the columns are text, and optionally {', '.join(name for name in _TEXT_TABLE_COLUMN_NAMES if name != 'text')}"
+    )
+    unknown = [name for name in column_names if name not in _TEXT_TABLE_COLUMN_NAMES]
     if unknown:
         raise DataError(f"{file}:1: unknown column {unknown[0]!r}: {known}")
     if "text" not in column_names:

@@ -61,7 +61,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
         """
 
         def compute_usd(claim: PriceClaim, takes_maximum: bool) -> float | None:
-            month = self._compute_month(claim, text_length, characters_per_month, takes_maximum=takes_maximum)
+            month = self._compute_price_of_month(claim, text_length, characters_per_month, takes_maximum=takes_maximum)
             return None if month is None else month.usd
 
         return compute_price_range(self.claims, compute_usd)
@@ -71,7 +71,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
         best = find_best_claim(self.claims)
         if best is None:
             return None
-        month = self._compute_month(best, text_length, characters_per_month)
+        month = self._compute_price_of_month(best, text_length, characters_per_month)
         return None if month is None else month.account_plan_name
 
     def compute_range_per_1m_characters(
@@ -80,7 +80,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
         """Return the price of a million characters, if a month has `characters_per_month` characters."""
         return self.compute_monthly_range(text_length, characters_per_month).scale(1_000_000 / characters_per_month)
 
-    def _compute_month(
+    def _compute_price_of_month(
         self, claim: PriceClaim, text_length: int, characters_per_month: int, *, takes_maximum: bool = False
     ) -> MonthlyPrice | None:
         return claim.compute_monthly_price(
@@ -173,7 +173,9 @@ def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, fl
     if not rates:
         return run
     targets = tuple(_add_usd_price(one, rates[one.id]) if one.id in rates else one for one in run.manifest.targets)
-    samples = tuple(_add_usd_cost(one, rates[one.target]) if one.target in rates else one for one in run.samples)
+    samples = tuple(
+        _add_usd_amounts_to_sample(one, rates[one.target]) if one.target in rates else one for one in run.samples
+    )
     return replace(run, manifest=replace(run.manifest, targets=targets), samples=samples)
 
 
@@ -196,7 +198,7 @@ def _convert_claim(claim: PriceClaim, usd_per_credit: float) -> PriceClaim:
     return replace(claim, parts=parts)
 
 
-def _add_usd_cost(sample: Sample, usd_per_credit: float) -> Sample:
+def _add_usd_amounts_to_sample(sample: Sample, usd_per_credit: float) -> Sample:
     cost = sample.cost
     if cost.price_usd is not None:
         return sample
@@ -354,8 +356,8 @@ def build_price_function(
     """
     claims = [claim for claim in target.price.claims if claim.claimant in COUNTED_CLAIMANTS]
     if uses_measurements:
-        claims = [_use_measured_price(claim, samples) for claim in claims]
-    claims = [_use_counted_characters(claim, claims, samples) for claim in claims]
+        claims = [_set_typical_price_as_measured(claim, samples) for claim in claims]
+    claims = [_set_billed_characters_as_counted(claim, claims, samples) for claim in claims]
     priced = tuple(
         # Title, address and note of the documents are in the manifest.
         replace(claim, title="", url=None, note=None)
@@ -371,7 +373,7 @@ def build_price_function(
     )
 
 
-def _use_measured_price(claim: PriceClaim, samples: Sequence[Sample]) -> PriceClaim:
+def _set_typical_price_as_measured(claim: PriceClaim, samples: Sequence[Sample]) -> PriceClaim:
     """Return the claim with the measured price of a character as its typical one, if it depends on reported usage."""
     if claim.claimant not in BINDING_CLAIMANTS or not any(
         part.unit in ("token", "compute_second") for part in claim.parts
@@ -385,7 +387,9 @@ def _use_measured_price(claim: PriceClaim, samples: Sequence[Sample]) -> PriceCl
     return replace(claim, exactness="typical", parts=(typical, *bounds))
 
 
-def _use_counted_characters(claim: PriceClaim, claims: Sequence[PriceClaim], samples: Sequence[Sample]) -> PriceClaim:
+def _set_billed_characters_as_counted(
+    claim: PriceClaim, claims: Sequence[PriceClaim], samples: Sequence[Sample]
+) -> PriceClaim:
     """Return `claim` with the billed characters per character of text as they are on average in the run.
 
     It is returned unchanged if the price counts each character once.

@@ -297,15 +297,15 @@ def group_target_samples(
 
 
 def measure_target_differences(run: Run, score_set: ScoreSet | None) -> TargetDifferences:
-    """Compare all targets of a run with each other, as `collect_measurements` returns what was measured of them.
+    """Compare all targets of a run with each other, as `collect_target_measurements` returns what was measured of them.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
     """
-    return compare_all_targets(collect_measurements(run, score_set))
+    return compare_all_targets(collect_target_measurements(run, score_set))
 
 
-def collect_measurements(run: Run, score_set: ScoreSet | None) -> list[TargetMeasurements]:
+def collect_target_measurements(run: Run, score_set: ScoreSet | None) -> list[TargetMeasurements]:
     """Return what is compared of each target of a run, in the order of the manifest.
 
     Error rates are in words if any target was scored in words, else in characters. If the scores say that their error
@@ -344,7 +344,7 @@ MIN_PERMUTATION_COUNT = 500
 """Smallest number of permutations, used for many targets; the limit then varies by 2% between seeds."""
 MAX_PERMUTED_PAIRS = 200_000_000
 """Largest product of the numbers of permutations, texts and pairs. If a run has more, fewer permutations are drawn."""
-MAX_VALUES_PER_BATCH = 500_000
+MAX_PERMUTED_VALUES_PER_BATCH = 500_000
 """Number of values that are permuted at a time, which limits memory to about 50 MB."""
 VARIANCE_PRIOR_DEGREES_OF_FREEDOM = 10.0
 """Weight of the typical variance of all pairs in the variance of one pair, in degrees of freedom (Smyth 2004). The
@@ -384,21 +384,21 @@ class PairwiseDifferences(NamedTuple):
     def is_clearly_lower(self) -> NDArray[np.bool_]:
         """Matrix whose element (i, j) is true if target i has a clearly lower value than target j."""
         with np.errstate(invalid="ignore"):
-            lower: NDArray[np.bool_] = -self.means > self._margins * (1 + ROUNDING_TOLERANCE)
+            lower: NDArray[np.bool_] = -self.means > self._interval_half_widths * (1 + ROUNDING_TOLERANCE)
         return lower & (np.abs(self.means) > ROUNDING_TOLERANCE)
 
     @property
     def lower_bounds(self) -> FloatArray:
         """Lower ends of the intervals of the differences; minus infinity where there is none."""
-        return np.where(np.isnan(self.means), -np.inf, self.means - self._margins)
+        return np.where(np.isnan(self.means), -np.inf, self.means - self._interval_half_widths)
 
     def find_interval(self, index: int, other_index: int) -> DifferenceInterval | None:
         """Return the interval of the difference of one target from another; `None` if it has no finite ends."""
-        mean, margin = float(self.means[index, other_index]), float(self._margins[index, other_index])
+        mean, margin = float(self.means[index, other_index]), float(self._interval_half_widths[index, other_index])
         return DifferenceInterval(mean - margin, mean + margin) if math.isfinite(mean + margin) else None
 
     @property
-    def _margins(self) -> FloatArray:
+    def _interval_half_widths(self) -> FloatArray:
         """Half the widths of the intervals of the differences; infinite if nothing can be distinguished."""
         if math.isinf(self.critical_value):
             return np.full_like(self.means, np.inf)
@@ -460,13 +460,15 @@ def build_comparison_tables(targets: Sequence[TargetMeasurements]) -> Comparison
     return ComparisonTables(latency, errors, FALSE_STATEMENT_PROBABILITY / max(sum(is_compared), 1))
 
 
-def flag_undominated(differences: Sequence[PairwiseDifferences]) -> list[bool]:
+def flag_undominated_targets(differences: Sequence[PairwiseDifferences]) -> list[bool]:
     """Return for each target whether no other one is clearly better in one measure and clearly worse in none."""
     is_better = np.any([one.is_clearly_lower for one in differences], axis=0)
     return [not column.any() for column in (is_better & ~is_better.T).T]
 
 
-def flag_not_clearly_higher(point_estimates: Sequence[float | None], differences: PairwiseDifferences) -> list[bool]:
+def flag_targets_not_clearly_higher(
+    point_estimates: Sequence[float | None], differences: PairwiseDifferences
+) -> list[bool]:
     """Return for each target whether its value is the lowest, or not significantly higher than the lowest.
 
     The result is `False` for a target without a value.
@@ -492,7 +494,7 @@ def compare_pairs(table: FloatArray, false_statement_probability: float, *, seed
         seed: seed of the permutations.
     """
     values, weights, counts = _center_rows(table)
-    means, errors = _compute_differences(values[None], weights, counts)
+    means, errors = _compute_column_differences(values[None], weights, counts)
     critical = math.inf
     if largest := list(draw_largest_differences(table, seed=seed)):
         ordered = np.sort(np.concatenate(largest))
@@ -502,22 +504,22 @@ def compare_pairs(table: FloatArray, false_statement_probability: float, *, seed
 
 
 def draw_largest_differences(
-    table: FloatArray, *, seed: int = 0, max_values_per_batch: int = MAX_VALUES_PER_BATCH
+    table: FloatArray, *, seed: int = 0, max_permuted_values_per_batch: int = MAX_PERMUTED_VALUES_PER_BATCH
 ) -> Iterator[FloatArray]:
     """Yield the largest difference of any pair of columns in standard errors: that of the table, then of permutations.
 
     Args:
         table: as for `compare_pairs`. If no two columns have enough common texts, nothing is yielded.
         seed: seed of the permutations, which do not depend on the size of the batches.
-        max_values_per_batch: number of values that are permuted at a time.
+        max_permuted_values_per_batch: number of values that are permuted at a time.
     """
     values, weights, counts = _center_rows(table)
     is_compared = (counts >= MIN_SHARED_TEXTS) & ~np.eye(table.shape[1], dtype=np.bool_)
     if not is_compared.any():
         return
-    yield _find_largest_differences(*_compute_differences(values[None], weights, counts), is_compared)
-    for permuted in _permute_within_rows(values, weights > 0, seed, max_values_per_batch):
-        yield _find_largest_differences(*_compute_differences(permuted, weights, counts), is_compared)
+    yield _find_largest_differences(*_compute_column_differences(values[None], weights, counts), is_compared)
+    for permuted in _permute_within_rows(values, weights > 0, seed, max_permuted_values_per_batch):
+        yield _find_largest_differences(*_compute_column_differences(permuted, weights, counts), is_compared)
 
 
 def _center_rows(table: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -532,7 +534,9 @@ def _center_rows(table: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]
     return np.where(is_known, table - centers[:, None], 0.0), weights, weights.T @ weights
 
 
-def _compute_differences(tables: FloatArray, weights: FloatArray, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _compute_column_differences(
+    tables: FloatArray, weights: FloatArray, counts: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Return the means of the differences of columns, and their standard errors, for each of several tables.
 
     Args:
@@ -572,13 +576,13 @@ def _find_largest_differences(means: FloatArray, errors: FloatArray, is_compared
 
 
 def _permute_within_rows(
-    values: FloatArray, is_known: NDArray[np.bool_], seed: int, max_values_per_batch: int
+    values: FloatArray, is_known: NDArray[np.bool_], seed: int, max_permuted_values_per_batch: int
 ) -> Iterator[FloatArray]:
     """Yield tables, in batches, in which the known values of each row are exchanged at random."""
     row_count, column_count = values.shape
     affordable = MAX_PERMUTED_PAIRS // max(row_count * column_count**2, 1)
     remaining = min(max(affordable, MIN_PERMUTATION_COUNT), MAX_PERMUTATION_COUNT)
-    batch = max(1, max_values_per_batch // max(row_count * column_count, 1))
+    batch = max(1, max_permuted_values_per_batch // max(row_count * column_count, 1))
     # Places of the known values, then those of the missing ones, which stay where they are.
     places: IntegerArray = np.argsort(~is_known, axis=1, kind="stable")
     rng = np.random.default_rng(seed)

@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from voicegauge.bench.audio_measurement import QualitySummary, summarize_predicted_quality
-from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_LAG_MS, MAX_LAG_SHARE
+from voicegauge.bench.defaults import (
+    DEFAULT_CHARACTERS_PER_MONTH,
+    DEFAULT_TEXT_LENGTH,
+    MAX_LAG_OF_UNDISTURBED_SAMPLE_MS,
+    MAX_LAG_SHARE_OF_LATENCY,
+)
 from voicegauge.bench.delivery_steadiness import SteadinessSummary, summarize_steadiness
 from voicegauge.bench.error_rates import (
     CategoryErrorRate,
@@ -44,8 +49,8 @@ from voicegauge.bench.target_samples import (
     ScoresBySample,
     TargetDifferences,
     find_audio_ready_bounds,
-    flag_not_clearly_higher,
-    flag_undominated,
+    flag_targets_not_clearly_higher,
+    flag_undominated_targets,
     group_counted_samples_by_target,
     list_wrong_sample_ids,
     measure_target_differences,
@@ -59,9 +64,9 @@ from voicegauge.model.run import MeasuredTarget, Run, ScoreSet
 from voicegauge.model.sample import AudioFacts, Latency, Sample, StreamArrivals
 from voicegauge.printable_text import describe_repetitions, format_count
 
-MAX_NAMED_CHARGES = 3
+MAX_NAMED_TARGETS_WITH_WRONG_CHARGES = 3
 """Largest number of targets with wrong charges that a sentence names. Further targets are only counted."""
-_MAX_TARGETS_WITH_REPETITIONS = 3
+_MAX_TARGETS_WITH_NAMED_REPETITIONS = 3
 """Largest number of targets whose repeated requests are counted one by one."""
 
 
@@ -305,9 +310,11 @@ def _add_comparison_fields(
     summaries: Sequence[TargetSummary], differences: TargetDifferences
 ) -> tuple[TargetSummary, ...]:
     """Return the summaries with the fields that depend on the other targets of the run, such as `is_pareto_optimal`."""
-    undominated = flag_undominated([differences.log_latency, differences.error_rate])
-    fastest = flag_not_clearly_higher([get_median_latency_ms(one) for one in summaries], differences.log_latency)
-    clearest = flag_not_clearly_higher([get_error_rate(one) for one in summaries], differences.error_rate)
+    undominated = flag_undominated_targets([differences.log_latency, differences.error_rate])
+    fastest = flag_targets_not_clearly_higher(
+        [get_median_latency_ms(one) for one in summaries], differences.log_latency
+    )
+    clearest = flag_targets_not_clearly_higher([get_error_rate(one) for one in summaries], differences.error_rate)
     return tuple(
         msgspec.structs.replace(
             one,
@@ -346,11 +353,11 @@ def describe_repeated_submits(summaries: Sequence[TargetSummary]) -> list[str]:
         for one in summaries
         if (repeated := describe_repetitions(one.repetition_count_by_cause))
     ]
-    others = len(lines) - _MAX_TARGETS_WITH_REPETITIONS
+    others = len(lines) - _MAX_TARGETS_WITH_NAMED_REPETITIONS
     if others <= 0:
         return lines
     return [
-        *lines[:_MAX_TARGETS_WITH_REPETITIONS],
+        *lines[:_MAX_TARGETS_WITH_NAMED_REPETITIONS],
         f"requests to {format_count(others, 'further target')} were repeated",
     ]
 
@@ -364,7 +371,7 @@ def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
     samples = sum(one.sample_count for one in summaries)
     if not disturbed:
         return ""
-    lag = f"for more than {MAX_LAG_MS:g} ms or {MAX_LAG_SHARE:.0%} of the latency"
+    lag = f"for more than {MAX_LAG_OF_UNDISTURBED_SAMPLE_MS:g} ms or {MAX_LAG_SHARE_OF_LATENCY:.0%} of the latency"
     return f"during {disturbed:,} of {samples:,} samples this machine was busy {lag}"
 
 
@@ -382,9 +389,9 @@ def describe_wrong_audio(summary: TargetSummary) -> str:
 def describe_wrong_charges(summaries: Sequence[TargetSummary]) -> str:
     """Return how far the charges of targets are from their documented prices; empty if they agree."""
     wrong = [one for one in summaries if one.cost.charge_differs_from_price]
-    parts = [_describe_wrong_charge(one) for one in wrong[:MAX_NAMED_CHARGES]]
-    if len(wrong) > MAX_NAMED_CHARGES:
-        parts.append(f"{len(wrong) - MAX_NAMED_CHARGES} more charged something else than documented")
+    parts = [_describe_wrong_charge(one) for one in wrong[:MAX_NAMED_TARGETS_WITH_WRONG_CHARGES]]
+    if len(wrong) > MAX_NAMED_TARGETS_WITH_WRONG_CHARGES:
+        parts.append(f"{len(wrong) - MAX_NAMED_TARGETS_WITH_WRONG_CHARGES} more charged something else than documented")
     return "; ".join(parts)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.bench.defaults import MAX_LAG_MS, MAX_LAG_SHARE
+from voicegauge.bench.defaults import MAX_LAG_OF_UNDISTURBED_SAMPLE_MS, MAX_LAG_SHARE_OF_LATENCY
 from voicegauge.bench.run_store import save_audio
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.exchange import Exchange, Request
@@ -62,7 +62,7 @@ DELAYS_MS = (0, 5, 50)
 """Delays with which the loopback server is asked to respond."""
 REQUESTS_PER_DELAY = 32
 """Number of requests that are sent for each delay, unless many requests in flight need more."""
-MAX_DURATION_AT_RATE_S = 3.0
+MAX_SENDING_TIME_AT_RATE_S = 3.0
 """Longest time for which requests are sent at a rate, in seconds, unless fewer requests than
 `MIN_REQUESTS_PER_DELAY_AT_RATE` would be sent."""
 MIN_REQUESTS_PER_DELAY_AT_RATE = 5
@@ -98,7 +98,7 @@ async def measure_timing_error(
                 count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
                 await sender.send_closed_loop(_repeat_delays(count), concurrency)
             else:
-                limit = round(requests_per_s * MAX_DURATION_AT_RATE_S / len(DELAYS_MS))
+                limit = round(requests_per_s * MAX_SENDING_TIME_AT_RATE_S / len(DELAYS_MS))
                 count = min(max(limit, MIN_REQUESTS_PER_DELAY_AT_RATE), REQUESTS_PER_DELAY)
                 delays_ms = _repeat_delays(count)
                 random.Random(0).shuffle(delays_ms)  # noqa: S311 - an order, not a secret
@@ -191,14 +191,14 @@ class _TimedSender:
 PROBE_DELAYS_MS = (0, 2, 5, 10, 20, 50)
 """Delays from which that of each probe is drawn at random."""
 FIRST_PROBE_INTERVAL_S, LATER_PROBE_INTERVAL_S = 0.02, 0.5
-"""Mean time between two probes, in seconds: of the first `FREQUENT_PROBE_COUNT` probes, and of later ones, which take a
-thousandth of the time of one processor."""
-FREQUENT_PROBE_COUNT = 300
+"""Mean time between two probes, in seconds: of the first `PROBE_COUNT_AT_SHORT_INTERVALS` probes, and of later ones,
+which take a thousandth of the time of one processor."""
+PROBE_COUNT_AT_SHORT_INTERVALS = 300
 """Number of probes at the start of a run that are sent at short intervals."""
 MAX_PROBES_IN_FLIGHT = 8
 """Largest number of probes in flight, for which as many connections are opened in advance, because opening one would
 count as an error. Probes that were due during a lag are sent after it, as the requests of the run are."""
-MIN_PROBE_COUNT = 30
+MIN_SUMMARIZED_PROBE_COUNT = 30
 """Number of probes below which their errors are not summarized: a run of a second or two has fewer."""
 
 
@@ -233,7 +233,7 @@ class TimingProbes:
         due_s, in_flight = loop.time(), set[asyncio.Task[None]]()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                is_early = len(self._times) < FREQUENT_PROBE_COUNT
+                is_early = len(self._times) < PROBE_COUNT_AT_SHORT_INTERVALS
                 mean_s = FIRST_PROBE_INTERVAL_S if is_early else LATER_PROBE_INTERVAL_S
                 due_s += self._random.expovariate(1 / mean_s)
                 await asyncio.sleep(max(due_s - loop.time(), 0))
@@ -252,14 +252,14 @@ class TimingProbes:
         return await transport.send(request, provider_id="", operation_id="")
 
     def summarize(self, concurrency: int, requests_per_s: float | None) -> TimingError | None:
-        """Return the errors of all probes; `None` if there were fewer than `MIN_PROBE_COUNT`.
+        """Return the errors of all probes; `None` if there were fewer than `MIN_SUMMARIZED_PROBE_COUNT`.
 
         Args:
             concurrency: number of requests of the run in flight.
             requests_per_s: rate of the run; `None` for a closed loop.
         """
         errors_ms = self._times.compute_errors_ms()
-        if len(errors_ms) < MIN_PROBE_COUNT:
+        if len(errors_ms) < MIN_SUMMARIZED_PROBE_COUNT:
             return None
         return summarize_timing_errors(errors_ms, concurrency, requests_per_s, is_measured_during_run=True)
 
@@ -302,7 +302,7 @@ LAG_CHECK_INTERVAL_S = 0.005
 """Time between two checks of the event loop, in seconds."""
 MIN_RECORDED_LAG_MS = 1.0
 """Shortest lag that is recorded; shorter ones count as no lag."""
-NEW_OBJECTS_PER_COLLECTION = 200_000
+NEW_OBJECTS_PER_GARBAGE_COLLECTION = 200_000
 """Number of objects that are created, and not freed without a collection of garbage, before there is one. Python's
 default is 700: with 256 connections, which keep their messages, 160 collections of up to 6 ms took a fortieth of the
 time. A request that succeeds leaves no garbage, and one that fails about 50 objects, so that memory stays bounded."""
@@ -350,7 +350,7 @@ class EventLoopLag:
 
 def is_timing_disturbed(max_lag_ms: float, latency_ms: float | None) -> bool:
     """Whether a lag is too long for a sample with this latency."""
-    return max_lag_ms > max(MAX_LAG_MS, (latency_ms or 0.0) * MAX_LAG_SHARE)
+    return max_lag_ms > max(MAX_LAG_OF_UNDISTURBED_SAMPLE_MS, (latency_ms or 0.0) * MAX_LAG_SHARE_OF_LATENCY)
 
 
 @contextlib.contextmanager
@@ -364,7 +364,7 @@ def reduce_event_loop_delays() -> Iterator[None]:
     """
     switch_interval_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
-    gc.set_threshold(NEW_OBJECTS_PER_COLLECTION, *thresholds[1:])
+    gc.set_threshold(NEW_OBJECTS_PER_GARBAGE_COLLECTION, *thresholds[1:])
     freezes_objects = not _has_objects_exempt_from_gc()
     if freezes_objects:
         gc.collect()

@@ -34,9 +34,9 @@ from voicegauge.speech.voice_encoder import (
 
 ESPEAK_SPEAKERS = ("f4", "m2", "m6", "klatt", "Andy", "linda", "rob", "belinda", "Denis", "boris", "zac", "UniRobot")
 """Variants of espeak-ng that speak the texts of a run as other speakers."""
-MAX_TEXTS_OF_SPEAKERS = 3
+TEXTS_PER_OTHER_SPEAKER = 3
 """Number of texts of the run that each other speaker speaks."""
-MIN_CLIPS_OF_SPEAKER = 3
+MIN_CLIPS_OF_OTHER_SPEAKER = 3
 """Smallest number of clips of another speaker; of as many as the run has, if it has fewer."""
 _ESPEAK_RATE_HZ, _ESPEAK_WORDS_PER_MINUTE, _ESPEAK_PITCH = 16_000, 165, 50
 """Sample rate, speaking rate and pitch of the speakers of espeak-ng."""
@@ -105,7 +105,7 @@ def compare_run_voices(
         for sample in samples
         if (vector := found[AudioClip.of_sample(run_folder, sample).cache_key]) is not None
     ]
-    scale = _measure_scale(run_folder, run, vectors, encoder)
+    scale = _measure_similarity_scale(run_folder, run, vectors, encoder)
     note = scale if isinstance(scale, str) else scale.explain_why_unusable() or ""
     usable = None if isinstance(scale, str) or note else scale
     cloning = {target.id for target in run.manifest.targets if target.clones_voice}
@@ -146,7 +146,7 @@ def read_voice_vector(voice: MeasuredVoice) -> FloatArray:
     return vector
 
 
-def _measure_scale(
+def _measure_similarity_scale(
     run_folder: Path, run: Run, vectors: Sequence[tuple[Sample, FloatArray]], encoder: VoiceEncoder
 ) -> VoiceScale | str:
     """Return the scale of similarities to the voice sample of a run, or why there is none."""
@@ -161,7 +161,7 @@ def _measure_scale(
     for name, vector in _list_other_speakers(run, vectors, encoder):
         speakers[name].append(vector)
     usable_speakers = {
-        name: clips for name, clips in speakers.items() if len(clips) >= min(MIN_CLIPS_OF_SPEAKER, len(vectors))
+        name: clips for name, clips in speakers.items() if len(clips) >= min(MIN_CLIPS_OF_OTHER_SPEAKER, len(vectors))
     }
     return build_voice_scale(*encoded, usable_speakers)
 
@@ -200,7 +200,7 @@ def _list_other_speakers(
     if not has_synthesizer():
         return
     texts = {sample.text: sample.language for sample, _ in vectors}
-    for text, language in list(texts.items())[:MAX_TEXTS_OF_SPEAKERS]:
+    for text, language in list(texts.items())[:TEXTS_PER_OTHER_SPEAKER]:
         for variant in ESPEAK_SPEAKERS:
             samples = _synthesize_in_variant(text, language, variant)
             vector = None if samples is None else encoder.encode(samples, _ESPEAK_RATE_HZ)

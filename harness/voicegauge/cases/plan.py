@@ -147,7 +147,7 @@ def plan_cases(
     include_all_creations: bool | None = None,
     include_webhooks: bool = False,
     fully_checked_providers: Collection[str] | None = None,
-    unpriced_names: Collection[str] = (),
+    ids_without_price: Collection[str] = (),
     keyed_provider_ids: Collection[str] = (),
 ) -> CasePlan:
     """Plan the cases of `targets`, and of the operations without targets that they need.
@@ -168,7 +168,7 @@ def plan_cases(
         include_webhooks: whether requests with a webhook URL are planned.
         fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
             targets are all among `targets`.
-        unpriced_names: targets, and operations that start jobs without audio, that are left out because nobody knows
+        ids_without_price: targets, and operations that start jobs without audio, that are left out because nobody knows
             what a request to them costs: <provider>/<target or operation>.
         keyed_provider_ids: providers to which a key is sent although none is required: a wrong one should be rejected.
     """
@@ -179,7 +179,7 @@ def plan_cases(
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
     partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
     creates_all = is_emulated if include_all_creations is None else include_all_creations
-    addressed, skipped = _divide_cases(items, targets, partial, unpriced_names, creates_all=creates_all)
+    addressed, skipped = _divide_cases(items, targets, partial, ids_without_price, creates_all=creates_all)
     allows_large = is_emulated if include_large_uploads is None else include_large_uploads
     cases: dict[str, ConformanceCase] = {}
     for case in addressed:
@@ -191,14 +191,14 @@ def plan_cases(
         max_billable_requests=max_billable_requests,
         excluded_operations=excluded,
     )
-    return _add_targets_without_delivery(plan, targets, cases.values(), unpriced_names)
+    return _add_targets_without_delivery(plan, targets, cases.values(), ids_without_price)
 
 
 def _divide_cases(
     items: Iterable[ConformanceCase | SkippedCase],
     targets: Sequence[BaseTarget],
     partly_checked_providers: Collection[str],
-    unpriced_names: Collection[str],
+    ids_without_price: Collection[str],
     *,
     creates_all: bool,
 ) -> tuple[list[ConformanceCase], dict[str, SkippedCase]]:
@@ -219,7 +219,7 @@ def _divide_cases(
         ):
             continue  # such as a documented request to another target of the operation, or a value that selects it
         name = target_id or f"{item.provider}/{item.operation}"
-        if name in unpriced_names:
+        if name in ids_without_price:
             if name not in speaking:  # the chosen ones that speak are named with what else is left out
                 unpriced = f"no document states its price in dollars: set it with --price {name}=USD"
                 skipped[name] = SkippedCase(id=name, skip_reason=unpriced)
@@ -255,7 +255,7 @@ def _add_targets_without_delivery(
     plan: CasePlan,
     targets: Sequence[BaseTarget],
     all_cases: Collection[ConformanceCase],
-    unpriced_names: Collection[str],
+    ids_without_price: Collection[str],
 ) -> CasePlan:
     """Return a copy of `plan` that names the targets without a delivery in it.
 
@@ -263,14 +263,14 @@ def _add_targets_without_delivery(
         plan: the plan.
         targets: the targets that it checks.
         all_cases: the cases of the plan, and those beyond its limit.
-        unpriced_names: ids of the targets that are left out because nobody knows what a request to them costs.
+        ids_without_price: ids of the targets that are left out because nobody knows what a request to them costs.
     """
     speaking = list_speaking_targets(all_cases)
     delivering = list_targets_with_delivery(plan.cases, speaking)
     deliverable = list_targets_with_delivery(all_cases, speaking)
     # A target that takes audio has no delivery: its requests without a price are among the cases that are not sent.
     unpriced_target_ids = {
-        one.id for one in targets if one.id in unpriced_names and not isinstance(one, TranscriptionSocketTarget)
+        one.id for one in targets if one.id in ids_without_price and not isinstance(one, TranscriptionSocketTarget)
     }
     # Targets that take audio over HTTP are not among `targets`, but have cases.
     names = dict.fromkeys([*(one.id for one in targets), *deliverable])

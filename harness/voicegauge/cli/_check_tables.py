@@ -38,7 +38,7 @@ MAX_RESOURCES_SHOWN = 20
 """Largest number of remaining resources whose names are printed; --json has all."""
 MAX_REASONS_SHOWN = 3
 """Largest number of reasons why words were not judged that are printed; --json has all."""
-MAX_LINES_SHOWN = 8
+MAX_FURTHER_CONTRACT_LINES_SHOWN = 8
 """Largest number of further lines of the contract that a finding names; --json has all."""
 MAX_OPERATIONS_SHOWN = 4
 """Largest number of operations that are named as not needed; --json has all. Providers have up to ninety."""
@@ -265,7 +265,7 @@ def _format_location(finding: Finding) -> str:
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     lines = [place.contract_line for place in finding.locations if place.contract_file == where.contract_file]
     others = [str(line) for line in dict.fromkeys(lines) if line and line != where.contract_line]
-    also = f" and {', '.join(others[:MAX_LINES_SHOWN])}" if others else ""
+    also = f" and {', '.join(others[:MAX_FURTHER_CONTRACT_LINES_SHOWN])}" if others else ""
     return f"{shown}:{where.contract_line}{also}" if where.contract_line else str(shown)
 
 
@@ -315,10 +315,12 @@ def _print_interruptions(terminal: Console, report: CheckReport) -> None:
         if following:
             times += f", next speech after {statistics.median(following):.0f} ms ({max(following):.0f})"
         count = format_count(len(found), "interruption")
-        terminal.print(f"{mark}{count} of {target}: {times}{_doubt_interruptions(report, target)}", soft_wrap=True)
+        terminal.print(
+            f"{mark}{count} of {target}: {times}{_describe_unreliable_interruptions(report, target)}", soft_wrap=True
+        )
 
 
-def _doubt_interruptions(report: CheckReport, target: str) -> str:
+def _describe_unreliable_interruptions(report: CheckReport, target: str) -> str:
     """Return that times of interruptions are not reliable, if the next turn does not say its own text.
 
     Without contexts, late audio of a cancelled turn is taken for the speech of the next one.

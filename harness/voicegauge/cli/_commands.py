@@ -19,7 +19,7 @@ from voicegauge.errors import UsageError
 from voicegauge.options import (
     DeclaredOption,
     OptionRole,
-    find_problem,
+    find_option_problem,
     get_group_type,
     is_given,
     list_options,
@@ -35,7 +35,7 @@ class CommandTimeLimit:
     max_time_s: float | None = max_time_option("Give up after SECONDS, with exit status 5.")
 
 
-def command_of(
+def command_of_requests(
     name: str, *request_types: type[Any], has_time_limit: bool = False
 ) -> Callable[[Callable[..., int | None]], click.Command]:
     """Return a decorator that makes a function with one parameter for each of `request_types` a command.
@@ -58,7 +58,7 @@ def command_of(
             effective = _leave_out_ineffective_settings(declared_options, given_names, values)
             _announce_ineffective_variables(ctx, declared_options, given_names, values, effective)
             values = effective
-            problem = _find_repeated_name(declared_options, values) or find_problem(
+            problem = _find_repeated_name(declared_options, values) or find_option_problem(
                 declared_options, given_names, values, names_flags=True
             )
             if problem is not None:
@@ -131,7 +131,7 @@ def _leave_out_ineffective_settings(
             if one.name in given_names or not is_given(values[one.name]) or one.spec.role is OptionRole.ARGUMENT:
                 continue
             default = _get_empty_value(one)
-            is_ineffective = one.name in excluded or find_problem(options, {one.name}, values, names_flags=True)
+            is_ineffective = one.name in excluded or find_option_problem(options, {one.name}, values, names_flags=True)
             if is_ineffective and values[one.name] != default:
                 values[one.name] = default
                 break

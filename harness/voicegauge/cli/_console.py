@@ -234,7 +234,7 @@ MAX_CASES_SHOWN = 3
 """Largest number of cases named that will not be sent; --json has all."""
 
 
-def raise_refusal(forecast: BudgetForecast | None) -> None:
+def raise_error_of_refused_plan(forecast: BudgetForecast | None) -> None:
     """Raise the error with which the command refuses a plan that was printed; return if it does not refuse it.
 
     Raises:
@@ -251,7 +251,7 @@ def print_budget_forecast(
 ) -> None:
     """Print what is left of each budget, and what will not be sent because of it.
 
-    The reason for a refusal is not printed, but raised by `raise_refusal`.
+    The reason for a refusal is not printed, but raised by `raise_error_of_refused_plan`.
 
     Args:
         terminal: the console to print on.

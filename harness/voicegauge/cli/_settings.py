@@ -47,9 +47,9 @@ OUTPUT_SUFFIXES = frozenset(
 )
 """Suffixes of the outputs that a settings file may name although the user did not name the settings file itself. Files
 with these suffixes are not executed by their name."""
-_MARKER_NAME = ".voicegauge-outputs"
+_OUTPUT_MARKER_FILE_NAME = ".voicegauge-outputs"
 """Name of the file with the token, in the folder of outputs."""
-_MAX_RECORD_BYTES = 2**20
+_MAX_OUTPUT_RECORD_BYTES = 2**20
 
 
 @dataclasses.dataclass
@@ -57,7 +57,8 @@ class _OutputRecord:
     """The record in voicegauge's state folder of a folder of outputs that voicegauge created."""
 
     token: str
-    """Content of the file `_MARKER_NAME` in the folder, which shows that the folder is the one that was created."""
+    """Content of the file `_OUTPUT_MARKER_FILE_NAME` in the folder, which shows that this is the folder that was
+    created."""
     files: list[str] = dataclasses.field(default_factory=list)
     """Paths of the files that commands wrote, relative to the folder."""
 
@@ -81,10 +82,10 @@ def find_output_problem(value: str, folder: Path, *, is_folder: bool) -> str | N
         return f"{value!r} is not in a folder of its own, such as reports/{value or 'out.json'}"
     if not is_folder and PurePath(value).suffix.lower() not in OUTPUT_SUFFIXES:
         return f"{value!r} has a suffix that no output has"
-    return _find_problem_of_existing(folder / parts[0], PurePath(*parts[1:]), is_folder=is_folder)
+    return _find_problem_of_output_in_existing_folder(folder / parts[0], PurePath(*parts[1:]), is_folder=is_folder)
 
 
-def _find_problem_of_existing(root: Path, path_in_root: PurePath, *, is_folder: bool) -> str | None:
+def _find_problem_of_output_in_existing_folder(root: Path, path_in_root: PurePath, *, is_folder: bool) -> str | None:
     """Return why an output in the existing folder `root` must not be written; `None` if it may."""
     if not root.is_symlink() and not root.exists():
         return None
@@ -107,7 +108,7 @@ def create_output_folder(value: PurePath, folder: Path, *, is_folder: bool) -> N
     name = str(PurePath(*value.parts[1:]))
     if not is_folder and name not in record.files:
         record.files.append(name)
-    write_file(root / _MARKER_NAME, record.token.encode())
+    write_file(root / _OUTPUT_MARKER_FILE_NAME, record.token.encode())
     write_file(_get_record_file(root), json.dumps(dataclasses.asdict(record)).encode())
 
 
@@ -116,8 +117,8 @@ def _read_output_record(root: Path) -> _OutputRecord | None:
     if root.is_symlink() or not root.is_dir():
         return None
     try:
-        record = _OutputRecord(**json.loads(read_file(_get_record_file(root), _MAX_RECORD_BYTES)))
-        token = read_file(root / _MARKER_NAME, _MAX_RECORD_BYTES).decode()
+        record = _OutputRecord(**json.loads(read_file(_get_record_file(root), _MAX_OUTPUT_RECORD_BYTES)))
+        token = read_file(root / _OUTPUT_MARKER_FILE_NAME, _MAX_OUTPUT_RECORD_BYTES).decode()
     except (OSError, ValueError, TypeError):
         return None
     return record if token == record.token else None

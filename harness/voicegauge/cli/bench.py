@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.requests import BenchRequest
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, show_result
 from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from voicegauge.bench.benchmark_result import BenchResult
 
 
-DEFAULT_FAIL_UNDER = 0.9
+DEFAULT_MIN_MEASURED_SHARE = 0.9
 """Share of the planned samples of a live benchmark that must be measured."""
 
 
@@ -43,8 +43,8 @@ class BenchOutputs(SummaryOutputs):
         default=None,
         help="Fail with exit status 5 if less than this share of the planned samples was measured. Audio that is "
         "silent or otherwise known to be wrong counts as not measured.",
-        default_text=f"{DEFAULT_FAIL_UNDER:g} with --live; at the emulator 0, but no sample may be lost or not sent; "
-        "with --ramp 0",
+        default_text=f"{DEFAULT_MIN_MEASURED_SHARE:g} with --live; at the emulator 0, but no sample may be lost or not "
+        "sent; with --ramp 0",
         metavar="SHARE",
         minimum=0,
         maximum=1,
@@ -53,7 +53,7 @@ class BenchOutputs(SummaryOutputs):
     )
 
 
-@command_of("bench", BenchRequest, BenchOutputs)
+@command_of_requests("bench", BenchRequest, BenchOutputs)
 def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     """Measure latency, cost and intelligibility.
 
@@ -66,7 +66,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
         from voicegauge.api.benchmark_budgets import run_plan_benchmark
         from voicegauge.api.benchmarking import run_benchmark
         from voicegauge.cli._bench_tables import print_plan
-        from voicegauge.cli._console import raise_refusal
+        from voicegauge.cli._console import raise_error_of_refused_plan
         from voicegauge.cli._progress import BenchProgress, TerminalProgress
 
     outputs.reject_conflicting_outputs()
@@ -75,7 +75,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
         with CommandDeadline(request.max_time_s).interrupt_preparation():
             plan = run_plan_benchmark(dataclasses.replace(request, progress=TerminalProgress()))
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
-        raise_refusal(plan.budget_forecast)
+        raise_error_of_refused_plan(plan.budget_forecast)
         return None
     result = run_benchmark(
         dataclasses.replace(
@@ -93,7 +93,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
         raise error(f"{result.stop_message}; the run is saved in {result.folder}{resumption}")
     _raise_error_of_failed_run(result)
     is_ramp = request.ramp is not None  # which goes on until requests fail
-    default_share = DEFAULT_FAIL_UNDER if is_live and not is_ramp else 0.0
+    default_share = DEFAULT_MIN_MEASURED_SHARE if is_live and not is_ramp else 0.0
     _reject_partly_measured_run(result, default_share if outputs.fail_under is None else outputs.fail_under)
     if outputs.fail_under is None and not is_ramp and not is_live:
         _reject_run_with_missing_samples(result)
@@ -185,21 +185,21 @@ def _reject_disturbed_run(result: BenchResult) -> None:
     )
     samples = sum(target.sample_count for target in result.targets)
     is_judged = result.provenance is Provenance.LIVE and samples >= MIN_SAMPLES_FOR_DISTURBED_SHARE
-    if is_judged and disturbed > MAX_DISTURBED_SHARE * samples and not _had_precise_times(result):
+    if is_judged and disturbed > MAX_DISTURBED_SHARE * samples and not _had_small_timing_error(result):
         raise NothingMeasuredError(
             f"the times are not valid: this machine was too busy during {disturbed} of {samples} samples "
             "(is_disturbed): measure again on an idle machine, or with a lower --concurrency"
         )
 
 
-def _had_precise_times(result: BenchResult) -> bool:
+def _had_small_timing_error(result: BenchResult) -> bool:
     """Whether the error of times was measured during the run, and was small although this machine was busy."""
     from voicegauge.api.saved_runs import load_run
-    from voicegauge.bench.defaults import MAX_LAG_MS
+    from voicegauge.bench.defaults import MAX_LAG_OF_UNDISTURBED_SAMPLE_MS
 
     error = load_run(result.folder).manifest.timing_error
     is_known = error is not None and error.is_measured_during_run and result.ramp is None
-    return is_known and error is not None and error.p99_error_ms <= MAX_LAG_MS
+    return is_known and error is not None and error.p99_error_ms <= MAX_LAG_OF_UNDISTURBED_SAMPLE_MS
 
 
 MAX_LAG_SHARE_OF_GOAL = 0.1

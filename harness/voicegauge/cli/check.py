@@ -17,7 +17,7 @@ from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import CheckRequest, ProfileRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result
 from voicegauge.cli._options import reject_outputs_to_same_file
 from voicegauge.cli._output_options import FailedWriteCollector, OutputOptions, output_file_option
@@ -181,7 +181,7 @@ def _print_report(report: ProfileReport) -> None:
 # `voicegauge check`: check whether the API behaves as its contract says.
 
 
-@command_of("check", CheckRequest, ProfileRequest, CheckOutputs)
+@command_of_requests("check", CheckRequest, ProfileRequest, CheckOutputs)
 def command(request: CheckRequest, profile_request: ProfileRequest, outputs: CheckOutputs) -> int:
     """Check whether the API behaves as its contract says.
 
@@ -207,12 +207,12 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
     )
     if outputs.dry_run:
         from voicegauge.cli._check_tables import print_plan
-        from voicegauge.cli._console import raise_refusal
+        from voicegauge.cli._console import raise_error_of_refused_plan
 
         with CommandDeadline(request.max_time_s).interrupt_preparation():
             plan = run_plan_check(request)
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
-        raise_refusal(plan.budget_forecast)
+        raise_error_of_refused_plan(plan.budget_forecast)
         return EXIT_OK
     printer = _ReportPrinter(outputs)
     if request.live is not None:

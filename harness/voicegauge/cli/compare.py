@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from voicegauge.api.local_requests import CompareRequest, CompareTargetsRequest
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import (
     MIN_WIDE_TERMINAL_WIDTH,
     build_rehearsal_label,
@@ -62,7 +62,7 @@ class CompareOptions(SummaryOutputs):
     )
 
 
-@command_of("compare", CompareOptions, CompareTargetsRequest, CompareRequest, has_time_limit=True)
+@command_of_requests("compare", CompareOptions, CompareTargetsRequest, CompareRequest, has_time_limit=True)
 def command(options: CompareOptions, targets_request: CompareTargetsRequest, request: CompareRequest) -> int:
     """Tell regressions from noise between runs, or between the targets of one run.
 
@@ -101,17 +101,17 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
 def _print_power(folders: Sequence[Path], slowdown: float, request: CompareRequest) -> None:
     """Print the smallest slowdown that planned comparisons find, and which of the plans find the wanted one."""
     from voicegauge.api.saved_runs import build_compare_settings, load_run_to_compare
-    from voicegauge.bench.statistical_power import PLANNED_TEXTS, measure_spreads, plan_comparisons
+    from voicegauge.bench.statistical_power import PLANNED_TEXT_COUNTS, measure_spreads, plan_comparisons
 
     runs = [load_run_to_compare(folder, request.place) for folder in folders]
     spreads = measure_spreads(runs, request.assumed_speed_variation)
     settings = build_compare_settings(request, request.assumed_speed_variation, request.seed)
     plans = plan_comparisons(spreads, settings)
     out = create_console()
-    columns = [f"{count} texts" for count in PLANNED_TEXTS]
+    columns = [f"{count} texts" for count in PLANNED_TEXT_COUNTS]
     table = create_table("targets", "nights", *columns, right_aligned_columns=("targets", "nights", *columns))
-    for start in range(0, len(plans), len(PLANNED_TEXTS)):
-        row = plans[start : start + len(PLANNED_TEXTS)]
+    for start in range(0, len(plans), len(PLANNED_TEXT_COUNTS)):
+        row = plans[start : start + len(PLANNED_TEXT_COUNTS)]
         cells = [_format_slowdown(plan.detectable_slowdown, slowdown) for plan in row]
         table.add_row(str(row[0].target_count), str(row[0].night_count), *cells)
     print_table(out, table)

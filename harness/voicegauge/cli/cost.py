@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from voicegauge.api.local_requests import CostRequest
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import (
     MIN_WIDE_TERMINAL_WIDTH,
     create_console,
@@ -56,7 +56,7 @@ class CostOutputs(JsonOutput):
     )
 
 
-@command_of("cost", CostRequest, CostOutputs, has_time_limit=True)
+@command_of_requests("cost", CostRequest, CostOutputs, has_time_limit=True)
 def command(request: CostRequest, outputs: CostOutputs) -> None:
     """Show what TARGETs cost in a month at your volume; nothing is sent.
 
@@ -89,20 +89,22 @@ def _sort_costs(costs: Sequence[MonthlyCost]) -> list[MonthlyCost]:
     price_by_target: dict[str, tuple[bool, float]] = {}
     for cost in costs:
         if not cost.is_free_quota:
-            price_by_target[cost.target] = min(_get_price_key(cost), price_by_target.get(cost.target, (True, math.inf)))
+            price_by_target[cost.target] = min(
+                _get_price_sort_key(cost), price_by_target.get(cost.target, (True, math.inf))
+            )
     return sorted(
         costs,
         key=lambda cost: (
             cost.is_free_quota,
             price_by_target.get(cost.target, (True, math.inf)),
             cost.target,
-            _get_price_key(cost),
+            _get_price_sort_key(cost),
             cost.account_plan or "",
         ),
     )
 
 
-def _get_price_key(cost: MonthlyCost) -> tuple[bool, float]:
+def _get_price_sort_key(cost: MonthlyCost) -> tuple[bool, float]:
     """Return a key that sorts by price. Costs that only others than the provider state, and unknown ones, come last."""
     usd = cost.price.usd
     known = (amount for amount in (usd, cost.price.low_usd, cost.price.high_usd) if amount is not None)
@@ -132,7 +134,7 @@ def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has
     _print_missing_credit_prices(shown)
 
 
-class _Row(NamedTuple):
+class _CostTableRow(NamedTuple):
     """One row of the table."""
 
     targets: str
@@ -142,7 +144,7 @@ class _Row(NamedTuple):
     remark: str
 
 
-def _group_equal_rows(costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> list[_Row]:
+def _group_equal_rows(costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> list[_CostTableRow]:
     """Return the rows of the table, in order. Models and modes of a provider often cost the same: they are one row."""
     names: dict[tuple[str, tuple[str, str, str], str], list[str]] = {}
     for cost in costs:
@@ -153,7 +155,8 @@ def _group_equal_rows(costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> l
         remark = _describe_remarks(cost, has_own_texts=has_own_texts)
         names.setdefault((provider, (cost.account_plan or "", month, million), remark), []).append(name)
     return [
-        _Row(f"{provider}/{', '.join(found)}", amounts, remark) for (provider, amounts, remark), found in names.items()
+        _CostTableRow(f"{provider}/{', '.join(found)}", amounts, remark)
+        for (provider, amounts, remark), found in names.items()
     ]
 
 

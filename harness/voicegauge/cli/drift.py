@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, print_escaped, show_result
 from voicegauge.cli._output_options import FailedWriteCollector, OutputOptions, output_file_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, UsageError
@@ -63,7 +63,7 @@ class DriftOptions:
     )
 
 
-@command_of("drift", DriftOptions, OfficialDriftRequest, DriftRequest, OutputOptions, has_time_limit=True)
+@command_of_requests("drift", DriftOptions, OfficialDriftRequest, DriftRequest, OutputOptions, has_time_limit=True)
 def command(
     options: DriftOptions, official_request: OfficialDriftRequest, request: DriftRequest, files: OutputOptions
 ) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, show_result
 from voicegauge.cli._output_options import JsonOutput, output_file_option
 from voicegauge.errors import ContractError, UsageError
@@ -67,7 +67,7 @@ class InitOptions(JsonOutput):
     )
 
 
-@command_of("init", InitOptions, has_time_limit=True)
+@command_of_requests("init", InitOptions, has_time_limit=True)
 def command(options: InitOptions) -> None:
     """Propose a contract for a provider's OpenAPI or AsyncAPI document, or from recordings.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voicegauge.api.local_requests import ProvidersRequest
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import (
     MIN_WIDE_TERMINAL_WIDTH,
     create_console,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voicegauge.api.listings import AsrEngineList, ProviderList, RuleExplanation, RuleList
 
 
-@command_of("providers", ProvidersRequest, JsonOutput, has_time_limit=True)
+@command_of_requests("providers", ProvidersRequest, JsonOutput, has_time_limit=True)
 def providers_command(request: ProvidersRequest, output: JsonOutput) -> None:
     """List providers and which keys are set; with PROVIDER, its targets, prices and operations.
 
@@ -134,7 +134,7 @@ def asr_command() -> None:
     """List installed speech recognizers, and install Whisper's official weights."""
 
 
-@command_of("list", JsonOutput)
+@command_of_requests("list", JsonOutput)
 def list_installed(output: JsonOutput) -> None:
     """List the speech recognizers that can transcribe on this machine without a download."""
     from voicegauge.api.listings import list_asr_engines
@@ -167,7 +167,7 @@ class InstallOptions:
     )
 
 
-@command_of("install", InstallOptions, has_time_limit=True)
+@command_of_requests("install", InstallOptions, has_time_limit=True)
 def install(options: InstallOptions) -> None:
     """Install the official weights of MODEL, such as base.en, verified by their SHA-256.
 
@@ -193,7 +193,7 @@ class RulesOptions(JsonOutput):
     )
 
 
-@command_of("rules", RulesOptions)
+@command_of_requests("rules", RulesOptions)
 def rules_command(options: RulesOptions) -> None:
     """List every rule: what it proves and how severe it is.
 
@@ -239,7 +239,7 @@ class ExplainOptions(JsonOutput):
     )
 
 
-@command_of("explain", ExplainOptions)
+@command_of_requests("explain", ExplainOptions)
 def explain_command(options: ExplainOptions) -> None:
     """Explain a rule: what it proves, why it matters, what keeps and what breaks it.
 

@@ -12,7 +12,7 @@ from voicegauge.api.command_deadline import CommandDeadline
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.requests import RecordRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, print_escaped, show_result, write_json
 from voicegauge.cli._output_options import JsonOutput
 from voicegauge.errors import DataError, NothingMeasuredError, PartlyMeasuredError
@@ -43,7 +43,7 @@ class RecordOutputs(JsonOutput):
     )
 
 
-@command_of("record", RecordRequest, RecordOutputs)
+@command_of_requests("record", RecordRequest, RecordOutputs)
 def record_command(request: RecordRequest, output: RecordOutputs) -> int | None:
     """Save what a provider answers as recordings, without secrets.
 
@@ -58,12 +58,12 @@ def record_command(request: RecordRequest, output: RecordOutputs) -> int | None:
 
     if output.dry_run:
         from voicegauge.cli._check_tables import print_plan
-        from voicegauge.cli._console import raise_refusal
+        from voicegauge.cli._console import raise_error_of_refused_plan
 
         with CommandDeadline(request.max_time_s).interrupt_preparation():
             plan = run_plan_record(dataclasses.replace(request, progress=TerminalProgress()))
         show_result(plan, output.json_path, lambda: print_plan(plan))
-        raise_refusal(plan.budget_forecast)
+        raise_error_of_refused_plan(plan.budget_forecast)
         return None
     asks = not request.overwrite and sys.stdin.isatty()
     result = run_record(
@@ -153,7 +153,7 @@ def _describe_unfinished_cases(result: RecordResult) -> str:
     return f"; the responses of {kept} are kept: the same command goes on with them"
 
 
-@command_of("convert", ConvertRequest, JsonOutput, has_time_limit=True)
+@command_of_requests("convert", ConvertRequest, JsonOutput, has_time_limit=True)
 def convert_command(request: ConvertRequest, output: JsonOutput) -> None:
     """Convert recordings of other tools, and write VCR cassettes.
 

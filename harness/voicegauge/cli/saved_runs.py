@@ -12,7 +12,7 @@ import click
 
 from voicegauge.api.local_requests import HistoryRequest, ReportRequest, ScoreRequest
 from voicegauge.bench.run_history import MetricSeries, RunHistory, SeriesKey
-from voicegauge.cli._commands import command_of
+from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import (
     build_rehearsal_label,
     create_console,
@@ -120,7 +120,7 @@ class ReportOutputs(JsonOutput):
     )
 
 
-@command_of("report", ReportRequest, ReportOutputs, has_time_limit=True)
+@command_of_requests("report", ReportRequest, ReportOutputs, has_time_limit=True)
 def report_command(request: ReportRequest, outputs: ReportOutputs) -> None:
     """Write one or several RUNs as one self-contained HTML page. A RUN is the folder of a saved run or its run.json."""
     from voicegauge.api.saved_runs import write_site
@@ -232,7 +232,7 @@ def _choose_format_by_suffix(output_file: str | None) -> ReportFormat:
     return FORMAT_BY_SUFFIX[suffix]
 
 
-@command_of("score", ScoreRequest, JsonOutput, has_time_limit=True)
+@command_of_requests("score", ScoreRequest, JsonOutput, has_time_limit=True)
 def score_command(request: ScoreRequest, output: JsonOutput) -> None:
     """Listen to the saved RUN (its folder or its run.json), transcribe it and count the errors.
 
@@ -315,7 +315,7 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
         console.print(f"all configurations: {configuration_labels.shared_label}")
     for number, label in enumerate(configuration_labels.labels, 1):
         console.print(f"configuration {number}: {label}")
-    for kind, get_origin in _ORIGIN_GETTERS.items():
+    for kind, get_origin in _GETTER_BY_ORIGIN_KIND.items():
         origins = list(dict.fromkeys(found for one in series if (found := get_origin(one.key)) is not None))
         if len(origins) > 1:
             print_table(console, _build_origin_table(kind, series, origins, configuration_labels))
@@ -348,7 +348,7 @@ def _build_trend_table(series: Sequence[MetricSeries], configuration_labels: Con
     return table
 
 
-_ORIGIN_GETTERS: dict[str, Callable[[SeriesKey], str | None]] = {
+_GETTER_BY_ORIGIN_KIND: dict[str, Callable[[SeriesKey], str | None]] = {
     "region": lambda key: key.region,
     "place": lambda key: key.place,
 }
@@ -366,7 +366,7 @@ def _build_origin_table(
     table = create_table(f"latest night, by {kind}", *origins, right_aligned_columns=tuple(origins))
     by_target: dict[str, dict[HistoryMetric, dict[str, list[str]]]] = {}
     for one in series:
-        origin = _ORIGIN_GETTERS[kind](one.key)
+        origin = _GETTER_BY_ORIGIN_KIND[kind](one.key)
         if origin is not None and one.nights[-1].night == latest_night:
             number = labels.get_number(one.key.configuration)
             value = f"{format_value(one.key.unit, one.nights[-1].value)}{f' ({number})' if number is not None else ''}"
@@ -419,7 +419,7 @@ class HistoryOptions(SummaryOutputs):
     )
 
 
-@command_of("history", HistoryRequest, HistoryOptions, has_time_limit=True)
+@command_of_requests("history", HistoryRequest, HistoryOptions, has_time_limit=True)
 def history_command(request: HistoryRequest, options: HistoryOptions) -> int:
     """Follow the saved runs in FOLDER night by night, and find when a level changed.
 
@@ -440,13 +440,13 @@ def history_command(request: HistoryRequest, options: HistoryOptions) -> int:
     if options.html_file is not None:
         write_history_page(history, options.html_file)
         print_escaped(f"wrote {options.html_file}", to_stderr=options.json_path == "-")
-    fails, failed_writes = _has_failed(history, options.fail_on), FailedWriteCollector()
+    fails, failed_writes = _has_failing_change(history, options.fail_on), FailedWriteCollector()
     options.write_summaries(summarize(history, fails=fails), failed_writes)
     failed_writes.raise_collected_errors()
     return EXIT_FINDINGS if fails else EXIT_OK
 
 
-def _has_failed(history: RunHistory, fail_on: str) -> bool:
+def _has_failing_change(history: RunHistory, fail_on: str) -> bool:
     if fail_on == "change":
         return history.has_new_change
     return fail_on == "regression" and bool(history.new_regressions)

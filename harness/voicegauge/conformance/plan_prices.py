@@ -301,7 +301,7 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
     providers_with_credits: tuple[str, ...] = ()
     """Ids of the providers that charge credits, of which the user may state the value."""
-    unpriced_names: tuple[str, ...] = ()
+    ids_without_price: tuple[str, ...] = ()
     """Targets, and billable operations without targets, whose price is not known. They are counted as free."""
     created_resources: tuple[PlannedResource, ...] = ()
     """Resources that the plan creates in the account, and deletes."""
@@ -335,11 +335,11 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
 
     @property
     def price_usd(self) -> float:
-        """The price of the plan in dollars, without the items in `unpriced_names`."""
+        """The price of the plan in dollars, without the items in `ids_without_price`."""
         return self.spending.total.spent_usd
 
     def sum_price_usd_by_provider(self) -> dict[str, float]:
-        """Return the price of the plan in dollars by provider id, without the items in `unpriced_names`."""
+        """Return the price of the plan in dollars by provider id, without the items in `ids_without_price`."""
         totals: dict[str, float] = {}
         for case in self.cases:
             provider = case.id.partition("/")[0]
@@ -392,7 +392,7 @@ def price_plan(
         is_short=plan.limits_billable_requests,
         excluded_operations=plan.excluded_operations,
         providers_with_credits=tuple(one.id for one in contracts.values() if one.provider.credits is not None),
-        unpriced_names=tuple(unpriced),
+        ids_without_price=tuple(unpriced),
         created_resources=tuple(_iterate_resources(plan, contracts, are_deletable=True)),
         undeletable_resources=tuple(_iterate_resources(plan, contracts, are_deletable=False)),
         spending=account.build_spending(),
@@ -473,9 +473,9 @@ def require_prices(plan: PricedPlan) -> None:
     Raises:
         UsageError: a price is not known.
     """
-    if plan.unpriced_names:
-        names = " ".join(f"--price {name}=USD" for name in _shorten_price_names(plan.unpriced_names))
-        charged = dict.fromkeys(name.partition("/")[0] for name in plan.unpriced_names)
+    if plan.ids_without_price:
+        names = " ".join(f"--price {name}=USD" for name in _shorten_price_names(plan.ids_without_price))
+        charged = dict.fromkeys(name.partition("/")[0] for name in plan.ids_without_price)
         rates = " ".join(f"--credit-rate {one}=USD" for one in charged if one in plan.providers_with_credits)
         credit = f", or the value of a credit with {rates}" if rates else ""
         own = f" (--price {next(iter(charged))}=0 for a server of your own)"

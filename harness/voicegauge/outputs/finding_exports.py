@@ -126,14 +126,14 @@ def load_baseline(path: Path) -> FindingsBaseline:
         raise DataError(f"{path} {what}; write one with `--write-baseline FILE` instead of `--baseline`") from error
 
 
-class _AnyResult(msgspec.Struct):
+class _ResultSchemaHeader(msgspec.Struct):
     schema: str
 
 
 def _describe_other_result(path: Path) -> str:
     """Return which other JSON of voicegauge a file contains, in words; empty if it contains none."""
     try:
-        schema = msgspec.json.decode(read_file(path), type=_AnyResult).schema
+        schema = msgspec.json.decode(read_file(path), type=_ResultSchemaHeader).schema
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     kind = re.fullmatch(r"voicegauge/([a-z-]+)/\d+", schema)
@@ -274,14 +274,14 @@ def format_junit_xml(report: ExportedReport) -> str:
     root = ET.Element("testsuites", name="voicegauge")
     names = [*(case.api_name for case in report.cases), *(finding.api_name for finding in report.findings)]
     for name in dict.fromkeys(names):
-        _add_suite(root, report, name, list(_build_case_elements(report, name)))
+        _add_junit_suite(root, report, name, list(_build_case_elements(report, name)))
     if report.unmet_limits:
-        _add_suite(root, report, "voicegauge", list(_build_limit_elements(report)))
+        _add_junit_suite(root, report, "voicegauge", list(_build_unmet_limit_elements(report)))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def _add_suite(root: ET.Element, report: ExportedReport, name: str, cases: list[ET.Element]) -> None:
+def _add_junit_suite(root: ET.Element, report: ExportedReport, name: str, cases: list[ET.Element]) -> None:
     failures = sum(case.find("failure") is not None for case in cases)
     skipped = sum(case.find("skipped") is not None for case in cases)
     counts = {"tests": len(cases), "failures": failures, "errors": 0, "skipped": skipped}
@@ -293,7 +293,7 @@ def _add_suite(root: ET.Element, report: ExportedReport, name: str, cases: list[
     suite.extend(cases)
 
 
-def _build_limit_elements(report: ExportedReport) -> Iterator[ET.Element]:
+def _build_unmet_limit_elements(report: ExportedReport) -> Iterator[ET.Element]:
     for option, message in report.unmet_limits.items():
         element = _build_case_element("voicegauge", option)
         ET.SubElement(element, "failure", message=_replace_invalid_characters(message), type="error")

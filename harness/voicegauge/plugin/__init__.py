@@ -248,7 +248,7 @@ class _StartedReplay(NamedTuple):
     server: RunningReplay
     allows_unused_recordings: bool
 
-    def list_problems(self) -> list[str]:
+    def list_unused_and_unmatched_requests(self) -> list[str]:
         """Return a line for each request that is not recorded or was not sent; empty if the test need not fail."""
         unused = (
             []
@@ -304,7 +304,9 @@ def voicegauge_replay(
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that passed if a replay received unrecorded requests, or did not receive all recorded ones."""
     result = yield
-    problems = [text for one in item.stash.get(_REPLAYS_STASH_KEY, []) for text in one.list_problems()]
+    problems = [
+        text for one in item.stash.get(_REPLAYS_STASH_KEY, []) for text in one.list_unused_and_unmatched_requests()
+    ]
     if problems:
         from voicegauge.printable_text import escape_unprintable
 

@@ -241,12 +241,12 @@ def _create_notice_listener(config: pytest.Config) -> ProgressListener:
 
     class NoticeListener(ProgressListener):
         def notice(self, message: str) -> None:
-            _print_or_warn(config, message)
+            _print_or_warn_if_live(config, message)
 
     return NoticeListener()
 
 
-def _print_or_warn(config: pytest.Config, message: str) -> None:
+def _print_or_warn_if_live(config: pytest.Config, message: str) -> None:
     """Print a message in a live test run. A worker of pytest-xdist has no terminal, so it issues a warning instead."""
     if not config.getoption("--vg-live"):
         return
@@ -292,7 +292,7 @@ def _print_remaining_resources(config: pytest.Config, report: CheckReport) -> No
     from voicegauge.conformance.resource_cleanup import describe_remaining_resources
 
     for line in describe_remaining_resources(report.resources.remaining_resources):
-        _print_or_warn(config, f"left in the account: {line}")
+        _print_or_warn_if_live(config, f"left in the account: {line}")
 
 
 def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:

@@ -24,7 +24,7 @@ MAX_POINTS = 100.0
 """Points of the best target of a measure."""
 POINTS_LOST_PER_ERROR_RATE = 500.0
 """Points lost for an error rate that is higher than the lowest one by 1 (100%): 5 for each percentage point."""
-MEASURES = ("speed", "intelligibility", "price")
+RANKED_MEASURES = ("speed", "intelligibility", "price")
 """The measures of a ranking, as the fields of `RankingWeights` are named."""
 
 
@@ -243,37 +243,39 @@ def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name
 
     The script of the page replaces it by the same line for other weights when the reader changes them.
     """
-    used_measures = [name for name in MEASURES if getattr(weights, name)]
+    used_measures = [name for name in RANKED_MEASURES if getattr(weights, name)]
     best_targets = table.list_first_group(weights)
     if not used_measures or not best_targets or sum(value is not None for value in table.weigh(weights)) < 2:
         return ""
     names = [quality_name if name == "intelligibility" else name for name in used_measures]
     lead = (
-        "With equal weights" if len(used_measures) == len(MEASURES) else f"With equal weights for {join_words(names)}"
+        "With equal weights"
+        if len(used_measures) == len(RANKED_MEASURES)
+        else f"With equal weights for {join_words(names)}"
     )
     if len(used_measures) == 1:
         lead = f"By {names[0]} alone"
-    parts = [f"{lead}: {format_choice(best_targets)}"]
+    parts = [f"{lead}: {format_choice_of_targets(best_targets)}"]
     for name, word in zip(used_measures, names, strict=True):
-        only = table.list_first_group(RankingWeights(**{other: float(other == name) for other in MEASURES}))
+        only = table.list_first_group(RankingWeights(**{other: float(other == name) for other in RANKED_MEASURES}))
         if len(used_measures) > 1 and only and best_targets[0] not in only:
-            parts.append(f"{format_choice(only)} if only {word} counts")
+            parts.append(f"{format_choice_of_targets(only)} if only {word} counts")
     return "; ".join(parts)
 
 
-MAX_CHOICE_NAMES = 5
+MAX_TARGETS_NAMED_AS_CHOICE = 5
 """Largest number of targets that cannot be distinguished and are named as a choice. Of more, only the number is stated,
 because it would be chance which of them are named."""
 
 
-def format_choice(names: Sequence[str]) -> str:
+def format_choice_of_targets(names: Sequence[str]) -> str:
     """Return the names of targets that cannot be distinguished: "a", "a or b", "a, b, c or 2 others".
 
-    Of more than `MAX_CHOICE_NAMES` targets, only the number is stated: "12 targets cannot be distinguished".
+    Of more than `MAX_TARGETS_NAMED_AS_CHOICE` targets, only the number is stated: "12 targets cannot be distinguished".
     """
     if len(names) == 1:
         return names[0]
-    if len(names) > MAX_CHOICE_NAMES:
+    if len(names) > MAX_TARGETS_NAMED_AS_CHOICE:
         return f"{len(names):,} targets cannot be distinguished"
     shown = list(names[:3]) if len(names) > 3 else list(names[:-1])
     rest = format_count(len(names) - 3, "other") if len(names) > 3 else names[-1]
@@ -415,9 +417,9 @@ def describe_weights(ranking: Ranking) -> str:
     there are several, since all have the same weight. The second names those that are not counted because they are not
     comparable for all targets. Intelligibility is in neither if all targets have the same points for it.
     """
-    used = [name for name in MEASURES if getattr(ranking.weights, name)]
+    used = [name for name in RANKED_MEASURES if getattr(ranking.weights, name)]
     tied = ["intelligibility"] if ranking.has_tied_errors else []
-    left_out = [name for name in MEASURES if name not in (*used, *tied)]
+    left_out = [name for name in RANKED_MEASURES if name not in (*used, *tied)]
     text = f"By {join_words(used)}, equally." if len(used) > 1 else f"By {join_words(used)}."
     return (
         f"{text} {join_words(left_out).capitalize()}: not comparable for all targets, so not counted."

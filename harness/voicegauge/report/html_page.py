@@ -327,7 +327,7 @@ def _render_template(
         report=report,
         views=run_views,
         site=site_links,
-        shared_mark=_find_shared_mark(run_views),
+        shared_mark=_find_rehearsal_mark_of_all_runs(run_views),
         table=rows,
         has_best=any(any(row.best_cell_flags) for _, row in rows),
         sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
@@ -349,7 +349,7 @@ def _render_template(
     )
 
 
-def _find_shared_mark(run_views: Sequence[RunView]) -> str:
+def _find_rehearsal_mark_of_all_runs(run_views: Sequence[RunView]) -> str:
     """Return the mark of all runs, such as "EMULATED"; empty if any of them is not a rehearsal."""
     marks = dict.fromkeys(view.rehearsal_mark for view in run_views)
     return "" if "" in marks else " AND ".join(marks)

@@ -57,7 +57,7 @@ from voicegauge.report.text_format import format_target_names, shorten_to_one_li
 from voicegauge.version import __version__
 
 
-def _find_scoring(run: Run) -> tuple[Any, ...] | None:
+def _collect_scoring_facts(run: Run) -> tuple[Any, ...] | None:
     """Return what influences the error rates of a run; `None` if it is not scored."""
     if not run.score_sets:
         return None
@@ -78,7 +78,7 @@ _GETTER_BY_FACT: dict[str, Callable[[Run], Any]] = {
     "machine": lambda run: run.manifest.environment,
     "region": lambda run: run.manifest.region,
     "places": list_places,
-    "ASR engine": _find_scoring,
+    "ASR engine": _collect_scoring_facts,
     "how audio was listened to": lambda run: run.listening.method if run.listening is not None else None,
 }
 """Functions that return the facts in which runs must be equal to be joined, by the name of the fact."""
@@ -116,14 +116,14 @@ def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
     run = Run(
         manifest=_join_manifests([run.manifest for run in found]),
         samples=tuple(samples),
-        score_sets=_join_scores([run.score_sets[-1] for run in found]) if found[0].score_sets else (),
-        listening=_join_listening([run.listening for run in found if run.listening is not None]),
-        predicted_quality=_join_quality([run.predicted_quality for run in found]),
-        voices=_join_voices([run.voices for run in found if run.voices is not None]),
+        score_sets=_join_score_sets([run.score_sets[-1] for run in found]) if found[0].score_sets else (),
+        listening=_join_listening_sets([run.listening for run in found if run.listening is not None]),
+        predicted_quality=_join_quality_sets([run.predicted_quality for run in found]),
+        voices=_join_voice_sets([run.voices for run in found if run.voices is not None]),
         ambiguous_requests=tuple(chain.from_iterable(run.ambiguous_requests for run in found)),
         open_jobs=tuple(chain.from_iterable(run.open_jobs for run in found)),
     )
-    return JoinedRun(folder, run, _describe_times(found), sum(one.measure_duration_s() or 0.0 for one in found))
+    return JoinedRun(folder, run, _describe_start_times(found), sum(one.measure_duration_s() or 0.0 for one in found))
 
 
 def list_differing_facts_of_runs(runs: Sequence[Run]) -> list[str]:
@@ -168,7 +168,7 @@ def _join_manifests(manifests: Sequence[Manifest]) -> Manifest:
     )
 
 
-def _join_scores(score_sets: Sequence[ScoreSet]) -> tuple[ScoreSet, ...]:
+def _join_score_sets(score_sets: Sequence[ScoreSet]) -> tuple[ScoreSet, ...]:
     errors_by_language: dict[str, ReferenceSpeechErrors] = {
         counted.language: counted for one in reversed(score_sets) for counted in one.reference_speech_errors
     }
@@ -180,14 +180,14 @@ def _join_scores(score_sets: Sequence[ScoreSet]) -> tuple[ScoreSet, ...]:
     )
 
 
-def _join_listening(sets: Sequence[ListeningSet]) -> ListeningSet | None:
+def _join_listening_sets(sets: Sequence[ListeningSet]) -> ListeningSet | None:
     if not sets:
         return None
     verdicts = tuple(chain.from_iterable(one.verdicts for one in sets))
     return msgspec.structs.replace(sets[0], verdicts=verdicts)
 
 
-def _join_quality(sets: Sequence[QualitySet | None]) -> QualitySet | None:
+def _join_quality_sets(sets: Sequence[QualitySet | None]) -> QualitySet | None:
     """Return the predictions of all runs; `None` if some have none, or others by another method."""
     known_sets = [one for one in sets if one is not None]
     if len(known_sets) < len(sets) or len({one.method for one in known_sets}) != 1:
@@ -196,7 +196,7 @@ def _join_quality(sets: Sequence[QualitySet | None]) -> QualitySet | None:
     return msgspec.structs.replace(known_sets[0], predictions=predictions)
 
 
-def _join_voices(sets: Sequence[VoiceSet]) -> VoiceSet | None:
+def _join_voice_sets(sets: Sequence[VoiceSet]) -> VoiceSet | None:
     """Return the voices of all runs that have any; `None` if none has, or if their encoders or their notes differ.
 
     Each similarity stays on the scale of its own run. Of the other speakers, those of the run with the fewest are kept.
@@ -207,7 +207,7 @@ def _join_voices(sets: Sequence[VoiceSet]) -> VoiceSet | None:
     return msgspec.structs.replace(fewest, voices=tuple(chain.from_iterable(one.voices for one in sets)))
 
 
-def _describe_times(runs: Sequence[Run]) -> str:
+def _describe_start_times(runs: Sequence[Run]) -> str:
     times_and_targets = (
         (run.manifest.created_at[:16].replace("T", " "), [target.id for target in run.manifest.targets])
         for run in sorted(runs, key=lambda run: run.manifest.created_at)

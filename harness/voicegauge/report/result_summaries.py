@@ -132,7 +132,7 @@ def iterate_comparison_metrics(result: RunComparison) -> Iterator[MetricValue]:
 
 
 def iterate_history_metrics(history: RunHistory) -> Iterator[MetricValue]:
-    """Yield alerts, regressions and the present level of each series."""
+    """Yield the present level of each series and, except for prices, its numbers of regressions and of alerts."""
     for one in history.series:
         labels = {
             "target": one.key.target,

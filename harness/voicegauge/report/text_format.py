@@ -103,7 +103,7 @@ MAX_RELATIVE_CHANGE_SHOWN = 10.0
 """Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
 
 
-_PATTERN_BY_UNIT = {
+_NUMBER_FORMAT_BY_UNIT = {
     "rate": "{:,.1%}",
     "letters/s": "{:.2f}/s",
     "hz": "{:.1f} Hz",
@@ -118,7 +118,7 @@ def format_value(unit: str, value: float) -> str:
     """Format a value of a metric with its unit: "512 ms", "5.1%", "14.20/s", "118.4 Hz", "0.8 dB", "$15.00"."""
     if unit == "ms":
         return f"{format_ms(value)} ms"
-    return _PATTERN_BY_UNIT[unit].format(value) if unit in _PATTERN_BY_UNIT else format_usd(value)
+    return _NUMBER_FORMAT_BY_UNIT[unit].format(value) if unit in _NUMBER_FORMAT_BY_UNIT else format_usd(value)
 
 
 def format_change(unit: str, change: float) -> str:
@@ -165,13 +165,13 @@ def format_target_names(targets: Sequence[str], first_target: str) -> str:
 
 def format_factor(interval: DifferenceInterval) -> str:
     """Format an interval of a factor: "1.8 to 2.1 times"."""
-    low, high = (_format_one_factor(end) for end in interval)
+    low, high = (_format_factor_value(end) for end in interval)
     if low == "1.00":
         return f"up to {high} times"
     return f"{low} times" if low == high else f"{low} to {high} times"
 
 
-def _format_one_factor(value: float) -> str:
+def _format_factor_value(value: float) -> str:
     if value >= 10:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 1.15 else f"{value:.2f}"

@@ -53,11 +53,11 @@ const chooseFirst = (targets, weights) => {
   return targets.filter((target) => target.group === 1).map(({ row }) => row.dataset.name);
 };
 
-// As `format_choice` does.
-const MAX_CHOICE_NAMES = 5;
+// As `format_choice_of_targets` does.
+const MAX_TARGETS_NAMED_AS_CHOICE = 5;
 const joinChoice = (names) => {
   if (names.length === 1) return names[0];
-  if (names.length > MAX_CHOICE_NAMES) return `${names.length.toLocaleString("en-US")} targets cannot be distinguished`;
+  if (names.length > MAX_TARGETS_NAMED_AS_CHOICE) return `${names.length.toLocaleString("en-US")} targets cannot be distinguished`;
   if (names.length > 3) return `${names.slice(0, 3).join(", ")} or ${names.length - 3} other${names.length > 4 ? "s" : ""}`;
   return `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
 };
