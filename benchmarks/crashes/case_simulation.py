@@ -273,11 +273,11 @@ def find_cases_bought_again(events: Sequence[CaseEvent]) -> list[str]:
     for event in events:
         match event:
             case CaseFinishedEvent():
-                finished.add(event.id)
+                finished.add(event.case_id)
             case CaseRepeatedEvent():  # on demand
-                finished.discard(event.id)
-            case SubmitStartedEvent() if event.id in finished:
-                problems.append(f"{event.id} was bought again after it was finished")
+                finished.discard(event.case_id)
+            case SubmitStartedEvent() if event.sample_or_case_id in finished:
+                problems.append(f"{event.sample_or_case_id} was bought again after it was finished")
             case _:
                 pass
     return problems

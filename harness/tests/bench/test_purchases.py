@@ -26,7 +26,7 @@ LOST = Failure(kind="network", message="connection reset")
 
 
 def started(name: str, usd: float | None = 0.01, at: str = "2026-11-21T00:00:00Z") -> SubmitStartedEvent:
-    return SubmitStartedEvent(id=name, submitted_at=at, price_usd=usd)
+    return SubmitStartedEvent(sample_or_case_id=name, submitted_at=at, price_usd=usd)
 
 
 def completed(
@@ -34,7 +34,7 @@ def completed(
 ) -> SubmitCompletedEvent:
     status = {ACCEPTED: 202, REJECTED: 429, AMBIGUOUS: 500}[billing]
     return SubmitCompletedEvent(
-        id=name, http_status=status, billing_status=billing, job_id=job, charged_usd=charged_usd
+        sample_or_case_id=name, http_status=status, billing_status=billing, job_id=job, charged_usd=charged_usd
     )
 
 
@@ -84,7 +84,7 @@ def test_what_was_paid_for_is_known_after_a_kill(state) -> None:
         started("rejected"),
         completed("rejected", REJECTED),
         started("unsent"),
-        SubmitNotSentEvent(id="unsent"),
+        SubmitNotSentEvent(sample_or_case_id="unsent"),
     )
     assert set(past.finished_samples) == {"done"}
     assert {name: (job.job_id, job.reason) for name, job in past.open_jobs.items()} == {
@@ -178,7 +178,7 @@ def test_attempts_count_the_submits_of_the_last_delivery(state) -> None:
         started("a"),
         completed("a", REJECTED),
         started("a"),
-        SubmitNotSentEvent(id="a"),
+        SubmitNotSentEvent(sample_or_case_id="a"),
         started("a"),
         completed("a", job="j1"),
     )

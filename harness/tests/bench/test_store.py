@@ -33,7 +33,7 @@ from ..builders.runs import FAILED, SUITE, TARGET, build_measured_target, build_
 
 
 def submitting(name: str, usd: float = 0.01) -> SubmitStartedEvent:
-    return SubmitStartedEvent(id=name, submitted_at="2026-11-21T00:00:00Z", price_usd=usd)
+    return SubmitStartedEvent(sample_or_case_id=name, submitted_at="2026-11-21T00:00:00Z", price_usd=usd)
 
 
 def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     [
         submitting("a", usd=-1.0),
         SubmitCompletedEvent(
-            id="a", http_status=200, billing_status=BillingStatus.ACCEPTED, job_id=None, charged_usd=-1.0
+            sample_or_case_id="a", http_status=200, billing_status=BillingStatus.ACCEPTED, job_id=None, charged_usd=-1.0
         ),
         SampleFinishedEvent(sample=build_sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
     ],
@@ -205,11 +205,11 @@ def continued(folder: Path, **options: bool) -> Path | None:
 
 PAID = (
     submitting("a"),
-    SubmitCompletedEvent(id="a", http_status=200, billing_status=BillingStatus.ACCEPTED, job_id=None),
+    SubmitCompletedEvent(sample_or_case_id="a", http_status=200, billing_status=BillingStatus.ACCEPTED, job_id=None),
 )
 REJECTED = (
     submitting("a"),
-    SubmitCompletedEvent(id="a", http_status=401, billing_status=BillingStatus.REJECTED, job_id=None),
+    SubmitCompletedEvent(sample_or_case_id="a", http_status=401, billing_status=BillingStatus.REJECTED, job_id=None),
 )
 
 
@@ -220,7 +220,7 @@ REJECTED = (
         ((submitting("a"),), {}, True),
         ((), {}, True),
         (REJECTED, {}, False),
-        ((submitting("a"), SubmitNotSentEvent(id="a")), {}, False),
+        ((submitting("a"), SubmitNotSentEvent(sample_or_case_id="a")), {}, False),
         (PAID, {"is_finished": True}, False),
         (PAID, {"plan_sha256": "other"}, False),
         (PAID, {"max_cost_usd": None}, False),
@@ -309,7 +309,9 @@ def test_an_unfinished_run_with_other_settings_is_found(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
-    job = SubmitCompletedEvent(id="b", http_status=202, billing_status=BillingStatus.ACCEPTED, job_id="j1")
+    job = SubmitCompletedEvent(
+        sample_or_case_id="b", http_status=202, billing_status=BillingStatus.ACCEPTED, job_id="j1"
+    )
     save_live_run(tmp_path, submitting("a"), submitting("b"), job)
     loaded = load_run(tmp_path)
     assert [(one.sample_or_case_id, one.counted_usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]

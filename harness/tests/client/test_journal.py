@@ -17,7 +17,7 @@ LINE = b'{"event":"submit_not_sent","id":"%s"}\n'
 
 
 def read_ids(path: Path) -> list[str]:
-    return [event.id for event in read_events(path, SubmitNotSentEvent)]
+    return [event.sample_or_case_id for event in read_events(path, SubmitNotSentEvent)]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_complete_lines_are_read(tmp_path: Path, content: bytes, ids: list[str])
     path.write_bytes(content)
     assert read_ids(path) == ids
     with Journal(path, is_durable=False) as journal:
-        journal.write(SubmitNotSentEvent(id="last"))
+        journal.write(SubmitNotSentEvent(sample_or_case_id="last"))
     assert read_ids(path) == [*ids, "last"]
 
 
@@ -87,9 +87,11 @@ def test_lines_of_several_threads_reach_the_disk_together(tmp_path: Path, monkey
     monkeypatch.setattr("os.fsync", sync)
     path = tmp_path / "journal.jsonl"
     with Journal(path, is_durable=True) as journal, ThreadPoolExecutor(10) as pool:
-        written = [pool.submit(journal.write, SubmitNotSentEvent(id="0"))]
+        written = [pool.submit(journal.write, SubmitNotSentEvent(sample_or_case_id="0"))]
         assert sync_begins.wait(10)
-        written += [pool.submit(journal.write, SubmitNotSentEvent(id=str(number))) for number in range(1, 10)]
+        written += [
+            pool.submit(journal.write, SubmitNotSentEvent(sample_or_case_id=str(number))) for number in range(1, 10)
+        ]
         while len(read_ids(path)) < 10:
             time.sleep(0.001)
         assert not any(one.done() for one in written), "no line is reported as written before it is on disk"
@@ -105,21 +107,21 @@ def test_no_line_counts_as_written_if_the_disk_fails(tmp_path: Path, monkeypatch
 
     path = tmp_path / "journal.jsonl"
     with Journal(path, is_durable=True) as journal:
-        journal.write(SubmitNotSentEvent(id="kept"))
+        journal.write(SubmitNotSentEvent(sample_or_case_id="kept"))
         monkeypatch.setattr("os.fsync", fail)
         for _ in range(2):
             with pytest.raises(StorageError, match="Input/output error"):
-                journal.write(SubmitNotSentEvent(id="lost"))
+                journal.write(SubmitNotSentEvent(sample_or_case_id="lost"))
     assert read_ids(path) == ["kept"]
 
 
 def test_deferred_events_are_written_with_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path, is_durable=False) as journal:
-        journal.defer(SubmitNotSentEvent(id="first"))
+        journal.defer(SubmitNotSentEvent(sample_or_case_id="first"))
         assert read_ids(path) == []
-        journal.write(SubmitNotSentEvent(id="second"))
+        journal.write(SubmitNotSentEvent(sample_or_case_id="second"))
         assert read_ids(path) == ["first", "second"]
-        journal.defer(SubmitNotSentEvent(id="third"))
+        journal.defer(SubmitNotSentEvent(sample_or_case_id="third"))
         journal.flush()
         assert read_ids(path) == ["first", "second", "third"]

@@ -264,7 +264,9 @@ def test_a_key_is_used_as_long_as_the_provider_remembers_it(open_journal, tmp_pa
     sent_at = (datetime.now(UTC) - timedelta(seconds=age_s)).isoformat(timespec="milliseconds")
     (tmp_path / "acme").mkdir()
     with Journal(tmp_path / "acme" / "journal.jsonl", is_durable=False) as journal:
-        journal.write(SubmitStartedEvent(id="one", submitted_at=sent_at, price_usd=0.01, idempotency_key="key-1"))
+        journal.write(
+            SubmitStartedEvent(sample_or_case_id="one", submitted_at=sent_at, price_usd=0.01, idempotency_key="key-1")
+        )
     assert open_journal().find_reusable_idempotency_key(case("one")) == key
 
 

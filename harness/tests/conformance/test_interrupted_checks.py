@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from voicegauge import cli
@@ -513,7 +514,7 @@ def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkey
     write = Journal.write
 
     def write_until_full(journal: Journal, event: Any) -> None:
-        if isinstance(event, event_type) and "a full delivery" in event.id:
+        if isinstance(event, event_type) and b"a full delivery" in msgspec.json.encode(event):
             with monkeypatch.context() as patch:
                 patch.setattr(os, "fsync", fail)
                 write(journal, event)

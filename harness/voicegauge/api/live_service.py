@@ -317,10 +317,10 @@ def require_budgets(plan: PricedPlan, budgets: Sequence[RemainingBudget], *, sug
             continue
         count = count_affordable_requests(plan, budgets) if suggests_fewer_calls else 0
         fewer_calls = f", or --max-calls {count}" if count else ""
-        fits = f"; {budget.describe_limit_for(price_usd)}{fewer_calls} fits"
+        fits = f"; {budget.describe_sufficient_budget(price_usd)}{fewer_calls} fits"
         cheapest_usd = min(_iterate_delivery_prices(plan, budget), default=0.0)
         if plan.is_short and convert_to_micro_usd(cheapest_usd) > budget.left_micro_usd:  # with more, it is cut to fit
-            fits = f"{fits}, and {budget.describe_limit_for(cheapest_usd)} fits the cheapest delivery"
+            fits = f"{fits}, and {budget.describe_sufficient_budget(cheapest_usd)} fits the cheapest delivery"
         of_provider = "" if budget.provider is None else f" at {budget.provider}"
         usd = format_price_usd(price_usd, is_exact=True)
         raise BudgetError(f"the plan costs about {usd}{of_provider}, more than {budget.describe()}{fits}")

@@ -192,7 +192,7 @@ def read_journal(run_folder: Path) -> JournalState:
                 )
                 is_emulated |= event.is_emulated
             case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
-                event.add_to_history(get_sample_purchases(event.id))
+                event.add_to_history(get_sample_purchases(event.sample_or_case_id))
     return JournalState(purchases_by_sample, is_emulated=is_emulated)
 
 

@@ -284,13 +284,13 @@ def _list_covered_field_values(case: ConformanceCase, field_names: Sequence[str]
         )
     fields = _list_request_fields(case.request)
     values = [
-        (f"{case.operation}/{name}", _format_comparable_value(fields[name]) if name in fields else "left out")
+        (f"{case.operation}/{name}", _build_tested_value_key(fields[name]) if name in fields else "left out")
         for name in field_names
     ]
     return CoveredFieldValues(values, tuple(itertools.combinations(values, 2)))
 
 
-def _format_comparable_value(value: object) -> str:
+def _build_tested_value_key(value: object) -> str:
     """Return a text that is equal for values that test the same, such as spoken texts of similar length."""
     if isinstance(value, UploadedFile):
         return f"{value.filename} of {len(value.data)} bytes"

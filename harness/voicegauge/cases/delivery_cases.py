@@ -154,13 +154,13 @@ def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> It
     Those that show most faults come first.
     """
     for found in (
-        _change_speed(target, speech_request),
-        _change_voice(target, speech_request),
-        _repeat_text(target, speech_request),
-        _leave_out_format(target, speech_request),
-        _add_markup(target, speech_request),
-        _change_language(target, speech_request),
-        _change_seed(target, speech_request),
+        _plan_changed_speed(target, speech_request),
+        _plan_changed_voice(target, speech_request),
+        _plan_repeated_text(target, speech_request),
+        _plan_omitted_format(target, speech_request),
+        _plan_added_markup(target, speech_request),
+        _plan_changed_language(target, speech_request),
+        _plan_changed_seed(target, speech_request),
         _repeat_delivery_with_changed_seed(target, speech_request),
     ):
         if found is not None and _is_valid_request(target, found.speech_request):
@@ -188,7 +188,7 @@ def _is_valid_request(target: Target, speech_request: SpeechRequest) -> bool:
         return False
 
 
-def _change_speed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+def _plan_changed_speed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     mapping = target.speech.request_fields.get("speed")
     if mapping is None:
         return None
@@ -204,7 +204,7 @@ def _change_speed(target: Target, speech_request: SpeechRequest) -> RelatedDeliv
     return None
 
 
-def _change_voice(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+def _plan_changed_voice(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     mapping = target.speech.request_fields.get("voice")
     used = target.target_spec.default_voice
     if (
@@ -258,13 +258,13 @@ def _iterate_nested_objects(json_value: Any) -> Iterator[dict[str, Any]]:
         yield from _iterate_nested_objects(inner)
 
 
-def _repeat_text(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+def _plan_repeated_text(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     del target
     twice = f"{speech_request.text} {speech_request.text}"
     return RelatedDelivery("text", msgspec.structs.replace(speech_request, text=twice), 1, 2, "the text twice")
 
 
-def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+def _plan_omitted_format(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     """Return the same delivery without a format, which should have audio in the documented default format.
 
     The result is `None` unless other requests to the target name a format, a default format is documented, and the
@@ -282,7 +282,7 @@ def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedD
     return RelatedDelivery("format", changed, used, default, "the default format")
 
 
-def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+def _plan_added_markup(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     """Return a delivery with tags in the text that do not change the speech; `None` if the field takes no markup."""
     mapping = target.speech.request_fields["text"]
     if mapping.markup_language is None:
@@ -298,7 +298,7 @@ def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDeliver
     )
 
 
-def _change_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+def _plan_changed_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     if "language" not in target.speech.request_fields or len(target.target_spec.supported_languages) < 2:
         return None
     used = target.target_spec.default_language
@@ -334,7 +334,7 @@ def _get_primary_language(language: str) -> str:
     return language.lower().replace("_", "-").partition("-")[0]
 
 
-def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+def _plan_changed_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     mapping = target.speech.request_fields.get("seed")
     if mapping is None:
         return None
@@ -349,7 +349,7 @@ def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
 
 def _repeat_delivery_with_changed_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     """Return a second delivery with the same changed seed; `None` if a seed does not promise the same audio."""
-    first = _change_seed(target, speech_request)
+    first = _plan_changed_seed(target, speech_request)
     if first is None or not target.speech.request_fields["seed"].is_seed_reproducible:
         return None
     return first._replace(

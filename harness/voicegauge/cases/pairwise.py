@@ -44,7 +44,7 @@ MAX_COMBINED_VALUES_PER_FIELD = 24
 """Number of values of one field that are combined with the values of others. A long list, such as the voices of a
 service, would multiply the requests; each of its other values is sent in one request."""
 
-MAX_TRIED_CHOICES = 2_000
+MAX_CHOICES_TRIED_PER_ROW = 2_000
 """Maximum number of choices that are tried in the search for one row that has certain values."""
 
 MAX_TRIED_ROW_STARTS = 50_000
@@ -200,13 +200,13 @@ def _complete_row(
 ) -> tuple[int, ...]:
     """Return a possible row that has `choices`; empty if none is found.
 
-    The search of all rows ends after `MAX_TRIED_CHOICES`: otherwise a schema that rejects a whole body would be
+    The search of all rows ends after `MAX_CHOICES_TRIED_PER_ROW`: otherwise a schema that rejects a whole body would be
     evaluated for every combination of the other values. After that, the choices are tried in the rows of `known_rows`,
     which are possible.
     """
     tried = itertools.count()
-    row = _search_row(value_counts, choices, lambda some: next(tried) < MAX_TRIED_CHOICES and is_possible(some))
-    if row or next(tried) <= MAX_TRIED_CHOICES:
+    row = _search_row(value_counts, choices, lambda some: next(tried) < MAX_CHOICES_TRIED_PER_ROW and is_possible(some))
+    if row or next(tried) <= MAX_CHOICES_TRIED_PER_ROW:
         return row
     changed_rows = (tuple(choices.get(position, index) for position, index in enumerate(row)) for row in known_rows)
     return next((row for row in changed_rows if is_possible(dict(enumerate(row)))), ())

@@ -140,7 +140,7 @@ TEXT_LANGUAGE = "en"
 """Language of the texts of all turns."""
 TURN_TEXT = "Good morning. This is a short test of a long story. We will begin with seven small boats."
 """The text of most turns: three sentences, so that a service begins before the end."""
-OTHER_TEXT = "Please remember the yellow umbrella. Nobody saw where the old piano went."
+SIMULTANEOUS_TURN_TEXT = "Please remember the yellow umbrella. Nobody saw where the old piano went."
 """Text of a turn that is spoken at the same time as another turn."""
 LONG_TEXT = (
     "The train to the coast leaves from platform nine every morning. It stops in four villages on the way. "
@@ -177,7 +177,7 @@ def plan_socket_cases(
     if not include_all_billable_cases:
         return
     if spec.has_contexts:
-        text = (TURN_TEXT + OTHER_TEXT) * 2
+        text = (TURN_TEXT + SIMULTANEOUS_TURN_TEXT) * 2
         yield _build_socket_case(target, SocketScenario(kind="parallel", turn_count=4), "two turns at once", text)
     default = next(iter(target.target_spec.formats))
     for name in target.target_spec.formats:

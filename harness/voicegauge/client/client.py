@@ -117,7 +117,7 @@ class DeliveryTask:
 
     def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Coroutine[Any, Any, Delivery]:
         """Send `request`, with its idempotency key if it has one, and return its delivery."""
-        return self._complete_delivery(self._submit(request, idempotency_key), self._fetch_accepted)
+        return self._complete_delivery(self._submit(request, idempotency_key), self._fetch_result_of_submit)
 
     async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
@@ -132,9 +132,11 @@ class DeliveryTask:
         self._settlement.status = BillingStatus.ACCEPTED
         self._log.exchanges.append(exchange)
         self._submit_index = self._log.last_exchange_index
-        return await self._complete_delivery(self._note_job_of(parse_exchange(exchange)), self._fetch_accepted)
+        return await self._complete_delivery(
+            self._record_job_id_of_submit(parse_exchange(exchange)), self._fetch_result_of_submit
+        )
 
-    async def _note_job_of(self, submit_exchange: ParsedExchange) -> ParsedExchange:
+    async def _record_job_id_of_submit(self, submit_exchange: ParsedExchange) -> ParsedExchange:
         if self._job is not None:
             self._job.record_job_id(submit_exchange)
         return submit_exchange
@@ -165,7 +167,7 @@ class DeliveryTask:
         finally:
             await self._notify_of_later_charge()
 
-    async def _fetch_accepted(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
+    async def _fetch_result_of_submit(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
         response = self._target.response
         if response.audio is not None:
             return await self._fetch_audio(submit_exchange, response.audio, self._target.operation)
@@ -224,7 +226,7 @@ class DeliveryTask:
                 self._settlement.note_failure(error)
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
-                    await self._notify(self._observer.on_submit_not_sent)
+                    await self._call_observer(self._observer.on_submit_not_sent)
                 if wait is None or (error.request_was_sent and idempotency_key is None):
                     raise self._log.build_no_response_error(
                         error, "; it may have been charged, so it was not sent again"
@@ -244,12 +246,12 @@ class DeliveryTask:
         if self._observer is None:
             return
         try:
-            await self._notify(self._observer.before_submit, idempotency_key)
+            await self._call_observer(self._observer.before_submit, idempotency_key)
         except asyncio.CancelledError:
-            await self._notify(self._observer.on_submit_not_sent)
+            await self._call_observer(self._observer.on_submit_not_sent)
             raise
 
-    async def _notify(self, notify: Callable[..., None], *args: Any) -> None:
+    async def _call_observer(self, notify: Callable[..., None], *args: Any) -> None:
         """Call a method of the observer: in a thread if it waits for the disk, which would delay other requests."""
         if self._observer is not None and self._observer.waits_for_disk:
             await run_in_thread(notify, *args)
@@ -289,7 +291,7 @@ class DeliveryTask:
             self._job.record_job_id(submit_exchange)
         if self._observer is not None:
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
-            await self._notify(self._observer.after_submit, status, self._settlement, job_id)
+            await self._call_observer(self._observer.after_submit, status, self._settlement, job_id)
             self._observed_charge = self._settlement.reported_charge
         return accepted
 
@@ -303,7 +305,7 @@ class DeliveryTask:
         if self._settlement.reported_charge != self._observed_charge:
             status = self._log.exchanges[self._submit_index].response.status
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
-            await self._notify(self._observer.after_submit, status, self._settlement, job_id)
+            await self._call_observer(self._observer.after_submit, status, self._settlement, job_id)
 
     # Jobs
 

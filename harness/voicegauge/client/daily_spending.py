@@ -178,10 +178,10 @@ class DailyBudget:
             StorageError: the amount cannot be written.
         """
         day = self._get_today()
-        self._change(day, amount_micro_usd, 0, is_new=True)
+        self._change_amounts_of_day(day, amount_micro_usd, 0, is_new=True)
 
         def settle(spent_micro_usd: int) -> None:
-            self._change(day, -amount_micro_usd, spent_micro_usd)
+            self._change_amounts_of_day(day, -amount_micro_usd, spent_micro_usd)
 
         return settle
 
@@ -191,7 +191,9 @@ class DailyBudget:
     def _get_path(self, day: date) -> Path:
         return self._folder / f"{day.isoformat()}.jsonl"
 
-    def _change(self, day: date, reserved_micro_usd: int, spent_micro_usd: int, *, is_new: bool = False) -> None:
+    def _change_amounts_of_day(
+        self, day: date, reserved_micro_usd: int, spent_micro_usd: int, *, is_new: bool = False
+    ) -> None:
         """Change the reserved and spent amounts of a day; a new reservation must fit into the limit."""
         if self._is_off:
             return

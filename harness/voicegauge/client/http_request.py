@@ -247,8 +247,9 @@ def add_idempotency_key(operation: Operation, request_parts: RequestParts, idemp
     return msgspec.structs.replace(request_parts, headers={**request_parts.headers, spec.header_name: idempotency_key})
 
 
-MAX_INLINE_CHARACTERS = 4_000
-"""Maximum length of a body or field in a command. A longer one is saved to a file, so that a finding stays readable."""
+MAX_CHARACTERS_IN_COMMAND = 4_000
+"""Maximum number of characters of a body or field in a command. A longer one is saved to a file, so that a finding
+stays readable."""
 MAX_SAVED_FILE_BYTES = 32 * 2**20
 """Maximum size of a body that is saved for a command."""
 _HEADERS_OMITTED_FROM_COMMAND = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
@@ -508,23 +509,23 @@ def _build_body_arguments(request: Request, save_file: FileSaver) -> _BodyArgume
         form = _parse_form_for_curl(content_type, body)
         if form is not None:
             return _BodyArguments(_build_curl_form_options(form, save_file), curl_sets_content_type=True)
-    text = _get_inline_text(body, content_type.split(";")[0].strip().lower())
+    text = _convert_body_to_command_text(body, content_type.split(";")[0].strip().lower())
     if text is not None:
         return _BodyArguments(["--data-raw", shlex.quote(text)])
     return _BodyArguments(["--data-binary", shlex.quote(f"@{save_file(body, '.bin')}")])
 
 
-def _get_inline_text(body: bytes, media_type: str) -> str | None:
+def _convert_body_to_command_text(body: bytes, media_type: str) -> str | None:
     """Return `body` as text that a command can contain; `None` if it is too long or has unprintable characters.
 
     In JSON, an unprintable character in a text is written as an escape sequence, and white space around values as a
     space, which changes no value.
     """
-    if len(body) > MAX_INLINE_CHARACTERS:
-        return None
     try:
         text = body.decode()
     except UnicodeDecodeError:
+        return None
+    if len(text) > MAX_CHARACTERS_IN_COMMAND:
         return None
     if not text.isprintable() and is_json(media_type):
         try:
@@ -543,7 +544,7 @@ def _parse_form_for_curl(content_type: str, body: bytes) -> Form | None:
         return None
     words = [*form.fields, *form.files, *(file.filename for file in form.files.values())]
     texts_are_simple = all(
-        text.isprintable() and len(text) <= MAX_INLINE_CHARACTERS for _, text in form.iterate_texts()
+        text.isprintable() and len(text) <= MAX_CHARACTERS_IN_COMMAND for _, text in form.iterate_texts()
     )
     types_are_simple = all(_MEDIA_TYPE_PATTERN.fullmatch(file.media_type) for file in form.files.values())
     return (

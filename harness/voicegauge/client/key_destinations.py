@@ -90,7 +90,7 @@ def _format_origin(origin: Origin) -> str:
 
 ALLOWED_KEYS_VARIABLE = "VOICEGAUGE_ALLOW_KEYS"
 """Environment variable with pairs that the user allows, separated by spaces."""
-_PAIR_PATTERN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_VARIABLE_AND_HOST_PATTERN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 def parse_allowed_key(text: str) -> str:
@@ -99,7 +99,7 @@ def parse_allowed_key(text: str) -> str:
     Raises:
         UsageError: `text` is not such a pair.
     """
-    pair = _PAIR_PATTERN.fullmatch(text.strip())
+    pair = _VARIABLE_AND_HOST_PATTERN.fullmatch(text.strip())
     if pair is None:
         raise UsageError("write VARIABLE=HOST[:PORT], such as ACME_KEY=api.acme.example")
     variable, host, port = pair.groups()

@@ -25,7 +25,7 @@ contract are used."""
 MAX_NAME_LIST_PAGES = 20
 """Maximum number of pages of a list of voices that are requested until the documented voice is found."""
 
-_WEB_PAGE_SIGN = "HTML"
+_HTML_INSTEAD_OF_API = "HTML"
 """Result of `_find_sign_of_missing_api` if the server responds with a web page."""
 
 
@@ -195,7 +195,7 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     for other in dict.fromkeys((f"{base}{documented}", f"{root}{documented}", root)):
         if other != base and await _find_sign_of_missing_api(connection, other + operation.path, operation) is None:
             raise WrongBaseUrlError(f"{base} has no {operation.path} ({reason})", other)
-    if reason == _WEB_PAGE_SIGN:
+    if reason == _HTML_INSTEAD_OF_API:
         raise UsageError(
             f"{documented_request.url} answers HTML: is this the base URL of the API? Name it with --base-url"
         )
@@ -214,7 +214,7 @@ async def _find_sign_of_missing_api(connection: ProviderConnection, url: str, op
     response = (await _send_within_time_limit(connection, request, operation)).response
     if response.status in (404, 405):
         return str(response.status)
-    return _WEB_PAGE_SIGN if 200 <= response.status < 300 and response.media_type == "text/html" else None
+    return _HTML_INSTEAD_OF_API if 200 <= response.status < 300 and response.media_type == "text/html" else None
 
 
 def _find_operation_with_targets(contract: Contract) -> Operation:

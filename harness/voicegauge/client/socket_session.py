@@ -76,7 +76,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         self._is_service_working = is_service_working
         self._constants = target.collect_constants(audio_format)
         self._key = key
-        self.connection = WebSocketConnection(self._take_message)
+        self.connection = WebSocketConnection(self._read_message_and_wake_tasks)
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         """Conditions that tasks wait for, each with the future that wakes its task."""
         self._request = self._build_handshake()
@@ -212,7 +212,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         self._nonce += 1
         return self._nonce
 
-    def _take_message(self, message: SocketMessage) -> None:
+    def _read_message_and_wake_tasks(self, message: SocketMessage) -> None:
         """Read a message of the service, and wake the tasks whose condition has become true."""
         self._read_message(message)
         for condition, future in self._waiting:

@@ -311,7 +311,7 @@ _NonNegativeUsd = Annotated[float, msgspec.Meta(ge=0)]
 class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
     """Written before a submit is sent. From this moment on, the submit may have to be paid for."""
 
-    id: str
+    sample_or_case_id: str = msgspec.field(name="id")
     """Id of the sample or case that the submit is for."""
     submitted_at: str
     """Time of the submit: UTC, ISO 8601."""
@@ -335,8 +335,8 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
 class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
     """Written if a submit was announced but not sent, because there was no connection."""
 
-    id: str
-    """Id of the sample or case."""
+    sample_or_case_id: str = msgspec.field(name="id")
+    """Id of the sample or case that the submit is for."""
     is_companion: bool = False
     """Whether the submit is a companion; see `SubmitStartedEvent`."""
 
@@ -348,8 +348,8 @@ class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", t
 class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
     """Written after the response to a submit was received."""
 
-    id: str
-    """Id of the sample or case."""
+    sample_or_case_id: str = msgspec.field(name="id")
+    """Id of the sample or case that the submit is for."""
     http_status: int
     billing_status: BillingStatus
     """Whether the request is charged, according to the response."""
@@ -400,17 +400,17 @@ class SubmitRecorder:
             place: the place of the worker that is to send them; `None` if this machine sends them.
             waits_for_disk: whether `record_event` may wait for the disk.
         """
-        self._record, self._name, self._usd = record_event, sample_or_case_id, price_usd
+        self._record_event, self._sample_or_case_id, self._price_usd = record_event, sample_or_case_id, price_usd
         self._is_companion, self._place, self.waits_for_disk = is_companion, place, waits_for_disk
 
     def before_submit(self, idempotency_key: str | None = None) -> None:
         """Record that the submit may cost money from now on."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._record(
+        self._record_event(
             SubmitStartedEvent(
-                id=self._name,
+                sample_or_case_id=self._sample_or_case_id,
                 submitted_at=at,
-                price_usd=self._usd,
+                price_usd=self._price_usd,
                 idempotency_key=idempotency_key,
                 is_companion=self._is_companion,
                 place=self._place,
@@ -419,13 +419,15 @@ class SubmitRecorder:
 
     def on_submit_not_sent(self) -> None:
         """Record that the request was not sent, so that it cost nothing."""
-        self._record(SubmitNotSentEvent(id=self._name, is_companion=self._is_companion))
+        self._record_event(
+            SubmitNotSentEvent(sample_or_case_id=self._sample_or_case_id, is_companion=self._is_companion)
+        )
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
         """Record the response and the id of the job."""
-        self._record(
+        self._record_event(
             SubmitCompletedEvent(
-                id=self._name,
+                sample_or_case_id=self._sample_or_case_id,
                 http_status=http_status,
                 billing_status=settlement.status,
                 job_id=job_id,

@@ -13,7 +13,13 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase, SocketScenario
 from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.cases.webhook_and_socket_cases import ANSWER_TEXT, LONG_TEXT, OTHER_TEXT, TEXT_LANGUAGE, TURN_TEXT
+from voicegauge.cases.webhook_and_socket_cases import (
+    ANSWER_TEXT,
+    LONG_TEXT,
+    SIMULTANEOUS_TURN_TEXT,
+    TEXT_LANGUAGE,
+    TURN_TEXT,
+)
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.ledger import settle_when_done
 from voicegauge.client.socket_delivery import interrupt_turn, measure_interruption, prepare_recording
@@ -108,8 +114,8 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
                 recorder.after_submit(int(status), settlement, None)
 
     @property
-    def _work_check(self) -> ServiceWorkCheck | None:
-        """Return a function that asks the emulator whether it is still working; `None` for a live service.
+    def _service_work_check(self) -> ServiceWorkCheck | None:
+        """A function that asks the emulator whether it is still working; `None` for a live service.
 
         With it, a slow machine causes no finding.
         """
@@ -226,7 +232,7 @@ class TranscriptionSocketSender(SocketCaseSender[TranscriptionSocketTarget]):
             audio_format=audio_format,
             key=key,
             timeout_s=self._timeout_s,
-            is_service_working=self._work_check,
+            is_service_working=self._service_work_check,
         )
         await self._open(session)
         self._session = session
@@ -303,7 +309,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
             audio_format=audio_format,
             key=key,
             timeout_s=self._timeout_s,
-            is_service_working=self._work_check,
+            is_service_working=self._service_work_check,
         )
         await self._open(session)
         self._sessions.append((session, audio_format))
@@ -379,12 +385,12 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
             self._add_turn_pair(whole, await self._speak_text(TURN_TEXT, flushed_part=part), "flush")
 
     async def _speak_in_parallel(self) -> None:
-        alone = [await self._speak_text(text) for text in (TURN_TEXT, OTHER_TEXT)]
+        alone = [await self._speak_text(text) for text in (TURN_TEXT, SIMULTANEOUS_TURN_TEXT)]
         session = await self._find_open_session()
         if not session.connection.is_open:
             return
         contexts = [session.begin_turn() for _ in range(2)]
-        texts = (TURN_TEXT, OTHER_TEXT)
+        texts = (TURN_TEXT, SIMULTANEOUS_TURN_TEXT)
         for part in range(2):
             for context, text in zip(contexts, texts, strict=True):
                 middle = text.index(". ") + 2

@@ -33,6 +33,7 @@ from voicegauge.client.spending_journal import (
     PurchaseAccount,
     PurchaseHistory,
     SubmitCompletedEvent,
+    SubmitEvent,
     SubmitNotSentEvent,
     SubmitRecorder,
     SubmitStartedEvent,
@@ -54,7 +55,7 @@ external. A used-up budget is not among them: it would stop the resumed command 
 class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_finished"):
     """The responses of a case were judged, and saved if they are recorded."""
 
-    id: str
+    case_id: str = msgspec.field(name="id")
     no_verdict_reason: str | None
     """The reason why the case has no verdict, in one line; `None` if it has one."""
     judgement: CaseJudgement | None = None
@@ -64,25 +65,18 @@ class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
 class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_repeated"):
     """A case is sent again, because an earlier command left it without a result."""
 
-    id: str
+    case_id: str = msgspec.field(name="id")
 
 
 class CaseReportedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_reported"):
     """The result of a case was printed, and the journal stays because a charge was wrong."""
 
-    id: str
+    case_id: str = msgspec.field(name="id")
     reported_at: str
     """Time at which the result was printed: UTC, ISO 8601."""
 
 
-CaseEvent = (
-    SubmitStartedEvent
-    | SubmitNotSentEvent
-    | SubmitCompletedEvent
-    | CaseFinishedEvent
-    | CaseRepeatedEvent
-    | CaseReportedEvent
-)
+CaseEvent = SubmitEvent | CaseFinishedEvent | CaseRepeatedEvent | CaseReportedEvent
 
 
 @dataclass
@@ -169,19 +163,19 @@ class CaseHistory(PurchaseHistory):
         """
         for index, one in enumerate(self.purchases):
             if index == self._attempt_start_index > 0:
-                yield CaseRepeatedEvent(id=self.sample_or_case_id)
+                yield CaseRepeatedEvent(case_id=self.sample_or_case_id)
             yield SubmitStartedEvent(
-                id=self.sample_or_case_id,
+                sample_or_case_id=self.sample_or_case_id,
                 submitted_at=one.submitted_at,
                 price_usd=one.price_usd,
                 idempotency_key=one.idempotency_key,
                 is_companion=one.is_companion,
             )
             if one.billing_status is BillingStatus.NOT_SENT:
-                yield SubmitNotSentEvent(id=self.sample_or_case_id, is_companion=one.is_companion)
+                yield SubmitNotSentEvent(sample_or_case_id=self.sample_or_case_id, is_companion=one.is_companion)
             elif one.http_status is not None:
                 yield SubmitCompletedEvent(
-                    id=self.sample_or_case_id,
+                    sample_or_case_id=self.sample_or_case_id,
                     http_status=one.http_status,
                     billing_status=one.billing_status,
                     job_id=one.job_id,
@@ -191,17 +185,18 @@ class CaseHistory(PurchaseHistory):
                 )
         if self.is_finished:
             yield CaseFinishedEvent(
-                id=self.sample_or_case_id,
+                case_id=self.sample_or_case_id,
                 no_verdict_reason=self.no_verdict_reason,
                 judgement=self.judgement if include_judgement else None,
             )
         if self.reported_at is not None:
-            yield CaseReportedEvent(id=self.sample_or_case_id, reported_at=self.reported_at)
+            yield CaseReportedEvent(case_id=self.sample_or_case_id, reported_at=self.reported_at)
 
 
 def apply_event(event: CaseEvent, history_by_case_id: dict[str, CaseHistory]) -> None:
     """Add an event of a journal to the history of its case; create the history if the case has none."""
-    history = history_by_case_id.setdefault(event.id, CaseHistory(event.id))
+    case_id = event.sample_or_case_id if isinstance(event, SubmitEvent) else event.case_id
+    history = history_by_case_id.setdefault(case_id, CaseHistory(case_id))
     match event:
         case CaseFinishedEvent():
             history.record_case_finished(event.no_verdict_reason, event.judgement)
@@ -306,7 +301,7 @@ class CaseJournal:
             return None
         if case_id in self._unrepeated:
             self._unrepeated.remove(case_id)
-            self._record(CaseRepeatedEvent(id=case_id))
+            self._record(CaseRepeatedEvent(case_id=case_id))
         return SubmitRecorder(self._record, case_id, price_usd, is_companion=is_companion)
 
     def record_case_finished(
@@ -317,7 +312,7 @@ class CaseJournal:
         A case without a billable request is only recorded with its judgement.
         """
         if case_id in self._histories or judgement is not None:
-            self._record(CaseFinishedEvent(id=case_id, no_verdict_reason=no_verdict_reason, judgement=judgement))
+            self._record(CaseFinishedEvent(case_id=case_id, no_verdict_reason=no_verdict_reason, judgement=judgement))
 
     def has_judgement(self, case_id: str) -> bool:
         """Whether an earlier command that ended early judged the case with this id."""
@@ -421,7 +416,7 @@ class CaseJournal:
 
     def _record(self, event: CaseEvent) -> None:
         if isinstance(event, SubmitStartedEvent):
-            self._sent_case_ids.add(event.id)
+            self._sent_case_ids.add(event.sample_or_case_id)
         if self._journal is not None:
             self._journal.write(event)
         apply_event(event, self._histories)

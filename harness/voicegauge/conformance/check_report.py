@@ -439,7 +439,7 @@ MAX_NAMES_IN_SUMMARY = 3
 reason."""
 MAX_OTHER_OPERATIONS_SHOWN = 8
 """Largest number of further operations that a finding names; its JSON has all."""
-RESULT_LEVEL_BY_SEVERITY = {
+SARIF_LEVEL_BY_SEVERITY = {
     Severity.ERROR: SarifLevel.ERROR,
     Severity.WARNING: SarifLevel.WARNING,
     Severity.DISPUTED: SarifLevel.NOTE,
@@ -505,7 +505,7 @@ def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) 
         fail_on_warnings: whether warnings fail as well.
     """
     failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
-    ordered = sorted(report.findings, key=lambda finding: list(RESULT_LEVEL_BY_SEVERITY).index(finding.severity))
+    ordered = sorted(report.findings, key=lambda finding: list(SARIF_LEVEL_BY_SEVERITY).index(finding.severity))
     return ExportedReport(
         created_at=report.created_at,
         is_finished=report.is_finished,
@@ -536,7 +536,7 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
     )
     return ReportedFinding(
         rule=finding.rule,
-        level=RESULT_LEVEL_BY_SEVERITY[finding.severity],
+        level=SARIF_LEVEL_BY_SEVERITY[finding.severity],
         severity=finding.severity.value,
         message=finding.message,
         further_occurrence_messages=tuple(
@@ -594,7 +594,7 @@ def _build_rule_description(rule: Rule) -> RuleDescription:
     explanation = f"{rule.description}\n\nBased on: {rule.contract_condition}"
     return RuleDescription(
         id=rule.id,
-        default_level=RESULT_LEVEL_BY_SEVERITY[rule.severity],
+        default_level=SARIF_LEVEL_BY_SEVERITY[rule.severity],
         summary=rule.description,
         explanation=explanation,
     )

@@ -143,9 +143,9 @@ class _Counters(NamedTuple):
     """Number of responses by operation and status."""
     states: Counter[tuple[Operation, str]]
     """Number of reports of a state by operation and state."""
-    judged: Counter[tuple[type[CheckSubject], Operation]]
+    judged_subjects: Counter[tuple[type[CheckSubject], Operation]]
     """Number of judged subjects by class and operation."""
-    broken: Counter[tuple[type[CheckSubject], Operation, str]]
+    broken_rules: Counter[tuple[type[CheckSubject], Operation, str]]
     """Number of subjects that broke a rule, by class, operation and rule id."""
 
     def subtract(self, earlier_counters: _Counters) -> _Counters:
@@ -154,8 +154,8 @@ class _Counters(NamedTuple):
             self.requests - earlier_counters.requests,
             self.responses - earlier_counters.responses,
             self.states - earlier_counters.states,
-            self.judged - earlier_counters.judged,
-            self.broken - earlier_counters.broken,
+            self.judged_subjects - earlier_counters.judged_subjects,
+            self.broken_rules - earlier_counters.broken_rules,
         )
 
 
@@ -207,9 +207,9 @@ class CoverageCounter:
     def add_subject(self, subject: CheckSubject, broken_rule_ids: Collection[str]) -> None:
         """Count a judged subject for each rule that applies to it; `broken_rule_ids` are the rules that it violates."""
         operation, subject_class = subject.operation, type(subject)
-        self._counters.judged[subject_class, operation] += 1
+        self._counters.judged_subjects[subject_class, operation] += 1
         for rule_id in broken_rule_ids:
-            self._counters.broken[subject_class, operation, rule_id] += 1
+            self._counters.broken_rules[subject_class, operation, rule_id] += 1
 
     def copy_counters(self) -> _Counters:
         """Return a copy of the counters, to be passed to `build_counts_since` later."""
@@ -235,9 +235,11 @@ class CoverageCounter:
             requests=tuple(requests),
             responses=tuple((name(one), status, count) for (one, status), count in added.responses.items()),
             states=tuple((name(one), state, count) for (one, state), count in added.states.items()),
-            judged_subjects=tuple((one.__name__, name(where), count) for (one, where), count in added.judged.items()),
+            judged_subjects=tuple(
+                (one.__name__, name(where), count) for (one, where), count in added.judged_subjects.items()
+            ),
             broken_rules=tuple(
-                (one.__name__, name(where), rule, count) for (one, where, rule), count in added.broken.items()
+                (one.__name__, name(where), rule, count) for (one, where, rule), count in added.broken_rules.items()
             ),
         )
 
@@ -264,10 +266,10 @@ class CoverageCounter:
         classes = _find_subject_classes()
         for class_name, name, count in counts.judged_subjects:
             if name in operation_by_name and class_name in classes:
-                self._counters.judged[classes[class_name], operation_by_name[name]] += count
+                self._counters.judged_subjects[classes[class_name], operation_by_name[name]] += count
         for class_name, name, rule, count in counts.broken_rules:
             if name in operation_by_name and class_name in classes:
-                self._counters.broken[classes[class_name], operation_by_name[name], rule] += count
+                self._counters.broken_rules[classes[class_name], operation_by_name[name], rule] += count
 
     @property
     def response_count_by_status(self) -> Mapping[int, int]:
@@ -329,18 +331,18 @@ class CoverageCounter:
     def _count_subjects_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
         """Return two counters by rule id: how many subjects followed the rule, and how many broke it."""
         followed, broken = Counter[str](), Counter[str]()
-        for (subject_class, operation), count in self._counters.judged.items():
+        for (subject_class, operation), count in self._counters.judged_subjects.items():
             if operation.contract.id != contract.id:
                 continue
             applicable = {rule.id for rule in find_applicable_rules(operation)}
             for rule in self._find_rules_for_subject_class(subject_class):
-                broke = self._counters.broken[subject_class, operation, rule.id]
+                broke = self._counters.broken_rules[subject_class, operation, rule.id]
                 broken[rule.id] += broke
                 followed[rule.id] += count - broke if rule.id in applicable else 0
         return followed, broken
 
     def _iterate_rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
-        judged = {operation for _, operation in self._counters.judged}
+        judged = {operation for _, operation in self._counters.judged_subjects}
         sockets = [operation for operation in contract.socket_operations.values() if operation in judged]
         operations = [*self._iterate_covered_operations(contract), *sockets]
         stated = {rule.id for operation in operations for rule in find_applicable_rules(operation)}

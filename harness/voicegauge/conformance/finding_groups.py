@@ -71,7 +71,7 @@ def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
 
 _MAX_VALUE_CHARACTERS = 100
 """Maximum length of a compared text value. A longer text is not one of the choices that a document lists."""
-_MIN_GROUPED_REQUESTS = 2
+_MIN_REJECTED_REQUESTS_WITH_VALUE = 2
 """Smallest count of a value in rejected requests, as `_find_cause` counts, with which the value is the cause."""
 RequestedValue = tuple[str, str | float | bool]
 """Where a request has a value, such as "body#/response_format", and the value."""
@@ -188,7 +188,7 @@ def _find_cause(
     counts = Counter(value for values in requests for value in sorted(values, key=str))
     only = (next(iter(values)) for values in requests if len(values) == 1)
     counts.update(value for value in only if value[0] in known_locations)
-    return next((value for value, count in counts.most_common(1) if count >= _MIN_GROUPED_REQUESTS), None)
+    return next((value for value, count in counts.most_common(1) if count >= _MIN_REJECTED_REQUESTS_WITH_VALUE), None)
 
 
 def _choose_location(locations: Sequence[FindingLocation], value_location: str) -> FindingLocation:
@@ -220,7 +220,7 @@ _EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
 first key is the cause, because it says most about the defect."""
 _EFFECTS_AT_SAME_VALUE = frozenset({"job-state-unknown", "job-completed-without-output"})
 """Rules that are violated by the same defect only if they are about the same value."""
-_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+_SEVERITIES_BY_RANK = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 """The severities, most severe first."""
 _RuleInOperation = tuple[str, str | None, Severity]
 """A rule, the operation in which it is violated, and the severity."""
@@ -243,7 +243,7 @@ def group_effects(findings: Sequence[Finding]) -> list[Finding]:
     for cause in sorted(causes, key=lambda key: (-len(_collect_case_ids(groups[key])), rules.index(key[0]))):
         rule, operation, severity = cause
         for effect in _EFFECTS_BY_CAUSE[rule]:
-            for less_severe in _SEVERITIES[_SEVERITIES.index(severity) :]:
+            for less_severe in _SEVERITIES_BY_RANK[_SEVERITIES_BY_RANK.index(severity) :]:
                 key = (effect, operation, less_severe)
                 is_known = key in cause_by_effect or key in _iterate_causes(cause, cause_by_effect)
                 if key in groups and not is_known and _are_effects(groups[key], groups[cause]):

@@ -111,7 +111,7 @@ def _iterate_sufficient_limits(payments: Sequence[PlannedPayment], budgets: Sequ
                 needed = max(needed, spent + convert_to_micro_usd(one.reserved_usd))
                 spent += convert_to_micro_usd(one.expected_usd)
         if needed > budget.left_micro_usd:
-            yield budget.describe_limit_for(needed / MICRO_USD_PER_USD)
+            yield budget.describe_sufficient_budget(needed / MICRO_USD_PER_USD)
 
 
 def count_affordable_requests(plan: PricedPlan, budgets: Sequence[RemainingBudget]) -> int:
@@ -131,7 +131,7 @@ def count_affordable_requests(plan: PricedPlan, budgets: Sequence[RemainingBudge
 
 
 def fit_plan_to_budgets(
-    plan: CasePlan, priced: PricedPlan, budgets: Sequence[RemainingBudget], known_case_ids: Collection[str] = ()
+    plan: CasePlan, priced_plan: PricedPlan, budgets: Sequence[RemainingBudget], known_case_ids: Collection[str] = ()
 ) -> CasePlan:
     """Return `plan` without the billable requests that do not fit into what is left of `budgets`, in their order.
 
@@ -139,11 +139,11 @@ def fit_plan_to_budgets(
 
     Args:
         plan: the plan.
-        priced: the same plan with its prices.
+        priced_plan: the same plan with its prices.
         budgets: what is left of each budget.
         known_case_ids: ids of cases that an earlier command has paid for: they are kept, and cost nothing.
     """
-    price_by_id = {case.id: case for case in priced.cases}
+    price_by_id = {case.id: case for case in priced_plan.cases}
     remaining = _RemainingBudgets(budgets)
     speaking = list_speaking_targets(plan.cases)
     kept: list[ConformanceCase] = []
@@ -189,7 +189,9 @@ def create_request_limit(plan: CasePlan, journals: Iterable[CaseJournal]) -> Bil
     )
 
 
-def forecast_request_limit(plan: CasePlan, rest: CasePlan, journal_by_provider: Mapping[str, CaseJournal]) -> CasePlan:
+def forecast_request_limit(
+    plan: CasePlan, remaining_plan: CasePlan, journal_by_provider: Mapping[str, CaseJournal]
+) -> CasePlan:
     """Return the rest of a plan as it is sent if every response is as expected.
 
     Cases beyond the limit of billable requests are among its skipped cases. A target is without a delivery if none of
@@ -197,13 +199,13 @@ def forecast_request_limit(plan: CasePlan, rest: CasePlan, journal_by_provider: 
 
     Args:
         plan: the whole plan.
-        rest: the cases that no earlier check has judged or lost.
+        remaining_plan: the cases that no earlier check has judged or lost.
         journal_by_provider: what earlier checks have sent, by provider id.
     """
     limit = create_request_limit(plan, journal_by_provider.values())
     sent: list[ConformanceCase] = []
     skipped: list[SkippedCase] = []
-    for case in rest.cases:
+    for case in remaining_plan.cases:
         reason = limit.find_skip_reason(journal_by_provider[case.provider].contract, case)
         if reason is not None:
             skipped.append(SkippedCase(id=case.id, skip_reason=reason))
@@ -219,8 +221,8 @@ def forecast_request_limit(plan: CasePlan, rest: CasePlan, journal_by_provider: 
             lacking[name] = lacking.get(name, True) and is_skipped
     names = dict.fromkeys([*plan.targets_without_delivery, *(name for name, lacks in lacking.items() if lacks)])
     return msgspec.structs.replace(
-        rest,
+        remaining_plan,
         cases=tuple(sent),
-        skipped_cases=(*rest.skipped_cases, *skipped),
+        skipped_cases=(*remaining_plan.skipped_cases, *skipped),
         targets_without_delivery=tuple(names),
     )

@@ -35,7 +35,7 @@ from voicegauge.printable_text import format_count
 # check, whatever a contract says about the resource.
 
 
-_RESOURCE_ID = "planned"
+_RESOURCE_ID_FOR_PRICING = "planned"
 """The id that the resource of a lifecycle has while the requests of the lifecycle are priced."""
 
 
@@ -82,7 +82,7 @@ def plan_lifecycle(contract: Contract, case: ConformanceCase, *, is_emulated: bo
         varies_requests_that_use_resource=case.varies_requests_that_use_resource,
     )
     with contextlib.suppress(UsageError):
-        _run_to_end(lifecycle.iterate_subjects(case.request))
+        _run_without_event_loop(lifecycle.iterate_subjects(case.request))
     return steps
 
 
@@ -93,7 +93,7 @@ def _build_accepted_exchange(operation: Operation, creating_operation: Operation
     status = next((int(status) for status in operation.responses if status.startswith("2") and status.isdecimal()), 200)
     headers = [("Content-Type", "application/json")]
     if not location.is_in_body:
-        headers.append((location.name, _RESOURCE_ID))
+        headers.append((location.name, _RESOURCE_ID_FOR_PRICING))
     return Exchange(
         provider=operation.contract.id,
         operation=operation.id,
@@ -105,13 +105,13 @@ def _build_accepted_exchange(operation: Operation, creating_operation: Operation
 
 
 def _build_body_with_resource_id(location: Location) -> Any:
-    body: Any = _RESOURCE_ID
+    body: Any = _RESOURCE_ID_FOR_PRICING
     for token in reversed(location.pointer_tokens if location.is_in_body else ()):
         body = [body] if token.isdecimal() else {token: body}
     return body if isinstance(body, dict | list) else {}
 
 
-def _run_to_end(subjects: AsyncIterator[Any]) -> None:
+def _run_without_event_loop(subjects: AsyncIterator[Any]) -> None:
     """Run an asynchronous iterator that never waits, without an event loop."""
     while True:
         try:
@@ -366,13 +366,13 @@ def price_plan(
     """
     contracts = {target.contract.id: target.contract for target in targets}
     account, cases = SpendingAccount(), []
-    unpriced: dict[str, None] = {}
+    ids_without_price: dict[str, None] = {}
     for case in plan.cases:
         contract = contracts[case.provider]
         if is_resource_lifecycle(contract, case):
             priced = _price_lifecycle(contract, case, price_usd_by_name, provenance)
         else:
-            priced = _price_case(contract, case, price_usd_by_name, unpriced)
+            priced = _price_case(contract, case, price_usd_by_name, ids_without_price)
         account.add_case(
             case,
             SpendingTotal(
@@ -392,7 +392,7 @@ def price_plan(
         is_short=plan.limits_billable_requests,
         excluded_operations=plan.excluded_operations,
         providers_with_credits=tuple(one.id for one in contracts.values() if one.provider.credits is not None),
-        ids_without_price=tuple(unpriced),
+        ids_without_price=tuple(ids_without_price),
         created_resources=tuple(_iterate_resources(plan, contracts, are_deletable=True)),
         undeletable_resources=tuple(_iterate_resources(plan, contracts, are_deletable=False)),
         spending=account.build_spending(),
@@ -401,9 +401,12 @@ def price_plan(
 
 
 def _price_case(
-    contract: Contract, case: ConformanceCase, price_usd_by_name: Mapping[str, float], unpriced: dict[str, None]
+    contract: Contract,
+    case: ConformanceCase,
+    price_usd_by_name: Mapping[str, float],
+    ids_without_price: dict[str, None],
 ) -> PricedCase:
-    """Return a case with its price; add the name of its target or operation to `unpriced` if that is not known."""
+    """Return a case with its price; if it is unknown, add the name of its target or operation to `ids_without_price`."""
     item = find_priced_item(contract, case)
     usd = reserved_usd = (
         0.0
@@ -415,7 +418,7 @@ def _price_case(
     if not case.is_billable:
         usd = 0.0  # a rejected request is free
     elif item is not None and usd is None:
-        unpriced[build_price_name(item)] = None
+        ids_without_price[build_price_name(item)] = None
     return PricedCase(
         id=case.id,
         kind=case.kind,

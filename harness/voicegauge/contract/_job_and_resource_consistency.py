@@ -57,7 +57,7 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
             check_request_location(operation, f"{constants_pointer}/{escape_pointer_token(str(location))}", location)
     for audio_input_target in operation.audio_input_targets:
         check_request_patterns(audio_input_target)
-        _check_own_response(audio_input_target)
+        _check_response_of_target(audio_input_target)
     check_response_location(operation, f"{pointer}/response/charge_location", audio_input_spec.response.charge_location)
     if isinstance(audio_input_spec, TranscriptionSpec):
         _check_transcript(operation, f"{pointer}/response", audio_input_spec.response)
@@ -65,7 +65,7 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
         _check_conversion(operation, f"{pointer}/response", audio_input_spec)
 
 
-def _check_own_response(audio_input_target: AudioInputTarget) -> None:
+def _check_response_of_target(audio_input_target: AudioInputTarget) -> None:
     """Check the `response` that a transcription target has in place of that of its operation.
 
     Raises:

@@ -148,7 +148,7 @@ def is_transcription(operation: CandidateOperation) -> bool:
     """Whether an operation turns speech into text, judged by its names and by a file in a request without a text."""
     data = operation.operation_data
     names = f"{operation.path} {data.get('operationId', '')} {data.get('summary', '')}"
-    has_file = any(_is_file(field) for field in operation.request_fields.values()) or operation.has_binary_request
+    has_file = any(_is_file_field(field) for field in operation.request_fields.values()) or operation.has_binary_request
     return _TRANSCRIPTION_PATTERN.search(names) is not None or (
         has_file and operation.audio is None and find_speech_field(operation.request_fields, "text") is None
     )
@@ -193,14 +193,14 @@ def _find_audio_location(operation: CandidateOperation) -> str | None:
     It is a file of a form, else the body itself, else a field with a name such as "audio".
     """
     fields = operation.request_fields
-    file = next((at for at, field in fields.items() if _is_file(field)), None)
+    file = next((at for at, field in fields.items() if _is_file_field(field)), None)
     if file is not None or operation.has_binary_request:
         return file or "body"
     named = (at for at, field in fields.items() if field.is_text and _AUDIO_NAME_PATTERN.search(at.rpartition("/")[2]))
     return next(named, None)
 
 
-def _is_file(field: ProposedField) -> bool:
+def _is_file_field(field: ProposedField) -> bool:
     schema = field.schema
     media_type = schema.get("contentMediaType")
     return schema.get("format") == "binary" or (

@@ -24,13 +24,13 @@ MAX_NESTED_ERRORS = 10_000
 """Largest number of errors that schemas which contain themselves may find in a value; each takes about 0.1 ms."""
 _MAX_FLAT_DEPTH = 2
 """Maximum depth of a value that is too flat to have `MAX_NESTED_ERRORS` errors, whatever its schemas are."""
-_SINGLE_KEYWORDS = ("if", "then", "else", "not")
+_KEYWORDS_WITH_ONE_SCHEMA = ("if", "then", "else", "not")
 """Keywords whose value is one schema that may apply to the same value."""
-_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
+_KEYWORDS_WITH_SCHEMA_LIST = ("allOf", "anyOf", "oneOf")
 """Keywords whose value is a list of schemas that may apply to the same value."""
-_ITEM_KEYWORDS = ("items", "contains", "unevaluatedItems")
+_KEYWORDS_ABOUT_ITEMS = ("items", "contains", "unevaluatedItems")
 """Keywords whose value is a schema that applies to the items of a list."""
-_PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties")
+_KEYWORDS_ABOUT_PROPERTIES = ("additionalProperties", "unevaluatedProperties")
 """Keywords whose value is a schema that applies to the properties of an object that have no schema of their own."""
 
 _Schema = Mapping[str, Any]
@@ -48,10 +48,13 @@ def check_schema_sizes(document: Document, schemas: list[tuple[str, dict[str, An
     Raises:
         ContractError: a schema exceeds the limit; the message has its line.
     """
-    for list_parts, verb in ((_list_combined, "combines"), (_list_required, "requires")):
+    for iterate_parts, verb in (
+        (_iterate_schemas_of_same_value, "combines"),
+        (_iterate_schemas_of_required_values, "requires"),
+    ):
         sizes: dict[int, int] = {}
         for pointer, node in schemas:
-            if _measure_size(node, functools.partial(list_parts, document.data), sizes) > MAX_SCHEMA_SIZE:
+            if _measure_size(node, functools.partial(iterate_parts, document.data), sizes) > MAX_SCHEMA_SIZE:
                 raise document.build_error(pointer, _describe_excess(verb))
     too_large = _find_schema_with_many_uses_of_one_part(document.data, schemas)
     if too_large is not None:
@@ -63,22 +66,22 @@ def _describe_excess(verb: str) -> str:
     return f"the schema {verb} more than {MAX_SCHEMA_SIZE:,} others, counting each use of one"
 
 
-def _measure_size(root: _Schema, list_parts: Callable[[_Schema], _SchemaUses], sizes: dict[int, int]) -> int:
+def _measure_size(root: _Schema, iterate_parts: Callable[[_Schema], _SchemaUses], sizes: dict[int, int]) -> int:
     """Return the size of a schema: 1 plus the sizes of its parts. A part that contains itself counts as 1.
 
     Args:
         root: the schema.
-        list_parts: returns the parts of a schema.
+        iterate_parts: returns the parts of a schema.
         sizes: the sizes of schemas that are known, by identity; others are added.
     """
-    for schema, parts in _walk_parts_first(root, list_parts, sizes):
+    for schema, parts in _walk_parts_first(root, iterate_parts, sizes):
         size = 1 + sum(count * sizes.get(id(part), 1) for count, part in parts)
         sizes[id(schema)] = min(size, MAX_SCHEMA_SIZE + 1)
     return sizes[id(root)]
 
 
 def _walk_parts_first(
-    root: _Schema, list_parts: Callable[[_Schema], _SchemaUses], known_schemas: Mapping[int, Any]
+    root: _Schema, iterate_parts: Callable[[_Schema], _SchemaUses], known_schemas: Mapping[int, Any]
 ) -> Iterator[tuple[_Schema, list[tuple[int, _Schema]]]]:
     """Yield `root` and the schemas below it, each with its parts, in post-order.
 
@@ -92,15 +95,15 @@ def _walk_parts_first(
             yield schema, parts
         elif id(schema) not in known_schemas and id(schema) not in started:
             started.add(id(schema))
-            found = list(list_parts(schema))
+            found = list(iterate_parts(schema))
             stack.append((schema, found))
             stack += [(part, None) for _, part in found]
 
 
-def _list_combined(document_data: Any, schema: _Schema) -> _SchemaUses:
-    """Yield the schemas that apply, or may apply, to the same value."""
-    found = [schema[key] for key in _SINGLE_KEYWORDS if key in schema]
-    for key in _LIST_KEYWORDS:
+def _iterate_schemas_of_same_value(document_data: Any, schema: _Schema) -> _SchemaUses:
+    """Yield the schemas that a schema applies, or may apply, to the same value, each with the number 1."""
+    found = [schema[key] for key in _KEYWORDS_WITH_ONE_SCHEMA if key in schema]
+    for key in _KEYWORDS_WITH_SCHEMA_LIST:
         branches = schema.get(key)
         found += branches if isinstance(branches, list) else ()
     dependent = schema.get("dependentSchemas")
@@ -109,8 +112,12 @@ def _list_combined(document_data: Any, schema: _Schema) -> _SchemaUses:
     yield from ((1, part) for part in found if isinstance(part, dict))
 
 
-def _list_required(document_data: Any, schema: _Schema) -> _SchemaUses:
-    """Yield the schemas of the values that a valid value contains, with the number of such values."""
+def _iterate_schemas_of_required_values(document_data: Any, schema: _Schema) -> _SchemaUses:
+    """Yield the schemas of the values that a valid value must contain, each with the least number of such values.
+
+    The schemas in `allOf` and `$ref`, which apply to the value itself, are yielded too, because they may require more
+    values. Their number is 1.
+    """
     properties, names = schema.get("properties"), schema.get("required")
     if isinstance(properties, dict) and isinstance(names, list):
         required = [properties.get(name) for name in names if isinstance(name, str)]
@@ -188,48 +195,61 @@ def _group_schemas_by_part(
 
 def _iterate_groups_parts_first(parts_by_schema: Mapping[int, Iterable[int]]) -> Iterator[list[int]]:
     """Yield the groups of schemas that contain each other, after the groups of their parts (Tarjan's algorithm)."""
-    numbers: dict[int, int] = {}
-    lowest: dict[int, int] = {}
+    visit_numbers: dict[int, int] = {}
+    lowest_visit_numbers: dict[int, int] = {}
     open_schemas: list[int] = []
-    is_closed = set[int]()
+    closed_schemas = set[int]()
     for root in parts_by_schema:
-        waiting = [] if root in numbers else [(root, iter(parts_by_schema[root]))]
+        waiting = [] if root in visit_numbers else [(root, iter(parts_by_schema[root]))]
         while waiting:
             schema, parts = waiting[-1]
-            if schema not in numbers:
-                numbers[schema] = lowest[schema] = len(numbers)
+            if schema not in visit_numbers:
+                visit_numbers[schema] = lowest_visit_numbers[schema] = len(visit_numbers)
                 open_schemas.append(schema)
-            unvisited = next((part for part in parts if _note_part(schema, part, numbers, lowest, is_closed)), None)
+            unvisited = next(
+                (
+                    part
+                    for part in parts
+                    if _note_part(schema, part, visit_numbers, lowest_visit_numbers, closed_schemas)
+                ),
+                None,
+            )
             if unvisited is not None:
                 waiting.append((unvisited, iter(parts_by_schema[unvisited])))
                 continue
             waiting.pop()
             if waiting:
                 user = waiting[-1][0]
-                lowest[user] = min(lowest[user], lowest[schema])
-            if lowest[schema] == numbers[schema]:
+                lowest_visit_numbers[user] = min(lowest_visit_numbers[user], lowest_visit_numbers[schema])
+            if lowest_visit_numbers[schema] == visit_numbers[schema]:
                 group = [open_schemas.pop()]
                 while group[-1] != schema:
                     group.append(open_schemas.pop())
-                is_closed.update(group)
+                closed_schemas.update(group)
                 yield group
 
 
-def _note_part(schema: int, part: int, numbers: dict[int, int], lowest: dict[int, int], is_closed: set[int]) -> bool:
+def _note_part(
+    schema: int,
+    part: int,
+    visit_numbers: dict[int, int],
+    lowest_visit_numbers: dict[int, int],
+    closed_schemas: set[int],
+) -> bool:
     """Return whether a part was not visited yet; note that it is in the same group if its group is still open."""
-    if part not in numbers:
+    if part not in visit_numbers:
         return True
-    if part not in is_closed:
-        lowest[schema] = min(lowest[schema], numbers[part])
+    if part not in closed_schemas:
+        lowest_visit_numbers[schema] = min(lowest_visit_numbers[schema], visit_numbers[part])
     return False
 
 
 def _collect_uses_of_parts(document_data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> dict[int, _UsesOfParts]:
     """Return, by the identity of each schema, how often it applies which schemas to parts of a value."""
     uses_by_schema: dict[int, _UsesOfParts] = {}
-    list_parts = functools.partial(_list_combined, document_data)
+    iterate_parts = functools.partial(_iterate_schemas_of_same_value, document_data)
     for _, node in schemas:
-        for schema, parts in _walk_parts_first(node, list_parts, uses_by_schema):
+        for schema, parts in _walk_parts_first(node, iterate_parts, uses_by_schema):
             uses = _list_own_uses_of_parts(schema)
             combined = [found for _, part in parts if (found := uses_by_schema.get(id(part))) is not None]
             if len(combined) == 1 and not uses.of_every_part and not uses.of_one_part:
@@ -254,8 +274,8 @@ def _list_own_uses_of_parts(schema: _Schema) -> _UsesOfParts:
     uses = _UsesOfParts({}, {})
     patterns = schema.get("patternProperties")
     for kind, found in (
-        ("item", [schema.get(key) for key in _ITEM_KEYWORDS]),
-        ("property", [schema.get(key) for key in _PROPERTY_KEYWORDS]),
+        ("item", [schema.get(key) for key in _KEYWORDS_ABOUT_ITEMS]),
+        ("property", [schema.get(key) for key in _KEYWORDS_ABOUT_PROPERTIES]),
         ("property", list(patterns.values()) if isinstance(patterns, dict) else []),
     ):
         counts = Counter(id(part) for part in found if isinstance(part, dict))

@@ -518,12 +518,13 @@ def _check_message(
 
 
 def _is_certain(violation: SchemaViolation, tokens: tuple[str, ...], open_values: set[tuple[str, ...]]) -> bool:
-    """Whether a message violates its schema whatever the open values below `open_values` are.
+    """Whether a message violates its schema whatever values its placeholders, voice and language get when it is sent.
 
     Args:
-        violation: the violation of a message with sample values.
-        tokens: the keys that lead to the value that violates the schema.
-        open_values: the keys that lead to each open value.
+        violation: the violation of the schema by a message with sample values.
+        tokens: the keys of the message that lead to the value that violates the schema.
+        open_values: the keys that lead to each value which is known only when the message is sent: a placeholder, the
+            voice or the language.
     """
     if any(tokens[: len(one)] == one for one in open_values):
         return violation.keyword == "type"

@@ -67,7 +67,7 @@ def _suggest_names(record_type: Any, tokens: Sequence[str], reason: str, *, is_k
     for token in tokens[:-1] if is_key else tokens:
         types = [inner for one in types for inner in _list_inner_types(one, token)]
     if is_key:
-        types = [one.key_type for outer in types for one in _list_alternatives(outer) if hasattr(one, "key_type")]
+        types = [one.key_type for outer in types for one in _list_union_members(outer) if hasattr(one, "key_type")]
     names = sorted({name for one in types for name in _list_accepted_names(one)})
     near = find_similar_names(found[1] or found[2], names)
     if near:
@@ -75,14 +75,14 @@ def _suggest_names(record_type: Any, tokens: Sequence[str], reason: str, *, is_k
     return f"; known: {', '.join(names)}" if 0 < len(names) <= _MAX_NAMES_LISTED else ""
 
 
-def _list_alternatives(type_info: Any) -> Sequence[Any]:
+def _list_union_members(type_info: Any) -> Sequence[Any]:
     """Return the types of a union, and any other type alone."""
     return type_info.types if isinstance(type_info, msgspec.inspect.UnionType) else (type_info,)
 
 
 def _list_inner_types(type_info: Any, token: str) -> Iterator[Any]:
     """Yield the types that a value at one key or index of a value of a type may have."""
-    for one in _list_alternatives(type_info):
+    for one in _list_union_members(type_info):
         if isinstance(one, msgspec.inspect.StructType):
             yield from (member.type for member in one.fields if member.encode_name == token)
         elif isinstance(one, msgspec.inspect.DictType):
@@ -93,7 +93,7 @@ def _list_inner_types(type_info: Any, token: str) -> Iterator[Any]:
 
 def _list_accepted_names(type_info: Any) -> Iterator[str]:
     """Yield the keys of a record, or the texts of an enumeration."""
-    for one in _list_alternatives(type_info):
+    for one in _list_union_members(type_info):
         if isinstance(one, msgspec.inspect.StructType):
             yield from (member.encode_name for member in one.fields)
         elif isinstance(one, msgspec.inspect.LiteralType):

@@ -132,7 +132,7 @@ def _build_bill(
     claims: Sequence[PricedClaim], request_groups: Sequence[RequestGroup], plan_name: str | None
 ) -> MonthlyBill:
     """Return the bill by the claim that counts, with the range of the others. Claims without the plan do not count."""
-    claims = [_mark_known_usage(one, request_groups) for one in claims]
+    claims = [_mark_exact_if_usage_known(one, request_groups) for one in claims]
     is_of_plan = [plan_name is None or any(plan_name in part.plan_prices for part in one.price.parts) for one in claims]
     with_plan = [one for one, is_chosen in zip(claims, is_of_plan, strict=True) if is_chosen] or list(claims)
     bills = {
@@ -159,7 +159,7 @@ def _build_bill(
     )
 
 
-def _mark_known_usage(priced_claim: PricedClaim, request_groups: Sequence[RequestGroup]) -> PricedClaim:
+def _mark_exact_if_usage_known(priced_claim: PricedClaim, request_groups: Sequence[RequestGroup]) -> PricedClaim:
     """Return the claim, marked as exact if the requests state how many tokens or seconds they use."""
     parts = [part for part in priced_claim.price.parts if part.usage is not None]
     known = all(_determine_usage_basis(part, group) == "exact" for part in parts for group in request_groups)

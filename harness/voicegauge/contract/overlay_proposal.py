@@ -112,7 +112,7 @@ def derive_name_from_path(path: str) -> str:
 _FORMAT_NAME_SEPARATOR_PATTERN = re.compile(r"[_.-]")
 _MAX_PROPOSED_MODELS = 10
 """Maximum number of models that are proposed as targets of one operation."""
-_ACTION_MARGIN = "  "
+_ACTION_INDENTATION = "  "
 _NOT_IN_DOCUMENT_COMMENT = f"{TODO}: not in the document"
 _DESCRIPTION_BY_REJECTION_STATUS = {
     "400": "The request is invalid",
@@ -205,9 +205,9 @@ class OverlayWriter:
             overlay="".join(
                 (
                     self._format_first_lines(),
-                    *(format_list_item(action, _ACTION_MARGIN) for action in actions),
+                    *(format_list_item(action, _ACTION_INDENTATION) for action in actions),
                     # As comments, because a check of stored voices creates and deletes voices.
-                    *(f"{_ACTION_MARGIN}# {line}" for line in resources.splitlines(keepends=True)),
+                    *(f"{_ACTION_INDENTATION}# {line}" for line in resources.splitlines(keepends=True)),
                 )
             ),
             operations=tuple(operations),

@@ -148,11 +148,11 @@ def quote_price(
         for takes_maximum in (False, True)
     )
     credits = [cost.credits for cost in typical.values() if cost.credits is not None]
-    best_credits = _find_best(claims, lambda one: typical[id(one)].credits is not None)
+    best_credits = _find_best_priced_claim(claims, lambda one: typical[id(one)].credits is not None)
     price_credits = typical[id(best_credits)].credits if best_credits is not None else max(credits, default=None)
     if user_price_usd is not None:
         return PriceQuote(user_price_usd, price_credits, user_price_usd)
-    best = _find_best(claims, lambda one: typical[id(one)].usd is not None)
+    best = _find_best_priced_claim(claims, lambda one: typical[id(one)].usd is not None)
     reserved = [cost.usd for costs in (typical, highest) for cost in costs.values() if cost.usd is not None]
     return PriceQuote(typical[id(best)].usd if best is not None else None, price_credits, max(reserved, default=None))
 
@@ -209,7 +209,9 @@ def list_all_claims(target: BaseTarget | Operation, plan_names: Collection[str] 
     ]
 
 
-def _find_best(claims: Sequence[PricedClaim], has_amount: Callable[[PricedClaim], bool]) -> PricedClaim | None:
+def _find_best_priced_claim(
+    claims: Sequence[PricedClaim], has_amount: Callable[[PricedClaim], bool]
+) -> PricedClaim | None:
     """Return the newest claim with an amount that binds the provider; `None` if there is none."""
     usable = {id(one.claim): one for one in claims if has_amount(one)}
     best = find_best_claim([one.claim for one in usable.values()], lambda _: True)
@@ -389,7 +391,7 @@ def build_price_claim(
     """
     counts_once = (counting or price.character_counting) == CharacterCounting()
     document = sources.get(price.source.document_name) if price.source is not None else None
-    parts = tuple(_build_part(part, credit_usd, counts_each_character_once=counts_once) for part in price.parts)
+    parts = tuple(_build_price_part(part, credit_usd, counts_each_character_once=counts_once) for part in price.parts)
     has_only_bounds = any(part.usage is not None and not has_typical_usage(part.usage) for part in price.parts)
     is_about = any(part.unit in ("minute", "second") or part.usage is not None for part in price.parts)
     return PriceClaim(
@@ -427,7 +429,9 @@ _UNIT_OF_PART_BY_PRICE_UNIT: dict[
 """The unit of a `PricePart`, by the unit of the price in the contract."""
 
 
-def _build_part(price_part: PriceSpec, credit_usd: float | None, *, counts_each_character_once: bool) -> PricePart:
+def _build_price_part(
+    price_part: PriceSpec, credit_usd: float | None, *, counts_each_character_once: bool
+) -> PricePart:
     cost = _compute_part_cost(price_part, credit_usd, 1 / get_unit_size(price_part))
     unit = _UNIT_OF_PART_BY_PRICE_UNIT[price_part.unit]
     typical, highest = (
@@ -508,7 +512,9 @@ def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] =
     currency = target.contract.provider.credits
     credits_name = currency.name if currency else "credits"
     binding = [one for one in claims if one.claim.claimant in BINDING_CLAIMANTS]
-    first = _find_best(claims, lambda one: one.states_usd) or _find_best(claims, lambda _: True)
+    first = _find_best_priced_claim(claims, lambda one: one.states_usd) or _find_best_priced_claim(
+        claims, lambda _: True
+    )
     first = first or next(iter(binding), None)
     texts = [] if first is None else [_describe_claim(first, credits_name, is_first=True)]
     others = [text for one in claims if one is not first and (text := _describe_claim(one, credits_name))]

@@ -43,11 +43,11 @@ def list_body_fields(schemas: Schemas, schema: Any) -> Iterator[tuple[str, Propo
 def _iterate_fields(
     schemas: Schemas, schema: Any, location: str, depth: int, *, is_parent_required: bool
 ) -> Iterator[tuple[str, ProposedField]]:
-    resolved = merge_branches(schemas, schema)
+    resolved = merge_schema_branches(schemas, schema)
     names = resolved.get("required", ())
     for name, node in resolved.get("properties", {}).items():
         at = f"{location}/{escape_pointer_token(name)}"
-        value = merge_branches(schemas, node)
+        value = merge_schema_branches(schemas, node)
         is_required = is_parent_required and name in names
         yield at, ProposedField(at, value, is_required)
         if depth == 0:
@@ -58,7 +58,7 @@ def _iterate_fields(
                 )
 
 
-def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
+def merge_schema_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
     """Return a schema with the keywords of its `allOf`, and of the branches of its `anyOf` or `oneOf`.
 
     If a branch is a text, the branches that are objects are left out, because a text is easier to send.
@@ -67,9 +67,11 @@ def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, A
     if not isinstance(resolved, dict) or depth > _MAX_NESTING_DEPTH:
         return {}
     merged = dict(resolved)
-    whole = [merge_branches(schemas, branch, depth + 1) for branch in resolved.get("allOf", ())]
+    whole = [merge_schema_branches(schemas, branch, depth + 1) for branch in resolved.get("allOf", ())]
     alternatives = [
-        merge_branches(schemas, branch, depth + 1) for key in ("anyOf", "oneOf") for branch in resolved.get(key, ())
+        merge_schema_branches(schemas, branch, depth + 1)
+        for key in ("anyOf", "oneOf")
+        for branch in resolved.get(key, ())
     ]
     texts = [branch for branch in alternatives if branch.get("type") == "string"]
     for part in [*whole, *(texts or alternatives)]:
@@ -501,7 +503,7 @@ def _iterate_request_fields(
     for parameter in [*path_item.get("parameters", ()), *operation_data.get("parameters", ())]:
         data = schemas.resolve_reference(parameter)[0]
         if data.get("in") in ("query", "path", "header"):
-            schema = merge_branches(schemas, data.get("schema", {}))
+            schema = merge_schema_branches(schemas, data.get("schema", {}))
             location = f"{data['in']}.{data['name']}"
             yield location, ProposedField(location, schema, bool(data.get("required")) or data["in"] == "path")
     content = schemas.resolve_reference(operation_data.get("requestBody", {}))[0].get("content", {})

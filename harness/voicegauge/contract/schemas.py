@@ -197,7 +197,7 @@ class Schemas:
             ContractError: a keyword has a wrong value, or a pattern or a reference is wrong.
         """
         try:
-            jsonschema_rs.meta.validate(self._read_at(pointer))
+            jsonschema_rs.meta.validate(self._read_value_at(pointer))
         except jsonschema_rs.ValidationError as error:
             at = f"{pointer}{format_json_pointer(error.instance_path)}"
             raise self.document.build_error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
@@ -211,7 +211,7 @@ class Schemas:
         """Return `pointer`, and the pointers to which references lead from there, without those known as compiled."""
         found, waiting = {pointer}, [pointer]
         while waiting:
-            nodes = [self._read_at(waiting.pop())]
+            nodes = [self._read_value_at(waiting.pop())]
             while nodes:
                 node = nodes.pop()
                 nodes += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
@@ -222,7 +222,7 @@ class Schemas:
                     waiting.append(target)
         return found
 
-    def _read_at(self, pointer: str) -> Any:
+    def _read_value_at(self, pointer: str) -> Any:
         return read_pointer(self.document.data, split_json_pointer(pointer))
 
     def check_default(self, pointer: str, default: Any) -> None:
@@ -281,10 +281,10 @@ class Schemas:
             return
         shortened = shorten_value(instance)
         for error in self._get_validator(pointer).iter_errors(shortened):
-            if shortened is instance or self._has_error(instance, error):
+            if shortened is instance or self._has_error_in_whole_value(instance, error):
                 yield error
 
-    def _has_error(self, instance: Any, error: jsonschema_rs.ValidationError) -> bool:
+    def _has_error_in_whole_value(self, instance: Any, error: jsonschema_rs.ValidationError) -> bool:
         """Whether `instance` has `error` of its shortened copy too: a text may be too short in the copy only."""
         value = read_pointer(instance, [str(token) for token in error.instance_path])
         path = list(error.schema_path)

@@ -118,7 +118,7 @@ class _MessagePattern:
             value = read_pointer(message, tokens)
             value = None if value is MISSING else value
             for one in accepted:
-                if _is_equal(value, one):
+                if _is_equal_json_value(value, one):
                     break
             else:
                 return False
@@ -131,7 +131,7 @@ class _MessagePattern:
         return None if value is MISSING else value
 
 
-def _is_equal(value: Any, accepted: Any) -> bool:
+def _is_equal_json_value(value: Any, accepted: Any) -> bool:
     """Whether two JSON values are equal; `true` is not 1."""
     return bool(type(value) is type(accepted) and value == accepted)
 

@@ -228,7 +228,7 @@ class _SocketOverlayWriter:
     def _propose_client_messages(self, messages: Mapping[str, MessageSchema]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for name, message in messages.items():
-            action = "audio" if message.is_binary else _find_kind(name, _CLIENT_ACTION_PATTERNS)
+            action = "audio" if message.is_binary else _find_message_kind(name, _CLIENT_ACTION_PATTERNS)
             value = self._build_value(message, {})
             for content, field in (("text", _TEXT_FIELD_PATTERN), ("audio", _AUDIO_FIELD_PATTERN)):
                 with_content = self._build_value(message, {f"{{{content}}}": field})
@@ -254,7 +254,7 @@ class _SocketOverlayWriter:
                 continue
             value = self._build_value(message, {**content, "{reason}": re.compile(r"^(reason|message|description)$")})
             placeholder = next(iter(content))
-            event = _find_kind(name, _SERVER_EVENT_PATTERNS)
+            event = _find_message_kind(name, _SERVER_EVENT_PATTERNS)
             if event is None:
                 event = _find_event(_split_words(name), transcribes, has_session, placeholder in value.values())
             fixed = {f"/{escape_pointer_token(key)}": [one] for key, one in value.items() if one not in _PLACEHOLDERS}
@@ -314,10 +314,10 @@ def _choose_enum_value(values: Sequence[Any], message_name: str) -> Any:
     return max(named, key=len, default=values[0])
 
 
-def _find_kind(name: str, kinds: Sequence[tuple[str, re.Pattern[str]]]) -> str | None:
+def _find_message_kind(name: str, kinds_and_patterns: Sequence[tuple[str, re.Pattern[str]]]) -> str | None:
     """Return the first kind whose pattern matches the words of a message's name; `None` if none does."""
     words = _split_words(name)
-    return next((kind for kind, pattern in kinds if pattern.search(words)), None)
+    return next((kind for kind, pattern in kinds_and_patterns if pattern.search(words)), None)
 
 
 def _find_event(words: str, transcribes: bool, has_session: bool, has_content: bool) -> str:

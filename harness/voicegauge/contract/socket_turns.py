@@ -95,7 +95,7 @@ def recognize_target(operation: Operation, traffic: SocketTraffic) -> Recognized
     because the contract does not have the model.
     """
     values = _read_sent_values(operation, traffic)
-    rated = [(_rate_target(values, one), one) for one in operation.socket_targets]
+    rated = [(_count_sent_constants(values, one), one) for one in operation.socket_targets]
     fitting = [(count, target) for count, target in rated if count is not None]
     if not fitting:
         return None
@@ -114,7 +114,7 @@ def _find_format(values: Mapping[Location, Any], target: BaseSocketTarget) -> So
     return None if is_another else target.default_format
 
 
-def _rate_target(values: Mapping[Location, Any], target: BaseSocketTarget) -> int | None:
+def _count_sent_constants(values: Mapping[Location, Any], target: BaseSocketTarget) -> int | None:
     """Return how many constants of a target were sent; `None` if another value was sent for one of them."""
     count, spec = 0, target.target_spec
     for location, constant in spec.request_constants.items():

@@ -476,7 +476,7 @@ class RemainingBudget(Record, frozen=True, kw_only=True):
             self.flag == MAX_COST_FLAG and self.provider == provider.partition("@")[0]
         )
 
-    def describe_limit_for(self, price_usd: float) -> str:
+    def describe_sufficient_budget(self, price_usd: float) -> str:
         """Return the option with the smallest value that leaves room for `price_usd`: "--max-cost acme=1.2"."""
         usd = (convert_to_micro_usd(self.spent_usd) + convert_to_micro_usd(price_usd)) / MICRO_USD_PER_USD
         provider = "" if self.provider is None or self.flag != MAX_COST_FLAG else f"{self.provider}="

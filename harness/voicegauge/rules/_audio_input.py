@@ -248,7 +248,7 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     if segments and not any(item.get(use.response.segment_field_names.words_field) for item in segments):
         yield Violation(
             "word timestamps were requested, but no segment has any",
-            f"{call.description_pointer}/request_fields/timestamps",
+            f"{call.extension_pointer}/request_fields/timestamps",
         )
 
 
@@ -270,20 +270,20 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     if call.download_error is not None:
         yield Violation(
             f"accepted, but the audio cannot be downloaded: {call.download_error}",
-            f"{call.description_pointer}/response",
+            f"{call.extension_pointer}/response",
         )
     for index, audio in enumerate(call.decoded_response_audio):
         if audio is None:
             yield Violation(
                 f"file {index + 1} of {len(call.decoded_response_audio)} cannot be decoded",
-                f"{call.description_pointer}/response",
+                f"{call.extension_pointer}/response",
             )
     decoded = [audio for audio in call.decoded_response_audio if audio is not None]
     sent = call.uploaded_audio
     if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not decoded:
         return
     if all(is_silent(audio.samples, audio.sample_rate_hz) for audio in decoded):
-        yield Violation("the result is silent, but the upload is not", f"{call.description_pointer}/response")
+        yield Violation("the result is silent, but the upload is not", f"{call.extension_pointer}/response")
 
 
 @register_rule(
@@ -316,7 +316,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
             actual = getattr(audio, attribute, None)
             if requested is not None and actual is not None and str(requested) != str(actual):
                 place = "formats" if documented is not None else f"request_fields/{word}"
-                yield Violation(f"requested {word} {requested}, got {actual}", f"{call.description_pointer}/{place}")
+                yield Violation(f"requested {word} {requested}, got {actual}", f"{call.extension_pointer}/{place}")
     yield from _check_stated_sample_rates(call)
 
 
@@ -355,9 +355,9 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     for audio in call.decoded_response_audio:
         if audio is not None and not _is_close_in_duration(audio.duration_s, expected):
             at = (
-                f"{call.description_pointer}/request_fields/speed"
+                f"{call.extension_pointer}/request_fields/speed"
                 if speed is not None
-                else f"{call.description_pointer}/response"
+                else f"{call.extension_pointer}/response"
             )
             yield Violation(f"expected {expected:.2f} s, got {audio.duration_s:.2f} s", at)
 
@@ -383,13 +383,13 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     if _is_finite_number(requested) and len(listed) != requested:
         yield Violation(
             f"requested {requested:g} stems, got {len(listed)}",
-            f"{call.description_pointer}/request_fields/stems",
+            f"{call.extension_pointer}/request_fields/stems",
             pointer,
         )
     names = [item.get(stems.name_field) for item in listed if isinstance(item, dict)]
     if len(set(map(str, names))) < len(names):
         yield Violation(
-            f"stems share a name: {', '.join(map(str, names))}", f"{call.description_pointer}/response/stems", pointer
+            f"stems share a name: {', '.join(map(str, names))}", f"{call.extension_pointer}/response/stems", pointer
         )
 
 
@@ -470,7 +470,7 @@ def _check_streamed_turn_unfinished(connection: TranscribedConnection) -> Iterat
         return  # a recorded client may have left before
     if close is not None and close.closed_by == "server" and not connection.has_asked_to_close:
         return  # reported by socket-closed-early
-    pointer = f"{connection.description_pointer}/server_messages"
+    pointer = f"{connection.extension_pointer}/server_messages"
     ended = sum(turn.ended_ms is not None for turn in transcribed.turns)
     if not transcribed.turns:
         yield Violation(f"nothing is reported within {connection.waited_s:g} s after the speech", pointer)
@@ -501,7 +501,7 @@ def _check_streamed_transcript_wrong(connection: TranscribedConnection) -> Itera
     if scored.error_rate >= MAX_STREAMED_WER:
         yield Violation(
             f"word error rate {scored.error_rate:.0%} against the spoken text",
-            f"{connection.description_pointer}/transcript",
+            f"{connection.extension_pointer}/transcript",
             None,
             f"transcript: {text!r}; reference: {reference!r}",
         )
@@ -530,7 +530,7 @@ def _check_streamed_end_differs(connection: TranscribedConnection) -> Iterator[V
             elif text.kind == "turn-end" and eager is not None and text.text != eager.text:
                 yield Violation(
                     f"turn {turn.index + 1} ends with {_quote(text.text)}, after {_quote(eager.text)} was reported",
-                    f"{connection.description_pointer}/transcript/end_repeats_eager_end",
+                    f"{connection.extension_pointer}/transcript/end_repeats_eager_end",
                 )
                 return
 
@@ -547,17 +547,17 @@ def _check_streamed_end_differs(connection: TranscribedConnection) -> Iterator[V
     ),
     shown_by=(FaultExample("socket-transcript-resumed-alone", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
 )
-def _check_streamed_resumed_alone(connection: TranscribedConnection) -> Iterator[Violation]:
+def _check_streamed_resumed_without_eager_end(connection: TranscribedConnection) -> Iterator[Violation]:
     for turn in connection.transcribed.turns:
-        if _resumes_alone(turn):
+        if _resumes_without_eager_end(turn):
             yield Violation(
                 f"turn {turn.index + 1} is resumed, although nothing said that it had probably ended",
-                f"{connection.description_pointer}/transcript/resumes_after_eager_end_only",
+                f"{connection.extension_pointer}/transcript/resumes_after_eager_end_only",
             )
             return
 
 
-def _resumes_alone(turn: TranscribedTurn) -> bool:
+def _resumes_without_eager_end(turn: TranscribedTurn) -> bool:
     """Whether the service reported `resumed` without an `eager-end` that it takes back."""
     has_probably_ended = False
     for text in turn.texts:

@@ -249,7 +249,7 @@ def _get_speech_pointer(speech_delivery: SpeechDelivery) -> str:
 _TEXT_CONDITION = "x-speech.request_fields.text"
 
 
-def _report_verdict(speech_delivery: SpeechDelivery, *verdicts: SpokenTextVerdict) -> Iterator[Violation]:
+def _report_spoken_text_verdict(speech_delivery: SpeechDelivery, *verdicts: SpokenTextVerdict) -> Iterator[Violation]:
     """Yield a violation if the verdict on a delivery is one of `verdicts`."""
     spoken = speech_delivery.spoken_text
     if spoken is not None and spoken.verdict in verdicts:
@@ -276,7 +276,7 @@ def _report_verdict(speech_delivery: SpeechDelivery, *verdicts: SpokenTextVerdic
     ),
 )
 def _check_spoken_text_other(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    yield from _report_verdict(speech_delivery, "other text")
+    yield from _report_spoken_text_verdict(speech_delivery, "other text")
 
 
 @register_rule(
@@ -297,7 +297,7 @@ def _check_spoken_text_other(speech_delivery: SpeechDelivery) -> Iterator[Violat
 )
 def _check_spoken_text_doubtful(delivery_among_others: DeliveryAmongOthers) -> Iterator[Violation]:
     if delivery_among_others.can_doubt_text:
-        yield from _report_verdict(delivery_among_others.speech_delivery, "does not fit")
+        yield from _report_spoken_text_verdict(delivery_among_others.speech_delivery, "does not fit")
 
 
 @register_rule(
@@ -317,7 +317,7 @@ def _check_spoken_text_doubtful(delivery_among_others: DeliveryAmongOthers) -> I
 def _check_spoken_text_incomplete(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
     if decoded is not None and not decoded.is_truncated:
-        yield from _report_verdict(speech_delivery, "end missing", "start missing", "part missing")
+        yield from _report_spoken_text_verdict(speech_delivery, "end missing", "start missing", "part missing")
 
 
 @register_rule(
@@ -333,7 +333,7 @@ def _check_spoken_text_incomplete(speech_delivery: SpeechDelivery) -> Iterator[V
     shown_by=(FaultExample("speech-repeated", also_found_by=("audio-length", "format-changes-speech")),),
 )
 def _check_spoken_text_repeated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    yield from _report_verdict(speech_delivery, "said twice")
+    yield from _report_spoken_text_verdict(speech_delivery, "said twice")
 
 
 @register_rule(
@@ -352,7 +352,7 @@ def _check_spoken_text_repeated(speech_delivery: SpeechDelivery) -> Iterator[Vio
     shown_by=(FaultExample("word-replaced", also_found_by=("spoken-text-incomplete", "format-changes-speech")),),
 )
 def _check_spoken_words_differ(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    yield from _report_verdict(speech_delivery, "other words")
+    yield from _report_spoken_text_verdict(speech_delivery, "other words")
 
 
 @register_rule(
@@ -368,4 +368,4 @@ def _check_spoken_words_differ(speech_delivery: SpeechDelivery) -> Iterator[Viol
     shown_by=(FaultExample("speech-too-fast", also_found_by=("audio-length", "format-changes-speech")),),
 )
 def _check_audio_rate_untrue(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    yield from _report_verdict(speech_delivery, "other rate")
+    yield from _report_spoken_text_verdict(speech_delivery, "other rate")

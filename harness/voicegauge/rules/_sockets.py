@@ -18,7 +18,7 @@ from voicegauge.rules.socket_subjects import (
 )
 from voicegauge.speech.spoken_text import SpokenTextVerdict
 
-MAX_WRONG_MESSAGES = 1_000
+MAX_EXAMINED_WRONG_MESSAGES = 1_000
 """Maximum number of wrong messages that are examined, because describing what is wrong takes a millisecond each."""
 MAX_REPORTED_MESSAGES = 5
 """Maximum number of messages of one connection that a rule reports."""
@@ -44,7 +44,7 @@ _WRONG_TEXT_VERDICTS: tuple[SpokenTextVerdict, ...] = (
 """Verdicts which mean that a turn does not say its text."""
 
 
-def _is_close_as_asked(subject: SocketSubject) -> bool:
+def _was_closed_as_requested(subject: SocketSubject) -> bool:
     """Whether the service has closed the connection in a normal way, after the client had asked for that."""
     close = subject.traffic.close
     if close is None or close.closed_by != "server" or not subject.has_asked_to_close:
@@ -102,7 +102,7 @@ def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
     for message in connection.traffic.messages:
         if message.sender != "server":
             continue
-        if wrong >= MAX_WRONG_MESSAGES:
+        if wrong >= MAX_EXAMINED_WRONG_MESSAGES:
             return
         is_wrong = False
         for violation in connection.target.socket.iterate_violations(
@@ -135,11 +135,11 @@ def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
     ),
     unshown_reason="The emulator reports no error for a valid turn.",
 )
-def _check_turn_error(spoken: SpokenTurn) -> Iterator[Violation]:
-    if spoken.turn.errors:
+def _check_turn_error(spoken_turn: SpokenTurn) -> Iterator[Violation]:
+    if spoken_turn.turn.errors:
         yield Violation(
-            f"a valid turn is answered with an error: {spoken.turn.errors[0] or 'without a text'}",
-            spoken.description_pointer,
+            f"a valid turn is answered with an error: {spoken_turn.turn.errors[0] or 'without a text'}",
+            spoken_turn.extension_pointer,
         )
 
 
@@ -160,13 +160,13 @@ def _check_turn_error(spoken: SpokenTurn) -> Iterator[Violation]:
         # A connection that is closed early has an unfinished turn too; the rule about closing says why.
     ),
 )
-def _check_turn_finished(spoken: SpokenTurn) -> Iterator[Violation]:
-    turn, close = spoken.turn, spoken.traffic.close
+def _check_turn_finished(spoken_turn: SpokenTurn) -> Iterator[Violation]:
+    turn, close = spoken_turn.turn, spoken_turn.traffic.close
     if turn.finished_ms is not None or turn.errors or turn.cancelled_ms is not None:
         return
-    if spoken.traffic.is_truncated:
+    if spoken_turn.traffic.is_truncated:
         return  # voicegauge has ended the connection
-    if close is not None and close.closed_by == "server" and not _is_close_as_asked(spoken):
+    if close is not None and close.closed_by == "server" and not _was_closed_as_requested(spoken_turn):
         return  # reported by socket-closed-early
     event = {
         "turn-end": "the end of the turn",
@@ -174,8 +174,9 @@ def _check_turn_finished(spoken: SpokenTurn) -> Iterator[Violation]:
         "close": "the end of the turn by closing the connection",
     }
     yield Violation(
-        f"the service does not report {event[spoken.target.spec.turn.ends_with]} within {spoken.waited_s:g} s",
-        f"{spoken.description_pointer}/turn",
+        f"the service does not report {event[spoken_turn.target.spec.turn.ends_with]} within "
+        f"{spoken_turn.waited_s:g} s",
+        f"{spoken_turn.extension_pointer}/turn",
     )
 
 
@@ -194,11 +195,11 @@ def _check_turn_finished(spoken: SpokenTurn) -> Iterator[Violation]:
 def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
     close = connection.traffic.close
     if close is not None and close.closed_by == "client" and close.code == PROTOCOL_ERROR_CLOSE_CODE:
-        yield Violation(close.describe(), connection.description_pointer)
+        yield Violation(close.describe(), connection.extension_pointer)
     if close is None or close.closed_by != "server" or connection.expectation != "accepted":
         return
-    pointer = f"{connection.description_pointer}"
-    if _is_close_as_asked(connection):
+    pointer = f"{connection.extension_pointer}"
+    if _was_closed_as_requested(connection):
         return  # what is missing is reported by the rules about turns and transcripts
     if connection.has_open_turn or not connection.has_begun:
         when = "in the middle of a turn" if connection.has_open_turn else "before the first turn"
@@ -229,7 +230,7 @@ def _check_context_limit(connection: SocketConnection) -> Iterator[Violation]:
     limit = connection.target.spec.limits.contexts
     if connection.expectation != "limit" or limit is None or not connection.traffic.is_open:
         return
-    close, pointer = connection.traffic.close, f"{connection.description_pointer}/limits/contexts"
+    close, pointer = connection.traffic.close, f"{connection.extension_pointer}/limits/contexts"
     if close is None or close.closed_by == "client":
         yield Violation(f"more than {limit.max_count} contexts are open, and the connection is not closed", pointer)
     elif close.code != limit.close_code:
@@ -260,7 +261,7 @@ def _check_context_limit(connection: SocketConnection) -> Iterator[Violation]:
     ),
 )
 def _check_audio_outside_turn(connection: SocketConnection) -> Iterator[Violation]:
-    pointer = f"{connection.description_pointer}/turn"
+    pointer = f"{connection.extension_pointer}/turn"
     stray = [event for _, event in connection.conversation.stray_events if event.kind == "audio"]
     if stray:
         named = f" names the context {stray[0].context!r}, which" if stray[0].context is not None else ""
@@ -313,7 +314,7 @@ def _check_audio_after_cancel(connection: SocketConnection) -> Iterator[Violatio
             yield Violation(
                 f"{size} bytes of audio arrive after the turn was cancelled, the last of them "
                 f"{(late[-1][0] - turn.cancelled_ms) / 1000:.2f} s later",
-                f"{connection.description_pointer}/client_messages/cancel",
+                f"{connection.extension_pointer}/client_messages/cancel",
             )
             return
 
@@ -330,14 +331,16 @@ def _check_audio_after_cancel(connection: SocketConnection) -> Iterator[Violatio
     ),
     shown_by=(FaultExample("socket-silent", target_id="cartesia/sonic-3.5-socket", found_in="turns"),),
 )
-def _check_turn_silent(spoken: SpokenTurn) -> Iterator[Violation]:
-    if not spoken.turn.is_complete or not spoken.turn.text.strip() or not spoken.is_silent:
+def _check_turn_silent(spoken_turn: SpokenTurn) -> Iterator[Violation]:
+    if not spoken_turn.turn.is_complete or not spoken_turn.turn.text.strip() or not spoken_turn.is_silent:
         return
-    size = len(spoken.turn.audio_bytes)
-    what = "no audio" if not size else "no audible audio" if spoken.decoded_audio else "audio that cannot be decoded"
+    size = len(spoken_turn.turn.audio_bytes)
+    what = (
+        "no audio" if not size else "no audible audio" if spoken_turn.decoded_audio else "audio that cannot be decoded"
+    )
     yield Violation(
-        f"a complete turn of {len(spoken.turn.text)} characters has {what} ({size} bytes)",
-        f"{spoken.description_pointer}/server_messages",
+        f"a complete turn of {len(spoken_turn.turn.text)} characters has {what} ({size} bytes)",
+        f"{spoken_turn.extension_pointer}/server_messages",
     )
 
 
@@ -360,12 +363,12 @@ def _check_turn_silent(spoken: SpokenTurn) -> Iterator[Violation]:
         ),
     ),
 )
-def _check_turn_samples_cut(spoken: SpokenTurn) -> Iterator[Violation]:
-    codec, size = spoken.audio_format.codec, len(spoken.turn.audio_bytes)
-    if spoken.turn.is_complete and size % (spoken.audio_format.sample_width_bytes or 1):
+def _check_turn_samples_cut(spoken_turn: SpokenTurn) -> Iterator[Violation]:
+    codec, size = spoken_turn.audio_format.codec, len(spoken_turn.turn.audio_bytes)
+    if spoken_turn.turn.is_complete and size % (spoken_turn.audio_format.sample_width_bytes or 1):
         yield Violation(
             f"the turn has {size} bytes of {codec}, which is not a whole number of samples",
-            f"{spoken.target.pointer}/formats",
+            f"{spoken_turn.target.pointer}/formats",
         )
 
 
@@ -381,14 +384,14 @@ def _check_turn_samples_cut(spoken: SpokenTurn) -> Iterator[Violation]:
     ),
     shown_by=(FaultExample("socket-timestamps-shifted", target_id="cartesia/sonic-3.5-socket", found_in="turns"),),
 )
-def _check_turn_timestamps(spoken: SpokenTurn) -> Iterator[Violation]:
-    decoded = spoken.decoded_audio
-    if decoded is None or not spoken.turn.is_complete:
+def _check_turn_timestamps(spoken_turn: SpokenTurn) -> Iterator[Violation]:
+    decoded = spoken_turn.decoded_audio
+    if decoded is None or not spoken_turn.turn.is_complete:
         return
-    events = [event for _, event in spoken.turn.events if event.kind == "timestamps"]
+    events = [event for _, event in spoken_turn.turn.events if event.kind == "timestamps"]
     starts = [second for event in events for second in event.starts_s]
     ends = [second for event in events for second in event.ends_s]
-    pointer = f"{spoken.description_pointer}/server_messages"
+    pointer = f"{spoken_turn.extension_pointer}/server_messages"
     limit_s = decoded.duration_s + TIMESTAMP_TOLERANCE_S
     if any(after < before for before, after in itertools.pairwise(starts)):
         yield Violation("the times of words decrease", pointer)
@@ -421,16 +424,16 @@ def _check_turn_timestamps(spoken: SpokenTurn) -> Iterator[Violation]:
         ),
     ),
 )
-def _check_turn_text_differs(among_others: TurnAmongOthers) -> Iterator[Violation]:
-    judgement, spoken = among_others.spoken.spoken_text, among_others.spoken
+def _check_turn_text_differs(turn_among_others: TurnAmongOthers) -> Iterator[Violation]:
+    judgement, spoken_turn = turn_among_others.spoken_turn.spoken_text, turn_among_others.spoken_turn
     if judgement is None:
         return
-    is_doubtful = judgement.verdict == "does not fit" and among_others.can_doubt_text
+    is_doubtful = judgement.verdict == "does not fit" and turn_among_others.can_doubt_text
     if is_doubtful or judgement.verdict in _WRONG_TEXT_VERDICTS:
         yield Violation(
             judgement.explanation,
-            f"{spoken.description_pointer}/client_messages/text",
-            evidence=spoken.audio_evidence,
+            f"{spoken_turn.extension_pointer}/client_messages/text",
+            evidence=spoken_turn.audio_evidence,
             audio_start_s=judgement.start_s,
             is_warning=is_doubtful,
         )
@@ -465,18 +468,18 @@ def _check_turn_text_differs(among_others: TurnAmongOthers) -> Iterator[Violatio
         )
     ),
 )
-def _check_turn_speech_differs(pair: TurnPair) -> Iterator[Violation]:
+def _check_turn_speech_differs(turn_pair: TurnPair) -> Iterator[Violation]:
     from voicegauge.speech.audio_measurement import measure_speech_mismatch
 
-    base, changed = pair.base, pair.changed
+    base, changed = turn_pair.base, turn_pair.changed
     one, other = base.active_duration_s, changed.active_duration_s
     if not base.turn.is_complete or not changed.turn.is_complete or one is None or other is None:
         return
     # One turn may be shorter than that: then it lacks most of what the other one says.
     if min(one, other) < MIN_COMPARED_SPEECH_S and max(one, other) < 2 * MIN_COMPARED_SPEECH_S:
         return
-    how = DESCRIPTION_BY_COMPARISON[pair.comparison]
-    pointer = f"{pair.description_pointer}/turn"
+    how = DESCRIPTION_BY_COMPARISON[turn_pair.comparison]
+    pointer = f"{turn_pair.extension_pointer}/turn"
     if max(one, other) / min(one, other) > MAX_SAME_TEXT_DURATION_RATIO:
         yield Violation(f"the text takes {other:.2f} s {how}, and {one:.2f} s without that", pointer)
         return

@@ -20,7 +20,7 @@ class TimestampLists(NamedTuple):
     """The timestamps of characters or words in a response, in three lists whose lengths and types are not checked."""
 
     timestamps_spec: SpeechTimestamps | EventTimestamps
-    description_pointer: str
+    timestamps_pointer: str
     """JSON pointer to the description of the timestamps in the contract."""
     texts: list[Any]
     """The characters or words."""
@@ -112,7 +112,7 @@ def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violati
             if count != len(lists.texts):
                 yield Violation(
                     f"{count} {name} for {len(lists.texts)} {lists.timestamps_spec.text_unit}s",
-                    lists.description_pointer,
+                    lists.timestamps_pointer,
                 )
 
 
@@ -132,7 +132,7 @@ def _check_timestamps_order(speech_delivery: SpeechDelivery) -> Iterator[Violati
     for lists in read_timestamps(speech_delivery):
         problem = _describe_first_time_out_of_order(lists)
         if problem is not None:
-            yield Violation(problem, lists.description_pointer)
+            yield Violation(problem, lists.timestamps_pointer)
 
 
 def _describe_first_time_out_of_order(timestamp_lists: TimestampLists) -> str | None:
@@ -178,7 +178,7 @@ def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Viol
             yield Violation(
                 f"the last {lists.timestamps_spec.text_unit} is spoken until {last_s:.2f} s, "
                 f"the audio has {decoded.duration_s:.2f} s",
-                lists.description_pointer,
+                lists.timestamps_pointer,
             )
 
 
@@ -209,7 +209,7 @@ def _check_timestamps_text(speech_delivery: SpeechDelivery) -> Iterator[Violatio
             shown = ("" if is_character else " ").join(map(str, lists.texts))
             yield Violation(
                 f"the {lists.timestamps_spec.text_unit}s are not those of the text",
-                lists.description_pointer,
+                lists.timestamps_pointer,
                 evidence=shown[:200],
             )
 
@@ -255,7 +255,7 @@ def _check_timestamps_untrue(speech_delivery: SpeechDelivery) -> Iterator[Violat
         if found.verdict not in ("true", "unclear"):
             yield Violation(
                 f"the stated times are {found.verdict}: {found.explanation}",
-                lists.description_pointer,
+                lists.timestamps_pointer,
                 evidence=speech_delivery.audio_evidence,
                 audio_start_s=found.start_s,
             )

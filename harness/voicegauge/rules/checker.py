@@ -27,7 +27,7 @@ MAX_MESSAGE_CHARACTERS = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
-_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+_SEVERITIES_BY_RANK = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 """The severities, most severe first."""
 _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 """Ids of the rules that report an undocumented server error too, so that their findings are left out if the rule
@@ -225,7 +225,7 @@ def _choose_severity(rule: Rule, subject: CheckSubject, violation: Violation, di
 
 def _find_finding_index(findings: Sequence[Finding], rule_id: str | None, severity: Severity) -> int | None:
     """Return the index of the finding with this rule that is at least as severe; `None` if there is none."""
-    severities = _SEVERITIES[: _SEVERITIES.index(severity) + 1]
+    severities = _SEVERITIES_BY_RANK[: _SEVERITIES_BY_RANK.index(severity) + 1]
     return next((i for i, one in enumerate(findings) if one.rule == rule_id and one.severity in severities), None)
 
 

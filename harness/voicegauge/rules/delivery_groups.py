@@ -192,56 +192,66 @@ class DeliveriesOfRun:
             self._find_other_text(one)
             self._compare_pace(one)
             self._compare_speeds(one)
-            self._count_by_fit(one)
+            self._count_delivery_by_fit(one)
 
     def _compare_delivery(self, speech_delivery: SpeechDelivery) -> DeliveryAmongOthers | None:
-        measured = _measure_delivery(speech_delivery)
-        if measured is None:
+        delivery_measurements = _measure_delivery(speech_delivery)
+        if delivery_measurements is None:
             return None
-        self.latest_measurements.append(measured)
+        self.latest_measurements.append(delivery_measurements)
         return DeliveryAmongOthers(
             speech_delivery,
-            other_text_with_same_audio=self._find_other_text(measured),
-            pace_comparison=self._compare_pace(measured),
-            flat_speed_steps=self._compare_speeds(measured),
-            can_doubt_text=self._count_by_fit(measured),
+            other_text_with_same_audio=self._find_other_text(delivery_measurements),
+            pace_comparison=self._compare_pace(delivery_measurements),
+            flat_speed_steps=self._compare_speeds(delivery_measurements),
+            can_doubt_text=self._count_delivery_by_fit(delivery_measurements),
         )
 
     def _compare_turn(self, turn: SpokenTurn) -> TurnAmongOthers:
-        measured = DeliveryMeasurements(
+        delivery_measurements = DeliveryMeasurements(
             provider=turn.target.contract.id, target=turn.target.id, text=turn.turn.text, fits_text=_fits_text(turn)
         )
-        self.latest_measurements.append(measured)
-        return TurnAmongOthers(turn.target, turn.traffic, turn, self._count_by_fit(measured))
+        self.latest_measurements.append(delivery_measurements)
+        return TurnAmongOthers(turn.target, turn.traffic, turn, self._count_delivery_by_fit(delivery_measurements))
 
-    def _count_by_fit(self, measured: DeliveryMeasurements) -> bool:
+    def _count_delivery_by_fit(self, delivery_measurements: DeliveryMeasurements) -> bool:
         """Count a delivery or turn by whether it fits its text; return whether a misfit may be reported."""
-        self._unfitting_counts[measured.target] += measured.fits_text is False
-        self._fitting_counts[measured.target] += measured.fits_text is True
-        return can_report_unfitting_text(self._fitting_counts[measured.target], self._unfitting_counts[measured.target])
+        self._unfitting_counts[delivery_measurements.target] += delivery_measurements.fits_text is False
+        self._fitting_counts[delivery_measurements.target] += delivery_measurements.fits_text is True
+        return can_report_unfitting_text(
+            self._fitting_counts[delivery_measurements.target], self._unfitting_counts[delivery_measurements.target]
+        )
 
-    def _find_other_text(self, measured: DeliveryMeasurements) -> str | None:
+    def _find_other_text(self, delivery_measurements: DeliveryMeasurements) -> str | None:
         """Return an earlier, different text with the same samples; `None` if there is none."""
-        if measured.sample_digest is None:
+        if delivery_measurements.sample_digest is None:
             return None
-        earlier = _find_or_add(self._text_by_digest, (measured.provider, measured.sample_digest), measured.text)
-        return earlier if list_spoken_letters(earlier) != list_spoken_letters(measured.text) else None
+        earlier = _get_or_store(
+            self._text_by_digest,
+            (delivery_measurements.provider, delivery_measurements.sample_digest),
+            delivery_measurements.text,
+        )
+        return earlier if list_spoken_letters(earlier) != list_spoken_letters(delivery_measurements.text) else None
 
-    def _compare_pace(self, measured: DeliveryMeasurements) -> PaceComparison | None:
+    def _compare_pace(self, delivery_measurements: DeliveryMeasurements) -> PaceComparison | None:
         """Compare the pace with those of earlier deliveries with the same settings; `None` without a pace."""
-        if measured.pace is None:
+        if delivery_measurements.pace is None:
             return None
-        others = _find_or_add(self._paces, measured.settings_digest, deque(maxlen=MAX_REMEMBERED_PACES))
-        comparison = compare_pace(measured.pace, others)
-        others.append(measured.pace)
+        others = _get_or_store(self._paces, delivery_measurements.settings_digest, deque(maxlen=MAX_REMEMBERED_PACES))
+        comparison = compare_pace(delivery_measurements.pace, others)
+        others.append(delivery_measurements.pace)
         return comparison
 
-    def _compare_speeds(self, measured: DeliveryMeasurements) -> tuple[SpeedStep, ...]:
+    def _compare_speeds(self, delivery_measurements: DeliveryMeasurements) -> tuple[SpeedStep, ...]:
         """Return the pairs of speeds whose lack of effect this delivery shows, and no earlier delivery has shown."""
-        pace, speed, key = measured.pace, measured.speed, measured.settings_digest_without_speed
+        pace, speed, key = (
+            delivery_measurements.pace,
+            delivery_measurements.speed,
+            delivery_measurements.settings_digest_without_speed,
+        )
         if pace is None or speed is None:
             return ()
-        paces = _find_or_add(self._paces_by_speed, key, {})
+        paces = _get_or_store(self._paces_by_speed, key, {})
         if speed in paces or len(paces) >= MAX_REMEMBERED_PACES:
             return ()
         paces[speed] = pace
@@ -249,13 +259,13 @@ class DeliveriesOfRun:
         flat = [step for step in steps if step.exponent < MIN_SPEED_EXPONENT]
         if len(flat) == len(steps):
             return ()  # a speed that never has an effect is one finding, of `speed-ignored`
-        known = _find_or_add(self._flat_steps, key, set())
+        known = _get_or_store(self._flat_steps, key, set())
         new = tuple(step for step in flat if not known & {step.slower.speed, step.faster.speed})
         known.update(speed for step in new for speed in (step.slower.speed, step.faster.speed))
         return new
 
 
-def _find_or_add(table: OrderedDict[KeyT, ValueT], key: KeyT, new_value: ValueT) -> ValueT:
+def _get_or_store(table: OrderedDict[KeyT, ValueT], key: KeyT, new_value: ValueT) -> ValueT:
     """Return the value of `key`; if there is none, store `new_value`. Forget the oldest key above the limit."""
     value = table.setdefault(key, new_value)
     if len(table) > MAX_REMEMBERED_DIGESTS:
@@ -270,7 +280,7 @@ def _measure_delivery(speech_delivery: SpeechDelivery) -> DeliveryMeasurements |
     if digest is None or speech_delivery.is_silent:
         return None
     text = speech_delivery.speech_request.text
-    measured = DeliveryMeasurements(
+    delivery_measurements = DeliveryMeasurements(
         provider=speech_delivery.target.contract.id,
         target=speech_delivery.target.id,
         text=text,
@@ -279,10 +289,10 @@ def _measure_delivery(speech_delivery: SpeechDelivery) -> DeliveryMeasurements |
     )
     pace = _measure_pace(speech_delivery)
     if pace is None:
-        return measured
+        return delivery_measurements
     speed = _find_speed(speech_delivery)
     return msgspec.structs.replace(
-        measured,
+        delivery_measurements,
         pace=pace,
         settings_digest=_hash_settings(_collect_settings(speech_delivery, "text")),
         speed=speed,
@@ -332,15 +342,15 @@ def _measure_pace(speech_delivery: SpeechDelivery) -> float | None:
     return measure_pace(decoded.samples, decoded.sample_rate_hz, speech_delivery.speech_request.text)
 
 
-def _collect_settings(speech_delivery: SpeechDelivery, left_out: Literal["text", "speed"]) -> tuple[object, ...]:
+def _collect_settings(speech_delivery: SpeechDelivery, omitted_field: Literal["text", "speed"]) -> tuple[object, ...]:
     """Return what deliveries have in common whose pace is compared: the target, and the request without one field.
 
     Any other field may change the pace, also one that the contract does not name a speed.
     """
     submit, target_id = speech_delivery.submit_call, speech_delivery.target.id
-    mapping = speech_delivery.target.speech.request_fields[left_out]
+    mapping = speech_delivery.target.speech.request_fields[omitted_field]
     if submit is None:
-        empty = {"text": ""} if left_out == "text" else {"speed": None}
+        empty = {"text": ""} if omitted_field == "text" else {"speed": None}
         return target_id, repr(msgspec.structs.replace(speech_delivery.speech_request, **empty))
     url, body = submit.exchange.request.url, submit.exchange.request.body
     parsed, location = submit.parsed_exchange.request_json, mapping.location

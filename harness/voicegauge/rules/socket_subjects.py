@@ -62,7 +62,7 @@ class SocketSubject(CheckSubject):
         )
 
     @property
-    def description_pointer(self) -> str:
+    def extension_pointer(self) -> str:
         """JSON pointer to the `x-socket` of the channel."""
         return f"{self.operation.pointer}/x-socket"
 
@@ -205,7 +205,7 @@ class SpokenTurn(SocketSubject):
 class TurnAmongOthers(SocketSubject):
     """A turn, with what the earlier turns of the run show about how well texts can be compared."""
 
-    spoken: SpokenTurn
+    spoken_turn: SpokenTurn
     can_doubt_text: bool
     """Whether a text that fits the audio no better than other texts is reported, by `can_report_unfitting_text`."""
 
@@ -234,4 +234,4 @@ class TurnPair(SocketSubject):
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
         """The pointer to the description of the channel."""
-        return (self.description_pointer,)
+        return (self.extension_pointer,)

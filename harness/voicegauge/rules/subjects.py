@@ -134,7 +134,7 @@ class AudioInputCall(Call):
         return mapping.find_provider_independent_value(value)
 
     @property
-    def description_pointer(self) -> str:
+    def extension_pointer(self) -> str:
         """JSON pointer to the `x-transcription` or `x-conversion` of the operation."""
         key = "x-conversion" if self.audio_input_target.conversion else "x-transcription"
         return f"{self.operation.pointer}/{key}"
@@ -143,7 +143,7 @@ class AudioInputCall(Call):
     def response_pointer(self) -> str:
         """JSON pointer to the description of the response: that of the target, or else that of the operation."""
         target = self.audio_input_target
-        return f"{self.description_pointer if target.target_spec.response is None else target.pointer}/response"
+        return f"{self.extension_pointer if target.target_spec.response is None else target.pointer}/response"
 
 
 @functools.lru_cache(maxsize=4)  # the cases of a plan upload the same few recordings many times
