@@ -20,7 +20,7 @@ from voicegauge.bench.run_start import (
     find_run_with_ambiguous_requests,
     find_runs_of_other_plans,
 )
-from voicegauge.client.daily_spending import find_budget_name
+from voicegauge.client.daily_spending import remove_provider_version
 from voicegauge.client.keys import find_missing_key_variables
 from voicegauge.conformance.plan_budgets import PlannedPayment, forecast_budgets
 from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError
@@ -106,7 +106,7 @@ def _list_remaining_budgets_of_benchmark(
     contracts = collect_contracts(planned_benchmark.targets.values())
     spent_usd: dict[str, float] = {}
     if run_to_continue is not None:
-        for name in {find_budget_name(contract.id) for contract in contracts}:
+        for name in {remove_provider_version(contract.id) for contract in contracts}:
             belongs_to_provider = functools.partial(_is_sample_paid_from_budget, name)
             state = run_to_continue.journal_state
             spent_usd[name] = state.sum_spent_usd_except_last_requests((), belongs_to_provider)
@@ -115,7 +115,7 @@ def _list_remaining_budgets_of_benchmark(
 
 def _is_sample_paid_from_budget(budget_name: str, sample_id: str) -> bool:
     """Whether a sample is paid from the budget `budget_name`."""
-    return find_budget_name(sample_id.partition("/")[0]) == budget_name
+    return remove_provider_version(sample_id.partition("/")[0]) == budget_name
 
 
 # Rejects a plan that costs more than is left, and finds the run that a command continues.

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from voicegauge.bench.suites import Suite, SuiteText
-from voicegauge.client.daily_spending import find_budget_name
+from voicegauge.client.daily_spending import remove_provider_version
 from voicegauge.contract.price_computation import (
     PriceQuote,
     describe_price,
@@ -126,10 +126,10 @@ class BenchPlan(Record, frozen=True, kw_only=True):
         return sum_usd(target.reserved_usd or 0.0 for target in self.target_costs)
 
     def sum_reserved_usd_by_provider(self) -> dict[str, float]:
-        """Return the highest total cost in dollars by any document, by provider id; see `find_budget_name`."""
+        """Return the highest total cost in dollars by any document, by provider id; see `remove_provider_version`."""
         totals: dict[str, float] = {}
         for cost in self.target_costs:
-            provider = find_budget_name(cost.target.partition("/")[0])
+            provider = remove_provider_version(cost.target.partition("/")[0])
             totals[provider] = sum_usd((totals.get(provider, 0.0), cost.reserved_usd or 0.0))
         return totals
 

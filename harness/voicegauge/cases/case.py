@@ -188,6 +188,7 @@ class SkippedCase(Record, frozen=True, kw_only=True):
     """A case that could not be planned."""
 
     id: str
+    """Id that the case would have."""
     skip_reason: str
     """Why the case could not be planned, in one line."""
 

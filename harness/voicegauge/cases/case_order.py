@@ -157,7 +157,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
     targets_with_delivery: set[tuple[str, str | None]] = set()
     for case in cases:
-        by_turn[_find_plan_part_number(case, targets_with_delivery)].append(case)
+        by_turn[_find_group_number_in_plan(case, targets_with_delivery)].append(case)
     pairs, rest = _separate_first_delivery_of_each_parameter(by_turn[3])
     middle = _spread_deliveries_among_requests(pairs, _order_by_information_gain(by_turn[2]))
     ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
@@ -171,7 +171,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     ]
 
 
-def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
+def _find_group_number_in_plan(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
     """Return the position, from 0, of `case` in the list of four groups that `order_cases` describes.
 
     Args:

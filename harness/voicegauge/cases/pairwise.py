@@ -205,14 +205,16 @@ def _complete_row(
     which are possible.
     """
     tried = itertools.count()
-    row = _search_row(value_counts, choices, lambda some: next(tried) < MAX_CHOICES_TRIED_PER_ROW and is_possible(some))
+    row = _find_possible_row(
+        value_counts, choices, lambda some: next(tried) < MAX_CHOICES_TRIED_PER_ROW and is_possible(some)
+    )
     if row or next(tried) <= MAX_CHOICES_TRIED_PER_ROW:
         return row
     changed_rows = (tuple(choices.get(position, index) for position, index in enumerate(row)) for row in known_rows)
     return next((row for row in changed_rows if is_possible(dict(enumerate(row)))), ())
 
 
-def _search_row(
+def _find_possible_row(
     value_counts: Sequence[int], choices: RowChoices, is_possible: Callable[[RowChoices], bool]
 ) -> tuple[int, ...]:
     """Return the first possible row that has `choices`; empty if there is none.
@@ -225,7 +227,7 @@ def _search_row(
         return tuple(choices[position] for position in range(len(value_counts))) if is_possible(choices) else ()
     for index in range(value_counts[position]):
         longer = {**choices, position: index}
-        found = _search_row(value_counts, longer, is_possible) if is_possible(longer) else ()
+        found = _find_possible_row(value_counts, longer, is_possible) if is_possible(longer) else ()
         if found:
             return found
     return ()

@@ -178,12 +178,16 @@ def plan_cases(
     if include_webhooks:
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
     partial = {contract.id for contract in find_partially_checked_contracts(targets, fully_checked_providers)}
-    creates_all = is_emulated if include_all_creations is None else include_all_creations
-    addressed, skipped = _divide_cases(items, targets, partial, ids_without_price, creates_all=creates_all)
-    allows_large = is_emulated if include_large_uploads is None else include_large_uploads
+    creates_all_resources = is_emulated if include_all_creations is None else include_all_creations
+    addressed, skipped = _divide_cases(
+        items, targets, partial, ids_without_price, creates_all_resources=creates_all_resources
+    )
+    allows_large_uploads = is_emulated if include_large_uploads is None else include_large_uploads
     cases: dict[str, ConformanceCase] = {}
     for case in addressed:
-        if _is_included_in_plan(case, allows_large=allows_large, include_all_billable_cases=include_all_billable_cases):
+        if _is_included_in_plan(
+            case, allows_large_uploads=allows_large_uploads, include_all_billable_cases=include_all_billable_cases
+        ):
             cases.setdefault(case.id, case)
     plan = CasePlan(
         cases=tuple(order_cases(cases.values(), max_billable_requests)),
@@ -200,7 +204,7 @@ def _divide_cases(
     partly_checked_providers: Collection[str],
     ids_without_price: Collection[str],
     *,
-    creates_all: bool,
+    creates_all_resources: bool,
 ) -> tuple[list[ConformanceCase], dict[str, SkippedCase]]:
     """Return the cases that may be sent, and by id the skipped cases; cases of other targets are in neither."""
     chosen = {target.id for target in targets}
@@ -223,15 +227,21 @@ def _divide_cases(
             if name not in speaking:  # the chosen ones that speak are named with what else is left out
                 unpriced = f"no document states its price in dollars: set it with --price {name}=USD"
                 skipped[name] = SkippedCase(id=name, skip_reason=unpriced)
-        elif not creates_all and (reason := _explain_avoided_creation(item, contracts)) is not None:
+        elif not creates_all_resources and (reason := _explain_avoided_creation(item, contracts)) is not None:
             skipped[item.id] = SkippedCase(id=item.id, skip_reason=reason)
         else:
             cases.append(item)
     return cases, skipped
 
 
-def _is_included_in_plan(case: ConformanceCase, *, allows_large: bool, include_all_billable_cases: bool) -> bool:
-    if not allows_large and case.upload_padding is not None and case.upload_padding.size_bytes > LARGE_UPLOAD_BYTES:
+def _is_included_in_plan(
+    case: ConformanceCase, *, allows_large_uploads: bool, include_all_billable_cases: bool
+) -> bool:
+    if (
+        not allows_large_uploads
+        and case.upload_padding is not None
+        and case.upload_padding.size_bytes > LARGE_UPLOAD_BYTES
+    ):
         return False
     is_free = not case.is_billable
     return include_all_billable_cases or is_free or case.speech_request is not None or case.is_in_every_plan

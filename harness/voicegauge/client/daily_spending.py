@@ -342,7 +342,7 @@ def open_provider_ledgers(
     names = list(providers)
     spent_usd: dict[str, float] = {}
     for name in names:
-        home = find_budget_name(name)
+        home = remove_provider_version(name)
         spent_usd[home] = sum_usd((spent_usd.get(home, 0.0), spent_usd_by_provider.get(name, 0.0)))
     shares = {
         name: ProviderLedger(
@@ -353,9 +353,12 @@ def open_provider_ledgers(
         )
         for name in spent_usd
     }
-    return {name: ProviderLedger(shares[find_budget_name(name)], daily_budget_by_provider.get(name)) for name in names}
+    return {
+        name: ProviderLedger(shares[remove_provider_version(name)], daily_budget_by_provider.get(name))
+        for name in names
+    }
 
 
-def find_budget_name(provider: str) -> str:
+def remove_provider_version(provider: str) -> str:
     """Return the id of the provider without a version: all versions of a provider ("acme@2") share its budget."""
     return provider.partition("@")[0]

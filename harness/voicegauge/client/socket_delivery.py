@@ -102,7 +102,7 @@ class SocketPayment:
         message += f": {body}" if (body := link.quote_rejection()) else ""
         return self.build_failure(Failure(kind="rejected", message=message, http_status=status))
 
-    def note_acceptance(self, link: SocketLink[Any, Any]) -> None:
+    def note_content_sent(self, link: SocketLink[Any, Any]) -> None:
         """Note that text or audio was sent over a connection, which is charged."""
         self._note_response_status(link.build_traffic().status, BillingStatus.ACCEPTED)
 
@@ -273,7 +273,7 @@ class SocketDeliveries:
             return session
         is_new = not session.turns
         spoken = await _speak(session, text, sending_options)
-        payment.note_acceptance(session)
+        payment.note_content_sent(session)
         turn = spoken.turn
         failure = _find_failure(client, session, turn, spoken.error_message)
         if failure is None and not target.spec.turn.is_only_one:
@@ -331,7 +331,7 @@ class _SpokenText(NamedTuple):
     """Unix time, in seconds, at which the text was sent."""
     error_message: str | None = None
     """The message of an error of the connection; `None` without one."""
-    interrupted: SocketTurn | None = None
+    interrupted_turn: SocketTurn | None = None
     """The previous turn, which was interrupted; `None` if no turn was interrupted."""
 
 
@@ -349,7 +349,7 @@ async def _speak(session: SocketSession, text: str, sending_options: _SendingOpt
 
 
 def _measure_interruption(target: SocketTarget, spoken: _SpokenText) -> Interruption | None:
-    interrupted = spoken.interrupted
+    interrupted = spoken.interrupted_turn
     if interrupted is None or (interrupted.errors and interrupted.cancelled_ms is None):
         return None  # a turn that is answered with an error instead of audio cannot be interrupted
     bytes_per_second = target.default_format.bytes_per_second
@@ -448,7 +448,7 @@ async def deliver_transcription(
             return session
         started_at = time.time()
         times, error_message = await _stream(session, recording)
-        payment.note_acceptance(session)
+        payment.note_content_sent(session)
         failure = _find_stream_failure(client, session, error_message)
         if failure is not None:
             return payment.build_failure(failure)

@@ -231,7 +231,7 @@ def build_audio_input_request(
     defaults: dict[AudioInputField, Any] = {"voice": spec.default_voice, "language": spec.default_language}
     used_defaults = {name: value for name, value in defaults.items() if name in mappings and value is not None}
     draft = _RequestPartsBuilder(audio_input_target)
-    audio_location = _find_mapping(audio_input_target, "audio").location
+    audio_location = _find_field_mapping(audio_input_target, "audio").location
     documented = audio_input_target.operation.request_media
     takes_form = not documented or any(map(is_form, documented))
     if audio_location.is_in_body and audio_location.pointer_tokens:
@@ -239,14 +239,17 @@ def build_audio_input_request(
     for location, value in spec.request_constants.items():
         draft.set_value(location, copy.deepcopy(value))
     for name, value in {**used_defaults, **fields}.items():
-        draft.set_value(_find_mapping(audio_input_target, name).location, _map_value(audio_input_target, name, value))
+        draft.set_value(
+            _find_field_mapping(audio_input_target, name).location,
+            _convert_field_value(audio_input_target, name, value),
+        )
     if draft.body is None:
         draft.body = audio
         return draft.build_parts(audio.media_type)
     return draft.build_parts("multipart/form-data" if takes_form else "application/json")
 
 
-def _find_mapping(audio_input_target: AudioInputTarget, field: AudioInputField) -> FieldMapping:
+def _find_field_mapping(audio_input_target: AudioInputTarget, field: AudioInputField) -> FieldMapping:
     """Return where and how a field is sent; raise `UsageError` if the target has no such field."""
     mappings = audio_input_target.audio_input.request_fields
     if field not in mappings:
@@ -254,7 +257,7 @@ def _find_mapping(audio_input_target: AudioInputTarget, field: AudioInputField) 
     return mappings[field]
 
 
-def _map_value(audio_input_target: AudioInputTarget, field: AudioInputField, value: Any) -> Any:
+def _convert_field_value(audio_input_target: AudioInputTarget, field: AudioInputField, value: Any) -> Any:
     """Return the provider's value for a provider-independent value of a field."""
     name = str(value).lower() if isinstance(value, bool) else str(value)
-    return _find_mapping(audio_input_target, field).provider_values.get(name, value)
+    return _find_field_mapping(audio_input_target, field).provider_values.get(name, value)

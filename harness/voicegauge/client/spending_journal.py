@@ -250,17 +250,17 @@ class PurchaseAccount(Generic[HistoryT]):
         return self.sum_spent_usd_except_last_requests(())
 
     def sum_spent_usd_except_last_requests(
-        self, pending_ids: Collection[str], counts: Callable[[str], bool] = lambda _: True
+        self, pending_ids: Collection[str], is_counted: Callable[[str], bool] = lambda _: True
     ) -> float:
         """Return `spent_usd` without what the last request for each sample or case in `pending_ids` cost.
 
         Args:
             pending_ids: ids of samples or cases.
-            counts: whether a sample or case counts at all, by its id.
+            is_counted: whether a sample or case counts at all, by its id.
         """
         ledger = Ledger()
         for name, one in self.histories.items():
-            for purchase in one.purchases[: -1 if name in pending_ids else None] if counts(name) else ():
+            for purchase in one.purchases[: -1 if name in pending_ids else None] if is_counted(name) else ():
                 purchase.add_to_ledger(ledger)
         return ledger.spent_usd
 
@@ -556,7 +556,7 @@ class Journal:
             if written != len(lines):
                 self._file.write(lines[written:])  # raises the error that cut the first write short
         except OSError as error:
-            self._give_up(error, before)
+            self._truncate_and_reject_writes(error, before)
 
     def _wait_until_on_disk(self, number: int) -> None:
         """Wait until the line with this number is on disk.
@@ -573,7 +573,7 @@ class Journal:
                 os.fsync(self._file.fileno())
             except OSError as error:
                 with self._lock:  # the writers of these lines wait for them, and get the error
-                    self._give_up(error, self._synced_size)
+                    self._truncate_and_reject_writes(error, self._synced_size)
             self._synced_count, self._synced_size = written_count, size
 
     def _raise_write_error(self) -> None:
@@ -581,7 +581,7 @@ class Journal:
         if self._write_error is not None:
             raise self._write_error
 
-    def _give_up(self, error: OSError, size: int) -> NoReturn:
+    def _truncate_and_reject_writes(self, error: OSError, size: int) -> NoReturn:
         """Remove what is after the first `size` bytes, and write nothing more."""
         os.ftruncate(self._file.fileno(), size)
         self._write_error = StorageError(

@@ -160,7 +160,7 @@ class CasesInFlight:
         while True:
             if self._interruption.is_requested and not self._tasks_in_flight:
                 raise asyncio.CancelledError
-            self._extend_window(waiting)
+            self._add_cases_to_window(waiting)
             if not self._window:
                 return
             if not self._interruption.is_requested:
@@ -211,7 +211,7 @@ class CasesInFlight:
                 take_result(planned.task.result())
         self._window.clear()
 
-    def _extend_window(self, remaining_cases: Iterator[ConformanceCase]) -> None:
+    def _add_cases_to_window(self, remaining_cases: Iterator[ConformanceCase]) -> None:
         """Add the next cases to the window, until it has as many as may be ahead of the judgement."""
         while len(self._window) < self._max_cases and (case := next(remaining_cases, None)) is not None:
             self._window.append(_PlannedCase(case, self._find_lane(case), self._must_run_alone(case)))

@@ -134,7 +134,7 @@ class CoverageCounts(Record, frozen=True, kw_only=True):
     """Each class of subjects, operation and rule id, with the number of such subjects that broke the rule."""
 
 
-class _Counters(NamedTuple):
+class _CoverageCounters(NamedTuple):
     """The counters of a `CoverageCounter`, or copies of them."""
 
     requests: Counter[tuple[Operation, TriedConstraints, frozenset[str]]]
@@ -148,9 +148,9 @@ class _Counters(NamedTuple):
     broken_rules: Counter[tuple[type[CheckSubject], Operation, str]]
     """Number of subjects that broke a rule, by class, operation and rule id."""
 
-    def subtract(self, earlier_counters: _Counters) -> _Counters:
+    def subtract(self, earlier_counters: _CoverageCounters) -> _CoverageCounters:
         """Return these counts minus those of `earlier_counters`, an older copy of the same counters."""
-        return _Counters(
+        return _CoverageCounters(
             self.requests - earlier_counters.requests,
             self.responses - earlier_counters.responses,
             self.states - earlier_counters.states,
@@ -170,7 +170,7 @@ class CoverageCounter:
         self._rules_by_class: dict[type[CheckSubject], tuple[Rule, ...]] = {}
         # A request tries a dozen constraints, and dozens of rules judge each subject. So equal requests and subjects
         # are only counted, and divided among constraints and rules in the report.
-        self._counters = _Counters(Counter(), Counter(), Counter(), Counter(), Counter())
+        self._counters = _CoverageCounters(Counter(), Counter(), Counter(), Counter(), Counter())
         self._saved_requests: Counter[CountedRequests] = Counter()
         """The requests of saved counts."""
 
@@ -211,11 +211,11 @@ class CoverageCounter:
         for rule_id in broken_rule_ids:
             self._counters.broken_rules[subject_class, operation, rule_id] += 1
 
-    def copy_counters(self) -> _Counters:
+    def copy_counters(self) -> _CoverageCounters:
         """Return a copy of the counters, to be passed to `build_counts_since` later."""
-        return self._counters.subtract(_Counters(Counter(), Counter(), Counter(), Counter(), Counter()))
+        return self._counters.subtract(_CoverageCounters(Counter(), Counter(), Counter(), Counter(), Counter()))
 
-    def build_counts_since(self, earlier_counters: _Counters) -> CoverageCounts:
+    def build_counts_since(self, earlier_counters: _CoverageCounters) -> CoverageCounts:
         """Return what was counted since `copy_counters` returned `earlier_counters`."""
         added = self._counters.subtract(earlier_counters)
         requests = []

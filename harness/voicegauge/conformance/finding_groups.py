@@ -330,7 +330,7 @@ def group_findings_of_service(
         cause = finding.common_cause or where.contract_pointer or finding.fingerprint
         return finding.rule, finding.severity, where.provider, cause
 
-    return _merge_by_key(findings, find_cause, rank_by_case_id or {})
+    return _merge_findings_with_same_key(findings, find_cause, rank_by_case_id or {})
 
 
 # Merges equal findings.
@@ -365,10 +365,10 @@ def merge_findings(
         findings: findings in the order in which they were found.
         rank_by_case_id: how unusual the request of each case is; a case without a rank counts as usual.
     """
-    return _merge_by_key(findings, lambda one: (one.fingerprint, one.severity), rank_by_case_id or {})
+    return _merge_findings_with_same_key(findings, lambda one: (one.fingerprint, one.severity), rank_by_case_id or {})
 
 
-def _merge_by_key(
+def _merge_findings_with_same_key(
     findings: Iterable[Finding], get_key: Callable[[Finding], object], rank_by_case_id: Mapping[str, int]
 ) -> tuple[Finding, ...]:
     """Merge findings with equal keys. The most usual request is shown, but none without a clip if another has one."""

@@ -250,7 +250,9 @@ class PricedCase(Record, frozen=True, kw_only=True):
     """One case of a plan with its price."""
 
     id: str
+    """Id of the case."""
     kind: CaseKind
+    """What the case tests."""
     expected_acceptance: str
     """The expected response: "accepted", "rejected", or "either" if the documents say neither."""
     is_billable: bool
@@ -406,7 +408,7 @@ def _price_case(
     price_usd_by_name: Mapping[str, float],
     ids_without_price: dict[str, None],
 ) -> PricedCase:
-    """Return a case with its price; if it is unknown, add the name of its target or operation to `ids_without_price`."""
+    """Return a case with its price; if it is unknown, add the id of its target or operation to `ids_without_price`."""
     item = find_priced_item(contract, case)
     usd = reserved_usd = (
         0.0

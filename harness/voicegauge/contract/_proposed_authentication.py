@@ -57,7 +57,7 @@ class KeyProposal:
         """Whether the document names only schemes for an operation that need a user, such as a consent in a browser."""
         security = operation.operation_data.get("security", self._root_security)
         names = [list(one) for one in security if isinstance(one, dict)] if isinstance(security, list) else []
-        return bool(names) and all(any(map(self._needs_user, one)) for one in names)
+        return bool(names) and all(any(map(self._needs_consent_of_user, one)) for one in names)
 
     def list_todo(self) -> list[str]:
         """Return what a person has to complete about the key."""
@@ -87,13 +87,16 @@ class KeyProposal:
                 }
         for name, scheme in self._schemes.items():
             if isinstance(scheme, dict) and scheme.get("x-amazon-apigateway-authtype") == _AWS_SIGNATURE_TYPE:
-                key = {"id_variable": f"{variable_prefix}_ACCESS_KEY_ID", "aws_signature": self._guess_aws_scope()}
+                key = {
+                    "id_variable": f"{variable_prefix}_ACCESS_KEY_ID",
+                    "aws_signature": self._guess_aws_region_and_service(),
+                }
                 yield {
                     "target": f"$.components.securitySchemes['{escape_json_path_name(name)}']",
                     "update": {"x-key": CommentedValue(key, f"{TODO}: your region")},
                 }
 
-    def _needs_user(self, scheme_name: str) -> bool:
+    def _needs_consent_of_user(self, scheme_name: str) -> bool:
         """Whether a security scheme needs a person's consent: OAuth 2 without client credentials."""
         scheme = self._schemes.get(scheme_name)
         if not isinstance(scheme, dict) or scheme.get("type") != "oauth2":
@@ -101,7 +104,7 @@ class KeyProposal:
         flows = scheme.get("flows")
         return not (isinstance(flows, dict) and flows.get("clientCredentials"))
 
-    def _guess_aws_scope(self) -> dict[str, str]:
+    def _guess_aws_region_and_service(self) -> dict[str, str]:
         """Return the AWS region and service in the host of the first server: polly.us-east-1.amazonaws.com."""
         host = urlsplit(self._server_urls[0]).hostname or "" if self._server_urls else ""
         region = _AWS_REGION_PATTERN.search(host)

@@ -188,12 +188,12 @@ def _group_schemas_by_part(
     by_part = {
         key: list(_list_uses_by_part(uses)) for key, uses in _collect_uses_of_parts(document_data, schemas).items()
     }
-    return by_part, _iterate_groups_parts_first(
+    return by_part, _iterate_schema_groups_parts_first(
         {key: {*chain(*found)} & by_part.keys() for key, found in by_part.items()}
     )
 
 
-def _iterate_groups_parts_first(parts_by_schema: Mapping[int, Iterable[int]]) -> Iterator[list[int]]:
+def _iterate_schema_groups_parts_first(parts_by_schema: Mapping[int, Iterable[int]]) -> Iterator[list[int]]:
     """Yield the groups of schemas that contain each other, after the groups of their parts (Tarjan's algorithm)."""
     visit_numbers: dict[int, int] = {}
     lowest_visit_numbers: dict[int, int] = {}

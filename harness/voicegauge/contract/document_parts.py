@@ -30,7 +30,7 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
     Raises:
         ContractError: the value does not fit the record; the message has the line of the key at fault.
     """
-    value = _expand_short_forms(value, record_type)
+    value = _expand_short_field_mappings(value, record_type)
     try:
         return msgspec.convert(value, record_type, dec_hook=decode_location)
     except msgspec.ValidationError as error:
@@ -102,7 +102,7 @@ def _list_accepted_names(type_info: Any) -> Iterator[str]:
             yield from (str(member.value) for member in one.cls)
 
 
-def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:
+def _expand_short_field_mappings(value: Any, record_type: type[Any]) -> Any:
     """Expand bare strings in `request_fields`, which are short for `{location: ...}`."""
     if record_type not in (SpeechSpec, TranscriptionSpec, ConversionSpec) or not isinstance(value, dict):
         return value

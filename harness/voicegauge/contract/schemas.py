@@ -510,7 +510,7 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
     schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return text
-    for name in _list_types(schema):
+    for name in _list_schema_types(schema):
         value = _PARSER_BY_TYPE.get(name, lambda _: MISSING)(text)
         if name == "array" and value is MISSING:
             value = [parse_text_value(schemas, schema.get("items", {}), text)]  # a field of a form that is not repeated
@@ -522,7 +522,7 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
             return value
     # A text that a branch takes as it is stays one; otherwise it is the only item of a list.
     branches = [schemas.resolve_reference(one)[0] for key in ("anyOf", "oneOf", "allOf") for one in schema.get(key, ())]
-    kinds = {name for one in branches if isinstance(one, dict) for name in _list_types(one)}
+    kinds = {name for one in branches if isinstance(one, dict) for name in _list_schema_types(one)}
     return [text] if "array" in kinds and "string" not in kinds else text
 
 
@@ -557,7 +557,7 @@ def _find_item_schema(schemas: Schemas, schema: Any) -> Any:
     return schema["items"] if "items" in schema else next((one for one in found if one != {}), {})
 
 
-def _list_types(schema: Mapping[str, Any]) -> list[str]:
+def _list_schema_types(schema: Mapping[str, Any]) -> list[str]:
     types = schema.get("type", [])
     return [types] if isinstance(types, str) else types
 

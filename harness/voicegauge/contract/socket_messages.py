@@ -443,10 +443,10 @@ def _read_event(template: ServerMessage, pattern: _MessagePattern, message: Any)
         _decode_base64(audio),
         reason=reason if isinstance(reason, str) else "",
     )
-    return event._replace(**_read_texts(template, pattern, message)) if pattern.has_texts else event
+    return event._replace(**_read_placeholder_texts(template, pattern, message)) if pattern.has_texts else event
 
 
-def _read_texts(template: ServerMessage, pattern: _MessagePattern, message: Any) -> dict[str, Any]:
+def _read_placeholder_texts(template: ServerMessage, pattern: _MessagePattern, message: Any) -> dict[str, Any]:
     """Return the fields of an event that say which words are spoken, and when."""
     starts = _read_times(pattern.read(message, "starts"), template.time_unit_s)
     ends = _read_times(pattern.read(message, "ends"), template.time_unit_s)

@@ -100,10 +100,10 @@ def recognize_target(operation: Operation, traffic: SocketTraffic) -> Recognized
     if not fitting:
         return None
     target = max(fitting, key=lambda pair: pair[0])[1]
-    return RecognizedTarget(target, _find_format(values, target))
+    return RecognizedTarget(target, _find_requested_format(values, target))
 
 
-def _find_format(values: Mapping[Location, Any], target: BaseSocketTarget) -> SocketFormat | None:
+def _find_requested_format(values: Mapping[Location, Any], target: BaseSocketTarget) -> SocketFormat | None:
     """Return the format whose constants were sent, else the default; `None` if an unknown format was named."""
     formats = target.target_spec.formats.values()
     for audio_format in formats:

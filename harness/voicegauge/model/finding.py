@@ -12,8 +12,11 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     """Where a finding occurred: the provider and operation, and the positions in the traffic and in the contract."""
 
     provider: str
+    """Id of the provider."""
     operation: str | None = None
+    """Id of the operation; `None` if the finding is about no single operation."""
     target: str | None = None
+    """Id of the target that the request addresses; `None` if it addresses none."""
     traffic_pointer: str | None = None
     """JSON pointer into the request or response, such as "/output/media_url/0"."""
     contract_file: str | None = None
@@ -40,6 +43,7 @@ class Finding(Record, frozen=True, kw_only=True):
     """One violation of a rule."""
 
     rule: str
+    """Id of the violated rule."""
     severity: Severity
     message: str
     """One sentence that states the expected and the observed value."""

@@ -155,6 +155,7 @@ class Job(Record, frozen=True, kw_only=True):
     """A job with its observed states. If the submit response reports a state, that is the first one."""
 
     id: str | None
+    """The id that the service gave the job; `None` if the response to the submit has no usable one."""
     status_operation: str
     """Id of the operation that reports the status of the job."""
     observations: tuple[StateObservation, ...]
@@ -176,6 +177,7 @@ class Delivery(Record, frozen=True, kw_only=True):
     """
 
     target: str
+    """Id of the target."""
     exchanges: tuple[Exchange, ...]
     submit_count: int
     """Number of submit requests that were sent, including retries."""

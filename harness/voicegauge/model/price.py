@@ -168,7 +168,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
 
         The arguments are those of `PricePart.count_units`.
         """
-        return self._sum_parts(
+        return self._sum_amounts_of_parts(
             lambda part: part.usd_per_unit,
             character_count,
             takes_maximum=takes_maximum or self.exactness == "upper_bound",
@@ -182,14 +182,14 @@ class PriceClaim(Record, frozen=True, kw_only=True):
 
         The arguments are those of `PricePart.count_units`.
         """
-        return self._sum_parts(
+        return self._sum_amounts_of_parts(
             lambda part: part.credits_per_unit,
             character_count,
             takes_maximum=takes_maximum,
             audio_s_per_character=audio_s_per_character,
         )
 
-    def _sum_parts(
+    def _sum_amounts_of_parts(
         self,
         get_amount: Callable[[PricePart], float | None],
         character_count: float,
@@ -221,7 +221,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         A text that is longer than `max_characters` takes several requests. The other arguments are those of
         `PricePart.count_units`.
         """
-        return _sum_requests(
+        return _sum_over_requests_of_text(
             text_length,
             max_characters,
             lambda length: self.compute_usd(
@@ -260,13 +260,13 @@ class PriceClaim(Record, frozen=True, kw_only=True):
                     length, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
                 )
 
-            units = texts * (_sum_requests(text_length, max_characters, count_units) or 0.0)
+            units = texts * (_sum_over_requests_of_text(text_length, max_characters, count_units) or 0.0)
             with_plans = [_compute_plan_price(plan, units) for plan in paid]
             candidates = [month for month in with_plans if month is not None] or candidates
         return min(candidates, key=lambda month: month.usd, default=None)
 
 
-def _sum_requests(
+def _sum_over_requests_of_text(
     text_length: float, max_characters: int | None, compute_request_amount: Callable[[float], float | None]
 ) -> float | None:
     """Return the sum of an amount over the requests that a text takes; `None` if the amount is not known."""
@@ -503,6 +503,7 @@ class UnaffordableCase(Record, frozen=True, kw_only=True):
     """A planned case or sample that will not be sent because too little is left of a budget."""
 
     id: str
+    """Id of the case or sample."""
     expected_usd: float
     """Dollars that the case or sample costs if its response is as expected: 0 for what should be rejected."""
     reserved_usd: float

@@ -11,6 +11,7 @@ class TargetDecision(Record, frozen=True, kw_only=True):
     """What the samples so far show about the total latency of one target compared with the baseline target."""
 
     target: str
+    """Id of the target."""
     decision: Literal["slower", "faster", "equal"] | None
     """Whether the target is faster or slower than the baseline target, or `equal`: any difference is smaller than
     `EarlyStop.equivalence_margin`. `None` if this is not decided yet."""

@@ -39,6 +39,7 @@ class MeasuredSuite(Record, frozen=True, kw_only=True):
     """The suite that a run measured."""
 
     id: str
+    """Id of the suite, such as "smoke"."""
     version: Count
     """Version of the suite, which increases when a text changes."""
     sha256: str
@@ -265,7 +266,7 @@ class ReferenceSpeechErrors(Record, frozen=True, kw_only=True):
 
 MAX_UNKNOWN_WORD_SHARE = 0.05
 """Largest share of unknown words in the texts with which the error rates of an ASR engine still have a meaning."""
-_NO_INTERPRETATION = "do not interpret these error rates"
+_ADVICE_AGAINST_INTERPRETATION = "do not interpret these error rates"
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
@@ -287,7 +288,9 @@ class KnownWords(Record, frozen=True, kw_only=True):
             return "no words were scored"
         if self.unknown_word_count:
             unknown = f"{self.unknown_word_count} of {self.word_count} words unknown"
-            consequence = ", each of which counts as an error" if self.are_few_unknown else f": {_NO_INTERPRETATION}"
+            consequence = (
+                ", each of which counts as an error" if self.are_few_unknown else f": {_ADVICE_AGAINST_INTERPRETATION}"
+            )
             return unknown + consequence
         return f"all {self.word_count} words known: lower error rates than with an ASR engine that knows every word"
 

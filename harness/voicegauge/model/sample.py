@@ -170,6 +170,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     id: str
     """"<target>/<session>/<repetition>/<text id>", unique in its run."""
     target: str
+    """Id of the target."""
     text_id: str
     text: str
     language: str

@@ -198,7 +198,7 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
         moment = parse_timestamp(value)
         if moment is None:
             yield Violation(
-                f"the {_describe_time(name)} {value!r:.80} is not a valid time",
+                f"the {_describe_time_at_location(name)} {value!r:.80} is not a valid time",
                 _build_job_pointer(call, name),
                 get_body_pointer(location),
             )
@@ -209,7 +209,7 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
             yield from _check_timestamp_order(call, "creation_time_location", later_name, times)
 
 
-def _describe_time(location_name: str) -> str:
+def _describe_time_at_location(location_name: str) -> str:
     """Return the words for the time at a location of `x-job`: "creation time" for `creation_time_location`."""
     return location_name.removesuffix("_location").replace("_", " ")
 
@@ -219,7 +219,9 @@ def _check_timestamp_order(
 ) -> Iterator[Violation]:
     early = (time_by_name[earlier_name] - time_by_name[later_name]).total_seconds()
     if early > JOB_TIMESTAMP_TOLERANCE_S:
-        earlier, later = (f"{_describe_time(name)} {time_by_name[name]}" for name in (earlier_name, later_name))
+        earlier, later = (
+            f"{_describe_time_at_location(name)} {time_by_name[name]}" for name in (earlier_name, later_name)
+        )
         yield Violation(
             f"the {later} is {early:.1f} s before the {earlier}",
             _build_job_pointer(call, later_name),

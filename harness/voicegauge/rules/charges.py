@@ -110,13 +110,13 @@ def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple
     yield from ((f"{price_pointer}/added_parts/{index}", part) for index, part in enumerate(price.added_parts))
 
 
-def _describe_charge_deviation(charged: float, documented: float) -> str:
+def _describe_charge_deviation(charged_amount: float, documented_amount: float) -> str:
     """Return the deviation of a charge from its price in words that fit every operation and target of a provider."""
     return (
         "nothing charged"
-        if charged == 0
+        if charged_amount == 0
         else "less than documented"
-        if charged < documented
+        if charged_amount < documented_amount
         else "more than documented"
     )
 

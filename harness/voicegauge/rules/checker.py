@@ -246,12 +246,16 @@ def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> D
     contract = subject.contract
     for pointer in (violation.contract_pointer, *subject.disputable_pointers):
         for dispute, dispute_pointer in contract.iterate_disputes(pointer):
-            if rule_id in dispute.rule_ids and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
+            if rule_id in dispute.rule_ids and _is_dispute_about_exchange(
+                dispute, dispute_pointer, subject, violation.exchange
+            ):
                 return dispute
     return None
 
 
-def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubject, exchange: Exchange | None) -> bool:
+def _is_dispute_about_exchange(
+    dispute: Dispute, dispute_pointer: str, subject: CheckSubject, exchange: Exchange | None
+) -> bool:
     exchange = exchange or subject.exchange
     if dispute.status is not None and exchange.response.status != dispute.status:
         return False

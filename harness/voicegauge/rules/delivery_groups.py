@@ -120,7 +120,9 @@ class DeliveryMeasurements(Record, frozen=True, kw_only=True):
     """
 
     provider: str
+    """Id of the provider."""
     target: str
+    """Id of the target."""
     text: str
     """The text that was requested."""
     fits_text: bool | None

@@ -406,10 +406,12 @@ class ListOperation(Record, frozen=True, kw_only=True):
     def read_names(self, body: Any) -> tuple[str, ...]:
         """Return the names in the body of a response, each once; empty if there is no list."""
         items: Any = next((found for at in self.list_locations if isinstance(found := at.read_body(body), list)), [])
-        names = (_read_name(item, self.name_keys) for item in items[:MAX_LISTED_NAMES] if self._is_wanted(item))
+        names = (
+            _read_name(item, self.name_keys) for item in items[:MAX_LISTED_NAMES] if self._has_required_values(item)
+        )
         return tuple(dict.fromkeys(name for name in names if _LISTED_NAME_PATTERN.fullmatch(name)))
 
-    def _is_wanted(self, item: Any) -> bool:
+    def _has_required_values(self, item: Any) -> bool:
         """Whether an item has the values that `item_values` asks for, as far as it has their keys."""
         return not isinstance(item, dict) or all(
             key not in item or item[key] in values for key, values in self.item_values.items()
