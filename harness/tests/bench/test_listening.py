@@ -28,7 +28,12 @@ from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.listening import OTHER_TEXT_RULE, RULE_BY_VERDICT, TOO_FEW_COMPARED_REASON, UNUSUAL_PACE_RULE
+from voicegauge.speech.listening import (
+    OTHER_TEXT_RULE,
+    RULE_BY_VERDICT,
+    TOO_FEW_COMPARED_CLIPS_REASON,
+    UNUSUAL_PACE_RULE,
+)
 from voicegauge.speech.transcripts import transcribe_audio_batch
 
 from ..builders.audio import make_changing_noise
@@ -102,7 +107,7 @@ def test_a_target_that_never_says_the_text_is_in_doubt_in_a_voice_that_is_not_re
     found = _listen(tmp_path, *samples)
     assert {one.rule for one in found.values()} == {"spoken-text-doubtful"}
     (alone,) = _listen(tmp_path, samples[0]).values()
-    assert (alone.outcome, alone.explanation) == ("not judged", TOO_FEW_COMPARED_REASON)
+    assert (alone.outcome, alone.explanation) == ("not judged", TOO_FEW_COMPARED_CLIPS_REASON)
 
 
 def test_what_cannot_be_judged_is_no_pass(tmp_path) -> None:

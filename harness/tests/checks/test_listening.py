@@ -19,7 +19,7 @@ from voicegauge.rules.delivery_groups import (
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.listening import TOO_FEW_COMPARED_REASON
+from voicegauge.speech.listening import TOO_FEW_COMPARED_CLIPS_REASON
 
 from ..builders.audio import make_changing_noise
 from ..builders.deliveries import build_wav_delivery
@@ -131,7 +131,7 @@ def test_a_service_that_never_says_the_text_is_found_in_an_unknown_voice(said_as
     found = [rules_of(one) for one in compared if isinstance(one, DeliveryAmongOthers)]
     doubtful = ["spoken-text-doubtful" in rules for rules in found]
     assert doubtful == [False, True, True, True]
-    assert dict(of_run.unjudged_words_count_by_reason) == {TOO_FEW_COMPARED_REASON: 1}
+    assert dict(of_run.unjudged_words_count_by_reason) == {TOO_FEW_COMPARED_CLIPS_REASON: 1}
 
 
 def test_a_text_that_is_not_said_is_found_beside_others_in_an_unknown_voice(said_as, rules_of) -> None:

@@ -45,7 +45,7 @@ _CASE_CHOOSERS: dict[FaultTraffic, Callable[[ConformanceCase], bool]] = {
 def test_every_fault_is_found_by_a_rule_or_says_why_not() -> None:
     named = {example.fault_id for rule in RULE_BY_ID.values() for example in rule.shown_by}
     assert named <= FAULTS.keys()
-    assert {fault.id for fault in FAULTS.values() if fault.unfound_reason is None} == named
+    assert {fault.id for fault in FAULTS.values() if fault.why_checks_miss_it is None} == named
 
 
 def test_a_fault_is_found_only_by_rules_that_exist() -> None:

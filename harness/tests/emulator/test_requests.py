@@ -11,7 +11,7 @@ import pytest
 
 import voicegauge
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator._error_responses import build_unrouted_response
+from voicegauge.emulator._error_responses import build_undocumented_operation_response
 from voicegauge.emulator.settings import SCENARIO_HEADER, SERVER_HEADER_VALUE
 from voicegauge.speech.encoding import encode
 
@@ -36,12 +36,12 @@ def test_the_error_for_an_unknown_path_shows_no_documented_reason_of_any_provide
     catalogue = load_catalogue()
     for contract in catalogue:
         for method, path in (("POST", "/v1/speeech"), ("TRACE", "/")):
-            response = build_unrouted_response(contract, method, [path])
+            response = build_undocumented_operation_response(contract, method, [path])
             text = response.encode_payload().decode()
             assert response.status == 404
             assert f"{method} {path}: no documented operation has this path; the nearest: " in text, contract.id
             assert not re.search("voice_not|model_not|was not found|does not exist", text), contract.id
-    openai = build_unrouted_response(catalogue.find_provider("openai"), "POST", ["/x"]).body["error"]
+    openai = build_undocumented_operation_response(catalogue.find_provider("openai"), "POST", ["/x"]).body["error"]
     assert openai.keys() == {"message", "type", "param", "code"}
 
 

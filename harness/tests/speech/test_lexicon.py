@@ -107,7 +107,7 @@ def build_small_lexicon() -> Lexicon:
         words=words,
         children=children,
         words_by_node={node: (words.index(word),) for word, node in nodes.items()},
-        best_by_node=(0.0,) * (len(children) + 1),
+        best_log_probability_by_node=(0.0,) * (len(children) + 1),
         word_log_probabilities=(-1.0,) * len(words),
         pair_log_probabilities={},
         first_words=frozenset(),

@@ -348,7 +348,7 @@ def _explain_fault(fault_id: str) -> RuleExplanation:
         id=fault_id,
         severity="fault",
         description=fault.description,
-        consequence=fault.unfound_reason or f"A check finds it by {' and '.join(rule.id for rule in rules)}.",
+        consequence=fault.why_checks_miss_it or f"A check finds it by {' and '.join(rule.id for rule in rules)}.",
         violation_command=next(filter(None, commands), None),
     )
 

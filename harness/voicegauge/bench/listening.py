@@ -23,7 +23,7 @@ from voicegauge.printable_text import format_count
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.listening import (
     OTHER_TEXT_RULE,
-    TOO_FEW_COMPARED_REASON,
+    TOO_FEW_COMPARED_CLIPS_REASON,
     UNFITTING_RULE,
     UNUSUAL_PACE_RULE,
     ClipJudgement,
@@ -194,7 +194,7 @@ def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
     other_texts = _find_other_texts(samples, judgements)
     for index, (sample, clip) in enumerate(zip(samples, judgements, strict=True)):
         if clip.outcome == "doubtful" and clip.rule == UNFITTING_RULE and not is_judged[sample.target]:
-            clip = ClipJudgement("not judged", TOO_FEW_COMPARED_REASON)
+            clip = ClipJudgement("not judged", TOO_FEW_COMPARED_CLIPS_REASON)
         if clip.outcome != "wrong" and index in other_texts:
             clip = ClipJudgement("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
         if clip.outcome in ("right", "not judged"):

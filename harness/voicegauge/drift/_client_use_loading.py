@@ -42,7 +42,7 @@ from voicegauge.formats.locations import EVERY_ITEM, Location, parse_location, r
 # Finds out which locations the requests and responses of an operation have, according to an OpenAPI document.
 
 
-_UNLISTED_REQUEST_HEADERS = frozenset(("accept", "authorization", "content-type", "cookie", "host", "user-agent"))
+_RARELY_LISTED_REQUEST_HEADERS = frozenset(("accept", "authorization", "content-type", "cookie", "host", "user-agent"))
 """Request headers that count as documented, because documents rarely list them as parameters."""
 _CHILD_KEYWORDS = ("properties", "patternProperties", "items", "prefixItems")
 """Keywords whose schemas describe the fields of an object or the items of a list."""
@@ -70,13 +70,13 @@ class DocumentedLocations:
         if location.is_in_body:
             schemas = self._list_body_schemas(is_in_request=is_in_request)
             return any(
-                self._has_value(
+                self._describes_value(
                     schema, location.pointer_tokens, accept_unlisted_content=is_in_request or status.startswith("2")
                 )
                 for status, schema in schemas
             )
         if location.message_part == "header":
-            unlisted = _UNLISTED_REQUEST_HEADERS if is_in_request else STANDARD_HEADER_NAMES
+            unlisted = _RARELY_LISTED_REQUEST_HEADERS if is_in_request else STANDARD_HEADER_NAMES
             names = {
                 name.lower() for name in self._list_parameter_names("header", is_in_request=is_in_request)
             } | unlisted
@@ -100,7 +100,7 @@ class DocumentedLocations:
         )
         parent = Location("body")
         for pointer_token in pointer_tokens[:-1]:
-            children = [child for schema in schemas for child in self._list_children(schema, pointer_token)]
+            children = [child for schema in schemas for child in self._list_child_schemas(schema, pointer_token)]
             if not children:
                 break
             schemas, parent = children, parent.get_inner_location(pointer_token)
@@ -139,11 +139,11 @@ class DocumentedLocations:
             dict.fromkeys([*names, *(re.findall(r"\{([^}]*)\}", self._path) if location_kind == "path" else ())])
         )
 
-    def _has_value(self, schema: Any, pointer_tokens: Sequence[str], *, accept_unlisted_content: bool) -> bool:
+    def _describes_value(self, schema: Any, pointer_tokens: Sequence[str], *, accept_unlisted_content: bool) -> bool:
         if not pointer_tokens:
             return True
-        children = self._list_children(schema, pointer_tokens[0])
-        if any(self._has_value(child, pointer_tokens[1:], accept_unlisted_content=True) for child in children):
+        children = self._list_child_schemas(schema, pointer_tokens[0])
+        if any(self._describes_value(child, pointer_tokens[1:], accept_unlisted_content=True) for child in children):
             return True
         return accept_unlisted_content and not children and self._allows_any_content(schema)
 
@@ -156,13 +156,13 @@ class DocumentedLocations:
         types = {name for value in stated for name in (value if isinstance(value, list) else [value])}
         return not types or bool(types & {"object", "array"})
 
-    def _list_children(self, schema: Any, pointer_token: str) -> list[Any]:
+    def _list_child_schemas(self, schema: Any, pointer_token: str) -> list[Any]:
         """Return the schemas inside `schema` that describe one child of a value: a field of an object or a list item.
 
         `pointer_token` is the name of the field or the index of the item.
         """
         parts = self._iterate_applied_schemas(schema, set())
-        return [child for part in parts for child in _iterate_children(part, pointer_token)]
+        return [child for part in parts for child in _iterate_child_schemas(part, pointer_token)]
 
     def _list_child_names(self, schema: Any) -> Iterator[str]:
         for part in self._iterate_applied_schemas(schema, set()):
@@ -212,7 +212,7 @@ def _build_default_schema(media_type: str) -> dict[str, Any]:
     return {} if has_values else {"type": "string"}
 
 
-def _iterate_children(schema: dict[str, Any], pointer_token: str) -> Iterator[Any]:
+def _iterate_child_schemas(schema: dict[str, Any], pointer_token: str) -> Iterator[Any]:
     properties = _get_mapping(schema, "properties")
     patterns = _get_mapping(schema, "patternProperties")
     if pointer_token == EVERY_ITEM:
@@ -289,13 +289,13 @@ def add_declared_uses(
                 raise declaration.build_error(
                     f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here"
                 )
-        old_and_new_locations = _list_old_and_new_locations(operation_pattern, old_matcher, new_matcher)
+        old_and_new_locations = _find_documented_locations_in_both(operation_pattern, old_matcher, new_matcher)
         _add_declared_operation(
             client_uses, operation_pattern.name, old_and_new_locations, used or {}, pointer, declaration
         )
 
 
-def _list_old_and_new_locations(
+def _find_documented_locations_in_both(
     operation_pattern: OperationPattern, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> list[DocumentedLocations]:
     """Return the locations that the older document describes for an operation, and those of the newer document.
@@ -323,7 +323,7 @@ def _add_declared_operation(
 ) -> None:
     use = client_uses.find_or_add_operation_use(operation_name)
     for key, values in declared_values.items():
-        listed = _read_locations(values, f"{operation_pointer}/{key}", declaration)
+        listed = _parse_location_list(values, f"{operation_pointer}/{key}", declaration)
         for location, item_pointer in listed.items():
             if not any(
                 version.has_location(location, is_in_request=key == "sends") for version in old_and_new_locations
@@ -358,7 +358,7 @@ def _describe_unknown_location(
     return f"'{location}' is not in {where} of {operation_name} in either document, which have {shown}{more}"
 
 
-def _read_locations(location_list: Any, list_pointer: str, declaration: Document) -> dict[Location, str]:
+def _parse_location_list(location_list: Any, list_pointer: str, declaration: Document) -> dict[Location, str]:
     """Parse a list of locations. Return each location with the JSON pointer to its item in the list."""
     if not isinstance(location_list, list):
         raise declaration.build_error(list_pointer, "must be a list of locations, such as body#/text or header.X-Cost")

@@ -160,7 +160,7 @@ def adjust_levels_for_client(changes: Iterable[DriftChange], client_uses: Client
     client reads becomes breaking. A change keeps its level if it is not known whether the client uses the changed part.
     """
     for change in changes:
-        effect = _find_effect(change, client_uses)
+        effect = _find_effect_on_client(change, client_uses)
         if effect is None or change.level is DriftLevel.COMPATIBLE:
             yield change
         else:
@@ -172,7 +172,7 @@ def adjust_levels_for_client(changes: Iterable[DriftChange], client_uses: Client
             )
 
 
-def _find_effect(change: DriftChange, client_uses: ClientUses) -> _EffectOnClient | None:
+def _find_effect_on_client(change: DriftChange, client_uses: ClientUses) -> _EffectOnClient | None:
     """Return the effect of a change on one client; `None` if it is not known, or if the change affects every client."""
     if change.operation is None:
         return None

@@ -368,10 +368,10 @@ def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:
 
     Items that are mappings are returned without their sources and empty fields.
     """
-    return {} if value is MISSING else {_encode_item(item): _remove_source(item) for item in value}
+    return {} if value is MISSING else {_encode_item_without_source(item): _remove_source(item) for item in value}
 
 
-def _encode_item(item: Any) -> bytes:
+def _encode_item_without_source(item: Any) -> bytes:
     return encode_canonical_json(_remove_source(item))
 
 
@@ -451,7 +451,7 @@ def _pair_changed_prices(old_prices: Sequence[dict[str, Any]], new_prices: Seque
     If several changed prices agree in this way, it is not known which one became which, and none is returned. A pair
     is named by the label of the part, the document that states the price, or its place in the older list.
     """
-    old_by_identity, new_by_identity = _group_by_identity(old_prices), _group_by_identity(new_prices)
+    old_by_identity, new_by_identity = _group_prices_by_identity(old_prices), _group_prices_by_identity(new_prices)
     pairs = []
     for identity, old_items in old_by_identity.items():
         new_items = new_by_identity.get(identity, {})
@@ -470,12 +470,12 @@ def _give_unique_names(pairs: list[_ItemPair]) -> list[_ItemPair]:
     return [pair if counts[pair.name] == 1 else pair._replace(name=f"{pair.name} {pair.old_index}") for pair in pairs]
 
 
-def _group_by_identity(prices: Sequence[dict[str, Any]]) -> dict[bytes, dict[bytes, int]]:
+def _group_prices_by_identity(prices: Sequence[dict[str, Any]]) -> dict[bytes, dict[bytes, int]]:
     """Return the index of each price by what identifies it, and by its canonical JSON."""
     groups: dict[bytes, dict[bytes, int]] = {}
     for index, price in enumerate(prices):
         identity = encode_canonical_json([_get_document_name(price), _remove_paths(price, _AMOUNT_PATHS)])
-        groups.setdefault(identity, {})[_encode_item(price)] = index
+        groups.setdefault(identity, {})[_encode_item_without_source(price)] = index
     return groups
 
 

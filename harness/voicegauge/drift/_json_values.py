@@ -28,7 +28,7 @@ from voicegauge.recording.credentials import MASK
 
 ANY_INDEX = "*"
 """The path segment that stands for any list index."""
-_MAX_COMBINED_FIELDS = 8
+_MAX_FIELDS_TRIED_IN_PAIRS = 8
 """Largest number of fields whose pairs are tried as a key of list entries, because the number of pairs grows
 quadratically."""
 _MIN_SHARED_ENTRIES_RATIO = 0.5
@@ -160,7 +160,7 @@ def _iterate_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterato
         for name in object_lists[0][0]
         if all(_can_identify_entry(entry.get(name)) for entries in object_lists for entry in entries)
     ]
-    for fields in chain(((name,) for name in names), combinations(names[:_MAX_COMBINED_FIELDS], 2)):
+    for fields in chain(((name,) for name in names), combinations(names[:_MAX_FIELDS_TRIED_IN_PAIRS], 2)):
         if all(
             len({_build_entry_identity(entry, 0, fields) for entry in entries}) == len(entries)
             for entries in object_lists

@@ -272,7 +272,7 @@ def _compare_patterns(
     elif is_unrestricted[1] and new_node.exists and schema_role.is_sent_by_client:
         yield KeywordChange("pattern-generalized", old_node, new_node, {"old": old_node.value, "new": new_node.value})
     else:
-        yield from _compare_values("pattern", old_node, new_node)
+        yield from _compare_keyword_values("pattern", old_node, new_node)
 
 
 def _compare_contains_bounds(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
@@ -297,10 +297,12 @@ def _compare_keyword(keyword: str, old_node: DocumentNode, new_node: DocumentNod
     if keyword in RULE_ID_PART_BY_BOUND_KEYWORD:
         yield from _compare_bounds(RULE_ID_PART_BY_BOUND_KEYWORD[keyword], old_node, new_node)
     elif keyword in _RULE_ID_PART_BY_VALUE_KEYWORD:
-        yield from _compare_values(_RULE_ID_PART_BY_VALUE_KEYWORD[keyword], old_node, new_node)
+        yield from _compare_keyword_values(_RULE_ID_PART_BY_VALUE_KEYWORD[keyword], old_node, new_node)
     elif keyword in _RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD:
         action = f"{_RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD[keyword]}-changed"
-        yield from (change._replace(rule_id_suffix=action) for change in _compare_values("", old_node, new_node))
+        yield from (
+            change._replace(rule_id_suffix=action) for change in _compare_keyword_values("", old_node, new_node)
+        )
     elif keyword in _RULE_ID_SUFFIXES_BY_FLAG_KEYWORD:
         yield from compare_flags(*_RULE_ID_SUFFIXES_BY_FLAG_KEYWORD[keyword], old_node, new_node)
     elif keyword == "discriminator":
@@ -320,7 +322,9 @@ def _compare_bounds(rule_id_part: str, old_node: DocumentNode, new_node: Documen
         yield KeywordChange(f"{rule_id_part}-unset", old_node, new_node, {"old": old_node.value})
 
 
-def _compare_values(rule_id_part: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
+def _compare_keyword_values(
+    rule_id_part: str, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[KeywordChange]:
     if old_node.exists and new_node.exists:
         if not is_same_json(old_node.value, new_node.value):
             yield KeywordChange(
@@ -358,7 +362,7 @@ def _compare_enums(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -
     if old_const.exists or new_const.exists:
         other_values = (old_schema if new_const.exists else new_schema).allowed_values
         if other_values is None or (old_const.exists and new_const.exists):
-            yield from _compare_values("const", old_const, new_const)
+            yield from _compare_keyword_values("const", old_const, new_const)
             return
     nodes = _find_enum_node(old_schema), _find_enum_node(new_schema)
     before, after = _map_enum_values(old_schema), _map_enum_values(new_schema)
@@ -386,12 +390,14 @@ def _map_enum_values(schema: NormalizedSchema) -> dict[bytes, Any] | None:
 
 def _compare_discriminators(old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
     if not (old_node.exists and new_node.exists):
-        yield from _compare_values("discriminator", old_node, new_node)
+        yield from _compare_keyword_values("discriminator", old_node, new_node)
         return
-    for change in _compare_values("", old_node.get_child("propertyName"), new_node.get_child("propertyName")):
+    for change in _compare_keyword_values("", old_node.get_child("propertyName"), new_node.get_child("propertyName")):
         yield change._replace(rule_id_suffix="discriminator-property-name-changed")
     old_mapping, new_mapping = old_node.get_child("mapping"), new_node.get_child("mapping")
     for key in dict.fromkeys([key for node in (old_mapping, new_mapping) for key, _ in node.iterate_children()]):
-        for change in _compare_values("discriminator-mapping", old_mapping.get_child(key), new_mapping.get_child(key)):
+        for change in _compare_keyword_values(
+            "discriminator-mapping", old_mapping.get_child(key), new_mapping.get_child(key)
+        ):
             oasdiff_suffix = change.rule_id_suffix.replace("-removed", "-deleted")
             yield change._replace(rule_id_suffix=oasdiff_suffix)

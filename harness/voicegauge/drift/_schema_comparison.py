@@ -454,7 +454,7 @@ def compare_schemas(
         old_node,
         new_node,
     )
-    result = _compare_all_inside(first, api_part.compared_schemas)
+    result = _compare_pairs_inside(first, api_part.compared_schemas)
     queue: deque[_InnerPairPath] = deque([(None, InnerPair("", first.identity_key, result))])
     reported, expanded = set[SchemaPairKey](), set[ComparedSchemas]()
     while queue:  # the first ones first, so that a schema that contains itself is reported with its shortest location
@@ -486,7 +486,7 @@ def _join_location_suffixes(path: _InnerPairPath | None) -> str:
     return "".join(reversed(suffixes))
 
 
-def _compare_all_inside(
+def _compare_pairs_inside(
     schema_pair: SchemaPair, compared_schemas: dict[SchemaPairKey, ComparedSchemas]
 ) -> ComparedSchemas:
     """Compare a pair of schemas and all pairs inside it that were not compared yet, and add them to `compared_schemas`.

@@ -36,7 +36,7 @@ from voicegauge.formats.located_yaml import unescape_pointer_token
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.exchange import SOCKET_SIDES, SocketSide
 
-_SCHEMA_ROLES: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
+_SCHEMA_ROLE_BY_SIDE: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
 """The role of the schemas of messages, by the side that sends the messages."""
 _BINARY_MEDIA_TYPE_PREFIXES = ("audio/", "application/octet-stream")
 """Starts of the media types of binary messages."""
@@ -54,7 +54,7 @@ class _Channel(NamedTuple):
 
 def compare_channels(api_part: ApiPart, old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the channels of two documents, in which AsyncAPI documents are embedded."""
-    old_channels, new_channels = _list_channels_of_both(old_root, new_root)
+    old_channels, new_channels = _list_channels_of_both_documents(old_root, new_root)
     for path in dict.fromkeys((*old_channels, *new_channels)):
         before, after = old_channels.get(path), new_channels.get(path)
         if before is not None and after is not None:
@@ -117,7 +117,7 @@ def _rename_equal_messages(
 def _compare_message(
     api_part: ApiPart, side: SocketSide, old_message: DocumentNode, new_message: DocumentNode
 ) -> Iterator[DriftChange]:
-    if _is_binary(old_message) != _is_binary(new_message):
+    if _is_binary_message(old_message) != _is_binary_message(new_message):
         yield api_part.build_change(
             "socket-message-encoding-changed",
             old_message,
@@ -125,9 +125,9 @@ def _compare_message(
             old=_describe_encoding(old_message),
             new=_describe_encoding(new_message),
         )
-    elif not _is_binary(old_message):
+    elif not _is_binary_message(old_message):
         old_schema, new_schema = _find_payload(old_message), _find_payload(new_message)
-        yield from compare_schemas(api_part, _SCHEMA_ROLES[side], old_schema, new_schema)
+        yield from compare_schemas(api_part, _SCHEMA_ROLE_BY_SIDE[side], old_schema, new_schema)
 
 
 class _ListedChannel(NamedTuple):
@@ -155,7 +155,7 @@ class _ListedDocument(NamedTuple):
         return self.channels[path].client_action or self.client_action or self.usual_client_action
 
 
-def _list_channels_of_both(
+def _list_channels_of_both_documents(
     old_root: DocumentNode, new_root: DocumentNode
 ) -> tuple[dict[str, _Channel], dict[str, _Channel]]:
     """Return the channels of both documents by path, each message on its side.
@@ -164,8 +164,10 @@ def _list_channels_of_both(
     document.
     """
     old, new = _list_channels(old_root), _list_channels(new_root)
-    old = _choose_side(old, new) if old.client_action is None and new.client_action is not None else old
-    return _assign_sides(old), _assign_sides(_choose_side(new, old) if new.client_action is None else new)
+    old = _choose_client_action(old, new) if old.client_action is None and new.client_action is not None else old
+    return _assign_messages_to_sides(old), _assign_messages_to_sides(
+        _choose_client_action(new, old) if new.client_action is None else new
+    )
 
 
 def _list_channels(root: DocumentNode) -> _ListedDocument:
@@ -221,7 +223,7 @@ def _list_texts(node: DocumentNode, *keys: str) -> list[str]:
     return [text for key in keys if isinstance(text := node.get_value(key), str)]
 
 
-def _choose_side(undecided_document: _ListedDocument, other_document: _ListedDocument) -> _ListedDocument:
+def _choose_client_action(undecided_document: _ListedDocument, other_document: _ListedDocument) -> _ListedDocument:
     """Return `undecided_document` with the client action whose message names agree best with `other_document`."""
 
     def count_common_names(action: str) -> int:
@@ -238,7 +240,7 @@ def _choose_side(undecided_document: _ListedDocument, other_document: _ListedDoc
     return undecided_document._replace(client_action=max((usual, OPPOSITE_ACTIONS[usual]), key=count_common_names))
 
 
-def _assign_sides(listed_document: _ListedDocument) -> dict[str, _Channel]:
+def _assign_messages_to_sides(listed_document: _ListedDocument) -> dict[str, _Channel]:
     found = {}
     for path, channel in listed_document.channels.items():
         client_action = listed_document.find_client_action(path)
@@ -269,7 +271,7 @@ def _list_messages_of_version_2(
         return
     listed = [node for _, node in message.get_child("oneOf").iterate_children()]
     for node in listed or [message]:
-        yield _find_name(node, ""), node.resolve_references()
+        yield _find_message_name(node, ""), node.resolve_references()
 
 
 def _list_messages_of_version_3(
@@ -284,10 +286,10 @@ def _list_messages_of_version_3(
             continue
         listed = [("", one) for _, one in operation.get_child("messages").iterate_children()]
         for name, message in listed or channel.get_child("messages").iterate_children():
-            yield _find_name(message, name), message.resolve_references()
+            yield _find_message_name(message, name), message.resolve_references()
 
 
-def _find_name(node: DocumentNode, key: str) -> str:
+def _find_message_name(node: DocumentNode, key: str) -> str:
     """Return the name of a message: its key in the channel or the components, or else its `name` or `messageId`."""
     reference = node.get_value("$ref")
     if not key and isinstance(reference, str):
@@ -302,7 +304,7 @@ def _find_payload(message: DocumentNode) -> DocumentNode:
     return payload.get_child("schema") if has_format else payload
 
 
-def _is_binary(message: DocumentNode) -> bool:
+def _is_binary_message(message: DocumentNode) -> bool:
     content_type = message.get_value("contentType")
     if isinstance(content_type, str) and content_type.startswith(_BINARY_MEDIA_TYPE_PREFIXES):
         return True
@@ -310,7 +312,7 @@ def _is_binary(message: DocumentNode) -> bool:
 
 
 def _describe_encoding(message: DocumentNode) -> str:
-    return "binary" if _is_binary(message) else "JSON"
+    return "binary" if _is_binary_message(message) else "JSON"
 
 
 # Compares the messages of recorded connections with those of older ones.
@@ -462,8 +464,8 @@ def _find_answered_actions(message: _RecordedMessage | None) -> set[ClientAction
 def _compare_message_order(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
     """Yield a change for two messages of which the other one comes first now, in every connection that has both."""
     old, new = (
-        _collect_orders(pair.old_messages for pair in pairs),
-        _collect_orders(pair.new_messages for pair in pairs),
+        _collect_message_orders(pair.old_messages for pair in pairs),
+        _collect_message_orders(pair.new_messages for pair in pairs),
     )
     for (first, second), example in old.items():
         reverse = (second, first)
@@ -480,7 +482,7 @@ def _compare_message_order(channel_id: str, pairs: Sequence[_ConnectionPair]) ->
             )
 
 
-def _collect_orders(connections: Iterable[list[_RecordedMessage]]) -> dict[tuple[str, str], _RecordedMessage]:
+def _collect_message_orders(connections: Iterable[list[_RecordedMessage]]) -> dict[tuple[str, str], _RecordedMessage]:
     """Return pairs of messages of which the first one begins before the second one, with an example of the second."""
     orders: dict[tuple[str, str], _RecordedMessage] = {}
     for messages in connections:

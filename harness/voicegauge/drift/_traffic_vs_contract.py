@@ -308,7 +308,7 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
         found: tuple[str, str, str] | None = None
         if state not in job.states:
             found = "observed-state-undocumented", pointer, state
-        elif last in job.states and not _can_reach(job, last, state):
+        elif last in job.states and not _can_reach_state(job, last, state):
             found = "observed-transition-undocumented", f"{pointer}/{last}", f"{last} -> {state}"
         if found is not None:
             rule, contract_pointer, observed = found
@@ -323,7 +323,7 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
         last = state
 
 
-def _can_reach(job: JobSpec, start_state: str, end_state: str) -> bool:
+def _can_reach_state(job: JobSpec, start_state: str, end_state: str) -> bool:
     """Whether a job can go from one state to another, even through states that no poll reported."""
     reached, pending = set[str](), [start_state]
     while pending:

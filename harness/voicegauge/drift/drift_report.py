@@ -381,7 +381,7 @@ def _render_row(change: DriftChange) -> str:
 # Converts drift reports to the model from which JUnit XML, SARIF and GitHub annotations are written.
 
 
-RESULT_LEVEL_BY_DRIFT_LEVEL = {
+SARIF_LEVEL_BY_DRIFT_LEVEL = {
     DriftLevel.BREAKING: SarifLevel.ERROR,
     DriftLevel.POSSIBLY_BREAKING: SarifLevel.WARNING,
     DriftLevel.COMPATIBLE: SarifLevel.NOTE,
@@ -412,7 +412,7 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
         rules=tuple(
             RuleDescription(
                 id=rule.id,
-                default_level=RESULT_LEVEL_BY_DRIFT_LEVEL[rule.level],
+                default_level=SARIF_LEVEL_BY_DRIFT_LEVEL[rule.level],
                 summary=rule.description,
                 explanation=rule.description,
             )
@@ -428,7 +428,7 @@ def _build_reported_finding(change: DriftChange, test_suite_name: str, *, fails_
     first, second = (*positions, None, None)[:2]
     return ReportedFinding(
         rule=change.rule,
-        level=RESULT_LEVEL_BY_DRIFT_LEVEL[change.level],
+        level=SARIF_LEVEL_BY_DRIFT_LEVEL[change.level],
         severity=change.level.value,
         message=f"{change.qualified_location}: {change.message}",
         api_name=test_suite_name,

@@ -162,7 +162,7 @@ def compare_with_official_document(
     url = official_source.url
     described = _list_operation_keys(contract.document.data)
     # Without the files that it refers to, which could be files of this machine.
-    document = _move_base_path(convert_to_openapi(read_document(saved_document_path)), described)
+    document = _move_server_path_into_paths(convert_to_openapi(read_document(saved_document_path)), described)
     report = compare_operations_with_official_document(contract.document.path, document, described)
     explanations = contract.provider.sources[official_source.name].explained_differences
     known: list[KnownDifference] = []
@@ -178,7 +178,7 @@ def compare_with_official_document(
         kind = _classify_difference(change)
         taken = kind == "addition" or _is_taken_from_source(contract, change.old_position, official_source.name)
         moved = _replace_file_by_url(change, url)
-        reason = next((one.reason for one in explanations if _explains(one, change)), None)
+        reason = next((one.reason for one in explanations if _explains_change(one, change)), None)
         if taken and reason is not None:
             known.append(KnownDifference(change=moved, reason=reason))
         else:
@@ -231,7 +231,7 @@ def _iterate_left_out_operations(
                     break
 
 
-def _explains(explanation: ExplainedDifference, change: DriftChange) -> bool:
+def _explains_change(explanation: ExplainedDifference, change: DriftChange) -> bool:
     """Whether an explanation of the contract is about `change`."""
     return any(
         _matches_pattern(change.qualified_location, pattern) for pattern in explanation.locations
@@ -276,7 +276,7 @@ def _replace_file_by_url(change: DriftChange, url: str) -> DriftChange:
     return msgspec.structs.replace(change, new_position=moved)
 
 
-def _move_base_path(document: Document, described_operation_keys: frozenset[OperationKey]) -> Document:
+def _move_server_path_into_paths(document: Document, described_operation_keys: frozenset[OperationKey]) -> Document:
     """Return the official document with the path of its server moved into its paths, if the contract has it there.
 
     A document may have "/texttospeech" in the URL of its server and "/batchsyntheses" as a path, while the contract has

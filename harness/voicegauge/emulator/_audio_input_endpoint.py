@@ -359,8 +359,8 @@ class AudioInputEndpoint:
             phrases,
             language=language,
             audio_duration_s=decoded_audio.duration_s,
-            include_word_times=_is_requested(read_audio_input_field(request, target, "timestamps")),
-            include_speaker_labels=_is_requested(read_audio_input_field(request, target, "diarize")),
+            include_word_times=_is_true_value(read_audio_input_field(request, target, "timestamps")),
+            include_speaker_labels=_is_true_value(read_audio_input_field(request, target, "diarize")),
         )
         if use.response.subtitle_format is not None:
             text = format_subtitles(phrases, use.response.subtitle_format)
@@ -469,7 +469,7 @@ class AudioInputEndpoint:
         )
 
 
-def _is_requested(value: object) -> bool:
+def _is_true_value(value: object) -> bool:
     """Whether the value of a field is true, also as a text."""
     return str(value).lower() == "true"
 

@@ -69,11 +69,11 @@ class EmulatedConnection(ABC):
         # Without waiting times, a client would be idle at once.
         idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
         is_closed_by_client = False
-        self._work_checks.add(self._has_work)
+        self._work_checks.add(self._has_more_to_send)
         try:
-            await self._report("connected")
+            await self._report_event("connected")
             if "session" not in self._spec.client_messages:
-                await self._report("session")
+                await self._report_event("session")
             while not self._is_closed:
                 try:
                     async with asyncio.timeout(idle_s):
@@ -91,24 +91,24 @@ class EmulatedConnection(ABC):
         except ConnectionEndedError:
             return
         finally:
-            self._work_checks.discard(self._has_work)
+            self._work_checks.discard(self._has_more_to_send)
             self._client.finish(is_closed_by_client=is_closed_by_client)
-            await self._stop()
+            await self._stop_unfinished_work()
 
     @abstractmethod
     async def _answer_message(self, event: Mapping[str, Any]) -> None:
         """Answer one message of the client."""
 
     @abstractmethod
-    def _has_work(self) -> bool:
+    def _has_more_to_send(self) -> bool:
         """Whether the emulator will send more messages even if the client sends none."""
 
     @abstractmethod
-    async def _report(self, kind: Any, **values: Any) -> None:
+    async def _report_event(self, kind: Any, **values: Any) -> None:
         """Send an event with `values`, by placeholder of its template, if the contract has such a message."""
 
     @abstractmethod
-    async def _stop(self) -> None:
+    async def _stop_unfinished_work(self) -> None:
         """End what was still in progress when the connection ended."""
 
     async def _accept_key(self, intent: ClientIntent, faults: Iterable[SocketFault]) -> bool:
@@ -116,16 +116,16 @@ class EmulatedConnection(ABC):
         is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
         if self._spec.sends_key_in_message and is_missing and not any(fault.ignores_key for fault in faults):
             self._client.report("client-message-invalid", "the API key is missing or not valid")
-            await self._report("error", reason="the API key is not valid")
+            await self._report_event("error", reason="the API key is not valid")
             await self._close(POLICY_CLOSE_CODE, "unauthorized")
             return False
-        await self._report("session")
+        await self._report_event("session")
         return True
 
-    async def _reject(self, reason: str, **values: Any) -> None:
+    async def _report_error_or_close(self, reason: str, **values: Any) -> None:
         """Report an error with `values`, or close the connection if the contract has no message for errors."""
         if self._spec.has_event("error"):
-            await self._report("error", reason=reason, **values)
+            await self._report_event("error", reason=reason, **values)
         else:
             await self._close(POLICY_CLOSE_CODE, reason)
 

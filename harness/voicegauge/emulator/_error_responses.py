@@ -37,7 +37,7 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     if found is not None:
         spec, media_spec, example = found
         status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
-        body = _write_cause(copy.deepcopy(example.value), example, rejection)
+        body = _write_rejected_field_and_reason(copy.deepcopy(example.value), example, rejection)
         return _build_error(operation, rejection, status, spec, media_spec, body)
     return _build_error_by_status(operation, rejection)
 
@@ -47,7 +47,7 @@ def _fits_rejection(example: Example, rejection: Rejection) -> bool:
     return rejection.is_requested or not example.rejection_keywords or rejection.keyword in example.rejection_keywords
 
 
-def _write_cause(body: Any, example: Example, rejection: Rejection) -> Any:
+def _write_rejected_field_and_reason(body: Any, example: Example, rejection: Rejection) -> Any:
     """Return the body of an error with the rejected field and the reason written at `x-rejection-locations`."""
     if rejection.is_requested:
         return body
@@ -147,21 +147,21 @@ def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -
     return {"error": rejection.detail}
 
 
-_MAX_NEAR_OPERATIONS = 3
-_MAX_PATH_CHARACTERS = 200
+_MAX_SIMILAR_OPERATIONS_NAMED = 3
+_MAX_QUOTED_PATH_CHARACTERS = 200
 """Maximum number of characters of a requested path that an error repeats."""
 _MESSAGE_KEYS = ("message", "detail", "err_msg", "error_description", "msg")
 """Names that providers give to the sentence of an error, most specific first."""
-_CODE_PATTERN = re.compile(r"[a-z]+(?:[_-][a-z]+)+|[A-Z]+(?:_[A-Z]+)*|(?:[A-Z][a-z]+){2,}")
+_ERROR_CODE_PATTERN = re.compile(r"[a-z]+(?:[_-][a-z]+)+|[A-Z]+(?:_[A-Z]+)*|(?:[A-Z][a-z]+){2,}")
 """Matches the machine-readable name of an error, such as voice_not_found, INVALID_ARGUMENT or InvalidRequest."""
-_GENERAL_CODE_PATTERN = re.compile(r"not[_-]?found([_-]?error)?", re.IGNORECASE)
+_GENERAL_ERROR_CODE_PATTERN = re.compile(r"not[_-]?found([_-]?error)?", re.IGNORECASE)
 """Matches a code that does not say what was not found."""
 _PROSE_PATTERN = re.compile(r" |^[A-Z][a-z]+$")
 """Matches sentences and titles, such as "Model not found" or "Unauthenticated", but no ids."""
-_CODE_WORDS_BY_STATUS = {404: ("not", "found"), 405: ("method", "not", "allowed")}
+_ERROR_CODE_WORDS_BY_STATUS = {404: ("not", "found"), 405: ("method", "not", "allowed")}
 
 
-def build_unrouted_response(contract: Contract, method: str, paths: Sequence[str]) -> EmulatedResponse:
+def build_undocumented_operation_response(contract: Contract, method: str, paths: Sequence[str]) -> EmulatedResponse:
     """Return the error for a request whose path or method belongs to no operation.
 
     The error has the structure of a documented error, without its texts about a voice, a model or a field.
@@ -173,13 +173,15 @@ def build_unrouted_response(contract: Contract, method: str, paths: Sequence[str
     """
     operations = list(contract.operations.values())
     allowed = sorted({one.method for one in operations for path in paths if one.match_path(path) is not None})
-    requested = f"{method} {paths[0][:_MAX_PATH_CHARACTERS]}"
+    requested = f"{method} {paths[0][:_MAX_QUOTED_PATH_CHARACTERS]}"
     if allowed:
         status, message = 405, f"{requested}: the method is not documented here; documented: {', '.join(allowed)}"
     else:
-        near = ", ".join(_format_method_and_path(one) for one in _find_near_operations(operations, method, paths))
+        near = ", ".join(
+            _format_method_and_path(one) for one in _find_operations_with_similar_paths(operations, method, paths)
+        )
         status, message = 404, f"{requested}: no documented operation has this path; the nearest: {near}"
-    body, media_type = _build_unrouted_body(operations, status, message)
+    body, media_type = _build_undocumented_operation_body(operations, status, message)
     response = EmulatedResponse("error", status, body, media_type, rejection_reason="not-found")
     if allowed:
         response.headers["Allow"] = ", ".join(allowed)
@@ -190,12 +192,16 @@ def _format_method_and_path(operation: Operation) -> str:
     return f"{operation.method} {urlsplit(operation.server.url).path.rstrip('/')}{operation.path}"
 
 
-def _find_near_operations(operations: Sequence[Operation], method: str, paths: Sequence[str]) -> list[Operation]:
+def _find_operations_with_similar_paths(
+    operations: Sequence[Operation], method: str, paths: Sequence[str]
+) -> list[Operation]:
     def measure_similarity(operation: Operation) -> tuple[float, bool]:
-        similarities = (difflib.SequenceMatcher(None, path[:_MAX_PATH_CHARACTERS], operation.path) for path in paths)
+        similarities = (
+            difflib.SequenceMatcher(None, path[:_MAX_QUOTED_PATH_CHARACTERS], operation.path) for path in paths
+        )
         return max(one.ratio() for one in similarities), operation.method == method
 
-    return sorted(operations, key=measure_similarity, reverse=True)[:_MAX_NEAR_OPERATIONS]
+    return sorted(operations, key=measure_similarity, reverse=True)[:_MAX_SIMILAR_OPERATIONS_NAMED]
 
 
 class _DocumentedError(NamedTuple):
@@ -208,21 +214,21 @@ class _DocumentedError(NamedTuple):
     """The keys that lead to the sentence of the error."""
 
 
-def _build_unrouted_body(operations: Sequence[Operation], status: int, message: str) -> tuple[Any, str]:
+def _build_undocumented_operation_body(operations: Sequence[Operation], status: int, message: str) -> tuple[Any, str]:
     """Return the body of the error and its media type; a minimal JSON body if no error is documented."""
-    errors = sorted(_iterate_errors(operations), key=lambda error: (error.status != status, error.status))
+    errors = sorted(_iterate_documented_errors(operations), key=lambda error: (error.status != status, error.status))
     if not errors:
         return {"error": message}, "application/json"
     error = errors[0]
     documented = copy.deepcopy(error.example.value)
     bodies = (
         write_value_at_pointer(value, error.message_path, message)
-        for value in (_remove_specific_texts(documented, error, status), documented)
+        for value in (_restrict_texts_to_status(documented, error, status), documented)
     )
     return next(filter(error.media_type.is_valid, bodies), {"error": message}), error.media_type.name
 
 
-def _iterate_errors(operations: Sequence[Operation]) -> Iterator[_DocumentedError]:
+def _iterate_documented_errors(operations: Sequence[Operation]) -> Iterator[_DocumentedError]:
     """Yield the documented errors that have a sentence for people, which can be replaced."""
     for operation in operations:
         for response in operation.responses.values():
@@ -257,16 +263,18 @@ def _iterate_texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[st
         yield path, value
 
 
-def _remove_specific_texts(value: Any, error: _DocumentedError, status: int) -> Any:
+def _restrict_texts_to_status(value: Any, error: _DocumentedError, status: int) -> Any:
     """Return `value` with texts that state only `status`, and with `status` in place of the documented status.
 
     The error code of a documented error with the same status is kept if it does not name what was not found.
     """
     if isinstance(value, dict):
-        return {key: _remove_specific_texts(inner, error, status) for key, inner in value.items()}
-    if isinstance(value, str) and _CODE_PATTERN.fullmatch(value):
-        is_general = error.status == status and ("found" not in value.lower() or _GENERAL_CODE_PATTERN.fullmatch(value))
-        return value if is_general else _format_error_code(_CODE_WORDS_BY_STATUS[status], value)
+        return {key: _restrict_texts_to_status(inner, error, status) for key, inner in value.items()}
+    if isinstance(value, str) and _ERROR_CODE_PATTERN.fullmatch(value):
+        is_general = error.status == status and (
+            "found" not in value.lower() or _GENERAL_ERROR_CODE_PATTERN.fullmatch(value)
+        )
+        return value if is_general else _format_error_code(_ERROR_CODE_WORDS_BY_STATUS[status], value)
     if isinstance(value, str) and _PROSE_PATTERN.search(value):
         return HTTPStatus(status).phrase
     return status if value == error.status and not isinstance(value, bool) else value

@@ -35,7 +35,7 @@ class FaultCondition(Generic[TargetT]):
         return self.is_met_by(target)
 
 
-OutputKind = ServerEventKind | Literal["raw", "abort", "close"]
+SocketOutputKind = ServerEventKind | Literal["raw", "abort", "close"]
 """Kind of output: an event of the contract; `raw`, a message that is in no contract; `close`, a close frame; `abort`,
 the end of the connection without a close frame."""
 
@@ -44,7 +44,7 @@ the end of the connection without a close frame."""
 class SocketOutput:
     """One message that the emulated service sends, or the end of the connection."""
 
-    kind: OutputKind
+    kind: SocketOutputKind
     audio: bytes = b""
     context: str | None = None
     """The context that the message names; `None` if it names none."""
@@ -58,7 +58,7 @@ class SocketOutput:
     """Members of the message that a fault replaces, at its top level."""
 
 
-OutputPurpose = Literal["speech", "flush", "end", "cancel", "limit"]
+SocketOutputPurpose = Literal["speech", "flush", "end", "cancel", "limit"]
 """Why outputs are sent: a part of the text is spoken, a flush or a turn ends, a turn was cancelled, or a limit is
 exceeded."""
 
@@ -68,7 +68,7 @@ class SocketTurnState:
     """The turn whose outputs a fault changes, and the facts about other turns of the connection that faults need."""
 
     target: SocketTarget
-    purpose: OutputPurpose
+    purpose: SocketOutputPurpose
     """What the outputs are sent for."""
     context: str | None
     """The context of the turn; `None` if the connection has no contexts."""
@@ -92,7 +92,7 @@ class SocketTurnState:
 class ReportedText:
     """One text that the emulator reports while it transcribes."""
 
-    kind: OutputKind
+    kind: SocketOutputKind
     text: str = ""
     """The text of the turn; for a `raw` report, the message itself."""
     delay_s: float = 0.0
@@ -110,7 +110,7 @@ class SocketFault:
     change_text_piece: Callable[[int, str], str] | None = None
     """Function that returns the text that replaces the text of a client's message, given the number of the message in
     its turn, from 0, and its text."""
-    change_texts: Callable[[list[ReportedText]], list[ReportedText]] | None = None
+    change_reported_texts: Callable[[list[ReportedText]], list[ReportedText]] | None = None
     """Function that returns the texts to report instead of the given ones, where audio is transcribed."""
     turn_end_s: float | None = None
     """Duration of silence after which a turn ends, where audio is transcribed; `None` for the duration in the
@@ -122,7 +122,7 @@ class SocketFault:
 
     def has_effect(self, target: BaseSocketTarget) -> bool:
         """Whether the fault changes what a target does: a fault of speech changes no target that transcribes."""
-        changes_texts = self.change_texts is not None or self.turn_end_s is not None
+        changes_texts = self.change_reported_texts is not None or self.turn_end_s is not None
         changes_speech = self.change_outputs or self.change_synthesis or self.change_text_piece
         if isinstance(target, SocketTarget):
             return bool(changes_speech) or not changes_texts
@@ -221,7 +221,7 @@ class Fault:
     """The check that the emulator leaves out; `None` if it makes all checks."""
     response_delay_s: float = 0.0
     """Delay added to every response, in seconds."""
-    unfound_reason: str | None = None
+    why_checks_miss_it: str | None = None
     """Why no rule of a check finds the fault, as a sentence; `None` if at least one rule does."""
 
     def describe_condition(self) -> str:

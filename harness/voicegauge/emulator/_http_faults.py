@@ -294,7 +294,7 @@ HTTP_FAULTS = (
         id="slow",
         description=f"Every response is {SLOW_RESPONSE_DELAY_S:g} s late.",
         response_delay_s=SLOW_RESPONSE_DELAY_S,
-        unfound_reason="No document states how fast a response must be.",
+        why_checks_miss_it="No document states how fast a response must be.",
     ),
     Fault(
         id="ignored-key",

@@ -24,7 +24,7 @@ from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, has_audio
 from voicegauge.emulator._emulated_connection import list_setting_locations
 from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._error_responses import build_error_response, build_unrouted_response
+from voicegauge.emulator._error_responses import build_error_response, build_undocumented_operation_response
 from voicegauge.emulator._job_endpoints import BatchEndpoint, ChatEndpoint, JobEndpoint, JobSubmissionEndpoint
 from voicegauge.emulator._request import (
     IncomingRequest,
@@ -71,7 +71,9 @@ class SocketEndpoint:
         found = self._find_channel(request.path)
         if found is None:
             paths = ", ".join(one.path for one in self._context.contract.socket_operations.values()) or "none"
-            await self._reject(send, HTTPStatus.NOT_FOUND, request.path, f"no such path; paths of WebSockets: {paths}")
+            await self._reject_and_report_handshake(
+                send, HTTPStatus.NOT_FOUND, request.path, f"no such path; paths of WebSockets: {paths}"
+            )
             return
         operation, path_values = found
         ignores_key = any(
@@ -84,11 +86,11 @@ class SocketEndpoint:
                 request, operation, self._context.clock.now(), is_key_enforced=not ignores_key
             )
         except Rejection as rejection:
-            await self._reject(send, HTTPStatus.UNAUTHORIZED, operation.id, rejection.detail)
+            await self._reject_and_report_handshake(send, HTTPStatus.UNAUTHORIZED, operation.id, rejection.detail)
             return
         violation = find_handshake_violation(operation, request.query, request.find_header)
         if violation is not None:
-            await self._reject(send, HTTPStatus.BAD_REQUEST, operation.id, violation)
+            await self._reject_and_report_handshake(send, HTTPStatus.BAD_REQUEST, operation.id, violation)
             return
         assert operation.socket is not None
         values = _read_handshake_values(operation.socket, request, path_values)
@@ -105,7 +107,7 @@ class SocketEndpoint:
         abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
         await EmulatedSocket(operation, values, self._context, receive, send, abort).run()
 
-    async def _reject(
+    async def _reject_and_report_handshake(
         self, send: Callable[[Any], Awaitable[None]], status: HTTPStatus, operation: str, reason: str
     ) -> None:
         """Answer a handshake with a status other than 101, and report what the client did wrong."""
@@ -231,7 +233,7 @@ class EmulatedProvider:
         paths = list(self.context.response_builder.iterate_candidate_paths(incoming_request.path))
         match = self._match_operation(incoming_request.method, paths)
         if match is None:
-            return build_unrouted_response(self.context.contract, incoming_request.method, paths)
+            return build_undocumented_operation_response(self.context.contract, incoming_request.method, paths)
         operation, path = match
         account: EmulatedAccount | None = None
         is_repeated = False
@@ -241,7 +243,9 @@ class EmulatedProvider:
                 self.context.accounts.count_request(account, operation, self._clock.now())
             # Before the first await, so that concurrent requests count:
             with self._count_concurrent_request(account, operation):
-                is_repeated, response = await self._perform_unless_repeated(incoming_request, operation, path, account)
+                is_repeated, response = await self._perform_request_unless_repeated(
+                    incoming_request, operation, path, account
+                )
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
         if response.is_body_text_or_json:
@@ -296,7 +300,7 @@ class EmulatedProvider:
             incoming_request, operation, self._clock.now(), is_key_enforced=is_enforced
         )
 
-    async def _perform_unless_repeated(
+    async def _perform_request_unless_repeated(
         self,
         incoming_request: IncomingRequest,
         operation: Operation,

@@ -91,8 +91,8 @@ class RequestJournal:
         self, contract: Contract, incoming_request: IncomingRequest, response: EmulatedResponse, now_s: float
     ) -> None:
         """Add a request; credentials are masked, and its body is not stored."""
-        shown_headers = _find_unmasked_names(contract, response, "header") | _UNMASKED_HEADERS
-        shown_query = _find_unmasked_names(contract, response, "query")
+        shown_headers = _find_unmasked_parameter_names(contract, response, "header") | _UNMASKED_HEADERS
+        shown_query = _find_unmasked_parameter_names(contract, response, "query")
         secrets = tuple(sorted(set(_find_secrets(contract, incoming_request))))
         self._add_entry(
             {
@@ -122,7 +122,9 @@ def _estimate_entry_bytes(incoming_request: IncomingRequest) -> int:
     )
 
 
-def _find_unmasked_names(contract: Contract, response: EmulatedResponse, parameter_kind: str) -> frozenset[str]:
+def _find_unmasked_parameter_names(
+    contract: Contract, response: EmulatedResponse, parameter_kind: str
+) -> frozenset[str]:
     """Return the lower-case names of the parameters of one kind, such as "header", whose values are shown.
 
     These are the documented parameters, except for credentials.

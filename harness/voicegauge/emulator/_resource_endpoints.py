@@ -100,7 +100,7 @@ class ResourceStore:
                 resource_id = request.read_value(use.id_location)
                 if resource_id is MISSING or resource_id is None or creating_operation.resource is None:
                     continue
-                if str(resource_id) not in self._stored and _may_exist(
+                if str(resource_id) not in self._stored and _may_resource_exist(
                     request.operation, use, creating_operation.resource, resource_id
                 ):
                     continue
@@ -214,7 +214,7 @@ class ResourceStore:
         mine = (
             stored
             for stored in self._stored.values()
-            if stored.account is account and _is_same_kind(stored.resource_spec, resource_spec)
+            if stored.account is account and _have_common_operation(stored.resource_spec, resource_spec)
         )
         return (stored for stored in mine if include_deleted or not stored.is_deleted)
 
@@ -227,7 +227,7 @@ class ResourceStore:
         id_location: Location,
     ) -> StoredResource:
         stored = self._stored.get(str(resource_id))
-        if stored is not None and _is_same_kind(stored.resource_spec, resource_spec):
+        if stored is not None and _have_common_operation(stored.resource_spec, resource_spec):
             own = stored.account is account or self._is_check_skipped("account", operation)
             there = not stored.is_deleted or self._is_check_skipped("deletion", operation)
             if own and there:
@@ -257,7 +257,7 @@ class ResourceStore:
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
                 stock = items if listing.includes_stock_resources else []
                 required = _list_required_item_fields(response, key)
-                body[key] = [*stock, *(_build_listed_item(stored, items, required) for stored in shown)]
+                body[key] = [*stock, *(_build_resource_list_item(stored, items, required) for stored in shown)]
         response.body = body if isinstance(response.body, dict) else body[""]
         if listing.count_location is not None:
             response.body = write_value_at(response.body, listing.count_location, len(shown))
@@ -284,11 +284,11 @@ class ResourceStore:
             for name, value in stored_resource.values.items() if isinstance(members, dict) else ():
                 if name in members and name not in _list_id_and_state_fields(resource):
                     members[name] = value
-        _fill_member_with_id(response.body, stored_resource)
+        _write_resource_into_member(response.body, stored_resource)
         return response
 
 
-def _fill_member_with_id(body: Any, stored_resource: StoredResource) -> None:
+def _write_resource_into_member(body: Any, stored_resource: StoredResource) -> None:
     """Write a resource into the member of a body that has its id: {"voice": {"id": ...}} in response to a change."""
     current = {**stored_resource.values, **_write_state_into_body(stored_resource)}
     id_name = stored_resource.resource_spec.id_location.pointer_tokens[-1]
@@ -297,7 +297,7 @@ def _fill_member_with_id(body: Any, stored_resource: StoredResource) -> None:
             member.update({name: current[name] for name in member if name in current})
 
 
-def _is_same_kind(first: ResourceSpec, second: ResourceSpec) -> bool:
+def _have_common_operation(first: ResourceSpec, second: ResourceSpec) -> bool:
     """Whether one operation lists or deletes both kinds of resources, such as cloned and localized voices."""
     if first is second:
         return True
@@ -313,7 +313,7 @@ def _is_same_kind(first: ResourceSpec, second: ResourceSpec) -> bool:
     )
 
 
-def _may_exist(operation: Operation, use: ResourceUse, resource_spec: ResourceSpec, resource_id: Any) -> bool:
+def _may_resource_exist(operation: Operation, use: ResourceUse, resource_spec: ResourceSpec, resource_id: Any) -> bool:
     """Whether an id that no account created may belong to a resource of every account, or to a documented resource.
 
     Documented resources exist for operations that the emulator answers with documented examples.
@@ -368,7 +368,9 @@ def _list_required_item_fields(response: EmulatedResponse, list_field: str) -> s
     }
 
 
-def _build_listed_item(stored_resource: StoredResource, example_items: list[Any], required_fields: set[str]) -> Any:
+def _build_resource_list_item(
+    stored_resource: StoredResource, example_items: list[Any], required_fields: set[str]
+) -> Any:
     """Return a resource as a list shows it. Required fields without a known value are as in the first example."""
     item = _write_state_into_body(stored_resource)
     if not isinstance(item, dict):

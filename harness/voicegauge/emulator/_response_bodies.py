@@ -230,14 +230,14 @@ def write_audio(
     is_added = response.is_body_text_or_json and read_pointer(response.body, tokens) is MISSING
     write_values(response, {response_audio.location: value})
     if is_added:
-        _complete_by_schema(response)
+        _complete_body_by_schema(response)
     fixed = response.target.target_spec.emulation.response_constants if response.target is not None else {}
     if response_audio.media_type_location is not None and response_audio.media_type_location not in fixed:
         shown = _choose_reported_format(response, response_audio.media_type_location, format_name)
         write_values(response, {response_audio.media_type_location: shown})
 
 
-def _complete_by_schema(response: EmulatedResponse) -> None:
+def _complete_body_by_schema(response: EmulatedResponse) -> None:
     """Add what the schema requires beside the written values, such as the other fields of a list item."""
     media_type = response.documented_media_type
     if media_type is not None and "schema" in media_type.part_data:

@@ -152,7 +152,7 @@ class ResponseBuilder:
             read_value_at(example.value, location) in (MISSING, value)
             for location, value in list(job_values.items())[1:]
         ]
-        return (*states, _shows_request_with(request, example, target.target_spec.request_constants))
+        return (*states, _belongs_to_request_with_constants(request, example, target.target_spec.request_constants))
 
     def build_status_response(self, request: ParsedRequest, job: EmulatedJob) -> EmulatedResponse:
         """Return the status response for a job in its current state."""
@@ -204,7 +204,9 @@ class ResponseBuilder:
                     status_media, lambda example: self._rank_state_example(job_spec, job, example), values
                 )
             seed = {place: value for place, value in values.items() if is_location_documented(media_spec, place)}
-            return select_body_template(media_spec, lambda example: (_shows_state(example, job_spec, job.state),), seed)
+            return select_body_template(
+                media_spec, lambda example: (_shows_job_in_state(example, job_spec, job.state),), seed
+            )
 
         response = build_success_response(request.operation, "other", build_template)
         if status_media is not None:
@@ -229,7 +231,9 @@ class ResponseBuilder:
         """Write the known values of a job into the body at all locations that are documented for them."""
         response.target, response.job, response.request = job.target, job, request
         shown = self._find_example_job_ids(job.target, job_spec, response)
-        response.body = _replace_ids(response.body, shown, job.id) if response.is_body_text_or_json else response.body
+        response.body = (
+            _replace_example_job_ids(response.body, shown, job.id) if response.is_body_text_or_json else response.body
+        )
         write_values(response, job.response_constants, can_have_value_at)
         write_values(response, self._build_job_values(job_spec, job), can_have_value_at)
         write_job_times(response, job_spec, job)
@@ -283,7 +287,7 @@ class ResponseBuilder:
         return {location: value for location, value in values.items() if location.is_in_body}
 
     def _rank_state_example(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
-        if not _shows_state(example, job_spec, job.state):
+        if not _shows_job_in_state(example, job_spec, job.state):
             return None
         model = (
             job_spec.model_name_location is not None
@@ -355,7 +359,7 @@ class ResponseBuilder:
         constants = target.target_spec.request_constants
 
         def rank_example(example: Example) -> tuple[bool]:
-            return (_shows_request_with(request, example, constants),)
+            return (_belongs_to_request_with_constants(request, example, constants),)
 
         response = build_success_response(
             request.operation, "audio-input", lambda media_spec: select_body_template(media_spec, rank_example)
@@ -447,11 +451,13 @@ def _find_status_media_type_for_undocumented_state(
     status_media = find_json_media(status_operation.success_response)
     if status_media is None or status_media.part_data.get("schema") != media_spec.part_data["schema"]:
         return None
-    has_example = any(_shows_state(example, job_spec, job.state) for example in media_spec.examples)
+    has_example = any(_shows_job_in_state(example, job_spec, job.state) for example in media_spec.examples)
     return None if has_example else status_media
 
 
-def _shows_request_with(request: ParsedRequest, example: Example, constants: Mapping[Location, Any]) -> bool:
+def _belongs_to_request_with_constants(
+    request: ParsedRequest, example: Example, constants: Mapping[Location, Any]
+) -> bool:
     """Whether an example of a response belongs to a documented request that has the constants of a target."""
     documented = request.documented_media_type.examples if request.documented_media_type is not None else ()
     example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
@@ -489,7 +495,7 @@ def _complete_segments(
     return {**values, location: segments}
 
 
-def _shows_state(example: Example, job_spec: JobSpec, state_name: str) -> bool:
+def _shows_job_in_state(example: Example, job_spec: JobSpec, state_name: str) -> bool:
     """Whether a documented example has a job in this state."""
     return bool(job_spec.read_state(functools.partial(read_value_at, example.value)) == state_name)
 
@@ -508,12 +514,12 @@ def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:
     return state is not None and state.terminal_outcome == "success"
 
 
-def _replace_ids(value: Any, example_ids: Iterable[str], job_id: str) -> Any:
+def _replace_example_job_ids(value: Any, example_ids: Iterable[str], job_id: str) -> Any:
     """Return `value` with `example_ids` replaced by `job_id`, also within longer texts such as URLs."""
     if isinstance(value, dict):
-        return {key: _replace_ids(item, example_ids, job_id) for key, item in value.items()}
+        return {key: _replace_example_job_ids(item, example_ids, job_id) for key, item in value.items()}
     if isinstance(value, list):
-        return [_replace_ids(item, example_ids, job_id) for item in value]
+        return [_replace_example_job_ids(item, example_ids, job_id) for item in value]
     if isinstance(value, str):
         for shown in example_ids:
             if value == shown:

@@ -237,7 +237,7 @@ class SchemaValueBuilder:
                 _resolve_schema(self._schemas, branch, f"{node.json_pointer}/{key}/{index}")
                 for index, branch in enumerate(schema.get(key, ()))
             )
-            chosen = next((branch for branch in branches if self._is_compatible(branch, value)), None)
+            chosen = next((branch for branch in branches if self._is_compatible_with_branch(branch, value)), None)
             if chosen is not None:
                 yield chosen
         if "if" in schema:
@@ -245,7 +245,7 @@ class SchemaValueBuilder:
             if key in schema:
                 yield _resolve_schema(self._schemas, schema[key], f"{node.json_pointer}/{key}")
 
-    def _is_compatible(self, branch: _SchemaNode, value: Any) -> bool:
+    def _is_compatible_with_branch(self, branch: _SchemaNode, value: Any) -> bool:
         """Whether `value` can be completed to fit `branch`, that is, contradicts no fixed value of the branch."""
         if not isinstance(value, dict):
             return self._schemas.is_valid(branch.json_pointer, value)

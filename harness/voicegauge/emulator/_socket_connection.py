@@ -28,7 +28,7 @@ from voicegauge.emulator._emulated_connection import (
     matches_constant,
 )
 from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._fault import OutputPurpose, SocketFault, SocketOutput, SocketTurnState
+from voicegauge.emulator._fault import SocketFault, SocketOutput, SocketOutputPurpose, SocketTurnState
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
     FALLBACK_LANGUAGE,
@@ -49,7 +49,7 @@ _FAST_MESSAGE_AUDIO_S = 0.2
 """Duration of the audio in a message with such a clock."""
 _MAX_TURNS = 200
 """Maximum number of open turns of one connection, if no document states a limit."""
-_MAX_WAITING_ITEMS = 1000
+_MAX_WAITING_WORK_ITEMS = 1000
 """Maximum number of work items that wait in a turn."""
 _COMPRESSED_AUDIO_BYTES_PER_S = 16_000
 """Size of one second of compressed audio, for the pace of its messages."""
@@ -57,7 +57,7 @@ _LATE_MESSAGE_TIMEOUT_S = 0.02
 """Time for which messages are still read after the message that closes the connection."""
 
 
-_WorkItem = tuple[OutputPurpose, str]
+_WorkItem = tuple[SocketOutputPurpose, str]
 """What to do next in a turn: the purpose, and the text to speak, or the number of the flush, or an empty text."""
 
 
@@ -71,7 +71,7 @@ class _Turn:
     language: str
     buffer: str = ""
     """Text that waits for the end of its sentence."""
-    work_items: asyncio.Queue[_WorkItem] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING_ITEMS))
+    work_items: asyncio.Queue[_WorkItem] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING_WORK_ITEMS))
     worker: asyncio.Task[None] | None = None
     """The task that performs the work items."""
     index: int = 0
@@ -139,11 +139,11 @@ class EmulatedSocket(EmulatedConnection):
         self._count = 0
         self._has_key = False
 
-    def _has_work(self) -> bool:
+    def _has_more_to_send(self) -> bool:
         turns = [*self._turns.values(), *([self._latest] if self._latest is not None else [])]
         return any(turn.is_busy or not (turn.is_over or turn.work_items.empty()) for turn in turns)
 
-    async def _stop(self) -> None:
+    async def _stop_unfinished_work(self) -> None:
         for timer in self._expiries.values():
             timer.cancel()
         workers = [turn.worker for turn in self._turns.values() if turn.worker is not None]
@@ -161,7 +161,7 @@ class EmulatedSocket(EmulatedConnection):
         text = event.get("text")
         if text is None:
             self._client.report("client-message-invalid", "a binary message")
-            await self._reject("binary messages are not accepted")
+            await self._report_error_or_close("binary messages are not accepted")
             return
         data = str(text).encode(errors="surrogatepass")
         size_limit = self._spec.limits.message_bytes
@@ -173,7 +173,7 @@ class EmulatedSocket(EmulatedConnection):
         violation = next(self._channel.iterate_violations("client", data, is_binary=False), None)
         if violation is not None:
             self._client.report("client-message-invalid", violation.reason, intent.context)
-            await self._reject(violation.reason, context=intent.context)
+            await self._report_error_or_close(violation.reason, context=intent.context)
             return
         if not intent.actions:
             return
@@ -202,7 +202,7 @@ class EmulatedSocket(EmulatedConnection):
             await self._close(POLICY_CLOSE_CODE, "the first message must have the key")
             return
         if "cancel" in intent.actions:
-            await self._cancel(intent)
+            await self._cancel_turns(intent)
             return
         if not intent.actions & {"start", "text", "flush", "end"}:
             return
@@ -213,7 +213,7 @@ class EmulatedSocket(EmulatedConnection):
             await self._add_text(turn, intent.text)
         turn.nonce = intent.nonce
         if "flush" in intent.actions:
-            await self._flush(turn)
+            await self._flush_turn(turn)
         if "end" in intent.actions:
             turn.is_ended = True
             await self._queue_complete_sentences(turn)
@@ -233,11 +233,11 @@ class EmulatedSocket(EmulatedConnection):
         """Return the target whose constants the client has sent; the first one if it has sent those of none."""
         targets = [one for one in self._operation.contract.socket_targets.values() if one.operation is self._operation]
 
-        def count_equal(target: SocketTarget) -> int:
+        def count_equal_constants(target: SocketTarget) -> int:
             constants = target.target_spec.request_constants
             return sum(matches_constant(self._read_setting(location), value) for location, value in constants.items())
 
-        return max(targets, key=count_equal)
+        return max(targets, key=count_equal_constants)
 
     def _find_format(self, target: SocketTarget) -> SocketFormat:
         for audio_format in target.target_spec.formats.values():
@@ -250,12 +250,12 @@ class EmulatedSocket(EmulatedConnection):
         key = intent.context if self._spec.has_contexts else None
         turn = self._turns.get(key)
         if turn is not None:
-            self._stop_expiry(key)
+            self._stop_context_expiry(key)
             return turn
         if self._spec.has_contexts and key in self._ended_contexts:
             # Its end may have been sent twice; another text needs another context.
             if "text" in intent.actions:
-                await self._reject(f"the context {key} has ended", context=key)
+                await self._report_error_or_close(f"the context {key} has ended", context=key)
             return None
         if not intent.actions & {"start", "text"}:
             return None
@@ -264,7 +264,7 @@ class EmulatedSocket(EmulatedConnection):
         if limit is not None and len(self._turns) >= limit.max_count and not any(one.ignores_limits for one in faults):
             self._client.report("client-too-many-contexts", f"more than {limit.max_count} contexts are open", key)
             outputs = [SocketOutput("close", values={"code": limit.close_code, "reason": "max_active_conversations"})]
-            await self._change_and_send(None, "limit", outputs)
+            await self._send_outputs_with_faults(None, "limit", outputs)
             return None
         if len(self._turns) >= _MAX_TURNS:
             await self._close(POLICY_CLOSE_CODE, "too many turns")
@@ -299,7 +299,9 @@ class EmulatedSocket(EmulatedConnection):
         turn.character_count += len(text)
         turn.buffer += text
         if len(turn.buffer) > MAX_TEXT_CHARACTERS:
-            await self._reject(f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", context=turn.context)
+            await self._report_error_or_close(
+                f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", context=turn.context
+            )
             turn.buffer = ""
             return
         if not self._spec.turn.speaks_after_end:
@@ -315,7 +317,7 @@ class EmulatedSocket(EmulatedConnection):
         if rest:
             await turn.work_items.put(("speech", rest))
 
-    async def _flush(self, turn: _Turn) -> None:
+    async def _flush_turn(self, turn: _Turn) -> None:
         limit = self._spec.limits.flushes
         if limit is not None:
             now_s = time.perf_counter()
@@ -327,26 +329,26 @@ class EmulatedSocket(EmulatedConnection):
                 self._client.report(
                     "client-too-many-flushes", f"more than {limit.max_count} flushes in {limit.window_s or 60:g} s"
                 )
-                await self._report("warning", context=turn.context, reason="too many flushes")
+                await self._report_event("warning", context=turn.context, reason="too many flushes")
                 return
             self._flush_times.append(now_s)
         turn.flush_count += 1
         await self._queue_remaining_text(turn)
         await turn.work_items.put(("flush", str(turn.flush_count)))
 
-    async def _cancel(self, intent: ClientIntent) -> None:
+    async def _cancel_turns(self, intent: ClientIntent) -> None:
         turn = self._turns.get(intent.context if self._spec.has_contexts else None)
         is_speaking = turn is not None and (turn.is_ended or not self._spec.turn.speaks_after_end)
         if not is_speaking and self._spec.client_messages["cancel"].is_error_without_turn:
-            await self._reject("nothing is spoken that could be cancelled", context=intent.context)
+            await self._report_error_or_close("nothing is spoken that could be cancelled", context=intent.context)
             return
         if turn is None:
             if self._spec.has_event("cancel-end"):
-                await self._report("cancel-end", context=intent.context, nonce=intent.nonce)
+                await self._report_event("cancel-end", context=intent.context, nonce=intent.nonce)
             return
         turn.nonce = intent.nonce
         if any(fault.ignores_cancel for fault in self._list_faults(turn.target)):
-            await self._report("cancel-end", context=turn.context, nonce=intent.nonce)
+            await self._report_event("cancel-end", context=turn.context, nonce=intent.nonce)
             return
         effect = self._spec.cancel_effect
         turn.buffer = ""
@@ -390,12 +392,12 @@ class EmulatedSocket(EmulatedConnection):
                     turn.is_busy = False
                 turn.work_items.task_done()
 
-    async def _perform_work_item(self, turn: _Turn, purpose: OutputPurpose, text: str) -> None:
+    async def _perform_work_item(self, turn: _Turn, purpose: SocketOutputPurpose, text: str) -> None:
         if purpose == "speech":
-            await self._speak(turn, text)
+            await self._speak_text(turn, text)
         elif purpose == "flush":
             outputs = self._build_outputs(turn, "flush-end", flush=int(text), nonce=turn.nonce, id=turn.id)
-            await self._change_and_send(turn, "flush", outputs)
+            await self._send_outputs_with_faults(turn, "flush", outputs)
             if self._spec.turn.ends_with == "flush-end":
                 self._begin_next_turn(turn)
         elif purpose == "cancel":
@@ -407,8 +409,8 @@ class EmulatedSocket(EmulatedConnection):
         else:
             await self._end_turn(turn)
 
-    async def _speak(self, turn: _Turn, text: str) -> None:
-        self._stop_expiry(turn.context)  # it counts from the last audio
+    async def _speak_text(self, turn: _Turn, text: str) -> None:
+        self._stop_context_expiry(turn.context)  # it counts from the last audio
         speech = await self._synthesizer.synthesize(self._build_synthesis(turn, text))
         outputs: list[SocketOutput] = []
         if not turn.has_spoken:
@@ -430,11 +432,11 @@ class EmulatedSocket(EmulatedConnection):
         if not turn.has_spoken or turn.next_audio_s < now_s:
             first_s = 0.0 if self._has_emulated_clock else pace.first_audio_ms / 1000 * self._settings.time_scale
             turn.next_audio_s = now_s + (first_s if not turn.has_spoken else 0.0)
-        changed = self._change_outputs(turn, "speech", outputs)
+        changed = self._apply_faults_to_outputs(turn, "speech", outputs)
         turn.has_spoken = True
         turn.audio += audio
         await self._send_outputs(turn, changed)
-        self._start_expiry(turn)
+        self._start_context_expiry(turn)
 
     def _build_synthesis(self, turn: _Turn, text: str) -> SynthesisRequest:
         spec = turn.target.target_spec
@@ -476,34 +478,34 @@ class EmulatedSocket(EmulatedConnection):
             turn, "turn-end", id=turn.id, duration_ms=duration_ms, characters=turn.character_count
         )
         if not self._spec.has_contexts and not self._spec.turn.is_only_one:
-            await self._change_and_send(turn, "end", outputs)
+            await self._send_outputs_with_faults(turn, "end", outputs)
             self._begin_next_turn(turn)
             return
         turn.is_over = True
         if self._spec.turn.is_only_one:
             outputs.append(SocketOutput("close", values={"code": NORMAL_CLOSE_CODE, "reason": ""}))
-        changed = self._change_outputs(turn, "end", outputs)
+        changed = self._apply_faults_to_outputs(turn, "end", outputs)
         self._forget_turn(turn)
         await self._send_outputs(turn, changed)
 
     def _forget_turn(self, turn: _Turn) -> None:
-        self._stop_expiry(turn.context)
+        self._stop_context_expiry(turn.context)
         self._turns.pop(turn.context, None)
         self._ended_contexts.append(turn.context)
         self._client.note_end_by_service(turn.context, turn.buffer)
         self._latest = turn
 
-    def _start_expiry(self, turn: _Turn) -> None:
+    def _start_context_expiry(self, turn: _Turn) -> None:
         """End a context some time after its last audio, if the contract says so."""
         limit = self._spec.limits.context_expiry
         if limit is None or self._has_emulated_clock:
             return
-        self._stop_expiry(turn.context)
+        self._stop_context_expiry(turn.context)
         delay_s = limit.max_s * (self._settings.time_scale or 1.0)
         loop = asyncio.get_running_loop()
         self._expiries[turn.context] = loop.call_later(delay_s, turn.work_items.put_nowait, ("end", ""))
 
-    def _stop_expiry(self, context: str | None) -> None:
+    def _stop_context_expiry(self, context: str | None) -> None:
         timer = self._expiries.pop(context, None)
         if timer is not None:
             timer.cancel()
@@ -523,8 +525,8 @@ class EmulatedSocket(EmulatedConnection):
             return []
         return [SocketOutput(kind, context=turn.context, values=values)]
 
-    def _change_outputs(
-        self, turn: _Turn | None, purpose: OutputPurpose, outputs: list[SocketOutput]
+    def _apply_faults_to_outputs(
+        self, turn: _Turn | None, purpose: SocketOutputPurpose, outputs: list[SocketOutput]
     ) -> list[SocketOutput]:
         target = turn.target if turn is not None else self._find_target()
         faults = [fault for fault in self._list_faults(target) if fault.change_outputs is not None]
@@ -554,10 +556,12 @@ class EmulatedSocket(EmulatedConnection):
 
     async def _report_cancellation(self, turn: _Turn) -> None:
         outputs = self._build_outputs(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
-        await self._change_and_send(turn, "cancel", outputs)
+        await self._send_outputs_with_faults(turn, "cancel", outputs)
 
-    async def _change_and_send(self, turn: _Turn | None, purpose: OutputPurpose, outputs: list[SocketOutput]) -> None:
-        await self._send_outputs(turn, self._change_outputs(turn, purpose, outputs))
+    async def _send_outputs_with_faults(
+        self, turn: _Turn | None, purpose: SocketOutputPurpose, outputs: list[SocketOutput]
+    ) -> None:
+        await self._send_outputs(turn, self._apply_faults_to_outputs(turn, purpose, outputs))
 
     async def _send_outputs(self, turn: _Turn | None, outputs: list[SocketOutput]) -> None:
         pace = self._spec.emulation
@@ -596,7 +600,7 @@ class EmulatedSocket(EmulatedConnection):
         if message is not None:
             await self._send_text(message)
 
-    async def _report(self, kind: Any, *, context: str | None = None, **values: Any) -> None:
+    async def _report_event(self, kind: Any, *, context: str | None = None, **values: Any) -> None:
         """Send an event that belongs to no speech, if the contract has such a message."""
         named = {} if context is None else {"context": context}
         own = {"reason": "", "nonce": None, "id": self._create_id(), "sequence": self._count}

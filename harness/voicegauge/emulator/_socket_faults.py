@@ -10,7 +10,7 @@ from voicegauge.emulator._speech_faults import create_field_replacer, speak_othe
 
 _LEAKED_AUDIO_S = 1.5
 """Duration, in seconds, of the audio of another turn that a turn begins with."""
-_LATE_AUDIO_S = 2.0
+_AUDIO_DELAY_S = 2.0
 """Delay of the first audio, in seconds."""
 _TIMESTAMP_SHIFT_S = 60.0
 """Number of seconds by which stated times are too late."""
@@ -38,14 +38,14 @@ def _reorder_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[
     return result
 
 
-def _leave_out_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+def _leave_out_turn_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Leave out the messages that end a turn, or the one that ends a flush if a turn ends with a flush."""
     ends_with = state.target.spec.turn.ends_with
     left_out = ("turn-end", "close") if ends_with != "flush-end" else ("flush-end",)
     return [output for output in outputs if output.kind not in left_out]
 
 
-def _name_other_context(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+def _send_audio_as_other_context(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Send the audio under the name of another open context."""
     if state.other_context is None:
         return outputs
@@ -56,17 +56,17 @@ def _leak_other_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> li
     """Begin with audio of another turn."""
     if not state.other_audio or not state.is_first_speech or not any(map(_is_audio, outputs)):
         return outputs
-    return [SocketOutput("audio", _take_end(state, state.other_audio), state.context), *outputs]
+    return [SocketOutput("audio", _take_end_of_audio(state, state.other_audio), state.context), *outputs]
 
 
 def _send_stale_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Begin a turn with audio of the turn that was cancelled before it."""
     if not state.stale_audio:
         return outputs
-    return [SocketOutput("audio", _take_end(state, state.stale_audio), state.context), *outputs]
+    return [SocketOutput("audio", _take_end_of_audio(state, state.stale_audio), state.context), *outputs]
 
 
-def _take_end(state: SocketTurnState, audio: bytes) -> bytes:
+def _take_end_of_audio(state: SocketTurnState, audio: bytes) -> bytes:
     """Return the last seconds of some audio, in whole samples."""
     length = int(_LEAKED_AUDIO_S * state.bytes_per_second)
     length -= length % state.sample_width_bytes
@@ -88,7 +88,7 @@ def _cut_last_byte(_: SocketTurnState, outputs: list[SocketOutput]) -> list[Sock
     ]
 
 
-def _lose_second_half(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+def _lose_second_half_of_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Leave out the second half of the audio, in every second turn."""
     if state.turn_index % 2 == 0:
         return outputs
@@ -107,7 +107,7 @@ def _delay_first_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> l
     """Delay the first audio of a turn."""
     if not state.is_first_speech or not outputs:
         return outputs
-    return [replace(outputs[0], delay_s=_LATE_AUDIO_S), *outputs[1:]]
+    return [replace(outputs[0], delay_s=_AUDIO_DELAY_S), *outputs[1:]]
 
 
 def _add_unknown_message(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
@@ -128,8 +128,11 @@ def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
     return [key for key in fixed if f"/{key}" not in message.recognized_by]
 
 
-def _change_members(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Replace members with a fixed value by an object."""
+def _replace_fixed_members(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """In each message, put an object in place of every member whose value the contract fixes.
+
+    Members that identify the message stay.
+    """
     return [
         replace(
             output,
@@ -165,7 +168,7 @@ def _send_audio_after_end(state: SocketTurnState, outputs: list[SocketOutput]) -
     return [*outputs, SocketOutput("audio", state.other_audio[:length], state.context)]
 
 
-def _close_with_other_code(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+def _close_with_undocumented_code(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Close the connection with an undocumented code if a limit is exceeded."""
     if state.purpose != "limit":
         return outputs
@@ -177,16 +180,16 @@ def _close_with_other_code(state: SocketTurnState, outputs: list[SocketOutput]) 
     ]
 
 
-def _has_raw_samples(target: BaseSocketTarget) -> bool:
+def _sends_raw_samples(target: BaseSocketTarget) -> bool:
     return target.default_format.codec == "pcm_s16le"
 
 
 _SocketCondition = FaultCondition[BaseSocketTarget]
-_CLOSES_FOR_CONTEXTS = _SocketCondition(
+_TOO_MANY_CONTEXTS_CLOSE_CONNECTION = _SocketCondition(
     "too many contexts close the connection, with a documented code",
     lambda target: target.spec.limits.contexts is not None and target.spec.limits.contexts.close_code is not None,
 )
-_OUTLIVES_TURNS = _SocketCondition(
+_CONNECTION_OUTLIVES_TURNS = _SocketCondition(
     "a connection can have several turns", lambda target: not target.spec.turn.is_only_one
 )
 
@@ -199,19 +202,19 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-end-missing",
         description="The message that a turn is complete is not sent.",
-        socket=SocketFault(change_outputs=_leave_out_end),
+        socket=SocketFault(change_outputs=_leave_out_turn_end),
     ),
     Fault(
         id="socket-other-context",
         description="Audio names the context of another turn that is open.",
-        socket=SocketFault(change_outputs=_name_other_context),
+        socket=SocketFault(change_outputs=_send_audio_as_other_context),
         applies_to_socket=_SocketCondition("messages name a context", lambda target: target.spec.has_contexts),
     ),
     Fault(
         id="socket-audio-leaked",
         description="A turn begins with audio of another turn of the connection.",
         socket=SocketFault(change_outputs=_leak_other_audio),
-        applies_to_socket=_OUTLIVES_TURNS,
+        applies_to_socket=_CONNECTION_OUTLIVES_TURNS,
     ),
     Fault(
         id="socket-audio-stale",
@@ -245,14 +248,14 @@ SOCKET_FAULTS = (
         socket=SocketFault(change_synthesis=create_field_replacer(sample_rate_hz=_LOW_SAMPLE_RATE_HZ)),
         applies_to_socket=_SocketCondition(
             "audio is 16-bit PCM by default, and other formats can be chosen",
-            lambda target: _has_raw_samples(target) and len(target.target_spec.formats) > 1,
+            lambda target: _sends_raw_samples(target) and len(target.target_spec.formats) > 1,
         ),
     ),
     Fault(
         id="socket-first-audio-late",
         description="The first audio of a turn comes two seconds late.",
         socket=SocketFault(change_outputs=_delay_first_audio),
-        unfound_reason="A check does not measure times. `voicegauge bench` does.",
+        why_checks_miss_it="A check does not measure times. `voicegauge bench` does.",
     ),
     Fault(
         id="socket-closed-early",
@@ -272,12 +275,12 @@ SOCKET_FAULTS = (
         id="socket-samples-cut",
         description="The samples of a turn have an odd number of bytes.",
         socket=SocketFault(change_outputs=_cut_last_byte),
-        applies_to_socket=_SocketCondition("audio is 16-bit PCM by default", _has_raw_samples),
+        applies_to_socket=_SocketCondition("audio is 16-bit PCM by default", _sends_raw_samples),
     ),
     Fault(
         id="socket-audio-lost",
         description="The second half of the audio of every second turn is not sent.",
-        socket=SocketFault(change_outputs=_lose_second_half),
+        socket=SocketFault(change_outputs=_lose_second_half_of_audio),
     ),
     Fault(
         id="socket-piece-lost",
@@ -293,7 +296,7 @@ SOCKET_FAULTS = (
     Fault(
         id="socket-wrong-message",
         description="Members of messages have another type than documented.",
-        socket=SocketFault(change_outputs=_change_members),
+        socket=SocketFault(change_outputs=_replace_fixed_members),
         applies_to_socket=_SocketCondition(
             "messages of the service have members with a fixed value",
             lambda target: any(list_changeable_members(target, one.event) for one in target.spec.server_messages),
@@ -311,7 +314,7 @@ SOCKET_FAULTS = (
         id="socket-audio-after-end",
         description="Audio of a turn is sent after the message that it is complete.",
         socket=SocketFault(change_outputs=_send_audio_after_end),
-        applies_to_socket=_OUTLIVES_TURNS,
+        applies_to_socket=_CONNECTION_OUTLIVES_TURNS,
     ),
     Fault(
         id="socket-key-ignored",
@@ -325,35 +328,35 @@ SOCKET_FAULTS = (
         id="socket-limit-ignored",
         description="More contexts are opened than the limit allows.",
         socket=SocketFault(ignores_limits=True),
-        applies_to_socket=_CLOSES_FOR_CONTEXTS,
+        applies_to_socket=_TOO_MANY_CONTEXTS_CLOSE_CONNECTION,
     ),
     Fault(
         id="socket-close-code",
         description="The connection is closed with a code that is not documented.",
-        socket=SocketFault(change_outputs=_close_with_other_code),
-        applies_to_socket=_CLOSES_FOR_CONTEXTS,
+        socket=SocketFault(change_outputs=_close_with_undocumented_code),
+        applies_to_socket=_TOO_MANY_CONTEXTS_CLOSE_CONNECTION,
     ),
 )
 """All injectable faults of WebSockets that speak."""
 
 
-_LATE_END_S = 2.0
+_TURN_END_DELAY_S = 2.0
 """Delay, in seconds, of the report that a turn has ended."""
-_EARLY_END_S = 0.08
+_EARLY_TURN_END_SILENCE_S = 0.08
 """Duration of silence, in seconds, that ends a turn too early."""
-_OTHER_WORD = "otherwise"
+_REPLACEMENT_WORD = "otherwise"
 """Word that replaces the last word of partial transcripts."""
 
 
-_TRANSCRIBES = _SocketCondition("a target transcribes", lambda target: target.spec.transcribes)
+_TARGET_TRANSCRIBES = _SocketCondition("a target transcribes", lambda target: target.spec.transcribes)
 
 
-def _lose_last_word_of_end(reports: list[ReportedText]) -> list[ReportedText]:
+def _lose_last_word_of_turn(reports: list[ReportedText]) -> list[ReportedText]:
     """Leave out the last word of the text with which a turn ends."""
     return [replace(one, text=one.text.rpartition(" ")[0]) if one.kind == "turn-end" else one for one in reports]
 
 
-def _resume_first(reports: list[ReportedText]) -> list[ReportedText]:
+def _report_resumption_first(reports: list[ReportedText]) -> list[ReportedText]:
     """Report before each partial transcript that the turn has resumed, although its end was not reported."""
     resumed = [ReportedText("resumed", report.text) for report in reports if report.kind == "partial"]
     return [*resumed, *reports]
@@ -369,15 +372,17 @@ def _lose_end_of_transcript(reports: list[ReportedText]) -> list[ReportedText]:
     return [replace(one, text=cut(one.text)) if one.kind in ("eager-end", "turn-end") else one for one in reports]
 
 
-def _delay_end(reports: list[ReportedText]) -> list[ReportedText]:
+def _delay_turn_end(reports: list[ReportedText]) -> list[ReportedText]:
     """Report the end of a turn late."""
-    return [replace(one, delay_s=_LATE_END_S) if one.kind == "turn-end" else one for one in reports]
+    return [replace(one, delay_s=_TURN_END_DELAY_S) if one.kind == "turn-end" else one for one in reports]
 
 
 def _replace_last_word_of_partials(reports: list[ReportedText]) -> list[ReportedText]:
     """Replace the last word of each partial transcript."""
     return [
-        replace(one, text=f"{one.text.rpartition(' ')[0]} {_OTHER_WORD}".strip()) if one.kind == "partial" else one
+        replace(one, text=f"{one.text.rpartition(' ')[0]} {_REPLACEMENT_WORD}".strip())
+        if one.kind == "partial"
+        else one
         for one in reports
     ]
 
@@ -386,7 +391,7 @@ TRANSCRIPT_FAULTS = (
     Fault(
         id="socket-transcript-end-differs",
         description="The text at the end of a turn lacks the last word of the text when it had probably ended.",
-        socket=SocketFault(change_texts=_lose_last_word_of_end),
+        socket=SocketFault(change_reported_texts=_lose_last_word_of_turn),
         applies_to_socket=_SocketCondition(
             "the end of a turn repeats the text that probably ended it",
             lambda target: target.spec.transcript.end_repeats_eager_end,
@@ -395,7 +400,7 @@ TRANSCRIPT_FAULTS = (
     Fault(
         id="socket-transcript-resumed-alone",
         description="A turn is reported as resumed although nothing said that it had probably ended.",
-        socket=SocketFault(change_texts=_resume_first),
+        socket=SocketFault(change_reported_texts=_report_resumption_first),
         applies_to_socket=_SocketCondition(
             "a turn is resumed only after it had probably ended",
             lambda target: target.spec.transcript.resumes_after_eager_end_only,
@@ -404,41 +409,41 @@ TRANSCRIPT_FAULTS = (
     Fault(
         id="socket-transcript-words-lost",
         description="The text at the end of a turn has only its first third.",
-        socket=SocketFault(change_texts=_lose_end_of_transcript),
-        applies_to_socket=_TRANSCRIBES,
+        socket=SocketFault(change_reported_texts=_lose_end_of_transcript),
+        applies_to_socket=_TARGET_TRANSCRIBES,
     ),
     Fault(
         id="socket-transcript-end-missing",
         description="The end of a turn is never reported.",
-        socket=SocketFault(change_texts=lambda reports: [one for one in reports if one.kind != "turn-end"]),
-        applies_to_socket=_TRANSCRIBES,
+        socket=SocketFault(change_reported_texts=lambda reports: [one for one in reports if one.kind != "turn-end"]),
+        applies_to_socket=_TARGET_TRANSCRIBES,
     ),
     Fault(
         id="socket-transcript-unknown-message",
         description="The service sends a message that no document describes, before each text.",
-        socket=SocketFault(change_texts=lambda reports: [ReportedText("raw", _UNKNOWN_MESSAGE), *reports]),
-        applies_to_socket=_TRANSCRIBES,
+        socket=SocketFault(change_reported_texts=lambda reports: [ReportedText("raw", _UNKNOWN_MESSAGE), *reports]),
+        applies_to_socket=_TARGET_TRANSCRIBES,
     ),
     Fault(
         id="socket-transcript-end-late",
         description="The end of a turn is reported two seconds late.",
-        socket=SocketFault(change_texts=_delay_end),
-        applies_to_socket=_TRANSCRIBES,
-        unfound_reason="A check does not measure times. `voicegauge bench` does.",
+        socket=SocketFault(change_reported_texts=_delay_turn_end),
+        applies_to_socket=_TARGET_TRANSCRIBES,
+        why_checks_miss_it="A check does not measure times. `voicegauge bench` does.",
     ),
     Fault(
         id="socket-transcript-cut-early",
         description="A turn ends at the first short silence, in the middle of a sentence.",
-        socket=SocketFault(turn_end_s=_EARLY_END_S),
-        applies_to_socket=_TRANSCRIBES,
-        unfound_reason="No document says how long a speaker may pause. `voicegauge bench` counts turns cut early.",
+        socket=SocketFault(turn_end_s=_EARLY_TURN_END_SILENCE_S),
+        applies_to_socket=_TARGET_TRANSCRIBES,
+        why_checks_miss_it="No document says how long a speaker may pause. `voicegauge bench` counts turns cut early.",
     ),
     Fault(
         id="socket-transcript-words-flip",
         description="The last word of each text that may change is another one.",
-        socket=SocketFault(change_texts=_replace_last_word_of_partials),
-        applies_to_socket=_TRANSCRIBES,
-        unfound_reason="Such a text may change. `voicegauge bench` counts the words that were taken back.",
+        socket=SocketFault(change_reported_texts=_replace_last_word_of_partials),
+        applies_to_socket=_TARGET_TRANSCRIBES,
+        why_checks_miss_it="Such a text may change. `voicegauge bench` counts the words that were taken back.",
     ),
 )
 """All injectable faults of WebSockets that transcribe."""

@@ -301,7 +301,7 @@ def _replace_longest_word(text: str) -> str:
     return text.replace(max(text.split(), key=len, default=""), _REPLACING_WORD, 1)
 
 
-def _change_length(text: str) -> str:
+def _change_text_length(text: str) -> str:
     """Return only the first word of a long text, and a short text several times."""
     words = text.split()
     return words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([text] * _TEXT_REPETITION_COUNT)
@@ -380,7 +380,7 @@ AUDIO_FAULTS = (
         id="another-voice",
         description="Another voice speaks than before, or than that of the voice sample.",
         change_synthesis=create_field_replacer(espeak_variant=_VOICE_OF_NO_TARGET),
-        unfound_reason="A check compares no voices. `voicegauge bench --similarity` and `voicegauge history` do.",
+        why_checks_miss_it="A check compares no voices. `voicegauge bench --similarity` and `voicegauge history` do.",
     ),
     Fault(
         id="long-silence",
@@ -459,7 +459,7 @@ AUDIO_FAULTS = (
     Fault(
         id="text-ignored",
         description="Another text is spoken, much shorter or much longer.",
-        change_synthesis=create_text_changer(_change_length),
+        change_synthesis=create_text_changer(_change_text_length),
     ),
     Fault(id="truncated-audio", description="The audio file is truncated.", change_response=truncate_audio),
     Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_audio_by_html),
@@ -474,7 +474,7 @@ _LARGE_STRETCH_FACTOR = 1.5
 """Factor that moves the last time far beyond the end of the audio."""
 SMALL_STRETCH_FACTOR = 1.1
 """Factor that moves times by so little that only a comparison with the audio shows it."""
-_SHIFT_S = 0.15
+_TIME_SHIFT_S = 0.15
 """Number of seconds by which stated times are late."""
 
 
@@ -492,7 +492,10 @@ def stretch_times(timings: list[SpeechTiming], factor: float) -> list[SpeechTimi
 
 def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """State every time 150 ms late."""
-    return [_move_timing(timing, timing.start_s + _SHIFT_S, (timing.end_s or 0.0) + _SHIFT_S) for timing in timings]
+    return [
+        _move_timing(timing, timing.start_s + _TIME_SHIFT_S, (timing.end_s or 0.0) + _TIME_SHIFT_S)
+        for timing in timings
+    ]
 
 
 def distribute_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:

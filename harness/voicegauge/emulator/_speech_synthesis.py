@@ -517,7 +517,7 @@ def build_speech_timings(
         speech: the synthesized speech, with the times of its words.
         leading_silence_s: duration in seconds of the silence before the speech, where an unspoken text begins.
     """
-    indices, times_s = _list_known_times(text, speech, leading_silence_s)
+    indices, times_s = _list_known_character_times(text, speech, leading_silence_s)
     pattern = r"(?s)." if unit == "character" else r"\S+"
 
     def compute_time_s(character_index: int, *, is_end: bool = False) -> float:
@@ -525,10 +525,10 @@ def build_speech_timings(
         find = bisect.bisect_left if is_end else bisect.bisect_right
         place = find(indices, character_index)
         if place in (0, len(indices)):
-            return _round_down(times_s[0] if place == 0 else times_s[-1])
+            return _round_time_down(times_s[0] if place == 0 else times_s[-1])
         before, after = indices[place - 1], indices[place]
         share = (character_index - before) / (after - before) if after > before else 0.0
-        return _round_down(times_s[place - 1] + share * (times_s[place] - times_s[place - 1]))
+        return _round_time_down(times_s[place - 1] + share * (times_s[place] - times_s[place - 1]))
 
     return [
         SpeechTiming(found[0], compute_time_s(found.start()), compute_time_s(found.end(), is_end=True))
@@ -536,11 +536,11 @@ def build_speech_timings(
     ]
 
 
-def _round_down(time_s: float) -> float:
+def _round_time_down(time_s: float) -> float:
     return math.floor(time_s * 1000) / 1000
 
 
-def _list_known_times(text: str, speech: SynthesizedSpeech, start_s: float) -> tuple[list[int], list[float]]:
+def _list_known_character_times(text: str, speech: SynthesizedSpeech, start_s: float) -> tuple[list[int], list[float]]:
     """Return indices of characters in ascending order, and the times of each: the starts and the ends of words."""
     starts = _find_word_starts(text, speech)
     indices, times_s = [0], [start_s]

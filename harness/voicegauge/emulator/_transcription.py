@@ -273,10 +273,10 @@ class _Turn:
     """The turn that is spoken now."""
 
     index: int
-    first_sample: int
+    first_sample_index: int
     """Index of the turn's first sample in all audio of the connection."""
-    last_speech_sample: int
-    last_reported_sample: int
+    last_speech_sample_index: int
+    last_reported_sample_index: int
     """Index, in all audio of the connection, of the sample up to which a text was reported."""
     has_probably_ended: bool = False
     eager_text: str | None = None
@@ -288,7 +288,7 @@ class _RetainedAudio:
     """The samples of the connection that may still be needed."""
 
     samples: Samples
-    first_sample: int = 0
+    first_sample_index: int = 0
     undecoded_bytes: bytearray = field(default_factory=bytearray)
 
 
@@ -334,18 +334,18 @@ class EmulatedTranscription(EmulatedConnection):
         contract = self._operation.contract
         targets = [one for one in contract.transcription_socket_targets.values() if one.operation is self._operation]
 
-        def count_equal(target: TranscriptionSocketTarget) -> int:
+        def count_equal_constants(target: TranscriptionSocketTarget) -> int:
             constants = target.target_spec.request_constants
             return sum(matches_constant(self._values.get(location), value) for location, value in constants.items())
 
-        return max(targets, key=count_equal)
+        return max(targets, key=count_equal_constants)
 
     def _find_format(self) -> SocketFormat:
-        def count_equal(audio_format: SocketFormat) -> int:
+        def count_equal_constants(audio_format: SocketFormat) -> int:
             constants = audio_format.request_constants
             return sum(matches_constant(self._values.get(location), value) for location, value in constants.items())
 
-        return max(self._target.target_spec.formats.values(), key=count_equal)
+        return max(self._target.target_spec.formats.values(), key=count_equal_constants)
 
     def _list_faults(self) -> list[SocketFault]:
         return self._faults.list_socket_faults(self._target)
@@ -355,10 +355,10 @@ class EmulatedTranscription(EmulatedConnection):
         self._worker = asyncio.create_task(self._perform_work_items())
         await super().run()
 
-    def _has_work(self) -> bool:
+    def _has_more_to_send(self) -> bool:
         return self._is_reporting or not self._work_items.empty()
 
-    async def _stop(self) -> None:
+    async def _stop_unfinished_work(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
@@ -375,7 +375,7 @@ class EmulatedTranscription(EmulatedConnection):
         violation = next(self._channel.iterate_violations("client", data, is_binary=is_binary), None)
         if violation is not None:
             self._client.report("client-message-invalid", violation.reason)
-            await self._reject(violation.reason)
+            await self._report_error_or_close(violation.reason)
             return
         intent = self._channel.read_client_message(data, is_binary=is_binary)
         self._client.judge_message(intent)
@@ -388,12 +388,14 @@ class EmulatedTranscription(EmulatedConnection):
         if "close" in intent.actions:
             await self._end_turn()
             await self._work_items.join()
-            await self._report("session-end", duration_s=round(self._sample_count / self._format.sample_rate_hz, 3))
+            await self._report_event(
+                "session-end", duration_s=round(self._sample_count / self._format.sample_rate_hz, 3)
+            )
             await self._close(NORMAL_CLOSE_CODE, "")
 
     @property
     def _sample_count(self) -> int:
-        return self._audio.first_sample + len(self._audio.samples)
+        return self._audio.first_sample_index + len(self._audio.samples)
 
     async def _receive_audio(self, audio: bytes) -> None:
         """Add audio, and report turns that begin, go on or end in it."""
@@ -409,7 +411,7 @@ class EmulatedTranscription(EmulatedConnection):
         del buffer.undecoded_bytes[:whole]
         buffer.samples = np.concatenate((buffer.samples, samples))
         while self._examined + self._frame <= self._sample_count:
-            start = self._examined - buffer.first_sample
+            start = self._examined - buffer.first_sample_index
             power = float(np.mean(np.square(buffer.samples[start : start + self._frame], dtype=np.float64)))
             self._examined += self._frame
             await self._advance_by_frame(is_speech=10 * np.log10(power + 1e-12) > _SPEECH_LEVEL_DBFS)
@@ -418,11 +420,13 @@ class EmulatedTranscription(EmulatedConnection):
     def _forget_samples(self) -> None:
         """Drop the samples that no turn and no report needs any more."""
         rate = self._format.sample_rate_hz
-        kept = self._turn.first_sample if self._turn is not None else self._examined - round(_TURN_LEAD_IN_S * rate)
-        surplus = kept - self._audio.first_sample
+        kept = (
+            self._turn.first_sample_index if self._turn is not None else self._examined - round(_TURN_LEAD_IN_S * rate)
+        )
+        surplus = kept - self._audio.first_sample_index
         if surplus > rate and self._work_items.empty():
             self._audio.samples = self._audio.samples[surplus:]
-            self._audio.first_sample += surplus
+            self._audio.first_sample_index += surplus
 
     async def _advance_by_frame(self, *, is_speech: bool) -> None:
         """Begin, continue or end the turn after the next frame, which ends at `_examined`."""
@@ -430,19 +434,19 @@ class EmulatedTranscription(EmulatedConnection):
         now = self._examined
         if is_speech:
             if turn is None:
-                first = max(now - self._frame - round(_TURN_LEAD_IN_S * rate), self._audio.first_sample)
+                first = max(now - self._frame - round(_TURN_LEAD_IN_S * rate), self._audio.first_sample_index)
                 turn = self._turn = _Turn(self._turn_count, first, now, now)
                 self._turn_count += 1
                 self._queue_report("turn-start", turn)
             elif turn.has_probably_ended:
                 turn.has_probably_ended = False
                 self._queue_report("resumed", turn)
-            turn.last_speech_sample = now
+            turn.last_speech_sample_index = now
         if turn is None:
             return
-        silence_s = (now - turn.last_speech_sample) / rate
-        if now - turn.last_reported_sample >= spec.partial_interval_s * rate and not turn.has_probably_ended:
-            turn.last_reported_sample = now
+        silence_s = (now - turn.last_speech_sample_index) / rate
+        if now - turn.last_reported_sample_index >= spec.partial_interval_s * rate and not turn.has_probably_ended:
+            turn.last_reported_sample_index = now
             if not self._is_partial_waiting:  # otherwise the next one reports more
                 self._is_partial_waiting = True
                 self._queue_report("partial", turn)
@@ -452,7 +456,7 @@ class EmulatedTranscription(EmulatedConnection):
             self._queue_report("eager-end", turn)
         limits = [fault.turn_end_s for fault in self._list_faults() if fault.turn_end_s is not None]
         turn_end_s = min([spec.turn_end_s, *limits])
-        if silence_s >= turn_end_s or now - turn.first_sample >= _MAX_TURN_S * rate:
+        if silence_s >= turn_end_s or now - turn.first_sample_index >= _MAX_TURN_S * rate:
             await self._end_turn()
 
     async def _end_turn(self) -> None:
@@ -461,7 +465,7 @@ class EmulatedTranscription(EmulatedConnection):
             self._turn = None
 
     def _queue_report(self, kind: ServerEventKind, turn: _Turn) -> None:
-        self._work_items.put_nowait((kind, turn.first_sample, self._examined, turn))
+        self._work_items.put_nowait((kind, turn.first_sample_index, self._examined, turn))
 
     # What is reported.
 
@@ -478,35 +482,37 @@ class EmulatedTranscription(EmulatedConnection):
                     self._is_reporting = False
                     self._work_items.task_done()
 
-    async def _report_text(self, kind: ServerEventKind, first_sample: int, end_sample: int, turn: _Turn) -> None:
+    async def _report_text(
+        self, kind: ServerEventKind, first_sample_index: int, end_sample_index: int, turn: _Turn
+    ) -> None:
         if not self._spec.has_event(kind) and kind != "turn-end":
             return
-        origin, rate = self._audio.first_sample, self._format.sample_rate_hz
-        samples = self._audio.samples[max(first_sample - origin, 0) : end_sample - origin]
+        origin, rate = self._audio.first_sample_index, self._format.sample_rate_hz
+        samples = self._audio.samples[max(first_sample_index - origin, 0) : end_sample_index - origin]
         text = await self._choose_text(kind, samples, turn)
         if text is None:
             return
         reports = [ReportedText(kind, text)]
         for fault in self._list_faults():
-            if fault.change_texts is not None:
-                reports = fault.change_texts(reports)
-        for report in itertools.chain.from_iterable(map(self._put_text_before_end, reports)):
+            if fault.change_reported_texts is not None:
+                reports = fault.change_reported_texts(reports)
+        for report in itertools.chain.from_iterable(map(self._report_text_before_turn_end, reports)):
             if report.delay_s:
                 await asyncio.sleep(report.delay_s * self._settings.time_scale)
             if report.kind == "raw":
                 await self._send_text(report.text)
                 continue
-            await self._report(
+            await self._report_event(
                 report.kind,
                 transcript=report.text,
-                word_items=_build_words(samples, rate, report.text, first_sample / rate),
+                word_items=_build_words(samples, rate, report.text, first_sample_index / rate),
                 turn=turn.index,
-                start_s=round(first_sample / rate, 3),
-                end_s=round(end_sample / rate, 3),
-                duration_s=round((end_sample - first_sample) / rate, 3),
+                start_s=round(first_sample_index / rate, 3),
+                end_s=round(end_sample_index / rate, 3),
+                duration_s=round((end_sample_index - first_sample_index) / rate, 3),
             )
 
-    def _put_text_before_end(self, report: ReportedText) -> list[ReportedText]:
+    def _report_text_before_turn_end(self, report: ReportedText) -> list[ReportedText]:
         """Return the reports to send in place of `report`: two if it ends a turn, and the message for that has no text.
 
         The first one then has the text, and the second one ends the turn.
@@ -534,7 +540,7 @@ class EmulatedTranscription(EmulatedConnection):
             turn.eager_text = None
         return text
 
-    async def _report(self, kind: Any, **values: Any) -> None:
+    async def _report_event(self, kind: Any, **values: Any) -> None:
         """Send an event, if the contract has such a message."""
         named = {"id": f"{self._settings.seed % 0x10000:04x}{self._message_count:08x}", "sequence": self._message_count}
         message = self._channel.build_server_message(kind, **{**named, **values})

@@ -85,7 +85,7 @@ MAX_CLIENT_FINDINGS = 1000
 """Maximum number of findings that are kept; later findings are dropped."""
 _MAX_WATCHED_CONTEXTS = 1000
 """Maximum number of contexts of a connection that are watched."""
-_MAX_PATH_CHARACTERS = 200
+_MAX_QUOTED_PATH_CHARACTERS = 200
 """Maximum number of characters of an unknown path that are kept."""
 _MAX_CONTEXTS_SHOWN = 3
 """Number of contexts of a connection that a rule reports one by one; the others are counted in one finding."""
@@ -159,7 +159,7 @@ class ClientFindingLog:
             ClientFinding(
                 rule="client-handshake-invalid",
                 provider=provider,
-                operation=operation[:_MAX_PATH_CHARACTERS],
+                operation=operation[:_MAX_QUOTED_PATH_CHARACTERS],
                 connection_number=self.connection_count,
                 message=reason,
             )
@@ -215,7 +215,7 @@ class ClientMonitor:
             self._context_counts[rule] += 1
             if self._context_counts[rule] > _MAX_CONTEXTS_SHOWN:
                 return
-        self._add(rule, message, context)
+        self._add_finding(rule, message, context)
 
     def _report_invalid_message(self, message: str, context: str | None) -> None:
         if message in self._invalid_messages:
@@ -223,9 +223,9 @@ class ClientMonitor:
         self._invalid_messages.append(message)
         self._invalid_message_count += 1
         if self._invalid_message_count <= _MAX_INVALID_MESSAGES_SHOWN:
-            self._add("client-message-invalid", message, context)
+            self._add_finding("client-message-invalid", message, context)
 
-    def _add(self, rule: ClientRuleId, message: str, context: str | None = None) -> None:
+    def _add_finding(self, rule: ClientRuleId, message: str, context: str | None = None) -> None:
         self._log.add(
             ClientFinding(
                 rule=rule,
@@ -240,7 +240,7 @@ class ClientMonitor:
     def judge_message(self, intent: ClientIntent) -> None:
         """Judge a valid message, before it is answered."""
         if self._spec.sends_key_in_message:
-            self._judge_beginning(intent)
+            self._judge_key_message(intent)
         if self._has_closed:
             self.report("client-message-after-close", "a message follows the one that closes the connection")
         elif "close" in intent.actions:
@@ -279,12 +279,12 @@ class ClientMonitor:
                 self.report("client-text-lost", "the last text was neither flushed nor ended, so it is not spoken")
         for rule, count in self._context_counts.items():
             if count > _MAX_CONTEXTS_SHOWN:
-                self._add(rule, f"the same in {format_count(count - _MAX_CONTEXTS_SHOWN, 'more context')}")
+                self._add_finding(rule, f"the same in {format_count(count - _MAX_CONTEXTS_SHOWN, 'more context')}")
         more = self._invalid_message_count - _MAX_INVALID_MESSAGES_SHOWN
         if more > 0:
-            self._add("client-message-invalid", f"{format_count(more, 'more different mistake')} in messages")
+            self._add_finding("client-message-invalid", f"{format_count(more, 'more different mistake')} in messages")
 
-    def _judge_beginning(self, intent: ClientIntent) -> None:
+    def _judge_key_message(self, intent: ClientIntent) -> None:
         """Judge whether the message with the key is the first one, and no other."""
         if self._has_begun and "session" in intent.actions:
             self.report("client-message-invalid", "the message that begins the session is sent again")

@@ -257,27 +257,29 @@ def explain_ineffective_faults(
     If `is_check`, there is a sentence about each fault whose effect no rule finds, too.
     """
     for name in fault_names:
-        fault, reached = _find_reached_targets(name, targets)
+        fault, reached = _find_fault_and_its_targets(name, targets)
         if fault is None:
             continue
         if not any(_has_effect(fault, target) for target in reached):
             reason = _explain_missing_effect(fault, reached)
             yield f"the fault {fault.id} has no effect here: {fault.description} {reason}"
-        elif is_check and fault.unfound_reason is not None:
-            yield f"no check finds the fault {fault.id}: {fault.description} {fault.unfound_reason}"
+        elif is_check and fault.why_checks_miss_it is not None:
+            yield f"no check finds the fault {fault.id}: {fault.description} {fault.why_checks_miss_it}"
 
 
 def list_ineffective_faults(fault_names: Iterable[str], targets: Sequence[BaseTarget]) -> tuple[str, ...]:
     """Return the names of the faults that have no effect on `targets`."""
     found = []
     for name in fault_names:
-        fault, reached = _find_reached_targets(name, targets)
+        fault, reached = _find_fault_and_its_targets(name, targets)
         if fault is not None and not any(_has_effect(fault, target) for target in reached):
             found.append(name)
     return tuple(found)
 
 
-def _find_reached_targets(fault_name: str, targets: Sequence[BaseTarget]) -> tuple[Fault | None, list[BaseTarget]]:
+def _find_fault_and_its_targets(
+    fault_name: str, targets: Sequence[BaseTarget]
+) -> tuple[Fault | None, list[BaseTarget]]:
     """Return a fault and those of `targets` that its name includes; no fault if its effect on them is not known."""
     fault_id, _, place = fault_name.partition("@")
     reached = [target for target in targets if place in ("", target.contract.id, target.id)]

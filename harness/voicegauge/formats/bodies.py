@@ -106,7 +106,10 @@ def read_json(json_bytes: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnreadableBodyError(_describe_invalid_json(json_bytes, error)) from error
     # Walking the value is slow; a body with fewer opening brackets cannot be too deep.
-    if json_bytes.count(b"{") + json_bytes.count(b"[") >= MAX_JSON_DEPTH and _measure_depth(value) > MAX_JSON_DEPTH:
+    if (
+        json_bytes.count(b"{") + json_bytes.count(b"[") >= MAX_JSON_DEPTH
+        and _measure_json_depth(value) > MAX_JSON_DEPTH
+    ):
         raise BodyLimitError(f"is nested deeper than {MAX_JSON_DEPTH}")
     return value
 
@@ -137,20 +140,20 @@ def count_json_nodes(body: bytes, limit: int) -> int:
 
     If the bound exceeds `limit`, the number returned is not exact.
     """
-    highest = 1 + _count_max_nodes(body, 0, len(body))
+    highest = 1 + _count_json_separators(body, 0, len(body))
     if highest <= limit:
         return highest
     # Count again, without the punctuation inside texts. Each text is a node too, so there are few steps.
     nodes = end = 0
     for text in _JSON_TEXT_PATTERN.finditer(body):
-        nodes += max(_count_max_nodes(body, end, text.start()), 1)
+        nodes += max(_count_json_separators(body, end, text.start()), 1)
         end = text.end()
         if nodes > limit:
             return nodes
-    return 1 + nodes + _count_max_nodes(body, end, len(body))
+    return 1 + nodes + _count_json_separators(body, end, len(body))
 
 
-def _count_max_nodes(body: bytes, start: int, end: int) -> int:
+def _count_json_separators(body: bytes, start: int, end: int) -> int:
     """Count the commas, colons and opening brackets in a part of a JSON text.
 
     Every value and key except the first follows such a character, so the count limits the number of nodes.
@@ -177,7 +180,7 @@ def _describe_invalid_json(body: bytes, error: Exception) -> str:
     return f"is not valid JSON: {'it ends early' if reason == 'Input data was truncated' else reason}"
 
 
-def _measure_depth(value: Any) -> int:
+def _measure_json_depth(value: Any) -> int:
     deepest, stack = 0, [(value, 1)]
     while stack:
         item, depth = stack.pop()

@@ -110,28 +110,28 @@ def quote_json(value: Any, max_characters: int, *, is_compact: bool = False) -> 
     """
     comma, colon = (",", ":") if is_compact else (", ", ": ")
     text = ""
-    for token in _generate_tokens(value, max_characters, comma, colon):
+    for token in _generate_json_tokens(value, max_characters, comma, colon):
         text += token
         if len(text) >= max_characters:
             break
     return text[:max_characters]
 
 
-def _generate_tokens(value: Any, max_characters: int, comma_text: str, colon_text: str) -> Iterator[str]:
+def _generate_json_tokens(value: Any, max_characters: int, comma_text: str, colon_text: str) -> Iterator[str]:
     if isinstance(value, str):
         yield json.dumps(value[:max_characters], ensure_ascii=False)
     elif isinstance(value, list):
         yield "["
         for index, item in enumerate(value):
             yield comma_text if index else ""
-            yield from _generate_tokens(item, max_characters, comma_text, colon_text)
+            yield from _generate_json_tokens(item, max_characters, comma_text, colon_text)
         yield "]"
     elif isinstance(value, dict):
         yield "{"
         for index, (key, item) in enumerate(value.items()):
             yield comma_text if index else ""
             yield json.dumps(key[:max_characters], ensure_ascii=False) + colon_text
-            yield from _generate_tokens(item, max_characters, comma_text, colon_text)
+            yield from _generate_json_tokens(item, max_characters, comma_text, colon_text)
         yield "}"
     else:
         yield json.dumps(value)

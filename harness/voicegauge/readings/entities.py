@@ -34,9 +34,9 @@ abbreviations and names."""
 READ_LANGUAGES = frozenset(WORDS_BY_LANGUAGE) | {"zh", "ja"}
 """Languages in which numbers have readings in words. In other languages, a number in a text only equals the same
 digits."""
-_SIGN = r"(?P<minus>(?<![\w.,)])[-−+])?"
+_SIGN_REGEX = r"(?P<minus>(?<![\w.,)])[-−+])?"
 """Regular expression of a sign before a number, which may be missing."""
-_END = r"(?![\w])"
+_WORD_END = r"(?![\w])"
 """Regular expression of the end of a word."""
 _PHONE_PATTERN = r"(?:\+\s?)?(?:\(\d{1,4}\)[\s.-]?|\d+[\s./-])\d[\d\s().\-/]{3,}\d(?!\w)"
 """Regular expression of what may be a telephone number."""
@@ -145,17 +145,17 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
         pattern("code", r"\b\d{1,3}(?:\.\d{1,3}){2,}\b", _read_dotted_numbers),
         pattern("phone", _PHONE_PATTERN, _read_phone),
         pattern("phone", r"\+\d{7,}|\b\d{7,}\b(?![.,]\d)", _read_phone),
-        pattern("money", rf"{_SIGN}(?P<sign>{currency})\s?(?P<number>{number}){scale}", _read_money),
-        pattern("money", rf"{_SIGN}\b(?P<number>{number}){scale}\s?(?P<sign>{currency}){_END}", _read_money),
+        pattern("money", rf"{_SIGN_REGEX}(?P<sign>{currency})\s?(?P<number>{number}){scale}", _read_money),
+        pattern("money", rf"{_SIGN_REGEX}\b(?P<number>{number}){scale}\s?(?P<sign>{currency}){_WORD_END}", _read_money),
         pattern("range", rf"\b(?P<one>{number})\s?[-–—]\s?(?P<two>{number})(?P<percent>\s?%)?(?![\w-])", _read_range),
-        pattern("percent", rf"{_SIGN}(?P<number>{number})\s?%", _read_percent),
+        pattern("percent", rf"{_SIGN_REGEX}(?P<number>{number})\s?%", _read_percent),
         pattern("number", r"\b(?P<century>\d{2})?(?P<decade>\d)0'?s\b", _read_decade),
-        pattern("unit", rf"{_SIGN}(?<![\w.])(?P<number>{number})\s?(?P<unit>{unit}){_END}", _read_quantity),
+        pattern("unit", rf"{_SIGN_REGEX}(?<![\w.])(?P<number>{number})\s?(?P<unit>{unit}){_WORD_END}", _read_quantity),
         *_build_ordinal_patterns(language, pattern),
         pattern("fraction", _FRACTION_PATTERN, _read_fraction),
         pattern("code", r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]+(?:-[A-Za-z\d]+)*\b", _read_code),
         pattern("code", r"\b(?=[\dA-Z-]*\d)[\dA-Z]+(?:-[\dA-Z]+)+\b", _read_code),
-        pattern("number", rf"{_SIGN}(?<![\w])(?P<number>{number}){_END}", _read_plain_number),
+        pattern("number", rf"{_SIGN_REGEX}(?<![\w])(?P<number>{number}){_WORD_END}", _read_plain_number),
         whole("number", r"(?<=\w )[IVX]{2,5}\b|(?<=[a-z] )[VX]\b", entity_readings.read_roman_number),
         whole("abbreviation", abbreviated, entity_readings.read_abbreviation),
         pattern("name", entity_readings.NAME_PATTERN, lambda match, _: entity_readings.read_name(match[0])),

@@ -91,7 +91,7 @@ def _load_chinese_converter() -> Callable[[str], str]:
 def split_plain_words(text: str, language: str) -> list[str]:
     """Return the words of a text without entities, in one spelling; characters for `CHARACTER_LANGUAGES`."""
     if language == "en":
-        text = _unify_english(text)
+        text = _unify_english_spellings(text)
     if language in CHARACTER_LANGUAGES:
         folded = unicodedata.normalize("NFKC", text).casefold()
         return [char for char in folded if unicodedata.category(char)[0] in "LNM"]
@@ -107,8 +107,8 @@ def split_plain_words(text: str, language: str) -> list[str]:
     return re.findall(r"[^\W_]+", fold_case_and_accents(text))
 
 
-def _unify_english(text: str) -> str:
-    replacers, unify_spelling = _load_english_rules()
+def _unify_english_spellings(text: str) -> str:
+    replacers, unify_spelling = _load_english_spelling_rules()
     text = text.lower()
     for pattern, replacement in replacers:
         text = pattern.sub(replacement, text)
@@ -118,7 +118,7 @@ def _unify_english(text: str) -> str:
 
 
 @functools.cache
-def _load_english_rules() -> tuple[list[tuple[re.Pattern[str], str]], Callable[[str], str]]:
+def _load_english_spelling_rules() -> tuple[list[tuple[re.Pattern[str], str]], Callable[[str], str]]:
     """Return the contractions and the spellings of Whisper's English normalizer, without its numbers."""
     from whisper_normalizer.english import EnglishTextNormalizer
 
@@ -134,7 +134,7 @@ def _load_english_rules() -> tuple[list[tuple[re.Pattern[str], str]], Callable[[
 # of words: the cheapest pair of paths through both lattices.
 
 
-MAX_CELLS = 3_000_000
+MAX_ALIGNMENT_CELLS = 3_000_000
 """Largest number of pairs of nodes that are compared, which takes a few seconds. Longer texts are not compared."""
 EditKind = Literal["equal", "substitution", "deletion", "insertion"]
 
@@ -165,14 +165,14 @@ class WordLattice:
         self.part_numbers: list[int] = [-1]
         last = 0
         for number, part in enumerate(parts):
-            last = self._append(part, last, number)
+            last = self._append_expression(part, last, number)
         self.end = last
 
     def __len__(self) -> int:
         """Number of nodes."""
         return len(self.words)
 
-    def _append(self, expression: Expression, previous_node: int, part_index: int) -> int:
+    def _append_expression(self, expression: Expression, previous_node: int, part_index: int) -> int:
         """Append an expression after a node; return the node at its end."""
         match expression:
             case WordSequence(words):
@@ -181,10 +181,10 @@ class WordLattice:
                 return previous_node
             case ExpressionSequence(parts):
                 for one in parts:
-                    previous_node = self._append(one, previous_node, part_index)
+                    previous_node = self._append_expression(one, previous_node, part_index)
                 return previous_node
             case ExpressionChoice(alternatives):
-                ends = [self._append(one, previous_node, part_index) for one in alternatives]
+                ends = [self._append_expression(one, previous_node, part_index) for one in alternatives]
                 return self._add_node(None, list(dict.fromkeys(ends)), part_index)
 
     def _add_node(self, word: str | None, predecessors: list[int], part_index: int) -> int:
@@ -196,7 +196,7 @@ class WordLattice:
 
 def align_lattices(reference: WordLattice, hypothesis: WordLattice) -> list[AlignmentEdit] | None:
     """Return the alignment with the fewest errors; `None` if the texts are too long."""
-    if len(reference) * len(hypothesis) > MAX_CELLS:
+    if len(reference) * len(hypothesis) > MAX_ALIGNMENT_CELLS:
         return None
     costs = _compute_costs(reference, hypothesis)
     return list(reversed(list(_trace_back(reference, hypothesis, costs))))
@@ -240,7 +240,7 @@ def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[lis
             row = min(rows, key=lambda one: costs[one][column])
         elif column and other is None:
             column = min(columns, key=lambda one: costs[row][one])
-        elif row and column and (found := _find_pair(costs, rows, columns, cost - (word != other))):
+        elif row and column and (found := _find_node_pair(costs, rows, columns, cost - (word != other))):
             yield AlignmentEdit("equal" if word == other else "substitution", word or "", other or "", *parts)
             row, column = found
         elif row and (up := next((one for one in rows if costs[one][column] == cost - 1), None)) is not None:
@@ -251,7 +251,7 @@ def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[lis
             column = next(one for one in columns if costs[row][one] == cost - 1)
 
 
-def _find_pair(costs: list[list[int]], rows: list[int], columns: list[int], cost: int) -> tuple[int, int] | None:
+def _find_node_pair(costs: list[list[int]], rows: list[int], columns: list[int], cost: int) -> tuple[int, int] | None:
     """Return the first of some rows and columns whose cost is `cost`, as a pair; `None` if there are none."""
     return next(((row, column) for row in rows for column in columns if costs[row][column] == cost), None)
 

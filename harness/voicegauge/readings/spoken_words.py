@@ -111,19 +111,19 @@ def restrict_to_vocabulary(expression: Expression, vocabulary: frozenset[str]) -
 
     Of alternatives that all need other words, the first of those that need the fewest remains.
     """
-    return _prune(expression, vocabulary)[0]
+    return _prune_expression(expression, vocabulary)[0]
 
 
-def _prune(expression: Expression, vocabulary: frozenset[str]) -> tuple[Expression, int]:
+def _prune_expression(expression: Expression, vocabulary: frozenset[str]) -> tuple[Expression, int]:
     """Return the pruned expression, and the number of words that it needs beyond the vocabulary."""
     match expression:
         case WordSequence(words):
             return expression, sum(word not in vocabulary for word in words)
         case ExpressionSequence(parts):
-            pruned = [_prune(part, vocabulary) for part in parts]
+            pruned = [_prune_expression(part, vocabulary) for part in parts]
             return ExpressionSequence(tuple(one for one, _ in pruned)), sum(count for _, count in pruned)
         case ExpressionChoice(alternatives):
-            pruned_alternatives = [_prune(one, vocabulary) for one in alternatives]
+            pruned_alternatives = [_prune_expression(one, vocabulary) for one in alternatives]
             fewest = min(count for _, count in pruned_alternatives)
             best_alternatives = [one for one, count in pruned_alternatives if count == fewest]
             return choice(best_alternatives if fewest == 0 else best_alternatives[:1]), fewest
@@ -163,14 +163,14 @@ _ENGLISH_WORDS_BELOW_20 = [
 """Readings of the numbers from 0 to 19, in their order."""
 _ENGLISH_WORDS_OF_TENS = ["", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 """Words for the tens, by the first digit; empty for 0."""
-_GERMAN_SMALL = [
+_GERMAN_WORDS_BELOW_20 = [
     "null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf",
     "dreizehn", "vierzehn", "fünfzehn", "sechzehn", "siebzehn", "achtzehn", "neunzehn",
 ]  # fmt: skip
 """Readings of the numbers from 0 to 19, in their order."""
 _GERMAN_TENS = ["", "zehn", "zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
 """Words for the tens, by the first digit; empty for 0."""
-_SPANISH_SMALL = [
+_SPANISH_WORDS_BELOW_30 = [
     "cero", "uno|un|una", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez", "once",
     "doce", "trece", "catorce", "quince", "dieciséis", "diecisiete", "dieciocho", "diecinueve", "veinte",
     "veintiuno|veintiún|veintiuna", "veintidós", "veintitrés", "veinticuatro", "veinticinco", "veintiséis",
@@ -179,27 +179,27 @@ _SPANISH_SMALL = [
 """Readings of the numbers from 0 to 29, in their order."""
 _SPANISH_TENS = ["", "diez", "veinte", "treinta", "cuarenta", "cincuenta", "sesenta", "setenta", "ochenta", "noventa"]
 """Words for the tens, by the first digit; empty for 0."""
-_SPANISH_HUNDREDS = [
+_SPANISH_WORDS_OF_HUNDREDS = [
     "", "ciento", "doscientos|doscientas", "trescientos|trescientas", "cuatrocientos|cuatrocientas",
     "quinientos|quinientas", "seiscientos|seiscientas", "setecientos|setecientas", "ochocientos|ochocientas",
     "novecientos|novecientas",
 ]  # fmt: skip
 """Readings of the hundreds, by the first digit; empty for 0."""
-_FRENCH_SMALL = [
+_FRENCH_WORDS_BELOW_20 = [
     "zéro", "un|une", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze",
     "treize", "quatorze", "quinze", "seize", "dix-sept", "dix-huit", "dix-neuf",
 ]  # fmt: skip
 """Readings of the numbers from 0 to 19, in their order."""
 _FRENCH_TENS = ["", "dix", "vingt", "trente", "quarante", "cinquante", "soixante"]
 """Words for the tens up to 60, by the first digit; empty for 0."""
-_ITALIAN_SMALL = [
+_ITALIAN_WORDS_BELOW_20 = [
     "zero", "uno|un|una", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci", "undici",
     "dodici", "tredici", "quattordici", "quindici", "sedici", "diciassette", "diciotto", "diciannove",
 ]  # fmt: skip
 """Readings of the numbers from 0 to 19, in their order."""
 _ITALIAN_TENS = ["", "dieci", "venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta", "novanta"]
 """Words for the tens, by the first digit; empty for 0."""
-_PORTUGUESE_SMALL = [
+_PORTUGUESE_WORDS_BELOW_20 = [
     "zero", "um|uma", "dois|duas", "três", "quatro", "cinco", "seis", "sete", "oito", "nove", "dez", "onze", "doze",
     "treze", "catorze|quatorze", "quinze", "dezesseis|dezasseis", "dezessete|dezassete", "dezoito",
     "dezenove|dezanove",
@@ -207,7 +207,7 @@ _PORTUGUESE_SMALL = [
 """Readings of the numbers from 0 to 19, in their order."""
 _PORTUGUESE_TENS = ["", "dez", "vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa"]
 """Words for the tens, by the first digit; empty for 0."""
-_PORTUGUESE_HUNDREDS = [
+_PORTUGUESE_WORDS_OF_HUNDREDS = [
     "", "cento", "duzentos|duzentas", "trezentos|trezentas", "quatrocentos|quatrocentas", "quinhentos|quinhentas",
     "seiscentos|seiscentas", "setecentos|setecentas", "oitocentos|oitocentas", "novecentos|novecentas",
 ]  # fmt: skip
@@ -223,7 +223,7 @@ def read_cardinal(number: int, language: str) -> Expression:
         number: the number.
         language: one of en, de, es, fr, it, pt, zh, ja.
     """
-    return _CARDINAL_BY_LANGUAGE[language](number)
+    return _CARDINAL_BUILDER_BY_LANGUAGE[language](number)
 
 
 def read_digit(digit: str, language: str) -> Expression:
@@ -287,10 +287,10 @@ def _build_german_reading(number: int) -> Expression:
 def list_german_words(number: int) -> list[str]:
     """Return the words for a number below a million, each written as one word."""
     if number < 20:
-        return [_GERMAN_SMALL[number]]
+        return [_GERMAN_WORDS_BELOW_20[number]]
     if number < 100:
         tens, ones = divmod(number, 10)
-        one = {0: "", 1: "einund"}.get(ones, f"{_GERMAN_SMALL[ones]}und")
+        one = {0: "", 1: "einund"}.get(ones, f"{_GERMAN_WORDS_BELOW_20[ones]}und")
         return [f"{one}{_GERMAN_TENS[tens]}"]
     scale, name = (1000, "tausend") if number >= 1000 else (100, "hundert")
     head, rest = divmod(number, scale)
@@ -315,11 +315,13 @@ def _build_spanish_reading(number: int) -> Expression:
         if number == 100:
             return phrase("cien|ciento")
         hundreds, rest = divmod(number, 100)
-        return sequence(phrase(_SPANISH_HUNDREDS[hundreds]), _build_spanish_reading(rest) if rest else SILENCE)
+        return sequence(phrase(_SPANISH_WORDS_OF_HUNDREDS[hundreds]), _build_spanish_reading(rest) if rest else SILENCE)
     if number < 30:
-        return phrase(_SPANISH_SMALL[number])
+        return phrase(_SPANISH_WORDS_BELOW_30[number])
     tens, ones = divmod(number, 10)
-    return sequence(phrase(_SPANISH_TENS[tens]), *([phrase("y"), phrase(_SPANISH_SMALL[ones])] if ones else []))
+    return sequence(
+        phrase(_SPANISH_TENS[tens]), *([phrase("y"), phrase(_SPANISH_WORDS_BELOW_30[ones])] if ones else [])
+    )
 
 
 def _build_french_reading(number: int) -> Expression:
@@ -335,29 +337,33 @@ def _build_french_reading(number: int) -> Expression:
         return sequence(first, phrase("mille"), _build_french_reading(rest) if rest else SILENCE)
     if number >= 100:
         hundreds, rest = divmod(number, 100)
-        first = SILENCE if hundreds == 1 else phrase(_FRENCH_SMALL[hundreds])
+        first = SILENCE if hundreds == 1 else phrase(_FRENCH_WORDS_BELOW_20[hundreds])
         return sequence(first, phrase("cent|cents"), _build_french_reading(rest) if rest else SILENCE)
     return _build_french_reading_below_100(number)
 
 
 def _build_french_reading_below_100(number: int) -> Expression:
     if number < 20:
-        return phrase(_FRENCH_SMALL[number])
+        return phrase(_FRENCH_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
     if tens < 7:
         link = phrase("et") if ones == 1 else SILENCE
-        return sequence(phrase(_FRENCH_TENS[tens]), link, phrase(_FRENCH_SMALL[ones]) if ones else SILENCE)
+        return sequence(phrase(_FRENCH_TENS[tens]), link, phrase(_FRENCH_WORDS_BELOW_20[ones]) if ones else SILENCE)
     regional_tens = phrase({7: "septante", 8: "huitante|octante", 9: "nonante"}[tens])
     regional = sequence(
         regional_tens,
         phrase("(et)") if ones == 1 else SILENCE,
-        phrase(_FRENCH_SMALL[ones]) if ones else SILENCE,
+        phrase(_FRENCH_WORDS_BELOW_20[ones]) if ones else SILENCE,
     )
     if tens == 7:
-        usual = sequence(phrase("soixante"), phrase("et") if ones == 1 else SILENCE, phrase(_FRENCH_SMALL[10 + ones]))
+        usual = sequence(
+            phrase("soixante"), phrase("et") if ones == 1 else SILENCE, phrase(_FRENCH_WORDS_BELOW_20[10 + ones])
+        )
     else:
         rest = number - 80
-        usual = sequence(phrase("quatre vingt|quatre vingts"), phrase(_FRENCH_SMALL[rest]) if rest else SILENCE)
+        usual = sequence(
+            phrase("quatre vingt|quatre vingts"), phrase(_FRENCH_WORDS_BELOW_20[rest]) if rest else SILENCE
+        )
     return choice([usual, regional])
 
 
@@ -368,7 +374,7 @@ def _build_italian_reading(number: int) -> Expression:
         first = phrase(f"un {one}") if head == 1 else sequence(_build_italian_reading(head), phrase(many))
         return sequence(first, *([phrase("(e)"), _build_italian_reading(rest)] if rest else []))
     if number == 1:
-        return phrase(_ITALIAN_SMALL[1])
+        return phrase(_ITALIAN_WORDS_BELOW_20[1])
     together = "|".join(_list_italian_words(number))
     if number >= 1000 and number % 1000:
         head, rest = divmod(number, 1000)
@@ -381,16 +387,16 @@ def _build_italian_reading(number: int) -> Expression:
 
 def _list_italian_words(number: int) -> list[str]:
     if number < 20:
-        return _ITALIAN_SMALL[number].split("|")
+        return _ITALIAN_WORDS_BELOW_20[number].split("|")
     if number < 100:
         tens, ones = divmod(number, 10)
         stem = _ITALIAN_TENS[tens][:-1] if ones in (1, 8) else _ITALIAN_TENS[tens]
         if ones == 1:
             return [f"{stem}uno", f"{stem}un"]
-        return [f"{stem}{_ITALIAN_SMALL[ones] if ones else ''}"]
+        return [f"{stem}{_ITALIAN_WORDS_BELOW_20[ones] if ones else ''}"]
     if number < 1000:
         hundreds, rest = divmod(number, 100)
-        start = f"{'' if hundreds == 1 else _ITALIAN_SMALL[hundreds]}cento"
+        start = f"{'' if hundreds == 1 else _ITALIAN_WORDS_BELOW_20[hundreds]}cento"
         others = _list_italian_words(rest) if rest else [""]
         elided = [f"{start[:-1]}{one}" for one in others if 80 <= rest < 90 or rest == 8]
         return [*(f"{start}{one}" for one in others), *elided]
@@ -420,12 +426,15 @@ def _build_portuguese_reading(number: int) -> Expression:
             return phrase("cem|cento")
         hundreds, rest = divmod(number, 100)
         return sequence(
-            phrase(_PORTUGUESE_HUNDREDS[hundreds]), *([phrase("e"), _build_portuguese_reading(rest)] if rest else [])
+            phrase(_PORTUGUESE_WORDS_OF_HUNDREDS[hundreds]),
+            *([phrase("e"), _build_portuguese_reading(rest)] if rest else []),
         )
     if number < 20:
-        return phrase(_PORTUGUESE_SMALL[number])
+        return phrase(_PORTUGUESE_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
-    return sequence(phrase(_PORTUGUESE_TENS[tens]), *([phrase("e"), phrase(_PORTUGUESE_SMALL[ones])] if ones else []))
+    return sequence(
+        phrase(_PORTUGUESE_TENS[tens]), *([phrase("e"), phrase(_PORTUGUESE_WORDS_BELOW_20[ones])] if ones else [])
+    )
 
 
 def _build_han_reading(number: int, language: str) -> Expression:
@@ -474,7 +483,7 @@ def _build_han_place_reading(digit: int, name: str, *, is_first: bool, language:
     return sequence(word, phrase(name)) if name else word
 
 
-_CARDINAL_BY_LANGUAGE: dict[str, Callable[[int], Expression]] = {
+_CARDINAL_BUILDER_BY_LANGUAGE: dict[str, Callable[[int], Expression]] = {
     "en": _build_english_reading,
     "de": _build_german_reading,
     "es": _build_spanish_reading,

@@ -19,7 +19,7 @@ from voicegauge.model.exchange import (
     UploadedFile,
     find_header,
 )
-from voicegauge.recording._har_format import CLOSE_REMARK, parse_browser_messages
+from voicegauge.recording._har_format import UNKNOWN_CLOSE_REMARK, parse_browser_messages
 from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.conversations import (
     InteractionFile,
@@ -130,7 +130,7 @@ def _parse_socket(
         socket=parse_browser_messages(
             entry["_webSocketMessages"], started_at, timing.delay_before_send_ms + timing.ttfb_ms if timing else 0.0
         ),
-        notes=(CLOSE_REMARK,),
+        notes=(UNKNOWN_CLOSE_REMARK,),
     )
 
 
@@ -195,9 +195,9 @@ def _decode_response_body(
     Raises:
         NotImportedError: the body is missing, truncated or damaged.
     """
-    text, size = har_content.get("text"), _parse_size(har_content.get("size"))
+    text, size = har_content.get("text"), _parse_size_bytes(har_content.get("size"))
     if not text:
-        if not size and _parse_size(har_response.get("bodySize")) <= 0:
+        if not size and _parse_size_bytes(har_response.get("bodySize")) <= 0:
             return b""
         comment = har_content.get("comment")
         suffix = f" ({comment})" if isinstance(comment, str) and comment else ""
@@ -217,7 +217,7 @@ def _decode_response_body(
     return body
 
 
-def _parse_size(size_value: Any) -> int:
+def _parse_size_bytes(size_value: Any) -> int:
     return int(size_value) if isinstance(size_value, int | float) else 0
 
 
@@ -229,13 +229,13 @@ def _decode_request_body(
     if text:
         is_base64 = post_data.get("encoding") == "base64"
         body = parse_base64(text, "request body") if is_base64 else encode_text(require_text(text, "request body"))
-        sent = _parse_size(har_request.get("bodySize"))
+        sent = _parse_size_bytes(har_request.get("bodySize"))
         if sent > len(body):
             return None, body, (f"the request body is truncated: {len(body)} of {sent} bytes are in the file",)
         return None, body, ()
     if isinstance(params, list) and params:
         return _encode_form(params, content_type)
-    if _parse_size(har_request.get("bodySize")) > 0:
+    if _parse_size_bytes(har_request.get("bodySize")) > 0:
         return None, b"", ("the request body is not in the file",)
     return None, b"", ()
 

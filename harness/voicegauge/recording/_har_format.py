@@ -337,7 +337,7 @@ def remove_orphaned_sidecars(folder: Path, sidecar_names: set[str]) -> None:
 
 _TEXT_OPCODE, _BINARY_OPCODE = 1, 2
 WEBSOCKET_RESOURCE_TYPE = "websocket"
-CLOSE_REMARK = "how the connection was closed is not in the file, and neither are its control frames"
+UNKNOWN_CLOSE_REMARK = "how the connection was closed is not in the file, and neither are its control frames"
 """Note on a WebSocket that was imported from a HAR file of a browser."""
 
 

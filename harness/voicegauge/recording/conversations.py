@@ -175,7 +175,7 @@ def group_exchanges_by_conversation(contract: Contract, exchanges: Sequence[Exch
     return groups
 
 
-def iterate_with_assigned_conversation_ids(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+def iterate_exchanges_with_conversation_ids(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
     """Yield `exchanges` in their order, each with the same `conversation_id` as the others of its conversation.
 
     Existing ids are kept. An exchange that is alone in its conversation gets no id.
@@ -215,7 +215,7 @@ class ConversationIndex:
 
     def find_conversation(self, exchange: Exchange) -> int | None:
         """Return the number of the conversation to which the request of `exchange` belongs; `None` if there is none."""
-        links = _find_links(self._contract, exchange)
+        links = _find_linking_texts(self._contract, exchange)
         return max((self._numbers[link] for link in links if link in self._numbers), default=None)
 
     def forget_conversation(self, conversation_number: int) -> None:
@@ -242,7 +242,7 @@ def _parse_url_path(text: str) -> str:
         return ""
 
 
-def _find_links(contract: Contract, exchange: Exchange) -> Iterator[str]:
+def _find_linking_texts(contract: Contract, exchange: Exchange) -> Iterator[str]:
     """Yield the texts by which a request is linked to an earlier response: ids, or the URL of a download and its path.
 
     Ids are values in the path and, for polls, in the query. Ids shorter than `MIN_ID_CHARACTERS` are left out.

@@ -29,9 +29,9 @@ from voicegauge.formats.locations import EVERY_ITEM, EventLocation, Location
 from voicegauge.model.exchange import SocketSide
 from voicegauge.recording.url_rewriting import find_relative_path
 
-_BRANCHES = ("allOf", "anyOf", "oneOf")
+_BRANCH_KEYWORDS = ("allOf", "anyOf", "oneOf")
 """Keywords whose value is a list of schemas that may apply to the same value."""
-_CONDITIONAL_BRANCHES = ("if", "then", "else")
+_CONDITIONAL_KEYWORDS = ("if", "then", "else")
 """Keywords whose value is one schema that may apply to the same value."""
 _MAX_BRANCHES = 1_000
 """Maximum number of schemas that are read for one value."""
@@ -96,9 +96,9 @@ def _iterate_applied_schemas(schemas: Schemas, branches: Sequence[Any]) -> Itera
             continue
         seen.add(id(schema))
         yield schema
-        for key in _BRANCHES:
+        for key in _BRANCH_KEYWORDS:
             waiting += schema.get(key, ())
-        waiting += [schema[key] for key in _CONDITIONAL_BRANCHES if key in schema]
+        waiting += [schema[key] for key in _CONDITIONAL_KEYWORDS if key in schema]
 
 
 def _list_child_schemas(schema: Mapping[str, Any], token: str) -> Iterator[Any]:
@@ -127,7 +127,7 @@ class DocumentedBody:
     """The documented events, if the body is a stream of them."""
 
     @property
-    def is_other_text_documented(self) -> bool:
+    def is_unstructured_text_documented(self) -> bool:
         """Whether a body that is neither JSON nor a form is documented. Of a stream, its events are instead."""
         return self.is_media_type_documented and self.stream is None
 

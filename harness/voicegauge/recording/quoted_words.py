@@ -170,11 +170,13 @@ def _find_received_words(exchange: Exchange, words: set[str]) -> set[str]:
         if escape_count > _MAX_ESCAPES:
             return words
         resolved = _ESCAPE_BYTES_PATTERN.sub(lambda match: _resolve_escape(match).encode(errors="replace"), data)
-        found.update(word for word, part in parts.items() if word not in found and _has_word(resolved, part))
+        found.update(
+            word for word, part in parts.items() if word not in found and _has_word_beginning_with(resolved, part)
+        )
     return found
 
 
-def _has_word(data: bytes, beginning: bytes) -> bool:
+def _has_word_beginning_with(data: bytes, beginning: bytes) -> bool:
     start = data.find(beginning)
     while start > 0 and data[start - 1 : start].isalnum():
         start = data.find(beginning, start + len(beginning))

@@ -33,7 +33,7 @@ from voicegauge.recording.conversations import (
     NotImportedError,
     ParsedInteraction,
     UnparsedInteraction,
-    iterate_with_assigned_conversation_ids,
+    iterate_exchanges_with_conversation_ids,
     parse_time,
 )
 from voicegauge.recording.credentials import find_used_credentials, mask_record
@@ -122,7 +122,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
     importer = _InteractionImporter(contract, base_urls or {})
     for interaction in file.interactions:
         importer.add_interaction(interaction)
-    exchanges = tuple(iterate_with_assigned_conversation_ids(contract, importer.exchanges))
+    exchanges = tuple(iterate_exchanges_with_conversation_ids(contract, importer.exchanges))
     return ImportedRecording(
         file_format=file.file_format,
         exchanges=exchanges,
@@ -156,7 +156,7 @@ class _InteractionImporter:
             interaction = unparsed_interaction.parse()
             exchange = self._convert_to_exchange(interaction)
         except NotImportedError as reason:
-            secrets = self._find_secrets_of_unimported(interaction) if interaction is not None else []
+            secrets = self._find_secrets_of_unimported_interaction(interaction) if interaction is not None else []
             self._add_remark(unparsed_interaction, is_imported=False, message=str(reason), secrets=secrets)
             return
         self.secrets.update(dict.fromkeys(find_used_credentials(self._contract, exchange)))
@@ -166,7 +166,7 @@ class _InteractionImporter:
         for note in (*interaction.notes, *_describe_missing_parts(exchange)):
             self._add_remark(unparsed_interaction, is_imported=True, message=note)
 
-    def _find_secrets_of_unimported(self, interaction: ParsedInteraction) -> list[str]:
+    def _find_secrets_of_unimported_interaction(self, interaction: ParsedInteraction) -> list[str]:
         """Return the credentials of an interaction, which are masked only in the remark on this interaction.
 
         Masking them everywhere would take long: a browser records the cookies of many hosts.

@@ -101,7 +101,7 @@ _HINT_IF_NOT_MASKED = "mask the field by its name with --mask, or leave the case
 """What the user can do about a text that looks like a credential, for the error message."""
 
 
-def _mask_unknown_parameter(match: re.Match[str]) -> str:
+def _mask_unknown_media_type_parameter(match: re.Match[str]) -> str:
     opening, name, equals, value = match.groups()
     return f"{opening}{name}{equals}{value if name.lower() in _KNOWN_MEDIA_TYPE_PARAMETERS else MASK}"
 
@@ -170,7 +170,7 @@ class _MessageMasker(BodyMasker):
             self.redactor.is_kept([media_type])
             or media_type.startswith(("audio/", "video/"))
             or body.startswith(_AUDIO_SIGNATURES)
-            or (self.documented.is_other_text_documented and not is_json(media_type) and not is_form(media_type))
+            or (self.documented.is_unstructured_text_documented and not is_json(media_type) and not is_form(media_type))
             or (self._is_download and is_binary and media_type in _BINARY_MEDIA_TYPES)
         )
         if self._keeps_text and not (is_binary and is_text(media_type)):
@@ -305,7 +305,7 @@ class Redactor:
         messages = [_mask_socket_message(message, maskers[message.sender]) for message in socket.messages]
         close = socket.close
         if close is not None and close.reason:
-            reason = self._count_difference(close.reason, self.mask_text(close.reason), "close reason")
+            reason = self._count_redaction_if_changed(close.reason, self.mask_text(close.reason), "close reason")
             close = msgspec.structs.replace(close, reason=reason)
         return msgspec.structs.replace(socket, messages=tuple(messages), close=close)
 
@@ -348,7 +348,7 @@ class Redactor:
         """Count a redaction at `location`."""
         self._redactions[self.mask_text(location[:_MAX_LOCATION_CHARACTERS])] += 1  # a name in it may be a secret
 
-    def _count_difference(self, original_text: str, masked_text: str, location: str) -> str:
+    def _count_redaction_if_changed(self, original_text: str, masked_text: str, location: str) -> str:
         """Count a redaction if masking changed the text; return the masked text."""
         if original_text != masked_text:
             self.count_redaction(location)
@@ -386,7 +386,9 @@ class Redactor:
     def _mask_url(self, url: str, operation: Operation | None) -> str:
         if INVALID_API_KEY in url:
             return url
-        return self._count_difference(url, self._mask_credentials(self._mask_query(url, operation)), "request URL")
+        return self._count_redaction_if_changed(
+            url, self._mask_credentials(self._mask_query(url, operation)), "request URL"
+        )
 
     def _mask_query(self, url: str, operation: Operation | None) -> str:
         """Mask the values of query parameters, and of the fragment, that are not documented."""
@@ -408,10 +410,10 @@ class Redactor:
         if name in self._harmless_headers or is_count or name.startswith(_EMULATOR_HEADER_PREFIX):
             masked = self.mask_text(value)
             if name == "content-type":
-                masked = _MEDIA_TYPE_PARAMETER_PATTERN.sub(_mask_unknown_parameter, masked)
-            return self._count_difference(value, masked, location)
+                masked = _MEDIA_TYPE_PARAMETER_PATTERN.sub(_mask_unknown_media_type_parameter, masked)
+            return self._count_redaction_if_changed(value, masked, location)
         scheme = _AUTH_SCHEME_PATTERN.match(value) if name == "authorization" else None
-        return self._count_difference(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
+        return self._count_redaction_if_changed(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
 
     # Values in undocumented places, which may be repeated elsewhere in the exchange
 

@@ -310,10 +310,10 @@ class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
     """A response body that is sent in its recorded chunks, for synchronous and asynchronous clients."""
 
     def __init__(self, schedule: ResponseSchedule) -> None:
-        self._schedule, self._started_at = schedule, time.perf_counter()
+        self._schedule_answers, self._started_at = schedule, time.perf_counter()
 
     def _iterate_pauses_and_chunks(self) -> Iterator[tuple[float, bytes]]:
-        for chunk in self._schedule.chunks:
+        for chunk in self._schedule_answers.chunks:
             yield max(self._started_at + chunk.send_after_s - time.perf_counter(), 0.0), chunk.data
 
     def __iter__(self) -> Iterator[bytes]:
@@ -432,7 +432,7 @@ class SocketScript:
         if self._is_keep_alive(data, is_binary=is_binary):
             return []
         if self.is_over:
-            return f"{self._describe(data, is_binary)} follows the last recorded message of the client"
+            return f"{self._describe_message(data, is_binary)} follows the last recorded message of the client"
         recorded = self._steps[self._next].client_message
         assert recorded is not None, "the first step was taken before"
         difference = self._find_difference(recorded, data, is_binary=is_binary)
@@ -455,7 +455,7 @@ class SocketScript:
         before, now = read_message(recorded.data), read_message(data)
         if recorded.is_binary or is_binary or before is MISSING or now is MISSING:
             is_masked = recorded.data == MASK.encode()
-            return None if is_masked else f"sent {self._describe(data, is_binary)}"
+            return None if is_masked else f"sent {self._describe_message(data, is_binary)}"
         old, new = dict(iterate_leaves(before)), dict(iterate_leaves(now))
         for tokens in {**old, **new}:
             value, sent = old.get(tokens, MISSING), new.get(tokens, MISSING)
@@ -483,7 +483,7 @@ class SocketScript:
         data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         return SocketMessage(sender="server", at_ms=message.at_ms, data=data)
 
-    def _describe(self, data: bytes, is_binary: bool) -> str:
+    def _describe_message(self, data: bytes, is_binary: bool) -> str:
         if is_binary:
             return f"a binary message of {len(data)} bytes"
         return data[:_MAX_QUOTED_CHARACTERS].decode(errors="replace")
@@ -531,9 +531,9 @@ class ReplayedSocket:
             A description of the first message of the client that was not recorded, after which the connection is
             closed; `None` if all messages were recorded.
         """
-        sending = asyncio.create_task(self._send_waiting(abort))
+        sending = asyncio.create_task(self._send_waiting_messages(abort))
         try:
-            self._schedule(self._script.begin())
+            self._schedule_answers(self._script.begin())
             while (event := await self._receive())["type"] == "websocket.receive":
                 text = event.get("text")
                 is_binary = text is None
@@ -544,13 +544,13 @@ class ReplayedSocket:
                     reason = answers.encode()[:_MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
                     await self._send({"type": "websocket.close", "code": UNMATCHED_CLOSE_CODE, "reason": reason})
                     return answers
-                self._schedule(answers)
+                self._schedule_answers(answers)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
         return None
 
-    def _schedule(self, answers: list[tuple[float, SocketMessage]]) -> None:
+    def _schedule_answers(self, answers: list[tuple[float, SocketMessage]]) -> None:
         """Queue messages with the times at which they are due, and the close of the service after the last one."""
         now_s = self._clock.monotonic()
         for delay_ms, message in answers:
@@ -559,7 +559,7 @@ class ReplayedSocket:
         if self._script.is_over and close is not None and close.closed_by == "server":
             self._waiting.put_nowait((now_s + max(close.at_ms - self._last_ms, 0.0) * self._pause_factor / 1000, close))
 
-    async def _send_waiting(self, abort: Callable[[], None]) -> None:
+    async def _send_waiting_messages(self, abort: Callable[[], None]) -> None:
         """Send the queued messages when they are due, until the connection is closed."""
         while True:
             due_s, item = await self._waiting.get()

@@ -52,7 +52,7 @@ from voicegauge.transport.http import create_ssl_context
 from voicegauge.transport.raw_http import StreamedRequest, StreamedResponse, StreamingTransport
 from voicegauge.transport.websocket import ConnectionLimits, WebSocketConnection
 
-RELAY_LIMITS = ConnectionLimits(connection_bytes=None, frames=None)
+RELAY_CONNECTION_LIMITS = ConnectionLimits(max_connection_bytes=None, max_frames=None)
 """Limits of a connection to the service. Only the size of a message is limited, because a voice agent may keep a
 connection open for hours."""
 MAX_WAITING_BYTES = 2**20
@@ -88,7 +88,9 @@ class SocketRelay:
         self._abort: Callable[[], None] = extensions.get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
         headers = tuple((name, value) for name, value in handshake.headers if name.lower() not in _HANDSHAKE_HEADERS)
         self._request = msgspec.structs.replace(handshake, headers=headers)
-        self._connection = WebSocketConnection(self._take_message, limits=RELAY_LIMITS, keeps_messages=False)
+        self._connection = WebSocketConnection(
+            self._note_service_message, limits=RELAY_CONNECTION_LIMITS, keeps_messages=False
+        )
         self._waiting: asyncio.Queue[SocketMessage | None] = asyncio.Queue()
         self._waiting_bytes = 0
 
@@ -145,7 +147,7 @@ class SocketRelay:
         await self._send({"type": "websocket.http.response.start", "status": connection.status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": connection.rejection_body})
 
-    def _take_message(self, message: SocketMessage) -> None:
+    def _note_service_message(self, message: SocketMessage) -> None:
         """Note a message of the service, in the callback of the socket."""
         self._captured.add_message(message)
         self._waiting_bytes += len(message.data)
@@ -165,7 +167,9 @@ class SocketRelay:
             try:
                 part: dict[str, Any] = {"bytes": message.data} if message.is_binary else {"text": message.data.decode()}
             except UnicodeDecodeError:
-                await self._close_client(_INVALID_TEXT_CLOSE_CODE, "the service sent a text that is not UTF-8")
+                await self._close_client_connection(
+                    _INVALID_TEXT_CLOSE_CODE, "the service sent a text that is not UTF-8"
+                )
                 return
             await self._send({"type": "websocket.send", **part})
         close = self._connection.build_traffic("", "", self._request).close
@@ -173,7 +177,7 @@ class SocketRelay:
         if code == ABNORMAL_CLOSE_CODE or self._connection.is_truncated:
             self._abort()  # without a close frame, as the service did
         else:
-            await self._close_client(code, close.reason if close is not None else "")
+            await self._close_client_connection(code, close.reason if close is not None else "")
 
     async def _take_next_message(self) -> SocketMessage | None:
         """Return the next message of the service; `None` after the last one, when the connection has ended."""
@@ -193,7 +197,7 @@ class SocketRelay:
             return None
         return self._waiting.get_nowait()
 
-    async def _close_client(self, code: int, reason: str) -> None:
+    async def _close_client_connection(self, code: int, reason: str) -> None:
         sent_code = _NORMAL_CLOSE_CODE if code == NO_STATUS_CLOSE_CODE else code
         await self._send({"type": "websocket.close", "code": sent_code, "reason": reason})
 
@@ -235,7 +239,7 @@ MAX_OPEN_SOCKETS = 200
 waiting messages."""
 PROXY_HEADER = b"x-voicegauge-proxy"
 """Header that marks responses that the proxy generated itself."""
-_OWN_HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (PROXY_HEADER, b"error")]
+_OWN_RESPONSE_HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (PROXY_HEADER, b"error")]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -469,7 +473,7 @@ class _RequestRelay:
 
     async def _send_own_response(self, status: int, message: str) -> None:
         body = _encode_own_message(message)
-        headers = [*_OWN_HEADERS, (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+        headers = [*_OWN_RESPONSE_HEADERS, (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         await self._send({"type": "http.response.start", "status": int(status), "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
@@ -492,7 +496,7 @@ def find_rejection(scope: Scope) -> tuple[int, str] | None:
 
 
 async def _reject_handshake(send: Send, status: int, message: str) -> None:
-    await send({"type": "websocket.http.response.start", "status": int(status), "headers": _OWN_HEADERS})
+    await send({"type": "websocket.http.response.start", "status": int(status), "headers": _OWN_RESPONSE_HEADERS})
     await send({"type": "websocket.http.response.body", "body": _encode_own_message(message)})
 
 

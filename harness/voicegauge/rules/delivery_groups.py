@@ -29,7 +29,7 @@ from voicegauge.rules.call import CheckSubject, find_documented_default
 from voicegauge.rules.socket_subjects import SpokenTurn, TurnAmongOthers
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.speech.listening import (
-    TOO_FEW_COMPARED_REASON,
+    TOO_FEW_COMPARED_CLIPS_REASON,
     PaceComparison,
     can_report_unfitting_text,
     compare_pace,
@@ -184,7 +184,7 @@ class DeliveriesOfRun:
             extended += [compared] if compared is not None else []
             reason = subject.unjudged_words_reason
             if compared is not None and not compared.can_doubt_text and _fits_text(subject) is False:
-                reason = TOO_FEW_COMPARED_REASON
+                reason = TOO_FEW_COMPARED_CLIPS_REASON
             self.unjudged_words_count_by_reason.update([reason] if reason is not None else [])
         return extended
 

@@ -387,7 +387,7 @@ def measure_speech_mismatch(
     second_resampled = resample(second_samples, second_sample_rate_hz, _ANALYSIS_RATE_HZ)
     if _are_same_waveform(first_resampled, second_resampled):
         return 0.0
-    one, other = _compute_features(first_resampled), _compute_features(second_resampled)
+    one, other = _compute_spectral_features(first_resampled), _compute_spectral_features(second_resampled)
     if one is None or other is None:
         return None
     distances = _compute_distances(one, other)
@@ -428,7 +428,7 @@ def _are_same_waveform(first_samples: Samples, second_samples: Samples) -> bool:
     return is_audible and correlate_waveforms(first_samples, second_samples) >= _MIN_WAVEFORM_CORRELATION
 
 
-def _compute_features(samples: Samples) -> SpectralFeatures | None:
+def _compute_spectral_features(samples: Samples) -> SpectralFeatures | None:
     if len(samples) < _WINDOW:
         return None
     frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]

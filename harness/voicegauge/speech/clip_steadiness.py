@@ -41,7 +41,7 @@ _FRAME_SIZE, _HOP_SIZE, _FFT_SIZE = 320, 80, 1024
 """Samples of a frame of 40 ms, two periods of the lowest pitch, from one frame to the next, and of a transform."""
 _SPECTRUM_RANGE_HZ = (150.0, 3_600.0)
 """Lowest and highest frequency that count in the spectral centroid."""
-_LOUD_BELOW_LOUDEST_DB = 25.0
+_MAX_LOUD_BELOW_LOUDEST_DB = 25.0
 """Frames that are more than this number of decibels below the loudest frame are neither voiced nor part of the
 spectrum."""
 
@@ -82,7 +82,7 @@ def _cut_loud_frames(samples: Samples) -> NDArray[np.float32]:
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME_SIZE)[::_HOP_SIZE]
     frames = frames - frames.mean(axis=1, keepdims=True)
     energy = np.vecdot(frames, frames)
-    return np.asarray(frames[energy > energy.max() * 10 ** (-_LOUD_BELOW_LOUDEST_DB / 10)], np.float32)
+    return np.asarray(frames[energy > energy.max() * 10 ** (-_MAX_LOUD_BELOW_LOUDEST_DB / 10)], np.float32)
 
 
 def _measure_pitch_hz(frames: NDArray[np.float32]) -> float | None:
@@ -142,7 +142,7 @@ _LEVEL_PART_S, _PITCH_PART_S, _PACE_PART_S = 2.0, 3.0, 3.0
 """Durations, in seconds, of the parts of a clip whose levels, pitches and paces are compared."""
 _MIN_PARTS_OF_STRETCH, _MIN_PARTS_OF_REST = 3, 4
 """Smallest numbers of parts of a stretch, and of the rest of the clip."""
-_SPEECH_BELOW_LOUDEST_DB = 45.0
+_MAX_SPEECH_BELOW_LOUDEST_DB = 45.0
 """Frames that are more than this number of decibels below the loudest frame do not count in the level."""
 _MIN_SPREAD_DB, _MIN_SPREAD = 1.0, 0.03
 """Smallest standard deviations that are assumed between parts: of the level in dB, of the logarithms of pitch and
@@ -233,7 +233,7 @@ def _measure_levels_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.floa
     levels = compute_frame_levels(samples, sample_rate_hz)
     size = round(_LEVEL_PART_S / FRAME_DURATION_S)
     frames = levels[: len(levels) // size * size].reshape(-1, size)
-    is_speech = frames > levels.max(initial=-200.0) - _SPEECH_BELOW_LOUDEST_DB
+    is_speech = frames > levels.max(initial=-200.0) - _MAX_SPEECH_BELOW_LOUDEST_DB
     powers = np.where(is_speech, 10 ** (frames / 10), 0.0).sum(axis=1) / np.maximum(is_speech.sum(axis=1), 1)
     return np.where(is_speech.mean(axis=1) >= 0.3, 10 * np.log10(np.maximum(powers, 1e-20)), np.nan)
 

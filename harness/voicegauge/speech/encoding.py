@@ -25,7 +25,7 @@ from voicegauge.speech.process_control import defer_keyboard_interrupt
 
 
 _PAGE_HEADER_BYTES = 27
-_SERIAL_AT, _CHECKSUM_AT, _SEGMENTS_AT = 14, 22, 26
+_SERIAL_NUMBER_OFFSET, _CHECKSUM_OFFSET, _SEGMENT_COUNT_OFFSET = 14, 22, 26
 """Offsets, in a page, of the serial number, the checksum and the number of segments."""
 _CRC_POLYNOMIAL = 0x04C11DB7
 """Polynomial of CRC-32. Unlike Ethernet, Ogg uses no reflection and inversion, so `zlib.crc32` cannot be used."""
@@ -56,12 +56,12 @@ def set_ogg_serial_number(ogg_bytes: bytes, serial_number: int) -> bytes:
     pages = bytearray(ogg_bytes)
     at = 0
     while at + _PAGE_HEADER_BYTES <= len(pages):
-        segments = pages[at + _SEGMENTS_AT]
+        segments = pages[at + _SEGMENT_COUNT_OFFSET]
         lengths = pages[at + _PAGE_HEADER_BYTES : at + _PAGE_HEADER_BYTES + segments]
         end = at + _PAGE_HEADER_BYTES + segments + sum(lengths)
-        struct.pack_into("<I", pages, at + _SERIAL_AT, serial_number)
-        struct.pack_into("<I", pages, at + _CHECKSUM_AT, 0)
-        struct.pack_into("<I", pages, at + _CHECKSUM_AT, _compute_checksum(bytes(pages[at:end])))
+        struct.pack_into("<I", pages, at + _SERIAL_NUMBER_OFFSET, serial_number)
+        struct.pack_into("<I", pages, at + _CHECKSUM_OFFSET, 0)
+        struct.pack_into("<I", pages, at + _CHECKSUM_OFFSET, _compute_checksum(bytes(pages[at:end])))
         at = end
     return bytes(pages)
 

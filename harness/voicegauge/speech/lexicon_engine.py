@@ -55,9 +55,9 @@ LEXICON_FOLDER_NAME = "lexicon"
 BIGRAM_SHARE = 0.85
 """Weight, in the probability of a word, of its frequency after the previous word, where that frequency is known; the
 rest is the weight of its overall frequency."""
-_PACKAGE = "symspellpy"
+_PACKAGE_NAME = "symspellpy"
 """Package that has the data files."""
-_WORD_FILE, _PAIR_FILE = "frequency_dictionary_en_82_765.txt", "frequency_bigramdictionary_en_243_342.txt"
+_WORD_FILE_NAME, _PAIR_FILE_NAME = "frequency_dictionary_en_82_765.txt", "frequency_bigramdictionary_en_243_342.txt"
 _WORDS_PER_CALL = 2000
 """Number of words that espeak-ng pronounces at a time."""
 _WORD_COUNT_WITH_CONTEXTS = 20_000
@@ -65,7 +65,7 @@ _WORD_COUNT_WITH_CONTEXTS = 20_000
 there."""
 _CONTEXT_TEMPLATES = ("banana {} pocket", "banana {} apple")
 """Contexts of a word: before a consonant and before a vowel. espeak-ng never joins "banana" with the word after it."""
-_ROOT = 0
+_ROOT_NODE = 0
 """The node of the empty sequence of phonemes."""
 
 
@@ -81,7 +81,7 @@ class Lexicon(NamedTuple):
     """The child of a node for the next phoneme, under the key `node * SYMBOL_COUNT + phoneme`."""
     words_by_node: dict[int, tuple[int, ...]]
     """Indices of the words whose whole pronunciation is the node's sequence of phonemes."""
-    best_by_node: tuple[float, ...]
+    best_log_probability_by_node: tuple[float, ...]
     """Log probability of the most frequent word that starts with each node."""
     word_log_probabilities: tuple[float, ...]
     """Log probability of each word, regardless of the previous word."""
@@ -93,7 +93,7 @@ class Lexicon(NamedTuple):
 
 def has_lexicon() -> bool:
     """Whether the packages from which the lexicon is computed are installed."""
-    return all(importlib.util.find_spec(name) is not None for name in (_PACKAGE, "espeakng_loader"))
+    return all(importlib.util.find_spec(name) is not None for name in (_PACKAGE_NAME, "espeakng_loader"))
 
 
 @functools.cache
@@ -106,7 +106,7 @@ def compute_lexicon_sha256() -> str:
     if not has_lexicon():
         raise MissingExtraError("symspellpy or espeak-ng, which the engine 'lexicon' needs,", "bench")
     sha256 = hashlib.sha256(f"{LEXICON_VERSION} {metadata.version('espeakng-loader')}".encode())
-    for name in (_WORD_FILE, _PAIR_FILE):
+    for name in (_WORD_FILE_NAME, _PAIR_FILE_NAME):
         sha256.update(_find_data_file(name).read_bytes())
     return sha256.hexdigest()[:8]
 
@@ -129,11 +129,11 @@ def save_lexicon(path: Path) -> None:
     index_by_word = {word: index for index, word in enumerate(words)}
     total = sum(counts.values())
     log_probabilities = np.log([counts[word] / total for word in words])
-    pairs = _compute_pairs(index_by_word, np.exp(log_probabilities))
+    pairs = _compute_pair_log_probabilities(index_by_word, np.exp(log_probabilities))
     children: dict[int, int] = {}
     best, word_nodes = [float(log_probabilities[0])], []
     for index, phonemes in _pronounce_words(words):
-        node = _ROOT
+        node = _ROOT_NODE
         for phoneme in phonemes:
             node = children.setdefault(node * SYMBOL_COUNT + phoneme, len(best))
             if node == len(best):  # words come in the order of their frequency, so this one is the most frequent
@@ -166,7 +166,7 @@ def _read_lexicon(path: Path) -> Lexicon:
         words=words,
         children=dict(zip(stored["child_keys"].tolist(), stored["child_nodes"].tolist(), strict=True)),
         words_by_node={node: tuple(indices) for node, indices in words_by_node.items()},
-        best_by_node=tuple(stored["best_by_node"].tolist()),
+        best_log_probability_by_node=tuple(stored["best_by_node"].tolist()),
         word_log_probabilities=tuple(stored["word_log_probabilities"].tolist()),
         pair_log_probabilities=dict(zip(pair_keys.tolist(), stored["pair_log_probabilities"].tolist(), strict=True)),
         first_words=frozenset((pair_keys // len(words)).tolist()),
@@ -174,21 +174,23 @@ def _read_lexicon(path: Path) -> Lexicon:
 
 
 def _find_data_file(name: str) -> Path:
-    spec = importlib.util.find_spec(_PACKAGE)  # its code is not imported: only its data files are used
+    spec = importlib.util.find_spec(_PACKAGE_NAME)  # its code is not imported: only its data files are used
     if spec is None or spec.origin is None:
         raise MissingExtraError("symspellpy, whose word list the engine 'lexicon' uses,", "bench")
     return Path(spec.origin).parent / name
 
 
 def _read_word_counts() -> dict[str, int]:
-    lines = _find_data_file(_WORD_FILE).read_text(encoding="utf-8-sig").splitlines()
+    lines = _find_data_file(_WORD_FILE_NAME).read_text(encoding="utf-8-sig").splitlines()
     return {word: int(count) for word, count in map(str.split, lines)}
 
 
-def _compute_pairs(index_by_word: dict[str, int], probabilities: NDArray[np.float64]) -> dict[int, float]:
+def _compute_pair_log_probabilities(
+    index_by_word: dict[str, int], probabilities: NDArray[np.float64]
+) -> dict[int, float]:
     """Return the log probability of the second word after the first word, for each listed pair of words."""
     counts: dict[int, dict[int, int]] = defaultdict(dict)
-    for line in _find_data_file(_PAIR_FILE).read_text(encoding="utf-8-sig").splitlines():
+    for line in _find_data_file(_PAIR_FILE_NAME).read_text(encoding="utf-8-sig").splitlines():
         first, second, count = line.split()
         if first in index_by_word and second in index_by_word:
             counts[index_by_word[first]][index_by_word[second]] = int(count)
@@ -231,14 +233,14 @@ LANGUAGE_WEIGHT = 0.4
 """Weight of the log probabilities of words compared with those of phonemes, which the network estimates too high."""
 WORD_SCORE = -0.5
 """Score that is added for each word. It is negative, so that a long word is preferred to two short ones."""
-_NEVER = -math.inf
+_IMPOSSIBLE_SCORE = -math.inf
 """Log probability of what cannot occur."""
 _NO_WORD = -1
 """Stands for the index of a word where there is none."""
 _UNLISTED_PAIR_SCORE = math.log(1 - BIGRAM_SHARE)
 """Added to the log probability of a word whose frequency after the previous word is not known."""
 
-_History = tuple["_History | None", int]
+_WordHistory = tuple["_WordHistory | None", int]
 """The complete words of a prefix as a linked list: the history before the last word, and the index of that word."""
 
 
@@ -252,7 +254,7 @@ class _Prefix:
     """Log probability of all paths that end in the last phoneme."""
     language_score: float
     """Weighted log probability of the words."""
-    history: _History | None
+    history: _WordHistory | None
     last_phoneme: int
     """The last phoneme; `BLANK` at the start."""
 
@@ -274,10 +276,10 @@ def decode_words(log_probabilities: LogProbabilities, lexicon: Lexicon) -> list[
         log_probabilities: log probability of each symbol in each frame, of shape (frames, symbols).
         lexicon: the words that can be found.
     """
-    beam: _Beam = {(_ROOT, _NO_WORD): _Prefix(0.0, _NEVER, 0.0, None, BLANK)}
+    beam: _Beam = {(_ROOT_NODE, _NO_WORD): _Prefix(0.0, _IMPOSSIBLE_SCORE, 0.0, None, BLANK)}
     for row in log_probabilities.tolist():
         beam = _keep_best_prefixes(_extend_prefixes(beam, row, lexicon))
-    complete = [one for (node, _), one in beam.items() if node == _ROOT]
+    complete = [one for (node, _), one in beam.items() if node == _ROOT_NODE]
     best = max(
         complete or beam.values(),
         key=lambda one: _add_log_probabilities(one.blank_score, one.symbol_score) + one.language_score,
@@ -292,24 +294,38 @@ def decode_words(log_probabilities: LogProbabilities, lexicon: Lexicon) -> list[
 def _extend_prefixes(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
     """Return the prefixes after one more frame, whose log probabilities by symbol are `row`."""
     recognized = [(symbol, value) for symbol, value in enumerate(row) if value > MIN_SYMBOL_LOG_PROBABILITY and symbol]
-    children, best_by_node, words_by_node = lexicon.children, lexicon.best_by_node, lexicon.words_by_node
+    children, best_log_probability_by_node, words_by_node = (
+        lexicon.children,
+        lexicon.best_log_probability_by_node,
+        lexicon.words_by_node,
+    )
     after: _Beam = {}
     for key, one in beam.items():
         node, last_word = key
         total = _add_log_probabilities(one.blank_score, one.symbol_score)
-        repeated = one.symbol_score + row[one.last_phoneme] if one.last_phoneme != BLANK else _NEVER
+        repeated = one.symbol_score + row[one.last_phoneme] if one.last_phoneme != BLANK else _IMPOSSIBLE_SCORE
         _add_path(after, key, _Prefix(total + row[BLANK], repeated, one.language_score, one.history, one.last_phoneme))
-        known = one.language_score - (LANGUAGE_WEIGHT * best_by_node[node] if node != _ROOT else 0.0)
+        known = one.language_score - (
+            LANGUAGE_WEIGHT * best_log_probability_by_node[node] if node != _ROOT_NODE else 0.0
+        )
         for symbol, value in recognized:
             child = children.get(node * SYMBOL_COUNT + symbol)
             before = one.blank_score if symbol == one.last_phoneme else total
-            if child is None or before == _NEVER:
+            if child is None or before == _IMPOSSIBLE_SCORE:
                 continue
-            language_score = known + LANGUAGE_WEIGHT * best_by_node[child]
-            _add_path(after, (child, last_word), _Prefix(_NEVER, before + value, language_score, one.history, symbol))
+            language_score = known + LANGUAGE_WEIGHT * best_log_probability_by_node[child]
+            _add_path(
+                after,
+                (child, last_word),
+                _Prefix(_IMPOSSIBLE_SCORE, before + value, language_score, one.history, symbol),
+            )
             for index in words_by_node.get(child, ()):
                 score = known + LANGUAGE_WEIGHT * _compute_word_log_probability(lexicon, last_word, index) + WORD_SCORE
-                _add_path(after, (_ROOT, index), _Prefix(_NEVER, before + value, score, (one.history, index), symbol))
+                _add_path(
+                    after,
+                    (_ROOT_NODE, index),
+                    _Prefix(_IMPOSSIBLE_SCORE, before + value, score, (one.history, index), symbol),
+                )
     return after
 
 
@@ -352,7 +368,7 @@ def _add_log_probabilities(first: float, second: float) -> float:
     """Return the logarithm of the sum of two probabilities, from their logarithms."""
     if first < second:
         first, second = second, first
-    return first if second == _NEVER else first + math.log1p(math.exp(second - first))
+    return first if second == _IMPOSSIBLE_SCORE else first + math.log1p(math.exp(second - first))
 
 
 LEXICON_ENGINE = "lexicon"

@@ -59,7 +59,9 @@ LETTERS_PER_DIGIT = 5
 _UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
 """Matches what some voices do not speak: directions in parentheses or brackets, and tags."""
 
-TOO_FEW_COMPARED_REASON = "the text fits no better than other texts, and too few other clips were compared to tell why"
+TOO_FEW_COMPARED_CLIPS_REASON = (
+    "the text fits no better than other texts, and too few other clips were compared to tell why"
+)
 """Why a clip is not judged whose text fits no better than others, without enough other clips."""
 OTHER_TEXT_RULE = "audio-of-other-text"
 """Id of the rule about audio that an earlier clip has for another text."""

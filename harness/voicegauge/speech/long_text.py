@@ -47,7 +47,7 @@ that may be said again. Time and memory grow with the square of it or faster."""
 _COMPARED_PHONEMES, _MIN_EQUAL_SHARE, _MAX_LAG_DEVIATION = 24, 0.9, 4
 """Number of phonemes, about six words, and share of them, that a text repeats where the place of a difference is not
 known; and the largest error, in phonemes, of the length of what is left out or said again."""
-MAX_CELLS = 100_000_000
+MAX_ALIGNMENT_CELLS = 100_000_000
 """Largest product of recognized and expected phonemes: about twelve minutes of speech."""
 _MATCH, _MISMATCH, _GAP_START, _GAP_STEP = 2, -2, -6, -1
 """Scores of an alignment: of two equal phonemes, of two different ones, of a gap, and of each phoneme in a gap."""
@@ -132,9 +132,9 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     """
     recognized, times_s = recognize_phonemes(log_probabilities)
     expected = np.array(pronunciation.phonemes)
-    if len(recognized) * len(expected) > MAX_CELLS:
+    if len(recognized) * len(expected) > MAX_ALIGNMENT_CELLS:
         return None
-    pairs = _align(recognized, expected)
+    pairs = _align_phonemes(recognized, expected)
     matched = [(h, e) for h, e in pairs if h >= 0 and e >= 0]
     agreeing = sum(recognized[h] == expected[e] for h, e in matched)
     share = agreeing / max(len(matched), 1) if len(matched) >= 0.3 * max(len(recognized), len(expected), 1) else 0.0
@@ -147,7 +147,7 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
             list(possible_differences), log_probabilities, pronunciation, pairs, times_s
         )
         placed_differences = tuple(
-            one._replace(is_place_known=not _repeats_itself_at(one, expected, word_starts)) for one in differences
+            one._replace(is_place_known=not _is_place_ambiguous(one, expected, word_starts)) for one in differences
         )
     intervals = tuple(
         PhonemeInterval(int(expected[e]), int(expected[e + 1]), float(times_s[h]), float(times_s[h + 1] - times_s[h]))
@@ -157,7 +157,7 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     return LongTextComparison(share, placed_differences, intervals)
 
 
-def _align(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _align_phonemes(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Return the best alignment as pairs of indices; -1 stands for a gap on that side."""
     columns = np.arange(len(expected) + 1)
     score = np.where(columns > 0, _GAP_START + _GAP_STEP * columns, 0).astype(np.int32)
@@ -255,7 +255,7 @@ def _list_differences(
             yield LongTextDifference("said again", start_s, after_s, first, last - first + 1, len(part))
 
 
-def _repeats_itself_at(
+def _is_place_ambiguous(
     difference: LongTextDifference, expected: NDArray[np.int64], word_starts: NDArray[np.int64]
 ) -> bool:
     """Whether a text without the part of a difference, or with it once more, is the same at several places.
@@ -390,18 +390,18 @@ def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: i
     if length > _MAX_SHIFTED_PHONEMES:
         return None
     agreeing_by_begin = {
-        begin: _count_agreeing(recognized[begin - length : begin], recognized[begin : begin + length])
+        begin: _count_agreeing_phonemes(recognized[begin - length : begin], recognized[begin : begin + length])
         for begin in range(max(start, length), stop + 1)
     }
     best = max(agreeing_by_begin, key=lambda begin: agreeing_by_begin[begin], default=None)
     return best if best is not None and agreeing_by_begin[best] >= MIN_REPEATED_SHARE * length else None
 
 
-def _count_agreeing(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
+def _count_agreeing_phonemes(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
     """Return how many phonemes agree in the best alignment of two sequences."""
     if not len(second):
         return 0
-    return sum(h >= 0 and e >= 0 and bool(first[h] == second[e]) for h, e in _align(first, second))
+    return sum(h >= 0 and e >= 0 and bool(first[h] == second[e]) for h, e in _align_phonemes(first, second))
 
 
 def _find_aligned_phonemes(pairs: list[tuple[int, int]], start: int, stop: int) -> tuple[int, int]:
@@ -422,7 +422,7 @@ def _find_repeated_phonemes(
     starts = np.lib.stride_tricks.sliding_window_view(expected_phonemes, len(anchor))
     best = int(np.argmax((starts == anchor).sum(axis=1)))
     first = min(best, len(windows) - 1)
-    pairs = _align(added_phonemes, expected_phonemes[first : first + len(added_phonemes) + 2])
+    pairs = _align_phonemes(added_phonemes, expected_phonemes[first : first + len(added_phonemes) + 2])
     agreeing = [e for h, e in pairs if h >= 0 and e >= 0 and added_phonemes[h] == expected_phonemes[first + e]]
     if len(agreeing) < MIN_REPEATED_SHARE * len(added_phonemes):
         return None

@@ -105,12 +105,12 @@ def compute_phoneme_log_probabilities(samples: Array, sample_rate_hz: int) -> Ar
 
 def _use_one_linear_algebra_thread() -> AbstractContextManager[object]:
     # The products are so small that further threads, which spin while they wait, cost several times what they save.
-    limit: AbstractContextManager[object] = _find_linear_algebra_threads().limit(limits=1)
+    limit: AbstractContextManager[object] = _find_linear_algebra_libraries().limit(limits=1)
     return limit
 
 
 @functools.cache
-def _find_linear_algebra_threads() -> ThreadpoolController:
+def _find_linear_algebra_libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
@@ -124,19 +124,19 @@ def _compute_log_probabilities(samples: Array, sample_rate_hz: int) -> Array:
     parts, start = [], 0
     while start < frame_count:
         begin, end = max(0, start - _CONTEXT_FRAMES), min(frame_count, start + _MAX_WINDOW_FRAMES - _CONTEXT_FRAMES)
-        window = _recognize(normalize_mel_power(log_power[2 * begin : 2 * end]))
+        window = _compute_window_log_probabilities(normalize_mel_power(log_power[2 * begin : 2 * end]))
         stop = frame_count if end == frame_count else end - _CONTEXT_FRAMES
         parts.append(window[start - begin : stop - begin])
         start = stop
     return np.concatenate(parts)
 
 
-def _recognize(mel: Array) -> Array:
+def _compute_window_log_probabilities(mel: Array) -> Array:
     """Return log probabilities of shape (frames, symbols) for normalized mel powers of shape (2 * frames, 80)."""
     weights = _load_weights()
     x = _gelu(_apply_convolution(mel, weights["conv1.weight"], weights["conv1.bias"], stride=1))
     x = _gelu(_apply_convolution(x, weights["conv2.weight"], weights["conv2.bias"], stride=2))
-    x = x + _build_positions(len(x), x.shape[1])
+    x = x + _build_position_vectors(len(x), x.shape[1])
     layer = 0
     while f"blocks.{layer}.attn.query.weight" in weights:
         x = x + _apply_attention(_apply_layer_norm(x, f"blocks.{layer}.attn_ln"), f"blocks.{layer}.attn")
@@ -203,7 +203,7 @@ def _gelu(x: Array) -> Array:
 
 
 @functools.cache
-def _build_positions(frame_count: int, width: int) -> Array:
+def _build_position_vectors(frame_count: int, width: int) -> Array:
     """Return Whisper's sinusoids of shape (frames, width)."""
     scales = np.exp(-math.log(10_000) / (width // 2 - 1) * np.arange(width // 2))
     angles = np.arange(frame_count)[:, None] * scales[None]

@@ -57,11 +57,11 @@ _BLOCK_FRAMES, _MERGED_BANDS = 5, 16
 """Number of frames of 10 ms in a block, and number of bands, each of several neighbouring mel bands."""
 _BLOCK_SAMPLES = 1 << 20
 """Number of samples that are computed with at a time, because half an hour of audio has 170 MB of samples."""
-_SOUND_BELOW_LOUDEST = 1e-3
+_MIN_RELATIVE_POWER_OF_SOUND = 1e-3
 """Power, relative to the loudest block, from which a block belongs to the sound: -30 dB."""
 _POWER_FLOOR = 1e-7
 """Power that is added to each band, relative to the loudest one, so that digital silence has a level: -70 dB."""
-_SHAPED_BELOW_LOUDEST = 1e-2
+_MIN_RELATIVE_POWER_OF_SHAPE = 1e-2
 """Power, relative to the loudest block, from which the spectrum of a block has a shape: -20 dB."""
 _SHAPE_FLOOR = 1e-4
 """Power that is added to each band of a block, relative to the whole block: -40 dB."""
@@ -184,7 +184,7 @@ def _has_noise_floor(samples: Samples, sample_rate_hz: int, silences: list[tuple
     return bool(np.lib.stride_tricks.sliding_window_view(is_quiet, _NOISE_FLOOR_FRAMES).all(axis=1).any())
 
 
-def _compute_blocks(samples: Samples, sample_rate_hz: int) -> Array:
+def _compute_band_powers(samples: Samples, sample_rate_hz: int) -> Array:
     """Return the power of each band in each block of the middle of a clip, of shape (blocks, bands)."""
     excess = len(samples) - int(_MAX_ANALYZED_S * sample_rate_hz)
     if excess > 0:
@@ -202,7 +202,7 @@ def _measure_level_variation_db(blocks: Array) -> float | None:
     fifth of the bands exceeds.
 
     Args:
-        blocks: the power of each band in each block of 50 ms, as `_compute_blocks` returns it.
+        blocks: the power of each band in each block of 50 ms, as `_compute_band_powers` returns it.
 
     Returns:
         The variation; `None` if the sound is shorter than `MIN_JUDGED_SOUND_S`.
@@ -210,7 +210,7 @@ def _measure_level_variation_db(blocks: Array) -> float | None:
     totals = blocks.sum(axis=1)
     if not len(blocks) or totals.max() <= 0:
         return None
-    sounding = np.flatnonzero(totals > totals.max() * _SOUND_BELOW_LOUDEST)
+    sounding = np.flatnonzero(totals > totals.max() * _MIN_RELATIVE_POWER_OF_SOUND)
     blocks = blocks[sounding[0] : sounding[-1] + 1][1:-1]  # the blocks at both ends may be partly silent
     if len(blocks) * _BLOCK_FRAMES * FRAME_DURATION_S < MIN_JUDGED_SOUND_S:
         return None
@@ -220,7 +220,7 @@ def _measure_level_variation_db(blocks: Array) -> float | None:
 
 def is_steady_sound(samples: Samples, sample_rate_hz: int) -> bool:
     """Whether a clip is noise, a tone or a hum that does not change except for its level, which speech never is."""
-    blocks = _compute_blocks(samples, sample_rate_hz)
+    blocks = _compute_band_powers(samples, sample_rate_hz)
     variation_db, shape_db = _measure_level_variation_db(blocks), _measure_shape_variation_db(blocks)
     has_steady_level = variation_db is not None and variation_db < MIN_SPEECH_SPECTRUM_VARIATION_DB
     return has_steady_level or (shape_db is not None and shape_db < MIN_SPEECH_SHAPE_VARIATION_DB)
@@ -235,7 +235,7 @@ def _measure_shape_variation_db(blocks: Array) -> float | None:
     totals = blocks.sum(axis=1, keepdims=True)
     if not len(blocks) or totals.max() <= 0:
         return None
-    is_shaped = totals[:, 0] > totals.max() * _SHAPED_BELOW_LOUDEST
+    is_shaped = totals[:, 0] > totals.max() * _MIN_RELATIVE_POWER_OF_SHAPE
     if np.count_nonzero(is_shaped) * _BLOCK_FRAMES * FRAME_DURATION_S < MIN_JUDGED_SOUND_S:
         return None
     levels = 10 * np.log10(blocks[is_shaped] / totals[is_shaped] + _SHAPE_FLOOR)

@@ -138,7 +138,7 @@ MIN_JUDGED_PHONEMES = 12
 MAX_JUDGED_S = 60.0
 """Duration of the longest clip that is compared with its text word by word, in seconds; longer ones are compared in
 parts (`long_text`)."""
-MAX_LONG_S = 900.0
+MAX_LONG_TEXT_S = 900.0
 """Duration of the longest clip that is compared with its text at all, in seconds."""
 _MAX_SHOWN_DIFFERENCES = 5
 """Largest number of differences that an explanation names."""
@@ -211,7 +211,7 @@ class SpokenTextJudgement(NamedTuple):
     """The intervals between phonemes of a long clip that its text has too; empty for a shorter clip."""
 
 
-_UNCLEAR = SpokenTextJudgement("unclear", "the voice is not recognized clearly")
+_UNCLEAR_JUDGEMENT = SpokenTextJudgement("unclear", "the voice is not recognized clearly")
 """Judgement on a clip of a voice that is not recognized clearly."""
 
 
@@ -278,29 +278,31 @@ def judge_spoken_text(samples: Samples, sample_rate_hz: int, text: str, language
     Raises:
         MissingExtraError: espeakng-loader is not installed.
     """
-    if len(samples) > MAX_LONG_S * sample_rate_hz:
-        return SpokenTextJudgement("unclear", f"the clip is longer than {MAX_LONG_S:g} s")
+    if len(samples) > MAX_LONG_TEXT_S * sample_rate_hz:
+        return SpokenTextJudgement("unclear", f"the clip is longer than {MAX_LONG_TEXT_S:g} s")
     # All samples count, also silence at the ends: a judgement has times from the first sample.
     key = (hashlib.sha256(np.ascontiguousarray(samples).data).digest(), sample_rate_hz, text, language)
-    if key not in _VERDICTS:
-        if len(_VERDICTS) >= _MAX_CACHED_VERDICTS:
-            _VERDICTS.pop(next(iter(_VERDICTS)))
+    if key not in _CACHED_JUDGEMENTS:
+        if len(_CACHED_JUDGEMENTS) >= _MAX_CACHED_JUDGEMENTS:
+            _CACHED_JUDGEMENTS.pop(next(iter(_CACHED_JUDGEMENTS)))
         is_long = len(samples) > MAX_JUDGED_S * sample_rate_hz
-        _VERDICTS[key] = (_judge_long if is_long else _judge)(samples, sample_rate_hz, pronounce(text, language))
-    return _VERDICTS[key]
+        _CACHED_JUDGEMENTS[key] = (_judge_long_text if is_long else _judge_pronunciation)(
+            samples, sample_rate_hz, pronounce(text, language)
+        )
+    return _CACHED_JUDGEMENTS[key]
 
 
-_MAX_CACHED_VERDICTS = 256
-_VERDICTS: dict[tuple[bytes, int, str, str], SpokenTextJudgement] = {}
+_MAX_CACHED_JUDGEMENTS = 256
+_CACHED_JUDGEMENTS: dict[tuple[bytes, int, str, str], SpokenTextJudgement] = {}
 """Cache of judgements, because several cases of a check may get the same audio for the same text."""
 
 
 def forget_judgements() -> None:
     """Forget all judgements, so that the next clip is judged again."""
-    _VERDICTS.clear()
+    _CACHED_JUDGEMENTS.clear()
 
 
-def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
+def _judge_pronunciation(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
     """Return what a clip says, compared with a text that is given by its pronunciation."""
     phonemes = pronunciation.phonemes
     count = len(phonemes)
@@ -308,7 +310,7 @@ def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) 
         return SpokenTextJudgement("unclear", f"the text has fewer than {MIN_JUDGED_PHONEMES} phonemes")
     log_probabilities = compute_phoneme_log_probabilities(samples, sample_rate_hz)
     if not len(log_probabilities):
-        return _UNCLEAR
+        return _UNCLEAR_JUDGEMENT
     scores = score_prefixes(log_probabilities, phonemes * 2)
     deficit = (compute_best_log_probability(log_probabilities) - float(scores.log_probabilities[count])) / count
     verdict = _judge_partial_or_repeated_text(log_probabilities, scores, phonemes) or _judge_words(
@@ -316,7 +318,7 @@ def _judge(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) 
     )
     if verdict is not None:
         return verdict
-    verdict = _find_other_rate(samples, sample_rate_hz, phonemes, deficit)
+    verdict = _judge_at_other_sample_rates(samples, sample_rate_hz, phonemes, deficit)
     if verdict is not None:
         return verdict
     comparison = _compare_with_other_texts(log_probabilities, phonemes, deficit)
@@ -366,7 +368,7 @@ def _compare_with_other_texts(
     return _TextComparison(deficit, tuple(filter(math.isfinite, others)), has_phonemes)
 
 
-def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
+def _judge_long_text(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
     """Return which parts of a long text a clip leaves out, says again or adds."""
     log_probabilities = compute_phoneme_log_probabilities(samples, sample_rate_hz)
     compared = compare_long_text(log_probabilities, pronunciation)
@@ -377,7 +379,7 @@ def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciat
         is_clear = float(log_probabilities.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
         if is_clear and compared.agreeing_phoneme_share < MAX_AGREEING_PHONEME_SHARE_OF_OTHER_TEXT:
             return SpokenTextJudgement("other text", f"the text does not explain what is said ({agreement})")
-        return _UNCLEAR
+        return _UNCLEAR_JUDGEMENT
     differences = compared.differences
     if not differences:
         return SpokenTextJudgement("fits", agreement, phoneme_intervals=compared.phoneme_intervals)
@@ -385,10 +387,12 @@ def _judge_long(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciat
     more = f"; {len(differences) - _MAX_SHOWN_DIFFERENCES} more" if len(differences) > _MAX_SHOWN_DIFFERENCES else ""
     largest = max(differences, key=lambda one: one.phoneme_count)
     start_s = largest.start_s if largest.is_place_known else None
-    return SpokenTextJudgement(_find_verdict(largest, len(pronunciation.word_starts)), shown + more, start_s)
+    return SpokenTextJudgement(
+        _choose_verdict_on_long_text(largest, len(pronunciation.word_starts)), shown + more, start_s
+    )
 
 
-def _find_verdict(difference: LongTextDifference, word_count: int) -> SpokenTextVerdict:
+def _choose_verdict_on_long_text(difference: LongTextDifference, word_count: int) -> SpokenTextVerdict:
     """Return the verdict on a long clip whose largest difference from its text is `difference`."""
     if difference.kind == "said again":
         return "said twice"
@@ -492,7 +496,7 @@ def _judge_aligned_words(
     alignment = align_text(log_probabilities, pronunciation)
     if alignment is None or float(np.median(alignment.word_deficits)) > MAX_MEDIAN_WORD_DEFICIT:
         return None
-    lacking = _add_gaps_to_words(alignment)
+    lacking = _add_gap_deficits_to_words(alignment)
     typical = float(np.percentile(alignment.word_deficits, _TYPICAL_WORD_PERCENTILE))
     required = min(MIN_WORD_DEFICIT + TYPICAL_WORD_WEIGHT * math.sqrt(typical), MAX_REQUIRED_WORD_DEFICIT)
     others = [(one, word) for one, word in zip(lacking, alignment.words, strict=True) if one >= required]
@@ -518,7 +522,7 @@ def _find_largest_difference(alignment: TextAlignment) -> float:
     return alignment.words[gap - 1].end_s if gap else 0.0
 
 
-def _add_gaps_to_words(alignment: TextAlignment) -> list[float]:
+def _add_gap_deficits_to_words(alignment: TextAlignment) -> list[float]:
     """Return the deficit of each word plus those of the gaps beside it, which a longer word in its place fills too."""
     gaps = alignment.gap_deficits
     return [one + gaps[index] + gaps[index + 1] for index, one in enumerate(alignment.word_deficits)]
@@ -569,7 +573,7 @@ def _repeat_word(pronunciation: Pronunciation, word: int, *, times: int) -> Pron
     return Pronunciation(tuple(itertools.chain.from_iterable(words)), tuple(ends[:-1]))
 
 
-def _find_other_rate(
+def _judge_at_other_sample_rates(
     samples: Samples, sample_rate_hz: int, phonemes: tuple[int, ...], deficit: float
 ) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that says the text only at another sample rate; `None` for any other clip."""
@@ -608,12 +612,12 @@ def _judge_unknown_voice(
             missing = f"about the last {1 - kept_count / count:.0%} of the text is not said"
             return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
         if not is_other:
-            return _UNCLEAR
+            return _UNCLEAR_JUDGEMENT
     if is_other:
         return SpokenTextJudgement("does not fit", comparison.describe())
     if comparison.distance >= MIN_FITTING_DISTANCE and deficit <= MAX_FITTING_DEFICIT:
         return SpokenTextJudgement("fits", comparison.describe())
-    return _UNCLEAR
+    return _UNCLEAR_JUDGEMENT
 
 
 def soften(log_probabilities: LogProbabilities) -> LogProbabilities:

@@ -46,7 +46,7 @@ from voicegauge.speech.phoneme_network import build_mel_weights
 
 _LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 """Number at the start of a file in PyTorch's format before 1.6."""
-_DTYPES: dict[str, np.dtype[Any]] = {
+_DTYPE_BY_STORAGE_CLASS: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
     "HalfStorage": np.dtype("<f2"),
@@ -55,7 +55,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "ByteStorage": np.dtype("u1"),
 }
 """Types of numbers by the names of PyTorch's classes of storages."""
-MAX_ELEMENTS = 64 * 2**20
+MAX_TENSOR_ELEMENTS = 64 * 2**20
 """Largest number of elements of all arrays in a file together."""
 _MAX_MEMO_INDEX = 100_000
 """Largest index under which a pickle may remember an object: Python allocates memory up to this index."""
@@ -92,7 +92,7 @@ def read_torch_weights(content: bytes, key: str) -> dict[str, NDArray[np.generic
         KeyError: there is no such mapping.
     """
     try:
-        saved, storages = _read_zip(content) if content[:2] == b"PK" else _read_legacy(content)
+        saved, storages = _read_zip_file(content) if content[:2] == b"PK" else _read_legacy_file(content)
     except (
         *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, AttributeError, IndexError, TypeError),
         *(KeyError, struct.error, RecursionError, MemoryError, OverflowError, NotImplementedError),
@@ -113,7 +113,7 @@ def _build_array(tensor: _Tensor, storages: Mapping[str, bytes]) -> NDArray[np.g
     if tensor.offset < 0 or any(one < 0 for one in (*tensor.shape, *tensor.strides)):
         raise ValueError("a tensor has negative dimensions")
     last = tensor.offset + sum(max(size - 1, 0) * step for size, step in zip(tensor.shape, tensor.strides, strict=True))
-    if last >= len(numbers) or np.prod(tensor.shape, dtype=float) > MAX_ELEMENTS:
+    if last >= len(numbers) or np.prod(tensor.shape, dtype=float) > MAX_TENSOR_ELEMENTS:
         raise ValueError("a tensor is larger than its storage")
     view = np.lib.stride_tricks.as_strided(
         numbers[tensor.offset :], tensor.shape, [step * numbers.itemsize for step in tensor.strides]
@@ -131,8 +131,8 @@ class _RestrictedUnpickler(pickle.Unpickler):
             return _rebuild_tensor
         if (module_name, global_name) == ("torch._utils", "_rebuild_parameter"):
             return _rebuild_parameter
-        if module_name == "torch" and global_name in _DTYPES:
-            return _StorageType(_DTYPES[global_name])
+        if module_name == "torch" and global_name in _DTYPE_BY_STORAGE_CLASS:
+            return _StorageType(_DTYPE_BY_STORAGE_CLASS[global_name])
         raise pickle.UnpicklingError(f"it contains {module_name}.{global_name}, which is not a tensor")
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -162,7 +162,7 @@ def _load_pickle(file: io.BytesIO, unpickler: type[_RestrictedUnpickler]) -> Any
     return unpickler(file).load()
 
 
-def _read_legacy(content: bytes) -> tuple[Any, dict[str, bytes]]:
+def _read_legacy_file(content: bytes) -> tuple[Any, dict[str, bytes]]:
     """Return the saved object and the bytes of its storages, from a file in PyTorch's format before 1.6."""
     file = io.BytesIO(content)
     dtypes: dict[str, np.dtype[Any]] = {}
@@ -185,11 +185,11 @@ def _read_legacy(content: bytes) -> tuple[Any, dict[str, bytes]]:
     return saved, storages
 
 
-def _read_zip(content: bytes) -> tuple[Any, dict[str, bytes]]:
+def _read_zip_file(content: bytes) -> tuple[Any, dict[str, bytes]]:
     """Return the saved object and the bytes of its storages, from a zip file, PyTorch's format since 1.6."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
-        if sum(one.file_size for one in archive.infolist()) > 8 * MAX_ELEMENTS:
+        if sum(one.file_size for one in archive.infolist()) > 8 * MAX_TENSOR_ELEMENTS:
             raise ValueError("it is too large")
         (pickled,) = (name for name in names if name.endswith("/data.pkl"))
         prefix = pickled.removesuffix("data.pkl") + "data/"
@@ -297,7 +297,7 @@ class VoiceEncoder:
         speech = shorten_silences(resample(beginning, sample_rate_hz, ANALYSIS_RATE_HZ))
         if len(speech) < MIN_SPEECH_S * ANALYSIS_RATE_HZ:
             return None
-        bands = compute_mel_powers(_amplify(speech))
+        bands = compute_mel_powers(_amplify_quiet_speech(speech))
         starts = _list_part_starts(len(speech))
         padded = np.pad(bands, ((0, max(0, starts[-1] + _PARTIAL_FRAMES - len(bands))), (0, 0)))
         return self._compute_vectors(np.stack([padded[start : start + _PARTIAL_FRAMES] for start in starts]))
@@ -365,7 +365,7 @@ def shorten_silences(samples: Samples) -> Samples:
     return samples[:length][is_kept[:length]]
 
 
-def _amplify(samples: Samples) -> Samples:
+def _amplify_quiet_speech(samples: Samples) -> Samples:
     """Return quiet speech at the level `_TARGET_LEVEL_DBFS`; louder speech is unchanged."""
     level_db = 10 * math.log10(max(float(np.mean(np.square(samples, dtype=np.float64))), 1e-12))
     gain_db = max(0.0, _TARGET_LEVEL_DBFS - level_db)

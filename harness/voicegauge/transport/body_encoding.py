@@ -63,12 +63,12 @@ def decode_body(
             return body
         try:
             decoded = _DECODER_BY_CODING.get(coding, _inflate)(decoded, max_bytes, origin_name)
-        except (zlib.error, _UndecodableError):
+        except (zlib.error, _UndecodableBodyError):
             return body
     return decoded
 
 
-class _UndecodableError(Exception):
+class _UndecodableBodyError(Exception):
     """Raised if a body does not have the content encoding that its header names."""
 
 
@@ -82,11 +82,11 @@ def _decode_brotli(body: bytes, max_bytes: int, origin_name: str) -> bytes:
         while not decompressor.is_finished():
             piece = decompressor.process(compressed, output_buffer_limit=_DECOMPRESSED_PIECE_BYTES)
             if not piece and decompressor.can_accept_more_data():
-                raise _UndecodableError  # it ends early
+                raise _UndecodableBodyError  # it ends early
             compressed = b""  # the decompressor has kept it
             _append_piece_within_limit(output, piece, max_bytes, origin_name)
     except brotli.error as error:
-        raise _UndecodableError from error
+        raise _UndecodableBodyError from error
     return output.getvalue()
 
 
@@ -101,7 +101,7 @@ def _decode_zstd(body: bytes, max_bytes: int, origin_name: str) -> bytes:
             while piece := reader.read(_DECOMPRESSED_PIECE_BYTES):
                 _append_piece_within_limit(output, piece, max_bytes, origin_name)
     except zstandard.ZstdError as error:
-        raise _UndecodableError from error
+        raise _UndecodableBodyError from error
     return output.getvalue()
 
 

@@ -112,7 +112,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
             await self._prepared.aclose()
             self._prepared = None
 
-    async def _take_prepared(self) -> httpcore.AsyncNetworkStream | None:
+    async def _take_prepared_stream(self) -> httpcore.AsyncNetworkStream | None:
         """Return the stream of the prepared connection; `None` if there is none that can still be used."""
         stream, self._prepared = self._prepared, None
         if stream is None:
@@ -134,7 +134,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - always the default
     ) -> httpcore.AsyncNetworkStream:
         """Resolve `host` and connect; addresses that do not answer quickly are tried in parallel (RFC 8305)."""
-        prepared = await self._take_prepared()
+        prepared = await self._take_prepared_stream()
         if prepared is not None:
             return prepared
         loop = asyncio.get_running_loop()
@@ -592,19 +592,19 @@ def add_certificate_hint(reason: str) -> str:
     return f"{reason}; set SSL_CERT_FILE to the certificate of an authority of your own (serve --tls prints its file)"
 
 
-SWITCHED_PROTOCOL = "the server switched to another protocol, which was not requested"
-OVERSIZE_HEADERS = "the headers are too large"
-NO_RESPONSE = "the server closed the connection without a response"
-INCOMPLETE_BODY = "the server closed the connection before the end of the body"
-INVALID_HTTP = "the response is not valid HTTP"
+SWITCHED_PROTOCOL_MESSAGE = "the server switched to another protocol, which was not requested"
+OVERSIZE_HEADERS_MESSAGE = "the headers are too large"
+NO_RESPONSE_MESSAGE = "the server closed the connection without a response"
+INCOMPLETE_BODY_MESSAGE = "the server closed the connection before the end of the body"
+INVALID_HTTP_MESSAGE = "the response is not valid HTTP"
 _DESCRIPTION_BY_HTTPCORE_MESSAGE = {
-    "_SWITCH_UPGRADE": SWITCHED_PROTOCOL,
-    "Receive buffer too long": OVERSIZE_HEADERS,
-    "Server disconnected without": NO_RESPONSE,
-    "peer unexpectedly closed": NO_RESPONSE,
-    "peer closed connection without": INCOMPLETE_BODY,
-    "bad Content-Length": f"{INVALID_HTTP}: its Content-Length is not a number",
-    "status_code should be in range": f"{INVALID_HTTP}: its status is below 100",
+    "_SWITCH_UPGRADE": SWITCHED_PROTOCOL_MESSAGE,
+    "Receive buffer too long": OVERSIZE_HEADERS_MESSAGE,
+    "Server disconnected without": NO_RESPONSE_MESSAGE,
+    "peer unexpectedly closed": NO_RESPONSE_MESSAGE,
+    "peer closed connection without": INCOMPLETE_BODY_MESSAGE,
+    "bad Content-Length": f"{INVALID_HTTP_MESSAGE}: its Content-Length is not a number",
+    "status_code should be in range": f"{INVALID_HTTP_MESSAGE}: its status is below 100",
 }
 """Descriptions of responses that break the protocol, by a part of the message of httpcore."""
 
@@ -620,4 +620,4 @@ def describe_httpcore_error(error: Exception) -> str:
     if message.startswith(("the response", "the server", "the headers")):  # of `raw_http.ResponseParser`
         return message
     # What it quotes stays a literal of bytes: messages are searched for those, and words in them are masked.
-    return f"{INVALID_HTTP}: " + re.sub(r"bytearray\((b.*)\)", r"\1", message)
+    return f"{INVALID_HTTP_MESSAGE}: " + re.sub(r"bytearray\((b.*)\)", r"\1", message)

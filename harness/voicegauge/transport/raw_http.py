@@ -23,13 +23,13 @@ from voicegauge.transport.exchange_trace import ExchangeTrace
 from voicegauge.transport.http import Timeouts, build_transport_error, create_ssl_context, find_proxy, get_http_version
 from voicegauge.transport.network import (
     HTTPCORE_ERRORS,
-    INCOMPLETE_BODY,
-    INVALID_HTTP,
+    INCOMPLETE_BODY_MESSAGE,
+    INVALID_HTTP_MESSAGE,
     KEEP_ALIVE_S,
     NETWORK_OBSERVER,
-    NO_RESPONSE,
-    OVERSIZE_HEADERS,
-    SWITCHED_PROTOCOL,
+    NO_RESPONSE_MESSAGE,
+    OVERSIZE_HEADERS_MESSAGE,
+    SWITCHED_PROTOCOL_MESSAGE,
     TimedBackend,
     describe_httpcore_error,
     open_pool,
@@ -79,11 +79,11 @@ class ResponseParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._reject_response(f"{INVALID_HTTP}: {error}")
+            self._reject_response(f"{INVALID_HTTP_MESSAGE}: {error}")
         except httptools.HttpParserUpgrade:
-            self._reject_response(SWITCHED_PROTOCOL)
+            self._reject_response(SWITCHED_PROTOCOL_MESSAGE)
         if self._bytes_without_part > MAX_RESPONSE_HEAD_BYTES:
-            self._reject_response(OVERSIZE_HEADERS)
+            self._reject_response(OVERSIZE_HEADERS_MESSAGE)
 
     def take_body_parts(self) -> list[bytes]:
         """Return the parts of the body that were parsed since the last call."""
@@ -92,13 +92,13 @@ class ResponseParser:
 
     def _note_connection_end(self) -> None:
         if not self.status:
-            raise httpcore.RemoteProtocolError(NO_RESPONSE)
+            raise httpcore.RemoteProtocolError(NO_RESPONSE_MESSAGE)
         has_end = any(
             name.lower() == b"content-length" or (name.lower() == b"transfer-encoding" and b"chunked" in value.lower())
             for name, value in self.headers
         )
         if has_end:
-            raise httpcore.RemoteProtocolError(INCOMPLETE_BODY)
+            raise httpcore.RemoteProtocolError(INCOMPLETE_BODY_MESSAGE)
         self.is_complete = True
 
     def _reject_response(self, reason: str) -> None:

@@ -56,10 +56,10 @@ _OMITTED_HEADER_NAMES = frozenset(("host", "connection", "upgrade", "content-len
 class ConnectionLimits(NamedTuple):
     """Limits of what a service may send on one connection."""
 
-    message_bytes: int = MAX_MESSAGE_BYTES
-    connection_bytes: int | None = MAX_CONNECTION_BYTES
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_connection_bytes: int | None = MAX_CONNECTION_BYTES
     """Maximum number of bytes of all messages; `None` for a connection whose messages are not kept."""
-    frames: int | None = MAX_CONNECTION_FRAMES
+    max_frames: int | None = MAX_CONNECTION_FRAMES
     """Maximum number of frames; `None` for no limit."""
 
 
@@ -75,7 +75,7 @@ _SILENT_LOGGER.propagate = False
 _SILENT_LOGGER.setLevel(logging.CRITICAL + 1)
 
 
-class _Listener(WSListener):
+class _PicowsListener(WSListener):
     """Forwards the callbacks of picows (connected, frame received, disconnected) to the connection."""
 
     def __init__(self, connection: WebSocketConnection) -> None:
@@ -178,7 +178,7 @@ class WebSocketConnection:
         try:
             async with asyncio.timeout(limit_s):
                 await picows.ws_connect(
-                    lambda: _Listener(self),
+                    lambda: _PicowsListener(self),
                     to_socket_url(request.url),
                     ssl_context=ssl_context,
                     extra_headers=headers,
@@ -201,14 +201,16 @@ class WebSocketConnection:
             ) from error
         except WSError as error:
             if isinstance(error, picows.WSInvalidHeaderError) and error.response is not None:
-                self.upgrade_violation = _describe_header(error.name, error.value)
+                self.upgrade_violation = _describe_invalid_header(error.name, error.value)
             raise HandshakeError(
                 f"{host}: the answer to the WebSocket handshake is not valid: "
-                f"{self.upgrade_violation or _describe(error)}",
+                f"{self.upgrade_violation or _describe_error(error)}",
                 request_was_sent=False,
             ) from error
         except OSError as error:
-            raise UnreachableError(f"{host}: cannot connect: {_describe(error)}", request_was_sent=False) from error
+            raise UnreachableError(
+                f"{host}: cannot connect: {_describe_error(error)}", request_was_sent=False
+            ) from error
         if not self.status:  # picows raises no error then
             raise HandshakeError(
                 f"{host}: the connection was closed before the WebSocket handshake was answered",
@@ -228,7 +230,7 @@ class WebSocketConnection:
         at_ms = (time.perf_counter_ns() - self._opened_ns) / 1e6
         kind = frame.msg_type
         self._received_frames += 1
-        if self._limits.frames is not None and self._received_frames > self._limits.frames:
+        if self._limits.max_frames is not None and self._received_frames > self._limits.max_frames:
             self.end_at_limit()
             return
         if kind == WSMsgType.CLOSE:
@@ -252,9 +254,9 @@ class WebSocketConnection:
             self._fragment_bytes = 0
         self._fragments.append(data)
         self._fragment_bytes += len(data)
-        most_bytes = self._limits.connection_bytes
+        most_bytes = self._limits.max_connection_bytes
         is_too_much = most_bytes is not None and self._received_bytes > most_bytes
-        if self._fragment_bytes > self._limits.message_bytes or is_too_much:
+        if self._fragment_bytes > self._limits.max_message_bytes or is_too_much:
             self.end_at_limit()
             return
         if frame.fin:
@@ -401,7 +403,7 @@ def _read_close_code(frame: WSFrame) -> int:
     return value or NO_STATUS_CLOSE_CODE
 
 
-def _describe_header(name: str, value: str | None) -> str:
+def _describe_invalid_header(name: str, value: str | None) -> str:
     """Return what is wrong with a header of an answer with status 101, in the words of RFC 6455, section 4.1."""
     sent = f"is {value[:100]!r}" if value is not None else "is missing"
     expected = {
@@ -412,5 +414,5 @@ def _describe_header(name: str, value: str | None) -> str:
     return f"{name} {sent} instead of {expected.get(name.lower(), 'what the client offered')}"
 
 
-def _describe(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     return add_certificate_hint(" ".join(str(error).split())[:200]) or type(error).__name__
