@@ -392,7 +392,7 @@ def find_option_problem(
     given_names: typing.Container[str],
     values: Mapping[str, Any],
     *,
-    names_flags: bool,
+    is_for_command_line: bool,
 ) -> str | None:
     """Return why the given options do not fit together; `None` if they do.
 
@@ -402,9 +402,9 @@ def find_option_problem(
         options: all options of the request or of the command.
         given_names: names of the options that were given, possibly with their default value.
         values: the values of all options, by name.
-        names_flags: whether the result names flags of the command line; otherwise it names keywords.
+        is_for_command_line: whether the result names flags of the command line; otherwise it names keywords.
     """
-    label_by_name = {one.name: one.flag if names_flags else one.name for one in options}
+    label_by_name = {one.name: one.flag if is_for_command_line else one.name for one in options}
     default_by_name = {one.name: one.default for one in options}
     for one in options:
         if one.name not in given_names:
@@ -412,7 +412,7 @@ def find_option_problem(
         required = [name for name in one.requires if name in values]
         if required and not any(is_given(values[name]) for name in required):
             labels = " or ".join(label_by_name[name] for name in required)
-            joined = f"goes with {labels}" if names_flags else f"has no effect without {labels}"
+            joined = f"goes with {labels}" if is_for_command_line else f"has no effect without {labels}"
             return f"{label_by_name[one.name]} {joined}"
         for other in one.spec.excludes:
             value = values.get(other)
@@ -440,7 +440,7 @@ def validate_request(given_request: Any) -> None:
     _raise_on_wrong_type(options, given_request)
     given = {name for name, value in values.items() if is_given(value)}
     given -= {one.name for one in options if not _differs_from_default(values[one.name], one.default)}
-    problem = find_option_problem(options, given, values, names_flags=False)
+    problem = find_option_problem(options, given, values, is_for_command_line=False)
     if problem is not None:
         raise UsageError(problem)
     for one in options:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import voicegauge
-from voicegauge.api.target_selection import resolve_prices, shorten_prices
+from voicegauge.api.target_selection import find_shortest_prices, resolve_prices
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.data_folders import find_bundled_folder
 
@@ -69,7 +69,7 @@ def test_the_shortest_prices_mean_the_same(stated: dict[str, float]) -> None:
     catalogue = load_catalogue()
     prices = resolve_prices(catalogue, stated)
     contracts = [catalogue.find_provider(provider) for provider in ("deepgram", "pixelapi", "openai")]
-    shortened = shorten_prices(contracts, prices)
+    shortened = find_shortest_prices(contracts, prices)
     assert resolve_prices(catalogue, shortened) == prices
     assert len(shortened) <= len(stated)
 

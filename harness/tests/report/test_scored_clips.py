@@ -14,7 +14,7 @@ from voicegauge.report.report_data import analyze_runs
 from voicegauge.report.scored_clips import (
     DEFAULT_MAX_CLIPS,
     MAX_CLIPS_PER_TARGET,
-    MAX_EXCERPT_BYTES,
+    MAX_EXCERPT_BYTES_PER_PAGE,
     ScoredClip,
     load_players,
     select_worst_clips,
@@ -110,7 +110,7 @@ def test_the_excerpts_of_all_runs_of_a_page_share_one_limit(tmp_path: Path) -> N
         sum(len(base64.b64decode(data)) for data in re.findall(r"data:audio/mpeg;base64,([\w+/=]+)", page))
         for page in (render_page(analyze_runs(runs[:1])), render_page(analyze_runs(runs)))
     ]
-    assert 0 < sizes[0] < sizes[1] <= MAX_EXCERPT_BYTES
+    assert 0 < sizes[0] < sizes[1] <= MAX_EXCERPT_BYTES_PER_PAGE
 
 
 def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -> None:

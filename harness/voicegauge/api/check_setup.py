@@ -29,10 +29,10 @@ from voicegauge.api.requests import BaseCheckRequest, CheckRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
     collect_contracts,
+    find_shortest_prices,
     find_wholly_named_providers,
     resolve_prices,
     select_targets,
-    shorten_prices,
     to_catalogue,
     to_name_tuple,
 )
@@ -450,7 +450,7 @@ def _build_live_reproduction(
         live = replace(live, base_urls={name: to_socket_url(url) for name, url in live.base_urls.items()})
     options = [
         *build_arguments(live, names=LIVE_OPTIONS_IN_REPRODUCTION_COMMANDS),
-        *build_arguments(replace(request, prices=shorten_prices(contracts, request.prices)), names=("prices",)),
+        *build_arguments(replace(request, prices=find_shortest_prices(contracts, request.prices)), names=("prices",)),
         *build_arguments(request, names=("public_url",)),
         *build_contract_options(contracts),
     ]

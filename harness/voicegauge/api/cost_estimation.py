@@ -153,7 +153,7 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
         limits = plan_names if name is None else [name]
         groups = _build_request_groups(target, request, own_texts, limits)
         bills += [
-            _PlannedBill(bill, groups, _find_free_units(target, bill.plan_name))
+            _PlannedBill(bill, groups, _find_free_units_of_plan(target, bill.plan_name))
             for bill in compute_monthly_bills(target, groups)
             if bill.plan_name == name
         ]
@@ -191,7 +191,7 @@ def _get_usd_to_compare_plans(bill: MonthlyBill) -> float:
     return next((amount for amount in amounts if amount is not None), math.inf)
 
 
-def _find_free_units(target: Target | SocketTarget, plan_name: str | None) -> float | None:
+def _find_free_units_of_plan(target: Target | SocketTarget, plan_name: str | None) -> float | None:
     """Return how many units a plan includes without a fee; `None` if it has a fee or includes none."""
     plans = [plan for one in list_priced_claims(target) for plan in one.claim.plans if plan.name == plan_name]
     free = [plan.included_units_per_month for plan in plans if plan.is_free_quota]

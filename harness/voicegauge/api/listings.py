@@ -546,5 +546,5 @@ def _list_check_rules() -> tuple[RuleRow, ...]:
     )
 
 
-def _describe_official_whisper_engine(spec: str) -> AsrEngineRow:
-    return AsrEngineRow(spec=spec, description="Whisper, official weights", is_chosen_for_live_runs=True)
+def _describe_official_whisper_engine(engine_spec: str) -> AsrEngineRow:
+    return AsrEngineRow(spec=engine_spec, description="Whisper, official weights", is_chosen_for_live_runs=True)

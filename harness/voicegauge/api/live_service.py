@@ -11,7 +11,7 @@ import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, ProgressListener
-from voicegauge.api.target_selection import check_key_hosts, collect_contracts, find_replaced_prices
+from voicegauge.api.target_selection import check_key_hosts, collect_contracts, describe_replaced_prices
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
 from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_account_plan_limits
@@ -417,7 +417,7 @@ def announce_replaced_prices(
     targets: Iterable[BaseTarget], prices: Mapping[str, float], listener: ProgressListener
 ) -> None:
     """Tell the listener which documented prices the caller's prices replace, because the provider may charge those."""
-    for name, documented in find_replaced_prices(targets, prices).items():
+    for name, documented in describe_replaced_prices(targets, prices).items():
         usd = format_price_usd(prices[name], is_exact=True)
         listener.notice(f"--price: {usd} / request replaces the documented {documented} of {name}")
 

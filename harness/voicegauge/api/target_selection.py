@@ -410,7 +410,7 @@ def _apply_provider_price_to_items(priced_items: Mapping[str, BaseTarget | Opera
     return {name: usd for name, item in priced_items.items() if usd == 0 or quote_price(item, 1).reserved_usd is None}
 
 
-def shorten_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -> dict[str, float]:
+def find_shortest_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -> dict[str, float]:
     """Return the shortest prices from which `resolve_prices` returns `prices`, so that commands can repeat them.
 
     Args:
@@ -431,7 +431,7 @@ def shorten_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -
     return shortened
 
 
-def find_replaced_prices(targets: Iterable[BaseTarget], prices: Mapping[str, float]) -> dict[str, str]:
+def describe_replaced_prices(targets: Iterable[BaseTarget], prices: Mapping[str, float]) -> dict[str, str]:
     """Return the documented prices that the caller's prices replace, as text by target or operation.
 
     Args:
@@ -554,7 +554,7 @@ async def exclude_failing_models(
         client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
         for index, name in enumerate(model_names[:MAX_MODELS_TO_TRY]):
             adapted = adapt_contract_to_server(contract, model_names=[name], voice_names=voice_names)
-            reason = await _find_reason_of_rejection(client, next(iter(_list_targets(adapted))))
+            reason = await _find_reason_of_rejection(client, next(iter(_list_speech_and_audio_input_targets(adapted))))
             if reason is None:
                 return tuple(model_names[index:])
             first_reason = first_reason or f"{name}: {reason}"
@@ -564,13 +564,13 @@ async def exclude_failing_models(
     )
 
 
-def _list_targets(contract: Contract) -> list[BaseTarget]:
+def _list_speech_and_audio_input_targets(contract: Contract) -> list[BaseTarget]:
     return [*contract.targets.values(), *contract.audio_input_targets.values()]
 
 
 async def _find_reason_of_rejection(client: Client, target: BaseTarget) -> str | None:
     """Return why a valid request to `target` was not answered with what the operation returns; `None` if it was."""
-    request = client.build_request(target.operation, _build_request(target))
+    request = client.build_request(target.operation, _build_trial_request(target))
     try:
         exchange = await client.send(request, target.operation.id)
     except TransportError as error:
@@ -581,7 +581,7 @@ async def _find_reason_of_rejection(client: Client, target: BaseTarget) -> str |
     return None if is_answered else describe_exchange(exchange, client)
 
 
-def _build_request(target: BaseTarget) -> RequestParts:
+def _build_trial_request(target: BaseTarget) -> RequestParts:
     if isinstance(target, Target):
         return map_speech_request(target, build_valid_speech_request(target, text=_TEXT_TO_TRY_MODELS))
     recognizer = target.contract.audio_input_targets[target.name]

@@ -379,8 +379,8 @@ def estimate_p95_time_change(
     texts, old, new = selected
     sides = [SampledValues([(timed.text_id, timed.time_ms) for timed in side.all_times], texts) for side in (old, new)]
 
-    def compute_log_ratios(weights: FloatArray) -> FloatArray:
-        before, after = (side.compute_weighted_quantiles(weights, 0.95) for side in sides)
+    def compute_log_ratios(text_weights: FloatArray) -> FloatArray:
+        before, after = (side.compute_weighted_quantiles(text_weights, 0.95) for side in sides)
         return np.asarray(
             np.log(np.maximum(after, MIN_P95_FOR_LOGARITHM_MS) / np.maximum(before, MIN_P95_FOR_LOGARITHM_MS))
         )

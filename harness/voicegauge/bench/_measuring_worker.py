@@ -289,8 +289,8 @@ class _WorkerRun:
             await self._session_task
         self._session = self._session_end = self._session_task = None
 
-    async def _keep_session_open(self, ready: asyncio.Future[None], end: asyncio.Event) -> None:
-        """Keep the connections of a session open until `end` is set; `ready` is done as soon as they are open."""
+    async def _keep_session_open(self, opened: asyncio.Future[None], end_requested: asyncio.Event) -> None:
+        """Keep the connections of a session open until `end_requested` is set; `opened` is done once they are open."""
         setup = self._setup
         async with (
             self._open_transport() as transport,
@@ -307,8 +307,8 @@ class _WorkerRun:
                 staggers_polls=not setup.is_emulated,
             )
             self._session = _Session(clients, requester)
-            ready.set_result(None)
-            await end.wait()
+            opened.set_result(None)
+            await end_requested.wait()
 
     def _open_transport(self) -> Transport:
         return open_benchmark_transport(uses_http2=self._setup.uses_http2)

@@ -191,11 +191,11 @@ class EstimatedChange(MetricChange):
 class TwiceTestedChange(MetricChange):
     """A change that is estimated and tested in two ways, each at half the significance level (Bonferroni).
 
-    `change` and the interval are those of the estimate with the smaller p-value, `chosen`.
+    `change` and the interval are those of the estimate with the smaller p-value, `chosen_estimate`.
     """
 
-    chosen: EstimatedChange
-    other: EstimatedChange
+    chosen_estimate: EstimatedChange
+    other_estimate: EstimatedChange
 
     @classmethod
     def combine(cls, first: EstimatedChange, second: EstimatedChange) -> Self:
@@ -208,22 +208,25 @@ class TwiceTestedChange(MetricChange):
             baseline_sample_count=chosen.baseline_sample_count,
             run_sample_count=chosen.run_sample_count,
             note=chosen.note,
-            chosen=chosen,
-            other=other,
+            chosen_estimate=chosen,
+            other_estimate=other,
         )
 
     def compute_p_value(self) -> float | None:
         """Return twice the smaller p-value."""
-        p_value = self.chosen.compute_p_value()
+        p_value = self.chosen_estimate.compute_p_value()
         return None if p_value is None else min(2 * p_value, 1.0)
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
         """Return the interval of the chosen test, at half the probability of a tail."""
-        return self.chosen.compute_interval(tail_probability / 2)
+        return self.chosen_estimate.compute_interval(tail_probability / 2)
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the smaller detectable change of the two tests."""
-        sizes = [one.compute_detectable_change(tail_probability / 2, min_change) for one in (self.chosen, self.other)]
+        sizes = [
+            one.compute_detectable_change(tail_probability / 2, min_change)
+            for one in (self.chosen_estimate, self.other_estimate)
+        ]
         return min((size for size in sizes if size is not None), default=None)
 
 

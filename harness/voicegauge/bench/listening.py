@@ -235,9 +235,11 @@ def _find_other_texts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
     return other_texts
 
 
-def _judge_pace(clip: ClipJudgement, pace: float | None, other_paces: Iterable[float | None]) -> ClipJudgement:
+def _judge_pace(
+    clip_judgement: ClipJudgement, pace: float | None, other_paces: Iterable[float | None]
+) -> ClipJudgement:
     """Return the judgement on a clip; it is doubtful if the pace is unusual among `other_paces` of the same voice."""
     compared = compare_pace(pace, [one for one in other_paces if one is not None]) if pace is not None else None
     if compared is None or not compared.is_unusual:
-        return clip
+        return clip_judgement
     return ClipJudgement("doubtful", compared.describe(), UNUSUAL_PACE_RULE)

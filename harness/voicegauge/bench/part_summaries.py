@@ -218,13 +218,17 @@ def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> S
     if not spoken and not interruptions:
         return None
 
-    def estimate(select: Callable[[Sample], float | None], among: Sequence[Sample] = spoken) -> Estimate | None:
-        return estimate_median([(one.text_id, value) for one in among if (value := select(one)) is not None])
+    def estimate_median_of(
+        select_value: Callable[[Sample], float | None], among_samples: Sequence[Sample] = spoken
+    ) -> Estimate | None:
+        return estimate_median(
+            [(one.text_id, value) for one in among_samples if (value := select_value(one)) is not None]
+        )
 
     return SocketSummary(
-        handshake_ms=estimate(_get_handshake_ms, [*_select_socket_samples(warmups), *spoken]),
-        text_ms=estimate(lambda one: one.request_phases.send_ms if one.request_phases is not None else None),
-        ttfa_after_flush_ms=estimate(_compute_ttfa_after_flush_ms),
+        handshake_ms=estimate_median_of(_get_handshake_ms, [*_select_socket_samples(warmups), *spoken]),
+        text_ms=estimate_median_of(lambda one: one.request_phases.send_ms if one.request_phases is not None else None),
+        ttfa_after_flush_ms=estimate_median_of(_compute_ttfa_after_flush_ms),
         interruptions=_summarize_interruptions(interruptions),
         transcript_timing=summarize_transcript_timing(
             [(one.text_id, one.transcript_timing) for one in samples if one.transcript_timing is not None]
@@ -308,33 +312,34 @@ def describe_sockets(summary: SocketSummary) -> list[str]:
     return found
 
 
-def _describe_interruptions(found: InterruptionSummary) -> str:
+def _describe_interruptions(summary: InterruptionSummary) -> str:
     """Return how a target reacted to interruptions, as medians with the worst in brackets."""
     last, late, following = (
-        None if one is None else one.value for one in (found.last_audio_ms, found.late_audio_s, found.next_audio_ms)
+        None if one is None else one.value
+        for one in (summary.last_audio_ms, summary.late_audio_s, summary.next_audio_ms)
     )
-    text = f"{format_count(found.count, 'interruption')}: last audio {last or 0:.0f} ms"
-    text += f" ({found.last_audio_max_ms:.0f}) after the cancellation"
+    text = f"{format_count(summary.count, 'interruption')}: last audio {last or 0:.0f} ms"
+    text += f" ({summary.last_audio_max_ms:.0f}) after the cancellation"
     if late is not None:
         text += f", {late:.2f} s of speech too late"
     if following is not None:
-        text += f", next turn speaks after {following:.0f} ms ({found.next_audio_max_ms or 0:.0f})"
-    return text + (f", {format_count(found.silent_count, 'time')} not" if found.silent_count else "")
+        text += f", next turn speaks after {following:.0f} ms ({summary.next_audio_max_ms or 0:.0f})"
+    return text + (f", {format_count(summary.silent_count, 'time')} not" if summary.silent_count else "")
 
 
-def _describe_transcript_timing(found: TranscriptTimingSummary) -> str:
+def _describe_transcript_timing(summary: TranscriptTimingSummary) -> str:
     """Return when a target ended the turns of streamed recordings.
 
     For each time that an agent may wait, its delay and the share of turns that are cut early follow.
     """
-    delay = "never" if found.final_delay_ms is None else f"{found.final_delay_ms.value:.0f} ms after the speech"
-    text = f"{format_count(found.count, 'streamed recording')}: the turn ends {delay}"
-    text += f", {found.cut_early_count} cut early, {found.never_ended_count} never ended"
-    if found.flip_share is not None:
-        text += f", {found.flip_share:.1%} of words taken back"
+    delay = "never" if summary.final_delay_ms is None else f"{summary.final_delay_ms.value:.0f} ms after the speech"
+    text = f"{format_count(summary.count, 'streamed recording')}: the turn ends {delay}"
+    text += f", {summary.cut_early_count} cut early, {summary.never_ended_count} never ended"
+    if summary.flip_share is not None:
+        text += f", {summary.flip_share:.1%} of words taken back"
     points = [
         f"{one.wait_ms:.0f} ms: {'never' if one.delay_p50_ms is None else f'{one.delay_p50_ms:.0f} ms'}, "
         f"{one.cut_early_share:.0%} cut"
-        for one in found.curve
+        for one in summary.curve
     ]
     return f"{text}; answers of an agent that waits for {'; '.join(points)}"

@@ -185,10 +185,10 @@ def _format_operation(finding: Finding) -> str:
 def _describe_findings_of_rule(findings: list[Finding]) -> Text:
     """Return the severity, the rule, the operation and the number of findings in one line."""
     count = sum(finding.occurrence_count for finding in findings)
-    return _format_title(findings[0]).append(f"  {format_count(count, 'time')}")
+    return _format_finding_title(findings[0]).append(f"  {format_count(count, 'time')}")
 
 
-def _format_title(finding: Finding) -> Text:
+def _format_finding_title(finding: Finding) -> Text:
     from rich.text import Text
 
     return Text.assemble(
@@ -199,7 +199,7 @@ def _format_title(finding: Finding) -> Text:
 
 
 def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
-    terminal.print(_format_title(findings[0]), soft_wrap=True)
+    terminal.print(_format_finding_title(findings[0]), soft_wrap=True)
     for finding in findings[:MAX_FINDINGS_SHOWN]:
         _print_finding(terminal, finding)
     if len(findings) > MAX_FINDINGS_SHOWN:
@@ -225,7 +225,7 @@ class NewFindingPrinter:
             self._terminal.print(f"  {finding.message}", soft_wrap=True)
         else:
             self._last_group = group
-            self._terminal.print(_format_title(finding), soft_wrap=True)
+            self._terminal.print(_format_finding_title(finding), soft_wrap=True)
             _print_finding(self._terminal, finding)
 
 
@@ -388,18 +388,18 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
 
 
 def _add_row_for_untargeted_spending(
-    by_target: Mapping[str, SpendingTotal], total: SpendingTotal
+    total_by_target: Mapping[str, SpendingTotal], overall_total: SpendingTotal
 ) -> dict[str, SpendingTotal]:
     """Return the spending by target with a row for requests that belong to no target, so that the sum is the total."""
     from voicegauge.conformance.spending import SpendingTotal
 
     rest = SpendingTotal(
-        request_count=total.request_count - sum(one.request_count for one in by_target.values()),
-        billable_request_count=total.billable_request_count
-        - sum(one.billable_request_count for one in by_target.values()),
-        spent_usd=round(total.spent_usd - sum(one.spent_usd for one in by_target.values()), 6),
+        request_count=overall_total.request_count - sum(one.request_count for one in total_by_target.values()),
+        billable_request_count=overall_total.billable_request_count
+        - sum(one.billable_request_count for one in total_by_target.values()),
+        spent_usd=round(overall_total.spent_usd - sum(one.spent_usd for one in total_by_target.values()), 6),
     )
-    return {**by_target, **({"of no target": rest} if by_target and rest.request_count else {})}
+    return {**total_by_target, **({"of no target": rest} if total_by_target and rest.request_count else {})}
 
 
 def _print_spending_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:

@@ -59,7 +59,7 @@ def command_of_requests(
             _announce_ineffective_variables(ctx, declared_options, given_names, values, effective)
             values = effective
             problem = _find_repeated_name(declared_options, values) or find_option_problem(
-                declared_options, given_names, values, names_flags=True
+                declared_options, given_names, values, is_for_command_line=True
             )
             if problem is not None:
                 raise UsageError(problem)
@@ -131,7 +131,9 @@ def _leave_out_ineffective_settings(
             if one.name in given_names or not is_given(values[one.name]) or one.spec.role is OptionRole.ARGUMENT:
                 continue
             default = _get_empty_value(one)
-            is_ineffective = one.name in excluded or find_option_problem(options, {one.name}, values, names_flags=True)
+            is_ineffective = one.name in excluded or find_option_problem(
+                options, {one.name}, values, is_for_command_line=True
+            )
             if is_ineffective and values[one.name] != default:
                 values[one.name] = default
                 break

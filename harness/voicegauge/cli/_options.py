@@ -152,19 +152,19 @@ class RequestOption(click.Option):
         super().__init__(
             names,
             is_flag=is_flag,
-            type=None if is_flag else _choose_type(declared),
+            type=None if is_flag else _choose_parameter_type(declared),
             default=() if shape.is_multiple else False if is_flag else default,
             multiple=shape.is_multiple,
             metavar=spec.metavar,
             show_default=shows_default and is_given(default),
             envvar=spec.environment_variable,
             show_envvar=spec.environment_variable is not None,
-            help=_describe(declared, required_flags),
-            shell_complete=find_completer(declared.spec.completion),
+            help=_build_option_help(declared, required_flags),
+            shell_complete=create_completer(declared.spec.completion),
         )
 
 
-def _choose_type(declared: DeclaredOption) -> click.ParamType[Any] | None:
+def _choose_parameter_type(declared: DeclaredOption) -> click.ParamType[Any] | None:
     shape, spec = declared.shape, declared.spec
     if spec.parse is not None:
         return ParsedType(spec.parse)
@@ -186,7 +186,7 @@ def _choose_path_type(spec: OptionSpec, path_type: type[Path | str]) -> click.Pa
     return click.Path(exists=is_file or spec.path is PathKind.EXISTING, dir_okay=not is_file, path_type=path_type)
 
 
-def _describe(declared: DeclaredOption, required_flags: Sequence[str]) -> str:
+def _build_option_help(declared: DeclaredOption, required_flags: Sequence[str]) -> str:
     """Return the help of an option, which names the flags that it requires."""
     spec, text = declared.spec, declared.spec.help
     if required_flags:
@@ -214,16 +214,16 @@ def build_parameter(declared: DeclaredOption, options: Sequence[DeclaredOption])
         nargs=-1 if is_repeated else 1,
         required=is_required,
         **default,
-        type=_choose_type(declared),
+        type=_choose_parameter_type(declared),
         metavar=declared.spec.metavar,
-        shell_complete=find_completer(declared.spec.completion),
+        shell_complete=create_completer(declared.spec.completion),
     )
 
 
 # Completes known names in a shell: providers, targets, rules, faults and suites.
 
 
-def find_completer(completion: Completion | None) -> Callable[..., list[CompletionItem]] | None:
+def create_completer(completion: Completion | None) -> Callable[..., list[CompletionItem]] | None:
     """Return what click calls to complete a value of an option; `None` if its values have no known names."""
     if completion is None:
         return None

@@ -261,7 +261,7 @@ def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
         count = result.wrong_sample_count
         raise NothingMeasuredError(f"the audio of all {count} samples is wrong" if count > 1 else "the audio is wrong")
     if result.doubtful_sample_count and measured == result.doubtful_sample_count:
-        raise NothingMeasuredError(_describe_doubtful_run(result))
+        raise NothingMeasuredError(_describe_wholly_doubtful_audio(result))
     if result.measured_share < min_share:
         wrong = result.wrong_sample_count
         also_wrong = f", {wrong} of the others are {'silent' if wrong == silent else 'wrong'}" if wrong else ""
@@ -272,7 +272,7 @@ def _reject_partly_measured_run(result: BenchResult, min_share: float) -> None:
         )
 
 
-def _describe_doubtful_run(result: BenchResult) -> str:
+def _describe_wholly_doubtful_audio(result: BenchResult) -> str:
     """Return why nothing is known of audio that is all doubtful, except for what is wrong."""
     doubtful, wrong = result.doubtful_sample_count, result.wrong_sample_count
     if doubtful == 1 and not wrong:

@@ -111,7 +111,7 @@ def _get_price_sort_key(cost: MonthlyCost) -> tuple[bool, float]:
     return usd is None, next(known, math.inf)
 
 
-def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has_own_texts: bool) -> None:
+def _print_estimate(estimate: CostEstimate, shown_costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> None:
     out = create_console()
     is_wide = out.width >= MIN_WIDE_TERMINAL_WIDTH
     amount_headings = ("per month", "per 1M characters")
@@ -119,7 +119,7 @@ def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has
     table = create_table(*headings, right_aligned_columns=amount_headings)
     table.columns[0].no_wrap = False
     table.columns[0].max_width = MAX_WIDE_TARGET_WIDTH if is_wide else MAX_NARROW_TARGET_WIDTH
-    for row in _group_equal_rows(shown, has_own_texts=has_own_texts):
+    for row in _group_equal_rows(shown_costs, has_own_texts=has_own_texts):
         if is_wide:
             table.add_row(row.targets, *row.amounts, row.remark)
         else:
@@ -129,9 +129,9 @@ def _print_estimate(estimate: CostEstimate, shown: Sequence[MonthlyCost], *, has
         f"{_format_character_count(estimate.characters_per_month)} per month, "
         f"in texts of {_format_character_count(estimate.text_length)}"
     )
-    for line in _list_notes(estimate, shown):
+    for line in _list_notes(estimate, shown_costs):
         out.print(line, soft_wrap=True)
-    _print_missing_credit_prices(shown)
+    _print_missing_credit_prices(shown_costs)
 
 
 class _CostTableRow(NamedTuple):

@@ -273,7 +273,7 @@ def _print_report(terminal: Console, report: ProxyReport, named_recording: Path 
         ("passed, not in the contract", report.undocumented_count_by_request),
         ("not recorded", report.unrecorded_count_by_reason),
     ):
-        _print_counts(terminal, label, counts)
+        _print_counts_by_reason(terminal, label, counts)
     for name, reason in report.report.unmatched_request_reason_by_name.items():
         terminal.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
     if report.recording_path is not None:
@@ -294,7 +294,7 @@ def _print_report(terminal: Console, report: ProxyReport, named_recording: Path 
     terminal.print(f"{requests}; {describe_result(report.report)}", style="bold", soft_wrap=True)
 
 
-def _print_counts(terminal: Console, label: str, counts: Mapping[str, int]) -> None:
+def _print_counts_by_reason(terminal: Console, label: str, counts: Mapping[str, int]) -> None:
     shown = list(counts.items())[:MAX_REASONS_SHOWN]
     for reason, count in shown:
         terminal.print(f"{label}: {count} x {reason}", style="yellow", soft_wrap=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from voicegauge.recording.recording_import import Conversion, ConvertedFile
 
 
-MAX_FIELDS_SHOWN = 4
+MAX_CHANGED_FIELDS_SHOWN = 4
 """Largest number of changed fields printed for each recording file; --json has all."""
 
 
@@ -95,19 +95,20 @@ def _confirm_overwrite(file_to_overwrite: FileToOverwrite) -> bool:
     old, new = file_to_overwrite.old_provenance, file_to_overwrite.new_provenance
     provenance = "" if old is new else f" ({old.value}, to be replaced by {new.value})"
     print_escaped(
-        f"{file_to_overwrite.path}{provenance}: {_describe_changes(file_to_overwrite.changes)}", to_stderr=True
+        f"{file_to_overwrite.path}{provenance}: {_describe_recording_changes(file_to_overwrite.changes)}",
+        to_stderr=True,
     )
     return click.confirm("Overwrite it?", default=True, err=True)
 
 
-def _describe_changes(changes: RecordingChanges) -> str:
+def _describe_recording_changes(changes: RecordingChanges) -> str:
     counts = (
         f"{changes.added_count} added, {changes.removed_count} removed, {changes.changed_count} changed, "
         f"{changes.unchanged_count} the same"
     )
     if not changes.differing_fields:
         return counts
-    return f"{counts}; changed: {format_names(changes.differing_fields, MAX_FIELDS_SHOWN)}"
+    return f"{counts}; changed: {format_names(changes.differing_fields, MAX_CHANGED_FIELDS_SHOWN)}"
 
 
 def _print_record_result(result: RecordResult) -> None:
@@ -118,7 +119,7 @@ def _print_record_result(result: RecordResult) -> None:
         verb = "wrote" if file.is_written else "left"
         provenance = file.provenance.value.upper()
         exchanges = format_count(file.exchange_count, "exchange")
-        line = f"{verb} {file.path}  {provenance}  {exchanges}: {_describe_changes(file.changes)}"
+        line = f"{verb} {file.path}  {provenance}  {exchanges}: {_describe_recording_changes(file.changes)}"
         out.print(line, soft_wrap=True)
     for case, reason in result.skip_reason_by_case.items():
         out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True)

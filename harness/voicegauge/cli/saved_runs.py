@@ -332,7 +332,7 @@ def _build_trend_table(series: Sequence[MetricSeries], configuration_labels: Con
     table = create_table("target, metric", *heads, right_aligned_columns=("nights", "first", "latest"))
     target = None
     for _, group in itertools.groupby(series, lambda one: (one.key.target, one.key.metric, one.key.origin)):
-        for one in sorted(group, key=lambda one: configuration_labels.get_number(one.key.configuration) or 0):
+        for one in sorted(group, key=lambda one: configuration_labels.get_label_number(one.key.configuration) or 0):
             key, values, until = one.key, [night.value for night in one.nights], one.nights[-1].night
             if key.target != target:
                 table.add_row(key.target)
@@ -355,7 +355,7 @@ _GETTER_BY_ORIGIN_KIND: dict[str, Callable[[SeriesKey], str | None]] = {
 
 
 def _build_origin_table(
-    kind: str, series: Sequence[MetricSeries], origins: Sequence[str], labels: ConfigurationLabels
+    origin_kind: str, series: Sequence[MetricSeries], origins: Sequence[str], configuration_labels: ConfigurationLabels
 ) -> Table:
     """Return a table with the values of the latest night, in a column for each region or place.
 
@@ -363,12 +363,12 @@ def _build_origin_table(
     from one place on that night.
     """
     latest_night = max(one.nights[-1].night for one in series)
-    table = create_table(f"latest night, by {kind}", *origins, right_aligned_columns=tuple(origins))
+    table = create_table(f"latest night, by {origin_kind}", *origins, right_aligned_columns=tuple(origins))
     by_target: dict[str, dict[HistoryMetric, dict[str, list[str]]]] = {}
     for one in series:
-        origin = _GETTER_BY_ORIGIN_KIND[kind](one.key)
+        origin = _GETTER_BY_ORIGIN_KIND[origin_kind](one.key)
         if origin is not None and one.nights[-1].night == latest_night:
-            number = labels.get_number(one.key.configuration)
+            number = configuration_labels.get_label_number(one.key.configuration)
             value = f"{format_value(one.key.unit, one.nights[-1].value)}{f' ({number})' if number is not None else ''}"
             by_origin = by_target.setdefault(one.key.target, {}).setdefault(one.key.metric, {})
             by_origin.setdefault(origin, []).append(value)

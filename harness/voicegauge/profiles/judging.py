@@ -366,7 +366,7 @@ class _ProfileJudge:
                 return self._build_result(
                     requirement, verdict, level=level, verdict_reason=reason, case_ids=(rejected.id,)
                 )
-        cases = [case for pattern in requirement.case_patterns for case in self._find_cases(pattern)]
+        cases = [case for pattern in requirement.case_patterns for case in self._find_cases_matching_pattern(pattern)]
         failed = [case for case in cases if _find_broken_rules(case, requirement.rule_ids)]
         if failed:
             return self._build_violated_result(requirement, level, failed)
@@ -374,7 +374,7 @@ class _ProfileJudge:
         reasons += [
             f"the plan has no case {pattern!r}: does the server list its voices? Name them with --voice"
             for pattern in requirement.case_patterns
-            if not self._find_cases(pattern)
+            if not self._find_cases_matching_pattern(pattern)
         ]
         missing = [reason for reason in reasons if reason is not None]
         is_judged = len(missing) < len(reasons) if requirement.cases_needing_verdict == "any" else not missing
@@ -410,10 +410,10 @@ class _ProfileJudge:
 
     def _find_case_disproving_capability(self, capability: str) -> CaseResult | None:
         """Return the case that shows that the server does not have a capability; `None` if it may have it."""
-        cases = self._find_cases(self._profile.capabilities[capability].disproving_case_pattern)
+        cases = self._find_cases_matching_pattern(self._profile.capabilities[capability].disproving_case_pattern)
         return next((case for case in cases if _is_rejected(case)), None)
 
-    def _find_cases(self, case_pattern: str) -> list[CaseResult]:
+    def _find_cases_matching_pattern(self, case_pattern: str) -> list[CaseResult]:
         full = f"{self._profile.provider}/{case_pattern}"
         return [case for case in self._cases if matches_case_pattern(case.id, full)]
 

@@ -323,7 +323,7 @@ def _build_percentage_ticks() -> tuple[CurveTick, ...]:
     return tuple(CurveTick(_compute_y_px(share), f"{share * 100:.0f}%") for share in (0.0, 0.5, 1.0))
 
 
-SHADE_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
+ERROR_RATE_SHADE_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
 """Error rates from which a cell has the next darker shade, from barely noticeable to unintelligible."""
 
 
@@ -334,7 +334,7 @@ class HeatCell(NamedTuple):
     interval_text: str
     """The interval of the error rate as text; empty if there is none."""
     shade: int | None
-    """Number of the shade, from 0 to `len(SHADE_THRESHOLDS)`; `None` if nothing was scored."""
+    """Number of the shade, from 0 to `len(ERROR_RATE_SHADE_THRESHOLDS)`; `None` if nothing was scored."""
     tooltip: str
     """The number of words or characters, and of texts, from which the error rate was computed; "not scored" if there is
     no error rate."""
@@ -393,7 +393,7 @@ def _build_heat_table(
 def _build_heat_cell(error_rate: ErrorRate | None) -> HeatCell:
     if error_rate is None:
         return HeatCell(MISSING_TEXT, "", None, "not scored")
-    shade = sum(error_rate.corpus_rate.value >= step for step in SHADE_THRESHOLDS)
+    shade = sum(error_rate.corpus_rate.value >= step for step in ERROR_RATE_SHADE_THRESHOLDS)
     note = f"{error_rate.reference_units} {error_rate.unit}s in {error_rate.text_count} texts"
     return HeatCell(
         format_percent(error_rate.corpus_rate.value), format_interval(error_rate.corpus_rate, 100, 1), shade, note

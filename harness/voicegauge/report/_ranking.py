@@ -167,8 +167,8 @@ def rank_targets(
         differences.has_enough_texts,
     )
     used = weights or default
-    order, groups = table.rank(used)
-    points = table.weigh(used)
+    order, groups = table.rank_by_weights(used)
+    points = table.compute_weighted_points(used)
     return Ranking(
         weights=used,
         targets=tuple(
@@ -198,18 +198,18 @@ class _PointTable(NamedTuple):
     leads: CertainLeads
     has_enough_texts: bool
 
-    def weigh(self, weights: RankingWeights) -> list[float | None]:
+    def compute_weighted_points(self, weights: RankingWeights) -> list[float | None]:
         """Return the weighted mean of the points of each target."""
         return [
             _compute_weighted_mean([measure[i] for measure in self.points], weights) for i in range(len(self.names))
         ]
 
-    def rank(self, weights: RankingWeights) -> tuple[list[int], list[int | None]]:
+    def rank_by_weights(self, weights: RankingWeights) -> tuple[list[int], list[int | None]]:
         """Return the numbers of the targets, best first, and the group of each target.
 
         A group has a first target and all later ones that it is not certainly ahead of.
         """
-        points = self.weigh(weights)
+        points = self.compute_weighted_points(weights)
         order = sorted(range(len(points)), key=lambda i: (points[i] is None, -(points[i] or 0.0), self.names[i]))
         groups: list[int | None] = [None] * len(points)
         remaining = [i for i in order if points[i] is not None] if self.has_enough_texts else []
@@ -223,18 +223,18 @@ class _PointTable(NamedTuple):
             remaining = [i for i in remaining if groups[i] is None]
         return order, groups
 
-    def list_first_group(self, weights: RankingWeights) -> list[str]:
+    def list_names_of_first_group(self, weights: RankingWeights) -> list[str]:
         """Return the targets that cannot be distinguished from the first one, the first one first."""
-        order, groups = self.rank(weights)
+        order, groups = self.rank_by_weights(weights)
         return [self.names[i] for i in order if groups[i] == 1]
 
-    def _is_certainly_ahead(self, first: int, other: int, weights: RankingWeights) -> bool:
-        lead = weights.price * (self.price_ranges[first][0] - self.price_ranges[other][1])
+    def _is_certainly_ahead(self, first_index: int, other_index: int, weights: RankingWeights) -> bool:
+        lead = weights.price * (self.price_ranges[first_index][0] - self.price_ranges[other_index][1])
         # A measure that does not count must not matter where it is unknown.
         if weights.speed:
-            lead += weights.speed * float(self.leads.speed[first, other])
+            lead += weights.speed * float(self.leads.speed[first_index, other_index])
         if weights.intelligibility:
-            lead += weights.intelligibility * float(self.leads.intelligibility[first, other])
+            lead += weights.intelligibility * float(self.leads.intelligibility[first_index, other_index])
         return lead > 1e-9
 
 
@@ -244,8 +244,12 @@ def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name
     The script of the page replaces it by the same line for other weights when the reader changes them.
     """
     used_measures = [name for name in RANKED_MEASURES if getattr(weights, name)]
-    best_targets = table.list_first_group(weights)
-    if not used_measures or not best_targets or sum(value is not None for value in table.weigh(weights)) < 2:
+    best_targets = table.list_names_of_first_group(weights)
+    if (
+        not used_measures
+        or not best_targets
+        or sum(value is not None for value in table.compute_weighted_points(weights)) < 2
+    ):
         return ""
     names = [quality_name if name == "intelligibility" else name for name in used_measures]
     lead = (
@@ -257,7 +261,9 @@ def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name
         lead = f"By {names[0]} alone"
     parts = [f"{lead}: {format_choice_of_targets(best_targets)}"]
     for name, word in zip(used_measures, names, strict=True):
-        only = table.list_first_group(RankingWeights(**{other: float(other == name) for other in RANKED_MEASURES}))
+        only = table.list_names_of_first_group(
+            RankingWeights(**{other: float(other == name) for other in RANKED_MEASURES})
+        )
         if len(used_measures) > 1 and only and best_targets[0] not in only:
             parts.append(f"{format_choice_of_targets(only)} if only {word} counts")
     return "; ".join(parts)
@@ -330,7 +336,7 @@ def _compute_weighted_mean(points: Sequence[float | None], weights: RankingWeigh
 # Builds the ranking as the page shows it, and the HTML ids of the sections of targets.
 
 
-MAX_SLUG_LENGTH = 60
+MAX_TARGET_CHARACTERS_IN_ANCHOR = 60
 """Maximum number of characters of a target's id that are used in the HTML id of its section."""
 
 
@@ -432,7 +438,7 @@ def build_anchors(targets: Sequence[str], run_letter: str) -> dict[str, str]:
     """Return the HTML id of each target's section, by target id; it consists of letters, digits and hyphens."""
     anchors: dict[str, str] = {}
     for target in targets:
-        slug = re.sub(r"[^a-z0-9]+", "-", target.lower()).strip("-")[:MAX_SLUG_LENGTH]
+        slug = re.sub(r"[^a-z0-9]+", "-", target.lower()).strip("-")[:MAX_TARGET_CHARACTERS_IN_ANCHOR]
         anchor = "-".join(filter(None, ("target", run_letter.lower(), slug)))
         anchors[target] = anchor if anchor not in anchors.values() else f"{anchor}-{len(anchors)}"
     return anchors

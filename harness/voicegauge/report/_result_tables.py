@@ -113,9 +113,9 @@ def _build_content_columns() -> tuple[TableColumn, ...]:
     """Return the columns about what the audio says."""
 
     def build_rate_column(
-        key: str, heading: str, build_cell: Callable[[TargetSummary], TableCell], standalone: str
+        key: str, heading: str, build_cell: Callable[[TargetSummary], TableCell], standalone_heading: str
     ) -> TableColumn:
-        return TableColumn(key, "Errors", heading, "%", -1, build_cell, standalone)
+        return TableColumn(key, "Errors", heading, "%", -1, build_cell, standalone_heading)
 
     return (
         build_rate_column("wer", "WER", lambda t: _build_error_rate_cell(t.wer), "Word errors"),
@@ -168,14 +168,18 @@ _InterruptionGetter = Callable[[InterruptionSummary], Estimate | None]
 def _build_socket_columns() -> tuple[TableColumn, ...]:
     """Return the columns of recordings that are streamed over WebSockets, and of turns that are cancelled."""
 
-    def transcript(key: str, heading: str, get: _TranscriptTimingGetter, standalone: str = "") -> TableColumn:
+    def build_transcript_column(
+        key: str, heading: str, get_estimate: _TranscriptTimingGetter, standalone_heading: str = ""
+    ) -> TableColumn:
         def get_time(target: TargetSummary) -> Estimate | None:
             timing = target.socket.transcript_timing if target.socket else None
-            return get(timing) if timing else None
+            return get_estimate(timing) if timing else None
 
-        return _build_time_column(key, "Streamed recordings, p50", heading, get_time, standalone)
+        return _build_time_column(key, "Streamed recordings, p50", heading, get_time, standalone_heading)
 
-    def share(key: str, heading: str, get_share: Callable[[TranscriptTimingSummary], float | None]) -> TableColumn:
+    def build_share_column(
+        key: str, heading: str, get_share: Callable[[TranscriptTimingSummary], float | None]
+    ) -> TableColumn:
         def build_cell(target: TargetSummary) -> TableCell:
             timing = target.socket.transcript_timing if target.socket else None
             value = get_share(timing) if timing else None
@@ -185,24 +189,30 @@ def _build_socket_columns() -> tuple[TableColumn, ...]:
 
         return TableColumn(key, "Streamed recordings, p50", heading, "", -1, build_cell)
 
-    def interruption(key: str, heading: str, unit: str, get: _InterruptionGetter, standalone: str) -> TableColumn:
+    def build_interruption_column(
+        key: str, heading: str, unit: str, get_estimate: _InterruptionGetter, standalone_heading: str
+    ) -> TableColumn:
         def build_cell(target: TargetSummary) -> TableCell:
             found = target.socket.interruptions if target.socket else None
-            estimate = get(found) if found else None
+            estimate = get_estimate(found) if found else None
             return _build_time_cell(estimate) if unit == "ms" else _build_number_cell(estimate, 2)
 
-        return TableColumn(key, "After a cancellation, p50", heading, unit, -1, build_cell, standalone)
+        return TableColumn(key, "After a cancellation, p50", heading, unit, -1, build_cell, standalone_heading)
 
     return (
-        transcript("first-text", "First text", lambda one: one.first_text_ms),
-        transcript("final-delay", "Turn ends", lambda one: one.final_delay_ms, "Turn ends after the speech"),
-        share("cut-early", "Cut early", lambda one: one.cut_early_count / one.count),
-        share("flips", "Words taken back", lambda one: one.flip_share),
-        interruption(
+        build_transcript_column("first-text", "First text", lambda one: one.first_text_ms),
+        build_transcript_column(
+            "final-delay", "Turn ends", lambda one: one.final_delay_ms, "Turn ends after the speech"
+        ),
+        build_share_column("cut-early", "Cut early", lambda one: one.cut_early_count / one.count),
+        build_share_column("flips", "Words taken back", lambda one: one.flip_share),
+        build_interruption_column(
             "cancel-last", "Last audio", "ms", lambda one: one.last_audio_ms, "Last audio after a cancellation"
         ),
-        interruption("cancel-late", "Late speech", "s", lambda one: one.late_audio_s, "Speech after a cancellation"),
-        interruption(
+        build_interruption_column(
+            "cancel-late", "Late speech", "s", lambda one: one.late_audio_s, "Speech after a cancellation"
+        ),
+        build_interruption_column(
             "cancel-next", "Next turn speaks", "ms", lambda one: one.next_audio_ms, "Next turn after a cancellation"
         ),
     )
@@ -224,17 +234,17 @@ def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
 def _build_price_columns(text_length: int, characters_per_month: int) -> tuple[TableColumn, ...]:
     """Return the columns of prices."""
 
-    def price(
-        key: str, heading: str, unit: str, build_cell: Callable[[TargetSummary], TableCell], standalone: str
+    def build_price_column(
+        key: str, heading: str, unit: str, build_cell: Callable[[TargetSummary], TableCell], standalone_heading: str
     ) -> TableColumn:
-        return TableColumn(key, "Price", heading, unit, -1, build_cell, standalone)
+        return TableColumn(key, "Price", heading, unit, -1, build_cell, standalone_heading)
 
     month = f"{characters_per_month:,} characters"
     return (
-        price("request", "per request", "mean", _build_price_per_request_cell, "Price per request"),
-        price("minute", "per minute", "of audio", _build_price_per_minute_cell, "Price per minute"),
-        price("million", "1M chars", f"at {text_length:,}", _build_price_per_million_cell, "Price"),
-        price("month", "per month", month, _build_price_per_month_cell, "Per month"),
+        build_price_column("request", "per request", "mean", _build_price_per_request_cell, "Price per request"),
+        build_price_column("minute", "per minute", "of audio", _build_price_per_minute_cell, "Price per minute"),
+        build_price_column("million", "1M chars", f"at {text_length:,}", _build_price_per_million_cell, "Price"),
+        build_price_column("month", "per month", month, _build_price_per_month_cell, "Per month"),
     )
 
 

@@ -230,7 +230,7 @@ MAX_NAMED_POINTS = 40
 listed below the plot."""
 MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
 """Radius of the circle of a target without a price, and of the most expensive one if there is room, in px."""
-MAX_FILLED_SHARE = 0.3
+MAX_SHARE_COVERED_BY_CIRCLES = 0.3
 """Share of the plot that circles and the gaps between them may cover; for more targets, circles are smaller and then
 the plot is higher."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 30.0, 44.0
@@ -379,7 +379,7 @@ def _choose_frame(size_px: tuple[float, float], circle_count: int) -> tuple[Rect
     """Return the area between the axes, and the radius of the largest circle, with room for `circle_count` circles."""
 
     def compute_area(radius: float) -> float:
-        return circle_count * math.pi * (radius + _CIRCLE_GAP_PX / 2) ** 2 / MAX_FILLED_SHARE
+        return circle_count * math.pi * (radius + _CIRCLE_GAP_PX / 2) ** 2 / MAX_SHARE_COVERED_BY_CIRCLES
 
     width, min_height = size_px[0] - _LEFT - _RIGHT, size_px[1] - _TOP - _BOTTOM
     height = max(min_height, compute_area(MIN_RADIUS) / width)

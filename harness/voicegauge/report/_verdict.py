@@ -138,7 +138,7 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
             f"too few texts to compare {_choose_quality_word(run)}",
             f"{rates_text}. Differences have an interval from 5 texts on.",
         )
-    return _compare_targets(run, rated_targets, rates_text)
+    return _build_error_rate_difference_statement(run, rated_targets, rates_text)
 
 
 def _describe_unusable_error_rates(run: MeasuredRun) -> VerdictStatement | None:
@@ -158,7 +158,9 @@ def _describe_unusable_error_rates(run: MeasuredRun) -> VerdictStatement | None:
     return None
 
 
-def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str) -> VerdictStatement:
+def _build_error_rate_difference_statement(
+    run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str
+) -> VerdictStatement:
     best, worst = rated_targets[0], rated_targets[-1]
     difference = run.differences.error_rate.find_interval(run.find_index(worst.summary), run.find_index(best.summary))
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
@@ -246,16 +248,16 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     return _build_statement("price", _summarize_prices(priced), join_sentences(cheapest, remarks))
 
 
-def _summarize_prices(priced: Sequence[tuple[TargetSummary, float]]) -> str:
-    """Return which target is the cheapest; `priced` has the targets with their prices, lowest first."""
-    if len(priced) == 1:
-        return _describe_price(priced[0][0])
-    lowest = [target for target, usd in priced if usd == priced[0][1]]
-    if len(lowest) == len(priced):
+def _summarize_prices(targets_with_prices: Sequence[tuple[TargetSummary, float]]) -> str:
+    """Return which target is the cheapest; `targets_with_prices` has the targets with their prices, lowest first."""
+    if len(targets_with_prices) == 1:
+        return _describe_price(targets_with_prices[0][0])
+    lowest = [target for target, usd in targets_with_prices if usd == targets_with_prices[0][1]]
+    if len(lowest) == len(targets_with_prices):
         return "all cost the same"
     names = [target.target for target in lowest]
     verb = "is" if len(names) == 1 else "are"
-    others = [target.cost.comparison_price for target, _ in priced if target not in lowest]
+    others = [target.cost.comparison_price for target, _ in targets_with_prices if target not in lowest]
     is_sure = all(one.cost.comparison_price.is_surely_below(other) for one in lowest for other in others)
     claim = "the cheapest" if is_sure else "not surely the cheapest: the ranges of prices overlap"
     return f"{format_target_names(names, names[0])} {verb} {claim}"

@@ -59,7 +59,7 @@ def build_timeline(history: RunHistory, provenance: Provenance) -> list[Timeline
     """Return changes of levels, events and lost samples of the runs of one provenance, oldest first."""
     changes = [build_change_entry(change) for change in history.changes if change.series_key.provenance == provenance]
     events = [build_event_entry(event) for event in history.events if event.provenance == provenance]
-    lost = [build_loss_entry(one) for one in history.lost_samples if one.provenance == provenance]
+    lost = [build_lost_samples_entry(one) for one in history.lost_samples if one.provenance == provenance]
     return sorted([*changes, *events, *lost], key=lambda entry: entry.night)
 
 
@@ -88,7 +88,7 @@ class ConfigurationLabels(NamedTuple):
         """The different labels, in the order in which they first occur."""
         return list(dict.fromkeys(filter(None, self.label_by_configuration.values())))
 
-    def get_number(self, configuration: str) -> int | None:
+    def get_label_number(self, configuration: str) -> int | None:
         """Return the number of the label of a configuration, counted from 1; `None` if there are not several labels."""
         label = self.label_by_configuration.get(configuration)
         return self.labels.index(label) + 1 if label and len(self.labels) > 1 else None
@@ -125,7 +125,7 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
 
 def name_series(key: SeriesKey, configuration_labels: ConfigurationLabels) -> str:
     """Return the metric with its region or place and the number of its configuration: "total latency [eu] (2)"."""
-    number = configuration_labels.get_number(key.configuration)
+    number = configuration_labels.get_label_number(key.configuration)
     origin = f" [{key.origin}]" if key.origin is not None else ""
     return f"{METRIC_LABELS[key.metric]}{origin}{f' ({number})' if number is not None else ''}"
 
@@ -177,7 +177,7 @@ def build_event_entry(event: HistoryEvent) -> TimelineEntry:
     )
 
 
-def build_loss_entry(lost: LostSamples) -> TimelineEntry:
+def build_lost_samples_entry(lost: LostSamples) -> TimelineEntry:
     """Return the entry of the time line about samples without a result."""
     return TimelineEntry(
         night=lost.night,
@@ -215,7 +215,7 @@ WIDTH, HEIGHT = 560.0, 206.0
 LEFT, RIGHT, TOP, BOTTOM = 118.0, 548.0, 28.0, 176.0
 """Edges of the area of the points. Left of it there is room for "100,000 ms", also in large type; above it, where no
 line is, for the mark of an emulated run."""
-MIN_DATE_TICK_DISTANCE = 160.0
+MIN_DATE_TICK_DISTANCE_PX = 160.0
 """Smallest distance in px of two dates below the axis of nights, so that they stay apart in the large type that a
 narrow screen has."""
 
@@ -348,7 +348,7 @@ def _choose_date_ticks(ticks: Sequence[ChartTick]) -> tuple[ChartTick, ...]:
     for tick in ticks[1:-1]:
         if (
             min(tick.position_px - chosen[-1].position_px, last.position_px - tick.position_px)
-            >= MIN_DATE_TICK_DISTANCE
+            >= MIN_DATE_TICK_DISTANCE_PX
         ):
             chosen.append(tick)
     return (*chosen, last) if len(ticks) > 1 else tuple(chosen)

@@ -25,8 +25,8 @@ from voicegauge.printable_text import escape_unprintable
 from voicegauge.report._charts import (
     CURVE_HEIGHT,
     CURVE_WIDTH,
+    ERROR_RATE_SHADE_THRESHOLDS,
     PHASE_LABELS,
-    SHADE_THRESHOLDS,
     AxisScale,
     HeatTable,
     LatencyChart,
@@ -342,7 +342,7 @@ def _render_template(
         environment=_remove_empty_facts(list_environment_facts(report)),
         lengths=[length for length in ADDITIONAL_TEXT_LENGTHS if length != report.text_length],
         phase_labels=PHASE_LABELS,
-        shade_thresholds=SHADE_THRESHOLDS,
+        shade_thresholds=ERROR_RATE_SHADE_THRESHOLDS,
         curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
         failures_shown=MAX_FAILURES_SHOWN,
         targets_printed_open=MAX_TARGETS_PRINTED_OPEN,

@@ -180,31 +180,31 @@ def _join_score_sets(score_sets: Sequence[ScoreSet]) -> tuple[ScoreSet, ...]:
     )
 
 
-def _join_listening_sets(sets: Sequence[ListeningSet]) -> ListeningSet | None:
-    if not sets:
+def _join_listening_sets(listening_sets: Sequence[ListeningSet]) -> ListeningSet | None:
+    if not listening_sets:
         return None
-    verdicts = tuple(chain.from_iterable(one.verdicts for one in sets))
-    return msgspec.structs.replace(sets[0], verdicts=verdicts)
+    verdicts = tuple(chain.from_iterable(one.verdicts for one in listening_sets))
+    return msgspec.structs.replace(listening_sets[0], verdicts=verdicts)
 
 
-def _join_quality_sets(sets: Sequence[QualitySet | None]) -> QualitySet | None:
+def _join_quality_sets(quality_sets: Sequence[QualitySet | None]) -> QualitySet | None:
     """Return the predictions of all runs; `None` if some have none, or others by another method."""
-    known_sets = [one for one in sets if one is not None]
-    if len(known_sets) < len(sets) or len({one.method for one in known_sets}) != 1:
+    known_sets = [one for one in quality_sets if one is not None]
+    if len(known_sets) < len(quality_sets) or len({one.method for one in known_sets}) != 1:
         return None
     predictions = tuple(chain.from_iterable(one.predictions for one in known_sets))
     return msgspec.structs.replace(known_sets[0], predictions=predictions)
 
 
-def _join_voice_sets(sets: Sequence[VoiceSet]) -> VoiceSet | None:
+def _join_voice_sets(voice_sets: Sequence[VoiceSet]) -> VoiceSet | None:
     """Return the voices of all runs that have any; `None` if none has, or if their encoders or their notes differ.
 
     Each similarity stays on the scale of its own run. Of the other speakers, those of the run with the fewest are kept.
     """
-    if len({(one.method, one.note) for one in sets}) != 1:
+    if len({(one.method, one.note) for one in voice_sets}) != 1:
         return None
-    fewest = min(sets, key=lambda one: len(one.other_speakers))
-    return msgspec.structs.replace(fewest, voices=tuple(chain.from_iterable(one.voices for one in sets)))
+    fewest = min(voice_sets, key=lambda one: len(one.other_speakers))
+    return msgspec.structs.replace(fewest, voices=tuple(chain.from_iterable(one.voices for one in voice_sets)))
 
 
 def _describe_start_times(runs: Sequence[Run]) -> str:

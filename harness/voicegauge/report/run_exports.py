@@ -97,10 +97,10 @@ def render_markdown(analyzed_runs: AnalyzedRuns) -> str:
     """
     report = analyzed_runs.report
     tables = [line for run in report.runs for line in _format_run_as_markdown(run, report)]
-    return "\n".join([*_format_differences([run for _, run in analyzed_runs.runs]), *tables])
+    return "\n".join([*_format_run_differences([run for _, run in analyzed_runs.runs]), *tables])
 
 
-def _format_differences(runs: Sequence[Run]) -> list[str]:
+def _format_run_differences(runs: Sequence[Run]) -> list[str]:
     """Return a Markdown list of the differences between runs, which are named A, B and so on; empty for one run."""
     if len(runs) == 1:
         return []
@@ -284,7 +284,7 @@ HISTORY_FILE_NAME = "history.html"
 STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
 MAX_TARGETS_SHOWN = 6
 """Largest number of targets that the entry of a run in the index names."""
-MAX_NAME_CHARACTERS = 80
+MAX_RUN_ID_CHARACTERS_IN_FILE_NAME = 80
 """Maximum number of characters of a run's id that are used in the file name of its page."""
 
 SavedRun = tuple[Path, Run]
@@ -420,7 +420,9 @@ def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
     """
     used: Counter[str] = Counter()
     for run in runs:
-        slug = re.sub(r"[^A-Za-z0-9]+", "-", run.manifest.run_id).strip("-")[:MAX_NAME_CHARACTERS] or "run"
+        slug = (
+            re.sub(r"[^A-Za-z0-9]+", "-", run.manifest.run_id).strip("-")[:MAX_RUN_ID_CHARACTERS_IN_FILE_NAME] or "run"
+        )
         used[slug.lower()] += 1
         yield f"run-{slug}" if used[slug.lower()] == 1 else f"run-{slug}--{used[slug.lower()]}"
 

@@ -40,7 +40,10 @@ class DiffSegment(Record, frozen=True, kw_only=True):
 def diff_words(score: Score) -> tuple[DiffSegment, ...]:
     """Align a score's normalized reference and hypothesis, in words or characters."""
     separator = "" if score.unit == "character" else " "
-    reference, hypothesis = _split_units(score.reference, score.unit), _split_units(score.hypothesis, score.unit)
+    reference, hypothesis = (
+        _split_into_words_or_characters(score.reference, score.unit),
+        _split_into_words_or_characters(score.hypothesis, score.unit),
+    )
     if not reference or not hypothesis:  # nothing to align
         kind: DiffKind = "deletion" if reference else "insertion"
         whole = DiffSegment(kind=kind, reference=separator.join(reference), hypothesis=separator.join(hypothesis))
@@ -59,7 +62,7 @@ def diff_words(score: Score) -> tuple[DiffSegment, ...]:
     )
 
 
-def _split_units(text: str, unit: Literal["word", "character"]) -> list[str]:
+def _split_into_words_or_characters(text: str, unit: Literal["word", "character"]) -> list[str]:
     return text.split() if unit == "word" else [letter for letter in text if not letter.isspace()]
 
 
@@ -239,7 +242,7 @@ MAX_WRONG_CLIPS = 24
 """Maximum number of wrong clips that are shown for a run."""
 EXCERPT_BEFORE_S, EXCERPT_AFTER_S = 1.0, 5.0
 """Length of an excerpt before and after the time at which the defect is audible, in seconds."""
-MAX_EXCERPT_BYTES = 2 * 1024 * 1024
+MAX_EXCERPT_BYTES_PER_PAGE = 2 * 1024 * 1024
 """Maximum number of bytes of all excerpts in a page."""
 
 
@@ -300,12 +303,12 @@ def select_wrong_clips(samples: Sequence[Sample], listening: ListeningSet | None
 def load_excerpts(clips: Iterable[tuple[Path, WrongClip]]) -> list[ClipPlayer]:
     """Return a player for each clip of a page, with the part of its audio in which the defect is audible, as MP3.
 
-    Excerpts are loaded until `MAX_EXCERPT_BYTES` are used up.
+    Excerpts are loaded until `MAX_EXCERPT_BYTES_PER_PAGE` are used up.
 
     Args:
         clips: each clip with the folder of its run.
     """
-    players, left_bytes = [], MAX_EXCERPT_BYTES
+    players, left_bytes = [], MAX_EXCERPT_BYTES_PER_PAGE
     for folder, clip in clips:
         player, size_bytes = _load_excerpt(folder, clip, left_bytes)
         left_bytes -= size_bytes

@@ -33,7 +33,7 @@ from voicegauge.report.text_format import format_ms
 
 ResultT = TypeVar("ResultT", CheckReport, DriftReport)
 
-MAX_LISTED_ITEMS = 20
+MAX_LISTED_FINDINGS_OR_CHANGES = 20
 """Largest number of findings, and of changes, that are listed for each target."""
 
 
@@ -119,8 +119,8 @@ def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id:
             TargetCheck(
                 date=report.created_at[:10],
                 is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance,
-                findings=tuple(findings[:MAX_LISTED_ITEMS]),
-                unlisted_finding_count=max(len(findings) - MAX_LISTED_ITEMS, 0),
+                findings=tuple(findings[:MAX_LISTED_FINDINGS_OR_CHANGES]),
+                unlisted_finding_count=max(len(findings) - MAX_LISTED_FINDINGS_OR_CHANGES, 0),
             )
         )
     return tuple(target_checks)
@@ -141,8 +141,10 @@ def find_target_drifts(check_and_drift_reports: CheckAndDriftReports, target_id:
         TargetDrift(
             old_document=report.old_input.version or report.old_input.file,
             new_document=report.new_input.version or report.new_input.file,
-            changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_ITEMS]),
-            unlisted_change_count=max(len(report.changes) - MAX_LISTED_ITEMS, 0),
+            changes=tuple(
+                sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_FINDINGS_OR_CHANGES]
+            ),
+            unlisted_change_count=max(len(report.changes) - MAX_LISTED_FINDINGS_OR_CHANGES, 0),
         )
         for report in check_and_drift_reports.drift_reports
         if provider in (report.old_input.provider, report.new_input.provider)
@@ -152,7 +154,7 @@ def find_target_drifts(check_and_drift_reports: CheckAndDriftReports, target_id:
 # Builds the section of each target: distribution, job states, errors by category, clips, failures and contract.
 
 
-MAX_MESSAGES_PER_CAUSE = 3
+MAX_FAILURE_MESSAGES_PER_CAUSE = 3
 """Largest number of different failure messages that are shown for each cause."""
 
 PlayableClip = tuple[ScoredClip, ClipPlayer]
@@ -189,7 +191,7 @@ class FailureCause(NamedTuple):
     http_status: int | None
     failure_count: int
     failure_groups: tuple[FailureGroup, ...]
-    """The failures by message, the most frequent messages first; at most `MAX_MESSAGES_PER_CAUSE` groups."""
+    """The failures by message, the most frequent messages first; at most `MAX_FAILURE_MESSAGES_PER_CAUSE` groups."""
     unlisted_message_count: int
     """Number of failure messages that are not in `failure_groups`."""
     example_exchange: QuotedExchange | None
@@ -276,8 +278,8 @@ def _group_failures_by_cause(failure_groups: Sequence[FailureGroup]) -> tuple[Fa
             kind=kind,
             http_status=status,
             failure_count=sum(failure.count for failure in group),
-            failure_groups=tuple(group[:MAX_MESSAGES_PER_CAUSE]),
-            unlisted_message_count=max(len(group) - MAX_MESSAGES_PER_CAUSE, 0),
+            failure_groups=tuple(group[:MAX_FAILURE_MESSAGES_PER_CAUSE]),
+            unlisted_message_count=max(len(group) - MAX_FAILURE_MESSAGES_PER_CAUSE, 0),
             example_exchange=next(
                 (_quote_exchange(failure.example_exchange) for failure in group if failure.example_exchange), None
             ),
