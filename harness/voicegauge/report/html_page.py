@@ -208,7 +208,7 @@ def write_report(runs: Sequence[tuple[Path, Run]], out_path: Path, *, text_lengt
     """Write `runs` as one HTML page that needs no other file and no network.
 
     Args:
-        runs: each run with its folder.
+        runs: each run with its folder; at least one.
         out_path: the file to write, completely or not at all.
         text_length: text length at which prices are stated.
 
@@ -216,7 +216,7 @@ def write_report(runs: Sequence[tuple[Path, Run]], out_path: Path, *, text_lengt
         The path of the file.
 
     Raises:
-        DataError: there are no runs, or a run's scores do not contain every sample.
+        DataError: a run's scores do not contain every sample.
         UsageError: the file cannot be written.
     """
     write_file(out_path, render_page(analyze_runs(runs, text_length=text_length)).encode())
