@@ -63,7 +63,7 @@ class VoicegaugeError(Exception):
 
     def __str__(self) -> str:
         """Return the shortened message. Control characters are escaped: a file or a response may contain them."""
-        return _shorten(escape_unprintable(super().__str__()), MAX_ERROR_MESSAGE_CHARACTERS)
+        return _omit_middle_if_too_long(escape_unprintable(super().__str__()), MAX_ERROR_MESSAGE_CHARACTERS)
 
 
 class UsageError(VoicegaugeError):
@@ -97,7 +97,7 @@ class UnknownNameError(UsageError):
             where: a phrase that says where the known names are, such as "in the suite smoke".
             advice: what to do if the name is right.
         """
-        choices, name = sorted(known_names), _shorten(name)
+        choices, name = sorted(known_names), _omit_middle_if_too_long(name)
         near = find_similar_names(name, sorted([*choices, *other_names]))
         hint = f"did you mean {near[0]}? " if near else ""
         if len(choices) <= _MAX_LISTED_NAMES or listing_command is None:
@@ -134,7 +134,7 @@ class ContractError(VoicegaugeError):
 
         The middle of a long reason is left out, because a reason may quote much of the document.
         """
-        reason = _shorten(reason)
+        reason = _omit_middle_if_too_long(reason)
         where = f"{path}:{line}" if line else str(path)
         super().__init__(f"{where}: {reason}")
         self.path, self.line, self.reason = path, line, reason
@@ -233,7 +233,7 @@ class OverchargedError(BudgetError):
     """
 
 
-def _shorten(text: str, max_characters: int = _MAX_QUOTED_CHARACTERS) -> str:
+def _omit_middle_if_too_long(text: str, max_characters: int = _MAX_QUOTED_CHARACTERS) -> str:
     """Return `text`, without its middle if it is longer than `max_characters`."""
     if len(text) <= max_characters:
         return text

@@ -23,7 +23,7 @@ from starlette.routing import Route
 import voicegauge
 from voicegauge.bench import places
 from voicegauge.bench.comparison import compare_runs
-from voicegauge.bench.part_summaries import select_place, summarize_places
+from voicegauge.bench.part_summaries import restrict_run_to_place, summarize_places
 from voicegauge.bench.places import ClockReading, assign_places, choose_clock_reading, find_place, split_evenly
 from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
@@ -159,7 +159,7 @@ def test_reports_show_places_and_clocks(tmp_path: Path) -> None:
 def test_runs_are_compared_place_by_place() -> None:
     before, after = run_from_places(run_id="before"), run_from_places(run_id="after")
     assert compare_runs(before, after).run.places == ("oslo", "rome")
-    only = compare_runs(select_place(before, "oslo"), select_place(after, "oslo"))
+    only = compare_runs(restrict_run_to_place(before, "oslo"), restrict_run_to_place(after, "oslo"))
     values = {one.baseline_value for one in only.metrics if one.metric == "total_latency_ms"}
     assert values == {800.0}
     with pytest.raises(DataError, match=r"no sample from 'mars'; its places: oslo, rome"):
@@ -175,7 +175,7 @@ def test_a_history_has_a_series_for_each_place_and_for_each_set_of_places(
     for day in (1, 2):
         at = {"created_at": f"2026-11-0{day}T02:00:00+00:00"}
         save_night(f"{day}-all", run_from_places(run_id=f"all-{day}", **at))
-        save_night(f"{day}-oslo", select_place(run_from_places(run_id=f"oslo-{day}", **at), "oslo"))
+        save_night(f"{day}-oslo", restrict_run_to_place(run_from_places(run_id=f"oslo-{day}", **at), "oslo"))
         here = tuple(msgspec.structs.replace(one, place=None) for one in run_from_places().samples)
         save_night(f"{day}-here", build_run(here, run_id=f"here-{day}", **at))
     history = read_run_history(tmp_path)
@@ -253,7 +253,7 @@ def test_runs_from_different_places_are_not_joined_and_those_from_the_same_keep_
         samples=tuple(msgspec.structs.replace(one, place=None) for one in second.samples),
         manifest=msgspec.structs.replace(second.manifest, workers=()),
     )
-    for other in (here, select_place(second, "oslo")):
+    for other in (here, restrict_run_to_place(second, "oslo")):
         page = render_page(analyze_runs([(tmp_path, first), (tmp_path, other)]))
         assert "Run B and run A are not ranked together: they differ in places" in page
 
@@ -262,7 +262,7 @@ def test_a_site_compares_no_runs_from_different_places(tmp_path: Path) -> None:
     run = msgspec.structs.replace(run_from_places(run_id="all"), score_sets=())
     save(tmp_path / "a", run)
     manifest = msgspec.structs.replace(run.manifest, run_id="one", created_at="2027-01-01T00:00:00+00:00")
-    save(tmp_path / "b", msgspec.structs.replace(select_place(run, "oslo"), manifest=manifest))
+    save(tmp_path / "b", msgspec.structs.replace(restrict_run_to_place(run, "oslo"), manifest=manifest))
     site = tmp_path / "site"
     assert command(["report", str(tmp_path / "a"), str(tmp_path / "b"), "--site", str(site)]) == 0
     assert not list(site.glob("*-compared.html"))

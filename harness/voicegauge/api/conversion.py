@@ -36,7 +36,7 @@ from voicegauge.recording.recording_import import (
 )
 
 RecordingFormat = Literal["har", "vcr"]
-SUFFIX_BY_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
+SUFFIX_BY_RECORDING_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
 
 _INPUT_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 """Suffixes of the files that may be recordings, in lower case. Other files of a folder are ignored."""
@@ -160,7 +160,7 @@ class _Converter:
 
     def convert(self, file: Path, output_stem: str) -> ConvertedFile:
         """Convert one file. The output file is named `output_stem`, with the suffix of the output format."""
-        written = self.out_folder / f"{output_stem}{SUFFIX_BY_FORMAT[self.output_format]}"
+        written = self.out_folder / f"{output_stem}{SUFFIX_BY_RECORDING_FORMAT[self.output_format]}"
         if written.exists():
             raise UsageError(f"{written} exists already: choose another folder with --out")
         if is_recording(file):

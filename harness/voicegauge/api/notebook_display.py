@@ -64,7 +64,7 @@ class NotebookProgress(ProgressListener):
     def phase_ended(self) -> None:
         """Replace the bar by a line with the number of items and the time that they took."""
         if self._bar is not None:
-            line = f"{self._describe()} in {self._clock() - self._started_s:.1f} s"
+            line = f"{self._describe_phase_progress()} in {self._clock() - self._started_s:.1f} s"
             self._bar.update(_render_line(line), raw=True)
         self._bar = None
 
@@ -72,7 +72,7 @@ class NotebookProgress(ProgressListener):
         """Show a line."""
         self._display(_render_line(message))
 
-    def _describe(self) -> str:
+    def _describe_phase_progress(self) -> str:
         """Return the name of the phase with the number of finished items and of all."""
         counts = "" if self._total_count is None else f" of {self._total_count}"
         return f"{self._name}: {self._done_count}{counts}"
@@ -80,15 +80,15 @@ class NotebookProgress(ProgressListener):
     def _render_bar(self, item_name: str = "") -> dict[str, str]:
         # Without a value, browsers show that something is going on.
         state = "" if self._total_count is None else f' max="{max(self._total_count, 1)}" value="{self._done_count}"'
-        line = f"{self._describe()} {item_name}".rstrip()
-        return {"text/plain": line, "text/html": f"<div><progress{state}></progress> {_escape(line)}</div>"}
+        line = f"{self._describe_phase_progress()} {item_name}".rstrip()
+        return {"text/plain": line, "text/html": f"<div><progress{state}></progress> {_escape_html(line)}</div>"}
 
 
 def _render_line(text: str) -> dict[str, str]:
-    return {"text/plain": escape_unprintable(text), "text/html": f"<div>{_escape(text)}</div>"}
+    return {"text/plain": escape_unprintable(text), "text/html": f"<div>{_escape_html(text)}</div>"}
 
 
-def _escape(text: str) -> str:
+def _escape_html(text: str) -> str:
     return html.escape(escape_unprintable(text))
 
 
@@ -119,7 +119,7 @@ def _find_notebook_display() -> Callable[[dict[str, str]], Displayed] | None:
     return display
 
 
-def _summarize(result: Any) -> ResultSummary:
+def _summarize_for_notebook(result: Any) -> ResultSummary:
     # What builds summaries knows every kind of result, and takes as long to import as a check: a command that prints
     # no summary does not wait for it.
     from voicegauge.report.result_summaries import summarize
@@ -127,4 +127,4 @@ def _summarize(result: Any) -> ResultSummary:
     return summarize(result)
 
 
-SummarizedResult.summarize = staticmethod(_summarize)
+SummarizedResult.summarize = staticmethod(_summarize_for_notebook)

@@ -376,7 +376,7 @@ class RecordingRun:
 
 
 _EMULATED_SERVICE_CAUSE = "it is the emulator that responded: nothing is written; record it with --emulated"
-_EMULATOR_QUESTION_S = 2.0
+_EMULATOR_QUESTION_TIMEOUT_S = 2.0
 """Seconds to wait for a server's answer whether it is an emulator. A server on this machine answers sooner."""
 
 
@@ -399,7 +399,7 @@ async def _is_emulator(url: str) -> bool:
     async with Transport() as transport:
         try:
             exchange = await transport.send(
-                question, provider_id="", operation_id="(emulator)", max_total_s=_EMULATOR_QUESTION_S
+                question, provider_id="", operation_id="(emulator)", max_total_s=_EMULATOR_QUESTION_TIMEOUT_S
             )
         except TransportError:
             return False  # the first case says what is wrong

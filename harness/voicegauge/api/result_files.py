@@ -181,7 +181,7 @@ def format_github_annotations(report: CheckReport | DriftReport, *, repository_f
 
 
 SummaryFormat = Literal["markdown", "slack", "prometheus", "html"]
-_RENDER_BY_FORMAT: dict[SummaryFormat, Callable[[ResultSummary], str]] = {
+_RENDERER_BY_SUMMARY_FORMAT: dict[SummaryFormat, Callable[[ResultSummary], str]] = {
     "markdown": format_summary_markdown,
     "slack": format_summary_slack,
     "prometheus": format_prometheus_text,
@@ -206,9 +206,9 @@ def render_summary(
         MissingExtraError: the extra `prometheus` is not installed.
         UnknownNameError: a summary has no such format.
     """
-    if format not in _RENDER_BY_FORMAT:
-        raise UnknownNameError("format", str(format), _RENDER_BY_FORMAT)
-    return _RENDER_BY_FORMAT[format](summarize(result))
+    if format not in _RENDERER_BY_SUMMARY_FORMAT:
+        raise UnknownNameError("format", str(format), _RENDERER_BY_SUMMARY_FORMAT)
+    return _RENDERER_BY_SUMMARY_FORMAT[format](summarize(result))
 
 
 def apply_baseline(report: ReportT, file: PathLike) -> ReportT:

@@ -31,7 +31,7 @@ from voicegauge.bench.comparison import compare_targets as compare_targets_of_ru
 from voicegauge.bench.comparison_result import ChangeThreshold, CompareSettings, RunComparison
 from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench.listening import listen_to_run
-from voicegauge.bench.part_summaries import select_place
+from voicegauge.bench.part_summaries import restrict_run_to_place
 from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
 from voicegauge.bench.run_store import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
@@ -216,7 +216,7 @@ def load_run_to_compare(run: PathLike | Run | BenchResult, place: str | None) ->
         DataError: the run cannot be read, or has no sample from that place.
     """
     loaded = run if isinstance(run, Run) else load_run(run.folder if isinstance(run, BenchResult) else run)
-    return loaded if place is None else select_place(loaded, place)
+    return loaded if place is None else restrict_run_to_place(loaded, place)
 
 
 def build_compare_settings(thresholds: CompareThresholds, assumed_speed_variation: float, seed: int) -> CompareSettings:
@@ -359,7 +359,7 @@ def _reject_repeated_runs(runs: Sequence[tuple[Path, Run]]) -> None:
             raise DataError(f"{folder}: {copied}: name each run once")
 
 
-_MARK_BY_FORMAT: Mapping[ReportFormat, bytes] = {
+_MARK_BY_REPORT_FORMAT: Mapping[ReportFormat, bytes] = {
     "html": PAGE_MARK,
     "csv": b"run_id,provenance,",
     "markdown": MARKDOWN_MARK,
@@ -399,7 +399,7 @@ def write_report(
         MissingExtraError: the extra `data` is not installed.
     """
     path = Path(file)
-    check_replaceable(path, _MARK_BY_FORMAT[format])
+    check_replaceable(path, _MARK_BY_REPORT_FORMAT[format])
     if format == "parquet":
         content = io.BytesIO()
         write_parquet((row for _, run in _load_runs(runs) for row in run.iterate_sample_rows()), content)

@@ -358,7 +358,9 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _L
     completion = _compute_state_entry_bounds(observations, ended, submit_times)
     stated_duration = read_stated_duration(delivery.exchanges[observations[ended].exchange_index], job)
     completion = (
-        _narrow_bounds(completion, stated_duration, submit_times) if stated_duration is not None else completion
+        _narrow_bounds_by_stated_duration(completion, stated_duration, submit_times)
+        if stated_duration is not None
+        else completion
     )
     phases = [name for name, state in job.states.items() if state.terminal_outcome is None]
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
@@ -401,7 +403,7 @@ def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> ProviderSta
     return ProviderStatedDuration((completed - created).total_seconds() * 1000, 1000.0 if is_whole_seconds else 1.0)
 
 
-def _narrow_bounds(
+def _narrow_bounds_by_stated_duration(
     observed_bounds: Interval, stated_duration: ProviderStatedDuration, submit_times: _LastSubmitTimes
 ) -> Interval:
     """Return narrower bounds of a job's completion time, computed from the provider's timestamps.

@@ -458,7 +458,7 @@ async def measure_sample(run_name: str, order: bytes) -> bytes:
     return msgspec.msgpack.encode(await run.call(run.measure, msgspec.msgpack.decode(order, type=SampleOrder)))
 
 
-def read_clock(run_name: str) -> float:
+def read_worker_clock(run_name: str) -> float:
     """Return this machine's time in seconds since 1970; the call also keeps the run from ending.
 
     See `MAX_TIME_WITHOUT_CALL_S`.

@@ -74,7 +74,7 @@ class SharedVariation:
         self._text_errors: dict[str, float] = {}
         if run_count < MIN_RUNS_TO_MEASURE_VARIATION or len(complete) <= MIN_OTHER_TARGETS_AS_REFERENCE:
             return
-        nights = {one.target: _measure_nights(one) for one in complete}
+        nights = {one.target: _measure_night_levels(one) for one in complete}
         levels = {target: np.array([night.center for night in row]) for target, row in nights.items()}
         for target, own in levels.items():
             others = np.median([other for name, other in levels.items() if name != target], axis=0)
@@ -124,7 +124,7 @@ def _find_common_texts(times: TargetTimes) -> list[str]:
     return sorted(set.intersection(*({one.text_id for one in run} for run in (*times.baseline, times.run))))
 
 
-def _measure_nights(times: TargetTimes) -> list[_NightLevel]:
+def _measure_night_levels(times: TargetTimes) -> list[_NightLevel]:
     """Return how slow a target was in each run of the baseline and in the new run, as typical differences of texts."""
     texts = _find_common_texts(times)
     levels = np.array([compute_mean_log_median_times([run], texts) for run in (*times.baseline, times.run)])

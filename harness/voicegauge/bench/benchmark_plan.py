@@ -207,7 +207,7 @@ def plan_benchmark_requests(
     kind = determine_run_kind(targets)
     get_own_price = user_price_usd_by_target.get
     quotes_by_target = {
-        target: _quote_texts(suite, target, settings, get_own_price(target.id), requested_languages)
+        target: _quote_prices_of_texts(suite, target, settings, get_own_price(target.id), requested_languages)
         for target in targets
     }
     able = [target for target, quotes in quotes_by_target.items() if quotes]
@@ -232,7 +232,7 @@ def plan_benchmark_requests(
     )
 
 
-def _quote_texts(
+def _quote_prices_of_texts(
     suite: Suite,
     target: BaseTarget,
     settings: BenchPlanSettings,

@@ -198,7 +198,7 @@ def _list_wrong_entities(scored_samples: ScoredSamples) -> tuple[WrongEntity, ..
     )[:MAX_LISTED_WRONG_ENTITIES]
 
 
-def compute_rates_by_category(scored_samples: ScoredSamples) -> tuple[CategoryErrorRate, ...]:
+def compute_error_rates_by_category(scored_samples: ScoredSamples) -> tuple[CategoryErrorRate, ...]:
     """Return the error rate of each category of texts in each language."""
     groups = _group_scored_samples(scored_samples, lambda sample: (sample.language, sample.category))
     return tuple(
@@ -208,7 +208,7 @@ def compute_rates_by_category(scored_samples: ScoredSamples) -> tuple[CategoryEr
     )
 
 
-def compute_rates_by_language(
+def compute_error_rates_by_language(
     scored_samples: ScoredSamples, wer: ErrorRate | None, cer: ErrorRate | None
 ) -> tuple[LanguageErrorRate, ...]:
     """Return the error rate of each language.

@@ -120,7 +120,7 @@ def count_texts_from_other_places(baselines: Sequence[Run], run: Run) -> int:
     return len({key[1] for key in before.keys() & after.keys() if before[key] != after[key]})
 
 
-def select_place(run: Run, place: str) -> Run:
+def restrict_run_to_place(run: Run, place: str) -> Run:
     """Return a run with the samples from one place only.
 
     Raises:

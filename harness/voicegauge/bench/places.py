@@ -262,7 +262,7 @@ class MeasuringWorkers:
         async with _connect(address) as client:
             workers = cls(client, setup, on_notice)
             try:
-                await workers._refresh()
+                await workers._refresh_workers()
                 await asyncio.gather(*(workers._open_worker(one) for one in workers._reachable_workers))
                 keeper = asyncio.create_task(workers._compare_clocks_continuously())
                 try:
@@ -283,7 +283,7 @@ class MeasuringWorkers:
     def _reachable_workers(self) -> list[ClusterWorker]:
         return [one for one in self._workers.values() if not one.is_lost]
 
-    async def _refresh(self) -> None:
+    async def _refresh_workers(self) -> None:
         """Update the list of workers from the cluster's scheduler."""
         found = {one.address: one for one in _read_workers(await self._client.scheduler.identity())}
         for address, worker in self._workers.items():
@@ -339,7 +339,7 @@ class MeasuringWorkers:
 
     async def begin_session(self, target_ids: Iterable[str], request_count: int) -> None:
         """Let all workers open new connections, together for `request_count` requests in flight."""
-        await self._refresh()
+        await self._refresh_workers()
         open_workers = [one for one in self._reachable_workers if one.is_open]
         self._session = (tuple(target_ids), -(-request_count // max(len(open_workers), 1)))
         calls = (
@@ -406,7 +406,7 @@ class MeasuringWorkers:
                 continue
             async with self._refreshing:
                 await asyncio.sleep(0.2)
-                await self._refresh()
+                await self._refresh_workers()
 
     def _abandon_place(self, place: str) -> None:
         """Let other places measure the samples of a place that has no worker.
@@ -426,7 +426,9 @@ class MeasuringWorkers:
         while True:
             await asyncio.sleep(CLOCK_INTERVAL_S)
             with contextlib.suppress(OSError):
-                await self._refresh()  # a worker that a nanny has restarted is used again, beside others at its place
+                await (
+                    self._refresh_workers()
+                )  # a worker that a nanny has restarted is used again, beside others at its place
             for worker in [one for one in self._reachable_workers if one.is_open]:
                 with contextlib.suppress(WorkerLostError, OrderNotGivenError):
                     await self._compare_clock(worker)
@@ -435,7 +437,9 @@ class MeasuringWorkers:
         readings = []
         for _ in range(CLOCK_READING_COUNT):
             sent_s = time.time()
-            worker_s = await self._call_on_worker(worker, _measuring_worker.read_clock, self._build_run_name(worker))
+            worker_s = await self._call_on_worker(
+                worker, _measuring_worker.read_worker_clock, self._build_run_name(worker)
+            )
             readings.append(ClockReading(sent_s, worker_s, time.time()))
         worker.reading = choose_clock_reading(readings)
 

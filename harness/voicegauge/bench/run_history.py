@@ -537,7 +537,7 @@ def _find_changes_of_series(
     unit, nights = series.key.unit, series.nights
     min_change = settings.get_min_change(unit)
 
-    def compute_levels(nights_before: range, nights_after: range) -> tuple[float, float]:
+    def compute_levels_around_shift(nights_before: range, nights_after: range) -> tuple[float, float]:
         """Return the levels of the series in two ranges of nights."""
         return compute_level(unit, _select_nights(nights, nights_before)), compute_level(
             unit, _select_nights(nights, nights_after)
@@ -549,7 +549,7 @@ def _find_changes_of_series(
         assume_spread(unit, nights),
         alpha=alpha,
         is_difference_relevant=lambda before, after: (
-            abs(compute_level_change(unit, *compute_levels(before, after))) >= min_change
+            abs(compute_level_change(unit, *compute_levels_around_shift(before, after))) >= min_change
         ),
     )
     starts = [0, *(shift.first_night_index for shift in shifts)]
@@ -557,7 +557,7 @@ def _find_changes_of_series(
         _build_level_change(
             series,
             shift,
-            compute_levels(
+            compute_levels_around_shift(
                 range(start, shift.first_night_index),
                 range(shift.first_night_index, shift.confirmation_night_index + 1),
             ),

@@ -26,8 +26,8 @@ from voicegauge.bench.error_rates import (
     LanguageErrorRate,
     ReadingSummary,
     compute_error_rate,
-    compute_rates_by_category,
-    compute_rates_by_language,
+    compute_error_rates_by_category,
+    compute_error_rates_by_language,
     summarize_readings,
 )
 from voicegauge.bench.estimates import (
@@ -498,8 +498,8 @@ def _summarize_target(
         characters_per_s=medians.estimate_value(_compute_characters_per_s),
         wer=wer,
         cer=cer,
-        error_rates_by_category=compute_rates_by_category(scored_samples),
-        error_rates_by_language=compute_rates_by_language(scored_samples, wer, cer),
+        error_rates_by_category=compute_error_rates_by_category(scored_samples),
+        error_rates_by_language=compute_error_rates_by_language(scored_samples, wer, cer),
         readings=summarize_readings(scored_samples),
         cost=cost,
         # Set by `summarize_targets`, which sees all targets.

@@ -69,7 +69,7 @@ MIN_REQUESTS_PER_DELAY_AT_RATE = 5
 """Smallest number of requests for each delay that are sent at a rate."""
 MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT = 2
 """Smallest number of requests for each delay, divided by the number of requests in flight."""
-_REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
+_LOOPBACK_REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
 
 
 async def measure_timing_error(
@@ -173,7 +173,7 @@ class _TimedSender:
                 tasks.create_task(self._send(delay_ms))
 
     async def _send(self, delay_ms: int) -> None:
-        request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_REQUEST_BODY)
+        request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_LOOPBACK_REQUEST_BODY)
         exchange = await self._transport.send(request, provider_id="", operation_id="")
         self.times.add(exchange)
         await run_in_thread(self._write_sample, exchange)
@@ -248,7 +248,7 @@ class TimingProbes:
 
     async def _request_delayed_response(self, transport: Transport) -> Exchange:
         delay_ms = self._random.choice(PROBE_DELAYS_MS)
-        request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_REQUEST_BODY)
+        request = Request(method="POST", url=f"{self._url}/bytes/{delay_ms}", body=_LOOPBACK_REQUEST_BODY)
         return await transport.send(request, provider_id="", operation_id="")
 
     def summarize(self, concurrency: int, requests_per_s: float | None) -> TimingError | None:

@@ -97,7 +97,9 @@ def print_table(console: Console, table: Table) -> None:
     _set_column_widths(table, cell_widths)
     needed_width = _measure_table(console, table)
     if not has_unlimited_width(console):
-        widths = _divide_width(console.width - (needed_width - sum(cell_widths)), table, word_widths, cell_widths)
+        widths = _divide_width_among_columns(
+            console.width - (needed_width - sum(cell_widths)), table, word_widths, cell_widths
+        )
         if widths is None:
             _print_rows_as_blocks(console, table)
         else:
@@ -141,7 +143,7 @@ def _set_column_widths(table: Table, widths: Sequence[int | None]) -> None:
         column.width, column.no_wrap, column.min_width, column.max_width = width, False, None, None
 
 
-def _divide_width(
+def _divide_width_among_columns(
     available_width: int, table: Table, word_widths: list[int], cell_widths: list[int]
 ) -> list[int] | None:
     """Divide the width of the console between the columns; `None` if the table does not fit.

@@ -160,7 +160,7 @@ def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file:
         return spec.refusal_reason
     if is_live and spec.live_refusal_reason is not None:
         return spec.live_refusal_reason
-    find_reason = _REFUSAL_EXPLAINERS.get(spec.found_file)
+    find_reason = _REFUSAL_EXPLAINER_BY_TRUST.get(spec.found_file)
     reasons = () if find_reason is None else (find_reason(declared, value, file.parent.resolve()) for value in values)
     return next(filter(None, reasons), None)
 
@@ -189,7 +189,7 @@ def _explain_refused_output(declared: DeclaredOption, value: Any, folder: Path) 
     return find_output_problem(str(value), folder, is_folder=declared.spec.path.is_output_folder)
 
 
-_REFUSAL_EXPLAINERS: Mapping[Trust, Callable[[DeclaredOption, Any, Path], str | None]] = {
+_REFUSAL_EXPLAINER_BY_TRUST: Mapping[Trust, Callable[[DeclaredOption, Any, Path], str | None]] = {
     Trust.UP_TO_DEFAULT: _explain_refused_limit,
     Trust.PLAIN_NAME: _explain_refused_name,
     Trust.PATH_IN_FOLDER: _explain_refused_input,

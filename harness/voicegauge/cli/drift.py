@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _OFFICIAL_OPTION_MESSAGE = (
     "--official is combined with --from, --fail-on, --format, --contracts and --json only; --from needs it."
 )
-_STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
+_STYLE_BY_DRIFT_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
 
 
 @request
@@ -243,7 +243,7 @@ def _print_change(terminal: Console, change: DriftChange) -> None:
     from rich.text import Text
 
     title = Text.assemble(
-        (change.level.value, _STYLE_BY_LEVEL[change.level.value]),
+        (change.level.value, _STYLE_BY_DRIFT_LEVEL[change.level.value]),
         f" {change.rule}  ",
         (change.qualified_location, "bold"),
     )

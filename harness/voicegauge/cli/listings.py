@@ -41,7 +41,7 @@ def providers_command(request: ProvidersRequest, output: JsonOutput) -> None:
     show_result(result, output.json_path, lambda: _print_providers(result, is_detailed=bool(request.providers)))
 
 
-_HEADING_BY_INPUT = {"text": "target", "audio": "target that takes audio"}
+_HEADING_BY_INPUT_KIND = {"text": "target", "audio": "target that takes audio"}
 MAX_NARROW_TARGET_WIDTH = 44
 """Largest width of the names of targets in a narrow terminal, in columns, so that prices have at least the same
 width."""
@@ -88,7 +88,7 @@ def _build_provider_table(result: ProviderList, *, is_wide: bool) -> Table:
 
 
 def _build_target_table(result: ProviderList, input_kind: str, *, is_wide: bool) -> Table:
-    heading = _HEADING_BY_INPUT[input_kind]
+    heading = _HEADING_BY_INPUT_KIND[input_kind]
     if is_wide:
         table = create_table(
             heading, "what it is", "responds with", "price", "languages", right_aligned_columns=("languages",)

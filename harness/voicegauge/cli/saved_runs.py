@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from voicegauge.report.report_data import AnalyzedRuns
 
 
-FORMAT_BY_SUFFIX: dict[str, ReportFormat] = {
+REPORT_FORMAT_BY_SUFFIX: dict[str, ReportFormat] = {
     "": "html",
     ".html": "html",
     ".htm": "html",
@@ -62,7 +62,7 @@ FORMAT_BY_SUFFIX: dict[str, ReportFormat] = {
     ".parquet": "parquet",
 }
 """Formats by suffix of the output file; they apply if `--format` is not given."""
-DEFAULT_PAGE_NAME = "report.html"
+DEFAULT_REPORT_FILE_NAME = "report.html"
 
 
 @request
@@ -72,7 +72,8 @@ class ReportOutputs(JsonOutput):
     out: str | None = output_file_option(
         "Where to write; - for standard output.",
         flag="--out",
-        default_text=f"a page goes to {DEFAULT_PAGE_NAME} in the first run's folder, other formats to standard output",
+        default_text=f"a page goes to {DEFAULT_REPORT_FILE_NAME} in the first run's folder, other formats to standard "
+        "output",
     )
     format_name: Literal["html", "csv", "parquet", "markdown"] | None = option(
         default=None,
@@ -173,7 +174,11 @@ def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
         )
         click.echo(text.encode(), nl=False)
         return
-    page = Path(outputs.out) if outputs.out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
+    page = (
+        Path(outputs.out)
+        if outputs.out
+        else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_REPORT_FILE_NAME
+    )
     write_report(
         sources,
         page,
@@ -196,7 +201,7 @@ def _reject_contradictions(
 ) -> None:
     """Reject options that contradict the output format or the output file."""
     suffix = Path(output_file or "").suffix.lower()
-    if suffix and FORMAT_BY_SUFFIX.get(suffix, report_format) != report_format:
+    if suffix and REPORT_FORMAT_BY_SUFFIX.get(suffix, report_format) != report_format:
         raise UsageError(
             f"--out {output_file} contradicts --format {report_format}: leave out --format, or rename the file"
         )
@@ -225,11 +230,11 @@ def _announce_page(page: Path, *, open_page: bool, to_stderr: bool = False) -> N
 
 def _choose_format_by_suffix(output_file: str | None) -> ReportFormat:
     suffix = Path(output_file or "").suffix.lower() if output_file != "-" else ""
-    if suffix not in FORMAT_BY_SUFFIX:
-        known = ", ".join(filter(None, FORMAT_BY_SUFFIX))
+    if suffix not in REPORT_FORMAT_BY_SUFFIX:
+        known = ", ".join(filter(None, REPORT_FORMAT_BY_SUFFIX))
         remedy = f"write --json {output_file}" if suffix == ".json" else "choose one with --format"
         raise UsageError(f"--out {output_file}: no format has the suffix {suffix} (known: {known}): {remedy}")
-    return FORMAT_BY_SUFFIX[suffix]
+    return REPORT_FORMAT_BY_SUFFIX[suffix]
 
 
 @command_of_requests("score", ScoreRequest, JsonOutput, has_time_limit=True)

@@ -37,9 +37,9 @@ BadgeVerdict = Literal["passed", "failed", "not-judged"]
 
 _COLOR_BY_VERDICT: dict[BadgeVerdict, str] = {"passed": "#256f3a", "failed": "#9a1b1b", "not-judged": "#55606b"}
 """Background colors; white text has a contrast of at least 5:1 on each of them."""
-_CHARACTER_WIDTH_PX = 6.6
+_BADGE_CHARACTER_WIDTH_PX = 6.6
 """Average width in pixels of a character of Verdana with a size of 11 pixels."""
-_PADDING_PX = 12
+_BADGE_PADDING_PX = 12
 
 
 def format_badge_svg(label: str, result_text: str, verdict: BadgeVerdict) -> str:
@@ -51,7 +51,7 @@ def format_badge_svg(label: str, result_text: str, verdict: BadgeVerdict) -> str
         verdict: determines the color.
     """
     label, result_text = escape_unprintable(label), escape_unprintable(result_text)
-    widths = [round(len(text) * _CHARACTER_WIDTH_PX) + _PADDING_PX for text in (label, result_text)]
+    widths = [round(len(text) * _BADGE_CHARACTER_WIDTH_PX) + _BADGE_PADDING_PX for text in (label, result_text)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{sum(widths)}" height="20" role="img" '
         f"aria-label={quoteattr(f'{label}: {result_text}')}>\n"
@@ -364,7 +364,7 @@ def escape_markdown(text: str) -> str:
 # Writes findings for GitHub Actions: as annotations, which workflow commands create, and as a job summary.
 
 
-_WORKFLOW_COMMAND_BY_LEVEL = {SarifLevel.ERROR: "error", SarifLevel.WARNING: "warning", SarifLevel.NOTE: "notice"}
+_WORKFLOW_COMMAND_BY_SARIF_LEVEL = {SarifLevel.ERROR: "error", SarifLevel.WARNING: "warning", SarifLevel.NOTE: "notice"}
 """Names of the workflow commands that create annotations, by the level of the finding."""
 
 
@@ -387,7 +387,8 @@ def _format_annotation(finding: ReportedFinding, repository_folder: Path) -> str
         line = {} if location is None or location.line is None else {"line": str(location.line)}
         properties = {"file": file, **line, **properties}
     encoded = ",".join(f"{name}={escape_command_property(value)}" for name, value in properties.items())
-    return f"::{_WORKFLOW_COMMAND_BY_LEVEL[finding.level]} {encoded}::{escape_command_message(finding.detailed_text)}"
+    command = _WORKFLOW_COMMAND_BY_SARIF_LEVEL[finding.level]
+    return f"::{command} {encoded}::{escape_command_message(finding.detailed_text)}"
 
 
 def escape_command_message(text: str) -> str:

@@ -26,14 +26,14 @@ MAX_SLACK_TEXT_CHARACTERS = 2_900
 """Largest number of characters of a text in a message. Slack rejects a section of more than 3,000."""
 MAX_SLACK_HEADER_CHARACTERS = 140
 """Largest number of characters of a title in a message. Slack rejects a header of more than 150."""
-_SYMBOL_BY_VERDICT: dict[SummaryVerdict, str] = {
+_SLACK_SYMBOL_BY_VERDICT: dict[SummaryVerdict, str] = {
     "passed": ":white_check_mark:",
     "passed with findings": ":warning:",
     "failed": ":x:",
     "partly judged": ":warning:",
     "not judged": ":grey_question:",
 }
-_COMMAND_BY_VERDICT: dict[SummaryVerdict, str] = {
+_WORKFLOW_COMMAND_BY_VERDICT: dict[SummaryVerdict, str] = {
     "passed": "notice",
     "passed with findings": "warning",
     "failed": "error",
@@ -193,7 +193,7 @@ def format_summary_slack(summary: ResultSummary) -> str:
     """Return the JSON of a message in Slack's Block Kit, to be sent to an incoming webhook."""
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": summary.title[:MAX_SLACK_HEADER_CHARACTERS]}},
-        _build_slack_section(f"{_SYMBOL_BY_VERDICT[summary.verdict]} {_escape_slack(summary.headline)}"),
+        _build_slack_section(f"{_SLACK_SYMBOL_BY_VERDICT[summary.verdict]} {_escape_slack(summary.headline)}"),
     ]
     blocks += [_build_slack_section(_escape_slack(note)) for note in summary.notes[:10]]
     for table in summary.tables[:8]:
@@ -220,7 +220,9 @@ def _escape_slack(text: str) -> str:
 def format_summary_annotation(summary: ResultSummary) -> str:
     """Return one workflow command of GitHub Actions: an error if the command fails, otherwise a notice."""
     message = escape_command_message("\n".join((summary.headline, *summary.notes)))
-    return f"::{_COMMAND_BY_VERDICT[summary.verdict]} title={escape_command_property(summary.title)}::{message}\n"
+    return (
+        f"::{_WORKFLOW_COMMAND_BY_VERDICT[summary.verdict]} title={escape_command_property(summary.title)}::{message}\n"
+    )
 
 
 def format_prometheus_text(summary: ResultSummary) -> str:

@@ -220,7 +220,7 @@ def describe_score(report: ProfileReport) -> str:
 # Renders the result of judging a server by a profile as one HTML page.
 
 
-_TITLE_BY_LEVEL: dict[RequirementLevel, str] = {
+_TITLE_BY_REQUIREMENT_LEVEL: dict[RequirementLevel, str] = {
     "required": "Required",
     "optional": "Optional",
     "not-scored": "Not scored",
@@ -246,7 +246,7 @@ def render_profile_page(report: ProfileReport) -> str:
                 (one for one in report.requirement_results if one.level == level), key=lambda r: order.index(r.verdict)
             ),
         )
-        for level, title in _TITLE_BY_LEVEL.items()
+        for level, title in _TITLE_BY_REQUIREMENT_LEVEL.items()
     ]
     return _load_template().render(
         report=report, sections=sections, labels=_LABEL_BY_VERDICT, score_text=describe_score(report)

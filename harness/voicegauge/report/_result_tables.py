@@ -305,9 +305,9 @@ def _flag_lowest_prices(targets: Sequence[TargetSummary], column_key: str) -> li
     No price is marked if all would be. The numbers of columns without prices are not compared with each other, so none
     of them is marked.
     """
-    if column_key not in _PRICE_BY_COLUMN:
+    if column_key not in _PRICE_GETTER_BY_COLUMN_KEY:
         return [False] * len(targets)
-    prices = [_PRICE_BY_COLUMN[column_key](target) for target in targets]
+    prices = [_PRICE_GETTER_BY_COLUMN_KEY[column_key](target) for target in targets]
     known_prices = [price for price in prices if price.usd is not None]
     if len(known_prices) < 2:
         return [False] * len(targets)
@@ -316,7 +316,7 @@ def _flag_lowest_prices(targets: Sequence[TargetSummary], column_key: str) -> li
     return marked if sum(marked) < len(known_prices) else [False] * len(targets)
 
 
-_PRICE_BY_COLUMN: dict[str, Callable[[TargetSummary], PriceRange]] = {
+_PRICE_GETTER_BY_COLUMN_KEY: dict[str, Callable[[TargetSummary], PriceRange]] = {
     "request": lambda target: target.cost.price_per_request,
     "minute": lambda target: target.cost.price_per_audio_minute,
     "million": lambda target: target.cost.price_per_1m_characters,

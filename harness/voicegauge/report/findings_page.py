@@ -296,7 +296,7 @@ def _build_coverage_row(operation: str, entries: list[CoverageEntry]) -> Coverag
 # Builds the page of changes of a comparison with `drift`.
 
 
-_GROUP_TITLE_BY_LEVEL = {
+_GROUP_TITLE_BY_DRIFT_LEVEL = {
     DriftLevel.BREAKING.value: "Adapt first: breaks clients",
     DriftLevel.POSSIBLY_BREAKING.value: "Then look at: may break clients",
     DriftLevel.COMPATIBLE.value: "Good to know: clients keep working",
@@ -350,7 +350,7 @@ def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, findi
     return PageFinding(
         anchor=build_anchor(finding, finding_number),
         finding=finding,
-        group_title=_GROUP_TITLE_BY_LEVEL[finding.severity],
+        group_title=_GROUP_TITLE_BY_DRIFT_LEVEL[finding.severity],
         requirement=rule.summary,
         rule_basis="",
         facts=tuple((label, str(text)) for label, text in facts if text),

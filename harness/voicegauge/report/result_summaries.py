@@ -84,8 +84,12 @@ def iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
             ("voicegauge_failures", "Samples without usable audio"): target.failure_count,
             ("voicegauge_lost_samples", "Further samples, sent without a saved result"): target.lost_count,
             ("voicegauge_wrong_audio", "Samples whose audio is known to be wrong"): target.wrong_count,
-            ("voicegauge_total_latency_seconds", "Median total latency"): _to_seconds(target.total_latency_ms),
-            ("voicegauge_time_to_first_audio_seconds", "Median time to first audio"): _to_seconds(target.ttfa_ms),
+            ("voicegauge_total_latency_seconds", "Median total latency"): _convert_ms_to_seconds(
+                target.total_latency_ms
+            ),
+            ("voicegauge_time_to_first_audio_seconds", "Median time to first audio"): _convert_ms_to_seconds(
+                target.ttfa_ms
+            ),
             ("voicegauge_real_time_factor", "Median real-time factor"): None
             if target.rtf is None
             else target.rtf.value,
@@ -97,7 +101,7 @@ def iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
                 yield MetricValue(name=name, help=about, labels=labels, value=value)
 
 
-def _to_seconds(estimate_ms: Estimate | None) -> float | None:
+def _convert_ms_to_seconds(estimate_ms: Estimate | None) -> float | None:
     return None if estimate_ms is None else estimate_ms.value / 1000
 
 
@@ -277,11 +281,11 @@ def _build_finding_row(finding: ReportedFinding) -> tuple[str, ...]:
         *([f"also in {operations}"] if operations else ()),
     )
     message = "; ".join(messages)
-    location = "" if finding.location is None else _shorten(finding.location)
+    location = "" if finding.location is None else _shorten_location(finding.location)
     return finding.severity, finding.rule, finding.operation_path, message, location, finding.command or ""
 
 
-def _shorten(location: FileLocation) -> str:
+def _shorten_location(location: FileLocation) -> str:
     """Return a path below the working folder without that folder."""
     path = location.make_path_relative_to(Path.cwd())
     return str(location if path is None else FileLocation(file=path, line=location.line))
