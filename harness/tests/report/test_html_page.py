@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voicegauge.bench.comparison import compare_runs
-from voicegauge.errors import DataError, UsageError
+from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.model.job import Failure
 from voicegauge.model.run import Run
@@ -392,8 +392,3 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a regular file"):
         write_report([run], tmp_path / "deep")
     assert out.read_text() == before
-
-
-def test_a_report_without_runs_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no run"):
-        write_report([], tmp_path / "page.html")
