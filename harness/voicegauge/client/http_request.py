@@ -46,6 +46,7 @@ from voicegauge.version import __version__
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+"""Port of a URL that states none, by scheme."""
 _DEFAULT_HEADERS = {
     "User-Agent": f"voicegauge/{__version__}",
     "Accept": "*/*",
@@ -259,9 +260,12 @@ _HTTP_TOKEN_PATTERN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """Matches what a method or the name of a header can be: a token (RFC 9110, section 5.6.2)."""
 _SAFE_FORM_VALUE_PATTERN = re.compile(r"[\w.\[\]-][\w. \[\]-]*", re.ASCII)
 """Matches a name of a field or file without characters that have a meaning in an argument of curl's `-F`."""
-_MEDIA_TYPE_PATTERN = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
-_FILE_SUFFIX_PATTERN = re.compile(r"\.\w{1,8}", re.ASCII)
-_NEEDS_SINGLE_QUOTES_PATTERN = re.compile(r'[\\"$`!]')
+_PLAIN_MEDIA_TYPE_PATTERN = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
+"""Matches a media type that can be written in an argument of curl's `-F` without quotes."""
+_PLAIN_FILE_SUFFIX_PATTERN = re.compile(r"\.\w{1,8}", re.ASCII)
+"""Matches the suffix of a file name that a saved file can have too."""
+_SPECIAL_IN_DOUBLE_QUOTES_PATTERN = re.compile(r'[\\"$`!]')
+"""Matches a character that has a meaning for the shell between double quotes."""
 
 _ACCESS_TOKEN_VARIABLE = "ACCESS_TOKEN"  # noqa: S105 - a name
 """The variable from which a command takes an OAuth 2 token, which the user has to request."""
@@ -377,7 +381,7 @@ def _quote_for_shell(text: str, variable_references: Collection[str]) -> str:
     pieces = re.split(f"({'|'.join(map(re.escape, variable_references))})", text)
     if len(pieces) == 1:
         return shlex.quote(text)
-    if not any(map(_NEEDS_SINGLE_QUOTES_PATTERN.search, pieces[::2])):
+    if not any(map(_SPECIAL_IN_DOUBLE_QUOTES_PATTERN.search, pieces[::2])):
         return f'"{text}"'
     return "".join(
         f'"{piece}"' if index % 2 else shlex.quote(piece) if piece else "" for index, piece in enumerate(pieces)
@@ -486,7 +490,7 @@ class _KeyReplacer:
         )
 
 
-class _BodyArguments(NamedTuple):
+class _CurlBodyArguments(NamedTuple):
     """curl's options for the body of a request."""
 
     arguments: list[str]
@@ -494,7 +498,7 @@ class _BodyArguments(NamedTuple):
     """Whether curl sends a Content-Type of its own, with the boundary of a multipart form."""
 
 
-def _build_body_arguments(request: Request, save_file: FileSaver) -> _BodyArguments:
+def _build_body_arguments(request: Request, save_file: FileSaver) -> _CurlBodyArguments:
     """Return arguments for the body of `request`: inline text, a form with its files, or the whole body as a file.
 
     Raises:
@@ -504,15 +508,15 @@ def _build_body_arguments(request: Request, save_file: FileSaver) -> _BodyArgume
         raise UsageError("the body is too large to be saved")
     body, content_type = request.sent_body, request.find_header("content-type") or ""
     if not body:
-        return _BodyArguments([])
+        return _CurlBodyArguments([])
     if content_type.startswith("multipart/form-data"):
         form = _parse_form_for_curl(content_type, body)
         if form is not None:
-            return _BodyArguments(_build_curl_form_options(form, save_file), curl_sets_content_type=True)
+            return _CurlBodyArguments(_build_curl_form_options(form, save_file), curl_sets_content_type=True)
     text = _convert_body_to_command_text(body, content_type.split(";")[0].strip().lower())
     if text is not None:
-        return _BodyArguments(["--data-raw", shlex.quote(text)])
-    return _BodyArguments(["--data-binary", shlex.quote(f"@{save_file(body, '.bin')}")])
+        return _CurlBodyArguments(["--data-raw", shlex.quote(text)])
+    return _CurlBodyArguments(["--data-binary", shlex.quote(f"@{save_file(body, '.bin')}")])
 
 
 def _convert_body_to_command_text(body: bytes, media_type: str) -> str | None:
@@ -546,7 +550,7 @@ def _parse_form_for_curl(content_type: str, body: bytes) -> Form | None:
     texts_are_simple = all(
         text.isprintable() and len(text) <= MAX_CHARACTERS_IN_COMMAND for _, text in form.iterate_texts()
     )
-    types_are_simple = all(_MEDIA_TYPE_PATTERN.fullmatch(file.media_type) for file in form.files.values())
+    types_are_simple = all(_PLAIN_MEDIA_TYPE_PATTERN.fullmatch(file.media_type) for file in form.files.values())
     return (
         form if texts_are_simple and types_are_simple and all(map(_SAFE_FORM_VALUE_PATTERN.fullmatch, words)) else None
     )
@@ -559,7 +563,7 @@ def _build_curl_form_options(form: Form, save_file: FileSaver) -> list[str]:
         arguments += ["--form-string", shlex.quote(f"{name}={value}")]
     for name, file in form.files.items():
         suffix = Path(file.filename).suffix
-        path = save_file(file.data, suffix if _FILE_SUFFIX_PATTERN.fullmatch(suffix) else ".bin")
+        path = save_file(file.data, suffix if _PLAIN_FILE_SUFFIX_PATTERN.fullmatch(suffix) else ".bin")
         quoted = str(path).replace("\\", "\\\\").replace('"', '\\"')
         argument = f'{name}=@"{quoted}";filename="{file.filename}";type={file.media_type}'
         arguments += ["-F", shlex.quote(argument)]

@@ -91,6 +91,7 @@ def _format_origin(origin: Origin) -> str:
 ALLOWED_KEYS_VARIABLE = "VOICEGAUGE_ALLOW_KEYS"
 """Environment variable with pairs that the user allows, separated by spaces."""
 _VARIABLE_AND_HOST_PATTERN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+"""Matches the name of an environment variable, "=", and a host, with its port if it is not the usual one."""
 
 
 def parse_allowed_key(text: str) -> str:

@@ -19,7 +19,7 @@ from voicegauge.model.base import Severity
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.rules.call import describe_error_with_success_status
 
-_REJECTS_VALID_RULE_ID = "rejects-valid"
+_REJECTED_VALID_REQUEST_RULE_ID = "rejects-valid"
 
 
 def group_rejections_of_missing_targets(
@@ -41,7 +41,7 @@ def group_rejections_of_missing_targets(
     status_by_case_id = {case.id: case.status for case in cases}
     for finding in findings:
         target = target_by_case_id.get(finding.case_id or "")
-        if finding.rule == _REJECTS_VALID_RULE_ID and target is not None and target.id in missing:
+        if finding.rule == _REJECTED_VALID_REQUEST_RULE_ID and target is not None and target.id in missing:
             where = where_by_target.setdefault(target.id, finding.where)
             fields = ", ".join(f"{at} {value!r}" for at, value in target.selecting_constants.items())
             rejection = f"requests with {fields}: {_describe_rejection(status_by_case_id.get(finding.case_id or ''))}"
@@ -61,7 +61,9 @@ def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
     deliveries: dict[str, list[bool]] = {}
     for case in cases:
         if case.is_delivery and case.target is not None:
-            deliveries.setdefault(case.target, []).append(_REJECTS_VALID_RULE_ID in case.message_by_violated_rule)
+            deliveries.setdefault(case.target, []).append(
+                _REJECTED_VALID_REQUEST_RULE_ID in case.message_by_violated_rule
+            )
     missing = {target for target, are_rejected in deliveries.items() if all(are_rejected)}
     return set() if len(missing) == len(deliveries) else missing  # if nothing works, the cause may be any
 
@@ -69,7 +71,7 @@ def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
 # Groups the rejections of all requests with one value, such as a format that the service does not support.
 
 
-_MAX_VALUE_CHARACTERS = 100
+_MAX_COMPARED_TEXT_CHARACTERS = 100
 """Maximum length of a compared text value. A longer text is not one of the choices that a document lists."""
 _MIN_REJECTED_REQUESTS_WITH_VALUE = 2
 """Smallest count of a value in rejected requests, as `_find_cause` counts, with which the value is the cause."""
@@ -119,7 +121,7 @@ def _iterate_body_values(value: Any, location: str) -> Iterator[RequestedValue]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _iterate_body_values(item, f"{location}/{index}")
-    elif isinstance(value, str | float | int) and len(str(value)) <= _MAX_VALUE_CHARACTERS:
+    elif isinstance(value, str | float | int) and len(str(value)) <= _MAX_COMPARED_TEXT_CHARACTERS:
         yield location, value
 
 
@@ -145,7 +147,7 @@ def group_rejections_of_values(
     rejected = {
         finding.case_id: finding
         for finding in findings
-        if finding.rule == _REJECTS_VALID_RULE_ID and finding.case_id in values_by_case_id
+        if finding.rule == _REJECTED_VALID_REQUEST_RULE_ID and finding.case_id in values_by_case_id
         if finding.case_id in results and _get_target_id(target_by_case_id, finding.case_id) not in missing
     }
     replaced: dict[str | None, Finding] = {}
@@ -167,7 +169,7 @@ def group_rejections_of_values(
                 del waiting[case_id]
                 replaced[case_id] = msgspec.structs.replace(rejected[case_id], where=where, message=message)
     for finding in findings:
-        is_grouped = finding.rule == _REJECTS_VALID_RULE_ID and finding.case_id in replaced
+        is_grouped = finding.rule == _REJECTED_VALID_REQUEST_RULE_ID and finding.case_id in replaced
         yield replaced[finding.case_id] if is_grouped else finding
 
 

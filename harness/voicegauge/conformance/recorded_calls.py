@@ -156,6 +156,7 @@ def _get_waiting_time_s(turn: SocketTurn, last_message_ms: float) -> float:
 MAX_QUOTED_VALUE_CHARACTERS = 60
 """Maximum length of a request value that is quoted in the reason why the request addresses no target."""
 _URL_SEPARATOR_PATTERN = re.compile(r"[/?&=#]")
+"""Matches a character that separates the parts of a URL."""
 
 
 class UnmatchedCallReason(NamedTuple):

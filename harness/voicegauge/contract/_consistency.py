@@ -290,6 +290,7 @@ def _has_unknown_encoding(schema: Mapping[str, Any]) -> bool:
 
 
 _JSON_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
+"""The types of JSON Schema. A document may state others, which a validator does not know."""
 _VALUE_POINTER_PATTERN = re.compile(r"(?<!/properties)/(?:examples?|default|enum|const|x-[^/]*)(?:/|$)")
 """Matches pointers in the examples and other values in a schema, which are not schemas."""
 
@@ -504,6 +505,7 @@ def _check_plan(contract: Contract, pointer: str, plan_name: str, price_part: Pr
 
 
 _VALID_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""Matches the id of a provider, and the name of a target, as options and files of runs contain them."""
 
 
 def check_target_names(contract: Contract) -> None:

@@ -22,7 +22,9 @@ from voicegauge.formats.located_yaml import Document, escape_pointer_token
 
 _DISCOVERY_KIND = "discovery#restDescription"
 _DISCOVERY_SCHEMA_KEYS = ("type", "format", "pattern", "enum", "description", "readOnly", "deprecated")
+"""Keys of a discovery schema that mean the same in OpenAPI, and are copied."""
 _REQUIRED_DESCRIPTION_PATTERN = re.compile(r"\s*Required\.")
+"""Matches the description of a property that is required: discovery documents say so in words only."""
 _PATH_PARAMETER_PATTERN = re.compile(r"{\+?(\w+)}")
 
 

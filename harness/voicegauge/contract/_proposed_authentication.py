@@ -22,11 +22,13 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.located_yaml import CommentedValue, Document
 
 _KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
+"""Matches the name of a header that may contain the API key."""
 _PROPOSED_SCHEME_NAME = "key"
 """Name of a proposed security scheme."""
 _AWS_SIGNATURE_TYPE = "awsSigv4"
 """Value of `x-amazon-apigateway-authtype` of a security scheme with AWS Signature Version 4."""
 _AWS_REGION_PATTERN = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
+"""Matches the name of an AWS region in a host."""
 
 
 def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
@@ -132,6 +134,7 @@ _TRANSCRIPTION_PATTERN = re.compile(
 _TRANSCRIPT_FIELD_NAMES = ("text", "transcript", "transcription")
 _LANGUAGE_FIELD_NAMES = ("language", "language_code", "languagecode", "lang", "locale")
 _AUDIO_NAME_PATTERN = re.compile(r"audio|file|media|recording", re.IGNORECASE)
+"""Matches the name of a field that may contain the uploaded audio."""
 
 
 class TranscriptionProposal(NamedTuple):

@@ -328,11 +328,11 @@ class NestedErrors:
         if depth <= _MAX_FLAT_DEPTH:
             return False
         if pointer not in self._count_by_pointer:
-            self._count_by_pointer[pointer] = _count_uses_in_themselves(self._data, pointer)
+            self._count_by_pointer[pointer] = _count_uses_of_recursive_schemas(self._data, pointer)
         return depth * math.log(max(self._count_by_pointer[pointer], 1)) > math.log(MAX_NESTED_ERRORS)
 
 
-def _count_uses_in_themselves(document_data: Any, pointer: str) -> int:
+def _count_uses_of_recursive_schemas(document_data: Any, pointer: str) -> int:
     """Return how often, at most, schemas below `pointer` apply schemas that contain them to one part of a value."""
     by_part, groups = _group_schemas_by_part(
         document_data, [("", one) for one in _iterate_reachable_schemas(document_data, pointer)]

@@ -456,9 +456,11 @@ _SAMPLE_BY_PLACEHOLDER: Mapping[str, Any] = {
 }
 """For each placeholder of a message, a value of the type that it stands for."""
 _CLIENT_PLACEHOLDERS = ("text", "context", "key", "nonce", "audio")
+"""The placeholders in the messages of a client."""
 _KEYWORDS_ABOUT_MEMBERS = frozenset(("required", "additionalProperties", "type"))
 """Keywords that say something about an object whatever the values of its members are."""
 _CONDITIONAL_KEYWORDS = frozenset(("then", "else", "dependentSchemas"))
+"""Keywords whose schemas apply to a value only if the value fulfils a condition."""
 
 
 def check_message_templates(target: BaseSocketTarget) -> None:

@@ -342,14 +342,14 @@ def _expand_boolean_properties(node: dict[str, Any]) -> None:
         node["properties"] = {k: objects[v] if isinstance(v, bool) else v for k, v in properties.items()}
 
 
-_EXAMPLE_KEYS = {"id", "summary", "description", "value", "externalValue"}
+_OPENAPI_EXAMPLE_KEYS = {"id", "summary", "description", "value", "externalValue"}
 
 
 def _remove_ids_of_examples(node: dict[str, Any]) -> None:
     """Remove the key `id` of named examples, which OpenAPI does not have. Litestar repeats their names in it."""
     examples = node.get("examples")
     for example in examples.values() if isinstance(examples, dict) else ():
-        if isinstance(example, dict) and isinstance(example.get("id"), str) and example.keys() <= _EXAMPLE_KEYS:
+        if isinstance(example, dict) and isinstance(example.get("id"), str) and example.keys() <= _OPENAPI_EXAMPLE_KEYS:
             example.pop("id")
 
 

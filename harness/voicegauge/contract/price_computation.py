@@ -205,7 +205,7 @@ def list_all_claims(target: BaseTarget | Operation, plan_names: Collection[str] 
             credit_usd,
         )
         for one in price.price_and_alternatives
-        if _states_amount(one)
+        if _states_any_amount(one)
     ]
 
 
@@ -556,7 +556,7 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
     )
 
 
-def _states_amount(price: PriceSpec) -> bool:
+def _states_any_amount(price: PriceSpec) -> bool:
     """Whether any part of a price has an amount, in dollars, in credits or for a plan."""
     return any(
         price_part.usd_per_unit is not None or price_part.credits_per_unit is not None or price_part.plan_prices

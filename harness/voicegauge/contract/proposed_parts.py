@@ -84,6 +84,7 @@ def merge_schema_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict
 
 
 _AUDIO_PROPERTY_PATTERN = re.compile(r"encoding|format|type|codec|rate|length|duration|name|language|i[dD]$")
+"""Matches the name of a field that describes audio, and does not contain it."""
 
 
 def list_audio_candidates(fields: Mapping[str, ProposedField]) -> list[dict[str, str]]:
@@ -105,12 +106,17 @@ def list_audio_candidates(fields: Mapping[str, ProposedField]) -> list[dict[str,
 
 
 _ID_FIELD_PATTERN = re.compile(r"(?:^|_)(?:id|uuid)$|[a-z]I[dD]$")
+"""Matches the name of a field that may contain the id of a job."""
 _STATE_FIELD_NAMES = ("state", "status", "job_status", "task_status", "phase")
 _REASON_FIELD_NAMES = ("error", "reason", "message", "error_message", "detail", "failure_reason")
 _RESULT_FIELD_PATTERN = re.compile(r"audio|url|output|result|file|download", re.IGNORECASE)
+"""Matches the name of a field that may contain the audio of a finished job, or its URL."""
 _NOT_RESULT_FIELD_PATTERN = re.compile(r"poll|status|cancel|callback|webhook|request|type|format", re.IGNORECASE)
+"""Matches the names of such fields that contain something else."""
 _SUCCESS_STATE_PATTERN = re.compile(r"succe|complete|done|finish|ready|^ok$", re.IGNORECASE)
+"""Matches the name of a state in which a job has succeeded."""
 _FAILURE_STATE_PATTERN = re.compile(r"fail|error|cancel|expire|delet|timeout|timed|abort|reject|dead", re.IGNORECASE)
+"""Matches the name of a state in which a job has ended without a result."""
 _PATH_PARAMETER_PATTERN = re.compile(r"\{([^{}]+)\}")
 
 
@@ -298,7 +304,8 @@ def _count_shared_segments(path: str, other_path: str) -> int:
 # Finds voices that a provider stores: operations that create one, delete it by its id, and list all.
 
 
-_VOICE_PATTERN = re.compile(r"voice|speaker", re.IGNORECASE)
+_VOICE_WORD_PATTERN = re.compile(r"voice|speaker", re.IGNORECASE)
+"""Matches the path of an operation about stored voices."""
 _RESOURCE_PATH_PATTERN = re.compile(r"(?P<collection>.+)/\{(?P<parameter>[^{}]+)\}/?")
 
 
@@ -317,7 +324,7 @@ def find_resources(document: Document) -> Iterator[ResourceProposal]:
     operations = dict(read_operations(document.data))
     for (path, method), delete in operations.items():
         item = _RESOURCE_PATH_PATTERN.fullmatch(path)
-        if method != "delete" or item is None or not _VOICE_PATTERN.search(path) or not delete.get("operationId"):
+        if method != "delete" or item is None or not _VOICE_WORD_PATTERN.search(path) or not delete.get("operationId"):
             continue
         collection, parameter = item["collection"], item["parameter"]
         for create_path in (one for one, other in operations if other == "post" and one.startswith(collection)):
@@ -350,6 +357,7 @@ SPEECH_FIELD_NAMES: Mapping[str, Sequence[str]] = {
 """Names of request fields, in lower case, by provider-independent field. An earlier name takes precedence."""
 MODEL_FIELD_NAMES = ("model", "model_id", "modelid", "engine")
 _SPEECH_WORD_PATTERN = re.compile(r"speech|tts|speak|synth|audio|voice|dub", re.IGNORECASE)
+"""Matches a word in the path or the names of an operation that may produce speech."""
 _OTHER_PURPOSE_WORD_PATTERN = re.compile(
     r"music|sound|transcri|recogni|translat|speech-to-text|speech2text|stt\b|feedback", re.IGNORECASE
 )
@@ -535,7 +543,10 @@ def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) ->
     return found
 
 
-_NAME_FIELD_PATTERN = re.compile(r"(?:^|_)(?:uuid|id|name|model|voice|format|type|url)$|[a-z](?:I[dD]|Name|Url)$")
+_UNSPOKEN_FIELD_NAME_PATTERN = re.compile(
+    r"(?:^|_)(?:uuid|id|name|model|voice|format|type|url)$|[a-z](?:I[dD]|Name|Url)$"
+)
+"""Matches the name of a text field that does not contain the text to be spoken."""
 
 
 def guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | None:
@@ -549,7 +560,7 @@ def guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | Non
         if field.is_text
         and not {"enum", "format"} & field.schema.keys()
         and "body" in field.location
-        and not _NAME_FIELD_PATTERN.search(_get_innermost_field_name(field.location))
+        and not _UNSPOKEN_FIELD_NAME_PATTERN.search(_get_innermost_field_name(field.location))
     ]
     return max(texts, key=lambda one: (one.is_required, one.schema.get("maxLength", 0)), default=None)
 

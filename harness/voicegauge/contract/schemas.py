@@ -98,13 +98,13 @@ def _is_consequence_of_missing_keys(
     return False
 
 
-def _is_about_missing_key(condition: Any, value: Any, pointer: str, missing_keys: MissingKeys) -> bool:
-    """Whether `condition` is about a key that `value`, the instance at `pointer`, lacks although it is required."""
-    if not isinstance(condition, dict) or not isinstance(value, dict):
+def _is_about_missing_key(condition_schema: Any, value: Any, pointer: str, missing_keys: MissingKeys) -> bool:
+    """Whether `condition_schema` is about a key that `value`, the instance at `pointer`, must have and lacks."""
+    if not isinstance(condition_schema, dict) or not isinstance(value, dict):
         return False
-    if any(_is_about_missing_key(part, value, pointer, missing_keys) for part in condition.get("allOf", ())):
+    if any(_is_about_missing_key(part, value, pointer, missing_keys) for part in condition_schema.get("allOf", ())):
         return True
-    for name, inner in condition.get("properties", {}).items():
+    for name, inner in condition_schema.get("properties", {}).items():
         if (pointer, name) in missing_keys:
             return True
         if name in value and _is_about_missing_key(

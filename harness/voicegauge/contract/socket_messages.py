@@ -84,7 +84,8 @@ def _split_pointer(pointer: str) -> tuple[str, ...]:
     return tuple(split_json_pointer(pointer))
 
 
-_TEXT_PLACEHOLDERS = frozenset(("starts", "ends", "durations", "words", "transcript"))
+_TIME_AND_WORD_PLACEHOLDERS = frozenset(("starts", "ends", "durations", "words", "transcript"))
+"""The placeholders of a server message that stand for words, or for the times at which they are spoken."""
 
 
 class _MessagePattern:
@@ -94,7 +95,7 @@ class _MessagePattern:
         self, template: Any, recognized_by: Mapping[str, tuple[Any, ...]], needed_placeholders: tuple[str, ...]
     ) -> None:
         self.tokens_by_placeholder = _find_placeholders(template)
-        self.has_texts = not _TEXT_PLACEHOLDERS.isdisjoint(self.tokens_by_placeholder)
+        self.has_times_or_words = not _TIME_AND_WORD_PLACEHOLDERS.isdisjoint(self.tokens_by_placeholder)
         """Whether a message says which words are spoken, or when."""
         self._accepted = {_split_pointer(pointer): values for pointer, values in recognized_by.items()}
         self._present: list[tuple[str, ...]] = []
@@ -124,7 +125,7 @@ class _MessagePattern:
                 return False
         return all(read_pointer(message, tokens) not in (MISSING, None) for tokens in self._present)
 
-    def read(self, message: Any, placeholder: str) -> Any:
+    def read_placeholder(self, message: Any, placeholder: str) -> Any:
         """Return the value of a placeholder in a message; `None` if it is missing."""
         tokens = self.tokens_by_placeholder.get(placeholder)
         value = MISSING if tokens is None else read_pointer(message, tokens)
@@ -294,13 +295,13 @@ class SocketChannel:
             if not pattern.matches(message):
                 continue
             actions.add(action)
-            found, named = pattern.read(message, "text"), pattern.read(message, "context")
+            found, named = pattern.read_placeholder(message, "text"), pattern.read_placeholder(message, "context")
             text = found if isinstance(found, str) and action == "text" else text
             context = named if isinstance(named, str) else context
-            sent_key, sent_nonce = pattern.read(message, "key"), pattern.read(message, "nonce")
+            sent_key, sent_nonce = pattern.read_placeholder(message, "key"), pattern.read_placeholder(message, "nonce")
             key = sent_key if isinstance(sent_key, str) else key
             nonce = sent_nonce if sent_nonce is not None else nonce
-            audio = _decode_base64(pattern.read(message, "audio")) if action == "audio" else audio
+            audio = _decode_base64(pattern.read_placeholder(message, "audio")) if action == "audio" else audio
         if "text" in actions and not text.strip():
             actions.discard("text")  # such as the blank that opens a context, or the empty text that ends a turn
             text = ""
@@ -385,7 +386,7 @@ class SocketChannel:
         """Whether a message reports audio that cannot be decoded from its text."""
         for template, pattern in self._server_patterns:
             if template.event == "audio" and pattern.matches(message):
-                audio = pattern.read(message, "audio")
+                audio = pattern.read_placeholder(message, "audio")
                 return isinstance(audio, str) and _decode_base64(audio) is None
         return False
 
@@ -436,22 +437,22 @@ def _convert_unit(seconds: float, unit_s: float) -> float:
 
 
 def _read_event(template: ServerMessage, pattern: _MessagePattern, message: Any) -> ServerEvent:
-    context, audio, reason = (pattern.read(message, name) for name in ("context", "audio", "reason"))
+    context, audio, reason = (pattern.read_placeholder(message, name) for name in ("context", "audio", "reason"))
     event = ServerEvent(
         template.event,
         context if isinstance(context, str) else None,
         _decode_base64(audio),
         reason=reason if isinstance(reason, str) else "",
     )
-    return event._replace(**_read_placeholder_texts(template, pattern, message)) if pattern.has_texts else event
+    return event._replace(**_read_times_and_words(template, pattern, message)) if pattern.has_times_or_words else event
 
 
-def _read_placeholder_texts(template: ServerMessage, pattern: _MessagePattern, message: Any) -> dict[str, Any]:
+def _read_times_and_words(template: ServerMessage, pattern: _MessagePattern, message: Any) -> dict[str, Any]:
     """Return the fields of an event that say which words are spoken, and when."""
-    starts = _read_times(pattern.read(message, "starts"), template.time_unit_s)
-    ends = _read_times(pattern.read(message, "ends"), template.time_unit_s)
-    durations = _read_times(pattern.read(message, "durations"), template.time_unit_s)
-    words, transcript = pattern.read(message, "words"), pattern.read(message, "transcript")
+    starts = _read_times(pattern.read_placeholder(message, "starts"), template.time_unit_s)
+    ends = _read_times(pattern.read_placeholder(message, "ends"), template.time_unit_s)
+    durations = _read_times(pattern.read_placeholder(message, "durations"), template.time_unit_s)
+    words, transcript = pattern.read_placeholder(message, "words"), pattern.read_placeholder(message, "transcript")
     return {
         "words": tuple(word for word in words if isinstance(word, str)) if isinstance(words, list) else (),
         "starts_s": starts,

@@ -64,7 +64,9 @@ _SERVER_EVENT_PATTERNS = (
 )
 """The event that a message of the service reports, by patterns of its name; the first match counts."""
 _OPENING_EVENT_PATTERN = re.compile(r"begin|began|connected|ready|opened|recognition started|session (started|created)")
+"""Matches the words of a message that says that the connection can be used."""
 _CLOSING_EVENT_PATTERN = re.compile(r"\bend(ed)?\b|\bdone\b|final|complet|terminat|closed|metadata|summary")
+"""Matches the words of a message that says that something has ended."""
 
 
 class _Channel(NamedTuple):

@@ -448,7 +448,7 @@ def _is_finite_number(value: Any) -> TypeGuard[float]:
 
 MAX_STREAMED_WER = 0.5
 """Word error rate above which the transcript of a streamed recording counts as wrong, as for a file over HTTP."""
-_FLUX_TARGET_ID = "deepgram/flux-listen"
+_TARGET_ID_OF_TURN_FAULTS = "deepgram/flux-listen"
 """The target that shows the faults of transcription in turns in `shown_by`."""
 
 
@@ -462,7 +462,9 @@ _FLUX_TARGET_ID = "deepgram/flux-listen"
         conforming_example="partial text, partial text, end of the turn",
         violating_example="partial text, partial text, and nothing more",
     ),
-    shown_by=(FaultExample("socket-transcript-end-missing", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
+    shown_by=(
+        FaultExample("socket-transcript-end-missing", target_id=_TARGET_ID_OF_TURN_FAULTS, found_in="transcription"),
+    ),
 )
 def _check_streamed_turn_unfinished(connection: TranscribedConnection) -> Iterator[Violation]:
     transcribed, close = connection.transcribed, connection.traffic.close
@@ -489,7 +491,9 @@ def _check_streamed_turn_unfinished(connection: TranscribedConnection) -> Iterat
         conforming_example='Clean speech of "the kettle is on the stove" ends with these words.',
         violating_example='Clean speech of "the kettle is on the stove" ends with "the".',
     ),
-    shown_by=(FaultExample("socket-transcript-words-lost", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
+    shown_by=(
+        FaultExample("socket-transcript-words-lost", target_id=_TARGET_ID_OF_TURN_FAULTS, found_in="transcription"),
+    ),
 )
 def _check_streamed_transcript_wrong(connection: TranscribedConnection) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score_transcript
@@ -517,9 +521,11 @@ def _check_streamed_transcript_wrong(connection: TranscribedConnection) -> Itera
         conforming_example='EagerEndOfTurn "yes please", EndOfTurn "yes please"',
         violating_example='EagerEndOfTurn "yes please", EndOfTurn "yes"',
     ),
-    shown_by=(FaultExample("socket-transcript-end-differs", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
+    shown_by=(
+        FaultExample("socket-transcript-end-differs", target_id=_TARGET_ID_OF_TURN_FAULTS, found_in="transcription"),
+    ),
 )
-def _check_streamed_end_differs(connection: TranscribedConnection) -> Iterator[Violation]:
+def _check_streamed_end_differs_from_eager_end(connection: TranscribedConnection) -> Iterator[Violation]:
     for turn in connection.transcribed.turns:
         eager: TranscribedText | None = None
         for text in turn.texts:
@@ -545,7 +551,9 @@ def _check_streamed_end_differs(connection: TranscribedConnection) -> Iterator[V
         conforming_example="EagerEndOfTurn, TurnResumed",
         violating_example="StartOfTurn, Update, TurnResumed",
     ),
-    shown_by=(FaultExample("socket-transcript-resumed-alone", target_id=_FLUX_TARGET_ID, found_in="transcription"),),
+    shown_by=(
+        FaultExample("socket-transcript-resumed-alone", target_id=_TARGET_ID_OF_TURN_FAULTS, found_in="transcription"),
+    ),
 )
 def _check_streamed_resumed_without_eager_end(connection: TranscribedConnection) -> Iterator[Violation]:
     for turn in connection.transcribed.turns:

@@ -246,7 +246,7 @@ def _get_speech_pointer(speech_delivery: SpeechDelivery) -> str:
     return f"{speech_delivery.operation.pointer}/x-speech"
 
 
-_TEXT_CONDITION = "x-speech.request_fields.text"
+_TEXT_CONTRACT_CONDITION = "x-speech.request_fields.text"
 
 
 def _report_spoken_text_verdict(speech_delivery: SpeechDelivery, *verdicts: SpokenTextVerdict) -> Iterator[Violation]:
@@ -265,7 +265,7 @@ def _report_spoken_text_verdict(speech_delivery: SpeechDelivery, *verdicts: Spok
     "spoken-text-other",
     subject_class=SpeechDelivery,
     description="The text that is spoken is the requested one (English).",
-    contract_condition=_TEXT_CONDITION,
+    contract_condition=_TEXT_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="Users hear something else than they asked for, perhaps what another customer asked for.",
         conforming_example="Requested and spoken: Good morning, this is a test.",
@@ -286,7 +286,7 @@ def _check_spoken_text_other(speech_delivery: SpeechDelivery) -> Iterator[Violat
         "The requested text explains the audio far better than other texts do (English), with a voice that is not "
         "recognized clearly."
     ),
-    contract_condition=_TEXT_CONDITION,
+    contract_condition=_TEXT_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="Something else may be spoken than what was asked for: listen to the audio.",
         conforming_example="The requested text is far likelier than ten others, as in all deliveries by this voice.",
@@ -304,7 +304,7 @@ def _check_spoken_text_doubtful(delivery_among_others: DeliveryAmongOthers) -> I
     "spoken-text-incomplete",
     subject_class=SpeechDelivery,
     description="All of the text is spoken (English): its start, its end and parts of a long text are not missing.",
-    contract_condition=_TEXT_CONDITION,
+    contract_condition=_TEXT_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="The end of a message is missing, although all of it was paid for.",
         conforming_example="The last word of the text is the last word of the audio.",
@@ -324,7 +324,7 @@ def _check_spoken_text_incomplete(speech_delivery: SpeechDelivery) -> Iterator[V
     "spoken-text-repeated",
     subject_class=SpeechDelivery,
     description="The text is spoken once (English), and no part of a long text again.",
-    contract_condition=_TEXT_CONDITION,
+    contract_condition=_TEXT_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="A caller is greeted twice, and the audio takes twice as long.",
         conforming_example="Good morning.",
@@ -343,7 +343,7 @@ def _check_spoken_text_repeated(speech_delivery: SpeechDelivery) -> Iterator[Vio
         "No word is replaced, left out or inserted (English, with voices that are recognized clearly, such as those of "
         "the emulator)."
     ),
-    contract_condition=_TEXT_CONDITION,
+    contract_condition=_TEXT_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="A number, a name or a negation is wrong.",
         conforming_example="Requested and spoken: at 10:30",
@@ -359,7 +359,7 @@ def _check_spoken_words_differ(speech_delivery: SpeechDelivery) -> Iterator[Viol
     "audio-rate-untrue",
     subject_class=SpeechDelivery,
     description="The speech is understandable at the stated sample rate, not at half or twice the rate (English).",
-    contract_condition=_TEXT_CONDITION,
+    contract_condition=_TEXT_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="The voice is played too fast and too high, or too slowly and too low.",
         conforming_example="The header states 24,000 Hz, and the samples were made at 24,000 Hz.",

@@ -20,6 +20,7 @@ UNITS_COUNTED_FROM_TEXT: tuple[PriceUnit, ...] = ("request", "1k_characters", "1
 
 
 _TAG_PATTERN = re.compile(r"</?([A-Za-z][\w:.-]*)[^<>]*>|<[!?][^<>]*>")
+"""Matches a tag of markup with its name, or a declaration or processing instruction without one."""
 _UNICODE_NAME_PREFIXES_OF_HAN = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 """Beginnings of the Unicode names of Chinese characters."""
 
