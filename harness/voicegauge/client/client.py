@@ -251,12 +251,12 @@ class DeliveryTask:
             await self._call_observer(self._observer.on_submit_not_sent)
             raise
 
-    async def _call_observer(self, notify: Callable[..., None], *args: Any) -> None:
+    async def _call_observer(self, method: Callable[..., None], *args: Any) -> None:
         """Call a method of the observer: in a thread if it waits for the disk, which would delay other requests."""
         if self._observer is not None and self._observer.waits_for_disk:
-            await run_in_thread(notify, *args)
+            await run_in_thread(method, *args)
         else:
-            notify(*args)
+            method(*args)
 
     def _record_time_of_first_attempt(self, fallback_time_ms: float, timing: Timing | None = None) -> None:
         """Note the time at which the first attempt was sent; a later attempt changes nothing.

@@ -165,7 +165,7 @@ class DailyBudget:
             StorageError: the state folder cannot be written.
         """
         day = self._get_today()
-        if not self._get_path(day).exists():
+        if not self._get_file_path(day).exists():
             return 0.0
         with self._open_file(day) as file:
             return self._sum_file(day, file) / MICRO_USD_PER_USD
@@ -188,7 +188,7 @@ class DailyBudget:
     def _get_today(self) -> date:
         return self._get_now().astimezone(UTC).date()
 
-    def _get_path(self, day: date) -> Path:
+    def _get_file_path(self, day: date) -> Path:
         return self._folder / f"{day.isoformat()}.jsonl"
 
     def _change_amounts_of_day(
@@ -224,7 +224,7 @@ class DailyBudget:
     @contextmanager
     def _open_file(self, day: date) -> Iterator[BinaryIO]:
         """Open the file of a day, and lock it as long as the context lasts."""
-        path = self._get_path(day)
+        path = self._get_file_path(day)
         with self._lock:
             if day not in self._sums:
                 check_writable(path)

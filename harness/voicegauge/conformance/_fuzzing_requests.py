@@ -64,7 +64,7 @@ def add_request_test(findings: Sequence[Finding], target: Target, case: Conforma
     )
     arguments.append(f"expected_outcome={_format_python_literal(case.expected_response.acceptance)}")
     call = f"voicegauge_send({', '.join(arguments)})"
-    return [_add_test(finding, "voicegauge_send", call) for finding in findings]
+    return [_add_reproduction_test(finding, "voicegauge_send", call) for finding in findings]
 
 
 def add_job_steps_test(findings: Sequence[Finding], target: Target, steps: Sequence[str]) -> list[Finding]:
@@ -72,7 +72,7 @@ def add_job_steps_test(findings: Sequence[Finding], target: Target, steps: Seque
     call = f"voicegauge_jobs({target.id!r}, {list(steps)!r})"
     # A single request shows nothing: it names a job that does not exist any more.
     without_command = (msgspec.structs.replace(finding, reproduction_command=None) for finding in findings)
-    return [_add_test(finding, "voicegauge_jobs", call) for finding in without_command]
+    return [_add_reproduction_test(finding, "voicegauge_jobs", call) for finding in without_command]
 
 
 def _is_same_json_value(first_value: Any, second_value: Any) -> bool:
@@ -89,7 +89,7 @@ def _format_python_literal(value: Any) -> str:
     return repr(value)
 
 
-def _add_test(finding: Finding, pytest_fixture_name: str, pytest_fixture_call: str) -> Finding:
+def _add_reproduction_test(finding: Finding, pytest_fixture_name: str, pytest_fixture_call: str) -> Finding:
     name = finding.rule.replace("-", "_")
     provenance = finding.provenance.value.upper()
     text = (

@@ -226,7 +226,7 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     location = target.response.audio if target is not None else None
     if target is None or location is None or not call.is_accepted:
         return None
-    audio = _read_audio(call, location)
+    audio = _read_audio_of_call(call, location)
     speech = read_speech_request(call, target)
     if not audio or not any(character.isalnum() for character in speech.text):
         return None  # such a text contains nothing to speak, and no document says whether there should be audio
@@ -246,7 +246,7 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     return None if delivered.has_unknown_sample_rate else delivered
 
 
-def _read_audio(call: Call, response_audio: ResponseAudio) -> bytes:
+def _read_audio_of_call(call: Call, response_audio: ResponseAudio) -> bytes:
     if response_audio.delivery_method == "stream":
         return read_streamed_audio(call)
     if response_audio.delivery_method == "base64":

@@ -478,7 +478,9 @@ def _check_streamed_turn_unfinished(connection: TranscribedConnection) -> Iterat
         yield Violation(f"nothing is reported within {connection.waited_s:g} s after the speech", pointer)
     elif ended < len(transcribed.turns):
         turn = next(turn for turn in transcribed.turns if turn.ended_ms is None)
-        yield Violation(f"the end of turn {turn.index + 1} ({_quote(turn.text)}) is not reported", pointer)
+        yield Violation(
+            f"the end of turn {turn.index + 1} ({_quote_shortened_text(turn.text)}) is not reported", pointer
+        )
 
 
 @register_rule(
@@ -535,7 +537,8 @@ def _check_streamed_end_differs_from_eager_end(connection: TranscribedConnection
                 eager = None
             elif text.kind == "turn-end" and eager is not None and text.text != eager.text:
                 yield Violation(
-                    f"turn {turn.index + 1} ends with {_quote(text.text)}, after {_quote(eager.text)} was reported",
+                    f"turn {turn.index + 1} ends with {_quote_shortened_text(text.text)}, after "
+                    f"{_quote_shortened_text(eager.text)} was reported",
                     f"{connection.extension_pointer}/transcript/end_repeats_eager_end",
                 )
                 return
@@ -576,5 +579,5 @@ def _resumes_without_eager_end(turn: TranscribedTurn) -> bool:
     return False
 
 
-def _quote(text: str) -> str:
+def _quote_shortened_text(text: str) -> str:
     return repr(text if len(text) <= 100 else f"{text[:100]}…")

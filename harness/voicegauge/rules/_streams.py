@@ -26,12 +26,12 @@ def _get_stream_spec(call: Call) -> StreamSpec:
     return call.operation.stream
 
 
-def _list_events(call: Call) -> list[StreamEvent]:
+def _list_stream_events(call: Call) -> list[StreamEvent]:
     return call.event_stream.events if call.event_stream is not None else []
 
 
 def _list_documented_events(call: Call) -> list[StreamEvent]:
-    return [event for event in _list_events(call) if event.event_type in _get_stream_spec(call).events]
+    return [event for event in _list_stream_events(call) if event.event_type in _get_stream_spec(call).events]
 
 
 def _quote_event(event: StreamEvent) -> str:
@@ -107,7 +107,9 @@ def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
 )
 def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
     unknown = {
-        event.event_type: event for event in _list_events(call) if event.event_type not in _get_stream_spec(call).events
+        event.event_type: event
+        for event in _list_stream_events(call)
+        if event.event_type not in _get_stream_spec(call).events
     }
     known = ", ".join(_get_stream_spec(call).events) if unknown else ""
     for kind, event in list(unknown.items())[:MAX_VIOLATIONS_PER_RULE]:

@@ -449,21 +449,21 @@ class PaginationSpec(Record, frozen=True, kw_only=True):
             return self.first_page_number + page_count
         cursor: Any = items[-1].get(self.item_id_field) if isinstance(items[-1], dict) else None
         if self.cursor_kind == "token":
-            cursor = self._read_body(self.next_cursor_location, body)
+            cursor = self._read_value_of_body(self.next_cursor_location, body)
         return cursor if isinstance(cursor, str) and 0 < len(cursor) <= MAX_CURSOR_CHARACTERS else None
 
     def _has_more_pages(self, body: Any, page_count: int, item_count: int) -> bool:
-        total_count = self._read_body(self.total_count_location, body)
-        last_page = self._read_body(self.page_count_location, body)
+        total_count = self._read_value_of_body(self.total_count_location, body)
+        last_page = self._read_value_of_body(self.page_count_location, body)
         return (
-            self._read_body(self.more_pages_location, body) is True
-            or self._read_body(self.next_cursor_location, body) not in (MISSING, None, "")
+            self._read_value_of_body(self.more_pages_location, body) is True
+            or self._read_value_of_body(self.next_cursor_location, body) not in (MISSING, None, "")
             or (isinstance(total_count, int) and total_count > item_count)
             or (isinstance(last_page, int) and last_page > page_count)
         )
 
     @staticmethod
-    def _read_body(location: Location | None, body: Any) -> Any:
+    def _read_value_of_body(location: Location | None, body: Any) -> Any:
         return MISSING if location is None else location.read_body(body)
 
 
