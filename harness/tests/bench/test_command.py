@@ -23,6 +23,7 @@ from starlette.routing import Route
 from voicegauge.bench.run_store import load_run, read_journal
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator.process import RunningEmulator
+from voicegauge.model.job import AmbiguousRequest, describe_unresolved_requests
 from voicegauge.speech.encoding import encode
 
 Bench = Callable[..., list[str]]
@@ -118,7 +119,7 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
         (["--arrivals", "constant"], "--arrivals goes with --rate or --ramp"),
         (["--arrivals", "poisson", "--ramp", "concurrency"], "add --rate or --ramp rate"),
         (["--ramp", "rate", "--sessions", "2"], "leave out --sessions"),
-        (["--ramp", "rate", "acme/job"], "--ramp takes one target"),
+        (["--ramp", "rate", "acme/job"], "--ramp takes one target, not 2 (acme/now, acme/job): name one"),
         (["--goal", "success>=0.5"], "--goal goes with --ramp"),
         (["--goal", "success>=0.99"], "--goal goes with --ramp"),
         (["--ramp", "rate", "--goal", "ttfa<5"], "is not a condition"),
@@ -149,6 +150,12 @@ def test_nobody_is_asked_to_pay_the_emulator_again(
     printed = " ".join("".join(capsys.readouterr()).split())
     assert "sent to the emulator, without a saved result: acme/now" in printed
     assert "--retry-ambiguous" not in printed
+    lost = [
+        AmbiguousRequest(sample_or_case_id=f"acme/{n}", sent_at="2026-01-01T00:00:00Z", counted_usd=0.0, reason="stop")
+        for n in range(5)
+    ]
+    (line,) = describe_unresolved_requests(lost, is_emulated=True)
+    assert line.endswith("a saved result: 5 requests: acme/0, acme/1, acme/2 and 2 more: stop")
 
 
 def test_the_dry_run_shows_prices_and_sends_nothing(
@@ -246,14 +253,14 @@ def test_ctrl_c_or_sigterm_completes_requests_in_flight_and_explains_how_to_resu
 ) -> None:
     reset(emulator)
     words = bench("acme/slow-job", *live(emulator), *QUICK)
-    process = start(words)
+    process = start([*words, "--new-run"])
     folder = wait_for(tmp_path / "runs", '"submit_completed"')
     process.send_signal(stop)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "1 of 3 samples; they are saved in" in errors
-    assert "the same command resumes the run" in errors
+    assert "the same command without --new-run resumes the run" in errors
     saved = load_run(folder)
     assert [sample.failure for sample in saved.samples] == [None]
     assert submits(emulator) == 1

@@ -261,7 +261,7 @@ def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:
 @pytest.mark.parametrize(
     ("run", "says"),
     [
-        (build_ramp_run(False), "1 request in flight, mixed: no load met the goal"),
+        (build_ramp_run(False), "1 request in flight: no load met the goal"),
         (
             build_ramp_run(True, True, has_steps=False),
             "1, 2 requests in flight, mixed: the run does not tell them apart",
@@ -291,10 +291,13 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     goal = ["--goal", "success>=0.99,total:p95<=60s"]
     live = ["--live", "--base-url", emulator.base_url("acme"), *goal]
     assert voicegauge([*words, *live, "--max-cost", "0.1"]) == 4, "the budget ends the search"
-    assert re.search(r"as many requests to acme as the ramp needs, \d+ at the most", capsys.readouterr().err)
+    assert re.search(
+        r"as many requests to acme as the ramp needs, [\d,]+ at the most, at a price of", capsys.readouterr().err
+    )
     stopped = json.loads(result.read_bytes())
     assert stopped["manifest"]["spent_usd"] <= 0.1
     assert not stopped["ramp"]["is_search_complete"]
+    assert stopped["ramp"]["outcome"] == "unfinished"
     assert not voicegauge([*words, *live, "--max-cost", "9"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "2 in flight, the highest that may be tried, meet" in printed
@@ -317,7 +320,52 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     assert not voicegauge(["report", written["folder"], "--format", "markdown"])
     assert "Ramp: 2 in flight, the highest that may be tried, meet success" in capsys.readouterr().out
     assert (found["highest_load"], found["meets_goal_at_max_load"], found["is_search_complete"]) == (2.0, True, True)
+    assert (found["outcome"], found["lowest_missed_load"]) == ("goal_met_at_max_load", None)
     assert [step["load"] for step in found["steps"]] == [1.0, 2.0], "the account's plan allows two at a time"
+
+
+def test_an_inconclusive_ramp_says_so_first_and_no_load_counts_as_missed(
+    contracts_folder: Path,
+    suite_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(load_search, "MIN_SENT_LOAD_SHARE", 2.0)  # as if this machine sent too little
+    result, markdown = tmp_path / "result.json", tmp_path / "result.md"
+    words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
+    words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]
+    assert voicegauge([*words, "--markdown", str(markdown)]) == 3
+    written = json.loads(result.read_bytes())
+    found = written["ramp"]
+    assert (found["outcome"], found["lowest_missed_load"], found["capacity"]) == ("inconclusive", None, None)
+    assert found["outcome_reason"].startswith("inconclusive: no load is known to meet")
+    assert written["load"] == "1 request in flight"
+    says = "Ramp: inconclusive: no load is known to meet"
+    assert says in markdown.read_text().split("delivered")[0]
+    capsys.readouterr()
+    assert not voicegauge(["report", written["folder"], "--format", "markdown"])
+    headline = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("**"))
+    assert says in headline
+
+
+async def test_a_ramp_that_is_canceled_during_a_step_keeps_the_steps_before_it() -> None:
+    so_far: list[RampResult] = []
+
+    async def measure(load: float, request_count: int) -> StepMeasurements:
+        if load > 2:
+            raise asyncio.CancelledError
+        samples = [build_sample(number) for number in range(request_count)]
+        return StepMeasurements(samples, 1.0, 1.0, [number / request_count for number in range(request_count)])
+
+    goal = parse_goal("success>=0.99")
+    with pytest.raises(asyncio.CancelledError):
+        await search_highest_load(
+            measure, goal, load_type="concurrency", first_load=1.0, max_load=8.0, on_step_result=so_far.append
+        )
+    found = so_far[-1]
+    assert ([step.load for step in found.steps], found.outcome) == ([1.0, 2.0], "unfinished")
+    assert found.describe() == "2 in flight meet success>=0.99; the search was stopped before its end"
 
 
 def build_rate_step(

@@ -227,10 +227,11 @@ def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToCon
     if run_to_continue is None or run_to_continue.journal_state.is_empty:
         sent = f"{format_count(plan.request_count, 'request')} to {providers}, {format_price_usd(plan.cost_usd)}"
         if planned_benchmark.request.ramp is not None:
-            sent = f"as many requests to {providers} as the ramp needs, {plan.request_count} at the most, at a price"
+            sent = f"as many requests to {providers} as the ramp needs, {plan.request_count:,} at the most, "
+            sent += "at a price" if plan.cost_usd else "at no charge"
         elif not plan.cost_usd:
-            sent, limit = f"{format_count(plan.request_count, 'request')} to {providers}", "at no charge"
-        planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
+            sent = f"{format_count(plan.request_count, 'request')} to {providers} at no charge"
+        planned_benchmark.listener.notice(f"LIVE: {sent} {limit}" if plan.cost_usd else f"LIVE: {sent}")
         return
     unpaid = run_to_continue.journal_state.find_unpaid_samples(
         plan, retry_ambiguous=planned_benchmark.request.retry_ambiguous_requests

@@ -61,7 +61,7 @@ from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, TextPacing, VoiceSample
 from voicegauge.model.run import MeasuringWorker, TimingError
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import format_count, format_names
 from voicegauge.speech.asr_engines import SpokenText
 from voicegauge.speech.audio_quality import require_quality_models
 from voicegauge.speech.decoding import require_av
@@ -153,6 +153,8 @@ MAX_RAMP_CONCURRENCY = 64.0
 """The highest concurrency that a ramp tries. With more requests in flight, times could not be measured precisely."""
 MAX_RAMP_RATE = 2000.0
 """The highest rate that a ramp tries, in requests per second: more than one process can send."""
+MAX_NAMED_TARGETS = 3
+"""Number of targets that the error about a ramp of several targets names."""
 MAX_RAMP_REQUESTS = 20_000
 """Number of requests that a ramp may send, which is enough for its search."""
 
@@ -472,7 +474,8 @@ def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
     """
     request, targets = planned_benchmark.request, planned_benchmark.targets.values()
     if request.ramp is not None and len(targets) > 1:
-        raise UsageError(f"--ramp takes one target, not {len(targets)}: name one")
+        named = format_names([target.id for target in targets], MAX_NAMED_TARGETS)
+        raise UsageError(f"--ramp takes one target, not {len(targets)} ({named}): name one")
     if request.stop_when_decided and len(targets) < 2:
         raise UsageError("--stop-when-decided compares targets: name two or more")
     _check_request_rate(request, targets)

@@ -157,7 +157,9 @@ def _name_run_if_interrupted(run_folder: Path, planned_benchmark: PlannedBenchma
     try:
         yield
     except KeyboardInterrupt:
-        again = "the same command does" if planned_benchmark.live_options else f"`voicegauge score {run_folder}` does"
+        without = " without --new-run" if planned_benchmark.request.new_run else ""
+        is_live = planned_benchmark.live_options is not None
+        again = f"the same command{without} does" if is_live else f"`voicegauge score {run_folder}` does"
         planned_benchmark.listener.notice(
             f"the run is saved in {run_folder}; its audio is not judged and transcribed to the end: {again}"
         )

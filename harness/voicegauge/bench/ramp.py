@@ -28,6 +28,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
@@ -344,6 +345,10 @@ LoadMeasurer = Callable[[float, int], Awaitable[StepMeasurements]]
 """Function (load, number of requests) that sends this number of requests under a load and returns the measurements."""
 
 
+RampResultListener = Callable[[RampResult], None]
+"""Function that is called after each step of a ramp with what was found so far."""
+
+
 async def search_highest_load(
     measure_load: LoadMeasurer,
     goal: Goal,
@@ -351,6 +356,7 @@ async def search_highest_load(
     load_type: Literal["concurrency", "rate"],
     first_load: float,
     max_load: float,
+    on_step_result: RampResultListener = lambda _unfinished: None,
 ) -> RampResult:
     """Search the highest load that meets `goal` and does not saturate the service.
 
@@ -361,22 +367,29 @@ async def search_highest_load(
             is a number of requests per second.
         first_load: the load of the first step.
         max_load: the highest load that may be tried, such as the limit of the account's plan.
+        on_step_result: called after each step with what was found so far.
     """
-    search = _LoadSearch(measure_load, goal, load_type, max_load)
+    search = _LoadSearch(measure_load, goal, load_type, max_load, on_step_result)
     load: float | None = min(first_load, max_load)
     while load is not None and search.has_sent_requests_in_last_step:
         await search.try_load(load)
         load = search.choose_next_load()
-    return search.build_result()
+    return search.build_result(is_search_complete=search.has_sent_requests_in_last_step)
 
 
 class _LoadSearch:
     """State of a search: the steps so far, and between which loads the result lies."""
 
     def __init__(
-        self, measure_load: LoadMeasurer, goal: Goal, load_type: Literal["concurrency", "rate"], max_load: float
+        self,
+        measure_load: LoadMeasurer,
+        goal: Goal,
+        load_type: Literal["concurrency", "rate"],
+        max_load: float,
+        on_step_result: RampResultListener,
     ) -> None:
         self._measure_load, self._goal, self._load_type, self._max_load = measure_load, goal, load_type, max_load
+        self._on_step_result = on_step_result
         self._steps: list[RampStep] = []
         self._highest_met_load: float | None = None
         """The highest load that met the goal: what this machine sent, which may be less than what was planned."""
@@ -413,6 +426,7 @@ class _LoadSearch:
                 and step.achieved_load > (self._highest_met_load or 0)
             ):
                 self._highest_met_load, self._planned_load_of_highest_met = step.achieved_load, load
+            self._on_step_result(self.build_result(is_search_complete=False))
             if step.meets_goal and step.is_fully_sent:
                 return
             if not step_measurements.samples or (step.is_saturated and self._is_capacity_precise()):
@@ -565,18 +579,25 @@ class _LoadSearch:
         load = capacity.load if self._load_type == "concurrency" else TRIED_SHARE_OF_CAPACITY * capacity.load
         return float(max(round(load), 1)) if self._load_type == "concurrency" else load
 
-    def build_result(self) -> RampResult:
-        """Return the result of the search: all steps, and the highest load that met the goal."""
-        return RampResult(
+    def build_result(self, *, is_search_complete: bool) -> RampResult:
+        """Return the result of the search so far: all steps, and the highest load that met the goal."""
+        result = RampResult(
             load_type=self._load_type,
             goal=self._goal.text,
             highest_load=self._highest_met_load,
-            lowest_missed_load=self._lowest_missed_load,
+            lowest_missed_load=self._find_lowest_load_of_valid_miss(),
             capacity=self._capacity,
             meets_goal_at_max_load=self._highest_met_load is not None and self._highest_met_load >= self._max_load,
-            is_search_complete=self.has_sent_requests_in_last_step,
+            is_search_complete=is_search_complete,
             steps=tuple(self._steps),
         )
+        return msgspec.structs.replace(result, outcome=result.find_outcome(), outcome_reason=result.describe())
+
+    def _find_lowest_load_of_valid_miss(self) -> float | None:
+        """Return the lowest load above the highest one that met the goal at which a valid step missed it."""
+        highest_met = self._planned_load_of_highest_met or 0.0
+        missed = (step for step in self._steps if step.is_valid and step.request_count and not step.meets_goal)
+        return min((step.load for step in missed if step.load > highest_met), default=None)
 
 
 # Sends the samples of a plan step by step, under the loads that a ramp chooses.
@@ -614,6 +635,7 @@ async def send_ramp(
     seed: int,
     load_gate: LoadGate | None = None,
     on_ramp_step: RampStepListener = lambda _number, _load: None,
+    on_step_result: RampResultListener = lambda _unfinished: None,
 ) -> RampResult:
     """Search the highest load that meets the goal, with as many samples of `rounds` as the search takes.
 
@@ -626,6 +648,7 @@ async def send_ramp(
         seed: seed of the intervals of a Poisson process.
         load_gate: the gate through which `send_sample` sends each request; `None` if it has none.
         on_ramp_step: called when a step begins.
+        on_step_result: called after each step with what was found so far.
     """
     runner = _RampStepRunner(
         settings,
@@ -643,6 +666,7 @@ async def send_ramp(
         load_type=settings.load_type,
         first_load=1.0,
         max_load=settings.max_load,
+        on_step_result=on_step_result,
     )
 
 

@@ -365,14 +365,15 @@ class _PlanRunner:
             if self._config.ramp_settings is None:
                 await prepare_connections(self._estimate_requests_in_flight())
             parts = self._places.split_load(remaining) if self._places is not None else [(remaining, self._config)]
-            results = await asyncio.gather(*(self._send_part(rows, config, send_sample) for rows, config in parts))
-            self._ramp_result = results[0] if results else None
+            await asyncio.gather(*(self._send_part(rows, config, send_sample) for rows, config in parts))
 
-    async def _send_part(
-        self, rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender
-    ) -> RampResult | None:
-        """Send the rounds of one place, or all rounds if this machine sends them; return the result of a ramp."""
-        return await send_rounds(
+    async def _send_part(self, rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender) -> None:
+        """Send the rounds of one place, or all rounds if this machine sends them."""
+
+        def keep_ramp_result(ramp_so_far: RampResult) -> None:
+            self._ramp_result = ramp_so_far
+
+        await send_rounds(
             rounds,
             config,
             send_sample,
@@ -381,6 +382,7 @@ class _PlanRunner:
             should_stop_sending=self._should_stop_sending,
             load_gate=self._load_gate,
             on_ramp_step=self._on_ramp_step,
+            on_step_result=keep_ramp_result,
         )
 
     def _estimate_requests_in_flight(self) -> int:

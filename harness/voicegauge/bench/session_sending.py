@@ -15,11 +15,10 @@ from voicegauge.bench.load import (
     send_closed_loop,
     send_open_loop,
 )
-from voicegauge.bench.ramp import LoadGate, RampStepListener, SampleCollector, send_ramp
+from voicegauge.bench.ramp import LoadGate, RampResultListener, RampStepListener, SampleCollector, send_ramp
 from voicegauge.bench.run_config import RunConfig
 from voicegauge.client.client import Client
 from voicegauge.contract.targets import BaseSocketTarget, BaseTarget
-from voicegauge.model.ramp import RampResult
 from voicegauge.transport.clock import Clock
 
 
@@ -33,8 +32,9 @@ async def send_rounds(
     should_stop_sending: Callable[[], bool],
     load_gate: LoadGate,
     on_ramp_step: RampStepListener,
-) -> RampResult | None:
-    """Send all rounds with the load that `config` defines: closed loop or open loop.
+    on_step_result: RampResultListener,
+) -> None:
+    """Send all rounds with the load that `config` defines: closed loop, open loop or a ramp.
 
     Args:
         rounds: the samples that remain.
@@ -45,13 +45,11 @@ async def send_rounds(
         should_stop_sending: returns whether no further sample is to be sent at a fixed rate.
         load_gate: the gate through which `send_sample` sends each request.
         on_ramp_step: called when a step of a ramp begins.
-
-    Returns:
-        What a ramp found; `None` without one.
+        on_step_result: called with what a ramp found so far after each step, and with its result at the end.
     """
     seed = config.plan.settings.seed
     if config.ramp_settings is not None:
-        return await send_ramp(
+        result = await send_ramp(
             rounds,
             config.ramp_settings,
             send_sample,
@@ -60,8 +58,10 @@ async def send_rounds(
             seed=seed,
             load_gate=load_gate,
             on_ramp_step=on_ramp_step,
+            on_step_result=on_step_result,
         )
-    if config.arrival_rate is None:
+        on_step_result(result)
+    elif config.arrival_rate is None:
         await send_with_concurrency(rounds, config, send_sample)
     else:
         await send_open_loop(
@@ -73,7 +73,6 @@ async def send_rounds(
             should_stop_sending=should_stop_sending,
             preparation_s=find_preparation_s(clock),
         )
-    return None
 
 
 MAX_PREPARED_CONNECTIONS = 64

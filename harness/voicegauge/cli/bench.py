@@ -77,11 +77,12 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
         raise_error_of_refused_plan(plan.budget_forecast)
         return None
+    resumption = f"the same command{' without --new-run' if request.new_run else ''} resumes the run"
     result = run_benchmark(
         dataclasses.replace(
             request,
             # Before the run is marked as finished: a process that is killed earlier leaves it to the same command.
-            on_result=lambda result: _show_result(result, outputs, is_live=is_live),
+            on_result=lambda result: _show_result(result, outputs, resumption if is_live else ""),
             progress=BenchProgress(is_live=is_live),
         )
     )
@@ -89,8 +90,10 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
         return EXIT_INTERRUPTED
     if result.stop_reason == "time":
         error = PartlyMeasuredError if result.measured_sample_count else NothingMeasuredError
-        resumption = "; the same command resumes the run" if is_live and not result.manifest.is_finished else ""
-        raise error(f"{result.stop_message}; the run is saved in {result.folder}{resumption}")
+        can_resume = is_live and not result.manifest.is_finished
+        raise error(
+            f"{result.stop_message}; the run is saved in {result.folder}{f'; {resumption}' if can_resume else ''}"
+        )
     _raise_error_of_failed_run(result)
     is_ramp = request.ramp is not None  # which goes on until requests fail
     default_share = DEFAULT_MIN_MEASURED_SHARE if is_live and not is_ramp else 0.0
@@ -102,7 +105,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     return None
 
 
-def _show_result(result: BenchResult, outputs: BenchOutputs, *, is_live: bool) -> None:
+def _show_result(result: BenchResult, outputs: BenchOutputs, resumption: str) -> None:
     if result.stop_reason != "interrupted":
         from voicegauge.report.result_summaries import summarize
 
@@ -112,7 +115,7 @@ def _show_result(result: BenchResult, outputs: BenchOutputs, *, is_live: bool) -
         failed_writes.raise_collected_errors()
         return
     errors = create_console(to_stderr=True)
-    for line in (*_describe_unresolved_requests(result), _describe_resumption(result, is_live=is_live)):
+    for line in (*_describe_unresolved_requests(result), _describe_resumption(result, resumption)):
         errors.print(line, soft_wrap=True, markup=False)
 
 
@@ -128,10 +131,11 @@ def _describe_unresolved_requests(result: BenchResult) -> list[str]:
     return describe_unresolved_requests(result.ambiguous_requests, open_jobs, is_emulated=is_emulated)
 
 
-def _describe_resumption(result: BenchResult, *, is_live: bool) -> str:
+def _describe_resumption(result: BenchResult, resumption: str) -> str:
+    """Return what is saved and how to go on; `resumption` says how to resume the run, empty for an emulated one."""
     saved = f"stopped: {result.stop_message}; they are saved in {result.folder}"
-    if is_live:
-        return f"{saved}; the same command resumes the run"
+    if resumption:
+        return f"{saved}; {resumption}"
     if not any(target.sample_count for target in result.targets):
         return f"{saved}; only warm-up samples were measured, so there is nothing to score"
     return f"{saved}; score them with: voicegauge score {result.folder}"

@@ -9,6 +9,7 @@ from typing import Literal
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import Exchange, Interruption, TranscriptTiming
 from voicegauge.model.price import format_price_usd
+from voicegauge.printable_text import format_count, format_names
 
 # Records of whether requests are charged, and of requests that may have been charged without a saved result.
 
@@ -73,6 +74,12 @@ def describe_ambiguous_requests(ambiguous_requests: Sequence[AmbiguousRequest]) 
     ]
 
 
+MAX_REQUESTS_SHOWN = 3
+"""Number of requests to the emulator without a saved result that are named."""
+MAX_REASONS_SHOWN = 2
+"""Number of reasons why the emulator's results are missing that are given."""
+
+
 def describe_unresolved_requests(
     ambiguous_requests: Sequence[AmbiguousRequest], open_jobs: Sequence[OpenJob] = (), *, is_emulated: bool = False
 ) -> list[str]:
@@ -87,11 +94,12 @@ def describe_unresolved_requests(
     the same command with --retry-ambiguous pays for it again
     """
     if is_emulated:  # the emulator charges nothing, so nothing can be paid for again
+        ids = [one.sample_or_case_id for one in ambiguous_requests]
+        reasons = format_names(sorted({one.reason for one in ambiguous_requests}), MAX_REASONS_SHOWN, separator="; ")
+        counted = f"{format_count(len(ids), 'request')}: " if len(ids) > 1 else ""
+        named = f"{counted}{format_names(ids, MAX_REQUESTS_SHOWN)}: {reasons}"
         return [
-            *(
-                f"sent to the emulator, without a saved result: {one.sample_or_case_id}: {one.reason}"
-                for one in ambiguous_requests
-            ),
+            *([f"sent to the emulator, without a saved result: {named}"] if ids else []),
             *(f"still open at the emulator: {one.sample_id}, job {one.job_id}: {one.reason}" for one in open_jobs),
         ]
     lines = describe_ambiguous_requests(ambiguous_requests)

@@ -147,6 +147,14 @@ class LoadCapacity(Record, frozen=True, kw_only=True):
     """Upper end of the 95% interval."""
 
 
+RampOutcome = Literal[
+    "capacity", "goal_met_at_max_load", "highest_load", "no_load_met_goal", "inconclusive", "unfinished"
+]
+"""What a ramp found: the capacity of the service; that the goal is met even at the highest load that may be tried; the
+highest load that meets the goal, without the capacity; that no load meets it; nothing certain, because this machine
+did not send what it should have; or what was found until the ramp was stopped."""
+
+
 class RampResult(Record, frozen=True, kw_only=True):
     """The steps of a ramp, and the highest load that met the goal."""
 
@@ -155,10 +163,10 @@ class RampResult(Record, frozen=True, kw_only=True):
     goal: str
     """The goal, as the user wrote it."""
     highest_load: NonNegativeNumber | None
-    """The highest load that met the goal; `None` if even the lowest one missed it."""
+    """The highest load that met the goal; `None` if none is known to meet it."""
     lowest_missed_load: NonNegativeNumber | None = None
-    """The lowest load above `highest_load` that missed the goal, saturated the service or could not be sent; `None` if
-    every load met the goal."""
+    """The lowest load above `highest_load` at which a valid step missed the goal or saturated the service; `None` if
+    there is none."""
     capacity: LoadCapacity | None = None
     """The capacity of the service; `None` if no load saturated it."""
     meets_goal_at_max_load: bool
@@ -167,6 +175,10 @@ class RampResult(Record, frozen=True, kw_only=True):
     is_search_complete: bool
     """Whether the search came to its end. It ends early if the budget is spent, or if the user stops it."""
     steps: tuple[RampStep, ...]
+    outcome: RampOutcome | None = None
+    """What the ramp found; `None` in runs of earlier versions."""
+    outcome_reason: str = ""
+    """The result in one line, with what limits it: the line that the terminal prints."""
 
     @property
     def best_step_numbers(self) -> frozenset[int]:
@@ -181,9 +193,19 @@ class RampResult(Record, frozen=True, kw_only=True):
     @property
     def is_conclusive(self) -> bool:
         """Whether the service limits the result, and not this machine, which may be unable to send a higher load."""
+        return self.find_outcome() not in ("inconclusive", "unfinished")
+
+    def find_outcome(self) -> RampOutcome:
+        """Return what the steps of the ramp show."""
         if not self.is_search_complete:
-            return False
-        return self.capacity is not None or self._find_invalid_step_above_highest_load() is None
+            return "unfinished"
+        if self.capacity is not None:
+            return "capacity"
+        if self._find_invalid_step_above_highest_load() is not None:
+            return "inconclusive"
+        if self.highest_load is None:
+            return "no_load_met_goal"
+        return "goal_met_at_max_load" if self.meets_goal_at_max_load else "highest_load"
 
     @property
     def load_unit(self) -> str:
@@ -206,7 +228,8 @@ class RampResult(Record, frozen=True, kw_only=True):
         unfinished = "" if self.is_search_complete else "; the search was stopped before its end"
         invalid = self._find_invalid_step_above_highest_load()
         if self.highest_load is None:
-            found = f"no load meets {self.goal}" if invalid is None else f"no load is known to meet {self.goal}"
+            is_known = invalid is None and any(step.request_count for step in self.steps)
+            found = f"no load meets {self.goal}" if is_known else f"no load is known to meet {self.goal}"
         else:
             limit = ", the highest that may be tried," if self.meets_goal_at_max_load else ""
             found = f"{self.highest_load:.4g} {self.load_unit}{limit} meet {self.goal}"

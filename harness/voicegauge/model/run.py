@@ -441,7 +441,8 @@ class Run(Record, frozen=True, kw_only=True):
             return "loads of an unfinished ramp, mixed"
         if ramp.highest_load is not None and self._has_best_load():
             return format_load(ramp.load_type, ramp.highest_load)
-        return f"{format_load(ramp.load_type, *sorted({step.load for step in ramp.steps}))}, mixed"
+        loads = sorted({step.load for step in ramp.steps})
+        return f"{format_load(ramp.load_type, *loads)}{', mixed' if len(loads) > 1 else ''}"
 
     def describe_counted_ramp_samples(self) -> str:
         """Return a sentence that says which requests of a ramp the results are computed from; empty without a ramp."""

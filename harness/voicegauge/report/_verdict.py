@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.listening import describe_unjudged_clips
@@ -78,6 +80,8 @@ class MeasuredRun(NamedTuple):
     """Time from the first measured request to the end of the last one, in seconds; `None` without any."""
     damaged_audio: str = ""
     """Says which audio files are missing or were changed; empty if none are."""
+    ramp_result: str = ""
+    """What the ramp found, in one line; empty for a run without a ramp."""
     ramp_samples_note: str = ""
     """Says under which loads of a ramp the counted samples were sent; empty for a run without a ramp."""
 
@@ -533,8 +537,17 @@ def build_run_verdict(run: MeasuredRun, decision: str = "") -> RunVerdict:
 
     Args:
         run: the numbers of the run.
-        decision: `Ranking.decision`, which is the headline if there is one; otherwise the facts are.
+        decision: `Ranking.decision`, which is the headline if there is one; otherwise the facts are. The headline of a
+            ramp begins with what it found.
     """
+    verdict = _build_verdict_of_targets(run, decision)
+    if not run.ramp_result:
+        return verdict
+    headline = f"{_mark_rehearsal(run, f'Ramp: {run.ramp_result}')}. {verdict.headline}"
+    return msgspec.structs.replace(verdict, headline=headline)
+
+
+def _build_verdict_of_targets(run: MeasuredRun, decision: str) -> RunVerdict:
     if not run.targets_with_deliveries:
         return RunVerdict(
             headline=_mark_rehearsal(run, describe_total_failure(run)),

@@ -414,6 +414,7 @@ def _summarize_run(
         differences,
         duration_s=duration_s,
         damaged_audio=describe_damaged_audio(folder, run.samples),
+        ramp_result=run.ramp.describe() if run.ramp is not None else "",
         ramp_samples_note=run.describe_counted_ramp_samples(),
     )
     ranking = rank_targets(

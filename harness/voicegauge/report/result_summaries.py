@@ -326,13 +326,16 @@ def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSu
     found = [f"{wrong} with wrong audio"] if wrong else []
     if result.missing_sample_count:
         found.append(f"{result.missing_sample_count} lost or not sent")
-    headline = _prepend_rehearsal_label(result.rehearsal_label, ", ".join([delivered, *found, targets, result.load]))
+    sentence = ", ".join([delivered, *found, targets, result.load])
+    if result.ramp is not None:
+        sentence = f"Ramp: {result.ramp.describe()}. {sentence}"
     return ResultSummary(
         title=f"voicegauge bench {result.manifest.run_id}",
         verdict=_choose_verdict(
-            fails=result.stop_message is not None if fails is None else fails, is_judged=failed + wrong < measured
+            fails=result.stop_message is not None if fails is None else fails,
+            is_judged=failed + wrong < measured and (result.ramp is None or result.ramp.is_conclusive),
         ),
-        headline=headline,
+        headline=_prepend_rehearsal_label(result.rehearsal_label, sentence),
         notes=tuple(
             filter(
                 None,
