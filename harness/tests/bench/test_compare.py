@@ -30,8 +30,8 @@ from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
 from voicegauge.model.price import PriceClaim, PricePart
-from voicegauge.model.run import MeasuredTarget, Run, TargetPrice
-from voicegauge.model.sample import Cost, Latency, Sample
+from voicegauge.model.run import ListeningSet, MeasuredTarget, Run, TargetPrice
+from voicegauge.model.sample import Cost, Latency, ListeningVerdict, Sample
 from voicegauge.report._run_comparison import compare_with_first_run
 
 from ..builders.runs import (
@@ -597,6 +597,40 @@ def test_different_versions_of_http_are_named(tmp_path: Path, capsys: pytest.Cap
     assert (found.baseline[0].uses_http2, found.run.uses_http2) == (False, True)
     run_command(["report", *(str(tmp_path / name) for name in "01"), "--out", "-"])
     assert "HTTP/2 with servers that support it" in capsys.readouterr().out
+
+
+def _listen_to_wrong_audio(run: Run) -> Run:
+    """Return the run with the verdict on each sample that its audio is not speech."""
+    verdicts = tuple(
+        ListeningVerdict(sample_id=one.id, outcome="wrong", rule="audio-not-speech", explanation="noise")
+        for one in run.samples
+    )
+    return msgspec.structs.replace(run, listening=ListeningSet(method="test", verdicts=verdicts))
+
+
+def test_two_runs_show_the_latency_that_cannot_be_judged_other_base_urls_and_wrong_audio(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider = TARGET.partition("/")[0]
+    runs = []
+    for number, slower in enumerate((1.0, 1.2)):
+        run = _listen_to_wrong_audio(draw_run(number, texts=30, slower=slower))
+        manifest = msgspec.structs.replace(run.manifest, base_urls={provider: f"http://127.0.0.1:890{number}"})
+        runs.append(msgspec.structs.replace(run, manifest=manifest))
+    assert run_command(["compare", *save_runs(tmp_path, *runs), "--markdown", str(tmp_path / "out.md")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    (total,) = [one for one in compare_runs(runs[0], runs[1]).metrics if one.metric == "total_latency_ms"]
+    assert total.verdict == "underpowered"
+    assert "total_latency_ms" in printed
+    assert f"{total.change:+.1%}" in printed
+    assert "underpowered: cannot be judged" in printed
+    urls = "http://127.0.0.1:8900 in the baseline, http://127.0.0.1:8901 in the run"
+    assert f"measured at different base URLs: {provider}: {urls}" in printed
+    assert f"WARNING: {TARGET}: the audio of 100% of the samples of the baseline and of 100% of the run" in printed
+    assert "different base URLs" in (tmp_path / "out.md").read_text()
+    (difference,) = compare_with_first_run(runs, ["A", "B"])
+    assert f"the change of the total latency cannot be judged: {TARGET} ({total.change:+.1%}, " in difference.headline
+    assert "no clear change" not in difference.headline
 
 
 def test_few_texts_show_what_was_measured_and_how_to_judge_it(

@@ -12,7 +12,7 @@ import pytest
 from change_detection.__main__ import EIGHT_SERVICES, FIRST, compare_eight_with_nights
 from change_detection.simulation import Design, Service, simulate_run
 
-from voicegauge.bench.comparison import compute_discovery_levels, compute_family_levels
+from voicegauge.bench.comparison import compare_runs, compute_discovery_levels, compute_family_levels
 from voicegauge.bench.comparison_result import CompareSettings
 from voicegauge.bench.run_store import save_run
 from voicegauge.bench.statistical_power import LatencySpreads, measure_spreads, plan_comparison
@@ -39,8 +39,6 @@ def test_a_night_that_is_slow_for_all_targets_is_no_regression_of_any() -> None:
     rng = np.random.default_rng(5)
     nights = [simulate_run(EIGHT_SERVICES, SHARED, rng, night=night) for night in range(8)]
     slow = {name: Service(slowdown=0.2) for name in EIGHT_SERVICES}
-    from voicegauge.bench.comparison import compare_runs
-
     assert not compare_runs(nights, simulate_run(slow, SHARED, rng, night=9)).regressions
 
 
@@ -60,6 +58,38 @@ def test_the_plan_states_what_comparisons_of_its_size_state() -> None:
     stated = compare_eight_with_nights(Service(), SHARED, 2)
     sizes = [one.detectable_change for one in stated.metrics if one.metric == "total_latency_ms"]
     assert planned == pytest.approx(np.median([size for size in sizes if size is not None]), rel=0.25)
+
+
+def test_five_nights_of_one_target_find_what_the_plan_states() -> None:
+    services, design = {FIRST: Service()}, Design(texts=24, sessions=1)
+    sizes = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        nights = [simulate_run(services, design, rng, night=night) for night in range(5)]
+        found = compare_runs(nights, simulate_run(services, design, rng, night=9)).metrics
+        sizes += [one.detectable_change or 99.0 for one in found if one.metric == "total_latency_ms"]
+    planned = plan_comparison(LatencySpreads(0.25, 0.10, 0.10), 5, 1, 24, SETTINGS).detectable_slowdown
+    assert planned == pytest.approx(np.median(sizes), rel=0.25)
+
+
+def test_the_last_run_is_the_one_that_is_compared_and_shows_no_spread(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(1)
+    design = replace(SHARED, texts=12)
+    printed = []
+    nights = [simulate_run(EIGHT_SERVICES, design, rng, night=night) for night in range(5)]
+    for number, slowdown in enumerate((0.0, 2.0)):
+        services = {name: Service(slowdown=slowdown) for name in EIGHT_SERVICES}
+        runs = [*nights, simulate_run(services, design, np.random.default_rng(7), night=9)]
+        folders = [tmp_path / f"{number}-{night}" for night in range(6)]
+        for folder, run in zip(folders, runs, strict=True):
+            folder.mkdir()
+            save_run(folder, run)
+        assert not voicegauge(["compare", *map(str, folders), "--power", "0.2"])
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert "spreads of 5 runs, without the last one, " in printed[0]
 
 
 def test_more_nights_and_texts_find_less_and_one_night_has_only_the_assumed_variation() -> None:

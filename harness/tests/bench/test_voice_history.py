@@ -240,7 +240,7 @@ def test_wrong_clips_and_copies_change_no_measure_of_the_voice(
     assert {one.metric for one in voice} == set(VOICE_METRICS)
     assert all(abs(one.change) < 1e-9 and one.run_sample_count == CLIPS for one in voice)
     run_cli(["compare", str(tmp_path / "plain" / "0"), str(tmp_path / "polluted" / "1")])
-    assert "ratings and voice without 8 wrong clips and 8 copies of the run" in _one_line(capsys)
+    assert "of ratings and voice: 8 wrong clips and 8 copies in the run (a copy is" in _one_line(capsys)
 
 
 def _let_targets_clone(run: Run) -> Run:

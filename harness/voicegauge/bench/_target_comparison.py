@@ -115,12 +115,12 @@ class ComparedTarget(NamedTuple):
         baseline = LeftOutClips(
             wrong_count=sum(one.wrong_count for one in before), copy_count=sum(one.copy_count for one in before)
         )
-        sides = [
-            f"{left_out} of the {name}"
-            for left_out, name in ((baseline, "baseline"), (self.run_samples.voice.left_out, "run"))
-            if left_out
-        ]
-        return f"{self.target_in_run.id}: ratings and voice without {', '.join(sides)}" if sides else ""
+        left_out_by_side = {"baseline": baseline, "run": self.run_samples.voice.left_out}
+        sides = [f"{left_out} in the {name}" for name, left_out in left_out_by_side.items() if left_out]
+        has_copies = any(left_out.copy_count for left_out in left_out_by_side.values())
+        explanation = " (a copy is the same file as an earlier clip)" if has_copies else ""
+        lead = f"{self.target_in_run.id}: left out of the comparison of ratings and voice"
+        return f"{lead}: {', '.join(sides)}{explanation}" if sides else ""
 
 
 class ComparedMetric(NamedTuple):

@@ -385,6 +385,7 @@ def _build_compared_run(run: Run) -> ComparedRun:
         region=run.manifest.region,
         places=list_places(run),
         uses_http2=run.manifest.uses_http2,
+        base_urls=run.manifest.base_urls,
         session_count=run.manifest.sessions,
         load_description=run.describe_load(),
         sample_count=len(run.select_counted_samples()),

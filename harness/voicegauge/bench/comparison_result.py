@@ -108,6 +108,8 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     """The places of the workers whose samples are compared, sorted; empty if one machine sent all requests."""
     uses_http2: bool = False
     """Whether HTTP/2 was used with servers that support it."""
+    base_urls: dict[str, str] = {}
+    """Base URL by server for the servers whose documented base URL was replaced."""
     load_description: str
     """Load under which the samples were sent, such as "16 requests in flight"; for a ramp, the highest load that met
     the goal."""
@@ -299,17 +301,20 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         return f"compared with {other}: {', '.join(parts)}" if other else ", ".join(parts)
 
     def list_shown_metrics(self) -> list[MetricComparison]:
-        """Return the regressions and improvements, and what else is much worse, although it is not proven.
+        """Return the regressions and improvements, what else is much worse, although it is not proven, and latencies.
 
-        Without regressions and improvements, one measured but unjudged metric of each target with too few texts is
-        returned too.
+        The total latency of a target is returned if it could not be judged. Without regressions and improvements, that
+        of every target is, and one measured but unjudged metric of each target with too few texts.
         """
         changed = [one for one in self.metrics if one.verdict in ("regression", "improvement")]
         unjudged = [one for one in self.metrics if one.note == TOO_FEW_TEXTS_NOTE]
         by_target: dict[str, MetricComparison] = {}
         for metric in sorted(unjudged, key=lambda one: one.metric != "total_latency_ms"):
             by_target.setdefault(metric.target, metric)
-        return [*changed, *self.unproven_worsenings, *(by_target.values() if not changed else ())]
+        latencies = [one for one in self.metrics if one.metric == "total_latency_ms"]
+        shown = [*changed, *self.unproven_worsenings, *(by_target.values() if not changed else ())]
+        shown += [one for one in latencies if one not in shown and (not changed or one.verdict == "underpowered")]
+        return shown
 
     def describe_unproven_worsenings(self) -> list[str]:
         """Return, for each reason, which of the shown metrics look much worse and could not be judged."""
@@ -322,6 +327,27 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
                 names_by_reason.setdefault(reason, []).append(f"{one.metric} of {one.target}")
         return [
             f"much worse, but not judged: {', '.join(names)}: {reason}" for reason, names in names_by_reason.items()
+        ]
+
+    def describe_base_urls(self) -> str:
+        """Return in one line the base URLs of the compared targets that differ between the runs; empty for none."""
+        providers = {target.partition("/")[0] for one in self.metrics for target in (one.target, one.baseline_target)}
+        servers = dict.fromkeys(server for run in (*self.baseline, self.run) for server in run.base_urls)
+        differences = []
+        for server in servers:
+            before = dict.fromkeys(run.base_urls.get(server, "the documented URL") for run in self.baseline)
+            after = self.run.base_urls.get(server, "the documented URL")
+            if server.partition("/")[0] in providers and list(before) != [after]:
+                differences.append(f"{server}: {', '.join(before)} in the baseline, {after} in the run")
+        return f"measured at different base URLs: {'; '.join(differences)}" if differences else ""
+
+    def list_warnings_about_wrong_audio(self) -> list[str]:
+        """Return a warning for each target of which at least half of the judged audio of one side is wrong."""
+        return [
+            f"WARNING: {one.target}: the audio of {one.baseline_value:.0%} of the samples of the baseline and of "
+            f"{one.run_value:.0%} of the run is wrong: their times say little about speech"
+            for one in self.metrics
+            if one.metric == "wrong_audio" and max(one.baseline_value, one.run_value) >= 0.5
         ]
 
     def describe_too_few_texts(self) -> str:

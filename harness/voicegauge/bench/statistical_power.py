@@ -17,7 +17,9 @@ from voicegauge.bench._change_estimates import (
     DEFAULT_LATENCY_VARIATION,
     MIN_RUNS_TO_MEASURE_VARIATION,
     PRIOR_DEGREES_OF_FREEDOM,
+    EstimatedVariance,
     TimeInSession,
+    combine_variances,
     compute_log_median_times_by_session,
     compute_mean_log_median_times,
     estimate_center_of_differences,
@@ -42,6 +44,12 @@ PLANNED_TEXT_COUNTS = (8, 24, 100, 400)
 """Numbers of texts for which comparisons are planned."""
 PLANNED_TARGET_COUNTS = (1, 8)
 """Numbers of targets for which comparisons are planned."""
+NIGHT_COUNT_NOTE = (
+    f"with fewer than {MIN_RUNS_TO_MEASURE_VARIATION} nights `compare` assumes the spread between nights, from "
+    f"{MIN_RUNS_TO_MEASURE_VARIATION} on it estimates it from the nights: {MIN_RUNS_TO_MEASURE_VARIATION} nights show "
+    "it so roughly that the figure for them can be larger than for 1, whose assumption may be wrong"
+)
+"""Sentence below the plans: why a comparison with a few more nights can find less."""
 
 
 class LatencySpreads(NamedTuple):
@@ -69,18 +77,27 @@ class PlannedComparison(NamedTuple):
     ten times as long would be detected."""
 
 
-def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_LATENCY_VARIATION) -> LatencySpreads:
+def measure_spreads(
+    runs: Sequence[Run], assumed_night_spread: float = DEFAULT_LATENCY_VARIATION, *, compared_run: Run | None = None
+) -> LatencySpreads:
     """Measure the spreads in runs of different nights; what they do not show is assumed.
 
     The spread of requests needs two runs or sessions. The spread of nights needs `MIN_RUNS_TO_MEASURE_VARIATION` runs,
     and the spread beside other targets needs this number of runs with at least `MIN_OTHER_TARGETS_AS_REFERENCE` + 1
     targets.
 
+    Args:
+        runs: runs of different nights without a change of the service.
+        assumed_night_spread: spread of nights that is assumed if the runs do not show it.
+        compared_run: the run that is compared with `runs`. It must be comparable, but shows no spread, because the
+            service may have changed before it.
+
     Raises:
         DataError: the runs are not comparable, have no text in common, or one is given twice.
     """
-    check_no_run_is_repeated(runs)
-    for run in runs[1:]:
+    others = runs[1:] if compared_run is None else [*runs[1:], compared_run]
+    check_no_run_is_repeated([runs[0], *others])
+    for run in others:
         check_comparable(runs[0], run)
     times: dict[str, list[list[TimeInSession]]] = {}
     for run in runs:
@@ -103,8 +120,8 @@ def measure_spreads(runs: Sequence[Run], assumed_night_spread: float = DEFAULT_L
     levels = np.array(
         [_compute_night_levels(nights, own) for nights, own in zip(complete.values(), texts, strict=True)]
     )
-    others = [np.median(np.delete(levels, index, axis=0), axis=0) for index in range(len(levels))]
-    contrasts = levels - np.array(others)
+    medians_of_others = [np.median(np.delete(levels, index, axis=0), axis=0) for index in range(len(levels))]
+    contrasts = levels - np.array(medians_of_others)
     beside = math.sqrt(max(float(np.mean(np.var(contrasts, axis=1, ddof=1))) - noise, 0.0))
     return LatencySpreads(request, night, min(beside, night), (*measured, "night", "night beside others"))
 
@@ -151,18 +168,18 @@ def plan_comparison(
     is_measured = night_count >= MIN_RUNS_TO_MEASURE_VARIATION
     others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (night_count - 1))
     freedom = night_count - 1 + (others if is_measured else PRIOR_DEGREES_OF_FREEDOM)
-    # Alone, the errors of the texts are estimated beside the variation, which contains them too.
-    tests = [(scale * (spreads.night**2 + noise * (2 if is_measured else 1)), family_alpha)]
+    # Alone, the errors of the texts are estimated beside the variation, which contains them too if it was measured.
+    variation = EstimatedVariance(scale * (spreads.night**2 + (noise if is_measured else 0.0)), freedom)
+    tests = [combine_variances(EstimatedVariance(scale * noise, text_count - 1.0), variation)]
     if is_measured and target_count > MIN_OTHER_TARGETS_AS_REFERENCE:
-        tests = [(variance, level / 2) for variance, level in tests]
         # The median of the others varies by about pi / 2 times as much as their mean.
         reference = 1 + math.pi / 2 / (target_count - 1)
-        tests.append((scale * (spreads.night_beside_others**2 + noise * reference), family_alpha / 2))
+        tests.append(EstimatedVariance(scale * (spreads.night_beside_others**2 + noise * reference), freedom))
     sizes = [
-        _build_estimate_without_change(variance, freedom).compute_detectable_change(
-            level, settings.latency_threshold.min_change
+        _build_estimate_without_change(*estimated).compute_detectable_change(
+            family_alpha / len(tests), settings.latency_threshold.min_change
         )
-        for variance, level in tests
+        for estimated in tests
     ]
     found = min((size for size in sizes if size is not None), default=None)
     return PlannedComparison(night_count, target_count, text_count, found)

@@ -47,7 +47,7 @@ class CompareOptions(SummaryOutputs):
         default=None,
         flag="--power",
         help="Compare nothing: print how many nights, targets and texts find a slowdown of this size (0.2 is 20%) in "
-        "80% of cases, with the spreads that the runs show.",
+        "80% of cases, with the spreads that the baseline shows: all runs but the last.",
         metavar="SLOWDOWN",
         minimum=0,
         excludes_bounds=True,
@@ -101,10 +101,21 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
 def _print_power(folders: Sequence[Path], slowdown: float, request: CompareRequest) -> None:
     """Print the smallest slowdown that planned comparisons find, and which of the plans find the wanted one."""
     from voicegauge.api.saved_runs import build_compare_settings, load_run_to_compare
-    from voicegauge.bench.statistical_power import PLANNED_TEXT_COUNTS, measure_spreads, plan_comparisons
+    from voicegauge.bench.statistical_power import (
+        NIGHT_COUNT_NOTE,
+        PLANNED_TEXT_COUNTS,
+        measure_spreads,
+        plan_comparisons,
+    )
 
     runs = [load_run_to_compare(folder, request.place) for folder in folders]
-    spreads = measure_spreads(runs, request.assumed_speed_variation)
+    *baseline, compared = runs
+    # A single run shows at least the spread of its requests.
+    spreads = (
+        measure_spreads(baseline, request.assumed_speed_variation, compared_run=compared)
+        if baseline
+        else measure_spreads(runs, request.assumed_speed_variation)
+    )
     settings = build_compare_settings(request, request.assumed_speed_variation, request.seed)
     plans = plan_comparisons(spreads, settings)
     out = create_console()
@@ -120,6 +131,13 @@ def _print_power(folders: Sequence[Path], slowdown: float, request: CompareReque
         f"(*: at most {slowdown:.0%}); a run is compared with runs of so many other nights, one request for each text",
         markup=False,
     )
+    out.print(NIGHT_COUNT_NOTE, markup=False)
+    if baseline:
+        out.print(
+            f"spreads of {format_count(len(baseline), 'run')}, without the last one, {compared.manifest.run_id}: it is "
+            "the run that is compared, and may have changed",
+            markup=False,
+        )
     named = {
         "request": ("requests", spreads.request),
         "night": ("nights", spreads.night),
@@ -181,7 +199,10 @@ def _explain_missing_verdicts(result: RunComparison) -> list[str]:
     if too_few := result.describe_too_few_texts():
         return [*lines, too_few]
     if any(metric.verdict == "underpowered" for metric in result.metrics):
-        lines.append(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
+        lines.append(
+            "underpowered: cannot be judged, because a large change cannot be ruled out; "
+            f"{_suggest_how_to_gain_precision(result)}"
+        )
     return lines
 
 
@@ -214,11 +235,13 @@ def _describe_condition_differences(result: RunComparison) -> list[str]:
     """Return a line for each difference of conditions, such as the region, that can explain changes between runs."""
     unfinished = dict.fromkeys(run.run_id for run in (*result.baseline, result.run) if not run.is_finished)
     return [
+        *result.list_warnings_about_wrong_audio(),
         *(f"not complete, so the samples so far are compared: {run_id}" for run_id in unfinished),
         *_describe_faults(result),
         *_describe_regions(result),
         *_describe_places(result),
         *_describe_http_versions(result),
+        *filter(None, (result.describe_base_urls(),)),
     ]
 
 

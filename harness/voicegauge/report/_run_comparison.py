@@ -323,7 +323,7 @@ def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_l
     if unjudged:
         warning = f" {unjudged} of {format_count(len(comparison.metrics), 'metric')} could not be judged.{warning}"
     if not any(groups_by_verdict):
-        return f"{lead}: no clear change.{warning}"
+        return f"{lead}: {_describe_unjudged_latencies(comparison) or 'no clear change'}.{warning}"
     for groups in groups_by_verdict:
         groups.sort(key=lambda group: group[0].metric != "total_latency_ms")
     shown_groups = [group for groups in groups_by_verdict for group in groups[:3]]
@@ -333,6 +333,16 @@ def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_l
     if more:
         parts.append(f"and {format_count(more, 'more change')}")
     return f"{lead}: {'; '.join(parts)}.{warning}"
+
+
+def _describe_unjudged_latencies(comparison: RunComparison) -> str:
+    """Return the changes of total latencies that cannot be judged, three at the most; empty for none."""
+    unjudged = [one for one in comparison.metrics if one.metric == "total_latency_ms" and one.verdict == "underpowered"]
+    if not unjudged:
+        return ""
+    parts = [f"{one.target} ({_format_change_with_interval(one)})" for one in unjudged[:3]]
+    more = f" and {format_count(len(unjudged) - 3, 'more target')}" if len(unjudged) > 3 else ""
+    return f"the change of the total latency cannot be judged: {', '.join(parts)}{more}"
 
 
 def _describe_change(metric: MetricComparison, *parts: MetricComparison) -> str:

@@ -393,6 +393,8 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
             filter(
                 None,
                 (
+                    *result.list_warnings_about_wrong_audio(),
+                    result.describe_base_urls(),
                     result.describe_text_overlap(),
                     *result.describe_unproven_worsenings(),
                     result.describe_too_few_texts(),
