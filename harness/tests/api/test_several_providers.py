@@ -46,6 +46,14 @@ def test_a_plan_that_exceeds_the_budget_of_one_provider_is_rejected(urls: dict[s
     assert not list(tmp_path.glob("*/run.json"))
 
 
+def test_each_exceeded_budget_of_a_provider_is_named_with_its_limit(urls: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(BudgetError) as caught:
+        bench(urls, tmp_path, max_cost_usd={"deepgram": 0.001, "openai": 0.0001})
+    assert "more than --max-cost deepgram=0.001; requests to openai cost" in str(caught.value)
+    assert "more than --max-cost openai=0.0001: raise them, or plan fewer requests" in str(caught.value)
+    assert "0.0011" not in str(caught.value)
+
+
 def test_the_total_limits_providers_together(urls: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(BudgetError, match=r"more than --max-cost 0.001"):
         bench(urls, tmp_path, max_cost_usd={"": 0.001, "deepgram": 1.0})

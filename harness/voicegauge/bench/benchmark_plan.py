@@ -155,19 +155,25 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             raise UsageError(
                 f"no document states the price of {name} in dollars: set it with --price {name}=USD{rate}{own}"
             )
+        exceeded = [
+            f"requests to {provider} cost up to {format_price_usd(reserved_usd, is_exact=True)}, "
+            f"more than --max-cost {provider}={limit_usd:g}"
+            for provider, reserved_usd in self.sum_reserved_usd_by_provider().items()
+            if reserved_usd > (limit_usd := max_cost_usd_by_provider.get(provider, math.inf))
+            and convert_to_micro_usd(reserved_usd) > convert_budget_to_micro_usd(limit_usd)
+        ]
+        if exceeded:
+            raise BudgetError(
+                f"{'; '.join(exceeded)}: raise {'it' if len(exceeded) == 1 else 'them'}, "
+                "or plan fewer requests with --limit"
+            )
+        # The total comes last: without an explicit one, it is the sum of the providers' budgets, which nobody stated.
         if convert_to_micro_usd(self.reserved_usd) > convert_budget_to_micro_usd(max_cost_usd):
             at_most = "" if self.reserved_usd == self.cost_usd else "up to "
             raise BudgetError(
                 f"{self.request_count} requests cost {at_most}{format_price_usd(self.reserved_usd, is_exact=True)}, "
                 f"more than --max-cost {max_cost_usd:g}: raise it, or plan fewer requests with --limit"
             )
-        for provider, reserved_usd in self.sum_reserved_usd_by_provider().items():
-            limit_usd = max_cost_usd_by_provider.get(provider, math.inf)
-            if reserved_usd > limit_usd and convert_to_micro_usd(reserved_usd) > convert_budget_to_micro_usd(limit_usd):
-                raise BudgetError(
-                    f"requests to {provider} cost up to {format_price_usd(reserved_usd, is_exact=True)}, more "
-                    f"than --max-cost {provider}={limit_usd:g}: raise it, or plan fewer requests with --limit"
-                )
 
 
 MAX_PLANNED_REQUESTS = 1_000_000
