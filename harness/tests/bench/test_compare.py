@@ -32,7 +32,7 @@ from voicegauge.errors import DataError
 from voicegauge.model.price import PriceClaim, PricePart
 from voicegauge.model.run import ListeningSet, MeasuredTarget, Run, TargetPrice
 from voicegauge.model.sample import Cost, Latency, ListeningVerdict, Sample
-from voicegauge.report._run_comparison import compare_with_first_run
+from voicegauge.report._run_comparison import compare_with_earlier_run
 
 from ..builders.runs import (
     FAILED,
@@ -628,7 +628,7 @@ def test_two_runs_show_the_latency_that_cannot_be_judged_other_base_urls_and_wro
     assert f"measured at different base URLs: {provider}: {urls}" in printed
     assert f"WARNING: {TARGET}: the audio of 100% of the samples of the baseline and of 100% of the run" in printed
     assert "different base URLs" in (tmp_path / "out.md").read_text()
-    (difference,) = compare_with_first_run(runs, ["A", "B"])
+    (difference,) = compare_with_earlier_run(runs, ["A", "B"])
     assert f"the change of the total latency cannot be judged: {TARGET} ({total.change:+.1%}, " in difference.headline
     assert "no clear change" not in difference.headline
 
@@ -756,7 +756,7 @@ def test_one_slowdown_is_one_regression_with_its_parts_and_what_was_not_judged_i
     assert slowdown[0].metric == "total_latency_ms"
     assert {one.metric for one in slowdown} == {"submit_latency_ms", "ttfa_ms", "total_latency_ms"}
     assert found.describe_verdict_counts().startswith("1 regression (in 3 metrics), 0 improvements, ")
-    (difference,) = compare_with_first_run([before, after], ["A", "B"])
+    (difference,) = compare_with_earlier_run([before, after], ["A", "B"])
     assert difference.headline.count("acme/a worse in ") == 1
     unjudged = sum(one.verdict == "underpowered" for one in found.metrics)
     assert unjudged

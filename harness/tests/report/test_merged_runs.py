@@ -182,6 +182,20 @@ def test_runs_of_one_target_are_compared_not_joined(runs: list[tuple[Path, Run]]
     assert len(analyze_runs([runs[0], (runs[1][0], change(run, run_id="later"))]).report.runs) == 2
 
 
+def test_live_runs_are_compared_with_each_other_beside_a_rehearsal_that_stands_first(tmp_path: Path) -> None:
+    rehearsal = make_run(tmp_path / "a", VOICES[:1], provenance=Provenance.EMULATED, repetitions=2)
+    folder, live = make_run(tmp_path / "b", VOICES[1:3], repetitions=2)
+    analyzed = analyze_runs([rehearsal, (folder, live), (folder, change(live, run_id="later"))])
+    page = render_page(analyzed)
+    assert "Run C against run B: " in page
+    assert "Run B and run A (EMULATED) are not ranked together" in page
+    assert "EMULATED: Run" not in page
+    weights = analyzed.report.runs[1].ranking.weights
+    assert analyzed.report.runs[1].ranking.decision
+    assert f'name="price" min="0" max="4" step="1" value="{weights.price * 2:.0f}"' in page
+    assert weights.price
+
+
 def test_the_command_writes_one_page_for_runs_of_several_providers(
     runs: list[tuple[Path, Run]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

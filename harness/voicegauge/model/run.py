@@ -234,6 +234,10 @@ class Manifest(Record, frozen=True, kw_only=True):
         """`rehearsal_mark`, and the injected faults in brackets; empty if the run is not a rehearsal."""
         return describe_rehearsal([self])
 
+    def mark_heading(self, heading: str) -> str:
+        """Return the heading of a column of names, with the mark of a rehearsal: "Target (EMULATED)"."""
+        return f"{heading} ({self.rehearsal_mark})" if self.is_rehearsal else heading
+
     def _is_answered_by_stand_in(self, target: MeasuredTarget) -> bool:
         provider = target.id.partition("/")[0]
         urls = [url for server, url in self.base_urls.items() if server.partition("/")[0] == provider]

@@ -184,7 +184,7 @@ def _format_spending(run: RunReport) -> str:
     return f"{format_usd(manifest.spent_usd)}{limit}"
 
 
-# Compares the runs of a report with the first one: verdicts, differences of single texts, and differing facts.
+# Compares the runs of a report with earlier ones: verdicts, differences of single texts, and differing facts.
 
 
 MAX_TEXTS_SHOWN = 10
@@ -227,7 +227,7 @@ class MetricRow(NamedTuple):
     value_before: str
     value_after: str
     change: str
-    """The change from the first run, with its interval, as text."""
+    """The change from the earlier run, with its interval, as text."""
 
 
 class TextDifference(NamedTuple):
@@ -245,9 +245,13 @@ class TextDifference(NamedTuple):
 
 
 class RunDifference(NamedTuple):
-    """The differences of one run from the first run of the report."""
+    """The differences of one run from an earlier run of the report."""
 
     run_letter: str
+    baseline_letter: str
+    """The letter of the earlier run."""
+    rehearsal_mark: str
+    """The mark of a rehearsal among the two runs, such as "EMULATED"; empty if both are of services themselves."""
     headline: str
     """The changes in one sentence; or the reason why the runs are not comparable."""
     metric_rows: tuple[MetricRow, ...]
@@ -261,17 +265,36 @@ def choose_run_letters(run_count: int) -> list[str]:
     return [chr(ord("A") + index) if index < 26 else str(index + 1) for index in range(run_count)]
 
 
-def compare_with_first_run(runs: Sequence[Run], run_letters: Sequence[str]) -> tuple[RunDifference, ...]:
-    """Return the differences of each run, except the first, from the first one.
+def compare_with_earlier_run(runs: Sequence[Run], run_letters: Sequence[str]) -> tuple[RunDifference, ...]:
+    """Return the differences of each run, except the first, from an earlier one.
+
+    That is the first earlier run with a target of the same id, both or neither of them a rehearsal, so that live runs
+    are compared with each other whatever stands before them; if there is none, it is the first run of all.
 
     Args:
         runs: the runs of a report.
         run_letters: the letter of each run, in the same order.
     """
     return tuple(
-        _compare_run_with_first(runs[0], run, run_letters[0], name)
-        for run, name in zip(runs[1:], run_letters[1:], strict=True)
+        _compare_with_baseline(runs, run_letters, number, _find_baseline(runs, number))
+        for number in range(1, len(runs))
     )
+
+
+def _find_baseline(runs: Sequence[Run], number: int) -> int:
+    """Return the index of the run with which the run `number`, counted from 0, is compared."""
+    run = runs[number]
+    return next((i for i, other in enumerate(runs[:number]) if _is_comparable_with(run, other)), 0)
+
+
+def _is_comparable_with(run: Run, other: Run) -> bool:
+    """Whether two runs share a target, and are both rehearsals of the same kind or both none."""
+    has_same_mark = run.manifest.rehearsal_mark == other.manifest.rehearsal_mark
+    return has_same_mark and bool(_list_target_ids(run) & _list_target_ids(other))
+
+
+def _list_target_ids(run: Run) -> set[str]:
+    return {target.id for target in run.manifest.targets}
 
 
 def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
@@ -280,35 +303,48 @@ def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
     return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.run_values)) > 1)
 
 
-def _compare_run_with_first(first_run: Run, run: Run, first_run_letter: str, run_letter: str) -> RunDifference:
-    own_ids, first_ids = ({target.id for target in one.manifest.targets} for one in (run, first_run))
-    if not own_ids & first_ids and (facts := list_differing_facts_of_runs([first_run, run])):
-        pair = f"Run {run_letter} and run {first_run_letter}"
-        says = _mark_rehearsal([first_run, run], f"{pair} are not ranked together: they differ in {join_words(facts)}.")
-        return RunDifference(run_letter, says, (), ())
+def _compare_with_baseline(
+    runs: Sequence[Run], run_letters: Sequence[str], number: int, baseline_number: int
+) -> RunDifference:
+    """Return the differences of the run `number` from the run `baseline_number`, both counted from 0."""
+    baseline, run = runs[baseline_number], runs[number]
+    letters = (run_letters[number], run_letters[baseline_number])
+    marks = dict.fromkeys(one.manifest.rehearsal_mark for one in (baseline, run) if one.manifest.is_rehearsal)
+
+    def state(headline: str) -> RunDifference:
+        return RunDifference(*letters, " and ".join(marks), headline, (), ())
+
+    has_shared_target = bool(_list_target_ids(run) & _list_target_ids(baseline))
+    if not has_shared_target and (facts := list_differing_facts_of_runs([baseline, run])):
+        pair = _name_pair(run, baseline, letters)
+        return state(f"{pair} are not ranked together: they differ in {join_words(facts)}.")
     try:
-        comparison = compare_runs(first_run, run)
+        comparison = compare_runs(baseline, run)
     except DataError as error:
-        lead = _mark_rehearsal([first_run, run], f"Run {run_letter} and run {first_run_letter}")
-        return RunDifference(run_letter, f"{lead}: {error}.", (), ())
+        return state(f"{_name_pair(run, baseline, letters)}: {error}.")
     ordered = sorted(comparison.metrics, key=lambda metric: _VERDICT_ORDER.index(metric.verdict))
-    return RunDifference(
-        run_letter,
-        _describe_comparison(comparison, first_run_letter, run_letter),
-        tuple(_build_metric_row(metric) for metric in ordered),
-        _find_texts_with_largest_latency_change(first_run, run),
+    return state(_describe_comparison(comparison, letters[1], letters[0]))._replace(
+        metric_rows=tuple(_build_metric_row(metric) for metric in ordered),
+        text_differences=_find_texts_with_largest_latency_change(baseline, run),
     )
 
 
-def _mark_rehearsal(runs: Sequence[Run], sentence: str) -> str:
-    """Return `sentence`, with the label of a rehearsal before it if any of the runs is one."""
-    label = describe_rehearsal([run.manifest for run in runs])
-    return f"{label}: {sentence}" if label else sentence
+def _name_pair(run: Run, baseline: Run, letters: tuple[str, str]) -> str:
+    """Return the names of two runs as the beginning of a sentence: "EMULATED: Run B and run A".
+
+    If only one of them is a rehearsal, the label stands beside it: "Run B and run A (EMULATED)".
+    """
+    marks = [one.manifest.rehearsal_mark for one in (run, baseline)]
+    if marks[0] == marks[1]:
+        label = describe_rehearsal([run.manifest, baseline.manifest])
+        return f"{f'{label}: ' if label else ''}Run {letters[0]} and run {letters[1]}"
+    names = [f"{letter} ({mark})" if mark else letter for letter, mark in zip(letters, marks, strict=True)]
+    return f"Run {names[0]} and run {names[1]}"
 
 
-def _describe_comparison(comparison: RunComparison, first_run_letter: str, run_letter: str) -> str:
+def _describe_comparison(comparison: RunComparison, baseline_letter: str, run_letter: str) -> str:
     groups_by_verdict = [comparison.group_changes("regression"), comparison.group_changes("improvement")]
-    lead = f"Run {run_letter} against run {first_run_letter}"
+    lead = f"Run {run_letter} against run {baseline_letter}"
     lead = f"{comparison.rehearsal_label}: {lead}" if comparison.rehearsal_label else lead
     regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
     warning = f" They were measured from different regions: {regions[0]} and {regions[1]}." * (regions[0] != regions[1])
@@ -368,8 +404,8 @@ def _format_change_with_interval(metric: MetricComparison) -> str:
     return ", ".join(filter(None, (format_change(metric.unit, metric.change), interval)))
 
 
-def _find_texts_with_largest_latency_change(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
-    before, after = _compute_latency_by_target_and_text(first_run), _compute_latency_by_target_and_text(run)
+def _find_texts_with_largest_latency_change(baseline: Run, run: Run) -> tuple[TextDifference, ...]:
+    before, after = _compute_latency_by_target_and_text(baseline), _compute_latency_by_target_and_text(run)
     texts = {sample.text_id: sample.text for sample in run.samples}
     differences = [
         TextDifference(target, shorten_to_one_line(texts[text], 80), before[target, text], after[target, text])

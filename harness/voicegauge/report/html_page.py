@@ -37,6 +37,7 @@ from voicegauge.report._charts import (
 from voicegauge.report._ranking import (
     CertainLeads,
     RankedRow,
+    RankingWeights,
     build_anchors,
     build_ranked_rows,
     compute_certain_leads,
@@ -56,7 +57,7 @@ from voicegauge.report._run_comparison import (
     RunDifference,
     RunFact,
     choose_run_letters,
-    compare_with_first_run,
+    compare_with_earlier_run,
     list_differing_facts,
     list_environment_facts,
     list_incomparable_facts,
@@ -262,7 +263,7 @@ def render_page(
         )
         for run_letter, ((_, saved), run), compared in zip(run_letters, runs, analyzed_runs.differences, strict=True)
     ]
-    differences = compare_with_first_run([run for _, run in analyzed_runs.runs], run_letters)
+    differences = compare_with_earlier_run([run for _, run in analyzed_runs.runs], run_letters)
     return _render_template(report, views, columns, differences, site_links)
 
 
@@ -333,7 +334,7 @@ def _render_template(
         sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
         columns=columns,
         characters_per_month=report.characters_per_month,
-        weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
+        weights=msgspec.structs.asdict(_find_shown_weights(report)),
         differences=differences,
         paired_change_note=PAIRED_CHANGE_NOTE,
         differing_facts=list_differing_facts(report) if differences else (),
@@ -347,6 +348,11 @@ def _render_template(
         failures_shown=MAX_FAILURES_SHOWN,
         targets_printed_open=MAX_TARGETS_PRINTED_OPEN,
     )
+
+
+def _find_shown_weights(report: BenchReport) -> RankingWeights:
+    """Return the weights that the page shows at first: those of the first run whose headline says what to choose."""
+    return next((run for run in report.runs if run.ranking.decision), report.runs[0]).ranking.weights
 
 
 def _find_rehearsal_mark_of_all_runs(run_views: Sequence[RunView]) -> str:

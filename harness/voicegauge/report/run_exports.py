@@ -27,7 +27,7 @@ from voicegauge.model.run import Run
 from voicegauge.model.sample_table import SAMPLE_COLUMNS, ColumnValue
 from voicegauge.printable_text import escape_unprintable
 from voicegauge.report._result_tables import TableCell, build_comparison_columns, build_comparison_rows
-from voicegauge.report._run_comparison import choose_run_letters, compare_with_first_run
+from voicegauge.report._run_comparison import choose_run_letters, compare_with_earlier_run
 from voicegauge.report.html_page import SiteLinks, render_page
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
@@ -109,14 +109,14 @@ def _format_run_differences(runs: Sequence[Run]) -> list[str]:
     lettered = ", ".join(
         f"{name}: {run.manifest.run_id}{mark}" for name, run, mark in zip(names, runs, marks, strict=True)
     )
-    differences = compare_with_first_run(runs, names)
+    differences = compare_with_earlier_run(runs, names)
     return [_escape_markdown(lettered), "", *(f"- {_escape_markdown(one.headline)}" for one in differences), ""]
 
 
 def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
     columns = build_comparison_columns(run.targets, report.text_length, report.characters_per_month)
     heads = [
-        f"Target ({run.manifest.rehearsal_mark})" if run.manifest.is_rehearsal else "Target",
+        run.manifest.mark_heading("Target"),
         *(" ".join(filter(None, (_join_column_headings(c.group_heading, c.heading), c.unit))) for c in columns),
     ]
     rows = [
@@ -209,7 +209,8 @@ def _format_places(run: RunReport) -> list[str]:
     """Return the times by place as a Markdown table; empty if one machine sent all requests."""
     if not run.places:
         return []
-    heads = ["Place", "Target", "Delivered", "TTFA ms", "TTFS ms", "Total ms", "Total p95 ms"]
+    target_head = run.manifest.mark_heading("Target")
+    heads = ["Place", target_head, "Delivered", "TTFA ms", "TTFS ms", "Total ms", "Total p95 ms"]
     rows = [
         [
             _escape_markdown(one.place),
@@ -437,7 +438,7 @@ def _write_comparison_page(
         index_file=INDEX_FILE_NAME, earlier_run_file=f"{page_names[0]}.html", later_run_file=f"{page_names[1]}.html"
     )
     write_file(folder / file, render_page(analyzed, site_links=links).encode())
-    difference = compare_with_first_run([run for _, run in run_pair], choose_run_letters(2))[0]
+    difference = compare_with_earlier_run([run for _, run in run_pair], choose_run_letters(2))[0]
     return ComparisonLink(file, difference.headline)
 
 
