@@ -246,7 +246,7 @@ def test_a_free_quota_says_what_the_month_costs_with_it(volume, amounts, form, c
     table, _, quota = " ".join(capsys.readouterr().out.replace("\\", "").split()).partition("free quota of google: ")
     usual, with_quota = amounts
     assert usual in table
-    assert f"with it, this month costs {with_quota} for standard" in quota
+    assert f"with it, this month costs {with_quota} (quoted) for standard" in quota
 
 
 def test_a_free_quota_that_is_too_small_for_the_month_says_so(capsys) -> None:
@@ -285,7 +285,10 @@ def test_credits_have_one_name_everywhere(capsys: pytest.CaptureFixture[str]) ->
     assert "2,000 credits" in capsys.readouterr().out
 
 
-def test_targets_of_one_provider_that_cost_the_same_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+def test_targets_of_one_provider_that_cost_the_same_are_one_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     assert run(["cost", "murf", "openai/tts-1", "openai/tts-1-hd", "--format", "text"]) == 0
     rows = [line.split("$")[0].strip() for line in capsys.readouterr().out.splitlines() if "/" in line]
     assert rows[:2] == ["openai/tts-1", "murf/gen2, gen2-base64, gen2-stream"]

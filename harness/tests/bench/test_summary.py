@@ -16,7 +16,7 @@ from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
 from voicegauge.model.price import PlanClaim
-from voicegauge.model.run import Run, ScoreSet
+from voicegauge.model.run import Run, ScoreSet, TargetPrice
 from voicegauge.model.sample import Cost, Sample, Score, StreamArrivals
 
 from ..builders.runs import (
@@ -26,6 +26,7 @@ from ..builders.runs import (
     build_sample,
     build_score,
     build_score_set,
+    price_claim,
     price_per,
 )
 
@@ -246,6 +247,18 @@ def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: fl
     assert (found.cost.account_plan_name, found.cost.price_per_month.usd) == (plan, pytest.approx(usd))
     assert found.cost.usd_per_1m_characters == pytest.approx(usd / volume * 1e6)
     assert found.cost.free_quotas == ("10,000 characters per month (free)",)
+    if plan == "large":
+        assert found.cost.account_plan_text == (
+            "large: $49.00 per month, 1,250,000 characters included, then $0.045 / 1,000 characters"
+        )
+
+
+def test_the_plan_of_a_price_that_only_a_third_party_states_is_named() -> None:
+    claim = price_claim("character", 0.00005, plans=PLANS, claimant="third_party")
+    ref = build_measured_target(price=TargetPrice(description="", claims=(claim,)))
+    (found,) = summarize_targets(build_run((build_sample(1),), targets=(ref,)), characters_per_month=3_250_000)
+    assert found.cost.price_per_month.third_party_usd == (pytest.approx(139),)
+    assert found.cost.account_plan_name == "large"
 
 
 def test_minutes_and_requests_of_a_plan_are_counted_as_they_are_charged() -> None:

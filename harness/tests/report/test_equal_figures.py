@@ -159,7 +159,7 @@ def test_all_formats_and_the_command_cost_show_the_same_prices(
     terminal = capsys.readouterr().out
 
     for target, (text, month_price, price) in expected.items():
-        month, month_amount = month_price.describe(), month_price.format_amount()
+        month = month_price.describe()
         amount, remark = price.format_amount(), price.format_remark()
         # Invoices are rounded to the cent, which is at most half a cent of a million characters here.
         assert costs[target]["price_per_1m_characters"]["usd"] == pytest.approx(price.usd, abs=0.005)
@@ -168,13 +168,12 @@ def test_all_formats_and_the_command_cost_show_the_same_prices(
         assert reported[target]["third_party_usd"] == list(price.third_party_usd)
         row_of_cost = _find_cost_row(by_format["text"], target)
         assert (text or "-") in row_of_cost
-        # The month has no remark here: that of a million characters stands beside it.
-        assert (month_amount or "-") in row_of_cost
+        assert (month or "-") in row_of_cost
         in_cost = next(line for line in by_format["markdown"].splitlines() if f"| {target} |" in line).split(" | ")
         assert in_cost[2:4] == [month or "-", text or "-"]
         in_markdown = next(line for line in markdown.splitlines() if f"| {target} |" in line)
         in_markdown = in_markdown.replace("\\$", "$")  # a pair of dollars would enclose a formula
-        shown = (amount, remark) if price.usd is not None else (text[:-1],)  # the plan follows in the parentheses
+        shown = (amount if price.usd is not None else amount[:-1], remark)  # the plan may stand in the parentheses
         assert all(one in in_markdown for one in shown)
         in_terminal = next(line for line in terminal.splitlines() if re.search(rf"^ *{re.escape(target)} ", line))
         assert all(one in in_terminal for one in shown)
@@ -323,7 +322,7 @@ def test_the_free_quota_of_an_account_is_a_line_of_its_own(
     assert "$15.00" in printed
     table, _, quota = " ".join(printed.split()).partition("free quota of google: ")
     assert quota.startswith(
-        "1,000,000 characters per month on its plan default; with it, this month costs $0.00 for chirp-3-hd"
+        "1,000,000 characters per month on its plan default; with it, this month costs $0.00 (quoted) for chirp-3-hd"
     )
     assert "$0.00" not in table
 

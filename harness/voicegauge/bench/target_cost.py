@@ -66,13 +66,18 @@ class PriceFunction(Record, frozen=True, kw_only=True):
 
         return compute_price_range(self.claims, compute_usd)
 
-    def find_cheapest_plan(self, text_length: int, characters_per_month: int) -> str | None:
-        """Return the name of the cheapest plan by the claim that counts; `None` without a plan."""
+    def find_cheapest_plan(self, text_length: int, characters_per_month: int) -> PlanClaim | None:
+        """Return the cheapest plan by the claim that counts; `None` without a plan.
+
+        If no claim binds the provider, the plan counts that all other claims have as the cheapest one.
+        """
         best = find_best_claim(self.claims)
-        if best is None:
-            return None
-        month = self._compute_price_of_month(best, text_length, characters_per_month)
-        return None if month is None else month.account_plan_name
+        found: list[PlanClaim | None] = []
+        for claim in self.claims if best is None else (best,):
+            month = self._compute_price_of_month(claim, text_length, characters_per_month)
+            name = None if month is None else month.account_plan_name
+            found.append(next((plan for plan in claim.plans if plan.name == name), None))
+        return found[0] if len({plan and plan.name for plan in found}) == 1 else None
 
     def compute_range_per_1m_characters(
         self, text_length: int, characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH
@@ -117,6 +122,9 @@ class TargetCost(Record, frozen=True, kw_only=True):
     a target that takes audio, a price in another unit is divided by the minutes of audio of the samples."""
     account_plan_name: str | None
     """Name of the cheapest account plan; `None` if no plan with a documented fee is known."""
+    account_plan_text: str
+    """The plan `account_plan_name` in words, such as "pro: $49.00 per month, 1,250,000 characters included, then
+    $0.045 / 1,000 characters"; empty without a plan."""
     credits_per_audio_minute: float | None
     """Price in credits per minute of audio; `None` if no document states one."""
     text_length: int
@@ -242,6 +250,7 @@ def compute_target_cost(
     line = None if takes_audio else build_price_function(target, samples, uses_measurements=uses_measurements)
     month = line.compute_monthly_range(text_length, characters_per_month) if line else PriceRange()
     usd_per_request = average_over_samples(lambda s: s.cost.price_usd)
+    plan = line.find_cheapest_plan(text_length, characters_per_month) if line else None
     return TargetCost(
         credits_per_request=average_over_samples(lambda s: s.cost.price_credits),
         charged_usd_per_request=average_over_samples(lambda s: s.cost.charged_usd),
@@ -252,7 +261,8 @@ def compute_target_cost(
         price_per_1m_characters=month.scale(1_000_000 / characters_per_month),
         price_per_month=month,
         price_per_audio_minute=_compute_minute_range(target.price.claims, samples, takes_audio=takes_audio),
-        account_plan_name=line.find_cheapest_plan(text_length, characters_per_month) if line else None,
+        account_plan_name=plan.name if plan else None,
+        account_plan_text=_describe_plan(plan, line.claims[0].parts[0].unit) if plan and line else "",
         credits_per_audio_minute=_compute_credits_per_minute(target.price.claims, samples, takes_audio=takes_audio),
         text_length=text_length,
         characters_per_month=characters_per_month,
@@ -261,6 +271,30 @@ def compute_target_cost(
         price_text=target.price.description,
         takes_audio=takes_audio,
     )
+
+
+_UNIT_TEXTS: dict[str, tuple[int, str, int, str]] = {
+    "request": (1, "request", 1, "requests"),
+    "character": (1_000, "1,000 characters", 1, "characters"),
+    "token": (1_000_000, "1,000,000 tokens", 1, "tokens"),
+    "audio_second": (60, "minute of audio", 60, "minutes of audio"),
+    "compute_second": (1, "second of computing", 1, "seconds of computing"),
+}
+"""How the price of a plan is stated, by unit of the price: for how many units, and these in words; and in how many
+units those that the fee includes are counted, and these in words."""
+
+
+def _describe_plan(plan: PlanClaim, unit: str) -> str:
+    """Return the fee of a plan, what it includes, and its price of more, as text."""
+    size, unit_text, included_size, included_text = _UNIT_TEXTS[unit]
+    fee = f"{format_price_usd(plan.monthly_fee_usd)} per month" if plan.monthly_fee_usd else "no fee"
+    # 12 digits leave out the error of dividing and multiplying by the number of units.
+    usd = format_price_usd(float(f"{plan.usd_per_extra_unit * size:.12g}"), is_exact=True)
+    price = f"{usd} / {unit_text}"
+    if plan.included_units_per_month is None:
+        return f"{plan.name}: {fee}, {price}"
+    included = f"{plan.included_units_per_month / included_size:,.12g} {included_text} included"
+    return f"{plan.name}: {fee}, {included}, then {price if plan.allows_extra_units else 'no more'}"
 
 
 def _describe_free_quota(plan: PlanClaim) -> str:

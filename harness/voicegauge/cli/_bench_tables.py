@@ -106,11 +106,14 @@ _PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format
 _PRICE_PER_MILLION_CHARACTERS_COLUMN = _ResultColumn(
     "$/1M\nchars", lambda one: _format_price_per_million_characters(one.cost)
 )
+_TARGET_COLUMN = _ResultColumn(
+    "target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True
+)
 _PARETO_MARK_COLUMN = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal else " ", is_text=True)
 _ENTITIES_COLUMN = _ResultColumn("numbers,\nnames", lambda one: _format_entities(one.readings))
 _RESULT_COLUMNS = (
     _PARETO_MARK_COLUMN,
-    _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True),
+    _TARGET_COLUMN,
     _ResultColumn("ok", lambda one: f"{one.success_count}/{one.requested_count}"),
     _LISTENING_COLUMN,
     _TOTAL_LATENCY_COLUMN,
@@ -168,7 +171,13 @@ def print_summaries(
             else []
         ),
     ]
-    columns = [column for column in _RESULT_COLUMNS if column not in absent]
+    columns = [
+        column._replace(heading=manifest.mark_heading(column.heading).replace(" ", "\n"))
+        if column is _TARGET_COLUMN
+        else column
+        for column in _RESULT_COLUMNS
+        if column not in absent
+    ]
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)
     print_table(terminal, rows)
     if not manifest.is_finished:
@@ -204,7 +213,7 @@ def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
     """Print the times of each target from each place, and how far the clocks of its workers agree."""
     terminal = create_console()
     numbers = ("ok", "ttfa ms", "ttfs ms", "total ms", "p95 ms")
-    rows = create_table("place", "target", *numbers, right_aligned_columns=numbers)
+    rows = create_table("place", manifest.mark_heading("target"), *numbers, right_aligned_columns=numbers)
     for one in places:
         rows.add_row(
             one.place,
@@ -432,14 +441,14 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plan
     notes += explain_price_remarks([one.cost.comparison_price for one in summaries])
     notes += [f"free quota of {one.target}: {quota}" for one in summaries for quota in one.cost.free_quotas]
     plans = (
-        [f"{one.target} {one.cost.account_plan_name}" for one in summaries if one.cost.account_plan_name]
+        [f"{one.target} {one.cost.account_plan_text}" for one in summaries if one.cost.account_plan_name]
         if names_account_plans
         else []
     )
     if plans:
         volume = summaries[0].cost.characters_per_month
         notes.append(
-            f"{_PLAN_MARK} with the cheapest account plan for {volume:,} characters per month: {', '.join(plans)}"
+            f"{_PLAN_MARK} with the cheapest account plan for {volume:,} characters per month: {'; '.join(plans)}"
         )
     return notes
 

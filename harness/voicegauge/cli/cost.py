@@ -19,7 +19,7 @@ from voicegauge.cli._console import (
     show_result,
 )
 from voicegauge.cli._output_options import JsonOutput
-from voicegauge.model.price import PriceClaim, PriceRange, explain_price_remarks, format_price_usd
+from voicegauge.model.price import PriceClaim, explain_price_remarks, format_price_usd
 from voicegauge.options import Trust, option, request
 from voicegauge.outputs.finding_exports import escape_markdown
 
@@ -151,20 +151,13 @@ def _group_equal_rows(costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> l
         if cost.is_free_quota:
             continue
         provider, _, name = cost.target.partition("/")
-        month, million = _format_month(cost.price), cost.price_per_1m_characters.describe() or "-"
+        month, million = cost.price.describe() or "-", cost.price_per_1m_characters.describe() or "-"
         remark = _describe_remarks(cost, has_own_texts=has_own_texts)
         names.setdefault((provider, (cost.account_plan or "", month, million), remark), []).append(name)
     return [
         _CostTableRow(f"{provider}/{', '.join(found)}", amounts, remark)
         for (provider, amounts, remark), found in names.items()
     ]
-
-
-def _format_month(price: PriceRange) -> str:
-    """Return the price of a month as text, with its upper bound; "-" if it is unknown."""
-    if price.usd is None or price.max_usd is None:
-        return price.format_amount() or "-"
-    return f"{price.format_amount()} (at most {format_price_usd(price.max_usd)})"
 
 
 def _describe_free_quotas(costs: Sequence[MonthlyCost]) -> list[str]:
@@ -186,7 +179,7 @@ def _describe_month_with_quota(cost: MonthlyCost) -> str:
     """Return what a free quota leaves to pay, as words before the names of targets."""
     if cost.exceeds_plan:
         return "that plan has no more, which is too little for this month of"
-    amount = cost.price.format_amount()
+    amount = cost.price.describe()
     return f"with it, this month costs {amount} for" if amount else "with it, nobody states the price in dollars of"
 
 

@@ -365,7 +365,7 @@ def _build_target_table(result: BenchResult) -> SummaryTable:
     )
     rows = build_comparison_rows(result.targets, columns, is_rehearsal=result.manifest.is_rehearsal)
     return SummaryTable(
-        headings=("target", *headings),
+        headings=(result.manifest.mark_heading("target"), *headings),
         rows=tuple(
             (row.summary.target, *(f"{cell.text} {cell.second_line}".strip() for cell in row.cells)) for row in rows
         ),

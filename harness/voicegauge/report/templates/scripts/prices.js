@@ -52,6 +52,7 @@ const rangeOf = (priced, unit) => {
   const differing = (ones) => [...new Set(ones.map(({ typical }) => typical[unit]).filter((amount) => usd === null || !isSamePrice(amount, usd)))].sort((a, b) => a - b);
   const highest = best ? best.highest[unit] : binding.length ? Math.max(...binding.map(({ highest: one }) => one[unit])) : null;
   const known = priced.filter(({ claim }) => claim.exactness !== "upper_bound").map(({ typical }) => typical[unit]);
+  const plans = new Set((best ? [best] : priced).map(({ typical }) => typical.plan));
   return {
     usd,
     low: known.length ? Math.min(...known) : null,
@@ -60,7 +61,7 @@ const rangeOf = (priced, unit) => {
     isQuoted: best?.claim.claimant === "quoted_price_page",
     disputed: differing(comparable.filter((one) => one !== best)),
     thirdParty: differing(priced.filter((one) => !binding.includes(one))),
-    plan: best?.typical.plan ?? "",
+    plan: plans.size === 1 ? [...plans][0] : "",
   };
 };
 
