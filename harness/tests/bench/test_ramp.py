@@ -363,6 +363,7 @@ async def test_a_ramp_that_is_canceled_during_a_step_keeps_the_steps_before_it()
         await search_highest_load(
             measure, goal, load_type="concurrency", first_load=1.0, max_load=8.0, on_step_result=so_far.append
         )
+    assert so_far[0].describe() == "no load is known to meet success>=0.99; the search was stopped before its end"
     found = so_far[-1]
     assert ([step.load for step in found.steps], found.outcome) == ([1.0, 2.0], "unfinished")
     assert found.describe() == "2 in flight meet success>=0.99; the search was stopped before its end"

@@ -346,7 +346,7 @@ LoadMeasurer = Callable[[float, int], Awaitable[StepMeasurements]]
 
 
 RampResultListener = Callable[[RampResult], None]
-"""Function that is called after each step of a ramp with what was found so far."""
+"""Function that is called before the first step of a ramp and after each step with what was found so far."""
 
 
 async def search_highest_load(
@@ -367,9 +367,10 @@ async def search_highest_load(
             is a number of requests per second.
         first_load: the load of the first step.
         max_load: the highest load that may be tried, such as the limit of the account's plan.
-        on_step_result: called after each step with what was found so far.
+        on_step_result: called before the first step and after each step with what was found so far.
     """
     search = _LoadSearch(measure_load, goal, load_type, max_load, on_step_result)
+    on_step_result(search.build_result(is_search_complete=False))
     load: float | None = min(first_load, max_load)
     while load is not None and search.has_sent_requests_in_last_step:
         await search.try_load(load)
@@ -648,7 +649,7 @@ async def send_ramp(
         seed: seed of the intervals of a Poisson process.
         load_gate: the gate through which `send_sample` sends each request; `None` if it has none.
         on_ramp_step: called when a step begins.
-        on_step_result: called after each step with what was found so far.
+        on_step_result: called before the first step and after each step with what was found so far.
     """
     runner = _RampStepRunner(
         settings,

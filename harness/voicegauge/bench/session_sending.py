@@ -45,7 +45,7 @@ async def send_rounds(
         should_stop_sending: returns whether no further sample is to be sent at a fixed rate.
         load_gate: the gate through which `send_sample` sends each request.
         on_ramp_step: called when a step of a ramp begins.
-        on_step_result: called with what a ramp found so far after each step, and with its result at the end.
+        on_step_result: called with what a ramp found so far before the first step and after each, and with its result.
     """
     seed = config.plan.settings.seed
     if config.ramp_settings is not None:

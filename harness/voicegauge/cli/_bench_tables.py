@@ -189,7 +189,7 @@ def print_summaries(
 
 
 def print_ramp(ramp: RampResult) -> None:
-    """Print the steps of a ramp and its result."""
+    """Print the steps of a ramp, if there are any, and its result."""
     terminal = create_console()
     names = [name for name in (ramp.steps[0].value_by_condition if ramp.steps else ()) if name != "success"]
     headings = (ramp.load_unit, "requests", "throughput/s", "goodput/s", "success", "total p95 ms", *names)
@@ -205,7 +205,8 @@ def print_ramp(ramp: RampResult) -> None:
             *(_NO_VALUE_TEXT if (value := step.value_by_condition[name]) is None else f"{value:.4g}" for name in names),
             step.verdict,
         )
-    print_table(terminal, rows)
+    if ramp.steps:
+        print_table(terminal, rows)
     terminal.print(ramp.describe(), soft_wrap=True, markup=False)
 
 

@@ -201,7 +201,7 @@ def _format_ramp(run: RunReport) -> list[str]:
     return [
         f"{mark}Ramp: {_escape_markdown(run.ramp.describe())}",
         "",
-        *_format_table(heads, rows, text_columns={len(heads) - 1}),
+        *(_format_table(heads, rows, text_columns={len(heads) - 1}) if rows else []),
     ]
 
 
