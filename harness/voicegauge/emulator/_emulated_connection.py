@@ -92,7 +92,7 @@ class EmulatedConnection(ABC):
             return
         finally:
             self._work_checks.discard(self._has_more_to_send)
-            self._client.finish(is_closed_by_client=is_closed_by_client)
+            self._client.judge_end_of_connection(is_closed_by_client=is_closed_by_client)
             await self._stop_unfinished_work()
 
     @abstractmethod

@@ -69,10 +69,10 @@ class _Turn:
     target: SocketTarget
     audio_format: SocketFormat
     language: str
-    buffer: str = ""
+    unspoken_text: str = ""
     """Text that waits for the end of its sentence."""
     work_items: asyncio.Queue[_WorkItem] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING_WORK_ITEMS))
-    worker: asyncio.Task[None] | None = None
+    work_task: asyncio.Task[None] | None = None
     """The task that performs the work items."""
     index: int = 0
     """Number of the turn in its connection."""
@@ -146,10 +146,10 @@ class EmulatedSocket(EmulatedConnection):
     async def _stop_unfinished_work(self) -> None:
         for timer in self._expiries.values():
             timer.cancel()
-        workers = [turn.worker for turn in self._turns.values() if turn.worker is not None]
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        work_tasks = [turn.work_task for turn in self._turns.values() if turn.work_task is not None]
+        for work_task in work_tasks:
+            work_task.cancel()
+        await asyncio.gather(*work_tasks, return_exceptions=True)
 
     def _create_id(self) -> str:
         self._count += 1
@@ -280,7 +280,7 @@ class EmulatedSocket(EmulatedConnection):
         )
         self._turn_count += 1
         self._turns[key] = turn
-        turn.worker = asyncio.create_task(self._perform_work_items(turn))
+        turn.work_task = asyncio.create_task(self._perform_work_items(turn))
         return turn
 
     def _choose_language(self, target: SocketTarget) -> str:
@@ -295,25 +295,25 @@ class EmulatedSocket(EmulatedConnection):
                 text = fault.change_text_piece(turn.message_count, text)
         turn.message_count += 1
         if not self._spec.turn.accepts_pieces:
-            turn.buffer, turn.character_count = "", 0  # an earlier text was never asked for, and is not read
+            turn.unspoken_text, turn.character_count = "", 0  # an earlier text was never asked for, and is not read
         turn.character_count += len(text)
-        turn.buffer += text
-        if len(turn.buffer) > MAX_TEXT_CHARACTERS:
+        turn.unspoken_text += text
+        if len(turn.unspoken_text) > MAX_TEXT_CHARACTERS:
             await self._report_error_or_close(
                 f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", context=turn.context
             )
-            turn.buffer = ""
+            turn.unspoken_text = ""
             return
         if not self._spec.turn.speaks_after_end:
             await self._queue_complete_sentences(turn)
 
     async def _queue_complete_sentences(self, turn: _Turn) -> None:
-        while (found := _SENTENCE_PATTERN.match(turn.buffer)) is not None:
-            turn.buffer = turn.buffer[found.end() :]
+        while (found := _SENTENCE_PATTERN.match(turn.unspoken_text)) is not None:
+            turn.unspoken_text = turn.unspoken_text[found.end() :]
             await turn.work_items.put(("speech", found[0]))
 
     async def _queue_remaining_text(self, turn: _Turn) -> None:
-        rest, turn.buffer = turn.buffer.strip(), ""
+        rest, turn.unspoken_text = turn.unspoken_text.strip(), ""
         if rest:
             await turn.work_items.put(("speech", rest))
 
@@ -351,7 +351,7 @@ class EmulatedSocket(EmulatedConnection):
             await self._report_event("cancel-end", context=turn.context, nonce=intent.nonce)
             return
         effect = self._spec.cancel_effect
-        turn.buffer = ""
+        turn.unspoken_text = ""
         if effect == "finishes-turn":
             await turn.work_items.put(("end", ""))
             return
@@ -361,9 +361,9 @@ class EmulatedSocket(EmulatedConnection):
         self._stale_audio = bytes(turn.audio)
         turn.is_cancelled = True
         if effect == "stops":
-            if turn.worker is not None:
-                turn.worker.cancel()
-                await asyncio.gather(turn.worker, return_exceptions=True)
+            if turn.work_task is not None:
+                turn.work_task.cancel()
+                await asyncio.gather(turn.work_task, return_exceptions=True)
             self._forget_turn(turn)
             await self._report_cancellation(turn)
         else:
@@ -469,7 +469,7 @@ class EmulatedSocket(EmulatedConnection):
         """Let the next text begin another turn: without contexts, turns are spoken one after the other."""
         turn.has_spoken, turn.spoken_s, turn.index, turn.id = False, 0.0, turn.index + 1, self._create_id()
         turn.is_ended = False
-        turn.character_count = len(turn.buffer)
+        turn.character_count = len(turn.unspoken_text)
         self._turn_count = turn.index + 1
 
     async def _end_turn(self, turn: _Turn) -> None:
@@ -492,7 +492,7 @@ class EmulatedSocket(EmulatedConnection):
         self._stop_context_expiry(turn.context)
         self._turns.pop(turn.context, None)
         self._ended_contexts.append(turn.context)
-        self._client.note_end_by_service(turn.context, turn.buffer)
+        self._client.note_end_by_service(turn.context, turn.unspoken_text)
         self._latest = turn
 
     def _start_context_expiry(self, turn: _Turn) -> None:

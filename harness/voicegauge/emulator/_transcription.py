@@ -276,6 +276,7 @@ class _Turn:
     first_sample_index: int
     """Index of the turn's first sample in all audio of the connection."""
     last_speech_sample_index: int
+    """Index, in all audio of the connection, of the end of the latest frame with speech."""
     last_reported_sample_index: int
     """Index, in all audio of the connection, of the sample up to which a text was reported."""
     has_probably_ended: bool = False
@@ -289,6 +290,7 @@ class _RetainedAudio:
 
     samples: Samples
     first_sample_index: int = 0
+    """Index of the first of `samples` in all audio of the connection."""
     undecoded_bytes: bytearray = field(default_factory=bytearray)
 
 

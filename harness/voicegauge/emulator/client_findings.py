@@ -263,7 +263,7 @@ class ClientMonitor:
                 reason = "the context ended before its last text was flushed or ended, so it is not spoken"
                 self.report("client-text-lost", reason, context)
 
-    def finish(self, *, is_closed_by_client: bool) -> None:
+    def judge_end_of_connection(self, *, is_closed_by_client: bool) -> None:
         """Judge the contexts and texts that are unfinished when the connection has ended.
 
         Args:

@@ -158,13 +158,13 @@ class ReplayApp:
         body = await _read_body(receive)
         received_at = self._clock.monotonic()
         if body is None:
-            await _send_response(send, self._build_error(413, "the request is too large"))
+            await _send_response(send, self._build_error_response(413, "the request is too large"))
             return
         request, host, path = _build_request(scope, body)
         exchange = self._find_exchange(request, host, path)
         if exchange is None:
             message = self.replay.unmatched_request_descriptions[-1]
-            await _send_response(send, self._build_error(UNMATCHED_REQUEST_STATUS, message))
+            await _send_response(send, self._build_error_response(UNMATCHED_REQUEST_STATUS, message))
             return
         schedule = schedule_response(exchange, self._pause_factor)
         await sleep_until(self._clock, received_at + schedule.send_headers_after_s)
@@ -181,7 +181,7 @@ class ReplayApp:
         channel = self.replay.find_channel(exchange) if exchange is not None else None
         if exchange is None or channel is None:
             message = self.replay.unmatched_request_descriptions[-1]
-            response = self._build_error(UNMATCHED_REQUEST_STATUS, message)
+            response = self._build_error_response(UNMATCHED_REQUEST_STATUS, message)
             await _send_response(send, response, type_prefix="websocket.")
             return
         if exchange.response.status != HTTPStatus.SWITCHING_PROTOCOLS:
@@ -251,7 +251,7 @@ class ReplayApp:
             replacements[server.url.rstrip("/")] = _build_url_prepender(base_url)
         return build_url_rewriter(replacements)
 
-    def _build_error(self, status: int, message: str) -> Response:
+    def _build_error_response(self, status: int, message: str) -> Response:
         """Report `message`, and return the response that has it."""
         self._on_unmatched(message)
         headers = (("Content-Type", "text/plain; charset=utf-8"), (UNMATCHED_REQUEST_HEADER, "unmatched"))

@@ -340,7 +340,7 @@ MAX_COMPARED_DURATION_S = 20.0
 """Maximum duration of speech that is compared, in seconds. The time for the alignment grows with the square of the
 duration, and the texts of checks last only a few seconds."""
 _ANALYSIS_RATE_HZ = 16_000
-_WINDOW, _HOP, _FFT = 400, 320, 512
+_WINDOW_SIZE, _HOP_SIZE, _FFT_SIZE = 400, 320, 512
 """Samples in a frame, between frames and in a transform: 25 ms every 20 ms, as in speech recognizers."""
 _FREQUENCY_BAND_COUNT = 20
 _FREQUENCY_RANGE_HZ = (100.0, 3800.0)
@@ -429,10 +429,10 @@ def _are_same_waveform(first_samples: Samples, second_samples: Samples) -> bool:
 
 
 def _compute_spectral_features(samples: Samples) -> SpectralFeatures | None:
-    if len(samples) < _WINDOW:
+    if len(samples) < _WINDOW_SIZE:
         return None
-    frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
-    power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), _FFT)) ** 2
+    frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW_SIZE)[::_HOP_SIZE]
+    power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW_SIZE), _FFT_SIZE)) ** 2
     energies = power @ _build_mel_band_weights()
     totals = energies.sum(axis=1)
     spoken = np.flatnonzero(totals > _MIN_RELATIVE_SPEECH_ENERGY * totals.max())
@@ -447,7 +447,7 @@ def _compute_spectral_features(samples: Samples) -> SpectralFeatures | None:
 @functools.cache
 def _build_mel_band_weights() -> NDArray[np.float64]:
     """Return triangular weights of shape (frequencies, bands), equally spaced on the mel scale."""
-    mels = 2595 * np.log10(1 + np.fft.rfftfreq(_FFT, 1 / _ANALYSIS_RATE_HZ) / 700)
+    mels = 2595 * np.log10(1 + np.fft.rfftfreq(_FFT_SIZE, 1 / _ANALYSIS_RATE_HZ) / 700)
     low, high = (2595 * np.log10(1 + hz / 700) for hz in _FREQUENCY_RANGE_HZ)
     edges = np.linspace(low, high, _FREQUENCY_BAND_COUNT + 2)
     rising = (mels[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])

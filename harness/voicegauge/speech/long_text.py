@@ -49,7 +49,7 @@ _COMPARED_PHONEMES, _MIN_EQUAL_SHARE, _MAX_LAG_DEVIATION = 24, 0.9, 4
 known; and the largest error, in phonemes, of the length of what is left out or said again."""
 MAX_ALIGNMENT_CELLS = 100_000_000
 """Largest product of recognized and expected phonemes: about twelve minutes of speech."""
-_MATCH, _MISMATCH, _GAP_START, _GAP_STEP = 2, -2, -6, -1
+_MATCH_SCORE, _MISMATCH_SCORE, _GAP_START_SCORE, _GAP_STEP_SCORE = 2, -2, -6, -1
 """Scores of an alignment: of two equal phonemes, of two different ones, of a gap, and of each phoneme in a gap."""
 _FROM_DIAGONAL, _FROM_TEXT_GAP, _FROM_RECOGNIZED_GAP = 0, 1, 2
 """What the best alignment up to two phonemes ends with: these two, a phoneme of the text alone, or a recognized one
@@ -160,25 +160,25 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
 def _align_phonemes(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Return the best alignment as pairs of indices; -1 stands for a gap on that side."""
     columns = np.arange(len(expected) + 1)
-    score = np.where(columns > 0, _GAP_START + _GAP_STEP * columns, 0).astype(np.int32)
+    score = np.where(columns > 0, _GAP_START_SCORE + _GAP_STEP_SCORE * columns, 0).astype(np.int32)
     recognized_gap = np.full(len(expected) + 1, -(10**8), np.int32)
     steps = np.zeros((len(recognized) + 1, len(expected) + 1), np.uint8)
     steps[0, 1:] = _FROM_TEXT_GAP | _TEXT_GAP_GOES_ON
     for row, phoneme in enumerate(recognized, 1):
-        opened, longer = score + (_GAP_START + _GAP_STEP), recognized_gap + _GAP_STEP
+        opened, longer = score + (_GAP_START_SCORE + _GAP_STEP_SCORE), recognized_gap + _GAP_STEP_SCORE
         recognized_gap = np.maximum(opened, longer)
         base = recognized_gap.copy()
-        base[1:] = np.maximum(base[1:], score[:-1] + np.where(expected == phoneme, _MATCH, _MISMATCH))
+        base[1:] = np.maximum(base[1:], score[:-1] + np.where(expected == phoneme, _MATCH_SCORE, _MISMATCH_SCORE))
         # A gap of the text begins at any column to the left: the best one is a running maximum.
-        reach = np.maximum.accumulate(base - _GAP_STEP * columns)
+        reach = np.maximum.accumulate(base - _GAP_STEP_SCORE * columns)
         text_gap = np.full_like(base, -(10**8))
-        text_gap[1:] = reach[:-1] + _GAP_START + _GAP_STEP * columns[1:]
+        text_gap[1:] = reach[:-1] + _GAP_START_SCORE + _GAP_STEP_SCORE * columns[1:]
         score = np.maximum(base, text_gap)
         origin = np.where(
             text_gap >= base, _FROM_TEXT_GAP, np.where(recognized_gap >= base, _FROM_RECOGNIZED_GAP, _FROM_DIAGONAL)
         )
         goes_on = np.zeros(len(base), bool)
-        goes_on[1:] = text_gap[1:] > base[:-1] + _GAP_START + _GAP_STEP
+        goes_on[1:] = text_gap[1:] > base[:-1] + _GAP_START_SCORE + _GAP_STEP_SCORE
         steps[row] = origin | _TEXT_GAP_GOES_ON * goes_on | _RECOGNIZED_GAP_GOES_ON * (longer > opened)
     return _trace_back(steps)
 

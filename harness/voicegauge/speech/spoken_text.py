@@ -593,7 +593,7 @@ def _judge_unknown_voice(
 ) -> SpokenTextJudgement:
     """Return the verdict on a clip of a voice that the network does not recognize clearly."""
     count, duration_s, deficit = len(phonemes), len(log_probabilities) * FRAME_S, comparison.deficit
-    scores = score_prefixes(soften(log_probabilities), phonemes * 2)
+    scores = score_prefixes(soften_probabilities(log_probabilities), phonemes * 2)
     log_probability_by_count, kept_count = scores.log_probabilities, scores.find_best_count()
     twice = phonemes * 2
     others_twice = (compute_deficit(log_probabilities, other * 2) for other in _list_other_phonemes(count))
@@ -620,7 +620,7 @@ def _judge_unknown_voice(
     return _UNCLEAR_JUDGEMENT
 
 
-def soften(log_probabilities: LogProbabilities) -> LogProbabilities:
+def soften_probabilities(log_probabilities: LogProbabilities) -> LogProbabilities:
     """Return less extreme probabilities: the logarithms are divided by `SOFTENING_FACTOR`, then normalized again."""
     scaled = log_probabilities / np.float32(SOFTENING_FACTOR)
     scaled = scaled - scaled.max(axis=1, keepdims=True)

@@ -289,7 +289,7 @@ class VoiceEncoder:
             The vector; `None` if the clip has less than `MIN_SPEECH_S` of speech.
         """
         parts = self.encode_parts(samples, sample_rate_hz)
-        return None if parts is None else normalize(parts.mean(axis=0))
+        return None if parts is None else normalize_vector(parts.mean(axis=0))
 
     def encode_parts(self, samples: Samples, sample_rate_hz: int) -> FloatArray | None:
         """Return the vectors of the parts of a clip, of shape (parts, embedding); `None` with too little speech."""
@@ -334,7 +334,7 @@ def _sigmoid(values: FloatArray) -> FloatArray:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * values)), np.float32)
 
 
-def normalize(vector: FloatArray) -> FloatArray:
+def normalize_vector(vector: FloatArray) -> FloatArray:
     """Return a vector of length 1 with the same direction."""
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
 
@@ -499,7 +499,7 @@ def encode_voice_sample(
     vectors = [encoder.encode(part, sample_rate_hz) for part in np.array_split(samples, max(count, 1))]
     parts = [one for one in vectors if one is not None]
     cosines = [
-        float(part @ normalize(np.sum([other for other in parts if other is not part], axis=0)))
+        float(part @ normalize_vector(np.sum([other for other in parts if other is not part], axis=0)))
         for part in parts
         if len(parts) > 1
     ]

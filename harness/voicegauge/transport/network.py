@@ -513,7 +513,7 @@ class ConnectionPools:
         except TimeoutError:
             raise httpcore.PoolTimeout from None
         try:
-            pool = await self._take(key)
+            pool = await self._take_idle_or_open_pool(key)
             try:
                 yield pool
             except BaseException:  # the state of its connection is not known
@@ -538,7 +538,7 @@ class ConnectionPools:
         self._idle_by_key.setdefault(key, []).insert(0, pool)
         return True
 
-    async def _take(self, key: PoolKey) -> httpcore.AsyncConnectionPool:
+    async def _take_idle_or_open_pool(self, key: PoolKey) -> httpcore.AsyncConnectionPool:
         """Return an idle pool for `key`, or a new one; above the limit, the oldest idle pool is closed."""
         if idle := self._idle_by_key.get(key):
             pool = idle.pop()
