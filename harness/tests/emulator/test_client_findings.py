@@ -65,7 +65,7 @@ def send(emulator: RunningEmulator, provider: str, path: str, messages: Sequence
 
 MISTAKES: list[tuple[str, str, str, list[dict[str, Any]]]] = [
     ("client-message-invalid", "cartesia", CARTESIA, [{"context_id": 7, "transcript": []}]),
-    ("client-message-invalid", "lmnt", LMNT, [{"type": "judge_end_of_connection"}]),
+    ("client-message-invalid", "lmnt", LMNT, [{"type": "finish"}]),
     ("client-message-invalid", "lmnt", LMNT, [LMNT_SESSION, LMNT_SESSION]),
     ("client-context-unknown", "cartesia", CARTESIA, [{"context_id": "never", "cancel": True}]),
     (
