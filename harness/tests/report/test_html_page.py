@@ -286,7 +286,7 @@ def test_runs_that_cannot_be_compared_say_why(tmp_path: Path) -> None:
     live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.LIVE, repetitions=1, closed=False)
     emulated = make_run(tmp_path / "b", VOICES[:2], provenance=Provenance.EMULATED, repetitions=2)
     page = page_of(live, emulated)
-    assert "EMULATED: Run B and run A: not comparable: the baseline is live, the run is emulated." in page
+    assert "Run B (EMULATED) and run A: not comparable: the baseline is live, the run is emulated." in page
 
 
 WIRE = st.one_of(
