@@ -184,7 +184,10 @@ def print_summaries(
         terminal.print("the run is not complete: the numbers are of the samples so far", soft_wrap=True)
     if ramp_samples_note:
         terminal.print(ramp_samples_note, soft_wrap=True)
-    for line in (*_build_legend(summaries, score_set, hidden), *_describe_precision(summaries, manifest)):
+    for line in (
+        *_build_legend(summaries, score_set, hidden, manifest.rehearsal_label),
+        *_describe_precision(summaries, manifest),
+    ):
         terminal.print(line, soft_wrap=True)
 
 
@@ -247,9 +250,9 @@ def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
 def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:
     """Return sentences about what limits the precision of the times, and about samples that have none."""
     lines, error = [], manifest.timing_error
+    mark = f"{manifest.rehearsal_label}: " if manifest.rehearsal_label else ""
     if manifest.early_stop is not None:
-        label = manifest.rehearsal_label
-        lines.append(f"{label}: {manifest.early_stop.describe()}" if label else manifest.early_stop.describe())
+        lines.append(f"{mark}{manifest.early_stop.describe()}")
     if manifest.requests_per_s is not None:
         lines.append(
             f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrival_process} arrivals"
@@ -257,12 +260,12 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
     if manifest.text_pacing is not None:
         lines.append(f"texts over WebSockets: {manifest.text_pacing.describe()}")
         lines += [
-            f"{one.target}: first audio {_format_estimate(one.ttfa_ms, shows_interval=False)} ms after the first text, "
-            f"{_format_estimate(one.ttfa_after_text_ms, shows_interval=False)} ms after the last"
+            f"{mark}{one.target}: first audio {_format_estimate(one.ttfa_ms, shows_interval=False)} ms after the first "
+            f"text, {_format_estimate(one.ttfa_after_text_ms, shows_interval=False)} ms after the last"
             for one in summaries
             if one.ttfa_after_text_ms is not None
         ]
-    lines += [f"{one.target}: {text}" for one in summaries if one.socket for text in describe_sockets(one.socket)]
+    lines += [f"{mark}{one.target}: {text}" for one in summaries if one.socket for text in describe_sockets(one.socket)]
     if error is not None:
         whose = " of the worker with the largest one" if manifest.workers else ""
         lines.append(f"error of times{whose}: {describe_timing_error(error)}")
@@ -321,10 +324,14 @@ def _measure_unwrapped_width(table: Table, terminal: Console) -> int:
 
 
 def _build_legend(
-    summaries: Sequence[TargetSummary], score_set: ScoreSet | None, hidden_columns: Sequence[_ResultColumn]
+    summaries: Sequence[TargetSummary],
+    score_set: ScoreSet | None,
+    hidden_columns: Sequence[_ResultColumn],
+    rehearsal_label: str | None,
 ) -> list[str | Text]:
     from rich.text import Text
 
+    mark = f"{rehearsal_label}: " if rehearsal_label else ""
     lines: list[str | Text] = [
         "medians, 95% intervals in brackets"
         if any(map(_shows_interval, summaries))
@@ -354,18 +361,20 @@ def _build_legend(
     lines += _describe_scoring(score_set, summaries) if score_set else []
     lines += _describe_wrong_audio(summaries)
     lines += [
-        f"{one.target}: {describe_predicted_quality(one.predicted_quality)}"
+        f"{mark}{one.target}: {describe_predicted_quality(one.predicted_quality)}"
         for one in summaries
         if one.predicted_quality is not None
     ]
-    lines += [f"{one.target}: {describe_voice(one.voice)}" for one in summaries if one.voice is not None]
-    lines += [f"{one.target}: {describe_steadiness(one.steadiness)}" for one in summaries if one.steadiness is not None]
+    lines += [f"{mark}{one.target}: {describe_voice(one.voice)}" for one in summaries if one.voice is not None]
+    lines += [
+        f"{mark}{one.target}: {describe_steadiness(one.steadiness)}" for one in summaries if one.steadiness is not None
+    ]
     if charges := describe_wrong_charges(summaries):
         lines.append(Text(charges, style="red"))
     if hidden_columns:
         names = ", ".join(column.heading.replace("\n", " ") for column in hidden_columns)
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
-    lines += [_describe_stream(one.target, one.streaming) for one in summaries if one.streaming]
+    lines += [f"{mark}{_describe_stream(one.target, one.streaming)}" for one in summaries if one.streaming]
     return [*lines, *_describe_failures(summaries)]
 
 
