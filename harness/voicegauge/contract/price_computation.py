@@ -125,7 +125,7 @@ def quote_turn_price(
     return PriceQuote(*(None if value is None else 2 * value for value in quote))
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=64)  # few, since each entry keeps a target and its contract in memory
 def quote_price(
     target: BaseTarget | Operation,
     character_count: int,
