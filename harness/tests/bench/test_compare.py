@@ -752,7 +752,7 @@ def test_one_slowdown_is_one_regression_with_its_parts_and_what_was_not_judged_i
     before = simulate_run({"acme/a": Service(), "acme/b": Service()}, design, rng)
     after = simulate_run({"acme/a": Service(slowdown=3.0), "acme/b": Service()}, design, rng, night=1)
     found = compare_runs(before, after)
-    (slowdown,) = found.group_changes("regression")
+    (slowdown,) = found.group_metrics_by_cause("regression")
     assert slowdown[0].metric == "total_latency_ms"
     assert {one.metric for one in slowdown} == {"submit_latency_ms", "ttfa_ms", "total_latency_ms"}
     assert found.describe_verdict_counts().startswith("1 regression (in 3 metrics), 0 improvements, ")

@@ -113,13 +113,13 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     ) as journals:
         announce_earlier_spending(journals, request.prices, listener)
         plan = fit_requested_plan(request, chosen, plan, rules, journals)
-        rest, judged_count = _remove_cases_sent_earlier(request, chosen, plan, rules, journals)
+        rest, earlier_judged_case_count = _remove_cases_sent_earlier(request, chosen, plan, rules, journals)
         priced = price_plan(rest, chosen, prices, provenance=Provenance.LIVE)
         return add_budget_forecast(
             priced,
             _list_remaining_budgets(request.live, chosen, journals, listener),
             suggests_fewer_calls=True,
-            is_resumed=_may_send_rest_beyond_budget(request, judged_count),
+            is_resumed=_may_send_rest_beyond_budget(request, earlier_judged_case_count),
         )
 
 
@@ -200,13 +200,13 @@ def fit_requested_plan(
     return fitting
 
 
-def _may_send_rest_beyond_budget(request: CheckRequest, judged_count: int) -> bool:
+def _may_send_rest_beyond_budget(request: CheckRequest, earlier_judged_case_count: int) -> bool:
     """Whether the rest of an earlier check is sent although it may cost more than what is left of the budget.
 
     The requests that do not fit into the budget are then left out. A plan that pays again for lost requests is refused
     instead, so that either all of its requests are sent or none.
     """
-    return judged_count > 0 and not request.retry_ambiguous_requests
+    return earlier_judged_case_count > 0 and not request.retry_ambiguous_requests
 
 
 def _list_remaining_budgets(
@@ -483,10 +483,15 @@ def open_check(
     if failures_folder is not None:
         check_writable(failures_folder / "...")
     provenance = determine_provenance(request.live)
-    rest, judged_count = _remove_cases_sent_earlier(request, targets, plan, rules, journals)
+    rest, earlier_judged_case_count = _remove_cases_sent_earlier(request, targets, plan, rules, journals)
     cost = price_plan(rest, targets, request.prices, provenance=provenance)
     settings = build_service_settings(
-        request, targets, get_emulator, journals, cost, is_resumed=_may_send_rest_beyond_budget(request, judged_count)
+        request,
+        targets,
+        get_emulator,
+        journals,
+        cost,
+        is_resumed=_may_send_rest_beyond_budget(request, earlier_judged_case_count),
     )
     with (
         open_receiver(request.public_url, request.listen_port) as receiver,
@@ -515,15 +520,15 @@ def _remove_cases_sent_earlier(
 
     The cases that are sent are those that the limit of billable requests allows if every response is as expected.
     """
-    rest, judged_count = _split_cases_sent_earlier(request, targets, plan, rules, journals)
-    if judged_count and request.progress is not None:
+    rest, earlier_judged_case_count = _split_cases_sent_earlier(request, targets, plan, rules, journals)
+    if earlier_judged_case_count and request.progress is not None:
         request.progress.notice(
-            f"resuming an earlier check: {judged_count} of {len(plan.cases)} cases are judged already, and not "
-            "sent again; --new-run sends them again"
+            f"resuming an earlier check: {earlier_judged_case_count} of {len(plan.cases)} cases are judged already, "
+            "and not sent again; --new-run sends them again"
         )
     if request.live is not None:
         rest = forecast_request_limit(plan, rest, journals.journal_by_provider)
-    return rest, judged_count
+    return rest, earlier_judged_case_count
 
 
 def _split_cases_sent_earlier(

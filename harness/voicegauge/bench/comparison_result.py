@@ -269,7 +269,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         """Whether the baseline has enough runs to show how much the service differs between runs."""
         return len(self.baseline) >= MIN_RUNS_TO_MEASURE_VARIATION
 
-    def group_changes(self, verdict: ChangeVerdict) -> list[tuple[MetricComparison, ...]]:
+    def group_metrics_by_cause(self, verdict: ChangeVerdict) -> list[tuple[MetricComparison, ...]]:
         """Return the metrics with this verdict, grouped by target and cause, the total latency first in its group.
 
         A slowdown changes the total latency and its parts, such as the time to first audio: it is one change.
@@ -288,7 +288,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         other = next((one.baseline_target for one in self.metrics if one.target != one.baseline_target), None)
         verdicts: tuple[ChangeVerdict, ...] = ("regression", "improvement")
         for verdict, word in zip(verdicts, ("worse", "better"), strict=True):
-            groups = self.group_changes(verdict)
+            groups = self.group_metrics_by_cause(verdict)
             metrics = sum(map(len, groups))
             text = f"{len(groups)} {word}" if other else format_count(len(groups), verdict)
             parts.append(text if metrics == len(groups) else f"{text} (in {metrics} metrics)")

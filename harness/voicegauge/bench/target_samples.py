@@ -232,18 +232,18 @@ class TargetSamples:
         return select_voice_samples(self.samples, self._listening)
 
     def collect_ratings(self, select_rating: Callable[[QualityPrediction], float]) -> list[tuple[str, float]]:
-        """Return the text id of each sample in `voice` with predicted ratings, and the rating that is selected."""
+        """Return the text id and the selected rating, of each sample of `voice` with predicted ratings."""
         text_ids = {sample.id: sample.text_id for sample in self.voice.samples}
         predictions = self._predicted_quality.predictions if self._predicted_quality is not None else ()
         return [(text_ids[one.sample_id], select_rating(one)) for one in predictions if one.sample_id in text_ids]
 
     def collect_audio_facts(self, select_fact: Callable[[AudioFacts], float | None]) -> list[tuple[str, float]]:
-        """Return the text id of each sample in `voice`, and the measure above 0 that `select_fact` selects."""
+        """Return the text id and the selected measure, of each sample of `voice` where it is above 0."""
         facts = [(sample.text_id, sample.audio) for sample in self.voice.samples if sample.audio]
         return [(text_id, value) for text_id, one in facts if (value := select_fact(one))]
 
     def collect_paces(self) -> list[tuple[str, float]]:
-        """Return the text id of each sample in `voice` with speech, and the letters per second."""
+        """Return the text id and the letters per second, of each sample of `voice` with speech."""
         spoken = [(one, one.audio.spoken_s) for one in self.voice.samples if one.audio]
         return [
             (one.text_id, letters / spoken_s)
@@ -252,7 +252,7 @@ class TargetSamples:
         ]
 
     def collect_similarities(self) -> list[tuple[str, float]]:
-        """Return the text id of each sample in `voice` that was compared with the voice sample, and the similarity."""
+        """Return the text id and the similarity, of each sample of `voice` that was compared with the voice sample."""
         text_ids = {sample.id: sample.text_id for sample in self.voice.samples}
         voices = self._voices.voices if self._voices is not None else ()
         return [

@@ -347,7 +347,7 @@ def _count_repetitions(samples: Sequence[Sample]) -> dict[str, int]:
 
 
 def describe_repeated_submits(summaries: Sequence[TargetSummary]) -> list[str]:
-    """Return a sentence for each target of which requests were repeated; of many targets, one for the others."""
+    """Return a sentence for each target whose requests had to be sent again, and one for those beyond the first few."""
     lines = [
         f"{one.target}: {repeated}, for {format_count(one.sample_count, 'sample')}; the waits count as latency"
         for one in summaries

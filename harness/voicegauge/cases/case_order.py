@@ -146,13 +146,14 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     1. one delivery of each target, which shows the complete response;
     2. requests that should be rejected, in the order of `cases`. They are free, but may reserve more than is left of a
        budget;
-    3. single requests, the one that adds most to the earlier ones first, and among them one delivery for each operation
-       and parameter for the metamorphic rules;
+    3. single requests, next always the one that tests the most field values, and pairs of values, that no earlier
+       request has tested; between them, the first delivery for each operation and compared parameter, except the
+       format, which the metamorphic rules need;
     4. the remaining deliveries.
 
     Args:
         cases: the cases as planned, by operation, with its rejections in the order of `RejectionReason`.
-        max_billable_requests: number of billable requests to keep; all of them by default.
+        max_billable_requests: largest number of billable requests to keep; all of them by default.
     """
     by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
     targets_with_delivery: set[tuple[str, str | None]] = set()

@@ -63,7 +63,11 @@ _LinkT = TypeVar("_LinkT", bound=SocketLink[Any, Any])
 
 
 class SocketPayment:
-    """Notifies the observer and the settlement of one delivery before its connection is opened and after use."""
+    """Opens the connection of one delivery over a WebSocket, and notes what is known about its charge.
+
+    Its settlement and the observer of submits learn it before the connection is opened, after an opening that failed or
+    was rejected, and after content was sent.
+    """
 
     def __init__(
         self, target: BaseSocketTarget, settlement: Settlement, submit_observer: SubmitObserver | None
@@ -72,7 +76,7 @@ class SocketPayment:
 
         Args:
             target: the target.
-            settlement: the price that was reserved for the delivery.
+            settlement: what is known so far about the charge for the delivery.
             submit_observer: notified before the connection is opened, and after it was used.
         """
         self._target, self._settlement, self._observer = target, settlement, submit_observer

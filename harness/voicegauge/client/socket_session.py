@@ -422,7 +422,7 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget, TranscriptReade
     def _read_message(self, message: SocketMessage) -> None:
         super()._read_message(message)
         if self.transcribed.has_too_much_text and self.connection.is_open:
-            self.connection.end_at_limit()
+            self.connection.end_because_too_much_received()
 
     @property
     def transcribed(self) -> TranscribedConversation:

@@ -109,10 +109,10 @@ def find_asyncapi_file(openapi_path: Path) -> Path | None:
 
 
 def read_asyncapi_document(path: Path) -> Document:
-    """Read an AsyncAPI document, or the overlay of one.
+    """Return an AsyncAPI document; of an overlay, the document that it extends, with the overlay applied.
 
     Raises:
-        ContractError: a file cannot be read, has another version, or an overlay does not fit.
+        ContractError: a file cannot be read, the document is not AsyncAPI 2 or 3.0, or the overlay does not fit it.
     """
     document = read_document(path)
     if is_overlay(document):

@@ -68,7 +68,7 @@ def _suggest_names(record_type: Any, tokens: Sequence[str], reason: str, *, is_k
         types = [inner for one in types for inner in _list_inner_types(one, token)]
     if is_key:
         types = [one.key_type for outer in types for one in _list_union_members(outer) if hasattr(one, "key_type")]
-    names = sorted({name for one in types for name in _list_accepted_names(one)})
+    names = sorted({name for one in types for name in _iterate_keys_or_literals(one)})
     near = find_similar_names(found[1] or found[2], names)
     if near:
         return f": did you mean {near[0]}?"
@@ -91,7 +91,7 @@ def _list_inner_types(type_info: Any, token: str) -> Iterator[Any]:
             yield one.item_type
 
 
-def _list_accepted_names(type_info: Any) -> Iterator[str]:
+def _iterate_keys_or_literals(type_info: Any) -> Iterator[str]:
     """Yield the keys of a record, or the texts of an enumeration."""
     for one in _list_union_members(type_info):
         if isinstance(one, msgspec.inspect.StructType):

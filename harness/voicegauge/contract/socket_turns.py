@@ -34,9 +34,10 @@ class RecognizedTarget(NamedTuple):
 
 
 def find_socket_operation(contract: Contract, url: str) -> Operation | None:
-    """Return the channel that a URL on its own server addresses; `None` if no channel does.
+    """Return the channel whose server and path match `url`; `None` if there is none.
 
-    `url` has http, https, ws or wss. A path without parameters takes precedence.
+    The scheme of `url` (http, https, ws or wss) is ignored. Of several channels, the one with the fewest path
+    parameters is returned.
     """
     parts = urlsplit(url)
     found: list[tuple[int, Operation]] = []

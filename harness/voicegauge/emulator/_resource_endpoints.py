@@ -85,7 +85,10 @@ class ResourceStore:
         return (stored for stored in self._stored.values() if not stored.is_deleted)
 
     def responds_to(self, operation: Operation) -> bool:
-        """Whether `respond` answers `operation`. It answers no chats, although they create conversations."""
+        """Whether `respond` answers `operation`: it creates, lists, deletes or changes the state of a resource.
+
+        A chat, which may create a resource too, is answered elsewhere.
+        """
         return operation.id in self._roles and operation.chat is None
 
     def find_referenced_resources(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:

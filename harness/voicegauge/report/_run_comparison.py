@@ -343,7 +343,10 @@ def _name_pair(run: Run, baseline: Run, letters: tuple[str, str]) -> str:
 
 
 def _describe_comparison(comparison: RunComparison, baseline_letter: str, run_letter: str) -> str:
-    groups_by_verdict = [comparison.group_changes("regression"), comparison.group_changes("improvement")]
+    groups_by_verdict = [
+        comparison.group_metrics_by_cause("regression"),
+        comparison.group_metrics_by_cause("improvement"),
+    ]
     lead = f"Run {run_letter} against run {baseline_letter}"
     lead = f"{comparison.rehearsal_label}: {lead}" if comparison.rehearsal_label else lead
     regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]

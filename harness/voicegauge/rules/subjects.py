@@ -474,7 +474,11 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
-        """JSON pointers to the description of the audio, the target and the operation."""
+        """JSON pointers at which a dispute about the delivery can be recorded.
+
+        They lead to the contract's descriptions of the audio (of the response and of the job), the target and the
+        operation.
+        """
         job = self.target.job_operation
         scopes = (f"{self.operation.pointer}/x-speech/response", self.target.pointer, self.operation.pointer)
         return (*scopes, f"{job.pointer}/x-job/audio") if job else scopes

@@ -76,7 +76,10 @@ def measure_voice(samples: Samples, sample_rate_hz: int) -> VoiceMeasures:
 
 
 def _cut_loud_frames(samples: Samples) -> NDArray[np.float32]:
-    """Return the loud frames of a clip at `_ANALYSIS_RATE_HZ`, of shape (frames, samples), without offset."""
+    """Return the loud frames of a clip, of shape (frames, samples), each with its mean (DC offset) subtracted.
+
+    `samples` must have the rate `_ANALYSIS_RATE_HZ`.
+    """
     if len(samples) < _FRAME_SIZE:
         return np.zeros((0, _FRAME_SIZE), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME_SIZE)[::_HOP_SIZE]

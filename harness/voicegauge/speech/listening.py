@@ -46,7 +46,7 @@ of deliveries that fit, the voice is recognized well enough to report any other.
 fit: either the voice is recognized far worse than any that was tried, or it never says its text."""
 MIN_COMPARED_PACES = 6
 """Number of other deliveries by the same voice from which a pace is judged."""
-MAX_USUAL_PACE_SPREAD = 0.12
+MAX_RELATIVE_SPREAD_OF_OTHER_PACES = 0.12
 """Largest relative spread of the other deliveries' paces with which a pace is compared. The pace of a voice that varies
 more is not judged."""
 UNUSUAL_PACE_FACTOR = 1.45
@@ -287,4 +287,4 @@ def compare_pace(pace: float, other_paces: Sequence[float]) -> PaceComparison | 
         return None
     usual = statistics.median(other_paces)
     spread = statistics.median(abs(other / usual - 1) for other in other_paces)
-    return PaceComparison(pace, usual, len(other_paces)) if spread <= MAX_USUAL_PACE_SPREAD else None
+    return PaceComparison(pace, usual, len(other_paces)) if spread <= MAX_RELATIVE_SPREAD_OF_OTHER_PACES else None

@@ -415,21 +415,21 @@ def score_word_edits(log_probabilities: LogProbabilities, pronunciation: Pronunc
 
 
 def find_repeated_words(
-    log_probabilities: LogProbabilities, pronunciation: Pronunciation, phoneme_counts: range
+    log_probabilities: LogProbabilities, pronunciation: Pronunciation, allowed_phoneme_counts: range
 ) -> range | None:
     """Return the words that a clip most probably says twice in a row; `None` if none have as many phonemes as given.
 
     Args:
         log_probabilities: what the network recognizes in the clip.
         pronunciation: the phonemes of the text.
-        phoneme_counts: how many phonemes the repeated words may have.
+        allowed_phoneme_counts: how many phonemes the repeated words may have.
     """
     ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
     places = [
         range(first, last + 1)
         for first, start in enumerate(pronunciation.word_starts)
         for last, end in enumerate(ends)
-        if end - start in phoneme_counts
+        if end - start in allowed_phoneme_counts
     ]
     if not places or not len(log_probabilities):
         return None

@@ -214,7 +214,7 @@ class Transport:
                     if parsed.scheme == "https":
                         context = create_ssl_context(http2=False)
                         context.set_alpn_protocols(["http/1.1"])  # as httpcore does
-                    await backend.prepare(parsed.host, port, context, self._timeouts.connect_s)
+                    await backend.prepare_connection(parsed.host, port, context, self._timeouts.connect_s)
                     if self._pools.add(key, self._open_pool(key, backend)):
                         self._prepared_backends.append(backend)
                     else:

@@ -95,7 +95,9 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         self._prepared: httpcore.AsyncNetworkStream | None = None
         self._prepared_s = 0.0
 
-    async def prepare(self, host: str, port: int, ssl_context: ssl.SSLContext | None, timeout: float) -> None:
+    async def prepare_connection(
+        self, host: str, port: int, ssl_context: ssl.SSLContext | None, timeout: float
+    ) -> None:
         """Open the connection that the first request will use, and its TLS unless `ssl_context` is `None`.
 
         Raises:

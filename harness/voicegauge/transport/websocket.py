@@ -231,7 +231,7 @@ class WebSocketConnection:
         kind = frame.msg_type
         self._received_frames += 1
         if self._limits.max_frames is not None and self._received_frames > self._limits.max_frames:
-            self.end_at_limit()
+            self.end_because_too_much_received()
             return
         if kind == WSMsgType.CLOSE:
             self._note_close("server", at_ms, int(_read_close_code(frame)), frame.get_close_message())
@@ -257,7 +257,7 @@ class WebSocketConnection:
         most_bytes = self._limits.max_connection_bytes
         is_too_much = most_bytes is not None and self._received_bytes > most_bytes
         if self._fragment_bytes > self._limits.max_message_bytes or is_too_much:
-            self.end_at_limit()
+            self.end_because_too_much_received()
             return
         if frame.fin:
             joined = data if len(self._fragments) == 1 else b"".join(self._fragments)
@@ -268,7 +268,7 @@ class WebSocketConnection:
             if self._listener is not None:
                 self._listener(message)
 
-    def end_at_limit(self) -> None:
+    def end_because_too_much_received(self) -> None:
         """End the connection at once, without waiting for the service, because it sent more than is accepted."""
         self.is_truncated = True
         self._note_close("client", self.now_ms, 1009, b"")
