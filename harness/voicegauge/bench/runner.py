@@ -177,25 +177,7 @@ class _PlanRunner:
         self._requester: DeliveryRequester | None = None
         self._places: PlaceSender | None = None
         if config.max_cost_usd is not None:
-            # Reserved before anything else: these requests are already paid for, whenever it is their turn.
-            pending = {sample_id: job.counted_usd for sample_id, job in earlier_journal_state.open_jobs.items()}
-            pending |= {
-                sample_id: purchase.charge_or_price_usd for sample_id, purchase in self._repeatable_purchases.items()
-            }
-            self._ledger = Ledger(
-                config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_except_last_requests(pending)
-            )
-            targets = {one.id: one.target for row in config.plan.rounds for one in row}
-            self._ledgers = self._open_provider_ledgers(self._ledger, pending, targets)
-            self._reservation_by_sample = {
-                sample_id: self._ledgers[config.targets[targets[sample_id]].contract.id].reserve_unconditionally(
-                    usd or 0.0
-                )
-                if sample_id in targets
-                else self._ledger.reserve_unconditionally(usd or 0.0)
-                for sample_id, usd in pending.items()
-            }
-            earlier_journal_state.note_overcharges(self._ledger, lambda sample_id: targets.get(sample_id, ""))
+            self._open_ledger(config.max_cost_usd)
         is_free = config.arrival_rate is not None or config.ramp_settings is not None
         in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
         self._slots = asyncio.Semaphore(in_flight)
@@ -206,6 +188,25 @@ class _PlanRunner:
         self._load_gate = LoadGate(min([in_flight, *filter(None, plan_limits)]))
         self._ramp_result: RampResult | None = None
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
+
+    def _open_ledger(self, max_cost_usd: float) -> None:
+        """Open the budget, with what earlier processes of this run have spent and what may still be charged."""
+        config = self._config
+        # Reserved before anything else: these requests are already paid for, whenever it is their turn.
+        pending = {sample_id: job.counted_usd for sample_id, job in self._earlier_state.open_jobs.items()}
+        pending |= {
+            sample_id: purchase.charge_or_price_usd for sample_id, purchase in self._repeatable_purchases.items()
+        }
+        self._ledger = Ledger(max_cost_usd, spent_usd=self._earlier_state.sum_spent_usd_except_last_requests(pending))
+        targets = {one.id: one.target for row in config.plan.rounds for one in row}
+        self._ledgers = self._open_provider_ledgers(self._ledger, pending, targets)
+        self._reservation_by_sample = {
+            sample_id: self._ledgers[config.targets[targets[sample_id]].contract.id].reserve_unconditionally(usd or 0.0)
+            if sample_id in targets
+            else self._ledger.reserve_unconditionally(usd or 0.0)
+            for sample_id, usd in pending.items()
+        }
+        self._earlier_state.note_overcharges(self._ledger, lambda sample_id: targets.get(sample_id, ""))
 
     def _open_provider_ledgers(
         self, ledger: Ledger, pending_ids: Collection[str], target_id_by_sample: Mapping[str, str]
