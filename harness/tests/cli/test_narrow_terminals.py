@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_providers_breaks_no_word_of_a_price(capsys: pytest.CaptureFixture[str]) -> None:
     assert voicegauge(["providers", "cartesia", "azure", "ttsai", "elevenlabs"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(len(line) for line in lines if line.startswith(" ")) <= 80
     text = " ".join(line[46:].strip() for line in lines)
     assert "$16.00 / 1,000,000 characters" in re.sub(r"\s+", " ", text)
     assert any(line.startswith(" ttsai/stt-whisper") for line in lines)  # speech to text is listed too
@@ -52,6 +53,20 @@ def test_compare_shows_both_values_and_the_change(tmp_path, capsys: pytest.Captu
         save_run(folder, run)
     voicegauge(["compare", "--all", "--fail-on", "never", *(str(folder) for folder, _ in runs)])
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(len(line) for line in lines if line.startswith(" ")) <= 80
     assert any(re.match(r" north/aurora-turbo +[\d,]+ ms +[+-]", line) for line in lines)
     assert any(re.match(r"   total_latency_ms +[\d,]+ ms +[+-][\d.]+% to [+-]", line) for line in lines)
+
+
+def test_a_sentence_in_a_pipe_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    folder, run = make_run(tmp_path / "run")
+    save_run(folder, run)
+    damaged = tmp_path / ("damaged " * 25).strip()
+    damaged.mkdir()
+    (damaged / "run.json").write_text("[]")
+    assert voicegauge(["history", str(tmp_path)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: damaged")]
+    assert line.endswith("measure again")

@@ -59,10 +59,10 @@ def print_plan(plan: BenchPlanResult) -> None:
     print_table(terminal, rows)
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
     requests = f"{format_count(plan.request_count, 'request')} of the suite {plan.suite.id}"
-    terminal.print(f"{requests}, {_format_plan_price(plan)}{free}", soft_wrap=True)
+    terminal.print(f"{requests}, {_format_plan_price(plan)}{free}")
     for provider, variables in plan.missing_key_variables.items():
         names = ", ".join(line.target for line in plan.targets if line.target.startswith(f"{provider}/"))
-        terminal.print(f"no key for {names}: set {' and '.join(variables)}", soft_wrap=True)
+        terminal.print(f"no key for {names}: set {' and '.join(variables)}")
     if plan.budget_forecast is not None:
         print_budget_forecast(terminal, plan.budget_forecast)
 
@@ -181,14 +181,14 @@ def print_summaries(
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)
     print_table(terminal, rows)
     if not manifest.is_finished:
-        terminal.print("the run is not complete: the numbers are of the samples so far", soft_wrap=True)
+        terminal.print("the run is not complete: the numbers are of the samples so far")
     if ramp_samples_note:
-        terminal.print(ramp_samples_note, soft_wrap=True)
+        terminal.print(ramp_samples_note)
     for line in (
         *_build_legend(summaries, score_set, hidden, manifest.rehearsal_label),
         *_describe_precision(summaries, manifest),
     ):
-        terminal.print(line, soft_wrap=True)
+        terminal.print(line)
 
 
 def print_ramp(ramp: RampResult) -> None:
@@ -210,7 +210,7 @@ def print_ramp(ramp: RampResult) -> None:
         )
     if ramp.steps:
         print_table(terminal, rows)
-    terminal.print(ramp.describe(), soft_wrap=True, markup=False)
+    terminal.print(ramp.describe())
 
 
 def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
@@ -229,7 +229,7 @@ def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
             ),
         )
     label = f"{manifest.rehearsal_label}: " if manifest.is_rehearsal else ""
-    terminal.print(f"{label}medians by place:", soft_wrap=True, markup=False)
+    terminal.print(f"{label}medians by place:")
     print_table(terminal, rows)
     for worker in manifest.workers:
         error = worker.timing_error
@@ -241,9 +241,7 @@ def print_places(places: Sequence[PlaceSummary], manifest: Manifest) -> None:
         direction = "behind" if worker.clock_offset_ms < 0 else "ahead"
         terminal.print(
             f"worker {worker.name} ({worker.place}): its clock is {abs(worker.clock_offset_ms):.1f} ms {direction}, "
-            f"± {worker.clock_error_ms:.1f} ms; {times}",
-            soft_wrap=True,
-            markup=False,
+            f"± {worker.clock_error_ms:.1f} ms; {times}"
         )
 
 

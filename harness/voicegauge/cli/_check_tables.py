@@ -77,7 +77,6 @@ def print_plan(plan: PricedPlan) -> None:
             f"not judged, because no delivery is planned: {format_names(unjudged, MAX_TARGETS_SHOWN)}. The check will "
             f"end with exit status {status}, or 1 with findings",
             style="yellow",
-            soft_wrap=True,
         )
     _print_spending_totals(terminal, "by kind", plan.spending.total_by_case_kind)
     _print_spending_totals(terminal, "by target", plan.spending.total_by_target)
@@ -87,11 +86,10 @@ def print_plan(plan: PricedPlan) -> None:
             f"largest reservation: {_format_usd(largest.reserved_usd)} for {largest.id}: it should be rejected at no "
             "cost, and is not sent if less is left of --max-cost",
             style="dim",
-            soft_wrap=True,
         )
     for line in describe_resources(plan):
-        terminal.print(line, style="yellow", soft_wrap=True)
-    terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
+        terminal.print(line, style="yellow")
+    terminal.print(describe_plan(plan), style="bold")
     if plan.budget_forecast is not None:
         print_budget_forecast(terminal, plan.budget_forecast, limits_billable_requests=plan.is_short)
 
@@ -103,7 +101,7 @@ def _print_unplanned_cases(terminal: Console, cases: Sequence[SkippedCase]) -> N
         ids_by_reason.setdefault(case.skip_reason, []).append(case.id)
     for reason, ids in ids_by_reason.items():
         named = format_names(ids, 1, hint=" (--json has all)")
-        terminal.print(f"not planned: {named}: {reason}", style="dim", soft_wrap=True)
+        terminal.print(f"not planned: {named}: {reason}", style="dim")
 
 
 def _print_left_out_targets(terminal: Console, reason_by_target: Mapping[str, str]) -> None:
@@ -114,14 +112,14 @@ def _print_left_out_targets(terminal: Console, reason_by_target: Mapping[str, st
     for reason, targets in targets_by_reason.items():
         names = ", ".join(targets)
         text = f"left out, each because {reason}: {names}" if len(targets) > 1 else f"left out: {names}: {reason}"
-        terminal.print(text, style="yellow", soft_wrap=True)
+        terminal.print(text, style="yellow")
 
 
 def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> None:
     """Print some of the operations that the targets do not need, in one line."""
     if operations:
         names = format_names(operations, MAX_OPERATIONS_SHOWN, hint=" (--json has all)")
-        terminal.print(f"left out, not needed by the targets: {names}", style="dim", soft_wrap=True)
+        terminal.print(f"left out, not needed by the targets: {names}", style="dim")
 
 
 def print_report(report: CheckReport) -> None:
@@ -130,7 +128,7 @@ def print_report(report: CheckReport) -> None:
 
     terminal = create_console()
     if report.doubt_reason is not None:
-        terminal.print(report.doubt_reason, style="bold red", soft_wrap=True)
+        terminal.print(report.doubt_reason, style="bold red")
     if report.doubt_reason is None:
         for group in _group_findings(report.findings):
             _print_findings_of_rule(terminal, group)
@@ -139,21 +137,21 @@ def print_report(report: CheckReport) -> None:
         terminal.print("without details, because these may all be consequences (--json has all)\n", style="dim")
     if report.findings:
         first = _group_findings(report.findings)[0][0]
-        terminal.print(f"why a rule matters: voicegauge explain {first.rule}", style="dim", soft_wrap=True)
+        terminal.print(f"why a rule matters: voicegauge explain {first.rule}", style="dim")
     if report.emulator_notice is not None:
-        terminal.print(report.emulator_notice, soft_wrap=True)
+        terminal.print(report.emulator_notice)
     _print_skipped_cases(terminal, report)
     for entry in report.unused_baseline_entries:
-        terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
+        terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim")
     _print_unneeded_operations(terminal, report.excluded_operations)
     _print_interruptions(terminal, report)
     print_resources(terminal, report.resources)
     _print_spending(terminal, report)
     for line in describe_ambiguous_requests(report.ambiguous_requests):
-        terminal.print(line, soft_wrap=True, markup=False)
+        terminal.print(line)
     if report.coverage_percent is not None:
-        terminal.print(format_coverage(report), soft_wrap=True)
-    terminal.print(describe_result(report), style="bold", soft_wrap=True)
+        terminal.print(format_coverage(report))
+    terminal.print(describe_result(report), style="bold")
 
 
 def format_coverage(report: CheckReport) -> str:
@@ -199,7 +197,7 @@ def _format_finding_title(finding: Finding) -> Text:
 
 
 def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
-    terminal.print(_format_finding_title(findings[0]), soft_wrap=True)
+    terminal.print(_format_finding_title(findings[0]))
     for finding in findings[:MAX_FINDINGS_SHOWN]:
         _print_finding(terminal, finding)
     if len(findings) > MAX_FINDINGS_SHOWN:
@@ -222,17 +220,17 @@ class NewFindingPrinter:
         """Print a finding; only its message if it has the rule, operation and command of the finding printed before."""
         group = (finding.rule, _format_operation(finding), finding.reproduction_command)
         if group == self._last_group:
-            self._terminal.print(f"  {finding.message}", soft_wrap=True)
+            self._terminal.print(f"  {finding.message}")
         else:
             self._last_group = group
-            self._terminal.print(_format_finding_title(finding), soft_wrap=True)
+            self._terminal.print(_format_finding_title(finding))
             _print_finding(self._terminal, finding)
 
 
 def print_finding_counts(terminal: Console, findings: Sequence[Finding]) -> None:
     """Print one line per rule and operation, with the number of findings."""
     for group in _group_findings(findings):
-        terminal.print(_describe_findings_of_rule(group), soft_wrap=True)
+        terminal.print(_describe_findings_of_rule(group))
 
 
 def _print_finding(terminal: Console, finding: Finding) -> None:
@@ -254,7 +252,7 @@ def _print_finding(terminal: Console, finding: Finding) -> None:
     ]
     for label, text in lines:
         for line in (text or "").splitlines():
-            terminal.print(f"  {label}{line}", style="dim" if label else None, soft_wrap=True)
+            terminal.print(f"  {label}{line}", style="dim" if label else None)
 
 
 def _format_location(finding: Finding) -> str:
@@ -275,13 +273,13 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         if case.verdict == "skipped":
             reasons.setdefault(case.not_judged_reason or "", []).append(case.id)
     for reason, ids in reasons.items():
-        terminal.print(f"no verdict in {format_count(len(ids), 'case')}: {reason}", style="dim", soft_wrap=True)
+        terminal.print(f"no verdict in {format_count(len(ids), 'case')}: {reason}", style="dim")
         names = format_names(ids, MAX_CASES_SHOWN, separator="; ", hint=" (--json has all)")
-        terminal.print(f"  {names}", style="dim", soft_wrap=True)
+        terminal.print(f"  {names}", style="dim")
     print_unjudged_speech(terminal, report)
     _print_left_out_targets(terminal, report.left_out_reason_by_target)
     for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
-        terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
+        terminal.print(f"not judged: {name}: {reason}", style="yellow")
 
 
 def print_unjudged_speech(terminal: Console, report: CheckReport) -> None:
@@ -296,9 +294,7 @@ def print_unjudged_speech(terminal: Console, report: CheckReport) -> None:
         more = [f"{len(counts) - len(named)} other reasons (--json has all)"] if len(counts) > len(named) else []
         clips = format_count(sum(counts.values()), "clip")
         terminal.print(
-            f"{what} not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}",
-            style="yellow",
-            soft_wrap=True,
+            f"{what} not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}", style="yellow"
         )
 
 
@@ -315,9 +311,7 @@ def _print_interruptions(terminal: Console, report: CheckReport) -> None:
         if following:
             times += f", next speech after {statistics.median(following):.0f} ms ({max(following):.0f})"
         count = format_count(len(found), "interruption")
-        terminal.print(
-            f"{mark}{count} of {target}: {times}{_describe_unreliable_interruptions(report, target)}", soft_wrap=True
-        )
+        terminal.print(f"{mark}{count} of {target}: {times}{_describe_unreliable_interruptions(report, target)}")
 
 
 def _describe_unreliable_interruptions(report: CheckReport, target: str) -> str:
@@ -343,10 +337,10 @@ def print_resources(terminal: Console, resource_summary: ResourceSummary) -> Non
 
     if resource_summary.created_count:
         counts = f"{resource_summary.created_count} created, {resource_summary.deleted_count} deleted"
-        terminal.print(f"resources in the account: {counts}", style="dim", soft_wrap=True)
+        terminal.print(f"resources in the account: {counts}", style="dim")
     remaining = describe_remaining_resources(resource_summary.remaining_resources)
     for line in remaining[:MAX_RESOURCES_SHOWN]:
-        terminal.print(f"left in the account: {line}", style="yellow", soft_wrap=True)
+        terminal.print(f"left in the account: {line}", style="yellow")
     more = len(remaining) - MAX_RESOURCES_SHOWN
     if more > 0:
         terminal.print(f"left in the account: {more} more (--json has all)", style="yellow")
@@ -360,17 +354,15 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     if report.case_results and spending.total.request_count != len(report.case_results):
         count = format_count(spending.total.request_count, "request")
         count += f" for {format_count(len(report.case_results), 'case')}"
-        terminal.print(f"sent: {count}, with polls, downloads and repetitions", style="dim", soft_wrap=True)
+        terminal.print(f"sent: {count}, with polls, downloads and repetitions", style="dim")
     if repeated := describe_repetitions(report.repetition_count_by_status):
-        terminal.print(repeated, style="yellow", soft_wrap=True)
+        terminal.print(repeated, style="yellow")
     if Provenance.LIVE not in report.exchange_count_by_provenance:
         return  # nobody was paid: what was spent on what is in the JSON
     if spending.total.billable_request_count:
         accepted = format_count(spending.total.billable_request_count, "request")
         terminal.print(
-            f"billable: {accepted}, accepted or perhaps charged; the plan counts those that should be",
-            style="dim",
-            soft_wrap=True,
+            f"billable: {accepted}, accepted or perhaps charged; the plan counts those that should be", style="dim"
         )
     _print_spending_totals(terminal, "spent by kind", spending.total_by_case_kind)
     _print_spending_totals(
@@ -380,11 +372,9 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     for rule, total in spending.total_by_rule.items():
         equal.setdefault(total, []).append(rule)
     if equal:
-        terminal.print("by rule, where a request counts for each rule that judged it:", style="dim", soft_wrap=True)
+        terminal.print("by rule, where a request counts for each rule that judged it:", style="dim")
     for total, rules in equal.items():
-        terminal.print(
-            f"  {format_names(rules, MAX_RULES_SHOWN)}: {_describe_spending_total(total)}", style="dim", soft_wrap=True
-        )
+        terminal.print(f"  {format_names(rules, MAX_RULES_SHOWN)}: {_describe_spending_total(total)}", style="dim")
 
 
 def _add_row_for_untargeted_spending(
@@ -405,7 +395,7 @@ def _add_row_for_untargeted_spending(
 def _print_spending_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:
     parts = [f"{name}: {_describe_spending_total(total)}" for name, total in totals.items()]
     if parts:
-        terminal.print(f"{label}: {'; '.join(parts)}", style="dim", soft_wrap=True)
+        terminal.print(f"{label}: {'; '.join(parts)}", style="dim")
 
 
 def _describe_spending_total(spending_total: SpendingTotal) -> str:

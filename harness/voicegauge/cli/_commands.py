@@ -196,4 +196,4 @@ def _announce_settings_of_live_run(ctx: click.Context, requests: Sequence[Any]) 
     if settings is not None and any(getattr(one, "live", None) is not None for one in requests):
         from voicegauge.cli._console import create_console
 
-        create_console(to_stderr=True).print(f"LIVE: settings are read from {settings.path}", soft_wrap=True)
+        create_console(to_stderr=True).print(f"LIVE: settings are read from {settings.path}")

@@ -56,7 +56,7 @@ def create_console(*, to_stderr: bool = False) -> Console:
     columns = os.environ.get("COLUMNS", "")
     wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_LINE_WIDTH
     width = None if stream.isatty() else wanted
-    return SafeConsole(stderr=to_stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    return SafeConsole(stderr=to_stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_escaped(text: str, *, to_stderr: bool = False, with_newline: bool = True) -> None:
@@ -264,7 +264,7 @@ def print_budget_forecast(
     for budget in forecast.budgets:
         if budget.spent_usd:
             left_usd = format_price_usd(budget.left_micro_usd / MICRO_USD_PER_USD, is_exact=True)
-            terminal.print(f"{left_usd} left of {budget.describe()}", soft_wrap=True)
+            terminal.print(f"{left_usd} left of {budget.describe()}")
     if forecast.refusal_reason is not None:
         return
     expected = forecast.unaffordable_cases
@@ -272,19 +272,19 @@ def print_budget_forecast(
         left = f"more than is left of {case.budget_name}"
         reserved = format_price_usd(case.reserved_usd, is_exact=True)
         line = f"will not be sent: {case.id}: it reserves {reserved}, {left}"
-        terminal.print(line, style="yellow", soft_wrap=True)
+        terminal.print(line, style="yellow")
     if len(expected) > MAX_CASES_SHOWN:
         more = len(expected) - MAX_CASES_SHOWN
-        terminal.print(f"will not be sent: {more} more (--json has all)", style="yellow", soft_wrap=True)
+        terminal.print(f"will not be sent: {more} more (--json has all)", style="yellow")
     if expected:
         enough = " ".join(forecast.sufficient_limits)
         is_failing = not limits_billable_requests or any(case.expected_usd for case in expected)
         effect = ", so the exit status will not be 0" if is_failing else ""
         line = f"what is not sent is not judged{effect}; {enough} pays for all of it"
-        terminal.print(line, soft_wrap=True)
+        terminal.print(line)
     names = {case.id for case in expected}
     at_worst = [case for case in forecast.unaffordable_cases_at_worst if case.id not in names]
     if at_worst:
         requests = format_count(len(at_worst), "more request" if expected else "request")
         line = f"if the service charges all that it may, {requests} will not be sent, the first: {at_worst[0].id}"
-        terminal.print(line, style="yellow", soft_wrap=True)
+        terminal.print(line, style="yellow")

@@ -83,7 +83,7 @@ class TerminalProgress(ProgressListener):
     def notice(self, message: str) -> None:
         """Print a line above the progress bar."""
         out = self._bar.console if self._bar is not None else create_console(to_stderr=True)
-        out.print(message, soft_wrap=True)
+        out.print(message)
 
 
 class _ProgressLines:
@@ -195,7 +195,7 @@ class BenchProgress(TerminalProgress):
             self._done_before += 1  # by an earlier, interrupted call: it says nothing about how fast this one is
         elif self._table is None and self._clock() - self._printed_s >= PLAIN_LINE_INTERVAL_S:
             self._printed_s = self._clock()
-            create_console(to_stderr=True).print(self.describe_progress(), soft_wrap=True)
+            create_console(to_stderr=True).print(self.describe_progress())
 
     def ramp_step_started(self, step_number: int, load_description: str) -> None:
         """Store the step of a ramp, which the line about all targets names from this call on."""
@@ -239,7 +239,7 @@ class BenchProgress(TerminalProgress):
         if self._table is None:
             super().notice(message)
         else:
-            self._table.console.print(message, soft_wrap=True)
+            self._table.console.print(message)
 
     def describe_progress(self) -> str:
         """Return the progress in one line."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from voicegauge.printable_text import escape_unprintable
 
@@ -24,12 +25,14 @@ class SafeConsole(Console):
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print `objects`. On a terminal, sentences with `soft_wrap` are broken between words, and commands nowhere.
+        """Print `objects`. On a terminal, sentences are broken between words; elsewhere, each is one line.
 
-        Elsewhere, each is one line. A command that is broken by the terminal alone can still be copied.
+        A sentence with a command is broken nowhere: one that is broken by the terminal alone can still be copied.
+        With `soft_wrap=False`, sentences are broken everywhere.
         """
         text = " ".join(map(str, objects))
-        if options.get("soft_wrap") and self.file.isatty() and not _COMMAND_PATTERN.search(text):
+        options.setdefault("soft_wrap", all(isinstance(one, str | Text) for one in objects))
+        if options["soft_wrap"] and self.file.isatty() and not _COMMAND_PATTERN.search(text):
             options["soft_wrap"] = any(len(word) > self.width for word in text.split())
         super().print(*objects, **options)
 

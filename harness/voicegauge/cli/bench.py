@@ -34,10 +34,7 @@ class BenchOutputs(SummaryOutputs):
     """What the command prints and writes."""
 
     dry_run: bool = option(
-        default=False,
-        help="Print the priced plan and send nothing.",
-        found_file=Trust.ANY_VALUE,
-        hides_live_run=True,
+        default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE, hides_live_run=True
     )
     fail_under: float | None = option(
         default=None,
@@ -116,7 +113,7 @@ def _show_result(result: BenchResult, outputs: BenchOutputs, resumption: str) ->
         return
     errors = create_console(to_stderr=True)
     for line in (*_describe_unresolved_requests(result), _describe_resumption(result, resumption)):
-        errors.print(line, soft_wrap=True, markup=False)
+        errors.print(line)
 
 
 def _describe_unresolved_requests(result: BenchResult) -> list[str]:
@@ -154,16 +151,12 @@ def _print_result(result: BenchResult) -> None:
     if result.places:
         print_places(result.places, result.manifest)
     for line in _describe_unresolved_requests(result):
-        out.print(line, soft_wrap=True, markup=False)
-    out.print(f"run:    {result.folder}", soft_wrap=True)
+        out.print(line)
+    out.print(f"run:    {result.folder}")
     if result.baseline_target:
-        out.print(
-            f"compare: voicegauge compare {result.folder} --against {result.baseline_target}",
-            soft_wrap=True,
-            markup=False,
-        )
+        out.print(f"compare: voicegauge compare {result.folder} --against {result.baseline_target}")
     if result.report_file:
-        out.print(f"report: {result.report_file}", soft_wrap=True)
+        out.print(f"report: {result.report_file}")
 
 
 MAX_DISTURBED_SHARE = 0.2

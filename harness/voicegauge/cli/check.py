@@ -153,7 +153,7 @@ def _write_outputs(
 def _print_report(report: ProfileReport) -> None:
     terminal = create_console()
     if report.check_report.doubt_reason is not None:
-        terminal.print(report.check_report.doubt_reason, style="bold red", soft_wrap=True, markup=False)
+        terminal.print(report.check_report.doubt_reason, style="bold red")
     rows = create_table("result", "level", "requirement", "why")
     order = list(_STYLE_BY_VERDICT)
     for one in sorted(report.requirement_results, key=lambda result: order.index(result.verdict)):
@@ -163,7 +163,7 @@ def _print_report(report: ProfileReport) -> None:
     not_scored = ", ".join(one.id for one in report.requirement_results if one.verdict == "not-scored")
     if not_scored:
         reasons = "reasons in --html and --json"
-        terminal.print(f"not scored ({reasons}): {not_scored}", style="dim", soft_wrap=True, markup=False)
+        terminal.print(f"not scored ({reasons}): {not_scored}", style="dim")
     verdicts = Counter(one.verdict for one in report.requirement_results if one.level == "optional")
     optional = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in order if verdicts[verdict])
     score = report.score
@@ -175,7 +175,7 @@ def _print_report(report: ProfileReport) -> None:
     line += f"; more permissive: {score.more_permissive_count}" if score.more_permissive_count else ""
     line += f"; {score.not_scored_count} not scored"
     line += f". Incomplete: {report.check_report.stop_message}" if report.check_report.stop_message else ""
-    terminal.print(line, style="bold", soft_wrap=True, markup=False)
+    terminal.print(line, style="bold")
 
 
 # `voicegauge check`: check whether the API behaves as its contract says.
@@ -285,11 +285,7 @@ class _ReportPrinter:
                 write_badge(report, self._outputs.badge_file, strict=self._outputs.strict, unmet_limits=unmet_limits)
         summary = summarize_check(report, fail_on_warnings=self._outputs.strict, unmet_limits=unmet_limits)
         self._outputs.write_files(
-            report,
-            summary,
-            self._failed_writes,
-            strict=self._outputs.strict,
-            unmet_limits=unmet_limits,
+            report, summary, self._failed_writes, strict=self._outputs.strict, unmet_limits=unmet_limits
         )
 
 

@@ -128,15 +128,13 @@ def _print_power(folders: Sequence[Path], slowdown: float, request: CompareReque
     print_table(out, table)
     out.print(
         f"smallest slowdown of the total latency of one target that is found in 80% of cases, alpha {settings.alpha:g} "
-        f"(*: at most {slowdown:.0%}); a run is compared with runs of so many other nights, one request for each text",
-        markup=False,
+        f"(*: at most {slowdown:.0%}); a run is compared with runs of so many other nights, one request for each text"
     )
-    out.print(NIGHT_COUNT_NOTE, markup=False)
+    out.print(NIGHT_COUNT_NOTE)
     if baseline:
         out.print(
             f"spreads of {format_count(len(baseline), 'run')}, without the last one, {compared.manifest.run_id}: it is "
-            "the run that is compared, and may have changed",
-            markup=False,
+            "the run that is compared, and may have changed"
         )
     named = {
         "request": ("requests", spreads.request),
@@ -145,8 +143,8 @@ def _print_power(folders: Sequence[Path], slowdown: float, request: CompareReque
     }
     for key, (what, value) in named.items():
         source = "measured" if key in spreads.measured else "assumed"
-        out.print(f"spread of {what}: {value:.1%}, {source}", markup=False)
-    out.print("two targets of one run share their minutes: --against finds smaller differences", markup=False)
+        out.print(f"spread of {what}: {value:.1%}, {source}")
+    out.print("two targets of one run share their minutes: --against finds smaller differences")
 
 
 def _format_slowdown(detectable: float | None, wanted: float) -> str:
@@ -168,7 +166,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         measured = "the emulator" if result.provenance == "emulated" else "a server on this machine"
         out.print(build_rehearsal_label(result.rehearsal_label, f"the runs measured {measured}, not a provider"))
     for line in _describe_condition_differences(result):
-        out.print(line, markup=False)
+        out.print(line)
     from voicegauge.bench.comparison_result import PAIRED_CHANGE_NOTE
 
     shown = list(result.metrics) if show_all else result.list_shown_metrics()
@@ -183,14 +181,14 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
             out.print(PAIRED_CHANGE_NOTE)
     limited = "share of false changes" if result.settings.error_control == "discoveries" else "alpha"
     label = f"{result.rehearsal_label}: " if result.rehearsal_label else ""
-    out.print(f"{label}{result.describe_verdict_counts()} ({limited} {result.settings.alpha:g})", markup=False)
+    out.print(f"{label}{result.describe_verdict_counts()} ({limited} {result.settings.alpha:g})")
     out.print(_describe_interval_levels(result.metrics))
     for line in _explain_missing_verdicts(result):
-        out.print(line, markup=False)
+        out.print(line)
     if hidden := len(result.metrics) - len(shown):
         out.print(f"{format_count(hidden, 'more verdict')}: --all prints each")
     for line in _describe_missing_results(result):
-        out.print(line, markup=False)
+        out.print(line)
 
 
 def _explain_missing_verdicts(result: RunComparison) -> list[str]:

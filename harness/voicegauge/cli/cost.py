@@ -130,7 +130,7 @@ def _print_estimate(estimate: CostEstimate, shown_costs: Sequence[MonthlyCost], 
         f"in texts of {_format_character_count(estimate.text_length)}"
     )
     for line in _list_notes(estimate, shown_costs):
-        out.print(line, soft_wrap=True)
+        out.print(line)
     _print_missing_credit_prices(shown_costs)
 
 

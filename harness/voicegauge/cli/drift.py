@@ -174,9 +174,7 @@ def _compare_official_documents(request: OfficialDriftRequest, options: DriftOpt
 
 def _print_official_comparison(terminal: Console, comparison: OfficialComparison) -> None:
     if comparison.official_document is None:
-        terminal.print(
-            f"{comparison.provider}: not compared: {comparison.unreadable_reason}", style="yellow", soft_wrap=True
-        )
+        terminal.print(f"{comparison.provider}: not compared: {comparison.unreadable_reason}", style="yellow")
         return
     for word, changes in (
         ("removed", comparison.removals),
@@ -184,17 +182,17 @@ def _print_official_comparison(terminal: Console, comparison: OfficialComparison
         ("added", comparison.additions),
     ):
         for change in changes:
-            terminal.print(f"{word} ({change.level.value})  {change.qualified_location}", soft_wrap=True)
-            terminal.print(f"  {change.message}", soft_wrap=True)
-            terminal.print(f"  {change.old_position or ''}", style="dim", soft_wrap=True)
+            terminal.print(f"{word} ({change.level.value})  {change.qualified_location}")
+            terminal.print(f"  {change.message}")
+            terminal.print(f"  {change.old_position or ''}", style="dim")
     for reason, count in Counter(one.reason for one in comparison.known_differences).items():
-        terminal.print(f"explained ({count})  {reason}", style="dim", soft_wrap=True)
+        terminal.print(f"explained ({count})  {reason}", style="dim")
     for reason in comparison.unused_explanations:
-        terminal.print(f"explains nothing  {reason}", style="yellow", soft_wrap=True)
+        terminal.print(f"explains nothing  {reason}", style="yellow")
     for reason, count in Counter(one.reason for one in comparison.left_out_operations).items():
-        terminal.print(f"left out ({count})  {reason}", style="dim", soft_wrap=True)
+        terminal.print(f"left out ({count})  {reason}", style="dim")
     for name in comparison.undescribed_operations:
-        terminal.print(f"not in the contract  {name}", style="dim", soft_wrap=True)
+        terminal.print(f"not in the contract  {name}", style="dim")
     official = f"{comparison.official_document.title} {comparison.official_document.version}".strip()
     counts = (
         f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
@@ -204,11 +202,7 @@ def _print_official_comparison(terminal: Console, comparison: OfficialComparison
         f"{len(comparison.left_out_operations)} left out, {len(comparison.undescribed_operations)} without a reason"
     )
     before = f"; last compared on {comparison.compared_on}" if comparison.compared_on is not None else ""
-    terminal.print(
-        f"{comparison.provider} and {official} ({comparison.url}): {counts}{before}",
-        style="bold",
-        soft_wrap=True,
-    )
+    terminal.print(f"{comparison.provider} and {official} ({comparison.url}): {counts}{before}", style="bold")
 
 
 def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChange]) -> None:
@@ -217,18 +211,18 @@ def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChang
         _print_change(out, change)
         if change in manual_changes:
             where = f" in {change.old_position}" if change.old_position else ""
-            out.print(f"  must be made by hand{where}", style="yellow", soft_wrap=True)
+            out.print(f"  must be made by hand{where}", style="yellow")
     for reason in report.unreadable_client_file_messages:
-        out.print(f"not read for --uses: {reason}", style="yellow", soft_wrap=True)
+        out.print(f"not read for --uses: {reason}", style="yellow")
     for entry in report.unused_baseline_entries:
-        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
+        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim")
     counts = ", ".join(f"{count} {level}" for level, count in report.count_by_level.items() if count)
     sides = " to ".join(
         f"{side.title} {side.version}".strip() or side.file for side in (report.old_input, report.new_input)
     )
     accepted = f", {len(report.accepted_changes)} accepted by the baseline" if report.accepted_changes else ""
     nothing = "nothing else has changed" if accepted else "nothing has changed"
-    out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True)
+    out.print(f"{sides}: {counts or nothing}{accepted}", style="bold")
 
 
 def _print_patch(file: Path, manual_change_count: int, *, is_written: bool) -> None:
@@ -236,7 +230,7 @@ def _print_patch(file: Path, manual_change_count: int, *, is_written: bool) -> N
     result = written if is_written else f"the recordings add nothing to the contract: {file} is not written"
     changes = "1 change" if manual_change_count == 1 else f"{manual_change_count} changes"
     left = f"; {changes} must be made by hand" if manual_change_count else ""
-    create_console().print(f"{result}{left}", soft_wrap=True)
+    create_console().print(f"{result}{left}")
 
 
 def _print_change(terminal: Console, change: DriftChange) -> None:
@@ -247,6 +241,6 @@ def _print_change(terminal: Console, change: DriftChange) -> None:
         f" {change.rule}  ",
         (change.qualified_location, "bold"),
     )
-    terminal.print(title, soft_wrap=True)
-    terminal.print(f"  {change.message}", soft_wrap=True)
-    terminal.print(f"  {change.formatted_positions}", style="dim", soft_wrap=True)
+    terminal.print(title)
+    terminal.print(f"  {change.message}")
+    terminal.print(f"  {change.formatted_positions}", style="dim")

@@ -127,7 +127,7 @@ def _get_or_download_document(path_or_url: str, folder: Path) -> Path:
 
     if path_or_url.lower().startswith(("http://", "https://")):
         path = download_document(path_or_url, folder)
-        create_console(to_stderr=True).print(f"saved {path}", soft_wrap=True)
+        create_console(to_stderr=True).print(f"saved {path}")
         return path
     if not Path(path_or_url).is_file():
         raise UsageError(f"{path_or_url}: is not a file: name an OpenAPI document, or the https URL of one")
@@ -139,22 +139,22 @@ def _print_proposal(proposal: OverlayProposal, path: Path) -> None:
 
     out = create_console()
     for operation in proposal.operations:
-        out.print(f"{operation.request}: {', '.join(operation.targets)}", soft_wrap=True)
-    out.print(f"wrote {path}; still to complete in it:" if proposal.todo else f"wrote {path}", soft_wrap=True)
+        out.print(f"{operation.request}: {', '.join(operation.targets)}")
+    out.print(f"wrote {path}; still to complete in it:" if proposal.todo else f"wrote {path}")
     for item in proposal.todo:
-        out.print(f"  {item}", soft_wrap=True)
+        out.print(f"  {item}")
     if proposal.left_out:
-        out.print("left out:", soft_wrap=True)
+        out.print("left out:")
     for item in proposal.left_out[:_MAX_OMISSIONS_SHOWN]:
-        out.print(f"  {item}", soft_wrap=True)
+        out.print(f"  {item}")
     if len(proposal.left_out) > _MAX_OMISSIONS_SHOWN:
-        out.print(f"  and {len(proposal.left_out) - _MAX_OMISSIONS_SHOWN} more: --json has all", soft_wrap=True)
+        out.print(f"  and {len(proposal.left_out) - _MAX_OMISSIONS_SHOWN} more: --json has all")
     try:
         load_contracts([path])
     except ContractError as error:
-        out.print(f"it cannot be used before this is completed: {error}", soft_wrap=True)
+        out.print(f"it cannot be used before this is completed: {error}")
         first = "complete it, then "
     else:
         first = ""
     file = shlex.quote(str(path))
-    out.print(f"next: {first}voicegauge check {proposal.provider} --emulated --contracts {file}", soft_wrap=True)
+    out.print(f"next: {first}voicegauge check {proposal.provider} --emulated --contracts {file}")

@@ -63,7 +63,7 @@ def _print_providers(result: ProviderList, *, is_detailed: bool) -> None:
     target_count = sum(len(provider.targets) for provider in result.providers)
     counts = f"{format_count(len(result.providers), 'provider')}, {format_count(target_count, 'target')}"
     _print_socket_targets(out, result, is_wrapped=False)
-    out.print(f"{counts}; targets, prices and operations of one: voicegauge providers NAME", soft_wrap=True)
+    out.print(f"{counts}; targets, prices and operations of one: voicegauge providers NAME")
 
 
 def _print_socket_targets(out: Console, result: ProviderList, *, is_wrapped: bool) -> None:
@@ -149,7 +149,7 @@ def _print_engines(result: AsrEngineList) -> None:
         rows.add_row(one.spec, one.description, "yes" if one.is_chosen_for_live_runs else "only if named")
     print_table(create_console(), rows)
     for extra in result.missing_extras:
-        create_console().print(f"not installed: {extra}", soft_wrap=True)
+        create_console().print(f"not installed: {extra}")
 
 
 @request
@@ -262,7 +262,7 @@ def _print_explanation(explanation: RuleExplanation) -> None:
 
     out = create_console()
     out.print(Text.assemble((explanation.id, "bold"), f" ({explanation.severity})"))
-    out.print(explanation.description, soft_wrap=True)
+    out.print(explanation.description)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
@@ -278,7 +278,7 @@ def _print_explanation(explanation: RuleExplanation) -> None:
     out.print()
     out.print(rows)
     if explanation.violation_command is not None:
-        out.print(f"\nsee it found: {explanation.violation_command}", soft_wrap=True)
+        out.print(f"\nsee it found: {explanation.violation_command}")
     if explanation.fault_of_same_id is not None:
         out.print()
         _print_explanation(explanation.fault_of_same_id)

@@ -103,7 +103,7 @@ def serve_command(request: ServeRequest, replay_options: ReplayOptions) -> int |
 
         def print_finding(finding: ClientFinding) -> None:
             findings.append(finding)
-            errors.print(finding.describe(), style="yellow", soft_wrap=True, markup=False)
+            errors.print(finding.describe(), style="yellow")
 
         serve_emulator(
             request,
@@ -141,39 +141,37 @@ def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], emu
 
     out, url = create_console(), emulator.url
     own = shlex.join(build_arguments(request, names=("contracts",)))
-    out.print(f"EMULATED providers at {url} (Ctrl-C to stop)\n", soft_wrap=True)
+    out.print(f"EMULATED providers at {url} (Ctrl-C to stop)\n")
     for contract in contracts:
-        out.print(f"  {contract.provider.title}", soft_wrap=True)
+        out.print(f"  {contract.provider.title}")
         options = "" if is_bundled(contract.document.path) else f" {own}"
         targets = (*contract.targets.values(), *contract.audio_input_targets.values())
         if any(quote_price(target, 1).reserved_usd is None for target in targets):
             options += f" --price {contract.id}=0"
-        out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}{options}", soft_wrap=True)
+        out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}{options}")
         for server in contract.servers.values() if len(contracts) == 1 else ():
-            out.print(f"    {url}{urlsplit(server.url).path} in place of {server.url}", soft_wrap=True)
+            out.print(f"    {url}{urlsplit(server.url).path} in place of {server.url}")
         if contract.socket_targets:
             socket_url = to_socket_url(url)
-            out.print(f"    {socket_url}/{contract.id} in place of the address of its WebSockets", soft_wrap=True)
+            out.print(f"    {socket_url}/{contract.id} in place of the address of its WebSockets")
         for variable in contract.key_variables:
-            out.print(f"    export {variable}=any-key", soft_wrap=True)
+            out.print(f"    export {variable}=any-key")
     if emulator.authority_file is not None:
-        out.print(f"\n  TLS: export SSL_CERT_FILE={emulator.authority_file}", soft_wrap=True)
-    out.print(
-        f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults  client-findings", soft_wrap=True
-    )
+        out.print(f"\n  TLS: export SSL_CERT_FILE={emulator.authority_file}")
+    out.print(f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults  client-findings")
 
 
 def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> None:
     out = create_console()
-    out.print(f"REPLAYED providers at {server.url} (Ctrl-C to stop)\n", soft_wrap=True)
+    out.print(f"REPLAYED providers at {server.url} (Ctrl-C to stop)\n")
     for provider in dict.fromkeys(recording.provider for recording in recordings):
         kinds = {r.provenance.value.upper() for r in recordings if r.provider == provider}
         count = sum(one.comparable_request.provider == provider for one in server.replay.recorded_requests)
         line = f"  {server.base_url(provider)}  {count} recorded requests, {', '.join(sorted(kinds))}"
-        out.print(line, soft_wrap=True)
+        out.print(line)
         of_provider = [one for r in recordings if r.provider == provider for one in r.exchanges]
         if any(one.socket is not None for one in of_provider):
-            out.print(f"  {to_socket_url(server.base_url(provider))} for its WebSockets", soft_wrap=True)
+            out.print(f"  {to_socket_url(server.base_url(provider))} for its WebSockets")
 
 
 def _print_unused_requests(replay: Replay) -> None:
@@ -182,7 +180,7 @@ def _print_unused_requests(replay: Replay) -> None:
     other_count = len(replay.unmatched_request_descriptions)
     out.print(f"{total - len(unused)} of {total} recorded requests were sent, and {other_count} others")
     for name in unused[:MAX_UNUSED_REQUESTS_SHOWN]:
-        out.print(f"  not sent: {name}", style="dim", soft_wrap=True)
+        out.print(f"  not sent: {name}", style="dim")
     if len(unused) > MAX_UNUSED_REQUESTS_SHOWN:
         out.print(f"  ... and {len(unused) - MAX_UNUSED_REQUESTS_SHOWN} more", style="dim")
 
@@ -240,14 +238,14 @@ def proxy_command(request: ProxyCommandRequest, options: ProxyOptions) -> int:
 
 
 def _print_running_proxy(terminal: Console, running_proxy: RunningProxy) -> None:
-    terminal.print(f"proxy at {running_proxy.url} (Ctrl-C to stop)\n", soft_wrap=True)
+    terminal.print(f"proxy at {running_proxy.url} (Ctrl-C to stop)\n")
     for server_url, url in (*running_proxy.base_urls.items(), *running_proxy.socket_base_urls.items()):
-        terminal.print(f"  {url} in place of {server_url}", soft_wrap=True)
+        terminal.print(f"  {url} in place of {server_url}")
     for url in running_proxy.upstream_urls:
-        terminal.print(f"  requests with their keys are forwarded to {url}", soft_wrap=True)
-    terminal.print("  URLs in responses are not changed: a client that follows one leaves the proxy", soft_wrap=True)
+        terminal.print(f"  requests with their keys are forwarded to {url}")
+    terminal.print("  URLs in responses are not changed: a client that follows one leaves the proxy")
     if running_proxy.recording is not None:
-        terminal.print(f"  recording to {running_proxy.recording}", soft_wrap=True)
+        terminal.print(f"  recording to {running_proxy.recording}")
 
 
 def _wait_until_stopped() -> None:
@@ -275,33 +273,29 @@ def _print_report(terminal: Console, report: ProxyReport, named_recording: Path 
     ):
         _print_counts_by_reason(terminal, label, counts)
     for name, reason in report.report.unmatched_request_reason_by_name.items():
-        terminal.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
+        terminal.print(f"passed, not judged: {name}: {reason}", style="yellow")
     if report.recording_path is not None:
         options = ["--recordings", report.recording_path]
         options += ["--contracts", report.contract_path] if report.contract_path is not None else []
         command = shlex.join(["voicegauge", "check", report.provider, *options])
-        terminal.print(
-            f"recorded {format_count(report.recorded_count, 'exchange')}: {report.recording_path}", soft_wrap=True
-        )
-        terminal.print(f"judge them again: {command}", soft_wrap=True)
+        terminal.print(f"recorded {format_count(report.recorded_count, 'exchange')}: {report.recording_path}")
+        terminal.print(f"judge them again: {command}")
     elif named_recording is not None:
         reason = "no response to a request in the contract could be recorded"
         line = f"nothing recorded: {reason}, so {named_recording} is not written"
-        terminal.print(line, style="yellow", soft_wrap=True)
+        terminal.print(line, style="yellow")
     if report.report.coverage_percent is not None:
-        terminal.print(format_coverage(report.report), soft_wrap=True)
+        terminal.print(format_coverage(report.report))
     requests = format_count(report.request_count, "request")
-    terminal.print(f"{requests}; {describe_result(report.report)}", style="bold", soft_wrap=True)
+    terminal.print(f"{requests}; {describe_result(report.report)}", style="bold")
 
 
 def _print_counts_by_reason(terminal: Console, label: str, counts: Mapping[str, int]) -> None:
     shown = list(counts.items())[:MAX_REASONS_SHOWN]
     for reason, count in shown:
-        terminal.print(f"{label}: {count} x {reason}", style="yellow", soft_wrap=True)
+        terminal.print(f"{label}: {count} x {reason}", style="yellow")
     if len(counts) > len(shown):
-        terminal.print(
-            f"{label}: {len(counts) - len(shown)} more reasons (--json has all)", style="yellow", soft_wrap=True
-        )
+        terminal.print(f"{label}: {len(counts) - len(shown)} more reasons (--json has all)", style="yellow")
 
 
 def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> int:
@@ -346,9 +340,7 @@ def listen_command(request: ListenRequest, output: JsonOutput) -> int:
     out = create_console(to_stderr=output.json_path == "-")
     result = run_listen(
         dataclasses.replace(
-            request,
-            on_ready=lambda url: _print_url(out, url),
-            on_webhook=lambda webhook: _print_callback(out, webhook),
+            request, on_ready=lambda url: _print_url(out, url), on_webhook=lambda webhook: _print_callback(out, webhook)
         )
     )
     if output.json_path:
@@ -367,10 +359,9 @@ def listen_command(request: ListenRequest, output: JsonOutput) -> int:
 
 
 def _print_url(terminal: Console, url: str) -> None:
-    terminal.print(f"listening for webhooks at {url} (Ctrl-C to stop)", soft_wrap=True)
+    terminal.print(f"listening for webhooks at {url} (Ctrl-C to stop)")
     terminal.print(
-        "a sender without a documented signature is unverified: anyone who knows this URL can send webhooks to it",
-        soft_wrap=True,
+        "a sender without a documented signature is unverified: anyone who knows this URL can send webhooks to it"
     )
 
 
@@ -387,9 +378,9 @@ def _print_callback(terminal: Console, webhook: JudgedCallback) -> None:
     operation = f"{webhook.provider}/{webhook.operation}" if webhook.operation else "matches no contract"
     id_, state = _remove_control_characters(webhook.job_id), _remove_control_characters(webhook.state)
     verdict = f"{webhook.verdict}  {webhook.sender_verification}"
-    terminal.print(f"{time}  {webhook.provenance.upper()}  {operation}  {id_}  {state}  {verdict}", soft_wrap=True)
+    terminal.print(f"{time}  {webhook.provenance.upper()}  {operation}  {id_}  {state}  {verdict}")
     for finding in webhook.findings:
-        terminal.print(f"    {finding.severity} {finding.rule}: {finding.message}", soft_wrap=True)
+        terminal.print(f"    {finding.severity} {finding.rule}: {finding.message}")
 
 
 def _remove_control_characters(text: str | None) -> str:

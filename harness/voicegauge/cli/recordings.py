@@ -36,10 +36,7 @@ class RecordOutputs(JsonOutput):
     """What the command prints."""
 
     dry_run: bool = option(
-        default=False,
-        help="Print the priced plan and send nothing.",
-        found_file=Trust.ANY_VALUE,
-        hides_live_run=True,
+        default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE, hides_live_run=True
     )
 
 
@@ -120,12 +117,12 @@ def _print_record_result(result: RecordResult) -> None:
         provenance = file.provenance.value.upper()
         exchanges = format_count(file.exchange_count, "exchange")
         line = f"{verb} {file.path}  {provenance}  {exchanges}: {_describe_recording_changes(file.changes)}"
-        out.print(line, soft_wrap=True)
+        out.print(line)
     for case, reason in result.skip_reason_by_case.items():
-        out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True)
+        out.print(f"not recorded: {case}: {reason}", style="dim")
     if result.redaction_counts:
         locations = ", ".join(f"{location} ({count})" for location, count in result.redaction_counts.items())
-        out.print(f"masked: {locations}", soft_wrap=True)
+        out.print(f"masked: {locations}")
     elif result.files:
         out.print("masked: nothing")
     print_resources(out, result.resource_summary)
@@ -135,16 +132,15 @@ def _print_record_result(result: RecordResult) -> None:
             f"{format_count(result.finding_count, 'finding')} in what was recorded ({rules}): voicegauge check "
             "--recordings shows them",
             style="yellow",
-            soft_wrap=True,
         )
     if result.spent_usd:
         out.print(f"{format_price_usd(result.spent_usd)} spent")
     if result.spent_by_earlier_runs_usd:
         out.print(f"{format_price_usd(result.spent_by_earlier_runs_usd)} spent by earlier recordings")
     for line in describe_unresolved_requests(result.ambiguous_requests):
-        out.print(line, soft_wrap=True, markup=False)
+        out.print(line)
     if result.stop_message:
-        out.print(f"Stopped early: {result.stop_message}{_describe_unfinished_cases(result)}", soft_wrap=True)
+        out.print(f"Stopped early: {result.stop_message}{_describe_unfinished_cases(result)}")
 
 
 def _describe_unfinished_cases(result: RecordResult) -> str:
@@ -184,20 +180,19 @@ def _print_converted_file(converted_file: ConvertedFile) -> None:
             position = remark.method_and_url
             if remark.interaction_number:
                 position = f"{remark.interaction_number} ({position})"
-            out.print(f"{converted_file.input_path}: {position}: {remark.message}", soft_wrap=True)
+            out.print(f"{converted_file.input_path}: {position}: {remark.message}")
     for group in converted_file.group_rejected_requests():
         position = group.first_request.removeprefix(f"{converted_file.input_path}: ")
         more = f" and {group.request_count - 1} more" if group.request_count > 1 else ""
-        out.print(f"{converted_file.input_path}: {position}{more}: left out: {group.reason}", soft_wrap=True)
+        out.print(f"{converted_file.input_path}: {position}{more}: left out: {group.reason}")
     masked = ", ".join(f"{location} ({count})" for location, count in converted_file.redaction_counts.items())
     lost = f", {converted_file.rejected_request_count} left out" if converted_file.rejected_request_count else ""
     counts = f"{format_count(converted_file.exchange_count, 'exchange')}{lost}"
     out.print(
-        f"{converted_file.input_path}: {converted_file.original_format}: {counts} -> {converted_file.output_path}",
-        soft_wrap=True,
+        f"{converted_file.input_path}: {converted_file.original_format}: {counts} -> {converted_file.output_path}"
     )
     if masked:
-        out.print(f"{converted_file.input_path}: masked: {masked}", soft_wrap=True)
+        out.print(f"{converted_file.input_path}: masked: {masked}")
 
 
 def _print_rejected_requests(conversion: Conversion) -> None:
@@ -207,15 +202,13 @@ def _print_rejected_requests(conversion: Conversion) -> None:
     out = create_console()
     for one in conversion.unconverted_files:
         if not one.rejected_request_count:
-            out.print(f"{one.path}: not converted: {one.reason}", soft_wrap=True)
+            out.print(f"{one.path}: not converted: {one.reason}")
     for group in conversion.rejected_requests:
         host = group.host or "unknown host"
-        out.print(
-            f"left out: {host} ({group.request_count}): {group.reason}; first {group.first_request}", soft_wrap=True
-        )
+        out.print(f"left out: {host} ({group.request_count}): {group.reason}; first {group.first_request}")
     exchanges = sum(file.exchange_count for file in conversion.converted_files)
     left_out = sum(group.request_count for group in conversion.rejected_requests)
     unconverted = f", {len(conversion.unconverted_files)} not" if conversion.unconverted_files else ""
     files = format_count(len(conversion.converted_files), "file")
     summary = f"{files} converted{unconverted}: {format_count(exchanges, 'exchange')}, {left_out} left out"
-    out.print(summary, style="bold", soft_wrap=True)
+    out.print(summary, style="bold")

@@ -114,10 +114,7 @@ class ReportOutputs(JsonOutput):
         found_file=Trust.NEW_OUTPUT,
     )
     open_page: bool = option(
-        default=False,
-        flag="--open",
-        help="Open the page in the browser.",
-        refusal_reason="it starts another program",
+        default=False, flag="--open", help="Open the page in the browser.", refusal_reason="it starts another program"
     )
 
 
@@ -266,7 +263,7 @@ def _print_scores(result: ScoreResult) -> None:
     print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_counted_ramp_samples())
     out = create_console()
     for errors in scores.reference_speech_errors if scores is not None else ():
-        out.print(f"ASR error on reference speech: {_format_reference_speech_errors(errors)}", soft_wrap=True)
+        out.print(f"ASR error on reference speech: {_format_reference_speech_errors(errors)}")
 
 
 def _format_reference_speech_errors(errors: ReferenceSpeechErrors) -> str:
@@ -325,7 +322,7 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
         if len(origins) > 1:
             print_table(console, _build_origin_table(kind, series, origins, configuration_labels))
     for line in list_clips_left_out(series):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line)
     _print_timeline(console, build_timeline(history, provenance))
 
 
