@@ -108,11 +108,13 @@ paths:
             title: At once
             pricing: {unit: 1k_characters, usd_per_unit: 0.1}
             emulation:
-              {submit_response_ms: 5, base_processing_ms: 20, processing_ms_per_character: 0, log_duration_deviation: 0}
+              {submit_response_ms: 5, queue_ms: 50, base_processing_ms: 20, processing_ms_per_character: 0,
+               log_duration_deviation: 0}
           unpriced:
             title: Nobody says what it costs
             emulation:
-              {submit_response_ms: 5, base_processing_ms: 20, processing_ms_per_character: 0, log_duration_deviation: 0}
+              {submit_response_ms: 5, queue_ms: 50, base_processing_ms: 20, processing_ms_per_character: 0,
+               log_duration_deviation: 0}
             request_constants: {body#/model: other}
       requestBody:
         required: true

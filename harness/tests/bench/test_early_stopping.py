@@ -104,7 +104,7 @@ async def test_a_run_sends_nothing_more_when_it_is_decided(
     assert outcome.is_complete
     assert outcome.early_stop is not None
     assert outcome.early_stop.has_stopped_early
-    assert outcome.early_stop.targets[0].decision == "faster"
+    assert outcome.early_stop.targets[0].decision == "slower"
     assert outcome.early_stop.sent_request_count == len(outcome.samples) < config.plan.request_count / 2
 
 
