@@ -16,9 +16,8 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.conformance._sent_case import read_response_delivery
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.base import Finding, Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.finding import Finding
 from voicegauge.recording.redaction import Redactor
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
 from voicegauge.rules.checker import Checker

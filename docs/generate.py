@@ -39,10 +39,9 @@ from voicegauge.contract.price_computation import describe_price, list_all_claim
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.drift.drift_report import DriftReport
 from voicegauge.drift.official_comparison import OfficialDriftReport
-from voicegauge.model.job import Interval
 from voicegauge.model.price import PriceClaim, PriceRange, compute_price_range
 from voicegauge.model.run import Run
-from voicegauge.model.sample_table import SAMPLE_COLUMNS
+from voicegauge.model.sample import SAMPLE_COLUMNS, Interval
 from voicegauge.profiles.judging import Profile, ProfileReport
 from voicegauge.recording.recording_import import Conversion
 from voicegauge.relay.relayed_exchange import ProxyReport

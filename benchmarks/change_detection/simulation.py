@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.model.price import PriceClaim, PricePart
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,

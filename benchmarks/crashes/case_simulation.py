@@ -39,7 +39,7 @@ from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, TransportError
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import AmbiguousRequest
+from voicegauge.model.exchange import AmbiguousRequest
 from voicegauge.transport.clock import VirtualClock
 
 CaseCommand = Literal["check", "record"]

@@ -19,7 +19,7 @@ from voicegauge.client.client import Client
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 

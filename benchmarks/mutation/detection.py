@@ -28,8 +28,8 @@ from voicegauge.emulator._app import create_app
 from voicegauge.emulator._fault import Fault
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import VoicegaugeError
+from voicegauge.model.base import Finding
 from voicegauge.model.exchange import Exchange
-from voicegauge.model.finding import Finding
 from voicegauge.rules.registry import Rule, select_rules
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.transport.clock import VirtualClock

@@ -29,8 +29,8 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.model.base import Finding
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.model.finding import Finding
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 

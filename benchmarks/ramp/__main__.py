@@ -33,7 +33,7 @@ from voicegauge.bench.ramp import (
     compute_sent_share_of_requests_in_flight,
     search_highest_load,
 )
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import Latency, Sample
 from voicegauge.transport.clock import RealClock

@@ -43,7 +43,7 @@ from voicegauge.contract.parsed_exchange import EventStreamParser
 from voicegauge.errors import VoicegaugeError
 from voicegauge.formats.bodies import UnreadableBodyError, read_form, read_json
 from voicegauge.model.run import Run
-from voicegauge.model.sample_table import write_parquet
+from voicegauge.model.sample import write_parquet
 from voicegauge.outputs.finding_exports import load_baseline
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.replay import Replay

@@ -13,9 +13,9 @@ import numpy as np
 from change_detection.simulation import build_manifest, build_score
 
 from voicegauge.bench.run_store import save_run
-from voicegauge.model.job import Failure, Interval
+from voicegauge.model.exchange import Failure
 from voicegauge.model.run import Run, ScoreSet
-from voicegauge.model.sample import AudioFacts, Cost, Latency, RequestPhases, Sample, Score, StreamArrivals
+from voicegauge.model.sample import AudioFacts, Cost, Interval, Latency, RequestPhases, Sample, Score, StreamArrivals
 from voicegauge.speech.encoding import encode
 
 TARGETS = 20

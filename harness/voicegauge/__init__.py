@@ -99,9 +99,9 @@ if TYPE_CHECKING:
     from voicegauge.drift.drift_report import DriftReport as DriftReport
     from voicegauge.emulator.process import RunningEmulator as RunningEmulator
     from voicegauge.errors import VoicegaugeError as VoicegaugeError
+    from voicegauge.model.base import Finding as Finding
     from voicegauge.model.base import Provenance as Provenance
     from voicegauge.model.base import Severity as Severity
-    from voicegauge.model.finding import Finding as Finding
     from voicegauge.model.run import Run as Run
     from voicegauge.recording.recording_import import Conversion as Conversion
     from voicegauge.report.report_data import AnalyzedRuns as AnalyzedRuns
@@ -178,8 +178,7 @@ _NAMES_BY_MODULE = {
     "voicegauge.drift.drift_report": ("DriftReport",),
     "voicegauge.emulator.process": ("RunningEmulator",),
     "voicegauge.errors": ("VoicegaugeError",),
-    "voicegauge.model.base": ("Provenance", "Severity"),
-    "voicegauge.model.finding": ("Finding",),
+    "voicegauge.model.base": ("Finding", "Provenance", "Severity"),
     "voicegauge.model.run": ("Run",),
     "voicegauge.recording.recording_import": ("Conversion",),
     "voicegauge.report.report_data": ("AnalyzedRuns", "BenchReport"),

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from voicegauge.bench.run_store import load_run, read_journal
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator.process import RunningEmulator
-from voicegauge.model.job import AmbiguousRequest, describe_unresolved_requests
+from voicegauge.model.exchange import AmbiguousRequest, describe_unresolved_requests
 from voicegauge.speech.encoding import encode
 
 Bench = Callable[..., list[str]]

@@ -13,10 +13,9 @@ from voicegauge.bench._sample_building import MAX_QUOTED_BODY_CHARACTERS, Failed
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite
 from voicegauge.contract.targets import Target
-from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import Delivery, Exchange, Failure
 from voicegauge.model.exchange import Request as SentRequest
 from voicegauge.model.exchange import Response as ReceivedResponse
-from voicegauge.model.job import Delivery, Failure
 
 from ..builders.scripted_provider import Script
 from ..builders.servers import serving

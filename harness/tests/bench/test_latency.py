@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from voicegauge.bench._latency import measure_latency, measure_request_phases
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.targets import Target
-from voicegauge.model.exchange import Exchange, Request, Response, Timing
-from voicegauge.model.job import Delivery, Failure, Interval, Job, StateObservation
+from voicegauge.model.exchange import Delivery, Exchange, Failure, Job, Request, Response, StateObservation, Timing
+from voicegauge.model.sample import Interval
 
 from ..builders.documents import changed_yaml
 from .conftest import ACME

@@ -21,7 +21,7 @@ from voicegauge.bench.run_store import save_audio, save_run
 from voicegauge.bench.target_summaries import describe_wrong_audio, summarize_targets
 from voicegauge.cli import run as run_voicegauge
 from voicegauge.errors import EXIT_NOTHING_MEASURED, DataError
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.model.run import KnownWords, ListeningSet, Run
 from voicegauge.model.sample import ListeningVerdict, Sample
 from voicegauge.speech.asr_interface import Asr

@@ -32,8 +32,7 @@ from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Response, Timing
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery, Exchange, Request, Response, Timing
 from voicegauge.model.sample import AudioFacts, Latency, StreamArrivals
 from voicegauge.speech.audio_measurement import build_playback_timeline, measure_leading_silence_s
 from voicegauge.speech.decoding import RawAudioFormat, decode

@@ -16,7 +16,7 @@ from voicegauge.bench.run_store import (
     read_journal,
 )
 from voicegauge.client.spending_journal import SubmitCompletedEvent, SubmitNotSentEvent, SubmitStartedEvent
-from voicegauge.model.job import BillingStatus, Failure
+from voicegauge.model.exchange import BillingStatus, Failure
 from voicegauge.model.sample import Cost, Sample
 
 from ..builders.runs import build_sample

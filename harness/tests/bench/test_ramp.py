@@ -24,7 +24,7 @@ from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.model.ramp import RampResult, RampStep
 from voicegauge.model.run import Run
 from voicegauge.model.sample import Latency, Sample

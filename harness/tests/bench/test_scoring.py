@@ -19,7 +19,7 @@ from voicegauge.bench.run_store import save_audio
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.errors import DataError, UnreachableError, UsageError
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.model.run import Run, ScoreSet
 from voicegauge.model.sample import Sample
 from voicegauge.speech.asr_engines import SpokenText

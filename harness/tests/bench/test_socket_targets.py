@@ -25,8 +25,7 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError, VoicegaugeError
 from voicegauge.model.base import Provenance, TextPacing
-from voicegauge.model.exchange import Interruption, Request, SocketClose
-from voicegauge.model.job import Delivery, Failure
+from voicegauge.model.exchange import Delivery, Failure, Interruption, Request, SocketClose
 from voicegauge.model.price import PriceRange
 from voicegauge.model.sample import Sample
 from voicegauge.report._result_tables import build_comparison_columns

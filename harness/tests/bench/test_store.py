@@ -26,7 +26,7 @@ from voicegauge.bench.run_store import (
 from voicegauge.client.spending_journal import SubmitCompletedEvent, SubmitNotSentEvent, SubmitStartedEvent
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import BillingStatus
+from voicegauge.model.exchange import BillingStatus
 from voicegauge.model.sample import Cost
 
 from ..builders.runs import FAILED, SUITE, TARGET, build_measured_target, build_run, build_sample, build_score_set

@@ -7,8 +7,7 @@ from typing import Any
 
 from voicegauge.contract.contract import Contract
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery, Exchange, Request, Response
 from voicegauge.rules.subjects import SpeechDelivery
 
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from voicegauge.bench.run_store import save_audio, save_run
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt
-from voicegauge.model.job import Failure, Interval
+from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, Failure
 from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.run import (
     Manifest,
@@ -25,7 +24,7 @@ from voicegauge.model.run import (
     ScoreSet,
     TargetPrice,
 )
-from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
+from voicegauge.model.sample import AudioFacts, Cost, Interval, Latency, Sample, Score
 from voicegauge.speech.encoding import encode
 
 from .runs import build_manifest, price_claim

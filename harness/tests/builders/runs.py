@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from voicegauge.bench._change_estimates import ErrorCount, TimeInSession
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import Failure, Interval
+from voicegauge.model.exchange import Failure
 from voicegauge.model.price import Claimant, PlanClaim, PriceClaim, PricePart
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
@@ -20,7 +20,7 @@ from voicegauge.model.run import (
     ScoreSet,
     TargetPrice,
 )
-from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
+from voicegauge.model.sample import AudioFacts, Cost, Interval, Latency, Sample, Score
 
 TARGET = "acme/voice-1"
 SUITE = MeasuredSuite(id="made", version=1, sha256="5" * 64, text_count=8)

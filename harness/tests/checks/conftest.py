@@ -11,9 +11,8 @@ import pytest
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.model.base import Provenance
+from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.finding import Finding
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.job import Delivery, Failure
+from voicegauge.model.exchange import Delivery, Exchange, Failure, Request, Response
 from voicegauge.rules._audio import compute_plausible_duration_range_s
 from voicegauge.rules.registry import select_rules
 from voicegauge.rules.subjects import SpeechDelivery

@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.contract.contract import Contract
 from voicegauge.formats.locations import MISSING
-from voicegauge.model.finding import Finding
+from voicegauge.model.base import Finding
 from voicegauge.rules.call import Call
 from voicegauge.rules.charges import read_amount
 

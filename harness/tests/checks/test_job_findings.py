@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from voicegauge.contract.contract import Contract
-from voicegauge.model.finding import Finding
-from voicegauge.model.job import StateObservation
+from voicegauge.model.base import Finding
+from voicegauge.model.exchange import StateObservation
 from voicegauge.rules.call import Call
 from voicegauge.rules.subjects import ConcurrentJobs, JobHistory
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.formats.text_times import parse_timestamp
-from voicegauge.model.job import StateObservation
+from voicegauge.model.exchange import StateObservation
 from voicegauge.rules.subjects import JobHistory
 
 NEXT = {"new": ["busy"], "busy": ["done", "broken"], "done": [], "broken": []}

@@ -10,8 +10,7 @@ import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery, Exchange, Request, Response
 from voicegauge.rules.delivery_groups import DeliveriesOfRun
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery

@@ -13,8 +13,7 @@ import yaml
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.model.base import Provenance, SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery, Exchange, Request, Response
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.model.base import Provenance
+from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange, ReceivedCallback, Request, Response, Timing
-from voicegauge.model.finding import Finding
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.webhooks import RequestCallbacks

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from voicegauge.api.options import ProgressListener
 from voicegauge.cli._progress import PLAIN_LINE_INTERVAL_S, BenchProgress
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.model.sample import Cost, Sample
 
 from ..builders.runs import build_sample

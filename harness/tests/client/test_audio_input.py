@@ -18,10 +18,9 @@ from voicegauge.client.speech_request import build_audio_input_request
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import BudgetError, UsageError
-from voicegauge.model.exchange import Exchange, UploadedFile
+from voicegauge.model.exchange import Delivery, Exchange, UploadedFile
 from voicegauge.model.exchange import Request as Asked
 from voicegauge.model.exchange import Response as Answered
-from voicegauge.model.job import Delivery
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 

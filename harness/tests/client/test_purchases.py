@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.spending_journal import Purchase, PurchaseAccount, PurchaseHistory
-from voicegauge.model.job import BillingStatus
+from voicegauge.model.exchange import BillingStatus
 
 SENT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,8 +13,7 @@ import pytest
 from voicegauge.client.ledger import Ledger, Settlement, UsagePricedRequest, settle_request
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import OverchargedError, StorageError, TransportError, UsageError
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.job import BillingStatus
+from voicegauge.model.exchange import BillingStatus, Exchange, Request, Response
 
 PRICE_USD = 0.25
 

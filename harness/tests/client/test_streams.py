@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from voicegauge.client.client import Client
 from voicegauge.contract.contract import Contract
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery
 from voicegauge.transport.http import MAX_READ_AFTER_STREAM_END_S, Timeouts, Transport
 
 from ..builders.servers import serving

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from voicegauge.client.client import Client, DeliveryInterruptedError
 from voicegauge.client.exchange_log import MAX_SUBMIT_AND_DOWNLOAD_S
-from voicegauge.model.job import BillingStatus
+from voicegauge.model.exchange import BillingStatus
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 

@@ -18,7 +18,7 @@ from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.errors import DataError
-from voicegauge.model.job import BillingStatus
+from voicegauge.model.exchange import BillingStatus
 from voicegauge.rules.call import ExpectedResponse
 
 ACCEPTED, AMBIGUOUS, REJECTED = BillingStatus.ACCEPTED, BillingStatus.AMBIGUOUS, BillingStatus.REJECTED

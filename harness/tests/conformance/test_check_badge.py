@@ -9,8 +9,7 @@ import pytest
 
 from voicegauge.cli import run as voicegauge
 from voicegauge.conformance.check_report import CheckReport, render_check_badge
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 
 
 def find(severity: Severity) -> Finding:

@@ -22,8 +22,7 @@ from voicegauge.conformance.check_report import (
 )
 from voicegauge.conformance.finding_groups import group_effects, group_findings_of_service, merge_findings
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 from voicegauge.outputs.finding_exports import (
     ExportedReport,
     format_junit_xml,

@@ -25,7 +25,7 @@ from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, Synthesized
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.hosts import to_socket_url
-from voicegauge.model.base import Provenance, Severity, TextPacing, split_into_tokens
+from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity, TextPacing, split_into_tokens
 from voicegauge.model.exchange import (
     ABNORMAL_CLOSE_CODE,
     NO_STATUS_CLOSE_CODE,
@@ -35,7 +35,6 @@ from voicegauge.model.exchange import (
     SocketMessage,
     SocketTraffic,
 )
-from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import FaultExample, Rule
 from voicegauge.rules.socket_subjects import SocketConnection, SpokenTurn

@@ -14,10 +14,8 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.process import running_emulator
 from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.model.base import Provenance, Severity, SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.finding import Finding
-from voicegauge.model.job import Delivery
+from voicegauge.model.base import Finding, Provenance, Severity, SpeechRequest
+from voicegauge.model.exchange import Delivery, Exchange, Request, Response
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID

@@ -15,7 +15,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator._app import create_app
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 

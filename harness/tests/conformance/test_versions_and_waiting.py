@@ -18,8 +18,8 @@ from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import ContractError
 from voicegauge.model.base import Provenance, SpeechRequest
-from voicegauge.model.exchange import Timing
-from voicegauge.model.job import Delivery, Interval
+from voicegauge.model.exchange import Delivery, Timing
+from voicegauge.model.sample import Interval
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 from voicegauge.transport.clock import VirtualClock

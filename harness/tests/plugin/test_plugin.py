@@ -11,8 +11,7 @@ import msgspec
 import pytest
 
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 from voicegauge.plugin._service_checks import fail_on_findings
 from voicegauge.rules.registry import RULE_BY_ID
 

@@ -18,7 +18,7 @@ from voicegauge.emulator._app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.socket_server import running_app
 from voicegauge.model.base import Provenance, SpeechRequest
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery
 from voicegauge.model.sample import StreamArrivals
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.replay import Replay

@@ -30,8 +30,7 @@ from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import WEBSOCKET_VERSION, Interruption, TranscriptTiming
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import WEBSOCKET_VERSION, Failure, Interruption, TranscriptTiming
 from voicegauge.model.run import ListeningSet, QualitySet, Run, VoiceSet
 from voicegauge.model.sample import (
     AudioFacts,

@@ -14,8 +14,7 @@ from voicegauge.cli import run as voicegauge
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, DriftReport, FilePosition
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.finding import Finding, FindingClip, FindingLocation
+from voicegauge.model.base import Finding, FindingClip, FindingLocation, Provenance, Severity
 from voicegauge.report.findings_page import build_check_page, build_drift_page, render_findings_page
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.speech.encoding import encode

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.model.run import Run
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import analyze_runs

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from voicegauge.model.job import Interval
-from voicegauge.model.sample import Latency
+from voicegauge.model.sample import Interval, Latency
 from voicegauge.report._charts import build_job_state_chart, build_latency_curve
 
 

@@ -13,8 +13,7 @@ import voicegauge
 from voicegauge import cli
 from voicegauge.bench.run_store import save_run
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 from voicegauge.outputs.result_summary import ResultSummary, format_summary_slack
 
 from ..builders.nights import CHANGED_NIGHT, made_run, save, save_nights

@@ -18,8 +18,7 @@ from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge_command
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.run import Run
-from voicegauge.model.sample import Sample
-from voicegauge.model.sample_table import SAMPLE_COLUMNS
+from voicegauge.model.sample import SAMPLE_COLUMNS, Sample
 from voicegauge.report.run_exports import PRICE_COLUMNS
 
 from ..builders.report_runs import BROKEN, VOICES, make_run

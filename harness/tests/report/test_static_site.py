@@ -12,7 +12,7 @@ import pytest
 from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.report.run_exports import write_site
 
 from ..builders.report_runs import HOSTILE, VOICES, make_run

@@ -12,10 +12,9 @@ import pytest
 from voicegauge.cli import run as voicegauge
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, DriftReport
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.finding import Finding, FindingLocation
-from voicegauge.model.job import Interval
+from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 from voicegauge.model.run import Run
+from voicegauge.model.sample import Interval
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 from voicegauge.report.target_sections import CheckAndDriftReports

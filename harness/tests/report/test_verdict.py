@@ -11,7 +11,7 @@ import pytest
 from voicegauge.bench.part_summaries import summarize_places
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import AmbiguousRequest, Failure
+from voicegauge.model.exchange import AmbiguousRequest, Failure
 from voicegauge.model.run import KnownWords, ListeningSet, Run, TargetPrice
 from voicegauge.model.sample import ListeningVerdict
 from voicegauge.report._ranking import Ranking

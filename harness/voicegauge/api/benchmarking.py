@@ -66,7 +66,7 @@ from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.bench.voice_similarity import compare_run_voices
 from voicegauge.errors import BudgetError, TimeLimitError, UsageError
 from voicegauge.model.base import Provenance, StopReason
-from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.run import Run, ScoreSet
 from voicegauge.options import function_of
 from voicegauge.report.html_page import write_report

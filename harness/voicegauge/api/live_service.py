@@ -36,7 +36,7 @@ from voicegauge.errors import (
     VoicegaugeError,
 )
 from voicegauge.model.base import Provenance, convert_to_micro_usd, sum_usd
-from voicegauge.model.job import describe_ambiguous_requests
+from voicegauge.model.exchange import describe_ambiguous_requests
 from voicegauge.model.price import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, RemainingBudget, format_price_usd
 from voicegauge.printable_text import format_count
 

@@ -36,9 +36,8 @@ from voicegauge.emulator.socket_server import ServerOptions, bind_socket, runnin
 from voicegauge.errors import StorageError, UnknownNameError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.hosts import build_server_url, to_socket_url
-from voicegauge.model.base import Record, StopReason
+from voicegauge.model.base import Finding, Record, StopReason
 from voicegauge.model.exchange import ReceivedCallback
-from voicegauge.model.finding import Finding
 from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_recordings

@@ -42,7 +42,7 @@ from voicegauge.errors import DataError, UnknownNameError, UsageError
 from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, PARQUET_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
-from voicegauge.model.sample_table import write_parquet
+from voicegauge.model.sample import write_parquet
 from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.report.history_page import render_history_page

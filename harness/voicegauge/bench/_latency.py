@@ -15,9 +15,8 @@ from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.formats.bodies import UnreadableBodyError, is_json
 from voicegauge.formats.text_times import parse_timestamp
-from voicegauge.model.exchange import Exchange, Timing
-from voicegauge.model.job import Delivery, Interval, StateObservation
-from voicegauge.model.sample import Latency, RequestPhases, StreamArrivals
+from voicegauge.model.exchange import Delivery, Exchange, StateObservation, Timing
+from voicegauge.model.sample import Interval, Latency, RequestPhases, StreamArrivals
 from voicegauge.speech.audio_measurement import PlaybackTimeline
 
 # Measures the arrival of streamed audio, chunk by chunk, and simulates its playback.

@@ -59,7 +59,7 @@ from voicegauge.emulator.settings import EmulatorSettings, is_emulated
 from voicegauge.errors import TransportError, UsageError, VoicegaugeError
 from voicegauge.formats.located_yaml import Document
 from voicegauge.model.base import Record
-from voicegauge.model.job import BillingStatus, Delivery
+from voicegauge.model.exchange import BillingStatus, Delivery
 from voicegauge.model.run import TimingError
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.transport.http import Transport

@@ -39,7 +39,7 @@ from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
-from voicegauge.model.job import BillingStatus
+from voicegauge.model.exchange import BillingStatus
 from voicegauge.model.run import MeasuringWorker
 from voicegauge.model.sample import Sample
 from voicegauge.transport.clock import run_in_thread

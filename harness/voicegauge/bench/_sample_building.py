@@ -19,8 +19,17 @@ from voicegauge.contract.price_computation import PriceQuote, reports_usage
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_utf8
-from voicegauge.model.exchange import BodyExcerpt, Exchange, ExchangeExcerpt, Headers, Request, Response
-from voicegauge.model.job import BillingStatus, Delivery, Failure
+from voicegauge.model.exchange import (
+    BillingStatus,
+    BodyExcerpt,
+    Delivery,
+    Exchange,
+    ExchangeExcerpt,
+    Failure,
+    Headers,
+    Request,
+    Response,
+)
 from voicegauge.model.sample import AudioFacts, Cost, Sample
 from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.quoted_words import mask_undocumented_words

@@ -37,10 +37,9 @@ from voicegauge.bench._shared_variation import SharedVariation, TargetTimes
 from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.delivery_steadiness import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.bench.target_samples import LeftOutClips, TargetSamples
-from voicegauge.model.job import Interval
 from voicegauge.model.price import COUNTED_CLAIMANTS, PriceClaim, PricePart, find_best_claim, format_price_usd
 from voicegauge.model.run import MeasuredTarget, TargetPrice
-from voicegauge.model.sample import AudioFacts, Latency, QualityPrediction, Sample
+from voicegauge.model.sample import AudioFacts, Interval, Latency, QualityPrediction, Sample
 
 MetricUnit = Literal["ms", "rate", "rating", "letters/s", "hz", "similarity", "db", "usd", "credits"]
 """Units of metrics. "rate": an error rate or a share; "rating": from 1 to 5; "db": decibels."""

@@ -23,7 +23,7 @@ from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import DataError
 from voicegauge.files import read_file, require_files_in_folder
 from voicegauge.model.base import Record
-from voicegauge.model.job import Failure
+from voicegauge.model.exchange import Failure
 from voicegauge.model.run import QualitySet, Run
 from voicegauge.model.sample import AudioFacts, QualityPrediction, Sample
 from voicegauge.printable_text import format_count

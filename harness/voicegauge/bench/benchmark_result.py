@@ -8,7 +8,7 @@ from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, Planne
 from voicegauge.bench.part_summaries import PlaceSummary
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.base import Count, Provenance, StopReason
-from voicegauge.model.job import AmbiguousRequest, OpenJob
+from voicegauge.model.exchange import AmbiguousRequest, OpenJob
 from voicegauge.model.price import BudgetForecast, format_price_usd
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.run import Manifest, MeasuredSuite

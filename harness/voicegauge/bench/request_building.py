@@ -26,8 +26,7 @@ from voicegauge.files import read_file
 from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Provenance, Record, SpeechRequest, TextPacing, VoiceSample
-from voicegauge.model.exchange import UploadedFile
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery, UploadedFile
 from voicegauge.speech.audio_measurement import is_silent
 from voicegauge.speech.decoding import DecodedAudio, UndecodableAudioError, decode
 from voicegauge.speech.encoding import find_container_of_format

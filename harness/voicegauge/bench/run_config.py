@@ -34,7 +34,7 @@ from voicegauge.emulator.process import RunningEmulator
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance, TextPacing, VoiceSample
-from voicegauge.model.job import AmbiguousRequest, OpenJob
+from voicegauge.model.exchange import AmbiguousRequest, OpenJob
 from voicegauge.model.ramp import EarlyStop, RampResult, TargetDecision
 from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.model.sample import Sample

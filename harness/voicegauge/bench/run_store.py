@@ -35,7 +35,7 @@ from voicegauge.client.spending_journal import (
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import check_writable, read_file, require_files_in_folder, write_file
 from voicegauge.model.base import Record
-from voicegauge.model.job import BillingStatus, OpenJob
+from voicegauge.model.exchange import BillingStatus, OpenJob
 from voicegauge.model.run import RUN_SCHEMA_VERSION, Run
 from voicegauge.model.sample import Sample
 from voicegauge.speech.containers import sniff_container

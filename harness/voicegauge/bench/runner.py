@@ -63,8 +63,7 @@ from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
 from voicegauge.model.base import Provenance
-from voicegauge.model.exchange import TRAILING_SILENCE_S
-from voicegauge.model.job import BillingStatus, Delivery
+from voicegauge.model.exchange import TRAILING_SILENCE_S, BillingStatus, Delivery
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.transport.clock import RealClock, run_in_thread

@@ -23,9 +23,8 @@ from voicegauge.bench._change_estimates import MIN_TIME_FOR_LOGARITHM_MS, ErrorC
 from voicegauge.bench.resampling import FloatArray, IntegerArray, ValuesWithTextIds
 from voicegauge.errors import DataError
 from voicegauge.model.base import Count, Record
-from voicegauge.model.job import Interval
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
-from voicegauge.model.sample import AudioFacts, Latency, QualityPrediction, Sample, Score
+from voicegauge.model.sample import AudioFacts, Interval, Latency, QualityPrediction, Sample, Score
 from voicegauge.printable_text import format_count
 from voicegauge.speech.listening import count_spoken_letters
 

@@ -59,9 +59,8 @@ from voicegauge.bench.target_samples import (
 from voicegauge.bench.voice_similarity import VoiceSummary, summarize_voices
 from voicegauge.model.base import Count, Provenance, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION
-from voicegauge.model.job import Interval
 from voicegauge.model.run import MeasuredTarget, Run, ScoreSet
-from voicegauge.model.sample import AudioFacts, Latency, Sample, StreamArrivals
+from voicegauge.model.sample import AudioFacts, Interval, Latency, Sample, StreamArrivals
 from voicegauge.printable_text import describe_repetitions, format_count
 
 MAX_NAMED_TARGETS_WITH_WRONG_CHARGES = 3

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from voicegauge.cli._console import create_console, create_table, print_budget_forecast, print_table
 from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.finding import Finding
-from voicegauge.model.job import describe_ambiguous_requests
+from voicegauge.model.base import Finding, Provenance, Severity
+from voicegauge.model.exchange import describe_ambiguous_requests
 from voicegauge.model.price import format_price_usd
 from voicegauge.printable_text import describe_repetitions, format_count, format_names
 

@@ -121,7 +121,7 @@ def _describe_unresolved_requests(result: BenchResult) -> list[str]:
 
     After Ctrl-C, open jobs are not listed.
     """
-    from voicegauge.model.job import describe_unresolved_requests
+    from voicegauge.model.exchange import describe_unresolved_requests
 
     open_jobs = () if result.stop_reason in ("interrupted", "time") else result.open_jobs
     is_emulated = result.provenance is Provenance.EMULATED

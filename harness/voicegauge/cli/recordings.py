@@ -16,7 +16,7 @@ from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, print_escaped, show_result, write_json
 from voicegauge.cli._output_options import JsonOutput
 from voicegauge.errors import DataError, NothingMeasuredError, PartlyMeasuredError
-from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.price import format_price_usd
 from voicegauge.options import Trust, option, request
 from voicegauge.printable_text import format_count, format_names

@@ -25,8 +25,7 @@ from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import UnreachableError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
-from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request
-from voicegauge.model.job import Failure, FailureKind
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Failure, FailureKind, Request
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.http import find_proxy
 

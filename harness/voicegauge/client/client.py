@@ -40,8 +40,7 @@ from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.formats.text_times import UnreadableSubtitlesError
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Request, Timing, UploadedFile
-from voicegauge.model.job import BillingStatus, Delivery, Failure
+from voicegauge.model.exchange import BillingStatus, Delivery, Exchange, Failure, Request, Timing, UploadedFile
 from voicegauge.recording.credentials import mask_record
 from voicegauge.transport.clock import Clock, run_in_thread
 

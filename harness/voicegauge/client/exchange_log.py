@@ -14,8 +14,7 @@ from voicegauge.contract.extension.provider import RetryPolicy
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.errors import TimedOutError, TransportError
 from voicegauge.formats.text_times import parse_http_date
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.job import Failure, FailureKind
+from voicegauge.model.exchange import Exchange, Failure, FailureKind, Request, Response
 from voicegauge.recording.credentials import mask_credentials
 
 # Describes in one line, without secrets, why a delivery has no audio.

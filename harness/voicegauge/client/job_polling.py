@@ -30,8 +30,7 @@ from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer
-from voicegauge.model.exchange import Request
-from voicegauge.model.job import BillingStatus, Failure, Job, StateObservation
+from voicegauge.model.exchange import BillingStatus, Failure, Job, Request, StateObservation
 from voicegauge.recording.secret_search import find_secret_spelling
 
 # Reads the parameters of a follow-up request (status, result, cancellation) from a response.

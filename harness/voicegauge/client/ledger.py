@@ -26,8 +26,7 @@ from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import BudgetError, OverchargedError, TransportError, UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import MAX_NUMBER, MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd
-from voicegauge.model.exchange import Exchange
-from voicegauge.model.job import BillingStatus
+from voicegauge.model.exchange import BillingStatus, Exchange
 from voicegauge.model.price import format_price_usd
 
 # The ledger reserves money before a request is sent, and settles it when the outcome of the request is known.

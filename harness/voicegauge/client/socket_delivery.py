@@ -40,7 +40,10 @@ from voicegauge.model.base import TextPacing
 from voicegauge.model.exchange import (
     TRAILING_SILENCE_S,
     WEBSOCKET_VERSION,
+    BillingStatus,
+    Delivery,
     Exchange,
+    Failure,
     Interruption,
     Response,
     SocketTraffic,
@@ -48,7 +51,6 @@ from voicegauge.model.exchange import (
     TranscriptTiming,
     UploadedFile,
 )
-from voicegauge.model.job import BillingStatus, Delivery, Failure
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
 
 if TYPE_CHECKING:

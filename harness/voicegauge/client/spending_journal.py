@@ -40,7 +40,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, read_file
 from voicegauge.model.base import Record, convert_to_micro_usd
-from voicegauge.model.job import AmbiguousRequest, BillingStatus
+from voicegauge.model.exchange import AmbiguousRequest, BillingStatus
 
 # Reads from a journal what each submit cost and whether it brought a result.
 

@@ -38,9 +38,8 @@ from voicegauge.errors import (
     UsageError,
     VoicegaugeError,
 )
-from voicegauge.model.base import Provenance
+from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange
-from voicegauge.model.finding import Finding
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import SpeechDelivery

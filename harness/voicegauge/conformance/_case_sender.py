@@ -58,8 +58,7 @@ from voicegauge.errors import (
     VoicegaugeError,
 )
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, Response
-from voicegauge.model.job import BillingStatus, Delivery
+from voicegauge.model.exchange import BillingStatus, Delivery, Exchange, Response
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, IncompleteResponse, RequestIntent
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.spoken_text import is_ordinary_text

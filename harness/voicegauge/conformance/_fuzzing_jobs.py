@@ -41,8 +41,8 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
 from voicegauge.errors import UsageError
+from voicegauge.model.base import Finding
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.model.finding import Finding
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, ExpectedResponse
 from voicegauge.rules.subjects import ConcurrentJobs, JobHistory
 

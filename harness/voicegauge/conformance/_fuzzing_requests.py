@@ -37,8 +37,7 @@ from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, StorageError, TransportError, VoicegaugeError
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import Location
-from voicegauge.model.base import Severity
-from voicegauge.model.finding import Finding
+from voicegauge.model.base import Finding, Severity
 
 # Adds to findings of fuzzing a pytest test that sends the same requests again.
 

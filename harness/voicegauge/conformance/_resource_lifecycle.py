@@ -26,8 +26,7 @@ from voicegauge.contract.price_computation import is_billable
 from voicegauge.contract.targets import Target
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import MISSING, Location
-from voicegauge.model.exchange import Exchange
-from voicegauge.model.job import Delivery
+from voicegauge.model.exchange import Delivery, Exchange
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, ExpectedResponse
 from voicegauge.rules.resources import find_resource_item
 from voicegauge.rules.subjects import JobHistory, ResourceStep, ResourceStepKind

@@ -31,10 +31,8 @@ from voicegauge.errors import BudgetError, TransportError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64, read_finite_number
 from voicegauge.formats.locations import MISSING
 from voicegauge.formats.text_times import is_other_transcript_format
-from voicegauge.model.base import Provenance, Record, SpeechRequest
-from voicegauge.model.exchange import Exchange, Interruption
-from voicegauge.model.finding import Finding
-from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.model.base import Finding, Provenance, Record, SpeechRequest
+from voicegauge.model.exchange import Delivery, Exchange, Interruption, StateObservation
 from voicegauge.recording.credentials import INVALID_API_KEY, mask_record
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
 from voicegauge.rules.delivery_groups import DeliveryMeasurements

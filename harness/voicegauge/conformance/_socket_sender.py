@@ -39,8 +39,7 @@ from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, Transcri
 from voicegauge.emulator.client_findings import ClientFindings
 from voicegauge.errors import HandshakeError, TransportError
 from voicegauge.model.base import TextPacing
-from voicegauge.model.exchange import Interruption, Request
-from voicegauge.model.job import BillingStatus
+from voicegauge.model.exchange import BillingStatus, Interruption, Request
 from voicegauge.rules.socket_subjects import (
     ConnectionExpectation,
     SocketConnection,

@@ -44,7 +44,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, write_file
 from voicegauge.model.base import Record, StopReason
-from voicegauge.model.job import AmbiguousRequest, BillingStatus
+from voicegauge.model.exchange import AmbiguousRequest, BillingStatus
 from voicegauge.model.price import format_price_usd
 
 RESUMED_STOP_REASONS: frozenset[StopReason] = frozenset({"interrupted", "time", "unreachable"})

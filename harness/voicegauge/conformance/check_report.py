@@ -12,10 +12,8 @@ import msgspec
 
 from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.conformance.spending import Spending
-from voicegauge.model.base import Provenance, Record, Severity, StopReason
-from voicegauge.model.exchange import DOWNLOAD_OPERATION, Interruption
-from voicegauge.model.finding import Finding, FindingLocation
-from voicegauge.model.job import AmbiguousRequest
+from voicegauge.model.base import Finding, FindingLocation, Provenance, Record, Severity, StopReason
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, AmbiguousRequest, Interruption
 from voicegauge.model.price import format_price_usd
 from voicegauge.outputs.finding_exports import (
     AcceptedFinding,

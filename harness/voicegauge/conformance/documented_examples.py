@@ -17,9 +17,8 @@ from voicegauge.contract.operation import Operation
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING
-from voicegauge.model.base import Provenance
+from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
-from voicegauge.model.finding import Finding
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule

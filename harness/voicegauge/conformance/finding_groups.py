@@ -15,8 +15,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.errors import UsageError
 from voicegauge.formats.located_yaml import escape_pointer_token
-from voicegauge.model.base import Severity
-from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.base import Finding, FindingLocation, Severity
 from voicegauge.rules.call import describe_error_with_success_status
 
 _REJECTED_VALID_REQUEST_RULE_ID = "rejects-valid"

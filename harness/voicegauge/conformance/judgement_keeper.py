@@ -22,9 +22,8 @@ from voicegauge.conformance.spending import SpendingTotal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.emulator.settings import is_emulated
-from voicegauge.model.base import Provenance
+from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange
-from voicegauge.model.finding import Finding
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.delivery_groups import DeliveriesOfRun
 from voicegauge.rules.registry import Rule

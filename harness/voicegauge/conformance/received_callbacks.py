@@ -19,9 +19,8 @@ from voicegauge.contract.operation import Operation
 from voicegauge.emulator.settings import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING
-from voicegauge.model.base import Provenance, Record
+from voicegauge.model.base import Finding, Provenance, Record
 from voicegauge.model.exchange import ReceivedCallback
-from voicegauge.model.finding import Finding
 from voicegauge.recording.credentials import mask_credentials
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.call import Call

@@ -34,10 +34,8 @@ from voicegauge.contract.loading import adapt_contract_to_server, replace_missin
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import ContractError, DataError, MissingExtraError
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange
-from voicegauge.model.finding import Finding
-from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.model.base import Finding, Provenance, Severity
+from voicegauge.model.exchange import DOWNLOAD_OPERATION, Delivery, Exchange, StateObservation
 from voicegauge.printable_text import format_names
 from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import compute_age_days, load_har

@@ -31,8 +31,7 @@ from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import DataError
 from voicegauge.files import check_writable, require_files_in_folder
 from voicegauge.model.base import Provenance, Record, StopReason
-from voicegauge.model.exchange import Exchange, UploadedFile
-from voicegauge.model.job import AmbiguousRequest
+from voicegauge.model.exchange import AmbiguousRequest, Exchange, UploadedFile
 from voicegauge.recording.conversations import Recording, collect_exchanges_by_conversation_id
 from voicegauge.recording.har_files import RecordingChanges, compute_age_days, load_har, save_har
 from voicegauge.recording.url_rewriting import UrlCanonicalizer

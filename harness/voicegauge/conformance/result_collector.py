@@ -30,9 +30,8 @@ from voicegauge.conformance.finding_groups import (
 from voicegauge.conformance.spending import SpendingAccount, SpendingTotal
 from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, OverchargedError
-from voicegauge.model.base import Provenance, Severity, StopReason
+from voicegauge.model.base import Finding, FindingClip, Provenance, Severity, StopReason
 from voicegauge.model.exchange import Interruption
-from voicegauge.model.finding import Finding, FindingClip
 from voicegauge.printable_text import format_count
 from voicegauge.recording.credentials import mask_record
 from voicegauge.rules.call import CheckSubject

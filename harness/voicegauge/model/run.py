@@ -18,11 +18,18 @@ from voicegauge.model.base import (
     SignedCount,
     TextPacing,
 )
-from voicegauge.model.job import AmbiguousRequest, OpenJob
+from voicegauge.model.exchange import AmbiguousRequest, OpenJob
 from voicegauge.model.price import PlanClaim, PriceClaim
 from voicegauge.model.ramp import EarlyStop, RampResult, format_load
-from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, QualityPrediction, Sample, Score
-from voicegauge.model.sample_table import SampleRow, build_data_frame
+from voicegauge.model.sample import (
+    ListeningVerdict,
+    MeasuredVoice,
+    QualityPrediction,
+    Sample,
+    SampleRow,
+    Score,
+    build_data_frame,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

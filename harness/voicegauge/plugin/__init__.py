@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance.check_report import CheckReport
     from voicegauge.contract.catalogue import Catalogue
     from voicegauge.emulator.process import RunningEmulator
-    from voicegauge.model.finding import Finding
+    from voicegauge.model.base import Finding
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

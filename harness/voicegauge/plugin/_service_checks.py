@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voicegauge.client.daily_spending import SharedBudget
     from voicegauge.conformance.check_report import CheckReport
     from voicegauge.contract.catalogue import Catalogue
-    from voicegauge.model.finding import Finding
+    from voicegauge.model.base import Finding
 
 
 # Keeps the budget of live tests in a file, so that what a killed test run has spent counts in the next one.

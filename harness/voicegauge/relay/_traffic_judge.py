@@ -30,9 +30,8 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.socket_turns import find_socket_operation
 from voicegauge.emulator.settings import is_emulated
 from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
-from voicegauge.model.base import Provenance
+from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request, Response
-from voicegauge.model.finding import Finding
 from voicegauge.recording.conversations import ConversationIndex, Recording
 from voicegauge.recording.credentials import find_used_credentials, mask_credentials
 from voicegauge.recording.har_files import GrowingHar, load_har

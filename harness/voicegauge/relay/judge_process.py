@@ -18,7 +18,7 @@ import msgspec
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.loading import adapt_contract_to_server, load_contract
 from voicegauge.errors import NothingMeasuredError, UsageError, VoicegaugeError
-from voicegauge.model.finding import Finding
+from voicegauge.model.base import Finding
 from voicegauge.relay._traffic_judge import TrafficJudge
 from voicegauge.relay.relay_server import RelayObserver
 from voicegauge.relay.relayed_exchange import CapturedBody, JudgedExchange, JudgeSettings, RelayedExchange

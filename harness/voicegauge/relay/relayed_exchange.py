@@ -13,9 +13,8 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Server
 from voicegauge.hosts import to_http_url
-from voicegauge.model.base import Record
+from voicegauge.model.base import Finding, Record
 from voicegauge.model.exchange import Request, Response, SocketMessage, SocketMessageLog, Timing
-from voicegauge.model.finding import Finding
 from voicegauge.transport.raw_http import RawHeaders
 
 # Copies bodies while they pass through the proxy. The size of each copy and of all copies together is limited.

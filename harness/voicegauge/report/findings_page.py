@@ -14,8 +14,7 @@ from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.drift.drift_report import ComparedInput, DriftLevel, DriftReport, export_drift_report
 from voicegauge.errors import UsageError
 from voicegauge.files import read_file
-from voicegauge.model.base import Provenance
-from voicegauge.model.finding import FindingClip
+from voicegauge.model.base import FindingClip, Provenance
 from voicegauge.outputs.finding_exports import FileLocation, ReportedFinding, RuleDescription, SarifLevel
 from voicegauge.printable_text import describe_repetitions, format_count
 from voicegauge.report.scored_clips import ClipPlayer

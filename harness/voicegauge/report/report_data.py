@@ -26,8 +26,7 @@ from voicegauge.bench.target_samples import TargetDifferences, measure_target_di
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.files import resolve_links
 from voicegauge.model.base import Record
-from voicegauge.model.exchange import ExchangeExcerpt
-from voicegauge.model.job import AmbiguousRequest, FailureKind, OpenJob
+from voicegauge.model.exchange import AmbiguousRequest, ExchangeExcerpt, FailureKind, OpenJob
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.run import (
     ListeningSet,

@@ -21,10 +21,10 @@ from voicegauge.bench.target_samples import group_counted_samples_by_target
 from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
-from voicegauge.model.job import describe_unresolved_requests
+from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.price import explain_price_remarks
 from voicegauge.model.run import Run
-from voicegauge.model.sample_table import SAMPLE_COLUMNS, ColumnValue
+from voicegauge.model.sample import SAMPLE_COLUMNS, ColumnValue
 from voicegauge.printable_text import escape_unprintable
 from voicegauge.report._result_tables import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report._run_comparison import choose_run_letters, compare_with_earlier_run

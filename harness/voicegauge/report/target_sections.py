@@ -16,10 +16,8 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.drift.drift_report import DriftChange, DriftLevel, DriftReport
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
-from voicegauge.model.base import Provenance, Severity
-from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, Headers
-from voicegauge.model.finding import Finding
-from voicegauge.model.job import FailureKind
+from voicegauge.model.base import Finding, Provenance, Severity
+from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers
 from voicegauge.model.run import MeasuredTarget, Run
 from voicegauge.model.sample import Latency
 from voicegauge.report._charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve

@@ -13,9 +13,8 @@ from voicegauge.contract.extension.provider import Dispute
 from voicegauge.contract.operation import Operation
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
-from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 from voicegauge.model.exchange import Exchange
-from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
 from voicegauge.rules.registry import RULE_BY_ID, Rule, Violation, select_applicable_rules
 

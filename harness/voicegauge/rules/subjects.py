@@ -21,8 +21,7 @@ from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Exchange, UploadedFile
-from voicegauge.model.job import Delivery, StateObservation
+from voicegauge.model.exchange import Delivery, Exchange, StateObservation, UploadedFile
 from voicegauge.rules.call import Call, CallSubject, CheckSubject, find_documented_default, quote_audio
 
 _MAX_QUOTED_EXCHANGES = 5
