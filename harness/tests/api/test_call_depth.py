@@ -14,7 +14,7 @@ from voicegauge.transport.http import Transport
 
 MAX_FUNCTIONS_BETWEEN_FOR_CALLS = 10
 """Largest number of functions of the library between `check` and `Transport.send`, for a case that is a single call."""
-MAX_FUNCTIONS_BETWEEN_FOR_SUBMITS = 13
+MAX_FUNCTIONS_BETWEEN_FOR_SUBMITS = 12
 """The same number for the submit of a delivery, which the client follows to its audio."""
 
 

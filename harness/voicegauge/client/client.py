@@ -33,7 +33,7 @@ from voicegauge.client.ledger import (
 from voicegauge.client.speech_request import RequestParts, build_audio_input_request, map_speech_request
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange, read_transcript
+from voicegauge.contract.parsed_exchange import ParsedExchange, read_transcript
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.errors import TransportError, UsageError
@@ -129,11 +129,9 @@ class DeliveryTask:
         The exchanges of the delivery begin with `exchange`.
         """
         self._settlement.status = BillingStatus.ACCEPTED
-        self._log.exchanges.append(exchange)
+        submit = self._log.add(exchange)
         self._submit_index = self._log.last_exchange_index
-        return await self._complete_delivery(
-            self._record_job_id_of_submit(parse_exchange(exchange)), self._fetch_result_of_submit
-        )
+        return await self._complete_delivery(self._record_job_id_of_submit(submit), self._fetch_result_of_submit)
 
     async def _record_job_id_of_submit(self, submit_exchange: ParsedExchange) -> ParsedExchange:
         if self._job is not None:
@@ -219,7 +217,11 @@ class DeliveryTask:
                 self._started_s = self._clock.monotonic()
             call_time_ms = time.perf_counter() * 1000
             try:
-                submit = await self._log.send(request, self._target.operation.id)
+                submit = self._log.add(
+                    await self._connection.send(
+                        request, self._target.operation.id, max_total_s=self._deadline.exchange_timeout_s
+                    )
+                )
             except TransportError as error:
                 self._record_time_of_first_attempt(call_time_ms)
                 self._settlement.note_failure(error)
@@ -356,7 +358,11 @@ class DeliveryTask:
             request = job.build_request_by_job_id(operation)
             if request is not None:
                 async with asyncio.timeout(CANCEL_REQUEST_TIMEOUT_S):
-                    await self._log.send(request, operation.id)
+                    self._log.add(
+                        await self._connection.send(
+                            request, operation.id, max_total_s=self._deadline.exchange_timeout_s
+                        )
+                    )
         except (TransportError, DeliveryFailedError, TimeoutError):
             return  # the job continues, as it would have without the attempt
 

@@ -101,6 +101,8 @@ def build_masked_excerpt(text: str, secrets: Sequence[str]) -> str:
 MAX_SUBMIT_AND_DOWNLOAD_S = 300.0
 """Maximum time of a submit with its retries and of a download, in seconds. The documented maximum time of the job is
 added."""
+MIN_EXCHANGE_TIMEOUT_S = 0.01
+"""Shortest time limit of a request, in seconds. It applies to a request that is sent just before the deadline."""
 
 
 class Deadline:
@@ -122,6 +124,11 @@ class Deadline:
     def remaining_s(self) -> float:
         """Number of seconds until the deadline; 0 after it."""
         return max(self._ends_at_s - self._clock.monotonic(), 0.0)
+
+    @property
+    def exchange_timeout_s(self) -> float:
+        """Time limit in seconds of a request that is sent now, so that no exchange continues after the deadline."""
+        return max(self.remaining_s, MIN_EXCHANGE_TIMEOUT_S)
 
     def extend(self, seconds: float) -> None:
         """Move the deadline later by `seconds`, in which the delivery did not wait for the service."""
@@ -197,15 +204,11 @@ def iterate_poll_waits_s(poll_schedule: PollSchedule) -> Iterator[float]:
 # Records the exchanges of one delivery in order, and retries requests that cost nothing.
 
 
-MIN_EXCHANGE_TIMEOUT_S = 0.01
-"""Shortest time limit of a request, in seconds. It applies to a request that is sent just before the deadline."""
-
-
 class ExchangeLog:
-    """Sends requests over a connection and keeps every exchange."""
+    """Keeps every exchange of a delivery, and sends requests that cost nothing until one succeeds."""
 
     def __init__(self, connection: ProviderConnection, deadline: Deadline) -> None:
-        """Create an empty log. No exchange continues after `deadline`."""
+        """Create an empty log. No request that it sends continues after `deadline`."""
         self.connection, self.deadline = connection, deadline
         self.exchanges: list[Exchange] = []
 
@@ -214,14 +217,8 @@ class ExchangeLog:
         """Index of the last exchange, counted from 0."""
         return len(self.exchanges) - 1
 
-    async def send(self, request: Request, operation_id: str, pinned_address: str | None = None) -> ParsedExchange:
-        """Send `request` once and log the exchange; see `ProviderConnection.send`."""
-        exchange = await self.connection.send(
-            request,
-            operation_id,
-            pinned_address=pinned_address,
-            max_total_s=max(self.deadline.remaining_s, MIN_EXCHANGE_TIMEOUT_S),
-        )
+    def add(self, exchange: Exchange) -> ParsedExchange:
+        """Keep an exchange as the last one of the delivery, and return it parsed."""
         self.exchanges.append(exchange)
         return parse_exchange(exchange)
 
@@ -244,7 +241,11 @@ class ExchangeLog:
         waits = (*iterate_retry_waits_s(retry, self.connection.retry_random), None)
         for wait, address in zip(waits, itertools.cycle(pinned_addresses), strict=False):
             try:
-                exchange = await self.send(request, operation_id, address)
+                exchange = self.add(
+                    await self.connection.send(
+                        request, operation_id, pinned_address=address, max_total_s=self.deadline.exchange_timeout_s
+                    )
+                )
             except TransportError as error:
                 if wait is None:
                     raise self.build_no_response_error(error, is_temporary=True) from error

@@ -417,7 +417,7 @@ class JobPoller:
         """Prepare to poll a job that was submitted already.
 
         Args:
-            exchange_log: sends and keeps the status requests.
+            exchange_log: keeps the status requests with their responses.
             job_tracker: receives the observed states.
             submitted_at_s: time of the submit on the clock of the client, in seconds; all times of the job are relative
                 to it.
@@ -465,7 +465,11 @@ class JobPoller:
         requested_ms = self._elapsed_ms
         is_last_try = self._failed_polls >= MAX_CONSECUTIVE_FAILED_POLLS
         try:
-            poll = await self._log.send(status_request, self._job.status_operation.id)
+            poll = self._log.add(
+                await self._log.connection.send(
+                    status_request, self._job.status_operation.id, max_total_s=self._deadline.exchange_timeout_s
+                )
+            )
         except TransportError as error:
             if is_last_try:
                 note = f" in {MAX_CONSECUTIVE_FAILED_POLLS + 1} consecutive polls"
