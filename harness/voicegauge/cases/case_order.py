@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.speech_request import RequestParts
@@ -131,6 +131,17 @@ FieldNameAndValue = tuple[str, str]
 """Name of a field, and a text that identifies its value or says that the field is missing."""
 
 
+SendingTurn = Literal["first-delivery", "rejection", "new-values", "later-delivery"]
+"""The part of a plan that a case belongs to, in the order of sending; `DESCRIPTION_BY_TURN` says why it is there."""
+DESCRIPTION_BY_TURN: dict[SendingTurn, str] = {
+    "first-delivery": "one delivery of each target, which shows the complete response",
+    "rejection": "requests that should be rejected, which are free, operation by operation",
+    "new-values": "single requests, next always the one with most values, and pairs of values, that none before had; "
+    f"after every {REQUESTS_BETWEEN_DELIVERIES} that cost money a delivery for rules that compare two",
+    "later-delivery": "the remaining deliveries",
+}
+
+
 class CoveredFieldValues(NamedTuple):
     """The field values of a request and the pairs of these values. Both count as tested when the request is sent."""
 
@@ -141,27 +152,21 @@ class CoveredFieldValues(NamedTuple):
 def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | None = None) -> list[ConformanceCase]:
     """Return `cases` in the order in which they are sent.
 
-    The order is:
-
-    1. one delivery of each target, which shows the complete response;
-    2. requests that should be rejected, in the order of `cases`. They are free, but may reserve more than is left of a
-       budget;
-    3. single requests, next always the one that tests the most field values, and pairs of values, that no earlier
-       request has tested; between them, the first delivery for each operation and compared parameter, except the
-       format, which the metamorphic rules need;
-    4. the remaining deliveries.
+    The order is that of `DESCRIPTION_BY_TURN`. Requests that should be rejected keep the order of `cases`: they are
+    free, but may reserve more than is left of a budget. The deliveries between single requests are the first one for
+    each operation and compared parameter, except the format, which the metamorphic rules need.
 
     Args:
         cases: the cases as planned, by operation, with its rejections in the order of `RejectionReason`.
         max_billable_requests: largest number of billable requests to keep; all of them by default.
     """
-    by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
+    by_turn: dict[SendingTurn, list[ConformanceCase]] = {turn: [] for turn in get_args(SendingTurn)}
     targets_with_delivery: set[tuple[str, str | None]] = set()
     for case in cases:
-        by_turn[_find_group_number_in_plan(case, targets_with_delivery)].append(case)
-    pairs, rest = _separate_first_delivery_of_each_parameter(by_turn[3])
-    middle = _spread_deliveries_among_requests(pairs, _order_by_information_gain(by_turn[2]))
-    ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
+        by_turn[_find_turn(case, targets_with_delivery)].append(case)
+    pairs, rest = _separate_first_delivery_of_each_parameter(by_turn["later-delivery"])
+    middle = _spread_deliveries_among_requests(pairs, _order_by_information_gain(by_turn["new-values"]))
+    ordered = [*by_turn["first-delivery"], *by_turn["rejection"], *middle, *rest]
     if max_billable_requests is None:
         return ordered
     counts = itertools.accumulate(case.is_billable * case.first_request_count for case in ordered)
@@ -172,8 +177,17 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     ]
 
 
-def _find_group_number_in_plan(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
-    """Return the position, from 0, of `case` in the list of four groups that `order_cases` describes.
+def list_turns(ordered_cases: Sequence[ConformanceCase]) -> list[SendingTurn]:
+    """Return the turn of each case of one provider, which are in the order of `order_cases`."""
+    targets_with_delivery: set[tuple[str, str | None]] = set()
+    turns = [_find_turn(case, targets_with_delivery) for case in ordered_cases]
+    end = max((index for index, turn in enumerate(turns) if turn == "new-values"), default=-1)
+    # A delivery between single requests is there because of the values that it changes, too.
+    return ["new-values" if turn == "later-delivery" and index < end else turn for index, turn in enumerate(turns)]
+
+
+def _find_turn(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> SendingTurn:
+    """Return the turn of a case, which for a delivery between single requests is still "later-delivery".
 
     Args:
         case: the case.
@@ -181,12 +195,12 @@ def _find_group_number_in_plan(case: ConformanceCase, targets_with_delivery: set
             added.
     """
     if case.expected_response.acceptance == "rejected":
-        return 1
+        return "rejection"
     if case.speech_request is None:
-        return 2
+        return "new-values"
     is_first = (case.provider, case.target_name) not in targets_with_delivery
     targets_with_delivery.add((case.provider, case.target_name))
-    return 0 if is_first else 3
+    return "first-delivery" if is_first else "later-delivery"
 
 
 def _separate_first_delivery_of_each_parameter(

@@ -189,8 +189,11 @@ def plan_cases(
             case, allows_large_uploads=allows_large_uploads, include_all_billable_cases=include_all_billable_cases
         ):
             cases.setdefault(case.id, case)
+    ordered = order_cases(cases.values(), max_billable_requests)
+    providers = list(dict.fromkeys(target.contract.id for target in targets))
     plan = CasePlan(
-        cases=tuple(order_cases(cases.values(), max_billable_requests)),
+        # What is most informative is chosen from all providers; then one is checked after the other.
+        cases=tuple(sorted(ordered, key=lambda case: providers.index(case.provider))),
         skipped_cases=tuple(skipped.values()),
         max_billable_requests=max_billable_requests,
         excluded_operations=excluded,

@@ -61,11 +61,14 @@ def print_plan(plan: PricedPlan) -> None:
     from voicegauge.api.live_service import describe_plan, describe_resources
 
     terminal = create_console()
-    rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
-    for case in plan.cases:
+    rows = create_table("no.", "case", "expected", "cost", right_aligned_columns=("no.", "cost"))
+    for number, case in enumerate(plan.cases, start=1):
         name = case.id if case.request_count == 1 else f"{case.id} ({case.request_count} requests)"
-        rows.add_row(name, case.expected_acceptance, _format_usd(case.price_usd) if case.is_billable else "free")
+        price = _format_usd(case.price_usd) if case.is_billable else "free"
+        rows.add_row(str(number), name, case.expected_acceptance, price)
     print_table(terminal, rows)
+    for sentence in plan.describe_order():
+        terminal.print(sentence, style="dim", soft_wrap=True)
     _print_unplanned_cases(terminal, plan.skipped_cases)
     _print_unneeded_operations(terminal, plan.excluded_operations)
     _print_left_out_targets(terminal, plan.left_out_reason_by_target)

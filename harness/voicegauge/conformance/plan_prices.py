@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from voicegauge.cases.case import CaseKind, ConformanceCase, SkippedCase
+from voicegauge.cases.case_order import DESCRIPTION_BY_TURN, SendingTurn, list_turns
 from voicegauge.cases.plan import CasePlan
 from voicegauge.cases.valid_requests import count_charged_characters
 from voicegauge.client.speech_request import RequestParts
@@ -253,6 +255,10 @@ class PricedCase(Record, frozen=True, kw_only=True):
     """Id of the case."""
     kind: CaseKind
     """What the case tests."""
+    turn: SendingTurn
+    """The part of the plan that the case belongs to, which decides when it is sent."""
+    contract_pointer: str
+    """JSON pointer to the part of the contract that the case tests."""
     expected_acceptance: str
     """The expected response: "accepted", "rejected", or "either" if the documents say neither."""
     is_billable: bool
@@ -335,6 +341,16 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
             ),
         )
 
+    def describe_order(self) -> list[str]:
+        """Return a sentence for each turn: the numbers of its cases, from 1, and why they are sent then."""
+        ranges_by_turn: dict[SendingTurn, list[str]] = {}
+        numbered = enumerate(self.cases, start=1)
+        for turn, cases in itertools.groupby(numbered, lambda pair: pair[1].turn):
+            numbers = [number for number, _ in cases]
+            ranges = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
+            ranges_by_turn.setdefault(turn, []).append(ranges)
+        return [f"{', '.join(ranges)}: {DESCRIPTION_BY_TURN[turn]}" for turn, ranges in ranges_by_turn.items()]
+
     @property
     def price_usd(self) -> float:
         """The price of the plan in dollars, without the items in `ids_without_price`."""
@@ -369,12 +385,15 @@ def price_plan(
     contracts = {target.contract.id: target.contract for target in targets}
     account, cases = SpendingAccount(), []
     ids_without_price: dict[str, None] = {}
-    for case in plan.cases:
+    turns = [
+        turn for _, cases in itertools.groupby(plan.cases, lambda case: case.provider) for turn in list_turns([*cases])
+    ]
+    for case, turn in zip(plan.cases, turns, strict=True):
         contract = contracts[case.provider]
         if is_resource_lifecycle(contract, case):
-            priced = _price_lifecycle(contract, case, price_usd_by_name, provenance)
+            priced = _price_lifecycle(contract, case, turn, price_usd_by_name, provenance)
         else:
-            priced = _price_case(contract, case, price_usd_by_name, ids_without_price)
+            priced = _price_case(contract, case, turn, price_usd_by_name, ids_without_price)
         account.add_case(
             case,
             SpendingTotal(
@@ -405,6 +424,7 @@ def price_plan(
 def _price_case(
     contract: Contract,
     case: ConformanceCase,
+    turn: SendingTurn,
     price_usd_by_name: Mapping[str, float],
     ids_without_price: dict[str, None],
 ) -> PricedCase:
@@ -424,6 +444,8 @@ def _price_case(
     return PricedCase(
         id=case.id,
         kind=case.kind,
+        turn=turn,
+        contract_pointer=case.expected_response.contract_pointer,
         expected_acceptance=case.expected_response.acceptance,
         is_billable=case.is_billable,
         request_count=case.first_request_count,
@@ -434,7 +456,11 @@ def _price_case(
 
 
 def _price_lifecycle(
-    contract: Contract, case: ConformanceCase, price_usd_by_name: Mapping[str, float], provenance: Provenance
+    contract: Contract,
+    case: ConformanceCase,
+    turn: SendingTurn,
+    price_usd_by_name: Mapping[str, float],
+    provenance: Provenance,
 ) -> PricedCase:
     """Return the lifecycle of a resource with the price of all its requests.
 
@@ -449,6 +475,8 @@ def _price_lifecycle(
     return PricedCase(
         id=case.id,
         kind=case.kind,
+        turn=turn,
+        contract_pointer=case.expected_response.contract_pointer,
         expected_acceptance=case.expected_response.acceptance,
         is_billable=case.is_billable,
         request_count=len(steps),
