@@ -18,8 +18,7 @@ from embedded_whisper.batches import FULL_FRAMES
 from embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
 from embedded_whisper.spelling import tokens
 from embedded_whisper.words import vocabulary
-from voicegauge.speech.whisper_engines import WEIGHTS_PATH
-from voicegauge.speech.whisper_installation import build_byte_to_character_map
+from voicegauge.speech.whisper_installation import WEIGHTS_PATH, build_byte_to_character_map
 
 CONTEXT = 448
 """Number of tokens in Whisper's text context."""

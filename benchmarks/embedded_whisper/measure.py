@@ -26,11 +26,10 @@ from embedded_whisper import sentences
 from embedded_whisper.corpus import VOICES, Voice
 from voicegauge.bench.suites import load_suite
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.asr_engines import create_embedded_faster_whisper, create_embedded_whisper
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.transcripts import score_transcript
-from voicegauge.speech.whisper_engines import create_embedded_faster_whisper, create_embedded_whisper
+from voicegauge.speech.transcripts import ASR_SAMPLE_RATE_HZ, Asr, score_transcript
 
 HELD_OUT, HELD_OUT_SEED = 200, 7
 FRAME = ASR_SAMPLE_RATE_HZ // 50

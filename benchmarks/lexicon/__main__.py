@@ -21,8 +21,7 @@ from typing import NamedTuple
 from listening.clips import EMULATOR_VARIANTS, choose_voice, list_sentences, speak
 
 from voicegauge.speech.asr_engines import choose_asr, count_unknown_words
-from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
-from voicegauge.speech.transcripts import score_transcript
+from voicegauge.speech.transcripts import ASR_SAMPLE_RATE_HZ, Asr, score_transcript
 
 ENGINES = ("lexicon", "embedded")
 MAX_ERROR_RATE = 0.12

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from whisper.model import AudioEncoder
 
 from voicegauge.speech.phoneme_network import HEAD_COUNT, SYMBOL_COUNT
-from voicegauge.speech.whisper_engines import load_embedded_checkpoint
+from voicegauge.speech.whisper_installation import load_embedded_checkpoint
 
 
 class PhonemeNetwork(nn.Module):

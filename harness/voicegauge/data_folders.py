@@ -1,9 +1,15 @@
-"""Finds the folders of the data bundled with voicegauge (contracts, suites, fixtures), and the user's folders."""
+"""Finds the folders of bundled data (contracts, suites, fixtures) and those of the user, and fills the cache."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import rmtree
+
+from voicegauge.errors import UsageError
 
 _PACKAGE_FOLDER = Path(__file__).resolve().parent
 RECORDINGS_FOLDER_NAME = "fixtures"
@@ -51,3 +57,36 @@ def get_cache_folder() -> Path:
         return Path(named)
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"
     return folder.resolve()  # `check_writable` allows the links that the user made here
+
+
+def find_or_create_in_cache(folder_name: str, name: str, save: Callable[[Path], None]) -> Path:
+    """Return the path of the file or folder `name` in a folder of the cache; if it is missing, create it with `save`.
+
+    The file or folder does not appear in the cache before it is complete, and several processes may create it at once.
+
+    Raises:
+        UsageError: the cache folder cannot be written.
+    """
+    home = get_cache_folder() / folder_name
+    path = home / name
+    if path.exists():
+        return path
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with _create_temporary_folder(home) as scratch:
+            save(scratch / name)
+            (scratch / name).replace(path)
+    except OSError as error:
+        if path.exists():  # another process created it at the same time
+            return path
+        raise UsageError(f"{home}: cannot be written ({error.strerror}): set {CACHE_VARIABLE}") from error
+    return path
+
+
+@contextlib.contextmanager
+def _create_temporary_folder(parent_folder: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(dir=parent_folder))
+    try:
+        yield folder
+    finally:
+        rmtree(folder, ignore_errors=True)

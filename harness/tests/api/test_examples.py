@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import voicegauge
-from voicegauge.speech.whisper_engines import create_embedded_faster_whisper
+from voicegauge.speech.asr_engines import create_embedded_faster_whisper
 
 FUNCTIONS = [name for name in voicegauge.EXPORTED_NAMES if inspect.isfunction(getattr(voicegauge, name))]
 EXAMPLES = [name for name in FUNCTIONS if ">>>" in (getattr(voicegauge, name).__doc__ or "")]

@@ -24,7 +24,6 @@ from voicegauge.errors import EXIT_NOTHING_MEASURED, DataError
 from voicegauge.model.exchange import Failure
 from voicegauge.model.run import KnownWords, ListeningSet, Run
 from voicegauge.model.sample import ListeningVerdict, Sample
-from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
@@ -34,7 +33,7 @@ from voicegauge.speech.listening import (
     TOO_FEW_COMPARED_CLIPS_REASON,
     UNUSUAL_PACE_RULE,
 )
-from voicegauge.speech.transcripts import transcribe_audio_batch
+from voicegauge.speech.transcripts import Asr, transcribe_audio_batch
 
 from ..builders.audio import make_changing_noise
 from ..builders.own_server import running_own_server

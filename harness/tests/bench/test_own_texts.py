@@ -15,8 +15,7 @@ from voicegauge.bench.suites import load_own_texts
 from voicegauge.cli import run
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.run import KnownWords
-from voicegauge.speech.asr_engines import count_unknown_words
-from voicegauge.speech.whisper_engines import create_embedded_asr
+from voicegauge.speech.asr_engines import count_unknown_words, create_embedded_asr
 
 
 def _write(folder: Path, name: str, content: str | bytes) -> Path:

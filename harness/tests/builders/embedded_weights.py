@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.speech import whisper_engines as embedded
-from voicegauge.speech.whisper_engines import WhisperCheckpoint
+from voicegauge.speech import whisper_installation as embedded
+from voicegauge.speech.whisper_installation import WhisperCheckpoint
 
 Save = Callable[[WhisperCheckpoint, Path], None]
 _load, _save_checkpoint = embedded.load_embedded_checkpoint, embedded._save_checkpoint

@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 
 import voicegauge
-from voicegauge.speech.whisper_engines import create_embedded_faster_whisper
+from voicegauge.speech.asr_engines import create_embedded_faster_whisper
 
 from ..builders.contracts import MINIMAL_CONTRACT
 from ..builders.documents import changed_yaml

@@ -12,16 +12,11 @@ import pytest
 
 from voicegauge.bench.suites import load_suite
 from voicegauge.errors import UsageError
-from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.asr_engines import create_embedded_faster_whisper, create_embedded_whisper
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import synthesize
-from voicegauge.speech.transcripts import score_transcript
-from voicegauge.speech.whisper_engines import (
-    WEIGHTS_PATH,
-    create_embedded_faster_whisper,
-    create_embedded_whisper,
-    list_known_words,
-)
+from voicegauge.speech.transcripts import ASR_SAMPLE_RATE_HZ, Asr, score_transcript
+from voicegauge.speech.whisper_installation import WEIGHTS_PATH, list_known_words
 
 TEXTS = tuple(text.text for text in load_suite("smoke").texts if text.language == "en")
 Worsen = Callable[[Samples], Samples]

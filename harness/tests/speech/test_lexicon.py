@@ -11,11 +11,10 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.run import KnownWords
 from voicegauge.speech import asr_engines
 from voicegauge.speech.asr_engines import SpokenText, choose_asr, count_unknown_words
-from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.lexicon_engine import Lexicon, LexiconAsr, create_lexicon_asr, decode_words, load_lexicon
 from voicegauge.speech.phoneme_network import SYMBOL_COUNT, Array
-from voicegauge.speech.transcripts import score_transcript
+from voicegauge.speech.transcripts import ASR_SAMPLE_RATE_HZ, score_transcript
 
 SENTENCES = (
     "The birch canoe slid on the smooth planks.",

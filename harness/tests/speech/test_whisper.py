@@ -10,7 +10,7 @@ from voicegauge.bench.scoring import score_run
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.speech.asr_engines import AsrChoice, SpokenText, choose_asr
-from voicegauge.speech.asr_interface import Asr, compute_short_sha256
+from voicegauge.speech.transcripts import Asr, compute_short_sha256
 
 from .tiny_whisper import TEXTS, save_run_of_sounds, sound
 

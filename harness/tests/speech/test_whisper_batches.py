@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from voicegauge.bench.scoring import score_run
+from voicegauge.speech.asr_engines import WhisperAsr, create_whisper_asr, move_to_gpu
 from voicegauge.speech.decoding import Samples
-from voicegauge.speech.whisper_engines import WhisperAsr, create_whisper_asr, move_to_gpu
 
 from .tiny_whisper import RATE_HZ, TEXTS, make_random_checkpoint, save_run_of_sounds, sound
 
@@ -82,7 +82,7 @@ def test_a_run_is_scored_in_batches_where_a_gpu_is(
 
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("voicegauge.speech.whisper_engines.GPU_DEVICE", "cpu")
+    monkeypatch.setattr("voicegauge.speech.asr_engines.GPU_DEVICE", "cpu")
     sizes, decode = [], whisper.decode
     monkeypatch.setattr(whisper, "decode", lambda *words: sizes.append(len(words[1])) or decode(*words))
     run = save_run_of_sounds(tmp_path, ["low", "high", "high"])

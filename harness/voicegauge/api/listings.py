@@ -392,8 +392,7 @@ def list_asr_engines() -> AsrEngineList:
     """
     from voicegauge.speech.asr_engines import PREFERRED_MODELS
     from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, has_lexicon
-    from voicegauge.speech.whisper_engines import EMBEDDED_ENGINE, list_cached_models
-    from voicegauge.speech.whisper_installation import get_weights_cache_path
+    from voicegauge.speech.whisper_installation import EMBEDDED_ENGINE, get_weights_cache_path, list_cached_models
 
     installed, missing = [], []
     if find_spec("whisper"):

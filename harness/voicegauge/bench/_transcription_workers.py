@@ -27,11 +27,10 @@ from urllib.parse import urlsplit
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
 from voicegauge.files import read_file
 from voicegauge.model.sample import AudioFacts, Sample
-from voicegauge.speech.asr_interface import Asr
+from voicegauge.speech.asr_engines import is_gpu_available, move_to_gpu
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.process_control import suppress_decoder_stderr
-from voicegauge.speech.transcripts import TranscriptCache, Transcription, transcribe_audio_batch
-from voicegauge.speech.whisper_engines import is_gpu_available, move_to_gpu
+from voicegauge.speech.transcripts import Asr, TranscriptCache, Transcription, transcribe_audio_batch
 
 CLUSTER_PROTOCOLS = ("tcp", "tls", "ws", "wss")
 CLUSTER_CONNECT_TIMEOUT_S = 10.0

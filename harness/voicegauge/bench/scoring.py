@@ -27,10 +27,9 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.run import ReferenceSpeechErrors, Run, ScoreSet
 from voicegauge.model.sample import Sample, Score
 from voicegauge.speech.asr_engines import AsrChoice, SpokenText, choose_asr, count_unknown_words
-from voicegauge.speech.asr_interface import Asr
 from voicegauge.speech.audio_measurement import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio
 from voicegauge.speech.encoding import encode
-from voicegauge.speech.transcripts import Transcription, choose_normalizer, score_transcript
+from voicegauge.speech.transcripts import Asr, Transcription, choose_normalizer, score_transcript
 
 TARGET_TRANSCRIPTS_LABEL = "each target's own transcripts"
 """Name shown instead of an ASR engine in runs of speech to text, in which the targets themselves transcribe."""

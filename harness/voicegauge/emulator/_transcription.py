@@ -42,8 +42,8 @@ from voicegauge.model.exchange import UploadedFile
 from voicegauge.speech.decoding import RawAudioFormat, decode
 
 if TYPE_CHECKING:
-    from voicegauge.speech.asr_interface import Asr
     from voicegauge.speech.decoding import Samples
+    from voicegauge.speech.transcripts import Asr
 
 
 MIN_PAUSE_S = 0.25
@@ -226,9 +226,9 @@ async def transcribe_samples(samples: Samples, sample_rate_hz: int, language: st
 def _transcribe_uncached(samples: Samples, sample_rate_hz: int, language: str) -> str:
     import numpy as np
 
-    from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ
     from voicegauge.speech.audio_measurement import is_silent
     from voicegauge.speech.encoding import resample
+    from voicegauge.speech.transcripts import ASR_SAMPLE_RATE_HZ
 
     key = f"{hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()}/{sample_rate_hz}/{language}"
     with _transcription_lock:
@@ -253,7 +253,7 @@ def load_embedded_asr() -> Asr:
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.
     """
-    from voicegauge.speech.whisper_engines import create_embedded_asr
+    from voicegauge.speech.asr_engines import create_embedded_asr
 
     return create_embedded_asr(saves_memory=True)
 

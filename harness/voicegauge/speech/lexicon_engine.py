@@ -30,13 +30,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from voicegauge.data_folders import find_or_create_in_cache
 from voicegauge.errors import MissingExtraError
-from voicegauge.speech.asr_interface import (
-    ASR_SAMPLE_RATE_HZ,
-    compute_short_sha256,
-    find_or_create_in_cache,
-    read_package_versions,
-)
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import transcribe_phonemes
 from voicegauge.speech.phoneme_network import (
@@ -48,6 +43,7 @@ from voicegauge.speech.phoneme_network import (
     encode_phonemes,
     supports_language,
 )
+from voicegauge.speech.transcripts import ASR_SAMPLE_RATE_HZ, compute_short_sha256, read_package_versions
 
 LEXICON_VERSION = 1
 """Version of the computation of the lexicon. It is increased when that computation changes."""

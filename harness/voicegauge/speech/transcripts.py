@@ -1,4 +1,4 @@
-"""Transcribes audio with an engine, normalizes transcripts, and counts their errors.
+"""Defines what an ASR engine is, transcribes audio with one, normalizes transcripts, and counts their errors.
 
 The version of a normalizer is increased whenever the output of the normalizer changes, because error rates of different
 versions are not comparable.
@@ -13,18 +13,19 @@ the id and settings of the engine. Several processes may write to the cache at t
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib import metadata
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from voicegauge.data_folders import get_cache_folder
 from voicegauge.model.sample import EntityScore, ReadingScore, Score
 from voicegauge.readings.reading_comparison import compare_readings, get_reading_normalizer
-from voicegauge.speech.asr_interface import ASR_SAMPLE_RATE_HZ, Asr
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
@@ -212,6 +213,59 @@ def _score_readings(reference: str, transcript: str, language: str) -> ReadingSc
         insertions=compared.insertions,
         entities=tuple(EntityScore(**entity._asdict()) for entity in compared.entities),
     )
+
+
+# Defines the interface of all ASR engines, and functions that more than one engine uses.
+
+
+ASR_SAMPLE_RATE_HZ = 16_000
+"""Sample rate of the mono float32 samples that every engine expects. Whisper was trained with this rate."""
+
+
+class Asr(Protocol):
+    """An ASR engine. Its weights and settings are pinned, so that equal samples give equal transcripts.
+
+    Instances are cheap to create and can be pickled; the model is not loaded before the first transcript.
+    """
+
+    @property
+    def id(self) -> str:
+        """Engine, model and the first hex digits of the SHA-256 of the weights, such as "whisper:base.en@ed3a0b6b"."""
+
+    @property
+    def has_closed_vocabulary(self) -> bool:
+        """Whether the engine knows only a small number of words.
+
+        These include the words of the bundled suites, so error rates that are measured with the engine are too low.
+        """
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Names and values of everything besides the id that determines the transcripts."""
+
+    def supports_language(self, language: str) -> bool:
+        """Whether the engine can transcribe `language`, a tag such as "en" or "pt-BR"."""
+
+    def transcribe(self, samples: Samples, language: str) -> str:
+        """Transcribe mono samples of shape (frames,) at `ASR_SAMPLE_RATE_HZ`, full scale at 1.0."""
+
+    @property
+    def clips_per_batch(self) -> int:
+        """Number of clips that are best transcribed at once; 1 for an engine that runs on the processor."""
+
+    def transcribe_batch(self, clips: Sequence[Samples], language: str) -> list[str]:
+        """Transcribe clips in one language, each as `transcribe` does."""
+
+
+def compute_short_sha256(path: Path) -> str:
+    """Return the first eight hex digits of the SHA-256 over the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
+
+
+def read_package_versions(*packages: str) -> dict[str, str]:
+    """Return the installed version of each package, by its name."""
+    return {name: metadata.version(name) for name in packages}
 
 
 # Transcribes encoded audio: decodes it, detects silence, resamples it and recognizes the speech.

@@ -1,4 +1,9 @@
-"""Downloads, checks and converts weights of Whisper."""
+"""Finds, downloads, checks, unpacks and converts weights of Whisper.
+
+`embedded/weights.npz` contains the weights of the embedded Whisper in half precision. All tokens that never occur share
+one embedding row. The weights are unpacked once to the user's cache folder, in the format that openai-whisper or
+faster-whisper loads. `embedded/card.md` describes training and accuracy.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,10 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from voicegauge.data_folders import find_or_create_in_cache
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 from voicegauge.files import open_file
+from voicegauge.speech.transcripts import compute_short_sha256
 
 # Converts Whisper's weights to a CTranslate2 model folder, which faster-whisper can load without torch.
 
@@ -300,3 +307,134 @@ def _choose_temporary_path(path: Path) -> Iterator[Path]:
 def _compute_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# Finds and downloads the models of faster-whisper.
+
+
+MODEL_FILE_NAME = "model.bin"
+
+
+def require_faster_whisper() -> None:
+    """Check that faster-whisper is installed.
+
+    Raises:
+        MissingExtraError: faster-whisper is not installed.
+    """
+    if importlib.util.find_spec("faster_whisper") is None:
+        raise MissingExtraError("faster-whisper", "faster-whisper")
+
+
+def list_cached_models() -> dict[str, Path]:
+    """Folders of the models in the Hugging Face cache, by model name."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    folders = {}
+    for weights in sorted(hub.glob(f"models--Systran--faster-whisper-*/snapshots/*/{MODEL_FILE_NAME}")):
+        folders[weights.parents[2].name.removeprefix("models--Systran--faster-whisper-")] = weights.parent
+    return folders
+
+
+def download_cached_model(model_name: str) -> Path:
+    """Download a model of faster-whisper to the Hugging Face cache, and return its folder.
+
+    Raises:
+        UnknownNameError: there is no model of this name.
+        UsageError: the download failed.
+    """
+    from faster_whisper.utils import available_models, download_model
+
+    if model_name not in available_models() and "/" not in model_name:
+        raise UnknownNameError("faster-whisper model", model_name, available_models())
+    try:
+        return Path(download_model(model_name))
+    except (OSError, ValueError, RuntimeError) as error:  # base classes of all errors of huggingface_hub
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(
+            f"faster-whisper:{model_name}: the weights are not installed and could not be downloaded ({reason}): "
+            "give the folder of a converted model, such as --asr faster-whisper:/path/model"
+        ) from error
+
+
+# Unpacks the embedded Whisper.
+
+
+WEIGHTS_PATH = Path(__file__).parent / "embedded" / "weights.npz"
+EMBEDDED_ENGINE = "embedded"
+"""Value of `--asr` that requests the embedded Whisper."""
+_EMBEDDING_WEIGHT_NAME = "decoder.token_embedding.weight"
+_TOKEN_IDS_SUPPRESSED_AT_START = (220, 50256)
+"""Ids of the tokens for a blank and for the end of text. Whisper's option `suppress_blank` suppresses them at the start
+of a transcript."""
+
+
+class WhisperCheckpoint(NamedTuple):
+    """Dimensions, weights and vocabulary of a Whisper model."""
+
+    dimensions: dict[str, int]
+    """Dimensions of the model by the field names of openai-whisper's `ModelDimensions`."""
+    weights: WeightArrays
+    tokens: list[str]
+    """The tokens in the order of their ids. Unused tokens have names that cannot occur in text."""
+
+
+def list_known_words() -> frozenset[str]:
+    """The words with which the model was trained, in lower case."""
+    with np.load(WEIGHTS_PATH) as packed:
+        return frozenset(str(packed["words"]).split())
+
+
+def load_embedded_checkpoint() -> WhisperCheckpoint:
+    """Return the embedded Whisper, as `weights.npz` has it.
+
+    In the file, all unused tokens share one row of the embedding. In the result, each token has a row.
+    """
+    with np.load(WEIGHTS_PATH) as packed:
+        stored = {name: packed[name] for name in packed.files}
+    dims = json.loads(str(stored.pop("dims")))
+    named = {int(token): name for token, name in json.loads(str(stored.pop("tokens"))).items()}
+    rows = np.tile(stored.pop("unused").astype(np.float32), (dims["n_vocab"], 1))
+    rows[stored.pop("occurring")] = stored.pop(_EMBEDDING_WEIGHT_NAME).astype(np.float32)
+    stored.pop("words")
+    weights = {name: value.astype(np.float32) for name, value in stored.items()}
+    tokens = [named.get(token, f"\x00{token}") for token in range(dims["n_vocab"])]
+    return WhisperCheckpoint(dims, {**weights, _EMBEDDING_WEIGHT_NAME: rows}, tokens)
+
+
+def unpack_embedded_checkpoint() -> tuple[Path, str]:
+    """Return the checkpoint of the embedded Whisper for openai-whisper, and the first hex digits of its weights' hash.
+
+    Raises:
+        UsageError: the cache folder cannot be written.
+    """
+    sha256 = compute_short_sha256(WEIGHTS_PATH)
+    return _find_or_create(f"{sha256}.pt", _save_checkpoint), sha256
+
+
+def unpack_embedded_ctranslate2_folder() -> tuple[Path, str]:
+    """Return the folder of the embedded Whisper for faster-whisper, and the first hex digits of its weights' hash.
+
+    Raises:
+        UsageError: the cache folder cannot be written.
+    """
+    sha256 = compute_short_sha256(WEIGHTS_PATH)
+    return _find_or_create(sha256, _save_ctranslate2_folder), sha256
+
+
+def _save_checkpoint(checkpoint: WhisperCheckpoint, path: Path) -> None:
+    import torch
+
+    state = {name: torch.from_numpy(value) for name, value in checkpoint.weights.items()}
+    torch.save({"dims": checkpoint.dimensions, "model_state_dict": state}, path)
+
+
+def _save_ctranslate2_folder(checkpoint: WhisperCheckpoint, path: Path) -> None:
+    dims = checkpoint.dimensions
+    shape = TransformerShape(dims["n_audio_layer"], dims["n_text_layer"], dims["n_audio_head"])
+    convert_to_ctranslate2(checkpoint.weights, shape, checkpoint.tokens, _TOKEN_IDS_SUPPRESSED_AT_START, path)
+
+
+def _find_or_create(name: str, save_checkpoint: Callable[[WhisperCheckpoint, Path], None]) -> Path:
+    return find_or_create_in_cache(
+        EMBEDDED_ENGINE, name, lambda path: save_checkpoint(load_embedded_checkpoint(), path)
+    )
