@@ -23,13 +23,13 @@ import numpy as np
 from listening.__main__ import UNSEEN_VARIANTS
 from listening.clips import EMULATOR_VARIANTS, add_noise, choose_voice, list_sentences, speak
 
-from voicegauge.speech.audio_quality import (
-    ANALYSIS_RATE_HZ,
+from voicegauge.speech.decoding import Samples
+from voicegauge.speech.sound_quality import (
+    RATED_SAMPLE_RATE_HZ,
     PredictedQuality,
     get_quality_method,
     predict_quality_at_analysis_rate,
 )
-from voicegauge.speech.decoding import Samples
 
 MAX_DIFFERENCE = 0.01
 NOISE_LEVELS_DB = (40, 30, 20, 10, 0)
@@ -47,7 +47,7 @@ def make_clips(count: int) -> list[Samples]:
     random, clips = Random("dnsmos"), []  # noqa: S311 - not for security
     for index in range(count):
         voice = choose_voice(random, EMULATOR_VARIANTS + UNSEEN_VARIANTS)
-        speech = speak(random.choice(list_sentences()), voice, ANALYSIS_RATE_HZ, index)
+        speech = speak(random.choice(list_sentences()), voice, RATED_SAMPLE_RATE_HZ, index)
         noisy = add_noise(speech, NOISE_LEVELS_DB[index % len(NOISE_LEVELS_DB)], random)
         clips.append(np.clip(noisy, -1.0, 1.0).astype(np.float32))
     return clips

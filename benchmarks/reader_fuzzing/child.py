@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reader_fuzzing.fuzzing import HANG_S, fuzz
 from reader_fuzzing.readers import find_reader
-from voicegauge.speech.process_control import suppress_decoder_stderr
+from voicegauge.speech.containers import suppress_decoder_stderr
 
 
 def peak_mib() -> float:

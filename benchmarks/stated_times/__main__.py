@@ -33,8 +33,8 @@ from voicegauge.emulator._speech_faults import (
 )
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesizedSpeech, build_speech_timings
 from voicegauge.speech.espeak import synthesize_with_times
+from voicegauge.speech.listening import StatedTimesVerdict, judge_stated_times, split_into_words
 from voicegauge.speech.spoken_text import judge_spoken_text
-from voicegauge.speech.stated_times import StatedTimesVerdict, judge_stated_times, split_into_words
 
 DEFECTS = {
     "true": lambda timings: timings,

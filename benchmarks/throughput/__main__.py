@@ -79,7 +79,7 @@ def _find_no_change(*_: object) -> tuple[()]:
 
 
 _LISTENING: Mapping[str, object] = {
-    "voicegauge.speech.clip_steadiness.find_sound_changes": _find_no_change,
+    "voicegauge.speech.sound_quality.find_sound_changes": _find_no_change,
     "voicegauge.rules.delivery_groups.DeliveriesOfRun.add_comparisons": _compare_nothing,
     "voicegauge.speech.speech_signal.MeasuredAudio.is_steady_sound": False,
     "voicegauge.rules.subjects.SpeechDelivery.spoken_text": None,

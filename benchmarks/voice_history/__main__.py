@@ -28,7 +28,7 @@ from voicegauge.bench.run_history import HistorySettings, LevelChange, build_ser
 from voicegauge.bench.target_samples import select_voice_samples
 from voicegauge.model.base import Provenance
 from voicegauge.model.sample import AudioFacts, Sample
-from voicegauge.speech.clip_steadiness import measure_voice
+from voicegauge.speech.sound_quality import measure_voice
 
 VARIANTS = ("f2", "f4", "m3", "m7", "klatt3", "Andy", "belinda", "rob")
 TEXTS, DELIVERIES, NIGHTS, TARGETS = 30, 5, 100, 4

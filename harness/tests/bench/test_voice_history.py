@@ -18,10 +18,10 @@ from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.cli import run as run_cli
 from voicegauge.model.run import ListeningSet, QualitySet, Run, VoiceSet
 from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, QualityPrediction, Sample
-from voicegauge.speech.clip_steadiness import measure_voice
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.sound_quality import measure_voice
 
 from ..builders.nights import made_run, night, save
 from ..builders.runs import FAILED, build_sample

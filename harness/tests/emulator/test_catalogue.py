@@ -24,10 +24,10 @@ from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.speech.audio_measurement import is_silent
-from voicegauge.speech.clip_steadiness import measure_voice
 from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
+from voicegauge.speech.sound_quality import measure_voice
 
 from ..builders.contracts import build_path_value
 

@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from voicegauge.speech.audio_quality import find_clicks, measure_bandwidth_hz, measure_loudness_lufs, measure_quality
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
 from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.speech_signal import find_clicks, measure_bandwidth_hz, measure_loudness_lufs, measure_quality
 
 RATE = 22_050
 TEXTS = ("Good morning, and thank you for calling us today.", "The parcel with the seven stamps has not arrived yet.")

@@ -21,9 +21,9 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.har_files import save_har
 from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.containers import discard_decoder_messages
 from voicegauge.speech.decoding import UndecodableAudioError, decode
 from voicegauge.speech.encoding import decode_without_mixing, encode_at_bitrate
-from voicegauge.speech.process_control import discard_decoder_messages
 
 RATE_HZ = 24_000
 
@@ -97,7 +97,7 @@ def test_a_check_of_recordings_with_a_damaged_mp3_prints_only_its_own_lines(
 
 SCRIPT = """
 import os, sys
-from voicegauge.speech.process_control import discard_decoder_messages
+from voicegauge.speech.containers import discard_decoder_messages
 with discard_decoder_messages():
     os.write(2, b"a C library\\n")
     print("Python", file=sys.stderr)
@@ -116,7 +116,7 @@ def test_only_c_libraries_are_silenced_and_only_within_the_block() -> None:
 
 def test_a_process_without_standard_error_can_decode() -> None:
     script = (
-        "import os; os.close(2); from voicegauge.speech.process_control import discard_decoder_messages\n"
+        "import os; os.close(2); from voicegauge.speech.containers import discard_decoder_messages\n"
         "with discard_decoder_messages(): print('ok')"
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)

@@ -15,7 +15,7 @@ import pytest
 
 from voicegauge.api.command_deadline import CommandDeadline, interrupt_on_termination
 from voicegauge.speech import encoding
-from voicegauge.speech.process_control import defer_keyboard_interrupt
+from voicegauge.speech.containers import defer_keyboard_interrupt
 
 
 @pytest.fixture(autouse=True)

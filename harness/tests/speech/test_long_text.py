@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from voicegauge.speech.audio_measurement import EncodedAudio
-from voicegauge.speech.clip_steadiness import find_sound_changes
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize
 from voicegauge.speech.listening import ClipJudgement, listen_to_clip
 from voicegauge.speech.long_text import PhonemeInterval, compare_long_text, recognize_phonemes
 from voicegauge.speech.phoneme_network import BLANK, Pronunciation, pronounce
+from voicegauge.speech.sound_quality import find_sound_changes
 from voicegauge.speech.spoken_text import judge_spoken_text
 
 SUBJECTS = ("The baker", "My neighbour", "A young sailor", "Our teacher", "The old farmer", "Her sister")

@@ -17,16 +17,16 @@ from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as run_cli
 from voicegauge.model.run import QualitySet, Run
 from voicegauge.model.sample import QualityPrediction
-from voicegauge.speech import audio_quality
+from voicegauge.speech import sound_quality
 from voicegauge.speech.audio_measurement import EncodedAudio
-from voicegauge.speech.audio_quality import (
+from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.sound_quality import (
     compute_mel_features,
     get_quality_method,
     predict_quality,
     predict_quality_at_analysis_rate,
 )
-from voicegauge.speech.encoding import encode
-from voicegauge.speech.espeak import synthesize
 
 from ..builders.runs import build_run, build_sample
 
@@ -68,7 +68,7 @@ def test_windows_are_those_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> 
         rated.append(len(window))
         return 1.0, 2.0, 3.0, 4.0
 
-    monkeypatch.setattr(audio_quality, "_rate_window", rate)
+    monkeypatch.setattr(sound_quality, "_rate_window", rate)
     assert predict_quality_at_analysis_rate(np.zeros(320_000, np.float32)) == (1.0, 2.0, 3.0, 4.0)
     assert rated == [144_160] * 7
 

@@ -21,7 +21,7 @@ from voicegauge.emulator._speech_synthesis import (
 )
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.espeak import synthesize_with_times
-from voicegauge.speech.stated_times import StatedTimesJudgement, judge_stated_times, split_into_words
+from voicegauge.speech.listening import StatedTimesJudgement, judge_stated_times, split_into_words
 
 TEXT = "The ferry to the island leaves at half past nine, and it comes back before dinner."
 DEFECTS = {

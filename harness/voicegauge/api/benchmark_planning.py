@@ -63,8 +63,8 @@ from voicegauge.model.base import Provenance, TextPacing, VoiceSample
 from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.printable_text import format_count, format_names
 from voicegauge.speech.asr_engines import SpokenText
-from voicegauge.speech.audio_quality import require_quality_models
-from voicegauge.speech.decoding import require_av
+from voicegauge.speech.containers import require_av
+from voicegauge.speech.sound_quality import require_quality_models
 from voicegauge.speech.voice_encoder import load_voice_encoder
 from voicegauge.transport.http import Transport
 from voicegauge.transport.network import require_http2

@@ -50,7 +50,7 @@ def require_decoders(contracts: Iterable[Contract]) -> None:
     Raises:
         MissingExtraError: a contract documents a format or a bit rate that needs PyAV, which is not installed.
     """
-    from voicegauge.speech.decoding import require_av
+    from voicegauge.speech.containers import require_av
 
     if any(_needs_pyav(text) for contract in contracts for text in _iterate_strings(contract.document.data)):
         require_av()

@@ -53,8 +53,8 @@ from voicegauge.report.run_exports import render_csv, render_markdown
 from voicegauge.report.run_exports import write_site as write_site_of_runs
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 from voicegauge.report.target_sections import load_check_and_drift_reports
-from voicegauge.speech.audio_quality import get_quality_method, require_quality_models
 from voicegauge.speech.listening import get_listening_method
+from voicegauge.speech.sound_quality import get_quality_method, require_quality_models
 from voicegauge.speech.voice_encoder import VoiceEncoder, load_voice_encoder
 
 # Reads the history of a folder of saved runs, and writes it as a page.

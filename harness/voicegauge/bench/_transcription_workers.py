@@ -29,7 +29,7 @@ from voicegauge.files import read_file
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.speech.asr_engines import is_gpu_available, move_to_gpu
 from voicegauge.speech.audio_measurement import EncodedAudio
-from voicegauge.speech.process_control import suppress_decoder_stderr
+from voicegauge.speech.containers import suppress_decoder_stderr
 from voicegauge.speech.transcripts import Asr, TranscriptCache, Transcription, transcribe_audio_batch
 
 CLUSTER_PROTOCOLS = ("tcp", "tls", "ws", "wss")

@@ -29,17 +29,17 @@ from voicegauge.model.sample import AudioFacts, QualityPrediction, Sample
 from voicegauge.printable_text import format_count
 from voicegauge.rules.call import find_documented_default
 from voicegauge.speech.audio_measurement import FRAME_DURATION_S, EncodedAudio, PlaybackTimeline
-from voicegauge.speech.audio_quality import (
-    PredictedQuality,
-    get_quality_method,
-    measure_quality,
-    predict_quality,
-    require_quality_models,
-)
-from voicegauge.speech.clip_steadiness import measure_voice
 from voicegauge.speech.containers import find_container_of_media_type, sniff_container
 from voicegauge.speech.decoding import RawAudioFormat
 from voicegauge.speech.encoding import find_container_of_format
+from voicegauge.speech.sound_quality import (
+    PredictedQuality,
+    get_quality_method,
+    measure_voice,
+    predict_quality,
+    require_quality_models,
+)
+from voicegauge.speech.speech_signal import measure_quality
 
 
 def measure_audio(

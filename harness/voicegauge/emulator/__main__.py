@@ -16,7 +16,7 @@ from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage, create_server_certificate
 from voicegauge.emulator.socket_server import bind_socket, serve
 from voicegauge.errors import VoicegaugeError
-from voicegauge.speech.process_control import suppress_decoder_stderr
+from voicegauge.speech.containers import suppress_decoder_stderr
 
 
 def main() -> None:

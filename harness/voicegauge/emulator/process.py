@@ -219,7 +219,7 @@ def starting_emulator(
     Raises:
         MissingExtraError: the extra `emulator` is not installed.
     """
-    from voicegauge.speech.decoding import require_av
+    from voicegauge.speech.containers import require_av
     from voicegauge.speech.espeak import require_synthesizer
 
     require_synthesizer()

@@ -6,7 +6,7 @@ import os
 import sys
 
 from voicegauge.relay.judge_process import judge_exchange_stream
-from voicegauge.speech.process_control import suppress_decoder_stderr
+from voicegauge.speech.containers import suppress_decoder_stderr
 
 
 def main() -> None:

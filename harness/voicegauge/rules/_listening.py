@@ -118,7 +118,7 @@ def _check_audio_dropout(speech_delivery: SpeechDelivery) -> Iterator[Violation]
     severity=Severity.WARNING,
 )
 def _check_audio_unsteady(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.clip_steadiness import find_sound_changes
+    from voicegauge.speech.sound_quality import find_sound_changes
 
     decoded, spoken = speech_delivery.decoded_audio, speech_delivery.spoken_text
     if decoded is None or not speech_delivery.has_ordinary_text or speech_delivery.is_silent:

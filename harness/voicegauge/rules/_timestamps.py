@@ -239,7 +239,7 @@ def _check_timestamps_text(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     ),
 )
 def _check_timestamps_untrue(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.stated_times import judge_stated_times, split_into_words
+    from voicegauge.speech.listening import judge_stated_times, split_into_words
 
     decoded, spoken = speech_delivery.decoded_audio, speech_delivery.spoken_text
     if decoded is None or spoken is None or spoken.verdict not in ("right", "fits"):

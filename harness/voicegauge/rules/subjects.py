@@ -28,8 +28,8 @@ _MAX_QUOTED_EXCHANGES = 5
 """Maximum number of exchanges of a job in which undocumented words are searched for."""
 
 if TYPE_CHECKING:
-    from voicegauge.speech.clip_steadiness import RateComparison
     from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat
+    from voicegauge.speech.sound_quality import RateComparison
     from voicegauge.speech.speech_signal import DropoutSearch, MeasuredAudio
     from voicegauge.speech.spoken_text import SpokenTextJudgement
 
@@ -539,7 +539,7 @@ class DeliveryPair(CheckSubject):
     @functools.cached_property
     def raw_rate_comparison(self) -> RateComparison | None:
         """The sample rate of raw samples; `None` if they are not compared with a file of the same text."""
-        from voicegauge.speech.clip_steadiness import find_raw_sample_rate
+        from voicegauge.speech.sound_quality import find_raw_sample_rate
 
         raw, both = self.raw_audio, (self.base_delivery, self.changed_delivery)
         if self.compared_parameter != "format" or raw is None or any(one.is_silent for one in both):

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicegauge.model.sample import AudioFacts
-from voicegauge.speech.containers import find_wav_data, sniff_container
-from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat, Samples, UndecodableAudioError, decode, load_av
+from voicegauge.speech.containers import find_wav_data, load_av, sniff_container
+from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat, Samples, UndecodableAudioError, decode
 from voicegauge.speech.encoding import resample
 
 # Measures the level of speech and the silence before it, and detects silent audio.

@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from voicegauge.model.exchange import FileContent
-from voicegauge.speech.containers import find_container_of_media_type
-from voicegauge.speech.decoding import CHANNEL_LAYOUTS, Samples, UndecodableAudioError, decode_track, load_av
-from voicegauge.speech.process_control import defer_keyboard_interrupt
+from voicegauge.speech.containers import defer_keyboard_interrupt, find_container_of_media_type, load_av
+from voicegauge.speech.decoding import CHANNEL_LAYOUTS, Samples, UndecodableAudioError, decode_track
 
 # Sets a fixed serial number in Ogg files, so that equal samples give equal files.
 

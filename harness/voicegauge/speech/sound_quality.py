@@ -1,21 +1,31 @@
-"""Measures a voice without a model, and finds where level, pace or pitch of long speech change.
+"""How a clip sounds: the pitch and spectrum of its voice, where they or level and pace change, and predicted ratings.
 
 The measures are compared between nights of one target, never between voices of different services.
 
 One stretch is compared with all of the rest, as in circular binary segmentation (A. Olshen et al., 2004): so a louder
 sentence in the middle is found as well as a voice that changes for good. What varies from sentence to sentence anyway
 is estimated from neighbouring parts of the same clip.
+
+Ratings of listeners are predicted by DNSMOS P.835 and P.808, with the extra "quality". The models are those of the
+package speechmos (Microsoft, MIT; C. Reddy et al., "DNSMOS P.835", ICASSP 2022, and "DNSMOS", ICASSP 2021). Its code
+needs librosa; the features here are computed with NumPy, and agree with it (`benchmarks/dnsmos`). A prediction for one
+clip is imprecise: only means over clips are shown.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import importlib.util
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voicegauge.errors import MissingExtraError
 from voicegauge.speech.audio_measurement import (
     FRAME_DURATION_S,
     compute_frame_levels,
@@ -24,6 +34,7 @@ from voicegauge.speech.audio_measurement import (
 from voicegauge.speech.decoding import DecodedAudio, Samples
 from voicegauge.speech.encoding import resample
 from voicegauge.speech.long_text import PhonemeInterval
+from voicegauge.speech.phoneme_network import build_mel_weights
 from voicegauge.speech.speech_signal import find_silences
 
 MAX_MEASURED_S = 60.0
@@ -357,3 +368,143 @@ def _compare_pace_and_pitch(file: VoiceMeasures, raw: VoiceMeasures, declared_ra
     if likeliest != declared_rate_hz and is_other:
         return RateComparison(likeliest, explanation)
     return RateComparison(None, f"{another}, {faster:.2f} times as fast and {higher:.2f} times as high")
+
+
+# Predicts how listeners would rate a clip.
+
+
+RATED_SAMPLE_RATE_HZ = 16_000
+"""Sample rate at which clips are rated, in hertz."""
+WINDOW_S = 9.01
+"""Duration of the windows that the models rate, in seconds. They start every second; shorter clips are repeated."""
+MAX_RATED_S = 120.0
+"""Duration of the part of a clip that is rated, from its start, in seconds."""
+_P835_MODEL, _P808_MODEL = "sig_bak_ovr.onnx", "model_v8.onnx"
+_RATED_FFT_SIZE, _RATED_HOP_SIZE, _RATED_MEL_BAND_COUNT = 321, 160, 120
+"""Samples of a frame, samples from one frame to the next, and number of mel bands."""
+_DYNAMIC_RANGE_DB = 80.0
+"""Largest difference of levels, in decibels, from the loudest band: lower ones are raised to it."""
+_P835_CALIBRATION = {
+    "speech": (-0.08397278, 1.22083953, 0.0052439),
+    "background": (-0.13166888, 1.60915514, -0.39604546),
+    "overall": (-0.06766283, 1.11546468, 0.04602535),
+}
+"""Coefficients of the polynomials that map the outputs of the P.835 model to ratings, highest power first."""
+
+
+class PredictedQuality(NamedTuple):
+    """Predicted mean opinions of listeners about a clip, from 1 (bad) to 5 (excellent)."""
+
+    speech: float
+    """Rating of the speech itself (SIG of ITU-T P.835)."""
+    background: float
+    """Rating of the background: 5 for none that disturbs (BAK of P.835)."""
+    overall: float
+    """Overall rating (OVRL of P.835)."""
+    p808: float
+    """Overall rating by the older model (ITU-T P.808)."""
+
+
+def require_quality_models() -> None:
+    """Check that the models can be used.
+
+    Raises:
+        MissingExtraError: speechmos or onnxruntime is not installed.
+    """
+    for name in ("speechmos", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise MissingExtraError(f"{name}, which predicts ratings of listeners,", "quality")
+
+
+@functools.cache
+def get_quality_method() -> str:
+    """Return the name of the method that predicts ratings, with the start of the hash of its models.
+
+    Raises:
+        MissingExtraError: speechmos or onnxruntime is not installed.
+    """
+    digest = hashlib.sha256(
+        b"".join((_find_models_folder() / name).read_bytes() for name in (_P835_MODEL, _P808_MODEL))
+    )
+    return f"dnsmos/1@{digest.hexdigest()[:8]}"
+
+
+def predict_quality(samples: Samples, sample_rate_hz: int) -> PredictedQuality:
+    """Return the predicted ratings of a clip: means over windows that start every second.
+
+    Args:
+        samples: mono samples of shape (frames,), full scale at 1.0; at least one.
+        sample_rate_hz: their sample rate.
+
+    Raises:
+        MissingExtraError: speechmos or onnxruntime is not installed.
+        ValueError: there are no samples.
+    """
+    if not len(samples):
+        raise ValueError("a clip without samples has no quality")
+    kept = samples[: round(MAX_RATED_S * sample_rate_hz)]
+    audio = np.clip(resample(kept, sample_rate_hz, RATED_SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
+    return predict_quality_at_analysis_rate(audio)
+
+
+def predict_quality_at_analysis_rate(audio: Samples) -> PredictedQuality:
+    """Return the predicted ratings of samples of shape (frames,) at `RATED_SAMPLE_RATE_HZ`."""
+    size = int(WINDOW_S * RATED_SAMPLE_RATE_HZ)
+    while len(audio) < size:
+        audio = np.concatenate([audio, audio])
+    window_count = int(math.floor(len(audio) / RATED_SAMPLE_RATE_HZ) - WINDOW_S) + 1
+    # As in the reference, the end is rounded down after floating-point arithmetic: windows from the eighth on lack a
+    # sample, and are left out.
+    ends = [int((number + WINDOW_S) * RATED_SAMPLE_RATE_HZ) for number in range(window_count)]
+    starts = [
+        number * RATED_SAMPLE_RATE_HZ
+        for number, end in enumerate(ends)
+        if min(end, len(audio)) - number * RATED_SAMPLE_RATE_HZ >= size
+    ]
+    ratings = np.array([_rate_window(audio[start : start + size]) for start in starts])
+    return PredictedQuality(*(float(value) for value in ratings.mean(axis=0)))
+
+
+def _rate_window(window: Samples) -> tuple[float, ...]:
+    p835, p808 = _load_models()
+    outputs = p835.run(None, {"input_1": window[None]})[0][0]
+    features = compute_mel_features(window[:-_RATED_HOP_SIZE])[None]
+    ratings = (
+        np.polyval(coefficients, value) for coefficients, value in zip(_P835_CALIBRATION.values(), outputs, strict=True)
+    )
+    return (*map(float, ratings), float(p808.run(None, {"input_1": features})[0][0][0]))
+
+
+def compute_mel_features(window: Samples) -> NDArray[np.float32]:
+    """Return the input of the P.808 model: powers in mel bands relative to the loudest one, of shape (frames, 120)."""
+    padded = np.pad(window, _RATED_FFT_SIZE // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _RATED_FFT_SIZE)[::_RATED_HOP_SIZE]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_RATED_FFT_SIZE) / _RATED_FFT_SIZE)
+    weights = build_mel_weights(_RATED_FFT_SIZE, _RATED_MEL_BAND_COUNT, RATED_SAMPLE_RATE_HZ)
+    power = np.abs(np.fft.rfft(frames * hann, axis=1)) ** 2 @ weights
+    level_db = 10 * np.log10(np.maximum(power, 1e-10)) - 10 * np.log10(max(float(power.max()), 1e-10))
+    scaled = (np.maximum(level_db, level_db.max() - _DYNAMIC_RANGE_DB) + 40) / 40
+    return np.asarray(scaled, np.float32)
+
+
+@functools.cache
+def _load_models() -> tuple[Any, Any]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # clips are rated in several processes or threads
+    options.log_severity_level = 3
+    paths = (_find_models_folder() / name for name in (_P835_MODEL, _P808_MODEL))
+    p835, p808 = (
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in paths
+    )
+    return p835, p808
+
+
+def _find_models_folder() -> Path:
+    """Return the folder of the models, without importing speechmos, whose code needs packages that it does not name."""
+    require_quality_models()
+    spec = importlib.util.find_spec("speechmos")
+    assert spec is not None, "it is installed"
+    assert spec.origin is not None, "it is a package"
+    return Path(spec.origin).parent / "dnsmos_models"
