@@ -37,8 +37,7 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.contract.price_computation import describe_price, list_all_claims, list_priced_claims
 from voicegauge.contract.targets import BaseTarget
-from voicegauge.drift.drift_report import DriftReport
-from voicegauge.drift.official_comparison import OfficialDriftReport
+from voicegauge.drift.drift_report import DriftReport, OfficialDriftReport
 from voicegauge.model.price import PriceClaim, PriceRange, compute_price_range
 from voicegauge.model.run import Run
 from voicegauge.model.sample import SAMPLE_COLUMNS, Interval

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import voicegauge
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.drift.official_comparison import OfficialComparison, find_official_source
+from voicegauge.drift.document_comparison import find_official_source
+from voicegauge.drift.drift_report import OfficialComparison
 from voicegauge.errors import UsageError, VoicegaugeError
 
 CALLED_BY = " by "

@@ -25,15 +25,13 @@ from voicegauge.contract.overlay_proposal import propose_overlay as propose_over
 from voicegauge.contract.socket_proposal import propose_socket_overlay
 from voicegauge.drift import document_comparison
 from voicegauge.drift.contract_patch import ContractPatch
-from voicegauge.drift.document_comparison import compare_inputs
-from voicegauge.drift.drift_report import ComparedInput, DriftReport
-from voicegauge.drift.official_comparison import (
-    OfficialComparison,
-    OfficialDriftReport,
+from voicegauge.drift.document_comparison import (
     OfficialSource,
+    compare_inputs,
     compare_with_official_document,
     find_official_source,
 )
+from voicegauge.drift.drift_report import ComparedInput, DriftReport, OfficialComparison, OfficialDriftReport
 from voicegauge.errors import ContractError, DataError, UsageError, VoicegaugeError
 from voicegauge.files import require_files_in_folder, write_file
 from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document

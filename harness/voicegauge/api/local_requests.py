@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from voicegauge.api.target_selection import ContractsOrFolders
     from voicegauge.bench.benchmark_result import BenchResult
     from voicegauge.conformance.received_callbacks import JudgedCallback
-    from voicegauge.drift.official_comparison import OfficialComparison
+    from voicegauge.drift.drift_report import OfficialComparison
     from voicegauge.model.base import Finding
     from voicegauge.model.run import Run
     from voicegauge.recording.recording_import import ConvertedFile

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from voicegauge.drift.contract_patch import ContractPatch
-    from voicegauge.drift.drift_report import DriftChange, DriftReport
-    from voicegauge.drift.official_comparison import OfficialComparison
+    from voicegauge.drift.drift_report import DriftChange, DriftReport, OfficialComparison
 
 
 _OFFICIAL_OPTION_MESSAGE = (
@@ -148,8 +147,7 @@ def _require_two_inputs(inputs: Sequence[str]) -> tuple[str, str]:
 def _compare_official_documents(request: OfficialDriftRequest, options: DriftOptions, json_path: str | None) -> int:
     """Compare contracts with official documents, print the result, and return the exit status."""
     from voicegauge.api.contract_documents import run_find_official_drift
-    from voicegauge.drift.drift_report import DriftLevel
-    from voicegauge.drift.official_comparison import OfficialDriftReport, render_official_markdown
+    from voicegauge.drift.drift_report import DriftLevel, OfficialDriftReport, render_official_markdown
 
     comparisons: list[OfficialComparison] = []
 

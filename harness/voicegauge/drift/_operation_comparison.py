@@ -1,4 +1,8 @@
-"""Compares the paths, operations, servers, callbacks, webhooks and authentication methods of two documents."""
+"""Compares what two documents offer: paths and operations, servers, callbacks and webhooks, and WebSockets.
+
+AsyncAPI 2.6 and 3.0 use different words for the same facts. A document that is only converted from one version to the
+other has no changes.
+"""
 
 from __future__ import annotations
 
@@ -7,202 +11,22 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from voicegauge.contract.document_parts import OPENAPI_METHODS
+from voicegauge.contract.asyncapi import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
+from voicegauge.contract.document_parts import ASYNCAPI_KEY, OPENAPI_METHODS
 from voicegauge.drift._api_part import ApiPart
-from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
-from voicegauge.drift._extension_comparison import compare_operation_extensions
+from voicegauge.drift._document_node import DocumentNode, is_same_json
+from voicegauge.drift._extension_comparison import compare_channel_extensions, compare_operation_extensions
 from voicegauge.drift._message_comparison import (
     PathAndOperation,
     compare_parameters,
     compare_request_bodies,
     compare_responses,
+    compare_security,
 )
+from voicegauge.drift._schema_comparison import compare_schemas
 from voicegauge.drift.drift_report import DriftChange
-from voicegauge.formats.located_yaml import Document
-
-# Compares the authentication methods of operations and the security schemes that they refer to.
-
-
-_CREDENTIAL_KEYWORDS = ("in", "name", "scheme")
-"""The keys of a security scheme that define how the credential is sent."""
-NodePair = tuple[DocumentNode, DocumentNode]
-"""Two nodes: one of the older and one of the newer document."""
-
-
-class _SecurityRequirement(NamedTuple):
-    """One alternative listed in `security`. A request must use all security schemes of the alternative."""
-
-    node: DocumentNode
-    scopes_by_scheme: dict[bytes, list[str]]
-    """The required OAuth scopes by security scheme."""
-
-
-_SecurityAlternatives = dict[frozenset[bytes], _SecurityRequirement]
-"""The alternatives that a `security` list offers, by the set of security schemes that each requires. The empty set
-stands for requests without authentication."""
-
-
-def compare_security(
-    api_part: ApiPart, old_and_new_operation: NodePair, old_and_new_root: NodePair
-) -> Iterator[DriftChange]:
-    """Yield the changes of the authentication methods of an operation. The document's `security` is the default."""
-    has_own = [operation.get_child("security").exists for operation in old_and_new_operation]
-    prefix = "api-security" if any(has_own) else "api-global-security"
-    nodes = [
-        (operation if own else root).get_child("security")
-        for operation, root, own in zip(old_and_new_operation, old_and_new_root, has_own, strict=True)
-    ]
-    old, new = (
-        _read_requirements(node, root, old_and_new_root) for node, root in zip(nodes, old_and_new_root, strict=True)
-    )
-    nested = api_part.create_nested_part("security")
-    if _allows_requests_without_key(old) != _allows_requests_without_key(new):
-        rule = "security-became-optional" if _allows_requests_without_key(new) else "security-became-required"
-        yield nested.build_change(rule, nodes[0], nodes[1])
-    elif not _allows_requests_without_key(new) and not old.keys() & new.keys():
-        yield nested.build_change("security-methods-replaced", nodes[0], nodes[1])
-    yield from _compare_security_requirements(nested, prefix, old, new)
-
-
-def _allows_requests_without_key(requirements: _SecurityAlternatives) -> bool:
-    return not requirements or frozenset() in requirements
-
-
-def _compare_security_requirements(
-    api_part: ApiPart,
-    rule_id_prefix: str,
-    old_requirements: _SecurityAlternatives,
-    new_requirements: _SecurityAlternatives,
-) -> Iterator[DriftChange]:
-    for key in dict.fromkeys((*old_requirements, *new_requirements)):
-        if key and key not in new_requirements:
-            yield api_part.build_change(f"{rule_id_prefix}-removed", old_requirements[key].node, None)
-        elif key and key not in old_requirements:
-            yield api_part.build_change(f"{rule_id_prefix}-added", None, new_requirements[key].node)
-        elif key:
-            yield from _compare_oauth_scopes(api_part, rule_id_prefix, old_requirements[key], new_requirements[key])
-
-
-def _compare_oauth_scopes(
-    api_part: ApiPart,
-    rule_id_prefix: str,
-    old_requirement: _SecurityRequirement,
-    new_requirement: _SecurityRequirement,
-) -> Iterator[DriftChange]:
-    for scheme, before in old_requirement.scopes_by_scheme.items():
-        after = new_requirement.scopes_by_scheme[scheme]
-        for name in dict.fromkeys((*before, *after)):
-            if name not in after:
-                yield api_part.build_change(
-                    f"{rule_id_prefix}-scope-removed", old_requirement.node, new_requirement.node, old=name
-                )
-            elif name not in before:
-                yield api_part.build_change(
-                    f"{rule_id_prefix}-scope-added", old_requirement.node, new_requirement.node, new=name
-                )
-
-
-def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_root: NodePair) -> _SecurityAlternatives:
-    """Return the alternatives of a `security` list; `root` is the document that has the list."""
-    requirements = {}
-    for _, alternative in security.iterate_children():
-        scopes = {
-            _identify_security_scheme(name, root, old_and_new_root): [
-                str(scope.value) for _, scope in scope_list.iterate_children()
-            ]
-            for name, scope_list in alternative.iterate_children()
-        }
-        requirements[frozenset(scopes)] = _SecurityRequirement(alternative, scopes)
-    return requirements
-
-
-def _identify_security_scheme(scheme_name: str, root: DocumentNode, old_and_new_root: NodePair) -> bytes:
-    """Return the name of a security scheme if both documents have that name, otherwise its content.
-
-    Therefore, a scheme that was only renamed is not reported as a change.
-    """
-    if all(scheme_name in _list_security_schemes(document) for document in old_and_new_root):
-        return scheme_name.encode()
-    scheme = _list_security_schemes(root).get(scheme_name)
-    return _encode_security_scheme(scheme) if scheme is not None else scheme_name.encode()
-
-
-def _list_security_schemes(root: DocumentNode) -> dict[str, DocumentNode]:
-    children = root.get_child("components").get_child("securitySchemes").iterate_children()
-    return {name: node.resolve_references() for name, node in children}
-
-
-def _encode_security_scheme(scheme: DocumentNode) -> bytes:
-    content = scheme.value if isinstance(scheme.value, dict) else {}
-    return encode_canonical_json(
-        {key: value for key, value in content.items() if key != "description" and key[:2] != "x-"}
-    )
-
-
-def compare_security_schemes(
-    api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
-    """Yield the changes of security schemes, except for those that were only renamed."""
-    old_schemes, new_schemes = _list_security_schemes(old_node), _list_security_schemes(new_node)
-    old_contents, new_contents = (
-        {_encode_security_scheme(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
-    )
-    for name in dict.fromkeys((*old_schemes, *new_schemes)):
-        nested = api_part.create_nested_part(f"security scheme {name}")
-        if name not in new_schemes:
-            if _encode_security_scheme(old_schemes[name]) not in new_contents:
-                yield nested.build_change("api-security-component-removed", old_schemes[name], None)
-        elif name not in old_schemes:
-            if _encode_security_scheme(new_schemes[name]) not in old_contents:
-                yield nested.build_change("api-security-component-added", None, new_schemes[name])
-        else:
-            yield from _compare_security_scheme(nested, old_schemes[name], new_schemes[name])
-
-
-def _compare_security_scheme(
-    api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode
-) -> Iterator[DriftChange]:
-    if old_node.get_value("type") != new_node.get_value("type"):
-        values = {"old": old_node.get_value("type"), "new": new_node.get_value("type")}
-        yield api_part.build_change(
-            "api-security-component-type-changed", old_node.get_child("type"), new_node.get_child("type"), **values
-        )
-    before, after = (
-        {key: _get_credential_value(key, node) for key in _CREDENTIAL_KEYWORDS} for node in (old_node, new_node)
-    )
-    if before != after:
-        values = {"old": _describe_credential(before), "new": _describe_credential(after)}
-        yield api_part.build_change("api-security-component-location-changed", old_node, new_node, **values)
-    old_flows, new_flows = (dict(node.get_child("flows").iterate_children()) for node in (old_node, new_node))
-    for name, flow in old_flows.items():
-        if name in new_flows:
-            yield from _compare_oauth_flow(api_part, flow, new_flows[name])
-
-
-def _get_credential_value(keyword: str, scheme: DocumentNode) -> str:
-    """Return a value of the security scheme. HTTP schemes and header names are lower-cased, as case has no meaning."""
-    value = str(scheme.get_value(keyword, ""))
-    return value.lower() if keyword == "scheme" or scheme.get_value("in") == "header" else value
-
-
-def _describe_credential(value_by_keyword: dict[str, str]) -> str:
-    return " ".join(value for value in value_by_keyword.values() if value)
-
-
-def _compare_oauth_flow(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
-    for key, name in (("authorizationUrl", "oauth-url"), ("tokenUrl", "oauth-token-url")):
-        before, after = old_node.get_child(key), new_node.get_child(key)
-        values = {"old": old_node.get_value(key), "new": new_node.get_value(key)}
-        if values["old"] != values["new"]:
-            yield api_part.build_change(f"api-security-component-{name}-changed", before, after, **values)
-    old_scopes, new_scopes = old_node.get_child("scopes"), new_node.get_child("scopes")
-    before_names, after_names = (dict(node.iterate_children()) for node in (old_scopes, new_scopes))
-    for name in dict.fromkeys((*before_names, *after_names)):
-        if name not in after_names:
-            yield api_part.build_change("api-security-component-oauth-scope-removed", old_scopes, new_scopes, old=name)
-        elif name not in before_names:
-            yield api_part.build_change("api-security-component-oauth-scope-added", old_scopes, new_scopes, new=name)
-
+from voicegauge.formats.located_yaml import Document, unescape_pointer_token
+from voicegauge.model.exchange import SOCKET_SIDES, SocketSide
 
 # Compares the paths, operations, servers, callbacks and webhooks of two documents.
 
@@ -461,3 +285,285 @@ def _compare_provider_requests(
             )
             yield from compare_request_bodies(nested, old_operations[key].node, new_operations[key].node)
             yield from compare_responses(nested, old_operations[key].node, new_operations[key].node)
+
+
+# Compares the WebSockets of two documents: channels, the messages of both sides, parameters, and `x-socket`.
+
+
+_SCHEMA_ROLE_BY_SIDE: dict[SocketSide, str] = {"client": "request-body", "server": "response-body"}
+"""The role of the schemas of messages, by the side that sends the messages."""
+_BINARY_MEDIA_TYPE_PREFIXES = ("audio/", "application/octet-stream")
+"""Starts of the media types of binary messages."""
+
+
+class _Channel(NamedTuple):
+    """A channel of one document."""
+
+    name: str
+    """The id in `x-socket`, or the path."""
+    node: DocumentNode
+    messages: dict[SocketSide, dict[str, DocumentNode]]
+    """The messages of each side, by name."""
+
+
+def compare_channels(api_part: ApiPart, old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
+    """Yield every change of the channels of two documents, in which AsyncAPI documents are embedded."""
+    old_channels, new_channels = _list_channels_of_both_documents(old_root, new_root)
+    for path in dict.fromkeys((*old_channels, *new_channels)):
+        before, after = old_channels.get(path), new_channels.get(path)
+        if before is not None and after is not None:
+            part = replace(api_part, operation_name=before.name)
+            yield from compare_channel_extensions(part, before.node, after.node, (old_root, new_root))
+            yield from _compare_channel(part, before, after)
+        elif before is not None:
+            part = replace(api_part, operation_name=before.name)
+            yield part.build_change("socket-channel-removed", before.node, None)
+        elif after is not None:
+            part = replace(api_part, operation_name=after.name)
+            yield part.build_change("socket-channel-added", None, after.node)
+
+
+def _compare_channel(api_part: ApiPart, old_channel: _Channel, new_channel: _Channel) -> Iterator[DriftChange]:
+    for side in SOCKET_SIDES:
+        old_messages, new_messages = (
+            old_channel.messages[side],
+            _rename_equal_messages(api_part, side, old_channel, new_channel),
+        )
+        for name in dict.fromkeys((*old_messages, *new_messages)):
+            part = api_part.create_nested_part(f"{side} message {name}")
+            old_message, new_message = old_messages.get(name), new_messages.get(name)
+            if new_message is None:
+                yield part.build_change(f"socket-{side}-message-removed", old_message, None)
+            elif old_message is None:
+                yield part.build_change(f"socket-{side}-message-added", None, new_message)
+            else:
+                yield from _compare_message(part, side, old_message, new_message)
+    for place in ("query", "headers"):
+        old_schema, new_schema = (
+            one.node.get_child("bindings").get_child("ws").get_child(place).resolve_references()
+            for one in (old_channel, new_channel)
+        )
+        if old_schema.exists or new_schema.exists:
+            part = replace(api_part.create_nested_part(f"handshake {place}"), is_sent_as_text=True)
+            yield from compare_schemas(part, "request-parameter", old_schema, new_schema)
+
+
+def _rename_equal_messages(
+    api_part: ApiPart, side: SocketSide, old_channel: _Channel, new_channel: _Channel
+) -> dict[str, DocumentNode]:
+    """Return the newer messages by name.
+
+    A message that differs from an older message only in its name is returned under the older name, because names of
+    messages are never sent.
+    """
+    old_messages, new_messages = old_channel.messages[side], dict(new_channel.messages[side])
+    added = [name for name in new_messages if name not in old_messages]
+    for old_name, old_message in old_messages.items():
+        if old_name in new_messages or not _find_payload(old_message).exists:
+            continue
+        for name in added:
+            if name in new_messages and not any(_compare_message(api_part, side, old_message, new_messages[name])):
+                new_messages[old_name] = new_messages.pop(name)
+                break
+    return new_messages
+
+
+def _compare_message(
+    api_part: ApiPart, side: SocketSide, old_message: DocumentNode, new_message: DocumentNode
+) -> Iterator[DriftChange]:
+    if _is_binary_message(old_message) != _is_binary_message(new_message):
+        yield api_part.build_change(
+            "socket-message-encoding-changed",
+            old_message,
+            new_message,
+            old=_describe_encoding(old_message),
+            new=_describe_encoding(new_message),
+        )
+    elif not _is_binary_message(old_message):
+        old_schema, new_schema = _find_payload(old_message), _find_payload(new_message)
+        yield from compare_schemas(api_part, _SCHEMA_ROLE_BY_SIDE[side], old_schema, new_schema)
+
+
+class _ListedChannel(NamedTuple):
+    """A channel of one document, before it is known which of its messages are the client's."""
+
+    name: str
+    node: DocumentNode
+    messages: dict[str, dict[str, DocumentNode]]
+    """The messages of each action ("publish" and "subscribe", or "send" and "receive"), by name. Channels with the same
+    address are merged."""
+    client_action: str | None
+    """The action with the client's messages, as `x-socket` states it; `None` if it does not."""
+
+
+class _ListedDocument(NamedTuple):
+    """The channels of one document by path, in which the names of parameters are left out."""
+
+    channels: dict[str, _ListedChannel]
+    usual_client_action: str
+    client_action: str | None
+    """The action with the client's messages in channels without `x-socket`; `None` if nothing shows it."""
+
+    def find_client_action(self, path: str) -> str:
+        """Return the AsyncAPI action of a channel, such as "publish", that has the messages which clients send."""
+        return self.channels[path].client_action or self.client_action or self.usual_client_action
+
+
+def _list_channels_of_both_documents(
+    old_root: DocumentNode, new_root: DocumentNode
+) -> tuple[dict[str, _Channel], dict[str, _Channel]]:
+    """Return the channels of both documents by path, each message on its side.
+
+    If a document does not show which side sends which messages, the sides are chosen that agree best with the other
+    document.
+    """
+    old, new = _list_channels(old_root), _list_channels(new_root)
+    old = _choose_client_action(old, new) if old.client_action is None and new.client_action is not None else old
+    return _assign_messages_to_sides(old), _assign_messages_to_sides(
+        _choose_client_action(new, old) if new.client_action is None else new
+    )
+
+
+def _list_channels(root: DocumentNode) -> _ListedDocument:
+    document = root.get_child(ASYNCAPI_KEY)
+    is_version_3 = str(document.get_value("asyncapi", "")).startswith("3.")
+    usual = get_usual_client_action(is_version_3=is_version_3)
+    found: dict[str, _ListedChannel] = {}
+    for name, node in document.get_child("channels").iterate_children():
+        channel = node.resolve_references()
+        path = str(channel.get_value("address", name)) if is_version_3 else name
+        described = channel.get_value("x-socket")
+        spec = described if isinstance(described, dict) else {}
+        list_messages = _list_messages_of_version_3 if is_version_3 else _list_messages_of_version_2
+        key = re.sub(r"\{[^}]*\}", "{}", path)
+        earlier = found.get(key)
+        messages = {
+            action: (earlier.messages[action] if earlier is not None else {})
+            | _give_unique_names(list_messages(document, channel, action))
+            for action in (usual, OPPOSITE_ACTIONS[usual])
+        }
+        own_action = spec.get("client_operation") or (usual if spec else None)
+        if earlier is not None:
+            found[key] = earlier._replace(messages=messages, client_action=earlier.client_action or own_action)
+        else:
+            found[key] = _ListedChannel(str(spec.get("id") or path), channel, messages, own_action)
+    stated = next((one.client_action for one in found.values() if one.client_action is not None), None)
+    return _ListedDocument(found, usual, stated or _find_client_action(document, found, is_version_3=is_version_3))
+
+
+def _find_client_action(
+    document: DocumentNode, channels: dict[str, _ListedChannel], *, is_version_3: bool
+) -> str | None:
+    """Return the action of the client's messages if the words of a document show it, else `None`."""
+    names: dict[str, list[str]] = {}
+    descriptions: dict[str, list[str]] = {}
+    for channel in channels.values():
+        for action, messages in channel.messages.items():
+            for name, message in messages.items():
+                names.setdefault(action, []).append(name)
+                descriptions.setdefault(action, []).extend(_list_texts(message, "title", "summary"))
+    operations = (
+        [(str(one.get_value("action")), one) for _, one in document.get_child("operations").iterate_children()]
+        if is_version_3
+        else [(action, one.node.get_child(action)) for one in channels.values() for action in one.messages]
+    )
+    for action, operation in operations:
+        if action in OPPOSITE_ACTIONS:
+            descriptions.setdefault(action, []).extend(_list_texts(operation, "summary", "operationId"))
+    return find_client_action(descriptions, names)
+
+
+def _list_texts(node: DocumentNode, *keys: str) -> list[str]:
+    return [text for key in keys if isinstance(text := node.get_value(key), str)]
+
+
+def _choose_client_action(undecided_document: _ListedDocument, other_document: _ListedDocument) -> _ListedDocument:
+    """Return `undecided_document` with the client action whose message names agree best with `other_document`."""
+
+    def count_common_names(action: str) -> int:
+        count = 0
+        for path, channel in undecided_document.channels.items():
+            if path in other_document.channels:
+                there, other_action = other_document.channels[path].messages, other_document.find_client_action(path)
+                count += len(channel.messages[action].keys() & there[other_action].keys())
+                opposite = channel.messages[OPPOSITE_ACTIONS[action]]
+                count += len(opposite.keys() & there[OPPOSITE_ACTIONS[other_action]].keys())
+        return count
+
+    usual = undecided_document.usual_client_action
+    return undecided_document._replace(client_action=max((usual, OPPOSITE_ACTIONS[usual]), key=count_common_names))
+
+
+def _assign_messages_to_sides(listed_document: _ListedDocument) -> dict[str, _Channel]:
+    found = {}
+    for path, channel in listed_document.channels.items():
+        client_action = listed_document.find_client_action(path)
+        messages: dict[SocketSide, dict[str, DocumentNode]] = {
+            "client": channel.messages[client_action],
+            "server": channel.messages[OPPOSITE_ACTIONS[client_action]],
+        }
+        found[path] = _Channel(channel.name, channel.node, messages)
+    return found
+
+
+def _give_unique_names(messages: Iterator[tuple[str, DocumentNode]]) -> dict[str, DocumentNode]:
+    """Return messages by name; messages without a name of their own are numbered."""
+    found: dict[str, DocumentNode] = {}
+    for name, node in messages:
+        number, unique = 2, name
+        while unique in found:
+            unique, number = f"{name} {number}", number + 1
+        found[unique] = node
+    return found
+
+
+def _list_messages_of_version_2(
+    _document: DocumentNode, channel: DocumentNode, action: str
+) -> Iterator[tuple[str, DocumentNode]]:
+    message = channel.get_child(action).get_child("message")
+    if not message.exists:
+        return
+    listed = [node for _, node in message.get_child("oneOf").iterate_children()]
+    for node in listed or [message]:
+        yield _find_message_name(node, ""), node.resolve_references()
+
+
+def _list_messages_of_version_3(
+    document: DocumentNode, channel: DocumentNode, action: str
+) -> Iterator[tuple[str, DocumentNode]]:
+    for _, node in document.get_child("operations").iterate_children():
+        operation = node.resolve_references()
+        if operation.get_value("action") != action:
+            continue
+        named = operation.get_child("channel").resolve_references()
+        if named.pointer != channel.pointer and not is_same_json(named.value, channel.value):
+            continue
+        listed = [("", one) for _, one in operation.get_child("messages").iterate_children()]
+        for name, message in listed or channel.get_child("messages").iterate_children():
+            yield _find_message_name(message, name), message.resolve_references()
+
+
+def _find_message_name(node: DocumentNode, key: str) -> str:
+    """Return the name of a message: its key in the channel or the components, or else its `name` or `messageId`."""
+    reference = node.get_value("$ref")
+    if not key and isinstance(reference, str):
+        key = unescape_pointer_token(reference.rpartition("/")[2])
+    message = node.resolve_references()
+    return key or str(message.get_value("name") or message.get_value("messageId") or "message")
+
+
+def _find_payload(message: DocumentNode) -> DocumentNode:
+    payload = message.get_child("payload")
+    has_format = isinstance(payload.value, dict) and {"schemaFormat", "schema"} <= payload.value.keys()
+    return payload.get_child("schema") if has_format else payload
+
+
+def _is_binary_message(message: DocumentNode) -> bool:
+    content_type = message.get_value("contentType")
+    if isinstance(content_type, str) and content_type.startswith(_BINARY_MEDIA_TYPE_PREFIXES):
+        return True
+    return bool(_find_payload(message).resolve_references().get_value("format") == "binary")
+
+
+def _describe_encoding(message: DocumentNode) -> str:
+    return "binary" if _is_binary_message(message) else "JSON"

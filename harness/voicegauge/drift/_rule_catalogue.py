@@ -48,52 +48,22 @@ class SchemaRole(NamedTuple):
         return self.rule_id_prefix.partition("-")[0]
 
 
+_SENT, _RECEIVED = True, False
+"""Whether the client sends the values of a role, under short names for the table of roles."""
+
 SCHEMA_ROLE_BY_RULE_ID_PREFIX = {
-    kind.rule_id_prefix: kind
-    for kind in (
-        SchemaRole("request-body", "Request body", is_sent_by_client=True, property_rule_id_prefix="request-property"),
-        SchemaRole(
-            "request-property", "Request property", is_sent_by_client=True, property_rule_id_prefix="request-property"
-        ),
-        SchemaRole(
-            "request-parameter",
-            "Request parameter",
-            is_sent_by_client=True,
-            property_rule_id_prefix="request-parameter-property",
-        ),
-        SchemaRole(
-            "request-parameter-property",
-            "Property of a request parameter",
-            is_sent_by_client=True,
-            property_rule_id_prefix="request-parameter-property",
-        ),
-        SchemaRole(
-            "response-body", "Response body", is_sent_by_client=False, property_rule_id_prefix="response-property"
-        ),
-        SchemaRole(
-            "response-property",
-            "Response property",
-            is_sent_by_client=False,
-            property_rule_id_prefix="response-property",
-        ),
-        SchemaRole(
-            "response-header", "Response header", is_sent_by_client=False, property_rule_id_prefix="response-property"
-        ),
-        SchemaRole(
-            "callback-body", "Callback body", is_sent_by_client=False, property_rule_id_prefix="callback-property"
-        ),
-        SchemaRole(
-            "callback-property",
-            "Callback property",
-            is_sent_by_client=False,
-            property_rule_id_prefix="callback-property",
-        ),
-        SchemaRole(
-            "callback-parameter",
-            "Callback parameter",
-            is_sent_by_client=False,
-            property_rule_id_prefix="callback-property",
-        ),
+    prefix: SchemaRole(prefix, subject, is_sent, property_prefix)
+    for prefix, subject, is_sent, property_prefix in (
+        ("request-body", "Request body", _SENT, "request-property"),
+        ("request-property", "Request property", _SENT, "request-property"),
+        ("request-parameter", "Request parameter", _SENT, "request-parameter-property"),
+        ("request-parameter-property", "Property of a request parameter", _SENT, "request-parameter-property"),
+        ("response-body", "Response body", _RECEIVED, "response-property"),
+        ("response-property", "Response property", _RECEIVED, "response-property"),
+        ("response-header", "Response header", _RECEIVED, "response-property"),
+        ("callback-body", "Callback body", _RECEIVED, "callback-property"),
+        ("callback-property", "Callback property", _RECEIVED, "callback-property"),
+        ("callback-parameter", "Callback parameter", _RECEIVED, "callback-property"),
     )
 }
 """All roles of schemas by `rule_id_prefix`."""
@@ -258,12 +228,12 @@ def build_rule_id(schema_role: SchemaRole, rule_id_suffix: str) -> str:
 
 
 def _build_keyword_rules() -> Iterator[DriftRule]:
-    for kind in SCHEMA_ROLE_BY_RULE_ID_PREFIX.values():
-        for action in _iterate_schema_changes():
-            if _has_own_rule(kind, action.rule_id_suffix):
-                name = build_rule_id(kind, action.rule_id_suffix)
-                level = _determine_level(name, kind, action.effect)
-                yield _build_rule(name, level, f"{kind.description_subject}: {action.description}")
+    for role in SCHEMA_ROLE_BY_RULE_ID_PREFIX.values():
+        for suffix, effect, description in _iterate_schema_changes():
+            if _has_own_rule(role, suffix):
+                rule_id = build_rule_id(role, suffix)
+                level = _determine_level(rule_id, role, effect)
+                yield _build_rule(rule_id, level, f"{role.description_subject}: {description}")
 
 
 def _has_own_rule(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
@@ -290,39 +260,42 @@ def _build_rule(rule_id: str, level: DriftLevel, description: str) -> DriftRule:
     return DriftRule(rule_id, level, description, "contracts")
 
 
+_BREAKING, _POSSIBLY_BREAKING, _COMPATIBLE = DriftLevel
+"""The levels, under short names for the tables of rules."""
+
+_RULES_OF_SENT_PROPERTIES = (
+    ("new-required-{prefix}", _BREAKING, "A required {noun} was added"),
+    ("new-required-{prefix}-with-default", _BREAKING, "A required {noun} with a default value was added"),
+    ("new-optional-{prefix}", _COMPATIBLE, "An optional {noun} was added"),
+    ("{prefix}-removed", _POSSIBLY_BREAKING, "A {noun} was removed"),
+    ("{prefix}-became-required-with-default", _BREAKING, "A {noun} with a default value became required"),
+    ("{prefix}-became-required", _BREAKING, "A {noun} became required"),
+    ("{prefix}-became-optional", _COMPATIBLE, "A {noun} became optional"),
+)
+"""Rules for properties that clients send: ids, levels and descriptions, with the role of the property in braces."""
+_RULES_OF_RECEIVED_PROPERTIES = (
+    ("{message}-required-property-removed", _BREAKING, "A required {noun} was removed"),
+    ("{message}-optional-property-removed", _POSSIBLY_BREAKING, "An optional {noun} was removed"),
+    ("{message}-required-property-added", _COMPATIBLE, "A required {noun} was added"),
+    ("{message}-optional-property-added", _COMPATIBLE, "An optional {noun} was added"),
+    ("{prefix}-became-required", _COMPATIBLE, "A {noun} became required"),
+    ("{prefix}-became-optional", _BREAKING, "A {noun} became optional"),
+)
+"""Rules for properties that clients receive."""
+
+
 def _build_property_rules() -> Iterator[DriftRule]:
     """Yield the rules for properties that are added, removed, or become required or optional."""
-    for kind in (kind for kind in SCHEMA_ROLE_BY_RULE_ID_PREFIX.values() if kind.rule_id_prefix.endswith("-property")):
-        prefix, noun = kind.rule_id_prefix, kind.description_subject.lower()
-        yield from (
-            _build_sent_property_rules(prefix, noun)
-            if kind.is_sent_by_client
-            else _build_received_property_rules(kind.message_type, noun)
-        )
-        required, optional = DriftLevel.BREAKING, DriftLevel.COMPATIBLE
-        if not kind.is_sent_by_client:
-            required, optional = optional, required
-        yield _build_rule(f"{prefix}-became-required", required, f"A {noun} became required")
-        yield _build_rule(f"{prefix}-became-optional", optional, f"A {noun} became optional")
-
-
-def _build_sent_property_rules(rule_id_prefix: str, property_noun: str) -> Iterator[DriftRule]:
-    breaking, possibly, compatible = DriftLevel
-    yield _build_rule(f"new-required-{rule_id_prefix}", breaking, f"A required {property_noun} was added")
-    description = f"A required {property_noun} with a default value was added"
-    yield _build_rule(f"new-required-{rule_id_prefix}-with-default", breaking, description)
-    yield _build_rule(f"new-optional-{rule_id_prefix}", compatible, f"An optional {property_noun} was added")
-    yield _build_rule(f"{rule_id_prefix}-removed", possibly, f"A {property_noun} was removed")
-    description = f"A {property_noun} with a default value became required"
-    yield _build_rule(f"{rule_id_prefix}-became-required-with-default", breaking, description)
-
-
-def _build_received_property_rules(message_type: str, property_noun: str) -> Iterator[DriftRule]:
-    breaking, possibly, compatible = DriftLevel
-    yield _build_rule(f"{message_type}-required-property-removed", breaking, f"A required {property_noun} was removed")
-    yield _build_rule(f"{message_type}-optional-property-removed", possibly, f"An optional {property_noun} was removed")
-    yield _build_rule(f"{message_type}-required-property-added", compatible, f"A required {property_noun} was added")
-    yield _build_rule(f"{message_type}-optional-property-added", compatible, f"An optional {property_noun} was added")
+    for role in SCHEMA_ROLE_BY_RULE_ID_PREFIX.values():
+        if role.rule_id_prefix.endswith("-property"):
+            values = {
+                "prefix": role.rule_id_prefix,
+                "message": role.message_type,
+                "noun": role.description_subject.lower(),
+            }
+            rows = _RULES_OF_SENT_PROPERTIES if role.is_sent_by_client else _RULES_OF_RECEIVED_PROPERTIES
+            for rule_id, level, description in rows:
+                yield _build_rule(rule_id.format_map(values), level, description.format_map(values))
 
 
 def _build_read_write_access_rules() -> Iterator[DriftRule]:
@@ -334,10 +307,8 @@ def _build_read_write_access_rules() -> Iterator[DriftRule]:
                 subject = f"{'A' if need == 'required' else 'An'} {need} {message} property"
                 # A required property that is no longer write-only newly appears in what the client receives.
                 appears = message != "request" and need == "required" and access == "write"
-                level = DriftLevel.POSSIBLY_BREAKING if appears else DriftLevel.COMPATIBLE
-                yield _build_rule(
-                    f"{prefix}-became-{access}-only", DriftLevel.COMPATIBLE, f"{subject} became {access}-only"
-                )
+                level = _POSSIBLY_BREAKING if appears else _COMPATIBLE
+                yield _build_rule(f"{prefix}-became-{access}-only", _COMPATIBLE, f"{subject} became {access}-only")
                 yield _build_rule(f"{prefix}-became-not-{access}-only", level, f"{subject} is no longer {access}-only")
 
 
@@ -467,9 +438,6 @@ def build_operation_rules() -> Iterator[DriftRule]:
 
 # Defines the rules for recorded traffic that is compared with a contract or with older traffic.
 
-
-_BREAKING, _POSSIBLY_BREAKING, _COMPATIBLE = DriftLevel
-"""The levels, under short names for the tables of rules."""
 
 TRAFFIC_VS_CONTRACT_RULES = {
     "observed-operation-undocumented": (_COMPATIBLE, "A request was sent to an operation that the contract lacks"),

@@ -7,15 +7,22 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from voicegauge.drift._api_part import ApiPart, ComparedSchemas, InnerPair, SchemaPair, SchemaPairKey
+from voicegauge.drift._api_part import (
+    ApiPart,
+    ComparedSchemas,
+    InnerPair,
+    SchemaPair,
+    SchemaPairKey,
+    are_type_sets_disjoint,
+    compare_flags,
+    compare_keywords,
+)
 from voicegauge.drift._document_node import DocumentNode
-from voicegauge.drift._keyword_comparison import are_type_sets_disjoint, compare_flags, compare_keywords
 from voicegauge.drift._rule_catalogue import (
     RULE_ID_PART_BY_BRANCH_KEYWORD,
     RULE_ID_PART_BY_RESTRICTION_KEYWORD,
     SCHEMA_ROLE_BY_RULE_ID_PREFIX,
     SchemaRole,
-    build_rule_id,
 )
 from voicegauge.drift._schema_normalization import (
     NormalizedSchema,
@@ -104,11 +111,7 @@ def compare_branch_wrapping(
             listed = schema_pair.old_schemas if is_wrapped_now else schema_pair.new_schemas
             if key == "oneOf" and not any(has_single_branch(node.resolve_references(), key) for node in listed):
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
-                yield schema_pair.api_part.build_change(
-                    build_rule_id(schema_pair.schema_role, action),
-                    old_schema.get_keyword(key),
-                    new_schema.get_keyword(key),
-                )
+                yield schema_pair.build_change(action, old_schema.get_keyword(key), new_schema.get_keyword(key))
                 continue
             old_branches = (schema_pair.old_schemas,) if is_wrapped_now else old_schema.schema_lists_by_keyword[key]
             new_branches = new_schema.schema_lists_by_keyword[key] if is_wrapped_now else (schema_pair.new_schemas,)
@@ -123,17 +126,12 @@ def compare_branches(
 ) -> Iterator[DriftChange]:
     """Yield a change for each branch that was added or removed, and append changed branches to `pending_pairs`."""
     for key in RULE_ID_PART_BY_BRANCH_KEYWORD:
-        old_branches, new_branches = (
-            old_schema.schema_lists_by_keyword.get(key, ()),
-            new_schema.schema_lists_by_keyword.get(key, ()),
-        )
+        old_branches, new_branches = (one.schema_lists_by_keyword.get(key, ()) for one in (old_schema, new_schema))
         if key == "prefixItems":
             matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
             action = f"{RULE_ID_PART_BY_BRANCH_KEYWORD[key]}-{'set' if new_branches else 'unset'}"
-            yield schema_pair.api_part.build_change(
-                build_rule_id(schema_pair.schema_role, action), old_schema.get_keyword(key), new_schema.get_keyword(key)
-            )
+            yield schema_pair.build_change(action, old_schema.get_keyword(key), new_schema.get_keyword(key))
             continue
         else:
             matched_branches = match_branches(schema_pair, old_branches, new_branches)
@@ -156,25 +154,14 @@ def _report_branch_changes(
     old_and_new_schema: tuple[NormalizedSchema, NormalizedSchema],
     pending_pairs: list[SchemaPair],
 ) -> Iterator[DriftChange]:
-    old, new = old_and_new_schema
+    old, new = (schema.get_keyword(branch_keyword) for schema in old_and_new_schema)
+    name = RULE_ID_PART_BY_BRANCH_KEYWORD[branch_keyword]
     for branch in branch_differences.removed_branches:
-        yield schema_pair.api_part.build_change(
-            build_rule_id(schema_pair.schema_role, f"{RULE_ID_PART_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
-            branch[0],
-            new.get_keyword(branch_keyword),
-        )
+        yield schema_pair.build_change(f"{name}-removed", branch[0], new)
     for branch in branch_differences.added_branches:
-        yield schema_pair.api_part.build_change(
-            build_rule_id(schema_pair.schema_role, f"{RULE_ID_PART_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
-            old.get_keyword(branch_keyword),
-            branch[0],
-        )
+        yield schema_pair.build_change(f"{name}-added", old, branch[0])
     is_item = branch_keyword == "prefixItems"
-    kind = (
-        SCHEMA_ROLE_BY_RULE_ID_PREFIX[schema_pair.schema_role.property_rule_id_prefix]
-        if is_item
-        else schema_pair.schema_role
-    )
+    kind = schema_pair.property_role if is_item else schema_pair.schema_role
     api_part = schema_pair.api_part.create_nested_part("/*") if is_item else schema_pair.api_part
     pending_pairs.extend(
         SchemaPair(api_part, kind, before, after, before[0], after[0])
@@ -227,7 +214,7 @@ def compare_properties(
 
     The schemas of the properties that exist in both versions are appended to `pending_pairs`.
     """
-    kind = SCHEMA_ROLE_BY_RULE_ID_PREFIX[schema_pair.schema_role.property_rule_id_prefix]
+    kind = schema_pair.property_role
     for name in dict.fromkeys(
         (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)
     ):
@@ -371,9 +358,7 @@ def compare_subschemas(
             ):
                 pending_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
             elif action != "changed" or _are_schemas_different(schema_pair, before[key], after[key]):
-                yield schema_pair.api_part.build_change(
-                    build_rule_id(schema_pair.schema_role, f"{name}-{action}"), *nodes
-                )
+                yield schema_pair.build_change(f"{name}-{action}", *nodes)
 
 
 def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, SchemasForSameValue]:
@@ -417,7 +402,7 @@ def _build_inner_pair(
     """
     api_part, kind = schema_pair.api_part, schema_pair.schema_role
     if keyword not in _KEYWORDS_FOR_THE_SAME_VALUE:
-        kind = SCHEMA_ROLE_BY_RULE_ID_PREFIX[kind.property_rule_id_prefix]
+        kind = schema_pair.property_role
     if keyword in _KEYWORDS_FOR_ITEMS:
         api_part = api_part.create_nested_part("/*")
     return SchemaPair(api_part, kind, *old_and_new_schemas, *old_and_new_nodes)
@@ -544,15 +529,10 @@ def _compare_pair(schema_pair: SchemaPair, pending_pairs: list[SchemaPair]) -> I
     if wrapping or pending_pairs:
         yield from wrapping
         return
-    for change in compare_keywords(
+    for suffix, old_node, new_node, values in compare_keywords(
         schema_pair.schema_role, old, new, is_sent_as_text=schema_pair.api_part.is_sent_as_text
     ):
-        yield schema_pair.api_part.build_change(
-            build_rule_id(schema_pair.schema_role, change.rule_id_suffix),
-            change.old_node,
-            change.new_node,
-            **change.message_values,
-        )
+        yield schema_pair.build_change(suffix, old_node, new_node, **values)
     accepts_anything = schema_pair.schema_role.is_sent_by_client and not schema_pair.new_schemas
     if accepts_anything or are_type_sets_disjoint(old, new):
         return
@@ -567,31 +547,24 @@ def _compare_additional_properties(
     schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema
 ) -> Iterator[DriftChange]:
     if _forbids_additional_properties(old_schema) != _forbids_additional_properties(new_schema):
-        action = (
-            "additional-properties-forbidden"
-            if _forbids_additional_properties(new_schema)
-            else "additional-properties-allowed"
-        )
+        action = "forbidden" if _forbids_additional_properties(new_schema) else "allowed"
         nodes = (schema.node.get_child("additionalProperties") for schema in (old_schema, new_schema))
-        yield schema_pair.api_part.build_change(build_rule_id(schema_pair.schema_role, action), *nodes)
+        yield schema_pair.build_change(f"additional-properties-{action}", *nodes)
 
 
 def _iterate_item_pairs(
     schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema
 ) -> Iterator[SchemaPair]:
     """Yield the pairs of schemas of items and of additional properties, which are compared like properties."""
-    kind = SCHEMA_ROLE_BY_RULE_ID_PREFIX[schema_pair.schema_role.property_rule_id_prefix]
     for keyword in ("items", "additionalProperties"):
-        before, after = (
-            old_schema.single_schemas_by_keyword.get(keyword, ()),
-            new_schema.single_schemas_by_keyword.get(keyword, ()),
-        )
+        before, after = (one.single_schemas_by_keyword.get(keyword, ()) for one in (old_schema, new_schema))
         is_comparable = keyword == "items" or not (
             _forbids_additional_properties(old_schema) or _forbids_additional_properties(new_schema)
         )
         if (before or after) and is_comparable:
             nodes = (old_schema.node.get_child(keyword), new_schema.node.get_child(keyword))
-            yield SchemaPair(schema_pair.api_part.create_nested_part("/*"), kind, before, after, *nodes)
+            part = schema_pair.api_part.create_nested_part("/*")
+            yield SchemaPair(part, schema_pair.property_role, before, after, *nodes)
 
 
 def _forbids_additional_properties(schema: NormalizedSchema) -> bool:

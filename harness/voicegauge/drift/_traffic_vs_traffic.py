@@ -10,7 +10,12 @@ from typing import Any
 import msgspec
 
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.drift._field_comparison import compare_field_presence, compare_field_types, compare_field_values
+from voicegauge.drift._body_comparison import (
+    compare_field_presence,
+    compare_field_types,
+    compare_field_values,
+    compare_recorded_messages,
+)
 from voicegauge.drift._json_values import (
     ANY_INDEX,
     JsonScalar,
@@ -32,7 +37,6 @@ from voicegauge.drift._recorded_traffic import (
     iterate_job_states,
     pair_conversations,
 )
-from voicegauge.drift._socket_comparison import compare_recorded_messages
 from voicegauge.drift.drift_report import DriftChange, DriftReport, FilePosition, build_change, build_report
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.located_yaml import split_json_pointer

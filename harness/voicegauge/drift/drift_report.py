@@ -1,4 +1,4 @@
-"""Defines drift rules and reports: the changes that one comparison found, each with its position in both inputs.
+"""Defines drift rules and reports: the changes that a comparison found, also those of official documents.
 
 A rule that is equivalent to a check of oasdiff (https://github.com/oasdiff/oasdiff) has the same id and an equivalent
 level: ERR in oasdiff is breaking here, WARN is possibly breaking, and INFO is compatible.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
@@ -219,11 +220,13 @@ def build_change(
         new_position: the position in the newer input.
         message_values: the values that the report shows, under the keys "old" and "new". They must not contain secrets.
     """
+    rule = DRIFT_RULE_BY_ID[rule_id]
     shown = {side: format_shortened_json(value) for side, value in (message_values or {}).items()}
+    values = f"{shown['old']}, now {shown['new']}" if len(shown) == 2 else "".join(shown.values())
     return DriftChange(
         rule=rule_id,
-        level=DRIFT_RULE_BY_ID[rule_id].level,
-        message=_format_message(DRIFT_RULE_BY_ID[rule_id].description, shown),
+        level=rule.level,
+        message=f"{rule.description}: {values}" if values else rule.description,
         operation=operation_id,
         location=location,
         old_position=old_position,
@@ -231,12 +234,6 @@ def build_change(
         old_value=shown.get("old"),
         new_value=shown.get("new"),
     )
-
-
-def _format_message(description: str, value_by_placeholder: Mapping[str, str]) -> str:
-    if len(value_by_placeholder) == 2:
-        return f"{description}: {value_by_placeholder['old']}, now {value_by_placeholder['new']}"
-    return ": ".join((description, *value_by_placeholder.values()))
 
 
 def build_report(
@@ -286,20 +283,16 @@ def _merge_equal_changes(equal_changes: list[DriftChange]) -> DriftChange:
 
 def build_drift_baseline(report: DriftReport) -> FindingsBaseline:
     """Create a baseline that accepts every change of `report`, including those that a baseline already accepts."""
-    name = report.name
     return build_baseline(
-        _build_accepted_finding(name, change) for change in (*report.changes, *report.accepted_changes)
-    )
-
-
-def _build_accepted_finding(api_name: str, change: DriftChange) -> AcceptedFinding:
-    return AcceptedFinding(
-        fingerprint=change.fingerprint,
-        rule=change.rule,
-        provider=api_name,
-        operation=change.operation,
-        contract_pointer=change.location,
-        message=change.message,
+        AcceptedFinding(
+            fingerprint=change.fingerprint,
+            rule=change.rule,
+            provider=report.name,
+            operation=change.operation,
+            contract_pointer=change.location,
+            message=change.message,
+        )
+        for change in (*report.changes, *report.accepted_changes)
     )
 
 
@@ -322,16 +315,87 @@ def apply_baseline(report: DriftReport, baseline: FindingsBaseline) -> DriftRepo
     )
 
 
+# Defines the result of comparing contracts with the official documents from which they were written.
+
+
+class KnownDifference(Record, frozen=True, kw_only=True):
+    """A difference for which the contract states the reason."""
+
+    change: DriftChange
+    reason: str
+
+
+class LeftOutOperation(Record, frozen=True, kw_only=True):
+    """An operation of the official document that the contract leaves out for a reason that it states."""
+
+    operation: str
+    """Method and path, as "POST /v1/dubbing"."""
+    reason: str
+
+
+class OfficialComparison(Record, frozen=True, kw_only=True):
+    """The differences between one contract and the official document of its provider."""
+
+    provider: str
+    source_name: str
+    """Name of the official document in `x-provider.sources`."""
+    url: str
+    """URL or path that the document was read from."""
+    contract: ComparedInput
+    compared_on: str | None = None
+    """The day on which the contract was last compared with the document, as the contract states it: YYYY-MM-DD."""
+    official_document: ComparedInput | None = None
+    """The official document; `None` if it could not be read."""
+    unreadable_reason: str | None = None
+    """Why the document could not be read; `None` if it was read."""
+    undescribed_operations: tuple[str, ...] = ()
+    """Operations of the official document that may produce speech, and that the contract neither describes nor leaves
+    out for a stated reason."""
+    left_out_operations: tuple[LeftOutOperation, ...] = ()
+    """Operations of the official document that the contract leaves out for a stated reason."""
+    described_operation_count: int = 0
+    """Number of operations that the official document and the contract describe."""
+    additions: tuple[DriftChange, ...] = ()
+    """Facts about the operations of the contract that the official document states and the contract does not."""
+    removals: tuple[DriftChange, ...] = ()
+    """Facts that the contract takes from the official document, and that the document no longer states."""
+    changed_values: tuple[DriftChange, ...] = ()
+    """Facts that the contract takes from the official document, and that the document now states differently."""
+    differences_from_other_sources: tuple[DriftChange, ...] = ()
+    """Facts that the contract infers or takes from other sources, and that the official document lacks or
+    contradicts."""
+    known_differences: tuple[KnownDifference, ...] = ()
+    """Differences that the contract explains. They are in no other list."""
+    unused_explanations: tuple[str, ...] = ()
+    """Reasons that the contract states for differences or operations that do not exist."""
+
+    @property
+    def differences(self) -> tuple[DriftChange, ...]:
+        """All removals, changed values and additions, without `differences_from_other_sources`."""
+        return (*self.removals, *self.changed_values, *self.additions)
+
+
+class OfficialDriftReport(Record, frozen=True, kw_only=True):
+    """The result of `voicegauge drift --official`, as `--json` writes it."""
+
+    schema: str = "voicegauge/official-drift/2"
+    comparisons: tuple[OfficialComparison, ...]
+
+    def has_difference_at_least(self, level: DriftLevel) -> bool:
+        """Whether any difference is as bad as `level` or worse for clients."""
+        return any(change.level.is_at_least_as_bad_as(level) for one in self.comparisons for change in one.differences)
+
+    @property
+    def has_unread_document(self) -> bool:
+        """Whether an official document could not be read."""
+        return any(one.unreadable_reason is not None for one in self.comparisons)
+
+
 # Renders drift reports as Markdown for a pull request or an issue.
 
 
 MAX_ROWS_PER_TABLE = 200
 """Largest number of rows per level, because GitHub rejects comments above 65,536 characters. JSON has all changes."""
-_HEADING_BY_LEVEL = {
-    DriftLevel.BREAKING: "Breaking",
-    DriftLevel.POSSIBLY_BREAKING: "Possibly breaking",
-    DriftLevel.COMPATIBLE: "Compatible",
-}
 
 
 def render_markdown(report: DriftReport) -> str:
@@ -358,24 +422,94 @@ def _describe_input(compared_input: ComparedInput) -> str:
 
 
 def _render_section(level: DriftLevel, changes: list[DriftChange]) -> list[str]:
-    heading = f"{_HEADING_BY_LEVEL[level]} ({len(changes)})"
-    rows = [_render_row(change) for change in changes[:MAX_ROWS_PER_TABLE]]
-    if len(changes) > MAX_ROWS_PER_TABLE:
-        rows.append(f"| | | and {len(changes) - MAX_ROWS_PER_TABLE} more | |")
-    table = ["| Location | Rule | Change | File |", "|---|---|---|---|", *rows, ""]
+    heading = f"{level.value.replace('-', ' ').capitalize()} ({len(changes)})"
+    rows = [
+        (
+            escape_markdown(change.qualified_location),
+            f"`{change.rule}`",
+            escape_markdown(change.message),
+            escape_markdown(change.formatted_positions),
+        )
+        for change in changes
+    ]
+    table = _render_table(("Location", "Rule", "Change", "File"), rows, MAX_ROWS_PER_TABLE)
     if level is DriftLevel.COMPATIBLE:
         return ["<details>", f"<summary>{heading}</summary>", "", *table, "</details>", ""]
     return [f"## {heading}", "", *table]
 
 
-def _render_row(change: DriftChange) -> str:
-    cells = (
-        escape_markdown(change.qualified_location),
-        f"`{change.rule}`",
-        escape_markdown(change.message),
-        escape_markdown(change.formatted_positions),
+def _render_table(headings: Sequence[str], rows: Sequence[tuple[str, ...]], max_rows: int) -> list[str]:
+    """Return a Markdown table and an empty line; the last row counts the rows after the first `max_rows`."""
+    shown = list(rows[:max_rows])
+    if len(rows) > max_rows:
+        more = f"and {len(rows) - max_rows} more"
+        shown.append(tuple(more if heading == "Change" else "" for heading in headings))
+    first_line, *lines = (f"| {' | '.join(cells)} |" for cells in (headings, *shown))
+    return [first_line, f"|{'---|' * len(headings)}", *lines, ""]
+
+
+# Renders the comparison with official documents as Markdown for an issue.
+
+
+MAX_ROWS_PER_SECTION = 40
+"""Largest number of differences per table, so that the summary of all contracts fits into an issue. JSON has all of
+them."""
+
+
+def render_official_markdown(report: OfficialDriftReport) -> str:
+    """Render one section for each contract. Differences from other sources are in a collapsed part.
+
+    The text has no dates and no line numbers of the official documents, so that it changes only if the differences do.
+    """
+    lines = ["# Contracts and official documents", ""]
+    for comparison in report.comparisons:
+        lines += _render_official_comparison(comparison)
+    if not report.comparisons:
+        lines += ["No contract names an official document.", ""]
+    return "\n".join(lines)
+
+
+def _render_official_comparison(comparison: OfficialComparison) -> Iterator[str]:
+    yield from (f"## {escape_markdown(comparison.provider)}", "")
+    if comparison.official_document is None:
+        yield from (f"Not compared: {escape_markdown(comparison.unreadable_reason or '')}", "")
+        return
+    document = comparison.official_document
+    title, version = (escape_markdown(text) for text in (document.title, document.version))
+    counts = (
+        f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
+        f"{len(comparison.additions)} added, {len(comparison.known_differences)} explained, "
+        f"{len(comparison.differences_from_other_sources)} from other sources"
     )
-    return f"| {' | '.join(cells)} |"
+    yield from (f"{title} {version} ({escape_markdown(comparison.url)}): {counts}.", "")
+    yield from _render_official_table("Removed: the official document no longer has it", comparison.removals)
+    yield from _render_official_table("Changed: the official document states something else", comparison.changed_values)
+    yield from _render_official_table("Added: the contract does not have it", comparison.additions)
+    if comparison.undescribed_operations:
+        operations = ", ".join(escape_markdown(name) for name in comparison.undescribed_operations)
+        yield from (f"Operations that may produce speech and are not in the contract: {operations}.", "")
+    for reason, count in Counter(one.reason for one in comparison.left_out_operations).items():
+        yield from (f"Left out of the contract ({count}): {escape_markdown(reason)}", "")
+    for reason in comparison.unused_explanations:
+        yield from (f"The contract explains a difference that does not exist: {escape_markdown(reason)}", "")
+    if comparison.differences_from_other_sources:
+        yield from ("<details>", "<summary>Stated by the contract from other sources</summary>", "")
+        yield from _render_official_table("", comparison.differences_from_other_sources)
+        yield from ("</details>", "")
+
+
+def _render_official_table(heading: str, changes: Sequence[DriftChange]) -> Iterator[str]:
+    if not changes:
+        return
+    if heading:
+        yield from (f"### {heading}", "")
+    rows = []
+    for change in changes:
+        position = change.old_position
+        # The folder and the file, which are the same on every machine.
+        line = "" if position is None else f"{'/'.join(Path(position.file).parts[-2:])}:{position.line}"
+        rows.append(tuple(map(escape_markdown, (change.qualified_location, change.message, line))))
+    yield from _render_table(("Location", "Change", "Contract"), list(dict.fromkeys(rows)), MAX_ROWS_PER_SECTION)
 
 
 # Converts drift reports to the model from which JUnit XML, SARIF and GitHub annotations are written.

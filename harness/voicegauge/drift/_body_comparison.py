@@ -1,11 +1,15 @@
-"""Compares the presence, types and values of the fields of bodies in two recordings."""
+"""Compares the bodies of recorded responses with older ones, field by field, and the messages of WebSockets."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, NamedTuple
 
+from voicegauge.contract.extension.sockets import ClientAction, ServerEventKind
+from voicegauge.contract.socket_messages import read_message
 from voicegauge.drift._json_values import (
     ANY_INDEX,
     FlattenedValue,
@@ -17,14 +21,18 @@ from voicegauge.drift._json_values import (
     split_url_into_parts,
 )
 from voicegauge.drift._recorded_traffic import (
+    ConversationPair,
     FlattenedBody,
     MessageGroupKey,
     PairedBodies,
+    PairedResponses,
     RecordedExchange,
     ResponseGroupKey,
+    flatten_bodies,
 )
-from voicegauge.drift.drift_report import DriftChange, build_change
+from voicegauge.drift.drift_report import DriftChange, FilePosition, build_change
 from voicegauge.formats.located_yaml import escape_pointer_token
+from voicegauge.formats.locations import MISSING
 
 # Compares which fields the bodies of two recordings have: removed, sometimes missing and added fields.
 
@@ -345,3 +353,208 @@ def _collect_list_entries_by_conversation(
         entries = {value.value for value, _ in values if value.json_type in _SCALAR_TYPES}
         found[conversation] = found.get(conversation, frozenset()) | entries
     return found
+
+
+# Compares the messages of recorded connections with those of older ones.
+
+
+_UNDOCUMENTED_MESSAGE_NAME = "(undocumented)"
+_ACTION_BY_ANSWER: Mapping[ServerEventKind, ClientAction] = {"flush-end": "flush", "cancel-end": "cancel"}
+"""What a client must have asked for, by the event that answers it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _RecordedMessage(RecordedExchange):
+    """A message that the service sent over a recorded WebSocket; `json_body` is the message."""
+
+    name: str = ""
+    message_index: int = 0
+
+    def find_body_position(self, field_path: str) -> FilePosition:
+        """Return the position in the HAR file of a value in the message."""
+        return self.find_position(f"/_webSocketMessages/{self.message_index}/data#{field_path}")
+
+    @property
+    def message_position(self) -> FilePosition:
+        """The position of the message in the HAR file."""
+        return self.find_position(f"/_webSocketMessages/{self.message_index}")
+
+
+class _ConnectionPair(NamedTuple):
+    """An older recorded connection and the newer one that matches it, each with the messages of the service."""
+
+    id: str
+    """Number of the pair among all pairs of conversations, as text."""
+    old_connection: RecordedExchange
+    new_connection: RecordedExchange
+    old_messages: list[_RecordedMessage]
+    new_messages: list[_RecordedMessage]
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether the messages show a change of the service; silence does if the clients asked for the same."""
+        if self.old_messages and self.new_messages:
+            return True
+        has_same_status = self.old_connection.status == self.new_connection.status
+        return has_same_status and _list_client_actions([self.old_connection]) == _list_client_actions(
+            [self.new_connection]
+        )
+
+
+def compare_recorded_messages(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+    """Yield every change of the messages that a service sends over WebSockets, and of how it closes them."""
+    by_channel: dict[str, list[_ConnectionPair]] = {}
+    for number, pair in enumerate(conversation_pairs):
+        before, after = pair.old_conversation[0], pair.new_conversation[0]
+        if before.channel is None or after.channel is None:
+            continue
+        yield from _compare_close(before, after)
+        connections = _ConnectionPair(str(number), before, after, _list_messages(before), _list_messages(after))
+        if connections.is_comparable:
+            by_channel.setdefault(before.channel.id, []).append(connections)
+    for channel_id, pairs in by_channel.items():
+        yield from _compare_message_names(channel_id, pairs)
+        yield from _compare_message_order(channel_id, pairs)
+        yield from _compare_message_fields(channel_id, pairs)
+
+
+def _list_messages(recorded_exchange: RecordedExchange) -> list[_RecordedMessage]:
+    channel, log = recorded_exchange.channel, recorded_exchange.exchange.socket
+    assert channel is not None, "only connections to channels are compared"
+    assert channel.socket is not None, "a channel has messages"
+    found = []
+    for index, message in enumerate(log.messages if log is not None else ()):
+        if message.sender != "server":
+            continue
+        name = channel.socket.find_server_message_name(message.data, is_binary=message.is_binary)
+        found.append(
+            _RecordedMessage(
+                contract=recorded_exchange.contract,
+                file=recorded_exchange.file,
+                entry_index=recorded_exchange.entry_index,
+                exchange=recorded_exchange.exchange,
+                operation=recorded_exchange.operation,
+                json_body=MISSING if message.is_binary else read_message(message.data),
+                name=name or _UNDOCUMENTED_MESSAGE_NAME,
+                message_index=index,
+            )
+        )
+    return found
+
+
+def _compare_close(before: RecordedExchange, after: RecordedExchange) -> Iterator[DriftChange]:
+    """Yield a change if the newer connection was closed with another code, where both closes were observed."""
+    old, new = (one.exchange.socket.close if one.exchange.socket is not None else None for one in (before, after))
+    if old is not None and new is not None and old.code != new.code:
+        yield build_change(
+            "recorded-close-changed",
+            location="close",
+            operation_id=after.operation_id,
+            old_position=before.find_position("/_webSocket"),
+            new_position=after.find_position("/_webSocket"),
+            message_values={"old": old.code, "new": new.code},
+        )
+
+
+def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
+    """Yield a change for each message that only the older or only the newer connections have.
+
+    The answer to a flush or a cancellation is left out if only the clients on one side asked for it.
+    """
+    old = {message.name: message for pair in reversed(pairs) for message in reversed(pair.old_messages)}
+    new = {message.name: message for pair in reversed(pairs) for message in reversed(pair.new_messages)}
+    old_actions = _list_client_actions(pair.old_connection for pair in pairs)
+    new_actions = _list_client_actions(pair.new_connection for pair in pairs)
+    for name in sorted(old.keys() ^ new.keys()):
+        before, after = old.get(name), new.get(name)
+        wanted = _find_answered_actions(before or after)
+        if wanted and not (wanted & old_actions and wanted & new_actions):
+            continue
+        yield build_change(
+            "recorded-message-new" if before is None else "recorded-message-gone",
+            location=f"server message {name}",
+            operation_id=channel_id,
+            old_position=before.message_position if before is not None else None,
+            new_position=after.message_position if after is not None else None,
+        )
+
+
+def _list_client_actions(connections: Iterable[RecordedExchange]) -> set[ClientAction]:
+    """Return what the clients of connections asked for."""
+    found: set[ClientAction] = set()
+    for one in connections:
+        log, channel = one.exchange.socket, one.channel
+        if log is None or channel is None or channel.socket is None:
+            continue
+        for message in log.messages:
+            if message.sender == "client":
+                found |= channel.socket.read_client_message(message.data, is_binary=message.is_binary).actions
+    return found
+
+
+def _find_answered_actions(message: _RecordedMessage | None) -> set[ClientAction]:
+    """Return the actions of a client that a message answers; an empty set if it is sent without being asked for."""
+    if message is None or message.channel is None or message.channel.socket is None:
+        return set()
+    events = [one.event for one in message.channel.socket.spec.server_messages if one.message == message.name]
+    answered = {_ACTION_BY_ANSWER.get(event) for event in events}
+    return set() if None in answered else {action for action in answered if action is not None}
+
+
+def _compare_message_order(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
+    """Yield a change for two messages of which the other one comes first now, in every connection that has both."""
+    old, new = (
+        _collect_message_orders(pair.old_messages for pair in pairs),
+        _collect_message_orders(pair.new_messages for pair in pairs),
+    )
+    for (first, second), example in old.items():
+        reverse = (second, first)
+        if first in (second, _UNDOCUMENTED_MESSAGE_NAME) or reverse in old or (first, second) in new:
+            continue
+        if reverse in new:
+            yield build_change(
+                "recorded-message-order-changed",
+                location=f"server message {second}",
+                operation_id=channel_id,
+                old_position=example.message_position,
+                new_position=new[reverse].message_position,
+                message_values={"old": f"{first}, {second}", "new": f"{second}, {first}"},
+            )
+
+
+def _collect_message_orders(connections: Iterable[list[_RecordedMessage]]) -> dict[tuple[str, str], _RecordedMessage]:
+    """Return pairs of messages of which the first one begins before the second one, with an example of the second."""
+    orders: dict[tuple[str, str], _RecordedMessage] = {}
+    for messages in connections:
+        firsts = {message.name: message for message in reversed(messages)}
+        in_order = sorted(firsts.values(), key=lambda message: message.message_index)
+        for before, after in combinations(in_order, 2):
+            orders.setdefault((before.name, after.name), after)
+    return orders
+
+
+def _compare_message_fields(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
+    """Yield every change of the fields of messages that both recordings have: their presence, types and values."""
+    names = dict.fromkeys(message.name for pair in pairs for message in pair.old_messages)
+    for name in names:
+        group_key = MessageGroupKey(channel_id, name)
+        sides = [
+            (
+                [one for one in pair.old_messages if one.name == name],
+                [one for one in pair.new_messages if one.name == name],
+            )
+            for pair in pairs
+        ]
+        responses = [
+            PairedResponses(pair.id, tuple(old), tuple(new))
+            for pair, (old, new) in zip(pairs, sides, strict=True)
+            if old and new
+        ]
+        body_pairs = flatten_bodies(responses)
+        if not body_pairs:
+            continue
+        yield from compare_field_presence(group_key, body_pairs)
+        yield from compare_field_types(group_key, body_pairs)
+        yield from compare_field_values(
+            group_key, body_pairs, paths_to_skip=(), find_documented_values=lambda _: frozenset()
+        )
