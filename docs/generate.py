@@ -43,7 +43,7 @@ from voicegauge.model.run import Run
 from voicegauge.model.sample import SAMPLE_COLUMNS, Interval
 from voicegauge.profiles.judging import Profile, ProfileReport
 from voicegauge.recording.recording_import import Conversion
-from voicegauge.relay.relayed_exchange import ProxyReport
+from voicegauge.relay.traffic_monitor import ProxyReport
 from voicegauge.report.report_data import BenchReport
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,8 +14,8 @@ from voicegauge.client.keys import build_credentials
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.server import running_app
 
 REJECTED_KEY = b"invalid"
 """The key that the emulator rejects. The emulator accepts every other key, which no live service does."""

@@ -23,10 +23,9 @@ from voicegauge.api.local_requests import EmulateRequest
 from voicegauge.cli import LOADER_BY_COMMAND, run
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.process import RunningEmulator
-from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
+from voicegauge.emulator.server import running_app
 
 COMMAND_NAMES = ("check", "serve", "bench", "drift")
 MAX_SENT_CASES = 20

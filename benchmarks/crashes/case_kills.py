@@ -20,7 +20,7 @@ from crashes.kills import speak
 from crashes.provider import CONTRACTS, StandInProvider
 from crashes.verdict import KilledCommand, RunVerdict
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 from voicegauge.errors import (
     EXIT_BUDGET_EXCEEDED,
     EXIT_FINDINGS,

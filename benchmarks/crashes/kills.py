@@ -18,7 +18,7 @@ from crashes.simulation import load_stand_in_contract, plan_benchmark
 from crashes.verdict import KilledCommand, RunVerdict, differences, judge_run
 from voicegauge.bench.benchmark_plan import BenchPlan
 from voicegauge.bench.run_store import load_run, read_journal
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_OK, EXIT_PARTLY_MEASURED, VoicegaugeError
 from voicegauge.model.run import Run
 from voicegauge.speech.encoding import encode

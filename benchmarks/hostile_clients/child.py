@@ -14,8 +14,8 @@ from typing import Any
 import voicegauge
 from voicegauge.callback_receiver import run_receiver
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.server import running_app
 
 
 def main() -> None:

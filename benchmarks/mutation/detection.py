@@ -21,12 +21,12 @@ from voicegauge.conformance.check_settings import CheckedService, CheckSettings,
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
 from voicegauge.contract.contract import Contract
-from voicegauge.emulator import _app as providers
 from voicegauge.emulator import _response_bodies as bodies
 from voicegauge.emulator import _speech_synthesis as speech
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator._fault import Fault
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator import app as providers
+from voicegauge.emulator._output import Fault
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Finding
 from voicegauge.model.exchange import Exchange

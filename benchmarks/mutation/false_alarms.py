@@ -27,8 +27,8 @@ from voicegauge.conformance.service_check import EMULATED_ACCOUNT_CREDITS, EMULA
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.model.base import Finding
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.transport.clock import VirtualClock

@@ -12,9 +12,8 @@ from voicegauge.cases.valid_requests import build_valid_speech_request
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Fault
-from voicegauge.emulator._job_state import find_shortest_state_sequence
-from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._output import EmulatedResponse, Fault
+from voicegauge.emulator._provider_state import find_shortest_state_sequence
 from voicegauge.emulator._speech_faults import change_audio_bytes, is_body_audio
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 from voicegauge.emulator.fault_injection import FAULTS

@@ -11,8 +11,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
-from voicegauge.emulator._fault import Fault
-from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._output import EmulatedResponse, Fault
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.formats.located_yaml import Document
 from voicegauge.model.exchange import Exchange

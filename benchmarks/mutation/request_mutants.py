@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from mutation.mutant import Mutant, value_at
 from voicegauge.contract.document_parts import walk_objects
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._fault import Fault
+from voicegauge.emulator._output import Fault
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING

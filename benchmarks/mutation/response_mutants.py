@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mutation.mutant import Mutant, ResponseKind, response_fault, response_kind
 from voicegauge.contract.document_parts import MediaType, ResponseSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.formats.locations import read_pointer
 from voicegauge.model.exchange import Exchange

@@ -44,7 +44,7 @@ from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulato
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.registry import RULE_BY_ID

@@ -31,7 +31,7 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.transport.http import Transport
 
 _COVERAGE = "voicegauge.conformance.coverage.CoverageCounter"

@@ -9,16 +9,20 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from voicegauge.emulator.body_limits import BodyMemory, are_headers_too_large, receive_whole_body
+from voicegauge.emulator.server import (
+    BodyMemory,
+    ClientLimits,
+    ServerOptions,
+    are_headers_too_large,
+    receive_whole_body,
+    running_app,
+)
 from voicegauge.errors import TimedOutError, UsageError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.model.exchange import ReceivedCallback, Request
-
-if TYPE_CHECKING:
-    from voicegauge.emulator.socket_server import ClientLimits
 
 # Stores callbacks by the URL at which they arrived, within limits of memory.
 
@@ -297,9 +301,6 @@ def run_receiver(
     """
     if public_url is not None and not public_url.startswith("https://"):
         raise UsageError(f"--public-url {public_url!r} must begin with https://: it is a tunnel's URL")
-    # Checks without webhooks import this module, but start no server.
-    from voicegauge.emulator.socket_server import ClientLimits, ServerOptions, running_app
-
     # Callbacks are small and few. Behind a tunnel, all connections come from the tunnel's own program on this machine.
     limits = client_limits or ClientLimits(
         headers_timeout_s=10.0, body_pause_timeout_s=10.0, body_timeout_s=10.0, max_connections=64

@@ -9,8 +9,7 @@ from voicegauge.bench.suites import Suite, load_suite
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.targets import Target
-from voicegauge.emulator.process import RunningEmulator, running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator, running_emulator
 
 ACME = """
 openapi: 3.1.0

@@ -17,8 +17,7 @@ from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget
-from voicegauge.emulator.process import RunningEmulator, running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Manifest, Run

@@ -15,8 +15,8 @@ from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite
 from voicegauge.cli import run as voicegauge
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.model.ramp import EarlyStop
 from voicegauge.model.sample import Sample
 

@@ -24,7 +24,7 @@ from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.run_store import JournalEvent, load_run, read_journal
 from voicegauge.cli import run as voicegauge
 from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 from voicegauge.errors import EXIT_BUDGET_EXCEEDED, EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED, UsageError
 from voicegauge.model.run import TimingError
 from voicegauge.speech.encoding import encode

@@ -19,7 +19,7 @@ import voicegauge
 from voicegauge.bench import places
 from voicegauge.bench.run_store import load_run, read_journal
 from voicegauge.cli import run as command
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 from voicegauge.errors import EXIT_PARTLY_MEASURED
 from voicegauge.model.sample import Sample
 from voicegauge.speech.encoding import encode

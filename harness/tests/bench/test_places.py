@@ -28,7 +28,7 @@ from voicegauge.bench.places import ClockReading, assign_places, choose_clock_re
 from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
 from voicegauge.cli import run as command
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import MeasuringWorker, Run

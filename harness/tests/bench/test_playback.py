@@ -29,8 +29,8 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.targets import Target
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Delivery, Exchange, Request, Response, Timing
 from voicegauge.model.sample import AudioFacts, Latency, StreamArrivals

@@ -22,9 +22,8 @@ from voicegauge.bench.run_store import JOURNAL_FILE_NAME, read_journal
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.process import RunningEmulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.transport.clock import Clock

@@ -32,8 +32,7 @@ from voicegauge.bench.timing_error import (
 from voicegauge.cli import run as voicegauge
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.model.run import describe_timing_error
-from voicegauge.transport.clock import RealClock, VirtualClock
-from voicegauge.transport.exchange_trace import PacketTimingSocket
+from voicegauge.transport.clock import PacketTimingSocket, RealClock, VirtualClock
 from voicegauge.transport.http import SEND_NOT_BEFORE_S, Transport
 
 from ..builders.rounds import build_rounds

@@ -18,7 +18,7 @@ from voicegauge.conformance.service_check import (
 )
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget, Target
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import RunningEmulator
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 
 from .audio import make_changing_noise
 

@@ -18,21 +18,21 @@ from voicegauge.bench import listening
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator import process
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage, create_server_certificate
-from voicegauge.emulator.socket_server import ServerOptions, running_app
+from voicegauge.emulator.server import ServerOptions, running_app
 from voicegauge.errors import UsageError, VoicegaugeError
-from voicegauge.relay import judge_process
+from voicegauge.relay import _traffic_judge, traffic_monitor
 
 _run_emulator_process, _process_pool = process._run_emulator_process, transcription.open_process_pool
-_run_judge_process = judge_process._run_judge_process
+_run_judge_process = traffic_monitor._run_judge_process
 
 
 def use_threads(patch: pytest.MonkeyPatch) -> None:
     """Run emulators, ASR engines and the judges of proxies in threads."""
-    patch.setattr(judge_process, "_run_judge_process", _run_judge_thread)
+    patch.setattr(traffic_monitor, "_run_judge_process", _run_judge_thread)
     patch.setattr(
-        judge_process, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size)
+        _traffic_judge, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size)
     )
     patch.setattr(process, "_run_emulator_process", _run_emulator)
     for module in (transcription, listening):
@@ -41,7 +41,7 @@ def use_threads(patch: pytest.MonkeyPatch) -> None:
 
 def use_processes(patch: pytest.MonkeyPatch) -> None:
     """Run them in processes of their own again, as they do for users."""
-    patch.setattr(judge_process, "_run_judge_process", _run_judge_process)
+    patch.setattr(traffic_monitor, "_run_judge_process", _run_judge_process)
     patch.setattr(process, "_run_emulator_process", _run_emulator_process)
     for module in (transcription, listening):
         patch.setattr(module, "open_process_pool", _process_pool)
@@ -80,7 +80,7 @@ def _run_judge_thread() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
         def judge() -> None:
             with os.fdopen(requests[0], "rb") as reader, os.fdopen(results[1], "wb") as writer:
-                judge_process.judge_exchange_stream(reader, writer)
+                _traffic_judge.judge_exchange_stream(reader, writer)
 
         thread = threading.Thread(target=judge, daemon=True)
         thread.start()

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 
 MODEL = "tiny"
 DURATION_S = 3.0

@@ -382,13 +382,13 @@ def test_all_providers_take_a_line_each_and_are_counted_as_errors_count_them(col
         assert capsys.readouterr().err.endswith(f"'nowhere': `voicegauge providers` lists all {count}\n")
 
 
-@pytest.mark.parametrize(("package", "command"), [("emulator", "serve"), ("relay", "proxy")])
-def test_a_package_that_other_commands_start_names_the_command(package: str, command: str) -> None:
+@pytest.mark.parametrize(("module", "command"), [("emulator.app", "serve"), ("relay._traffic_judge", "proxy")])
+def test_a_module_that_other_commands_start_names_the_command(module: str, command: str) -> None:
     """A terminal is simulated with a pseudo-terminal, where the process would wait for its settings."""
     main_end, terminal = os.openpty()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", f"voicegauge.{package}"],
+            [sys.executable, "-m", f"voicegauge.{module}"],
             stdin=terminal,
             capture_output=True,
             text=True,
@@ -400,7 +400,7 @@ def test_a_package_that_other_commands_start_names_the_command(package: str, com
         os.close(terminal)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        f"voicegauge.{package} is started by other commands with its settings: run `voicegauge {command}`"
+        f"this module is started by other commands with its settings: run `voicegauge {command}`"
     ]
 
 

@@ -21,9 +21,8 @@ from voicegauge.client.keys import read_client_key
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator.process import RunningEmulator, running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.emulator.server import running_app
 from voicegauge.errors import ContractError, TransportError, UsageError
 from voicegauge.transport.http import Transport
 

@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, Response
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError, UsageError
-from voicegauge.transport.http import Timeouts, Transport
+from voicegauge.transport.exchange_trace import Timeouts
+from voicegauge.transport.http import Transport
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, audio_at, job_script
 

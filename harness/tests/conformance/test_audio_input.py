@@ -17,7 +17,7 @@ from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.emulator import _transcription as transcription
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.model.base import Severity
 from voicegauge.rules._audio import compute_plausible_duration_range_s
 from voicegauge.rules.registry import FaultExample, Rule

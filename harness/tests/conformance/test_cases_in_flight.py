@@ -23,7 +23,7 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.model.base import Provenance
 from voicegauge.transport.clock import VirtualClock
 

@@ -8,8 +8,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, running_emulator
 
 CONTRACTS = list(load_catalogue())
 

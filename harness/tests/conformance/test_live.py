@@ -7,8 +7,7 @@ import json
 import pytest
 
 from voicegauge import cli
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, running_emulator
 
 KEY = "sk-acme-0123456789abcdef"
 

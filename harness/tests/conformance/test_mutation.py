@@ -17,7 +17,7 @@ from mutation.request_mutants import request_mutants
 from voicegauge.cases.plan import plan_cases
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 CATALOGUE = load_catalogue()

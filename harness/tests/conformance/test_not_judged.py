@@ -16,9 +16,8 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.data_folders import find_bundled_folder
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings, running_emulator
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.har_files import save_har

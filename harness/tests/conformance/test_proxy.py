@@ -21,7 +21,7 @@ from voicegauge.model.exchange import Request, Response
 from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import load_har
 from voicegauge.relay import _traffic_judge as traffic_judge
-from voicegauge.relay.relayed_exchange import CapturedBodyLimit, JudgeSettings, RelayedExchange
+from voicegauge.relay.traffic_monitor import CapturedBodyLimit, JudgeSettings, RelayedExchange
 
 from ..builders.servers import listening
 

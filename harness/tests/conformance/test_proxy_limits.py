@@ -12,11 +12,10 @@ import pytest
 import voicegauge
 from voicegauge.api.local_servers import LocalServer
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator.body_limits import MAX_HEADER_BYTES, MAX_HEADER_COUNT
-from voicegauge.emulator.socket_server import ClientLimits
+from voicegauge.emulator.server import MAX_HEADER_BYTES, MAX_HEADER_COUNT, ClientLimits
 from voicegauge.errors import UsageError
-from voicegauge.relay.relay_server import RELAY_CLIENT_LIMITS, RelayApp, RelayObserver, run_relay
-from voicegauge.relay.relayed_exchange import CapturedBodyLimit, Upstream
+from voicegauge.relay.relay_server import RELAY_CLIENT_LIMITS, RelayApp, run_relay
+from voicegauge.relay.traffic_monitor import CapturedBodyLimit, RelayObserver, Upstream
 
 from ..builders.own_server import running_own_server
 from ..builders.servers import Handler, listening

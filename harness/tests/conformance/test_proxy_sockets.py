@@ -20,7 +20,7 @@ import voicegauge
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.hosts import to_socket_url
 from voicegauge.recording.har_files import load_har
-from voicegauge.relay import relay_server, relayed_exchange
+from voicegauge.relay import relay_server, traffic_monitor
 
 PIECES = ("Hello there. ", "How are ", "you?")
 KEY = "sk_car_9f27QmXw31LzTbRy"
@@ -242,7 +242,7 @@ async def test_too_many_connections_are_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_messages_above_the_limit_pass_and_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relayed_exchange.CapturedBodyLimit.__init__, "__defaults__", (10_000, 20_000))
+    monkeypatch.setattr(traffic_monitor.CapturedBodyLimit.__init__, "__defaults__", (10_000, 20_000))
     async with passing(echo_once) as (url, running):
         client = await open_client(url)
         for _ in range(5):

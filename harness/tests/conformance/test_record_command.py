@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge import cli
-from voicegauge.emulator.settings import SERVER_HEADER_VALUE
+from voicegauge.emulator.process import SERVER_HEADER_VALUE
 from voicegauge.model.base import Provenance
 from voicegauge.recording.har_files import find_provider_recordings, load_har
 from voicegauge.recording.secret_search import find_secret_spelling

@@ -22,7 +22,7 @@ from voicegauge.conformance.recording_updates import (
 )
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
 from voicegauge.recording.conversations import Recording

@@ -35,7 +35,7 @@ from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulato
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.errors import StorageError, UnreachableError
 from voicegauge.model.base import Provenance

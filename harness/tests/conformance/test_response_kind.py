@@ -14,7 +14,7 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.errors import ContractError
 from voicegauge.model.base import SpeechRequest
 from voicegauge.transport.clock import VirtualClock

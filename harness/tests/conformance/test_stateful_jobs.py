@@ -19,8 +19,8 @@ from voicegauge.conformance.service_check import (
     check_service,
 )
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import CONTROL_PREFIX, EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.transport.clock import VirtualClock
 

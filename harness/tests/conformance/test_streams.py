@@ -12,8 +12,7 @@ from voicegauge.client.client import Client
 from voicegauge.conformance.documented_examples import judge_documented_examples
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, running_emulator
 from voicegauge.model.base import Finding, Provenance, Severity, SpeechRequest
 from voicegauge.model.exchange import Delivery, Exchange, Request, Response
 from voicegauge.rules.call import Call

@@ -20,7 +20,7 @@ from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
 from voicegauge.emulator import _transcription
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.model.exchange import TranscriptTiming

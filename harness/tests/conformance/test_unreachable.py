@@ -22,11 +22,12 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.errors import TimedOutError, UnreachableError
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.clock import VirtualClock
-from voicegauge.transport.http import Timeouts, Transport
+from voicegauge.transport.exchange_trace import Timeouts
+from voicegauge.transport.http import Transport
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])

@@ -13,7 +13,7 @@ from voicegauge.client.ledger import Ledger
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Delivery
 from voicegauge.transport.clock import VirtualClock

@@ -14,8 +14,8 @@ from voicegauge.client.ledger import Ledger
 from voicegauge.conformance.service_check import build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import ContractError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Delivery, Timing
@@ -113,7 +113,7 @@ async def test_a_request_that_waits_is_complete_after_one_exchange(load) -> None
 async def test_a_job_that_takes_longer_than_the_wait_is_polled(load, monkeypatch) -> None:
     readings = itertools.count()
     # A twentieth of a second passes whenever the emulator reads the time, however busy the machine is.
-    monkeypatch.setattr("voicegauge.emulator._job_state.time.time", lambda: 1_767_225_600.0 + next(readings) / 20)
+    monkeypatch.setattr("voicegauge.emulator._provider_state.time.time", lambda: 1_767_225_600.0 + next(readings) / 20)
     settings = EmulatorSettings(clock="real")
     acme = load(("max_wait_s: 60", "max_wait_s: 0.001"))
     delivery = await _speak(acme, "kiwi-wait", settings)

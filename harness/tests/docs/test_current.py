@@ -15,11 +15,11 @@ import pytest
 from voicegauge import callback_receiver
 from voicegauge.cli import run
 from voicegauge.contract import _size_limits, schemas, socket_turns
-from voicegauge.emulator import _request_journal, body_limits
-from voicegauge.emulator.socket_server import ClientLimits
+from voicegauge.emulator import _accounts, server
+from voicegauge.emulator.server import ClientLimits
 from voicegauge.formats import bodies, located_yaml
 from voicegauge.recording import body_masking, quoted_words
-from voicegauge.relay import relayed_exchange
+from voicegauge.relay import traffic_monitor
 from voicegauge.relay.relay_server import RELAY_CLIENT_LIMITS
 from voicegauge.speech.decoding import MAX_AUDIO_DURATION_S
 from voicegauge.transport import http, websocket
@@ -87,22 +87,22 @@ LIMITS = [
     ("limits of size ({:g} MiB), depth and number of values", located_yaml.MAX_DOCUMENT_BYTES / MIB),
     ("more than {:,} lines or values,", body_masking.MAX_STREAM_PARTS),
     ("or with a line above {:g} MiB", bodies.MAX_JSON_BYTES / MIB),
-    ("16 KiB in {} headers. One URL", body_limits.MAX_HEADER_COUNT),
+    ("16 KiB in {} headers. One URL", server.MAX_HEADER_COUNT),
     (
         "a body may have {:g} MiB, path and headers {:g} KiB",
         RECEIVER.MAX_BODY_BYTES / MIB,
-        body_limits.MAX_HEADER_BYTES / 1024,
+        server.MAX_HEADER_BYTES / 1024,
     ),
     ("{} callbacks or {:g} MiB, the", RECEIVER.MAX_CALLBACKS_PER_URL, RECEIVER.MAX_BYTES_PER_URL / MIB),
     ("receiver {:,} callbacks or {:g} MiB", RECEIVER.MAX_STORED_CALLBACKS, RECEIVER.MAX_TOTAL_BYTES / MIB),
-    ("copies of bodies {:g} MiB each", relayed_exchange.MAX_JUDGED_BODY_BYTES / MIB),
-    ("and {:g} MiB together", relayed_exchange.MAX_TOTAL_CAPTURED_BYTES / MIB),
+    ("copies of bodies {:g} MiB each", traffic_monitor.MAX_JUDGED_BODY_BYTES / MIB),
+    ("and {:g} MiB together", traffic_monitor.MAX_TOTAL_CAPTURED_BYTES / MIB),
     ("Of more than {} connections", RELAY_CLIENT_LIMITS.max_connections),
-    ("a body may have {:g} MiB (JSON and URL-encoded forms)", body_limits.MAX_TEXT_BODY_BYTES / MIB),
-    ("or {:g} MiB (uploads)", body_limits.MAX_UPLOAD_BYTES / MIB),
-    ("the journal takes at most {:g} MiB.", _request_journal.MAX_JOURNAL_BYTES / MIB),
-    ("All bodies together may have {:g} MiB", body_limits.MAX_BODY_MEMORY_BYTES / MIB),
-    ("Bodies may have {:g} MiB", body_limits.MAX_CONTROL_BODY_BYTES / MIB),
+    ("a body may have {:g} MiB (JSON and URL-encoded forms)", server.MAX_TEXT_BODY_BYTES / MIB),
+    ("or {:g} MiB (uploads)", server.MAX_UPLOAD_BYTES / MIB),
+    ("the journal takes at most {:g} MiB.", _accounts.MAX_JOURNAL_BYTES / MIB),
+    ("All bodies together may have {:g} MiB", server.MAX_BODY_MEMORY_BYTES / MIB),
+    ("Bodies may have {:g} MiB", server.MAX_CONTROL_BODY_BYTES / MIB),
     ("headers must arrive within {:g} seconds,", EMULATOR.headers_timeout_s),
     ("a body within {:g} minutes without a pause of", EMULATOR.body_timeout_s / 60),
     ("a pause of {:g} seconds.", EMULATOR.body_pause_timeout_s),

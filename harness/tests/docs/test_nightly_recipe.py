@@ -12,8 +12,7 @@ import yaml
 import voicegauge
 from voicegauge import cli
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, running_emulator
 
 pytestmark = pytest.mark.slow
 

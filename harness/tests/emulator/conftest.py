@@ -12,8 +12,8 @@ import pytest
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import CONTROL_PREFIX, EmulatorSettings
 
 from ..builders.acme import DOCUMENT
 from ..builders.contracts import load_trusted

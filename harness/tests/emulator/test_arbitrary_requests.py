@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voicegauge.contract.contract import Contract
-from voicegauge.emulator.process import RunningEmulator, running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator, running_emulator
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=50),

@@ -17,8 +17,8 @@ from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator import _audio_input_endpoint as audio_input_endpoint
 from voicegauge.emulator import _transcription as transcription
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.model.exchange import Exchange, UploadedFile
 from voicegauge.speech import decoding
 from voicegauge.speech.encoding import encode_at_bitrate

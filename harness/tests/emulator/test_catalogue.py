@@ -18,8 +18,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.emulator.process import RunningEmulator, running_emulator
-from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
+from voicegauge.emulator.process import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.exchange import UploadedFile

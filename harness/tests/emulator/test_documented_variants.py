@@ -17,9 +17,9 @@ from voicegauge.conformance.service_check import (
     check_service,
 )
 from voicegauge.contract.contract import Contract
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import RunningEmulator
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.server import running_app
 from voicegauge.model.base import Severity
 from voicegauge.speech.containers import find_container_of_media_type
 from voicegauge.speech.decoding import RawAudioFormat, decode

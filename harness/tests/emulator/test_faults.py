@@ -13,9 +13,9 @@ import pytest
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator.app import create_app
 from voicegauge.emulator.fault_injection import FAULTS
-from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
+from voicegauge.emulator.process import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.errors import UnknownNameError
 from voicegauge.rules._metamorphic import MAX_SAME_WORDS_MISMATCH
 from voicegauge.speech.audio_measurement import is_silent, measure_leading_silence_s, measure_speech_mismatch

@@ -12,9 +12,9 @@ import pytest
 
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
+from voicegauge.emulator.server import running_app
 from voicegauge.speech.decoding import RawAudioFormat, decode
 
 from ..builders.contracts import load_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.speech.decoding import decode
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import voicegauge
-from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.speech.decoding import decode
 
 if TYPE_CHECKING:  # they take seconds to import: imported by the fixtures that use them

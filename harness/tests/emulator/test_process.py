@@ -16,8 +16,7 @@ import psutil
 import pytest
 
 from voicegauge.contract.contract import Contract
-from voicegauge.emulator.process import EmulatorProcessConfig, running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorSettings, running_emulator
 from voicegauge.errors import UsageError
 
 
@@ -67,7 +66,7 @@ with running_emulator([Path(sys.argv[1])]) as emulator:
 def test_it_exits_silently_if_its_parent_ends_during_startup(plain_acme: Contract) -> None:
     config = EmulatorProcessConfig(contract_paths=(str(plain_acme.document.path),), settings=EmulatorSettings())
     with subprocess.Popen(
-        [sys.executable, "-m", "voicegauge.emulator"],
+        [sys.executable, "-m", "voicegauge.emulator.app"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

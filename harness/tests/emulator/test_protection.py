@@ -16,14 +16,17 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from voicegauge.contract.contract import Contract
-from voicegauge.emulator import _request_journal as journal
+from voicegauge.emulator import _accounts
 from voicegauge.emulator._accounts import MAX_STORED_ACCOUNTS, AccountRegistry
-from voicegauge.emulator._app import create_app
+from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._request import IncomingRequest
-from voicegauge.emulator._response import EmulatedResponse
-from voicegauge.emulator.body_limits import MAX_BODY_MEMORY_BYTES, MAX_HEADER_BYTES, MAX_HEADER_COUNT, MAX_UPLOAD_BYTES
-from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
-from voicegauge.emulator.socket_server import (
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import CONTROL_PREFIX, EmulatorSettings
+from voicegauge.emulator.server import (
+    MAX_BODY_MEMORY_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_HEADER_COUNT,
+    MAX_UPLOAD_BYTES,
     ClientLimits,
     ServerOptions,
     create_client_limiting_protocol,
@@ -400,8 +403,8 @@ async def test_a_request_with_very_many_credentials_is_not_shown(start: Any) -> 
 
 
 def test_the_journal_forgets_old_requests_before_it_takes_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 2**20)
-    requests, contract = journal.RequestJournal(), Mock(id="acme", security_schemes={})
+    monkeypatch.setattr(_accounts, "MAX_JOURNAL_BYTES", 2**20)
+    requests, contract = _accounts.RequestJournal(), Mock(id="acme", security_schemes={})
     headers = {f"x-{'y' * 140}-{number}": "" for number in range(90)}
     for number in range(60):
         incoming = IncomingRequest("GET", f"/{number}", {}, headers, b"", "http://h/acme", "127.0.0.1")

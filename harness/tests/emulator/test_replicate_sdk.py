@@ -12,7 +12,7 @@ from replicate.exceptions import ModelError, ReplicateError
 
 import voicegauge
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.speech.decoding import DecodedAudio, decode
 
 TEXT = "Good morning. This is a short test."

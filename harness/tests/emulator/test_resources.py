@@ -10,10 +10,10 @@ import pytest
 
 from voicegauge.cases.valid_requests import load_voice_sample
 from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.endpoint_descriptions import describe_emulation
-from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
+from voicegauge.emulator.provider_app import describe_emulation
+from voicegauge.emulator.server import running_app
 from voicegauge.speech.decoding import decode
 
 Ask = Callable[..., httpx.Response]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import voicegauge
-from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
 

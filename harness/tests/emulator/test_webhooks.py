@@ -16,9 +16,9 @@ import pytest
 from voicegauge.callback_receiver import Receiver, run_receiver
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.extension.jobs import WebhookEmulation
-from voicegauge.emulator._app import create_app
 from voicegauge.emulator._webhooks import send_callback_with_retries
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
 
 CHATTERBOX = "/pixazo/chatterbox-text-to-speech/v1/chatterbox-text-to-speech-request"
 KEYS = {"Ocp-Apim-Subscription-Key": "any", "Authorization": "Bearer sk-tts-any"}

@@ -54,7 +54,7 @@ def test_a_broken_contract_fails_with_rule_place_and_command(run_pytest) -> None
         """
         import pytest
         from voicegauge.emulator.process import running_emulator
-        from voicegauge.emulator.settings import EmulatorSettings
+        from voicegauge.emulator.process import EmulatorSettings
 
         @pytest.fixture(scope="session")
         def voicegauge_emulator(voicegauge_catalogue):

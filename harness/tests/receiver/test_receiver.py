@@ -19,7 +19,7 @@ from voicegauge.callback_receiver import (
     Receiver,
     run_receiver,
 )
-from voicegauge.emulator.socket_server import ClientLimits
+from voicegauge.emulator.server import ClientLimits
 from voicegauge.errors import TimedOutError, UsageError
 from voicegauge.model.exchange import ReceivedCallback
 

@@ -14,9 +14,9 @@ from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.drift.document_comparison import compare_inputs
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.emulator.socket_server import running_app
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import EmulatorSettings
+from voicegauge.emulator.server import running_app
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Delivery
 from voicegauge.model.sample import StreamArrivals

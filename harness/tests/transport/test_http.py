@@ -17,7 +17,8 @@ import pytest
 
 from voicegauge.errors import OversizeError, TransportError, UnreachableError, UsageError
 from voicegauge.model.exchange import BodyPadding, Exchange, Request
-from voicegauge.transport.http import Timeouts, Transport, find_proxy
+from voicegauge.transport.exchange_trace import Timeouts
+from voicegauge.transport.http import Transport, find_proxy
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:

@@ -16,7 +16,7 @@ import pytest
 
 from voicegauge.emulator.process import create_server_certificate
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.transport.exchange_trace import PacketTimingSocket
+from voicegauge.transport.clock import PacketTimingSocket
 from voicegauge.transport.http import Transport
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

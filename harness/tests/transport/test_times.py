@@ -10,7 +10,8 @@ import pytest
 
 from voicegauge.errors import TimedOutError
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.transport.http import Timeouts, Transport
+from voicegauge.transport.exchange_trace import Timeouts
+from voicegauge.transport.http import Transport
 
 from ..builders.servers import listening
 from ..builders.virtual_time import in_virtual_time

@@ -57,7 +57,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.emulator.fault_injection import explain_ineffective_faults, validate_fault_names
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, TextPacing, VoiceSample
 from voicegauge.model.run import MeasuringWorker, TimingError

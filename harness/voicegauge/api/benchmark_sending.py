@@ -43,8 +43,7 @@ from voicegauge.bench.timing_error import (
     reduce_event_loop_delays,
     run_loopback_server,
 )
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, running_emulator
 from voicegauge.errors import TransportError
 from voicegauge.model.ramp import RampResult, format_load
 from voicegauge.model.run import TimingError

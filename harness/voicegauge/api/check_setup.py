@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -36,7 +37,6 @@ from voicegauge.api.target_selection import (
     to_catalogue,
     to_name_tuple,
 )
-from voicegauge.callback_receiver import Receiver, run_receiver
 from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cases
 from voicegauge.client.keys import read_client_key
 from voicegauge.conformance.case_journal import CaseJournals
@@ -67,6 +67,9 @@ from voicegauge.model.price import RemainingBudget
 from voicegauge.options import build_arguments, function_of
 from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import RULE_BY_ID, Rule, select_rules
+
+if TYPE_CHECKING:
+    from voicegauge.callback_receiver import Receiver
 
 
 def run_plan_check(request: CheckRequest) -> PricedPlan:
@@ -459,7 +462,11 @@ def _build_live_reproduction(
 
 def open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
     """Return a context manager that yields a receiver of callbacks, or `None` without a `public_url` of a tunnel."""
-    return nullcontext() if public_url is None else run_receiver(port=port, public_url=public_url)
+    if public_url is None:
+        return nullcontext()
+    from voicegauge.callback_receiver import run_receiver  # checks without webhooks need no server
+
+    return run_receiver(port=port, public_url=public_url)
 
 
 # Sends the plan of a check to a service or the emulator, and reports the result.

@@ -15,7 +15,7 @@ from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
 from voicegauge.client.keys import read_secrets
 from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.emulator.settings import is_emulated
+from voicegauge.emulator.process import is_emulated
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import require_files_in_folder
 from voicegauge.model.base import Provenance

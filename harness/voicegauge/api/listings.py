@@ -28,8 +28,8 @@ from voicegauge.contract.targets import (
 )
 from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.client_findings import CLIENT_RULES
-from voicegauge.emulator.endpoint_descriptions import describe_emulation
 from voicegauge.emulator.fault_injection import FAULTS
+from voicegauge.emulator.provider_app import describe_emulation
 from voicegauge.errors import UnknownNameError, UsageError, find_similar_names
 from voicegauge.model.base import Record, Severity
 from voicegauge.options import PathLike, function_of, with_checked_arguments

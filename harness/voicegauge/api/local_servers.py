@@ -29,10 +29,10 @@ from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.received_callbacks import CallbackMonitor, JudgedCallback
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import is_bundled
+from voicegauge.emulator.app import serve
 from voicegauge.emulator.client_findings import ClientFinding
-from voicegauge.emulator.process import RunningEmulator, create_server_certificate, running_emulator
-from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.emulator.socket_server import ServerOptions, bind_socket, running_app, serve, serve_app
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator, create_server_certificate, running_emulator
+from voicegauge.emulator.server import ServerOptions, bind_socket, running_app, serve_app
 from voicegauge.errors import StorageError, UnknownNameError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.hosts import build_server_url, to_socket_url
@@ -43,9 +43,8 @@ from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_recordings
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp, enable_realtime_scheduling
-from voicegauge.relay.judge_process import TrafficMonitor
 from voicegauge.relay.relay_server import RelayApp, run_relay
-from voicegauge.relay.relayed_exchange import CapturedBodyLimit, JudgeSettings, ProxyReport, Upstream
+from voicegauge.relay.traffic_monitor import CapturedBodyLimit, JudgeSettings, ProxyReport, TrafficMonitor, Upstream
 from voicegauge.version import __version__
 
 ServerT = TypeVar("ServerT")

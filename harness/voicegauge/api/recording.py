@@ -60,8 +60,7 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import CONTROL_PREFIX, is_emulated
+from voicegauge.emulator.process import CONTROL_PREFIX, is_emulated, running_emulator
 from voicegauge.errors import DataError, TransportError, UsageError
 from voicegauge.files import check_writable, require_files_in_folder
 from voicegauge.hosts import is_loopback, to_http_url

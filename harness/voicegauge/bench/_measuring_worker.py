@@ -54,8 +54,7 @@ from voicegauge.contract.extension.provider import ProviderSpec
 from voicegauge.contract.loading import build_contract, is_bundled
 from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.contract.schemas import Schemas
-from voicegauge.emulator.process import running_emulator
-from voicegauge.emulator.settings import EmulatorSettings, is_emulated
+from voicegauge.emulator.process import EmulatorSettings, is_emulated, running_emulator
 from voicegauge.errors import TransportError, UsageError, VoicegaugeError
 from voicegauge.formats.located_yaml import Document
 from voicegauge.model.base import Record

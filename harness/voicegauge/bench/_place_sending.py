@@ -37,7 +37,7 @@ from voicegauge.client.ledger import Ledger, Reservation, Settlement, settle_whe
 from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
 from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.contract.targets import BaseTarget
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.exchange import BillingStatus
 from voicegauge.model.run import MeasuringWorker

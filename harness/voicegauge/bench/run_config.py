@@ -30,16 +30,14 @@ from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.ledger import Ledger
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget
-from voicegauge.emulator.process import RunningEmulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance, TextPacing, VoiceSample
 from voicegauge.model.exchange import AmbiguousRequest, OpenJob
 from voicegauge.model.ramp import EarlyStop, RampResult, TargetDecision
 from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.model.sample import Sample
-from voicegauge.transport.clock import Clock
-from voicegauge.transport.exchange_trace import HAS_PACKET_TIMES
+from voicegauge.transport.clock import HAS_PACKET_TIMES, Clock
 from voicegauge.transport.http import Transport
 
 # Computes an interval of a mean that is valid after every observation, so that sampling may stop at any time.

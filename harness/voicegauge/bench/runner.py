@@ -60,7 +60,7 @@ from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
 from voicegauge.contract.price_computation import PriceQuote, quote_price
 from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
-from voicegauge.emulator.settings import is_emulated
+from voicegauge.emulator.process import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import TRAILING_SILENCE_S, BillingStatus, Delivery

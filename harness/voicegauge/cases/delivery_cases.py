@@ -15,7 +15,7 @@ from voicegauge.cases.case import ConformanceCase, DeliveryComparison, build_cas
 from voicegauge.cases.valid_requests import is_valid_body
 from voicegauge.client.speech_request import map_speech_request
 from voicegauge.contract.targets import Target
-from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import SpeechRequest

@@ -27,7 +27,7 @@ from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import is_billable
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
-from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import UploadedFile

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from voicegauge.emulator.process import RunningEmulator
     from voicegauge.recording.conversations import Recording
     from voicegauge.recording.replay import Replay
-    from voicegauge.relay.relayed_exchange import ProxyReport
+    from voicegauge.relay.traffic_monitor import ProxyReport
 
 
 MAX_UNUSED_REQUESTS_SHOWN = 10

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from voicegauge.callback_receiver import Receiver
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.client import Client
 from voicegauge.client.connection import RateLimiter
@@ -34,6 +33,9 @@ from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 from voicegauge.transport.clock import Clock
+
+if TYPE_CHECKING:
+    from voicegauge.callback_receiver import Receiver
 
 INTERRUPT_WAIT_S = 5.0
 """Seconds for which the first Ctrl-C waits for responses that cost money."""

@@ -21,7 +21,7 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.spending import SpendingTotal
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
-from voicegauge.emulator.settings import is_emulated
+from voicegauge.emulator.process import is_emulated
 from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.call import CheckSubject

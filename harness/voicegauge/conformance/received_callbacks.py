@@ -6,17 +6,16 @@ import asyncio
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from voicegauge.callback_receiver import Receiver, run_receiver
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.webhook_and_socket_cases import set_value_in_case_request
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import CallbackTiming
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator.settings import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE
+from voicegauge.emulator.process import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Finding, Provenance, Record
@@ -27,6 +26,9 @@ from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.rules.webhooks import RequestCallbacks
+
+if TYPE_CHECKING:
+    from voicegauge.callback_receiver import Receiver
 
 # Collects the callbacks that a service sends for one case.
 
@@ -74,6 +76,8 @@ def open_receiver_for_cases(
     if not is_local:
         yield user_receiver
         return
+    from voicegauge.callback_receiver import run_receiver  # checks without webhooks need no server
+
     with run_receiver() as receiver:
         yield receiver
 

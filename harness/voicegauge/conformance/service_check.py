@@ -27,13 +27,13 @@ from voicegauge.conformance.resource_cleanup import ResourceCleanup
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import BaseTarget, Target
-from voicegauge.emulator.process import RunningEmulator
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.model.base import Provenance
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 from voicegauge.transport.clock import VirtualClock
-from voicegauge.transport.http import Transport, create_default_timeouts
+from voicegauge.transport.exchange_trace import create_default_timeouts
+from voicegauge.transport.http import Transport
 
 
 async def check_service(

@@ -21,9 +21,8 @@ from voicegauge.contract.extension.speech import (
     StemList,
 )
 from voicegauge.contract.targets import AudioInputTarget
-from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._job_state import GeneratedAudio
+from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._output_audio import (
     AudioEffect,
     analyze_music,
@@ -32,6 +31,7 @@ from voicegauge.emulator._output_audio import (
     encode_stems,
     find_format,
 )
+from voicegauge.emulator._provider_state import EmulatedAccount, GeneratedAudio
 from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
@@ -40,9 +40,8 @@ from voicegauge.emulator._request import (
     iterate_uploaded_files,
     reject_unknown_model,
 )
-from voicegauge.emulator._response import EmulatedResponse
-from voicegauge.emulator._response_streams import StreamPacer
 from voicegauge.emulator._schema_values import fill_random_hex
+from voicegauge.emulator._speech_endpoint import StreamPacer
 from voicegauge.emulator._speech_synthesis import AUTOMATIC_LANGUAGE, SynthesisRequest, get_documented_field_name
 from voicegauge.emulator._transcription import (
     EMBEDDED_ASR_LANGUAGE,

@@ -15,7 +15,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
 from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._fault import SocketFault
+from voicegauge.emulator._output import SocketFault
 from voicegauge.emulator.client_findings import ClientMonitor
 from voicegauge.formats.locations import Location
 

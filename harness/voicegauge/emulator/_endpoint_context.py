@@ -14,10 +14,12 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.price_computation import PriceQuote, quote_price
 from voicegauge.contract.targets import BaseTarget, Target
-from voicegauge.emulator._accounts import AccountRegistry, EmulatedAccount
-from voicegauge.emulator._job_state import (
+from voicegauge.emulator._accounts import AccountRegistry
+from voicegauge.emulator._output import EmulatedResponse
+from voicegauge.emulator._provider_state import (
     CLOCK_ADVANCE_PER_POLL_S,
     AudioFileStore,
+    EmulatedAccount,
     EmulatedBatch,
     EmulatedClock,
     EmulatedJob,
@@ -26,14 +28,12 @@ from voicegauge.emulator._job_state import (
 )
 from voicegauge.emulator._request import ParsedRequest, Rejection
 from voicegauge.emulator._resource_endpoints import ResourceStore
-from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_builder import ResponseBuilder
-from voicegauge.emulator._response_streams import STATE_SCENARIO_PREFIX
 from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesisRequest, SynthesizedSpeech
 from voicegauge.emulator.client_findings import ClientFindingLog
 from voicegauge.emulator.fault_injection import FaultInjector
-from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
+from voicegauge.emulator.process import SCENARIO_HEADER, STATE_SCENARIO_PREFIX, EmulatorSettings
 from voicegauge.formats.locations import Location
 from voicegauge.speech.encoding import find_media_type_of_format
 

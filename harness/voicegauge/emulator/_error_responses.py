@@ -15,11 +15,11 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.contract.operation import Operation
+from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._request import (
     Rejection,
     write_value_at,
 )
-from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_bodies import find_json_media, is_valid_example
 from voicegauge.emulator._schema_values import SchemaValueBuilder
 from voicegauge.formats.bodies import is_json

@@ -14,12 +14,11 @@ from voicegauge.contract.extension.jobs import BatchSpec, ChatSpec, JobSpec
 from voicegauge.contract.extension.speech import ConversionSpec, ResponseAudio, StemList
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import JobTarget, Target
-from voicegauge.emulator._accounts import EmulatedAccount
 from voicegauge.emulator._endpoint_context import EndpointContext, PlannedSpeech
-from voicegauge.emulator._job_state import CLOCK_ADVANCE_PER_POLL_S, EmulatedBatch, EmulatedJob
+from voicegauge.emulator._output import EmulatedResponse
+from voicegauge.emulator._provider_state import CLOCK_ADVANCE_PER_POLL_S, EmulatedAccount, EmulatedBatch, EmulatedJob
 from voicegauge.emulator._request import ParsedRequest, Rejection, find_default_value, write_value_at
 from voicegauge.emulator._resource_endpoints import StoredResource
-from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_bodies import build_default_body, build_success_response
 from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, fill_random_hex
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint, find_response_audio

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec
+from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Fault, FaultCondition
-from voicegauge.emulator._job_state import EmulatedJob, find_failure_states, find_shortest_state_sequence
+from voicegauge.emulator._output import EmulatedCallback, EmulatedResponse, Fault, FaultCondition
+from voicegauge.emulator._provider_state import (
+    VIRTUAL_START_TIME_S,
+    EmulatedJob,
+    find_failure_states,
+    find_shortest_state_sequence,
+)
 from voicegauge.emulator._request import read_value_at, write_value_at
-from voicegauge.emulator._response import EmulatedResponse
+from voicegauge.emulator._response_faults import invalidate_body
 from voicegauge.emulator._schema_values import format_time_like_example
 from voicegauge.formats.locations import MISSING, Location
 
@@ -383,3 +390,126 @@ RESOURCE_FAULTS = (
     ),
 )
 """All injectable faults of resources."""
+
+
+_SECONDS_PER_DAY = 86_400.0
+
+
+def _create_callback_changer(**changes: Any) -> Callable[[EmulatedCallback], tuple[EmulatedCallback]]:
+    """Return a function that replaces the fields of a callback which `changes` names."""
+    return lambda callback: (replace(callback, **changes),)
+
+
+def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Send the final callback twice, the second time with another completion time."""
+    yield callback
+    if callback.is_final:
+        location = callback.completion_time_location or Location("body", pointer_tokens=("again",))
+        yield replace(
+            callback,
+            body=write_value_at(
+                copy.deepcopy(callback.body),
+                location,
+                format_time_like_example(VIRTUAL_START_TIME_S, read_value_at(callback.body, location)),
+            ),
+        )
+
+
+def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Remove a field from the payload."""
+    yield replace(
+        callback,
+        body=invalidate_body(
+            callback.documented_media_type,
+            callback.body,
+            lambda parent, key: parent.pop(key),
+            callback.essential_field_paths,
+        ),
+    )
+
+
+def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Send the final callback twice, with the same signature."""
+    yield replace(callback, send_count=2 if callback.is_final else 1)
+
+
+def _create_webhook_condition(
+    description: str, is_met_by: Callable[[WebhookSpec], bool] = lambda _: True
+) -> FaultCondition[Target]:
+    """Return the condition that requests can name a webhook URL, and `is_met_by` is true of the webhook."""
+
+    def is_met_by_webhook(target: Target) -> bool:
+        webhook = target.operation.webhook
+        return webhook is not None and is_met_by(webhook)
+
+    return FaultCondition(description, is_met_by_webhook)
+
+
+_ACCEPTS_WEBHOOK_URL = _create_webhook_condition("requests to the target may name a webhook URL")
+
+
+_SIGNS_CALLBACK_TIME = _create_webhook_condition(
+    "callbacks are signed together with a time",
+    lambda webhook: webhook.signature is not None and "{timestamp}" in webhook.signature.signed_text_template,
+)
+
+
+WEBHOOK_FAULTS = (
+    Fault(
+        id="webhook-never",
+        description="Callbacks are never sent.",
+        change_callbacks=_create_callback_changer(is_due=False),
+        applies_to=_ACCEPTS_WEBHOOK_URL,
+    ),
+    Fault(
+        id="webhook-twice",
+        description="The final callback is sent twice, with different completion times.",
+        change_callbacks=repeat_final_callback,
+        applies_to=_ACCEPTS_WEBHOOK_URL,
+    ),
+    Fault(
+        id="webhook-early",
+        description="Progress callbacks are sent to subscribers of the final one only.",
+        change_callbacks=_create_callback_changer(is_due=True),
+        applies_to=_create_webhook_condition(
+            "the payloads of callbacks can report a job that has not ended",
+            lambda webhook: webhook.body_locations is None,
+        ),
+    ),
+    Fault(
+        id="webhook-wrong-shape",
+        description="A field is missing from callback payloads.",
+        change_callbacks=remove_payload_field,
+        applies_to=FaultCondition(
+            "the payloads of callbacks have a documented schema",
+            lambda target: _ACCEPTS_WEBHOOK_URL(target) and target.operation.callback_body.schema_pointer is not None,
+        ),
+    ),
+    Fault(
+        id="webhook-forged",
+        description="Callbacks are signed with a wrong secret.",
+        change_callbacks=_create_callback_changer(has_forged_signature=True),
+        applies_to=_create_webhook_condition("callbacks are signed", lambda webhook: webhook.signature is not None),
+    ),
+    Fault(
+        id="webhook-replayed",
+        description="The final callback is sent twice with the same signature.",
+        change_callbacks=replay_callback,
+        applies_to=_SIGNS_CALLBACK_TIME,
+    ),
+    Fault(
+        id="webhook-late",
+        description="Callbacks are signed a day before they are sent.",
+        change_callbacks=_create_callback_changer(signature_age_s=_SECONDS_PER_DAY),
+        applies_to=_SIGNS_CALLBACK_TIME,
+    ),
+    Fault(
+        id="webhook-plain-http",
+        description="Plain http webhook URLs are accepted although https is required.",
+        skipped_check="webhook-https",
+        applies_to=_create_webhook_condition(
+            "plain http webhook URLs must be rejected", lambda webhook: webhook.requires_https
+        ),
+    ),
+)
+"""All injectable faults of webhooks."""

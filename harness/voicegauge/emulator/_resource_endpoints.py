@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import PaginationSpec, ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._accounts import EmulatedAccount
+from voicegauge.emulator._output import EmulatedResponse
+from voicegauge.emulator._provider_state import EmulatedAccount
 from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
@@ -20,7 +21,6 @@ from voicegauge.emulator._request import (
     read_value_at,
     write_value_at,
 )
-from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_bodies import (
     build_default_body,
     build_success_response,

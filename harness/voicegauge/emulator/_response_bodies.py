@@ -16,15 +16,15 @@ from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio,
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import compute_usage_bound, has_typical_usage
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._job_state import EmulatedJob
+from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._output_audio import choose_media_type, find_format
+from voicegauge.emulator._provider_state import EmulatedJob
 from voicegauge.emulator._request import (
     ParsedRequest,
     can_have_value_at,
     read_value_at,
     write_value_at,
 )
-from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._schema_values import SchemaValueBuilder, format_time_like_example, iterate_schemas_at
 from voicegauge.emulator._speech_synthesis import SpeechTiming
 from voicegauge.formats.bodies import is_json

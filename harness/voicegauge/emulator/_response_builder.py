@@ -16,7 +16,8 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import ResponseAudio, TranscriptionResponse
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import AudioInputTarget, Target
-from voicegauge.emulator._job_state import EmulatedJob, GeneratedAudio
+from voicegauge.emulator._output import EmulatedResponse
+from voicegauge.emulator._provider_state import EmulatedJob, GeneratedAudio
 from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
@@ -25,7 +26,6 @@ from voicegauge.emulator._request import (
     is_location_documented,
     read_value_at,
 )
-from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_bodies import (
     FILE_EXTENSION_BY_FORMAT,
     BodyTemplate,
@@ -50,7 +50,7 @@ from voicegauge.emulator._response_bodies import (
 )
 from voicegauge.emulator._schema_values import PLACEHOLDER_URL, iterate_schemas_at
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
-from voicegauge.emulator.settings import CONTROL_PREFIX
+from voicegauge.emulator.process import CONTROL_PREFIX
 from voicegauge.formats.locations import MISSING, Location
 
 _MIN_EMBEDDED_ID_LENGTH = 6

@@ -28,7 +28,7 @@ from voicegauge.emulator._emulated_connection import (
     matches_constant,
 )
 from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._fault import SocketFault, SocketOutput, SocketOutputPurpose, SocketTurnState
+from voicegauge.emulator._output import SocketFault, SocketOutput, SocketOutputPurpose, SocketTurnState
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
     FALLBACK_LANGUAGE,
@@ -86,7 +86,6 @@ class _Turn:
     audio: bytearray = field(default_factory=bytearray)
     """All audio that was made for the turn."""
     spoken_s: float = 0.0
-    is_cancelled: bool = False
     is_ended: bool = False
     """Whether the client has said that no more text follows."""
     is_over: bool = False
@@ -264,7 +263,7 @@ class EmulatedSocket(EmulatedConnection):
         if limit is not None and len(self._turns) >= limit.max_count and not any(one.ignores_limits for one in faults):
             self._client.report("client-too-many-contexts", f"more than {limit.max_count} contexts are open", key)
             outputs = [SocketOutput("close", values={"code": limit.close_code, "reason": "max_active_conversations"})]
-            await self._send_outputs_with_faults(None, "limit", outputs)
+            await self._send_outputs(None, self._apply_faults_to_outputs(None, "limit", outputs))
             return None
         if len(self._turns) >= _MAX_TURNS:
             await self._close(POLICY_CLOSE_CODE, "too many turns")
@@ -343,8 +342,7 @@ class EmulatedSocket(EmulatedConnection):
             await self._report_error_or_close("nothing is spoken that could be cancelled", context=intent.context)
             return
         if turn is None:
-            if self._spec.has_event("cancel-end"):
-                await self._report_event("cancel-end", context=intent.context, nonce=intent.nonce)
+            await self._report_event("cancel-end", context=intent.context, nonce=intent.nonce)
             return
         turn.nonce = intent.nonce
         if any(fault.ignores_cancel for fault in self._list_faults(turn.target)):
@@ -359,7 +357,6 @@ class EmulatedSocket(EmulatedConnection):
             turn.work_items.get_nowait()
             turn.work_items.task_done()
         self._stale_audio = bytes(turn.audio)
-        turn.is_cancelled = True
         if effect == "stops":
             if turn.work_task is not None:
                 turn.work_task.cancel()
@@ -397,7 +394,7 @@ class EmulatedSocket(EmulatedConnection):
             await self._speak_text(turn, text)
         elif purpose == "flush":
             outputs = self._build_outputs(turn, "flush-end", flush=int(text), nonce=turn.nonce, id=turn.id)
-            await self._send_outputs_with_faults(turn, "flush", outputs)
+            await self._send_outputs(turn, self._apply_faults_to_outputs(turn, "flush", outputs))
             if self._spec.turn.ends_with == "flush-end":
                 self._begin_next_turn(turn)
         elif purpose == "cancel":
@@ -473,20 +470,18 @@ class EmulatedSocket(EmulatedConnection):
         self._turn_count = turn.index + 1
 
     async def _end_turn(self, turn: _Turn) -> None:
-        duration_ms = round(turn.spoken_s * 1000)
-        outputs = self._build_outputs(
-            turn, "turn-end", id=turn.id, duration_ms=duration_ms, characters=turn.character_count
-        )
-        if not self._spec.has_contexts and not self._spec.turn.is_only_one:
-            await self._send_outputs_with_faults(turn, "end", outputs)
-            self._begin_next_turn(turn)
-            return
-        turn.is_over = True
+        end = {"id": turn.id, "duration_ms": round(turn.spoken_s * 1000), "characters": turn.character_count}
+        outputs = self._build_outputs(turn, "turn-end", **end)
+        turn.is_over = self._spec.has_contexts or self._spec.turn.is_only_one
         if self._spec.turn.is_only_one:
             outputs.append(SocketOutput("close", values={"code": NORMAL_CLOSE_CODE, "reason": ""}))
         changed = self._apply_faults_to_outputs(turn, "end", outputs)
-        self._forget_turn(turn)
+        if turn.is_over:
+            # Before anything is sent: the client may begin a turn with the same name as soon as it reads the end.
+            self._forget_turn(turn)
         await self._send_outputs(turn, changed)
+        if not turn.is_over:
+            self._begin_next_turn(turn)
 
     def _forget_turn(self, turn: _Turn) -> None:
         self._stop_context_expiry(turn.context)
@@ -556,12 +551,7 @@ class EmulatedSocket(EmulatedConnection):
 
     async def _report_cancellation(self, turn: _Turn) -> None:
         outputs = self._build_outputs(turn, "cancel-end", nonce=turn.nonce, id=turn.id)
-        await self._send_outputs_with_faults(turn, "cancel", outputs)
-
-    async def _send_outputs_with_faults(
-        self, turn: _Turn | None, purpose: SocketOutputPurpose, outputs: list[SocketOutput]
-    ) -> None:
-        await self._send_outputs(turn, self._apply_faults_to_outputs(turn, purpose, outputs))
+        await self._send_outputs(turn, self._apply_faults_to_outputs(turn, "cancel", outputs))
 
     async def _send_outputs(self, turn: _Turn | None, outputs: list[SocketOutput]) -> None:
         pace = self._spec.emulation

@@ -12,14 +12,13 @@ import msgspec
 
 from voicegauge.contract.extension.speech import EventTimestamps, SpeechField, SpeechTimestamps
 from voicegauge.contract.targets import Target
-from voicegauge.emulator._fault import Fault, FaultCondition, SpeechFieldChanger
+from voicegauge.emulator._output import EmulatedResponse, Fault, FaultCondition, SpeechFieldChanger
 from voicegauge.emulator._request import (
     ParsedRequest,
     find_default_value,
     find_documented_maximum,
     has_default_value,
 )
-from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
 from voicegauge.formats.locations import MISSING, write_value_at_pointer
 

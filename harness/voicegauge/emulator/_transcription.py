@@ -35,7 +35,7 @@ from voicegauge.emulator._emulated_connection import (
     matches_constant,
 )
 from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._fault import ReportedText, SocketFault
+from voicegauge.emulator._output import ReportedText, SocketFault
 from voicegauge.emulator._request import Rejection
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import UploadedFile

@@ -27,14 +27,13 @@ from voicegauge.contract.extension.jobs import (
 from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._fault import EmulatedCallback
-from voicegauge.emulator._job_state import EmulatedJob
+from voicegauge.emulator._output import EmulatedCallback, EmulatedResponse
+from voicegauge.emulator._provider_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest, Rejection, read_value_at, write_value_at
-from voicegauge.emulator._response import EmulatedResponse
 from voicegauge.emulator._response_bodies import build_default_body
 from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._schema_values import format_time_like_example
-from voicegauge.emulator.settings import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE, EmulatorSettings
+from voicegauge.emulator.process import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE, EmulatorSettings
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.hosts import is_loopback
 

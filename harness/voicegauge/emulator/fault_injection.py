@@ -13,13 +13,18 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, SocketTarget, Target
-from voicegauge.emulator._body_faults import BODY_FAULTS, STREAM_FAULTS
-from voicegauge.emulator._fault import EmulatedCallback, Fault, SkippableCheck, SocketFault
-from voicegauge.emulator._http_faults import HTTP_FAULTS, UPLOAD_FAULTS, WEBHOOK_FAULTS
-from voicegauge.emulator._job_faults import JOB_FAULTS, RESOURCE_FAULTS
-from voicegauge.emulator._job_state import EmulatedJob
+from voicegauge.emulator._job_faults import JOB_FAULTS, RESOURCE_FAULTS, WEBHOOK_FAULTS
+from voicegauge.emulator._output import (
+    EmulatedCallback,
+    EmulatedResponse,
+    Fault,
+    SkippableCheck,
+    SocketFault,
+    StreamPiece,
+)
+from voicegauge.emulator._provider_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
-from voicegauge.emulator._response import EmulatedResponse, StreamPiece
+from voicegauge.emulator._response_faults import BODY_FAULTS, HTTP_FAULTS, STREAM_FAULTS, UPLOAD_FAULTS
 from voicegauge.emulator._socket_faults import SOCKET_FAULTS, TRANSCRIPT_FAULTS
 from voicegauge.emulator._speech_faults import AUDIO_FAULTS, PARAMETER_FAULTS, TIMESTAMP_FAULTS
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest, read_speech_field

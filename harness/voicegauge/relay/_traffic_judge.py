@@ -1,4 +1,4 @@
-"""Judges and records passing traffic, without its secrets.
+"""Judges and records passing traffic, without its secrets, in a process of its own.
 
 Exchanges are redacted before anything else, so that no finding can quote a secret. An exchange that belongs to no job
 is judged once. A job is judged again after each of its exchanges, to report findings as they occur; only its last
@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import sys
+import threading
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,8 +32,9 @@ from voicegauge.conformance.recording_judging import (
 )
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import adapt_contract_to_server, load_contract
 from voicegauge.contract.socket_turns import find_socket_operation
-from voicegauge.emulator.settings import is_emulated
+from voicegauge.emulator.process import is_emulated
 from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
 from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request, Response
@@ -38,11 +44,19 @@ from voicegauge.recording.har_files import GrowingHar, load_har
 from voicegauge.recording.redaction import Redactor
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
-from voicegauge.relay.relayed_exchange import JudgedExchange, JudgeSettings, RelayedExchange, Upstream
+from voicegauge.relay.traffic_monitor import (
+    JudgedExchange,
+    JudgeSettings,
+    RelayedExchange,
+    Upstream,
+    iterate_records,
+    write_record,
+)
 from voicegauge.rules.call import Call, CheckSubject, IncompleteResponse
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.rules.subjects import JobHistory, SpeechDelivery
+from voicegauge.speech.containers import suppress_decoder_stderr
 from voicegauge.transport.body_encoding import ADDITIONAL_CODINGS, decode_body
 
 # Redacts exchanges one by one: each is searched for every credential that was used so far.
@@ -488,3 +502,85 @@ def _decompress_body(message: Request | Response, message_name: str) -> bytes:
     if body is message.body:  # a secret in it could not be found
         raise DataError(f"the body of {message_name} is compressed ({encoding[:40]}) and could not be decompressed")
     return body
+
+
+IDLE_TIME_BEFORE_JUDGING_S = 0.02
+"""Time in seconds without a new exchange after which waiting exchanges are judged. Clients often send the next request
+right after a response."""
+
+
+MAX_EXCHANGES_WAITING_FOR_PAUSE = 32
+"""Number of waiting exchanges above which they are judged without waiting for a pause."""
+
+
+def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) -> None:
+    """Read settings and then exchanges from `exchange_stream` until its end, and write the result of each exchange.
+
+    The report is written last. If nobody reads `result_stream`, because the proxy was killed, the remaining exchanges
+    are judged anyway, so that the recording is complete.
+    """
+    try:
+        settings = next(iterate_records(exchange_stream, JudgeSettings), None)
+        if settings is None:
+            return  # nobody judges anything: the proxy was killed before it sent the settings
+        contract = load_contract(Path(settings.contract_path))
+        if any(settings.model_and_voice_names):
+            contract = adapt_contract_to_server(contract, **settings.model_and_voice_names._asdict())
+        judge = TrafficJudge(contract, settings)
+    except VoicegaugeError as error:
+        write_record(result_stream, JudgedExchange(startup_error=str(error)))
+        return
+    write_record(result_stream, JudgedExchange())
+    for relayed_exchange in _WaitingExchanges(exchange_stream).iterate_in_pauses():
+        with contextlib.suppress(OSError):
+            write_record(result_stream, judge.judge_exchange(relayed_exchange))
+    with contextlib.suppress(OSError):
+        write_record(result_stream, JudgedExchange(report=judge.build_report()))
+
+
+class _WaitingExchanges:
+    """A queue of exchanges to judge. A thread reads each from the proxy's stream as soon as it arrives.
+
+    No exchange is lost if the proxy is killed.
+    """
+
+    def __init__(self, exchange_stream: IO[bytes]) -> None:
+        self._exchange_stream = exchange_stream
+        self._queue: queue.SimpleQueue[RelayedExchange | None] = queue.SimpleQueue()
+        self._has_ended = threading.Event()
+        self._arrived_s = 0.0
+
+    def iterate_in_pauses(self) -> Iterator[RelayedExchange]:
+        """Yield each exchange when the traffic pauses, so that judging does not compete with it for the processor."""
+        threading.Thread(target=self._read_exchanges, daemon=True).start()
+        while (relayed_exchange := self._queue.get()) is not None:
+            self._wait_for_pause()
+            yield relayed_exchange
+
+    def _read_exchanges(self) -> None:
+        for relayed_exchange in iterate_records(self._exchange_stream, RelayedExchange):
+            self._arrived_s = time.monotonic()
+            self._queue.put(relayed_exchange)
+        self._has_ended.set()
+        self._queue.put(None)
+
+    def _wait_for_pause(self) -> None:
+        while self._queue.qsize() < MAX_EXCHANGES_WAITING_FOR_PAUSE:
+            remaining_s = self._arrived_s + IDLE_TIME_BEFORE_JUDGING_S - time.monotonic()
+            if remaining_s <= 0 or self._has_ended.wait(remaining_s):
+                return
+
+
+def main() -> None:
+    """Judge until standard input is closed."""
+    if sys.stdin.isatty():
+        sys.exit("this module is started by other commands with its settings: run `voicegauge proxy`")
+    suppress_decoder_stderr()
+    os.nice(10)  # the bytes that pass go first
+    results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not be read as a result
+    judge_exchange_stream(sys.stdin.buffer, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,13 +18,15 @@ from typing import Any, NamedTuple
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from voicegauge.emulator.body_limits import MAX_HEADER_BYTES, MAX_HEADER_COUNT, are_headers_too_large
-from voicegauge.emulator.socket_server import (
+from voicegauge.emulator.server import (
     ABORT_EXTENSION_KEY,
+    MAX_HEADER_BYTES,
+    MAX_HEADER_COUNT,
     ClientLimitingMixin,
     ClientLimits,
     RequestState,
     ServerOptions,
+    are_headers_too_large,
     running_app,
 )
 from voicegauge.errors import TimedOutError, TransportError
@@ -40,11 +42,12 @@ from voicegauge.model.exchange import (
     SocketMessageLog,
     find_header,
 )
-from voicegauge.relay.relayed_exchange import (
+from voicegauge.relay.traffic_monitor import (
     CapturedBody,
     CapturedBodyLimit,
     CapturedMessages,
     RelayedExchange,
+    RelayObserver,
     Upstream,
     select_forwarded_headers,
 )
@@ -244,22 +247,6 @@ _OWN_RESPONSE_HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (PROXY
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class RelayObserver:
-    """Is notified of each relayed exchange, or of the reason why there is none.
-
-    Its methods are called in the event loop and must not block.
-    """
-
-    def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
-        """Take a complete exchange, and release the memory of `captured_bodies` when it was judged."""
-
-    def on_exchange_lost(self, reason: str) -> None:
-        """Note an exchange that passed through the proxy but cannot be judged. `reason` says why, in one line."""
-
-    def on_request_failed(self, reason: str) -> None:
-        """Note a request to which the service did not respond. `reason` says why, in one line."""
 
 
 class _ClientGoneError(Exception):

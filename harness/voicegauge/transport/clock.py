@@ -1,16 +1,28 @@
-"""Clocks: of this machine, and virtual ones."""
+"""Clocks: of this machine, virtual ones, and sockets that know when the operating system sent and received their bytes.
+
+A process that is busy, or that waits for a processor, reads a response late, and would count that as time of the
+service. Linux notes when a packet arrives, and hands the time over with the bytes (`SO_TIMESTAMPNS`, socket(7)). Where
+it does not, the time of reading counts: on other systems, for the first packets after the option is set, and over
+event loops that read by themselves, such as uvloop.
+
+A request can be late in the same way: Python releases its lock before it asks the operating system to send, and
+another thread that waits for the lock may take the processor before the bytes are passed on. Linux also notes when
+it hands a packet to the network (`SO_TIMESTAMPING`, Documentation/networking/timestamping.rst), and puts the time into
+the error queue of the socket. Where it does not, the time before the call counts.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
+import socket
+import struct
+import sys
 import time
-from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar
-
-# Runs blocking calls, such as writes to disk, in a thread, so that they do not delay the timing of requests.
-
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 BlockingParameters = ParamSpec("BlockingParameters")
 ResultT = TypeVar("ResultT")
@@ -29,9 +41,6 @@ async def run_in_thread(
     except asyncio.CancelledError:
         await asyncio.wait([call])
         raise
-
-
-# Clocks for code that waits: the machine's clock, and a virtual clock whose waits take no time.
 
 
 class Clock(Protocol):
@@ -96,3 +105,160 @@ class VirtualClock:
         finally:
             self._waiting.remove(deadline)
             heapq.heapify(self._waiting)
+
+
+_SO_TIMESTAMPNS, _SO_TIMESTAMPING = 35, 37
+"""Numbers of two socket options, and of the messages with their times, on all processors but PA-RISC and SPARC. Python
+has no names for them."""
+
+
+_SEND_TIMESTAMPS = 1 << 4 | 1 << 8 | 1 << 11
+"""Value of the option `SO_TIMESTAMPING`: times of the operating system's clock (`SOF_TIMESTAMPING_SOFTWARE`) at which
+each sent packet is queued for the network (`TX_SCHED`), without the packet itself (`OPT_TSONLY`)."""
+
+
+_TIMESPEC = struct.Struct("@ll")
+
+
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
+
+
+_MAX_ERROR_QUEUE_BYTES = 256
+"""Size of the ancillary messages with the time of one packet: its address, three times, and their kind."""
+
+
+HAS_PACKET_TIMES = sys.platform == "linux"
+"""Whether the operating system notes when packets arrive and leave."""
+
+
+class PacketTimingSocket(socket.socket):
+    """A connected TCP socket that notes when its sent bytes left, and when the bytes that it reads arrived.
+
+    Where `recv` returns bytes of several packets, the time is that of the last one. Over TLS, bytes can be read when
+    the whole record has arrived.
+    """
+
+    arrival_time_s: float
+    """When the bytes of the latest read arrived, in seconds of `time.perf_counter`."""
+    sent_time_s: float
+    """When the last byte of the latest `send` was passed to the network, in seconds of `time.perf_counter`. If the
+    operating system does not report this time, or not yet, it is the time just before the call."""
+    _has_arrival_times: bool
+    _has_send_times: bool
+
+    @classmethod
+    def adopt_connection(cls, connected: socket.socket) -> Self:
+        """Return a socket with the connection of `connected`, which can no longer be used."""
+        timeout_s = connected.gettimeout()
+        taken = cls(connected.family, connected.type, connected.proto, fileno=connected.detach())
+        taken.settimeout(timeout_s)
+        taken.arrival_time_s = taken.sent_time_s = time.perf_counter()
+        taken._has_arrival_times = taken._has_send_times = False
+        if HAS_PACKET_TIMES:
+            with contextlib.suppress(OSError):
+                taken.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+                taken._has_arrival_times = True
+                if taken.family in {socket.AF_INET, socket.AF_INET6}:  # others have no error queue
+                    taken.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _SEND_TIMESTAMPS)
+                    taken._has_send_times = True
+        return taken
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        """Send bytes, as `socket.socket.send` does."""
+        started_s = time.perf_counter()
+        try:
+            return super().send(data, flags)
+        finally:
+            self._note_sending(started_s)
+
+    def sendmsg(self, *arguments: Any) -> int:
+        """Send bytes, as `socket.socket.sendmsg` does."""
+        started_s = time.perf_counter()
+        try:
+            return super().sendmsg(*arguments)
+        finally:
+            self._note_sending(started_s)
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Read at most `bufsize` bytes, as `socket.socket.recv` does."""
+        if not self._has_arrival_times:
+            data = super().recv(bufsize, flags)
+            self.arrival_time_s = time.perf_counter()
+            return data
+        with self._discarding_late_notices():
+            data, ancillary, _, _ = self.recvmsg(bufsize, _ANCILLARY_BYTES, flags)
+        self._note_arrival(ancillary)
+        return data
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Read into `buffer`, as `socket.socket.recv_into` does."""
+        if not self._has_arrival_times or nbytes:
+            count = super().recv_into(buffer, nbytes, flags)
+            self.arrival_time_s = time.perf_counter()
+            return count
+        with self._discarding_late_notices():
+            count, ancillary, _, _ = self.recvmsg_into([buffer], _ANCILLARY_BYTES, flags)
+        self._note_arrival(ancillary)
+        return count
+
+    def _note_arrival(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        """Note when the bytes just read arrived: as the operating system says, else now."""
+        now_s = time.perf_counter()
+        arrived_s = _find_time_s(ancillary, _SO_TIMESTAMPNS)
+        # Never before what was read before: another time means that the clock of the time of day was set meanwhile.
+        self.arrival_time_s = max(now_s if arrived_s is None else arrived_s, self.arrival_time_s)
+
+    def _note_sending(self, started_s: float) -> None:
+        """Note when the bytes just sent left: as the operating system says, else when the call began."""
+        # Not before the call: such a time is that of an earlier packet, which had to wait for the network, or the clock
+        # was set meanwhile.
+        self.sent_time_s = max([started_s, *self._pop_send_times_s()])
+
+    def _pop_send_times_s(self) -> list[float]:
+        """Remove and return the times that wait in the error queue."""
+        times_s = list[float]()
+        if self._has_send_times:
+            with contextlib.suppress(OSError):  # the queue is empty
+                while True:
+                    flags = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
+                    _, ancillary, _, _ = self.recvmsg(0, _MAX_ERROR_QUEUE_BYTES, flags)
+                    time_s = _find_time_s(ancillary, _SO_TIMESTAMPING)
+                    if time_s is None:
+                        break
+                    times_s.append(time_s)
+        return times_s
+
+    @contextlib.contextmanager
+    def _discarding_late_notices(self) -> Iterator[None]:
+        """Empty the error queue if the block finds nothing to read: the loop takes its content for readable data."""
+        try:
+            yield
+        except BlockingIOError:
+            self._pop_send_times_s()
+            raise
+
+
+def _find_time_s(ancillary: list[tuple[int, int, bytes]], wanted_kind: int) -> float | None:
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == wanted_kind and len(data) >= _TIMESPEC.size:
+            return _convert_time_of_day(*_TIMESPEC.unpack_from(data))
+    return None
+
+
+_MAX_CLOCK_READING_S = 20e-6
+"""Maximum time between the readings of two clocks, unless this process loses the processor in between."""
+
+
+_MAX_CLOCK_READINGS = 5
+"""Maximum number of times that both clocks are read to find two readings that are close together."""
+
+
+def _convert_time_of_day(seconds: int, nanoseconds: int) -> float:
+    """Return a past time of day in seconds of `time.perf_counter`; the present if it lies in the future."""
+    for _ in range(_MAX_CLOCK_READINGS):
+        started_s = time.perf_counter()
+        age_ns = time.time_ns() - (seconds * 1_000_000_000 + nanoseconds)
+        now_s = time.perf_counter()
+        if now_s - started_s < _MAX_CLOCK_READING_S:
+            break
+    return now_s - max(age_ns, 0) / 1e9

@@ -1,4 +1,7 @@
-"""Sends one HTTP exchange over the connections of httpcore and notes its times. Bytes are written in `network.py`."""
+"""Sends one HTTP exchange over the connections of httpcore, or to an application in this process, and notes its times.
+
+Bytes are written in `network.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import functools
 import io
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
@@ -23,24 +26,25 @@ from voicegauge.errors import (
     MissingExtraError,
     OversizeError,
     TimedOutError,
-    TransportError,
     UnreachableError,
     UsageError,
 )
 from voicegauge.hosts import is_loopback
-from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange, Headers, Request, Response, Timing, find_header
-from voicegauge.transport.app_calls import call_app
 from voicegauge.transport.body_encoding import decode_body
-from voicegauge.transport.exchange_trace import ExchangeTrace
-from voicegauge.transport.network import (
+from voicegauge.transport.exchange_trace import (
     HTTPCORE_ERRORS,
-    NETWORK_OBSERVER,
+    ExchangeTrace,
+    Timeouts,
+    build_transport_error,
+    build_unsendable_request_error,
+    describe_httpcore_error,
+)
+from voicegauge.transport.network import (
+    CURRENT_TRACE,
     ConnectionPools,
     PoolKey,
     TimedBackend,
-    add_certificate_hint,
-    describe_httpcore_error,
     open_pool,
     require_http2,
 )
@@ -91,31 +95,6 @@ MAX_HANDSHAKES_AT_ONCE = 16
 MAX_READ_AFTER_STREAM_END_S = 0.5
 """Maximum time for which a stream is read after its last event, in seconds. Events after the end violate the contract
 and must be seen, but some servers leave the connection open."""
-
-
-class Timeouts(Record, frozen=True, kw_only=True):
-    """Time limits of one exchange, in seconds."""
-
-    connect_s: float = 10.0
-    """Limit for name resolution, TCP connect and TLS handshake together."""
-    write_s: float = 60.0
-    """Limit for sending one chunk of the request."""
-    read_s: float = 120.0
-    """Limit for the wait for the next chunk of the response. It is long, because synchronous operations send nothing
-    until all audio is ready."""
-    pool_s: float = 60.0
-    """Limit for the wait for a free connection of the pool."""
-    total_s: float = 300.0
-    """Limit for the whole exchange, because a response that arrives byte by byte never exceeds the other limits."""
-
-    def build_extension(self) -> dict[str, float]:
-        """Return the limits of the phases as the extension `timeout` of a request of httpcore."""
-        return {"connect": self.connect_s, "read": self.read_s, "write": self.write_s, "pool": self.pool_s}
-
-
-def create_default_timeouts(max_total_s: float | None) -> Timeouts:
-    """Return the default time limits, with at most `max_total_s` seconds per exchange; `None` keeps the default."""
-    return Timeouts() if max_total_s is None else Timeouts(total_s=min(max_total_s, Timeouts().total_s))
 
 
 def create_ssl_context(*, http2: bool) -> ssl.SSLContext:
@@ -297,7 +276,8 @@ class Transport:
         try:
             async with asyncio.timeout(total_s):
                 if self._app is not None:
-                    response, timing = await self._send_to_app(request, host), None
+                    status, raw_headers, body = await call_app(self._app, request, self._max_body_bytes)
+                    response, timing = self._build_response(status, _decode_headers(raw_headers), body, host), None
                 else:
                     response, timing = await self._send_to_host(
                         request, url, host, trace, pinned_address, detect_stream_end
@@ -323,10 +303,6 @@ class Transport:
         if turn_s > loop.time():
             await asyncio.sleep(turn_s - loop.time())
 
-    async def _send_to_app(self, request: Request, host: str) -> Response:
-        status, headers, body = await call_app(self._app, request, self._max_body_bytes)
-        return self._build_response(status, _decode_headers(headers), body, host)
-
     async def _send_to_host(
         self,
         request: Request,
@@ -344,7 +320,7 @@ class Transport:
         async with self._lend_pool(PoolKey(proxy, pinned_host, f"{url.scheme}://{host}")) as pool:
             # A context variable, because httpcore tells its streams nothing about the request that uses them: a pooled
             # connection serves many requests, and the stream finds the one of the task that reads from it.
-            NETWORK_OBSERVER.set(trace)
+            CURRENT_TRACE.set(trace)
             response = await pool.handle_async_request(outgoing)
             headers = _decode_headers(response.headers)
             try:
@@ -410,9 +386,7 @@ class Transport:
                 extensions=extensions,
             )
         except (ValueError, httpx.InvalidURL) as error:
-            raise UnreachableError(
-                f"the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
-            ) from error
+            raise build_unsendable_request_error(describe_httpcore_error(error)) from error
 
 
 class _PaddedBody:
@@ -448,45 +422,10 @@ def _parse_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
-        raise UnreachableError(
-            f"the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
-        ) from error
+        raise build_unsendable_request_error(describe_httpcore_error(error)) from error
     if not parsed.host:
-        raise UnreachableError("the request cannot be sent: its URL names no host", request_was_sent=False)
+        raise build_unsendable_request_error("its URL names no host")
     return parsed
-
-
-def build_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeouts: Timeouts) -> TransportError:
-    """Return the `TransportError` for an exception of httpcore.
-
-    Its message is one line with the host and the phase, but without the URL, which may contain a key.
-    """
-    if isinstance(error, httpcore.TimeoutException):
-        seconds = {
-            httpcore.ConnectTimeout: timeouts.connect_s,
-            httpcore.ReadTimeout: timeouts.read_s,
-            httpcore.WriteTimeout: timeouts.write_s,
-            httpcore.PoolTimeout: timeouts.pool_s,
-        }.get(type(error), timeouts.total_s)
-        sent = trace.may_have_been_sent and not isinstance(error, httpcore.ConnectTimeout | httpcore.PoolTimeout)
-        return TimedOutError(
-            f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_body_description}", request_was_sent=sent
-        )
-    if isinstance(error, httpcore.UnsupportedProtocol | httpcore.LocalProtocolError):
-        return UnreachableError(
-            f"{host}: the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
-        )
-    if isinstance(error, httpcore.ConnectError):
-        reason = add_certificate_hint(describe_httpcore_error(error))
-        return UnreachableError(f"{host}: cannot connect: {reason}", request_was_sent=False)
-    if isinstance(error, httpcore.ProxyError):  # the request is sent only after the proxy has connected
-        return UnreachableError(
-            f"{host}: the proxy does not connect: {describe_httpcore_error(error)}", request_was_sent=False
-        )
-    return UnreachableError(
-        f"{host}: {trace.phase}: connection lost: {describe_httpcore_error(error)}",
-        request_was_sent=trace.may_have_been_sent,
-    )
 
 
 # Downloads one file over https, with limits of size and time.
@@ -549,3 +488,109 @@ def _require_allowed_url(url: str, *, is_redirect: bool, is_previous_url_https: 
 def _remove_query(url: str) -> str:
     """Return `url` without its query, which may contain a key."""
     return url.partition("?")[0][:_MAX_URL_CHARACTERS_IN_MESSAGE]
+
+
+# Calls an ASGI application in this process without a socket: ten times as fast, and without timing.
+
+
+async def call_app(app: Any, request: Request, max_bytes: int) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Return the status, the headers and the body of the response of `app` to `request`.
+
+    Args:
+        app: an ASGI 3 application; exceptions of the application propagate.
+        request: the request, with a valid URL.
+        max_bytes: maximum size of the response body in bytes.
+
+    Raises:
+        UnreachableError: the application returns before its response is complete, or a header cannot be encoded.
+        OversizeError: the response body exceeds `max_bytes`.
+    """
+    url = _build_url_scope_fields(request.url)
+    response = _ResponseCollector(url.host, max_bytes)
+    pieces = request.iterate_sent_pieces()
+    next_piece: bytes | None = next(pieces)
+
+    async def receive() -> dict[str, Any]:
+        nonlocal next_piece
+        if next_piece is not None:
+            piece, next_piece = next_piece, next(pieces, None)
+            return {"type": "http.request", "body": piece, "more_body": next_piece is not None}
+        await response.complete.wait()  # a second receive() waits for the client to disconnect
+        return {"type": "http.disconnect"}
+
+    await app(_build_scope(request, url), receive, response.send)
+    if response.status is None or not response.complete.is_set():
+        raise UnreachableError(f"{url.host}: the response is incomplete", request_was_sent=True)
+    return response.status, response.headers, response.body.getvalue()
+
+
+class _ResponseCollector:
+    """Collects the ASGI messages of one response."""
+
+    def __init__(self, host: str, max_bytes: int) -> None:
+        self._host, self._max_bytes = host, max_bytes
+        self.status: int | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = io.BytesIO()
+        self.complete = asyncio.Event()
+
+    async def send(self, message: Any) -> None:
+        """Receive one ASGI message from the application."""
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], list(message.get("headers", ()))
+        elif message["type"] == "http.response.body":
+            chunk = message.get("body", b"")
+            if self.body.tell() + len(chunk) > self._max_bytes:
+                raise OversizeError(f"{self._host}: the response is larger than {self._max_bytes} bytes")
+            self.body.write(chunk)
+            if not message.get("more_body", False):
+                self.complete.set()
+
+
+@functools.lru_cache(maxsize=256)
+def _encode_header(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """Return a header as ASGI applications read it. Most headers of a run are equal, so they are encoded once."""
+    return header[0].lower().encode("latin-1"), header[1].encode("latin-1")
+
+
+class _UrlScopeFields(NamedTuple):
+    """The fields of an ASGI scope that depend on the URL alone."""
+
+    host: str
+    host_header: bytes
+    scope: Mapping[str, Any]
+
+
+@functools.lru_cache(maxsize=256)
+def _build_url_scope_fields(url: str) -> _UrlScopeFields:
+    """Parse a URL. The result is cached, because the requests of a run share a small number of URLs."""
+    parsed = httpx.URL(url)
+    scope = {
+        "scheme": parsed.scheme,
+        "path": parsed.path,
+        "raw_path": parsed.raw_path.partition(b"?")[0],
+        "query_string": parsed.query,
+        "server": (parsed.host, parsed.port),
+    }
+    return _UrlScopeFields(parsed.host, parsed.netloc, scope)
+
+
+def _build_scope(request: Request, url_scope_fields: _UrlScopeFields) -> dict[str, Any]:
+    try:
+        headers = list(map(_encode_header, request.headers))
+    except UnicodeEncodeError as error:
+        raise build_unsendable_request_error(f"a header: {error.reason}") from error
+    if not any(name == b"host" for name, _ in headers):
+        headers.insert(0, (b"host", url_scope_fields.host_header))
+    if request.body:
+        headers.append((b"content-length", b"%d" % request.sent_body_bytes))
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 0),
+        **url_scope_fields.scope,
+    }

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import importlib
 import ipaddress
-import re
 import select
 import socket
 import ssl
@@ -21,14 +20,15 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import aiohappyeyeballs
 import httpcore
 import httpx
 
 from voicegauge.errors import MissingExtraError, UsageError
-from voicegauge.transport.exchange_trace import PacketTimingSocket
+from voicegauge.transport.clock import PacketTimingSocket
+from voicegauge.transport.exchange_trace import ExchangeTrace, describe_httpcore_error
 
 # Network streams for httpcore that note when bytes are sent and received.
 
@@ -49,34 +49,8 @@ AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 """An address of a host as `socket.getaddrinfo` returns it: family, type, protocol, canonical name, socket address."""
 
 
-class NetworkObserver(Protocol):
-    """Interface of objects that are notified of what the connection of a request does.
-
-    All times are those of `time.perf_counter`.
-    """
-
-    is_body_pending: bool
-    """Whether the head of a request is being sent, and a body follows: both are sent together."""
-
-    def note_name_resolution(self, started_s: float, ended_s: float) -> None:
-        """Note that a host name was resolved."""
-        ...
-
-    def note_prepared_connection(self) -> None:
-        """Note that the connection was opened before the request began."""
-        ...
-
-    def note_bytes_sent(self, started_s: float, ended_s: float) -> None:
-        """Note that bytes were passed to the operating system."""
-        ...
-
-    def note_bytes_received(self, arrival_time_s: float) -> None:
-        """Note that the request's task reads bytes that arrived at `arrival_time_s`."""
-        ...
-
-
-NETWORK_OBSERVER: ContextVar[NetworkObserver | None] = ContextVar("network_observer", default=None)
-"""The observer that is notified about the request that the current task sends; `None` if there is no observer."""
+CURRENT_TRACE: ContextVar[ExchangeTrace | None] = ContextVar("current_trace", default=None)
+"""The trace of the request that the current task sends; `None` if there is none."""
 
 
 MAX_PREPARED_AGE_S = 5.0
@@ -85,7 +59,7 @@ is sent while the server closes the connection would be lost, and might have bee
 
 
 class TimedBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections whose streams report to the `NETWORK_OBSERVER` of the task.
+    """Opens connections whose streams report to the `CURRENT_TRACE` of the task.
 
     One connection can be opened in advance, with `prepare`.
     """
@@ -122,9 +96,9 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         if time.monotonic() - self._prepared_s > MAX_PREPARED_AGE_S or stream.get_extra_info("is_readable"):
             await stream.aclose()
             return None
-        observer = NETWORK_OBSERVER.get()
-        if observer is not None:
-            observer.note_prepared_connection()
+        trace = CURRENT_TRACE.get()
+        if trace is not None:
+            trace.note_prepared_connection()
         return stream if stream.get_extra_info("ssl_object") is None else _PreparedTlsStream(stream)
 
     async def connect_tcp(
@@ -167,9 +141,9 @@ async def _resolve_host(host: str, port: int) -> Sequence[AddressInfo]:
             return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", end)]
     started_s = time.perf_counter()
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    observer = NETWORK_OBSERVER.get()
-    if observer is not None:
-        observer.note_name_resolution(started_s, time.perf_counter())
+    trace = CURRENT_TRACE.get()
+    if trace is not None:
+        trace.note_name_resolution(started_s, time.perf_counter())
     return found
 
 
@@ -285,17 +259,17 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         if not protocol.received and protocol.error is not None:
             raise httpcore.ReadError(str(protocol.error)) from protocol.error
         data, arrival_time_s = protocol.pop_received_bytes(max_bytes) if protocol.received else (b"", protocol.ended_s)
-        observer = NETWORK_OBSERVER.get()
-        if observer is not None:
-            observer.note_bytes_received(arrival_time_s)
+        trace = CURRENT_TRACE.get()
+        if trace is not None:
+            trace.note_bytes_received(arrival_time_s)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send `buffer`, and wait as long as the operating system accepts no more bytes."""
         if not buffer:
             return
-        observer = NETWORK_OBSERVER.get()
-        if observer is not None and observer.is_body_pending:
+        trace = CURRENT_TRACE.get()
+        if trace is not None and trace.is_body_pending:
             # Sent with the body: a process that loses the processor between two writes would send the body late, and
             # the service would be said to have taken that time.
             self._held_head += buffer
@@ -324,9 +298,9 @@ class _TimedStream(httpcore.AsyncNetworkStream):
                     async with asyncio.timeout(timeout):
                         await self._protocol.wait_until_writable()
                 sent_s = time.perf_counter()
-        observer = NETWORK_OBSERVER.get()
-        if observer is not None:
-            observer.note_bytes_sent(started_s, sent_s)
+        trace = CURRENT_TRACE.get()
+        if trace is not None:
+            trace.note_bytes_sent(started_s, sent_s)
 
     async def aclose(self) -> None:
         """Close the connection without waiting for the other side."""
@@ -429,15 +403,6 @@ def _translate_errors(timeout_error: type[Exception], connection_error: type[Exc
 KEEP_ALIVE_S = 120.0
 """Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval and most jobs,
 so that polls and the requests after a job reuse the connection. A connection that the server has closed is not used."""
-HTTPCORE_ERRORS = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    ssl.SSLError,
-)
-"""The exceptions that httpcore raises if a request fails."""
 
 
 def open_pool(
@@ -585,41 +550,3 @@ def require_http2() -> None:
         import h2  # noqa: F401
     except ImportError:
         raise MissingExtraError("HTTP/2", "http2") from None
-
-
-def add_certificate_hint(reason: str) -> str:
-    """Return why a connection failed, with what to do about a certificate that is not trusted."""
-    if "CERTIFICATE_VERIFY_FAILED" not in reason:
-        return reason
-    return f"{reason}; set SSL_CERT_FILE to the certificate of an authority of your own (serve --tls prints its file)"
-
-
-SWITCHED_PROTOCOL_MESSAGE = "the server switched to another protocol, which was not requested"
-OVERSIZE_HEADERS_MESSAGE = "the headers are too large"
-NO_RESPONSE_MESSAGE = "the server closed the connection without a response"
-INCOMPLETE_BODY_MESSAGE = "the server closed the connection before the end of the body"
-INVALID_HTTP_MESSAGE = "the response is not valid HTTP"
-_DESCRIPTION_BY_HTTPCORE_MESSAGE = {
-    "_SWITCH_UPGRADE": SWITCHED_PROTOCOL_MESSAGE,
-    "Receive buffer too long": OVERSIZE_HEADERS_MESSAGE,
-    "Server disconnected without": NO_RESPONSE_MESSAGE,
-    "peer unexpectedly closed": NO_RESPONSE_MESSAGE,
-    "peer closed connection without": INCOMPLETE_BODY_MESSAGE,
-    "bad Content-Length": f"{INVALID_HTTP_MESSAGE}: its Content-Length is not a number",
-    "status_code should be in range": f"{INVALID_HTTP_MESSAGE}: its status is below 100",
-}
-"""Descriptions of responses that break the protocol, by a part of the message of httpcore."""
-
-
-def describe_httpcore_error(error: Exception) -> str:
-    """Return the message of an error of httpcore on one line, without an error number."""
-    message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split())).rstrip(".")
-    if not isinstance(error, httpcore.RemoteProtocolError):
-        return message or type(error).__name__
-    for part, description in _DESCRIPTION_BY_HTTPCORE_MESSAGE.items():
-        if part in message:
-            return description
-    if message.startswith(("the response", "the server", "the headers")):  # of `raw_http.ResponseParser`
-        return message
-    # What it quotes stays a literal of bytes: messages are searched for those, and words in them are masked.
-    return f"{INVALID_HTTP_MESSAGE}: " + re.sub(r"bytearray\((b.*)\)", r"\1", message)

@@ -17,23 +17,22 @@ from urllib.parse import urlsplit
 import httpcore
 import httptools
 
-from voicegauge.errors import UnreachableError
 from voicegauge.model.exchange import Timing
-from voicegauge.transport.exchange_trace import ExchangeTrace
-from voicegauge.transport.http import Timeouts, build_transport_error, create_ssl_context, find_proxy, get_http_version
-from voicegauge.transport.network import (
+from voicegauge.transport.exchange_trace import (
     HTTPCORE_ERRORS,
     INCOMPLETE_BODY_MESSAGE,
     INVALID_HTTP_MESSAGE,
-    KEEP_ALIVE_S,
-    NETWORK_OBSERVER,
     NO_RESPONSE_MESSAGE,
     OVERSIZE_HEADERS_MESSAGE,
     SWITCHED_PROTOCOL_MESSAGE,
-    TimedBackend,
+    ExchangeTrace,
+    Timeouts,
+    build_transport_error,
+    build_unsendable_request_error,
     describe_httpcore_error,
-    open_pool,
 )
+from voicegauge.transport.http import create_ssl_context, find_proxy, get_http_version
+from voicegauge.transport.network import CURRENT_TRACE, KEEP_ALIVE_S, TimedBackend, open_pool
 
 # Parses one HTTP/1.1 response while it arrives, with the parser of Node.js (llhttp).
 
@@ -412,10 +411,8 @@ class StreamingTransport:
         try:
             outgoing = _build_httpcore_request(request, trace)
         except ValueError as error:
-            raise UnreachableError(
-                f"the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
-            ) from error
-        NETWORK_OBSERVER.set(trace)
+            raise build_unsendable_request_error(describe_httpcore_error(error)) from error
+        CURRENT_TRACE.set(trace)
         try:
             response = await self._find_or_open_pool(request.origin).handle_async_request(outgoing)
         except HTTPCORE_ERRORS as error:

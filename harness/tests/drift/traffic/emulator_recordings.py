@@ -15,8 +15,8 @@ from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import Target
 from voicegauge.drift._recorded_traffic import RecordedTraffic, interpret_recordings
-from voicegauge.emulator._app import create_app
-from voicegauge.emulator.settings import CONTROL_PREFIX
+from voicegauge.emulator.app import create_app
+from voicegauge.emulator.process import CONTROL_PREFIX
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.recording.conversations import Recording

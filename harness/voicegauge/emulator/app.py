@@ -1,10 +1,21 @@
-"""The ASGI app of the emulator: passes requests to the provider that they name, or to the control routes for tests."""
+"""The ASGI app of the emulator: passes requests to the provider that they name, or to the control routes for tests.
+
+It runs in a process of its own, which other commands start: `python -m voicegauge.emulator.app`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import os
+import socket
+import ssl
+import sys
+import threading
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,30 +27,41 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import limit_to_listed_names
+from voicegauge.contract.loading import limit_to_listed_names, load_contract
+from voicegauge.emulator._accounts import RequestJournal
 from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._fault import Fault
-from voicegauge.emulator._job_state import EmulatedClock
-from voicegauge.emulator._provider_app import EmulatedProvider, reject_handshake
+from voicegauge.emulator._output import EmulatedResponse, Fault
+from voicegauge.emulator._provider_state import EmulatedClock
 from voicegauge.emulator._request import IncomingRequest
-from voicegauge.emulator._request_journal import RequestJournal
-from voicegauge.emulator._response import EmulatedResponse
-from voicegauge.emulator._response_streams import send_stream
+from voicegauge.emulator._speech_endpoint import send_stream
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, check_emulation_spec
-from voicegauge.emulator.body_limits import (
+from voicegauge.emulator.client_findings import ClientFinding, ClientFindingLog
+from voicegauge.emulator.fault_injection import FAULTS, FaultInjector
+from voicegauge.emulator.process import (
+    CONTROL_PREFIX,
+    SERVER_HEADER_VALUE,
+    EmulatorProcessConfig,
+    EmulatorSettings,
+    EmulatorStartupMessage,
+    create_server_certificate,
+)
+from voicegauge.emulator.provider_app import EmulatedProvider, reject_handshake
+from voicegauge.emulator.server import (
     MAX_CONTROL_BODY_BYTES,
     BodyMemory,
     ReceivedBody,
+    ServerOptions,
+    are_headers_too_large,
+    bind_socket,
     create_receive_replaying_body,
     receive_provider_request_body,
     receive_whole_body,
+    serve_app,
 )
-from voicegauge.emulator.client_findings import ClientFindingLog
-from voicegauge.emulator.fault_injection import FAULTS, FaultInjector
-from voicegauge.emulator.settings import CONTROL_PREFIX, SERVER_HEADER_VALUE, EmulatorSettings
-from voicegauge.errors import UnknownNameError
+from voicegauge.errors import UnknownNameError, VoicegaugeError
 from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.hosts import names_this_machine
+from voicegauge.speech.containers import suppress_decoder_stderr
 
 # Serves all emulated providers in one ASGI application, and keeps a journal of their requests.
 
@@ -87,14 +109,8 @@ class EmulatedProviders:
             for contract in self.contracts
         }
 
-    def _list_prefixes(self) -> str:
-        """Return the first parts of the paths that are served."""
-        return ", ".join(f"/{name}" for name in self.providers)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request to a provider, or to the handshake and the messages of a WebSocket."""
-        if scope["type"] not in ("http", "websocket"):
-            return
         path = read_raw_path(scope)
         provider_id, _, rest = path.lstrip("/").partition("/")
         provider, prefix = self.providers.get(provider_id), f"/{provider_id}"
@@ -102,10 +118,10 @@ class EmulatedProviders:
             path = f"/{rest}"
         elif len(self.providers) == 1:  # clients whose base URL has only a host reach it, too
             provider, prefix = next(iter(self.providers.values())), ""
+        reason = f"no such provider; here are: {', '.join(f'/{name}' for name in self.providers)}"
         if scope["type"] == "websocket":
             if provider is None:
                 await receive()
-                reason = f"no such provider; here are: {self._list_prefixes()}"
                 self.client_findings.add_rejected_handshake(provider_id, path, reason)
                 await reject_handshake(send, HTTPStatus.NOT_FOUND, reason)
             else:
@@ -114,7 +130,7 @@ class EmulatedProviders:
                 await provider.sockets.serve(incoming_request, scope, receive, send)
             return
         if provider is None:
-            await Response(f"no such provider; here are: {self._list_prefixes()}\n", 404)(scope, receive, send)
+            await Response(f"{reason}\n", 404)(scope, receive, send)
             return
         try:
             response = await self._respond(provider, prefix, path, scope, receive)
@@ -165,7 +181,8 @@ def read_raw_path(scope: MutableMapping[str, Any]) -> str:
 def _build_incoming_request(scope: Scope, base_path: str, path: str, body: ReceivedBody) -> IncomingRequest:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
-    host = headers.get("host") or _format_server_host(scope)
+    server_host, server_port = scope.get("server") or ("localhost", None)
+    host = headers.get("host") or (server_host if server_port is None else f"{server_host}:{server_port}")
     return IncomingRequest(
         method=scope["method"],
         path=path,
@@ -178,11 +195,6 @@ def _build_incoming_request(scope: Scope, base_path: str, path: str, body: Recei
         raw_query=scope["query_string"].decode("latin-1"),
         client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
     )
-
-
-def _format_server_host(scope: Scope) -> str:
-    host, port = scope.get("server") or ("localhost", None)
-    return host if port is None else f"{host}:{port}"
 
 
 def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
@@ -271,9 +283,9 @@ class _ControlRoutes:
         body = await _read_json(request)
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
-            return _build_bad_request_response('send {"advance_s": seconds}, 0 or more')
+            return _build_error_response('send {"advance_s": seconds}, 0 or more')
         if seconds > MAX_EMULATED_UNIX_TIME_S - self._emulated.clock.now():  # a sum with a huge integer would overflow
-            return _build_bad_request_response("the clock would be later than the year 9999")
+            return _build_error_response("the clock would be later than the year 9999")
         self._emulated.clock.advance(float(seconds))
         for provider in self._emulated.providers.values():
             await provider.webhooks.send_due_callbacks()
@@ -340,11 +352,11 @@ class _ControlRoutes:
         body = await _read_json(request)
         names = body.get("faults") if isinstance(body, dict) else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            return _build_bad_request_response('send {"faults": ["id", "id@provider/target"]}')
+            return _build_error_response('send {"faults": ["id", "id@provider/target"]}')
         try:
             checked = FaultInjector(names, self._emulated.contracts)
         except UnknownNameError as error:
-            return _build_bad_request_response(str(error))
+            return _build_error_response(str(error))
         self._emulated.fault_injector.replace_faults(checked)
         return await self.get_faults(request)
 
@@ -358,11 +370,8 @@ class _AudioRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         provider = self._emulated.providers.get(request.path_params["provider"])
-        response = (
-            await provider.context.downloads.find_download_response(request.path_params["name"])
-            if provider is not None
-            else None
-        )
+        name = request.path_params["name"]
+        response = await provider.context.downloads.find_download_response(name) if provider is not None else None
         if response is None or request.method not in ("GET", "HEAD"):
             await Response("no such file\n", 404)(scope, receive, send)
             return
@@ -377,8 +386,8 @@ async def _read_json(request: Request) -> Any:
         return None
 
 
-def _build_bad_request_response(message: str) -> Response:
-    return JSONResponse({"error": message}, 400)
+def _build_error_response(message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
+    return JSONResponse({"error": message}, status, headers={"Connection": "close"})
 
 
 # Protects the control routes against web pages and large bodies.
@@ -409,7 +418,7 @@ class ControlGuard:
             return
         reason = self._find_rejection_reason(scope)
         if reason is not None:
-            await _build_error_response(403, reason)(scope, receive, send)
+            await _build_error_response(reason, HTTPStatus.FORBIDDEN)(scope, receive, send)
             return
         with self._body_memory.open_share() as share:
             try:
@@ -419,7 +428,8 @@ class ControlGuard:
             if body is not None:
                 await self._app(scope, create_receive_replaying_body(body, receive), send)
                 return
-        await _build_error_response(413, f"the body has more than {MAX_CONTROL_BODY_BYTES} bytes")(scope, receive, send)
+        reason = f"the body has more than {MAX_CONTROL_BODY_BYTES} bytes"
+        await _build_error_response(reason, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)(scope, receive, send)
 
     def _find_rejection_reason(self, scope: Scope) -> str | None:
         """Return the reason why a request is rejected; `None` if it is accepted."""
@@ -432,10 +442,6 @@ class ControlGuard:
         if origin is not None and origin != f"{scope['scheme']}://{host}":
             return f"control routes are not available to pages of {origin!r}"
         return None
-
-
-def _build_error_response(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status, headers={"Connection": "close"})
 
 
 # Creates the emulator's ASGI application, which serves all providers and the control routes.
@@ -470,8 +476,6 @@ def create_app(
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    from voicegauge.emulator.body_limits import are_headers_too_large
-
     limited = tuple(limit_to_listed_names(contract) for contract in contracts)
     providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults, client_findings)
     routes = build_control_routes(providers)
@@ -486,14 +490,43 @@ def create_app(
             await Response(status_code=431, headers={"Connection": "close"})(scope, receive, send)
             return
         # Only control routes use Starlette's router, because the contract determines the routes of a provider.
-        is_socket = scope["type"] == "websocket"
-        controlling = not is_socket and (scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/"))
-        if controlling:
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"].startswith(f"{CONTROL_PREFIX}/")):
             await control(scope, receive, _mark_as_emulated(send))
         else:
             await providers(scope, receive, send)
 
     return app
+
+
+def serve(
+    contracts: Iterable[Contract],
+    settings: EmulatorSettings,
+    bound_socket: socket.socket,
+    *,
+    host: str = "127.0.0.1",
+    on_ready: Callable[[Callable[[], None]], None],
+    ssl_context: ssl.SSLContext | None = None,
+    on_client_finding: Callable[[ClientFinding], None] | None = None,
+) -> None:
+    """Serve an emulator of `contracts` on `bound_socket` until it is stopped or interrupted.
+
+    Args:
+        contracts: contracts of the providers.
+        settings: settings of the emulator.
+        bound_socket: the socket returned by `bind_socket`, which is closed at the end.
+        host: the name or address to which `bound_socket` was bound; the control routes are available under it.
+        on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
+            server and can be called from any thread.
+        ssl_context: the certificate of the server; `None` for http and ws.
+        on_client_finding: function that is called with each finding about a client of a WebSocket.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
+    """
+    log = ClientFindingLog(on_client_finding)
+    app = create_app(contracts, settings, control_route_host_names=[host], client_findings=log)
+    options = ServerOptions(accepts_sockets=True, ssl_context=ssl_context)
+    serve_app(app, bound_socket, on_ready=on_ready, options=options)
 
 
 def _mark_as_emulated(send: Send) -> Send:
@@ -506,3 +539,54 @@ def _mark_as_emulated(send: Send) -> Send:
         await send(message)
 
     return send_message
+
+
+def main() -> None:
+    """Serve until standard input is closed."""
+    suppress_decoder_stderr()
+    logging.disable(logging.CRITICAL)  # faults break connections on purpose; tracebacks of those are noise
+    if sys.stdin.isatty() or not (first_line := sys.stdin.buffer.readline()):
+        sys.exit("this module is started by other commands with its settings: run `voicegauge serve`")
+    config = msgspec.json.decode(first_line, type=EmulatorProcessConfig)
+    try:
+        contracts = [load_contract(Path(file)) for file in config.contract_paths]
+        bound_socket = bind_socket(config.host, config.port)
+        port = int(bound_socket.getsockname()[1])
+        with contextlib.ExitStack() as stack:
+            certificate = stack.enter_context(create_server_certificate(config.host)) if config.uses_tls else None
+            startup = EmulatorStartupMessage(
+                port=port,
+                provider_ids=tuple(contract.id for contract in contracts),
+                authority_path=str(certificate.authority_file) if certificate else None,
+            )
+
+            def on_ready(stop_server: Callable[[], None]) -> None:
+                threading.Thread(target=_wait_for_end_of_input, args=(stop_server,), daemon=True).start()
+                with contextlib.suppress(BrokenPipeError):  # the parent has exited; standard input ends as well
+                    _write_startup_message(startup)
+
+            serve(
+                contracts,
+                config.settings,
+                bound_socket,
+                host=config.host,
+                on_ready=on_ready,
+                ssl_context=certificate.ssl_context if certificate else None,
+            )
+    except VoicegaugeError as error:
+        _write_startup_message(EmulatorStartupMessage(error_message=str(error)))
+
+
+def _wait_for_end_of_input(on_end: Callable[[], None]) -> None:
+    # Not with sys.stdin: this thread would hold its lock at interpreter shutdown, which aborts the process.
+    while os.read(sys.stdin.fileno(), 65536):
+        pass
+    on_end()
+
+
+def _write_startup_message(startup_message: EmulatorStartupMessage) -> None:
+    os.write(sys.stdout.fileno(), msgspec.json.encode(startup_message) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

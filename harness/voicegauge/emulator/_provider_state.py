@@ -1,4 +1,4 @@
-"""The state of jobs, batches and stored audio files, on a clock that tests can advance."""
+"""The state of a provider: accounts, jobs, batches and stored audio files, on a clock that tests can advance."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.contract.extension.jobs import JobSpec, JobState
 from voicegauge.contract.targets import Target
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.formats.locations import Location
 
 if TYPE_CHECKING:
-    from voicegauge.emulator._accounts import EmulatedAccount
     from voicegauge.emulator._speech_synthesis import SynthesisRequest
 
 
@@ -272,3 +271,54 @@ class EmulatedBatch(EmulatedJob):
     def ended_item_count(self) -> int:
         """Number of items that have ended."""
         return sum(item.has_ended for item in self.items)
+
+
+# Defines the accounts to which jobs belong.
+
+
+RATE_WINDOW_S = 60.0  # documented rates are requests per minute
+
+
+@dataclass
+class RateWindow:
+    """Fixed one-minute window that counts the requests of one account."""
+
+    start_s: float = -math.inf
+    """Unix time at which the window started; minus infinity before the first request."""
+    request_count: int = 0
+
+    def restart_if_ended(self, now_s: float) -> None:
+        """Start a new window if the current one has ended."""
+        if now_s >= self.start_s + RATE_WINDOW_S:
+            self.start_s, self.request_count = now_s, 0
+
+    def compute_remaining_s(self, now_s: float) -> int:
+        """Return the number of whole seconds until the window ends; at least 1, so that it suits Retry-After."""
+        return max(1, math.ceil(self.start_s + RATE_WINDOW_S - now_s))
+
+
+@dataclass
+class EmulatedAccount:
+    """State of the account of one API key, or of one client address that sends no key."""
+
+    name: str
+    """The API key, or "keyless:" and the client address."""
+    is_keyless: bool
+    """Whether the account belongs to a client address that sends no key."""
+    credit_balance: float | None
+    """The balance in credits; `None` if neither the contract nor the settings state an initial balance."""
+    spent_credits: float = 0.0
+    """All charges so far without those refunded, in credits, or in US dollars if the provider uses no credits."""
+    rate_window: RateWindow = field(default_factory=RateWindow)
+    requests_in_flight_count: int = 0
+    keyless_allowance_day: int = -1
+    """Day, as days since 1970, on which `keyless_character_count` was counted; -1 before the first request."""
+    keyless_character_count: int = 0
+    """Number of characters counted against the allowance without a key on `keyless_allowance_day`."""
+
+    def subtract_from_balance(self, amount: float | None) -> None:
+        """Subtract `amount` from the balance; a negative amount is a refund."""
+        if amount:
+            self.spent_credits += amount
+            if self.credit_balance is not None:
+                self.credit_balance -= amount
