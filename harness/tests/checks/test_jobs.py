@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.formats.text_times import parse_timestamp
+from voicegauge.formats.bodies import parse_timestamp
 from voicegauge.model.exchange import StateObservation
 from voicegauge.rules.subjects import JobHistory
 

@@ -22,7 +22,7 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import ContractError
-from voicegauge.formats.text_times import Cue, UnreadableSubtitlesError, read_subtitles
+from voicegauge.formats.bodies import Cue, UnreadableSubtitlesError, read_subtitles
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.rules.call import Call

@@ -19,10 +19,10 @@ from voicegauge.formats.bodies import (
     MultipartReader,
     UnreadableBodyError,
     is_utf8,
+    quote_json,
     read_form,
     read_json,
 )
-from voicegauge.formats.json_text import quote_json
 from voicegauge.model.exchange import MappedFile
 
 MULTIPART = 'multipart/form-data; boundary="b"'

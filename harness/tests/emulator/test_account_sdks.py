@@ -10,7 +10,7 @@ import pytest
 
 import voicegauge
 from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.formats.text_times import read_subtitles
+from voicegauge.formats.bodies import read_subtitles
 from voicegauge.speech.decoding import decode
 
 PROVIDERS = ["cartesia", "deepgram", "elevenlabs", "mistral", "openai"]

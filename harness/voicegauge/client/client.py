@@ -37,8 +37,8 @@ from voicegauge.contract.parsed_exchange import ParsedExchange, read_transcript
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.errors import TransportError, UsageError
+from voicegauge.formats.bodies import UnreadableSubtitlesError
 from voicegauge.formats.locations import Location
-from voicegauge.formats.text_times import UnreadableSubtitlesError
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import BillingStatus, Delivery, Exchange, Failure, Request, Timing, UploadedFile
 from voicegauge.recording.credentials import mask_record

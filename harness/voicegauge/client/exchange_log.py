@@ -13,7 +13,7 @@ from voicegauge.contract.extension.jobs import PollSchedule
 from voicegauge.contract.extension.provider import RetryPolicy
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.errors import TimedOutError, TransportError
-from voicegauge.formats.text_times import parse_http_date
+from voicegauge.formats.bodies import parse_http_date
 from voicegauge.model.exchange import Exchange, Failure, FailureKind, Request, Response
 from voicegauge.recording.credentials import mask_credentials
 

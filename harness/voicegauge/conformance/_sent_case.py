@@ -28,9 +28,8 @@ from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.errors import BudgetError, TransportError
-from voicegauge.formats.bodies import UnreadableBodyError, decode_base64, read_finite_number
+from voicegauge.formats.bodies import UnreadableBodyError, decode_base64, is_other_transcript_format, read_finite_number
 from voicegauge.formats.locations import MISSING
-from voicegauge.formats.text_times import is_other_transcript_format
 from voicegauge.model.base import Finding, Provenance, Record, SpeechRequest
 from voicegauge.model.exchange import Delivery, Exchange, Interruption, StateObservation
 from voicegauge.recording.credentials import INVALID_API_KEY, mask_record

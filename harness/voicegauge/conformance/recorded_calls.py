@@ -23,7 +23,7 @@ from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_turns import SocketTurn, find_handshake_violation, recognize_target
 from voicegauge.contract.targets import BaseSocketTarget
-from voicegauge.formats.json_text import quote_json
+from voicegauge.formats.bodies import quote_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Exchange, SocketTraffic, build_socket_traffic
 from voicegauge.rules.call import Call

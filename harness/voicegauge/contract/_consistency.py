@@ -36,8 +36,7 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats.bodies import is_form, is_json
-from voicegauge.formats.json_text import describe_type
-from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.formats.located_yaml import Document, describe_type, escape_pointer_token
 from voicegauge.formats.locations import MISSING, parse_location
 
 # Checks the keys that any operation may have: security, links, and the `x-` keys of its examples.

@@ -22,8 +22,13 @@ import msgspec
 
 from voicegauge.contract.document_parts import EXTENSION_KEYS, OPENAPI_METHODS
 from voicegauge.files import resolve_links
-from voicegauge.formats.json_text import describe_type, explain_type_error
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.located_yaml import (
+    Document,
+    describe_type,
+    escape_pointer_token,
+    explain_type_error,
+    unescape_pointer_token,
+)
 from voicegauge.formats.locations import MISSING, read_pointer
 
 if TYPE_CHECKING:

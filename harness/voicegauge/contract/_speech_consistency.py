@@ -21,8 +21,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation, allows_location, list_allowed_values
 from voicegauge.contract.socket_messages import MessageSchema, build_message, iterate_leaves
 from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
-from voicegauge.formats.bodies import is_form, is_json, is_text
-from voicegauge.formats.json_text import quote_json
+from voicegauge.formats.bodies import is_form, is_json, is_text, quote_json
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, MessagePart, read_pointer
 

@@ -14,8 +14,7 @@ import msgspec
 from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, TranscriptionSpec
 from voicegauge.contract.schemas import Schemas, SchemaViolation, parse_text_value
 from voicegauge.errors import find_similar_names
-from voicegauge.formats.json_text import explain_type_error
-from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, explain_type_error
 from voicegauge.formats.locations import MISSING, decode_location, read_pointer
 
 _ERROR_PATH_PATTERN = re.compile(r"`\$([^`]*)`")

@@ -23,6 +23,7 @@ from voicegauge.contract.schemas import SchemaViolation, parse_field_value
 from voicegauge.formats.bodies import (
     MAX_JSON_NODES,
     BodyLimitError,
+    Cue,
     Form,
     UnreadableBodyError,
     count_json_nodes,
@@ -33,11 +34,10 @@ from voicegauge.formats.bodies import (
     is_text,
     read_form,
     read_json,
+    read_subtitles,
 )
-from voicegauge.formats.json_text import JsonLinesParser
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, read_pointer_values
-from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE, SseParser, StreamMessage
-from voicegauge.formats.text_times import Cue, read_subtitles
+from voicegauge.formats.message_streams import EVENT_STREAM_MEDIA_TYPE, JsonLinesParser, SseParser, StreamMessage
 from voicegauge.model.exchange import Exchange, Request
 
 

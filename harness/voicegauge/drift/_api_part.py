@@ -19,7 +19,7 @@ from voicegauge.drift._rule_catalogue import (
 )
 from voicegauge.drift._schema_normalization import NormalizedSchema, SchemaNormalizer, SchemasForSameValue
 from voicegauge.drift.drift_report import DriftChange, build_change
-from voicegauge.formats.json_text import get_json_type
+from voicegauge.formats.bodies import get_json_type
 
 SchemaPairKey = tuple[str, bool, tuple[str, ...], tuple[str, ...]]
 """The role of two schemas, whether they are sent as text, and what identifies the older and the newer schema."""

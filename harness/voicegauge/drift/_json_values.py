@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.schemas import Schemas
-from voicegauge.formats.json_text import get_json_type
+from voicegauge.formats.bodies import get_json_type
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.recording.credentials import MASK
 

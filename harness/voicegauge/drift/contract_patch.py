@@ -24,8 +24,7 @@ from voicegauge.drift._recorded_traffic import (
 )
 from voicegauge.drift.drift_report import DriftChange, DriftReport
 from voicegauge.errors import UsageError
-from voicegauge.formats.bodies import is_json
-from voicegauge.formats.json_text import infer_schema
+from voicegauge.formats.bodies import infer_schema, is_json
 from voicegauge.formats.located_yaml import (
     YAML_LOADER,
     Document,

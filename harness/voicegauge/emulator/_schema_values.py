@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from voicegauge.contract.schemas import Schemas
+from voicegauge.formats.bodies import MAX_UNIX_TIME_S
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING
-from voicegauge.formats.text_times import MAX_UNIX_TIME_S
 
 # Generates ids, and formats timestamps like the contract's examples.
 

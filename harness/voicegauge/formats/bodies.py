@@ -1,4 +1,7 @@
-"""Decodes bodies: JSON, forms, multipart; within limits."""
+"""Decodes bodies within limits: JSON, forms, multipart, subtitles, and the numbers and times that are texts in them.
+
+Of JSON also: quotes from it, and schemas that are inferred from it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ import base64
 import codecs
 import functools
 import io
+import json
 import logging
 import math
 import mmap
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -389,3 +395,196 @@ class MultipartReader:
         self._data.flush()
         mapped = mmap.mmap(self._data.fileno(), 0, access=mmap.ACCESS_READ)
         return MappedFile(filename=name, media_type=media_type, data=b"", memory_map=mapped)
+
+
+# Quotes JSON values, and infers their schemas.
+
+
+def quote_json(value: Any, max_characters: int, *, is_compact: bool = False) -> str:
+    """Return the first `max_characters` characters of a value's JSON text.
+
+    No ellipsis marks the cut, so that a secret that is cut off at the end can still be recognized.
+
+    Args:
+        value: a JSON value.
+        max_characters: maximum length of the result.
+        is_compact: whether to leave out the spaces after commas and colons.
+    """
+    comma, colon = (",", ":") if is_compact else (", ", ": ")
+    text = ""
+    for token in _generate_json_tokens(value, max_characters, comma, colon):
+        text += token
+        if len(text) >= max_characters:
+            break
+    return text[:max_characters]
+
+
+def _generate_json_tokens(value: Any, max_characters: int, comma_text: str, colon_text: str) -> Iterator[str]:
+    if isinstance(value, str):
+        yield json.dumps(value[:max_characters], ensure_ascii=False)
+    elif isinstance(value, list):
+        yield "["
+        for index, item in enumerate(value):
+            yield comma_text if index else ""
+            yield from _generate_json_tokens(item, max_characters, comma_text, colon_text)
+        yield "]"
+    elif isinstance(value, dict):
+        yield "{"
+        for index, (key, item) in enumerate(value.items()):
+            yield comma_text if index else ""
+            yield json.dumps(key[:max_characters], ensure_ascii=False) + colon_text
+            yield from _generate_json_tokens(item, max_characters, comma_text, colon_text)
+        yield "}"
+    else:
+        yield json.dumps(value)
+
+
+_JSON_TYPE_BY_CLASS = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
+_MAX_INFERRED_DEPTH = 8
+"""Largest depth of inferred schemas. The schema of deeper values is empty, so that a patch is short enough to
+review."""
+_MAX_INFERRED_PROPERTIES = 60
+"""Largest number of properties of an object. An object with more is taken for a map whose keys are data."""
+
+
+def infer_schema(values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any]:
+    """Infer a schema that all `values` satisfy, with types and properties only.
+
+    Required properties, enums and ranges are left out, because a small number of samples cannot show them.
+
+    genson would infer the same types, but requires every property that all samples have, and limits neither depth nor
+    the number of properties. The strategies that change this are as long as this function.
+
+    Args:
+        values: the JSON values of one field.
+        nesting_depth: number of levels of nesting above the values.
+    """
+    types = sorted({get_json_type(value) for value in values})
+    if not types or nesting_depth > _MAX_INFERRED_DEPTH:
+        return {}
+    if set(types) == {"integer", "number"}:
+        types = ["number"]
+    schema: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
+    objects = [value for value in values if isinstance(value, dict)]
+    names = dict.fromkeys(name for one in objects for name in one)
+    if names and len(names) <= _MAX_INFERRED_PROPERTIES:
+        by_name = {name: [one[name] for one in objects if name in one] for name in names}
+        schema["properties"] = {name: infer_schema(inner, nesting_depth + 1) for name, inner in by_name.items()}
+    items = [item for value in values if isinstance(value, list) for item in value]
+    if items:
+        schema["items"] = infer_schema(items, nesting_depth + 1)
+    return schema
+
+
+def get_json_type(value: Any) -> str:
+    """Return the type of a JSON value as JSON Schema names it; that of a float is "number", also of 1.0."""
+    return _JSON_TYPE_BY_CLASS[type(value)]
+
+
+# Times that are written as text, in bodies and headers, and as the cues of subtitles (SRT, WebVTT).
+
+
+MAX_UNIX_TIME_S = 1e11
+"""Largest Unix time that is read as seconds; larger numbers are read as milliseconds. As seconds, this value is in the
+year 5138, as milliseconds, in 1973."""
+
+
+def parse_timestamp(value: Any) -> datetime | None:
+    """Parse a timestamp in a response, which is an ISO 8601 text or a Unix time; `None` if `value` is neither.
+
+    A text without a time zone is read as UTC.
+    """
+    try:
+        if isinstance(value, bool):
+            return None
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value / 1000 if value > MAX_UNIX_TIME_S else value, UTC)
+        moment = datetime.fromisoformat(str(value))
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_http_date(text: str) -> datetime | None:
+    """Parse an HTTP date in any of its three forms, in UTC (RFC 9110, section 5.6.7); `None` for other texts."""
+    try:
+        date = parsedate_to_datetime(text.strip())
+        # The asctime form has no zone and means GMT.
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+SubtitleFormat = Literal["srt", "vtt"]
+"""Subtitle formats: SubRip, and WebVTT (https://www.w3.org/TR/webvtt1/)."""
+_VTT_SIGNATURE = "WEBVTT"
+_VTT_BLOCKS_WITHOUT_CUES = ("NOTE", "STYLE", "REGION")
+_TIME_REGEX_BY_FORMAT = {
+    "srt": r"(\d{2,}):([0-5]\d):([0-5]\d),(\d{3})",
+    "vtt": r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})",
+}
+_TIMING_PATTERNS = {
+    name: re.compile(rf"\s*{time}[ \t]+-->[ \t]+{time}(?:[ \t].*)?") for name, time in _TIME_REGEX_BY_FORMAT.items()
+}
+_TAG_PATTERN = re.compile(r"</?[a-zA-Z][^<>]*>|<[0-9:.]+>")
+
+
+class Cue(NamedTuple):
+    """A subtitle and the time for which it is shown, in seconds from the start of the audio."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+class UnreadableSubtitlesError(ValueError):
+    """Raised for a text that violates its subtitle format; the error message says where."""
+
+
+_OTHER_FORMAT_PATTERN = re.compile(r"\s*(?:WEBVTT\b|\d+\s*\n[\d:,.]+ --> |[{\[]\s*[\"{]|start\tend\ttext)")
+
+
+def is_other_transcript_format(text: str) -> bool:
+    """Whether `text` is subtitles, JSON or a table of cues, and not a transcript."""
+    return _OTHER_FORMAT_PATTERN.match(text) is not None
+
+
+def read_subtitles(text: str, subtitle_format: SubtitleFormat) -> list[Cue]:
+    """Return the cues of subtitles in their order; tags in their texts are removed.
+
+    Raises:
+        UnreadableSubtitlesError: the text does not have the format.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if subtitle_format == "vtt":
+        header, _, text = text.partition("\n")
+        if not re.fullmatch(rf"{_VTT_SIGNATURE}(?:[ \t].*)?", header):
+            raise UnreadableSubtitlesError(f"it begins with {header[:40]!r}, not with {_VTT_SIGNATURE}")
+    blocks = [block for block in re.split(r"\n[ \t]*\n", text) if block.strip()]
+    if subtitle_format == "vtt":
+        blocks = [block for block in blocks if not block.lstrip().startswith(_VTT_BLOCKS_WITHOUT_CUES)]
+        if blocks and "-->" not in blocks[0]:  # the rest of the header
+            blocks = blocks[1:]
+    return [_read_cue(block.strip("\n"), subtitle_format) for block in blocks]
+
+
+def _read_cue(block: str, subtitle_format: SubtitleFormat) -> Cue:
+    lines = block.split("\n")
+    index = 0 if "-->" in lines[0] else 1  # a cue may have a number or a name
+    found = _TIMING_PATTERNS[subtitle_format].fullmatch(lines[index]) if index < len(lines) else None
+    if found is None:
+        raise UnreadableSubtitlesError(f"a cue has no times: {lines[min(index, len(lines) - 1)][:60]!r}")
+    numbers = [int(group or 0) for group in found.groups()]
+    start_s, end_s = (
+        hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+        for hours, minutes, seconds, milliseconds in (numbers[:4], numbers[4:])
+    )
+    return Cue(start_s, end_s, _TAG_PATTERN.sub("", " ".join(lines[index + 1 :])).strip())

@@ -1,4 +1,4 @@
-"""Reads YAML and JSON documents with the line of each value, and writes values for people to read.
+"""Reads YAML and JSON documents with the line of each value, says what is wrong, and writes values for people to read.
 
 Only the types of YAML 1.2's core schema are resolved: `no` is the language code "no", and a date is a text. The
 document is built from the parser's events one by one, so that a malicious file reaches a limit before it exhausts the
@@ -12,11 +12,12 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import yaml
 
 from voicegauge.errors import ContractError
@@ -352,6 +353,87 @@ def _read_bytes(path: Path) -> bytes:
 
 def _parse_events(path: Path, raw: bytes) -> Iterator[_Event]:
     return iter(yaml.parse(_convert_json_to_yaml(raw) if path.suffix == ".json" else raw, Loader=YAML_LOADER))
+
+
+# Says where a file is not valid JSON, and why data does not fit a record: msgspec names Python types and byte offsets.
+
+
+_MSGSPEC_ERROR_PATTERN = re.compile(r"JSON is malformed: (?P<reason>.*) \(byte (?P<offset>\d+)\)")
+
+
+def describe_json_error(error: Exception, json_bytes: bytes) -> str:
+    """Return the line and the reason why bytes cannot be read: ":3: is not valid JSON: invalid character, ...".
+
+    Args:
+        error: the error that msgspec raised.
+        json_bytes: the bytes that were read.
+    """
+    found = _MSGSPEC_ERROR_PATTERN.fullmatch(str(error))
+    offset = int(found["offset"]) if found else len(json_bytes.rstrip())
+    before = json_bytes[:offset]
+    line, column = before.count(b"\n") + 1, offset - before.rfind(b"\n")
+    if found:
+        reason = f"{found['reason']}, column {column}"
+    elif isinstance(error, RecursionError):
+        return ": is not valid JSON: it is nested too deep"
+    elif isinstance(error, UnicodeDecodeError):
+        return ": is not valid JSON: it is not UTF-8"
+    elif isinstance(error, msgspec.ValidationError):  # without an expected type, only such a number is one
+        return ": has a number that is too large"
+    else:
+        reason = "it ends early"
+    return f":{line}: is not valid JSON: {reason}"
+
+
+_PLAIN_NAME_BY_TYPE: Mapping[str, str] = {
+    **dict.fromkeys(("array", "list"), "a list"),
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    **dict.fromkeys(("null", "NoneType"), "null"),
+    **dict.fromkeys(("object", "dict"), "a mapping"),
+    "str": "a text",
+}
+"""The plain name of a JSON type, by the name that msgspec gives it in messages and by that of its Python class."""
+_BOUND_PHRASE_BY_SIGN: Mapping[str, str] = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+_PLAIN_WORDING_BY_PATTERN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (
+        r"Expected `([^`]+)`, got `([^`]+)`",
+        lambda found: f"must be {_format_type_names(found[1])}, not {_format_type_names(found[2])}",
+    ),
+    (
+        r"Expected `(array|object)` of length (>=|<=) (\S+)",
+        lambda m: f"must have {_BOUND_PHRASE_BY_SIGN[m[2]]} {m[3]} entries",
+    ),
+    (r"Expected `str` of length (>=|<=) (\S+)", lambda m: f"must have {_BOUND_PHRASE_BY_SIGN[m[1]]} {m[2]} characters"),
+    (r"Expected `str` matching regex (.+)", lambda m: f"must be a text that matches {m[1]}"),
+    (
+        r"Expected `(int|float)` (>=|>|<=|<) (\S+)",
+        lambda m: f"must be {_format_type_names(m[1])}, {_BOUND_PHRASE_BY_SIGN[m[2]]} {m[3]}",
+    ),
+    (r"Object missing required field `([^`]*)`", lambda found: f"needs the key {found[1]!r}"),
+    (r"Object contains unknown field `([^`]*)`", lambda found: f"the key {found[1]!r} is not known here"),
+    (r"Invalid enum value (.+)", lambda found: f"{found[1]} is not one of the possible values"),
+)
+
+
+def explain_type_error(reason: str) -> str:
+    """Return msgspec's `reason` in plain words. A reason of an unknown form is returned unchanged."""
+    for pattern, reword in _PLAIN_WORDING_BY_PATTERN:
+        found = re.fullmatch(pattern, reason)
+        if found:
+            return reword(found)
+    return reason
+
+
+def describe_type(value: Any) -> str:
+    """Return the plain name of the type of a JSON value: "a text"."""
+    return _PLAIN_NAME_BY_TYPE[type(value).__name__]
+
+
+def _format_type_names(type_names: str) -> str:
+    """Return the plain name for types such as "str | null"."""
+    return " or ".join(_PLAIN_NAME_BY_TYPE.get(name, name) for name in type_names.split(" | "))
 
 
 # Writes values as YAML or JSON for people to read: on one line if they fit, and without needless quotes.

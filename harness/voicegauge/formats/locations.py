@@ -25,8 +25,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar, cast, final
 
 import msgspec
 
-from voicegauge.formats.json_text import describe_type
-from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
+from voicegauge.formats.located_yaml import describe_type, escape_pointer_token, split_json_pointer
 from voicegauge.model.exchange import Headers, find_header
 
 MessagePart = Literal["body", "query", "path", "header"]

@@ -23,7 +23,7 @@ from voicegauge.formats.bodies import (
     read_json,
 )
 from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
-from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
+from voicegauge.formats.message_streams import EVENT_STREAM_MEDIA_TYPE
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.transport.body_encoding import encode_body
 

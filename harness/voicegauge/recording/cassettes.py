@@ -30,8 +30,7 @@ import yaml
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError
 from voicegauge.files import open_file, write_file
-from voicegauge.formats.json_text import describe_json_error
-from voicegauge.formats.located_yaml import YAML_LOADER
+from voicegauge.formats.located_yaml import YAML_LOADER, describe_json_error
 from voicegauge.model.exchange import Exchange, Headers, Request, Response, find_header
 from voicegauge.recording.conversations import (
     InteractionFile,

@@ -17,8 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 
 from voicegauge.contract.contract import Contract
-from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
-from voicegauge.formats.text_times import parse_http_date
+from voicegauge.formats.bodies import UnreadableBodyError, is_json, parse_http_date, read_json
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.exchange import Exchange, Request, Response, SocketMessageLog, Timing
 from voicegauge.recording.url_rewriting import find_relative_path

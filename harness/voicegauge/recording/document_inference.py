@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.proposed_parts import MODEL_FIELD_NAMES, SPEECH_FIELD_NAMES
 from voicegauge.errors import DataError
-from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.formats.json_text import infer_schema
+from voicegauge.formats.bodies import UnreadableBodyError, infer_schema, is_form, is_json, read_form, read_json
 from voicegauge.model.exchange import Exchange, Headers
 
 _ID_FIELD_PATTERN = re.compile(r"(?!model|voice|.*[_-]?model)(?:.*_)?(?:id|uuid)$|(?!model|voice).*[a-z]I[dD]$")

@@ -24,7 +24,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel, iterate_leaves, read_message
 from voicegauge.errors import MissingExtraError
-from voicegauge.formats.json_text import quote_json
+from voicegauge.formats.bodies import quote_json
 from voicegauge.formats.locations import MISSING, read_pointer, write_value_at_pointer
 from voicegauge.model.exchange import (
     ABNORMAL_CLOSE_CODE,

@@ -16,9 +16,8 @@ from voicegauge.contract.extension.speech import (
 from voicegauge.contract.parsed_exchange import read_cues, read_transcript
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.contract.socket_turns import TranscribedText, TranscribedTurn
-from voicegauge.formats.bodies import read_finite_number
+from voicegauge.formats.bodies import UnreadableSubtitlesError, read_finite_number
 from voicegauge.formats.locations import MISSING, Location
-from voicegauge.formats.text_times import UnreadableSubtitlesError
 from voicegauge.rules.charges import read_amount
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.socket_subjects import TranscribedConnection

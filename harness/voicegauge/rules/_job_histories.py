@@ -7,9 +7,9 @@ from functools import cache
 from itertools import combinations, groupby, pairwise
 
 from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.formats.bodies import parse_timestamp
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING
-from voicegauge.formats.text_times import parse_timestamp
 from voicegauge.rules._job_responses import (
     JOB_TIMESTAMP_TOLERANCE_S,
     find_state_spec,

@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 from voicegauge.contract.extension.jobs import JobSpec, JobState
 from voicegauge.contract.operation import Operation
+from voicegauge.formats.bodies import parse_timestamp
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING, Location
-from voicegauge.formats.text_times import parse_timestamp
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule

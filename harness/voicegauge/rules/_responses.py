@@ -10,11 +10,9 @@ from typing import Any
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.schemas import SchemaViolation
-from voicegauge.formats.bodies import is_json, parse_whole_number
-from voicegauge.formats.json_text import quote_json
+from voicegauge.formats.bodies import is_json, parse_http_date, parse_timestamp, parse_whole_number, quote_json
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
-from voicegauge.formats.text_times import parse_http_date, parse_timestamp
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call, IncompleteResponse
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule

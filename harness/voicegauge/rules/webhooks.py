@@ -15,7 +15,7 @@ from voicegauge.contract.extension.provider import SignatureHeaders, WebhookSign
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.targets import Target
-from voicegauge.formats.json_text import quote_json
+from voicegauge.formats.bodies import quote_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity
 from voicegauge.model.exchange import Exchange, ReceivedCallback, Response

@@ -12,9 +12,9 @@ from msgspec import Meta, field
 
 from voicegauge.contract.extension.provider import PositiveFloat, SourceReference, WebhookSignature
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechEmulation
-from voicegauge.formats.json_text import JSON_LINES_MEDIA_TYPE, quote_json
+from voicegauge.formats.bodies import quote_json
 from voicegauge.formats.locations import MISSING, EventLocation, Location, RequestLocation
-from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE
+from voicegauge.formats.message_streams import EVENT_STREAM_MEDIA_TYPE, JSON_LINES_MEDIA_TYPE
 from voicegauge.model.base import Record
 
 # Defines `x-job` on a status operation: the states of a job, and how to poll the job.

@@ -11,8 +11,8 @@ from msgspec import field
 
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import PositiveFloat, PositiveInt, SourceReference
+from voicegauge.formats.bodies import SubtitleFormat
 from voicegauge.formats.locations import EventLocation, Location, LocationValues, RequestLocation
-from voicegauge.formats.text_times import SubtitleFormat
 from voicegauge.model.base import Record
 
 # Defines audio in responses: where it is, and what the provider's names of audio formats mean.

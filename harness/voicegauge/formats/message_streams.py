@@ -1,4 +1,4 @@
-"""Reads server-sent events.
+"""Splits streamed bodies into messages: server-sent events, and JSON Lines.
 
 No library is used, because none reports where a message ends, which is needed to time the arrival of the message.
 """
@@ -154,3 +154,62 @@ class SseParser:
 def _replace_invalid_utf8(data: bytes) -> bytes:
     """Return UTF-8, with invalid bytes replaced as the standard specifies."""
     return data if is_utf8(data) else data.decode(errors="replace").encode()
+
+
+# JSON Lines, also called NDJSON: one JSON value per line, each of which is one message.
+
+
+JSON_LINES_MEDIA_TYPE = "application/x-ndjson"
+"""The usual media type of JSON Lines; services also use application/jsonl, application/stream+json and
+application/json."""
+
+
+class JsonLinesParser:
+    """Parses a stream of JSON Lines, which may be split into chunks anywhere. Empty lines are skipped."""
+
+    def __init__(self) -> None:
+        """Create a parser that has received nothing."""
+        self._line = bytearray()
+        self._read = 0
+        self._count = 0
+
+    @property
+    def has_partial_message(self) -> bool:
+        """Whether the last line is incomplete."""
+        return bool(self._line.strip())
+
+    def feed(self, chunk: bytes) -> list[StreamMessage]:
+        """Return the messages that `chunk` completes.
+
+        Raises:
+            UnreadableBodyError: a line is larger than `MAX_MESSAGE_BYTES`, the stream is larger than
+                `MAX_STREAM_BYTES`, or there are more than `MAX_STREAM_MESSAGES`.
+        """
+        if self._read + len(self._line) + len(chunk) > MAX_STREAM_BYTES:
+            raise UnreadableBodyError(f"is a stream of more than {MAX_STREAM_BYTES} bytes")
+        *lines, rest = chunk.split(b"\n")
+        found: list[StreamMessage] = []
+        for line in lines:
+            self._line += line
+            found += self._finish_line(line_end_bytes=1)
+        self._line += rest
+        if len(self._line) > MAX_MESSAGE_BYTES:
+            raise UnreadableBodyError(f"has a line of more than {MAX_MESSAGE_BYTES} bytes")
+        return found
+
+    def finish(self) -> list[StreamMessage]:
+        """Return the last message, if the stream ended without a line feed."""
+        return self._finish_line(line_end_bytes=0)
+
+    def _finish_line(self, line_end_bytes: int) -> list[StreamMessage]:
+        data = bytes(self._line).strip()
+        self._read += len(self._line) + line_end_bytes
+        self._line.clear()
+        if not data:
+            return []
+        self._count += 1
+        if self._count > MAX_STREAM_MESSAGES:
+            raise UnreadableBodyError(f"has more than {MAX_STREAM_MESSAGES} messages")
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise UnreadableBodyError(f"has a line of more than {MAX_MESSAGE_BYTES} bytes")
+        return [StreamMessage("message", _replace_invalid_utf8(data), self._read)]

@@ -1,4 +1,4 @@
-"""Server-sent events are parsed as WHATWG HTML specifies, wherever chunks are split."""
+"""Messages are the same wherever chunks are split: server-sent events as WHATWG HTML specifies, and JSON Lines."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voicegauge.formats import sse
+from voicegauge.formats import message_streams
 from voicegauge.formats.bodies import UnreadableBodyError
-from voicegauge.formats.sse import SseParser, StreamMessage
+from voicegauge.formats.message_streams import JsonLinesParser, SseParser, StreamMessage
 
 
 def read(*pieces: bytes) -> list[StreamMessage]:
@@ -78,19 +78,19 @@ def test_a_stream_that_ends_inside_a_message_is_recognized() -> None:
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
 def test_an_endless_message_exceeds_a_limit(monkeypatch, end) -> None:
-    monkeypatch.setattr(sse, "MAX_MESSAGE_BYTES", 1000)
+    monkeypatch.setattr(message_streams, "MAX_MESSAGE_BYTES", 1000)
     with pytest.raises(UnreadableBodyError, match="more than 1000 bytes"):
         read(*([b"data: " + b"x" * 50 + end] * 100))
 
 
 def test_empty_fields_exceed_a_limit(monkeypatch) -> None:
-    monkeypatch.setattr(sse, "MAX_MESSAGE_BYTES", 1000)
+    monkeypatch.setattr(message_streams, "MAX_MESSAGE_BYTES", 1000)
     with pytest.raises(UnreadableBodyError, match="a message of more than 1000 bytes"):
         read(b"data\n" * 100)
 
 
 def test_an_endless_stream_exceeds_a_limit(monkeypatch) -> None:
-    monkeypatch.setattr(sse, "MAX_STREAM_BYTES", 1000)
+    monkeypatch.setattr(message_streams, "MAX_STREAM_BYTES", 1000)
     with pytest.raises(UnreadableBodyError, match="an event stream of more than 1000 bytes"):
         read(*([b"data: 1\n\n"] * 1000))
 
@@ -100,6 +100,40 @@ def test_invalid_utf_8_is_replaced() -> None:
 
 
 def test_endless_messages_exceed_a_limit(monkeypatch) -> None:
-    monkeypatch.setattr(sse, "MAX_STREAM_MESSAGES", 10)
+    monkeypatch.setattr(message_streams, "MAX_STREAM_MESSAGES", 10)
     with pytest.raises(UnreadableBodyError, match="more than 10 messages"):
         read(b"data: 1\n\n" * 11)
+
+
+BODY = b'{"a": 1}\n\r\n{"b": "\xc3\xa9"}\r\n{"c": 3}'
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+def test_lines_of_json_are_messages_wherever_the_stream_is_split(size) -> None:
+    parser = JsonLinesParser()
+    messages = [message for start in range(0, len(BODY), size) for message in parser.feed(BODY[start : start + size])]
+    assert parser.has_partial_message
+    messages += parser.finish()
+    assert [message.text for message in messages] == ['{"a": 1}', '{"b": "é"}', '{"c": 3}']
+    assert [BODY[: message.end_offset].count(b"{") for message in messages] == [1, 2, 3]
+    assert messages[-1].end_offset == len(BODY)
+    assert not parser.has_partial_message
+
+
+def test_bytes_in_lines_of_json_that_are_not_utf_8_are_replaced() -> None:
+    assert JsonLinesParser().feed(b'"\xff"\n')[0].text == '"\ufffd"'
+
+
+@pytest.mark.parametrize(
+    ("limit", "chunk", "message"),
+    [
+        ("MAX_MESSAGE_BYTES", b"x" * 11, "a line of more than 10 bytes"),
+        ("MAX_MESSAGE_BYTES", b"x" * 11 + b"\n", "a line of more than 10 bytes"),
+        ("MAX_STREAM_BYTES", b"1\n" * 6, "a stream of more than 10 bytes"),
+        ("MAX_STREAM_MESSAGES", b"1\n" * 11, "more than 10 messages"),
+    ],
+)
+def test_lines_of_json_are_limited(limit, chunk, message, monkeypatch) -> None:
+    monkeypatch.setattr(message_streams, limit, 10)
+    with pytest.raises(UnreadableBodyError, match=message):
+        JsonLinesParser().feed(chunk)
