@@ -17,9 +17,8 @@ from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.recording_updates import plan_cases_to_record
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import BaseTarget
+from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Severity

@@ -11,8 +11,8 @@ import pytest
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import plan_cases
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.operation import Operation
 from voicegauge.formats.bodies import is_form
 from voicegauge.formats.located_yaml import escape_pointer_token

@@ -9,10 +9,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from voicegauge.contract._consistency import check_schemas
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.document_parts import EXTENSION_KEYS, Example, MediaType, walk_objects
-from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.contract.document_parts import EXTENSION_KEYS, Example, MediaType, build_json_schema, walk_objects
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.schemas import format_json_pointer
 from voicegauge.rules.registry import RULE_BY_ID
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.client.speech_request import map_speech_request
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.model.base import SpeechRequest, VoiceSample
 

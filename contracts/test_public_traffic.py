@@ -14,8 +14,8 @@ import pytest
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import plan_cases
 from voicegauge.conformance._sent_case import read_response_delivery
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Finding, Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.redaction import Redactor

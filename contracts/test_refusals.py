@@ -21,9 +21,9 @@ from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.formats.bodies import is_json
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.transport.clock import VirtualClock

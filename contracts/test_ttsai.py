@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.formats.locations import parse_location
 from voicegauge.model.base import Provenance, Severity

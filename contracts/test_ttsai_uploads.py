@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import AudioInputTarget, Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.price_computation import quote_price
-from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.formats.locations import parse_location
 
 MODEL = parse_location("body#/model")

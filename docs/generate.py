@@ -33,10 +33,10 @@ from voicegauge.cli._settings import build_settings_schema
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.plan_prices import PricedPlan as PricedCheck
 from voicegauge.conformance.recording_updates import RecordResult
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.contract.contract import BaseTarget
+from voicegauge.contract.document_parts import build_json_schema
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.price_computation import describe_price, list_all_claims, list_priced_claims
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.drift.drift_report import DriftReport, OfficialDriftReport
 from voicegauge.model.price import PriceClaim, PriceRange, compute_price_range
 from voicegauge.model.run import Run

@@ -16,7 +16,7 @@ import click
 
 import voicegauge
 from voicegauge.cli import HELP_BY_COMMAND, cli
-from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.contract.document_parts import build_json_schema
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.rules.registry import RULE_BY_ID
 

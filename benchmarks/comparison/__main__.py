@@ -31,7 +31,7 @@ from comparison.results import BUDGETS, RunFile, SavedRun, ToolResult, find_fals
 from comparison.tool_run import Tool
 from comparison.tools import MAX_PAID_CALLS, ComparedTarget, SchemathesisTool, VoicegaugeTool
 from voicegauge.conformance.service_check import build_emulator_settings
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 
 TARGET = "pixazo/chatterbox"
 """The compared target, which has five fields and asynchronous jobs."""

@@ -24,7 +24,7 @@ from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY
 from voicegauge.conformance.spending import BillableRequestLimit
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Target
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport

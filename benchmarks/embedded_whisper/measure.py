@@ -25,7 +25,7 @@ import numpy as np
 from embedded_whisper import sentences
 from embedded_whisper.corpus import VOICES, Voice
 from voicegauge.bench.suites import load_suite
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.speech.asr_engines import create_embedded_faster_whisper, create_embedded_whisper
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import synthesize

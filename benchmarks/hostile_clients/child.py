@@ -13,7 +13,7 @@ from typing import Any
 
 import voicegauge
 from voicegauge.callback_receiver import run_receiver
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.server import running_app
 

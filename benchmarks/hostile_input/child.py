@@ -17,8 +17,8 @@ from voicegauge.client.client import Client
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance.check_settings import CheckedService, CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.targets import BaseTarget
+from voicegauge.contract.contract import BaseTarget
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request

@@ -10,8 +10,8 @@ import msgspec
 import yaml
 
 import voicegauge
-from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.extension.pricing import PriceSpec
+from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.monthly_cost import (
     RequestGroup,
     build_request_groups,

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from invoices import load_cases, load_price_cases
 from voicegauge.cli._console import create_console
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 
 
 def main() -> int:

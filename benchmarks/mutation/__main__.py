@@ -13,8 +13,8 @@ from mutation.derivation import derive_mutants
 from mutation.detection import DetectionResult, cases_for, detect, run_correct_provider
 from voicegauge.cases.plan import plan_cases
 from voicegauge.conformance.service_check import build_emulator_settings
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 
 REASONS = (
     ("maxLength 100001", "the text gives more audio than a response may have, so there is no verdict"),

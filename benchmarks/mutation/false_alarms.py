@@ -24,9 +24,8 @@ from voicegauge.conformance._fuzzing_jobs import MAX_JOBS_PER_SEQUENCE, Stateful
 from voicegauge.conformance.check_settings import CheckedService, CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.model.base import Finding

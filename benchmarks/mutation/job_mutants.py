@@ -9,9 +9,9 @@ import msgspec
 from mutation.mutant import Mutant, response_fault
 from voicegauge.cases.delivery_cases import plan_related_deliveries
 from voicegauge.cases.valid_requests import build_valid_speech_request
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.emulator._output import EmulatedResponse, Fault
 from voicegauge.emulator._provider_state import find_shortest_state_sequence
 from voicegauge.emulator._speech_faults import change_audio_bytes, is_body_audio

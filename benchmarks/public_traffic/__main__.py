@@ -18,7 +18,7 @@ from typing import Any
 from rich.table import Table
 
 from voicegauge.cli._console import create_console
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 
 RECORDING_SUFFIXES = {".yml", ".yaml", ".har", ".json"}
 _VOICEGAUGE = (sys.executable, "-m", "voicegauge")

@@ -36,9 +36,8 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.cli import LOADER_BY_COMMAND
 from voicegauge.cli._settings import collect_command_defaults, load_settings
 from voicegauge.conformance.case_journal import CaseJournals
-from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import load_contract
+from voicegauge.contract.loading import Catalogue, load_catalogue, load_contract
 from voicegauge.contract.parsed_exchange import EventStreamParser
 from voicegauge.errors import VoicegaugeError
 from voicegauge.formats.bodies import UnreadableBodyError, read_form, read_json

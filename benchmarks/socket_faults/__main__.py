@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 import voicegauge
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.rules.registry import RULE_BY_ID
 
 PACES: tuple[dict[str, object], ...] = (

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import voicegauge
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.drift.document_comparison import find_official_source
 from voicegauge.drift.drift_report import OfficialComparison
 from voicegauge.errors import UsageError, VoicegaugeError

@@ -41,9 +41,8 @@ from voicegauge.conformance._fuzzing_requests import FuzzSettings, fuzz_target
 from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import CheckSubject

@@ -29,8 +29,8 @@ from throughput.__main__ import KINDS, kind_of, plan_all_cases, runner_for
 from throughput.response_replay import ReplayingApp
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance.service_check import build_emulator_settings
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.transport.http import Transport
 

@@ -93,9 +93,9 @@ if TYPE_CHECKING:
     from voicegauge.conformance.recording_updates import FileToOverwrite as FileToOverwrite
     from voicegauge.conformance.recording_updates import RecordedFile as RecordedFile
     from voicegauge.conformance.recording_updates import RecordResult as RecordResult
-    from voicegauge.contract.catalogue import Catalogue as Catalogue
     from voicegauge.contract.contract import Contract as Contract
-    from voicegauge.contract.targets import Target as Target
+    from voicegauge.contract.contract import Target as Target
+    from voicegauge.contract.loading import Catalogue as Catalogue
     from voicegauge.drift.drift_report import DriftReport as DriftReport
     from voicegauge.emulator.process import RunningEmulator as RunningEmulator
     from voicegauge.errors import VoicegaugeError as VoicegaugeError
@@ -172,9 +172,8 @@ _NAMES_BY_MODULE = {
     "voicegauge.bench.target_summaries": ("TargetSummary",),
     "voicegauge.conformance.plan_prices": ("PricedPlan",),
     "voicegauge.conformance.check_report": ("CheckReport",),
-    "voicegauge.contract.catalogue": ("Catalogue",),
-    "voicegauge.contract.contract": ("Contract",),
-    "voicegauge.contract.targets": ("Target",),
+    "voicegauge.contract.contract": ("Contract", "Target"),
+    "voicegauge.contract.loading": ("Catalogue",),
     "voicegauge.drift.drift_report": ("DriftReport",),
     "voicegauge.emulator.process": ("RunningEmulator",),
     "voicegauge.errors": ("VoicegaugeError",),

@@ -12,7 +12,7 @@ import pytest
 
 import voicegauge
 from voicegauge.cli import run
-from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.loading import Catalogue
 from voicegauge.errors import UnknownNameError, UsageError
 
 from ..builders.contracts import MINIMAL_CONTRACT

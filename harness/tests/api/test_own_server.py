@@ -8,7 +8,7 @@ import pytest
 
 import voicegauge
 from voicegauge.conformance.check_report import describe_result
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.fault_injection import explain_ineffective_faults
 from voicegauge.errors import MissingKeyError, TimedOutError, UnreachableError, UsageError
 

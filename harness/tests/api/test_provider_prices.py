@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.price_computation import quote_price
 
 LENGTHS = (100, 500, 2_000)

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from voicegauge.bench.suites import Suite, load_suite
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.targets import Target
 from voicegauge.emulator.process import EmulatorSettings, RunningEmulator, running_emulator
 
 ACME = """

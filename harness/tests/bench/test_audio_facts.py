@@ -18,7 +18,7 @@ from voicegauge.bench.audio_measurement import (
     measure_audio,
 )
 from voicegauge.bench.run_store import save_audio
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Target
 from voicegauge.errors import DataError
 from voicegauge.model.sample import AudioFacts, Latency, Sample
 from voicegauge.speech.encoding import encode

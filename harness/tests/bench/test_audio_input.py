@@ -14,9 +14,9 @@ from voicegauge.bench.runner import run_plan
 from voicegauge.bench.scoring import TARGET_TRANSCRIPTS_LABEL, score_run
 from voicegauge.bench.suites import Suite, load_suite
 from voicegauge.bench.target_summaries import summarize_targets
-from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget
+from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.price_computation import quote_price
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget
 from voicegauge.emulator.process import EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance

@@ -14,7 +14,7 @@ from voicegauge.bench.run_store import save_run
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite
 from voicegauge.cli import run as voicegauge
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Target
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.model.ramp import EarlyStop

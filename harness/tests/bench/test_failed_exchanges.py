@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from voicegauge.bench._sample_building import MAX_QUOTED_BODY_CHARACTERS, FailedExchangeQuoter
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Target
 from voicegauge.model.exchange import Delivery, Exchange, Failure
 from voicegauge.model.exchange import Request as SentRequest
 from voicegauge.model.exchange import Response as ReceivedResponse

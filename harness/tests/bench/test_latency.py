@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench._latency import measure_latency, measure_request_phases
+from voicegauge.contract.contract import Target
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.targets import Target
 from voicegauge.model.exchange import Delivery, Exchange, Failure, Job, Request, Response, StateObservation, Timing
 from voicegauge.model.sample import Interval
 

@@ -10,8 +10,8 @@ import voicegauge
 from voicegauge.api.options import ProgressListener
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, build_measured_target, plan_benchmark_requests
 from voicegauge.bench.suites import Suite
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Target
+from voicegauge.contract.loading import Catalogue
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model.base import Provenance, VoiceSample
 

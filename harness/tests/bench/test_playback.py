@@ -25,9 +25,8 @@ from voicegauge.bench.run_store import load_run
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge
 from voicegauge.client.client import Client
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.targets import Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings

@@ -21,7 +21,7 @@ from voicegauge.bench.run_config import ProviderAccess, RunConfig, RunOutcome, S
 from voicegauge.bench.run_store import JOURNAL_FILE_NAME, read_journal
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Target
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError

@@ -20,7 +20,7 @@ from comparison.tools import FAULTS_OF_FILES, ComparedTarget, SchemathesisTool, 
 from throughput.response_replay import ReplayingApp
 
 from voicegauge.conformance.service_check import EMULATOR_API_KEY
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.exchange import Request
 from voicegauge.transport.http import Transport
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.speech.audio_measurement import is_silent
 from voicegauge.speech.decoding import DecodedAudio, decode

@@ -16,8 +16,7 @@ from voicegauge.conformance.service_check import (
     build_emulator_settings,
     check_service,
 )
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import BaseTarget, Target
+from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import RunningEmulator
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.rules.registry import RULE_BY_ID, find_applicable_rules
 
 CATALOGUE = load_catalogue()

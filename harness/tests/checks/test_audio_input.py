@@ -9,9 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import AudioInputTarget
+from voicegauge.contract.contract import AudioInputTarget, Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
 from voicegauge.rules.checker import Checker

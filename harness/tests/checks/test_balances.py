@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
 from voicegauge.rules.call import Call
 from voicegauge.rules.charges import BalanceChange, BalancesOfRun

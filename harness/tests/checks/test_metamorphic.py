@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Delivery, Exchange, Request, Response
 from voicegauge.rules.delivery_groups import DeliveriesOfRun

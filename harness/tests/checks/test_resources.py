@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.rules.call import Call

@@ -19,8 +19,7 @@ from voicegauge.client.client import Client
 from voicegauge.client.speech_request import build_audio_input_request
 from voicegauge.conformance._sent_case import fetch_audio_of_call
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import AudioInputTarget
+from voicegauge.contract.contract import AudioInputTarget, Contract
 from voicegauge.errors import ContractError
 from voicegauge.formats.bodies import Cue, UnreadableSubtitlesError, read_subtitles
 from voicegauge.model.base import Provenance

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange, ReceivedCallback, Request, Response, Timing
 from voicegauge.rules.call import Call

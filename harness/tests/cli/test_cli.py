@@ -14,7 +14,7 @@ import pytest
 
 import voicegauge
 from voicegauge.cli import HELP_BY_COMMAND, run
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import UsageError
 
 from ..builders.contracts import MINIMAL_CONTRACT

@@ -15,8 +15,8 @@ from voicegauge.client.audio_download import MAX_STEMS, fetch_response_audio
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.speech_request import build_audio_input_request
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.targets import AudioInputTarget
+from voicegauge.contract.contract import AudioInputTarget
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.model.exchange import Delivery, Exchange, UploadedFile
 from voicegauge.model.exchange import Request as Asked
@@ -29,7 +29,7 @@ FILE = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"RIFF....WAV
 
 
 def intake(name: str) -> AudioInputTarget:
-    return load_catalogue().audio_input_targets[f"ttsai/{name}"]
+    return load_catalogue().find_provider("ttsai").audio_input_targets[name]
 
 
 class Provider:

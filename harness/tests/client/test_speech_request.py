@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client.speech_request import map_speech_request
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import parse_location
 from voicegauge.model.base import SpeechRequest, VoiceSample

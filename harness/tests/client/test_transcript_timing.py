@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.part_summaries import summarize_transcript_timing
-from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.socket_turns import (
     MAX_COMPARED_WORDS,
     TranscribedText,

@@ -13,9 +13,9 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.check_settings import CheckSettings, Reproduction
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
-from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import RejectionReason
+from voicegauge.contract.loading import Catalogue
 from voicegauge.emulator import _transcription as transcription
 from voicegauge.emulator.app import create_app
 from voicegauge.model.base import Severity

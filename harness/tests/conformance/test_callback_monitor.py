@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.conformance.received_callbacks import CallbackMonitor
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import ReceivedCallback, Request
 from voicegauge.rules.checker import Checker

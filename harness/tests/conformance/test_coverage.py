@@ -21,8 +21,7 @@ from voicegauge.conformance.check_report import describe_doubtful_statuses
 from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.loading import load_contract
+from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from voicegauge.conformance._sent_case import iterate_delivery_subjects
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Delivery, Exchange, Failure, Job, Request, Response, StateObservation
 from voicegauge.rules.checker import Checker

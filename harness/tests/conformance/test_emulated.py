@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 
 FAST = ("pixazo",)
 ELSEWHERE = ("openai", "openai-compatible")  # in test_openai_compatible.py and the tests of the emulator

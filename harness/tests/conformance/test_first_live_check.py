@@ -7,7 +7,7 @@ import json
 import pytest
 
 from voicegauge import cli
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.process import EmulatorSettings, running_emulator
 
 CONTRACTS = list(load_catalogue())

@@ -12,7 +12,7 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.model.base import Provenance, Severity

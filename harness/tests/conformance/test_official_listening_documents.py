@@ -13,8 +13,8 @@ import pytest
 
 import voicegauge
 from voicegauge.conformance import _socket_sender
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.targets import TranscriptionSocketTarget
+from voicegauge.contract.contract import TranscriptionSocketTarget
+from voicegauge.contract.loading import load_catalogue
 
 from ..builders.scripted_asr import use_scripted_asr
 

@@ -16,9 +16,8 @@ import yaml
 import voicegauge
 from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.targets import Target
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.errors import ContractError
 from voicegauge.model.base import SpeechRequest

@@ -22,7 +22,7 @@ from voicegauge.cases.pairwise import (
 from voicegauge.cases.plan import plan_cases
 from voicegauge.cases.valid_requests import build_valid_speech_request, is_valid_body
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.formats.locations import MISSING
 from voicegauge.rules.call import ExpectedResponse
 

@@ -19,9 +19,8 @@ from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance._fuzzing_requests import build_valid_value_strategy
 from voicegauge.conformance.plan_budgets import count_affordable_requests
 from voicegauge.conformance.plan_prices import price_plan
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import adapt_contract_to_server
+from voicegauge.contract.loading import adapt_contract_to_server, load_catalogue
 from voicegauge.contract.price_computation import is_billable
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Provenance

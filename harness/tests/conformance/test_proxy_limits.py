@@ -11,7 +11,7 @@ import pytest
 
 import voicegauge
 from voicegauge.api.local_servers import LocalServer
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.server import MAX_HEADER_BYTES, MAX_HEADER_COUNT, ClientLimits
 from voicegauge.errors import UsageError
 from voicegauge.relay.relay_server import RELAY_CLIENT_LIMITS, RelayApp, run_relay

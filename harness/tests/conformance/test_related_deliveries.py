@@ -6,7 +6,7 @@ import pytest
 
 from voicegauge.cases.plan import plan_cases
 from voicegauge.client.speech_request import map_speech_request
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 
 CATALOGUE = load_catalogue()
 

@@ -32,9 +32,8 @@ from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.resource_cleanup import describe_remaining_resources
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import load_contract
+from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.errors import StorageError, UnreachableError

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 import voicegauge
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.har_files import load_har, save_har

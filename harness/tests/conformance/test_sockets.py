@@ -19,8 +19,8 @@ from voicegauge.client.ledger import Ledger
 from voicegauge.client.socket_session import SocketSession, open_session
 from voicegauge.conformance import _socket_sender
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.loading import Catalogue
 from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesizedSpeech
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError

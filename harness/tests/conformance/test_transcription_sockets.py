@@ -17,8 +17,8 @@ from voicegauge.client.client import Client
 from voicegauge.client.socket_delivery import deliver_transcription, prepare_recording
 from voicegauge.conformance import _socket_sender
 from voicegauge.conformance.service_check import build_emulator_settings
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
+from voicegauge.contract.contract import BaseTarget, TranscriptionSocketTarget
+from voicegauge.contract.loading import Catalogue
 from voicegauge.emulator import _transcription
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.fault_injection import FAULTS

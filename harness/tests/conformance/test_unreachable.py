@@ -20,8 +20,7 @@ from voicegauge.conformance._case_runner import MAX_CONSECUTIVE_UNREACHABLE_CASE
 from voicegauge.conformance.check_settings import CheckedService, CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.loading import load_contract
+from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.errors import TimedOutError, UnreachableError
 from voicegauge.rules.registry import RULE_BY_ID

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import load_contract
+from voicegauge.contract.loading import Catalogue, load_catalogue, load_contract
 from voicegauge.errors import ContractError
 
 VERSION_2 = """\

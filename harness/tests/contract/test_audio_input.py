@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.price_computation import describe_price, quote_price
 
 

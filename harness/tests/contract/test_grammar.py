@@ -6,7 +6,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.contract.document_parts import build_json_schema
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from invoices import InvoiceCase, PriceCase, load_cases, load_price_cases
 
-from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec
+from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.monthly_cost import RequestGroup, build_request_groups, compute_monthly_bill, round_to_cents
 
 

@@ -1,4 +1,4 @@
-"""A document is loaded, or rejected in one line with file, line and reason."""
+"""A document is loaded, or rejected in one line with its line; contracts are found, selected by name, and replaced."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voicegauge.contract.loading import load_contract
-from voicegauge.errors import ContractError
+from voicegauge.contract.loading import load_catalogue, load_contract
+from voicegauge.errors import ContractError, UnknownNameError
 
 
 def test_the_documented_example_is_a_complete_contract(acme, load) -> None:
@@ -83,3 +83,91 @@ def test_a_path_item_may_be_a_reference(acme, load) -> None:
 def test_a_missing_file_is_one_line(tmp_path) -> None:
     with pytest.raises(ContractError, match=r"nowhere\.yaml: cannot be read: No such file"):
         load_contract(tmp_path / "nowhere.yaml")
+
+
+@pytest.fixture
+def folder(acme, tmp_path):
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "openapi.yaml").write_text(acme)
+    return tmp_path
+
+
+def test_user_folders_are_added_to_the_bundled_contracts(folder) -> None:
+    bundled, both = load_catalogue(), load_catalogue([folder])
+    assert {contract.id for contract in both} == {contract.id for contract in bundled} | {"acme"}
+    assert [contract.id for contract in both] == sorted(contract.id for contract in both)
+
+
+def test_a_single_file_is_accepted(folder) -> None:
+    assert load_catalogue([folder / "acme" / "openapi.yaml"]).find_provider("acme").id == "acme"
+
+
+def test_a_user_contract_replaces_a_bundled_one(folder) -> None:
+    path = folder / "acme" / "openapi.yaml"
+    text = path.read_text().replace("  id: acme\n", "  id: pixelapi\n").replace("ACME_API_KEY", "PIXELAPI_KEY")
+    path.write_text(text.replace("https://api.acme.example", "https://api.pixelapi.dev"))
+    assert list(load_catalogue([folder]).find_provider("pixelapi").targets) == ["swift"]
+
+
+def test_another_server_or_key_of_a_bundled_contract_requires_another_id(folder) -> None:
+    path = folder / "acme" / "openapi.yaml"
+    path.write_text(path.read_text().replace("  id: acme\n", "  id: pixelapi\n"))
+    with pytest.raises(ContractError, match=r"pixelapi is a bundled contract, .*: choose another id$"):
+        load_catalogue([folder])
+
+
+def test_targets_are_selected_by_provider_or_full_id(folder) -> None:
+    catalogue = load_catalogue([folder])
+    assert [target.id for target in catalogue.select_targets(["acme"])] == ["acme/swift"]
+    assert [target.id for target in catalogue.select_targets(["acme/swift", "acme"])] == ["acme/swift"]
+    assert len(catalogue.select_targets([])) == len(catalogue.targets)
+
+
+def test_an_unknown_name_suggests_the_nearest(folder) -> None:
+    catalogue = load_catalogue([folder])
+    with pytest.raises(UnknownNameError, match="did you mean acme/swift"):
+        catalogue.select_targets(["acme/swivt"])
+    with pytest.raises(UnknownNameError, match="unknown provider 'acne': did you mean acme"):
+        catalogue.find_provider("acne")
+    with pytest.raises(UnknownNameError, match="did you mean getSpeech"):
+        catalogue.find_provider("acme").find_operation("getSpeach")
+
+
+def test_an_unknown_name_among_many_is_a_short_message() -> None:
+    catalogue = load_catalogue()
+    count = sum(1 for contract in catalogue for _ in contract.iterate_targets())
+    with pytest.raises(UnknownNameError) as caught:
+        catalogue.select_targets(["openai/tts-9"])
+    assert str(caught.value).startswith("unknown target 'openai/tts-9': did you mean openai/tts-1? Similar: openai/tts")
+    assert str(caught.value).endswith(f"; `voicegauge providers` lists all {count}")
+    assert len(str(caught.value)) < 200
+    for name, meant in (("tts-1", "openai/tts-1"), ("OpenAI", "openai")):
+        with pytest.raises(UnknownNameError, match=f"did you mean {meant}\\?"):
+            catalogue.select_targets([name])
+    with pytest.raises(UnknownNameError, match="unknown target '': `voicegauge providers` lists all"):
+        catalogue.select_targets([""])
+
+
+def test_one_folder_does_not_define_a_provider_twice(folder, acme) -> None:
+    (folder / "another.yaml").write_text(acme)
+    with pytest.raises(ContractError, match=r"acme is defined twice: .*openapi\.yaml, .*another\.yaml"):
+        load_catalogue([folder])
+    both = load_catalogue([folder / "acme", folder / "another.yaml"])
+    assert both.find_provider("acme").document.path == folder / "another.yaml"
+
+
+def test_an_empty_folder_is_an_error(tmp_path) -> None:
+    with pytest.raises(ContractError, match=r"no contract found: expected .*openapi\.yaml.*overlay\.yaml"):
+        load_catalogue([tmp_path])
+    with pytest.raises(ContractError, match=r"missing: no such file or folder$"):
+        load_catalogue([tmp_path / "missing"])
+
+
+def test_a_provider_without_targets_is_refused_with_file_and_line(folder, acme) -> None:
+    path = folder / "acme" / "openapi.yaml"
+    path.write_text(
+        acme.replace("      x-speech:", "      x-speech-later:").replace("      x-job:", "      x-job-later:")
+    )
+    with pytest.raises(ContractError, match="describes no target") as raised:
+        load_catalogue([folder]).select_targets(["acme"])
+    assert (raised.value.path, raised.value.line) == (path, 1 + acme[: acme.index("\npaths:") + 1].count("\n"))

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.price_computation import (
     PriceQuote,
     compute_reported_cost,
@@ -17,7 +18,6 @@ from voicegauge.contract.price_computation import (
     parse_price_override,
     quote_price,
 )
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import ContractError, UsageError
 from voicegauge.model.price import PriceRange, compute_price_range
 

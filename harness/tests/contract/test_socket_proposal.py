@@ -11,9 +11,9 @@ import yaml
 
 from voicegauge.api.contract_documents import propose_overlay
 from voicegauge.cli import run
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.document_assembly import find_overlay_base
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import ContractError, UsageError
 
 SPEAKING = """

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.loading import load_contract
+from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.socket_turns import SocketTurn, TurnReader, recognize_target
 from voicegauge.data_folders import find_bundled_folder

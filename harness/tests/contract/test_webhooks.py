@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import load_contract
+from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.errors import ContractError
 
 BODY = """

@@ -24,7 +24,7 @@ import yaml
 import voicegauge
 from voicegauge.cli import cli
 from voicegauge.cli import run as voicegauge_run
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.process import EmulatorSettings, running_emulator
 
 from ..builders.documented_examples import read_example

@@ -11,7 +11,7 @@ import yaml
 
 import voicegauge
 from voicegauge import cli
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.process import EmulatorSettings, running_emulator
 
 pytestmark = pytest.mark.slow

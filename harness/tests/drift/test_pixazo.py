@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.drift.drift_report import DriftReport
 
 from .documents import Drift

@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.contract import Contract, SocketTarget
+from voicegauge.contract.loading import Catalogue
 from voicegauge.drift.document_comparison import compare_inputs
 from voicegauge.drift.drift_report import DriftReport
 from voicegauge.errors import ContractError

@@ -13,8 +13,8 @@ import pytest
 
 from voicegauge.client.client import Client
 from voicegauge.client.speech_request import RequestParts, build_audio_input_request
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator import _audio_input_endpoint as audio_input_endpoint
 from voicegauge.emulator import _transcription as transcription
 from voicegauge.emulator.app import create_app

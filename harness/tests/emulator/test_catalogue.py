@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 from voicegauge.cases.valid_requests import build_minimal_request
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.emulator.process import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING

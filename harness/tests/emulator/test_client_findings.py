@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 import voicegauge
 from voicegauge.client.client import Client
 from voicegauge.client.socket_session import SocketSession, open_session
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.client_findings import CLIENT_RULES, ClientRuleId
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.hosts import to_socket_url

@@ -12,7 +12,7 @@ import pytest
 
 import voicegauge
 from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 
 from ..builders.published_packages import install_python_packages
 

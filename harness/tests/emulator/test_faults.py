@@ -10,9 +10,9 @@ import httpx
 import numpy as np
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import SCENARIO_HEADER, EmulatorSettings

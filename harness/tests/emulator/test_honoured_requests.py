@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.emulator.server import running_app

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from voicegauge.cases.boundary_values import find_fitting_value
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.operation import Operation
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator.app import create_app

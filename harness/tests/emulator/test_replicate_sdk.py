@@ -11,7 +11,7 @@ import replicate
 from replicate.exceptions import ModelError, ReplicateError
 
 import voicegauge
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.speech.decoding import DecodedAudio, decode
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import voicegauge
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator._error_responses import build_undocumented_operation_response
 from voicegauge.emulator.process import SCENARIO_HEADER, SERVER_HEADER_VALUE
 from voicegauge.speech.encoding import encode

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from voicegauge.cases.valid_requests import load_voice_sample
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.emulator.provider_app import describe_emulation

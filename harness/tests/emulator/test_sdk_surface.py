@@ -21,7 +21,7 @@ import pytest
 
 import voicegauge
 from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.speech.containers import sniff_container
 

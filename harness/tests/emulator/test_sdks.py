@@ -13,7 +13,7 @@ import pytest
 import tts_ai
 
 import voicegauge
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.speech.decoding import decode
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from voicegauge.callback_receiver import Receiver, run_receiver
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.extension.jobs import WebhookEmulation
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator._webhooks import send_callback_with_retries
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.exchange import Exchange, Request, Response, SocketMessage, SocketMessageLog
 from voicegauge.recording.quoted_words import MAX_COMPARED_BYTES, mask_quoted_bytes, mask_undocumented_words
 

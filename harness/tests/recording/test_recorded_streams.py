@@ -12,7 +12,7 @@ from voicegauge.bench._latency import find_latency_start_ms, measure_streaming
 from voicegauge.client.client import Client
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.drift.document_comparison import compare_inputs
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings

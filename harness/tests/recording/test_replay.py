@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from voicegauge.client.client import Client
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile

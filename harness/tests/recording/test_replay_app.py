@@ -14,7 +14,7 @@ import pytest
 
 from voicegauge.client.client import Client
 from voicegauge.client.speech_request import map_speech_request
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing

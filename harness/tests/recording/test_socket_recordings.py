@@ -18,8 +18,8 @@ from voicegauge.cli import cli
 from voicegauge.client.client import Client
 from voicegauge.client.socket_session import SocketSession, open_session
 from voicegauge.conformance.recorded_calls import read_recorded_socket
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.targets import SocketTarget
+from voicegauge.contract.contract import SocketTarget
+from voicegauge.contract.loading import Catalogue
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance

@@ -27,7 +27,7 @@ from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.bench.voice_similarity import describe_voice
 from voicegauge.cli import run as voicegauge_command
 from voicegauge.cli._bench_tables import print_summaries
-from voicegauge.contract.catalogue import Catalogue
+from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.price_computation import quote_price
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Failure, Interruption, TranscriptTiming

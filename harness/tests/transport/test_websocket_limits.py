@@ -15,7 +15,7 @@ import pytest
 import voicegauge
 from voicegauge.client.client import Client
 from voicegauge.client.socket_session import SocketSession
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import HandshakeError, TimedOutError
 from voicegauge.model.exchange import Request
 from voicegauge.transport.http import Transport

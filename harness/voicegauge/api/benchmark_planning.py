@@ -52,10 +52,8 @@ from voicegauge.bench.run_config import (
 from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.bench.suites import Suite, list_suite_names, load_own_texts, load_suite
 from voicegauge.client.connection import create_rate_limiter, find_account_plan_limits
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import load_contract
-from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
+from voicegauge.contract.contract import BaseTarget, Contract, SocketTarget, Target
+from voicegauge.contract.loading import Catalogue, load_contract
 from voicegauge.emulator.fault_injection import explain_ineffective_faults, validate_fault_names
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import UsageError

@@ -53,10 +53,9 @@ from voicegauge.conformance.plan_prices import (
 )
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.price_computation import is_billable, quote_price
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import MissingKeyError, StorageError, TransportError, UsageError

@@ -50,10 +50,8 @@ from voicegauge.conformance.documented_examples import check_documented_examples
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
-from voicegauge.contract.catalogue import Catalogue, load_catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import is_bundled, replace_key_variable
-from voicegauge.contract.targets import BaseTarget, Target
+from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.loading import Catalogue, is_bundled, load_catalogue, replace_key_variable
 from voicegauge.data_folders import find_bundled_folder, get_cache_folder
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.options import function_of

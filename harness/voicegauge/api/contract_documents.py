@@ -16,9 +16,9 @@ import voicegauge.api.notebook_display  # noqa: F401 - notebooks show results as
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
 from voicegauge.api.target_selection import load_contracts, to_name_tuple
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import is_asyncapi_file, read_openapi_document
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.overlay_proposal import OverlayProposal
 from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
 from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of

@@ -13,8 +13,8 @@ import msgspec
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
 from voicegauge.client.keys import read_secrets
-from voicegauge.contract.catalogue import Catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import Catalogue
 from voicegauge.emulator.process import is_emulated
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import require_files_in_folder

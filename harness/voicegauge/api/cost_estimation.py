@@ -11,6 +11,7 @@ from voicegauge.api.local_requests import CostRequest
 from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue, to_name_tuple
 from voicegauge.bench.suites import load_own_texts
 from voicegauge.client.connection import find_account_plan_limits
+from voicegauge.contract.contract import BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.contract.monthly_cost import (
     MonthlyBill,
     RequestGroup,
@@ -25,7 +26,6 @@ from voicegauge.contract.price_computation import (
     list_price_sources,
     list_priced_claims,
 )
-from voicegauge.contract.targets import BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceClaim, PriceRange

@@ -15,17 +15,11 @@ from voicegauge.api.local_requests import ProvidersRequest
 from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_catalogue, to_name_tuple
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import AudioInputTarget, BaseSocketTarget, Contract, Target
 from voicegauge.contract.document_parts import walk_objects
-from voicegauge.contract.loading import is_bundled
+from voicegauge.contract.loading import Catalogue, is_bundled
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import describe_price
-from voicegauge.contract.targets import (
-    AudioInputTarget,
-    BaseSocketTarget,
-    Target,
-)
 from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftLevel, DriftRule
 from voicegauge.emulator.client_findings import CLIENT_RULES
 from voicegauge.emulator.fault_injection import FAULTS

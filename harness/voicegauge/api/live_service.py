@@ -25,8 +25,7 @@ from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
 from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
 from voicegauge.conformance.plan_prices import PlannedResource, PricedPlan, require_prices
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import BaseTarget
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.data_folders import get_state_folder
 from voicegauge.errors import (
     BudgetError,

@@ -58,8 +58,7 @@ from voicegauge.conformance.recording_updates import (
 )
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import BaseTarget
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.emulator.process import CONTROL_PREFIX, is_emulated, running_emulator
 from voicegauge.errors import DataError, TransportError, UsageError
 from voicegauge.files import check_writable, require_files_in_folder

@@ -26,13 +26,11 @@ from voicegauge.client.model_and_voice_names import (
     read_model_and_voice_names,
 )
 from voicegauge.client.speech_request import RequestParts, build_audio_input_request, map_speech_request
-from voicegauge.contract.catalogue import Catalogue, load_catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import adapt_contract_to_server, replace_missing_voices
+from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.loading import Catalogue, adapt_contract_to_server, load_catalogue, replace_missing_voices
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.price_computation import describe_price, quote_price
-from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import MissingKeyError, TransportError, UnknownNameError, UnreachableError, UsageError
 from voicegauge.formats.bodies import is_json
 from voicegauge.options import PathLike, with_checked_arguments

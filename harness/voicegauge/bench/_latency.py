@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec
 from voicegauge.contract.parsed_exchange import parse_exchange
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.formats.bodies import UnreadableBodyError, is_json, parse_timestamp
 from voicegauge.model.exchange import Delivery, Exchange, StateObservation, Timing
 from voicegauge.model.sample import Interval, Latency, RequestPhases, StreamArrivals

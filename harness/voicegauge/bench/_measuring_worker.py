@@ -48,10 +48,9 @@ from voicegauge.bench.timing_error import (
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.key_destinations import find_key_destinations, read_permitted_key
 from voicegauge.client.spending_journal import SubmitEvent, SubmitRecorder
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import ProviderSpec
-from voicegauge.contract.loading import build_contract, is_bundled
+from voicegauge.contract.loading import build_contract, is_bundled, load_catalogue
 from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.contract.schemas import Schemas
 from voicegauge.emulator.process import EmulatorSettings, is_emulated, running_emulator

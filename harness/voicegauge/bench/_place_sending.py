@@ -35,8 +35,8 @@ from voicegauge.client.client import RequestToRepeat
 from voicegauge.client.http_request import create_idempotency_key
 from voicegauge.client.ledger import Ledger, Reservation, Settlement, settle_when_done
 from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
+from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.price_computation import PriceQuote
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.exchange import BillingStatus

@@ -14,9 +14,8 @@ from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.run_store import JournalState
 from voicegauge.bench.timing_error import is_timing_disturbed
 from voicegauge.client.keys import list_secrets
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.price_computation import PriceQuote, reports_usage
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_utf8
 from voicegauge.model.exchange import (

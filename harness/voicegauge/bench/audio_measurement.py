@@ -18,8 +18,8 @@ from voicegauge.bench._latency import add_playback_measurements, find_first_audi
 from voicegauge.bench._transcription_workers import AudioClip
 from voicegauge.bench.estimates import Estimate, estimate_mean
 from voicegauge.bench.target_samples import LeftOutClips, VoiceSamples
+from voicegauge.contract.contract import BaseTarget, Target
 from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechField
-from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.errors import DataError
 from voicegauge.files import read_file, require_files_in_folder
 from voicegauge.model.base import Record

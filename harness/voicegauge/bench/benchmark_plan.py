@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from voicegauge.bench.suites import Suite, SuiteText
 from voicegauge.client.daily_spending import remove_provider_version
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.contract.price_computation import (
     PriceQuote,
     describe_price,
     list_all_claims,
     quote_turn_price,
 )
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.hosts import is_loopback
 from voicegauge.model.base import (

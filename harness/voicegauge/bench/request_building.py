@@ -17,9 +17,9 @@ from voicegauge.bench.suites import SuiteText
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.ledger import SubmitObserver
 from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.price_computation import PriceQuote
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file

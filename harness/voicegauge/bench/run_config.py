@@ -28,8 +28,7 @@ from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_
 from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.ledger import Ledger
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import BaseTarget
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance, TextPacing, VoiceSample

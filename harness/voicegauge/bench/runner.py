@@ -58,8 +58,8 @@ from voicegauge.client.client import Client, DeliveryInterruptedError, RequestTo
 from voicegauge.client.daily_spending import open_provider_ledgers
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
+from voicegauge.contract.contract import BaseTarget, TranscriptionSocketTarget
 from voicegauge.contract.price_computation import PriceQuote, quote_price
-from voicegauge.contract.targets import BaseTarget, TranscriptionSocketTarget
 from voicegauge.emulator.process import is_emulated
 from voicegauge.errors import NothingMeasuredError, OverchargedError, VoicegaugeError
 from voicegauge.model.base import Provenance

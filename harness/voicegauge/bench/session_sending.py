@@ -18,7 +18,7 @@ from voicegauge.bench.load import (
 from voicegauge.bench.ramp import LoadGate, RampResultListener, RampStepListener, SampleCollector, send_ramp
 from voicegauge.bench.run_config import RunConfig
 from voicegauge.client.client import Client
-from voicegauge.contract.targets import BaseSocketTarget, BaseTarget
+from voicegauge.contract.contract import BaseSocketTarget, BaseTarget
 from voicegauge.transport.clock import Clock
 
 

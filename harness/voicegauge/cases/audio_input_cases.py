@@ -27,10 +27,10 @@ from voicegauge.cases.valid_requests import (
     set_body_value,
 )
 from voicegauge.client.speech_request import RequestParts, build_audio_input_request
+from voicegauge.contract.contract import AudioInputTarget
 from voicegauge.contract.extension.provider import RejectionReason, UploadLimits
 from voicegauge.contract.extension.speech import AudioInputField
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.rules.call import ExpectedResponse

@@ -25,9 +25,9 @@ from voicegauge.cases.valid_requests import (
     set_body_value,
 )
 from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import Target
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.formats.bodies import is_form
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer

@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 from voicegauge.client.ledger import should_send_again
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.extension.jobs import CallbackTiming
 from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import Record, SpeechRequest
 from voicegauge.rules.call import ExpectedResponse

@@ -9,9 +9,8 @@ from typing import Literal, NamedTuple, get_args
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Target
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import UploadedFile
 

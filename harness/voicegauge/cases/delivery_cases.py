@@ -14,7 +14,7 @@ import msgspec
 from voicegauge.cases.case import ConformanceCase, DeliveryComparison, build_case, expect_acceptance
 from voicegauge.cases.valid_requests import is_valid_body
 from voicegauge.client.speech_request import map_speech_request
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Target
 from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING, Location

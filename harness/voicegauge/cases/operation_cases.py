@@ -22,11 +22,11 @@ from voicegauge.cases.case import (
 )
 from voicegauge.cases.valid_requests import add_headers, build_minimal_request, count_charged_characters, set_body_value
 from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import is_billable
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING, Location

@@ -19,8 +19,8 @@ from voicegauge.cases.case import ConformanceCase, build_case, expect_acceptance
 from voicegauge.cases.operation_cases import convert_to_parameter_text, fits_parameter_schema, takes_webhook_url
 from voicegauge.cases.valid_requests import count_charged_characters, is_file_field, is_valid_body
 from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import Target
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.targets import Target
 from voicegauge.formats.bodies import is_form
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING, Location

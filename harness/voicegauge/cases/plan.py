@@ -52,17 +52,17 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.cases.webhook_and_socket_cases import add_webhook_cases, plan_socket_cases, plan_transcription_cases
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.operation import Operation
-from voicegauge.contract.price_computation import is_billable
-from voicegauge.contract.targets import (
+from voicegauge.contract.contract import (
     AudioInputTarget,
     BaseTarget,
+    Contract,
     JobTarget,
     SocketTarget,
     Target,
     TranscriptionSocketTarget,
 )
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.price_computation import is_billable
 from voicegauge.errors import UsageError, find_similar_names
 from voicegauge.model.base import Record
 

@@ -18,10 +18,10 @@ from voicegauge.cases.case import (
     find_request_target,
 )
 from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.contract.contract import Target
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import parse_field_value
-from voicegauge.contract.targets import Target
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import is_form, is_json

@@ -17,10 +17,9 @@ from voicegauge.cases.case import (
 )
 from voicegauge.cases.valid_requests import add_headers, load_spoken_sentence, set_body_value
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseSocketTarget, Contract, SocketTarget, TranscriptionSocketTarget
 from voicegauge.contract.extension.jobs import CallbackTiming, WebhookUrlField
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import TRAILING_SILENCE_S
 from voicegauge.rules.call import ExpectedResponse

@@ -254,7 +254,7 @@ def _list_names(completion: Completion, incomplete: str) -> dict[str, str]:
     """
     match completion:
         case Completion.PROVIDER:
-            from voicegauge.contract.catalogue import load_catalogue
+            from voicegauge.contract.loading import load_catalogue
 
             return dict.fromkeys(load_catalogue().provider_ids, "provider")
         case Completion.TARGET:

@@ -19,10 +19,10 @@ from voicegauge.client.exchange_log import (
 )
 from voicegauge.client.http_request import build_request_without_key, parse_origin
 from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import AudioInputTarget
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
-from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.errors import UnreachableError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Failure, FailureKind, Request

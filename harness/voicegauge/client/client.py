@@ -31,11 +31,11 @@ from voicegauge.client.ledger import (
     should_send_again,
 )
 from voicegauge.client.speech_request import RequestParts, build_audio_input_request, map_speech_request
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, read_transcript
 from voicegauge.contract.price_computation import quote_price
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.bodies import UnreadableSubtitlesError
 from voicegauge.formats.locations import Location

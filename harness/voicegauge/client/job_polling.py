@@ -22,10 +22,10 @@ from voicegauge.client.exchange_log import (
 from voicegauge.client.http_request import parse_origin
 from voicegauge.client.ledger import Settlement
 from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.located_yaml import split_json_pointer

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from voicegauge.client.http_request import Origin, RequestBuilder, parse_origin
 from voicegauge.client.keys import ClientKey, read_client_key
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import is_bundled
+from voicegauge.contract.loading import is_bundled, load_catalogue
 from voicegauge.errors import UsageError
 from voicegauge.files import read_file
 from voicegauge.hosts import build_server_url, is_loopback, to_socket_url

@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
+from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.extension.provider import CreditSpec, RetryPolicy
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, UnreadableCharge, parse_exchange
 from voicegauge.contract.price_computation import compute_reported_cost
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import BudgetError, OverchargedError, TransportError, UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import MAX_NUMBER, MICRO_USD_PER_USD, convert_budget_to_micro_usd, convert_to_micro_usd

@@ -26,6 +26,7 @@ from voicegauge.client.socket_session import (
     StreamTimes,
     TranscriptionSession,
 )
+from voicegauge.contract.contract import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.price_computation import quote_turn_price
 from voicegauge.contract.socket_turns import (
@@ -34,7 +35,6 @@ from voicegauge.contract.socket_turns import (
     count_partial_words,
     count_words_taken_back,
 )
-from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model.base import TextPacing
 from voicegauge.model.exchange import (

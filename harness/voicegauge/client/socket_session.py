@@ -15,10 +15,10 @@ from voicegauge.client.client import Client
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKeySentinel
 from voicegauge.client.keys import replace_key
 from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.contract.extension.sockets import ClientAction, SocketFormat
 from voicegauge.contract.socket_messages import select_message_constants
 from voicegauge.contract.socket_turns import SocketTurn, TranscribedConversation, TranscriptReader, TurnReader
-from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.errors import TransportError
 from voicegauge.model.base import TextPacing
 from voicegauge.model.exchange import PROTOCOL_ERROR_CLOSE_CODE, Request, SocketMessage, SocketTraffic

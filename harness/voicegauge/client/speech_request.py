@@ -7,9 +7,9 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.extension.speech import AudioInputField, FieldMapping, SpeechField, TargetSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import is_form
 from voicegauge.formats.locations import Location, parse_location, write_value_at_pointer

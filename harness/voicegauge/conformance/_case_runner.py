@@ -26,8 +26,7 @@ from voicegauge.conformance.judgement_keeper import CaseJudge, JudgementKeeper, 
 from voicegauge.conformance.plan_prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal, count_spending
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.errors import (
     BudgetError,
     IncompleteResponseError,

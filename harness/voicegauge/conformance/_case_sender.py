@@ -48,8 +48,8 @@ from voicegauge.conformance.plan_prices import (
     require_resource_use_prices,
 )
 from voicegauge.conformance.received_callbacks import WebhookCaseReceiver
+from voicegauge.contract.contract import Target
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.errors import (
     BudgetError,
     IncompleteResponseError,

@@ -37,9 +37,9 @@ from voicegauge.conformance._fuzzing_requests import (
     ViolationSearch,
     add_job_steps_test,
 )
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Finding
 from voicegauge.model.exchange import Exchange, Request

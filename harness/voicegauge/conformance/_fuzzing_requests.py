@@ -30,10 +30,9 @@ from voicegauge.cases.valid_requests import (
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.extension.speech import FieldMapping
 from voicegauge.contract.schemas import Schemas
-from voicegauge.contract.targets import Target
 from voicegauge.errors import BudgetError, StorageError, TransportError, VoicegaugeError
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import Location

@@ -20,10 +20,10 @@ from voicegauge.client.client import Client
 from voicegauge.client.job_polling import find_id_parameter
 from voicegauge.client.keys import remove_credentials
 from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import is_billable
-from voicegauge.contract.targets import Target
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Delivery, Exchange

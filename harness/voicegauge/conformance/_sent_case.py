@@ -22,11 +22,10 @@ from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.keys import list_secrets, remove_credentials
 from voicegauge.client.speech_request import build_audio_input_request
 from voicegauge.conformance.coverage import CoverageCounts
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import AudioInputTarget, Contract, Target
 from voicegauge.contract.extension.jobs import JobState
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.errors import BudgetError, TransportError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64, is_other_transcript_format, read_finite_number
 from voicegauge.formats.locations import MISSING

@@ -33,9 +33,9 @@ from voicegauge.client.socket_session import (
 from voicegauge.conformance._sent_case import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.plan_prices import compute_case_price_usd
+from voicegauge.contract.contract import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn
-from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.emulator.client_findings import ClientFindings
 from voicegauge.errors import HandshakeError, TransportError
 from voicegauge.model.base import TextPacing

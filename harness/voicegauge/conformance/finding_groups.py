@@ -11,8 +11,7 @@ import msgspec
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.conformance.check_report import CaseResult
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.errors import UsageError
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.model.base import Finding, FindingLocation, Severity

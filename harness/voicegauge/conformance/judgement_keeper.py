@@ -19,8 +19,7 @@ from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.spending import SpendingTotal
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.emulator.process import is_emulated
 from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange

@@ -19,10 +19,9 @@ from voicegauge.cases.valid_requests import count_charged_characters
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance._resource_lifecycle import CallingAccount, ResourceLifecycle
 from voicegauge.conformance.spending import Spending, SpendingAccount, SpendingTotal
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import is_billable, quote_price
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import Provenance, Record, sum_usd

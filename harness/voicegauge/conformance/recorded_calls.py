@@ -18,11 +18,10 @@ import msgspec
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.webhook_and_socket_cases import TEXT_LANGUAGE
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseSocketTarget, Contract
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_turns import SocketTurn, find_handshake_violation, recognize_target
-from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.formats.bodies import quote_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Exchange, SocketTraffic, build_socket_traffic

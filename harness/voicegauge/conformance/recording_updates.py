@@ -25,8 +25,7 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.conformance.check_report import ResourceSummary
 from voicegauge.conformance.recording_judging import plan_cases_by_id
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import BaseTarget
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.emulator.process import is_emulated
 from voicegauge.errors import DataError
 from voicegauge.files import check_writable, require_files_in_folder

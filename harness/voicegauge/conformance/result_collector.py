@@ -28,7 +28,7 @@ from voicegauge.conformance.finding_groups import (
     rank_case,
 )
 from voicegauge.conformance.spending import SpendingAccount, SpendingTotal
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Target
 from voicegauge.errors import BudgetError, OverchargedError
 from voicegauge.model.base import Finding, FindingClip, Provenance, Severity, StopReason
 from voicegauge.model.exchange import Interruption

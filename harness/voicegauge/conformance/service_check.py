@@ -25,8 +25,7 @@ from voicegauge.conformance.plan_budgets import create_request_limit
 from voicegauge.conformance.received_callbacks import open_receiver_for_cases
 from voicegauge.conformance.resource_cleanup import ResourceCleanup
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import BaseTarget, Target
+from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.model.base import Provenance

@@ -26,14 +26,13 @@ from voicegauge.contract._speech_consistency import (
     check_submit,
     check_target,
 )
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.document_parts import Example, convert_record, walk_objects
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
 from voicegauge.contract.extension.provider import REJECTION_KEYWORDS, RejectionReason, SourceReference
 from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.located_yaml import Document, describe_type, escape_pointer_token

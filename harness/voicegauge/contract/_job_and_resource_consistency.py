@@ -14,6 +14,7 @@ from voicegauge.contract._speech_consistency import (
     check_response_audio,
     check_response_location,
 )
+from voicegauge.contract.contract import AudioInputSpec, AudioInputTarget
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import (
     BatchSpec,
@@ -30,7 +31,6 @@ from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionResponse, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import allows_location
-from voicegauge.contract.targets import AudioInputSpec, AudioInputTarget
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import EventLocation, Location
 

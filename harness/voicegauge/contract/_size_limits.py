@@ -15,8 +15,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from voicegauge.formats.located_yaml import Document, split_json_pointer
-from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats.located_yaml import Document
+from voicegauge.formats.locations import MISSING, read_json_pointer
 
 MAX_SCHEMA_SIZE = 10_000
 """Maximum number of schemas that apply to one value, and of values that a smallest valid value contains."""
@@ -134,7 +134,7 @@ def _list_referenced_schemas(document_data: Any, schema: _Schema) -> list[_Schem
     reference = schema.get("$ref")
     if not isinstance(reference, str) or not reference.startswith("#/"):
         return []
-    found = read_pointer(document_data, split_json_pointer(unquote(reference[1:])))
+    found = read_json_pointer(document_data, unquote(reference[1:]))
     return [found] if found is not MISSING and isinstance(found, dict) else []
 
 
@@ -360,7 +360,7 @@ def _measure_depth(value: Any) -> int:
 
 def _iterate_reachable_schemas(document_data: Any, pointer: str) -> Iterator[dict[str, Any]]:
     """Yield all objects in the schema at `pointer`, and in those to which references lead from there."""
-    waiting: list[Any] = [read_pointer(document_data, split_json_pointer(pointer))]
+    waiting: list[Any] = [read_json_pointer(document_data, pointer)]
     seen = set[int]()
     while waiting:
         node = waiting.pop()

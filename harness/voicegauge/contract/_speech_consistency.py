@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Target
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import (
@@ -20,7 +21,6 @@ from voicegauge.contract.extension.speech import (
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation, allows_location, list_allowed_values
 from voicegauge.contract.socket_messages import MessageSchema, build_message, iterate_leaves
-from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, Target
 from voicegauge.formats.bodies import is_form, is_json, is_text, quote_json
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, MessagePart, read_pointer

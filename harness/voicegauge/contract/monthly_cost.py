@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
+from voicegauge.contract.contract import BaseTarget, SocketTarget, Target
 from voicegauge.contract.extension.pricing import UNITS_COUNTED_FROM_TEXT, PriceSpec
 from voicegauge.contract.price_computation import (
     PricedClaim,
@@ -18,7 +19,6 @@ from voicegauge.contract.price_computation import (
     list_priced_claims,
     round_up_units,
 )
-from voicegauge.contract.targets import BaseTarget, SocketTarget, Target
 from voicegauge.model.price import PriceRange, compute_price_range, find_best_claim
 
 _CENT_USD = Decimal("0.01")

@@ -6,18 +6,25 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
-import msgspec
-
+from voicegauge.contract.contract import (
+    AudioInputSpec,
+    AudioInputTarget,
+    BaseSocketTarget,
+    BaseTarget,
+    Contract,
+    JobTarget,
+    Target,
+)
 from voicegauge.contract.document_parts import (
     ContractPart,
     MediaType,
     Parameter,
     ResponseSpec,
+    fill_server_variables,
     read_media_types,
-    walk_objects,
 )
 from voicegauge.contract.extension.jobs import (
     BatchSpec,
@@ -31,76 +38,12 @@ from voicegauge.contract.extension.jobs import (
     WebhookSpec,
 )
 from voicegauge.contract.extension.pricing import PriceSpec
-from voicegauge.contract.extension.provider import Dispute, IdempotencySpec, LimitsSpec, SourceDocument
+from voicegauge.contract.extension.provider import IdempotencySpec, LimitsSpec
 from voicegauge.contract.extension.speech import ConversionSpec, ResponseAudio, SpeechSpec, TargetSpec
 from voicegauge.contract.socket_messages import SocketChannel
-from voicegauge.contract.targets import (
-    AudioInputSpec,
-    AudioInputTarget,
-    BaseSocketTarget,
-    BaseTarget,
-    JobTarget,
-    Target,
-)
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
+from voicegauge.formats.located_yaml import Document, escape_pointer_token
 from voicegauge.formats.locations import MISSING, Location, read_pointer
-
-# A contract reads its operations and targets, which refer back to it: only types cross in this direction.
-if TYPE_CHECKING:
-    from voicegauge.contract.contract import Contract
-
-
-OPERATION_POINTER_DEPTH = 3
-"""Number of tokens in the JSON pointer to an operation: /paths/<path>/<method>."""
-
-
-@dataclass(frozen=True, eq=False)
-class ContractSources:
-    """The sources and disputes that a document records."""
-
-    document_data: Any
-    """The whole document as plain data."""
-    sources: Mapping[str, SourceDocument]
-    """The documents that facts come from, by name: `x-provider.sources`."""
-
-    def has_normative_source(self, pointer: str) -> bool:
-        """Whether a normative document states the part of a request at `pointer`.
-
-        The result is `True` also if no source is given. The source is the `x-source` of that part, or the `source` of a
-        record of an `x-` key, or that of the closest part around it. The `x-source` of an operation does not count: a
-        user who calls an operation that only a client library documents expects it to work.
-        """
-        pointer_tokens = split_json_pointer(pointer)
-        first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
-        for end in range(len(pointer_tokens), first - 1, -1):
-            part = read_pointer(self.document_data, pointer_tokens[:end])
-            source = part.get("x-source", part.get("source")) if isinstance(part, dict) else None
-            if isinstance(source, dict) and "document_name" in source:
-                document = self.sources.get(source["document_name"])
-                return document is None or document.is_normative
-        return True
-
-    def iterate_disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
-        """Yield the recorded disputes about the part at `pointer` or a part around it, innermost first.
-
-        Each dispute is followed by the JSON pointer to the part that the dispute is about.
-        """
-        pointer_tokens = pointer.split("/")
-        for end in range(len(pointer_tokens), 0, -1):
-            ancestor = "/".join(pointer_tokens[:end])
-            for dispute in self._disputes_by_pointer.get(ancestor, ()):
-                yield dispute, ancestor
-
-    @functools.cached_property
-    def _disputes_by_pointer(self) -> Mapping[str, tuple[Dispute, ...]]:
-        found: dict[str, tuple[Dispute, ...]] = {}
-        for pointer, node in walk_objects(self.document_data):
-            for key in ("x-source", "source"):
-                source = node.get(key)
-                if isinstance(source, dict) and source.get("disputes"):
-                    found[pointer] = msgspec.convert(source["disputes"], tuple[Dispute, ...])
-        return found
 
 
 class PathMatch(NamedTuple):
@@ -168,6 +111,37 @@ class Server:
     """Name of the server: `x-name` in the document, by default the host."""
     url: str
     """Absolute base URL, without a slash at the end."""
+
+    @classmethod
+    def read(cls, document: Document, pointer: str, node: dict[str, Any]) -> Server:
+        """Read a server of `servers`, which is at `pointer`.
+
+        Raises:
+            ContractError: requests cannot be sent to its URL.
+        """
+        url = read_server_url(node)
+        try:
+            parts = urlsplit(url)
+            is_usable = (
+                parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+            )
+        except ValueError:  # a port that is not a number
+            is_usable = False
+        if not is_usable or re.search(r"[\s{}?#]", url):
+            reason = (
+                f"server url {url!r} must be absolute, with http or https, without user, query and fragment, and have "
+                "a default for each variable"
+            )
+            raise document.build_error(pointer, reason)
+        if not url.isascii():  # the user who allows a key for a host must not take it for another one
+            reason = f"server url {url!r} must be ASCII: write other letters of its host as xn--..., of its path as %.."
+            raise document.build_error(pointer, reason)
+        return cls(str(node.get("x-name", parts.netloc)), url.rstrip("/"))
+
+
+def read_server_url(server_data: Mapping[str, Any]) -> str:
+    """Return the URL of a server of OpenAPI, with the defaults of its variables."""
+    return fill_server_variables(str(server_data.get("url", "")), server_data.get("variables"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from voicegauge.contract.contract import BaseTarget, SocketTarget
 from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec, PriceUnit, UsageSpec
 from voicegauge.contract.extension.provider import SourceDocument
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import BaseTarget, SocketTarget
 from voicegauge.errors import UsageError
 from voicegauge.model.price import (
     BINDING_CLAIMANTS,

@@ -22,7 +22,7 @@ from voicegauge.errors import ContractError, find_similar_names
 from voicegauge.files import resolve_links
 from voicegauge.formats.bodies import FieldText, UnreadableBodyError, quote_json, read_json
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, split_json_pointer
-from voicegauge.formats.locations import EVERY_ITEM, MISSING, read_pointer
+from voicegauge.formats.locations import EVERY_ITEM, MISSING, read_json_pointer, read_pointer
 
 # Defines violations of schemas by values, and leaves out those that only follow from a missing key.
 
@@ -114,7 +114,7 @@ def _is_about_missing_key(condition_schema: Any, value: Any, pointer: str, missi
 
 
 def _read_value_at_pointer(instance: Any, pointer: str) -> Any:
-    value = read_pointer(instance, split_json_pointer(pointer))
+    value = read_json_pointer(instance, pointer)
     return {} if value is MISSING else value
 
 
@@ -196,7 +196,7 @@ class Schemas:
             ContractError: a keyword has a wrong value, or a pattern or a reference is wrong.
         """
         try:
-            jsonschema_rs.meta.validate(self._read_value_at(pointer))
+            jsonschema_rs.meta.validate(read_json_pointer(self.document.data, pointer))
         except jsonschema_rs.ValidationError as error:
             at = f"{pointer}{format_json_pointer(error.instance_path)}"
             raise self.document.build_error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
@@ -210,7 +210,7 @@ class Schemas:
         """Return `pointer`, and the pointers to which references lead from there, without those known as compiled."""
         found, waiting = {pointer}, [pointer]
         while waiting:
-            nodes = [self._read_value_at(waiting.pop())]
+            nodes = [read_json_pointer(self.document.data, waiting.pop())]
             while nodes:
                 node = nodes.pop()
                 nodes += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
@@ -220,9 +220,6 @@ class Schemas:
                     found.add(target)
                     waiting.append(target)
         return found
-
-    def _read_value_at(self, pointer: str) -> Any:
-        return read_pointer(self.document.data, split_json_pointer(pointer))
 
     def check_default(self, pointer: str, default: Any) -> None:
         """Check that the default of the schema at `pointer` is valid against it.
@@ -316,7 +313,7 @@ class Schemas:
             seen.add(reference)
             overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}
             target = unquote(reference[1:])
-            node = read_pointer(self.document.data, split_json_pointer(target))
+            node = read_json_pointer(self.document.data, target)
             if node is MISSING:
                 raise self.document.build_error(pointer, _describe_dangling_reference(self.document.data, reference))
             if not isinstance(node, dict | bool):  # `true` and `false` are schemas, too
@@ -389,7 +386,7 @@ def _insert_value_into_message(message: str, pointer: str, instance: Any) -> str
     """Return the validator's message, with the value at `pointer` in place of the placeholder."""
     if _VALUE_PLACEHOLDER not in message:
         return message
-    value = read_pointer(instance, split_json_pointer(pointer))
+    value = read_json_pointer(instance, pointer)
     return message.replace(_VALUE_PLACEHOLDER, quote_json(value, MAX_QUOTED_VALUE_CHARACTERS, is_compact=True))
 
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseSocketTarget, Contract
 from voicegauge.contract.extension.sockets import ServerEventKind, SocketFormat
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import parse_text_value
 from voicegauge.contract.socket_messages import ClientIntent, ServerEvent, SocketChannel, read_message
-from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.model.exchange import SocketMessage, SocketTraffic
 

@@ -13,8 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from voicegauge.contract.document_parts import OPENAPI_METHODS
-from voicegauge.contract.extension.grammar_schema import RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
+from voicegauge.contract.document_parts import OPENAPI_METHODS, RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
 from voicegauge.drift.drift_report import DriftChange, DriftLevel
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import Document, split_json_pointer

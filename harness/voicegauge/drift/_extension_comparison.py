@@ -9,8 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from voicegauge.contract.document_parts import ASYNCAPI_KEY, convert_record
-from voicegauge.contract.extension.grammar_schema import RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
+from voicegauge.contract.document_parts import ASYNCAPI_KEY, RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY, convert_record
 from voicegauge.contract.extension.provider import KeySpec
 from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.drift._api_part import ApiPart

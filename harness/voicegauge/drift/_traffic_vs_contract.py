@@ -44,7 +44,7 @@ from voicegauge.drift.drift_report import (
 )
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
-from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats.locations import MISSING, read_json_pointer, read_pointer
 from voicegauge.recording.body_masking import get_bare_media_type
 from voicegauge.recording.credentials import MASK
 
@@ -224,7 +224,7 @@ def _choose_rule(recorded_exchange: RecordedExchange, schema_violation: SchemaVi
     if schema_violation.keyword not in ("anyOf", "oneOf"):
         return "observed-value-out-of-bounds"
     pointer = schema_violation.keyword_pointer.rpartition("/")[0]
-    schema = read_pointer(recorded_exchange.contract.document.data, split_json_pointer(pointer))
+    schema = read_json_pointer(recorded_exchange.contract.document.data, pointer)
     located = (
         find_applicable_schemas(recorded_exchange.contract.schemas, schema, pointer) if schema is not MISSING else []
     )

@@ -33,7 +33,7 @@ from voicegauge.formats.located_yaml import (
     iterate_entry_lines,
     split_json_pointer,
 )
-from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats.locations import MISSING, read_json_pointer
 
 # Adds keys and items to a YAML or JSON document without changing its comments, order and formatting.
 #
@@ -279,7 +279,7 @@ class OverlayEditor:
         return found
 
     def _read_value_at(self, pointer: str) -> Any:
-        return read_pointer(self._document.data, split_json_pointer(pointer))
+        return read_json_pointer(self._document.data, pointer)
 
 
 def _build_json_path(pointer: str) -> str:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import (
     convert_to_openapi,
@@ -22,7 +21,7 @@ from voicegauge.contract.document_assembly import (
 )
 from voicegauge.contract.document_parts import OPENAPI_METHODS
 from voicegauge.contract.extension.provider import ExplainedDifference, LeftOutOperations
-from voicegauge.contract.loading import load_contract
+from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.contract.proposed_parts import list_likely_speech_operations
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._client_use_loading import load_client_uses

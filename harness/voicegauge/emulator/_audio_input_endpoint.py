@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from voicegauge.contract.contract import AudioInputTarget
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.extension.speech import (
     AudioFormat,
@@ -20,7 +21,6 @@ from voicegauge.contract.extension.speech import (
     ResponseAudio,
     StemList,
 )
-from voicegauge.contract.targets import AudioInputTarget
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._output_audio import (

@@ -9,11 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.price_computation import PriceQuote, quote_price
-from voicegauge.contract.targets import BaseTarget, Target
 from voicegauge.emulator._accounts import AccountRegistry
 from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._provider_state import (

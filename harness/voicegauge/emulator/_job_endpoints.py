@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, JobTarget, Target
 from voicegauge.contract.extension.jobs import BatchSpec, ChatSpec, JobSpec
 from voicegauge.contract.extension.speech import ConversionSpec, ResponseAudio, StemList
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import JobTarget, Target
 from voicegauge.emulator._endpoint_context import EndpointContext, PlannedSpeech
 from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._provider_state import CLOCK_ADVANCE_PER_POLL_S, EmulatedAccount, EmulatedBatch, EmulatedJob

@@ -9,10 +9,10 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.emulator._output import EmulatedCallback, EmulatedResponse, Fault, FaultCondition
 from voicegauge.emulator._provider_state import (
     VIRTUAL_START_TIME_S,

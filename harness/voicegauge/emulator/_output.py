@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
+from voicegauge.contract.contract import BaseSocketTarget, SocketTarget, Target
 from voicegauge.contract.document_parts import MediaType, Parameter, ResponseSpec
 from voicegauge.contract.extension.jobs import JobSpec, StreamSpec
 from voicegauge.contract.extension.sockets import ServerEventKind
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import BaseSocketTarget, SocketTarget, Target
 from voicegauge.emulator._provider_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
 from voicegauge.emulator._schema_values import SchemaValueBuilder

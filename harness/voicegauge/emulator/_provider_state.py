@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import JobSpec, JobState
-from voicegauge.contract.targets import Target
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.formats.locations import Location
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.document_parts import MediaType, Parameter
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation, parse_field_value
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.emulator._schema_values import iterate_schemas_at
 from voicegauge.formats.bodies import (
     Form,

@@ -8,14 +8,13 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.price_computation import compute_usage_bound, has_typical_usage
-from voicegauge.contract.targets import Target
 from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._output_audio import choose_media_type, find_format
 from voicegauge.emulator._provider_state import EmulatedJob

@@ -10,12 +10,11 @@ from typing import Any
 from urllib.parse import quote as quote_url
 from urllib.parse import urlencode, urlsplit
 
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import AudioInputTarget, Contract, Target
 from voicegauge.contract.document_parts import Example, MediaType
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import ResponseAudio, TranscriptionResponse
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._provider_state import EmulatedJob, GeneratedAudio
 from voicegauge.emulator._request import (

@@ -8,12 +8,12 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.document_parts import MediaType, Parameter
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.emulator._output import EmulatedResponse, Fault, FaultCondition, StreamPiece
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response_bodies import build_default_body

@@ -14,10 +14,10 @@ from typing import Any
 
 from starlette.types import Receive, Send
 
+from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
-from voicegauge.contract.targets import SocketTarget
 from voicegauge.emulator._emulated_connection import (
     NORMAL_CLOSE_CODE,
     POLICY_CLOSE_CODE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from voicegauge.contract.targets import BaseSocketTarget
+from voicegauge.contract.contract import BaseSocketTarget
 from voicegauge.emulator._output import Fault, FaultCondition, ReportedText, SocketFault, SocketOutput, SocketTurnState
 from voicegauge.emulator._speech_faults import create_field_replacer, speak_other_sentence
 

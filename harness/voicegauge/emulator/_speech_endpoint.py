@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.speech import AudioPacing, ResponseAudio
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.emulator._endpoint_context import EndpointContext, PlannedSpeech, fill_constant_placeholders
 from voicegauge.emulator._output import EmulatedResponse, StreamPiece
 from voicegauge.emulator._provider_state import EmulatedAccount

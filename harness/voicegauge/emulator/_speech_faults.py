@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import EventTimestamps, SpeechField, SpeechTimestamps
-from voicegauge.contract.targets import Target
 from voicegauge.emulator._output import EmulatedResponse, Fault, FaultCondition, SpeechFieldChanger
 from voicegauge.emulator._request import (
     ParsedRequest,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import msgspec
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio, SpeechField
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.emulator._output_audio import choose_deliverable_format, encode_output, find_format
 from voicegauge.emulator._request import ParsedRequest, Rejection, find_default_value, is_documented_value
 from voicegauge.formats.locations import MISSING

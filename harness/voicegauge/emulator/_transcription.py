@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from starlette.types import Receive, Send
 
+from voicegauge.contract.contract import TranscriptionSocketTarget
 from voicegauge.contract.extension.sockets import ServerEventKind, SocketFormat, has_placeholder
 from voicegauge.contract.extension.speech import TranscriptionResponse
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import TranscriptionSocketTarget
 from voicegauge.emulator._emulated_connection import (
     NORMAL_CLOSE_CODE,
     TOO_BIG_CLOSE_CODE,

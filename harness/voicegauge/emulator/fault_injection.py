@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract.catalogue import load_catalogue
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Contract, SocketTarget, Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import BaseSocketTarget, BaseTarget, SocketTarget, Target
 from voicegauge.emulator._job_faults import JOB_FAULTS, RESOURCE_FAULTS, WEBHOOK_FAULTS
 from voicegauge.emulator._output import (
     EmulatedCallback,

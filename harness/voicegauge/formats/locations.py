@@ -339,6 +339,11 @@ def read_pointer(root: Any, pointer_tokens: Sequence[str]) -> Any:
     return root
 
 
+def read_json_pointer(root: Any, json_pointer: str) -> Any:
+    """Return the value at a JSON pointer (RFC 6901) inside `root`; `MISSING` if there is no such value."""
+    return read_pointer(root, split_json_pointer(json_pointer))
+
+
 def read_pointer_values(root: Any, pointer_tokens: Sequence[str]) -> list[Any]:
     """Return the values at `pointer_tokens`, in which `EVERY_ITEM` stands for each item of a list.
 

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from voicegauge.callback_receiver import Receiver
     from voicegauge.client.client import Client
     from voicegauge.conformance.check_report import CheckReport
-    from voicegauge.contract.catalogue import Catalogue
+    from voicegauge.contract.loading import Catalogue
     from voicegauge.emulator.process import RunningEmulator
     from voicegauge.model.base import Finding
 

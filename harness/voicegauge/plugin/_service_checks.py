@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
     from voicegauge.client.daily_spending import SharedBudget
     from voicegauge.conformance.check_report import CheckReport
-    from voicegauge.contract.catalogue import Catalogue
+    from voicegauge.contract.loading import Catalogue
     from voicegauge.model.base import Finding
 
 

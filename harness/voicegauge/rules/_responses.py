@@ -11,8 +11,7 @@ from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.contract.schemas import SchemaViolation
 from voicegauge.formats.bodies import is_json, parse_http_date, parse_timestamp, parse_whole_number, quote_json
-from voicegauge.formats.located_yaml import split_json_pointer
-from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats.locations import MISSING, read_json_pointer
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call, IncompleteResponse
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
@@ -279,7 +278,7 @@ def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
 def convert_schema_violation(schema_violation: SchemaViolation, value: Any) -> Violation:
     """Convert `schema_violation`, which was found in the JSON value `value`, to a `Violation` that a rule can yield."""
     prefix = f"{schema_violation.value_pointer}: " if schema_violation.value_pointer else ""
-    found = read_pointer(value, split_json_pointer(schema_violation.value_pointer))
+    found = read_json_pointer(value, schema_violation.value_pointer)
     evidence = None if found is MISSING else quote_json(found, MAX_QUOTED_CHARACTERS)
     message = f"{prefix}{schema_violation.message}"
     return Violation(

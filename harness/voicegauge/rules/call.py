@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.document_parts import MediaType, Parameter, ParsedText, ResponseSpec
 from voicegauge.contract.operation import Operation, PathMatch
 from voicegauge.contract.parsed_exchange import EventStreamParser, ParsedExchange, RequestBody, parse_exchange
-from voicegauge.contract.targets import Target
 from voicegauge.formats.bodies import Form, is_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Record

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import ChatSpec, JobSpec, JobState
 from voicegauge.contract.extension.pricing import PriceSpec, UsageSpec
 from voicegauge.contract.price_computation import compute_claimed_cost, compute_usage_bound, is_rounded_amount
-from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call, CallSubject, CheckSubject

@@ -20,8 +20,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import Target
 from voicegauge.formats.locations import write_value_at_pointer
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange

@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from voicegauge.contract.contract import BaseSocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.extension.speech import RAW_SAMPLE_CODECS
 from voicegauge.contract.operation import Operation
@@ -16,7 +17,6 @@ from voicegauge.contract.socket_turns import (
     read_conversation,
     read_transcribed_conversation,
 )
-from voicegauge.contract.targets import BaseSocketTarget
 from voicegauge.model.exchange import Exchange, SocketTraffic, build_socket_exchange
 from voicegauge.rules.call import CheckSubject, quote_audio
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from voicegauge.contract.contract import AudioInputTarget, Target
 from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec
 from voicegauge.contract.extension.speech import (
     RAW_SAMPLE_CODECS,
@@ -17,7 +18,6 @@ from voicegauge.contract.extension.speech import (
     ResponseAudio,
 )
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import SpeechRequest

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from voicegauge.contract.contract import Target
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import CallbackTiming, JobSpec, JobState, WebhookSpec
 from voicegauge.contract.extension.provider import SignatureHeaders, WebhookSignature
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
-from voicegauge.contract.targets import Target
 from voicegauge.formats.bodies import quote_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity

@@ -11,9 +11,8 @@ from voicegauge.cases.valid_requests import build_valid_speech_request
 from voicegauge.client.client import Client
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance.service_check import build_emulator_settings
-from voicegauge.contract.catalogue import Catalogue
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.targets import Target
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.loading import Catalogue
 from voicegauge.drift._recorded_traffic import RecordedTraffic, interpret_recordings
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import CONTROL_PREFIX

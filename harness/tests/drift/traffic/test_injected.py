@@ -7,8 +7,8 @@ from itertools import permutations
 
 import pytest
 
-from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import Catalogue, load_catalogue
 from voicegauge.drift._traffic_vs_traffic import compare_traffic
 from voicegauge.model.exchange import Exchange
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import Catalogue, load_catalogue
 from voicegauge.drift._rule_catalogue import TRAFFIC_VS_CONTRACT_RULES
 from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
 from voicegauge.drift.drift_report import DRIFT_RULE_BY_ID, DriftReport

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from voicegauge.cli import cli
-from voicegauge.contract.catalogue import load_catalogue
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.drift._recorded_traffic import ConversationPair, RecordedExchange
 from voicegauge.drift._rule_catalogue import TRAFFIC_VS_TRAFFIC_RULES
 from voicegauge.drift._traffic_vs_traffic import compare_traffic, compare_whole_responses

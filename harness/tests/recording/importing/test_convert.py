@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from voicegauge.cli import cli
-from voicegauge.contract.catalogue import load_catalogue
+from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import DataError, UsageError
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.recording_import import import_recording

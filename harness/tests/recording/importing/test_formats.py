@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.loading import Catalogue, load_catalogue
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Timing
 from voicegauge.recording.recording_import import import_recording
 from voicegauge.recording.replay import schedule_response

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.loading import Catalogue, load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.recording.recording_import import ImportedRecording, import_recording
 
