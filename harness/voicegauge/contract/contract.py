@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
 _NamedItemT = TypeVar("_NamedItemT")
-OPERATION_POINTER_DEPTH = 3
+_OPERATION_POINTER_DEPTH = 3
 """Number of tokens in the JSON pointer to an operation: /paths/<path>/<method>."""
 
 
@@ -563,7 +563,7 @@ class Contract:
         user who calls an operation that only a client library documents expects it to work.
         """
         pointer_tokens = split_json_pointer(pointer)
-        first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
+        first = _OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
         for end in range(len(pointer_tokens), first - 1, -1):
             part = read_pointer(self.document.data, pointer_tokens[:end])
             source = part.get("x-source", part.get("source")) if isinstance(part, dict) else None
