@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -304,10 +303,7 @@ def _explain_missing_effect(fault: Fault, targets: Sequence[BaseTarget]) -> str:
         reason = f"It changes {changed} of WebSockets, and every chosen one {own}."
     else:
         reason = f"It is visible only where {fault.describe_condition()}."
-    catalogue = load_catalogue()
-    known: Iterator[BaseTarget] = itertools.chain(
-        catalogue.targets.values(), catalogue.socket_targets.values(), catalogue.transcription_socket_targets.values()
-    )
+    known = load_catalogue().select_targets((), with_sockets=True)
     example = next((one.id for one in known if _has_effect(fault, one)), None)
     return reason if example is None else f"{reason} It has one at {example}."
 
