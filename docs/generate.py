@@ -42,7 +42,7 @@ from voicegauge.model.price import PriceClaim, PriceRange, compute_price_range
 from voicegauge.model.run import Run
 from voicegauge.model.sample import SAMPLE_COLUMNS, Interval
 from voicegauge.profiles.judging import Profile, ProfileReport
-from voicegauge.recording.recording_import import Conversion
+from voicegauge.recording.foreign_recordings import Conversion
 from voicegauge.relay.traffic_monitor import ProxyReport
 from voicegauge.report.report_data import BenchReport
 

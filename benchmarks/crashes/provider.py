@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voicegauge.recording.credentials import INVALID_API_KEY
+from voicegauge.recording.masking import INVALID_API_KEY
 from voicegauge.transport.clock import Clock, RealClock
 
 FOLDER = Path(__file__).parent

@@ -103,7 +103,7 @@ if TYPE_CHECKING:
     from voicegauge.model.base import Provenance as Provenance
     from voicegauge.model.base import Severity as Severity
     from voicegauge.model.run import Run as Run
-    from voicegauge.recording.recording_import import Conversion as Conversion
+    from voicegauge.recording.foreign_recordings import Conversion as Conversion
     from voicegauge.report.report_data import AnalyzedRuns as AnalyzedRuns
     from voicegauge.report.report_data import BenchReport as BenchReport
 
@@ -179,7 +179,7 @@ _NAMES_BY_MODULE = {
     "voicegauge.errors": ("VoicegaugeError",),
     "voicegauge.model.base": ("Finding", "Provenance", "Severity"),
     "voicegauge.model.run": ("Run",),
-    "voicegauge.recording.recording_import": ("Conversion",),
+    "voicegauge.recording.foreign_recordings": ("Conversion",),
     "voicegauge.report.report_data": ("AnalyzedRuns", "BenchReport"),
 }
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}

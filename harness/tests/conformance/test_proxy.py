@@ -18,8 +18,8 @@ from voicegauge.api import local_servers as running_proxy
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.errors import StorageError, UsageError
 from voicegauge.model.exchange import Request, Response
-from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import load_har
+from voicegauge.recording.masking import MASK
 from voicegauge.relay import _traffic_judge as traffic_judge
 from voicegauge.relay.traffic_monitor import CapturedBodyLimit, JudgeSettings, RelayedExchange
 

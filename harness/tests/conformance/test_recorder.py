@@ -25,8 +25,8 @@ from voicegauge.conformance.service_check import build_emulator_check_settings, 
 from voicegauge.emulator.server import running_app
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
-from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import find_recordings, load_har, load_recordings, save_har
+from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
 from voicegauge.rules.call import ExpectedResponse

@@ -23,8 +23,8 @@ from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
-from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode

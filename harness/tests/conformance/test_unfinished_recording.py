@@ -14,8 +14,8 @@ import pytest
 from voicegauge import cli
 from voicegauge.errors import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, EXIT_OK, StorageError
 from voicegauge.model.exchange import Exchange
-from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_har
+from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.recording.secret_search import find_secret_spelling
 
 from ..builders.commands import RunningCommand

@@ -18,7 +18,7 @@ from voicegauge.contract import _size_limits, schemas, socket_turns
 from voicegauge.emulator import _accounts, server
 from voicegauge.emulator.server import ClientLimits
 from voicegauge.formats import bodies, located_yaml
-from voicegauge.recording import body_masking, quoted_words
+from voicegauge.recording import masking, quoted_words
 from voicegauge.relay import traffic_monitor
 from voicegauge.relay.relay_server import RELAY_CLIENT_LIMITS
 from voicegauge.speech.decoding import MAX_AUDIO_DURATION_S
@@ -85,7 +85,7 @@ LIMITS = [
     ("may combine or require {:,} others", _size_limits.MAX_SCHEMA_SIZE),
     ("could find more than {:,} errors", _size_limits.MAX_NESTED_ERRORS),
     ("limits of size ({:g} MiB), depth and number of values", located_yaml.MAX_DOCUMENT_BYTES / MIB),
-    ("more than {:,} lines or values,", body_masking.MAX_STREAM_PARTS),
+    ("more than {:,} lines or values,", masking.MAX_STREAM_PARTS),
     ("or with a line above {:g} MiB", bodies.MAX_JSON_BYTES / MIB),
     ("16 KiB in {} headers. One URL", server.MAX_HEADER_COUNT),
     (

@@ -19,8 +19,8 @@ from voicegauge.drift.drift_report import DriftReport
 from voicegauge.errors import ContractError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, SocketClose, SocketMessage, SocketMessageLog
-from voicegauge.recording.credentials import INVALID_API_KEY
 from voicegauge.recording.har_files import save_har
+from voicegauge.recording.masking import INVALID_API_KEY
 
 from ..builders.documents import edited
 from .documents import Drift

@@ -23,7 +23,7 @@ from voicegauge.emulator.client_findings import CLIENT_RULES, ClientRuleId
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import TextPacing
-from voicegauge.recording.credentials import INVALID_API_KEY
+from voicegauge.recording.masking import INVALID_API_KEY
 from voicegauge.transport.http import Transport
 
 CATALOGUE = load_catalogue()

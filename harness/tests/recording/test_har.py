@@ -17,9 +17,9 @@ from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, Timing, UploadedFile
-from voicegauge.recording.conversations import collect_exchanges_by_conversation_id
-from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.masking import MASK
+from voicegauge.recording.recorded_exchanges import collect_exchanges_by_conversation_id
 from voicegauge.transport.body_encoding import encode_body
 
 KEY = "pk/live+0123456789"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from voicegauge.recording.credentials import MASK, mask_credentials, mask_record
+from voicegauge.recording.masking import MASK, mask_credentials, mask_record
 from voicegauge.recording.secret_search import find_secret_spelling
 
 keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)

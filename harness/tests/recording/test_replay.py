@@ -15,8 +15,8 @@ from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
-from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
-from voicegauge.recording.credentials import INVALID_API_KEY
+from voicegauge.recording.masking import INVALID_API_KEY
+from voicegauge.recording.recorded_exchanges import Recording, group_exchanges_by_conversation
 from voicegauge.recording.replay import ComparableRequest, Replay
 from voicegauge.recording.replay_server import ReplayApp
 from voicegauge.transport.body_encoding import encode_body

@@ -18,7 +18,7 @@ from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
-from voicegauge.recording.conversations import Recording
+from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import (
     ReplayApp,

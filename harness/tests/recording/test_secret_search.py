@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.recording.credentials import MASK, mask_credentials
+from voicegauge.recording.masking import MASK, mask_credentials
 from voicegauge.recording.secret_search import find_secret_spelling, find_secrets
 
 KEY = "sK9/x+Qe-7aZ_2mWv"

@@ -19,15 +19,9 @@ from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
-from voicegauge.recording.conversations import Recording
-from voicegauge.recording.credentials import (
-    INVALID_API_KEY,
-    MASK,
-    is_credential_name,
-    looks_random,
-    mask_credentials,
-)
 from voicegauge.recording.har_files import save_har
+from voicegauge.recording.masking import INVALID_API_KEY, MASK, is_credential_name, looks_random, mask_credentials
+from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.body_encoding import encode_body
 
@@ -250,7 +244,7 @@ def test_a_text_that_takes_too_long_to_search_is_not_written(tmp_path, body, mon
     ],
 )
 def test_a_stream_of_too_many_lines_is_not_written(tmp_path, media_type, line, end, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.body_masking.MAX_STREAM_PARTS", 999)
+    monkeypatch.setattr("voicegauge.recording.masking.MAX_STREAM_PARTS", 999)
     streamed = _exchange(headers=(("Content-Type", media_type),), answer=(line + b"\n") * 2 + (line + end) * 1_000)
     with pytest.raises(DataError, match="a stream has more than 999 lines or values"):
         _save(tmp_path / "a.har", streamed)
@@ -258,7 +252,7 @@ def test_a_stream_of_too_many_lines_is_not_written(tmp_path, media_type, line, e
 
 
 def test_a_stream_of_too_many_values_is_not_written(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.body_masking.MAX_STREAM_PARTS", 999)
+    monkeypatch.setattr("voicegauge.recording.masking.MAX_STREAM_PARTS", 999)
     body = (b"data: [" + b"1," * 98 + b"1]\n\n") * 10
     headers = (("Content-Type", "text/event-stream"),)
     with pytest.raises(DataError, match="a stream has more than 999 lines or values"):
@@ -267,15 +261,15 @@ def test_a_stream_of_too_many_values_is_not_written(tmp_path, monkeypatch) -> No
 
 
 def test_a_stream_with_too_long_a_line_is_not_written(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.body_masking.MAX_JSON_BYTES", 2**20)
+    monkeypatch.setattr("voicegauge.recording.masking.MAX_JSON_BYTES", 2**20)
     streamed = _exchange(headers=(("Content-Type", "text/event-stream"),), answer=b"data: 1\n\ndata: " + b"a" * 2**20)
     with pytest.raises(DataError, match="a line of a stream is larger than 1 MiB"):
         _save(tmp_path / "a.har", streamed)
 
 
 def test_a_long_text_is_masked_in_pieces(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.body_masking._MIN_TEXT_PIECE_BYTES", 100)
-    monkeypatch.setattr("voicegauge.recording.body_masking._MAX_TEXT_PIECE_BYTES", 501)
+    monkeypatch.setattr("voicegauge.recording.masking._MIN_TEXT_PIECE_BYTES", 100)
+    monkeypatch.setattr("voicegauge.recording.masking._MAX_TEXT_PIECE_BYTES", 501)
     secret = _secret(random.Random(4))
     body = "ü".encode() * 2_000 + f"\nBearer {secret}\n".encode() + b"line\n" * 1_000
     answered = _exchange(headers=(("Content-Type", "text/plain"),), answer=body)

@@ -31,9 +31,9 @@ from voicegauge.model.exchange import (
     build_socket_exchange,
     build_socket_traffic,
 )
+from voicegauge.recording.foreign_recordings import import_recording
 from voicegauge.recording.har_files import load_har, save_har
-from voicegauge.recording.recording_import import import_recording
-from voicegauge.recording.url_rewriting import UrlCanonicalizer
+from voicegauge.recording.recorded_exchanges import UrlCanonicalizer
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.http import Transport

@@ -37,7 +37,7 @@ from voicegauge.files import require_files_in_folder, write_file
 from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document
 from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.recording.document_inference import infer_api
-from voicegauge.recording.recording_import import read_recorded_exchanges
+from voicegauge.recording.foreign_recordings import read_recorded_exchanges
 from voicegauge.transport.http import download
 
 # Finds what changed between two descriptions or recordings of an API.

@@ -20,11 +20,7 @@ from voicegauge.errors import DataError, UsageError
 from voicegauge.files import require_files_in_folder
 from voicegauge.model.base import Provenance
 from voicegauge.options import PathLike, function_of, with_checked_arguments
-from voicegauge.recording.cassettes import save_vcr_cassette
-from voicegauge.recording.conversations import Recording
-from voicegauge.recording.credentials import mask_record
-from voicegauge.recording.har_files import load_har, save_har
-from voicegauge.recording.recording_import import (
+from voicegauge.recording.foreign_recordings import (
     Conversion,
     ConvertedFile,
     ImportedRecording,
@@ -33,7 +29,11 @@ from voicegauge.recording.recording_import import (
     group_rejected_requests,
     import_recording,
     is_recording,
+    save_vcr_cassette,
 )
+from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.masking import mask_record
+from voicegauge.recording.recorded_exchanges import Recording
 
 RecordingFormat = Literal["har", "vcr"]
 SUFFIX_BY_RECORDING_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}

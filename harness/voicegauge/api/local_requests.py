@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from voicegauge.drift.drift_report import OfficialComparison
     from voicegauge.model.base import Finding
     from voicegauge.model.run import Run
-    from voicegauge.recording.recording_import import ConvertedFile
+    from voicegauge.recording.foreign_recordings import ConvertedFile
 
 
 MAX_TEXT_LENGTH_CHARACTERS = 1_000_000

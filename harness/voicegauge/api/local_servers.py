@@ -39,8 +39,8 @@ from voicegauge.hosts import build_server_url, to_socket_url
 from voicegauge.model.base import Finding, Record, StopReason
 from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.options import PathLike, function_of, with_checked_arguments
-from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import load_recordings
+from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp, enable_realtime_scheduling
 from voicegauge.relay.relay_server import RelayApp, run_relay

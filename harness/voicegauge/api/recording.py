@@ -66,8 +66,8 @@ from voicegauge.hosts import is_loopback, to_http_url
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.options import function_of
-from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import RecordingChanges, compare_recordings, load_har, save_har
+from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.transport.http import Transport
 
 # Plans one call of `record`, sends its cases and writes its files.

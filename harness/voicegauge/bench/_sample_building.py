@@ -30,7 +30,7 @@ from voicegauge.model.exchange import (
     Response,
 )
 from voicegauge.model.sample import AudioFacts, Cost, Sample
-from voicegauge.recording.body_masking import get_bare_media_type
+from voicegauge.recording.masking import get_bare_media_type
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.recording.redaction import Redactor
 from voicegauge.speech.containers import sniff_container

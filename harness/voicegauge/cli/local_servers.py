@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from voicegauge.contract.contract import Contract
     from voicegauge.emulator.client_findings import ClientFinding
     from voicegauge.emulator.process import RunningEmulator
-    from voicegauge.recording.conversations import Recording
+    from voicegauge.recording.recorded_exchanges import Recording
     from voicegauge.recording.replay import Replay
     from voicegauge.relay.traffic_monitor import ProxyReport
 

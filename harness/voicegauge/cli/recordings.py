@@ -23,8 +23,8 @@ from voicegauge.printable_text import format_count, format_names
 
 if TYPE_CHECKING:
     from voicegauge.conformance.recording_updates import FileToOverwrite, RecordResult
+    from voicegauge.recording.foreign_recordings import Conversion, ConvertedFile
     from voicegauge.recording.har_files import RecordingChanges
-    from voicegauge.recording.recording_import import Conversion, ConvertedFile
 
 
 MAX_CHANGED_FIELDS_SHOWN = 4

@@ -41,7 +41,7 @@ from voicegauge.formats.bodies import UnreadableSubtitlesError
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import BillingStatus, Delivery, Exchange, Failure, Request, Timing, UploadedFile
-from voicegauge.recording.credentials import mask_record
+from voicegauge.recording.masking import mask_record
 from voicegauge.transport.clock import Clock, run_in_thread
 
 # Delivers one speech request, from its submit to the audio.

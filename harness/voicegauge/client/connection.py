@@ -25,7 +25,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import EventStreamParser, parse_exchange
 from voicegauge.errors import TransportError, UnknownNameError
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.recording.credentials import mask_credentials
+from voicegauge.recording.masking import mask_credentials
 from voicegauge.recording.quoted_words import mask_quoted_bytes, mask_undocumented_words
 from voicegauge.transport.clock import Clock, RealClock
 from voicegauge.transport.http import Transport

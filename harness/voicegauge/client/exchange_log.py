@@ -15,7 +15,7 @@ from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.errors import TimedOutError, TransportError
 from voicegauge.formats.bodies import parse_http_date
 from voicegauge.model.exchange import Exchange, Failure, FailureKind, Request, Response
-from voicegauge.recording.credentials import mask_credentials
+from voicegauge.recording.masking import mask_credentials
 
 # Describes in one line, without secrets, why a delivery has no audio.
 

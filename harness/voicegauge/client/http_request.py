@@ -37,7 +37,7 @@ from voicegauge.files import write_file
 from voicegauge.formats.bodies import Form, UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import Request
-from voicegauge.recording.credentials import MASK
+from voicegauge.recording.masking import MASK
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.body_encoding import encode_body, find_file_padding, join_lists
 from voicegauge.version import __version__

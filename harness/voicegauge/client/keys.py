@@ -19,7 +19,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.errors import MissingKeyError, TransportError, UsageError
 from voicegauge.formats.bodies import UnreadableBodyError, read_finite_number, read_json
 from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.recording.credentials import INVALID_API_KEY, mask_credentials
+from voicegauge.recording.masking import INVALID_API_KEY, mask_credentials
 from voicegauge.transport.clock import Clock
 from voicegauge.transport.http import Transport, sign_for_aws
 

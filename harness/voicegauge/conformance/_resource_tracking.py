@@ -25,7 +25,7 @@ from voicegauge.errors import DataError, StorageError, TransportError
 from voicegauge.formats.locations import Location
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.recording.credentials import INVALID_API_KEY
+from voicegauge.recording.masking import INVALID_API_KEY
 from voicegauge.recording.secret_search import find_secret_spelling
 
 # Defines the events of creating and deleting resources, and derives from them which resources exist.

@@ -31,7 +31,7 @@ from voicegauge.formats.bodies import UnreadableBodyError, decode_base64, is_oth
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Finding, Provenance, Record, SpeechRequest
 from voicegauge.model.exchange import Delivery, Exchange, Interruption, StateObservation
-from voicegauge.recording.credentials import INVALID_API_KEY, mask_record
+from voicegauge.recording.masking import INVALID_API_KEY, mask_record
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
 from voicegauge.rules.delivery_groups import DeliveryMeasurements
 from voicegauge.rules.subjects import AudioInputCall, JobHistory, SpeechDelivery

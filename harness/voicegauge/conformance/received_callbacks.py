@@ -20,7 +20,7 @@ from voicegauge.errors import UsageError
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Finding, Provenance, Record
 from voicegauge.model.exchange import ReceivedCallback
-from voicegauge.recording.credentials import mask_credentials
+from voicegauge.recording.masking import mask_credentials
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker

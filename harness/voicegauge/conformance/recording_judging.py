@@ -37,9 +37,9 @@ from voicegauge.errors import ContractError, DataError, MissingExtraError
 from voicegauge.model.base import Finding, Provenance, Severity
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Delivery, Exchange, StateObservation
 from voicegauge.printable_text import format_names
-from voicegauge.recording.conversations import Recording
 from voicegauge.recording.har_files import compute_age_days, load_har
 from voicegauge.recording.quoted_words import mask_undocumented_words
+from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, RecordingAge
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import Rule

@@ -31,9 +31,8 @@ from voicegauge.errors import DataError
 from voicegauge.files import check_writable, require_files_in_folder
 from voicegauge.model.base import Provenance, Record, StopReason
 from voicegauge.model.exchange import AmbiguousRequest, Exchange, UploadedFile
-from voicegauge.recording.conversations import Recording, collect_exchanges_by_conversation_id
 from voicegauge.recording.har_files import RecordingChanges, compute_age_days, load_har, save_har
-from voicegauge.recording.url_rewriting import UrlCanonicalizer
+from voicegauge.recording.recorded_exchanges import Recording, UrlCanonicalizer, collect_exchanges_by_conversation_id
 
 # Saves each recorded case at once, before its recording is written, so that a crash loses no paid response.
 

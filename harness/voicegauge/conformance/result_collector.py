@@ -33,7 +33,7 @@ from voicegauge.errors import BudgetError, OverchargedError
 from voicegauge.model.base import Finding, FindingClip, Provenance, Severity, StopReason
 from voicegauge.model.exchange import Interruption
 from voicegauge.printable_text import format_count
-from voicegauge.recording.credentials import mask_record
+from voicegauge.recording.masking import mask_record
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.charges import BalancesOfRun
 from voicegauge.rules.checker import Checker

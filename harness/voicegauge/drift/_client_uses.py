@@ -19,7 +19,7 @@ from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, rea
 from voicegauge.formats.located_yaml import Document, split_json_pointer
 from voicegauge.formats.locations import EVERY_ITEM, Location, LocationValues, is_request_location, parse_location
 from voicegauge.model.exchange import Request
-from voicegauge.recording.recording_import import read_requests
+from voicegauge.recording.foreign_recordings import read_requests
 
 # Defines what a client uses of an API: the operations that it calls, and the values that it sends and reads.
 

@@ -21,7 +21,7 @@ from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.bodies import get_json_type
 from voicegauge.formats.located_yaml import escape_pointer_token
-from voicegauge.recording.credentials import MASK
+from voicegauge.recording.masking import MASK
 
 # Flattens JSON bodies into paths and values, so that bodies can be compared field by field.
 

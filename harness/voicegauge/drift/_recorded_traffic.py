@@ -25,9 +25,9 @@ from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.recording.conversations import Recording, group_exchanges_by_conversation
-from voicegauge.recording.credentials import MASK
 from voicegauge.recording.har_files import find_recordings, load_har
+from voicegauge.recording.masking import MASK
+from voicegauge.recording.recorded_exchanges import Recording, group_exchanges_by_conversation
 from voicegauge.recording.replay import build_comparable_request, classify_socket_key
 
 # Lists headers that do not belong to the API itself, but to HTTP, or to a proxy or CDN in front of the service.

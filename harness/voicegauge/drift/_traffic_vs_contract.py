@@ -45,8 +45,7 @@ from voicegauge.drift.drift_report import (
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import MISSING, read_json_pointer, read_pointer
-from voicegauge.recording.body_masking import get_bare_media_type
-from voicegauge.recording.credentials import MASK
+from voicegauge.recording.masking import MASK, get_bare_media_type
 
 # Finds out whether a contradiction is disputed: whether another source of the contract agrees with the traffic.
 

@@ -25,7 +25,7 @@ from voicegauge.files import open_file, read_file
 from voicegauge.formats.bodies import read_finite_number
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, SocketClose, SocketMessage, SocketMessageLog, Timing
-from voicegauge.recording.conversations import NotImportedError, parse_base64, require_mapping, require_text
+from voicegauge.recording.recorded_exchanges import NotImportedError, parse_base64, require_mapping, require_text
 
 # Defines msgspec structs for the subset of HAR 1.2 that voicegauge writes and reads.
 

@@ -1,4 +1,4 @@
-"""Tells which values of requests, responses and messages a contract documents, so that all others can be masked.
+"""Tells which values of exchanges are credentials, and which ones a contract documents, so that others can be masked.
 
 A contract documents the parameters, headers and schemas of an operation, and every location that an `x-` key names: the
 state of a job, charges in a response, the events of a stream. A schema that merely allows other fields documents none
@@ -7,12 +7,14 @@ of them, while a schema for other fields (`additionalProperties`) documents all 
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote_plus, urlsplit
 
 import msgspec
 
@@ -26,8 +28,17 @@ from voicegauge.contract.socket_messages import iterate_leaves
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import EVERY_ITEM, EventLocation, Location
-from voicegauge.model.exchange import SocketSide
-from voicegauge.recording.url_rewriting import find_relative_path
+from voicegauge.model.exchange import Exchange, Headers, Request, Response, SocketSide
+from voicegauge.recording.masking import (
+    INVALID_API_KEY,
+    MASK,
+    BodyReader,
+    is_credential_name,
+    mask_body,
+    may_name_credential,
+    split_location,
+)
+from voicegauge.recording.recorded_exchanges import find_relative_path
 
 _BRANCH_KEYWORDS = ("allOf", "anyOf", "oneOf")
 """Keywords whose value is a list of schemas that may apply to the same value."""
@@ -327,3 +338,109 @@ def _iterate_locations(value: Any) -> Iterator[Location | EventLocation]:
             waiting += [*one, *one.values()]
         elif isinstance(one, tuple | list):
             waiting += one
+
+
+# Finds the values of an exchange that are credentials by their name or use.
+
+
+MIN_SECRET_CHARACTERS = 8
+"""Minimum length of a value in the position of a key that counts as a secret. Shorter values, such as "none" or "xxx",
+are placeholders."""
+_AUTHORIZATION_HEADERS = frozenset({"authorization", "proxy-authorization"})
+_COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
+_SUBPROTOCOL_HEADER = "sec-websocket-protocol"
+_MIN_SUBPROTOCOL_KEY_CHARACTERS = 16
+"""Smallest number of characters of a subprotocol that may be a key. Names of subprotocols are shorter words."""
+_COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority"})
+
+
+def find_used_credentials(contract: Contract, exchange: Exchange, *, of_request_only: bool = False) -> list[str]:
+    """Return the values of the headers, cookies, query parameters and body fields that are for credentials.
+
+    Args:
+        contract: contract of the provider, whose security schemes name the headers and parameters of its keys.
+        exchange: an exchange that is not redacted yet.
+        of_request_only: whether to leave out the response, in which services often send new cookies and sessions.
+    """
+    names = {str(scheme.get("name")).lower() for scheme in contract.security_schemes.values() if scheme.get("name")}
+    request, response = exchange.request, exchange.response
+    messages: tuple[Request | Response, ...] = (request,) if of_request_only else (request, response)
+    found = [value for message in messages for value in find_credentials_in_headers(message.headers, names)]
+    query = urlsplit(request.url).query
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name.lower() in names or is_credential_name(name, allow_short_names=True) or may_name_credential(name):
+            found.append(value)
+    for message in messages:
+        found += _find_credentials_in_body(message.find_header("content-type") or "", message.body, names)
+    found += _find_credentials_in_messages(contract, exchange, names)
+    return list(dict.fromkeys(filter(is_secret, found)))
+
+
+def _find_credentials_in_messages(contract: Contract, exchange: Exchange, credential_names: set[str]) -> Iterator[str]:
+    """Yield the keys in the messages of a client: at documented locations, and in fields with the name of a key."""
+    if exchange.socket is None:
+        return
+    operation = contract.socket_operations.get(exchange.operation)
+    for message in exchange.socket.messages:
+        if message.sender == "server" or message.is_binary:
+            continue
+        if operation is not None and operation.socket is not None:
+            key = operation.socket.read_client_message(message.data).key
+            yield from [key] if key is not None else []
+        yield from _find_credentials_in_body("application/json", message.data, credential_names)
+
+
+def find_credentials_in_headers(headers: Headers, credential_names: set[str]) -> Iterator[str]:
+    """Yield the credentials in the values of headers.
+
+    Args:
+        headers: the headers of a request or a response.
+        credential_names: names of headers that have keys, in lower case.
+    """
+    for header_name, value in headers:
+        name = header_name.lower()
+        if name in _COOKIE_HEADERS:
+            for part in value.split(";"):
+                cookie, _, content = part.strip().partition("=")
+                if cookie.lower() not in _COOKIE_ATTRIBUTES:
+                    yield content
+                    yield unquote_plus(content)
+        elif name == _SUBPROTOCOL_HEADER:
+            # A browser cannot set headers of a handshake, so that some services take the key as a subprotocol.
+            parts = (part.strip() for part in value.split(","))
+            yield from (part for part in parts if len(part) >= _MIN_SUBPROTOCOL_KEY_CHARACTERS)
+        elif name in _AUTHORIZATION_HEADERS or name in credential_names or may_name_credential(name):
+            scheme, _, token = value.strip().rpartition(" ")
+            yield token
+            if scheme.lower() == "basic":
+                yield from _read_basic_credentials(token)
+
+
+def _read_basic_credentials(encoded_credentials: str) -> Iterator[str]:
+    """Yield the password of the Basic scheme (RFC 7617), and the user name, in which some services expect the key."""
+    try:
+        user, _, password = base64.b64decode(encoded_credentials, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return
+    yield password
+    yield user
+
+
+def _find_credentials_in_body(content_type: str, body: bytes, credential_names: set[str]) -> list[str]:
+    found: list[str] = []
+
+    def collect_secret(value: str, location: str) -> None:
+        if any(may_name_credential(name) or name.lower() in credential_names for name in split_location(location)):
+            found.append(value)
+
+    mask_body(content_type, body, BodyReader(collect_secret))
+    return found
+
+
+def is_secret(text: str) -> bool:
+    """Whether a value in the position of a credential may be a secret: it is neither short nor masked.
+
+    A word of the mask itself, such as "REDACTED", is what other tools write instead of a key.
+    """
+    is_masked = MASK in text or text.lower() in MASK
+    return len(text) >= MIN_SECRET_CHARACTERS and not is_masked and text != INVALID_API_KEY

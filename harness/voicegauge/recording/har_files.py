@@ -47,8 +47,8 @@ from voicegauge.recording._har_format import (
     read_har_socket,
     remove_orphaned_sidecars,
 )
-from voicegauge.recording.body_masking import flatten_json, get_bare_media_type, read_multipart_fields
-from voicegauge.recording.conversations import NotImportedError, Recording, collect_exchanges_by_conversation_id
+from voicegauge.recording.masking import flatten_json, get_bare_media_type, read_multipart_fields
+from voicegauge.recording.recorded_exchanges import NotImportedError, Recording, collect_exchanges_by_conversation_id
 from voicegauge.recording.redaction import Redactor
 from voicegauge.transport.body_encoding import encode_body
 from voicegauge.version import __version__

@@ -17,8 +17,7 @@ import msgspec
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError
 from voicegauge.model.exchange import Exchange
-from voicegauge.recording.body_masking import get_bare_media_type
-from voicegauge.recording.credentials import MASK, may_name_credential
+from voicegauge.recording.masking import MASK, get_bare_media_type, may_name_credential
 from voicegauge.recording.redaction import Redactor
 
 _WORD_PATTERN = re.compile(r"[^\s\"'<>{}\[\]()|,;:=&?\\`]+")

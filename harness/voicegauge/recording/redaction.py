@@ -27,22 +27,30 @@ from voicegauge.model.exchange import (
     SocketMessageLog,
     SocketSide,
 )
-from voicegauge.recording.body_masking import BodyMasker, BodyReader, get_bare_media_type, mask_body, split_location
-from voicegauge.recording.credentials import (
+from voicegauge.recording.documented_values import (
+    DocumentedBody,
+    DocumentedMessages,
+    DocumentedValues,
+    find_credentials_in_headers,
+    is_secret,
+)
+from voicegauge.recording.masking import (
     INVALID_API_KEY,
     MASK,
     MAX_CREDENTIAL_CHARACTERS,
+    BodyMasker,
+    BodyReader,
     find_credential_kind,
-    find_credentials_in_headers,
+    get_bare_media_type,
     is_credential_name,
-    is_secret,
     looks_random,
+    mask_body,
     mask_credentials,
     mask_query_parameter,
     may_name_credential,
     split_at_base64_runs,
+    split_location,
 )
-from voicegauge.recording.documented_values import DocumentedBody, DocumentedMessages, DocumentedValues
 from voicegauge.recording.secret_search import MIN_LONG_SECRET_CHARACTERS, find_secret_spelling
 
 # Redacts exchanges before they are written. Likely secrets are masked; if any remains, nothing is written.

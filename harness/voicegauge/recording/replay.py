@@ -28,13 +28,9 @@ from voicegauge.model.exchange import (
     Exchange,
     Request,
 )
-from voicegauge.recording.body_masking import flatten_json, get_bare_media_type
-from voicegauge.recording.conversations import Recording
-from voicegauge.recording.credentials import INVALID_API_KEY, MASK, is_credential_name
+from voicegauge.recording.masking import INVALID_API_KEY, MASK, flatten_json, get_bare_media_type, is_credential_name
+from voicegauge.recording.recorded_exchanges import Recording, find_relative_path
 from voicegauge.recording.redaction import Redactor
-from voicegauge.recording.url_rewriting import (
-    find_relative_path,
-)
 
 # Compares the values in requests. The order of keys, multipart boundaries and base URLs make no difference.
 

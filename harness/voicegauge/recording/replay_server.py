@@ -38,14 +38,14 @@ from voicegauge.model.exchange import (
     SocketMessage,
     SocketMessageLog,
 )
-from voicegauge.recording.credentials import MASK
-from voicegauge.recording.replay import Replay, ResponseSchedule, schedule_response
-from voicegauge.recording.url_rewriting import (
+from voicegauge.recording.masking import MASK
+from voicegauge.recording.recorded_exchanges import (
     OTHER_HOSTS_PATH_PREFIX,
     UrlRewriter,
     build_url_rewriter,
     rewrite_response_urls,
 )
+from voicegauge.recording.replay import Replay, ResponseSchedule, schedule_response
 from voicegauge.transport.clock import Clock, RealClock
 
 if TYPE_CHECKING:

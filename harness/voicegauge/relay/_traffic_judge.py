@@ -38,12 +38,12 @@ from voicegauge.emulator.process import is_emulated
 from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
 from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Request, Response
-from voicegauge.recording.conversations import ConversationIndex, Recording
-from voicegauge.recording.credentials import find_used_credentials, mask_credentials
+from voicegauge.recording.documented_values import find_used_credentials
 from voicegauge.recording.har_files import GrowingHar, load_har
+from voicegauge.recording.masking import mask_credentials
+from voicegauge.recording.recorded_exchanges import ConversationIndex, Recording, UrlCanonicalizer, find_relative_path
 from voicegauge.recording.redaction import Redactor
 from voicegauge.recording.secret_search import find_secret_spelling
-from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
 from voicegauge.relay.traffic_monitor import (
     JudgedExchange,
     JudgeSettings,

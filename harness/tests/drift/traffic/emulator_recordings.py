@@ -18,10 +18,9 @@ from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import CONTROL_PREFIX
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.recording.conversations import Recording
-from voicegauge.recording.credentials import INVALID_API_KEY
+from voicegauge.recording.masking import INVALID_API_KEY
+from voicegauge.recording.recorded_exchanges import Recording, UrlCanonicalizer
 from voicegauge.recording.redaction import Redactor
-from voicegauge.recording.url_rewriting import UrlCanonicalizer
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from voicegauge.cli import cli
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import DataError, UsageError
+from voicegauge.recording.foreign_recordings import import_recording
 from voicegauge.recording.har_files import load_har
-from voicegauge.recording.recording_import import import_recording
 from voicegauge.recording.secret_search import find_secret_spelling
 
 from .foreign import AUDIO, FORMATS, KEY, conversation

@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.contract.loading import Catalogue, load_catalogue
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Timing
-from voicegauge.recording.recording_import import import_recording
+from voicegauge.recording.foreign_recordings import import_recording
 from voicegauge.recording.replay import schedule_response
 
 from .foreign import AUDIO, FORMATS, OPERATIONS, conversation

@@ -11,7 +11,7 @@ import yaml
 
 from voicegauge.contract.loading import Catalogue, load_catalogue
 from voicegauge.errors import DataError
-from voicegauge.recording.recording_import import ImportedRecording, import_recording
+from voicegauge.recording.foreign_recordings import ImportedRecording, import_recording
 
 from .foreign import API, AUDIO, FORMATS, JSON, conversation, har, har_entry
 

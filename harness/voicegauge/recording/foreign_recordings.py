@@ -1,21 +1,23 @@
-"""Recognizes and imports recordings of any supported format, also of browsers, and says what could not be imported."""
+"""Imports recordings of any supported format, says what could not be imported, and exports VCR cassettes."""
 
 from __future__ import annotations
 
 import datetime as dt
+import http.client
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+import yaml
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.socket_turns import find_socket_operation
 from voicegauge.errors import DataError, MissingExtraError, OversizeError
-from voicegauge.files import require_files_in_folder
+from voicegauge.files import require_files_in_folder, write_file
 from voicegauge.formats.bodies import is_json, parse_whole_number
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Provenance, Record
@@ -26,20 +28,29 @@ from voicegauge.model.exchange import (
     Request,
     find_header,
 )
-from voicegauge.recording._browser_har import parse_har
-from voicegauge.recording.cassettes import parse_huggingface_tapes, parse_vcr_cassette, read_json_or_yaml
-from voicegauge.recording.conversations import (
+from voicegauge.recording._foreign_formats import (
+    parse_har,
+    parse_huggingface_tapes,
+    parse_vcr_cassette,
+    read_json_or_yaml,
+)
+from voicegauge.recording.documented_values import find_used_credentials
+from voicegauge.recording.har_files import load_har
+from voicegauge.recording.masking import mask_record
+from voicegauge.recording.recorded_exchanges import (
     InteractionFile,
     NotImportedError,
     ParsedInteraction,
+    Recording,
     UnparsedInteraction,
+    UrlCanonicalizer,
+    find_relative_path,
     iterate_exchanges_with_conversation_ids,
     parse_time,
 )
-from voicegauge.recording.credentials import find_used_credentials, mask_record
-from voicegauge.recording.har_files import load_har
-from voicegauge.recording.url_rewriting import UrlCanonicalizer, find_relative_path
+from voicegauge.recording.redaction import Redactor
 from voicegauge.transport.body_encoding import ADDITIONAL_CODINGS, decode_body
+from voicegauge.version import __version__
 
 # Recognizes the format of a file of recorded requests and responses.
 
@@ -76,7 +87,6 @@ MAX_BODY_BYTES = 64 * 2**20
 """Maximum size of an imported body after decompression."""
 _RARE_CONTENT_CODINGS = (*ADDITIONAL_CODINGS, "compress")
 """Values of Content-Encoding that voicegauge may be unable to decompress."""
-_FLATTENED_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
 
 
 class ImportRemark(Record, frozen=True, kw_only=True):
@@ -188,25 +198,17 @@ class _InteractionImporter:
         self.remarks.append(mask_record(remark, secrets))
 
     def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
-        exchange = convert_to_exchange(interaction, self._contract.id)
-        exchange = self._canonicalizer.rewrite_exchange(exchange)
-        return Exchange(
-            provider=self._contract.id,
-            operation=self._find_operation_id(exchange),
-            request=exchange.request,
-            response=exchange.response,
-            timing=interaction.timing,
-            socket=exchange.socket,
-        )
+        exchange = self._canonicalizer.rewrite_exchange(convert_to_exchange(interaction, self._contract.id))
+        operation_id = self._find_operation_id(exchange)
+        return msgspec.structs.replace(exchange, operation=operation_id, timing=interaction.timing)
 
     def _find_operation_id(self, exchange: Exchange) -> str:
         request = exchange.request
         if exchange.socket is not None:
             channel = find_socket_operation(self._contract, request.url)
             if channel is None:
-                raise NotImportedError(
-                    f"the contract has no WebSocket at {to_socket_url(request.url.partition('?')[0])}"
-                )
+                url = to_socket_url(request.url.partition("?")[0])
+                raise NotImportedError(f"the contract has no WebSocket at {url}")
             return channel.id
         path = find_relative_path(self._contract, request.url)
         match = self._contract.match_operation(request.method, path) if path is not None else None
@@ -294,8 +296,7 @@ def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
         if _is_decompressed(headers, body):
             return body
         raise NotImportedError(f"its {body_name} is compressed with {encoding}: {error}") from None
-    encodings = encoding.lower().replace(" ", "").split(",")
-    unreadable = [encoding for encoding in encodings if encoding in _RARE_CONTENT_CODINGS]
+    unreadable = [one for one in encoding.lower().replace(" ", "").split(",") if one in _RARE_CONTENT_CODINGS]
     if decoded == body and unreadable and not _is_decompressed(headers, body):
         raise NotImportedError(f"its {body_name} is compressed with {unreadable[0]} and cannot be decompressed")
     return decoded
@@ -319,7 +320,7 @@ def _describe_missing_parts(exchange: Exchange) -> Iterator[str]:
     response = exchange.response
     streamed = "chunked" in (response.find_header("transfer-encoding") or "").lower()
     if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):
-        yield _FLATTENED_STREAM_REMARK
+        yield "a stream, flattened: the arrival of its chunks is not in the file"
     length = parse_whole_number(response.find_header("content-length"))
     # Content-Length counts compressed bytes, and a response to HEAD has no body.
     is_comparable = response.find_header("content-encoding") is None and exchange.request.method != "HEAD"
@@ -508,3 +509,91 @@ def _extract_host(request: str) -> str:
         return urlsplit(request.partition(" ")[2]).netloc.rpartition("@")[2]
     except ValueError:
         return ""
+
+
+# Exports a recording as a VCR cassette, for tests that replay traffic with vcrpy.
+
+
+_YAML_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_OMITTED_TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers that describe the bytes on the wire. They are omitted, because recorded bodies are decoded and complete."""
+
+
+def save_vcr_cassette(
+    path: Path,
+    recording: Recording,
+    *,
+    contract: Contract,
+    secrets: Iterable[str] = (),
+    names_to_mask: Iterable[str] = (),
+    names_to_keep: Iterable[str] = (),
+) -> Recording:
+    """Write `recording` as a vcrpy cassette (version 1, YAML), without secrets.
+
+    Text bodies are written as text, and all other bodies as `!!binary`. The arrival times of chunks and the groups of
+    exchanges are lost, because the cassette format cannot represent them.
+
+    Args:
+        path: path of the cassette file.
+        recording: the recording to write.
+        contract: contract of the provider of `recording`.
+        secrets: API keys that were in use during the recording.
+        names_to_mask: names of additional fields, parameters and headers to mask.
+        names_to_keep: names whose values are not masked, although the contract does not document them.
+
+    Returns:
+        The recording as it was written. It is redacted, so it may differ from `recording`.
+
+    Raises:
+        DataError: a secret remains after redaction, so nothing is written. The message names its location.
+        UsageError: `path` cannot be written.
+    """
+    redactor = Redactor(contract, tuple(secrets), names_to_mask, names_to_keep)
+    exchanges = [exchange for exchange in recording.exchanges if exchange.socket is None]
+    if recording.exchanges and not exchanges:
+        raise DataError(f"{path}: is not written: a cassette cannot have WebSockets, and nothing else was recorded")
+    masked = [redactor.mask_exchange(exchange) for exchange in exchanges]
+    for number, exchange in enumerate(masked, 1):
+        redactor.check_exchange(str(path), number, exchange)
+    data = {"interactions": [_build_interaction(exchange) for exchange in masked], "version": 1}
+    text = yaml.dump(data, Dumper=_YAML_DUMPER, sort_keys=True, allow_unicode=True, width=120)
+    about = f"{recording.provider}, {recording.provenance.value}, {recording.recorded_at}"
+    document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
+    redactor.check_bytes(str(path), "the file", document)
+    write_file(path, document)
+    return msgspec.structs.replace(
+        recording, exchanges=tuple(masked), redaction_count_by_location=redactor.count_redactions_by_location()
+    )
+
+
+def _build_interaction(exchange: Exchange) -> dict[str, Any]:
+    request, response = exchange.request, exchange.response
+    length = {"Content-Length": [str(len(response.body))]} if response.body else {}
+    return {
+        "request": {
+            "method": request.method,
+            "uri": request.url,
+            "headers": _group_headers(request.headers),
+            "body": _decode_if_text(request.body) if request.body else None,
+        },
+        "response": {
+            "status": {"code": response.status, "message": http.client.responses.get(response.status, "")},
+            "headers": {**_group_headers(response.headers, omitted_names=_OMITTED_TRANSFER_HEADERS), **length},
+            "body": {"string": _decode_if_text(response.body)},
+        },
+    }
+
+
+def _group_headers(headers: Headers, omitted_names: frozenset[str] = frozenset()) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        if name.lower() not in omitted_names:
+            values.setdefault(name, []).append(value)
+    return values
+
+
+def _decode_if_text(body: bytes) -> str | bytes:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body

@@ -1,9 +1,11 @@
-"""Reads VCR cassettes and huggingface.js tapes, and exports recordings as VCR cassettes.
+"""Reads recordings of other tools: HAR files of browsers and proxies, VCR cassettes and huggingface.js tapes.
 
-A response body is text or a data URL. In tapes of 2023, which contain no headers, it may also be base64. Newer tapes
-omit request bodies and audio.
+HAR files of browsers and proxies are less complete than HAR 1.2 requires.
 
-The formats differ only in some keys, so one parser reads all of them:
+A response body in a tape is text or a data URL. In tapes of 2023, which contain no headers, it may also be base64.
+Newer tapes omit request bodies and audio.
+
+The formats of cassettes differ only in some keys, so one parser reads all of them:
 
     vcrpy 1       {version: 1, interactions: [{request: {method, uri, body, headers}, response: {status: {code},
                   headers, body: {string}}}]}; written with httpx before version 6: {status_code, content, headers}
@@ -17,26 +19,36 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import functools
-import http.client
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
-from voicegauge.contract.contract import Contract
-from voicegauge.errors import DataError
-from voicegauge.files import open_file, write_file
+from voicegauge.errors import DataError, UsageError
+from voicegauge.files import open_file
+from voicegauge.formats.bodies import group_by_field
 from voicegauge.formats.located_yaml import YAML_LOADER, describe_json_error
-from voicegauge.model.exchange import Exchange, Headers, Request, Response, find_header
-from voicegauge.recording.conversations import (
+from voicegauge.hosts import to_http_url
+from voicegauge.model.exchange import (
+    Headers,
+    Request,
+    Response,
+    Timing,
+    UploadedFile,
+    find_header,
+)
+from voicegauge.recording._har_format import UNKNOWN_CLOSE_REMARK, parse_browser_messages
+from voicegauge.recording.masking import get_bare_media_type
+from voicegauge.recording.recorded_exchanges import (
     InteractionFile,
     NotImportedError,
     ParsedInteraction,
-    Recording,
     UnparsedInteraction,
     encode_text,
     parse_base64,
@@ -45,8 +57,238 @@ from voicegauge.recording.conversations import (
     require_mapping,
     require_text,
 )
-from voicegauge.recording.redaction import Redactor
-from voicegauge.version import __version__
+from voicegauge.transport.body_encoding import encode_body
+
+_REPLACEMENT_CHARACTER = "\ufffd"
+MAX_PHASE_MS = 86_400_000
+"""One day in milliseconds. A longer phase cannot be a real measurement, so it is ignored."""
+_TEXT_MEDIA_TYPES = ("json", "text/", "xml", "javascript", "urlencoded")
+
+
+def parse_har(file_content: Any) -> InteractionFile | None:
+    """Return the interactions of a HAR file in the order in which they started; `None` if the file is not a HAR file.
+
+    `file_content` is the parsed JSON of the file.
+    """
+    log = file_content.get("log") if isinstance(file_content, dict) else None
+    entries = log.get("entries") if isinstance(log, dict) else None
+    if not isinstance(entries, list):
+        return None
+    creator = log.get("creator") if isinstance(log, dict) else None
+    name = creator.get("name") if isinstance(creator, dict) else None
+    label = f"a HAR file of {name}" if isinstance(name, str) else "a HAR file"
+    return InteractionFile(label, _iterate_har_interactions(_sort_by_start_time(entries)))
+
+
+def _sort_by_start_time(entries: list[Any]) -> list[Any]:
+    # Some proxies write entries in the order in which they ended.
+    times = [parse_time(entry.get("startedDateTime")) if isinstance(entry, dict) else None for entry in entries]
+    if any(time is None for time in times):
+        return entries
+    return [entry for _, entry in sorted(zip(times, entries, strict=True), key=lambda pair: pair[0] or 0)]
+
+
+def _iterate_har_interactions(entries: list[Any]) -> Iterator[UnparsedInteraction]:
+    for entry in entries:
+        request = entry.get("request") if isinstance(entry, dict) else None
+        request = request if isinstance(request, dict) else {}
+        method, url = str(request.get("method", "?")).upper(), str(request.get("url", "?"))
+        yield UnparsedInteraction(method, url, functools.partial(_parse_har_interaction, entry))
+
+
+def _parse_har_interaction(har_entry: Any) -> ParsedInteraction:
+    entry = require_mapping(har_entry, "request and response")
+    request, response = (
+        require_mapping(entry.get("request"), "request"),
+        require_mapping(entry.get("response"), "response"),
+    )
+    if "_webSocketMessages" in entry:
+        return _parse_socket(entry, request, response)
+    status = parse_status_code(response.get("status"))
+    if status == HTTPStatus.SWITCHING_PROTOCOLS:
+        raise NotImportedError("is a WebSocket whose messages are not in the file")
+    content = require_mapping(response.get("content") or {}, "content")
+    response_headers = _add_content_type(_parse_har_headers(response.get("headers")), content.get("mimeType"))
+    post = require_mapping(request.get("postData") or {}, "postData")
+    request_headers = _add_content_type(_parse_har_headers(request.get("headers")), post.get("mimeType"))
+    content_type, body, notes = _decode_har_request_body(
+        post, find_header(request_headers, "content-type") or "", request
+    )
+    if content_type:
+        request_headers = tuple(p for p in request_headers if p[0].lower() != "content-type")
+        request_headers = (*request_headers, ("Content-Type", content_type))
+    return ParsedInteraction(
+        request=Request(
+            method=require_text(request.get("method"), "method").upper(),
+            url=require_text(request.get("url"), "URL").partition("#")[0],
+            headers=request_headers,
+            body=body,
+        ),
+        response=Response(
+            status=status,
+            headers=response_headers,
+            body=_decode_har_response_body(
+                content, response, status, find_header(response_headers, "content-type") or ""
+            ),
+        ),
+        recorded_at=parse_time(entry.get("startedDateTime")),
+        timing=_parse_timing(parse_time(entry.get("startedDateTime")), entry.get("timings")),
+        notes=notes,
+    )
+
+
+def _parse_socket(
+    entry: Mapping[str, Any], request: Mapping[str, Any], response: Mapping[str, Any]
+) -> ParsedInteraction:
+    """Return the handshake of a WebSocket with the messages that followed."""
+    started_at = parse_time(entry.get("startedDateTime"))
+    timing = _parse_timing(started_at, entry.get("timings"))
+    return ParsedInteraction(
+        request=Request(
+            method=require_text(request.get("method"), "method").upper(),
+            url=to_http_url(require_text(request.get("url"), "URL").partition("#")[0]),
+            headers=_parse_har_headers(request.get("headers")),
+        ),
+        response=Response(
+            # A connection with messages was opened; some tools write 0 for it.
+            status=parse_status_code(response.get("status") or HTTPStatus.SWITCHING_PROTOCOLS),
+            headers=_parse_har_headers(response.get("headers")),
+        ),
+        recorded_at=started_at,
+        socket=parse_browser_messages(
+            entry["_webSocketMessages"], started_at, timing.delay_before_send_ms + timing.ttfb_ms if timing else 0.0
+        ),
+        notes=(UNKNOWN_CLOSE_REMARK,),
+    )
+
+
+def _parse_timing(started_at: dt.datetime | None, har_timings: Any) -> Timing | None:
+    """Convert the timings of a HAR entry; `None` if the start time or the measurement is missing.
+
+    In HAR, `connect` includes the TLS handshake but not the DNS lookup. The value -1 means that a phase did not happen.
+    Tools that measure nothing write zeros.
+    """
+    if started_at is None or not isinstance(har_timings, dict):
+        return None
+    blocked, dns, connect, tls, send, wait, receive = (
+        _parse_milliseconds(har_timings.get(name))
+        for name in ("blocked", "dns", "connect", "ssl", "send", "wait", "receive")
+    )
+    if wait is None or receive is None or not wait + receive:
+        return None
+    connect_ms = None if dns is None and connect is None else max((connect or 0.0) - (tls or 0.0), 0.0)
+    delay_before_send_ms = sum((blocked or 0.0, dns or 0.0, connect_ms or 0.0, tls or 0.0))
+    return Timing(
+        started_at=started_at.timestamp(),
+        started_ms=started_at.timestamp() * 1000,
+        connection_wait_ms=blocked or 0.0,
+        dns_ms=dns,
+        connect_ms=connect_ms,
+        tls_ms=tls,
+        delay_before_send_ms=delay_before_send_ms,
+        send_ms=send or 0.0,
+        ttfb_ms=wait,
+        receive_ms=receive,
+        total_ms=delay_before_send_ms + (send or 0.0) + wait + receive,
+    )
+
+
+def _parse_milliseconds(duration_ms: Any) -> float | None:
+    is_number = isinstance(duration_ms, int | float) and not isinstance(duration_ms, bool)
+    return float(duration_ms) if is_number and 0 <= duration_ms <= MAX_PHASE_MS else None
+
+
+def _parse_har_headers(header_list: Any) -> Headers:
+    # The pseudo-headers of HTTP/2 (":path") are omitted. They repeat the request line (RFC 9113, section 8.3).
+    pairs = header_list if isinstance(header_list, list) else []
+    named = [pair for pair in pairs if isinstance(pair, dict) and isinstance(pair.get("name"), str)]
+    return tuple(
+        (pair["name"], require_text(pair.get("value") or "", "header value"))
+        for pair in named
+        if not pair["name"].startswith(":")
+    )
+
+
+def _add_content_type(headers: Headers, media_type: Any) -> Headers:
+    if find_header(headers, "content-type") or not isinstance(media_type, str) or media_type in ("", "x-unknown"):
+        return headers
+    return (*headers, ("Content-Type", media_type))
+
+
+def _decode_har_response_body(
+    har_content: Mapping[str, Any], har_response: Mapping[str, Any], status: int, content_type: str
+) -> bytes:
+    """Return the complete response body.
+
+    Raises:
+        NotImportedError: the body is missing, truncated or damaged.
+    """
+    text, size = har_content.get("text"), _parse_size_bytes(har_content.get("size"))
+    if not text:
+        if not size and _parse_size_bytes(har_response.get("bodySize")) <= 0:
+            return b""
+        comment = har_content.get("comment")
+        suffix = f" ({comment})" if isinstance(comment, str) and comment else ""
+        raise NotImportedError(f"its response body is not in the file{suffix}: {size} bytes were received")
+    if status == 304:
+        raise NotImportedError("was served from a cache")
+    if har_content.get("encoding") == "base64":
+        body = parse_base64(text, "content")
+    else:
+        text = require_text(text, "content")
+        body = encode_text(text)
+        if _REPLACEMENT_CHARACTER in text and not any(word in content_type for word in _TEXT_MEDIA_TYPES):
+            raise NotImportedError("its response body was saved as text and is damaged")
+    # Proxies write the compressed size, which is smaller. A larger size means that the rest was cut off.
+    if size > len(body):
+        raise NotImportedError(f"its response body is truncated: {len(body)} of {size} bytes are in the file")
+    return body
+
+
+def _parse_size_bytes(size_value: Any) -> int:
+    return int(size_value) if isinstance(size_value, int | float) else 0
+
+
+def _decode_har_request_body(
+    post_data: Mapping[str, Any], content_type: str, har_request: Mapping[str, Any]
+) -> tuple[str | None, bytes, tuple[str, ...]]:
+    """Return the content type (a new one if the body had to be encoded again), the body, and notes on missing parts."""
+    text, params = post_data.get("text"), post_data.get("params")
+    if text:
+        is_base64 = post_data.get("encoding") == "base64"
+        body = parse_base64(text, "request body") if is_base64 else encode_text(require_text(text, "request body"))
+        sent = _parse_size_bytes(har_request.get("bodySize"))
+        if sent > len(body):
+            return None, body, (f"the request body is truncated: {len(body)} of {sent} bytes are in the file",)
+        return None, body, ()
+    if isinstance(params, list) and params:
+        return _encode_form(params, content_type)
+    if _parse_size_bytes(har_request.get("bodySize")) > 0:
+        return None, b"", ("the request body is not in the file",)
+    return None, b"", ()
+
+
+def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
+    """Encode the fields of a form, because HAR does not store the bytes. A multipart body gets a new boundary."""
+    is_multipart = get_bare_media_type(content_type) == "multipart/form-data"
+    parts: list[tuple[str, str | UploadedFile]] = []
+    notes = []
+    for item in params:
+        param = require_mapping(item, "field")
+        name, value = require_text(param.get("name"), "field name"), require_text(param.get("value") or "", "field")
+        filename = param.get("fileName")
+        if is_multipart and isinstance(filename, str):
+            media_type = " ".join(str(param.get("contentType") or "application/octet-stream").split())
+            parts.append((name, UploadedFile(filename=filename, media_type=media_type, data=encode_text(value))))
+            notes += [] if value else [f"the bytes of the uploaded file {name!r} are not in the file"]
+        else:
+            parts.append((name, value))
+    media_type = "multipart/form-data" if is_multipart else "application/x-www-form-urlencoded"
+    try:
+        return *encode_body(media_type, group_by_field(parts)), tuple(notes)
+    except UsageError as error:
+        raise NotImportedError(f"its form cannot be encoded: {error}") from error
+
 
 # Reads tapes of huggingface.js: {hash: {url, init: {method, headers, body}, response: {status, headers, body}}}.
 
@@ -91,7 +333,7 @@ def _parse_tape_interaction(tape: dict[str, Any]) -> ParsedInteraction:
         response=Response(
             status=parse_status_code(response.get("status")),
             headers=_parse_tape_headers(response.get("headers")),
-            body=_decode_response_body(response),
+            body=_decode_tape_body(response),
         ),
         notes=notes,
     )
@@ -110,7 +352,7 @@ def _parse_tape_headers(header_mapping: Any) -> Headers:
     return tuple((require_text(name, "header name"), require_text(text, "header value")) for name, text in pairs)
 
 
-def _decode_response_body(response: Mapping[str, Any]) -> bytes:
+def _decode_tape_body(response: Mapping[str, Any]) -> bytes:
     body = response.get("body")
     headers = _parse_tape_headers(response.get("headers"))
     if body in (None, ""):
@@ -268,12 +510,12 @@ def _iterate_vcr_interactions(raw_interactions: list[Any]) -> Iterator[UnparsedI
         request = item.get("request") if isinstance(item, dict) else None
         request = request if isinstance(request, dict) else {}
         method = str(request.get("method", "?")).lstrip(":").upper()  # a Ruby symbol begins with a colon
-        yield UnparsedInteraction(method, _describe_url(request), functools.partial(_parse_vcr_interaction, item))
+        yield UnparsedInteraction(method, _describe_vcr_url(request), functools.partial(_parse_vcr_interaction, item))
 
 
-def _describe_url(request: Mapping[str, Any]) -> str:
+def _describe_vcr_url(request: Mapping[str, Any]) -> str:
     try:
-        return _build_url(request)
+        return _build_vcr_url(request)
     except NotImportedError:
         return "?"
 
@@ -292,20 +534,20 @@ def _parse_vcr_interaction(interaction: Any) -> ParsedInteraction:
     return ParsedInteraction(
         request=Request(
             method=require_text(request.get("method"), "method").lstrip(":").upper(),
-            url=_build_url(request),
+            url=_build_vcr_url(request),
             headers=_parse_vcr_headers(request.get("headers")),
-            body=_decode_body(request.get("body"), "request body"),
+            body=_decode_vcr_body(request.get("body"), "request body"),
         ),
         response=Response(
             status=parse_status_code(status),
             headers=_parse_vcr_headers(response.get("headers")),
-            body=_decode_body(response.get("body", response.get("content")), "response body"),
+            body=_decode_vcr_body(response.get("body", response.get("content")), "response body"),
         ),
         recorded_at=parse_time(item.get("recorded_at")),
     )
 
 
-def _build_url(request: Mapping[str, Any]) -> str:
+def _build_vcr_url(request: Mapping[str, Any]) -> str:
     if "host" not in request or "uri" in request:
         return require_text(request.get("uri"), "URL")
     scheme = require_text(request.get("protocol"), "protocol")
@@ -345,9 +587,9 @@ def _parse_vcrpy_0_headers(headers_value: list[Any], depth: int = 1) -> Iterator
             raise NotImportedError("its headers cannot be read")
 
 
-def _decode_body(body_value: Any, body_name: str) -> bytes:
+def _decode_vcr_body(body_value: Any, body_name: str) -> bytes:
     if isinstance(body_value, dict):
-        return _decode_body_mapping(body_value, body_name)
+        return _decode_vcr_body_mapping(body_value, body_name)
     if isinstance(body_value, str):
         return encode_text(body_value)
     if body_value is None or isinstance(body_value, bytes):
@@ -355,105 +597,17 @@ def _decode_body(body_value: Any, body_name: str) -> bytes:
     raise NotImportedError(f"its {body_name} is neither text nor bytes")
 
 
-def _decode_body_mapping(body_mapping: dict[str, Any], body_name: str) -> bytes:
+def _decode_vcr_body_mapping(body_mapping: dict[str, Any], body_name: str) -> bytes:
     if "base64_string" in body_mapping:
         return parse_base64(body_mapping["base64_string"], body_name)
     if isinstance(body_mapping.get("state"), list):  # a pickled io.BytesIO: (bytes, position, attributes)
-        return _decode_body(next(iter(body_mapping["state"]), None), body_name)
+        return _decode_vcr_body(next(iter(body_mapping["state"]), None), body_name)
     if "str" in body_mapping:  # a Ruby string with instance variables
-        return _decode_body(body_mapping["str"], body_name)
+        return _decode_vcr_body(body_mapping["str"], body_name)
     if "string" not in body_mapping:
         raise NotImportedError(f"its {body_name} has neither string nor base64_string")
     inner, encoding = body_mapping["string"], body_mapping.get("encoding")
     # ASCII-8BIT is Ruby's name for bytes of unknown encoding.
     if isinstance(inner, str) and isinstance(encoding, str) and encoding != "ASCII-8BIT":
         return encode_text(inner, encoding)
-    return _decode_body(inner, body_name)
-
-
-# Exports a recording as a VCR cassette, for tests that replay traffic with vcrpy.
-
-
-_YAML_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_OMITTED_TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-"""Headers that describe the bytes on the wire. They are omitted, because recorded bodies are decoded and complete."""
-
-
-def save_vcr_cassette(
-    path: Path,
-    recording: Recording,
-    *,
-    contract: Contract,
-    secrets: Iterable[str] = (),
-    names_to_mask: Iterable[str] = (),
-    names_to_keep: Iterable[str] = (),
-) -> Recording:
-    """Write `recording` as a vcrpy cassette (version 1, YAML), without secrets.
-
-    Text bodies are written as text, and all other bodies as `!!binary`. The arrival times of chunks and the groups of
-    exchanges are lost, because the cassette format cannot represent them.
-
-    Args:
-        path: path of the cassette file.
-        recording: the recording to write.
-        contract: contract of the provider of `recording`.
-        secrets: API keys that were in use during the recording.
-        names_to_mask: names of additional fields, parameters and headers to mask.
-        names_to_keep: names whose values are not masked, although the contract does not document them.
-
-    Returns:
-        The recording as it was written. It is redacted, so it may differ from `recording`.
-
-    Raises:
-        DataError: a secret remains after redaction, so nothing is written. The message names its location.
-        UsageError: `path` cannot be written.
-    """
-    redactor = Redactor(contract, tuple(secrets), names_to_mask, names_to_keep)
-    exchanges = [exchange for exchange in recording.exchanges if exchange.socket is None]
-    if recording.exchanges and not exchanges:
-        raise DataError(f"{path}: is not written: a cassette cannot have WebSockets, and nothing else was recorded")
-    masked = [redactor.mask_exchange(exchange) for exchange in exchanges]
-    for number, exchange in enumerate(masked, 1):
-        redactor.check_exchange(str(path), number, exchange)
-    data = {"interactions": [_build_interaction(exchange) for exchange in masked], "version": 1}
-    text = yaml.dump(data, Dumper=_YAML_DUMPER, sort_keys=True, allow_unicode=True, width=120)
-    about = f"{recording.provider}, {recording.provenance.value}, {recording.recorded_at}"
-    document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
-    redactor.check_bytes(str(path), "the file", document)
-    write_file(path, document)
-    return msgspec.structs.replace(
-        recording, exchanges=tuple(masked), redaction_count_by_location=redactor.count_redactions_by_location()
-    )
-
-
-def _build_interaction(exchange: Exchange) -> dict[str, Any]:
-    request, response = exchange.request, exchange.response
-    length = {"Content-Length": [str(len(response.body))]} if response.body else {}
-    return {
-        "request": {
-            "method": request.method,
-            "uri": request.url,
-            "headers": _group_headers(request.headers),
-            "body": _decode_if_text(request.body) if request.body else None,
-        },
-        "response": {
-            "status": {"code": response.status, "message": http.client.responses.get(response.status, "")},
-            "headers": {**_group_headers(response.headers, omitted_names=_OMITTED_TRANSFER_HEADERS), **length},
-            "body": {"string": _decode_if_text(response.body)},
-        },
-    }
-
-
-def _group_headers(headers: Headers, omitted_names: frozenset[str] = frozenset()) -> dict[str, list[str]]:
-    values: dict[str, list[str]] = {}
-    for name, value in headers:
-        if name.lower() not in omitted_names:
-            values.setdefault(name, []).append(value)
-    return values
-
-
-def _decode_if_text(body: bytes) -> str | bytes:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body
+    return _decode_vcr_body(inner, body_name)
