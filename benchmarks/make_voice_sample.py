@@ -9,7 +9,8 @@ from pathlib import Path
 
 import soundfile
 
-from voicegauge.speech.espeak import Samples, synthesize
+from voicegauge.speech.decoding import Samples
+from voicegauge.speech.espeak import synthesize
 
 SAMPLE = Path(__file__).parent / "suites" / "voice" / "reference.mp3"
 TEXT = SAMPLE.with_suffix(".txt").read_text(encoding="utf-8").strip()

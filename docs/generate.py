@@ -23,11 +23,12 @@ from voicegauge.api.cost_estimation import CostEstimate
 from voicegauge.api.listings import AsrEngineList, ProviderList, RuleExplanation, RuleList, list_providers
 from voicegauge.api.local_servers import ListenResult
 from voicegauge.api.saved_runs import ScoreResult
-from voicegauge.bench.benchmark_result import BenchPlanResult, BenchResult
+from voicegauge.bench.benchmark_plan import BenchPlanResult
 from voicegauge.bench.comparison_result import RunComparison
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.bench.suites import SuiteFile, TextEntry
+from voicegauge.bench.target_summaries import BenchResult
 from voicegauge.cli import LOADER_BY_COMMAND, cli
 from voicegauge.cli._settings import build_settings_schema
 from voicegauge.conformance.check_report import CheckReport

@@ -27,14 +27,13 @@ import numpy as np
 from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
-from voicegauge.bench.resampling import FloatArray
-from voicegauge.bench.target_samples import (
+from voicegauge.bench.resampling import (
     MAX_PERMUTATION_COUNT,
+    FloatArray,
     build_comparison_tables,
-    collect_target_measurements,
     draw_largest_differences,
-    measure_target_differences,
 )
+from voicegauge.bench.target_samples import collect_target_measurements, measure_target_differences
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
 from voicegauge.report.report_data import RunReport, analyze_runs

@@ -27,12 +27,9 @@ from ramp.cases import (
 from ramp.real_time import measure_in_real_time
 from ramp.server import SPREAD
 from voicegauge.bench.benchmark_plan import PlannedSample
-from voicegauge.bench.load import ArrivalRate, parse_goal, send_closed_loop, send_open_loop
-from voicegauge.bench.ramp import (
-    StepMeasurements,
-    compute_sent_share_of_requests_in_flight,
-    search_highest_load,
-)
+from voicegauge.bench.load import compute_sent_share_of_requests_in_flight, send_closed_loop, send_open_loop
+from voicegauge.bench.ramp import StepMeasurements, parse_goal, search_highest_load
+from voicegauge.bench.run_config import ArrivalRate
 from voicegauge.model.exchange import Failure
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import Latency, Sample

@@ -19,7 +19,7 @@ from random import Random
 import numpy as np
 from listening.clips import Voice, add_noise, list_sentences, pass_through_format, speak
 
-from voicegauge.bench.voice_similarity import ESPEAK_SPEAKERS, TEXTS_PER_OTHER_SPEAKER
+from voicegauge.bench.voice_quality import ESPEAK_SPEAKERS, TEXTS_PER_OTHER_SPEAKER
 from voicegauge.speech.voice_encoder import (
     ANALYSIS_RATE_HZ,
     SAME_VOICE_SIMILARITY,

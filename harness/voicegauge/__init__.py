@@ -83,10 +83,10 @@ if TYPE_CHECKING:
     from voicegauge.api.saved_runs import write_report as write_report
     from voicegauge.api.saved_runs import write_site as write_site
     from voicegauge.api.target_selection import load_contracts as load_contracts
-    from voicegauge.bench.benchmark_result import BenchPlanResult as BenchPlanResult
-    from voicegauge.bench.benchmark_result import BenchResult as BenchResult
+    from voicegauge.bench.benchmark_plan import BenchPlanResult as BenchPlanResult
     from voicegauge.bench.comparison_result import RunComparison as RunComparison
     from voicegauge.bench.run_history import RunHistory as RunHistory
+    from voicegauge.bench.target_summaries import BenchResult as BenchResult
     from voicegauge.bench.target_summaries import TargetSummary as TargetSummary
     from voicegauge.conformance.check_report import CheckReport as CheckReport
     from voicegauge.conformance.plan_prices import PricedPlan as PricedPlan
@@ -166,10 +166,10 @@ _NAMES_BY_MODULE = {
         "write_site",
     ),
     "voicegauge.api.target_selection": ("load_contracts",),
-    "voicegauge.bench.benchmark_result": ("BenchPlanResult", "BenchResult"),
+    "voicegauge.bench.benchmark_plan": ("BenchPlanResult",),
     "voicegauge.bench.comparison_result": ("RunComparison",),
     "voicegauge.bench.run_history": ("RunHistory",),
-    "voicegauge.bench.target_summaries": ("TargetSummary",),
+    "voicegauge.bench.target_summaries": ("BenchResult", "TargetSummary"),
     "voicegauge.conformance.plan_prices": ("PricedPlan",),
     "voicegauge.conformance.check_report": ("CheckReport",),
     "voicegauge.contract.contract": ("Contract", "Target"),

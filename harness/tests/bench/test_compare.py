@@ -24,8 +24,14 @@ from voicegauge.bench._change_estimates import (
     estimate_variation_variance,
 )
 from voicegauge.bench._metric_changes import EstimatedChange, compute_student_quantile
-from voicegauge.bench.comparison import compare_runs, compare_targets, compute_holm_levels
-from voicegauge.bench.comparison_result import ChangeThreshold, CompareSettings, MetricComparison, RunComparison
+from voicegauge.bench.comparison import compare_runs, compare_targets
+from voicegauge.bench.comparison_result import (
+    ChangeThreshold,
+    CompareSettings,
+    MetricComparison,
+    RunComparison,
+    compute_holm_levels,
+)
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError

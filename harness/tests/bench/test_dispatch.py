@@ -9,14 +9,8 @@ from itertools import pairwise
 import pytest
 
 from voicegauge.bench.benchmark_plan import PlannedSample
-from voicegauge.bench.load import (
-    MAX_LEAD_ROUNDS,
-    ArrivalRate,
-    ProviderLimit,
-    compute_due_times,
-    send_closed_loop,
-    send_open_loop,
-)
+from voicegauge.bench.load import MAX_LEAD_ROUNDS, ProviderLimit, compute_due_times, send_closed_loop, send_open_loop
+from voicegauge.bench.run_config import ArrivalRate
 from voicegauge.transport.clock import RealClock
 
 from ..builders.rounds import build_rounds

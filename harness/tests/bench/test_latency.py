@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench._latency import measure_latency, measure_request_phases
+from voicegauge.bench._sample_building import measure_latency, measure_request_phases
 from voicegauge.contract.contract import Target
 from voicegauge.contract.loading import load_contract
 from voicegauge.model.exchange import Delivery, Exchange, Failure, Job, Request, Response, StateObservation, Timing

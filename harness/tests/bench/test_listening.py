@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 import voicegauge
 from voicegauge.bench.comparison import compare_runs
-from voicegauge.bench.listening import listen_to_run
 from voicegauge.bench.run_store import save_audio, save_run
+from voicegauge.bench.scoring import listen_to_run
 from voicegauge.bench.target_summaries import describe_wrong_audio, summarize_targets
 from voicegauge.cli import run as run_voicegauge
 from voicegauge.errors import EXIT_NOTHING_MEASURED, DataError

@@ -13,14 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench._latency import (
+from voicegauge.bench._sample_building import find_latency_start_ms, measure_latency
+from voicegauge.bench.audio_measurement import (
     add_playback_measurements,
-    find_latency_start_ms,
-    measure_latency,
+    measure_audio,
     measure_streaming,
     simulate_playback,
 )
-from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge

@@ -12,10 +12,9 @@ import pytest
 from change_detection.__main__ import EIGHT_SERVICES, FIRST, compare_eight_with_nights
 from change_detection.simulation import Design, Service, simulate_run
 
-from voicegauge.bench.comparison import compare_runs, compute_discovery_levels, compute_family_levels
-from voicegauge.bench.comparison_result import CompareSettings
+from voicegauge.bench.comparison import LatencySpreads, compare_runs, measure_spreads, plan_comparison
+from voicegauge.bench.comparison_result import CompareSettings, compute_discovery_levels, compute_family_levels
 from voicegauge.bench.run_store import save_run
-from voicegauge.bench.statistical_power import LatencySpreads, measure_spreads, plan_comparison
 from voicegauge.cli import run as voicegauge
 from voicegauge.errors import DataError
 

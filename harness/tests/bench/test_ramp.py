@@ -17,8 +17,9 @@ import pytest
 from voicegauge.bench import ramp as load_search
 from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.comparison import compare_runs
-from voicegauge.bench.load import parse_goal
-from voicegauge.bench.ramp import RampSettings, StepMeasurements, has_late_slots, search_highest_load, send_ramp
+from voicegauge.bench.load import has_late_slots, send_ramp
+from voicegauge.bench.ramp import StepMeasurements, parse_goal, search_highest_load
+from voicegauge.bench.run_config import RampSettings
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.cli import run as voicegauge

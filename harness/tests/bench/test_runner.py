@@ -15,9 +15,17 @@ from starlette.routing import Route
 
 from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import BenchPlanSettings, plan_benchmark_requests
-from voicegauge.bench.load import ArrivalRate, parse_goal
-from voicegauge.bench.ramp import LoadGate, RampSettings
-from voicegauge.bench.run_config import ProviderAccess, RunConfig, RunOutcome, StopSignal, build_emulated_access
+from voicegauge.bench.load import LoadGate
+from voicegauge.bench.ramp import parse_goal
+from voicegauge.bench.run_config import (
+    ArrivalRate,
+    ProviderAccess,
+    RampSettings,
+    RunConfig,
+    RunOutcome,
+    StopSignal,
+    build_emulated_access,
+)
 from voicegauge.bench.run_store import JOURNAL_FILE_NAME, read_journal
 from voicegauge.bench.runner import run_plan
 from voicegauge.bench.suites import Suite

@@ -11,7 +11,7 @@ from interval_coverage.__main__ import contains, list_shapes, measure_coverage
 from ramp.__main__ import ramp, run_in_virtual_time
 from ramp.cases import LOOSE, Case, contains_truth, find_load
 
-from voicegauge.bench.target_samples import compare_pairs
+from voicegauge.bench.resampling import compare_pairs
 
 SHAPES = {f"{shape.number}, {shape.title}": shape for shape in list_shapes()}
 

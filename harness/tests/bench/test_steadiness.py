@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 import voicegauge
-from voicegauge.bench.comparison import compare_runs, compare_targets, compute_family_levels
-from voicegauge.bench.comparison_result import MetricComparison
-from voicegauge.bench.delivery_steadiness import SteadinessSummary, describe_steadiness, summarize_steadiness
+from voicegauge.bench.comparison import compare_runs, compare_targets
+from voicegauge.bench.comparison_result import MetricComparison, compute_family_levels
+from voicegauge.bench.speech_summaries import SteadinessSummary, describe_steadiness, summarize_steadiness
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.errors import DataError
 from voicegauge.model.run import ListeningSet, Run, VoiceSet

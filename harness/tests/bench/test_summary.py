@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicegauge.bench.resampling import PairwiseDifferences, flag_undominated_targets
 from voicegauge.bench.target_cost import PriceFunction, convert_credits_to_usd
-from voicegauge.bench.target_samples import PairwiseDifferences, flag_undominated_targets
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.errors import DataError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicegauge.bench.resampling import FloatArray
-from voicegauge.bench.target_samples import (
+from voicegauge.bench.resampling import (
+    FloatArray,
     TargetMeasurements,
     compare_all_targets,
     compare_pairs,

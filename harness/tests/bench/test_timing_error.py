@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from voicegauge.bench.benchmark_plan import PlannedSample
-from voicegauge.bench.load import ArrivalRate, find_preparation_s, send_open_loop
+from voicegauge.bench.load import find_preparation_s, send_open_loop
 from voicegauge.bench.loopback_server import accept_connections
+from voicegauge.bench.run_config import ArrivalRate
 from voicegauge.bench.timing_error import (
     DELAYS_MS,
     MAX_PROBES_IN_FLIGHT,

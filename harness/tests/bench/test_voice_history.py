@@ -8,13 +8,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.audio_measurement import describe_predicted_quality
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.history_store import VOICE_METRICS, compute_voice_metrics
 from voicegauge.bench.run_history import RunHistory, read_run_history
 from voicegauge.bench.target_samples import select_voice_samples
 from voicegauge.bench.target_summaries import summarize_targets
-from voicegauge.bench.voice_similarity import describe_voice
+from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
 from voicegauge.cli import run as run_cli
 from voicegauge.model.run import ListeningSet, QualitySet, Run, VoiceSet
 from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, QualityPrediction, Sample

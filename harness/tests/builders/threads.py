@@ -14,7 +14,7 @@ from typing import IO
 import pytest
 
 from voicegauge.bench import _transcription_workers as transcription
-from voicegauge.bench import listening
+from voicegauge.bench import scoring
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator import process
@@ -35,7 +35,7 @@ def use_threads(patch: pytest.MonkeyPatch) -> None:
         _traffic_judge, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size)
     )
     patch.setattr(process, "_run_emulator_process", _run_emulator)
-    for module in (transcription, listening):
+    for module in (transcription, scoring):
         patch.setattr(module, "open_process_pool", _thread_pool)
 
 
@@ -43,7 +43,7 @@ def use_processes(patch: pytest.MonkeyPatch) -> None:
     """Run them in processes of their own again, as they do for users."""
     patch.setattr(traffic_monitor, "_run_judge_process", _run_judge_process)
     patch.setattr(process, "_run_emulator_process", _run_emulator_process)
-    for module in (transcription, listening):
+    for module in (transcription, scoring):
         patch.setattr(module, "open_process_pool", _process_pool)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from voicegauge.cli import run as voicegauge
 from voicegauge.model.base import Provenance
-from voicegauge.model.sample import Failure
+from voicegauge.model.exchange import Failure
 
 from ..builders.nights import CHANGED_NIGHT, made_run, night, save, save_nights
 from ..builders.runs import build_measured_target

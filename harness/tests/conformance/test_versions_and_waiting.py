@@ -8,7 +8,7 @@ import itertools
 import msgspec
 import pytest
 
-from voicegauge.bench._latency import measure_latency
+from voicegauge.bench._sample_building import measure_latency
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.conformance.service_check import build_emulator_settings

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench._latency import find_latency_start_ms, measure_streaming
+from voicegauge.bench._sample_building import find_latency_start_ms
+from voicegauge.bench.audio_measurement import measure_streaming
 from voicegauge.client.client import Client
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from voicegauge.bench.run_store import save_audio
-from voicegauge.model.run import ListeningSet, ListeningVerdict, Run
+from voicegauge.model.run import ListeningSet, Run
+from voicegauge.model.sample import ListeningVerdict
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
 from voicegauge.report.scored_clips import (

@@ -20,7 +20,7 @@ import torch
 import voicegauge
 from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.bench.target_samples import LeftOutClips, VoiceSamples
-from voicegauge.bench.voice_similarity import VoiceSummary, describe_voice, read_voice_vector, summarize_voices
+from voicegauge.bench.voice_quality import VoiceSummary, describe_voice, read_voice_vector, summarize_voices
 from voicegauge.cli import run as run_cli
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model.run import VoiceSet

@@ -13,7 +13,7 @@ from voicegauge.api.live_service import describe_budget, list_remaining_budgets,
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
-from voicegauge.bench.benchmark_result import BenchPlanResult, summarize_bench_plan
+from voicegauge.bench.benchmark_plan import BenchPlanResult, summarize_bench_plan
 from voicegauge.bench.run_start import (
     RunToContinue,
     find_run_to_continue,

@@ -35,16 +35,17 @@ from voicegauge.bench.benchmark_plan import (
     get_supported_languages,
     plan_benchmark_requests,
 )
-from voicegauge.bench.load import ArrivalRate, parse_goal
 from voicegauge.bench.places import find_places
-from voicegauge.bench.ramp import RampSettings
+from voicegauge.bench.ramp import parse_goal
 from voicegauge.bench.request_building import (
     find_targets_needing_voice_sample_url,
     read_voice_sample,
     validate_requests_can_be_built,
 )
 from voicegauge.bench.run_config import (
+    ArrivalRate,
     ClusterSettings,
+    RampSettings,
     RunConfig,
     StopRule,
     open_benchmark_transport,

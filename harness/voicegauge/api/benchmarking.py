@@ -44,11 +44,8 @@ from voicegauge.bench.audio_measurement import (
     describe_unexpected_formats,
     is_clip_silent,
     measure_audio,
-    predict_run_quality,
 )
 from voicegauge.bench.benchmark_plan import BenchPlan
-from voicegauge.bench.benchmark_result import BenchResult
-from voicegauge.bench.listening import listen_to_run
 from voicegauge.bench.part_summaries import summarize_places
 from voicegauge.bench.run_config import (
     RunConfig,
@@ -61,9 +58,9 @@ from voicegauge.bench.run_start import (
     lock_plan,
 )
 from voicegauge.bench.run_store import load_run, save_run
-from voicegauge.bench.scoring import score_run
-from voicegauge.bench.target_summaries import summarize_targets
-from voicegauge.bench.voice_similarity import compare_run_voices
+from voicegauge.bench.scoring import listen_to_run, score_run
+from voicegauge.bench.target_summaries import BenchResult, summarize_targets
+from voicegauge.bench.voice_quality import compare_run_voices, predict_run_quality
 from voicegauge.errors import BudgetError, TimeLimitError, UsageError
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import describe_unresolved_requests

@@ -23,14 +23,14 @@ from voicegauge.api.options import (
     seed_option,
 )
 from voicegauge.api.requests import DEFAULT_LISTEN_PORT, asr_option, predicts_quality_option, voice_encoder_option
-from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
+from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
 from voicegauge.errors import UsageError
 from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, keyword, option, request
 
 if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
     from voicegauge.api.target_selection import ContractsOrFolders
-    from voicegauge.bench.benchmark_result import BenchResult
+    from voicegauge.bench.target_summaries import BenchResult
     from voicegauge.conformance.received_callbacks import JudgedCallback
     from voicegauge.drift.drift_report import OfficialComparison
     from voicegauge.model.base import Finding

@@ -28,14 +28,14 @@ from voicegauge.api.options import (
     retry_ambiguous_option,
     seed_option,
 )
-from voicegauge.bench.defaults import DEFAULT_EQUIVALENCE_MARGIN, DEFAULT_GOAL, DEFAULT_TEXT_LENGTH
+from voicegauge.bench import DEFAULT_EQUIVALENCE_MARGIN, DEFAULT_GOAL, DEFAULT_TEXT_LENGTH
 from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
 from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, keyword, option, request
 
 if TYPE_CHECKING:
     from voicegauge.api.options import ProgressListener
     from voicegauge.api.target_selection import ContractsOrFolders
-    from voicegauge.bench.benchmark_result import BenchResult
+    from voicegauge.bench.target_summaries import BenchResult
     from voicegauge.cases.plan import CasePatterns
     from voicegauge.conformance.check_report import CheckReport
     from voicegauge.conformance.recording_updates import ConfirmOverwrite, RecordResult

@@ -8,9 +8,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from voicegauge.bench.benchmark_result import BenchResult
 from voicegauge.bench.comparison_result import RunComparison
 from voicegauge.bench.run_history import RunHistory
+from voicegauge.bench.target_summaries import BenchResult
 from voicegauge.conformance.check_report import (
     CheckReport,
     build_check_baseline,

@@ -23,20 +23,18 @@ from voicegauge.api.local_requests import (
 from voicegauge.api.notebook_display import choose_listener
 from voicegauge.api.options import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_path_tuple
-from voicegauge.bench import run_store
-from voicegauge.bench.audio_measurement import describe_damaged_audio, predict_run_quality
-from voicegauge.bench.benchmark_result import BenchResult
+from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, run_store
+from voicegauge.bench.audio_measurement import describe_damaged_audio
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.comparison import compare_targets as compare_targets_of_run
 from voicegauge.bench.comparison_result import ChangeThreshold, CompareSettings, RunComparison
-from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
-from voicegauge.bench.listening import listen_to_run
 from voicegauge.bench.part_summaries import restrict_run_to_place
 from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
 from voicegauge.bench.run_store import find_run_folder, save_run
-from voicegauge.bench.scoring import choose_scoring_asr, score_run
+from voicegauge.bench.scoring import choose_scoring_asr, listen_to_run, score_run
 from voicegauge.bench.target_cost import convert_credits_to_usd
-from voicegauge.bench.voice_similarity import compare_run_voices
+from voicegauge.bench.target_summaries import BenchResult
+from voicegauge.bench.voice_quality import compare_run_voices, predict_run_quality
 from voicegauge.contract.price_computation import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError, UsageError
 from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, PARQUET_MARK, check_replaceable, write_file

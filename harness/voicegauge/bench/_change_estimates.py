@@ -24,7 +24,7 @@ import numpy as np
 
 from voicegauge.bench._metric_changes import EstimatedChange, FailureRateChange
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
-from voicegauge.bench.resampling import FloatArray, SampledValues, load_scipy, resample_texts
+from voicegauge.bench.resampling import MIN_TIME_FOR_LOGARITHM_MS, FloatArray, SampledValues, load_scipy, resample_texts
 
 # Estimates how much the speed of a service differs from one run to another without any change.
 
@@ -35,8 +35,6 @@ PRIOR_DEGREES_OF_FREEDOM = 10.0
 """Weight of the assumed spread, in degrees of freedom; also the largest weight of the spread of other targets."""
 MIN_RUNS_TO_MEASURE_VARIATION = 5
 """Smallest number of baseline runs whose measured spread replaces the assumed one."""
-MIN_TIME_FOR_LOGARITHM_MS = 1e-3
-"""A smaller time is replaced by this value before its logarithm is taken, which is undefined for 0."""
 
 
 class TimeInSession(NamedTuple):

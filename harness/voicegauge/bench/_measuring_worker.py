@@ -36,8 +36,8 @@ from voicegauge.bench.run_config import (
     build_emulated_access,
     open_benchmark_transport,
     open_clients,
+    prepare_connections_of_targets,
 )
-from voicegauge.bench.session_sending import prepare_connections_of_targets
 from voicegauge.bench.timing_error import (
     EventLoopLag,
     TimingProbes,

@@ -18,7 +18,6 @@ import msgspec
 from voicegauge.bench._measuring_worker import EarlierRequest, SampleOrder, SentContract, WorkerSetup
 from voicegauge.bench._sample_building import build_sample_lost_by_worker
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
-from voicegauge.bench.load import ArrivalRate
 from voicegauge.bench.places import (
     ClusterWorker,
     MeasuringWorkers,
@@ -29,7 +28,7 @@ from voicegauge.bench.places import (
     split_evenly,
 )
 from voicegauge.bench.request_building import SpokenUpload
-from voicegauge.bench.run_config import ClusterSettings, RunConfig
+from voicegauge.bench.run_config import ArrivalRate, ClusterSettings, RunConfig
 from voicegauge.bench.run_store import JournalState
 from voicegauge.client.client import RequestToRepeat
 from voicegauge.client.http_request import create_idempotency_key

@@ -1,6 +1,12 @@
 """Estimates the change of every metric of one target.
 
 Each function takes the two sides of the comparison: the runs of the baseline, and the new run.
+
+Targets of one run are measured in the same minutes, so that much of what makes a night slow (the network, this
+machine, a cloud that several providers use) is common to them. The difference between the change of a target and the
+median change of the others varies less from night to night than the target's own speed, so that smaller changes are
+found in it. How much it varies is measured in the nights of the baseline. A change that all targets share is found only
+in the target's own speed, which is tested too.
 """
 
 from __future__ import annotations
@@ -9,13 +15,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from msgspec.structs import replace
+import numpy as np
 
 from voicegauge.bench._change_estimates import (
+    MIN_RUNS_TO_MEASURE_VARIATION,
     ComparedTimes,
     EstimatedVariance,
     MeasuredVariation,
     TextValue,
+    TimeInSession,
+    compute_mean_log_median_times,
+    estimate_center_of_differences,
     estimate_error_rate_change,
     estimate_failure_rate_change,
     estimate_mean_change,
@@ -27,19 +37,130 @@ from voicegauge.bench._change_estimates import (
     measure_variation,
 )
 from voicegauge.bench._metric_changes import (
-    BoundedChange,
     EstimatedChange,
     ExactChange,
     MetricChange,
     PolledTimeChange,
+    TwiceTestedChange,
 )
-from voicegauge.bench._shared_variation import SharedVariation, TargetTimes
-from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
-from voicegauge.bench.delivery_steadiness import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
+from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
+from voicegauge.bench.resampling import FloatArray
+from voicegauge.bench.speech_summaries import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
+from voicegauge.bench.target_cost import build_exact_change, compare_prices
 from voicegauge.bench.target_samples import LeftOutClips, TargetSamples
-from voicegauge.model.price import COUNTED_CLAIMANTS, PriceClaim, PricePart, find_best_claim, format_price_usd
-from voicegauge.model.run import MeasuredTarget, TargetPrice
+from voicegauge.model.price import PriceClaim, format_price_usd
+from voicegauge.model.run import MeasuredTarget
 from voicegauge.model.sample import AudioFacts, Interval, Latency, QualityPrediction, Sample
+
+# Tests the change of one target relative to the other targets of the same runs.
+
+
+MIN_OTHER_TARGETS_AS_REFERENCE = 3
+"""Smallest number of other targets: the median change of only two would depend too much on either of them."""
+
+
+class TargetTimes(NamedTuple):
+    """The total latencies of one target in the runs of a comparison."""
+
+    target: str
+    baseline: Sequence[Sequence[TimeInSession]]
+    """The times of each run of the baseline."""
+    run: Sequence[TimeInSession]
+    """The times of the new run."""
+
+
+class _NightLevel(NamedTuple):
+    """How much slower a target was in one run than on average in the baseline, as a difference of log times."""
+
+    center: float
+    """Typical difference of log times over the texts."""
+    standard_error: float
+    """Standard error of `center`."""
+
+
+class SharedVariation:
+    """Separates the change of each target's total latency from the variation that it shares with the other targets."""
+
+    def __init__(self, targets: Sequence[TargetTimes]) -> None:
+        """Measure how the targets varied relative to each other in the runs of the baseline.
+
+        Args:
+            targets: the targets that were measured in every run of the baseline and in the new run.
+        """
+        run_count = max((len(one.baseline) for one in targets), default=0)
+        complete = [
+            one
+            for one in targets
+            if len(one.baseline) == run_count and len(_find_common_texts(one)) >= MIN_TEXTS_FOR_INTERVAL
+        ]
+        self._run_count = run_count
+        self._contrasts: dict[str, FloatArray] = {}
+        """For each target, its level relative to the median of the others, in each run of the baseline and the new one.
+        """
+        self._common_change: dict[str, float] = {}
+        self._text_errors: dict[str, float] = {}
+        if run_count < MIN_RUNS_TO_MEASURE_VARIATION or len(complete) <= MIN_OTHER_TARGETS_AS_REFERENCE:
+            return
+        nights = {one.target: _measure_night_levels(one) for one in complete}
+        levels = {target: np.array([night.center for night in row]) for target, row in nights.items()}
+        for target, own in levels.items():
+            others = np.median([other for name, other in levels.items() if name != target], axis=0)
+            contrast = own - others
+            self._contrasts[target] = contrast - contrast[:-1].mean()
+            self._common_change[target] = math.expm1(float(others[-1] - others[:-1].mean()))
+            self._text_errors[target] = nights[target][-1].standard_error
+
+    def add_test_against_other_targets(
+        self, target: str, change: EstimatedChange
+    ) -> EstimatedChange | TwiceTestedChange:
+        """Return `change` with a second test, which compares the target's change with that of the other targets.
+
+        `change` is returned unchanged if the other targets provide no reference, or if it has no standard error.
+        """
+        contrast = self._contrasts.get(target)
+        if contrast is None or change.standard_error is None:
+            return change
+        variance = self._estimate_variance(target)
+        error = math.sqrt(max(variance.variance * (1 + 1 / self._run_count), self._text_errors[target] ** 2))
+        difference = float(contrast[-1])
+        common = f"{self._common_change[target]:+.0%}"
+        beside_others = EstimatedChange(
+            baseline_value=change.baseline_value,
+            run_value=change.run_value,
+            change=math.expm1(difference),
+            baseline_sample_count=change.baseline_sample_count,
+            run_sample_count=change.run_sample_count,
+            note=f"beside the other targets of the runs, whose times changed by {common}",
+            difference=difference,
+            standard_error=error,
+            degrees_of_freedom=variance.degrees_of_freedom,
+            is_logarithmic=True,
+        )
+        return TwiceTestedChange.combine(change, beside_others)
+
+    def _estimate_variance(self, target: str) -> EstimatedVariance:
+        varies = {
+            name: MeasuredVariation(float(np.sum(row[:-1] ** 2)) / (self._run_count - 1), self._run_count, 0.0, 0)
+            for name, row in self._contrasts.items()
+        }
+        own = varies.pop(target)
+        return estimate_variation_variance(own, list(varies.values()), 0.0)
+
+
+def _find_common_texts(times: TargetTimes) -> list[str]:
+    return sorted(set.intersection(*({one.text_id for one in run} for run in (*times.baseline, times.run))))
+
+
+def _measure_night_levels(times: TargetTimes) -> list[_NightLevel]:
+    """Return how slow a target was in each run of the baseline and in the new run, as typical differences of texts."""
+    texts = _find_common_texts(times)
+    levels = np.array([compute_mean_log_median_times([run], texts) for run in (*times.baseline, times.run)])
+    typical = levels[:-1].mean(axis=0)
+    return [_NightLevel(*estimate_center_of_differences(row - typical)) for row in levels]
+
+
+# Estimates the change of each metric from the samples of both sides.
+
 
 MetricUnit = Literal["ms", "rate", "rating", "letters/s", "hz", "similarity", "db", "usd", "credits"]
 """Units of metrics. "rate": an error rate or a share; "rating": from 1 to 5; "db": decibels."""
@@ -375,13 +496,14 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
     Prices are compared in dollars if both sides have prices in dollars, otherwise in credits. Charges are compared in
     credits if both sides have charges in credits, otherwise in dollars.
     """
+    sides = target.target_in_baseline, target.target_in_run
     candidates: list[tuple[MetricId, MetricUnit, MetricChange | None]] = [
-        ("price", "usd", _compare_prices(target, PriceClaim.compute_usd, format_price_usd)),
-        ("price", "credits", _compare_prices(target, PriceClaim.compute_credits, "{:g} credits".format)),
+        ("price", "usd", compare_prices(sides, PriceClaim.compute_usd, format_price_usd)),
+        ("price", "credits", compare_prices(sides, PriceClaim.compute_credits, "{:g} credits".format)),
         ("charged", "credits", _compare_mean_charges(target, lambda sample: sample.cost.charged_credits)),
         ("charged", "usd", _compare_mean_charges(target, lambda sample: sample.cost.charged_usd)),
     ]
-    providers = {one.id.partition("/")[0] for one in (target.target_in_baseline, target.target_in_run)}
+    providers = {one.id.partition("/")[0] for one in sides}
     found = {
         metric: ComparedMetric(metric, unit, change)
         for metric, unit, change in reversed(candidates)
@@ -389,81 +511,6 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
         if change is not None and (unit != "credits" or len(providers) == 1)
     }
     return [found[metric] for metric in ("price", "charged") if metric in found]
-
-
-class _TextPrice(NamedTuple):
-    """The price of a text of `DEFAULT_TEXT_LENGTH` characters, with typical usage and its bounds."""
-
-    typical: float
-    """The price by the claim that counts, with typical usage."""
-    low: float
-    """The lowest price by any claim; 0 if it depends on usage, because no document states the least usage."""
-    high: float
-    """The highest price by any claim, with the highest usage."""
-    usage: tuple[PricePart, ...]
-    """How many units are charged, without their prices."""
-
-
-def _compare_prices(
-    target: ComparedTarget, compute_amount: Callable[..., float | None], format_amount: Callable[[float], str]
-) -> ExactChange | BoundedChange | None:
-    """Return the change of the price of a text; `None` if a side has no price in this unit.
-
-    What one target uses for a text is the same on both sides, so the change of its price is known exactly. The usage of
-    two targets is not: unless both prices are the same for every usage, only bounds of the difference are known.
-    """
-    sides = target.target_in_baseline, target.target_in_run
-    before, after = (_compute_text_price(side.price, compute_amount) for side in sides)
-    if before is None or after is None:
-        return None
-    note = f"price of a text of {DEFAULT_TEXT_LENGTH} characters"
-    exact = _build_exact_change(before.typical, after.typical, note)
-    old_name, new_name = (side.id.partition("/")[2] for side in sides)
-    has_same_usage = old_name == new_name and before.usage == after.usage
-    if exact is None or has_same_usage or all(one.low == one.high for one in (before, after)):
-        return exact
-    bounds = (
-        f"{label} {format_amount(one.low)} to {format_amount(one.high)}"
-        if one.low
-        else f"{label} at most {format_amount(one.high)}"
-        for label, one in (("baseline", before), ("run", after))
-        if one.low != one.high
-    )
-    return BoundedChange(
-        baseline_value=before.typical,
-        run_value=after.typical,
-        change=exact.change,
-        baseline_sample_count=1,
-        run_sample_count=1,
-        note=f"{note}; {', '.join(bounds)}",
-        smallest_change=_compute_relative_change(before.high, after.low),
-        largest_change=_compute_relative_change(before.low, after.high) if before.low else math.inf,
-    )
-
-
-def _compute_text_price(price: TargetPrice, compute_amount: Callable[..., float | None]) -> _TextPrice | None:
-    """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters by the claim that counts; `None` if unknown.
-
-    For a price per minute, the duration of the audio is estimated from the number of characters.
-    """
-
-    def compute(claim: PriceClaim, *, takes_maximum: bool = False) -> float | None:
-        return compute_amount(claim, DEFAULT_TEXT_LENGTH, takes_maximum=takes_maximum)
-
-    best_claim = find_best_claim(price.claims, lambda claim: compute(claim) is not None)
-    typical = None if best_claim is None else compute(best_claim)
-    if best_claim is None or typical is None:
-        return None
-    counted_claims = [claim for claim in price.claims if claim.claimant in COUNTED_CLAIMANTS]
-    amounts = [(claim, compute(claim), compute(claim, takes_maximum=True)) for claim in counted_claims]
-    known_amounts = [(claim, low, high) for claim, low, high in amounts if low is not None and high is not None]
-    is_estimated = any(claim.exactness != "exact" or low < high for claim, low, high in known_amounts)
-    return _TextPrice(
-        typical=typical,
-        low=0.0 if is_estimated else min(low for _, low, _ in known_amounts),
-        high=max(high for _, _, high in known_amounts),
-        usage=tuple(replace(part, usd_per_unit=None, credits_per_unit=None) for part in best_claim.parts),
-    )
 
 
 def _compare_mean_charges(
@@ -479,22 +526,4 @@ def _compare_mean_charges(
     if not common:
         return None
     old_mean, new_mean = (math.fsum(side[text] for text in common) / len(common) for side in (before, after))
-    return _build_exact_change(old_mean, new_mean, f"mean of {len(common)} texts")
-
-
-def _build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> ExactChange | None:
-    if baseline_value is None or run_value is None:
-        return None
-    return ExactChange(
-        baseline_value=baseline_value,
-        run_value=run_value,
-        change=_compute_relative_change(baseline_value, run_value),
-        baseline_sample_count=1,
-        run_sample_count=1,
-        note=note,
-    )
-
-
-def _compute_relative_change(before: float, after: float) -> float:
-    # From 0 there is no ratio: any price above it counts as an increase of 100%.
-    return after / before - 1 if before else float(after > 0)
+    return build_exact_change(old_mean, new_mean, f"mean of {len(common)} texts")

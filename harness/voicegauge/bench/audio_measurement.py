@@ -1,4 +1,4 @@
-"""Measures the audio of a run after its last request, and predicts how listeners would rate it.
+"""Measures the audio of a run after its last request: its facts, how it arrived, and how it would have been played.
 
 A sample whose audio cannot be used counts as failed, like a sample without audio.
 """
@@ -6,39 +6,34 @@ A sample whose audio cannot be used counts as failed, like a sample without audi
 from __future__ import annotations
 
 import os
+import statistics
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench._latency import add_playback_measurements, find_first_audio_ms
 from voicegauge.bench._transcription_workers import AudioClip
-from voicegauge.bench.estimates import Estimate, estimate_mean
-from voicegauge.bench.target_samples import LeftOutClips, VoiceSamples
 from voicegauge.contract.contract import BaseTarget, Target
+from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechField
+from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import DataError
 from voicegauge.files import read_file, require_files_in_folder
-from voicegauge.model.base import Record
-from voicegauge.model.exchange import Failure
-from voicegauge.model.run import QualitySet, Run
-from voicegauge.model.sample import AudioFacts, QualityPrediction, Sample
+from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.model.exchange import Delivery, Exchange, Failure
+from voicegauge.model.sample import AudioFacts, Sample, StreamArrivals
 from voicegauge.printable_text import format_count
 from voicegauge.rules.call import find_documented_default
 from voicegauge.speech.audio_measurement import FRAME_DURATION_S, EncodedAudio, PlaybackTimeline
 from voicegauge.speech.containers import find_container_of_media_type, sniff_container
 from voicegauge.speech.decoding import RawAudioFormat
 from voicegauge.speech.encoding import find_container_of_format
-from voicegauge.speech.sound_quality import (
-    PredictedQuality,
-    get_quality_method,
-    measure_voice,
-    predict_quality,
-    require_quality_models,
-)
+from voicegauge.speech.sound_quality import measure_voice
 from voicegauge.speech.speech_signal import measure_quality
 
 
@@ -250,106 +245,167 @@ def describe_damaged_audio(run_folder: Path, samples: Iterable[Sample]) -> str:
     return f"{files} missing or changed since the measurement: {', '.join(damaged[:MAX_NAMED_CLIPS])}{more}"
 
 
-class QualitySummary(Record, frozen=True, kw_only=True):
-    """Mean predicted ratings of the voice of one target, from 1 (bad) to 5 (excellent).
-
-    They are `None` if no clip counts.
-    """
-
-    method: str
-    """Method with its version and the start of the hash of its models. Ratings by other methods are not comparable."""
-    speech: Estimate | None
-    """Rating of the speech itself (SIG of ITU-T P.835)."""
-    background: Estimate | None
-    """Rating of the background (BAK of P.835)."""
-    overall: Estimate | None
-    """Overall rating (OVRL of P.835)."""
-    p808: Estimate | None
-    """Overall rating by the model of ITU-T P.808."""
-    left_out: LeftOutClips = LeftOutClips()
-    """Number of clips that do not count."""
+# Measures the arrival of streamed audio, chunk by chunk, and simulates its playback.
 
 
-def predict_run_quality(
-    run_folder: Path, run: Run, *, report_progress: Callable[[int, int], None] | None = None
-) -> QualitySet:
-    """Return the predicted ratings of the samples of a run.
+MAX_MERGED_GAP_MS = 1.0
+"""Chunks that arrive within this time count as one chunk, because the network splits data arbitrarily."""
+MIN_STALL_MS = 1.0
+"""Shortest stall that counts; shorter ones are within the precision of the timestamps."""
+
+
+def measure_streaming(delivery: Delivery, target: BaseTarget, *, latency_start_ms: float) -> StreamArrivals | None:
+    """Measure the arrival of streamed audio; `add_playback_measurements` later adds the values that require decoding.
+
+    A stream is an event stream, or a response of bytes without a Content-Length.
 
     Args:
-        run_folder: folder of the run, with its audio.
-        run: the run. Warm-up samples and failed ones are left out, as is audio that cannot be decoded.
-        report_progress: called after each different clip, with their number so far and the number of all of them.
+        delivery: the exchanges of one sample, with their timings.
+        target: the target that the request was sent to.
+        latency_start_ms: the moment from which times count, on the clock of `Timing.started_ms`.
 
-    Raises:
-        MissingExtraError: the extra "quality" is not installed.
-        DataError: an audio file of the run is missing or was changed.
+    Returns:
+        The measurements; `None` if the audio was not streamed in the response to the submit, or was not timed.
     """
-    require_quality_models()
-    samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
-    clips = {clip.cache_key: clip for sample in samples if (clip := AudioClip.of_sample(run_folder, sample))}
-    found = {}
-    # Threads are enough to use all processors: the models do not hold Python's lock.
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for key, rated in zip(clips, pool.map(_predict_clip_quality, clips.values()), strict=True):
-                found[key] = rated
-                if report_progress is not None:
-                    report_progress(len(found), len(clips))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return QualitySet(
-        method=get_quality_method(),
-        predictions=tuple(
-            QualityPrediction(sample_id=sample.id, **rated._asdict())
-            for sample in samples
-            if (rated := found[AudioClip.of_sample(run_folder, sample).cache_key]) is not None
-        ),
-    )
-
-
-def _predict_clip_quality(clip: AudioClip) -> PredictedQuality | None:
-    decoded = EncodedAudio.from_facts(clip.read(), clip.audio_facts).decoded_audio
-    if decoded is None or not len(decoded.samples):
+    index, spec = delivery.audio_exchange_index, target.response.audio
+    if index is None or index != delivery.submit_exchange_index or spec is None:
         return None
-    return predict_quality(decoded.samples, decoded.sample_rate_hz)
+    exchange = delivery.exchanges[index]
+    if spec.delivery_method == "stream" and target.operation.stream is not None:
+        return _measure_event_stream(exchange, target.operation.stream, latency_start_ms)
+    # A provider that knows the length has finished the audio before it sends the first byte.
+    is_streamed = spec.delivery_method == "bytes" and exchange.response.find_header("content-length") is None
+    return _merge_chunks(_read_body_arrivals(exchange, latency_start_ms)) if is_streamed else None
 
 
-def summarize_predicted_quality(voice: VoiceSamples, quality: QualitySet | None) -> QualitySummary | None:
-    """Return the mean ratings of the voice of one target; `None` if none was predicted."""
-    if quality is None:
+def _read_body_arrivals(exchange: Exchange, latency_start_ms: float) -> list[tuple[float, int]]:
+    """Return the arrivals of the body as (ms, bytes so far).
+
+    The list is empty if a content encoding was removed, because the timed chunks are then not chunks of the body.
+    """
+    chunks = exchange.timing.chunk_arrivals if exchange.timing is not None else ()
+    sizes = list(accumulate(size for _, size in chunks))
+    if exchange.timing is None or not sizes or sizes[-1] != len(exchange.response.body):
+        return []
+    start_ms = exchange.timing.started_ms - latency_start_ms
+    return [(start_ms + at_ms, size) for (at_ms, _), size in zip(chunks, sizes, strict=True)]
+
+
+def _measure_event_stream(
+    exchange: Exchange, stream_spec: StreamSpec, latency_start_ms: float
+) -> StreamArrivals | None:
+    arrivals = _read_body_arrivals(exchange, latency_start_ms)
+    stream = parse_exchange(exchange).read_stream(stream_spec)
+    if not arrivals or not stream.events:
         return None
-    text_ids = {sample.id: sample.text_id for sample in voice.samples}
-    predictions_with_text = [(text_ids[one.sample_id], one) for one in quality.predictions if one.sample_id in text_ids]
-    speech, background, overall, p808 = (
-        estimate_mean([(text_id, max(getattr(one, name), 0.0)) for text_id, one in predictions_with_text])
-        for name in PredictedQuality._fields
-    )
-    if not predictions_with_text and not voice.left_out:
+    sizes = [size for _, size in arrivals]
+
+    def find_arrival_ms(end_offset: int) -> float:
+        """Return when the body's byte before offset `end_offset` arrived."""
+        return arrivals[bisect_left(sizes, end_offset)][0]
+
+    try:
+        audio = [
+            (find_arrival_ms(event.end_offset), len(data)) for event, data in stream.iterate_audio_events() if data
+        ]
+    except UnreadableBodyError:
         return None
-    return QualitySummary(
-        method=quality.method,
-        speech=speech,
-        background=background,
-        overall=overall,
-        p808=p808,
-        left_out=voice.left_out,
+    totals = list(accumulate(size for _, size in audio))
+    chunks = [(at, total) for (at, _), total in zip(audio, totals, strict=True)]
+    return _merge_chunks(chunks, first_event_ms=find_arrival_ms(stream.events[0].end_offset))
+
+
+def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> StreamArrivals | None:
+    """Return the chunks, and the gaps between them; `None` without arrivals.
+
+    Arrivals less than `MAX_MERGED_GAP_MS` apart are one chunk.
+    """
+    if not arrivals:
+        return None
+    chunks = [arrivals[0]]
+    for at, size in arrivals[1:]:
+        if at - chunks[-1][0] < MAX_MERGED_GAP_MS:
+            chunks[-1] = (chunks[-1][0], size)
+        else:
+            chunks.append((at, size))
+    gaps = [after - before for (before, _), (after, _) in pairwise(chunks)]
+    return StreamArrivals(
+        first_event_ms=first_event_ms,
+        chunks=tuple(chunks),
+        gap_p50_ms=statistics.median(gaps) if gaps else None,
+        gap_max_ms=max(gaps, default=None),
     )
 
 
-def describe_predicted_quality(summary: QualitySummary) -> str:
-    """Return the mean predicted ratings of one target in one line."""
-    if summary.p808 is None:
-        return f"no clip has a predicted rating{summary.left_out.describe()} ({summary.method})"
-    ratings = ", ".join(
-        f"{name} {estimate.value:.2f}"
-        for name, estimate in (
-            ("speech", summary.speech),
-            ("background", summary.background),
-            ("overall", summary.overall),
-            ("P.808", summary.p808),
-        )
-        if estimate is not None
+class SimulatedPlayback(NamedTuple):
+    """Simulated playback of a stream by a player that starts with the first audio."""
+
+    stalls_ms: tuple[float, ...]
+    """Duration of each buffer underrun."""
+    requested_position_played_at_ms: float
+    """Time at which the requested position of the audio is played."""
+    requested_position_arrived_at_ms: float
+    """Time at which the requested position of the audio has arrived."""
+    max_lateness_ms: float
+    """Longest time by which audio arrives too late for a player that never stalls."""
+
+
+def simulate_playback(chunk_arrivals: Sequence[tuple[float, float]], requested_position_s: float) -> SimulatedPlayback:
+    """Simulate a player that starts with the first audio and stalls when its buffer is empty.
+
+    Args:
+        chunk_arrivals: tuples (arrival in ms, seconds of audio that can be played by then); both values ascend.
+        requested_position_s: the position in the audio whose times are reported, in seconds from its start.
+    """
+    stalls: list[float] = []
+    buffered_s = 0.0
+    empty_ms: float | None = None  # when the buffered audio will have been played
+    played_ms = arrived_ms = chunk_arrivals[-1][0]
+    first_ms: float | None = None  # when playback starts
+    worst_deficit_ms = 0.0
+    found = False
+    for at_ms, playable_s in chunk_arrivals:
+        if playable_s <= buffered_s:  # a chunk that completes no audio frame
+            continue
+        if empty_ms is not None and at_ms - empty_ms > MIN_STALL_MS:
+            stalls.append(at_ms - empty_ms)
+        first_ms = at_ms if first_ms is None else first_ms
+        worst_deficit_ms = max(worst_deficit_ms, at_ms - first_ms - buffered_s * 1000)
+        start_ms = at_ms if empty_ms is None else max(at_ms, empty_ms)
+        if not found and playable_s > requested_position_s:
+            found, played_ms, arrived_ms = True, start_ms + (requested_position_s - buffered_s) * 1000, at_ms
+        empty_ms = start_ms + (playable_s - buffered_s) * 1000
+        buffered_s = playable_s
+    return SimulatedPlayback(tuple(stalls), played_ms, arrived_ms, worst_deficit_ms)
+
+
+def find_first_audio_ms(streaming: StreamArrivals, timeline: PlaybackTimeline) -> float:
+    """Return when the first byte of audio data arrived, after any header of the container."""
+    after_header = (at for at, size in streaming.chunks if size > timeline.header_bytes)
+    return next(after_header, streaming.chunks[-1][0])
+
+
+def add_playback_measurements(
+    streaming: StreamArrivals, timeline: PlaybackTimeline, leading_silence_s: float
+) -> tuple[StreamArrivals, float]:
+    """Add buffer underruns and the arrival of the first audible speech to a measured stream.
+
+    Args:
+        streaming: measured arrival of the chunks.
+        timeline: number of seconds of the decoded audio that can be played for each number of bytes received.
+        leading_silence_s: duration in seconds of the leading silence of the audio.
+
+    Returns:
+        The stream, and the time to first audible speech in milliseconds.
+    """
+    playback = simulate_playback(
+        [(at, timeline.compute_playable_s(size)) for at, size in streaming.chunks], leading_silence_s
     )
-    clips = f"{format_count(summary.p808.sample_count, 'clip')}{summary.left_out.describe()}"
-    return f"predicted mean rating of {clips} from 1 to 5: {ratings} ({summary.method})"
+    measured = msgspec.structs.replace(
+        streaming,
+        first_speech_ms=playback.requested_position_arrived_at_ms,
+        underruns=len(playback.stalls_ms),
+        stalled_ms=sum(playback.stalls_ms),
+        worst_deficit_ms=playback.max_lateness_ms,
+    )
+    return measured, playback.requested_position_played_at_ms

@@ -1,4 +1,7 @@
-"""Plans which requests a benchmark sends, in which order and at what price, before anything is sent."""
+"""Plans which requests a benchmark sends, in which order and at what price, before anything is sent.
+
+The plan's totals are the JSON that `voicegauge bench --dry-run` writes.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,10 @@ from voicegauge.model.base import (
     convert_to_micro_usd,
     sum_usd,
 )
-from voicegauge.model.price import PriceClaim, PricePart, format_price_usd
+from voicegauge.model.price import BudgetForecast, PriceClaim, PricePart, format_price_usd
 from voicegauge.model.run import MeasuredSuite, MeasuredTarget, RunKind, TargetPrice
+from voicegauge.outputs.result_summary import SummaryTable, TabularResult
+from voicegauge.printable_text import format_count
 
 
 class BenchPlanSettings(Record, frozen=True, kw_only=True):
@@ -471,3 +476,67 @@ def _compute_plan_sha256(
         "requests": [[planned.id for planned in row] for row in rounds],
     }
     return hashlib.sha256(msgspec.json.encode(inputs, order="deterministic")).hexdigest()
+
+
+# Defines the JSON of a dry run.
+
+
+class BenchPlanResult(TabularResult, frozen=True, kw_only=True):
+    """Requests and expected cost of a benchmark (`--dry-run`)."""
+
+    schema: str = "voicegauge/bench-plan/2"
+    provenance: Provenance
+    suite: MeasuredSuite
+    settings: BenchPlanSettings
+    request_count: int
+    cost_usd: float
+    """Total cost in dollars over the targets with a known price."""
+    reserved_usd: float
+    """Highest total cost in dollars by any document, which `--max-cost` must cover."""
+    targets: tuple[PlannedTargetCost, ...]
+    unsupported_target_ids: tuple[str, ...]
+    """Ids of the targets that support no language of the suite."""
+    missing_key_variables: dict[str, tuple[str, ...]] = {}
+    """Names of environment variables for API keys that are not set, by provider id. Nothing is sent without them."""
+    budget_forecast: BudgetForecast | None = None
+    """What becomes of the plan within the budgets that are left; `None` at the emulator."""
+
+    def build_table(self) -> SummaryTable:
+        """Return a row for each target."""
+        return SummaryTable(
+            title=f"{format_count(self.request_count, 'request')}, {format_price_usd(self.cost_usd)} expected, "
+            f"at most {format_price_usd(self.reserved_usd)}",
+            headings=("target", "requests", "characters", "price", "documented"),
+            rows=tuple(
+                (
+                    one.target,
+                    str(one.request_count),
+                    f"{one.character_count:,}",
+                    "not known" if one.usd is None else format_price_usd(one.usd),
+                    one.price_text,
+                )
+                for one in self.targets
+            ),
+        )
+
+
+def summarize_bench_plan(
+    plan: BenchPlan, missing_key_variables: Mapping[str, tuple[str, ...]] | None = None
+) -> BenchPlanResult:
+    """Return the totals of `plan`, without the individual requests.
+
+    Args:
+        plan: the plan whose requests are summed up.
+        missing_key_variables: environment variables of keys that are not set, by provider id; `None` for none.
+    """
+    return BenchPlanResult(
+        provenance=plan.provenance,
+        suite=plan.suite,
+        settings=plan.settings,
+        request_count=plan.request_count,
+        cost_usd=plan.cost_usd,
+        reserved_usd=plan.reserved_usd,
+        targets=plan.target_costs,
+        unsupported_target_ids=plan.unsupported_target_ids,
+        missing_key_variables=dict(missing_key_variables or {}),
+    )

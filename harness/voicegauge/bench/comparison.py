@@ -1,151 +1,193 @@
-"""Compares a run with a baseline, or the targets of one run, and decides for each metric whether it has regressed.
+"""Compares a run with a baseline, or the targets of one run, and says what such comparisons would find.
 
-A metric has regressed if it became worse by enough to matter *and* by more than chance explains.
-Many metrics are tested at once, so the p-values are corrected (Holm 1979): `alpha` is the
-probability that any metric of any target is falsely called a regression. Intervals are computed
-at the level at which Holm's procedure tested their metric, so that an interval excludes 0 exactly
-if the change is significant. Parts of the latency are a family of their own with a fifth of `alpha`:
-they say what a slowdown consists of, and must not make it harder to find. Voices and their steadiness are another
-family, with a twentieth.
+A metric has regressed if it became worse by enough to matter *and* by more than chance explains. The changes of all
+metrics are judged together (`comparison_result.py`). Runs can be compared only if both were measured in the same way.
+
+For plans, the same smallest detectable change is computed that a comparison states for runs: how many nights, targets
+and texts it takes to find a slowdown of the total latency. It follows from the spread of requests, of nights, and of a
+target beside the other targets, as runs show them or as they are assumed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
 
-from voicegauge.bench._comparable_runs import (
-    check_comparable,
-    check_has_samples,
-    check_no_run_is_repeated,
-    find_comparable_score_sets,
-    find_reason_not_to_compare_audio,
-    find_reason_not_to_compare_ratings,
-    find_reason_not_to_compare_voices,
-    have_one_voice_sample,
+import numpy as np
+
+from voicegauge.bench._change_estimates import (
+    DEFAULT_LATENCY_VARIATION,
+    MIN_RUNS_TO_MEASURE_VARIATION,
+    PRIOR_DEGREES_OF_FREEDOM,
+    EstimatedVariance,
+    TimeInSession,
+    combine_variances,
+    compute_log_median_times_by_session,
+    compute_mean_log_median_times,
+    estimate_center_of_differences,
+    measure_variation,
 )
+from voicegauge.bench._metric_changes import EstimatedChange
 from voicegauge.bench._target_comparison import (
-    STEADINESS_METRICS,
+    MIN_OTHER_TARGETS_AS_REFERENCE,
     UNITS_BETTER_IF_HIGHER,
     VOICE_MEASURES,
     ComparedMetric,
     ComparedTarget,
-    MetricId,
     VariationEstimator,
     estimate_metric_changes,
 )
 from voicegauge.bench.comparison_result import (
-    METRICS_THAT_EXPLAIN_TOTAL_LATENCY,
+    ALPHA_SHARE_OF_PARTS,
     ChangeThreshold,
-    ChangeVerdict,
     ComparedRun,
     CompareSettings,
     MetricComparison,
     RunComparison,
+    compute_discovery_levels,
+    compute_family_levels,
+    decide_verdict,
 )
 from voicegauge.bench.part_summaries import count_texts_from_other_places, list_places
 from voicegauge.bench.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model.run import Run, ScoreSet, describe_rehearsal
 
+# Decides whether runs can be compared, and which of their results.
 
-def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
-    """Return the one-sided significance level at which Holm's procedure tests each two-sided p-value.
 
-    The smallest of m p-values is tested at alpha / m, the next at alpha / (m - 1), and so on. All p-values after the
-    first one that is not significant are tested at the level of that one.
+def check_comparable(baseline: Run, run: Run) -> None:
+    """Raise an error if two runs measured different things.
+
+    Raises:
+        DataError: they differ in suite, provenance or load, or one has no sample.
     """
-    tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
-    levels, level = [alpha] * len(p_values), alpha
-    is_rejecting = True
-    for rank, (p_value, index) in enumerate(tested):
-        if is_rejecting:
-            level = alpha / (len(tested) - rank)
-            is_rejecting = p_value / 2 < level
-        levels[index] = level
-    return levels
-
-
-def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
-    """Return the significance level of each test by the procedure of Benjamini and Hochberg (1995).
-
-    A change is found if half its two-sided p-value is below its level, which is the same for all. Of the changes found
-    in each direction, a share of at most `alpha` is false on average.
-    """
-    tested = sorted(p for p in p_values if p is not None)
-    found = [rank for rank, p in enumerate(tested, 1) if p / 2 < rank * alpha / len(tested)]
-    return [alpha * max(found, default=1) / max(len(tested), 1)] * len(p_values)
-
-
-VOICE_METRICS: tuple[MetricId, ...] = (*VOICE_MEASURES, "voice_similarity", *STEADINESS_METRICS)
-"""Metrics of the voice of a target, and of how little its deliveries of one text differ."""
-ALPHA_SHARE_OF_PARTS, ALPHA_SHARE_OF_VOICES = 0.2, 0.05
-"""Shares of `alpha` for the family of voices, and of the rest for that of the parts of the latency. The share of voices
-is small, because another voice differs by far more than chance does."""
-
-
-def compute_family_levels(
-    metrics: Sequence[MetricId], p_values: Sequence[float | None], alpha: float
-) -> tuple[list[float], list[float]]:
-    """Return two significance levels for each p-value: that of Holm's procedure in its family, and the strictest one.
-
-    The strictest level of a family is the one at which the procedure tests the smallest p-value.
-    """
-    families: dict[str, list[int]] = {}
-    for index, metric in enumerate(metrics):
-        family = (
-            "parts" if metric in METRICS_THAT_EXPLAIN_TOTAL_LATENCY else "voices" if metric in VOICE_METRICS else "main"
+    old, new = baseline.manifest, run.manifest
+    for side in (baseline, run):
+        check_has_samples(side)
+    if old.suite.sha256 != new.suite.sha256:
+        raise DataError(
+            f"not comparable: the baseline measured the suite {old.suite.id}/{old.suite.version} "
+            f"({old.suite.sha256[:8]}), the run {new.suite.id}/{new.suite.version} ({new.suite.sha256[:8]})"
         )
-        families.setdefault(family, []).append(index)
-    levels, strictest = [alpha] * len(metrics), [alpha] * len(metrics)
-    for family, members in families.items():
-        own_alpha = alpha * _compute_share_of_family(family, families)
-        tested_count = sum(p_values[index] is not None for index in members)
-        own_levels = compute_holm_levels([p_values[index] for index in members], own_alpha)
-        for index, level in zip(members, own_levels, strict=True):
-            levels[index], strictest[index] = level, own_alpha / max(tested_count, 1)
-    return levels, strictest
+    if old.provenance != new.provenance:
+        raise DataError(f"not comparable: the baseline is {old.provenance}, the run is {new.provenance}")
+    if old.rehearsal_mark != new.rehearsal_mark:
+        stand_in, service = ("baseline", "run") if old.is_rehearsal else ("run", "baseline")
+        raise DataError(
+            f"not comparable: a server on this machine answered the {stand_in}, the service itself the {service}"
+        )
+    old_load, new_load = baseline.describe_load(), run.describe_load()
+    if old_load != new_load:
+        raise DataError(
+            f"not comparable: the baseline had {old_load}, the run {new_load}: "
+            "give both the same --concurrency, or the same --rate and --arrivals"
+        )
 
 
-def _compute_share_of_family(family: str, families: Collection[str]) -> float:
-    """Return the share of `alpha` of a family, beside the other families of a comparison."""
-    of_voices = ALPHA_SHARE_OF_VOICES if "voices" in families else 0.0
-    if len(families) == 1:
-        return 1.0
-    if family == "voices":
-        return of_voices
-    has_both = "main" in families and "parts" in families
-    own = {"main": 1 - ALPHA_SHARE_OF_PARTS, "parts": ALPHA_SHARE_OF_PARTS}[family] if has_both else 1.0
-    return (1 - of_voices) * own
+def check_no_run_is_repeated(runs: Sequence[Run]) -> None:
+    """Raise an error if the same run is given twice.
 
-
-def decide_verdict(
-    change: float,
-    interval: tuple[float, float] | None,
-    threshold: ChangeThreshold,
-    *,
-    is_worse_either_way: bool = False,
-) -> ChangeVerdict:
-    """Return the verdict on a change.
-
-    Args:
-        change: the estimated change.
-        interval: lower and upper end of its confidence interval; `None` if there are too few data.
-        threshold: the smallest changes that matter.
-        is_worse_either_way: whether a fall is a regression too, as of the pitch of a voice.
+    A run that is compared with itself shows no change. A run that stands for several nights makes the spread between
+    nights too small. A copy counts as the same run, even if it was scored again. Equal run ids are not enough, because
+    two machines may give the same id to different runs.
     """
-    if interval is None:
-        return "underpowered"
-    low, high = interval
-    if is_worse_either_way:
-        if abs(change) >= threshold.min_change and (low > 0 or high < 0):
-            return "regression"
-        return "no evidence" if max(-low, high) < threshold.required_detectable_change else "underpowered"
-    if change >= threshold.min_change and low > 0:
-        return "regression"
-    if change <= -threshold.min_change and high < 0:
-        return "improvement"
-    return "no evidence" if high < threshold.required_detectable_change else "underpowered"
+    for number, run in enumerate(runs):
+        for other in runs[:number]:
+            if other.manifest.run_id == run.manifest.run_id and other.samples == run.samples:
+                raise DataError(f"not comparable: the run {run.manifest.run_id} is given twice: name different runs")
+
+
+def check_has_samples(run: Run) -> None:
+    """Raise an error if a run has no sample that counts."""
+    if not any(sample.is_counted for sample in run.samples):
+        reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
+        raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: {reason}")
+
+
+def find_reason_not_to_compare_audio(runs: Sequence[Run]) -> str:
+    """Return why the runs are not compared by what their audio says.
+
+    The result is empty if they are compared, or if their targets do not speak texts.
+    """
+    if runs[-1].manifest.kind != "speech":
+        return ""
+    unheard = [run.manifest.run_id for run in runs if run.listening is None]
+    if unheard:
+        return f"nobody listened to {unheard[0]}, so wrong audio is not compared: voicegauge score does"
+    methods = {run.listening.method for run in runs if run.listening is not None}
+    if len(methods) > 1:
+        named = " and ".join(sorted(methods))
+        return (
+            f"the audio was judged in different ways, which are not compared ({named}): voicegauge score does it again"
+        )
+    return ""
+
+
+def find_reason_not_to_compare_ratings(runs: Sequence[Run]) -> str:
+    """Return why predicted ratings are not compared; empty if they are, or if no run has any."""
+    unrated = [run.manifest.run_id for run in runs if run.predicted_quality is None]
+    if unrated and len(unrated) < len(runs):
+        return f"no ratings were predicted for {unrated[0]}, so none are compared: voicegauge score --quality does"
+    methods = {run.predicted_quality.method for run in runs if run.predicted_quality is not None}
+    if len(methods) > 1:
+        named = " and ".join(sorted(methods))
+        return f"ratings were predicted in different ways, which are not compared ({named}): voicegauge score --quality"
+    return ""
+
+
+def have_one_voice_sample(runs: Sequence[Run]) -> bool:
+    """Whether all runs sent the same voice sample, or all sent none."""
+    paths = {run.manifest.voice_sample_path for run in runs}
+    return len({None if path is None else Path(path).stem for path in paths}) == 1  # whose name is its digest
+
+
+def find_reason_not_to_compare_voices(runs: Sequence[Run]) -> str:
+    """Return why voices, or their similarity to the voice sample, are not compared; empty if they all are."""
+    if runs[-1].manifest.kind != "speech":
+        return ""
+    if not have_one_voice_sample(runs):
+        return "the runs had different voice samples, so their voices are not compared"
+    unknown = [run.manifest.run_id for run in runs if run.voices is None]
+    if unknown and len(unknown) < len(runs):
+        return (
+            f"the voices of {unknown[0]} were not compared with the voice sample, so their similarity is not compared: "
+            "voicegauge score --similarity does it"
+        )
+    methods = {run.voices.method for run in runs if run.voices is not None}
+    if len(methods) > 1:
+        named = " and ".join(sorted(methods))
+        return f"the voices were encoded in different ways, so their similarity is not compared ({named})"
+    return ""
+
+
+def find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
+    """Return the newest score set of each run, all with the same ASR engine and settings; `None` if a run has none."""
+    if not all(run.score_sets for run in runs):
+        return None
+    for newest in reversed(runs[-1].score_sets):
+        score_sets = [_find_score_set_with_same_settings(run, newest) for run in runs]
+        if None not in score_sets:
+            return [scores for scores in score_sets if scores is not None]
+    newest = runs[-1].score_sets[-1]
+    other = next(run for run in runs if _find_score_set_with_same_settings(run, newest) is None).score_sets[-1]
+    raise DataError(
+        f"not comparable: the baseline was scored by {other.asr} with {other.normalizer}, the run by {newest.asr} "
+        f"with {newest.normalizer}: score one again with `voicegauge score`"
+    )
+
+
+def _find_score_set_with_same_settings(run: Run, reference_score_set: ScoreSet) -> ScoreSet | None:
+    """Return the newest score set of `run` with the engine and settings of `reference_score_set`, or `None`."""
+    key = _build_scoring_key(reference_score_set)
+    return next((own for own in reversed(run.score_sets) if _build_scoring_key(own) == key), None)
+
+
+def _build_scoring_key(score_set: ScoreSet) -> tuple[object, ...]:
+    return score_set.asr, score_set.normalizer, score_set.settings, score_set.has_closed_vocabulary
 
 
 # Compares a run with a baseline, or the targets of one run, and judges the change of each metric.
@@ -390,3 +432,181 @@ def _build_compared_run(run: Run) -> ComparedRun:
         load_description=run.describe_load(),
         sample_count=len(run.select_counted_samples()),
     )
+
+
+# Computes how large a slowdown a planned comparison finds.
+
+
+ASSUMED_REQUEST_SPREAD = 0.25
+"""Standard deviation of the logarithm of the times of one text in one night, if the runs do not show it."""
+METRIC_COUNT_OF_LATENCY_FAMILY = 3
+"""Number of metrics of a target that are tested in the family of the total latency: this latency, errors, failures."""
+PLANNED_NIGHT_COUNTS = (1, 5, 10, 20)
+"""Numbers of runs of the baseline, each of another night, for which comparisons are planned."""
+PLANNED_TEXT_COUNTS = (8, 24, 100, 400)
+"""Numbers of texts for which comparisons are planned."""
+PLANNED_TARGET_COUNTS = (1, 8)
+"""Numbers of targets for which comparisons are planned."""
+NIGHT_COUNT_NOTE = (
+    f"with fewer than {MIN_RUNS_TO_MEASURE_VARIATION} nights `compare` assumes the spread between nights, from "
+    f"{MIN_RUNS_TO_MEASURE_VARIATION} on it estimates it from the nights: {MIN_RUNS_TO_MEASURE_VARIATION} nights show "
+    "it so roughly that the figure for them can be larger than for 1, whose assumption may be wrong"
+)
+"""Sentence below the plans: why a comparison with a few more nights can find less."""
+
+
+class LatencySpreads(NamedTuple):
+    """Standard deviations of the logarithm of times."""
+
+    request: float
+    """Standard deviation between nights of the median time of one text, without the spread of the nights' levels."""
+    night: float
+    """Standard deviation between nights of the level of a target, without the spread of its requests."""
+    night_beside_others: float
+    """Standard deviation between nights of the difference between a target's level and the median level of the other
+    targets. Equal to `night` if the targets have no variation in common."""
+    measured: tuple[str, ...] = ()
+    """Names of the spreads above that were measured; the others are assumed."""
+
+
+class PlannedComparison(NamedTuple):
+    """A planned comparison, and the smallest slowdown that it finds in 80% of cases."""
+
+    night_count: int
+    target_count: int
+    text_count: int
+    detectable_slowdown: float | None
+    """The smallest relative slowdown that the comparison can detect, such as 0.2 for 20%; `None` if not even a latency
+    ten times as long would be detected."""
+
+
+def measure_spreads(
+    runs: Sequence[Run], assumed_night_spread: float = DEFAULT_LATENCY_VARIATION, *, compared_run: Run | None = None
+) -> LatencySpreads:
+    """Measure the spreads in runs of different nights; what they do not show is assumed.
+
+    The spread of requests needs two runs or sessions. The spread of nights needs `MIN_RUNS_TO_MEASURE_VARIATION` runs,
+    and the spread beside other targets needs this number of runs with at least `MIN_OTHER_TARGETS_AS_REFERENCE` + 1
+    targets.
+
+    Args:
+        runs: runs of different nights without a change of the service.
+        assumed_night_spread: spread of nights that is assumed if the runs do not show it.
+        compared_run: the run that is compared with `runs`. It must be comparable, but shows no spread, because the
+            service may have changed before it.
+
+    Raises:
+        DataError: the runs are not comparable, have no text in common, or one is given twice.
+    """
+    others = runs[1:] if compared_run is None else [*runs[1:], compared_run]
+    check_no_run_is_repeated([runs[0], *others])
+    for run in others:
+        check_comparable(runs[0], run)
+    times: dict[str, list[list[TimeInSession]]] = {}
+    for run in runs:
+        for target, samples in group_target_samples(run, None).items():
+            times.setdefault(target, []).append(list(samples.total_latencies))
+    complete = {target: nights for target, nights in times.items() if len(nights) == len(runs) and all(nights)}
+    requests = [spread for nights in complete.values() if (spread := _measure_text_latency_spread(nights)) is not None]
+    request = float(np.sqrt(np.mean(np.square(requests)))) if requests else ASSUMED_REQUEST_SPREAD
+    measured = ("request",) if requests else ()
+    if len(runs) < MIN_RUNS_TO_MEASURE_VARIATION or not complete:
+        return LatencySpreads(request, assumed_night_spread, assumed_night_spread, measured)
+    texts = [_find_texts_common_to_nights(nights) for nights in complete.values()]
+    if not all(texts):
+        raise DataError("not comparable: the runs have no text in common")
+    noise = request**2 / max(min(map(len, texts)), 1)
+    variation = float(np.mean([measure_variation(nights).variance_between_runs for nights in complete.values()]))
+    night = math.sqrt(max(variation - noise, 0.0))
+    if len(complete) <= MIN_OTHER_TARGETS_AS_REFERENCE:
+        return LatencySpreads(request, night, night, (*measured, "night"))
+    levels = np.array(
+        [_compute_night_levels(nights, own) for nights, own in zip(complete.values(), texts, strict=True)]
+    )
+    medians_of_others = [np.median(np.delete(levels, index, axis=0), axis=0) for index in range(len(levels))]
+    contrasts = levels - np.array(medians_of_others)
+    beside = math.sqrt(max(float(np.mean(np.var(contrasts, axis=1, ddof=1))) - noise, 0.0))
+    return LatencySpreads(request, night, min(beside, night), (*measured, "night", "night beside others"))
+
+
+def _find_texts_common_to_nights(nights: Sequence[Sequence[TimeInSession]]) -> list[str]:
+    return sorted(set.intersection(*({timed.text_id for timed in night} for night in nights)))
+
+
+def _compute_night_levels(nights: Sequence[Sequence[TimeInSession]], texts: Sequence[str]) -> list[float]:
+    table = np.array([compute_mean_log_median_times([night], texts) for night in nights])
+    return [estimate_center_of_differences(row - table.mean(axis=0))[0] for row in table]
+
+
+def _measure_text_latency_spread(nights: Sequence[Sequence[TimeInSession]]) -> float | None:
+    """Return the spread of the median times of a text between nights or sessions; `None` with a single one."""
+    texts = _find_texts_common_to_nights(nights)
+    tables = np.vstack([compute_log_median_times_by_session(night, texts) for night in nights])
+    complete = tables[:, np.isfinite(tables).all(axis=0)]
+    if len(complete) < 2 or complete.shape[1] < 2:
+        return None
+    # Of a difference of two nights: twice the variance of one, divided by the number of texts.
+    errors = [
+        estimate_center_of_differences(complete[first] - complete[second])[1]
+        for first, second in list(combinations(range(len(complete)), 2))[:20]
+    ]
+    return math.sqrt(float(np.mean(np.square(errors))) * complete.shape[1] / 2)
+
+
+def plan_comparison(
+    spreads: LatencySpreads, night_count: int, target_count: int, text_count: int, settings: CompareSettings
+) -> PlannedComparison:
+    """Return the smallest slowdown of one target that a comparison finds in 80% of cases.
+
+    Args:
+        spreads: how much times vary between requests and between nights.
+        night_count: runs of the baseline, each of another night; one further run is compared with them.
+        target_count: targets of each run.
+        text_count: texts of each run, each sent once to each target.
+        settings: the statistical settings of the comparison.
+    """
+    scale = 1 + 1 / night_count
+    noise = spreads.request**2 / text_count
+    family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_PARTS) / (METRIC_COUNT_OF_LATENCY_FAMILY * target_count)
+    is_measured = night_count >= MIN_RUNS_TO_MEASURE_VARIATION
+    others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (night_count - 1))
+    freedom = night_count - 1 + (others if is_measured else PRIOR_DEGREES_OF_FREEDOM)
+    # Alone, the errors of the texts are estimated beside the variation, which contains them too if it was measured.
+    variation = EstimatedVariance(scale * (spreads.night**2 + (noise if is_measured else 0.0)), freedom)
+    tests = [combine_variances(EstimatedVariance(scale * noise, text_count - 1.0), variation)]
+    if is_measured and target_count > MIN_OTHER_TARGETS_AS_REFERENCE:
+        # The median of the others varies by about pi / 2 times as much as their mean.
+        reference = 1 + math.pi / 2 / (target_count - 1)
+        tests.append(EstimatedVariance(scale * (spreads.night_beside_others**2 + noise * reference), freedom))
+    sizes = [
+        _build_estimate_without_change(*estimated).compute_detectable_change(
+            family_alpha / len(tests), settings.latency_threshold.min_change
+        )
+        for estimated in tests
+    ]
+    found = min((size for size in sizes if size is not None), default=None)
+    return PlannedComparison(night_count, target_count, text_count, found)
+
+
+def _build_estimate_without_change(variance: float, degrees_of_freedom: float) -> EstimatedChange:
+    return EstimatedChange(
+        baseline_value=1.0,
+        run_value=1.0,
+        change=0.0,
+        baseline_sample_count=1,
+        run_sample_count=1,
+        difference=0.0,
+        standard_error=math.sqrt(variance),
+        degrees_of_freedom=degrees_of_freedom,
+        is_logarithmic=True,
+    )
+
+
+def plan_comparisons(spreads: LatencySpreads, settings: CompareSettings) -> list[PlannedComparison]:
+    """Return the smallest slowdowns for usual numbers of nights, targets and texts."""
+    return [
+        plan_comparison(spreads, nights, targets, texts, settings)
+        for targets in PLANNED_TARGET_COUNTS
+        for nights in PLANNED_NIGHT_COUNTS
+        for texts in PLANNED_TEXT_COUNTS
+    ]

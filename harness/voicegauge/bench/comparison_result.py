@@ -1,7 +1,16 @@
-"""The result of a comparison of runs: its settings, the verdict on each metric, and what both say in words."""
+"""The result of a comparison of runs: its settings, the verdict on each metric, and what both say in words.
+
+Many metrics are tested at once, so the p-values are corrected (Holm 1979): `alpha` is the
+probability that any metric of any target is falsely called a regression. Intervals are computed
+at the level at which Holm's procedure tested their metric, so that an interval excludes 0 exactly
+if the change is significant. Parts of the latency are a family of their own with a fifth of `alpha`:
+they say what a slowdown consists of, and must not make it harder to find. Voices and their steadiness are another
+family, with a twentieth.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from voicegauge.bench._change_estimates import (
@@ -374,3 +383,105 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         only = "1 text is" if alone == 1 else f"{alone} texts are"
         sides = f"{self.text_count_only_in_baseline} in the baseline, {self.text_count_only_in_run} in the run"
         return f"only {format_count(self.common_text_count, 'common text')}; {only} in one run only ({sides})"
+
+
+# Decides at which level each change is tested, and the verdict on it.
+
+
+def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
+    """Return the one-sided significance level at which Holm's procedure tests each two-sided p-value.
+
+    The smallest of m p-values is tested at alpha / m, the next at alpha / (m - 1), and so on. All p-values after the
+    first one that is not significant are tested at the level of that one.
+    """
+    tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    levels, level = [alpha] * len(p_values), alpha
+    is_rejecting = True
+    for rank, (p_value, index) in enumerate(tested):
+        if is_rejecting:
+            level = alpha / (len(tested) - rank)
+            is_rejecting = p_value / 2 < level
+        levels[index] = level
+    return levels
+
+
+def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
+    """Return the significance level of each test by the procedure of Benjamini and Hochberg (1995).
+
+    A change is found if half its two-sided p-value is below its level, which is the same for all. Of the changes found
+    in each direction, a share of at most `alpha` is false on average.
+    """
+    tested = sorted(p for p in p_values if p is not None)
+    found = [rank for rank, p in enumerate(tested, 1) if p / 2 < rank * alpha / len(tested)]
+    return [alpha * max(found, default=1) / max(len(tested), 1)] * len(p_values)
+
+
+VOICE_METRICS: tuple[MetricId, ...] = (*VOICE_MEASURES, "voice_similarity", *STEADINESS_METRICS)
+"""Metrics of the voice of a target, and of how little its deliveries of one text differ."""
+ALPHA_SHARE_OF_PARTS, ALPHA_SHARE_OF_VOICES = 0.2, 0.05
+"""Shares of `alpha` for the family of voices, and of the rest for that of the parts of the latency. The share of voices
+is small, because another voice differs by far more than chance does."""
+
+
+def compute_family_levels(
+    metrics: Sequence[MetricId], p_values: Sequence[float | None], alpha: float
+) -> tuple[list[float], list[float]]:
+    """Return two significance levels for each p-value: that of Holm's procedure in its family, and the strictest one.
+
+    The strictest level of a family is the one at which the procedure tests the smallest p-value.
+    """
+    families: dict[str, list[int]] = {}
+    for index, metric in enumerate(metrics):
+        family = (
+            "parts" if metric in METRICS_THAT_EXPLAIN_TOTAL_LATENCY else "voices" if metric in VOICE_METRICS else "main"
+        )
+        families.setdefault(family, []).append(index)
+    levels, strictest = [alpha] * len(metrics), [alpha] * len(metrics)
+    for family, members in families.items():
+        own_alpha = alpha * _compute_share_of_family(family, families)
+        tested_count = sum(p_values[index] is not None for index in members)
+        own_levels = compute_holm_levels([p_values[index] for index in members], own_alpha)
+        for index, level in zip(members, own_levels, strict=True):
+            levels[index], strictest[index] = level, own_alpha / max(tested_count, 1)
+    return levels, strictest
+
+
+def _compute_share_of_family(family: str, families: Collection[str]) -> float:
+    """Return the share of `alpha` of a family, beside the other families of a comparison."""
+    of_voices = ALPHA_SHARE_OF_VOICES if "voices" in families else 0.0
+    if len(families) == 1:
+        return 1.0
+    if family == "voices":
+        return of_voices
+    has_both = "main" in families and "parts" in families
+    own = {"main": 1 - ALPHA_SHARE_OF_PARTS, "parts": ALPHA_SHARE_OF_PARTS}[family] if has_both else 1.0
+    return (1 - of_voices) * own
+
+
+def decide_verdict(
+    change: float,
+    interval: tuple[float, float] | None,
+    threshold: ChangeThreshold,
+    *,
+    is_worse_either_way: bool = False,
+) -> ChangeVerdict:
+    """Return the verdict on a change.
+
+    Args:
+        change: the estimated change.
+        interval: lower and upper end of its confidence interval; `None` if there are too few data.
+        threshold: the smallest changes that matter.
+        is_worse_either_way: whether a fall is a regression too, as of the pitch of a voice.
+    """
+    if interval is None:
+        return "underpowered"
+    low, high = interval
+    if is_worse_either_way:
+        if abs(change) >= threshold.min_change and (low > 0 or high < 0):
+            return "regression"
+        return "no evidence" if max(-low, high) < threshold.required_detectable_change else "underpowered"
+    if change >= threshold.min_change and low > 0:
+        return "regression"
+    if change <= -threshold.min_change and high < 0:
+        return "improvement"
+    return "no evidence" if high < threshold.required_detectable_change else "underpowered"

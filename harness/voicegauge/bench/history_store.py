@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, Self
 import msgspec
 import numpy as np
 
-from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
+from voicegauge.bench import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.part_summaries import list_places
 from voicegauge.bench.run_store import RUN_FILE_NAME, load_run
 from voicegauge.bench.target_cost import compute_target_cost

@@ -1,6 +1,6 @@
-"""Summarizes parts of a run: times by place, and what only samples over WebSockets have.
+"""Summarizes what only parts of a run have: times by place, streamed audio, and turns over WebSockets.
 
-These have handshakes, flushes and interruptions of speech, and transcripts of streamed recordings.
+Turns over WebSockets have handshakes, flushes and interruptions of speech, and transcripts of streamed recordings.
 """
 
 from __future__ import annotations
@@ -12,13 +12,19 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from voicegauge.bench.estimates import Estimate, estimate_median, estimate_quantile
-from voicegauge.bench.target_samples import group_counted_samples_by_target
+from voicegauge.bench.estimates import (
+    Estimate,
+    estimate_mean,
+    estimate_median,
+    estimate_quantile,
+    estimate_share,
+)
+from voicegauge.bench.target_samples import group_counted_samples_by_target, select_times_by_text, select_values_by_text
 from voicegauge.errors import DataError
 from voicegauge.model.base import Count, Number, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Interruption, TranscriptTiming
 from voicegauge.model.run import Run
-from voicegauge.model.sample import Latency, Sample
+from voicegauge.model.sample import Sample, StreamArrivals
 from voicegauge.printable_text import format_count
 
 
@@ -77,23 +83,16 @@ def summarize_places(run: Run) -> tuple[PlaceSummary, ...]:
 
 
 def _summarize_place(place: str, target: str, samples: Sequence[Sample], lost_count: int) -> PlaceSummary:
-    def select_times(select_time: Callable[[Latency], float | None]) -> list[tuple[str, float]]:
-        return [
-            (one.text_id, found)
-            for one in samples
-            if one.failure is None and one.latency is not None and (found := select_time(one.latency)) is not None
-        ]
-
-    totals = select_times(lambda latency: latency.total_latency_ms)
+    totals = select_times_by_text(samples, lambda latency: latency.total_latency_ms)
     return PlaceSummary(
         place=place,
         target=target,
         sample_count=len(samples),
         failure_count=sum(one.failure is not None for one in samples),
         lost_count=lost_count,
-        ttfb_ms=estimate_median(select_times(lambda latency: latency.ttfb_ms)),
-        ttfa_ms=estimate_median(select_times(lambda latency: latency.ttfa_ms)),
-        ttfs_ms=estimate_median(select_times(lambda latency: latency.ttfs_ms)),
+        ttfb_ms=estimate_median(select_times_by_text(samples, lambda latency: latency.ttfb_ms)),
+        ttfa_ms=estimate_median(select_times_by_text(samples, lambda latency: latency.ttfa_ms)),
+        ttfs_ms=estimate_median(select_times_by_text(samples, lambda latency: latency.ttfs_ms)),
         total_latency_ms=estimate_median(totals),
         total_latency_p95_ms=estimate_quantile(totals, 0.95),
     )
@@ -221,9 +220,7 @@ def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> S
     def estimate_median_of(
         select_value: Callable[[Sample], float | None], among_samples: Sequence[Sample] = spoken
     ) -> Estimate | None:
-        return estimate_median(
-            [(one.text_id, value) for one in among_samples if (value := select_value(one)) is not None]
-        )
+        return estimate_median(select_values_by_text(among_samples, select_value))
 
     return SocketSummary(
         handshake_ms=estimate_median_of(_get_handshake_ms, [*_select_socket_samples(warmups), *spoken]),
@@ -343,3 +340,61 @@ def _describe_transcript_timing(summary: TranscriptTimingSummary) -> str:
         for one in summary.curve
     ]
     return f"{text}; answers of an agent that waits for {'; '.join(points)}"
+
+
+# Summarizes how streamed audio arrived, and how it would have been played.
+
+
+class StreamSummary(Record, frozen=True, kw_only=True):
+    """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
+
+    Times are milliseconds from the start of the submit; a time is `None` if no sample has it.
+    """
+
+    first_event_ms: Estimate | None
+    """Time until the first event; only for event streams."""
+    first_speech_ms: Estimate | None
+    """Time until the audio with the first speech has arrived. It is played later, at `TargetSummary.ttfs_ms`."""
+    gap_p50_ms: Estimate | None
+    """Median gap between two chunks of a sample."""
+    gap_max_ms: Estimate | None
+    """Median, over samples, of the longest gap between two chunks of a sample."""
+    underruns_per_sample: Estimate | None
+    """Mean number of buffer underruns per sample."""
+    stall_time_ms: Estimate | None
+    """Mean time per sample during which a player is stalled."""
+    share_late_at_most_50_ms: Estimate | None
+    """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
+    share_late_at_most_100_ms: Estimate | None
+    """Share of streams whose audio is never more than 100 ms late for a player that starts at once (C100)."""
+    share_late_at_most_200_ms: Estimate | None
+    """Share of streams whose audio is never more than 200 ms late for a player that starts at once (C200)."""
+
+
+def _summarize_streaming(samples: Sequence[Sample]) -> StreamSummary | None:
+    if all(sample.streaming is None for sample in samples):
+        return None
+
+    def select_streaming_values(select_value: Callable[[StreamArrivals], float | None]) -> list[tuple[str, float]]:
+        return select_values_by_text(
+            samples, lambda sample: select_value(sample.streaming) if sample.streaming else None
+        )
+
+    def estimate_share_late_at_most(limit_ms: float) -> Estimate | None:
+        deficits_ms = select_streaming_values(lambda stream: stream.worst_deficit_ms)
+        return estimate_share((text, deficit_ms < limit_ms) for text, deficit_ms in deficits_ms)
+
+    return StreamSummary(
+        first_event_ms=estimate_median(select_streaming_values(lambda stream: stream.first_event_ms)),
+        first_speech_ms=estimate_median(select_streaming_values(lambda stream: stream.first_speech_ms)),
+        gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms)),
+        gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms)),
+        # Means: underruns are rare, so that their median would be 0 for nearly every target.
+        underruns_per_sample=estimate_mean(
+            select_streaming_values(lambda stream: stream.underruns), smallest_positive_value=1.0
+        ),
+        stall_time_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms)),
+        share_late_at_most_50_ms=estimate_share_late_at_most(50.0),
+        share_late_at_most_100_ms=estimate_share_late_at_most(100.0),
+        share_late_at_most_200_ms=estimate_share_late_at_most(200.0),
+    )

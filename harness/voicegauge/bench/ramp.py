@@ -1,4 +1,4 @@
-"""Searches the highest load that a target sustains: a ramp.
+"""Searches the highest load that meets a goal and does not saturate the target: a ramp.
 
 A step sends requests under one load for a minimum duration (`MIN_STEP_DURATION_S`) and for many times the latency,
 because a queue grows slowly: a service that is sent 5% more than it can do delays each request by 5% of the time since
@@ -19,34 +19,157 @@ The capacity has an interval, and is tried itself in the last step.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import itertools
 import math
+import re
 import statistics
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
-from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
-from voicegauge.bench.load import (
-    ArrivalRate,
-    Goal,
-    SampleSender,
-    find_preparation_s,
-    find_time_percentile,
-    send_closed_loop,
-    send_open_loop,
-    succeeded_at_first_attempt,
-)
+from voicegauge.bench.target_samples import find_audio_ready_bounds
+from voicegauge.errors import UsageError
+from voicegauge.model.base import Record
 from voicegauge.model.ramp import LoadCapacity, RampResult, RampStep
 from voicegauge.model.sample import Sample
-from voicegauge.transport.clock import Clock
 
-# Computes how much of the planned load this machine sent, because a busy machine sends less than planned.
+# Goals that the samples under one load must meet, such as "success>=0.99,ttfa:p95<=500ms,rtf:p95<=1".
+
+
+_SUCCESS_METRIC = "success"
+_TIME_METRICS = ("ttfb", "ttfa", "total")
+_RTF_METRIC = "rtf"
+_CONDITION_PATTERN = re.compile(
+    r"(?P<metric>[a-z]+)(?::p(?P<percentile>\d{1,2}(?:\.\d+)?))?(?P<comparison>>=|<=)(?P<limit>\d+(?:\.\d+)?)(?P<unit>ms|s|%)?"
+)
+"""Matches a condition of a goal, such as `ttfb:p95<=500ms`."""
+
+
+class GoalCondition(Record, frozen=True, kw_only=True):
+    """One condition of a goal, such as that 95% of requests have their first byte within 300 ms."""
+
+    metric: Literal["success", "ttfb", "ttfa", "total", "rtf"]
+    """The metric that the condition limits. `success` is the share of requests that succeed at the first attempt, so
+    that a 429 counts against it; the others are times and the real-time factor of requests that succeed."""
+    percentile: float | None
+    """The percentile that must stay within the limit; `None` for `success`."""
+    limit: float
+    """The limit: a share for `success`, a factor for `rtf`, otherwise milliseconds."""
+
+
+class Goal(Record, frozen=True, kw_only=True):
+    """A goal of a ramp: conditions that must all be met."""
+
+    text: str
+    """The goal as the user gave it."""
+    conditions: tuple[GoalCondition, ...]
+
+    def measure_conditions(self, samples: Sequence[Sample]) -> dict[str, float | None]:
+        """Return the measured value of each condition, by its text; `None` as the value if no request succeeded."""
+        return {_format_condition_name(one): _measure_condition(one, samples) for one in self.conditions}
+
+    def is_met(self, samples: Sequence[Sample]) -> bool:
+        """Whether `samples` meet every condition."""
+        return all(_meets_condition(one, _measure_condition(one, samples)) for one in self.conditions)
+
+    def count_samples_meeting_goal(self, samples: Sequence[Sample]) -> int:
+        """Return the number of requests that succeeded at the first attempt and met every limit on their own times."""
+        limits = [one for one in self.conditions if one.metric != _SUCCESS_METRIC]
+        return sum(
+            succeeded_at_first_attempt(sample)
+            and all(_meets_condition(one, _get_metric_value(one.metric, sample)) for one in limits)
+            for sample in samples
+        )
+
+
+def parse_goal(text: str) -> Goal:
+    """Parse a goal.
+
+    Args:
+        text: conditions separated by commas: `success>=SHARE`, or `METRIC:pN<=LIMIT` with the metric `ttfb`, `ttfa`,
+            `total` (in `ms` or `s`) or `rtf`, and the percentile N, 50 by default.
+
+    Raises:
+        UsageError: a condition cannot be read.
+    """
+    return Goal(text=text, conditions=tuple(_parse_condition(part.strip()) for part in text.split(",")))
+
+
+def _parse_condition(text: str) -> GoalCondition:
+    match = _CONDITION_PATTERN.fullmatch(text.replace(" ", ""))
+    known_metrics = (_SUCCESS_METRIC, *_TIME_METRICS, _RTF_METRIC)
+    if match is None or match["metric"] not in known_metrics:
+        raise UsageError(
+            f"--goal: {text!r} is not a condition: write success>=0.99, rtf:p95<=1, or a time such as ttfa:p95<=500ms "
+            f"(metrics: {', '.join(known_metrics)})"
+        )
+    metric, unit, limit = match["metric"], match["unit"], float(match["limit"])
+    expected = ">=" if metric == _SUCCESS_METRIC else "<="
+    units = {_SUCCESS_METRIC: (None, "%"), _RTF_METRIC: (None,)}.get(metric, ("ms", "s"))
+    if match["comparison"] != expected or unit not in units or (metric == _SUCCESS_METRIC and match["percentile"]):
+        example = {_SUCCESS_METRIC: "success>=0.99", _RTF_METRIC: "rtf:p95<=1"}.get(metric, f"{metric}:p95<=500ms")
+        raise UsageError(f"--goal: {text!r} cannot be read: write it like {example}")
+    factor = {"s": 1000.0, "%": 0.01}.get(unit or "", 1.0)
+    if metric == _SUCCESS_METRIC and limit * factor > 1:
+        raise UsageError(f"--goal: {text!r} asks for a share above 1, which is impossible: write it like success>=0.99")
+    percentile = None if metric == _SUCCESS_METRIC else float(match["percentile"] or 50)
+    return GoalCondition(metric=metric, percentile=percentile, limit=limit * factor)  # type: ignore[arg-type]  # checked
+
+
+def succeeded_at_first_attempt(sample: Sample) -> bool:
+    """Whether a request succeeded at the first attempt: a rejection that a retry overcomes shows too much load."""
+    return sample.failure is None and sample.submit_count == 1
+
+
+def _format_condition_name(condition: GoalCondition) -> str:
+    return condition.metric if condition.percentile is None else f"{condition.metric}:p{condition.percentile:g}"
+
+
+def _meets_condition(condition: GoalCondition, value: float | None) -> bool:
+    if value is None:
+        return False
+    return value >= condition.limit if condition.metric == _SUCCESS_METRIC else value <= condition.limit
+
+
+def _measure_condition(condition: GoalCondition, samples: Sequence[Sample]) -> float | None:
+    if condition.metric == _SUCCESS_METRIC:
+        return sum(map(succeeded_at_first_attempt, samples)) / len(samples) if samples else None
+    return (
+        None if condition.percentile is None else find_time_percentile(condition.metric, condition.percentile, samples)
+    )
+
+
+def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sample]) -> float | None:
+    """Return a percentile, as the nearest rank, of a time or factor of the requests that succeeded; `None` if none did.
+
+    Args:
+        metric: a metric of goals other than `success`.
+        percentile: 95 for the 95th percentile.
+        samples: the samples; those that failed are left out.
+    """
+    values = sorted(
+        value
+        for sample in samples
+        if succeeded_at_first_attempt(sample) and (value := _get_metric_value(metric, sample)) is not None
+    )
+    return values[max(math.ceil(len(values) * percentile / 100) - 1, 0)] if values else None
+
+
+def _get_metric_value(metric: str, sample: Sample) -> float | None:
+    """Return a time or factor of a sample; `None` if it does not have it."""
+    latency = sample.latency
+    if latency is None:
+        return None
+    if metric == _RTF_METRIC:
+        audio_s = sample.audio.audio_duration_s if sample.audio is not None else None
+        ready = find_audio_ready_bounds(latency)  # as in summaries: without the wait for the poll that saw a job's end
+        return ready.high_ms / 1000 / audio_s if audio_s and ready is not None else None
+    return {"ttfb": latency.ttfb_ms, "ttfa": latency.ttfa_ms, "total": latency.total_latency_ms}[metric]
+
+
+# Measures whether a service is saturated by the load of a step.
 
 
 MIN_SENT_LOAD_SHARE = 0.75
@@ -56,107 +179,12 @@ FULL_LOAD_SHARE = 0.95
 """A step that sends less than this share of the planned load is judged as a step under the load that it achieved."""
 
 
-def compute_sent_share_of_requests_in_flight(
-    samples: Sequence[Sample], starts_s: Sequence[float], concurrency: int
-) -> float | None:
-    """Return the share of the planned concurrency that was in flight.
-
-    By Little's law, it is the mean latency multiplied by the number of requests that began in a second, divided by the
-    concurrency. The first requests are left out, because they begin all at once.
-
-    Args:
-        samples: the samples of one step, in the order in which they were sent.
-        starts_s: when each sample was sent, in seconds.
-        concurrency: planned number of requests in flight.
-
-    Returns:
-        The share, at most 1; `None` if the latency of a request is not known, or if there are too few requests.
-    """
-    latencies_s = [_get_latency_s(sample) for sample in samples[concurrency:]]
-    throughput = _measure_throughput(starts_s, concurrency)
-    if None in latencies_s or not latencies_s or throughput is None:
-        return None
-    mean_s = sum(latency_s for latency_s in latencies_s if latency_s is not None) / len(latencies_s)
-    return min(mean_s * throughput / concurrency, 1.0)
-
-
-def _measure_throughput(starts_s: Sequence[float], concurrency: int) -> float | None:
-    """Return the requests per second of a closed loop, in which a request starts when an earlier one ends.
-
-    The first `concurrency` requests, which start at once, are left out. `None` if fewer than two remain.
-    """
-    later = sorted(starts_s)[concurrency:]
-    if len(later) < 2 or later[-1] <= later[0]:
-        return None
-    return (len(later) - 1) / (later[-1] - later[0])
-
-
-def _get_latency_s(sample: Sample) -> float | None:
+def get_latency_s(sample: Sample) -> float | None:
+    """Return the total latency of a sample, or that of its submit if it has no audio, in seconds; `None` if unknown."""
     latency = sample.latency
     if latency is None:
         return None
     return (latency.submit_latency_ms if latency.total_latency_ms is None else latency.total_latency_ms) / 1000
-
-
-def compute_sent_share_of_rate(due_times_s: Sequence[float], starts_s: Sequence[float]) -> float | None:
-    """Return the share of the planned rate at which this machine sent requests.
-
-    A rate is the slope of a line through the times of the requests, so that a single late one changes little; or the
-    number of requests over the time from the first to the last one, so that a pause that is made up for counts too.
-
-    Args:
-        due_times_s: when each request was due, in seconds.
-        starts_s: when this machine was ready to send each of them, in the same order, in seconds.
-
-    Returns:
-        The smaller of both, at most 1; `None` if there are fewer than three requests.
-    """
-    if len(due_times_s) < 3 or len(set(due_times_s)) < 2:
-        return None
-    slope = statistics.linear_regression(due_times_s, starts_s).slope
-    stretch = (max(starts_s) - min(starts_s)) / (max(due_times_s) - min(due_times_s))
-    return min(1 / max(slope, stretch, 1e-9), 1.0)
-
-
-# Limits how many requests are in flight, apart from how many are prepared or saved.
-
-
-class LoadGate:
-    """Lets a number of requests through at a time, and notes when each of them begins.
-
-    Between two requests a slot prepares one and saves another, and sends nothing. There are therefore more slots than
-    requests in flight: the next request is prepared and waits here when one ends.
-    """
-
-    def __init__(self, slot_count: int) -> None:
-        """Let any number of requests through. `slot_count` requests can be in flight in any step."""
-        self.slot_count = slot_count
-        self._semaphore: asyncio.Semaphore | None = None
-        self.prepare_connections: Callable[[int], Awaitable[None]] | None = None
-        """Opens connections for a number of requests in flight, before a step that has as many."""
-        self.start_s_by_id: dict[str, float] = {}
-        self.slot_wait_s_by_id: dict[str, float] = {}
-        """How long each request waited because as many as allowed were in flight, in seconds."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether a request has to wait until another one ends."""
-        return self._semaphore is not None and self._semaphore.locked()
-
-    def set_limit(self, requests_in_flight: int | None) -> None:
-        """Begin a step with this number of requests in flight; `None` for any number."""
-        self._semaphore = None if requests_in_flight is None else asyncio.Semaphore(requests_in_flight)
-        self.start_s_by_id, self.slot_wait_s_by_id = {}, {}
-
-    @contextlib.asynccontextmanager
-    async def hold(self, sample_id: str, clock: Clock) -> AsyncIterator[None]:
-        """Wait until a request may be sent; it counts as in flight as long as the context lasts."""
-        async with self._semaphore or contextlib.nullcontext():
-            self.start_s_by_id[sample_id] = clock.monotonic()
-            yield
-
-
-# Measures whether a service is saturated by the load of a step.
 
 
 MAX_LATENCY_GROWTH = 0.03
@@ -208,7 +236,7 @@ def measure_latency_growth(step_measurements: StepMeasurements) -> EstimateWithE
     pairs = [
         (start_s, latency_s)
         for start_s, sample in zip(step_measurements.starts_s, step_measurements.samples, strict=False)
-        if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
+        if sample.failure is None and (latency_s := get_latency_s(sample)) is not None
     ]
     if len(pairs) < 10:
         return None
@@ -231,29 +259,8 @@ def is_rise_due_to_late_requests(latency_growth: float, step_measurements: StepM
     return latency_growth >= MAX_LATENCY_GROWTH and rise_s <= (step_measurements.max_start_delay_s or 0.0)
 
 
-MIN_SHARE_OF_SLOTS = 0.25
-"""Share of the slots that the service must have kept busy on average if requests waited for a slot because of it."""
-
-
-def has_late_slots(
-    samples: Sequence[Sample], slot_waits_s: Mapping[str, float], duration_s: float, slot_count: int
-) -> bool:
-    """Whether requests of a step waited for a slot while far fewer than all slots were waiting for the service.
-
-    Args:
-        samples: the samples of the step.
-        slot_waits_s: how long each waited for a slot, in seconds, by sample id.
-        duration_s: duration of the step, in seconds.
-        slot_count: number of slots.
-    """
-    if not any(slot_waits_s.get(sample.id) for sample in samples):
-        return False
-    at_service_s = sum((_get_latency_s(sample) or 0.0) - slot_waits_s.get(sample.id, 0.0) for sample in samples)
-    return at_service_s < MIN_SHARE_OF_SLOTS * slot_count * duration_s  # Little's law
-
-
 def _compute_mean_latency_s(samples: Sequence[Sample]) -> float:
-    latencies_s = [latency_s for sample in samples if (latency_s := _get_latency_s(sample)) is not None]
+    latencies_s = [latency_s for sample in samples if (latency_s := get_latency_s(sample)) is not None]
     return sum(latencies_s) / len(latencies_s) if latencies_s else 0.0
 
 
@@ -272,7 +279,7 @@ def measure_completion_rate(step_measurements: StepMeasurements) -> EstimateWith
         _drop_first_and_last(
             start_s + latency_s
             for start_s, sample in zip(step_measurements.starts_s, step_measurements.samples, strict=False)
-            if sample.failure is None and (latency_s := _get_latency_s(sample)) is not None
+            if sample.failure is None and (latency_s := get_latency_s(sample)) is not None
         )
     )
 
@@ -495,7 +502,7 @@ class _LoadSearch:
         )
 
     def _record_unsaturated_step(self, achieved_load: float, step_measurements: StepMeasurements) -> None:
-        latencies_s = [one for sample in step_measurements.samples if (one := _get_latency_s(sample)) is not None]
+        latencies_s = [one for sample in step_measurements.samples if (one := get_latency_s(sample)) is not None]
         self._base_latencies_s += latencies_s
         if latencies_s:
             self._typical_latency_s = statistics.median(latencies_s)
@@ -599,171 +606,3 @@ class _LoadSearch:
         highest_met = self._planned_load_of_highest_met or 0.0
         missed = (step for step in self._steps if step.is_valid and step.request_count and not step.meets_goal)
         return min((step.load for step in missed if step.load > highest_met), default=None)
-
-
-# Sends the samples of a plan step by step, under the loads that a ramp chooses.
-
-
-MIN_SPARE_SLOTS = 4
-"""Smallest number of slots for requests that are prepared or saved, in addition to the requests in flight."""
-
-
-class RampSettings(NamedTuple):
-    """What a ramp raises, the goal that must be met, and the highest load that it tries."""
-
-    load_type: Literal["concurrency", "rate"]
-    goal: Goal
-    max_load: float
-    """The highest load that may be tried."""
-    arrival_process: Literal["constant", "poisson"] = "constant"
-    """How requests are spaced if the ramp raises a rate; see `ArrivalRate`."""
-
-
-SampleCollector = Callable[[Sequence[PlannedSample], int], Awaitable[Sequence[Sample]]]
-"""Function (planned samples, number of the step) that returns the measured samples, with the duration of their audio.
-Planned samples that were not sent are left out."""
-RampStepListener = Callable[[int, float], None]
-"""Function (number of the step, counted from 1; load of the step) that is called when a step begins."""
-
-
-async def send_ramp(
-    rounds: Sequence[SampleRound],
-    settings: RampSettings,
-    send_sample: SampleSender,
-    collect_samples: SampleCollector,
-    *,
-    clock: Clock,
-    seed: int,
-    load_gate: LoadGate | None = None,
-    on_ramp_step: RampStepListener = lambda _number, _load: None,
-    on_step_result: RampResultListener = lambda _unfinished: None,
-) -> RampResult:
-    """Search the highest load that meets the goal, with as many samples of `rounds` as the search takes.
-
-    Args:
-        rounds: the samples that may be sent, in their order.
-        settings: what the ramp raises, and the goal.
-        send_sample: sends one sample.
-        collect_samples: returns the samples of one step.
-        clock: the clock of durations.
-        seed: seed of the intervals of a Poisson process.
-        load_gate: the gate through which `send_sample` sends each request; `None` if it has none.
-        on_ramp_step: called when a step begins.
-        on_step_result: called before the first step and after each step with what was found so far.
-    """
-    runner = _RampStepRunner(
-        settings,
-        send_sample,
-        collect_samples,
-        clock=clock,
-        seed=seed,
-        load_gate=load_gate,
-        on_ramp_step=on_ramp_step,
-        remaining=itertools.chain.from_iterable(rounds),
-    )
-    return await search_highest_load(
-        runner.measure_load,
-        settings.goal,
-        load_type=settings.load_type,
-        first_load=1.0,
-        max_load=settings.max_load,
-        on_step_result=on_step_result,
-    )
-
-
-@dataclass(kw_only=True)
-class _SentStep:
-    """The samples of the step that is being sent: when each was due and when it began, in seconds of the clock."""
-
-    samples: list[PlannedSample]
-    due_s_by_id: dict[str, float] = field(default_factory=dict)
-    """When each sample was due, by sample id."""
-    start_s_by_id: dict[str, float] = field(default_factory=dict)
-    """When each sample began, by sample id."""
-
-
-class _RampStepRunner:
-    """Sends the steps of a ramp, one after another."""
-
-    def __init__(
-        self,
-        settings: RampSettings,
-        send_sample: SampleSender,
-        collect_samples: SampleCollector,
-        *,
-        clock: Clock,
-        seed: int,
-        load_gate: LoadGate | None,
-        on_ramp_step: RampStepListener,
-        remaining: Iterator[PlannedSample],
-    ) -> None:
-        self._settings, self._send_sample, self._collect_samples = settings, send_sample, collect_samples
-        self._clock, self._seed, self._load_gate, self._on_ramp_step = clock, seed, load_gate, on_ramp_step
-        self._remaining = remaining
-        self._step_number = 0
-        self._longest_latency_s = 0.0
-        """The longest latency of the previous step."""
-
-    async def measure_load(self, load: float, request_count: int) -> StepMeasurements:
-        """Send `request_count` samples under a load, and return what was measured."""
-        self._step_number += 1
-        self._on_ramp_step(self._step_number, load)
-        step = _SentStep(samples=list(itertools.islice(self._remaining, request_count)))
-        await self._prepare_connections(load)
-        start_s = self._clock.monotonic()
-        await self._send_step(step, load)
-        duration_s = self._clock.monotonic() - start_s
-        samples = await self._collect_samples(step.samples, self._step_number)
-        latencies_ms = [one.latency.total_latency_ms or 0.0 for one in samples if one.latency is not None]
-        self._longest_latency_s = max(latencies_ms, default=0.0) / 1000
-        step.start_s_by_id |= self._load_gate.start_s_by_id if self._load_gate is not None else {}
-        if self._settings.load_type == "concurrency":
-            starts_s = [step.start_s_by_id[sample.id] for sample in samples]
-            sent_share = compute_sent_share_of_requests_in_flight(samples, starts_s, int(load))
-            return StepMeasurements(samples, duration_s, sent_share, starts_s)
-        starts_s = [self._find_start_s(step, sample) for sample in samples]
-        due_s = [step.due_s_by_id[sample.id] for sample in samples]
-        latest_s = max((start - due for start, due in zip(starts_s, due_s, strict=True)), default=0.0)
-        sent_share = compute_sent_share_of_rate(due_s, starts_s)
-        gate = self._load_gate
-        late = gate is not None and has_late_slots(samples, gate.slot_wait_s_by_id, duration_s, gate.slot_count)
-        return StepMeasurements(samples, duration_s, sent_share, starts_s, max(latest_s, 0.0), late)
-
-    async def _prepare_connections(self, load: float) -> None:
-        if self._load_gate is not None and self._load_gate.prepare_connections is not None:
-            # At a rate, as many requests are in flight as come during a latency (Little's law).
-            is_rate = self._settings.load_type == "rate"
-            count = math.ceil(load * self._longest_latency_s) + 1 if is_rate else int(load)
-            await self._load_gate.prepare_connections(count)
-
-    async def _send_step(self, step: _SentStep, load: float) -> None:
-        async def send_and_record_times(planned_sample: PlannedSample, due_s: float | None) -> None:
-            start_s = self._clock.monotonic()
-            step.start_s_by_id[planned_sample.id] = start_s
-            step.due_s_by_id[planned_sample.id] = start_s if due_s is None else due_s
-            await self._send_sample(planned_sample, due_s)
-
-        rounds: list[SampleRound] = [(planned,) for planned in step.samples]
-        is_closed_loop = self._settings.load_type == "concurrency"
-        if self._load_gate is not None:
-            self._load_gate.set_limit(int(load) if is_closed_loop else None)
-        if is_closed_loop:
-            spare = 0 if self._load_gate is None else max(int(load), MIN_SPARE_SLOTS)
-            await send_closed_loop(rounds, int(load) + spare, send_and_record_times)
-        else:
-            await send_open_loop(
-                rounds,
-                ArrivalRate(load, self._settings.arrival_process),
-                send_and_record_times,
-                clock=self._clock,
-                seed=self._seed,
-                preparation_s=find_preparation_s(self._clock),
-            )
-
-    def _find_start_s(self, step: _SentStep, sample: Sample) -> float:
-        """Return when a request at a rate was sent; if it had to wait for a slot, when its latency begins."""
-        if sample.latency is None or sample.latency.start_delay_ms is None:
-            return step.start_s_by_id[sample.id]
-        # Its latency begins when it had to wait for a slot, which is the service's doing.
-        waits_s = self._load_gate.slot_wait_s_by_id if self._load_gate is not None else {}
-        return step.due_s_by_id[sample.id] + sample.latency.start_delay_ms / 1000 - waits_s.get(sample.id, 0.0)

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
+from voicegauge.bench import DEFAULT_EQUIVALENCE_MARGIN
 from voicegauge.bench.benchmark_plan import BenchPlan, SampleRound
-from voicegauge.bench.defaults import DEFAULT_EQUIVALENCE_MARGIN
-from voicegauge.bench.load import ArrivalRate
-from voicegauge.bench.ramp import RampSettings
+from voicegauge.bench.ramp import Goal
 from voicegauge.bench.request_building import DeliverySettings
 from voicegauge.bench.timing_error import TimingProbes
 from voicegauge.client.client import Client
@@ -28,7 +29,7 @@ from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_
 from voicegauge.client.daily_spending import DailyBudget
 from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.ledger import Ledger
-from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Contract
 from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance, TextPacing, VoiceSample
@@ -330,6 +331,27 @@ def open_clients(
     }
 
 
+MAX_PREPARED_CONNECTIONS = 64
+"""Number of connections that are opened in advance at the most."""
+
+
+async def prepare_connections_of_targets(
+    targets: Iterable[BaseTarget], clients: Mapping[str, Client], request_count: int
+) -> None:
+    """Open connections for `request_count` requests in flight, which the targets share equally.
+
+    Opening one takes the service time that no request should show, and none is sent on it. Turns over WebSockets open
+    their own connections.
+    """
+    speaking = [target for target in targets if not isinstance(target, BaseSocketTarget)]
+    count_by_server = Counter((target.contract.id, target.operation.server.name) for target in speaking)
+    operations = {(target.contract.id, target.operation.server.name): target.operation for target in speaking}
+    async with asyncio.TaskGroup() as tasks:
+        for (provider, server), target_count in count_by_server.items():
+            share = min(math.ceil(request_count * target_count / len(speaking)), MAX_PREPARED_CONNECTIONS)
+            tasks.create_task(clients[provider].prepare_connections(operations[provider, server], share))
+
+
 def create_provider_semaphores(
     access_by_provider: Mapping[str, ProviderAccess], concurrency: int
 ) -> dict[str, asyncio.Semaphore]:
@@ -368,6 +390,25 @@ def open_benchmark_transport(*, uses_http2: bool = False) -> Transport:
         max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE,
         http2=uses_http2,
     )
+
+
+class ArrivalRate(NamedTuple):
+    """The rate at which requests are sent to each target, even if earlier requests have not ended."""
+
+    requests_per_s: float
+    arrival_process: Literal["constant", "poisson"] = "constant"
+    """Whether requests are sent in equal intervals or as a Poisson process."""
+
+
+class RampSettings(NamedTuple):
+    """What a ramp raises, the goal that must be met, and the highest load that it tries."""
+
+    load_type: Literal["concurrency", "rate"]
+    goal: Goal
+    max_load: float
+    """The highest load that may be tried."""
+    arrival_process: Literal["constant", "poisson"] = "constant"
+    """How requests are spaced if the ramp raises a rate; see `ArrivalRate`."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from voicegauge.bench._change_estimates import DEFAULT_LATENCY_VARIATION, MIN_TIME_FOR_LOGARITHM_MS
+from voicegauge.bench._change_estimates import DEFAULT_LATENCY_VARIATION
 from voicegauge.bench.history_store import (
     VOICE_METRICS,
     HistoryMetric,
@@ -35,7 +35,7 @@ from voicegauge.bench.history_store import (
     has_injected_faults,
     read_runs_in_folder,
 )
-from voicegauge.bench.resampling import FloatArray, load_scipy
+from voicegauge.bench.resampling import MIN_TIME_FOR_LOGARITHM_MS, FloatArray, load_scipy
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model.base import Provenance, Record
 from voicegauge.outputs.result_summary import SummarizedResult

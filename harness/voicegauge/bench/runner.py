@@ -21,8 +21,7 @@ from voicegauge.bench._place_sending import PlaceSender, SampleFromPlace
 from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_lost_sample, build_sample
 from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample, SampleRound
-from voicegauge.bench.load import SampleSender
-from voicegauge.bench.ramp import LoadGate, RampStepListener
+from voicegauge.bench.load import LoadGate, RampStepListener, SampleSender, send_rounds, send_with_concurrency
 from voicegauge.bench.request_building import (
     DeliveryRequester,
     RequestedSample,
@@ -32,11 +31,13 @@ from voicegauge.bench.request_building import (
 )
 from voicegauge.bench.run_config import (
     MAX_IN_FLIGHT_AT_FIXED_RATE,
+    MAX_PREPARED_CONNECTIONS,
     RunConfig,
     RunOutcome,
     StopSignal,
     create_provider_semaphores,
     open_clients,
+    prepare_connections_of_targets,
 )
 from voicegauge.bench.run_store import (
     JobLeftOpenEvent,
@@ -45,12 +46,6 @@ from voicegauge.bench.run_store import (
     open_journal,
     read_journal,
     save_audio,
-)
-from voicegauge.bench.session_sending import (
-    MAX_PREPARED_CONNECTIONS,
-    prepare_connections_of_targets,
-    send_rounds,
-    send_with_concurrency,
 )
 from voicegauge.bench.suites import SuiteText
 from voicegauge.bench.timing_error import EventLoopLag, reduce_event_loop_delays

@@ -1,13 +1,18 @@
-"""Computes the cost of a target from its documented price and the charges that the provider reported."""
+"""Computes the cost of a target from its documented price and the charges that were reported, and changes of prices."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
+from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
+from voicegauge.bench._metric_changes import (
+    BoundedChange,
+    ExactChange,
+)
 from voicegauge.contract.price_computation import is_rounded_amount
 from voicegauge.model.base import Record
 from voicegauge.model.price import (
@@ -22,7 +27,7 @@ from voicegauge.model.price import (
     find_best_claim,
     format_price_usd,
 )
-from voicegauge.model.run import MeasuredTarget, Run
+from voicegauge.model.run import MeasuredTarget, Run, TargetPrice
 from voicegauge.model.sample import Cost, Sample
 
 
@@ -460,3 +465,106 @@ def _measure_audio_s_per_character(samples: Sequence[Sample]) -> float | None:
     durations = [(len(s.text), audio_s) for s in samples if (audio_s := get_sample_audio_duration_s(s)) is not None]
     characters = sum(length for length, _ in durations)
     return sum(audio_s for _, audio_s in durations) / characters if characters else None
+
+
+# Compares prices on two sides, such as a baseline and a new run.
+
+
+class _TextPrice(NamedTuple):
+    """The price of a text of `DEFAULT_TEXT_LENGTH` characters, with typical usage and its bounds."""
+
+    typical: float
+    """The price by the claim that counts, with typical usage."""
+    low: float
+    """The lowest price by any claim; 0 if it depends on usage, because no document states the least usage."""
+    high: float
+    """The highest price by any claim, with the highest usage."""
+    usage: tuple[PricePart, ...]
+    """How many units are charged, without their prices."""
+
+
+def compare_prices(
+    sides: tuple[MeasuredTarget, MeasuredTarget],
+    compute_amount: Callable[..., float | None],
+    format_amount: Callable[[float], str],
+) -> ExactChange | BoundedChange | None:
+    """Return the change of the price of a text; `None` if a side has no price in this unit.
+
+    What one target uses for a text is the same on both sides, so the change of its price is known exactly. The usage of
+    two targets is not: unless both prices are the same for every usage, only bounds of the difference are known.
+
+    Args:
+        sides: the target in the baseline and in the run.
+        compute_amount: a method of a claim that returns its amount in one unit, such as `PriceClaim.compute_usd`.
+        format_amount: returns an amount as text.
+    """
+    before, after = (_compute_text_price(side.price, compute_amount) for side in sides)
+    if before is None or after is None:
+        return None
+    note = f"price of a text of {DEFAULT_TEXT_LENGTH} characters"
+    exact = build_exact_change(before.typical, after.typical, note)
+    old_name, new_name = (side.id.partition("/")[2] for side in sides)
+    has_same_usage = old_name == new_name and before.usage == after.usage
+    if exact is None or has_same_usage or all(one.low == one.high for one in (before, after)):
+        return exact
+    bounds = (
+        f"{label} {format_amount(one.low)} to {format_amount(one.high)}"
+        if one.low
+        else f"{label} at most {format_amount(one.high)}"
+        for label, one in (("baseline", before), ("run", after))
+        if one.low != one.high
+    )
+    return BoundedChange(
+        baseline_value=before.typical,
+        run_value=after.typical,
+        change=exact.change,
+        baseline_sample_count=1,
+        run_sample_count=1,
+        note=f"{note}; {', '.join(bounds)}",
+        smallest_change=_compute_relative_change(before.high, after.low),
+        largest_change=_compute_relative_change(before.low, after.high) if before.low else math.inf,
+    )
+
+
+def _compute_text_price(price: TargetPrice, compute_amount: Callable[..., float | None]) -> _TextPrice | None:
+    """Return the price of a text of `DEFAULT_TEXT_LENGTH` characters by the claim that counts; `None` if unknown.
+
+    For a price per minute, the duration of the audio is estimated from the number of characters.
+    """
+
+    def compute(claim: PriceClaim, *, takes_maximum: bool = False) -> float | None:
+        return compute_amount(claim, DEFAULT_TEXT_LENGTH, takes_maximum=takes_maximum)
+
+    best_claim = find_best_claim(price.claims, lambda claim: compute(claim) is not None)
+    typical = None if best_claim is None else compute(best_claim)
+    if best_claim is None or typical is None:
+        return None
+    counted_claims = [claim for claim in price.claims if claim.claimant in COUNTED_CLAIMANTS]
+    amounts = [(claim, compute(claim), compute(claim, takes_maximum=True)) for claim in counted_claims]
+    known_amounts = [(claim, low, high) for claim, low, high in amounts if low is not None and high is not None]
+    is_estimated = any(claim.exactness != "exact" or low < high for claim, low, high in known_amounts)
+    return _TextPrice(
+        typical=typical,
+        low=0.0 if is_estimated else min(low for _, low, _ in known_amounts),
+        high=max(high for _, _, high in known_amounts),
+        usage=tuple(replace(part, usd_per_unit=None, credits_per_unit=None) for part in best_claim.parts),
+    )
+
+
+def build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> ExactChange | None:
+    """Return the relative change of an amount that is known exactly; `None` if a side has no amount."""
+    if baseline_value is None or run_value is None:
+        return None
+    return ExactChange(
+        baseline_value=baseline_value,
+        run_value=run_value,
+        change=_compute_relative_change(baseline_value, run_value),
+        baseline_sample_count=1,
+        run_sample_count=1,
+        note=note,
+    )
+
+
+def _compute_relative_change(before: float, after: float) -> float:
+    # From 0 there is no ratio: any price above it counts as an increase of 100%.
+    return after / before - 1 if before else float(after > 0)

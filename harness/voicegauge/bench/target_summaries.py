@@ -1,4 +1,4 @@
-"""Summarizes latency, intelligibility and cost of each target of a run, with confidence intervals.
+"""Summarizes each target of a run with confidence intervals, and defines what `voicegauge bench --json` writes.
 
 Warm-up samples are left out. A failed sample has no times, so every estimate of a time states
 its number of samples. In the error rates, all words (or characters) of a failed sample's text count as
@@ -12,112 +12,74 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from voicegauge.bench.audio_measurement import QualitySummary, summarize_predicted_quality
-from voicegauge.bench.defaults import (
+from voicegauge.bench import (
     DEFAULT_CHARACTERS_PER_MONTH,
     DEFAULT_TEXT_LENGTH,
     MAX_LAG_OF_UNDISTURBED_SAMPLE_MS,
     MAX_LAG_SHARE_OF_LATENCY,
-)
-from voicegauge.bench.delivery_steadiness import SteadinessSummary, summarize_steadiness
-from voicegauge.bench.error_rates import (
-    CategoryErrorRate,
-    ErrorRate,
-    LanguageErrorRate,
-    ReadingSummary,
-    compute_error_rate,
-    compute_error_rates_by_category,
-    compute_error_rates_by_language,
-    summarize_readings,
 )
 from voicegauge.bench.estimates import (
     BoundEstimates,
     CensoredTime,
     Estimate,
     estimate_censored_quantile,
-    estimate_mean,
     estimate_median,
     estimate_quantile,
     estimate_share,
 )
-from voicegauge.bench.listening import ListeningSummary, summarize_listening
-from voicegauge.bench.part_summaries import SocketSummary, summarize_sockets
-from voicegauge.bench.resampling import SampledValues
+from voicegauge.bench.part_summaries import (
+    PlaceSummary,
+    SocketSummary,
+    StreamSummary,
+    _summarize_streaming,
+    summarize_sockets,
+)
+from voicegauge.bench.resampling import (
+    SampledValues,
+    TargetDifferences,
+    flag_targets_not_clearly_higher,
+    flag_undominated_targets,
+)
+from voicegauge.bench.scoring import ListeningSummary, summarize_listening
+from voicegauge.bench.speech_summaries import (
+    AudioQualitySummary,
+    CategoryErrorRate,
+    ErrorRate,
+    LanguageErrorRate,
+    ReadingSummary,
+    SteadinessSummary,
+    _summarize_audio_quality,
+    compute_error_rate,
+    compute_error_rates_by_category,
+    compute_error_rates_by_language,
+    summarize_readings,
+    summarize_steadiness,
+)
 from voicegauge.bench.target_cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
 from voicegauge.bench.target_samples import (
     ScoredSamples,
     ScoresBySample,
-    TargetDifferences,
     find_audio_ready_bounds,
-    flag_targets_not_clearly_higher,
-    flag_undominated_targets,
     group_counted_samples_by_target,
     list_wrong_sample_ids,
     measure_target_differences,
+    select_times_by_text,
+    select_values_by_text,
     select_voice_samples,
 )
-from voicegauge.bench.voice_similarity import VoiceSummary, summarize_voices
-from voicegauge.model.base import Count, Provenance, Record
-from voicegauge.model.exchange import WEBSOCKET_VERSION
-from voicegauge.model.run import MeasuredTarget, Run, ScoreSet
-from voicegauge.model.sample import AudioFacts, Interval, Latency, Sample, StreamArrivals
+from voicegauge.bench.voice_quality import QualitySummary, VoiceSummary, summarize_predicted_quality, summarize_voices
+from voicegauge.model.base import Count, Provenance, Record, StopReason
+from voicegauge.model.exchange import WEBSOCKET_VERSION, AmbiguousRequest, OpenJob
+from voicegauge.model.ramp import RampResult
+from voicegauge.model.run import Manifest, MeasuredTarget, Run, ScoreSet
+from voicegauge.model.sample import Interval, Latency, Sample
+from voicegauge.outputs.result_summary import SummarizedResult
 from voicegauge.printable_text import describe_repetitions, format_count
 
 MAX_NAMED_TARGETS_WITH_WRONG_CHARGES = 3
 """Largest number of targets with wrong charges that a sentence names. Further targets are only counted."""
 _MAX_TARGETS_WITH_NAMED_REPETITIONS = 3
 """Largest number of targets whose repeated requests are counted one by one."""
-
-
-class StreamSummary(Record, frozen=True, kw_only=True):
-    """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
-
-    Times are milliseconds from the start of the submit; a time is `None` if no sample has it.
-    """
-
-    first_event_ms: Estimate | None
-    """Time until the first event; only for event streams."""
-    first_speech_ms: Estimate | None
-    """Time until the audio with the first speech has arrived. It is played later, at `TargetSummary.ttfs_ms`."""
-    gap_p50_ms: Estimate | None
-    """Median gap between two chunks of a sample."""
-    gap_max_ms: Estimate | None
-    """Median, over samples, of the longest gap between two chunks of a sample."""
-    underruns_per_sample: Estimate | None
-    """Mean number of buffer underruns per sample."""
-    stall_time_ms: Estimate | None
-    """Mean time per sample during which a player is stalled."""
-    share_late_at_most_50_ms: Estimate | None
-    """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
-    share_late_at_most_100_ms: Estimate | None
-    """Share of streams whose audio is never more than 100 ms late for a player that starts at once (C100)."""
-    share_late_at_most_200_ms: Estimate | None
-    """Share of streams whose audio is never more than 200 ms late for a player that starts at once (C200)."""
-
-
-class AudioQualitySummary(Record, frozen=True, kw_only=True):
-    """Measures of the audio of one target that say nothing about its words."""
-
-    sample_count: int
-    """Number of samples with measured audio."""
-    loudness_lufs: Estimate | None
-    """Median integrated loudness (ITU-R BS.1770-5) of a sample."""
-    noise_floor_dbfs: Estimate | None
-    """Median level that a tenth of the frames of a sample do not exceed; `None` if all are digitally silent."""
-    bandwidth_hz: Estimate | None
-    """Median frequency above which the spectrum of a sample ends abruptly."""
-    max_clipped_share: float
-    """Largest share of clipped samples in any clip, from 0 to 1."""
-    max_dc_offset: float
-    """Largest absolute mean of the samples of any clip, relative to full scale."""
-    upsampled_count: int
-    """Number of samples of the benchmark whose audio was made at a lower sample rate than it states."""
-    clicking_count: int
-    """Number of samples of the benchmark whose audio has a click."""
-    sample_rates_hz: tuple[int, ...]
-    """The sample rates of the audio, in ascending order."""
-    channel_counts: tuple[int, ...]
-    """The numbers of channels of the audio, in ascending order."""
 
 
 class TargetSummary(Record, frozen=True, kw_only=True):
@@ -222,7 +184,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Whether no other target of the run is clearly better in latency or errors and clearly worse in neither.
 
     Clear differences are found text by text, for all targets together: a run of equal targets has any with a
-    probability of 5% at most (`bench/target_samples.py`).
+    probability of 5% at most (`bench/resampling.py`).
     """
     is_among_fastest: bool
     """Whether the target has the lowest median total latency of the run, or is not clearly slower than the target that
@@ -417,25 +379,13 @@ def get_error_rate(summary: TargetSummary) -> float | None:
     return rate.corpus_rate.value if rate else None
 
 
-class _MedianEstimator:
-    """Estimates medians over the samples of a target; times are those of samples that did not fail."""
-
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self._samples = samples
-        self.latencies = [(s.text_id, s.latency) for s in samples if s.failure is None and s.latency is not None]
-        """The latencies, with the ids of the texts."""
-
-    def estimate_value(self, select_value: Callable[[Sample], float | None]) -> Estimate | None:
-        return estimate_median(_select_values_by_text(self._samples, select_value))
-
-    def estimate_time(self, select_time: Callable[[Latency], float | None]) -> Estimate | None:
-        return estimate_median(_select_times_by_text(self.latencies, select_time))
-
-    def estimate_bounds(self, select_interval: Callable[[Latency], Interval | None]) -> BoundEstimates | None:
-        bounds = [(text, found) for text, latency in self.latencies if (found := select_interval(latency)) is not None]
-        low = estimate_median([(text, interval.low_ms) for text, interval in bounds])
-        high = estimate_median([(text, interval.high_ms) for text, interval in bounds])
-        return BoundEstimates(low=low, high=high) if low and high else None
+def _estimate_median_bounds(
+    samples: Sequence[Sample], select_interval: Callable[[Latency], Interval | None]
+) -> BoundEstimates | None:
+    bounds = select_times_by_text(samples, select_interval)
+    low = estimate_median([(text, interval.low_ms) for text, interval in bounds])
+    high = estimate_median([(text, interval.high_ms) for text, interval in bounds])
+    return BoundEstimates(low=low, high=high) if low and high else None
 
 
 def _summarize_target(
@@ -446,14 +396,19 @@ def _summarize_target(
     cost: TargetCost,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
-    medians = _MedianEstimator(samples)
+
+    def estimate_median_value(select_value: Callable[[Sample], float | None]) -> Estimate | None:
+        return estimate_median(select_values_by_text(samples, select_value))
+
+    def estimate_median_time(select_time: Callable[[Latency], float | None]) -> Estimate | None:
+        return estimate_median(select_times_by_text(samples, select_time))
+
     ready = [(sample, time) for sample in samples if (time := _find_audio_ready_time(sample)) is not None]
     completions = [
         CensoredTime(text, interval.low_ms, interval.high_ms)
-        for text, latency in medians.latencies
-        if (interval := latency.completion_ms) is not None
+        for text, interval in select_times_by_text(samples, lambda latency: latency.completion_ms)
     ]
-    totals = SampledValues(_select_times_by_text(medians.latencies, lambda latency: latency.total_latency_ms))
+    totals = SampledValues(select_times_by_text(samples, lambda latency: latency.total_latency_ms))
     total_ms, total_p95_ms = (estimate_quantile(totals, fraction) for fraction in (0.5, 0.95))
 
     wer, cer = (
@@ -474,27 +429,27 @@ def _summarize_target(
         failure_count_by_kind=dict(kinds.most_common()),
         mean_submit_count=sum(s.submit_count for s in samples) / len(samples) if samples else None,
         repetition_count_by_cause=_count_repetitions(samples),
-        submit_latency_ms=medians.estimate_time(lambda latency: latency.submit_latency_ms),
-        queue_ms=medians.estimate_bounds(lambda latency: latency.queue_ms),
-        processing_ms=medians.estimate_bounds(lambda latency: latency.processing_ms),
-        completion_ms=medians.estimate_bounds(lambda latency: latency.completion_ms),
+        submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
+        queue_ms=_estimate_median_bounds(samples, lambda latency: latency.queue_ms),
+        processing_ms=_estimate_median_bounds(samples, lambda latency: latency.processing_ms),
+        completion_ms=_estimate_median_bounds(samples, lambda latency: latency.completion_ms),
         completion_p50_ms=estimate_censored_quantile(completions, 0.5),
         completion_p90_ms=estimate_censored_quantile(completions, 0.9),
         # Without jobs, audio is ready when it has arrived.
         audio_ready_ms=estimate_audio_ready_time(0.5) if completions else total_ms,
         audio_ready_p95_ms=estimate_audio_ready_time(0.95) if completions else total_p95_ms,
-        download_ms=medians.estimate_time(lambda latency: latency.download_ms),
-        ttfb_ms=medians.estimate_time(lambda latency: latency.ttfb_ms),
-        ttfa_ms=medians.estimate_time(lambda latency: latency.ttfa_ms),
-        ttfa_after_text_ms=medians.estimate_value(_compute_ttfa_after_text_ms),
-        speech_onset_s=medians.estimate_value(lambda one: one.audio.speech_onset_s if one.audio else None),
-        ttfs_ms=medians.estimate_time(lambda latency: latency.ttfs_ms),
+        download_ms=estimate_median_time(lambda latency: latency.download_ms),
+        ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
+        ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
+        ttfa_after_text_ms=estimate_median_value(_compute_ttfa_after_text_ms),
+        speech_onset_s=estimate_median_value(lambda one: one.audio.speech_onset_s if one.audio else None),
+        ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
         total_latency_ms=total_ms,
         total_latency_p95_ms=total_p95_ms,
         streaming=_summarize_streaming(samples),
-        audio_duration_s=medians.estimate_value(get_sample_audio_duration_s),
+        audio_duration_s=estimate_median_value(get_sample_audio_duration_s),
         rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5),
-        characters_per_s=medians.estimate_value(_compute_characters_per_s),
+        characters_per_s=estimate_median_value(_compute_characters_per_s),
         wer=wer,
         cer=cer,
         error_rates_by_category=compute_error_rates_by_category(scored_samples),
@@ -506,74 +461,6 @@ def _summarize_target(
         is_among_fastest=False,
         is_among_most_intelligible=False,
     )
-
-
-def _summarize_audio_quality(samples: Sequence[Sample]) -> AudioQualitySummary | None:
-    measured = [
-        (sample.text_id, sample.audio)
-        for sample in samples
-        if sample.failure is None and sample.audio is not None and sample.audio.click_count is not None
-    ]
-    if not measured:
-        return None
-
-    def estimate_median_fact(select_fact: Callable[[AudioFacts], float | None]) -> Estimate | None:
-        return estimate_median([(text, value) for text, one in measured if (value := select_fact(one)) is not None])
-
-    facts = [one for _, one in measured]
-    return AudioQualitySummary(
-        sample_count=len(facts),
-        loudness_lufs=estimate_median_fact(lambda one: one.loudness_lufs),
-        noise_floor_dbfs=estimate_median_fact(lambda one: one.noise_floor_dbfs),
-        bandwidth_hz=estimate_median_fact(lambda one: one.bandwidth_hz),
-        max_clipped_share=max(one.clipped_share or 0.0 for one in facts),
-        max_dc_offset=max(abs(one.dc_offset or 0.0) for one in facts),
-        upsampled_count=sum(bool(one.is_upsampled) for one in facts),
-        clicking_count=sum(bool(one.click_count) for one in facts),
-        sample_rates_hz=tuple(sorted({one.sample_rate_hz for one in facts if one.sample_rate_hz})),
-        channel_counts=tuple(sorted({one.channels for one in facts if one.channels})),
-    )
-
-
-def _summarize_streaming(samples: Sequence[Sample]) -> StreamSummary | None:
-    if all(sample.streaming is None for sample in samples):
-        return None
-
-    def select_streaming_values(select_value: Callable[[StreamArrivals], float | None]) -> list[tuple[str, float]]:
-        return _select_values_by_text(
-            samples, lambda sample: select_value(sample.streaming) if sample.streaming else None
-        )
-
-    def estimate_share_late_at_most(limit_ms: float) -> Estimate | None:
-        deficits_ms = select_streaming_values(lambda stream: stream.worst_deficit_ms)
-        return estimate_share((text, deficit_ms < limit_ms) for text, deficit_ms in deficits_ms)
-
-    return StreamSummary(
-        first_event_ms=estimate_median(select_streaming_values(lambda stream: stream.first_event_ms)),
-        first_speech_ms=estimate_median(select_streaming_values(lambda stream: stream.first_speech_ms)),
-        gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms)),
-        gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms)),
-        # Means: underruns are rare, so that their median would be 0 for nearly every target.
-        underruns_per_sample=estimate_mean(
-            select_streaming_values(lambda stream: stream.underruns), smallest_positive_value=1.0
-        ),
-        stall_time_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms)),
-        share_late_at_most_50_ms=estimate_share_late_at_most(50.0),
-        share_late_at_most_100_ms=estimate_share_late_at_most(100.0),
-        share_late_at_most_200_ms=estimate_share_late_at_most(200.0),
-    )
-
-
-def _select_values_by_text(
-    samples: Iterable[Sample], select_value: Callable[[Sample], float | None]
-) -> list[tuple[str, float]]:
-    return [(sample.text_id, found) for sample in samples if (found := select_value(sample)) is not None]
-
-
-def _select_times_by_text(
-    latencies: Iterable[tuple[str, Latency]], select_time: Callable[[Latency], float | None]
-) -> list[tuple[str, float]]:
-    return [(text, found) for text, latency in latencies if (found := select_time(latency)) is not None]
 
 
 def _compute_ttfa_after_text_ms(sample: Sample) -> float | None:
@@ -611,3 +498,67 @@ def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float) 
 def _compute_characters_per_s(sample: Sample) -> float | None:
     latency_ms = sample.latency.total_latency_ms if sample.failure is None and sample.latency else None
     return len(sample.text) * 1000 / latency_ms if latency_ms else None
+
+
+# Defines the JSON of a benchmark.
+
+
+class BenchResult(SummarizedResult, frozen=True, kw_only=True):
+    """The JSON that `voicegauge bench --json` writes."""
+
+    schema: str = "voicegauge/bench/3"
+    provenance: Provenance
+    """`emulated` results describe the emulator, not the provider."""
+    rehearsal_label: str = ""
+    """"EMULATED" or "REHEARSAL" (a server on this machine answered for a hosted service), with the injected faults:
+    then no number describes a provider. Empty if the named services answered themselves."""
+    folder: str
+    """Folder of the saved run."""
+    report_file: str | None
+    """Path of the HTML report; `None` if no report was written."""
+    manifest: Manifest
+    asr: str | None
+    """ASR engine that determined the error rates; `None` if nothing was transcribed."""
+    asr_reason: str | None
+    """Why this ASR engine was selected."""
+    normalizer: str | None
+    """Ids of the normalizers of the transcripts; `None` if nothing was scored."""
+    stop_message: str | None
+    """Why the run ended early, in one line; `None` for a complete run."""
+    stop_reason: StopReason | None = None
+    """Kind of event that stopped the run; `None` for a complete run."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """Requests whose price counts as spent although their result is unknown or was not saved."""
+    open_jobs: tuple[OpenJob, ...] = ()
+    """Jobs that were paid for and may still succeed; the same command polls these jobs again."""
+    baseline_target: str | None = None
+    """Target that the others are compared with; `None` if none was given."""
+    ramp: RampResult | None = None
+    """The highest load that met the goal of `--ramp`; `None` without it."""
+    load: str
+    """Load under which the samples of `targets` were sent, such as "16 requests in flight"; for a ramp, the highest
+    load that met the goal."""
+    targets: tuple[TargetSummary, ...]
+    places: tuple[PlaceSummary, ...] = ()
+    """Times of each target from each place; empty if this machine sent all requests."""
+    planned_sample_count: Count = 0
+    """Number of samples that should have been measured, without warm-up. Of a ramp, or of a run that its stop rule has
+    ended, it is the number of those that were sent."""
+    measured_sample_count: Count = 0
+    """Number of planned samples with a usable result, and with audio that is not known to be wrong."""
+    missing_sample_count: Count = 0
+    """Number of planned samples without a saved result: lost after they were sent, or never sent."""
+    silent_sample_count: Count = 0
+    """Number of samples whose audio is silent from beginning to end."""
+    wrong_sample_count: Count = 0
+    """Number of samples whose audio is known to be wrong: silence, noise, another text, or only a part of the text.
+    They do not count as measured."""
+    doubtful_sample_count: Count = 0
+    """Number of samples with audio of which a person should decide whether it says its text. They count as measured."""
+    listening_method: str | None = None
+    """How the audio was judged; `None` if nobody listened to it."""
+
+    @property
+    def measured_share(self) -> float:
+        """The share of the planned samples that were measured; 1 if none was planned."""
+        return self.measured_sample_count / self.planned_sample_count if self.planned_sample_count else 1.0

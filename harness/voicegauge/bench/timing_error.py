@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.bench.defaults import MAX_LAG_OF_UNDISTURBED_SAMPLE_MS, MAX_LAG_SHARE_OF_LATENCY
+from voicegauge.bench import MAX_LAG_OF_UNDISTURBED_SAMPLE_MS, MAX_LAG_SHARE_OF_LATENCY
 from voicegauge.bench.run_store import save_audio
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.exchange import Exchange, Request

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from voicegauge.bench.audio_measurement import describe_predicted_quality
-from voicegauge.bench.delivery_steadiness import describe_steadiness
-from voicegauge.bench.error_rates import ErrorRate, ReadingSummary, list_reading_normalizers
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.listening import ListeningSummary, describe_unjudged_clips
-from voicegauge.bench.part_summaries import PlaceSummary, describe_sockets
+from voicegauge.bench.part_summaries import PlaceSummary, StreamSummary, describe_sockets
+from voicegauge.bench.scoring import ListeningSummary, describe_unjudged_clips
+from voicegauge.bench.speech_summaries import ErrorRate, ReadingSummary, describe_steadiness, list_reading_normalizers
 from voicegauge.bench.target_cost import TargetCost
 from voicegauge.bench.target_summaries import (
-    StreamSummary,
     TargetSummary,
     describe_disturbed_samples,
     describe_lost_samples,
@@ -21,7 +18,7 @@ from voicegauge.bench.target_summaries import (
     describe_wrong_audio,
     describe_wrong_charges,
 )
-from voicegauge.bench.voice_similarity import describe_voice
+from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
 from voicegauge.cli._console import (
     build_rehearsal_label,
     create_console,
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from voicegauge.bench.benchmark_result import BenchPlanResult
+    from voicegauge.bench.benchmark_plan import BenchPlanResult
 
 
 _NO_VALUE_TEXT = "-"

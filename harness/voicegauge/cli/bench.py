@@ -22,7 +22,7 @@ from voicegauge.options import Trust, option, request
 from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
-    from voicegauge.bench.benchmark_result import BenchResult
+    from voicegauge.bench.target_summaries import BenchResult
 
 
 DEFAULT_MIN_MEASURED_SHARE = 0.9
@@ -192,7 +192,7 @@ def _reject_disturbed_run(result: BenchResult) -> None:
 def _had_small_timing_error(result: BenchResult) -> bool:
     """Whether the error of times was measured during the run, and was small although this machine was busy."""
     from voicegauge.api.saved_runs import load_run
-    from voicegauge.bench.defaults import MAX_LAG_OF_UNDISTURBED_SAMPLE_MS
+    from voicegauge.bench import MAX_LAG_OF_UNDISTURBED_SAMPLE_MS
 
     error = load_run(result.folder).manifest.timing_error
     is_known = error is not None and error.is_measured_during_run and result.ramp is None
@@ -207,7 +207,7 @@ allows. Above it, the sample does not show whether the goal was met."""
 def _count_samples_disturbed_beyond_goal(result: BenchResult) -> int:
     """Return how many samples of the best step of a ramp were disturbed by more than its goal tolerates."""
     from voicegauge.api.saved_runs import load_run
-    from voicegauge.bench.load import parse_goal
+    from voicegauge.bench.ramp import parse_goal
 
     assert result.ramp is not None
     conditions = parse_goal(result.ramp.goal).conditions

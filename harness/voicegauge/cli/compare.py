@@ -101,12 +101,7 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
 def _print_power(folders: Sequence[Path], slowdown: float, request: CompareRequest) -> None:
     """Print the smallest slowdown that planned comparisons find, and which of the plans find the wanted one."""
     from voicegauge.api.saved_runs import build_compare_settings, load_run_to_compare
-    from voicegauge.bench.statistical_power import (
-        NIGHT_COUNT_NOTE,
-        PLANNED_TEXT_COUNTS,
-        measure_spreads,
-        plan_comparisons,
-    )
+    from voicegauge.bench.comparison import NIGHT_COUNT_NOTE, PLANNED_TEXT_COUNTS, measure_spreads, plan_comparisons
 
     runs = [load_run_to_compare(folder, request.place) for folder in folders]
     *baseline, compared = runs

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.error_rates import ErrorRate
+from voicegauge.bench.speech_summaries import ErrorRate
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.sample import Latency
 from voicegauge.report.text_format import (

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from voicegauge.bench.resampling import FloatArray
+from voicegauge.bench.resampling import FloatArray, TargetDifferences
 from voicegauge.bench.target_cost import TargetCost
-from voicegauge.bench.target_samples import TargetDifferences
 from voicegauge.bench.target_summaries import TargetSummary, get_error_rate, get_median_latency_ms
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceRange

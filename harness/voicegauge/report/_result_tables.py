@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.defaults import DEFAULT_CHARACTERS_PER_MONTH
-from voicegauge.bench.error_rates import ErrorRate
+from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH
 from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.part_summaries import InterruptionSummary, TranscriptTimingSummary
+from voicegauge.bench.speech_summaries import ErrorRate
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.price import PriceRange
 from voicegauge.report.text_format import (

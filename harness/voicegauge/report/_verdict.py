@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from voicegauge.bench.error_rates import ErrorRate
 from voicegauge.bench.estimates import Estimate
-from voicegauge.bench.listening import describe_unjudged_clips
-from voicegauge.bench.target_samples import TargetDifferences
+from voicegauge.bench.resampling import TargetDifferences
+from voicegauge.bench.scoring import describe_unjudged_clips
+from voicegauge.bench.speech_summaries import ErrorRate
 from voicegauge.bench.target_summaries import (
     TargetSummary,
     describe_disturbed_samples,

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from voicegauge.bench.audio_measurement import describe_predicted_quality
+from voicegauge.bench import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.comparison_result import PAIRED_CHANGE_NOTE
-from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
-from voicegauge.bench.delivery_steadiness import describe_steadiness
-from voicegauge.bench.error_rates import describe_readings
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.part_summaries import describe_sockets
+from voicegauge.bench.speech_summaries import describe_readings, describe_steadiness
 from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_charges
-from voicegauge.bench.voice_similarity import describe_voice
+from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
 from voicegauge.files import write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run

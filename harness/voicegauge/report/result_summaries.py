@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from voicegauge.bench.benchmark_result import BenchResult
+from voicegauge.bench import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.comparison_result import MetricComparison, RunComparison
-from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.run_history import MetricSeries, RunHistory, compute_level
-from voicegauge.bench.target_summaries import describe_repeated_submits, get_error_rate
+from voicegauge.bench.target_summaries import BenchResult, describe_repeated_submits, get_error_rate
 from voicegauge.conformance.check_report import CheckReport, describe_result, export_check_report
 from voicegauge.drift.drift_report import DriftLevel, DriftReport
 from voicegauge.model.base import Provenance, Severity

@@ -11,14 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from voicegauge.bench.audio_measurement import describe_predicted_quality
-from voicegauge.bench.defaults import DEFAULT_TEXT_LENGTH
-from voicegauge.bench.delivery_steadiness import describe_steadiness
-from voicegauge.bench.error_rates import describe_readings
+from voicegauge.bench import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.part_summaries import describe_sockets, list_places
+from voicegauge.bench.speech_summaries import describe_readings, describe_steadiness
 from voicegauge.bench.target_cost import compute_target_cost
 from voicegauge.bench.target_samples import group_counted_samples_by_target
-from voicegauge.bench.voice_similarity import describe_voice
+from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
 from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import describe_unresolved_requests

@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from voicegauge.bench.error_rates import CategoryErrorRate, LanguageErrorRate
 from voicegauge.bench.estimates import BoundEstimates
+from voicegauge.bench.speech_summaries import CategoryErrorRate, LanguageErrorRate
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.drift.drift_report import DriftChange, DriftLevel, DriftReport

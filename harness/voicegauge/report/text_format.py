@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicegauge.bench.comparison_result import MetricComparison
 from voicegauge.bench.estimates import Estimate
-from voicegauge.bench.target_samples import DifferenceInterval
+from voicegauge.bench.resampling import DifferenceInterval
 from voicegauge.model.price import format_price_usd
 from voicegauge.printable_text import escape_unprintable, format_count
 

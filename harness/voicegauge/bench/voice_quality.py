@@ -1,4 +1,7 @@
-"""Compares the voices of a run with the voice sample that targets were to clone, and summarizes them by target."""
+"""Measures how the voices of a run sound, beside their words: predicted ratings, and similarity to the voice sample.
+
+Predicted ratings are those that listeners would give. The voice sample is the one that targets were to clone.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,23 @@ from pathlib import Path
 import numpy as np
 
 from voicegauge.bench._transcription_workers import AudioClip
+from voicegauge.bench.estimates import Estimate, estimate_mean
 from voicegauge.bench.target_samples import LeftOutClips, VoiceSamples, select_voice_samples
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model.base import Count, Number, Provenance, Record
-from voicegauge.model.run import OtherSpeaker, Run, VoiceSet
-from voicegauge.model.sample import MeasuredVoice, Sample
+from voicegauge.model.run import OtherSpeaker, QualitySet, Run, VoiceSet
+from voicegauge.model.sample import MeasuredVoice, QualityPrediction, Sample
 from voicegauge.printable_text import format_count
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.decoding import Samples, UndecodableAudioError, decode
 from voicegauge.speech.espeak import has_synthesizer, synthesize
+from voicegauge.speech.sound_quality import (
+    PredictedQuality,
+    get_quality_method,
+    predict_quality,
+    require_quality_models,
+)
 from voicegauge.speech.voice_encoder import (
     FloatArray,
     VoiceEncoder,
@@ -31,6 +41,112 @@ from voicegauge.speech.voice_encoder import (
     encode_voice_sample,
     judge_similarities,
 )
+
+
+class QualitySummary(Record, frozen=True, kw_only=True):
+    """Mean predicted ratings of the voice of one target, from 1 (bad) to 5 (excellent).
+
+    They are `None` if no clip counts.
+    """
+
+    method: str
+    """Method with its version and the start of the hash of its models. Ratings by other methods are not comparable."""
+    speech: Estimate | None
+    """Rating of the speech itself (SIG of ITU-T P.835)."""
+    background: Estimate | None
+    """Rating of the background (BAK of P.835)."""
+    overall: Estimate | None
+    """Overall rating (OVRL of P.835)."""
+    p808: Estimate | None
+    """Overall rating by the model of ITU-T P.808."""
+    left_out: LeftOutClips = LeftOutClips()
+    """Number of clips that do not count."""
+
+
+def predict_run_quality(
+    run_folder: Path, run: Run, *, report_progress: Callable[[int, int], None] | None = None
+) -> QualitySet:
+    """Return the predicted ratings of the samples of a run.
+
+    Args:
+        run_folder: folder of the run, with its audio.
+        run: the run. Warm-up samples and failed ones are left out, as is audio that cannot be decoded.
+        report_progress: called after each different clip, with their number so far and the number of all of them.
+
+    Raises:
+        MissingExtraError: the extra "quality" is not installed.
+        DataError: an audio file of the run is missing or was changed.
+    """
+    require_quality_models()
+    samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
+    clips = {clip.cache_key: clip for sample in samples if (clip := AudioClip.of_sample(run_folder, sample))}
+    found = {}
+    # Threads are enough to use all processors: the models do not hold Python's lock.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            for key, rated in zip(clips, pool.map(_predict_clip_quality, clips.values()), strict=True):
+                found[key] = rated
+                if report_progress is not None:
+                    report_progress(len(found), len(clips))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return QualitySet(
+        method=get_quality_method(),
+        predictions=tuple(
+            QualityPrediction(sample_id=sample.id, **rated._asdict())
+            for sample in samples
+            if (rated := found[AudioClip.of_sample(run_folder, sample).cache_key]) is not None
+        ),
+    )
+
+
+def _predict_clip_quality(clip: AudioClip) -> PredictedQuality | None:
+    decoded = EncodedAudio.from_facts(clip.read(), clip.audio_facts).decoded_audio
+    if decoded is None or not len(decoded.samples):
+        return None
+    return predict_quality(decoded.samples, decoded.sample_rate_hz)
+
+
+def summarize_predicted_quality(voice: VoiceSamples, quality: QualitySet | None) -> QualitySummary | None:
+    """Return the mean ratings of the voice of one target; `None` if none was predicted."""
+    if quality is None:
+        return None
+    text_ids = {sample.id: sample.text_id for sample in voice.samples}
+    predictions_with_text = [(text_ids[one.sample_id], one) for one in quality.predictions if one.sample_id in text_ids]
+    speech, background, overall, p808 = (
+        estimate_mean([(text_id, max(getattr(one, name), 0.0)) for text_id, one in predictions_with_text])
+        for name in PredictedQuality._fields
+    )
+    if not predictions_with_text and not voice.left_out:
+        return None
+    return QualitySummary(
+        method=quality.method,
+        speech=speech,
+        background=background,
+        overall=overall,
+        p808=p808,
+        left_out=voice.left_out,
+    )
+
+
+def describe_predicted_quality(summary: QualitySummary) -> str:
+    """Return the mean predicted ratings of one target in one line."""
+    if summary.p808 is None:
+        return f"no clip has a predicted rating{summary.left_out.describe()} ({summary.method})"
+    ratings = ", ".join(
+        f"{name} {estimate.value:.2f}"
+        for name, estimate in (
+            ("speech", summary.speech),
+            ("background", summary.background),
+            ("overall", summary.overall),
+            ("P.808", summary.p808),
+        )
+        if estimate is not None
+    )
+    clips = f"{format_count(summary.p808.sample_count, 'clip')}{summary.left_out.describe()}"
+    return f"predicted mean rating of {clips} from 1 to 5: {ratings} ({summary.method})"
+
 
 ESPEAK_SPEAKERS = ("f4", "m2", "m6", "klatt", "Andy", "linda", "rob", "belinda", "Denis", "boris", "zac", "UniRobot")
 """Variants of espeak-ng that speak the texts of a run as other speakers."""
