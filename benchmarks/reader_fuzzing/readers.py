@@ -48,7 +48,8 @@ from voicegauge.recording.har_files import load_har
 from voicegauge.recording.replay import Replay
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
-from voicegauge.report.run_exports import render_csv, render_markdown
+from voicegauge.report.result_summaries import render_csv
+from voicegauge.report.run_comparison import render_markdown
 from voicegauge.speech.audio_measurement import (
     build_playback_timeline,
     compute_rms_dbfs,

@@ -38,7 +38,7 @@ from voicegauge.errors import DataError
 from voicegauge.model.price import PriceClaim, PricePart
 from voicegauge.model.run import ListeningSet, MeasuredTarget, Run, TargetPrice
 from voicegauge.model.sample import Cost, Latency, ListeningVerdict, Sample
-from voicegauge.report._run_comparison import compare_with_earlier_run
+from voicegauge.report.run_comparison import compare_with_earlier_run
 
 from ..builders.runs import (
     FAILED,

@@ -141,7 +141,8 @@ def test_a_run_of_one_machine_has_no_places() -> None:
 def test_reports_show_places_and_clocks(tmp_path: Path) -> None:
     from voicegauge.report.html_page import render_page
     from voicegauge.report.report_data import analyze_runs
-    from voicegauge.report.run_exports import render_csv, render_markdown
+    from voicegauge.report.result_summaries import render_csv
+    from voicegauge.report.run_comparison import render_markdown
 
     analyzed = analyze_runs([(tmp_path, run_from_places())])
     markdown = render_markdown(analyzed)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.report._charts import build_linear_scale, build_log_scale, build_point_scale
+from voicegauge.report._plot_geometry import build_linear_scale, build_log_scale, build_point_scale
 
 numbers = st.lists(st.floats(1e-3, 1e7), min_size=1, max_size=30)
 

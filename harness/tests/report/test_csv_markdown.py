@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
 from voicegauge.report.report_data import BenchReport, analyze_runs
-from voicegauge.report.run_exports import _escape_markdown, render_csv, render_markdown
+from voicegauge.report.result_summaries import render_csv
+from voicegauge.report.run_comparison import _escape_markdown, render_markdown
 
 from ..builders.report_runs import BROKEN, HOSTILE, PLANNED, VOICES, hostile_voices, make_run
 

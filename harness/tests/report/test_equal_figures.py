@@ -46,7 +46,8 @@ from voicegauge.report import report_data
 from voicegauge.report._result_tables import build_comparison_columns
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
-from voicegauge.report.run_exports import render_csv, render_markdown
+from voicegauge.report.result_summaries import render_csv
+from voicegauge.report.run_comparison import render_markdown
 from voicegauge.report.text_format import RANGE_DASH
 from voicegauge.speech.transcripts import score_transcript
 

@@ -19,7 +19,8 @@ from voicegauge.model.exchange import Failure
 from voicegauge.model.run import Run
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import analyze_runs
-from voicegauge.report.run_exports import render_csv, render_markdown
+from voicegauge.report.result_summaries import render_csv
+from voicegauge.report.run_comparison import render_markdown
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
 from ..builders.runs import price_per

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.report._scatter_plot import LINE_HEIGHT_PX, LabeledPoint, Rectangle, estimate_text_width, place_labels
+from voicegauge.report._plot_geometry import LINE_HEIGHT_PX, LabeledPoint, Rectangle, estimate_text_width, place_labels
 
 FRAME = Rectangle(48, 14, 946, 416)
 

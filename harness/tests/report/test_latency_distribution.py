@@ -5,7 +5,7 @@ import re
 import pytest
 
 from voicegauge.model.sample import Interval, Latency
-from voicegauge.report._charts import build_job_state_chart, build_latency_curve
+from voicegauge.report.target_sections import build_job_state_chart, build_latency_curve
 
 
 def heights(path: str) -> list[float]:

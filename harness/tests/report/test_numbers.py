@@ -11,16 +11,16 @@ from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.price import format_price_usd
 from voicegauge.model.sample import StreamArrivals
-from voicegauge.report._charts import build_latency_chart, choose_shared_time_axis
-from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
-from voicegauge.report._run_comparison import list_incomparable_facts
-from voicegauge.report._scatter_plot import (
+from voicegauge.report._plot_geometry import (
     NARROW_PLOT_SIZE_PX,
     WIDE_PLOT_SIZE_PX,
     build_scatter_plot,
     choose_shared_axes,
 )
+from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import analyze_runs
+from voicegauge.report.run_comparison import list_incomparable_facts
+from voicegauge.report.target_sections import build_latency_chart, choose_shared_time_axis
 from voicegauge.report.text_format import (
     MISSING_TEXT,
     RANGE_DASH,

@@ -19,7 +19,7 @@ from voicegauge.cli import run as voicegauge_command
 from voicegauge.errors import MissingExtraError
 from voicegauge.model.run import Run
 from voicegauge.model.sample import SAMPLE_COLUMNS, Sample
-from voicegauge.report.run_exports import PRICE_COLUMNS
+from voicegauge.report.result_summaries import PRICE_COLUMNS
 
 from ..builders.report_runs import BROKEN, VOICES, make_run
 

@@ -13,7 +13,7 @@ from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Failure
-from voicegauge.report.run_exports import write_site
+from voicegauge.report.html_page import write_site
 
 from ..builders.report_runs import HOSTILE, VOICES, make_run
 

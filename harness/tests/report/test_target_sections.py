@@ -15,9 +15,9 @@ from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel
 from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 from voicegauge.model.run import Run
 from voicegauge.model.sample import Interval
+from voicegauge.report.findings_page import CheckAndDriftReports
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
-from voicegauge.report.target_sections import CheckAndDriftReports
 
 from ..builders.report_runs import BROKEN, HOSTILE, VOICES, make_run
 

@@ -15,11 +15,10 @@ from voicegauge.model.exchange import AmbiguousRequest, Failure
 from voicegauge.model.run import KnownWords, ListeningSet, Run, TargetPrice
 from voicegauge.model.sample import ListeningVerdict
 from voicegauge.report._ranking import Ranking
-from voicegauge.report._run_comparison import list_main_facts
 from voicegauge.report._verdict import RunVerdict
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
-from voicegauge.report.run_exports import render_markdown
+from voicegauge.report.run_comparison import list_main_facts, render_markdown
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
 from ..builders.runs import price_claim, price_per

@@ -43,14 +43,15 @@ from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceS
 from voicegauge.model.sample import write_parquet
 from voicegauge.options import PathLike, function_of, with_checked_arguments
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
+from voicegauge.report.findings_page import load_check_and_drift_reports
 from voicegauge.report.history_page import render_history_page
 from voicegauge.report.html_page import render_page
+from voicegauge.report.html_page import write_site as write_site_of_runs
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport
 from voicegauge.report.report_data import analyze_runs as analyze_saved_runs
-from voicegauge.report.run_exports import render_csv, render_markdown
-from voicegauge.report.run_exports import write_site as write_site_of_runs
+from voicegauge.report.result_summaries import render_csv
+from voicegauge.report.run_comparison import render_markdown
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
-from voicegauge.report.target_sections import load_check_and_drift_reports
 from voicegauge.speech.listening import get_listening_method
 from voicegauge.speech.sound_quality import get_quality_method, require_quality_models
 from voicegauge.speech.voice_encoder import VoiceEncoder, load_voice_encoder

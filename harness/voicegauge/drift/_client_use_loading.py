@@ -38,6 +38,7 @@ from voicegauge.formats.located_yaml import (
     unescape_pointer_token,
 )
 from voicegauge.formats.locations import EVERY_ITEM, Location, parse_location, read_pointer
+from voicegauge.printable_text import format_names
 
 # Finds out which locations the requests and responses of an operation have, according to an OpenAPI document.
 
@@ -278,7 +279,7 @@ def add_declared_uses(
         pointer = f"/operations/{escape_pointer_token(name)}"
         operation_pattern = old_matcher.find_by_name(name)
         if operation_pattern is None:
-            known = ", ".join(sorted(known.name for known in old_matcher.operation_patterns)[:5])
+            known = format_names(sorted(known.name for known in old_matcher.operation_patterns), 5)
             raise declaration.build_error(
                 pointer, f"{name!r} is not an operation of the older document, which has {known}"
             )

@@ -54,6 +54,7 @@ from voicegauge.drift.drift_report import (
 )
 from voicegauge.errors import ContractError, DataError, UsageError
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
+from voicegauge.printable_text import format_names
 
 # Checks that those parts of an OpenAPI document that a comparison reads are mappings or lists, as OpenAPI requires.
 
@@ -546,6 +547,6 @@ def _find_input_in_folder(folder: Path) -> tuple[InputKind, Path]:
         return "recording", folder
     documents = find_contract_files(folder)
     if len(documents) > 1:
-        listed = ", ".join(str(document.relative_to(folder)) for document in documents[:_MAX_CONTRACTS_LISTED])
+        listed = format_names([str(document.relative_to(folder)) for document in documents], _MAX_CONTRACTS_LISTED)
         raise UsageError(f"{folder} contains several contracts; name one of them: {listed}")
     return "contract", documents[0]

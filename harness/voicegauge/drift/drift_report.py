@@ -33,6 +33,7 @@ from voicegauge.outputs.finding_exports import (
     escape_markdown,
 )
 from voicegauge.outputs.result_summary import SummarizedResult
+from voicegauge.printable_text import format_names
 
 # Holds the catalog of drift rules.
 
@@ -153,9 +154,10 @@ class DriftChange(Record, frozen=True, kw_only=True):
     @property
     def qualified_location(self) -> str:
         """The operations and the changed part in one text: "speak and 2 more: request body/text"."""
-        more = f" and {len(self.other_operations)} more" if self.other_operations else ""
         location = unescape_pointer_token(self.location)
-        return f"{self.operation}{more}: {location}" if self.operation else location
+        if self.operation is None:
+            return location
+        return f"{format_names((self.operation, *self.other_operations), 1)}: {location}"
 
     @property
     def formatted_positions(self) -> str:

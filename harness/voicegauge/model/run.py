@@ -241,6 +241,11 @@ class Manifest(Record, frozen=True, kw_only=True):
         """`rehearsal_mark`, and the injected faults in brackets; empty if the run is not a rehearsal."""
         return describe_rehearsal([self])
 
+    @property
+    def quality_name(self) -> str:
+        """Word for what error rates measure: "accuracy" if the target itself transcribes, else "intelligibility"."""
+        return "accuracy" if self.kind == "transcription" else "intelligibility"
+
     def mark_heading(self, heading: str) -> str:
         """Return the heading of a column of names, with the mark of a rehearsal: "Target (EMULATED)"."""
         return f"{heading} ({self.rehearsal_mark})" if self.is_rehearsal else heading

@@ -1,8 +1,8 @@
-"""Builds the table that compares targets: its columns, formatted numbers, and the best cells of each column."""
+"""Builds the tables that compare targets: columns with formatted numbers and the best cells, and shaded error rates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH
@@ -480,3 +480,83 @@ def _build_failures_cell(target: TargetSummary) -> TableCell:
     share = target.failure_count / target.sample_count
     second_line = "; ".join(filter(None, (interval, lost)))
     return TableCell(f"{target.failure_count}/{target.sample_count}", share, second_line, kinds)
+
+
+# Builds tables of error rates by language and category, with darker cells for more errors.
+
+
+ERROR_RATE_SHADE_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Error rates from which a cell has the next darker shade, from barely noticeable to unintelligible."""
+
+
+class HeatCell(NamedTuple):
+    """The error rate of one target in one column, formatted."""
+
+    rate_text: str
+    interval_text: str
+    """The interval of the error rate as text; empty if there is none."""
+    shade: int | None
+    """Number of the shade, from 0 to `len(ERROR_RATE_SHADE_THRESHOLDS)`; `None` if nothing was scored."""
+    tooltip: str
+    """The number of words or characters, and of texts, from which the error rate was computed; "not scored" if there is
+    no error rate."""
+
+
+class HeatTable(NamedTuple):
+    """Error rates with targets as rows and categories or languages as columns."""
+
+    title: str
+    column_labels: tuple[str, ...]
+    rate_names: tuple[str, ...]
+    """"WER" or "CER" for each column."""
+    rows: tuple[tuple[TargetSummary, tuple[HeatCell, ...]], ...]
+
+
+def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
+    """Return a table by language if there are several languages, and tables by category.
+
+    There is a table by category for each language with several categories.
+    """
+    languages = list(dict.fromkeys(one.language for t in targets for one in t.error_rates_by_category))
+    tables = []
+    if len(languages) > 1:
+        by_language = [{one.language: one.error_rate for one in t.error_rates_by_language} for t in targets]
+        tables.append(_build_heat_table("By language", targets, languages, by_language))
+    for language in languages:
+        by_category = [
+            {one.category: one.error_rate for one in t.error_rates_by_category if one.language == language}
+            for t in targets
+        ]
+        categories = list(dict.fromkeys(category for rates in by_category for category in rates))
+        if len(categories) > 1 or len(languages) == 1:
+            tables.append(_build_heat_table(f"By category, {language}", targets, categories, by_category))
+    return tuple(tables)
+
+
+def _build_heat_table(
+    title: str,
+    targets: Sequence[TargetSummary],
+    column_labels: Sequence[str],
+    error_rates: Sequence[Mapping[str, ErrorRate]],
+) -> HeatTable:
+    """Return a table; `error_rates` has for each target the error rate of each column that it was measured for."""
+    in_characters = {column for rates in error_rates for column in rates if rates[column].unit == "character"}
+    return HeatTable(
+        title=title,
+        column_labels=tuple(column_labels),
+        rate_names=tuple("CER" if column in in_characters else "WER" for column in column_labels),
+        rows=tuple(
+            (target, tuple(_build_heat_cell(rates.get(column)) for column in column_labels))
+            for target, rates in zip(targets, error_rates, strict=True)
+        ),
+    )
+
+
+def _build_heat_cell(error_rate: ErrorRate | None) -> HeatCell:
+    if error_rate is None:
+        return HeatCell(MISSING_TEXT, "", None, "not scored")
+    shade = sum(error_rate.corpus_rate.value >= step for step in ERROR_RATE_SHADE_THRESHOLDS)
+    note = f"{error_rate.reference_units} {error_rate.unit}s in {error_rate.text_count} texts"
+    return HeatCell(
+        format_percent(error_rate.corpus_rate.value), format_interval(error_rate.corpus_rate, 100, 1), shade, note
+    )

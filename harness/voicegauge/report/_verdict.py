@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -54,8 +53,8 @@ class VerdictStatement(Record, frozen=True, kw_only=True):
     """One or more sentences with the numbers and their uncertainty."""
 
 
-def _build_statement(topic: VerdictTopic, summary: str, detail: str) -> VerdictStatement:
-    return VerdictStatement(topic=topic, summary=summary, detail=detail)
+_SummaryAndDetail = tuple[str, str]
+"""The texts of a statement, as `VerdictStatement` explains them."""
 
 
 class RunVerdict(Record, frozen=True, kw_only=True):
@@ -116,17 +115,13 @@ class _RatedTarget(NamedTuple):
     error_rate: ErrorRate
 
 
-def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None:
+def _describe_intelligibility(run: MeasuredRun) -> _SummaryAndDetail | None:
     """Return what the verdict says about error rates; `None` if nothing was delivered that could be scored."""
     if not run.targets_with_deliveries:
         return None
     rated_targets = _select_rated_targets(run)
     if not rated_targets:
-        return _build_statement(
-            "intelligibility",
-            "errors were not counted",
-            "No ASR engine transcribed the audio: `voicegauge score` does.",
-        )
+        return ("errors were not counted", "No ASR engine transcribed the audio: `voicegauge score` does.")
     if unusable := _describe_unusable_error_rates(run):
         return unusable
     best, worst = rated_targets[0], rated_targets[-1]
@@ -134,61 +129,50 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
     rate_text = format_error_rate(best.error_rate.corpus_rate)
     rates_text = f"{rate_name} of {best.summary.target}: {rate_text}"
     if best is worst:
-        return _build_statement("intelligibility", f"{rate_name.lower()} {rate_text}", f"{rates_text}.")
+        return (f"{rate_name.lower()} {rate_text}", f"{rates_text}.")
     rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.error_rate.corpus_rate)}"
     if not run.differences.has_enough_texts:
-        return _build_statement(
-            "intelligibility",
-            f"too few texts to compare {_choose_quality_word(run)}",
+        return (
+            f"too few texts to compare {run.manifest.quality_name}",
             f"{rates_text}. Differences have an interval from 5 texts on.",
         )
-    return _build_error_rate_difference_statement(run, rated_targets, rates_text)
+    return _describe_error_rate_difference(run, rated_targets, rates_text)
 
 
-def _describe_unusable_error_rates(run: MeasuredRun) -> VerdictStatement | None:
+def _describe_unusable_error_rates(run: MeasuredRun) -> _SummaryAndDetail | None:
     """Return the statement about error rates that say nothing about the targets; `None` if they do."""
     if run.has_uneven_languages:
-        return _build_statement(
-            "intelligibility",
-            f"{_choose_quality_word(run)} not comparable",
+        return (
+            f"{run.manifest.quality_name} not comparable",
             "The targets were not measured in the same languages, so not with the same texts.",
         )
     if run.scores and not run.scores.is_interpretable:
-        return _build_statement(
-            "intelligibility",
-            f"{_choose_quality_word(run)} not measured",
+        return (
+            f"{run.manifest.quality_name} not measured",
             f"The ASR engine does not know the words of these texts: {run.scores.known_words or 'none is known'}.",
         )
     return None
 
 
-def _build_error_rate_difference_statement(
+def _describe_error_rate_difference(
     run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str
-) -> VerdictStatement:
+) -> _SummaryAndDetail:
     best, worst = rated_targets[0], rated_targets[-1]
     difference = run.differences.error_rate.find_interval(run.find_index(worst.summary), run.find_index(best.summary))
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
     if difference and round(difference.low, 3) == 0 == round(difference.high, 3):
         interval = " There is no difference."
     doubt = describe_insufficient_asr_accuracy(run)
+    detail = " ".join(filter(None, (f"{rates_text}.{interval}", doubt)))
     equal = [one.summary.target for one in rated_targets if one.summary.is_among_most_intelligible]
     if len(equal) == len(rated_targets):
-        return _build_statement(
-            "intelligibility",
-            f"no clear difference in {_choose_quality_word(run)}",
-            " ".join(filter(None, (f"{rates_text}.{interval}", doubt))),
-        )
+        return (f"no clear difference in {run.manifest.quality_name}", detail)
     claim = f"{best.summary.target} makes the fewest errors"
     if len(equal) > 1:
         claim = describe_inseparable(equal, best.summary.target, "one with the fewest errors")
     if doubt:
         claim += ", by less than the ASR's own error"
-    return _build_statement("intelligibility", claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
-
-
-def has_differences_below_asr_error_rate(run: MeasuredRun) -> bool:
-    """Whether the ASR engine's own error rate is at least as large as every difference between targets."""
-    return bool(describe_insufficient_asr_accuracy(run))
+    return (claim, detail)
 
 
 def describe_insufficient_asr_accuracy(run: MeasuredRun) -> str:
@@ -220,42 +204,34 @@ def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:
     return sorted(rated_targets, key=lambda one: one.error_rate.corpus_rate.value)
 
 
-def _choose_quality_word(run: MeasuredRun) -> str:
-    return "accuracy" if run.manifest.kind == "transcription" else "intelligibility"
-
-
 # States which target is the cheapest, or why the prices are not comparable.
 
 
-def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
+def _describe_price(run: MeasuredRun) -> _SummaryAndDetail | None:
     """Return what the verdict says about prices; `None` if nothing was delivered."""
-    delivered = sorted(
-        run.targets_with_deliveries,
-        key=lambda target: math.inf if (usd := target.cost.comparison_price_usd) is None else usd,
-    )
+    delivered = run.targets_with_deliveries
     if not delivered:
         return None
-    priced = [(target, usd) for target in delivered if (usd := target.cost.comparison_price_usd) is not None]
-    reasons = _describe_missing_prices([target for target in delivered if target.cost.comparison_price_usd is None])
+    prices = [(target, target.cost.comparison_price_usd) for target in delivered]
+    priced = sorted(((target, usd) for target, usd in prices if usd is not None), key=lambda pair: pair[1])
+    reasons = _describe_missing_prices([target for target, usd in prices if usd is None])
     remarks = join_sentences(
         capitalize_sentence(describe_wrong_charges(run.targets)),
         *(one[0].upper() + one[1:] for one in explain_price_remarks([one.cost.comparison_price for one in delivered])),
     )
     if not priced:
-        return _build_statement(
-            "price", "no price of a provider in dollars", join_sentences(f"{reasons.capitalize()}", remarks)
-        )
+        return ("no price of a provider in dollars", join_sentences(f"{reasons.capitalize()}", remarks))
     cheapest = describe_cheapest_target(priced)
     if reasons:
         among = f"Of the {format_count(len(priced), 'target')} with a price in dollars, {cheapest}"
-        return _build_statement("price", f"prices not comparable: {reasons}", join_sentences(among, remarks))
-    return _build_statement("price", _summarize_prices(priced), join_sentences(cheapest, remarks))
+        return (f"prices not comparable: {reasons}", join_sentences(among, remarks))
+    return (_summarize_prices(priced), join_sentences(cheapest, remarks))
 
 
 def _summarize_prices(targets_with_prices: Sequence[tuple[TargetSummary, float]]) -> str:
     """Return which target is the cheapest; `targets_with_prices` has the targets with their prices, lowest first."""
     if len(targets_with_prices) == 1:
-        return _describe_price(targets_with_prices[0][0])
+        return _format_price_of_target(targets_with_prices[0][0])
     lowest = [target for target, usd in targets_with_prices if usd == targets_with_prices[0][1]]
     if len(lowest) == len(targets_with_prices):
         return "all cost the same"
@@ -273,7 +249,7 @@ def describe_cheapest_target(priced_targets: list[tuple[TargetSummary, float]]) 
     The page's script writes the same sentence for another text length.
     """
     (cheapest, usd), *others = priced_targets
-    text = f"{cheapest.target} costs {_describe_price(cheapest)}"
+    text = f"{cheapest.target} costs {_format_price_of_target(cheapest)}"
     if not cheapest.cost.takes_audio:
         text += f" in texts of {cheapest.cost.text_length:,} characters"
     following = next((target for target, other in others if other > usd), None)
@@ -287,7 +263,7 @@ def join_sentences(*sentences: str) -> str:
     return " ".join(f"{text.rstrip('.')}." for text in sentences if text)
 
 
-def _describe_price(target: TargetSummary) -> str:
+def _format_price_of_target(target: TargetSummary) -> str:
     price = target.cost.comparison_price.describe()
     return f"{price} for a {'minute of audio' if target.cost.takes_audio else 'million characters'}"
 
@@ -319,10 +295,10 @@ _WORDS_BY_FAILURE_KIND = {
 """Phrases for kinds of failure whose names are not clear in a sentence."""
 
 
-def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
+def _describe_reliability(run: MeasuredRun) -> _SummaryAndDetail:
     """Return what the verdict says about failed requests."""
     if not any(target.sample_count for target in run.targets):
-        return _build_statement("reliability", "", "No request has a saved result.")
+        return ("", "No request has a saved result.")
     failing = [target for target in run.targets if target.failure_count]
     samples = sum(target.sample_count for target in run.targets)
     wrong_audio, listening_sentences = _summarize_wrong_audio(run), _describe_listening(run)
@@ -333,8 +309,7 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
         succeeded = f"All {samples:,} requests {verb}" if samples > 1 else f"The request {verb}"
         if loss:
             succeeded = f"{samples:,} of {samples + lost_count:,} requests {verb}"
-        return _build_statement(
-            "reliability",
+        return (
             "; ".join(filter(None, (wrong_audio, loss))),
             join_sentences(succeeded, describe_lost_samples(run.targets), listening_sentences),
         )
@@ -352,8 +327,7 @@ def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     if other_targets:
         requests = format_count(sum(target.failure_count for target in other_targets), "request")
         sentences.append(f"{format_count(len(other_targets), 'other')} failed {requests}")
-    return _build_statement(
-        "reliability",
+    return (
         "; ".join(filter(None, (summary, wrong_audio, loss))),
         join_sentences(". ".join(sentences), describe_lost_samples(run.targets), listening_sentences),
     )
@@ -394,7 +368,7 @@ def _describe_listening(run: MeasuredRun) -> str:
     return ". ".join(sentences)
 
 
-def describe_total_failure(run: MeasuredRun) -> str:
+def _describe_total_failure(run: MeasuredRun) -> str:
     """Return the headline of a run in which no request succeeded."""
     kinds = Counter[str]()
     for target in run.targets:
@@ -420,7 +394,7 @@ def _join_failure_kinds(kinds: Counter[str]) -> str:
 # States which targets are the fastest, and by how much.
 
 
-def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
+def _describe_speed(run: MeasuredRun) -> _SummaryAndDetail | None:
     """Return what the verdict says about total latency; `None` if no target has a total latency."""
     timed = sorted(
         ((target, target.total_latency_ms) for target in run.targets if target.total_latency_ms),
@@ -434,22 +408,20 @@ def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
     if any(target.completion_ms for target, _ in timed):
         median += " The times of jobs include the wait for the poll that saw their end."
     if not others:
-        return _build_statement("speed", f"{best.target} takes {format_time(time)}", median)
+        return (f"{best.target} takes {format_time(time)}", median)
     if not run.differences.has_enough_texts:
-        return _build_statement(
-            "speed", "too few texts to compare speed", f"{median} Differences have an interval from 5 texts on."
-        )
+        return ("too few texts to compare speed", f"{median} Differences have an interval from 5 texts on.")
     equal = [target.target for target, _ in timed if target.is_among_fastest]
     slower = [target for target, _ in timed if not target.is_among_fastest]
     if not slower:
-        return _build_statement("speed", "no clear difference in speed", median)
+        return ("no clear difference in speed", median)
     factor = run.differences.estimate_latency_ratio(run.find_index(slower[0]), run.find_index(best))
     lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
     if len(equal) == 1:
-        return _build_statement("speed", f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
+        return (f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
     summary = describe_inseparable(equal, best.target, "fastest")
     rest = f"{format_count(len(slower), 'target')} {'is' if len(slower) == 1 else 'are'} slower"
-    return _build_statement("speed", summary, f"{rest}: {best.target} is {lead}. {median}")
+    return (summary, f"{rest}: {best.target} is {lead}. {median}")
 
 
 def describe_inseparable(names: Sequence[str], best: str, superlative: str) -> str:
@@ -463,17 +435,14 @@ def describe_inseparable(names: Sequence[str], best: str, superlative: str) -> s
 def _describe_times(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
     shown = timed_targets if len(timed_targets) <= 3 else [timed_targets[0], timed_targets[1], timed_targets[-1]]
     names = ", ".join(f"{target.target} {format_time(time)}" for target, time in shown)
-    return (
-        names
-        if len(shown) == len(timed_targets)
-        else f"{names}; {format_count(len(timed_targets) - len(shown), 'other')} between"
-    )
+    unnamed_count = len(timed_targets) - len(shown)
+    return f"{names}; {format_count(unnamed_count, 'other')} between" if unnamed_count else names
 
 
 # States what a run shows in which the emulator or a stand-in answered instead of the named services.
 
 
-def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
+def _describe_rehearsal(run: MeasuredRun) -> _SummaryAndDetail:
     """Return what the verdict says about a run in which something else answered than the named services."""
     is_emulated = run.manifest.provenance is not Provenance.LIVE
     answered_by = "voicegauge's emulator" if is_emulated else "a server on this machine, in place of the service,"
@@ -492,9 +461,7 @@ def build_rehearsal_statement(run: MeasuredRun) -> VerdictStatement:
         f"Every response came from {answered_by}, so that times and errors say nothing about the services, and no "
         "service is compared with another. It shows that the requests, the audio and this page work."
     )
-    return _build_statement(
-        "rehearsal", summary, join_sentences(detail, _describe_documented_cost(run), _describe_duration(run))
-    )
+    return (summary, join_sentences(detail, _describe_documented_cost(run), _describe_duration(run)))
 
 
 def _describe_duration(run: MeasuredRun) -> str:
@@ -550,27 +517,36 @@ def build_run_verdict(run: MeasuredRun, decision: str = "") -> RunVerdict:
 def _build_verdict_of_targets(run: MeasuredRun, decision: str) -> RunVerdict:
     if not run.targets_with_deliveries:
         return RunVerdict(
-            headline=_mark_rehearsal(run, describe_total_failure(run)),
-            statements=(build_reliability_statement(run),),
+            headline=_mark_rehearsal(run, _describe_total_failure(run)),
+            statements=_build_statements(run, "reliability"),
             cautions=_list_cautions(run),
         )
     if run.manifest.is_rehearsal:
-        rehearsal = (build_rehearsal_statement(run), build_reliability_statement(run))
+        rehearsal = _build_statements(run, "rehearsal", "reliability")
         # Of several targets the headline names none: who failed in a rehearsal would read as worse than the others.
         in_headline = rehearsal if len(run.targets) == 1 else rehearsal[:1]
-        return RunVerdict(headline=join_headline(in_headline), statements=rehearsal, cautions=_list_cautions(run))
-    possible_statements = (
-        build_speed_statement(run),
-        build_intelligibility_statement(run),
-        build_price_statement(run),
-        build_reliability_statement(run),
-    )
-    statements = tuple(statement for statement in possible_statements if statement)
-    headline = join_headline(statements)
+        return RunVerdict(headline=_join_headline(in_headline), statements=rehearsal, cautions=_list_cautions(run))
+    statements = _build_statements(run, "speed", "intelligibility", "price", "reliability")
+    headline = _join_headline(statements)
     if decision:
         charges = describe_wrong_charges(run.targets)
         headline = "; ".join(filter(None, (decision, charges))) + "."
     return RunVerdict(headline=headline, statements=statements, cautions=_list_cautions(run))
+
+
+_DESCRIBE_BY_TOPIC: dict[VerdictTopic, Callable[[MeasuredRun], _SummaryAndDetail | None]] = {
+    "rehearsal": _describe_rehearsal,
+    "speed": _describe_speed,
+    "intelligibility": _describe_intelligibility,
+    "price": _describe_price,
+    "reliability": _describe_reliability,
+}
+
+
+def _build_statements(run: MeasuredRun, *topics: VerdictTopic) -> tuple[VerdictStatement, ...]:
+    """Return a statement about each of `topics` of which there is something to say."""
+    texts = [(topic, _DESCRIBE_BY_TOPIC[topic](run)) for topic in topics]
+    return tuple(VerdictStatement(topic=topic, summary=found[0], detail=found[1]) for topic, found in texts if found)
 
 
 def _mark_rehearsal(run: MeasuredRun, sentence: str) -> str:
@@ -579,7 +555,7 @@ def _mark_rehearsal(run: MeasuredRun, sentence: str) -> str:
     return f"{label}: {sentence}" if label else sentence
 
 
-def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
+def _join_headline(statements: tuple[VerdictStatement, ...]) -> str:
     """Join the summaries of `statements` into one sentence."""
     return "; ".join(statement.summary for statement in statements if statement.summary) + "."
 

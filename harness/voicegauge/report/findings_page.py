@@ -1,4 +1,4 @@
-"""Renders the findings of `check` or the changes of `drift` as one self-contained HTML page."""
+"""Renders the findings of `check` or the changes of `drift` as one HTML page, and finds those about one target."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from voicegauge.conformance.check_report import CheckReport, export_check_report
 from voicegauge.conformance.coverage import CoverageEntry
-from voicegauge.drift.drift_report import ComparedInput, DriftLevel, DriftReport, export_drift_report
-from voicegauge.errors import UsageError
+from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, DriftReport, export_drift_report
+from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file
-from voicegauge.model.base import FindingClip, Provenance
+from voicegauge.model.base import Finding, FindingClip, Provenance, Severity
 from voicegauge.outputs.finding_exports import FileLocation, ReportedFinding, RuleDescription, SarifLevel
-from voicegauge.printable_text import describe_repetitions, format_count
+from voicegauge.printable_text import describe_repetitions, format_count, format_names
 from voicegauge.report.scored_clips import ClipPlayer
 from voicegauge.report.text_format import render_template, shorten_to_one_line
 
@@ -175,7 +177,7 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
     order = list(_GROUP_TITLE_BY_SEVERITY)
     findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrence_count))
     return FindingsPage(
-        title=f"Check of {', '.join(report.targets[:3])}{' and others' if len(report.targets) > 3 else ''}",
+        title=f"Check of {format_names(report.targets, 3)}",
         headline=_describe_check_result(report, findings),
         subtitle=f"{sum(report.exchange_count_by_provenance.values()):,} exchanges · {report.created_at[:10]}",
         is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance
@@ -356,4 +358,127 @@ def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, findi
         location=format_location(finding.location),
         source_lines=read_source_lines(finding.location),
         reproduction_command="",
+    )
+
+
+# Finds the findings of `check` and the changes of `drift` that concern one target of a benchmark.
+
+
+ResultT = TypeVar("ResultT", CheckReport, DriftReport)
+
+MAX_LISTED_FINDINGS_OR_CHANGES = 20
+"""Largest number of findings, and of changes, that are listed for each target."""
+
+
+class CheckAndDriftReports(NamedTuple):
+    """Saved results of `check --json` and `drift --json`, which a report shows with the targets that they concern."""
+
+    check_reports: tuple[CheckReport, ...] = ()
+    drift_reports: tuple[DriftReport, ...] = ()
+
+
+NO_CHECK_AND_DRIFT_REPORTS = CheckAndDriftReports()
+
+
+class TargetCheck(NamedTuple):
+    """The findings of one check that concern one target."""
+
+    date: str
+    """Day of the check: UTC, ISO 8601."""
+    is_emulated: bool
+    findings: tuple[Finding, ...]
+    """Findings about the target or its whole provider, most severe first."""
+    unlisted_finding_count: int
+    """Number of findings that are not listed."""
+
+
+class TargetDrift(NamedTuple):
+    """The changes of one comparison that concern the provider of a target."""
+
+    old_document: str
+    """Version of the older document or recording, or the name of its file if it has no version."""
+    new_document: str
+    """Version of the newer document or recording, or the name of its file if it has no version."""
+    changes: tuple[DriftChange, ...]
+    """The changes, worst first."""
+    unlisted_change_count: int
+    """Number of changes that are not listed."""
+
+
+def load_check_and_drift_reports(check_files: Sequence[Path], drift_files: Sequence[Path]) -> CheckAndDriftReports:
+    """Load what `check --json` and `drift --json` have written.
+
+    Raises:
+        DataError: a file cannot be read, or is not such a result.
+    """
+    return CheckAndDriftReports(
+        tuple(_load_report(file, CheckReport, "voicegauge check --json") for file in check_files),
+        tuple(_load_report(file, DriftReport, "voicegauge drift --json") for file in drift_files),
+    )
+
+
+class _ResultHeader(msgspec.Struct):
+    """The `schema` of a JSON file, which names the command and version that wrote it."""
+
+    schema: str = ""
+
+
+def _load_report(file: Path, result_type: type[ResultT], command: str) -> ResultT:
+    try:
+        content = read_file(file)
+        schema = msgspec.json.decode(content, type=_ResultHeader).schema
+        expected = str(next(field.default for field in msgspec.structs.fields(result_type) if field.name == "schema"))
+        if schema != expected:
+            raise DataError(f"{file}: is not a result of `{command}`: its schema is {schema!r}, not {expected!r}")
+        return msgspec.json.decode(content, type=result_type)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{file}: is not a result of `{command}`: {error}") from error
+
+
+def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetCheck, ...]:
+    """Return the findings about a target, for each check that sent something to the target's provider."""
+    provider = target_id.partition("/")[0]
+    target_checks = []
+    for report in check_and_drift_reports.check_reports:
+        if not any(name.startswith(f"{provider}/") for name in (*report.operations, *report.targets)):
+            continue
+        findings = sorted(
+            (one for one in report.findings if _is_about_target(one, provider, target_id)),
+            key=lambda one: (_SEVERITY_ORDER.index(one.severity), one.where.target != target_id),
+        )
+        target_checks.append(
+            TargetCheck(
+                date=report.created_at[:10],
+                is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance,
+                findings=tuple(findings[:MAX_LISTED_FINDINGS_OR_CHANGES]),
+                unlisted_finding_count=max(len(findings) - MAX_LISTED_FINDINGS_OR_CHANGES, 0),
+            )
+        )
+    return tuple(target_checks)
+
+
+_SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+
+
+def _is_about_target(finding: Finding, provider: str, target_id: str) -> bool:
+    return finding.where.provider == provider and finding.where.target in (None, target_id)
+
+
+def find_target_drifts(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetDrift, ...]:
+    """Return the changes of a target's provider, for each comparison of its documents or traffic."""
+    provider = target_id.partition("/")[0]
+    levels = list(DriftLevel)
+    return tuple(
+        TargetDrift(
+            old_document=report.old_input.version or report.old_input.file,
+            new_document=report.new_input.version or report.new_input.file,
+            changes=tuple(
+                sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_FINDINGS_OR_CHANGES]
+            ),
+            unlisted_change_count=max(len(report.changes) - MAX_LISTED_FINDINGS_OR_CHANGES, 0),
+        )
+        for report in check_and_drift_reports.drift_reports
+        if provider in (report.old_input.provider, report.new_input.provider)
     )

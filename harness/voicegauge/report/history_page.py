@@ -19,7 +19,7 @@ from voicegauge.bench.run_history import (
 )
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
-from voicegauge.report._charts import AxisScale, build_linear_scale, build_point_scale
+from voicegauge.report._plot_geometry import AxisScale, build_linear_scale, build_point_scale
 from voicegauge.report.text_format import capitalize_sentence, format_change, format_value, render_template
 
 # Puts changes of levels, prices and contracts on one time line, and formats their numbers.

@@ -44,7 +44,7 @@ from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 from voicegauge.report._ranking import Ranking, rank_targets
-from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, has_differences_below_asr_error_rate
+from voicegauge.report._verdict import MeasuredRun, RunVerdict, build_run_verdict, describe_insufficient_asr_accuracy
 from voicegauge.report.scored_clips import (
     DEFAULT_MAX_CLIPS,
     ScoredClip,
@@ -421,8 +421,8 @@ def _summarize_run(
         () if run.manifest.is_rehearsal else targets,
         differences,
         has_comparable_errors=not measured.has_uneven_languages and measured.has_interpretable_errors,
-        has_tied_errors=has_differences_below_asr_error_rate(measured),
-        quality_name="accuracy" if run.manifest.kind == "transcription" else "intelligibility",
+        has_tied_errors=bool(describe_insufficient_asr_accuracy(measured)),
+        quality_name=run.manifest.quality_name,
     )
     return RunReport(
         manifest=run.manifest,

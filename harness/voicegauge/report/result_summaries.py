@@ -1,8 +1,11 @@
-"""Sums up results of checks, benchmarks, comparisons and histories: lines and tables, and numbers for dashboards."""
+"""Sums up results in lines and tables, and writes their numbers for dashboards and spreadsheets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +13,17 @@ from voicegauge.bench import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.comparison_result import MetricComparison, RunComparison
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.run_history import MetricSeries, RunHistory, compute_level
+from voicegauge.bench.target_cost import compute_target_cost
+from voicegauge.bench.target_samples import group_counted_samples_by_target
 from voicegauge.bench.target_summaries import BenchResult, describe_repeated_submits, get_error_rate
 from voicegauge.conformance.check_report import CheckReport, describe_result, export_check_report
 from voicegauge.drift.drift_report import DriftLevel, DriftReport
 from voicegauge.model.base import Provenance, Severity
+from voicegauge.model.run import Run
+from voicegauge.model.sample import SAMPLE_COLUMNS, ColumnValue
 from voicegauge.outputs.finding_exports import ExportedReport, FileLocation, ReportedFinding
-from voicegauge.outputs.result_summary import (
-    MetricValue,
-    ResultSummary,
-    SummaryTable,
-    SummaryVerdict,
-)
-from voicegauge.printable_text import describe_repetitions, format_count
+from voicegauge.outputs.result_summary import MetricValue, ResultSummary, SummaryTable, SummaryVerdict
+from voicegauge.printable_text import describe_repetitions, escape_unprintable, format_count
 from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
 from voicegauge.report.history_page import (
     NOT_JUDGED_TEXT,
@@ -469,3 +471,63 @@ def _build_history_tables(history: RunHistory, provenance: Provenance) -> Iterab
             headings=("configuration", "differs in"),
             rows=tuple((str(number), text) for number, text in enumerate(configuration_labels.labels, 1)),
         )
+
+
+# Writes the samples of runs as CSV.
+
+
+_SPREADSHEET_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""Characters that make a spreadsheet evaluate a cell that starts with one of them (OWASP, "CSV injection")."""
+
+
+PRICE_COLUMNS = ("target_usd", "target_low_usd", "target_high_usd", "target_price_unit", "target_price_text")
+"""Columns with the price of a sample's target: by the claim that counts, the lowest and the highest one, what it is
+for, and as other reports show it."""
+
+
+def render_csv(runs: Sequence[tuple[Path, Run]]) -> str:
+    """Render one row per sample with the latest scores of its run; warm-up samples are included and marked.
+
+    The columns are `SAMPLE_COLUMNS` and `PRICE_COLUMNS`. Booleans are 0 and 1. Texts that a spreadsheet would evaluate
+    as a formula are prefixed with an apostrophe.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*(column.name for column in SAMPLE_COLUMNS), *PRICE_COLUMNS])
+    for _, run in runs:
+        prices = _compute_price_values(run)
+        for row in run.iterate_sample_rows():
+            # A run that was not written by voicegauge may have samples of a target that it does not list.
+            price = prices.get(row.sample.target, [None] * len(PRICE_COLUMNS))
+            values = [*(column.read_value(row) for column in SAMPLE_COLUMNS), *price]
+            writer.writerow(map(_format_csv_value, values))
+    return out.getvalue()
+
+
+def _compute_price_values(run: Run) -> dict[str, list[ColumnValue]]:
+    """Return the values of `PRICE_COLUMNS` by target id."""
+    samples = group_counted_samples_by_target(run)
+    values: dict[str, list[ColumnValue]] = {}
+    for target in run.manifest.targets:
+        cost = compute_target_cost(
+            target,
+            samples[target.id],
+            DEFAULT_TEXT_LENGTH,
+            takes_audio=run.manifest.kind != "speech",
+            uses_measurements=run.manifest.provenance is Provenance.LIVE,
+        )
+        price = cost.comparison_price
+        unit = "minute of audio" if cost.takes_audio else f"1M characters in texts of {cost.text_length}"
+        values[target.id] = [price.usd, price.low_usd, price.high_usd, unit, price.describe()]
+    return values
+
+
+def _format_csv_value(value: ColumnValue) -> str | int | float | None:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if not isinstance(value, str):
+        return value
+    text = escape_unprintable(value)
+    return f"'{text}" if text.startswith(_SPREADSHEET_FORMULA_STARTS) else text

@@ -1,152 +1,273 @@
-"""Builds the section of each target: latency, errors, clips, failures, and findings of other commands."""
+"""Builds the section of each target: bars, curves and job states of its latency, errors, clips and failures."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar
-
-import msgspec
+from typing import Literal, NamedTuple
 
 from voicegauge.bench.estimates import BoundEstimates
 from voicegauge.bench.speech_summaries import CategoryErrorRate, LanguageErrorRate
 from voicegauge.bench.target_summaries import TargetSummary
-from voicegauge.conformance.check_report import CheckReport
-from voicegauge.drift.drift_report import DriftChange, DriftLevel, DriftReport
-from voicegauge.errors import DataError
-from voicegauge.files import read_file
-from voicegauge.model.base import Finding, Provenance, Severity
 from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers
 from voicegauge.model.run import MeasuredTarget, Run
 from voicegauge.model.sample import Latency
-from voicegauge.report._charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
+from voicegauge.report._plot_geometry import AxisScale, build_linear_scale
 from voicegauge.report._result_tables import format_time_bounds
+from voicegauge.report.findings_page import (
+    CheckAndDriftReports,
+    TargetCheck,
+    TargetDrift,
+    find_target_checks,
+    find_target_drifts,
+)
 from voicegauge.report.report_data import FailureGroup, RunReport
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, WrongClip
-from voicegauge.report.text_format import format_ms
+from voicegauge.report.text_format import format_duration, format_ms
 
-# Finds the findings of `check` and the changes of `drift` that concern one target of a benchmark.
-
-
-ResultT = TypeVar("ResultT", CheckReport, DriftReport)
-
-MAX_LISTED_FINDINGS_OR_CHANGES = 20
-"""Largest number of findings, and of changes, that are listed for each target."""
+# Builds stacked bars of the total latency of each target, with one segment per phase.
 
 
-class CheckAndDriftReports(NamedTuple):
-    """Saved results of `check --json` and `drift --json`, which a report shows with the targets that they concern."""
+LatencyPhase = Literal[
+    "submit",
+    "first-byte",
+    "queue",
+    "queue-or-processing",
+    "processing",
+    "processing-or-completed",
+    "poll-wait",
+    "download",
+]
 
-    check_reports: tuple[CheckReport, ...] = ()
-    drift_reports: tuple[DriftReport, ...] = ()
-
-
-NO_CHECK_AND_DRIFT_REPORTS = CheckAndDriftReports()
-
-
-class TargetCheck(NamedTuple):
-    """The findings of one check that concern one target."""
-
-    date: str
-    """Day of the check: UTC, ISO 8601."""
-    is_emulated: bool
-    findings: tuple[Finding, ...]
-    """Findings about the target or its whole provider, most severe first."""
-    unlisted_finding_count: int
-    """Number of findings that are not listed."""
-
-
-class TargetDrift(NamedTuple):
-    """The changes of one comparison that concern the provider of a target."""
-
-    old_document: str
-    """Version of the older document or recording, or the name of its file if it has no version."""
-    new_document: str
-    """Version of the newer document or recording, or the name of its file if it has no version."""
-    changes: tuple[DriftChange, ...]
-    """The changes, worst first."""
-    unlisted_change_count: int
-    """Number of changes that are not listed."""
+PHASE_LABELS: dict[LatencyPhase, str] = {
+    "submit": "submit latency",
+    "first-byte": "TTFB of a direct response",
+    "queue": "queue time",
+    "queue-or-processing": "queue or processing: between two polls",
+    "processing": "processing time",
+    "processing-or-completed": "processing or completed: between two polls",
+    "poll-wait": "wait for the poll that saw the end",
+    "download": "download",
+}
+"""Names of the phases in the legend, in the order of a request's phases."""
 
 
-def load_check_and_drift_reports(check_files: Sequence[Path], drift_files: Sequence[Path]) -> CheckAndDriftReports:
-    """Load what `check --json` and `drift --json` have written.
+class LatencySegment(NamedTuple):
+    """One phase of a bar: where it begins and how wide it is, in percent of the axis."""
 
-    Raises:
-        DataError: a file cannot be read, or is not such a result.
-    """
-    return CheckAndDriftReports(
-        tuple(_load_report(file, CheckReport, "voicegauge check --json") for file in check_files),
-        tuple(_load_report(file, DriftReport, "voicegauge drift --json") for file in drift_files),
+    phase: LatencyPhase
+    left_percent: float
+    width_percent: float
+
+
+class LatencyBar(NamedTuple):
+    """A bar of one target, whose segments are the median durations of the phases of a request."""
+
+    target: TargetSummary
+    segments: tuple[LatencySegment, ...]
+
+
+class LatencyChart(NamedTuple):
+    """The total latencies of all targets, as bars that share an axis."""
+
+    bars: tuple[LatencyBar, ...]
+    ticks: tuple[tuple[float, str], ...]
+    """Position of each tick in percent of the axis, and the tick's label."""
+    phases: tuple[LatencyPhase, ...]
+    """The phases that occur in the bars; the legend shows only these."""
+
+
+def choose_shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:
+    """Return an axis that fits the bars of all `targets`."""
+    return build_linear_scale([end for t in targets for _, end in _compute_phase_end_times(t)], tick_count=4)
+
+
+def build_latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> LatencyChart:
+    """Build a bar for each of `targets` that has a total latency."""
+    bars = tuple(LatencyBar(t, _build_segments(t, axis)) for t in targets if t.total_latency_ms)
+    seen = {segment.phase for bar in bars for segment in bar.segments}
+    return LatencyChart(
+        bars=bars,
+        ticks=tuple((100 * axis.compute_position(value), format_duration(value)) for value in axis.ticks),
+        phases=tuple(phase for phase in PHASE_LABELS if phase in seen),
     )
 
 
-class _ResultHeader(msgspec.Struct):
-    """The `schema` of a JSON file, which names the command and version that wrote it."""
-
-    schema: str = ""
-
-
-def _load_report(file: Path, result_type: type[ResultT], command: str) -> ResultT:
-    try:
-        content = read_file(file)
-        schema = msgspec.json.decode(content, type=_ResultHeader).schema
-        expected = str(next(field.default for field in msgspec.structs.fields(result_type) if field.name == "schema"))
-        if schema != expected:
-            raise DataError(f"{file}: is not a result of `{command}`: its schema is {schema!r}, not {expected!r}")
-        return msgspec.json.decode(content, type=result_type)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{file}: is not a result of `{command}`: {error}") from error
-
-
-def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetCheck, ...]:
-    """Return the findings about a target, for each check that sent something to the target's provider."""
-    provider = target_id.partition("/")[0]
-    target_checks = []
-    for report in check_and_drift_reports.check_reports:
-        if not any(name.startswith(f"{provider}/") for name in (*report.operations, *report.targets)):
-            continue
-        findings = sorted(
-            (one for one in report.findings if _is_about_target(one, provider, target_id)),
-            key=lambda one: (_SEVERITY_ORDER.index(one.severity), one.where.target != target_id),
-        )
-        target_checks.append(
-            TargetCheck(
-                date=report.created_at[:10],
-                is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance,
-                findings=tuple(findings[:MAX_LISTED_FINDINGS_OR_CHANGES]),
-                unlisted_finding_count=max(len(findings) - MAX_LISTED_FINDINGS_OR_CHANGES, 0),
+def _build_segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegment, ...]:
+    segments, start = [], 0.0
+    for phase, end in _compute_phase_end_times(target):
+        if end > start:  # medians of single phases need not be in order
+            left = 100 * axis.compute_position(start)
+            segments.append(
+                LatencySegment(phase, left, 100 * (axis.compute_position(end) - axis.compute_position(start)))
             )
-        )
-    return tuple(target_checks)
+            start = end
+    return tuple(segments)
 
 
-_SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+def _compute_phase_end_times(target: TargetSummary) -> list[tuple[LatencyPhase, float]]:
+    """Return the median end of each phase in ms from the start of the submit; empty if there is no total latency."""
+    if target.total_latency_ms is None:
+        return []
+    if target.completion_ms is None or target.submit_latency_ms is None:
+        ttfb_ms = target.ttfb_ms.value if target.ttfb_ms else 0.0
+        return [("first-byte", ttfb_ms), ("download", target.total_latency_ms.value)]
+    submitted_ms = target.submit_latency_ms.value
+    ends: list[tuple[LatencyPhase, float]] = [("submit", submitted_ms)]
+    if target.queue_ms:
+        ends.append(("queue", target.queue_ms.low.value))
+        ends.append(("queue-or-processing", target.queue_ms.high.value))
+    ends.append(("processing", target.completion_ms.low.value))
+    ends.append(("processing-or-completed", target.completion_ms.high.value))
+    download_ms = target.download_ms.value if target.download_ms else 0.0
+    # The provider's timestamps may show that the job ended long before the poll.
+    ends.append(("poll-wait", target.total_latency_ms.value - download_ms))
+    ends.append(("download", target.total_latency_ms.value))
+    return ends
 
 
-def _is_about_target(finding: Finding, provider: str, target_id: str) -> bool:
-    return finding.where.provider == provider and finding.where.target in (None, target_id)
+# Computes the geometry of the distribution of one target's latency, and of the states of its jobs over time.
 
 
-def find_target_drifts(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetDrift, ...]:
-    """Return the changes of a target's provider, for each comparison of its documents or traffic."""
-    provider = target_id.partition("/")[0]
-    levels = list(DriftLevel)
-    return tuple(
-        TargetDrift(
-            old_document=report.old_input.version or report.old_input.file,
-            new_document=report.new_input.version or report.new_input.file,
-            changes=tuple(
-                sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_FINDINGS_OR_CHANGES]
-            ),
-            unlisted_change_count=max(len(report.changes) - MAX_LISTED_FINDINGS_OR_CHANGES, 0),
-        )
-        for report in check_and_drift_reports.drift_reports
-        if provider in (report.old_input.provider, report.new_input.provider)
+CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
+"""Size of both charts, in px."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
+"""Margins of both charts, in px, which leave room for tick labels."""
+MAX_CURVE_STEPS = 120
+"""Largest number of steps of a curve. If there are more values, the curve shows this number of their quantiles."""
+_STATE_CHART_MOMENT_COUNT = 80
+"""Number of moments at which the states of the jobs are counted."""
+
+
+class CurveTick(NamedTuple):
+    """A labeled position on an axis."""
+
+    position_px: float
+    label: str
+
+
+class LatencyCurve(NamedTuple):
+    """The share of requests that were complete by each time, as an SVG path."""
+
+    svg_path: str
+    x_ticks: tuple[CurveTick, ...]
+    y_ticks: tuple[CurveTick, ...]
+
+
+class StateArea(NamedTuple):
+    """The share of jobs in one state over time, as an SVG path that is stacked on the areas of earlier states."""
+
+    job_state: LatencyPhase
+    svg_path: str
+
+
+class JobStateChart(NamedTuple):
+    """States of a target's jobs over time."""
+
+    areas: tuple[StateArea, ...]
+    x_ticks: tuple[CurveTick, ...]
+    y_ticks: tuple[CurveTick, ...]
+
+
+def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
+    """Return the curve of the share of `latencies_ms` up to each time; `None` for fewer than two values."""
+    values = sorted(latencies_ms)
+    if len(values) < 2:
+        return None
+    axis = build_linear_scale(values)
+    count = len(values)
+    chosen = (
+        range(count)
+        if count <= MAX_CURVE_STEPS
+        else [round(i * (count - 1) / (MAX_CURVE_STEPS - 1)) for i in range(MAX_CURVE_STEPS)]
     )
+    steps = [f"H{_compute_x_px(axis, values[i]):.1f}V{_compute_y_px((i + 1) / count):.1f}" for i in chosen]
+    path = "".join(
+        [f"M{_compute_x_px(axis, 0.0):.1f},{_compute_y_px(0.0):.1f}", *steps, f"H{CURVE_WIDTH - _RIGHT:.1f}"]
+    )
+    return LatencyCurve(path, _build_time_ticks(axis), _build_percentage_ticks())
+
+
+def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
+    """Return the chart of the states of jobs over time; `None` if no sample is a job.
+
+    A job's state is known only when it is polled, so that between two polls it may be in either of two states.
+    """
+    job_latencies = [latency for latency in latencies if latency.completion_ms]
+    if not job_latencies:
+        return None
+    ends = _collect_state_end_times(job_latencies)
+    axis = build_linear_scale(ends["processing-or-completed"])
+    moments = [axis.high * i / _STATE_CHART_MOMENT_COUNT for i in range(_STATE_CHART_MOMENT_COUNT + 1)]
+    begins = dict(zip(ends, ([0.0] * len(job_latencies), *ends.values()), strict=False))
+    below = [0.0] * len(moments)
+    areas = []
+    for phase in reversed(ends):  # from the bottom up: the last to end is at the bottom
+        shares = [(bisect_right(begins[phase], t) - bisect_right(ends[phase], t)) / len(job_latencies) for t in moments]
+        if not any(shares):
+            continue
+        above = [low + share for low, share in zip(below, shares, strict=True)]
+        areas.append(StateArea(phase, _format_area_path(axis, moments, below, above)))
+        below = above
+    return JobStateChart(tuple(areas), _build_time_ticks(axis), _build_percentage_ticks())
+
+
+def _collect_state_end_times(job_latencies: Sequence[Latency]) -> dict[LatencyPhase, list[float]]:
+    """Return for each state, in order of time, when it ended in each job: sorted times in ms from the submit."""
+    ends: dict[LatencyPhase, list[float]] = {
+        "submit": [],
+        "queue": [],
+        "queue-or-processing": [],
+        "processing": [],
+        "processing-or-completed": [],
+    }
+    for latency in job_latencies:
+        reached_ms = 0.0
+        for phase, end_ms in zip(ends, _find_state_end_times(latency), strict=True):
+            reached_ms = max(reached_ms, end_ms)  # a state that a job skips ends when it begins
+            ends[phase].append(reached_ms)
+    return {phase: sorted(values) for phase, values in ends.items()}
+
+
+def _find_state_end_times(latency: Latency) -> tuple[float, ...]:
+    submitted_ms, queue, completion = latency.submit_latency_ms, latency.queue_ms, latency.completion_ms
+    return (
+        submitted_ms,
+        submitted_ms + queue.low_ms if queue else 0.0,
+        submitted_ms + queue.high_ms if queue else 0.0,
+        completion.low_ms if completion else 0.0,
+        completion.high_ms if completion else 0.0,
+    )
+
+
+def _format_area_path(
+    axis: AxisScale, times_ms: Sequence[float], lower_shares: Sequence[float], upper_shares: Sequence[float]
+) -> str:
+    upper, lower = (
+        [
+            f"{_compute_x_px(axis, moment):.1f},{_compute_y_px(share):.1f}"
+            for moment, share in zip(times_ms, shares, strict=True)
+        ]
+        for shares in (upper_shares, lower_shares)
+    )
+    return f"M{'L'.join([*upper, *lower[::-1]])}Z"
+
+
+def _compute_x_px(axis: AxisScale, time_ms: float) -> float:
+    return _LEFT + axis.compute_position(time_ms) * (CURVE_WIDTH - _LEFT - _RIGHT)
+
+
+def _compute_y_px(share: float) -> float:
+    return CURVE_HEIGHT - _BOTTOM - share * (CURVE_HEIGHT - _BOTTOM - _TOP)
+
+
+def _build_time_ticks(axis: AxisScale) -> tuple[CurveTick, ...]:
+    return tuple(CurveTick(_compute_x_px(axis, value), format_duration(value)) for value in axis.ticks)
+
+
+def _build_percentage_ticks() -> tuple[CurveTick, ...]:
+    return tuple(CurveTick(_compute_y_px(share), f"{share * 100:.0f}%") for share in (0.0, 0.5, 1.0))
 
 
 # Builds the section of each target: distribution, job states, errors by category, clips, failures and contract.
