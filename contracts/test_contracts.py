@@ -19,7 +19,7 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.loading import load_catalogue
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.files import find_bundled_folder
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Severity
 from voicegauge.recording.har_files import find_recordings, load_recordings

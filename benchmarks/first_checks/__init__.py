@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 import voicegauge
-from voicegauge.api.contract_documents import propose_overlay
+from voicegauge.api.documents import propose_overlay
 from voicegauge.model.base import Record
 
 DOCUMENTS = Path(__file__).parent / "documents.yaml"

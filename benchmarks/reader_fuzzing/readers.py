@@ -29,7 +29,7 @@ from reader_fuzzing.document import (
     to_yaml,
     yaml_document,
 )
-from voicegauge.api import contract_documents
+from voicegauge.api import documents
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.suites import load_own_texts, load_suite
 from voicegauge.cases.plan import plan_cases
@@ -295,7 +295,7 @@ def _read_proposed_document(data: bytes, folder: Path) -> None:
 
 def _read_proposed_recording(data: bytes, folder: Path) -> None:
     path = _write(folder, "foreign.json" if data[:1] in (b"{", b"[") else "foreign.yaml", data)
-    contract_documents.propose_contract(path)
+    documents.propose_contract(path)
 
 
 RECORDINGS = [

@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from typing import Any
 
     from voicegauge import errors as errors
-    from voicegauge.api.benchmark_budgets import plan_benchmark as plan_benchmark
+    from voicegauge.api.benchmark_sending import plan_benchmark as plan_benchmark
     from voicegauge.api.benchmarking import benchmark as benchmark
     from voicegauge.api.check_setup import plan_check as plan_check
     from voicegauge.api.checking import check as check
     from voicegauge.api.checking import check_job_steps as check_job_steps
     from voicegauge.api.checking import check_profile as check_profile
     from voicegauge.api.checking import check_request as check_request
-    from voicegauge.api.contract_documents import find_drift as find_drift
-    from voicegauge.api.contract_documents import find_official_drift as find_official_drift
-    from voicegauge.api.contract_documents import propose_contract_patch as propose_contract_patch
-    from voicegauge.api.contract_documents import propose_overlay as propose_overlay
-    from voicegauge.api.conversion import convert as convert
-    from voicegauge.api.conversion import convert_all as convert_all
     from voicegauge.api.cost_estimation import CostEstimate as CostEstimate
     from voicegauge.api.cost_estimation import estimate_cost as estimate_cost
+    from voicegauge.api.documents import convert as convert
+    from voicegauge.api.documents import convert_all as convert_all
+    from voicegauge.api.documents import find_drift as find_drift
+    from voicegauge.api.documents import find_official_drift as find_official_drift
+    from voicegauge.api.documents import propose_contract_patch as propose_contract_patch
+    from voicegauge.api.documents import propose_overlay as propose_overlay
     from voicegauge.api.listings import ProviderList as ProviderList
     from voicegauge.api.listings import RuleExplanation as RuleExplanation
     from voicegauge.api.listings import RuleList as RuleList
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from voicegauge.api.local_servers import proxy as proxy
     from voicegauge.api.local_servers import replay as replay
     from voicegauge.api.options import LiveOptions as LiveOptions
-    from voicegauge.api.options import ProgressListener as ProgressListener
+    from voicegauge.api.progress import ProgressListener as ProgressListener
     from voicegauge.api.recording import plan_record as plan_record
     from voicegauge.api.recording import record as record
     from voicegauge.api.result_files import apply_baseline as apply_baseline
@@ -108,13 +108,14 @@ if TYPE_CHECKING:
     from voicegauge.report.report_data import BenchReport as BenchReport
 
 _NAMES_BY_MODULE = {
-    "voicegauge.api.benchmark_budgets": ("plan_benchmark",),
+    "voicegauge.api.benchmark_sending": ("plan_benchmark",),
     "voicegauge.api.benchmarking": ("benchmark",),
     "voicegauge.api.check_setup": ("plan_check",),
     "voicegauge.api.checking": ("check", "check_job_steps", "check_profile", "check_request"),
-    "voicegauge.api.conversion": ("convert", "convert_all"),
     "voicegauge.api.cost_estimation": ("CostEstimate", "estimate_cost"),
-    "voicegauge.api.contract_documents": (
+    "voicegauge.api.documents": (
+        "convert",
+        "convert_all",
         "find_drift",
         "find_official_drift",
         "propose_contract_patch",
@@ -139,7 +140,8 @@ _NAMES_BY_MODULE = {
         "proxy",
         "replay",
     ),
-    "voicegauge.api.options": ("LiveOptions", "ProgressListener"),
+    "voicegauge.api.options": ("LiveOptions",),
+    "voicegauge.api.progress": ("ProgressListener",),
     "voicegauge.api.recording": ("plan_record", "record"),
     "voicegauge.conformance.recording_updates": ("FileToOverwrite", "RecordResult", "RecordedFile"),
     "voicegauge.api.result_files": (

@@ -2,8 +2,8 @@
 
 A request is a frozen dataclass whose fields are declared with `argument`, `option`, `option_group` and `keyword`. From
 these declarations come the options of a command (`voicegauge.cli`), the keywords and the documentation of the function
-with the same fields (`function_of`), the names, the trust and the JSON schema of settings, the options of the pytest
-plugin, and the check that an option has an effect together with the others (`validate_request`).
+with the same fields (`voicegauge.api.calls.function_of`), the names, the trust and the JSON schema of settings, the
+options of the pytest plugin, and the check that an option has an effect together with the others (`validate_request`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numbers
 import os
 import reprlib
 import sys
-import textwrap
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,8 +38,6 @@ _WRITTEN_PATH_TYPES = ("PathLike", "PathLike | None")
 
 _METADATA_KEY = "voicegauge.option"
 """Key under which the metadata of a dataclass field has the field's `OptionSpec`."""
-_DOCUMENTATION_WIDTH = 120
-"""Width, in characters, of the lines of a generated docstring."""
 
 
 class Trust(enum.Enum):
@@ -222,14 +219,14 @@ def request(request_type: type[DataclassT]) -> type[DataclassT]:
 
     @functools.wraps(initialize)
     def initialize_with_hints(self: object, *arguments: object, **keywords: object) -> None:
-        _reject_unknown_keywords(made.__name__, keywords, names)
+        reject_unknown_keywords(made.__name__, keywords, names)
         initialize(self, *arguments, **keywords)
 
     made.__init__ = initialize_with_hints  # type: ignore[method-assign]
     return made
 
 
-def _reject_unknown_keywords(name: str, keywords: Iterable[str], hint_by_known_name: Mapping[str, str]) -> None:
+def reject_unknown_keywords(name: str, keywords: Iterable[str], hint_by_known_name: Mapping[str, str]) -> None:
     """Raise a `TypeError` about the first unknown keyword, with the nearest known name, or what to write instead."""
     for keyword in keywords:
         if keyword in hint_by_known_name and not hint_by_known_name[keyword]:
@@ -478,7 +475,7 @@ def with_checked_arguments(function: Callable[ArgumentsT, ResultT]) -> Callable[
 
     @functools.wraps(function)
     def checked(*arguments: ArgumentsT.args, **keywords: ArgumentsT.kwargs) -> ResultT:
-        _reject_unknown_keywords(function.__name__, keywords, known_names)
+        reject_unknown_keywords(function.__name__, keywords, known_names)
         for name, value in signature.bind(*arguments, **keywords).arguments.items():
             annotation = signature.parameters[name].annotation
             resolved = _resolve_annotation(annotation, function.__module__)
@@ -580,85 +577,3 @@ def build_arguments(given_request: Any, *, names: Sequence[str]) -> list[str]:
 
 def _format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-# Makes a function whose keywords are the fields of a request.
-
-
-def function_of(
-    request_type: Callable[ArgumentsT, RequestT], run: Callable[[RequestT], ResultT], *, name: str
-) -> Callable[ArgumentsT, ResultT]:
-    """Return a function named `name` that takes the fields of a request and calls `run` with the request.
-
-    Editors and type checkers complete the keywords, because the parameters are those of the class. The docstring is
-    that of `run`, with a section about the arguments from the declarations.
-    """
-
-    def function(*arguments: ArgumentsT.args, **keywords: ArgumentsT.kwargs) -> ResultT:
-        _reject_unknown_keywords(name, keywords, hint_by_known_name)
-        given_request = _convert_whole_floats(request_type(*arguments, **keywords))
-        validate_request(given_request)
-        return run(given_request)
-
-    declared = {one.name: one for one in list_own_options(typing.cast("type[Any]", request_type))}
-    signature = inspect.signature(request_type)
-    hint_by_known_name = (
-        {
-            # The name on the command line, such as limit for max_texts.
-            one.flag.removeprefix("--").replace("-", "_"): repr(one.name)
-            for one in declared.values()
-        }
-        | {
-            inner.name: f"{one.name}={get_group_type(one).__name__}({inner.name}=...)"
-            for one in declared.values()
-            if one.spec.role is OptionRole.GROUP
-            for inner in list_own_options(get_group_type(one))
-        }
-        | dict.fromkeys(signature.parameters, "")
-    )
-    parameters = [
-        parameter if parameter.default is parameter.empty else parameter.replace(default=declared[key].default)
-        for key, parameter in signature.parameters.items()
-    ]
-    function.__name__ = function.__qualname__ = name
-    function.__module__ = run.__module__
-    function.__doc__ = _insert_args_section(inspect.getdoc(run) or "", [declared[key] for key in signature.parameters])
-    returned = run.__annotations__.get("return", inspect.Signature.empty)
-    function.__signature__ = inspect.Signature(parameters, return_annotation=returned)  # type: ignore[attr-defined]
-    return function
-
-
-def _convert_whole_floats(given_request: Any) -> Any:
-    """Return a request in which whole numbers written as floats, such as 1e6, are integers where the type is `int`."""
-    integers: dict[str, int] = {}
-    for one in list_own_options(type(given_request)):
-        value = getattr(given_request, one.name)
-        if isinstance(value, float) and value.is_integer() and _list_alternatives(one.annotation) == [int]:
-            integers[one.name] = int(value)
-    return dataclasses.replace(given_request, **integers) if integers else given_request
-
-
-def _insert_args_section(docstring: str, options: typing.Iterable[DeclaredOption]) -> str:
-    lines = "\n".join(_document_option(one) for one in options)
-    head, mark, tail = docstring.partition("\nReturns:")
-    return f"{head.rstrip()}\n\nArgs:\n{lines}\n{mark}{tail}"
-
-
-def _document_option(declared_option: DeclaredOption) -> str:
-    text = f"{declared_option.spec.help} {declared_option.spec.keyword_note}".strip()
-    if text[1:2].islower() or text[1:2] == " ":
-        text = text[0].lower() + text[1:]
-    if declared_option.default is True and declared_option.flag.startswith("--no-"):  # the help says what the flag does
-        text = f"with `False`: {text}"
-    if declared_option.spec.requires:
-        text += f" Only with {' or '.join(f'`{name}`' for name in declared_option.spec.requires)}."
-    if declared_option.spec.default_text is not None:
-        text += f" Default: {declared_option.spec.default_text}."
-    return textwrap.fill(
-        f"{declared_option.name}: {text}",
-        width=_DOCUMENTATION_WIDTH,
-        initial_indent=" " * 4,
-        subsequent_indent=" " * 8,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

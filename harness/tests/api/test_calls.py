@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import voicegauge
-from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.calls import run_coroutine
 from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError, DataError, MissingKeyError, UnreachableError, UsageError
 

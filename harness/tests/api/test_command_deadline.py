@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.calls import CommandDeadline
 from voicegauge.errors import EXIT_PARTLY_MEASURED, TimeLimitError
 
 
@@ -41,7 +41,7 @@ async def test_what_takes_longer_is_cancelled() -> None:
 
 
 async def test_a_cleanup_that_hangs_is_cancelled_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.api.command_deadline.CLEANUP_S", 0.01)
+    monkeypatch.setattr("voicegauge.api.calls.CLEANUP_S", 0.01)
     steps: list[str] = []
 
     async def hang() -> None:
@@ -70,7 +70,7 @@ async def test_a_cancellation_by_the_caller_is_no_time_limit() -> None:
 
 @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
 def test_what_blocks_the_main_thread_is_interrupted(handler, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.api.command_deadline.CLEANUP_S", 0.01)
+    monkeypatch.setattr("voicegauge.api.calls.CLEANUP_S", 0.01)
     before, alarm = signal.signal(signal.SIGINT, handler), signal.getsignal(signal.SIGALRM)
     steps: list[str] = []
 

@@ -9,7 +9,7 @@ import pytest
 import voicegauge
 from voicegauge.api.target_selection import find_shortest_prices, resolve_prices
 from voicegauge.contract.loading import load_catalogue
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.files import find_bundled_folder
 
 
 @pytest.fixture

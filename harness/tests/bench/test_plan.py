@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voicegauge
-from voicegauge.api.options import ProgressListener
+from voicegauge.api.progress import ProgressListener
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, build_measured_target, plan_benchmark_requests
 from voicegauge.bench.suites import Suite
 from voicegauge.contract.contract import Target

@@ -26,9 +26,9 @@ from voicegauge.cli import run as voicegauge
 from voicegauge.client.client import Client
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import load_contract
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings
+from voicegauge.files import find_bundled_folder
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Delivery, Exchange, Request, Response, Timing
 from voicegauge.model.sample import AudioFacts, Latency, StreamArrivals

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from voicegauge.contract.loading import load_catalogue
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.files import find_bundled_folder
 from voicegauge.speech.audio_measurement import is_silent
 from voicegauge.speech.decoding import DecodedAudio, decode
 

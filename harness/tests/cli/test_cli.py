@@ -440,7 +440,7 @@ def test_a_signal_is_not_lost_where_python_or_a_module_ignores_it(
     (tmp_path / "late.py").write_text(press + code.removeprefix("OUTSIDE "))
     late = f"exec({press + code[8:]!r}, {{}})" if code.startswith("OUTSIDE ") else "import late"
     imports = "import signal, time, voicegauge.__main__ as m, voicegauge.cli as c\n"
-    imports += "from voicegauge.api.command_deadline import interrupt_on_termination\n"
+    imports += "from voicegauge.api.calls import interrupt_on_termination\n"
     program = f"{imports}@interrupt_on_termination()\ndef run():\n {late}\n time.sleep(60)\n"
     handler = "SIG_IGN" if stop is signal.SIGTERM else "default_int_handler"
     done = subprocess.run(

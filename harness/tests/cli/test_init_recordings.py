@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import voicegauge
-from voicegauge.api import contract_documents
+from voicegauge.api import documents
 from voicegauge.cli import run
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.files import find_bundled_folder
 
 KEY = "sk-never-written-0123456789"
 TEXT = "A private sentence."
@@ -72,7 +72,7 @@ def test_a_request_that_audio_responds_to_is_proposed(tmp_path: Path, monkeypatc
 def test_neither_keys_nor_texts_are_written(tmp_path: Path) -> None:
     leaked = entry("POST", f"{SPEECH}?api_key={KEY}", {"text": TEXT, "token": KEY}, 200, {"audio": KEY})
     write_har(tmp_path / "traffic.har", SYNCHRONOUS, leaked)
-    proposal = contract_documents.propose_contract(tmp_path).overlay
+    proposal = documents.propose_contract(tmp_path).overlay
     assert KEY not in proposal
     assert TEXT not in proposal
 
@@ -157,7 +157,7 @@ def test_another_recorded_host_is_proposed_if_it_is_named(tmp_path: Path, capsys
 
 
 def test_nothing_is_left_out_of_complete_recordings(tmp_path: Path) -> None:
-    assert contract_documents.propose_contract(write_har(tmp_path / "traffic.har", SYNCHRONOUS)).left_out == ()
+    assert documents.propose_contract(write_har(tmp_path / "traffic.har", SYNCHRONOUS)).left_out == ()
 
 
 @pytest.mark.parametrize(
@@ -181,4 +181,4 @@ def test_recordings_of_a_bundled_provider_are_proposed_with_an_id_of_their_own(t
     speech = SPEECH.replace("api.acme.test", "api.elevenlabs.io")
     recorded = entry("POST", speech, {"text": TEXT, "model_id": "swift"}, 200, b"RIFF", "audio/wav")
     write_har(tmp_path / "traffic.har", recorded)
-    assert contract_documents.propose_contract(tmp_path).provider == "my-elevenlabs"
+    assert documents.propose_contract(tmp_path).provider == "my-elevenlabs"

@@ -8,7 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from voicegauge.api.options import ProgressListener
+from voicegauge.api.progress import ProgressListener
 from voicegauge.cli._progress import PLAIN_LINE_INTERVAL_S, BenchProgress
 from voicegauge.model.exchange import Failure
 from voicegauge.model.sample import Cost, Sample

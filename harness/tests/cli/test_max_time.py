@@ -15,8 +15,8 @@ import pytest
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import LOADER_BY_COMMAND
 from voicegauge.cli import run as run_cli
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED
+from voicegauge.files import find_bundled_folder
 
 from ..builders.runs import build_run, build_sample
 
@@ -129,7 +129,7 @@ def test_the_time_covers_planning(
     for name in planning:
         monkeypatch.setattr(f"voicegauge.api.{name}", plan)
     remaining_s = property(lambda _: 0.0 if is_planning else 1000.0)
-    monkeypatch.setattr("voicegauge.api.command_deadline.CommandDeadline.remaining_s", remaining_s)
+    monkeypatch.setattr("voicegauge.api.calls.CommandDeadline.remaining_s", remaining_s)
     arguments = command.format(folder=tmp_path / "out").split()
     assert run_cli([*arguments, "--max-time", "20"]) == EXIT_NOTHING_MEASURED
     assert "--max-time 20 was over while the command was prepared: nothing was" in capsys.readouterr().err
@@ -154,7 +154,7 @@ def test_ctrl_c_while_a_command_is_prepared_says_that_nothing_was_paid_for(
 def test_the_time_begins_with_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Importing the modules of a command takes longer than some requests."""
     later = types.SimpleNamespace(monotonic=lambda: time.monotonic() + 1000.0)
-    monkeypatch.setattr("voicegauge.api.command_deadline.time", later)  # the clock when the command has been imported
+    monkeypatch.setattr("voicegauge.api.calls.time", later)  # the clock when the command has been imported
     assert run_cli(["check", "pixelapi", "--emulated", "--max-time", "20"]) == EXIT_NOTHING_MEASURED
     assert "--max-time 20 was over while the command was prepared" in capsys.readouterr().err
 
@@ -172,11 +172,11 @@ def test_official_documents_that_were_compared_in_time_are_printed(
         path.write_bytes((find_bundled_folder("contracts") / "openai" / "openapi.yaml").read_bytes())
         return path
 
-    monkeypatch.setattr("voicegauge.api.contract_documents.download_document", download)
+    monkeypatch.setattr("voicegauge.api.documents.download_document", download)
     result = tmp_path / "result.json"
     arguments = ["drift", "--official", "openai", "elevenlabs", "--json", str(result), "--max-time", "20"]
     remaining_s = property(lambda _: 1000.0 if len(downloads) < 2 else 0.0)
-    monkeypatch.setattr("voicegauge.api.command_deadline.CommandDeadline.remaining_s", remaining_s)
+    monkeypatch.setattr("voicegauge.api.calls.CommandDeadline.remaining_s", remaining_s)
     assert run_cli(arguments) == EXIT_PARTLY_MEASURED
     assert "--max-time 20 was over" in capsys.readouterr().err
     [comparison] = json.loads(result.read_text())["comparisons"]

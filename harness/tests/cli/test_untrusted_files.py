@@ -14,7 +14,7 @@ import pytest
 
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run
-from voicegauge.cli._safe_console import SafeConsole
+from voicegauge.cli._console import define_safe_console
 from voicegauge.errors import DataError
 from voicegauge.files import open_file, read_file, write_file
 
@@ -262,7 +262,7 @@ def test_a_console_keeps_its_own_colors_only() -> None:
     from rich.text import Text
 
     out = io.StringIO()
-    console = SafeConsole(file=out, force_terminal=True, color_system="standard", width=200, highlight=False)
+    console = define_safe_console()(file=out, force_terminal=True, color_system="standard", width=200, highlight=False)
     cells = Table(ESCAPES)
     cells.add_row(Text(ESCAPES, style="red"))
     console.print(ESCAPES, Text(ESCAPES), style="bold", markup=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.client.client import Client
+from voicegauge.client.connection import find_key_destinations
 from voicegauge.client.http_request import build_curl_command
-from voicegauge.client.key_destinations import find_key_destinations
 from voicegauge.client.keys import list_secrets, read_client_key, remove_credentials
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.errors import MissingKeyError

@@ -11,7 +11,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.client.daily_spending import DailyBudget
-from voicegauge.data_folders import get_state_folder
+from voicegauge.files import get_state_folder
 
 from .conftest import ACME_KEY, Acme
 from .test_interrupted_checks import kill_after

@@ -15,9 +15,9 @@ from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
 from voicegauge.contract.loading import load_catalogue
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings, running_emulator
+from voicegauge.files import find_bundled_folder
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.har_files import save_har

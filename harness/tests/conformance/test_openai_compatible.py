@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 import voicegauge
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator.server import running_app
+from voicegauge.files import find_bundled_folder
 from voicegauge.model.base import Severity
 from voicegauge.speech.encoding import encode
 

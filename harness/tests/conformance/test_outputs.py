@@ -21,7 +21,7 @@ from voicegauge.conformance.check_report import (
     export_check_report,
 )
 from voicegauge.conformance.finding_groups import group_effects, group_findings_of_service, merge_findings
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.files import find_bundled_folder
 from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 from voicegauge.outputs.finding_exports import (
     ExportedReport,

@@ -19,8 +19,8 @@ from voicegauge.conformance.recording_judging import (
     plan_cases_by_id,
 )
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError
+from voicegauge.files import find_bundled_folder
 from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
 from voicegauge.recording.har_files import load_har, save_har

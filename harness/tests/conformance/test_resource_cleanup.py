@@ -21,7 +21,8 @@ import pytest
 import voicegauge
 from voicegauge import cli
 from voicegauge.api.live_service import delete_leftover_resources
-from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.progress import ProgressListener
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.client.connection import RateLimiter
 from voicegauge.client.ledger import Ledger

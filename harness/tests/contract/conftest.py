@@ -7,8 +7,8 @@ import pytest
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError
+from voicegauge.files import find_bundled_folder
 
 from ..builders.contracts import load_trusted
 from ..builders.documented_examples import read_example

@@ -425,7 +425,7 @@ def test_audio_that_is_not_base64_is_a_violation(tmp_path: Path) -> None:
 
 
 def test_a_server_of_websockets_alone_is_described_with_ws(tmp_path: Path) -> None:
-    from voicegauge.client.key_destinations import find_key_destinations
+    from voicegauge.client.connection import find_key_destinations
 
     contract = load_contract(write(tmp_path, VERSION_3))
     destinations = find_key_destinations(contract, {"": "http://127.0.0.1:9001"})

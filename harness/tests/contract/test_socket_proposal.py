@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.api.contract_documents import propose_overlay
+from voicegauge.api.documents import propose_overlay
 from voicegauge.cli import run
 from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.document_assembly import find_overlay_base

@@ -11,7 +11,7 @@ import pytest
 from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.socket_turns import SocketTurn, TurnReader, recognize_target
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.files import find_bundled_folder
 from voicegauge.model.exchange import Request, SocketMessage, SocketSide, SocketTraffic
 
 

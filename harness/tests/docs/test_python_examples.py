@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 import voicegauge
-from voicegauge.api.notebook_display import NotebookProgress, choose_listener
+from voicegauge.api.progress import NotebookProgress, choose_listener
 
 from ..builders.documented_examples import read_example
 

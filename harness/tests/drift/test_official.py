@@ -15,7 +15,7 @@ import yaml
 import voicegauge
 from voicegauge.cli import run
 from voicegauge.contract.document_assembly import convert_to_openapi
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.files import find_bundled_folder
 from voicegauge.formats.located_yaml import read_document
 
 from ..builders.documents import REMOVED, edited, put

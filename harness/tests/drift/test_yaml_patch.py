@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.drift.contract_patch import AdditionNotPossibleError, YamlEditor
+from voicegauge.files import find_bundled_folder
 from voicegauge.formats.located_yaml import escape_pointer_token, read_document
 
 CONTRACTS = sorted(find_bundled_folder("contracts").glob("*/openapi.yaml"))

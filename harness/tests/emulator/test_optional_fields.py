@@ -16,9 +16,9 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.operation import Operation
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings
+from voicegauge.files import find_bundled_folder
 from voicegauge.formats.bodies import is_form, is_json, read_form
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import UploadedFile

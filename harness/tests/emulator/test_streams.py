@@ -16,10 +16,10 @@ import pytest
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.process import SCENARIO_HEADER, EmulatorSettings
+from voicegauge.files import find_bundled_folder
 from voicegauge.speech.decoding import MAX_AUDIO_DURATION_S, decode
 
 from ..builders.contracts import load_trusted

@@ -20,8 +20,8 @@ from voicegauge import (
 )
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import StorageError
+from voicegauge.files import find_bundled_folder
 from voicegauge.profiles.judging import ProfileReport
 
 from ..builders.report_runs import VOICES, make_run

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.api.command_deadline import CommandDeadline, interrupt_on_termination
+from voicegauge.api.calls import CommandDeadline, interrupt_on_termination
 from voicegauge.speech import encoding
 from voicegauge.speech.containers import defer_keyboard_interrupt
 

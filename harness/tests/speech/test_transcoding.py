@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicegauge.data_folders import find_bundled_folder
+from voicegauge.files import find_bundled_folder
 from voicegauge.speech.audio_measurement import compute_rms_dbfs
 from voicegauge.speech.decoding import UndecodableAudioError, decode
 from voicegauge.speech.encoding import (

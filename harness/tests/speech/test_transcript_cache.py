@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.data_folders import get_cache_folder
+from voicegauge.files import get_cache_folder
 from voicegauge.speech.transcripts import TranscriptCache, Transcription
 
 

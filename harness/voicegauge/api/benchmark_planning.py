@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.calls import run_coroutine
 from voicegauge.api.live_service import announce_replaced_prices
-from voicegauge.api.notebook_display import choose_listener
-from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.progress import ProgressListener, choose_listener
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,

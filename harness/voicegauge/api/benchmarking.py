@@ -9,13 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-import voicegauge.api.notebook_display  # noqa: F401 - notebooks show results as their summaries
-from voicegauge.api.benchmark_budgets import (
-    announce_cost,
-    choose_run_to_continue,
-    require_budget,
-    require_daily_budgets,
-)
+import voicegauge.api.progress  # noqa: F401 - notebooks show results as their summaries
 from voicegauge.api.benchmark_planning import (
     PlannedBenchmark,
     choose_texts_and_plan_requests,
@@ -24,19 +18,22 @@ from voicegauge.api.benchmark_planning import (
     find_reason_not_to_transcribe,
 )
 from voicegauge.api.benchmark_sending import (
+    announce_cost,
     build_emulator_settings,
+    choose_run_to_continue,
     find_timing_error,
     open_live_access,
     open_run_config,
     open_timing_probes,
+    require_budget,
+    require_daily_budgets,
     send_requests,
 )
-from voicegauge.api.command_deadline import CommandDeadline
-from voicegauge.api.event_loop import restore_interrupt_handler
+from voicegauge.api.calls import CommandDeadline, function_of, restore_interrupt_handler
 from voicegauge.api.live_service import (
     delete_leftover_resources,
 )
-from voicegauge.api.options import ProgressListener, report_phase
+from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.audio_measurement import (
@@ -65,7 +62,6 @@ from voicegauge.errors import BudgetError, TimeLimitError, UsageError
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.run import Run, ScoreSet
-from voicegauge.options import function_of
 from voicegauge.report.html_page import write_report
 from voicegauge.speech.voice_encoder import load_voice_encoder
 

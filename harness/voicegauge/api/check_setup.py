@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from voicegauge.api.calls import function_of
 from voicegauge.api.live_service import (
     add_budget_forecast,
     announce_ambiguous_requests_on_error,
@@ -24,8 +25,8 @@ from voicegauge.api.live_service import (
     open_journals,
     remove_cases_sent_earlier,
 )
-from voicegauge.api.notebook_display import choose_listener
-from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.progress import ProgressListener, choose_listener
 from voicegauge.api.requests import BaseCheckRequest, CheckRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
@@ -56,14 +57,13 @@ from voicegauge.conformance.service_check import build_emulator_check_settings, 
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.price_computation import is_billable, quote_price
-from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator.process import RunningEmulator, starting_emulator
 from voicegauge.errors import MissingKeyError, StorageError, TransportError, UsageError
-from voicegauge.files import check_writable
+from voicegauge.files import check_writable, get_state_folder
 from voicegauge.hosts import to_socket_url
 from voicegauge.model.base import Provenance
 from voicegauge.model.price import RemainingBudget
-from voicegauge.options import build_arguments, function_of
+from voicegauge.options import build_arguments
 from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import RULE_BY_ID, Rule, select_rules
 

@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from voicegauge.api.calls import (
+    CommandDeadline,
+    function_of,
+    ignore_interrupts,
+    restore_interrupt_handler,
+    run_coroutine,
+)
 from voicegauge.api.check_setup import (
     build_report,
     build_service_settings,
@@ -23,11 +30,9 @@ from voicegauge.api.check_setup import (
     plan_requested_cases,
     start_emulator,
 )
-from voicegauge.api.command_deadline import CommandDeadline
-from voicegauge.api.event_loop import ignore_interrupts, restore_interrupt_handler, run_coroutine
 from voicegauge.api.live_service import open_journals
-from voicegauge.api.notebook_display import choose_listener
-from voicegauge.api.options import LiveOptions, ProgressListener, report_phase
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.progress import ProgressListener, choose_listener, report_phase
 from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
@@ -52,9 +57,8 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.contract.loading import Catalogue, is_bundled, load_catalogue, replace_key_variable
-from voicegauge.data_folders import find_bundled_folder, get_cache_folder
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
-from voicegauge.options import function_of
+from voicegauge.files import find_bundled_folder, get_cache_folder
 from voicegauge.profiles.judging import ProfileReport, judge_profile, load_profile, load_profile_contract
 from voicegauge.recording.har_files import find_provider_recordings, find_recordings
 from voicegauge.rules.registry import Rule, select_rules

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from voicegauge.api.calls import function_of
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
 from voicegauge.client.keys import read_secrets
@@ -19,7 +20,7 @@ from voicegauge.emulator.process import is_emulated
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import require_files_in_folder
 from voicegauge.model.base import Provenance
-from voicegauge.options import PathLike, function_of, with_checked_arguments
+from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.recording.foreign_recordings import (
     Conversion,
     ConvertedFile,

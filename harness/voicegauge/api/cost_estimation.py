@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from voicegauge.api.calls import function_of
 from voicegauge.api.local_requests import CostRequest
 from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue, to_name_tuple
 from voicegauge.bench.suites import load_own_texts
@@ -29,7 +30,6 @@ from voicegauge.contract.price_computation import (
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Record
 from voicegauge.model.price import PriceClaim, PriceRange
-from voicegauge.options import function_of
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from voicegauge.api.calls import function_of
 from voicegauge.api.local_requests import ProvidersRequest
-from voicegauge.api.notebook_display import choose_listener
-from voicegauge.api.options import ProgressListener, report_phase
+from voicegauge.api.progress import ProgressListener, choose_listener, report_phase
 from voicegauge.api.target_selection import to_catalogue, to_name_tuple
 from voicegauge.contract.contract import AudioInputTarget, BaseSocketTarget, Contract, Target
 from voicegauge.contract.document_parts import walk_objects
@@ -26,7 +26,7 @@ from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.emulator.provider_app import describe_emulation
 from voicegauge.errors import UnknownNameError, UsageError, find_similar_names
 from voicegauge.model.base import Record, Severity
-from voicegauge.options import PathLike, function_of, with_checked_arguments
+from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import RULE_BY_ID, FaultTraffic, Rule, find_applicable_rules

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.api.event_loop import run_coroutine
-from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.calls import run_coroutine
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import check_key_hosts, collect_contracts, describe_replaced_prices
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan
-from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_account_plan_limits
+from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_account_plan_limits, read_permitted_key
 from voicegauge.client.daily_spending import DailyBudget
-from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.keys import ClientKey
 from voicegauge.client.ledger import Ledger
 from voicegauge.conformance import service_check
@@ -26,7 +26,6 @@ from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_j
 from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
 from voicegauge.conformance.plan_prices import PlannedResource, PricedPlan, require_prices
 from voicegauge.contract.contract import BaseTarget, Contract
-from voicegauge.data_folders import get_state_folder
 from voicegauge.errors import (
     BudgetError,
     StorageError,
@@ -34,6 +33,7 @@ from voicegauge.errors import (
     UsageError,
     VoicegaugeError,
 )
+from voicegauge.files import get_state_folder
 from voicegauge.model.base import Provenance, convert_to_micro_usd, sum_usd
 from voicegauge.model.exchange import describe_ambiguous_requests
 from voicegauge.model.price import MAX_COST_FLAG, MAX_COST_PER_DAY_FLAG, RemainingBudget, format_price_usd

@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voicegauge.api.options import (
     allowed_keys_option,
+    asr_option,
     base_urls_option,
     contracts_option,
     credit_prices_option,
     names_to_keep_option,
     names_to_mask_option,
     parse_base_url,
+    predicts_quality_option,
     progress_keyword,
     seed_option,
+    voice_encoder_option,
 )
-from voicegauge.api.requests import DEFAULT_LISTEN_PORT, asr_option, predicts_quality_option, voice_encoder_option
+from voicegauge.api.requests import DEFAULT_LISTEN_PORT
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
 from voicegauge.errors import UsageError
 from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, keyword, option, request
 
 if TYPE_CHECKING:
-    from voicegauge.api.options import ProgressListener
+    from voicegauge.api.progress import ProgressListener
     from voicegauge.api.target_selection import ContractsOrFolders
     from voicegauge.bench.target_summaries import BenchResult
     from voicegauge.conformance.received_callbacks import JudgedCallback
@@ -553,12 +556,7 @@ class ListenRequest:
         found_file=Trust.ANY_VALUE,
     )
     timeout_s: float | None = option(
-        default=None,
-        flag="--timeout",
-        help="Stop after S seconds.",
-        metavar="S",
-        minimum=0,
-        found_file=Trust.ANY_VALUE,
+        default=None, flag="--timeout", help="Stop after S seconds.", metavar="S", minimum=0, found_file=Trust.ANY_VALUE
     )
     contracts: ContractsOrFolders = contracts_option()
     on_ready: Callable[[str], None] = keyword(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from voicegauge.api.calls import function_of
 from voicegauge.api.local_requests import EmulateRequest, ListenRequest, ProxyRequest
 from voicegauge.api.target_selection import (
     ContractsOrFolders,
@@ -23,7 +24,7 @@ from voicegauge.api.target_selection import (
     to_path_tuple,
 )
 from voicegauge.callback_receiver import run_receiver
-from voicegauge.client.key_destinations import find_key_destinations
+from voicegauge.client.connection import find_key_destinations
 from voicegauge.client.keys import read_secrets
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.received_callbacks import CallbackMonitor, JudgedCallback
@@ -38,7 +39,7 @@ from voicegauge.files import check_writable
 from voicegauge.hosts import build_server_url, to_socket_url
 from voicegauge.model.base import Finding, Record, StopReason
 from voicegauge.model.exchange import ReceivedCallback
-from voicegauge.options import PathLike, function_of, with_checked_arguments
+from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.recording.har_files import load_recordings
 from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.recording.replay import Replay

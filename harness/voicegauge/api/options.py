@@ -1,10 +1,9 @@
-"""Declares the options that several requests share, and the listener that receives their progress."""
+"""Declares the options that several requests share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from voicegauge.options import Completion, PathKind, Trust, keyword, option, opt
 if TYPE_CHECKING:
     from voicegauge.client.ledger import Ledger
     from voicegauge.contract.contract import Contract
-    from voicegauge.model.sample import Sample
+    from voicegauge.model.base import Severity
 
 
 # Reads values of options.
@@ -82,9 +81,25 @@ def _parse_credit_price(text: str) -> tuple[str, float]:
 
 
 def _parse_allowed_key(text: str) -> str:
-    from voicegauge.client.key_destinations import parse_allowed_key
+    from voicegauge.client.connection import parse_allowed_key
 
     return parse_allowed_key(text)
+
+
+def parse_severity(text: str) -> tuple[str, Severity]:
+    """Read "RULE=SEVERITY"."""
+    from voicegauge.rules.registry import read_severity
+
+    rule, _, severity = text.partition("=")
+    return rule, read_severity(rule, severity)
+
+
+def parse_region(text: str) -> str:
+    """Read the name of a region."""
+    from voicegauge.bench.run_start import check_region
+
+    check_region(text)
+    return text
 
 
 # Options that several requests have.
@@ -250,14 +265,48 @@ def names_to_keep_option() -> Any:
     )
 
 
+def asr_option() -> Any:
+    """Return the declaration of `asr`: the ASR engine that transcribes the audio of a run."""
+    return option(
+        default="auto",
+        help="ASR engine: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], lexicon, embedded or none. With "
+        "auto, Whisper if its official weights are installed, otherwise faster-whisper if that is installed, or "
+        "for emulated runs only, the bundled phoneme network with a lexicon.",
+        metavar="SPEC",
+        environment_variable="VOICEGAUGE_ASR",
+        found_file=Trust.PLAIN_NAME,
+    )
+
+
+def predicts_quality_option() -> Any:
+    """Return the declaration of `predicts_quality`: whether to predict how listeners would rate the audio."""
+    return option(
+        default=False,
+        flag="--quality",
+        help="Also predict how listeners would rate the audio (DNSMOS P.835 and P.808; extra `quality`), in about a "
+        "second of a processor for each clip.",
+        found_file=Trust.ANY_VALUE,
+    )
+
+
+def voice_encoder_option() -> Any:
+    """Return the declaration of `voice_encoder`, which compares the voices of cloning targets with the voice sample."""
+    return option(
+        default=None,
+        flag="--similarity",
+        help="Also compare the voice of targets that clone with the voice sample: resemblyzer, whose weights "
+        "`pip install --no-deps resemblyzer` installs, or a file like its pretrained.pt. It takes about a tenth of a "
+        "second of a processor for each clip.",
+        metavar="ENCODER",
+        environment_variable="VOICEGAUGE_VOICE_ENCODER",
+        refusal_reason="it decides which file is read",
+    )
+
+
 def retry_ambiguous_option(help_text: str) -> Any:
     """Return the declaration of `retry_ambiguous_requests`: whether requests with an unknown outcome are sent again."""
     return option(
-        default=False,
-        flag="--retry-ambiguous",
-        help=help_text,
-        requires=("live",),
-        refusal_reason="it pays again",
+        default=False, flag="--retry-ambiguous", help=help_text, requires=("live",), refusal_reason="it pays again"
     )
 
 
@@ -388,92 +437,3 @@ def live_group(
 ) -> Any:
     """Return the declaration of `live`: the `LiveOptions` of a command, which a settings file cannot set."""
     return option_group(default=None, flag="--live", help=help_text, off_flag=off_flag, excludes=excludes)
-
-
-# Reports the progress of functions of the API to the caller.
-
-
-class ProgressListener:
-    """Receives progress and notices while a function runs.
-
-    Subclass it and override what you need: every method does nothing by default. Methods are called from the thread
-    that runs the function's event loop.
-    """
-
-    def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
-        """Called when a phase begins, for example "sending requests".
-
-        Args:
-            name: name of the phase.
-            total_count: number of items; `None` if it is not known yet.
-            done_count: number of items that an earlier, interrupted call has finished.
-        """
-
-    def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Called when `done_count` of `total_count` items are finished; `item_name` names the last of them."""
-
-    def phase_ended(self) -> None:
-        """Called when the phase is over, or was aborted by an error."""
-
-    def samples_planned(self, sample_count_by_target: Mapping[str, int]) -> None:
-        """Called when a benchmark is about to send requests.
-
-        Args:
-            sample_count_by_target: number of planned samples by target id, with warm-up; 0 if the number depends on
-                the results.
-        """
-
-    def sample_finished(self, sample: Sample) -> None:
-        """Called when a sample of a benchmark is finished, now or by an earlier, interrupted call."""
-
-    def ramp_step_started(self, step_number: int, load_description: str) -> None:
-        """Called when a step of a ramp begins.
-
-        Args:
-            step_number: number of the step, from 1.
-            load_description: load of the step, such as "4 requests in flight".
-        """
-
-    def notice(self, message: str) -> None:
-        """Called with one line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""
-
-
-class PhaseProgress:
-    """The progress of one phase, reported to a listener."""
-
-    def __init__(self, listener: ProgressListener, total_count: int | None, done_count: int) -> None:
-        """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
-        self._listener, self._total_count, self._done_count = listener, total_count, done_count
-
-    def advance(self, finished_item: object = None) -> None:
-        """Count one more finished item, and report the new number to the listener.
-
-        The item is named by its `id`, or by the item as text if it has no attribute `id`; without an item, the name is
-        empty.
-        """
-        self._done_count += 1
-        self._listener.phase_progressed(
-            self._done_count,
-            self._total_count,
-            "" if finished_item is None else str(getattr(finished_item, "id", finished_item)),
-        )
-
-    def update(self, done_count: int, total_count: int) -> None:
-        """Set the number of finished items and of all items."""
-        self._done_count, self._total_count = done_count, total_count
-        self._listener.phase_progressed(done_count, total_count)
-
-
-@contextmanager
-def report_phase(
-    listener: ProgressListener, name: str, total_count: int | None = None, done_count: int = 0
-) -> Iterator[PhaseProgress]:
-    """Report a phase to `listener` while the context lasts.
-
-    See `ProgressListener.phase_started` for the arguments.
-    """
-    listener.phase_started(name, total_count, done_count)
-    try:
-        yield PhaseProgress(listener, total_count, done_count)
-    finally:
-        listener.phase_ended()

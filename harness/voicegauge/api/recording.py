@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from voicegauge.api.calls import CommandDeadline, function_of, restore_interrupt_handler, run_coroutine
 from voicegauge.api.checking import send_plan
-from voicegauge.api.command_deadline import CommandDeadline
-from voicegauge.api.event_loop import restore_interrupt_handler, run_coroutine
 from voicegauge.api.live_service import (
     add_budget_forecast,
     announce_ambiguous_requests_on_error,
@@ -26,8 +25,8 @@ from voicegauge.api.live_service import (
     open_journals,
     remove_cases_sent_earlier,
 )
-from voicegauge.api.notebook_display import choose_listener
-from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.progress import ProgressListener, choose_listener
 from voicegauge.api.requests import RecordRequest
 from voicegauge.api.target_selection import (
     announce_key_hosts,
@@ -65,7 +64,6 @@ from voicegauge.files import check_writable, require_files_in_folder
 from voicegauge.hosts import is_loopback, to_http_url
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.options import function_of
 from voicegauge.recording.har_files import RecordingChanges, compare_recordings, load_har, save_har
 from voicegauge.recording.recorded_exchanges import Recording
 from voicegauge.transport.http import Transport

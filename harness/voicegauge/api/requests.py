@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from voicegauge.api.options import (
     LiveOptions,
+    asr_option,
     contracts_option,
     faults_option,
     live_group,
@@ -23,17 +24,21 @@ from voicegauge.api.options import (
     names_to_mask_option,
     new_run_option,
     parse_base_url,
+    parse_region,
+    parse_severity,
+    predicts_quality_option,
     prices_option,
     progress_keyword,
     retry_ambiguous_option,
     seed_option,
+    voice_encoder_option,
 )
 from voicegauge.bench import DEFAULT_EQUIVALENCE_MARGIN, DEFAULT_GOAL, DEFAULT_TEXT_LENGTH
-from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
+from voicegauge.files import RECORDINGS_FOLDER_NAME
 from voicegauge.options import Completion, PathKind, PathLike, Trust, argument, keyword, option, request
 
 if TYPE_CHECKING:
-    from voicegauge.api.options import ProgressListener
+    from voicegauge.api.progress import ProgressListener
     from voicegauge.api.target_selection import ContractsOrFolders
     from voicegauge.bench.target_summaries import BenchResult
     from voicegauge.cases.plan import CasePatterns
@@ -48,14 +53,6 @@ DEFAULT_LISTEN_PORT = 8090
 """Default port for callbacks of `check` and `listen`, so that one tunnel serves both."""
 MAX_CASES_IN_FLIGHT = 64
 MAX_FUZZ_REQUESTS = 100_000
-
-
-def parse_severity(text: str) -> tuple[str, Severity]:
-    """Read "RULE=SEVERITY"."""
-    from voicegauge.rules.registry import read_severity
-
-    rule, _, severity = text.partition("=")
-    return rule, read_severity(rule, severity)
 
 
 @request
@@ -185,11 +182,7 @@ class CheckRequest(BaseCheckRequest):
         "sends nothing more to a target that charged more than its price."
     )
     select: Sequence[str] = option(
-        default=(),
-        help="Apply only this rule.",
-        metavar="RULE",
-        completion=Completion.RULE,
-        found_file=Trust.ANY_VALUE,
+        default=(), help="Apply only this rule.", metavar="RULE", completion=Completion.RULE, found_file=Trust.ANY_VALUE
     )
     ignore: Sequence[str] = option(
         default=(),
@@ -217,8 +210,7 @@ class CheckRequest(BaseCheckRequest):
         found_file=Trust.PATH_IN_FOLDER,
     )
     stale_recordings_fail: bool = keyword(
-        default=False,
-        help="Whether a recording older than its provider's age limit is an error instead of a warning.",
+        default=False, help="Whether a recording older than its provider's age limit is an error instead of a warning."
     )
     on_report: Callable[[CheckReport], None] | None = keyword(
         default=None,
@@ -299,51 +291,6 @@ class ProfileRequest:
 
 
 MAX_REQUESTS_IN_FLIGHT = 64
-
-
-def _parse_region(text: str) -> str:
-    from voicegauge.bench.run_start import check_region
-
-    check_region(text)
-    return text
-
-
-def asr_option() -> Any:
-    """Return the declaration of `asr`: the ASR engine that transcribes the audio of a run."""
-    return option(
-        default="auto",
-        help="ASR engine: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], lexicon, embedded or none. With "
-        "auto, Whisper if its official weights are installed, otherwise faster-whisper if that is installed, or "
-        "for emulated runs only, the bundled phoneme network with a lexicon.",
-        metavar="SPEC",
-        environment_variable="VOICEGAUGE_ASR",
-        found_file=Trust.PLAIN_NAME,
-    )
-
-
-def predicts_quality_option() -> Any:
-    """Return the declaration of `predicts_quality`: whether to predict how listeners would rate the audio."""
-    return option(
-        default=False,
-        flag="--quality",
-        help="Also predict how listeners would rate the audio (DNSMOS P.835 and P.808; extra `quality`), in about a "
-        "second of a processor for each clip.",
-        found_file=Trust.ANY_VALUE,
-    )
-
-
-def voice_encoder_option() -> Any:
-    """Return the declaration of `voice_encoder`, which compares the voices of cloning targets with the voice sample."""
-    return option(
-        default=None,
-        flag="--similarity",
-        help="Also compare the voice of targets that clone with the voice sample: resemblyzer, whose weights "
-        "`pip install --no-deps resemblyzer` installs, or a file like its pretrained.pt. It takes about a tenth of a "
-        "second of a processor for each clip.",
-        metavar="ENCODER",
-        environment_variable="VOICEGAUGE_VOICE_ENCODER",
-        refusal_reason="it decides which file is read",
-    )
 
 
 @request
@@ -551,7 +498,7 @@ class BenchRequest:
         default=None,
         help="Name of the region that you measure from, such as eu-central.",
         metavar="NAME",
-        parse=_parse_region,
+        parse=parse_region,
         environment_variable="VOICEGAUGE_REGION",
         found_file=Trust.ANY_VALUE,
     )

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from voicegauge.api.calls import function_of
 from voicegauge.api.local_requests import (
     CompareRequest,
     CompareTargetsRequest,
@@ -20,8 +21,7 @@ from voicegauge.api.local_requests import (
     ReportRequest,
     ScoreRequest,
 )
-from voicegauge.api.notebook_display import choose_listener
-from voicegauge.api.options import ProgressListener, report_phase
+from voicegauge.api.progress import ProgressListener, choose_listener, report_phase
 from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, run_store
 from voicegauge.bench.audio_measurement import describe_damaged_audio
@@ -41,7 +41,7 @@ from voicegauge.files import MARKDOWN_MARK, PAGE_MARK, PARQUET_MARK, check_repla
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet
 from voicegauge.model.sample import write_parquet
-from voicegauge.options import PathLike, function_of, with_checked_arguments
+from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.report.findings_page import load_check_and_drift_reports
 from voicegauge.report.history_page import render_history_page

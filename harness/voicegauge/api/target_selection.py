@@ -6,19 +6,20 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from voicegauge.api.event_loop import run_coroutine
-from voicegauge.api.options import LiveOptions, ProgressListener
+from voicegauge.api.calls import run_coroutine
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.progress import ProgressListener
 from voicegauge.cases.audio_input_cases import choose_recorded_sentence
 from voicegauge.cases.valid_requests import add_required_fields, build_valid_speech_request
 from voicegauge.client.client import Client
-from voicegauge.client.connection import find_account_plan_limits
-from voicegauge.client.exchange_log import describe_exchange
-from voicegauge.client.key_destinations import (
+from voicegauge.client.connection import (
     KeyDestinations,
     check_key_consent,
+    find_account_plan_limits,
     find_key_destinations,
     read_permitted_key,
 )
+from voicegauge.client.exchange_log import describe_exchange
 from voicegauge.client.model_and_voice_names import (
     ModelAndVoiceNames,
     WrongBaseUrlError,

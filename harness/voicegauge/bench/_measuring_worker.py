@@ -46,7 +46,7 @@ from voicegauge.bench.timing_error import (
     run_loopback_server,
 )
 from voicegauge.client.client import Client, RequestToRepeat
-from voicegauge.client.key_destinations import find_key_destinations, read_permitted_key
+from voicegauge.client.connection import find_key_destinations, read_permitted_key
 from voicegauge.client.spending_journal import SubmitEvent, SubmitRecorder
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import ProviderSpec

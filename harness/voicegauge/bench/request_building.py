@@ -20,9 +20,8 @@ from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.price_computation import PriceQuote
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError, UsageError
-from voicegauge.files import read_file
+from voicegauge.files import find_bundled_folder, read_file
 from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Provenance, Record, SpeechRequest, TextPacing, VoiceSample

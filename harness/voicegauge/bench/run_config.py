@@ -25,9 +25,8 @@ from voicegauge.bench.ramp import Goal
 from voicegauge.bench.request_building import DeliverySettings
 from voicegauge.bench.timing_error import TimingProbes
 from voicegauge.client.client import Client
-from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_account_plan_limits
+from voicegauge.client.connection import RateLimiter, create_rate_limiter, find_account_plan_limits, read_permitted_key
 from voicegauge.client.daily_spending import DailyBudget
-from voicegauge.client.key_destinations import read_permitted_key
 from voicegauge.client.ledger import Ledger
 from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Contract
 from voicegauge.emulator.process import EmulatorSettings, RunningEmulator

@@ -29,9 +29,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, DataError, UnknownNameError
-from voicegauge.files import read_file
+from voicegauge.files import find_bundled_folder, read_file
 from voicegauge.formats.located_yaml import MAX_DOCUMENT_BYTES, Document, explain_type_error, read_document
 from voicegauge.model.base import Record
 from voicegauge.model.run import MeasuredSuite

@@ -22,8 +22,8 @@ from voicegauge.contract.contract import Target
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import parse_field_value
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import UsageError
+from voicegauge.files import find_bundled_folder
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING, read_pointer, write_value_at_pointer
 from voicegauge.model.base import SpeechRequest, VoiceSample

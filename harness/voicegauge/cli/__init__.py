@@ -74,7 +74,8 @@ HELP_BY_COMMAND = {
 
 
 _MODULE_BY_COMMAND = {
-    **dict.fromkeys(("providers", "asr", "rules", "explain"), "listings"),
+    **dict.fromkeys(("providers", "cost", "asr", "rules", "explain"), "listings"),
+    **dict.fromkeys(("init", "drift"), "documents"),
     **dict.fromkeys(("serve", "proxy", "listen"), "local_servers"),
     **dict.fromkeys(("report", "score", "history"), "saved_runs"),
     **dict.fromkeys(("record", "convert"), "recordings"),

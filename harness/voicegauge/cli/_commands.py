@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from voicegauge.api.command_deadline import CommandDeadline, count_time_since, interrupt_on_termination
+from voicegauge.api.calls import CommandDeadline, count_time_since, interrupt_on_termination
 from voicegauge.api.options import max_time_option
 from voicegauge.cli._options import build_parameter
 from voicegauge.cli._settings import SETTINGS_FILE_CONTEXT_KEY, create_output_folders

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +20,12 @@ from voicegauge.model.price import format_price_usd
 from voicegauge.printable_text import escape_unprintable, format_count
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
     from rich.table import Table
     from rich.text import Text
 
     from voicegauge.model.price import BudgetForecast
-
-
-# Prints the results of commands: tables and lines for a person, JSON for a program.
 
 
 PIPE_LINE_WIDTH = 160
@@ -38,9 +38,42 @@ MAX_UNWRAPPED_CELL_WIDTH = 12
 """Width of a column, in columns of the terminal, up to which its cells are never wrapped."""
 MAX_UNBROKEN_WORD_WIDTH = 40
 """Width up to which a word is never broken. Longer ones, such as URLs, are."""
+_COMMAND_PATTERN = re.compile(r"\b(voicegauge [a-z]|curl |pip install|VOICEGAUGE_)")
+"""Matches what a reader may copy to a command line."""
 MIN_WIDE_TERMINAL_WIDTH = 120
 """Width of a terminal, in columns, from which on each value has a table column of its own. In a narrower terminal, a
 cell has two values, one below the other."""
+
+
+@functools.cache
+def define_safe_console() -> type[Console]:
+    """Return a class of consoles on which texts cannot move the cursor, change colors, or set the title of a terminal.
+
+    It is defined when the first console is needed, because importing rich takes longer than everything else that
+    `--help` needs. Colors and cursor movements of rich itself are not part of a text and therefore still work.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    class SafeConsole(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            """Print `objects`. On a terminal, sentences are broken between words; elsewhere, each is one line.
+
+            A sentence with a command is broken nowhere: one that is broken by the terminal alone can still be copied.
+            With `soft_wrap=False`, sentences are broken everywhere.
+            """
+            text = " ".join(map(str, objects))
+            options.setdefault("soft_wrap", all(isinstance(one, str | Text) for one in objects))
+            if options["soft_wrap"] and self.file.isatty() and not _COMMAND_PATTERN.search(text):
+                options["soft_wrap"] = any(len(word) > self.width for word in text.split())
+            super().print(*objects, **options)
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            """Render an object; control characters in its texts are escaped."""
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=escape_unprintable(segment.text))
+
+    return SafeConsole
 
 
 def create_console(*, to_stderr: bool = False) -> Console:
@@ -49,14 +82,11 @@ def create_console(*, to_stderr: bool = False) -> Console:
     Texts come from contracts, recordings and services: markup and emoji codes (`[/]`, `:key:`) are printed as they are,
     and control characters are escaped.
     """
-    # Imported here: the module says why.
-    from voicegauge.cli._safe_console import SafeConsole
-
     stream = sys.stderr if to_stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
     wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_LINE_WIDTH
     width = None if stream.isatty() else wanted
-    return SafeConsole(stderr=to_stderr, width=width, highlight=False, markup=False, emoji=False)
+    return define_safe_console()(stderr=to_stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_escaped(text: str, *, to_stderr: bool = False, with_newline: bool = True) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voicegauge.api.options import ProgressListener
+from voicegauge.api.progress import ProgressListener
 from voicegauge.cli._console import create_console
 from voicegauge.model.price import format_price_usd
 from voicegauge.model.sample import Sample

@@ -34,9 +34,8 @@ import click
 from click.core import ParameterSource
 
 from voicegauge.cli._options import RequestOption
-from voicegauge.data_folders import get_state_folder
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.files import read_file, require_files_in_folder, write_file
+from voicegauge.files import get_state_folder, read_file, require_files_in_folder, write_file
 from voicegauge.options import DeclaredOption, Trust
 
 # Decides where a settings file that the user did not name may let a command write.

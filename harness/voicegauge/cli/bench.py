@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.requests import BenchRequest
 from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, show_result
-from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
+from voicegauge.cli._options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOTHING_MEASURED,
@@ -60,7 +60,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
     with CommandDeadline(None).interrupt_preparation():  # importing takes long enough for Ctrl-C
-        from voicegauge.api.benchmark_budgets import run_plan_benchmark
+        from voicegauge.api.benchmark_sending import run_plan_benchmark
         from voicegauge.api.benchmarking import run_benchmark
         from voicegauge.cli._bench_tables import print_plan
         from voicegauge.cli._console import raise_error_of_refused_plan

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import CheckRequest, ProfileRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result
-from voicegauge.cli._options import reject_outputs_to_same_file
-from voicegauge.cli._output_options import FailedWriteCollector, OutputOptions, output_file_option
+from voicegauge.cli._options import FailedWriteCollector, OutputOptions, output_file_option, reject_outputs_to_same_file
 from voicegauge.errors import (
     EXIT_FINDINGS,
     EXIT_NOTHING_MEASURED,
@@ -236,7 +235,7 @@ def _choose_failures_folder(request: CheckRequest) -> Path | None:
 
     The default is a folder in the cache. In CI, where the cache starts empty, the default is not to save them.
     """
-    from voicegauge.data_folders import get_cache_folder
+    from voicegauge.files import get_cache_folder
 
     named_folder = request.failures_folder
     if named_folder is None:

@@ -17,7 +17,7 @@ from voicegauge.cli._console import (
     print_table,
     show_result,
 )
-from voicegauge.cli._output_options import FailedWriteCollector, SummaryOutputs
+from voicegauge.cli._options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, UsageError
 from voicegauge.options import Trust, argument, option, request
 from voicegauge.printable_text import format_count

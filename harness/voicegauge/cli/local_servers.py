@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from voicegauge.api.local_requests import EmulateRequest, ListenRequest, ProxyRequest, port_option
 from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result, write_json
-from voicegauge.cli._output_options import JsonOutput
+from voicegauge.cli._options import JsonOutput
 from voicegauge.errors import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK, NothingMeasuredError
 from voicegauge.hosts import EMULATOR_PORT, to_socket_url
 from voicegauge.options import PathKind, Trust, build_arguments, option, request

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.api.command_deadline import CommandDeadline
+from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.requests import RecordRequest
 from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli._commands import command_of_requests
 from voicegauge.cli._console import create_console, print_escaped, show_result, write_json
-from voicegauge.cli._output_options import JsonOutput
+from voicegauge.cli._options import JsonOutput
 from voicegauge.errors import DataError, NothingMeasuredError, PartlyMeasuredError
 from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.price import format_price_usd
@@ -159,7 +159,7 @@ def convert_command(request: ConvertRequest, output: JsonOutput) -> None:
     masked. What cannot be converted is listed by host and reason, and does not stop the rest.
     The exit status is 2 if nothing was converted of a file that is named.
     """
-    from voicegauge.api.conversion import run_convert
+    from voicegauge.api.documents import run_convert
 
     prints = output.json_path != "-"
     conversion = run_convert(dataclasses.replace(request, on_file_converted=_print_converted_file if prints else None))

@@ -21,8 +21,13 @@ from voicegauge.cli._console import (
     print_table,
     show_result,
 )
-from voicegauge.cli._options import reject_outputs_to_same_file
-from voicegauge.cli._output_options import FailedWriteCollector, JsonOutput, SummaryOutputs, output_file_option
+from voicegauge.cli._options import (
+    FailedWriteCollector,
+    JsonOutput,
+    SummaryOutputs,
+    output_file_option,
+    reject_outputs_to_same_file,
+)
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 from voicegauge.files import PAGE_MARK
 from voicegauge.model.base import Provenance

@@ -31,9 +31,8 @@ from voicegauge.client.keys import (
 from voicegauge.client.speech_request import RequestParts, choose_media_type
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
-from voicegauge.data_folders import get_cache_folder
 from voicegauge.errors import UsageError
-from voicegauge.files import write_file
+from voicegauge.files import get_cache_folder, write_file
 from voicegauge.formats.bodies import Form, UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import Request

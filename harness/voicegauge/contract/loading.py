@@ -39,8 +39,8 @@ from voicegauge.contract.extension.speech import ConversionSpec, SpeechSpec, Tra
 from voicegauge.contract.operation import Operation, Server, read_server_url
 from voicegauge.contract.price_computation import check_credit_price
 from voicegauge.contract.schemas import Schemas
-from voicegauge.data_folders import find_bundled_folder, find_profiles_folder
 from voicegauge.errors import ContractError, UnknownNameError, UsageError
+from voicegauge.files import find_bundled_folder, find_profiles_folder
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import Location, read_json_pointer
 

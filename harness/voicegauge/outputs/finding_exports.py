@@ -23,9 +23,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError
-from voicegauge.files import read_file
+from voicegauge.files import find_bundled_folder, read_file
 from voicegauge.model.base import Record
 from voicegauge.printable_text import escape_unprintable
 from voicegauge.version import __version__

@@ -19,7 +19,7 @@ from voicegauge.api.requests import CheckRequest
 from voicegauge.options import DeclaredOption, Trust, list_options
 
 if TYPE_CHECKING:
-    from voicegauge.api.options import ProgressListener
+    from voicegauge.api.progress import ProgressListener
     from voicegauge.client.daily_spending import SharedBudget
     from voicegauge.conformance.check_report import CheckReport
     from voicegauge.contract.loading import Catalogue
@@ -54,8 +54,8 @@ def open_budget(config: pytest.Config) -> float:
     Raises:
         pytest.UsageError: another live test run of this folder has not ended, or the file cannot be used.
     """
-    from voicegauge.data_folders import get_state_folder
     from voicegauge.errors import VoicegaugeError
+    from voicegauge.files import get_state_folder
 
     folder = get_state_folder() / "tests"
     file = folder / f"{hashlib.sha256(bytes(config.rootpath)).hexdigest()[:16]}.jsonl"
@@ -188,7 +188,7 @@ def _parse_user_options(config: pytest.Config) -> argparse.Namespace:
 
 def describe_live_access(config: pytest.Config, catalogue: Catalogue) -> Iterator[str]:
     """Yield lines about live access: the ini file in use, and for each key that is set, its variable and servers."""
-    from voicegauge.client.key_destinations import find_key_destinations
+    from voicegauge.client.connection import find_key_destinations
 
     if config.inipath is not None:
         yield f"LIVE: options are read from {config.inipath} too"
@@ -237,7 +237,7 @@ def check_targets(
 
 def _create_notice_listener(config: pytest.Config) -> ProgressListener:
     """Return a listener that prints the notices of a live check, such as which voices it will leave in the account."""
-    from voicegauge.api.options import ProgressListener
+    from voicegauge.api.progress import ProgressListener
 
     class NoticeListener(ProgressListener):
         def notice(self, message: str) -> None:

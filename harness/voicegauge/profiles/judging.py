@@ -17,8 +17,8 @@ from voicegauge.cases.plan import matches_case_pattern
 from voicegauge.conformance.check_report import CaseResult, CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.data_folders import find_profiles_folder
 from voicegauge.errors import UnknownNameError
+from voicegauge.files import find_profiles_folder
 from voicegauge.model.base import Record
 from voicegauge.outputs.finding_exports import format_badge_svg
 from voicegauge.printable_text import escape_unprintable

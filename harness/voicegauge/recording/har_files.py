@@ -13,9 +13,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from voicegauge.contract.contract import Contract
-from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
 from voicegauge.errors import DataError, StorageError
-from voicegauge.files import check_writable, open_file, require_files_in_folder, write_file
+from voicegauge.files import RECORDINGS_FOLDER_NAME, check_writable, open_file, require_files_in_folder, write_file
 from voicegauge.formats.bodies import UnreadableBodyError, group_by_field, read_json
 from voicegauge.formats.located_yaml import describe_json_error
 from voicegauge.hosts import to_http_url, to_socket_url

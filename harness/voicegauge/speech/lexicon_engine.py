@@ -30,8 +30,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from voicegauge.data_folders import find_or_create_in_cache
 from voicegauge.errors import MissingExtraError
+from voicegauge.files import find_or_create_in_cache
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import transcribe_phonemes
 from voicegauge.speech.phoneme_network import (

@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from voicegauge.data_folders import get_cache_folder
+from voicegauge.files import get_cache_folder
 from voicegauge.model.sample import EntityScore, ReadingScore, Score
 from voicegauge.readings.reading_comparison import compare_readings, get_reading_normalizer
 from voicegauge.speech.audio_measurement import EncodedAudio

@@ -20,9 +20,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from voicegauge.data_folders import find_or_create_in_cache
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
-from voicegauge.files import open_file
+from voicegauge.files import find_or_create_in_cache, open_file
 from voicegauge.speech.transcripts import compute_short_sha256
 
 # Converts Whisper's weights to a CTranslate2 model folder, which faster-whisper can load without torch.

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from voicegauge.cli import cli
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
-from voicegauge.data_folders import find_bundled_folder
 from voicegauge.drift._traffic_vs_contract import compare_traffic_with_contract
 from voicegauge.drift.contract_patch import ContractPatch, build_contract_patch
+from voicegauge.files import find_bundled_folder
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange
 from voicegauge.recording.har_files import save_har

@@ -1,4 +1,4 @@
-"""Shows results and the progress of functions of the API in a notebook, without a library of widgets.
+"""Reports the progress of functions of the API to their caller, and shows it and results in a notebook.
 
 A notebook has a kernel of IPython, which displays HTML and replaces what it has displayed. Where a function is called
 without a listener, its progress and notices are shown below the cell in a notebook, and nowhere else. Functions that
@@ -10,12 +10,105 @@ from __future__ import annotations
 import html
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
-from voicegauge.api.options import ProgressListener
 from voicegauge.outputs.result_summary import ResultSummary, SummarizedResult
 from voicegauge.printable_text import escape_unprintable
+
+if TYPE_CHECKING:
+    from voicegauge.model.sample import Sample
+
+
+class ProgressListener:
+    """Receives progress and notices while a function runs.
+
+    Subclass it and override what you need: every method does nothing by default. Methods are called from the thread
+    that runs the function's event loop.
+    """
+
+    def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
+        """Called when a phase begins, for example "sending requests".
+
+        Args:
+            name: name of the phase.
+            total_count: number of items; `None` if it is not known yet.
+            done_count: number of items that an earlier, interrupted call has finished.
+        """
+
+    def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
+        """Called when `done_count` of `total_count` items are finished; `item_name` names the last of them."""
+
+    def phase_ended(self) -> None:
+        """Called when the phase is over, or was aborted by an error."""
+
+    def samples_planned(self, sample_count_by_target: Mapping[str, int]) -> None:
+        """Called when a benchmark is about to send requests.
+
+        Args:
+            sample_count_by_target: number of planned samples by target id, with warm-up; 0 if the number depends on
+                the results.
+        """
+
+    def sample_finished(self, sample: Sample) -> None:
+        """Called when a sample of a benchmark is finished, now or by an earlier, interrupted call."""
+
+    def ramp_step_started(self, step_number: int, load_description: str) -> None:
+        """Called when a step of a ramp begins.
+
+        Args:
+            step_number: number of the step, from 1.
+            load_description: load of the step, such as "4 requests in flight".
+        """
+
+    def notice(self, message: str) -> None:
+        """Called with one line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""
+
+
+class PhaseProgress:
+    """The progress of one phase, reported to a listener."""
+
+    def __init__(self, listener: ProgressListener, total_count: int | None, done_count: int) -> None:
+        """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
+        self._listener, self._total_count, self._done_count = listener, total_count, done_count
+
+    def advance(self, finished_item: object = None) -> None:
+        """Count one more finished item, and report the new number to the listener.
+
+        The item is named by its `id`, or by the item as text if it has no attribute `id`; without an item, the name is
+        empty.
+        """
+        self._done_count += 1
+        self._listener.phase_progressed(
+            self._done_count,
+            self._total_count,
+            "" if finished_item is None else str(getattr(finished_item, "id", finished_item)),
+        )
+
+    def update(self, done_count: int, total_count: int) -> None:
+        """Set the number of finished items and of all items."""
+        self._done_count, self._total_count = done_count, total_count
+        self._listener.phase_progressed(done_count, total_count)
+
+
+@contextmanager
+def report_phase(
+    listener: ProgressListener, name: str, total_count: int | None = None, done_count: int = 0
+) -> Iterator[PhaseProgress]:
+    """Report a phase to `listener` while the context lasts.
+
+    See `ProgressListener.phase_started` for the arguments.
+    """
+    listener.phase_started(name, total_count, done_count)
+    try:
+        yield PhaseProgress(listener, total_count, done_count)
+    finally:
+        listener.phase_ended()
+
+
+# Shows progress in a notebook, without a library of widgets.
+
 
 UPDATE_INTERVAL_S = 0.2
 """Shortest time, in seconds, between two updates of a bar: each is a message to the browser."""
