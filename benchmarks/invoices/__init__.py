@@ -12,7 +12,7 @@ import yaml
 import voicegauge
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.loading import Catalogue
-from voicegauge.contract.monthly_cost import (
+from voicegauge.contract.price_computation import (
     RequestGroup,
     build_request_groups,
     compute_monthly_bill,

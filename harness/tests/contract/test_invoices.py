@@ -7,7 +7,12 @@ from invoices import InvoiceCase, PriceCase, load_cases, load_price_cases
 
 from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec
 from voicegauge.contract.loading import Catalogue
-from voicegauge.contract.monthly_cost import RequestGroup, build_request_groups, compute_monthly_bill, round_to_cents
+from voicegauge.contract.price_computation import (
+    RequestGroup,
+    build_request_groups,
+    compute_monthly_bill,
+    round_to_cents,
+)
 
 
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: case.name)

@@ -13,15 +13,13 @@ from voicegauge.api.target_selection import collect_contracts, select_targets, t
 from voicegauge.bench.suites import load_own_texts
 from voicegauge.client.connection import find_account_plan_limits
 from voicegauge.contract.contract import BaseTarget, SocketTarget, Target, TranscriptionSocketTarget
-from voicegauge.contract.monthly_cost import (
+from voicegauge.contract.price_computation import (
     MonthlyBill,
     RequestGroup,
     UsageBasis,
     build_request_groups,
     compute_bill_without_plan,
     compute_monthly_bills,
-)
-from voicegauge.contract.price_computation import (
     describe_price,
     list_all_claims,
     list_price_sources,

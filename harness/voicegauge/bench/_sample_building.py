@@ -17,7 +17,7 @@ from voicegauge.client.keys import list_secrets
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.parsed_exchange import parse_exchange
-from voicegauge.contract.price_computation import PriceQuote, reports_usage
+from voicegauge.contract.price_computation import PriceQuote
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_utf8, parse_timestamp
 from voicegauge.model.exchange import (
@@ -311,7 +311,7 @@ def _build_cost(price_quote: PriceQuote, delivery: Delivery, target: BaseTarget)
     A planned price that depends on tokens or seconds is an upper bound, so the price of the reported usage replaces it.
     """
     is_delivered = delivery.failure is None
-    if target.pricing is not None and reports_usage(target.pricing) and delivery.charged_usd is not None:
+    if target.pricing is not None and target.pricing.reports_usage and delivery.charged_usd is not None:
         price_quote = PriceQuote(delivery.charged_usd, delivery.charged_credits, price_quote.reserved_usd)
     return Cost(
         price_usd=price_quote.price_usd if is_delivered else None,

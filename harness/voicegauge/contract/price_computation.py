@@ -1,16 +1,24 @@
-"""Computes prices of requests."""
+"""Computes and describes prices: of requests, before and after them, and of a month with each plan of an account."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, NamedTuple
 
-from voicegauge.contract.contract import BaseTarget, SocketTarget
-from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec, PriceUnit, UsageSpec
-from voicegauge.contract.extension.provider import SourceDocument
+import msgspec
+
+from voicegauge.contract.contract import BaseTarget, SocketTarget, Target
+from voicegauge.contract.extension.pricing import (
+    CostInUsdAndCredits,
+    PriceSpec,
+    UsageSpec,
+    build_price_claim,
+    compute_cost_of_units,
+    sum_if_known,
+)
 from voicegauge.contract.operation import Operation
 from voicegauge.errors import UsageError
 from voicegauge.model.price import (
@@ -18,23 +26,15 @@ from voicegauge.model.price import (
     COUNTED_CLAIMANTS,
     EXACT_AMOUNT_TOLERANCE,
     Claimant,
-    PlanClaim,
     PriceClaim,
-    PricePart,
+    PriceRange,
+    compute_price_range,
     find_best_claim,
     format_price_usd,
-    round_up_quantity,
 )
-
-ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
-"""Estimated number of characters spoken per second, for prices per minute of audio. English is spoken at about 150
-words, or 900 characters, per minute."""
 
 MAX_CREDIT_USD = 1_000
 """Highest price of one credit in dollars that the user may set, so that a mistyped number is noticed."""
-
-SLOWEST_SPEECH_CHARACTERS_PER_S = ASSUMED_SPEECH_CHARACTERS_PER_S / 2
-"""Estimated number of characters per second of slow speech, for the highest price of a text that is charged by time."""
 
 ROUNDED_AMOUNT_TOLERANCE = 0.01
 """Largest relative difference that is taken for rounding. A larger difference is another price."""
@@ -175,10 +175,8 @@ class PricedClaim(NamedTuple):
         self, character_count: int, audio_s: float | None = None, *, takes_maximum: bool = False
     ) -> CostInUsdAndCredits:
         """Return what a request costs; the most that it costs if `takes_maximum` is true."""
-        return _compute_cost(
-            self.price,
-            self.credit_usd,
-            lambda part: count_units(part, character_count, audio_s, takes_maximum=takes_maximum),
+        return self.price.compute_cost(
+            self.credit_usd, lambda part: part.count_units(character_count, audio_s, takes_maximum=takes_maximum)
         )
 
 
@@ -205,7 +203,7 @@ def list_all_claims(target: BaseTarget | Operation, plan_names: Collection[str] 
             credit_usd,
         )
         for one in price.price_and_alternatives
-        if _states_any_amount(one)
+        if one.states_any_amount
     ]
 
 
@@ -216,53 +214,6 @@ def _find_best_priced_claim(
     usable = {id(one.claim): one for one in claims if has_amount(one)}
     best = find_best_claim([one.claim for one in usable.values()], lambda _: True)
     return None if best is None else usable[id(best)]
-
-
-class CostInUsdAndCredits(NamedTuple):
-    """A cost in dollars and in the provider's credits; each is `None` if it is not known."""
-
-    usd: float | None
-    credits: float | None
-
-
-def _compute_cost(
-    price: PriceSpec,
-    credit_usd: float | None,
-    count_units: Callable[[PriceSpec], float],
-) -> CostInUsdAndCredits:
-    """Return the cost in dollars and credits. A price in credits alone is converted with the price of one credit."""
-    costs = [_compute_part_cost(price_part, credit_usd, count_units(price_part)) for price_part in price.parts]
-    return CostInUsdAndCredits(
-        _sum_if_known([cost.usd for cost in costs]), _sum_if_known([cost.credits for cost in costs])
-    )
-
-
-def _sum_if_known(amounts: Sequence[float | None]) -> float | None:
-    """Return the sum; `None` if one of the amounts is not known."""
-    known = [amount for amount in amounts if amount is not None]
-    return math.fsum(known) if len(known) == len(amounts) else None
-
-
-def _compute_part_cost(price_part: PriceSpec, credit_usd: float | None, unit_count: float) -> CostInUsdAndCredits:
-    credits = None if price_part.credits_per_unit is None else price_part.credits_per_unit * unit_count
-    if price_part.usd_per_unit is not None:
-        return CostInUsdAndCredits(price_part.usd_per_unit * unit_count, credits)
-    if price_part.credits_per_unit == 0:  # free, even if the price of a credit is unknown
-        return CostInUsdAndCredits(0.0, 0.0)
-    return CostInUsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
-
-
-def compute_claimed_cost(target: BaseTarget | Operation, price: PriceSpec, character_count: int) -> CostInUsdAndCredits:
-    """Return what a text costs by one claim alone.
-
-    Args:
-        target: the requested target.
-        price: its price, or one of the alternatives. Its own alternatives are ignored.
-        character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
-    """
-    return _compute_cost(
-        price, target.contract.provider.credit_usd, lambda part: count_units(part, character_count, None)
-    )
 
 
 def compute_reported_cost(
@@ -276,213 +227,21 @@ def compute_reported_cost(
         read_usage: function that returns the reported number of tokens or seconds, `None` if none is reported.
     """
     price = target.pricing
-    if price is None or not reports_usage(price):
+    if price is None or not price.reports_usage:
         return None
     counts: dict[int, float] = {}
     for price_part in price.parts:
         reported = read_usage(price_part.usage) if price_part.usage is not None else None
         if reported is not None:
-            counts[id(price_part)] = round_up_units(price_part, reported) / get_unit_size(price_part)
+            counts[id(price_part)] = price_part.convert_to_charged_units(reported)
         elif price_part.unit == "request":
             counts[id(price_part)] = 1.0
         elif price_part.depends_only_on_text and character_count is not None:
-            counts[id(price_part)] = count_units(price_part, character_count, None)
+            counts[id(price_part)] = price_part.count_units(character_count)
         else:
             return None
-    cost = _compute_cost(price, target.contract.provider.credit_usd, lambda price_part: counts[id(price_part)])
+    cost = price.compute_cost(target.contract.provider.credit_usd, lambda price_part: counts[id(price_part)])
     return PriceQuote(cost.usd, cost.credits, cost.usd)
-
-
-def reports_usage(price: PriceSpec) -> bool:
-    """Whether responses report how many tokens or seconds of a part of the price were used."""
-    usages = (price_part.usage for price_part in price.parts)
-    return any(usage is not None and (usage.reported_usage_location or usage.event_usage_location) for usage in usages)
-
-
-_QuantityKind = Literal["request", "character", "minute", "usage"]
-_QUANTITY_KIND_BY_PRICE_UNIT: dict[PriceUnit, _QuantityKind] = {
-    "request": "request",
-    "1k_characters": "character",
-    "1m_characters": "character",
-    "1m_tokens": "usage",
-    "second": "minute",
-    "minute": "minute",
-    "compute_second": "usage",
-}
-"""What is counted for the price of a request, by the unit of the price."""
-_SIZE_BY_PRICE_UNIT: dict[PriceUnit, float] = {
-    "request": 1,
-    "1k_characters": 1_000,
-    "1m_characters": 1_000_000,
-    "1m_tokens": 1_000_000,
-    "second": 1,
-    "minute": 60,
-    "compute_second": 1,
-}
-"""Number of characters, tokens or seconds that one unit of a price stands for; 1 for a price per request."""
-
-
-def get_unit_size(price_part: PriceSpec) -> float:
-    """Return how many characters, tokens or seconds one unit of the price has; 1 for a price per request."""
-    return _SIZE_BY_PRICE_UNIT[price_part.unit]
-
-
-def round_up_units(price_part: PriceSpec, quantity: float) -> float:
-    """Return what a request with `quantity` characters, tokens or seconds is charged for, in the same unit."""
-    return round_up_quantity(quantity, price_part.rounding_step, price_part.min_charged_quantity)
-
-
-def count_units(price: PriceSpec, character_count: int, audio_s: float | None, *, takes_maximum: bool = False) -> float:
-    """Return the number of units that a request is charged for.
-
-    Args:
-        price: a part of a price.
-        character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
-        audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
-        takes_maximum: if the number of units depends on the response, whether to return the highest number instead of
-            the typical one. If no typical number is documented, the highest one is returned in any case.
-    """
-    unit = _QUANTITY_KIND_BY_PRICE_UNIT[price.unit]
-    if unit == "request":
-        return 1.0
-    quantity: float = character_count
-    if unit == "minute" and audio_s is not None:
-        quantity = audio_s
-    elif unit != "character":
-        per_request, per_character = _find_units_of_response(price, takes_maximum=takes_maximum)
-        quantity = per_request + per_character * character_count
-    return round_up_units(price, quantity) / get_unit_size(price)
-
-
-def _find_units_of_response(price: PriceSpec, *, takes_maximum: bool) -> tuple[float, float]:
-    """Return the tokens or seconds of a request without text, and those of each character in addition."""
-    usage = price.usage
-    if usage is None:
-        speed = SLOWEST_SPEECH_CHARACTERS_PER_S if takes_maximum else ASSUMED_SPEECH_CHARACTERS_PER_S
-        return 0.0, 1 / speed
-    if takes_maximum or not has_typical_usage(usage):
-        return usage.max_per_request, usage.max_per_character
-    return usage.typical_per_request or 0.0, usage.typical_per_character or 0.0
-
-
-def has_typical_usage(usage: UsageSpec) -> bool:
-    """Whether a document says what requests typically use."""
-    return usage.typical_per_request is not None or usage.typical_per_character is not None
-
-
-def compute_usage_bound(usage: UsageSpec, character_count: int) -> float:
-    """Return the documented upper bound of the tokens or seconds that a text uses."""
-    return usage.max_per_request + usage.max_per_character * character_count
-
-
-def build_price_claim(
-    price: PriceSpec,
-    sources: Mapping[str, SourceDocument],
-    credit_usd: float | None = None,
-    counting: CharacterCounting | None = None,
-) -> PriceClaim:
-    """Return what one document states about a price, in the form in which runs save it.
-
-    Args:
-        price: the price, or one of the alternatives to it. Its own alternatives are ignored.
-        sources: the documents of the contract, by file name.
-        credit_usd: price of one credit in dollars; `None` if it is unknown.
-        counting: how characters are counted; by default, as the price itself says.
-    """
-    counts_once = (counting or price.character_counting) == CharacterCounting()
-    document = sources.get(price.source.document_name) if price.source is not None else None
-    parts = tuple(_build_price_part(part, credit_usd, counts_each_character_once=counts_once) for part in price.parts)
-    has_only_bounds = any(part.usage is not None and not has_typical_usage(part.usage) for part in price.parts)
-    is_about = any(part.unit in ("minute", "second") or part.usage is not None for part in price.parts)
-    return PriceClaim(
-        claimant=_find_claimant(price, document),
-        exactness="upper_bound" if has_only_bounds else "typical" if is_about else price.exactness,
-        parts=parts,
-        plans=tuple(_iterate_plan_claims(price, credit_usd)) if len(parts) == 1 else (),
-        title="" if document is None else document.title,
-        date="" if document is None else document.date,
-        url=None if document is None else document.url,
-        note=price.source.note if price.source is not None else None,
-    )
-
-
-def _find_claimant(price: PriceSpec, document: SourceDocument | None) -> Claimant:
-    if price.is_of_other_model:
-        return "other_model"
-    if document is None:
-        return "provider_text"
-    publisher = document.publisher or ("provider" if document.is_normative else "third_party")
-    return "provider_text" if publisher == "provider" else publisher
-
-
-_UNIT_OF_PART_BY_PRICE_UNIT: dict[
-    PriceUnit, Literal["request", "character", "token", "audio_second", "compute_second"]
-] = {
-    "request": "request",
-    "1k_characters": "character",
-    "1m_characters": "character",
-    "1m_tokens": "token",
-    "second": "audio_second",
-    "minute": "audio_second",
-    "compute_second": "compute_second",
-}
-"""The unit of a `PricePart`, by the unit of the price in the contract."""
-
-
-def _build_price_part(
-    price_part: PriceSpec, credit_usd: float | None, *, counts_each_character_once: bool
-) -> PricePart:
-    cost = _compute_part_cost(price_part, credit_usd, 1 / get_unit_size(price_part))
-    unit = _UNIT_OF_PART_BY_PRICE_UNIT[price_part.unit]
-    typical, highest = (
-        (1.0, 0.0)
-        if unit == "request"
-        else (0.0, 1.0)
-        if unit == "character"
-        else _find_units_of_response(price_part, takes_maximum=takes_maximum)
-        for takes_maximum in (False, True)
-    )
-    return PricePart(
-        unit=unit,
-        usd_per_unit=cost.usd,
-        credits_per_unit=cost.credits,
-        units_per_request=typical[0],
-        units_per_character=typical[1],
-        max_units_per_request=highest[0],
-        max_units_per_character=highest[1],
-        rounding_step=price_part.rounding_step,
-        min_charged_units=price_part.min_charged_quantity,
-        counts_each_character_once=counts_each_character_once or unit != "character",
-    )
-
-
-def _iterate_plan_claims(price: PriceSpec, credit_usd: float | None) -> Iterator[PlanClaim]:
-    size = get_unit_size(price)
-    for name, plan in price.plan_prices.items():
-        usd = plan.usd_per_unit
-        if usd is None and plan.credits_per_unit is not None and credit_usd is not None:
-            usd = plan.credits_per_unit * credit_usd
-        if usd is not None:
-            included = None if plan.included_units_per_month is None else plan.included_units_per_month * size
-            yield PlanClaim(
-                name=name,
-                monthly_fee_usd=plan.monthly_fee_usd,
-                included_units_per_month=included,
-                usd_per_extra_unit=usd / size,
-                allows_extra_units=plan.allows_extra_units,
-            )
-
-
-_LABEL_BY_PRICE_UNIT: dict[PriceUnit, str] = {
-    "request": "request",
-    "1k_characters": "1,000 characters",
-    "1m_characters": "1,000,000 characters",
-    "1m_tokens": "1,000,000 tokens",
-    "second": "second of audio",
-    "minute": "minute of audio",
-    "compute_second": "second of computing",
-}
-"""The unit of a price in words, as it is printed after the amount."""
 
 
 _CLAIMANT_LABELS: dict[Claimant, str] = {
@@ -556,14 +315,6 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
     )
 
 
-def _states_any_amount(price: PriceSpec) -> bool:
-    """Whether any part of a price has an amount, in dollars, in credits or for a plan."""
-    return any(
-        price_part.usd_per_unit is not None or price_part.credits_per_unit is not None or price_part.plan_prices
-        for price_part in price.parts
-    )
-
-
 def _format_amounts(
     price: PriceSpec, get_amount: Callable[[PriceSpec], float | None], format_amount: Callable[[float], str]
 ) -> str:
@@ -572,14 +323,9 @@ def _format_amounts(
     if len(amounts) < len(price.parts):
         return ""
     return " + ".join(
-        f"{format_amount(amount)} / {_describe_unit(price_part)}"
+        f"{format_amount(amount)} / {price_part.unit_label}"
         for amount, price_part in zip(amounts, price.parts, strict=True)
     )
-
-
-def _describe_unit(price_part: PriceSpec) -> str:
-    unit = _LABEL_BY_PRICE_UNIT[price_part.unit]
-    return unit if price_part.part_label is None else f"{unit} ({price_part.part_label})"
 
 
 def is_billable(operation: Operation) -> bool:
@@ -598,3 +344,249 @@ def is_billable(operation: Operation) -> bool:
         if price
         for price_part in price.parts
     )
+
+
+# Computes what a month costs with each plan of an account.
+
+
+_CENT_USD = Decimal("0.01")
+_EXACT_USD_DECIMALS = 9
+"""Number of decimals to which a computed amount in dollars is exact in spite of binary floating point."""
+
+
+UsageBasis = Literal["exact", "estimated_duration", "typical", "upper_bound"]
+"""How the number of charged units is known: exactly, from an estimated duration of the audio, as a typical number, or
+only as a documented upper bound."""
+_USAGE_BASES_FROM_BEST_TO_WORST: tuple[UsageBasis, ...] = ("exact", "estimated_duration", "typical", "upper_bound")
+"""All values of `UsageBasis`, the most certain one first."""
+
+
+class RequestGroup(NamedTuple):
+    """Requests of a month that are charged the same."""
+
+    request_count: float
+    """Number of requests. It has a fraction if texts are repeated until a number of characters is reached."""
+    characters_per_request: int
+    """Number of characters in the text of each request, as the provider counts them."""
+    audio_s_per_request: float | None = None
+    """Duration of the audio of each request, in seconds; `None` estimates it from the number of characters."""
+    usage_per_request: Mapping[str, float] = {}
+    """Number of tokens or compute seconds that each request uses, by the label of the part of the price ("" without a
+    label); for parts that are missing, the documented upper bound counts."""
+
+
+def build_request_groups(
+    target: Target | SocketTarget, texts: Sequence[str], repetitions_per_month: float, plan_names: Collection[str] = ()
+) -> tuple[RequestGroup, ...]:
+    """Return the requests with which texts are spoken.
+
+    A text that is longer than the documented limit of a request takes several. A recommended length is not a limit.
+
+    Args:
+        target: the requested target.
+        texts: texts to speak; empty ones are left out.
+        repetitions_per_month: number of times that each text is spoken in a month.
+        plan_names: names of the account plans whose limits apply.
+    """
+    # The text of a turn may be sent in any number of messages.
+    limit = target.find_text_limit(plan_names) if isinstance(target, Target) else None
+    return tuple(
+        RequestGroup(repetitions_per_month, target.count_charged_characters(text[start : start + (limit or len(text))]))
+        for text in texts
+        if text
+        for start in range(0, len(text), limit or len(text))
+    )
+
+
+class MonthlyBill(NamedTuple):
+    """What an account is charged for a month."""
+
+    plan_name: str | None
+    """Name of the account plan; `None` if the price has no plans."""
+    fee_usd: float | None
+    """Fee of the plan; `None` if there is no plan, or no document states the fee."""
+    price: PriceRange
+    """The fee and the price of all units beyond the included ones, rounded to the cent, by each claim; without amounts
+    if no price is known in dollars, or if the plan does not allow as much."""
+    total_credits: float | None
+    """Number of credits that all requests use; `None` if the price has none."""
+    exceeds_plan: bool
+    """Whether the requests need more units than the plan includes, although no more can be bought."""
+    usage_basis: UsageBasis
+    """How certain the number of charged units is."""
+
+    @property
+    def total_usd(self) -> float | None:
+        """The bill by the claim that counts; `None` if no claim that binds the provider has an amount in dollars."""
+        return self.price.usd
+
+
+def round_to_cents(amount_usd: float) -> float:
+    """Round an amount to whole cents as invoices do: half a cent is rounded up."""
+    return float(Decimal(repr(round(amount_usd, _EXACT_USD_DECIMALS))).quantize(_CENT_USD, ROUND_HALF_UP))
+
+
+def compute_bill_without_plan(target: BaseTarget, request_groups: Sequence[RequestGroup]) -> MonthlyBill | None:
+    """Return the bill of a month by the price itself, without any account plan; `None` if no price is documented."""
+    claims = list_priced_claims(target)
+    return _build_bill(claims, request_groups, None) if claims else None
+
+
+def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGroup]) -> tuple[MonthlyBill, ...]:
+    """Return the bill of a month for each account plan of the price, or a single one without plans.
+
+    If the contract was loaded with account plans, and the price has one of them, it is the only one.
+
+    Args:
+        target: the requested target.
+        request_groups: the requests of the month.
+
+    Returns:
+        The bills in the order in which the contract lists the plans; empty if no price is documented.
+    """
+    claims = list_priced_claims(target)
+    if not claims:
+        return ()
+    best = find_best_claim([one.claim for one in claims])
+    # Plans that only a third party states do not change the price that the provider states.
+    with_plans = [one for one in claims if best is None or one.claim is best]
+    names = list(dict.fromkeys(name for one in with_plans for part in one.price.parts for name in part.plan_prices))
+    own_plans = [name for name in names if name in target.contract.account_plans]
+    plan_names: list[str | None] = [*(own_plans or names)] or [None]
+    return tuple(_build_bill(claims, request_groups, name) for name in plan_names)
+
+
+def _build_bill(
+    claims: Sequence[PricedClaim], request_groups: Sequence[RequestGroup], plan_name: str | None
+) -> MonthlyBill:
+    """Return the bill by the claim that counts, with the range of the others. Claims without the plan do not count."""
+    claims = [_mark_exact_if_usage_known(one, request_groups) for one in claims]
+    is_of_plan = [plan_name is None or any(plan_name in part.plan_prices for part in one.price.parts) for one in claims]
+    with_plan = [one for one, is_chosen in zip(claims, is_of_plan, strict=True) if is_chosen] or list(claims)
+    bills = {
+        (id(one.claim), takes_maximum): compute_monthly_bill(
+            one.price, request_groups, plan_name, one.credit_usd, takes_maximum=takes_maximum
+        )
+        for one in with_plan
+        for takes_maximum in (False, True)
+    }
+    by_claim = [bills[id(one.claim), False] for one in with_plan]
+    price = compute_price_range(
+        [one.claim for one in with_plan], lambda claim, takes_maximum: bills[id(claim), takes_maximum].total_usd
+    )
+    best = find_best_claim(
+        [one.claim for one in with_plan], lambda claim: bills[id(claim), False].total_usd is not None
+    )
+    chosen = by_claim[0] if best is None else bills[id(best), False]
+    credits = [bill.total_credits for bill in by_claim if bill.total_credits is not None]
+    return chosen._replace(
+        price=price,
+        total_credits=chosen.total_credits if chosen.total_credits is not None else next(iter(credits), None),
+        fee_usd=next((bill.fee_usd for bill in (chosen, *by_claim) if bill.fee_usd is not None), None),
+        exceeds_plan=all(bill.exceeds_plan for bill in by_claim),
+    )
+
+
+def _mark_exact_if_usage_known(priced_claim: PricedClaim, request_groups: Sequence[RequestGroup]) -> PricedClaim:
+    """Return the claim, marked as exact if the requests state how many tokens or seconds they use."""
+    parts = [part for part in priced_claim.price.parts if part.usage is not None]
+    known = all(_determine_usage_basis(part, group) == "exact" for part in parts for group in request_groups)
+    if not parts or not known:
+        return priced_claim
+    return priced_claim._replace(claim=msgspec.structs.replace(priced_claim.claim, exactness="exact"))
+
+
+def compute_monthly_bill(
+    price: PriceSpec,
+    request_groups: Sequence[RequestGroup],
+    plan_name: str | None = None,
+    credit_usd: float | None = None,
+    *,
+    takes_maximum: bool = False,
+) -> MonthlyBill:
+    """Return the bill of a month by the price itself, without its disputed alternatives.
+
+    Args:
+        price: the price, or one of the alternatives to it. Its own alternatives are ignored.
+        request_groups: the requests of the month.
+        plan_name: name of the account plan. Parts of the price that have no price for this plan have the usual price.
+        credit_usd: price of one credit in dollars; `None` if it is unknown.
+        takes_maximum: whether the highest usage counts instead of the typical one, where it is not known.
+    """
+    parts = [
+        _bill_price_part(part, request_groups, plan_name, credit_usd, takes_maximum=takes_maximum)
+        for part in price.parts
+    ]
+    fees = [one.fee_usd for one in parts if one.fee_usd is not None]
+    usd = sum_if_known(one.usd for one in parts)
+    exceeds_plan = any(one.exceeds_plan for one in parts)
+    total_usd = None if usd is None or exceeds_plan else round_to_cents(math.fsum([*fees, usd]))
+    bases = (_determine_usage_basis(part, group) for part in price.parts for group in request_groups)
+    return MonthlyBill(
+        plan_name=plan_name,
+        fee_usd=math.fsum(fees) if fees else None,
+        price=PriceRange(usd=total_usd, low_usd=total_usd, high_usd=total_usd),
+        total_credits=sum_if_known(one.credits for one in parts),
+        exceeds_plan=exceeds_plan,
+        usage_basis=max(bases, key=_USAGE_BASES_FROM_BEST_TO_WORST.index),
+    )
+
+
+class _PartOfBill(NamedTuple):
+    """What one part of a price adds to the bill of a month."""
+
+    fee_usd: float | None
+    usd: float | None
+    """Price of the units that the fee does not include."""
+    credits: float | None
+    """Number of credits for all units, also those that the fee includes."""
+    exceeds_plan: bool
+
+
+def _bill_price_part(
+    price_part: PriceSpec,
+    request_groups: Sequence[RequestGroup],
+    plan_name: str | None,
+    credit_usd: float | None,
+    *,
+    takes_maximum: bool,
+) -> _PartOfBill:
+    units = math.fsum(
+        group.request_count * _count_units_per_request(price_part, group, takes_maximum=takes_maximum)
+        for group in request_groups
+    )
+    plan = price_part.plan_prices.get(plan_name) if plan_name is not None else None
+    cost = compute_cost_of_units(plan or price_part, credit_usd, units)
+    # Without a documented fee, included units would seem to be free, so they are charged.
+    if (
+        plan is None
+        or plan.included_units_per_month is None
+        or (plan.monthly_fee_usd is None and plan.allows_extra_units)
+    ):
+        return _PartOfBill(plan.monthly_fee_usd if plan is not None else None, *cost, exceeds_plan=False)
+    extra_units = max(0.0, units - plan.included_units_per_month)
+    extra_usd = compute_cost_of_units(plan, credit_usd, extra_units).usd
+    exceeds_plan = not plan.allows_extra_units and extra_units > 0
+    return _PartOfBill(plan.monthly_fee_usd, extra_usd, cost.credits, exceeds_plan)
+
+
+def _count_units_per_request(price_part: PriceSpec, request_group: RequestGroup, *, takes_maximum: bool) -> float:
+    """Return the number of units that one request of the group is charged for."""
+    used = request_group.usage_per_request.get(price_part.part_label or "") if price_part.usage is not None else None
+    if used is not None:
+        return price_part.convert_to_charged_units(used)
+    return price_part.count_units(
+        request_group.characters_per_request, request_group.audio_s_per_request, takes_maximum=takes_maximum
+    )
+
+
+def _determine_usage_basis(price_part: PriceSpec, request_group: RequestGroup) -> UsageBasis:
+    if price_part.base_unit in ("request", "character"):
+        return "exact"
+    if price_part.base_unit == "audio_second" and request_group.audio_s_per_request is not None:
+        return "exact"
+    if price_part.usage is None:
+        return "estimated_duration"
+    if (price_part.part_label or "") in request_group.usage_per_request:
+        return "exact"
+    return "typical" if price_part.usage.states_typical_usage else "upper_bound"

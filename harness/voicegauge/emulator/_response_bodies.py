@@ -14,7 +14,6 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.price_computation import compute_usage_bound, has_typical_usage
 from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._output_audio import choose_media_type, find_format
 from voicegauge.emulator._provider_state import EmulatedJob
@@ -542,7 +541,7 @@ def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[Usag
             usage = part.usage
             used = (
                 (usage.typical_per_request or 0.0) + (usage.typical_per_character or 0.0) * character_count
-                if has_typical_usage(usage)
-                else compute_usage_bound(usage, character_count) * _USED_SHARE_OF_MAX_USAGE
+                if usage.states_typical_usage
+                else usage.compute_upper_bound(character_count) * _USED_SHARE_OF_MAX_USAGE
             )
             yield part.usage, max(round(used), 1) if part.unit == "1m_tokens" else round(used, 6)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import ChatSpec, JobSpec, JobState
 from voicegauge.contract.extension.pricing import PriceSpec, UsageSpec
-from voicegauge.contract.price_computation import compute_claimed_cost, compute_usage_bound, is_rounded_amount
+from voicegauge.contract.price_computation import is_rounded_amount
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call, CallSubject, CheckSubject
@@ -97,7 +97,7 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
         reported = call.parsed_exchange.read_usage(usage, call.operation.stream) if usage is not None else None
         if usage is None or reported is None or not isinstance(text, str):
             continue
-        bound = compute_usage_bound(usage, len(text))
+        bound = usage.compute_upper_bound(len(text))
         if reported > bound * (1 + RELATIVE_AMOUNT_TOLERANCE):
             unit = "tokens" if part.unit == "1m_tokens" else "s"
             message = f"{reported:g} {unit} reported for {len(text)} characters; at most {bound:g} {unit} documented"
@@ -226,7 +226,7 @@ def _compute_documented_price(target: Target, price: PriceSpec, character_count:
     """
     if not price.depends_only_on_text:
         return None  # tokens and seconds are not known from the request
-    cost = compute_claimed_cost(target, price, character_count)
+    cost = price.compute_cost(target.contract.provider.credit_usd, lambda part: part.count_units(character_count))
     return cost.usd if target.contract.provider.credits is None else cost.credits
 
 
