@@ -104,8 +104,9 @@ def read_field_descriptions(record: type[Any]) -> dict[str, str]:
 def list_figures() -> list[tuple[str, str, str]]:
     """Return record, name and definition of each figure that a benchmark states."""
     return [
-        (record.__name__, field.name, read_field_descriptions(record)[field.name])
+        (record.__name__, field.name, descriptions[field.name])
         for record in list_figure_records()
+        for descriptions in [read_field_descriptions(record)]
         for field in msgspec.structs.fields(record)
         if is_figure(field.type)
     ]

@@ -157,29 +157,45 @@ def test_threads_may_speak_at_once() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
+def _list_processes(*selection: str) -> dict[int, str]:
+    """Return the command lines of running processes by their ids."""
+    listed = subprocess.run(
+        ["ps", "-ww", "-o", "pid=,stat=,args=", *selection], capture_output=True, text=True, check=False
+    )
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    return {int(pid): arguments for pid, state, arguments in rows if not state.startswith("Z")}
+
+
+def _list_espeak_processes() -> list[int]:
+    found = [pid for pid, arguments in _list_processes("--ppid", str(os.getpid())).items() if "espeak_w" in arguments]
+    assert found
+    return found
+
+
 def test_a_died_espeak_process_is_restarted() -> None:
     first = _speak()
-    listed = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True
-    )
-    workers = [int(line.split()[0]) for line in listed.stdout.splitlines() if "espeak_worker" in line]
-    assert workers
-    for pid in workers:
+    for pid in _list_espeak_processes():
         os.kill(pid, signal.SIGKILL)
     assert np.array_equal(first, _speak())
 
 
 def test_after_ctrl_c_a_text_does_not_get_the_speech_of_the_interrupted_one() -> None:
     first = _speak()
+    sessions = ",".join(map(str, _list_espeak_processes()))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            _speak(TEXT * 400)  # takes seconds
+            _speak(TEXT * 2000)  # takes half a minute
     finally:
         signal.signal(signal.SIGINT, before)
     assert np.array_equal(first, _speak())
+    for _ in range(100):  # what was killed may need a moment to end, and does not speak to the end
+        if not (speaking := _list_processes("-s", sessions)):
+            break
+        time.sleep(0.05)
+    assert not speaking
 
 
 @settings(max_examples=40, deadline=None)

@@ -241,6 +241,8 @@ StatementConjunction = tuple[ContractStatement, ...]
 
 _APPLICABILITY_CACHE: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
 """Cache of `is_rule_applicable`: by operation and `Rule.contract_condition`, whether the contract meets it."""
+_EXTENSION_VALUES_CACHE: WeakKeyDictionary[Operation, dict[str, list[Any]]] = WeakKeyDictionary()
+"""The results of `_collect_extension_values`: some eighty conditions ask for the same few values."""
 
 
 def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
@@ -297,7 +299,9 @@ def _parse_statement(text: str) -> ContractStatement:
 def _is_stated_by_operation(operation: Operation, statement_key: str, statement_path: str) -> bool:
     if statement_key.startswith("x-"):
         names = [name for name in statement_path.split(".") if name]
-        return any(_has_value_at(value, names) for value in _iterate_extension_values(operation, statement_key))
+        if operation not in _EXTENSION_VALUES_CACHE:
+            _EXTENSION_VALUES_CACHE[operation] = _collect_extension_values(operation)
+        return any(_has_value_at(value, names) for value in _EXTENSION_VALUES_CACHE[operation][statement_key])
     if statement_key == "responses":
         return _documents_response(operation, statement_path)
     return {
@@ -310,10 +314,10 @@ def _is_stated_by_operation(operation: Operation, statement_key: str, statement_
     }[statement_key]
 
 
-def _iterate_extension_values(operation: Operation, extension_key: str) -> Iterable[Any]:
-    """Return the parsed values of an `x-` key in the contract, such as "x-job", that concern `operation`.
+def _collect_extension_values(operation: Operation) -> dict[str, list[Any]]:
+    """Return the parsed values in the contract that concern `operation`, by `x-` key, such as "x-job".
 
-    The result is empty if the contract does not have the key for this operation.
+    They are empty where the contract does not have the key for this operation.
     """
     contract, use = operation.contract, operation.audio_input
     status = operation.started_job_operation
@@ -333,7 +337,7 @@ def _iterate_extension_values(operation: Operation, extension_key: str) -> Itera
         "x-socket": [operation.socket.spec] if operation.socket is not None else [],
         "x-pricing": _list_price_specs(operation),
     }
-    return [value for value in found[extension_key] if value is not None]
+    return {key: [value for value in values if value is not None] for key, values in found.items()}
 
 
 def _submits_or_polls_batch(operation: Operation, submit_operation: Operation) -> bool:

@@ -10,6 +10,8 @@ import contextlib
 import functools
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -414,7 +416,9 @@ class _EspeakProcess:
         with contextlib.suppress(OSError):
             if process.stdin is not None:
                 process.stdin.close()
-        process.kill()
+        if process.poll() is None:
+            # With the fork that speaks, which would go on to the end of a text that nobody will read.
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
