@@ -31,7 +31,6 @@ import msgspec
 import yaml
 
 from voicegauge.errors import DataError, UsageError
-from voicegauge.files import open_file
 from voicegauge.formats.bodies import group_by_field
 from voicegauge.formats.located_yaml import YAML_LOADER, describe_json_error
 from voicegauge.hosts import to_http_url
@@ -43,7 +42,7 @@ from voicegauge.model.exchange import (
     UploadedFile,
     find_header,
 )
-from voicegauge.recording._har_format import UNKNOWN_CLOSE_REMARK, parse_browser_messages
+from voicegauge.recording._har_format import UNKNOWN_CLOSE_REMARK, parse_browser_messages, read_file_within_limit
 from voicegauge.recording.masking import get_bare_media_type
 from voicegauge.recording.recorded_exchanges import (
     InteractionFile,
@@ -70,13 +69,13 @@ def parse_har(file_content: Any) -> InteractionFile | None:
 
     `file_content` is the parsed JSON of the file.
     """
-    log = file_content.get("log") if isinstance(file_content, dict) else None
-    entries = log.get("entries") if isinstance(log, dict) else None
-    if not isinstance(entries, list):
-        return None
-    creator = log.get("creator") if isinstance(log, dict) else None
-    name = creator.get("name") if isinstance(creator, dict) else None
-    label = f"a HAR file of {name}" if isinstance(name, str) else "a HAR file"
+    match file_content:
+        case {"log": {"entries": list() as entries, "creator": {"name": str() as name}}}:
+            label = f"a HAR file of {name}"
+        case {"log": {"entries": list() as entries}}:
+            label = "a HAR file"
+        case _:
+            return None
     return InteractionFile(label, _iterate_har_interactions(_sort_by_start_time(entries)))
 
 
@@ -90,10 +89,15 @@ def _sort_by_start_time(entries: list[Any]) -> list[Any]:
 
 def _iterate_har_interactions(entries: list[Any]) -> Iterator[UnparsedInteraction]:
     for entry in entries:
-        request = entry.get("request") if isinstance(entry, dict) else None
-        request = request if isinstance(request, dict) else {}
+        request = _get_unchecked_request(entry)
         method, url = str(request.get("method", "?")).upper(), str(request.get("url", "?"))
         yield UnparsedInteraction(method, url, functools.partial(_parse_har_interaction, entry))
+
+
+def _get_unchecked_request(item: Any) -> dict[str, Any]:
+    """Return the request of an item that is not parsed yet; an empty mapping if the item has none."""
+    request = item.get("request") if isinstance(item, dict) else None
+    return request if isinstance(request, dict) else {}
 
 
 def _parse_har_interaction(har_entry: Any) -> ParsedInteraction:
@@ -340,13 +344,8 @@ def _parse_tape_interaction(tape: dict[str, Any]) -> ParsedInteraction:
 
 
 def _parse_tape_headers(header_mapping: Any) -> Headers:
-    pairs = (
-        [*header_mapping.items()]
-        if isinstance(header_mapping, dict)
-        else header_mapping
-        if isinstance(header_mapping, list)
-        else []
-    )
+    pairs = [*header_mapping.items()] if isinstance(header_mapping, dict) else header_mapping
+    pairs = pairs if isinstance(pairs, list) else []
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         raise NotImportedError("its headers are not pairs")
     return tuple((require_text(name, "header name"), require_text(text, "header value")) for name, text in pairs)
@@ -399,13 +398,7 @@ def read_json_or_yaml(path: Path) -> Any:
     Raises:
         DataError: the file cannot be read, is too large, or is neither JSON nor YAML.
     """
-    try:
-        with open_file(path) as file:
-            raw = file.read(MAX_PARSED_FILE_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(raw) > MAX_PARSED_FILE_BYTES:
-        raise DataError(f"{path}: is larger than {MAX_PARSED_FILE_BYTES} bytes")
+    raw = read_file_within_limit(path, MAX_PARSED_FILE_BYTES)
     raw = raw.removeprefix(b"\xef\xbb\xbf")  # byte order mark
     try:
         return msgspec.json.decode(raw)
@@ -492,23 +485,21 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 def parse_vcr_cassette(file_content: Any) -> InteractionFile | None:
     """Return the interactions of a VCR cassette; `None` if `file_content`, the parsed file, is not a VCR cassette."""
-    if isinstance(file_content, dict) and isinstance(file_content.get("http_interactions"), list):
-        return InteractionFile("a cassette of VCR", _iterate_vcr_interactions(file_content["http_interactions"]))
-    if isinstance(file_content, dict) and isinstance(file_content.get("interactions"), list):
-        return InteractionFile("a cassette of vcrpy", _iterate_vcr_interactions(file_content["interactions"]))
-    if (
-        isinstance(file_content, list)
-        and file_content
-        and all(isinstance(item, dict) and "request" in item for item in file_content)
-    ):
-        return InteractionFile("a cassette of an old VCR", _iterate_vcr_interactions(file_content))
-    return None
+    match file_content:
+        case {"http_interactions": list() as interactions}:
+            file_format = "a cassette of VCR"
+        case {"interactions": list() as interactions}:
+            file_format = "a cassette of vcrpy"
+        case [_, *_] as interactions if all(isinstance(item, dict) and "request" in item for item in interactions):
+            file_format = "a cassette of an old VCR"
+        case _:
+            return None
+    return InteractionFile(file_format, _iterate_vcr_interactions(interactions))
 
 
 def _iterate_vcr_interactions(raw_interactions: list[Any]) -> Iterator[UnparsedInteraction]:
     for item in raw_interactions:
-        request = item.get("request") if isinstance(item, dict) else None
-        request = request if isinstance(request, dict) else {}
+        request = _get_unchecked_request(item)
         method = str(request.get("method", "?")).lstrip(":").upper()  # a Ruby symbol begins with a colon
         yield UnparsedInteraction(method, _describe_vcr_url(request), functools.partial(_parse_vcr_interaction, item))
 
@@ -588,26 +579,18 @@ def _parse_vcrpy_0_headers(headers_value: list[Any], depth: int = 1) -> Iterator
 
 
 def _decode_vcr_body(body_value: Any, body_name: str) -> bytes:
-    if isinstance(body_value, dict):
-        return _decode_vcr_body_mapping(body_value, body_name)
-    if isinstance(body_value, str):
-        return encode_text(body_value)
-    if body_value is None or isinstance(body_value, bytes):
-        return body_value or b""
+    match body_value:
+        case None | bytes():
+            return body_value or b""
+        case str():
+            return encode_text(body_value)
+        case {"base64_string": text}:
+            return parse_base64(text, body_name)
+        case {"string": str() as text, "encoding": str() as encoding} if encoding != "ASCII-8BIT":
+            return encode_text(text, encoding)  # ASCII-8BIT is Ruby's name for bytes of unknown encoding
+        # A pickled io.BytesIO (bytes, position, attributes), a Ruby string with instance variables, or plain text.
+        case {"state": [inner, *_]} | {"str": inner} | {"string": inner}:
+            return _decode_vcr_body(inner, body_name)
+        case dict():
+            raise NotImportedError(f"its {body_name} has neither string nor base64_string")
     raise NotImportedError(f"its {body_name} is neither text nor bytes")
-
-
-def _decode_vcr_body_mapping(body_mapping: dict[str, Any], body_name: str) -> bytes:
-    if "base64_string" in body_mapping:
-        return parse_base64(body_mapping["base64_string"], body_name)
-    if isinstance(body_mapping.get("state"), list):  # a pickled io.BytesIO: (bytes, position, attributes)
-        return _decode_vcr_body(next(iter(body_mapping["state"]), None), body_name)
-    if "str" in body_mapping:  # a Ruby string with instance variables
-        return _decode_vcr_body(body_mapping["str"], body_name)
-    if "string" not in body_mapping:
-        raise NotImportedError(f"its {body_name} has neither string nor base64_string")
-    inner, encoding = body_mapping["string"], body_mapping.get("encoding")
-    # ASCII-8BIT is Ruby's name for bytes of unknown encoding.
-    if isinstance(inner, str) and isinstance(encoding, str) and encoding != "ASCII-8BIT":
-        return encode_text(inner, encoding)
-    return _decode_vcr_body(inner, body_name)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.contract.proposed_parts import MODEL_FIELD_NAMES, SPEECH_FIELD_NAMES
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, infer_schema, is_form, is_json, read_form, read_json
-from voicegauge.model.exchange import Exchange, Headers
+from voicegauge.model.exchange import Exchange, Request, Response
 
 _ID_FIELD_PATTERN = re.compile(r"(?!model|voice|.*[_-]?model)(?:.*_)?(?:id|uuid)$|(?!model|voice).*[a-z]I[dD]$")
 """Matches the names of fields that contain the id of something that a request created, such as a job."""
@@ -164,7 +164,7 @@ def _collect_field_names_by_id(exchanges: Sequence[Exchange]) -> dict[str, str]:
     """Return the ids in JSON responses (the values of fields such as `job_id`), each with the name of its field."""
     found: dict[str, str] = {}
     for exchange in exchanges:
-        for name, value in _iterate_leaves(_read_json_body(exchange.response.headers, exchange.response.body)):
+        for name, value in _iterate_leaves(_read_json_body(exchange.response)):
             if _ID_FIELD_PATTERN.match(name) and isinstance(value, (str, int)) and len(str(value)) > 3:
                 found.setdefault(str(value), name)
     return found
@@ -194,24 +194,23 @@ def _read_call(exchange: Exchange, field_name_by_id: Mapping[str, str]) -> _Reco
         segments.append(f"{{{name}}}" if name is not None else re.sub(r"[{}]", "-", segment))
     request = exchange.request
     query = {name: value for name, value in parse_qsl(url.query) if not _API_KEY_NAME_PATTERN.match(name)}
-    body = _read_json_body(request.headers, request.body)
+    body = _read_json_body(request)
     if body is None and is_form(request.media_type):
         try:
             body = dict(read_form(request.find_header("content-type") or "", request.body).fields)
         except UnreadableBodyError:
             body = None
-    response = _read_json_body(exchange.response.headers, exchange.response.body)
+    response = _read_json_body(exchange.response)
     id_queries = tuple(name for name, value in query.items() if value in field_name_by_id)
     return _RecordedCall("/".join(segments) or "/", exchange, query, id_queries, body, response)
 
 
-def _read_json_body(headers: Headers, body: bytes) -> Any:
+def _read_json_body(message: Request | Response) -> Any:
     """Return the JSON value of a body; `None` if it is not JSON."""
-    media_type = next((value for name, value in headers if name.lower() == "content-type"), "")
-    if not body or not is_json(media_type.partition(";")[0].strip().lower()):
+    if not message.body or not is_json(message.media_type):
         return None
     try:
-        return read_json(body)
+        return read_json(message.body)
     except UnreadableBodyError:
         return None
 

@@ -26,7 +26,7 @@ from voicegauge.contract.parsed_exchange import decode_audio_text
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import iterate_leaves
 from voicegauge.formats.bodies import is_form, is_json
-from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer, unescape_pointer_token
 from voicegauge.formats.locations import EVERY_ITEM, EventLocation, Location
 from voicegauge.model.exchange import Exchange, Headers, Request, Response, SocketSide
 from voicegauge.recording.masking import (
@@ -36,7 +36,6 @@ from voicegauge.recording.masking import (
     is_credential_name,
     mask_body,
     may_name_credential,
-    split_location,
 )
 from voicegauge.recording.recorded_exchanges import find_relative_path
 
@@ -340,6 +339,17 @@ def _iterate_locations(value: Any) -> Iterator[Location | EventLocation]:
             waiting += one
 
 
+@functools.lru_cache(maxsize=64)
+def list_documented_headers(contract: Contract) -> frozenset[str]:
+    """Return the names of the headers that a contract documents for requests and responses, in lower case."""
+    names = {*contract.provider.request_headers, *contract.limits.rate_limit_header_names.values()}
+    for operation in contract.operations.values():
+        names |= {parameter.name for parameter in operation.parameters if parameter.message_part == "header"}
+        for response in operation.responses.values():
+            names |= set(response.headers)
+    return frozenset(name.lower() for name in names)
+
+
 # Finds the values of an exchange that are credentials by their name or use.
 
 
@@ -430,7 +440,7 @@ def _find_credentials_in_body(content_type: str, body: bytes, credential_names: 
     found: list[str] = []
 
     def collect_secret(value: str, location: str) -> None:
-        if any(may_name_credential(name) or name.lower() in credential_names for name in split_location(location)):
+        if any(may_name_credential(name) or name.lower() in credential_names for name in split_json_pointer(location)):
             found.append(value)
 
     mask_body(content_type, body, BodyReader(collect_secret))

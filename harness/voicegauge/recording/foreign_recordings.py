@@ -552,9 +552,7 @@ def save_vcr_cassette(
     exchanges = [exchange for exchange in recording.exchanges if exchange.socket is None]
     if recording.exchanges and not exchanges:
         raise DataError(f"{path}: is not written: a cassette cannot have WebSockets, and nothing else was recorded")
-    masked = [redactor.mask_exchange(exchange) for exchange in exchanges]
-    for number, exchange in enumerate(masked, 1):
-        redactor.check_exchange(str(path), number, exchange)
+    masked = redactor.mask_and_check_exchanges(str(path), exchanges)
     data = {"interactions": [_build_interaction(exchange) for exchange in masked], "version": 1}
     text = yaml.dump(data, Dumper=_YAML_DUMPER, sort_keys=True, allow_unicode=True, width=120)
     about = f"{recording.provider}, {recording.provenance.value}, {recording.recorded_at}"
@@ -562,7 +560,7 @@ def save_vcr_cassette(
     redactor.check_bytes(str(path), "the file", document)
     write_file(path, document)
     return msgspec.structs.replace(
-        recording, exchanges=tuple(masked), redaction_count_by_location=redactor.count_redactions_by_location()
+        recording, exchanges=masked, redaction_count_by_location=redactor.count_redactions_by_location()
     )
 
 

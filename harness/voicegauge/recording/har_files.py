@@ -171,7 +171,7 @@ def save_har(
         UsageError: `path` cannot be written.
     """
     redactor = Redactor(contract, tuple(secrets), names_to_mask, names_to_keep)
-    masked = tuple(redactor.mask_exchange(exchange) for exchange in exchanges)
+    masked = redactor.mask_and_check_exchanges(str(path), exchanges)
     when = recorded_at or dt.datetime.now(dt.UTC)
     recording = Recording(
         provenance=provenance,
@@ -182,8 +182,6 @@ def save_har(
         exchanges=masked,
         redaction_count_by_location=redactor.count_redactions_by_location(),
     )
-    for number, exchange in enumerate(masked, 1):
-        redactor.check_exchange(str(path), number, exchange)
     sidecar_writer = SidecarWriter()
     document = msgspec.json.format(msgspec.json.encode(_build_har_file(recording, sidecar_writer)), indent=1)
     redactor.check_bytes(str(path), "the file", document)

@@ -28,7 +28,7 @@ from voicegauge.formats.bodies import (
     read_form,
     read_json,
 )
-from voicegauge.formats.located_yaml import escape_pointer_token, split_json_pointer
+from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.message_streams import EVENT_STREAM_MEDIA_TYPE
 from voicegauge.model.exchange import UploadedFile
 from voicegauge.recording.secret_search import replace_secrets
@@ -95,11 +95,6 @@ class BodyReader(BodyMasker):
     def mask_text(self, text: str) -> str:
         """Pass a text without structure to the function."""
         return self.mask_value(text, "")
-
-
-def split_location(location: str) -> list[str]:
-    """Return the names and indices in a location."""
-    return split_json_pointer(location)
 
 
 def get_bare_media_type(content_type: str) -> str:

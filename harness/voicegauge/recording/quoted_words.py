@@ -17,7 +17,7 @@ import msgspec
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError
 from voicegauge.model.exchange import Exchange
-from voicegauge.recording.masking import MASK, get_bare_media_type, may_name_credential
+from voicegauge.recording.masking import MASK, may_name_credential
 from voicegauge.recording.redaction import Redactor
 
 _WORD_PATTERN = re.compile(r"[^\s\"'<>{}\[\]()|,;:=&?\\`]+")
@@ -144,8 +144,7 @@ def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> 
 def _remove_audio(exchange: Exchange) -> Exchange:
     """Return the exchange without the audio in its body and the binary messages, which no text quotes."""
     response, socket = exchange.response, exchange.socket
-    media_type = get_bare_media_type(response.find_header("content-type") or "")
-    if media_type.startswith(("audio/", "video/")) and b"\0" in response.body[:4096]:
+    if response.media_type.startswith(("audio/", "video/")) and b"\0" in response.body[:4096]:
         exchange = msgspec.structs.replace(exchange, response=msgspec.structs.replace(response, body=b""))
     if socket is not None:
         texts = tuple(message for message in socket.messages if not message.is_binary)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_turns import find_socket_operation
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_text
+from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.model.exchange import (
     SOCKET_SIDES,
     Exchange,
@@ -26,6 +26,7 @@ from voicegauge.model.exchange import (
     SocketMessage,
     SocketMessageLog,
     SocketSide,
+    find_header,
 )
 from voicegauge.recording.documented_values import (
     DocumentedBody,
@@ -33,6 +34,7 @@ from voicegauge.recording.documented_values import (
     DocumentedValues,
     find_credentials_in_headers,
     is_secret,
+    list_documented_headers,
 )
 from voicegauge.recording.masking import (
     INVALID_API_KEY,
@@ -41,7 +43,6 @@ from voicegauge.recording.masking import (
     BodyMasker,
     BodyReader,
     find_credential_kind,
-    get_bare_media_type,
     is_credential_name,
     looks_random,
     mask_body,
@@ -49,7 +50,6 @@ from voicegauge.recording.masking import (
     mask_query_parameter,
     may_name_credential,
     split_at_base64_runs,
-    split_location,
 )
 from voicegauge.recording.secret_search import MIN_LONG_SECRET_CHARACTERS, find_secret_spelling
 
@@ -75,7 +75,7 @@ _KNOWN_MEDIA_TYPE_PARAMETERS = frozenset(
     ]
 )  # fmt: skip
 """Parameters of a media type that say how a body is encoded. The values of others are masked."""
-_EMULATOR_HEADER_PREFIX = "x-voicegauge-"
+EMULATOR_HEADER_PREFIX = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 """Headers that are for credentials in any API, in lower case."""
@@ -128,7 +128,7 @@ class _MessageMasker(BodyMasker):
     def is_undocumented(self, location: str) -> bool:
         """Whether a value is masked because the contract does not document it."""
         return not self.documented.node.find_node(location).is_documented and not self.redactor.is_kept(
-            split_location(location)
+            split_json_pointer(location)
         )
 
     def mask_value(self, text: str, location: str) -> str:
@@ -138,7 +138,7 @@ class _MessageMasker(BodyMasker):
         return masked
 
     def _mask_value(self, text: str, location: str) -> str:
-        names = split_location(location)
+        names = split_json_pointer(location)
         # Everything below a field with the name of a secret is masked, however deeply nested.
         if text and text != INVALID_API_KEY and any(map(self.redactor.is_masked_name, names)):
             return MASK
@@ -222,7 +222,7 @@ class _RepeatedValueCollector(BodyMasker):
             _add_within_limit(self.other, value)
 
     def mask_value(self, text: str, location: str) -> str:
-        names = split_location(location)
+        names = split_json_pointer(location)
         if any(map(self._masker.redactor.is_masked_name, names)):
             _add_within_limit(self.named, text)
         elif self._masker.is_undocumented(location):
@@ -275,7 +275,7 @@ class Redactor:
         self._masked_queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"]
         self._masked_queries += self._masked_names
         credential_headers = _CREDENTIAL_HEADERS | {str(s.get("name")).lower() for s in schemes}
-        named = _list_documented_headers(contract) | self._documented.header_names | self._kept_names
+        named = list_documented_headers(contract) | self._documented.header_names | self._kept_names
         harmless = (_HEADERS_WITHOUT_SECRETS | named) - credential_headers - self._masked_names
         self._harmless_headers = {name for name in harmless if not is_credential_name(name)}
         self._redactions: Counter[str] = Counter()
@@ -298,6 +298,17 @@ class Redactor:
             self._exchange_secrets = ()
         masked = Response(status=response.status, headers=headers, body=body)
         return msgspec.structs.replace(exchange, request=request, response=masked, socket=socket)
+
+    def mask_and_check_exchanges(self, file_name: str, exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:
+        """Return masked exchanges, in which nothing is, or looks like, a credential.
+
+        Raises:
+            DataError: a credential remains; see `check_exchange`.
+        """
+        masked = tuple(map(self.mask_exchange, exchanges))
+        for number, exchange in enumerate(masked, 1):
+            self.check_exchange(file_name, number, exchange)
+        return masked
 
     def _find_operation_of_exchange(self, exchange: Exchange) -> Operation | None:
         if exchange.socket is None:
@@ -335,17 +346,15 @@ class Redactor:
         return Request(method=request.method, url=url, headers=headers, body=body)
 
     def _create_request_masker(self, request: Request, operation: Operation | None) -> _MessageMasker:
-        media_type = get_bare_media_type(request.find_header("content-type") or "")
-        return _MessageMasker(self, "request", self._documented.find_body(operation, None, media_type))
+        return _MessageMasker(self, "request", self._documented.find_body(operation, None, request.media_type))
 
     def _create_response_masker(self, response: Response, operation: Operation | None) -> _MessageMasker:
-        media_type = get_bare_media_type(response.find_header("content-type") or "")
-        body = self._documented.find_body(operation, response.status, media_type)
+        body = self._documented.find_body(operation, response.status, response.media_type)
         return _MessageMasker(self, "response", body, is_download=operation is None)
 
     def _mask_message(self, masker: _MessageMasker, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
         """Mask the headers and the body of a request or response."""
-        content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+        content_type = find_header(headers, "content-type") or ""
         new_type, new_body = mask_body(content_type, body, masker)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
         current = ((name, changed.get(name.lower(), value)) for name, value in headers)
@@ -415,7 +424,7 @@ class Redactor:
             return value
         location = f"{message_kind} header {name}"
         is_count = name in self._documented.header_names and _NUMBER_PATTERN.fullmatch(value) is not None
-        if name in self._harmless_headers or is_count or name.startswith(_EMULATOR_HEADER_PREFIX):
+        if name in self._harmless_headers or is_count or name.startswith(EMULATOR_HEADER_PREFIX):
             masked = self.mask_text(value)
             if name == "content-type":
                 masked = _MEDIA_TYPE_PARAMETER_PATTERN.sub(_mask_unknown_media_type_parameter, masked)
@@ -430,26 +439,27 @@ class Redactor:
         if self._keeps_undocumented:
             return []
         request, response = exchange.request, exchange.response
-        named, other, documented = set[str](), set[str](), set[str]()
+        collectors = []
+        credentials = set[str]()
         for masker, headers, body in (
             (self._create_request_masker(request, operation), request.headers, request.sent_body),
             (self._create_response_masker(response, operation), response.headers, response.body),
         ):
             collector = _RepeatedValueCollector(masker)
-            mask_body(next((value for name, value in headers if name.lower() == "content-type"), ""), body, collector)
+            collectors.append(collector)
+            mask_body(find_header(headers, "content-type") or "", body, collector)
             for name, value in headers:
                 if name.lower() not in self._harmless_headers:
                     collector.add_undocumented(name, value.rpartition(" ")[2])
-            named |= collector.named | set(find_credentials_in_headers(headers, set()))
-            other |= collector.other
-            documented |= collector.documented
+            credentials.update(find_credentials_in_headers(headers, set()))
         for message in exchange.socket.messages if exchange.socket is not None else ():
             if not message.is_binary:
                 collector = _RepeatedValueCollector(self._create_socket_masker(operation, message.sender))
+                collectors.append(collector)
                 mask_body(_JSON_MEDIA_TYPE, message.data, collector)
-                named |= collector.named
-                other |= collector.other
-                documented |= collector.documented
+        named = credentials.union(*(one.named for one in collectors))
+        other = set[str]().union(*(one.other for one in collectors))
+        documented = set[str]().union(*(one.documented for one in collectors))
         for name, value in parse_qsl(urlsplit(request.url).query):
             if self._documented.is_query_documented(operation, name):
                 documented.add(value)  # such as a model, which an undocumented header of the response repeats
@@ -475,11 +485,11 @@ class Redactor:
         request, response = exchange.request, exchange.response
         self.check_bytes(file_name, f"{where}, URL", request.url.encode())
         for key, value in parse_qsl(request.url.partition("?")[2]):
-            self._check_random_text(file_name, f"{where}, query parameter {key}", value)
+            self._check_random_text(file_name, f"{where}, query parameter {key}", "", value)
         for side, message in (("request", request), ("response", response)):
             for key, value in message.headers:
                 self.check_bytes(file_name, f"{where}, {side} header {key}", f"{key}: {value}".encode())
-                self._check_random_text(file_name, f"{where}, {side} header {key}", value)
+                self._check_random_text(file_name, f"{where}, {side} header {key}", "", value)
             self._check_body(file_name, f"{where}, {side} body", message)
         if exchange.socket is not None:
             self._check_socket(file_name, where, exchange.socket, self._find_operation_of_exchange(exchange))
@@ -489,42 +499,42 @@ class Redactor:
     ) -> None:
         """Verify the messages of each side together, so that a key that is divided among messages is found."""
         for sender in SOCKET_SIDES:
-            masker = self._create_socket_masker(operation, sender)
-            audio, where = bytearray(), f"{location_text}, messages of the {sender}"
+            messages = [message for message in socket.messages if message.sender == sender]
+            where = f"{location_text}, messages of the {sender}"
+            self._check_messages(file_name, where, messages, self._create_socket_masker(operation, sender))
 
-            def check_text(
-                value: str,
-                location: str,
-                masker: _SocketMessageMasker = masker,
-                audio: bytearray = audio,
-                where: str = where,
-            ) -> None:
-                if masker.is_audio(value, location):
-                    audio.extend(_decode_base64(value) or b"")
-                else:
-                    self._check_random_text(file_name, f"{where} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
+    def _check_messages(
+        self, file_name: str, location_text: str, messages: Sequence[SocketMessage], masker: _SocketMessageMasker
+    ) -> None:
+        audio = bytearray()
 
-            sent = [message for message in socket.messages if message.sender == sender]
-            for message in sent:
-                if message.is_binary:
-                    audio.extend(message.data)
-                else:
-                    mask_body(_JSON_MEDIA_TYPE, message.data, BodyReader(check_text))
-            self.check_bytes(file_name, where, b"\n".join(one.data for one in sent if not one.is_binary))
-            self.check_bytes(file_name, f"{where}, audio", bytes(audio))
+        def check_text(value: str, location: str) -> None:
+            if masker.is_audio(value, location):
+                audio.extend(_decode_base64(value) or b"")
+            else:
+                self._check_random_text(file_name, location_text, location, value)
+
+        for message in messages:
+            if message.is_binary:
+                audio.extend(message.data)
+            else:
+                mask_body(_JSON_MEDIA_TYPE, message.data, BodyReader(check_text))
+        self.check_bytes(file_name, location_text, b"\n".join(one.data for one in messages if not one.is_binary))
+        self.check_bytes(file_name, f"{location_text}, audio", bytes(audio))
 
     def _check_body(self, file_name: str, location_text: str, message: Request | Response) -> None:
         self.check_bytes(file_name, location_text, message.body)
 
         def check_text(value: str, location: str) -> None:
-            self._check_random_text(file_name, f"{location_text} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
+            self._check_random_text(file_name, location_text, location, value)
 
         mask_body(message.find_header("content-type") or "", message.body, BodyReader(check_text))
 
-    def _check_random_text(self, file_name: str, location_text: str, value: str) -> None:
+    def _check_random_text(self, file_name: str, location_text: str, body_location: str, value: str) -> None:
         if looks_random(value):
+            where = f"{location_text} {body_location[:_MAX_LOCATION_CHARACTERS]}".strip()
             raise self._build_unsafe_file_error(
-                file_name, location_text, f"holds what looks like a credential; {_HINT_IF_NOT_MASKED}"
+                file_name, where, f"holds what looks like a credential; {_HINT_IF_NOT_MASKED}"
             )
 
     def check_bytes(self, file_name: str, location_text: str, data: bytes) -> None:
@@ -587,13 +597,3 @@ def _add_within_limit(values: set[str], value: str) -> None:
 def _may_be_key(value: str) -> bool:
     """Whether a value has the form of a key, whatever the name of its field."""
     return is_secret(value) and "://" not in value and _KEY_PATTERN.fullmatch(value) is not None
-
-
-@functools.lru_cache(maxsize=64)
-def _list_documented_headers(contract: Contract) -> frozenset[str]:
-    names = {*contract.provider.request_headers, *contract.limits.rate_limit_header_names.values()}
-    for operation in contract.operations.values():
-        names |= {parameter.name for parameter in operation.parameters if parameter.message_part == "header"}
-        for response in operation.responses.values():
-            names |= set(response.headers)
-    return frozenset(name.lower() for name in names)

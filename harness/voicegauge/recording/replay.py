@@ -30,13 +30,11 @@ from voicegauge.model.exchange import (
 )
 from voicegauge.recording.masking import INVALID_API_KEY, MASK, flatten_json, get_bare_media_type, is_credential_name
 from voicegauge.recording.recorded_exchanges import Recording, find_relative_path
-from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.redaction import EMULATOR_HEADER_PREFIX, Redactor
 
 # Compares the values in requests. The order of keys, multipart boundaries and base URLs make no difference.
 
 
-_EMULATOR_HEADER_PREFIX = "x-voicegauge-"
-"""Prefix of the headers that control the emulator."""
 _MAX_VALUE_CHARACTERS = 60
 """Maximum number of characters of a value in the description of a difference; longer values are cut."""
 
@@ -135,7 +133,7 @@ def _read_header_values(operation: Operation, request: Request) -> Iterator[tupl
     documented = {p.name.lower() for p in operation.parameters if p.message_part == "header"} - {"authorization"}
     documented -= {name.lower() for kind, name in _list_api_key_locations(operation.contract) if kind == "header"}
     for name, value in request.headers:
-        if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADER_PREFIX):
+        if name.lower() in documented or name.lower().startswith(EMULATOR_HEADER_PREFIX):
             yield f"header {name.lower()}", value
 
 
