@@ -30,14 +30,9 @@ MIN_DIGITS_READ_SINGLY = 3
 _LINK_AFTER_SCALE = {"es": "(de)", "fr": "(de)(d)", "it": "(di)", "pt": "(de)"}
 """What may be read between "million" and the name of a currency."""
 _ENGLISH_ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
+    "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
     "twelve": "twelfth",
-}
+}  # fmt: skip
 """English ordinals that do not end in the cardinal number with "th" or "ieth", by the last word of the cardinal
 number."""
 _ENGLISH_ROUND_ORDINALS = {100: "hundredth", 1000: "thousandth", 10**6: "millionth"}
@@ -228,22 +223,20 @@ def read_fraction(numerator: str, denominator: str, language: str) -> Expression
     )
     slash = sequence(read_number(numerator, language), phrase("(slash)"), read_number(denominator, language))
     top, bottom = int(numerator), int(denominator)
-    fraction_names = []
+    fraction_names: list[Expression] = []
     if language == "en" and bottom > 1:
         one, _, many = _ENGLISH_FRACTION_PARTS.get(bottom, "").partition("/")
         if one:
             parts = phrase(one if top == 1 else many)
         else:
-            parts = _read_plural_ordinal(bottom) if top != 1 else read_ordinal(bottom, "en")
+            ordinal = read_ordinal(bottom, "en")
+            plurals = (f"{' '.join(words)}s" for words in iterate_readings(ordinal))
+            parts = ordinal if top == 1 else phrase("|".join(plurals))
         fraction_names = [sequence(phrase("one|a") if top == 1 else read_cardinal(top, "en"), parts)]
         fraction_names += [parts] if top == 1 else []
     elif (top, bottom) in _FRACTIONS_BY_LANGUAGE.get(language, {}):
         fraction_names = [phrase(_FRACTIONS_BY_LANGUAGE[language][top, bottom])]
     return choice([*fraction_names, over, slash])
-
-
-def _read_plural_ordinal(number: int) -> Expression:
-    return phrase("|".join(f"{' '.join(words)}s" for words in iterate_readings(read_ordinal(number, "en"))))
 
 
 def read_money(written: str, sign: str, scale: str | None, language: str) -> Expression:
@@ -285,18 +278,6 @@ def read_money(written: str, sign: str, scale: str | None, language: str) -> Exp
     if int(digits or "0") == 0:
         readings.insert(0, sequence(hundredths, cent_word))
     return choice(readings)
-
-
-def read_quantity(written: str, unit: str, language: str) -> Expression:
-    """Return the readings of a number with the abbreviation of a unit."""
-    one, many = WORDS_BY_LANGUAGE[language].units[unit]
-    return sequence(read_number(written, language), phrase(f"{one}|{many}" if written == "1" else f"{many}|{one}"))
-
-
-def read_signed(sign: str, reading: Expression, language: str) -> Expression:
-    """Return a reading with the sign before it; "" for none."""
-    words = WORDS_BY_LANGUAGE[language]
-    return sequence(phrase(words.plus if sign == "+" else words.minus), reading) if sign else reading
 
 
 def read_telephone_number(written: str, language: str) -> Expression:
@@ -390,13 +371,13 @@ _NAME_SPELLINGS = (
     "Jakob Jacob",
 )  # fmt: skip
 """Names that sound alike, in groups. A transcript cannot tell how they are spelled."""
-_SPELLINGS_BY_NAME = {
+SPELLINGS_BY_NAME = {
     name: "|".join([name, *(other for other in group.split() if other != name)])
     for group in _NAME_SPELLINGS
     for name in group.split()
 }
 """All spellings of each name, separated by "|"; the name itself comes first."""
-NAME_PATTERN = rf"\b(?:{'|'.join(sorted(_SPELLINGS_BY_NAME, key=len, reverse=True))})\b"
+NAME_PATTERN = rf"\b(?:{'|'.join(sorted(SPELLINGS_BY_NAME, key=len, reverse=True))})\b"
 """Regular expression of the names with several spellings."""
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10}
 """Values of Roman digits."""
@@ -411,20 +392,20 @@ def read_letters(letters: str) -> Expression:
 
 def read_code(written: str, language: str) -> Expression:
     """Return the readings of a code of letters and digits, such as "AB-1204"."""
+    signs = _INTERNET_SIGNS[language]
     parts: list[Expression] = []
     for piece in re.findall(r"[^\W\d_]+|\d+|[-_/.]", written):
         if piece.isdigit():
-            parts.append(choice([read_whole_number(piece, language), read_digits(piece, language)]))
+            parts.append(_read_number_or_digits(piece, language))
         elif piece.isalpha():
             parts.append(read_letters(piece))
         else:
-            parts.append(_read_sign_in_code(piece, language))
+            parts.append(optional(phrase(signs["."])) if piece == "." else phrase(signs[piece]))
     return sequence(*parts)
 
 
-def _read_sign_in_code(sign: str, language: str) -> Expression:
-    spoken = _INTERNET_SIGNS[language][sign]
-    return optional(phrase(spoken)) if sign == "." else phrase(spoken)
+def _read_number_or_digits(digits: str, language: str) -> Expression:
+    return choice([read_whole_number(digits, language), read_digits(digits, language)])
 
 
 def read_internet_address(written: str, language: str) -> Expression:
@@ -435,7 +416,7 @@ def read_internet_address(written: str, language: str) -> Expression:
         if piece in signs:
             parts.append(phrase(signs[piece]))
         elif piece.isdigit():
-            parts.append(choice([read_whole_number(piece, language), read_digits(piece, language)]))
+            parts.append(_read_number_or_digits(piece, language))
         else:
             parts.append(read_letters(piece) if len(piece) <= 4 else phrase(piece))
     return sequence(*parts)
@@ -443,22 +424,9 @@ def read_internet_address(written: str, language: str) -> Expression:
 
 def read_dotted_numbers(written: str, language: str) -> Expression:
     """Return the readings of numbers with points between them, such as a version or an IP address."""
-    numbers = [choice([read_whole_number(one, language), read_digits(one, language)]) for one in written.split(".")]
+    numbers = [_read_number_or_digits(one, language) for one in written.split(".")]
     point = phrase("|".join(dict.fromkeys(["point" if language == "en" else _INTERNET_SIGNS[language]["."], "dot"])))
-    parts = [numbers[0]]
-    for number in numbers[1:]:
-        parts += [point, number]
-    return sequence(*parts)
-
-
-def read_abbreviation(written: str, language: str) -> Expression:
-    """Return the readings of an abbreviation, which is a key of `ABBREVIATIONS`."""
-    return phrase(ABBREVIATIONS[language][written.rstrip(".")])
-
-
-def read_name(written: str) -> Expression:
-    """Return the spellings of a name that is matched by `NAME_PATTERN`."""
-    return phrase(_SPELLINGS_BY_NAME[written])
+    return sequence(numbers[0], *(part for number in numbers[1:] for part in (point, number)))
 
 
 def read_roman_number(written: str, language: str) -> Expression | None:
@@ -472,11 +440,6 @@ def read_roman_number(written: str, language: str) -> Expression | None:
         phrase({"en": "(the)", "de": "(der)(die)(das)"}.get(language, "")), read_ordinal(number, language)
     )
     return choice([read_cardinal(number, language), ordinal, read_letters(written)])
-
-
-def read_sign(sign: str, language: str) -> Expression:
-    """Return the readings of a sign such as "&", which a transcript may leave out."""
-    return optional(phrase(WORDS_BY_LANGUAGE[language].signs[sign]))
 
 
 def find_month(name: str, language: str) -> int | None:
@@ -509,7 +472,12 @@ def read_date(day: int, month: int, year: str | None, language: str) -> Expressi
         return choice(
             [sequence(name, phrase("(the)"), days, after), sequence(phrase("(the)"), days, phrase("(of)"), name, after)]
         )
-    return sequence(_read_day(day, language), link, name, after)
+    number = read_cardinal(day, language)
+    if language == "de":
+        number = choice([read_ordinal(day, "de"), number])
+    elif day == 1 and words.first_day:
+        number = choice([phrase(words.first_day), number])
+    return sequence(number, link, name, after)
 
 
 def read_numeric_date(day: int, month: int, year: str, language: str) -> Expression:
@@ -527,14 +495,6 @@ def read_numeric_date(day: int, month: int, year: str, language: str) -> Express
     return choice(readings)
 
 
-def _read_day(day: int, language: str) -> Expression:
-    if language == "de":
-        return choice([read_ordinal(day, "de"), read_cardinal(day, "de")])
-    first = WORDS_BY_LANGUAGE[language].first_day
-    number = read_cardinal(day, language)
-    return choice([phrase(first), number]) if day == 1 and first else number
-
-
 def read_time(hour: int, minute: int, second: int | None, half_of_day: str, language: str) -> Expression:
     """Return the readings of a time of day.
 
@@ -550,22 +510,21 @@ def read_time(hour: int, minute: int, second: int | None, half_of_day: str, lang
     seconds = _read_seconds(second, language)
     readings = [sequence(_read_clock(hour, minute, language), seconds, after)]
     if not half_of_day and second is None:
-        is_afternoon = hour >= 12
-        part = optional(phrase(words.afternoon if is_afternoon else words.morning))
-        if hour > 12 or hour == 0:
-            readings.append(sequence(_read_clock(hour - 12 if hour else 12, minute, language), part))
-        else:
-            readings.append(sequence(_read_clock(hour, minute, language), part))
+        half = optional(phrase(words.afternoon if hour >= 12 else words.morning))
+        hour_of_half = hour if 1 <= hour <= 12 else 12 if hour == 0 else hour - 12
+        readings.append(sequence(_read_clock(hour_of_half, minute, language), half))
     return choice(readings)
 
 
 def _read_seconds(second: int | None, language: str) -> Expression:
     if second is None:
         return SILENCE
-    many = WORDS_BY_LANGUAGE[language].units["s"][1]
-    number = read_number(f"{second:02d}", language) if second < 10 else read_cardinal(second, language)
-    link = {"en": "(and)", "de": "(und)", "es": "(y)", "fr": "(et)", "it": "(e)", "pt": "(e)"}[language]
-    return sequence(phrase(link), choice([number, read_cardinal(second, language)]), phrase(f"({many.split('|')[0]})"))
+    words = WORDS_BY_LANGUAGE[language]
+    number = read_cardinal(second, language)
+    if second < 10:
+        number = choice([read_number(f"{second:02d}", language), number])
+    unit = words.units["s"][1].split("|")[0]
+    return sequence(phrase(f"({words.signs['&']})"), number, phrase(f"({unit})"))
 
 
 def _read_clock(hour: int, minute: int, language: str) -> Expression:
@@ -593,18 +552,21 @@ def _list_spoken_clock_readings(hour: int, minute: int, language: str) -> list[E
     words = WORDS_BY_LANGUAGE[language]
     patterns = {30: words.half_past, 15: words.quarter_past, 45: words.quarter_to}.get(minute, "")
     patterns = "|".join(filter(None, [patterns, words.minutes_past, words.minutes_to]))
-    this_hour = "|".join(" ".join(one) for one in iterate_readings(read_cardinal(hour, language)))
-    next_hour = "|".join(
-        " ".join(one)
-        for one in iterate_readings(read_cardinal(hour % 12 + 1 if hour <= 12 else (hour + 1) % 24, language))
-    )
-    past = "|".join(" ".join(one) for one in iterate_readings(read_cardinal(minute, language)))
-    to = "|".join(" ".join(one) for one in iterate_readings(read_cardinal(60 - minute, language)))
+    texts = {
+        "hour": _list_cardinal_readings(hour, language),
+        "next": _list_cardinal_readings(hour % 12 + 1 if hour <= 12 else (hour + 1) % 24, language),
+    }
+    past, to = _list_cardinal_readings(minute, language), _list_cardinal_readings(60 - minute, language)
     return [
-        _fill_template(pattern, {"hour": this_hour, "next": next_hour, "minutes": to if "{next}" in pattern else past})
+        _fill_template(pattern, {**texts, "minutes": to if "{next}" in pattern else past})
         for pattern in patterns.split("|")
         if pattern
     ]
+
+
+def _list_cardinal_readings(number: int, language: str) -> str:
+    """Return the readings of a cardinal number as alternatives that `phrase` understands."""
+    return "|".join(" ".join(words) for words in iterate_readings(read_cardinal(number, language)))
 
 
 def _fill_template(pattern: str, readings: dict[str, str]) -> Expression:

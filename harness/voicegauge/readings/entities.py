@@ -63,13 +63,16 @@ class Entity(NamedTuple):
     readings: Expression
 
 
+_ReadMatch = Callable[[re.Match[str], str], Expression | None]
+"""Function (match, language) that returns the readings of the match; `None` if it is another kind of entity."""
+
+
 class _Pattern(NamedTuple):
     """A pattern for one kind of entity, and the function that reads its matches."""
 
     kind: EntityKind
     pattern: re.Pattern[str]
-    read_match: Callable[[re.Match[str], str], Expression | None]
-    """Returns the readings of a match in a language; `None` if it is another kind of entity."""
+    read_match: _ReadMatch
 
 
 def iterate_entities(text: str, language: str) -> Iterator[Entity]:
@@ -122,14 +125,16 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
     unit = "|".join(map(re.escape, sorted(words.units, key=len, reverse=True)))
     scale = r"(?:\s?(?P<scale>[tT]housand|[mMbB]il\w+|[tT]rillion|mrd|Mrd|Mio|mln|mld|bn|mn|[kKMB])\.?(?![\w]))?"
     month = "|".join(sorted(_list_month_names(language), key=len, reverse=True))
-    abbreviation = "|".join(sorted(entity_readings.ABBREVIATIONS[language], key=len, reverse=True))
-    abbreviated = rf"\b(?:{abbreviation})(?:\.|(?![\w'])(?=\s[A-ZÀ-Ý\d])|$)"
+    abbreviations, spellings_by_name = entity_readings.ABBREVIATIONS[language], entity_readings.SPELLINGS_BY_NAME
+    abbreviated = rf"\b(?:{'|'.join(sorted(abbreviations, key=len, reverse=True))})(?:\.|(?![\w'])(?=\s[A-ZÀ-Ý\d])|$)"
     signs = "".join(map(re.escape, words.signs))
 
-    def pattern(
-        kind: EntityKind, expression: str, read: Callable[[re.Match[str], str], Expression | None], flags: int = 0
-    ) -> _Pattern:
+    def pattern(kind: EntityKind, expression: str, read: _ReadMatch, flags: int = 0) -> _Pattern:
         return _Pattern(kind, re.compile(expression, flags), read)
+
+    def signed(kind: EntityKind, expression: str, read: _ReadMatch) -> _Pattern:
+        """Build a pattern of a number before which a sign may stand."""
+        return _Pattern(kind, re.compile(_SIGN_REGEX + expression), _read_signed(read))
 
     def whole(kind: EntityKind, expression: str, read: Callable[[str, str], Expression | None]) -> _Pattern:
         """Build a pattern whose whole match `read` reads."""
@@ -145,22 +150,22 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
         pattern("code", r"\b\d{1,3}(?:\.\d{1,3}){2,}\b", _read_dotted_numbers),
         pattern("phone", _PHONE_PATTERN, _read_phone),
         pattern("phone", r"\+\d{7,}|\b\d{7,}\b(?![.,]\d)", _read_phone),
-        pattern("money", rf"{_SIGN_REGEX}(?P<sign>{currency})\s?(?P<number>{number}){scale}", _read_money),
-        pattern("money", rf"{_SIGN_REGEX}\b(?P<number>{number}){scale}\s?(?P<sign>{currency}){_WORD_END}", _read_money),
+        signed("money", rf"(?P<sign>{currency})\s?(?P<number>{number}){scale}", _read_money),
+        signed("money", rf"\b(?P<number>{number}){scale}\s?(?P<sign>{currency}){_WORD_END}", _read_money),
         pattern("range", rf"\b(?P<one>{number})\s?[-–—]\s?(?P<two>{number})(?P<percent>\s?%)?(?![\w-])", _read_range),
-        pattern("percent", rf"{_SIGN_REGEX}(?P<number>{number})\s?%", _read_percent),
+        signed("percent", rf"(?P<number>{number})\s?%", _read_percent),
         pattern("number", r"\b(?P<century>\d{2})?(?P<decade>\d)0'?s\b", _read_decade),
-        pattern("unit", rf"{_SIGN_REGEX}(?<![\w.])(?P<number>{number})\s?(?P<unit>{unit}){_WORD_END}", _read_quantity),
+        signed("unit", rf"(?<![\w.])(?P<number>{number})\s?(?P<unit>{unit}){_WORD_END}", _read_quantity),
         *_build_ordinal_patterns(language, pattern),
         pattern("fraction", _FRACTION_PATTERN, _read_fraction),
         pattern("code", r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]+(?:-[A-Za-z\d]+)*\b", _read_code),
         pattern("code", r"\b(?=[\dA-Z-]*\d)[\dA-Z]+(?:-[\dA-Z]+)+\b", _read_code),
-        pattern("number", rf"{_SIGN_REGEX}(?<![\w])(?P<number>{number}){_WORD_END}", _read_plain_number),
+        signed("number", rf"(?<![\w])(?P<number>{number}){_WORD_END}", _read_number),
         whole("number", r"(?<=\w )[IVX]{2,5}\b|(?<=[a-z] )[VX]\b", entity_readings.read_roman_number),
-        whole("abbreviation", abbreviated, entity_readings.read_abbreviation),
-        pattern("name", entity_readings.NAME_PATTERN, lambda match, _: entity_readings.read_name(match[0])),
+        pattern("abbreviation", abbreviated, lambda match, _: phrase(abbreviations[match[0].rstrip(".")])),
+        pattern("name", entity_readings.NAME_PATTERN, lambda match, _: phrase(spellings_by_name[match[0]])),
         pattern("abbreviation", r"\b[A-Z]{2,6}\b", lambda match, _: entity_readings.read_letters(match[0])),
-        whole("sign", rf"[{signs}]", entity_readings.read_sign),
+        pattern("sign", rf"[{signs}]", lambda match, _: optional(phrase(words.signs[match[0]]))),
     )  # fmt: skip
 
 
@@ -267,9 +272,35 @@ def _read_phone(match: re.Match[str], language: str) -> Expression | None:
     return choice([entity_readings.read_number(written, language), reading]) if is_grouped_number else reading
 
 
+def _read_signed(read: _ReadMatch) -> _ReadMatch:
+    """Return a function that puts the sign of a match, if it has one, before what `read` returns."""
+
+    def read_with_sign(match: re.Match[str], language: str) -> Expression | None:
+        reading, sign = read(match, language), match["minus"]
+        if reading is None or not sign:
+            return reading
+        words = WORDS_BY_LANGUAGE[language]
+        return sequence(phrase(words.plus if sign == "+" else words.minus), reading)
+
+    return read_with_sign
+
+
+def _read_number(match: re.Match[str], language: str) -> Expression:
+    return entity_readings.read_number(match["number"], language)
+
+
 def _read_money(match: re.Match[str], language: str) -> Expression:
-    reading = entity_readings.read_money(match["number"], match["sign"], match["scale"], language)
-    return entity_readings.read_signed(match["minus"] or "", reading, language)
+    return entity_readings.read_money(match["number"], match["sign"], match["scale"], language)
+
+
+def _read_percent(match: re.Match[str], language: str) -> Expression:
+    return sequence(_read_number(match, language), phrase(WORDS_BY_LANGUAGE[language].percent))
+
+
+def _read_quantity(match: re.Match[str], language: str) -> Expression:
+    one, many = WORDS_BY_LANGUAGE[language].units[match["unit"]]
+    forms = f"{one}|{many}" if match["number"] == "1" else f"{many}|{one}"
+    return sequence(_read_number(match, language), phrase(forms))
 
 
 def _read_range(match: re.Match[str], language: str) -> Expression:
@@ -278,18 +309,6 @@ def _read_range(match: re.Match[str], language: str) -> Expression:
     percent = phrase(words.percent) if match["percent"] else SILENCE
     links = choice([phrase(words.range_word), SILENCE, *([phrase("minus|dash")] if language == "en" else [])])
     return sequence(ends[0], links, ends[1], percent)
-
-
-def _read_percent(match: re.Match[str], language: str) -> Expression:
-    reading = sequence(
-        entity_readings.read_number(match["number"], language), phrase(WORDS_BY_LANGUAGE[language].percent)
-    )
-    return entity_readings.read_signed(match["minus"] or "", reading, language)
-
-
-def _read_quantity(match: re.Match[str], language: str) -> Expression:
-    reading = entity_readings.read_quantity(match["number"], match["unit"], language)
-    return entity_readings.read_signed(match["minus"] or "", reading, language)
 
 
 def _read_decade(match: re.Match[str], language: str) -> Expression | None:
@@ -321,12 +340,6 @@ def _read_code(match: re.Match[str], language: str) -> Expression:
     if scaled is None or scale is None:
         return reading
     return choice([sequence(entity_readings.read_whole_number(scaled[1], language), phrase(scale)), reading])
-
-
-def _read_plain_number(match: re.Match[str], language: str) -> Expression:
-    return entity_readings.read_signed(
-        match["minus"] or "", entity_readings.read_number(match["number"], language), language
-    )
 
 
 # Entities in Chinese and Japanese texts.
@@ -409,9 +422,8 @@ def _read_chinese_clock(hour: int, minute: int, language: str) -> Expression:
 
 
 def _read_chinese_percent(match: re.Match[str], language: str) -> Expression:
-    if language == "ja":
-        return sequence(_read_chinese_number(match["number"], language), phrase("パーセント|%"))
-    return sequence(phrase("百分之"), _read_chinese_number(match["number"], language))
+    number = _read_chinese_number(match["number"], language)
+    return sequence(number, phrase("パーセント|%")) if language == "ja" else sequence(phrase("百分之"), number)
 
 
 def _read_chinese_money(match: re.Match[str], language: str) -> Expression:
@@ -427,10 +439,6 @@ def _read_chinese_quantity(match: re.Match[str], language: str) -> Expression:
 
 def _read_chinese_long_number(match: re.Match[str], language: str) -> Expression:
     return sequence(*(read_digits(group, language) for group in re.findall(r"\d+", match[0])))
-
-
-def _read_chinese_plain_number(match: re.Match[str], language: str) -> Expression:
-    return _read_chinese_number(match[0], language)
 
 
 def _read_chinese_minus(match: re.Match[str], language: str) -> Expression:
@@ -465,6 +473,6 @@ _CHINESE_PATTERNS = (
         re.compile(rf"(?P<number>{_CHINESE_NUMBER})\s?(?P<unit>{_CHINESE_UNIT})(?![A-Za-z])"),
         _read_chinese_quantity,
     ),
-    _Pattern("number", re.compile(_CHINESE_NUMBER), _read_chinese_plain_number),
+    _Pattern("number", re.compile(_CHINESE_NUMBER), lambda match, language: _read_chinese_number(match[0], language)),
 )
 """Patterns of entities in Chinese and Japanese texts, in the order in which they are tried."""

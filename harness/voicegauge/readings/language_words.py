@@ -71,23 +71,15 @@ def _build_units(*lines: str) -> dict[str, tuple[str, str]]:
     return units
 
 
+def _split_names(text: str) -> tuple[str, ...]:
+    """Return the names of months, which spaces separate."""
+    return tuple(text.split())
+
+
 _ENGLISH = LanguageWords(
     decimal_sign=".",
     point="point",
-    months=(
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ),
+    months=_split_names("January February March April May June July August September October November December"),
     first_day="",
     date_link="",
     day_first=False,
@@ -160,19 +152,8 @@ _ENGLISH = LanguageWords(
 _GERMAN = LanguageWords(
     decimal_sign=",",
     point="Komma",
-    months=(
-        "Januar|Jänner",
-        "Februar|Feber",
-        "März",
-        "April",
-        "Mai",
-        "Juni|Juno",
-        "Juli|Julei",
-        "August",
-        "September",
-        "Oktober",
-        "November",
-        "Dezember",
+    months=_split_names(
+        "Januar|Jänner Februar|Feber März April Mai Juni|Juno Juli|Julei August September Oktober November Dezember"
     ),
     first_day="",
     date_link="",
@@ -236,19 +217,8 @@ _GERMAN = LanguageWords(
 _SPANISH = LanguageWords(
     decimal_sign=",",
     point="coma|punto",
-    months=(
-        "enero",
-        "febrero",
-        "marzo",
-        "abril",
-        "mayo",
-        "junio",
-        "julio",
-        "agosto",
-        "septiembre|setiembre",
-        "octubre",
-        "noviembre",
-        "diciembre",
+    months=_split_names(
+        "enero febrero marzo abril mayo junio julio agosto septiembre|setiembre octubre noviembre diciembre"
     ),
     first_day="primero",
     date_link="de|del",
@@ -305,20 +275,7 @@ _SPANISH = LanguageWords(
 _FRENCH = LanguageWords(
     decimal_sign=",",
     point="virgule",
-    months=(
-        "janvier",
-        "février",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-        "juillet",
-        "août",
-        "septembre",
-        "octobre",
-        "novembre",
-        "décembre",
-    ),
+    months=_split_names("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
     first_day="premier",
     date_link="",
     day_first=True,
@@ -374,19 +331,8 @@ _FRENCH = LanguageWords(
 _ITALIAN = LanguageWords(
     decimal_sign=",",
     point="virgola",
-    months=(
-        "gennaio",
-        "febbraio",
-        "marzo",
-        "aprile",
-        "maggio",
-        "giugno",
-        "luglio",
-        "agosto",
-        "settembre",
-        "ottobre",
-        "novembre",
-        "dicembre",
+    months=_split_names(
+        "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre"
     ),
     first_day="primo",
     date_link="",
@@ -442,20 +388,7 @@ _ITALIAN = LanguageWords(
 _PORTUGUESE = LanguageWords(
     decimal_sign=",",
     point="vírgula",
-    months=(
-        "janeiro",
-        "fevereiro",
-        "março",
-        "abril",
-        "maio",
-        "junho",
-        "julho",
-        "agosto",
-        "setembro",
-        "outubro",
-        "novembro",
-        "dezembro",
-    ),
+    months=_split_names("janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro"),
     first_day="primeiro",
     date_link="de",
     day_first=True,

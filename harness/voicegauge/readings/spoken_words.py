@@ -244,22 +244,28 @@ def read_digits(digits: str, language: str) -> Expression:
     return sequence(*(read_digit(digit, language) for digit in digits))
 
 
+def _append_rest(
+    first: Expression, rest: int, build_reading: Callable[[int], Expression], link: Expression = SILENCE
+) -> Expression:
+    """Return `first`, then `link` and the reading of the rest of a number, unless the rest is 0."""
+    return sequence(first, link, build_reading(rest)) if rest else first
+
+
 def _build_english_reading(number: int) -> Expression:
     if number >= 1000:
         scale, name = _find_scale(number, ((10**9, "billion"), (10**6, "million"), (1000, "thousand")))
         head, rest = divmod(number, scale)
         first = phrase("one|a") if head == 1 else _build_english_reading(head)
-        if not rest:
-            return sequence(first, phrase(name))
-        return sequence(first, phrase(name), phrase("(and)") if rest < 100 else SILENCE, _build_english_reading(rest))
+        link = phrase("(and)") if rest < 100 else SILENCE
+        return _append_rest(sequence(first, phrase(name)), rest, _build_english_reading, link)
     if number >= 100:
         head, rest = divmod(number, 100)
         first = phrase("one|a") if head == 1 else phrase(_ENGLISH_WORDS_BELOW_20[head])
-        return sequence(first, phrase("hundred"), *([phrase("(and)"), _build_english_reading(rest)] if rest else []))
+        return _append_rest(sequence(first, phrase("hundred")), rest, _build_english_reading, phrase("(and)"))
     if number < 20:
         return phrase(_ENGLISH_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
-    return sequence(phrase(_ENGLISH_WORDS_OF_TENS[tens]), phrase(_ENGLISH_WORDS_BELOW_20[ones]) if ones else SILENCE)
+    return _append_rest(phrase(_ENGLISH_WORDS_OF_TENS[tens]), ones, _build_english_reading)
 
 
 def _find_scale(number: int, scales: tuple[tuple[int, str], ...]) -> tuple[int, str]:
@@ -273,7 +279,7 @@ def _build_german_reading(number: int) -> Expression:
         head, rest = divmod(number, scale)
         plural = f"{name}n" if name.endswith("e") else f"{name}en"
         first = phrase(f"eine {name}") if head == 1 else sequence(_build_german_reading(head), phrase(plural))
-        return sequence(first, *([phrase("(und)"), _build_german_reading(rest)] if rest else []))
+        return _append_rest(first, rest, _build_german_reading, phrase("(und)"))
     if number == 1:
         return phrase("eins|ein|eine|einen|einem|einer")
     readings = list_german_words(number)
@@ -306,39 +312,36 @@ def _build_spanish_reading(number: int) -> Expression:
     if number >= 10**6:
         head, rest = divmod(number, 10**6)
         first = phrase("un millón") if head == 1 else sequence(_build_spanish_reading(head), phrase("millones"))
-        return sequence(first, _build_spanish_reading(rest) if rest else SILENCE)
+        return _append_rest(first, rest, _build_spanish_reading)
     if number >= 1000:
         head, rest = divmod(number, 1000)
         first = SILENCE if head == 1 else _build_spanish_reading(head)
-        return sequence(first, phrase("mil"), _build_spanish_reading(rest) if rest else SILENCE)
-    if number >= 100:
-        if number == 100:
-            return phrase("cien|ciento")
+        return _append_rest(sequence(first, phrase("mil")), rest, _build_spanish_reading)
+    if number == 100:
+        return phrase("cien|ciento")
+    if number > 100:
         hundreds, rest = divmod(number, 100)
-        return sequence(phrase(_SPANISH_WORDS_OF_HUNDREDS[hundreds]), _build_spanish_reading(rest) if rest else SILENCE)
+        return _append_rest(phrase(_SPANISH_WORDS_OF_HUNDREDS[hundreds]), rest, _build_spanish_reading)
     if number < 30:
         return phrase(_SPANISH_WORDS_BELOW_30[number])
     tens, ones = divmod(number, 10)
-    return sequence(
-        phrase(_SPANISH_TENS[tens]), *([phrase("y"), phrase(_SPANISH_WORDS_BELOW_30[ones])] if ones else [])
-    )
+    return _append_rest(phrase(_SPANISH_TENS[tens]), ones, _build_spanish_reading, phrase("y"))
 
 
 def _build_french_reading(number: int) -> Expression:
     if number >= 10**6:
         scale, name = _find_scale(number, ((10**9, "milliard"), (10**6, "million")))
         head, rest = divmod(number, scale)
-        return sequence(
-            _build_french_reading(head), phrase(f"{name}|{name}s"), _build_french_reading(rest) if rest else SILENCE
-        )
+        first = sequence(_build_french_reading(head), phrase(f"{name}|{name}s"))
+        return _append_rest(first, rest, _build_french_reading)
     if number >= 1000:
         head, rest = divmod(number, 1000)
         first = SILENCE if head == 1 else _build_french_reading(head)
-        return sequence(first, phrase("mille"), _build_french_reading(rest) if rest else SILENCE)
+        return _append_rest(sequence(first, phrase("mille")), rest, _build_french_reading)
     if number >= 100:
         hundreds, rest = divmod(number, 100)
         first = SILENCE if hundreds == 1 else phrase(_FRENCH_WORDS_BELOW_20[hundreds])
-        return sequence(first, phrase("cent|cents"), _build_french_reading(rest) if rest else SILENCE)
+        return _append_rest(sequence(first, phrase("cent|cents")), rest, _build_french_reading)
     return _build_french_reading_below_100(number)
 
 
@@ -348,22 +351,15 @@ def _build_french_reading_below_100(number: int) -> Expression:
     tens, ones = divmod(number, 10)
     if tens < 7:
         link = phrase("et") if ones == 1 else SILENCE
-        return sequence(phrase(_FRENCH_TENS[tens]), link, phrase(_FRENCH_WORDS_BELOW_20[ones]) if ones else SILENCE)
+        return _append_rest(phrase(_FRENCH_TENS[tens]), ones, _build_french_reading_below_100, link)
     regional_tens = phrase({7: "septante", 8: "huitante|octante", 9: "nonante"}[tens])
-    regional = sequence(
-        regional_tens,
-        phrase("(et)") if ones == 1 else SILENCE,
-        phrase(_FRENCH_WORDS_BELOW_20[ones]) if ones else SILENCE,
-    )
+    optional_link = phrase("(et)") if ones == 1 else SILENCE
+    regional = _append_rest(regional_tens, ones, _build_french_reading_below_100, optional_link)
     if tens == 7:
-        usual = sequence(
-            phrase("soixante"), phrase("et") if ones == 1 else SILENCE, phrase(_FRENCH_WORDS_BELOW_20[10 + ones])
-        )
+        link = phrase("et") if ones == 1 else SILENCE
+        usual = _append_rest(phrase("soixante"), 10 + ones, _build_french_reading_below_100, link)
     else:
-        rest = number - 80
-        usual = sequence(
-            phrase("quatre vingt|quatre vingts"), phrase(_FRENCH_WORDS_BELOW_20[rest]) if rest else SILENCE
-        )
+        usual = _append_rest(phrase("quatre vingt|quatre vingts"), number - 80, _build_french_reading_below_100)
     return choice([usual, regional])
 
 
@@ -372,7 +368,7 @@ def _build_italian_reading(number: int) -> Expression:
         scale, one, many = (10**9, "miliardo", "miliardi") if number >= 10**9 else (10**6, "milione", "milioni")
         head, rest = divmod(number, scale)
         first = phrase(f"un {one}") if head == 1 else sequence(_build_italian_reading(head), phrase(many))
-        return sequence(first, *([phrase("(e)"), _build_italian_reading(rest)] if rest else []))
+        return _append_rest(first, rest, _build_italian_reading, phrase("(e)"))
     if number == 1:
         return phrase(_ITALIAN_WORDS_BELOW_20[1])
     together = "|".join(_list_italian_words(number))
@@ -411,30 +407,23 @@ def _build_portuguese_reading(number: int) -> Expression:
             (10**9, "bilhão|bilião", "bilhões|biliões") if number >= 10**9 else (10**6, "milhão", "milhões")
         )
         head, rest = divmod(number, scale)
-        first = (
-            sequence(phrase("um"), phrase(one))
-            if head == 1
-            else sequence(_build_portuguese_reading(head), phrase(many))
-        )
-        return sequence(first, *([phrase("(e)"), _build_portuguese_reading(rest)] if rest else []))
+        count = phrase("um") if head == 1 else _build_portuguese_reading(head)
+        first = sequence(count, phrase(one if head == 1 else many))
+        return _append_rest(first, rest, _build_portuguese_reading, phrase("(e)"))
     if number >= 1000:
         head, rest = divmod(number, 1000)
         first = phrase("(um) mil") if head == 1 else sequence(_build_portuguese_reading(head), phrase("mil"))
-        return sequence(first, *([phrase("(e)"), _build_portuguese_reading(rest)] if rest else []))
-    if number >= 100:
-        if number == 100:
-            return phrase("cem|cento")
+        return _append_rest(first, rest, _build_portuguese_reading, phrase("(e)"))
+    if number == 100:
+        return phrase("cem|cento")
+    if number > 100:
         hundreds, rest = divmod(number, 100)
-        return sequence(
-            phrase(_PORTUGUESE_WORDS_OF_HUNDREDS[hundreds]),
-            *([phrase("e"), _build_portuguese_reading(rest)] if rest else []),
-        )
+        first = phrase(_PORTUGUESE_WORDS_OF_HUNDREDS[hundreds])
+        return _append_rest(first, rest, _build_portuguese_reading, phrase("e"))
     if number < 20:
         return phrase(_PORTUGUESE_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
-    return sequence(
-        phrase(_PORTUGUESE_TENS[tens]), *([phrase("e"), phrase(_PORTUGUESE_WORDS_BELOW_20[ones])] if ones else [])
-    )
+    return _append_rest(phrase(_PORTUGUESE_TENS[tens]), ones, _build_portuguese_reading, phrase("e"))
 
 
 def _build_han_reading(number: int, language: str) -> Expression:
@@ -444,14 +433,11 @@ def _build_han_reading(number: int, language: str) -> Expression:
     if number >= 10**4:
         scale, name = _find_scale(number, ((10**8, "亿|億"), (10**4, "万|萬")))
         head, rest = divmod(number, scale)
-        first = choice([_build_han_reading(head, language), phrase("两")]) if head == 2 and language == "zh" else None
-        gap = phrase("零|〇") if rest and rest < scale // 10 and language == "zh" else SILENCE
-        return sequence(
-            first or _build_han_reading(head, language),
-            phrase(name),
-            gap,
-            _build_han_reading(rest, language) if rest else SILENCE,
-        )
+        first = _build_han_reading(head, language)
+        if head == 2 and language == "zh":
+            first = choice([first, phrase("两")])
+        gap = phrase("零|〇") if rest < scale // 10 and language == "zh" else SILENCE
+        return _append_rest(sequence(first, phrase(name)), rest, partial(_build_han_reading, language=language), gap)
     return _build_han_reading_below_10000(number, language)
 
 
@@ -464,10 +450,8 @@ def _build_han_reading_below_10000(number: int, language: str) -> Expression:
         if digit:
             if is_gap and parts and language == "zh":
                 parts.append(phrase("零|〇"))
-            parts += [_build_han_place_reading(digit, name, is_first=not parts, language=language)]
-            is_gap = False
-        else:
-            is_gap = True
+            parts.append(_build_han_place_reading(digit, name, is_first=not parts, language=language))
+        is_gap = not digit
         if not number_left:
             break
     return sequence(*parts)
