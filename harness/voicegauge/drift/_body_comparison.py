@@ -28,6 +28,7 @@ from voicegauge.drift._recorded_traffic import (
     PairedResponses,
     RecordedExchange,
     ResponseGroupKey,
+    build_recorded_change,
     flatten_bodies,
 )
 from voicegauge.drift.drift_report import DriftChange, FilePosition, build_change
@@ -118,10 +119,8 @@ def _count_fields(body_pairs: Sequence[PairedBodies]) -> dict[str, list[_FieldCo
     """Return the counts of each field in each pair of conversations, by the path of the field."""
     found: dict[str, list[_FieldCounts]] = defaultdict(list)
     for pair in body_pairs:
-        (old_fields, old_objects), (new_fields, new_objects) = (
-            _count_fields_and_objects(pair.old_bodies),
-            _count_fields_and_objects(pair.new_bodies),
-        )
+        old_fields, old_objects = _count_fields_and_objects(pair.old_bodies)
+        new_fields, new_objects = _count_fields_and_objects(pair.new_bodies)
         for path in sorted(old_fields.keys() | new_fields.keys()):
             parent = path.rpartition("/")[0]
             found[path].append(
@@ -395,10 +394,8 @@ class _ConnectionPair(NamedTuple):
         """Whether the messages show a change of the service; silence does if the clients asked for the same."""
         if self.old_messages and self.new_messages:
             return True
-        has_same_status = self.old_connection.status == self.new_connection.status
-        return has_same_status and _list_client_actions([self.old_connection]) == _list_client_actions(
-            [self.new_connection]
-        )
+        old, new = self.old_connection, self.new_connection
+        return old.status == new.status and _list_client_actions([old]) == _list_client_actions([new])
 
 
 def compare_recorded_messages(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
@@ -446,14 +443,8 @@ def _compare_close(before: RecordedExchange, after: RecordedExchange) -> Iterato
     """Yield a change if the newer connection was closed with another code, where both closes were observed."""
     old, new = (one.exchange.socket.close if one.exchange.socket is not None else None for one in (before, after))
     if old is not None and new is not None and old.code != new.code:
-        yield build_change(
-            "recorded-close-changed",
-            location="close",
-            operation_id=after.operation_id,
-            old_position=before.find_position("/_webSocket"),
-            new_position=after.find_position("/_webSocket"),
-            message_values={"old": old.code, "new": new.code},
-        )
+        values = {"old": old.code, "new": new.code}
+        yield build_recorded_change("recorded-close-changed", (before, after), "close", "/_webSocket", values)
 
 
 def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
@@ -503,10 +494,8 @@ def _find_answered_actions(message: _RecordedMessage | None) -> set[ClientAction
 
 def _compare_message_order(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
     """Yield a change for two messages of which the other one comes first now, in every connection that has both."""
-    old, new = (
-        _collect_message_orders(pair.old_messages for pair in pairs),
-        _collect_message_orders(pair.new_messages for pair in pairs),
-    )
+    old = _collect_message_orders(pair.old_messages for pair in pairs)
+    new = _collect_message_orders(pair.new_messages for pair in pairs)
     for (first, second), example in old.items():
         reverse = (second, first)
         if first in (second, _UNDOCUMENTED_MESSAGE_NAME) or reverse in old or (first, second) in new:
@@ -539,16 +528,11 @@ def _compare_message_fields(channel_id: str, pairs: Sequence[_ConnectionPair]) -
     for name in names:
         group_key = MessageGroupKey(channel_id, name)
         sides = [
-            (
-                [one for one in pair.old_messages if one.name == name],
-                [one for one in pair.new_messages if one.name == name],
-            )
+            [tuple(one for one in messages if one.name == name) for messages in (pair.old_messages, pair.new_messages)]
             for pair in pairs
         ]
         responses = [
-            PairedResponses(pair.id, tuple(old), tuple(new))
-            for pair, (old, new) in zip(pairs, sides, strict=True)
-            if old and new
+            PairedResponses(pair.id, old, new) for pair, (old, new) in zip(pairs, sides, strict=True) if old and new
         ]
         body_pairs = flatten_bodies(responses)
         if not body_pairs:

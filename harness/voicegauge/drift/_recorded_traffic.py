@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from voicegauge.drift._json_values import (
     find_entry_key_fields,
     flatten_json,
 )
-from voicegauge.drift.drift_report import ComparedInput, FilePosition
+from voicegauge.drift.drift_report import ComparedInput, DriftChange, FilePosition, build_change
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
 from voicegauge.formats.locations import MISSING, Location
@@ -204,6 +204,33 @@ class RecordedTraffic:
     """The exchanges of each conversation: a submit with its polls and its download, or a single exchange."""
 
 
+def build_recorded_change(
+    rule_id: str,
+    old_and_new_exchange: tuple[RecordedExchange, RecordedExchange],
+    location: str,
+    exchange_part: str,
+    message_values: Mapping[str, Any] | None = None,
+) -> DriftChange:
+    """Create a change between two recorded exchanges.
+
+    Args:
+        rule_id: the id of the rule.
+        old_and_new_exchange: the older and the newer exchange.
+        location: the changed part of the operation, as `DriftChange.location`.
+        exchange_part: the changed part of both exchanges, in the format that `RecordedExchange.find_position` takes.
+        message_values: the values that the report shows, under the keys "old" and "new".
+    """
+    old_exchange, new_exchange = old_and_new_exchange
+    return build_change(
+        rule_id,
+        location=location,
+        operation_id=new_exchange.operation_id,
+        old_position=old_exchange.find_position(exchange_part),
+        new_position=new_exchange.find_position(exchange_part),
+        message_values=message_values,
+    )
+
+
 def load_recordings(path: Path) -> list[tuple[str, Recording]]:
     """Load a recording, or all recordings in a folder, each with its path. The result has at least one recording.
 
@@ -250,25 +277,17 @@ def interpret_recordings(
         exchanges += recorded_exchange
     provenances = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
     title = f"{contract.provider.title}, {provenances}"
-    compared_input = ComparedInput(
-        file=shown_path, title=title, version=_format_recording_dates(recordings), provider=contract.id
-    )
+    dates = sorted({recording.recorded_at[:10] for _, recording in recordings})
+    version = " to ".join(dict.fromkeys((*dates[:1], *dates[-1:])))
+    compared_input = ComparedInput(file=shown_path, title=title, version=version, provider=contract.id)
     return RecordedTraffic(contract, compared_input, tuple(exchanges), tuple(conversations))
 
 
-def _format_recording_dates(recordings: Sequence[tuple[str, Recording]]) -> str:
-    dates = sorted({recording.recorded_at[:10] for _, recording in recordings})
-    return dates[0] if len(dates) == 1 else " to ".join((dates[0], dates[-1])) if dates else ""
-
-
 def _build_recorded_exchange(contract: Contract, file: str, entry_index: int, exchange: Exchange) -> RecordedExchange:
-    response = exchange.response
-    body: Any = MISSING
-    if is_json(response.media_type):
-        try:
-            body = read_json(response.body)
-        except UnreadableBodyError:
-            body = MISSING
+    try:
+        body: Any = read_json(exchange.response.body) if is_json(exchange.response.media_type) else MISSING
+    except UnreadableBodyError:
+        body = MISSING
     return RecordedExchange(contract, file, entry_index, exchange, contract.operations.get(exchange.operation), body)
 
 
@@ -442,10 +461,7 @@ def group_responses(
     """
     groups: dict[ResponseGroupKey, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(conversation_pairs):
-        old, new = (
-            _group_exchanges_by_key(pair.old_conversation),
-            _group_exchanges_by_key(pair.new_conversation),
-        )
+        old, new = map(_group_exchanges_by_key, (pair.old_conversation, pair.new_conversation))
         for group_key in old.keys() & new.keys():
             groups[group_key].append(PairedResponses(str(number), tuple(old[group_key]), tuple(new[group_key])))
     return dict(
@@ -457,10 +473,8 @@ def _group_exchanges_by_key(
     conversation: Sequence[RecordedExchange],
 ) -> dict[ResponseGroupKey, list[RecordedExchange]]:
     groups: dict[ResponseGroupKey, list[RecordedExchange]] = defaultdict(list)
-    for recorded_exchange in conversation:
-        groups[
-            ResponseGroupKey(recorded_exchange.operation_id, recorded_exchange.status, recorded_exchange.job_state)
-        ].append(recorded_exchange)
+    for one in conversation:
+        groups[ResponseGroupKey(one.operation_id, one.status, one.job_state)].append(one)
     return groups
 
 
@@ -484,8 +498,8 @@ class PairedBodies(NamedTuple):
 def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[PairedBodies]:
     """Flatten the JSON bodies of the responses in one group. Responses without JSON are left out."""
     entry_key_fields = find_entry_key_fields(
-        _list_json_bodies(pair.old_exchanges for pair in response_pairs),
-        _list_json_bodies(pair.new_exchanges for pair in response_pairs),
+        (one.json_body for pair in response_pairs for one in pair.old_exchanges if one.json_body is not MISSING),
+        (one.json_body for pair in response_pairs for one in pair.new_exchanges if one.json_body is not MISSING),
     )
     body_pairs = (
         PairedBodies(
@@ -498,29 +512,13 @@ def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[PairedBodi
     return [pair for pair in body_pairs if pair.old_bodies and pair.new_bodies]
 
 
-def _list_json_bodies(exchange_groups: Iterator[tuple[RecordedExchange, ...]]) -> list[object]:
-    return [
-        recorded_exchange.json_body
-        for group in exchange_groups
-        for recorded_exchange in group
-        if recorded_exchange.json_body is not MISSING
-    ]
-
-
 def _flatten_bodies_of_exchanges(
     exchanges: Sequence[RecordedExchange], entry_key_fields: EntryKeyFieldsByPath
 ) -> list[FlattenedBody]:
-    return [
-        _flatten_body(recorded_exchange, entry_key_fields)
-        for recorded_exchange in exchanges
-        if recorded_exchange.json_body is not MISSING
-    ]
-
-
-def _flatten_body(recorded_exchange: RecordedExchange, entry_key_fields: EntryKeyFieldsByPath) -> FlattenedBody:
-    flattened = list(flatten_json(recorded_exchange.json_body, entry_key_fields))
-    return FlattenedBody(
-        recorded_exchange,
-        [part for part in flattened if isinstance(part, FlattenedValue)],
-        [part for part in flattened if isinstance(part, FlattenedObject)],
-    )
+    bodies = []
+    for one in exchanges:
+        if one.json_body is not MISSING:
+            flattened = list(flatten_json(one.json_body, entry_key_fields))
+            values = [part for part in flattened if isinstance(part, FlattenedValue)]
+            bodies.append(FlattenedBody(one, values, [part for part in flattened if isinstance(part, FlattenedObject)]))
+    return bodies

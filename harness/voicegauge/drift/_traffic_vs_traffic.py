@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -31,13 +32,14 @@ from voicegauge.drift._recorded_traffic import (
     RecordedExchange,
     RecordedTraffic,
     ResponseGroupKey,
+    build_recorded_change,
     flatten_bodies,
     group_responses,
     is_infrastructure_header,
     iterate_job_states,
     pair_conversations,
 )
-from voicegauge.drift.drift_report import DriftChange, DriftReport, FilePosition, build_change, build_report
+from voicegauge.drift.drift_report import DriftChange, DriftReport, build_change, build_report
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer
@@ -83,16 +85,13 @@ def _compare_header_values(
         _list_media_types(pair.old_exchanges) != _list_media_types(pair.new_exchanges) for pair in response_pairs
     ):
         return  # recorded-media-type-changed reports it
-    old = {
-        MatchKey((pair.conversation_pair_id,)): values
-        for pair in response_pairs
-        if (values := _list_header_values(pair.old_exchanges, header_name))
-    }
-    new = {
-        MatchKey((pair.conversation_pair_id,)): values
-        for pair in response_pairs
-        if (values := _list_header_values(pair.new_exchanges, header_name))
-    }
+    old, new = (
+        {MatchKey((pair_id,)): values for pair_id, side in sides if (values := _list_header_values(side, header_name))}
+        for sides in (
+            [(pair.conversation_pair_id, pair.old_exchanges) for pair in response_pairs],
+            [(pair.conversation_pair_id, pair.new_exchanges) for pair in response_pairs],
+        )
+    )
     difference = compare_values(old, new)
     if difference is not None and difference.added_values:
         shown = {"old": list(difference.removed_values), "new": list(difference.added_values)}
@@ -127,17 +126,13 @@ def _build_header_change(
     header_name: str,
     message_values: dict[str, list[JsonScalar]] | None = None,
 ) -> DriftChange:
-    def find_header_position(recorded_exchange: RecordedExchange) -> FilePosition:
-        return recorded_exchange.find_position(f"/response/headers#{header_name}")
-
     shown = {side: found[0] if len(found) == 1 else found for side, found in (message_values or {}).items() if found}
-    return build_change(
+    return build_recorded_change(
         rule_id,
-        location=f"{response_group_key.status} header.{header_name}",
-        operation_id=response_group_key.operation_id,
-        old_position=find_header_position(response_pairs[0].old_exchanges[0]),
-        new_position=find_header_position(response_pairs[0].new_exchanges[0]),
-        message_values=shown or None,
+        (response_pairs[0].old_exchanges[0], response_pairs[0].new_exchanges[0]),
+        f"{response_group_key.status} header.{header_name}",
+        f"/response/headers#{header_name}",
+        shown,
     )
 
 
@@ -167,16 +162,11 @@ def compare_job_states(conversation_pairs: Sequence[ConversationPair]) -> Iterat
 def _compare_final_states(
     conversation_pair: ConversationPair, states_already_reported: set[str]
 ) -> Iterator[DriftChange]:
-    old, new = (
-        _find_exchange_with_final_state(conversation_pair.old_conversation),
-        _find_exchange_with_final_state(conversation_pair.new_conversation),
-    )
-    if (
-        old is not None
-        and new is not None
-        and old.job_state != new.job_state
-        and new.job_state not in states_already_reported
-    ):
+    old = _find_exchange_with_final_state(conversation_pair.old_conversation)
+    new = _find_exchange_with_final_state(conversation_pair.new_conversation)
+    if old is None or new is None or old.job_state == new.job_state:
+        return
+    if new.job_state not in states_already_reported:
         yield _build_job_change("recorded-outcome-changed", old, new, {"old": old.job_state, "new": new.job_state})
 
 
@@ -193,10 +183,8 @@ def _find_exchange_with_final_state(conversation: Sequence[RecordedExchange]) ->
 
 
 def _compare_state_orders(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    old, new = (
-        _collect_state_orders(pair.old_conversation for pair in conversation_pairs),
-        _collect_state_orders(pair.new_conversation for pair in conversation_pairs),
-    )
+    old = _collect_state_orders(pair.old_conversation for pair in conversation_pairs)
+    new = _collect_state_orders(pair.new_conversation for pair in conversation_pairs)
     for (first, second), recorded_exchange in new.items():
         if (second, first) in old and (first, second) not in old and (second, first) not in new:
             values = {"old": [second, first], "new": [first, second]}
@@ -215,14 +203,8 @@ def _collect_state_orders(conversations: Iterator[Sequence[RecordedExchange]]) -
 def _build_job_change(
     rule_id: str, old_exchange: RecordedExchange, new_exchange: RecordedExchange, message_values: Mapping[str, object]
 ) -> DriftChange:
-    return build_change(
-        rule_id,
-        location=f"{new_exchange.status} {new_exchange.state_location}",
-        operation_id=new_exchange.operation_id,
-        old_position=old_exchange.find_position("/response/content/text"),
-        new_position=new_exchange.find_position("/response/content/text"),
-        message_values=message_values,
-    )
+    exchanges, location = (old_exchange, new_exchange), f"{new_exchange.status} {new_exchange.state_location}"
+    return build_recorded_change(rule_id, exchanges, location, "/response/content/text", message_values)
 
 
 def find_charge_locations(recorded_exchange: RecordedExchange) -> Iterator[Location]:
@@ -248,23 +230,17 @@ def compare_charges(conversation_pairs: Sequence[ConversationPair]) -> Iterator[
         for new in pair.new_conversation:
             for location in find_charge_locations(new):
                 old = old_charges.get((new.operation_id, location, new.job_state))
-                if old is not None:
-                    yield from _compare_charge_at(old, new, location)
-
-
-def _compare_charge_at(
-    old_exchange: RecordedExchange, new_exchange: RecordedExchange, location: Location
-) -> Iterator[DriftChange]:
-    before, after = old_exchange.read_response_value(location), new_exchange.read_response_value(location)
-    if MISSING not in (before, after) and before != after:
-        yield build_change(
-            "recorded-charge-changed",
-            location=f"{new_exchange.status} {location}",
-            operation_id=new_exchange.operation_id,
-            old_position=old_exchange.find_position("/response/content/text"),
-            new_position=new_exchange.find_position("/response/content/text"),
-            message_values={"old": before, "new": after},
-        )
+                if old is None:
+                    continue
+                before, after = old.read_response_value(location), new.read_response_value(location)
+                if MISSING not in (before, after) and before != after:
+                    yield build_recorded_change(
+                        "recorded-charge-changed",
+                        (old, new),
+                        f"{new.status} {location}",
+                        "/response/content/text",
+                        {"old": before, "new": after},
+                    )
 
 
 # Compares whole responses of two recordings: status, media type, whether the body is readable, and audio.
@@ -277,10 +253,7 @@ TEMPORARY_ERROR_STATUSES = (429, 502, 503, 504)
 def compare_whole_responses(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield the changes of whole responses for each operation in each conversation."""
     for pair in conversation_pairs:
-        old, new = (
-            _group_exchanges_by_operation(pair.old_conversation),
-            _group_exchanges_by_operation(pair.new_conversation),
-        )
+        old, new = map(_group_exchanges_by_operation, (pair.old_conversation, pair.new_conversation))
         for operation in old:  # not a set, so that changes come in the order of the conversation
             if operation in new:
                 yield from _compare_operation(old[operation], new[operation])
@@ -307,67 +280,41 @@ def _compare_operation(
         was_overload = any(status in TEMPORARY_ERROR_STATUSES for status in before)
         rule = "recorded-temporary-rejection" if is_overload and not was_overload else "recorded-status-changed"
         values = {"old": next(iter(before)), "new": next(iter(after))}
-        yield _build_response_change(rule, old_exchanges[0], new_exchanges[0], "status", values)
+        yield build_recorded_change(rule, (old_exchanges[0], new_exchanges[0]), "status", "/response", values)
     for status in sorted(shared):
         yield from _compare_bodies(before[status], after[status])
 
 
 def _compare_bodies(old_exchange: RecordedExchange, new_exchange: RecordedExchange) -> Iterator[DriftChange]:
+    exchanges, status = (old_exchange, new_exchange), new_exchange.status
     before, after = old_exchange.response, new_exchange.response
     if before.media_type != after.media_type:
         values = {"old": before.media_type, "new": after.media_type}
-        yield _build_response_change(
-            "recorded-media-type-changed", old_exchange, new_exchange, f"{new_exchange.status} content-type", values
-        )
+        location = f"{status} content-type"
+        yield build_recorded_change("recorded-media-type-changed", exchanges, location, "/response", values)
     elif is_json(after.media_type) and old_exchange.json_body is not MISSING and new_exchange.json_body is MISSING:
-        yield _build_response_change(
-            "recorded-body-unreadable", old_exchange, new_exchange, f"{new_exchange.status} body", {}
-        )
-    yield from _compare_audio(old_exchange, new_exchange)
+        yield build_recorded_change("recorded-body-unreadable", exchanges, f"{status} body", "/response")
+    for rule, values in _compare_audio(before.body, after.body):
+        yield build_recorded_change(rule, exchanges, f"{status} body", "/response", values)
 
 
-def _compare_audio(old_exchange: RecordedExchange, new_exchange: RecordedExchange) -> Iterator[DriftChange]:
-    before, after = old_exchange.response.body, new_exchange.response.body
-    old_container, new_container = sniff_container(before), sniff_container(after)
-    if before == after or old_container is None:
+def _compare_audio(old_body: bytes, new_body: bytes) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the id of a rule and the values that the report shows if a body is other audio than it was."""
+    old_container, new_container = sniff_container(old_body), sniff_container(new_body)
+    if old_body == new_body or old_container is None:
         return
-    location = f"{new_exchange.status} body"
     if old_container != new_container:
-        values = {"old": old_container, "new": new_container or "unknown"}
-        yield _build_response_change("recorded-audio-container-changed", old_exchange, new_exchange, location, values)
+        yield "recorded-audio-container-changed", {"old": old_container, "new": new_container or "unknown"}
         return
-    old_format, new_format = _describe_audio_format(before), _describe_audio_format(after)
+    old_format, new_format = _describe_audio_format(old_body), _describe_audio_format(new_body)
     if old_format is not None and new_format is not None and old_format != new_format:
-        yield _build_response_change(
-            "recorded-audio-format-changed",
-            old_exchange,
-            new_exchange,
-            location,
-            {"old": old_format, "new": new_format},
-        )
+        yield "recorded-audio-format-changed", {"old": old_format, "new": new_format}
 
 
 def _describe_audio_format(body: bytes) -> str | None:
     """Return the sample rate and the number of channels as text; `None` if the audio cannot be decoded."""
     decoded = EncodedAudio(body).decoded_audio
     return None if decoded is None else f"{decoded.sample_rate_hz} Hz, {decoded.source_channels} channels"
-
-
-def _build_response_change(
-    rule_id: str,
-    old_exchange: RecordedExchange,
-    new_exchange: RecordedExchange,
-    location: str,
-    message_values: Mapping[str, object],
-) -> DriftChange:
-    return build_change(
-        rule_id,
-        location=location,
-        operation_id=new_exchange.operation_id,
-        old_position=old_exchange.find_position("/response"),
-        new_position=new_exchange.find_position("/response"),
-        message_values=message_values or None,
-    )
 
 
 # Compares recordings with older recordings to find what the API does differently now.
@@ -410,30 +357,25 @@ def _compare_body_fields(
         return
     yield from compare_field_presence(response_group_key, body_pairs)
     yield from compare_field_types(response_group_key, body_pairs)
-    media_type = response_pairs[0].new_exchanges[0].media_type
-
-    def find_documented_values_at(field_path: str) -> frozenset[JsonScalar]:
-        return frozenset() if media_type is None else _find_documented_scalars(media_type, field_path)
-
-    skip = _list_paths_compared_elsewhere(response_pairs)
     yield from compare_field_values(
-        response_group_key, body_pairs, paths_to_skip=skip, find_documented_values=find_documented_values_at
+        response_group_key,
+        body_pairs,
+        paths_to_skip=_list_paths_compared_elsewhere(response_pairs),
+        find_documented_values=partial(_find_documented_scalars, response_pairs[0].new_exchanges[0].media_type),
     )
 
 
 def _list_paths_compared_elsewhere(response_pairs: Iterable[PairedResponses]) -> set[str]:
     """Return the paths of the job state and the charge, which `compare_job_states` and `compare_charges` compare."""
-    paths = set()
-    for pair in response_pairs:
-        for recorded_exchange in pair.new_exchanges:
-            for location in (recorded_exchange.state_location, *find_charge_locations(recorded_exchange)):
-                if location is not None and location.is_in_body:
-                    paths.add(location.json_pointer)
-    return paths
+    exchanges = [one for pair in response_pairs for one in pair.new_exchanges]
+    locations = [location for one in exchanges for location in (one.state_location, *find_charge_locations(one))]
+    return {location.json_pointer for location in locations if location is not None and location.is_in_body}
 
 
-def _find_documented_scalars(media_type: MediaType, field_path: str) -> frozenset[JsonScalar]:
+def _find_documented_scalars(media_type: MediaType | None, field_path: str) -> frozenset[JsonScalar]:
     """Return the scalar values that schemas and examples document for the field at `field_path`."""
+    if media_type is None:
+        return frozenset()
     pointer_tokens = split_json_pointer(field_path)
     found = find_documented_values(media_type, pointer_tokens)
     for example in media_type.examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from voicegauge.model.base import (
     MICRO_USD_PER_USD,
@@ -68,6 +68,15 @@ def format_price_usd(usd: float, *, is_exact: bool = False) -> str:
     return f"${rounded:,.{max(2, significant)}f}"
 
 
+class AssumedUsage(TypedDict, total=False):
+    """Which number of units a price is computed for, where it is not the documented typical one."""
+
+    takes_maximum: bool
+    """Whether the highest number of units counts instead of the typical one."""
+    audio_s_per_character: float | None
+    """Measured seconds of audio for each character; `None` uses the documented or assumed number."""
+
+
 class PricePart(Record, frozen=True, kw_only=True):
     """One part of a price: an amount for each request, character, token or second."""
 
@@ -91,20 +100,12 @@ class PricePart(Record, frozen=True, kw_only=True):
     counts_each_character_once: bool = True
     """Whether each character of a text counts as one; otherwise the kind of characters matters."""
 
-    def count_units(
-        self, character_count: float, *, takes_maximum: bool = False, audio_s_per_character: float | None = None
-    ) -> float:
-        """Return the number of units that a request is charged for.
-
-        Args:
-            character_count: number of characters of the text.
-            takes_maximum: whether the highest number is returned instead of the typical one.
-            audio_s_per_character: measured seconds of audio for each character; `None` uses the documented or assumed
-                number.
-        """
+    def count_units(self, character_count: float, **usage: Unpack[AssumedUsage]) -> float:
+        """Return the number of units that a request with a text of `character_count` characters is charged for."""
+        audio_s_per_character = usage.get("audio_s_per_character")
         if self.unit == "audio_second" and audio_s_per_character is not None:
             used = audio_s_per_character * character_count
-        elif takes_maximum:
+        elif usage.get("takes_maximum"):
             used = self.max_units_per_request + self.max_units_per_character * character_count
         else:
             used = self.units_per_request + self.units_per_character * character_count
@@ -161,82 +162,41 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         """Whether the claim binds the provider and says what a request costs, not only what it costs at most."""
         return self.claimant in BINDING_CLAIMANTS and self.exactness != "upper_bound"
 
-    def compute_usd(
-        self, character_count: float, *, takes_maximum: bool = False, audio_s_per_character: float | None = None
-    ) -> float | None:
-        """Return the price of a request in US dollars, without a plan; `None` if it is not known in dollars.
+    def compute_usd(self, character_count: float, **usage: Unpack[AssumedUsage]) -> float | None:
+        """Return the price of a request in US dollars, without a plan; `None` if it is not known in dollars."""
+        if self.exactness == "upper_bound":
+            usage["takes_maximum"] = True
+        return self._sum_amounts_of_parts([part.usd_per_unit for part in self.parts], character_count, usage)
 
-        The arguments are those of `PricePart.count_units`.
-        """
-        return self._sum_amounts_of_parts(
-            lambda part: part.usd_per_unit,
-            character_count,
-            takes_maximum=takes_maximum or self.exactness == "upper_bound",
-            audio_s_per_character=audio_s_per_character,
-        )
-
-    def compute_credits(
-        self, character_count: float, *, takes_maximum: bool = False, audio_s_per_character: float | None = None
-    ) -> float | None:
-        """Return the price of a request in the provider's credits; `None` if no price in credits is documented.
-
-        The arguments are those of `PricePart.count_units`.
-        """
-        return self._sum_amounts_of_parts(
-            lambda part: part.credits_per_unit,
-            character_count,
-            takes_maximum=takes_maximum,
-            audio_s_per_character=audio_s_per_character,
-        )
+    def compute_credits(self, character_count: float, **usage: Unpack[AssumedUsage]) -> float | None:
+        """Return the price of a request in the provider's credits; `None` if no price in credits is documented."""
+        return self._sum_amounts_of_parts([part.credits_per_unit for part in self.parts], character_count, usage)
 
     def _sum_amounts_of_parts(
-        self,
-        get_amount: Callable[[PricePart], float | None],
-        character_count: float,
-        *,
-        takes_maximum: bool = False,
-        audio_s_per_character: float | None = None,
+        self, unit_prices: Sequence[float | None], character_count: float, usage: AssumedUsage
     ) -> float | None:
-        amounts = [get_amount(part) for part in self.parts]
-        if not amounts or None in amounts:
+        if not unit_prices or None in unit_prices:
             return None
         return math.fsum(
-            (amount or 0.0)
-            * part.count_units(
-                character_count, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
-            )
-            for part, amount in zip(self.parts, amounts, strict=True)
+            (unit_price or 0.0) * part.count_units(character_count, **usage)
+            for part, unit_price in zip(self.parts, unit_prices, strict=True)
         )
 
     def compute_text_usd(
-        self,
-        text_length: float,
-        max_characters: int | None = None,
-        *,
-        takes_maximum: bool = False,
-        audio_s_per_character: float | None = None,
+        self, text_length: float, max_characters: int | None = None, **usage: Unpack[AssumedUsage]
     ) -> float | None:
         """Return the price of a text in US dollars; `None` if it is not known in dollars.
 
-        A text that is longer than `max_characters` takes several requests. The other arguments are those of
-        `PricePart.count_units`.
+        A text that is longer than `max_characters` takes several requests.
         """
-        return _sum_over_requests_of_text(
-            text_length,
-            max_characters,
-            lambda length: self.compute_usd(
-                length, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
-            ),
-        )
+        return _sum_over_requests_of_text(text_length, max_characters, lambda length: self.compute_usd(length, **usage))
 
     def compute_monthly_price(
         self,
         text_length: float,
         characters_per_month: float,
         max_characters: int | None = None,
-        *,
-        takes_maximum: bool = False,
-        audio_s_per_character: float | None = None,
+        **usage: Unpack[AssumedUsage],
     ) -> MonthlyPrice | None:
         """Return the price of `characters_per_month` characters that are sent as texts of `text_length` characters.
 
@@ -247,18 +207,15 @@ class PriceClaim(Record, frozen=True, kw_only=True):
             The price; `None` if it is not known in dollars.
         """
         texts = characters_per_month / text_length
-        takes_maximum = takes_maximum or self.exactness == "upper_bound"
-        text_usd = self.compute_text_usd(
-            text_length, max_characters, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
-        )
+        if self.exactness == "upper_bound":
+            usage["takes_maximum"] = True
+        text_usd = self.compute_text_usd(text_length, max_characters, **usage)
         candidates = [MonthlyPrice(usd=text_usd * texts)] if text_usd is not None else []
         paid = [plan for plan in self.plans if not plan.is_free_quota and plan.monthly_fee_usd is not None]
         if len(self.parts) == 1 and paid:
 
             def count_units(length: float) -> float:
-                return self.parts[0].count_units(
-                    length, takes_maximum=takes_maximum, audio_s_per_character=audio_s_per_character
-                )
+                return self.parts[0].count_units(length, **usage)
 
             units = texts * (_sum_over_requests_of_text(text_length, max_characters, count_units) or 0.0)
             with_plans = [_compute_plan_price(plan, units) for plan in paid]

@@ -38,6 +38,14 @@ class AxisScale(NamedTuple):
         return (value - self.low) / (self.high - self.low)
 
 
+class AxisTick(NamedTuple):
+    """A labeled round number on an axis."""
+
+    position_px: float
+    """Position of the tick in px."""
+    label: str
+
+
 def build_linear_scale(values: Iterable[float], *, tick_count: int = 5, axis_start: float = 0.0) -> AxisScale:
     """Return a linear axis from `axis_start`, rounded down, to a round number above all `values`.
 
@@ -260,7 +268,11 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
     clearance = np.full(grid_x.shape, np.inf)  # distance to the edge of the nearest placed circle
     placed: list[PlottedCircle] = []
     for circle in circles:
-        moved = _keep_inside_frame(circle, frame)
+        moved = PlottedCircle(
+            min(max(circle.x, frame.left + circle.radius), frame.right - circle.radius),
+            min(max(circle.y, frame.top + circle.radius), frame.bottom - circle.radius),
+            circle.radius,
+        )
         needed = circle.radius + _CIRCLE_GAP_PX
         if any(math.hypot(moved.x - one.x, moved.y - one.y) < needed + one.radius for one in placed):
             distances = np.hypot(grid_x - circle.x, grid_y - circle.y)
@@ -271,14 +283,6 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
         placed.append(moved)
         clearance = np.minimum(clearance, np.hypot(grid_x - moved.x, grid_y - moved.y) - moved.radius)
     return placed
-
-
-def _keep_inside_frame(circle: PlottedCircle, frame: Rectangle) -> PlottedCircle:
-    return PlottedCircle(
-        min(max(circle.x, frame.left + circle.radius), frame.right - circle.radius),
-        min(max(circle.y, frame.top + circle.radius), frame.bottom - circle.radius),
-        circle.radius,
-    )
 
 
 # Computes the geometry of a plot of total latency against error rate, with prices as sizes; printed as SVG.
@@ -305,14 +309,6 @@ WIDE_PLOT_SIZE_PX = (560.0, 486.0)
 """Width and smallest height, in px, of the plot for wide screens."""
 NARROW_PLOT_SIZE_PX = (340.0, 416.0)
 """Width and smallest height, in px, of the plot for phones, a separate plot because scaling would shrink the text."""
-
-
-class AxisTick(NamedTuple):
-    """A labeled round number on an axis."""
-
-    position_px: float
-    """Position of the tick in px."""
-    label: str
 
 
 class ScatterPoint(NamedTuple):

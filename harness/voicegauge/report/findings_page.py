@@ -84,12 +84,12 @@ class FindingsPage(NamedTuple):
     """The result in a sentence."""
     subtitle: str
     is_emulated: bool
-    cautions: tuple[str, ...]
     findings: tuple[PageFinding, ...]
     accepted_finding_count: int
     """Number of findings that are left out because a baseline accepts them."""
-    coverage: tuple[CoverageRow, ...]
-    unjudged_cases_and_inputs: tuple[tuple[str, str], ...]
+    cautions: tuple[str, ...] = ()
+    coverage: tuple[CoverageRow, ...] = ()
+    unjudged_cases_and_inputs: tuple[tuple[str, str], ...] = ()
     """Cases and inputs that were not judged, each with its reason."""
 
 
@@ -174,6 +174,14 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
     players = {
         (one.fingerprint, one.severity.value): _build_finding_player(one.clip) for one in report.findings if one.clip
     }
+    missing_judgements = report.no_verdict_reason or report.partly_judged_reason or ""
+    cautions = (
+        report.stop_message,
+        report.doubt_reason,
+        missing_judgements.replace("see --json", "listed below"),
+        describe_repetitions(report.repetition_count_by_status),
+        report.emulator_notice,
+    )
     order = list(_GROUP_TITLE_BY_SEVERITY)
     findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrence_count))
     return FindingsPage(
@@ -182,18 +190,7 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
         subtitle=f"{sum(report.exchange_count_by_provenance.values()):,} exchanges · {report.created_at[:10]}",
         is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance
         and Provenance.LIVE not in report.exchange_count_by_provenance,
-        cautions=tuple(
-            filter(
-                None,
-                (
-                    report.stop_message,
-                    report.doubt_reason,
-                    _describe_missing_judgements(report),
-                    describe_repetitions(report.repetition_count_by_status),
-                    report.emulator_notice,
-                ),
-            )
-        ),
+        cautions=tuple(caution for caution in cautions if caution),
         findings=tuple(
             _build_page_finding(one, rules[one.rule], number)._replace(
                 player=players.get((one.fingerprint, one.severity))
@@ -224,11 +221,6 @@ def _describe_check_result(report: CheckReport, findings: list[ReportedFinding])
     levels = (SarifLevel.ERROR, SarifLevel.WARNING, SarifLevel.NOTE)
     parts = [format_count(counts[level], level.value) for level in levels if counts[level]]
     return f"{', '.join(parts)} in {operations}.{tried}"
-
-
-def _describe_missing_judgements(report: CheckReport) -> str:
-    """Return a sentence about inputs and cases that were not judged; empty if there is none."""
-    return (report.no_verdict_reason or report.partly_judged_reason or "").replace("see --json", "listed below")
 
 
 def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
@@ -318,13 +310,10 @@ def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BR
         headline=_describe_drift_result(report),
         subtitle=f"{_describe_input(report.old_input)} → {_describe_input(report.new_input)}",
         is_emulated=False,
-        cautions=(),
         findings=tuple(
             _build_change_finding(one, rules[one.rule], number) for number, one in enumerate(exported.findings)
         ),
         accepted_finding_count=len(report.accepted_changes),
-        coverage=(),
-        unjudged_cases_and_inputs=(),
     )
 
 

@@ -19,7 +19,7 @@ from voicegauge.bench.run_history import (
 )
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
-from voicegauge.report._plot_geometry import AxisScale, build_linear_scale, build_point_scale
+from voicegauge.report._plot_geometry import AxisScale, AxisTick, build_linear_scale, build_point_scale
 from voicegauge.report.text_format import capitalize_sentence, format_change, format_value, render_template
 
 # Puts changes of levels, prices and contracts on one time line, and formats their numbers.
@@ -220,13 +220,6 @@ MIN_DATE_TICK_DISTANCE_PX = 160.0
 narrow screen has."""
 
 
-class ChartTick(NamedTuple):
-    """A label of an axis, with its position along the axis."""
-
-    position_px: float
-    label: str
-
-
 class ChartPoint(NamedTuple):
     """The value of one night as a point, in px, with a text that describes it."""
 
@@ -258,9 +251,9 @@ class TimeSeriesChart(NamedTuple):
     points: tuple[ChartPoint, ...]
     level_lines: tuple[LevelLine, ...]
     change_lines: tuple[ChangeLine, ...]
-    value_ticks: tuple[ChartTick, ...]
+    value_ticks: tuple[AxisTick, ...]
     """Labels of the vertical axis."""
-    date_ticks: tuple[ChartTick, ...]
+    date_ticks: tuple[AxisTick, ...]
 
 
 def build_time_series_chart(
@@ -310,8 +303,8 @@ def build_time_series_chart(
         ),
         level_lines=_remove_level_line_overlaps(levels),
         change_lines=tuple(marks),
-        value_ticks=tuple(ChartTick(compute_value_y(tick), format_value(unit, tick)) for tick in scale.ticks),
-        date_ticks=_choose_date_ticks([ChartTick(compute_night_x(night), night) for night in all_nights]),
+        value_ticks=tuple(AxisTick(compute_value_y(tick), format_value(unit, tick)) for tick in scale.ticks),
+        date_ticks=_choose_date_ticks([AxisTick(compute_night_x(night), night) for night in all_nights]),
     )
 
 
@@ -342,7 +335,7 @@ def _remove_level_line_overlaps(level_lines: Sequence[LevelLine]) -> tuple[Level
     return tuple(cut)
 
 
-def _choose_date_ticks(ticks: Sequence[ChartTick]) -> tuple[ChartTick, ...]:
+def _choose_date_ticks(ticks: Sequence[AxisTick]) -> tuple[AxisTick, ...]:
     """Return the first and the last of `ticks`, and those between them that are far enough from every other."""
     chosen, last = [ticks[0]], ticks[-1]
     for tick in ticks[1:-1]:

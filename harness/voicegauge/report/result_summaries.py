@@ -21,10 +21,11 @@ from voicegauge.drift.drift_report import DriftLevel, DriftReport
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.run import Run
 from voicegauge.model.sample import SAMPLE_COLUMNS, ColumnValue
-from voicegauge.outputs.finding_exports import ExportedReport, FileLocation, ReportedFinding
+from voicegauge.outputs.finding_exports import ReportedFinding
 from voicegauge.outputs.result_summary import MetricValue, ResultSummary, SummaryTable, SummaryVerdict
 from voicegauge.printable_text import describe_repetitions, escape_unprintable, format_count
 from voicegauge.report._result_tables import build_comparison_columns, build_comparison_rows
+from voicegauge.report.findings_page import format_location
 from voicegauge.report.history_page import (
     NOT_JUDGED_TEXT,
     build_timeline,
@@ -39,6 +40,37 @@ from voicegauge.report.text_format import format_change, format_change_interval,
 # Metrics with the same name and labels in two files of one host collide, so labels name what was judged.
 
 
+_HELP_BY_METRIC = {
+    "check_findings": "Findings that no baseline accepts",
+    "check_spent_usd": "Dollars charged to the budget",
+    "check_coverage_percent": "Share of the contracts that was tried",
+    "drift_changes": "Changes that no baseline accepts",
+    "requests": "Requested samples, without lost ones and warm-up",
+    "failures": "Samples without usable audio",
+    "lost_samples": "Further samples, sent without a saved result",
+    "wrong_audio": "Samples whose audio is known to be wrong",
+    "total_latency_seconds": "Median total latency",
+    "time_to_first_audio_seconds": "Median time to first audio",
+    "real_time_factor": "Median real-time factor",
+    "error_rate": "Word error rate; character error rate without words",
+    "price_usd_per_request": "Mean price per request",
+    "compare_verdict": "1 for each metric, with the verdict as a label",
+    "compare_regression": "Whether the metric regressed (1) or not (0)",
+    "compare_change": "Change from the baseline: relative for times and prices, the difference for rates and ratings",
+    "history_level": "Level since the latest confirmed change, in the unit of its label: median or rate of all samples",
+    "history_regressions": "Confirmed regressions of all nights",
+    "history_alerts": "Regressions that the latest night has confirmed",
+}
+"""What each metric means, by its name without "voicegauge_"."""
+
+
+def _build_metric(name: str, value: float, labels: Mapping[str, str], **further_labels: str) -> MetricValue:
+    """Return a value of the metric `name` of `_HELP_BY_METRIC`."""
+    return MetricValue(
+        name=f"voicegauge_{name}", help=_HELP_BY_METRIC[name], labels={**labels, **further_labels}, value=value
+    )
+
+
 def iterate_check_metrics(report: CheckReport) -> Iterator[MetricValue]:
     """Yield the findings of each provider by severity, and what was spent and tried in the whole check."""
     provenance = "+".join(sorted(report.exchange_count_by_provenance)) or "none"
@@ -46,60 +78,37 @@ def iterate_check_metrics(report: CheckReport) -> Iterator[MetricValue]:
     for provider in providers:
         for severity in Severity:
             count = sum(one.where.provider == provider and one.severity is severity for one in report.findings)
-            yield MetricValue(
-                name="voicegauge_check_findings",
-                help="Findings that no baseline accepts",
-                labels={"provider": provider, "severity": severity.value, "provenance": provenance},
-                value=count,
-            )
+            labels = {"provider": provider, "severity": severity.value, "provenance": provenance}
+            yield _build_metric("check_findings", count, labels)
     labels = {"provider": ",".join(providers), "provenance": provenance}
-    yield MetricValue(
-        name="voicegauge_check_spent_usd", help="Dollars charged to the budget", labels=labels, value=report.spent_usd
-    )
+    yield _build_metric("check_spent_usd", report.spent_usd, labels)
     if report.coverage_percent is not None:
-        yield MetricValue(
-            name="voicegauge_check_coverage_percent",
-            help="Share of the contracts that was tried",
-            labels=labels,
-            value=report.coverage_percent,
-        )
+        yield _build_metric("check_coverage_percent", report.coverage_percent, labels)
 
 
 def iterate_drift_metrics(report: DriftReport) -> Iterator[MetricValue]:
     """Yield the number of changes of each level, also of levels without changes."""
     for level, count in report.count_by_level.items():
-        yield MetricValue(
-            name="voicegauge_drift_changes",
-            help="Changes that no baseline accepts",
-            labels={"api": report.name, "level": level.value},
-            value=count,
-        )
+        yield _build_metric("drift_changes", count, {"api": report.name, "level": level.value})
 
 
 def iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
     """Yield the numbers of each target that are known."""
     for target in result.targets:
-        labels = {"target": target.target, "provenance": result.provenance.value}
         values = {
-            ("voicegauge_requests", "Requested samples, without lost ones and warm-up"): target.sample_count,
-            ("voicegauge_failures", "Samples without usable audio"): target.failure_count,
-            ("voicegauge_lost_samples", "Further samples, sent without a saved result"): target.lost_count,
-            ("voicegauge_wrong_audio", "Samples whose audio is known to be wrong"): target.wrong_count,
-            ("voicegauge_total_latency_seconds", "Median total latency"): _convert_ms_to_seconds(
-                target.total_latency_ms
-            ),
-            ("voicegauge_time_to_first_audio_seconds", "Median time to first audio"): _convert_ms_to_seconds(
-                target.ttfa_ms
-            ),
-            ("voicegauge_real_time_factor", "Median real-time factor"): None
-            if target.rtf is None
-            else target.rtf.value,
-            ("voicegauge_error_rate", "Word error rate; character error rate without words"): get_error_rate(target),
-            ("voicegauge_price_usd_per_request", "Mean price per request"): target.cost.price_per_request.usd,
+            "requests": target.sample_count,
+            "failures": target.failure_count,
+            "lost_samples": target.lost_count,
+            "wrong_audio": target.wrong_count,
+            "total_latency_seconds": _convert_ms_to_seconds(target.total_latency_ms),
+            "time_to_first_audio_seconds": _convert_ms_to_seconds(target.ttfa_ms),
+            "real_time_factor": None if target.rtf is None else target.rtf.value,
+            "error_rate": get_error_rate(target),
+            "price_usd_per_request": target.cost.price_per_request.usd,
         }
-        for (name, about), value in values.items():
+        for name, value in values.items():
             if value is not None:
-                yield MetricValue(name=name, help=about, labels=labels, value=value)
+                yield _build_metric(name, value, {"target": target.target, "provenance": result.provenance.value})
 
 
 def _convert_ms_to_seconds(estimate_ms: Estimate | None) -> float | None:
@@ -116,24 +125,9 @@ def iterate_comparison_metrics(result: RunComparison) -> Iterator[MetricValue]:
             "suite": result.suite,
             "provenance": result.provenance.value,
         }
-        yield MetricValue(
-            name="voicegauge_compare_verdict",
-            help="1 for each metric, with the verdict as a label",
-            labels={**labels, "verdict": one.verdict},
-            value=1,
-        )
-        yield MetricValue(
-            name="voicegauge_compare_regression",
-            help="Whether the metric regressed (1) or not (0)",
-            labels=labels,
-            value=int(one.verdict == "regression"),
-        )
-        yield MetricValue(
-            name="voicegauge_compare_change",
-            help="Change from the baseline: relative for times and prices, the difference for rates and ratings",
-            labels={**labels, "unit": one.unit},
-            value=one.change,
-        )
+        yield _build_metric("compare_verdict", 1, labels, verdict=one.verdict)
+        yield _build_metric("compare_regression", int(one.verdict == "regression"), labels)
+        yield _build_metric("compare_change", one.change, labels, unit=one.unit)
 
 
 def iterate_history_metrics(history: RunHistory) -> Iterator[MetricValue]:
@@ -147,27 +141,13 @@ def iterate_history_metrics(history: RunHistory) -> Iterator[MetricValue]:
             "configuration": one.key.configuration,
             "provenance": one.key.provenance.value,
         }
-        yield MetricValue(
-            name="voicegauge_history_level",
-            help="Level since the latest confirmed change, in the unit of its label: median, or rate over all samples",
-            labels={**labels, "unit": one.key.unit},
-            value=_compute_present_level(history, one),
-        )
+        yield _build_metric("history_level", _compute_present_level(history, one), labels, unit=one.key.unit)
         if one.key.unit == "usd":
             continue  # changes of prices are events, not regressions
         changes = [change for change in history.changes if change.series_key == one.key]
-        yield MetricValue(
-            name="voicegauge_history_regressions",
-            help="Confirmed regressions of all nights",
-            labels=labels,
-            value=sum(change.direction == "regression" for change in changes),
-        )
-        yield MetricValue(
-            name="voicegauge_history_alerts",
-            help="Regressions that the latest night has confirmed",
-            labels=labels,
-            value=sum(change in history.new_regressions for change in changes),
-        )
+        regression_count = sum(change.direction == "regression" for change in changes)
+        yield _build_metric("history_regressions", regression_count, labels)
+        yield _build_metric("history_alerts", sum(change in history.new_regressions for change in changes), labels)
 
 
 def _compute_present_level(history: RunHistory, series: MetricSeries) -> float:
@@ -217,6 +197,10 @@ def _choose_verdict(*, fails: bool, is_judged: bool = True, has_findings: bool =
     return "passed" if is_judged else "not judged"
 
 
+def _remove_missing(*notes: str | None) -> tuple[str, ...]:
+    return tuple(note for note in notes if note)
+
+
 def _choose_check_verdict(report: CheckReport, *, fails: bool) -> SummaryVerdict:
     verdict = _choose_verdict(fails=fails, is_judged=report.no_verdict_reason is None)
     return "partly judged" if verdict == "passed" and not report.is_whole else verdict
@@ -240,56 +224,37 @@ def summarize_check(
         fail_on_warnings: whether warnings are failures.
         unmet_limits: what else failed, a sentence for each name. Each becomes a note.
     """
-    exported = export_check_report(report, fail_on_warnings=fail_on_warnings)
+    findings = export_check_report(report, fail_on_warnings=fail_on_warnings).findings
+    table = SummaryTable(
+        headings=("severity", "rule", "operation", "observed", "at", "shown again by"),
+        rows=tuple(map(_build_finding_row, findings)),
+        code_columns=(5,),
+    )
     unmet = unmet_limits or {}
-    has_failed = bool(unmet) or any(one.fails_command for one in exported.findings) if fails is None else fails
+    has_failed = bool(unmet) or any(one.fails_command for one in findings) if fails is None else fails
     providers = ", ".join(dict.fromkeys(target.partition("/")[0] for target in report.targets))
     return ResultSummary(
         title=f"voicegauge check {providers}".strip(),
         verdict=_choose_check_verdict(report, fails=has_failed),
         headline=describe_result(report),
-        notes=tuple(
-            filter(
-                None,
-                (
-                    *unmet.values(),
-                    report.no_verdict_reason,
-                    report.partly_judged_reason,
-                    report.doubt_reason,
-                    describe_repetitions(report.repetition_count_by_status),
-                ),
-            )
+        notes=_remove_missing(
+            *unmet.values(),
+            report.no_verdict_reason,
+            report.partly_judged_reason,
+            report.doubt_reason,
+            describe_repetitions(report.repetition_count_by_status),
         ),
-        tables=tuple(_build_findings_tables(exported)),
+        tables=(table,) if findings else (),
         metrics=tuple(iterate_check_metrics(report)),
     )
 
 
-def _build_findings_tables(report: ExportedReport) -> Iterator[SummaryTable]:
-    if report.findings:
-        yield SummaryTable(
-            headings=("severity", "rule", "operation", "observed", "at", "shown again by"),
-            rows=tuple(map(_build_finding_row, report.findings)),
-            code_columns=(5,),
-        )
-
-
 def _build_finding_row(finding: ReportedFinding) -> tuple[str, ...]:
     operations = finding.sarif_properties.get("other_operations")
-    messages = (
-        finding.message,
-        *finding.further_occurrence_messages,
-        *([f"also in {operations}"] if operations else ()),
-    )
-    message = "; ".join(messages)
-    location = "" if finding.location is None else _shorten_location(finding.location)
+    also = (f"also in {operations}",) if operations else ()
+    message = "; ".join((finding.message, *finding.further_occurrence_messages, *also))
+    location = format_location(finding.location)
     return finding.severity, finding.rule, finding.operation_path, message, location, finding.command or ""
-
-
-def _shorten_location(location: FileLocation) -> str:
-    """Return a path below the working folder without that folder."""
-    path = location.make_path_relative_to(Path.cwd())
-    return str(location if path is None else FileLocation(file=path, line=location.line))
 
 
 def _summarize_drift(report: DriftReport, *, fails: bool | None) -> ResultSummary:
@@ -337,15 +302,10 @@ def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSu
             is_judged=failed + wrong < measured and (result.ramp is None or result.ramp.is_conclusive),
         ),
         headline=_prepend_rehearsal_label(result.rehearsal_label, sentence),
-        notes=tuple(
-            filter(
-                None,
-                (
-                    result.stop_message,
-                    *describe_repeated_submits(result.targets),
-                    REHEARSAL_NOTE if result.rehearsal_label else None,
-                ),
-            )
+        notes=_remove_missing(
+            result.stop_message,
+            *describe_repeated_submits(result.targets),
+            REHEARSAL_NOTE if result.rehearsal_label else None,
         ),
         tables=(_build_target_table(result),),
         metrics=tuple(iterate_benchmark_metrics(result)),
@@ -390,20 +350,15 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
             has_findings=bool(result.regressions),
         ),
         headline=_prepend_rehearsal_label(result.rehearsal_label, result.describe_verdict_counts()),
-        notes=tuple(
-            filter(
-                None,
-                (
-                    *result.list_warnings_about_wrong_audio(),
-                    result.describe_base_urls(),
-                    result.describe_text_overlap(),
-                    *result.describe_unproven_worsenings(),
-                    result.describe_too_few_texts(),
-                    f"error rates by {result.asr}: {result.known_words}" if result.known_words is not None else None,
-                    *result.notes,
-                    REHEARSAL_NOTE if result.rehearsal_label else None,
-                ),
-            )
+        notes=_remove_missing(
+            *result.list_warnings_about_wrong_audio(),
+            result.describe_base_urls(),
+            result.describe_text_overlap(),
+            *result.describe_unproven_worsenings(),
+            result.describe_too_few_texts(),
+            f"error rates by {result.asr}: {result.known_words}" if result.known_words is not None else None,
+            *result.notes,
+            REHEARSAL_NOTE if result.rehearsal_label else None,
         ),
         tables=(table,) if shown else (),
         metrics=tuple(iterate_comparison_metrics(result)),

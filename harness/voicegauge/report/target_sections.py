@@ -13,7 +13,7 @@ from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers
 from voicegauge.model.run import MeasuredTarget, Run
 from voicegauge.model.sample import Latency
-from voicegauge.report._plot_geometry import AxisScale, build_linear_scale
+from voicegauge.report._plot_geometry import AxisScale, AxisTick, build_linear_scale
 from voicegauge.report._result_tables import format_time_bounds
 from voicegauge.report.findings_page import (
     CheckAndDriftReports,
@@ -140,19 +140,12 @@ _STATE_CHART_MOMENT_COUNT = 80
 """Number of moments at which the states of the jobs are counted."""
 
 
-class CurveTick(NamedTuple):
-    """A labeled position on an axis."""
-
-    position_px: float
-    label: str
-
-
 class LatencyCurve(NamedTuple):
     """The share of requests that were complete by each time, as an SVG path."""
 
     svg_path: str
-    x_ticks: tuple[CurveTick, ...]
-    y_ticks: tuple[CurveTick, ...]
+    x_ticks: tuple[AxisTick, ...]
+    y_ticks: tuple[AxisTick, ...]
 
 
 class StateArea(NamedTuple):
@@ -166,8 +159,8 @@ class JobStateChart(NamedTuple):
     """States of a target's jobs over time."""
 
     areas: tuple[StateArea, ...]
-    x_ticks: tuple[CurveTick, ...]
-    y_ticks: tuple[CurveTick, ...]
+    x_ticks: tuple[AxisTick, ...]
+    y_ticks: tuple[AxisTick, ...]
 
 
 def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
@@ -262,12 +255,12 @@ def _compute_y_px(share: float) -> float:
     return CURVE_HEIGHT - _BOTTOM - share * (CURVE_HEIGHT - _BOTTOM - _TOP)
 
 
-def _build_time_ticks(axis: AxisScale) -> tuple[CurveTick, ...]:
-    return tuple(CurveTick(_compute_x_px(axis, value), format_duration(value)) for value in axis.ticks)
+def _build_time_ticks(axis: AxisScale) -> tuple[AxisTick, ...]:
+    return tuple(AxisTick(_compute_x_px(axis, value), format_duration(value)) for value in axis.ticks)
 
 
-def _build_percentage_ticks() -> tuple[CurveTick, ...]:
-    return tuple(CurveTick(_compute_y_px(share), f"{share * 100:.0f}%") for share in (0.0, 0.5, 1.0))
+def _build_percentage_ticks() -> tuple[AxisTick, ...]:
+    return tuple(AxisTick(_compute_y_px(share), f"{share * 100:.0f}%") for share in (0.0, 0.5, 1.0))
 
 
 # Builds the section of each target: distribution, job states, errors by category, clips, failures and contract.
