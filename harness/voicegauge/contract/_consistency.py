@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, get_args
 
@@ -28,8 +28,14 @@ from voicegauge.contract._speech_consistency import (
 )
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.document_parts import Example, convert_record, walk_objects
-from voicegauge.contract.extension.pricing import CharacterCounting, PriceSpec
-from voicegauge.contract.extension.provider import REJECTION_KEYWORDS, RejectionReason, SourceReference
+from voicegauge.contract.extension.pricing import CharacterCounting, PlanPrice, PriceSpec
+from voicegauge.contract.extension.provider import (
+    REJECTION_KEYWORDS,
+    ListOperation,
+    RejectionReason,
+    SelfHostedListOperation,
+    SourceReference,
+)
 from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
@@ -93,29 +99,20 @@ def check_list_operations(contract: Contract) -> None:
     Raises:
         ContractError: an operation is not documented, or a speech request has no field for the listed names.
     """
-    for index, voice_list in enumerate(contract.provider.voice_lists):
-        if voice_list.operation_id not in contract.operations:
-            reason = f"{voice_list.operation_id!r} is not an operation of this document"
-            raise contract.document.build_error(f"/x-provider/voice_lists/{index}/operation_id", reason)
-    spec = contract.provider.self_hosted
-    if spec is None:
-        return
-    lists = [
-        ("model_list", spec.model_list),
-        *((f"voice_lists/{index}", voices) for index, voices in enumerate(spec.voice_lists)),
-    ]
-    for key, server_list in lists:
-        if server_list is None:
-            continue
-        pointer = f"/x-provider/self_hosted/{key}"
+    provider, hosted = contract.provider, contract.provider.self_hosted
+    lists: dict[str, ListOperation] = {f"voice_lists/{i}": one for i, one in enumerate(provider.voice_lists)}
+    if hosted is not None:
+        lists |= {"self_hosted/model_list": hosted.model_list} if hosted.model_list is not None else {}
+        lists |= {f"self_hosted/voice_lists/{i}": one for i, one in enumerate(hosted.voice_lists)}
+    for key, server_list in lists.items():
+        pointer = f"/x-provider/{key}"
         if server_list.operation_id not in contract.operations:
             reason = f"{server_list.operation_id!r} is not an operation of this document"
             raise contract.document.build_error(f"{pointer}/operation_id", reason)
         for operation in contract.operations.values():
-            if operation.speech is not None:
-                check_request_location(
-                    operation, f"{pointer}/request_field_location", server_list.request_field_location
-                )
+            if isinstance(server_list, SelfHostedListOperation) and operation.speech is not None:
+                at = f"{pointer}/request_field_location"
+                check_request_location(operation, at, server_list.request_field_location)
 
 
 def check_request_examples(operation: Operation) -> None:
@@ -398,21 +395,19 @@ def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> No
         ContractError: neither the price nor an alternative has an amount, a part with tokens or compute seconds has no
             upper bound, or the price of a plan is higher than the price without a plan.
     """
-    if price is None:
-        return
-    if all(
-        reading.usd_per_unit is None and reading.credits_per_unit is None for reading in price.price_and_alternatives
-    ):
-        raise contract.document.build_error(
-            pointer, "a price needs usd_per_unit, credits_per_unit or alternatives that have them"
-        )
+    for place, reason in _iterate_price_problems(contract, pointer, price) if price is not None else ():
+        raise contract.document.build_error(place, reason)
+
+
+def _iterate_price_problems(contract: Contract, pointer: str, price: PriceSpec) -> Iterator[tuple[str, str]]:
+    if not any(map(_list_currencies, price.price_and_alternatives)):
+        yield pointer, "a price needs usd_per_unit, credits_per_unit or alternatives that have them"
     for index, reading in enumerate(price.alternatives):
+        at = f"{pointer}/alternatives/{index}"
         if reading.character_counting != CharacterCounting():
-            raise contract.document.build_error(
-                f"{pointer}/alternatives/{index}/character_counting", _MISPLACED_COUNTING_REASON
-            )
-        _check_price_parts(contract, f"{pointer}/alternatives/{index}", reading)
-    _check_price_parts(contract, pointer, price)
+            yield f"{at}/character_counting", _MISPLACED_COUNTING_REASON
+        yield from _iterate_part_problems(contract, at, reading)
+    yield from _iterate_part_problems(contract, pointer, price)
 
 
 def check_usage_locations(target: BaseTarget) -> None:
@@ -435,68 +430,59 @@ def check_usage_locations(target: BaseTarget) -> None:
             )
 
 
-def _check_price_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
-    _check_price_part(contract, pointer, price)
-    for index, price_part in enumerate(price.added_parts):
-        at = f"{pointer}/added_parts/{index}"
-        if price_part.character_counting != CharacterCounting():
-            raise contract.document.build_error(f"{at}/character_counting", _MISPLACED_COUNTING_REASON)
-        if price_part.added_parts or price_part.alternatives:
-            raise contract.document.build_error(
-                at, "a part of a price has neither added_parts nor alternatives of its own"
-            )
-        if (price_part.usd_per_unit is None, price_part.credits_per_unit is None) != (
-            price.usd_per_unit is None,
-            price.credits_per_unit is None,
-        ):
-            raise contract.document.build_error(
-                at, "all parts of a price have the same currencies: usd_per_unit, credits_per_unit or both"
-            )
-        _check_price_part(contract, at, price_part)
-
-
-def _check_price_part(contract: Contract, pointer: str, price_part: PriceSpec) -> None:
-    document, usage = contract.document, price_part.usage
-    if price_part.unit in ("1m_tokens", "compute_second") and usage is None:
-        reason = f"a price per {price_part.unit} needs usage, with an upper bound that is reserved before the request"
-        raise document.build_error(pointer, reason)
-    if usage is not None:
-        if price_part.unit in ("request", "1k_characters", "1m_characters"):
-            raise document.build_error(
-                f"{pointer}/usage", f"a price per {price_part.unit} has no usage: the text determines it"
-            )
-        if not usage.max_per_request and not usage.max_per_character:
+def _iterate_part_problems(contract: Contract, pointer: str, price: PriceSpec) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with one reading of a price, each with the JSON pointer to the place."""
+    for index, price_part in enumerate(price.parts):
+        at = f"{pointer}/added_parts/{index - 1}" if index else pointer
+        if index:
+            yield from _iterate_added_part_problems(at, price_part, price)
+        unit, usage = price_part.unit, price_part.usage
+        if usage is None and price_part.base_unit in ("token", "compute_second"):
+            yield at, f"a price per {unit} needs usage, with an upper bound that is reserved before the request"
+        if usage is not None and price_part.base_unit in ("request", "character"):
+            yield f"{at}/usage", f"a price per {unit} has no usage: the text determines it"
+        if usage is not None and not usage.max_per_request and not usage.max_per_character:
             reason = "usage needs max_per_request or max_per_character, which are reserved before the request"
-            raise document.build_error(f"{pointer}/usage", reason)
-    if price_part.unit == "request" and (price_part.rounding_step is not None or price_part.min_charged_quantity):
-        raise document.build_error(
-            pointer, "a price per request has neither rounding_step nor min_charged_quantity: its unit is the request"
-        )
-    for name in price_part.plan_prices:
-        _check_plan(contract, f"{pointer}/plan_prices/{escape_pointer_token(name)}", name, price_part)
+            yield f"{at}/usage", reason
+        if unit == "request" and (price_part.rounding_step is not None or price_part.min_charged_quantity):
+            reason = "a price per request has neither rounding_step nor min_charged_quantity: its unit is the request"
+            yield at, reason
+        for name in price_part.plan_prices:
+            yield from _iterate_plan_problems(
+                contract, f"{at}/plan_prices/{escape_pointer_token(name)}", name, price_part
+            )
 
 
-def _check_plan(contract: Contract, pointer: str, plan_name: str, price_part: PriceSpec) -> None:
-    document, plan = contract.document, price_part.plan_prices[plan_name]
+def _iterate_added_part_problems(pointer: str, added_part: PriceSpec, price: PriceSpec) -> Iterator[tuple[str, str]]:
+    if added_part.character_counting != CharacterCounting():
+        yield f"{pointer}/character_counting", _MISPLACED_COUNTING_REASON
+    if added_part.added_parts or added_part.alternatives:
+        yield pointer, "a part of a price has neither added_parts nor alternatives of its own"
+    if _list_currencies(added_part) != _list_currencies(price):
+        yield pointer, "all parts of a price have the same currencies: usd_per_unit, credits_per_unit or both"
+
+
+def _list_currencies(amounts: PriceSpec | PlanPrice) -> list[str]:
+    return [name for name in ("usd_per_unit", "credits_per_unit") if getattr(amounts, name) is not None]
+
+
+def _iterate_plan_problems(
+    contract: Contract, pointer: str, plan_name: str, price_part: PriceSpec
+) -> Iterator[tuple[str, str]]:
+    plan = price_part.plan_prices[plan_name]
     limits = (contract.limits, *(operation.limits for operation in contract.operations.values()))
     plans = dict.fromkeys(plan_name for one in limits for plan_name in one.plan_limits)
     if plan_name not in plans:
-        raise document.build_error(
-            pointer, f"{plan_name!r} is not a plan in x-limits.plan_limits; known: {', '.join(plans) or 'none'}"
-        )
+        yield pointer, f"{plan_name!r} is not a plan in x-limits.plan_limits; known: {', '.join(plans) or 'none'}"
     if not plan.allows_extra_units and plan.included_units_per_month is None:
-        raise document.build_error(
-            f"{pointer}/allows_extra_units", "a plan without extra units needs included_units_per_month"
-        )
-    for amount_name in ("usd_per_unit", "credits_per_unit"):
-        amount, highest = getattr(plan, amount_name), getattr(price_part, amount_name)
-        if (amount is None) != (highest is None):
-            raise document.build_error(
-                pointer, f"the price of a plan has the same currencies as the price: {amount_name}"
-            )
-        if amount is not None and amount > highest:
-            reason = f"{amount_name} {amount:g} is more than {highest:g}, the price that counts without a named plan"
-            raise document.build_error(pointer, reason)
+        yield f"{pointer}/allows_extra_units", "a plan without extra units needs included_units_per_month"
+    different = {*_list_currencies(plan)} ^ {*_list_currencies(price_part)}
+    if different:
+        yield pointer, f"the price of a plan has the same currencies as the price: {max(different)}"
+    for name in _list_currencies(plan):
+        amount, highest = getattr(plan, name), getattr(price_part, name)
+        if amount > highest:
+            yield pointer, f"{name} {amount:g} is more than {highest:g}, the price that counts without a named plan"
 
 
 # Checks the provider id and the names of targets, which together form the ids that users write on the command line.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from voicegauge.contract._speech_consistency import (
     check_list_location,
+    check_locations,
     check_operation_id,
     check_request_location,
     check_request_patterns,
     check_response_audio,
     check_response_location,
+    list_location_fields,
 )
 from voicegauge.contract.contract import AudioInputSpec, AudioInputTarget
 from voicegauge.contract.document_parts import MediaType
@@ -20,15 +21,20 @@ from voicegauge.contract.extension.jobs import (
     BatchSpec,
     CallbackBodyLocations,
     ChatSpec,
+    EventSpec,
     JobSpec,
+    JobState,
     PaginationSpec,
+    ResourceDeletion,
+    ResourceListing,
     ResourceSpec,
+    ResourceTransition,
     ResourceUse,
     StreamSpec,
     WebhookSpec,
 )
 from voicegauge.contract.extension.provider import WebhookSignature
-from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionResponse, TranscriptionSpec
+from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import allows_location
 from voicegauge.formats.located_yaml import Document, escape_pointer_token
@@ -58,10 +64,8 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
     for audio_input_target in operation.audio_input_targets:
         check_request_patterns(audio_input_target)
         _check_response_of_target(audio_input_target)
-    check_response_location(operation, f"{pointer}/response/charge_location", audio_input_spec.response.charge_location)
-    if isinstance(audio_input_spec, TranscriptionSpec):
-        _check_transcript(operation, f"{pointer}/response", audio_input_spec.response)
-    else:
+    check_locations(operation, f"{pointer}/response", audio_input_spec.response)
+    if isinstance(audio_input_spec, ConversionSpec):
         _check_conversion(operation, f"{pointer}/response", audio_input_spec)
 
 
@@ -76,22 +80,13 @@ def _check_response_of_target(audio_input_target: AudioInputTarget) -> None:
         return
     if audio_input_target.transcription is None:
         raise audio_input_target.contract.document.build_error(pointer, "only a target of x-transcription has it")
-    _check_transcript(audio_input_target.operation, pointer, response)
-
-
-def _check_transcript(operation: Operation, pointer: str, response: TranscriptionResponse) -> None:
-    check_response_location(operation, f"{pointer}/text_location", response.text_location)
-    check_response_location(operation, f"{pointer}/language_location", response.language_location)
-    check_response_location(operation, f"{pointer}/audio_duration_location", response.audio_duration_location)
-    check_response_location(operation, f"{pointer}/segments_location", response.segments_location)
+    check_locations(audio_input_target.operation, pointer, response)
 
 
 def _check_conversion(operation: Operation, pointer: str, conversion_spec: ConversionSpec) -> None:
     response = conversion_spec.response
-    for fact, location in response.fact_locations.items():
-        check_response_location(operation, f"{pointer}/fact_locations/{fact}", location)
     if response.stems is not None:
-        check_response_location(operation, f"{pointer}/stems/list_location", response.stems.list_location)
+        check_locations(operation, f"{pointer}/stems", response.stems)
         check_operation_id(operation, f"{pointer}/stems/download_operation_id", response.stems.download_operation_id)
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/audio", response.audio)
@@ -111,32 +106,20 @@ def check_resource(operation: Operation, resource_spec: ResourceSpec) -> None:
         ContractError: `resource_spec` names an operation, location or state that is not documented.
     """
     contract, pointer = operation.contract, f"{operation.pointer}/x-resource"
-    check_response_location(operation, f"{pointer}/id_location", resource_spec.id_location)
-    check_response_location(operation, f"{pointer}/state_location", resource_spec.state_location)
+    check_locations(operation, pointer, resource_spec)
     if (resource_spec.state_location is None) != (not resource_spec.states):
         raise contract.document.build_error(pointer, "x-resource needs both state_location and states, or neither")
-    if resource_spec.listing is not None:
-        listing, at = resource_spec.listing, f"{pointer}/listing"
-        check_operation_id(operation, f"{at}/operation_id", listing.operation_id)
-        lister = contract.find_operation(listing.operation_id)
-        check_response_location(lister, f"{at}/count_location", listing.count_location)
-        check_response_location(lister, f"{at}/max_count_location", listing.max_count_location)
-    if resource_spec.deletion is not None:
-        check_operation_id(operation, f"{pointer}/deletion/operation_id", resource_spec.deletion.operation_id)
-        check_request_location(
-            contract.find_operation(resource_spec.deletion.operation_id),
-            f"{pointer}/deletion/id_location",
-            resource_spec.deletion.id_location,
-        )
-    for index, transition in enumerate(resource_spec.transitions):
-        transition_pointer = f"{pointer}/transitions/{index}"
-        check_operation_id(operation, f"{transition_pointer}/operation_id", transition.operation_id)
-        check_request_location(
-            contract.find_operation(transition.operation_id),
-            f"{transition_pointer}/id_location",
-            transition.id_location,
-        )
-        _check_state(operation, f"{transition_pointer}/resulting_state", transition.resulting_state, resource_spec)
+    others: dict[str, ResourceListing | ResourceDeletion | ResourceTransition | None] = {
+        "listing": resource_spec.listing,
+        "deletion": resource_spec.deletion,
+        **{f"transitions/{index}": one for index, one in enumerate(resource_spec.transitions)},
+    }
+    for key, one in others.items():
+        if one is not None:
+            check_operation_id(operation, f"{pointer}/{key}/operation_id", one.operation_id)
+            check_locations(contract.find_operation(one.operation_id), f"{pointer}/{key}", one)
+        if isinstance(one, ResourceTransition):
+            _check_state(operation, f"{pointer}/{key}/resulting_state", one.resulting_state, resource_spec)
     for index, use in enumerate(resource_spec.uses):
         _check_resource_use(operation, f"{pointer}/uses/{index}", use, resource_spec)
 
@@ -148,12 +131,7 @@ def check_pagination(operation: Operation, pagination_spec: PaginationSpec) -> N
         ContractError: a location is not documented, or the kind of the cursor lacks what it needs.
     """
     pointer = f"{operation.pointer}/x-pagination"
-    for key in ("items", "next_cursor", "more_pages", "total_count", "page_count"):
-        check_response_location(operation, f"{pointer}/{key}_location", getattr(pagination_spec, f"{key}_location"))
-    for key in ("page_size", "cursor"):
-        location = getattr(pagination_spec, f"{key}_location")
-        if location is not None:
-            check_request_location(operation, f"{pointer}/{key}_location", location)
+    check_locations(operation, pointer, pagination_spec)
     if pagination_spec.cursor_kind == "item-id" and pagination_spec.item_id_field is None:
         raise operation.contract.document.build_error(pointer, "cursor_kind item-id needs item_id_field")
     if pagination_spec.cursor_kind == "token" and (
@@ -169,8 +147,7 @@ def _check_resource_use(
 ) -> None:
     contract = operation.contract
     check_operation_id(operation, f"{pointer}/operation_id", resource_use.operation_id)
-    for location in (resource_use.id_location, *resource_use.replaced_locations):
-        check_request_location(contract.find_operation(resource_use.operation_id), f"{pointer}/id_location", location)
+    check_locations(contract.find_operation(resource_use.operation_id), pointer, resource_use)
     for state in resource_use.allowed_states:
         _check_state(operation, f"{pointer}/allowed_states", state, resource_spec)
     if resource_use.server_name is not None and resource_use.server_name not in contract.servers:
@@ -225,11 +202,7 @@ def check_chat(operation: Operation, chat_spec: ChatSpec) -> None:
         ContractError: `chat_spec` names a location, operation or target that is not documented.
     """
     pointer = f"{operation.pointer}/x-chat"
-    for name in ("text_location", "audio_location", "voice_location"):
-        if (location := getattr(chat_spec, name)) is not None:
-            check_request_location(operation, f"{pointer}/{name}", location)
-    for name in ("transcript_location", "reply_text_location", "charge_location"):
-        check_response_location(operation, f"{pointer}/{name}", getattr(chat_spec, name))
+    check_locations(operation, pointer, chat_spec)
     check_response_location(operation, f"{pointer}/reply_audio/location", chat_spec.reply_audio.location)
     check_operation_id(
         operation, f"{pointer}/reply_audio/download_operation_id", chat_spec.reply_audio.download_operation_id
@@ -242,22 +215,10 @@ def check_chat(operation: Operation, chat_spec: ChatSpec) -> None:
 # Checks a graph of job states or stream events: every node is reachable, and either has successors or ends.
 
 
-class GraphNode(Protocol):
-    """A job state or a stream event."""
-
-    @property
-    def successor_names(self) -> tuple[str, ...]:
-        """The names of the nodes that may follow."""
-
-    @property
-    def terminal_outcome(self) -> str | None:
-        """How a terminal node ends: "success" or "failure"; `None` if the node is not terminal."""
-
-
 def check_state_graph(
     document: Document,
     pointer: str,
-    nodes: Mapping[str, GraphNode],
+    nodes: Mapping[str, JobState] | Mapping[str, EventSpec],
     *,
     node_type: str,
     start_nodes: Sequence[str],
@@ -303,18 +264,6 @@ def check_state_graph(
 # Checks `x-job`: locations, states, cancelling, expiry and polling.
 
 
-_JOB_LOCATION_NAMES = (
-    "state_location",
-    "job_id_location",
-    "failure_reason_location",
-    "model_name_location",
-    "creation_time_location",
-    "update_time_location",
-    "end_time_location",
-    "charge_location",
-)
-
-
 def check_job(operation: Operation, job_spec: JobSpec) -> None:
     """Check the `x-job` of a status operation.
 
@@ -328,13 +277,9 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
     check_state_graph(
         document, f"{pointer}/states", job_spec.states, node_type="state", start_nodes=[next(iter(job_spec.states))]
     )
-    for name in _JOB_LOCATION_NAMES:
-        check_response_location(operation, f"{pointer}/{name}", getattr(job_spec, name))
+    check_locations(operation, pointer, job_spec)
     for name, state in job_spec.states.items():
-        state_pointer = f"{pointer}/states/{escape_pointer_token(name)}"
-        for index, location in enumerate(state.required_locations):
-            check_response_location(operation, f"{state_pointer}/required_locations/{index}", location)
-        check_response_location(operation, f"{state_pointer}/identifying_location", state.identifying_location)
+        check_locations(operation, f"{pointer}/states/{escape_pointer_token(name)}", state)
     _check_state_flags(operation, job_spec)
     check_operation_id(operation, f"{pointer}/result_operation_id", job_spec.result_operation_id)
     _check_cancelling(operation, job_spec)
@@ -343,12 +288,10 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
             f"{pointer}/ended_job_lifetime_s",
             f"ended_job_lifetime_s must be more than 0, not {job_spec.ended_job_lifetime_s:g}",
         )
-    # If a second operation fetches the result, the audio is in the responses of that operation.
-    result = (
-        operation.contract.find_operation(job_spec.result_operation_id) if job_spec.result_operation_id else operation
-    )
     if job_spec.audio is not None:
-        check_response_audio(result, f"{pointer}/audio", job_spec.audio)
+        # If a second operation fetches the result, the audio is in the responses of that operation.
+        fetching = job_spec.result_operation_id or operation.id
+        check_response_audio(operation.contract.find_operation(fetching), f"{pointer}/audio", job_spec.audio)
     schedule = job_spec.poll_schedule
     if schedule.min_interval_s > schedule.max_interval_s:
         raise document.build_error(
@@ -433,42 +376,33 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
         start_nodes=starts,
         needs_end=not stream_spec.ends_with_response,
     )
+    _check_stream_locations(operation, stream_spec, failures, pointer)
+
+
+def _check_stream_locations(
+    operation: Operation, stream_spec: StreamSpec, failures: Sequence[str], pointer: str
+) -> None:
+    """Check that the events with audio exist, and the values that events of these and of the failures have."""
     if stream_spec.audio.event_type not in stream_spec.events:
-        raise document.build_error(
-            f"{pointer}/audio/event_type", f"{stream_spec.audio.event_type!r} is not an event of this stream"
-        )
+        reason = f"{stream_spec.audio.event_type!r} is not an event of this stream"
+        raise operation.contract.document.build_error(f"{pointer}/audio/event_type", reason)
     if stream_spec.event_type_location.is_in_data:
         for name in stream_spec.events:
             _check_event_location(
                 operation, stream_spec, name, f"{pointer}/event_type_location", stream_spec.event_type_location
             )
-    _check_event_audio(operation, stream_spec, f"{pointer}/audio")
-    if stream_spec.failure_reason_location is not None:
-        for name in failures:
-            _check_event_location(
-                operation, stream_spec, name, f"{pointer}/failure_reason_location", stream_spec.failure_reason_location
-            )
-
-
-def _check_event_audio(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
     audio = stream_spec.audio
-    for key, location in (
-        ("location", audio.location),
-        ("sequence_number_location", audio.sequence_number_location),
-        ("sample_rate_location", audio.sample_rate_location),
-    ):
-        if location is not None:
-            _check_event_location(operation, stream_spec, audio.event_type, f"{pointer}/{key}", location)
-    _check_timestamps(operation, stream_spec, f"{pointer}/timestamps")
-
-
-def _check_timestamps(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
-    for index, timestamps in enumerate(stream_spec.audio.timestamps):
-        for name in ("texts_location", "starts_location", "ends_location"):
-            location, at = getattr(timestamps, name), f"{pointer}/{index}/{name}"
-            if location is not None:
-                check_list_location(operation, at, location)
-                _check_event_location(operation, stream_spec, stream_spec.audio.event_type, at, location)
+    for key in ("location", "sequence_number_location", "sample_rate_location"):
+        _check_event_location(operation, stream_spec, audio.event_type, f"{pointer}/audio/{key}", getattr(audio, key))
+    for index, timestamps in enumerate(audio.timestamps):
+        for key in ("texts_location", "starts_location", "ends_location"):
+            location, at = getattr(timestamps, key), f"{pointer}/audio/timestamps/{index}/{key}"
+            check_list_location(operation, at, location)
+            _check_event_location(operation, stream_spec, audio.event_type, at, location)
+    for name in failures:
+        _check_event_location(
+            operation, stream_spec, name, f"{pointer}/failure_reason_location", stream_spec.failure_reason_location
+        )
 
 
 def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
@@ -487,9 +421,7 @@ def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: s
         )
     for name in marked:
         at = f"{pointer}/events/{escape_pointer_token(name)}/identifying_location"
-        location = stream_spec.events[name].identifying_location
-        assert location is not None
-        _check_event_location(operation, stream_spec, name, at, location)
+        _check_event_location(operation, stream_spec, name, at, stream_spec.events[name].identifying_location)
     if stream_spec.ends_with_response and any(
         event.terminal_outcome == "success" for event in stream_spec.events.values()
     ):
@@ -497,10 +429,10 @@ def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: s
 
 
 def _check_event_location(
-    operation: Operation, stream_spec: StreamSpec, event_name: str, pointer: str, location: EventLocation
+    operation: Operation, stream_spec: StreamSpec, event_name: str, pointer: str, location: EventLocation | None
 ) -> None:
-    """Check that the schema of the event's data allows the location."""
-    if not location.pointer_tokens:
+    """Check that the schema of the event's data allows the location. `None` is accepted."""
+    if location is None or not location.pointer_tokens:
         return
     schema = stream_spec.events[event_name].data_schema
     if schema is None:
@@ -514,16 +446,6 @@ def _check_event_location(
 # Checks `x-webhook`: the locations of the URL and of the values in a callback.
 
 
-_CALLBACK_LOCATION_NAMES = (
-    "id_location",
-    "state_location",
-    "result_url_location",
-    "charge_location",
-    "creation_time_location",
-    "end_time_location",
-)
-
-
 def check_webhook(operation: Operation, webhook_spec: WebhookSpec) -> None:
     """Check the `x-webhook` of an operation.
 
@@ -535,9 +457,9 @@ def check_webhook(operation: Operation, webhook_spec: WebhookSpec) -> None:
         raise document.build_error(pointer, "x-webhook.url_fields must have at least one location in the request")
     for index, url in enumerate(webhook_spec.url_fields):
         field_pointer = f"{pointer}/url_fields/{index}"
-        check_request_location(operation, f"{field_pointer}/location", url.location)
+        check_locations(operation, field_pointer, url)
         if url.mode_field is not None:
-            check_request_location(operation, f"{field_pointer}/mode_field/location", url.mode_field.location)
+            check_locations(operation, f"{field_pointer}/mode_field", url.mode_field)
             if url.mode_field.default_value not in url.mode_field.timing_by_value:
                 known = ", ".join(url.mode_field.timing_by_value)
                 raise document.build_error(
@@ -585,9 +507,9 @@ def _check_callback_body(
     operation: Operation, documented_body: MediaType, body_locations: CallbackBodyLocations, callback_name: str
 ) -> None:
     document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook/body_locations"
-    for name in _CALLBACK_LOCATION_NAMES:
+    for name, _ in list_location_fields(CallbackBodyLocations):
         location: Location | None = getattr(body_locations, name)
-        if location is None:
+        if location is None or name == "submit_id_location":  # which is in the response to the submit
             continue
         if not location.pointer_tokens or not allows_location(
             documented_body.schemas, documented_body.schema, location.pointer_tokens

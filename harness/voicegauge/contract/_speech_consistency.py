@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Target
 from voicegauge.contract.document_parts import MediaType
@@ -23,7 +24,16 @@ from voicegauge.contract.schemas import SchemaViolation, allows_location, list_a
 from voicegauge.contract.socket_messages import MessageSchema, build_message, iterate_leaves
 from voicegauge.formats.bodies import is_form, is_json, is_text, quote_json
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, split_json_pointer
-from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, MessagePart, read_pointer
+from voicegauge.formats.locations import (
+    EVERY_ITEM,
+    MISSING,
+    EventLocation,
+    Location,
+    MessagePart,
+    is_request_location,
+    read_pointer,
+)
+from voicegauge.model.base import Record
 
 # Checks that the locations which a contract names exist in its requests and responses.
 
@@ -70,6 +80,41 @@ def check_response_location(operation: Operation, pointer: str, location: Locati
         successes = [r for status, r in operation.responses.items() if status.startswith("2")]
         media = [media for response in successes for media in response.media_types.values()]
         _check_location_is_documented(operation, pointer, location, media, "response")
+
+
+def check_locations(operation: Operation, pointer: str, record: Record) -> None:
+    """Check every location in the fields of a record, in requests to `operation` or in its successful responses.
+
+    Args:
+        operation: the operation whose messages have the values.
+        pointer: JSON pointer to the record.
+        record: a record of the grammar. Of type `RequestLocation` are its locations in requests.
+
+    Raises:
+        ContractError: a location is not documented, or is in a part of the message that is not allowed.
+    """
+    for name, is_in_request in list_location_fields(type(record)):
+        value, at = getattr(record, name), f"{pointer}/{name}"
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, tuple) else ()
+        for where, location in [(f"{at}/{key}", item) for key, item in items] or [(at, value)]:
+            if not isinstance(location, Location):  # null, or an empty list or mapping
+                continue
+            if is_in_request:
+                check_request_location(operation, where, location)
+            else:
+                check_response_location(operation, where, location)
+
+
+@functools.cache
+def list_location_fields(record_type: type[Record]) -> tuple[tuple[str, bool], ...]:
+    """Return the fields of a record that have locations, one or several, each with whether they are in a request."""
+    hints = get_type_hints(record_type, include_extras=True)
+    types_by_field = {name: {hints[name], *get_args(hints[name])} for name in record_type.__struct_fields__}
+    return tuple(
+        (name, any(map(is_request_location, types)))
+        for name, types in types_by_field.items()
+        if Location in types or any(map(is_request_location, types))
+    )
 
 
 def check_list_location(operation: Operation, pointer: str, location: Location | EventLocation | None) -> None:
@@ -125,19 +170,16 @@ def check_response_audio(
         raise document.build_error(
             pointer, f"audio delivered as {response_audio.delivery_method} is at body, not at {response_audio.location}"
         )
-    check_response_location(operation, f"{pointer}/location", response_audio.location)
-    check_response_location(operation, f"{pointer}/media_type_location", response_audio.media_type_location)
+    check_locations(operation, pointer, response_audio)
     check_operation_id(operation, f"{pointer}/download_operation_id", response_audio.download_operation_id)
     if response_audio.timestamps and not may_have_timestamps:
         raise document.build_error(f"{pointer}/timestamps", "timestamps must be in the response to a speech request")
     if response_audio.timestamps and response_audio.delivery_method == "stream":
         raise document.build_error(f"{pointer}/timestamps", "timestamps of a stream belong into x-stream.audio")
     for index, timestamps in enumerate(response_audio.timestamps):
+        check_locations(operation, f"{pointer}/timestamps/{index}", timestamps)
         for name in ("texts_location", "starts_location", "ends_location"):
-            location = getattr(timestamps, name)
-            at = f"{pointer}/timestamps/{index}/{name}"
-            check_response_location(operation, at, location)
-            check_list_location(operation, at, location)
+            check_list_location(operation, f"{pointer}/timestamps/{index}/{name}", getattr(timestamps, name))
     if (
         response_audio.format is not None
         and response_audio.format.startswith(_RAW_SAMPLE_FORMAT_PREFIXES)
@@ -220,9 +262,7 @@ def check_submit(operation: Operation, pointer: str, status_operation_id: str) -
     if status is None or status.job is None:
         reason = f"{status_operation_id!r} is not an operation with x-job"
         raise operation.contract.document.build_error(pointer, reason)
-    submit = status.job.submit_response
-    for name in ("job_id_location", "state_location", "polling_url_location"):
-        check_response_location(operation, f"{status.pointer}/x-job/submit_response/{name}", getattr(submit, name))
+    check_locations(operation, f"{status.pointer}/x-job/submit_response", status.job.submit_response)
     return status.job
 
 
@@ -293,8 +333,7 @@ def check_speech(operation: Operation, speech_spec: SpeechSpec) -> None:
     _check_wait_preference(operation, f"{pointer}/response/wait_preference", response)
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/response/audio", response.audio, may_have_timestamps=True)
-    check_response_location(operation, f"{pointer}/response/charge_location", response.charge_location)
-    check_response_location(operation, f"{pointer}/response/balance_location", response.balance_location)
+    check_locations(operation, f"{pointer}/response", response)
 
 
 def _check_formats(operation: Operation, speech_spec: SpeechSpec, pointer: str) -> None:
@@ -340,7 +379,7 @@ def _check_wait_preference(operation: Operation, pointer: str, response: SpeechR
         raise document.build_error(
             pointer, "wait_preference is for the end of a job: x-speech.response needs status_operation_id"
         )
-    check_request_location(operation, f"{pointer}/location", wait.location)
+    check_locations(operation, pointer, wait)
     if (
         status.job.submit_response.state_location != status.job.state_location
         or status.job.result_operation_id is not None
