@@ -7,6 +7,7 @@ constraints are found once for each shape.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -20,8 +21,12 @@ from voicegauge.rules.call import Call
 
 MAX_CACHED_REQUEST_SHAPES = 10_000
 """Maximum number of shapes remembered per operation. A plan has hundreds; a search can generate any number."""
+MAX_COMPARED_BODY_BYTES = 10_000
+"""Maximum size of a request body that is remembered, so that the same request is not parsed again: above it are files,
+which would fill the memory."""
 MAX_SCHEMA_DEPTH = 4
 """Maximum depth of nested objects and lists whose constraints are listed, because schemas can be recursive."""
+_SCALAR_TYPES = frozenset((str, int, float, bool, type(None)))
 _TEXT, _NUMBER, _LIST, _OBJECT, _ANY = (str,), (int, float), (list,), (dict,), (object,)
 _CONSTRAINED_TYPES_BY_KEYWORD: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "pattern"), _TEXT),
@@ -91,8 +96,22 @@ class ConstrainedRequest:
         """Read the request of `call`."""
         self.call = call
         self._media_type = call.exchange.request.media_type
-        self.parameters: list[ParsedText | None] = [call.read_parameter(p) for p in call.operation.parameters]
+        self._parameter_texts = tuple([call.read_parameter_text(one) for one in call.operation.parameters])
+
+    @functools.cached_property
+    def parameters(self) -> list[ParsedText | None]:
         """The parameters in the order of the operation; `None` for one that was not sent."""
+        documented = zip(self.call.operation.parameters, self._parameter_texts, strict=True)
+        return [None if text is None else parameter.parse_text(text) for parameter, text in documented]
+
+    @property
+    def sent_values(self) -> Hashable:
+        """Everything in the request that constraints limit, as it was sent; `None` if the body is large.
+
+        It costs less to compute than the constraints that the request tries, which are equal if it is equal.
+        """
+        body = self.call.exchange.request.body
+        return None if len(body) > MAX_COMPARED_BODY_BYTES else (self._media_type, body, self._parameter_texts)
 
     def read_root_value(self, constraint: Constraint) -> Any:
         """Return the whole body or parameter whose schema contains `constraint`; `MISSING` if it was not sent."""
@@ -271,7 +290,13 @@ def _iterate_schema_constraints(
 def _compute_json_shape(value: Any) -> Any:
     """Return the keys and types of a JSON value. The order and number of a list's items do not matter."""
     if isinstance(value, dict):
-        return tuple([(key, _compute_json_shape(inner)) for key, inner in value.items()])
+        # Most members are scalars: they are told apart here, because a function call for each costs twice as much.
+        return tuple(
+            [
+                (key, type(inner) if type(inner) in _SCALAR_TYPES else _compute_json_shape(inner))
+                for key, inner in value.items()
+            ]
+        )
     if isinstance(value, list):
         return frozenset(map(_compute_json_shape, value))
     return MISSING if value is MISSING else type(value)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.cases.case import ConformanceCase
+from voicegauge.cases.case import CaseKind, ConformanceCase
 from voicegauge.client.ledger import classify_billing_status
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.price_computation import is_billable
@@ -54,17 +54,24 @@ class Spending(Record, frozen=True, kw_only=True):
     the values is more than was spent."""
 
 
+class _Purpose(NamedTuple):
+    """What cases have in common that are added up together."""
+
+    provider: str
+    operation: str
+    target_name: str | None
+    case_kind: CaseKind
+    subject_classes: frozenset[type[Any]]
+    """Classes of the subjects that rules could judge in the case."""
+
+
 class SpendingAccount:
     """Adds up the spending of cases by purpose."""
 
     def __init__(self) -> None:
         """Create an account without any spending."""
-        self._total = SpendingTotal()
-        self._targets, self._operations, self._kinds = (
-            defaultdict[str, SpendingTotal](SpendingTotal) for _ in range(3)
-        )
-        self._subject_classes: defaultdict[frozenset[type[Any]], SpendingTotal] = defaultdict(SpendingTotal)
-        """Spending for all cases with the same set of classes of judged subjects, by this set."""
+        # Hundreds of cases have the same purpose: one addition for each, and the totals once at the end.
+        self._total_by_purpose: defaultdict[_Purpose, SpendingTotal] = defaultdict(SpendingTotal)
         self._rules: dict[str, type[Any]] = {}
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
@@ -81,22 +88,27 @@ class SpendingAccount:
             case_spending: the requests and money of the case.
             subject_classes: classes of the subjects that rules could judge in the case.
         """
-        self._total += case_spending
-        self._operations[f"{case.provider}/{case.operation}"] += case_spending
-        self._kinds[case.kind] += case_spending
-        self._subject_classes[frozenset(subject_classes)] += case_spending
-        if case.target_name:
-            self._targets[f"{case.provider}/{case.target_name}"] += case_spending
+        purpose = _Purpose(case.provider, case.operation, case.target_name, case.kind, frozenset(subject_classes))
+        self._total_by_purpose[purpose] += case_spending
 
     def build_spending(self) -> Spending:
         """Return the spending for all cases that were added so far, in total and by purpose."""
         return Spending(
-            total=self._total,
-            total_by_target=dict(self._targets),
-            total_by_operation=dict(self._operations),
-            total_by_case_kind=dict(self._kinds),
+            total=sum(self._total_by_purpose.values(), start=SpendingTotal()),
+            total_by_target=self._sum_by(lambda one: f"{one.provider}/{one.target_name}" if one.target_name else None),
+            total_by_operation=self._sum_by(lambda one: f"{one.provider}/{one.operation}"),
+            total_by_case_kind=self._sum_by(lambda one: one.case_kind),
             total_by_rule=self._sum_spending_by_rule(),
         )
+
+    def _sum_by(self, get_name: Callable[[_Purpose], str | None]) -> dict[str, SpendingTotal]:
+        """Return the spending by the name that `get_name` returns; purposes for which it is `None` are left out."""
+        totals: defaultdict[str, SpendingTotal] = defaultdict(SpendingTotal)
+        for purpose, total in self._total_by_purpose.items():
+            name = get_name(purpose)
+            if name is not None:
+                totals[name] += total
+        return dict(totals)
 
     def _sum_spending_by_rule(self) -> dict[str, SpendingTotal]:
         """Return, by rule id, the spending for all cases in which the rule judged something.
@@ -105,8 +117,8 @@ class SpendingAccount:
         """
         totals: dict[str, SpendingTotal] = {}
         for rule, judged_class in self._rules.items():
-            for subject_classes, total in self._subject_classes.items():
-                if any(issubclass(subject_class, judged_class) for subject_class in subject_classes):
+            for purpose, total in self._total_by_purpose.items():
+                if any(issubclass(subject_class, judged_class) for subject_class in purpose.subject_classes):
                     totals[rule] = totals.get(rule, SpendingTotal()) + total
         return totals
 

@@ -118,7 +118,7 @@ class Call(CheckSubject):
         """The documented response for the status; `None` if the status is not documented."""
         return self.operation.find_response(self.status)
 
-    @property
+    @functools.cached_property
     def documented_body(self) -> MediaType | None:
         """The documented body for the status and Content-Type of the response; `None` if there is none.
 
@@ -230,15 +230,17 @@ class Call(CheckSubject):
 
     def read_parameter(self, parameter: Parameter) -> ParsedText | None:
         """Return a documented parameter of the request; `None` if it was not sent. Cookies are not read."""
+        text = self.read_parameter_text(parameter)
+        return None if text is None else parameter.parse_text(text)
+
+    def read_parameter_text(self, parameter: Parameter) -> str | None:
+        """Return the text of a documented parameter; `None` if it was not sent. Cookies are not read."""
         if parameter.message_part == "cookie":
             return None
         if parameter.message_part == "header":
-            text = self.exchange.request.find_header(parameter.name)
-        else:
-            text = (
-                self.path_parameters if parameter.message_part == "path" else self.parsed_exchange.query_parameters
-            ).get(parameter.name)
-        return None if text is None else parameter.parse_text(text)
+            return self.exchange.request.find_header(parameter.name)
+        by_name = self.path_parameters if parameter.message_part == "path" else self.parsed_exchange.query_parameters
+        return by_name.get(parameter.name)
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
@@ -365,10 +367,11 @@ class CaseOutcome(CallSubject):
 
         The result is false for a documented response with a field for errors, and for the error of a failed job.
         """
+        if not self.call.is_accepted:
+            return False
         body, documented = self.call.response_json, self.call.documented_body
         return (
-            self.call.is_accepted
-            and isinstance(body, dict)
+            isinstance(body, dict)
             and self.operation.job is None
             and any(body.get(name) for name in ("error", "errors", "detail"))
             and (self.expected_response.acceptance == "rejected" or documented is None or not documented.is_valid(body))
