@@ -290,7 +290,7 @@ def _iterate_schema_constraints(
 def _compute_json_shape(value: Any) -> Any:
     """Return the keys and types of a JSON value. The order and number of a list's items do not matter."""
     if isinstance(value, dict):
-        # Most members are scalars: they are told apart here, because a function call for each costs twice as much.
+        # Most members are scalars: they are recognized here, because a function call for each costs twice as much.
         return tuple(
             [
                 (key, type(inner) if type(inner) in _SCALAR_TYPES else _compute_json_shape(inner))
