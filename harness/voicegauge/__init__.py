@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from voicegauge.api.result_files import write_badge as write_badge
     from voicegauge.api.result_files import write_baseline as write_baseline
     from voicegauge.api.result_files import write_findings_page as write_findings_page
+    from voicegauge.api.result_files import write_history_page as write_history_page
     from voicegauge.api.result_files import write_junit as write_junit
     from voicegauge.api.result_files import write_sarif as write_sarif
     from voicegauge.api.saved_runs import ScoreResult as ScoreResult
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
     from voicegauge.api.saved_runs import read_history as read_history
     from voicegauge.api.saved_runs import render_report as render_report
     from voicegauge.api.saved_runs import score as score
-    from voicegauge.api.saved_runs import write_history_page as write_history_page
     from voicegauge.api.saved_runs import write_report as write_report
     from voicegauge.api.saved_runs import write_site as write_site
     from voicegauge.api.target_selection import load_contracts as load_contracts
@@ -150,6 +150,7 @@ _NAMES_BY_MODULE = {
         "write_badge",
         "write_baseline",
         "write_findings_page",
+        "write_history_page",
         "write_junit",
         "write_sarif",
     ),
@@ -163,7 +164,6 @@ _NAMES_BY_MODULE = {
         "read_history",
         "render_report",
         "score",
-        "write_history_page",
         "write_report",
         "write_site",
     ),

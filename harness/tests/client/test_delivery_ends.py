@@ -7,11 +7,12 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client.client import Client, DeliveryInterruptedError
+from voicegauge.client.client import Client
 from voicegauge.client.exchange_log import (
     MAX_SUBMIT_AND_DOWNLOAD_S,
     Deadline,
     DeliveryFailedError,
+    DeliveryInterruptedError,
     describe_response,
 )
 from voicegauge.client.ledger import Ledger

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client.client import CANCEL_REQUEST_TIMEOUT_S, Client, DeliveryInterruptedError
+from voicegauge.client.client import CANCEL_REQUEST_TIMEOUT_S, Client
+from voicegauge.client.exchange_log import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.spending_journal import PurchaseAccount, PurchaseHistory, SubmitRecorder
 from voicegauge.errors import BudgetError, UsageError

@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from voicegauge.client.ledger import Ledger
-from voicegauge.client.spending_journal import Purchase, PurchaseAccount, PurchaseHistory
+from voicegauge.client.spending_journal import (
+    Purchase,
+    PurchaseAccount,
+    PurchaseHistory,
+    SubmitCompletedEvent,
+    SubmitNotSentEvent,
+)
 from voicegauge.model.exchange import BillingStatus
 
 SENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,11 +70,21 @@ def test_an_ambiguous_submit_says_why(purchase, reason):
     assert purchase.ambiguous_reason == reason
 
 
+def respond(history, http_status, billing_status, job_id=None, charged_usd=None):
+    SubmitCompletedEvent(
+        sample_or_case_id="a",
+        http_status=http_status,
+        billing_status=billing_status,
+        job_id=job_id,
+        charged_usd=charged_usd,
+    ).add_to_history(history)
+
+
 def history(*billings):
     made = PurchaseHistory("a")
     for index, billing in enumerate(billings):
         made.record_submit(str(index), 0.25)
-        made.record_response(200, billing, None, None)
+        respond(made, 200, billing)
     return made
 
 
@@ -91,15 +107,15 @@ def test_attempts_end_at_a_submit_that_may_be_charged(billings, count):
 
 def test_notes_before_the_first_submit_change_nothing():
     made = PurchaseHistory("a")
-    made.record_submit_not_sent()
-    made.record_response(200, ACCEPTED, "j1", 1.0)
+    SubmitNotSentEvent(sample_or_case_id="a").add_to_history(made)
+    respond(made, 200, ACCEPTED, "j1", 1.0)
     assert (made.purchases, made.is_last_request_ambiguous, made.ambiguous_requests) == ([], False, [])
 
 
 def test_a_repetition_with_the_same_key_is_one_submit():
     made = PurchaseHistory("a")
     made.record_submit("1", 0.25, "key 1")
-    made.record_response(202, ACCEPTED, "j1", 0.125)
+    respond(made, 202, ACCEPTED, "j1", 0.125)
     made.purchases[0].has_saved_result, made.purchases[0].missing_result_reason = True, "lost"
     made.record_submit("2", 0.25, "key 1")
     (purchase,) = made.purchases

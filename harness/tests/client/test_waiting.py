@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client.client import Client, DeliveryInterruptedError
-from voicegauge.client.exchange_log import MAX_SUBMIT_AND_DOWNLOAD_S
+from voicegauge.client.client import Client
+from voicegauge.client.exchange_log import MAX_SUBMIT_AND_DOWNLOAD_S, DeliveryInterruptedError
 from voicegauge.model.exchange import BillingStatus
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport

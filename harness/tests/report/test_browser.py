@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from voicegauge.api.saved_runs import write_history_page
+from voicegauge.api.result_files import write_history_page
 from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.target_cost import PriceFunction

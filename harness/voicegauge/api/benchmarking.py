@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -33,8 +33,9 @@ from voicegauge.api.calls import CommandDeadline, function_of, restore_interrupt
 from voicegauge.api.live_service import (
     delete_leftover_resources,
 )
-from voicegauge.api.progress import ProgressListener, report_phase
+from voicegauge.api.progress import ProgressListener, report_phase, report_phase_until
 from voicegauge.api.requests import BenchRequest
+from voicegauge.api.saved_runs import judge_clips, list_run_judgements
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.audio_measurement import (
     count_samples_with_unknown_encoding,
@@ -55,15 +56,13 @@ from voicegauge.bench.run_start import (
     lock_plan,
 )
 from voicegauge.bench.run_store import load_run, save_run
-from voicegauge.bench.scoring import listen_to_run, score_run
+from voicegauge.bench.scoring import score_run
 from voicegauge.bench.target_summaries import BenchResult, summarize_targets
-from voicegauge.bench.voice_quality import compare_run_voices, predict_run_quality
 from voicegauge.errors import BudgetError, TimeLimitError, UsageError
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.run import Run, ScoreSet
 from voicegauge.report.html_page import write_report
-from voicegauge.speech.voice_encoder import load_voice_encoder
 
 # Saves, scores and summarizes a run whose requests were sent.
 
@@ -109,14 +108,7 @@ def finish_benchmark(
         return _finish_interrupted_benchmark(planned_benchmark, config, run_folder, run, stop_signal)
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
     with _name_run_if_interrupted(run_folder, planned_benchmark):
-        run = _listen_to_saved_run(run_folder, run, planned_benchmark, deadline)
-        run = _predict_quality_of_saved_run(run_folder, run, planned_benchmark, deadline)
-        run = _compare_voices_of_saved_run(run_folder, run, planned_benchmark, deadline)
-        scores = _score_saved_run(run_folder, run, request.asr, planned_benchmark, deadline)
-    if scores is not None:
-        run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
-    elif unscored_reason:
-        planned_benchmark.listener.notice(f"no error rates: {unscored_reason}")
+        run, scores = _judge_and_transcribe(run_folder, run, planned_benchmark, unscored_reason, deadline)
     save_run(run_folder, run)
     run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, is_finished=outcome.is_complete))
     page = (
@@ -136,8 +128,8 @@ def finish_benchmark(
         report_file=page,
         stop_message=stopped,
         stop_reason=stop_reason,
+        baseline_target=planned_benchmark.baseline_target,
     )
-    result = msgspec.structs.replace(result, baseline_target=planned_benchmark.baseline_target)
     if request.on_result is not None:
         request.on_result(result)
     save_run(run_folder, run)
@@ -241,95 +233,37 @@ def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) 
     return None, None
 
 
-@contextmanager
-def _report_phase_until(
-    deadline: CommandDeadline, listener: ProgressListener, name: str
-) -> Iterator[Callable[[int, int], None]]:
-    """Report a phase while the context lasts; yield the function that reports its progress (items done, all items).
+def _judge_and_transcribe(
+    run_folder: Path,
+    run: Run,
+    planned_benchmark: PlannedBenchmark,
+    unscored_reason: str | None,
+    deadline: CommandDeadline,
+) -> tuple[Run, ScoreSet | None]:
+    """Return the run with everything that is found out about its audio, and its scores; what took too long is left out.
 
-    Raises:
-        TimeLimitError: raised by the yielded function if the time of the command is over.
+    A notice names what is left out, and the command that does it.
     """
-    with report_phase(listener, name) as phase:
-
-        def report_progress(done_count: int, total_count: int) -> None:
-            phase.update(done_count, total_count)
-            deadline.require_time()
-
-        yield report_progress
-
-
-def _score_saved_run(
-    run_folder: Path, run: Run, asr_spec: str, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
-) -> ScoreSet | None:
+    request, listener = planned_benchmark.request, planned_benchmark.listener
+    for judgement in list_run_judgements(
+        listens=request.listens, predicts_quality=request.predicts_quality, voice_encoder=request.voice_encoder
+    ):
+        try:
+            run = judge_clips(run_folder, run, judgement, listener, deadline)
+        except TimeLimitError as error:
+            command = f"voicegauge score {run_folder}{judgement.score_options}"
+            listener.notice(f"{judgement.phase_name} was not finished: {error}; `{command}` does it")
+    scores = None
     try:
-        with _report_phase_until(deadline, planned_benchmark.listener, "transcribing") as report_progress:
-            return score_run(run_folder, run, asr_spec, report_progress=report_progress)
+        with report_phase_until(deadline, listener, "transcribing") as report_progress:
+            scores = score_run(run_folder, run, request.asr, report_progress=report_progress)
     except TimeLimitError as error:
-        planned_benchmark.listener.notice(
-            f"no error rates: {error}; `voicegauge score {run_folder}` transcribes the run"
-        )
-        return None
-
-
-def _listen_to_saved_run(
-    run_folder: Path, run: Run, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
-) -> Run:
-    """Judge what the audio of a run says, save the verdicts in the run, and return the run with them.
-
-    The run is returned unchanged if listening was not requested, or if the time limit of the command is over.
-    """
-    if not planned_benchmark.request.listens:
-        return run
-    try:
-        with _report_phase_until(deadline, planned_benchmark.listener, "listening") as report_progress:
-            listening = listen_to_run(run_folder, run, report_progress=report_progress)
-    except TimeLimitError as error:
-        planned_benchmark.listener.notice(f"the audio is not judged: {error}; `voicegauge score {run_folder}` does it")
-        return run
-    found = msgspec.structs.replace(run, listening=listening)
-    save_run(run_folder, found)
-    return found
-
-
-def _predict_quality_of_saved_run(
-    run_folder: Path, run: Run, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
-) -> Run:
-    """Return the run with predicted ratings, if they are requested, and save it."""
-    if not planned_benchmark.request.predicts_quality:
-        return run
-    try:
-        with _report_phase_until(deadline, planned_benchmark.listener, "predicting quality") as report_progress:
-            quality = predict_run_quality(run_folder, run, report_progress=report_progress)
-    except TimeLimitError as error:
-        planned_benchmark.listener.notice(
-            f"no ratings are predicted: {error}; `voicegauge score {run_folder} --quality` does it"
-        )
-        return run
-    rated = msgspec.structs.replace(run, predicted_quality=quality)
-    save_run(run_folder, rated)
-    return rated
-
-
-def _compare_voices_of_saved_run(
-    run_folder: Path, run: Run, planned_benchmark: PlannedBenchmark, deadline: CommandDeadline
-) -> Run:
-    """Return the run with its voices, if they are to be compared, and save it."""
-    encoder_name = planned_benchmark.request.voice_encoder
-    if encoder_name is None:
-        return run
-    try:
-        with _report_phase_until(deadline, planned_benchmark.listener, "comparing voices") as report_progress:
-            encoder = load_voice_encoder(encoder_name)
-            voices = compare_run_voices(run_folder, run, encoder, report_progress=report_progress)
-    except TimeLimitError as error:
-        planned_benchmark.listener.notice(
-            f"voices are not compared: {error}; `voicegauge score {run_folder} --similarity {encoder_name}` does it"
-        )
-        return run
-    compared = msgspec.structs.replace(run, voices=voices)
-    save_run(run_folder, compared)
-    return compared
+        listener.notice(f"no error rates: {error}; `voicegauge score {run_folder}` transcribes the run")
+    if scores is not None:
+        run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
+    elif unscored_reason:
+        listener.notice(f"no error rates: {unscored_reason}")
+    return run, scores
 
 
 def _build_result(
@@ -342,6 +276,7 @@ def _build_result(
     report_file: Path | None = None,
     stop_message: str | None = None,
     stop_reason: StopReason | None = None,
+    baseline_target: str | None = None,
 ) -> BenchResult:
     measured = [one for one in run.samples if not one.is_warmup]
     sends_whole_plan = run.manifest.ramp_load_type is None and run.manifest.early_stop is None
@@ -362,6 +297,7 @@ def _build_result(
         normalizer=scores.normalizer if scores else None,
         stop_message=stop_message,
         stop_reason=stop_reason,
+        baseline_target=baseline_target,
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
         ramp=run.ramp,

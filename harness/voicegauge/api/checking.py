@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from voicegauge.api.calls import (
@@ -33,7 +33,7 @@ from voicegauge.api.check_setup import (
 from voicegauge.api.live_service import open_journals
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.progress import ProgressListener, choose_listener, report_phase
-from voicegauge.api.requests import CheckRequest, JobStepsRequest, ProfileRequest, SingleCheckRequest
+from voicegauge.api.requests import BaseCheckRequest, CheckRequest, ProfileRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
     announce_key_hosts,
@@ -59,6 +59,7 @@ from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.contract.loading import Catalogue, is_bundled, load_catalogue, replace_key_variable
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.files import find_bundled_folder, get_cache_folder
+from voicegauge.options import keyword, request
 from voicegauge.profiles.judging import ProfileReport, judge_profile, load_profile, load_profile_contract
 from voicegauge.recording.har_files import find_provider_recordings, find_recordings
 from voicegauge.rules.registry import Rule, select_rules
@@ -358,6 +359,33 @@ def _replace_key_environment_variable(contract: Contract, variable_name: str) ->
 
 
 # Checks one given request, or a given sequence of steps with jobs, such as submits and polls.
+
+
+@request
+class SingleCheckRequest(BaseCheckRequest):
+    """A request to send, and the outcome that is expected from the service."""
+
+    target: str = keyword(help="Id of the target.", kw_only=False)
+    body_changes: Mapping[str, object] | None = keyword(
+        default=None, help="Fields of the body that differ from a minimal valid request.", kw_only=False
+    )
+    omitted_fields: Sequence[str] = keyword(default=(), help="Fields to leave out of the body.")
+    expected_outcome: Literal["accepted", "rejected"] = keyword(
+        default="accepted", help="Whether the service should accept the request."
+    )
+
+
+@request
+class JobStepsRequest(BaseCheckRequest):
+    """Steps to carry out with several jobs of one account."""
+
+    target: str = keyword(help="Id of a target that answers with jobs.", kw_only=False)
+    steps: Sequence[str] = keyword(
+        help='Each is "submit", or one of the following with the number N of a job, counted from 1: "poll N", "late N" '
+        '(poll a long time later), "expired N", "cancel N", and "unknown N" (poll an id that does not exist and looks '
+        "like that of job N).",
+        kw_only=False,
+    )
 
 
 def run_single_check(request: SingleCheckRequest) -> CheckReport:

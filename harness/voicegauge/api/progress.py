@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voicegauge.api.calls import CommandDeadline
 from voicegauge.outputs.result_summary import ResultSummary, SummarizedResult
 from voicegauge.printable_text import escape_unprintable
 
@@ -105,6 +106,24 @@ def report_phase(
         yield PhaseProgress(listener, total_count, done_count)
     finally:
         listener.phase_ended()
+
+
+@contextmanager
+def report_phase_until(
+    deadline: CommandDeadline, listener: ProgressListener, name: str
+) -> Iterator[Callable[[int, int], None]]:
+    """Report a phase while the context lasts; yield the function that reports its progress (items done, all items).
+
+    Raises:
+        TimeLimitError: raised by the yielded function if the time of the command is over.
+    """
+    with report_phase(listener, name) as phase:
+
+        def report_progress(done_count: int, total_count: int) -> None:
+            phase.update(done_count, total_count)
+            deadline.require_time()
+
+        yield report_progress
 
 
 # Shows progress in a notebook, without a library of widgets.

@@ -220,33 +220,6 @@ class CheckRequest(BaseCheckRequest):
 
 
 @request
-class SingleCheckRequest(BaseCheckRequest):
-    """A request to send, and the outcome that is expected from the service."""
-
-    target: str = keyword(help="Id of the target.", kw_only=False)
-    body_changes: Mapping[str, object] | None = keyword(
-        default=None, help="Fields of the body that differ from a minimal valid request.", kw_only=False
-    )
-    omitted_fields: Sequence[str] = keyword(default=(), help="Fields to leave out of the body.")
-    expected_outcome: Literal["accepted", "rejected"] = keyword(
-        default="accepted", help="Whether the service should accept the request."
-    )
-
-
-@request
-class JobStepsRequest(BaseCheckRequest):
-    """Steps to carry out with several jobs of one account."""
-
-    target: str = keyword(help="Id of a target that answers with jobs.", kw_only=False)
-    steps: Sequence[str] = keyword(
-        help='Each is "submit", or one of the following with the number N of a job, counted from 1: "poll N", "late N" '
-        '(poll a long time later), "expired N", "cancel N", and "unknown N" (poll an id that does not exist and looks '
-        "like that of job N).",
-        kw_only=False,
-    )
-
-
-@request
 class ProfileRequest:
     """Which server to judge, by which published profile."""
 

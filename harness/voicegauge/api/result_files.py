@@ -1,4 +1,4 @@
-"""Writes results of `check` and `find_drift` as files for other tools, and baselines of accepted findings."""
+"""Writes results as files for people and other tools, and baselines of accepted findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voicegauge.drift.drift_report import DriftLevel, DriftReport, build_drift_b
 from voicegauge.drift.drift_report import apply_baseline as apply_drift_baseline
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import BASELINE_MARK, PAGE_MARK, check_replaceable, write_file
-from voicegauge.options import PathLike
+from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.outputs.finding_exports import (
     ExportedReport,
     FindingsBaseline,
@@ -121,6 +121,28 @@ def write_findings_page(
     else:
         page = build_drift_page(report, fail_on=fail_on)
     write_file(Path(file), render_findings_page(page).encode())
+
+
+@with_checked_arguments
+def write_history_page(history: RunHistory, file: PathLike) -> Path:
+    """Write a history as one self-contained HTML page, with a chart of each series and the time line.
+
+    Args:
+        history: the history returned by `read_history`.
+        file: the file to write.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UsageError: the file cannot be written, or exists and is not a page of voicegauge.
+    """
+    from voicegauge.report.history_page import render_history_page
+
+    path = Path(file)
+    check_replaceable(path, PAGE_MARK)
+    write_file(path, render_history_page(history).encode())
+    return path
 
 
 def write_badge(

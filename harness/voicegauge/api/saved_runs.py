@@ -5,14 +5,15 @@ from __future__ import annotations
 import gc
 import io
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from voicegauge.api.calls import function_of
+from voicegauge.api.calls import CommandDeadline, function_of
 from voicegauge.api.local_requests import (
     CompareRequest,
     CompareTargetsRequest,
@@ -21,7 +22,7 @@ from voicegauge.api.local_requests import (
     ReportRequest,
     ScoreRequest,
 )
-from voicegauge.api.progress import ProgressListener, choose_listener, report_phase
+from voicegauge.api.progress import ProgressListener, choose_listener, report_phase, report_phase_until
 from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, run_store
 from voicegauge.bench.audio_measurement import describe_damaged_audio
@@ -44,7 +45,6 @@ from voicegauge.model.sample import write_parquet
 from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.report.findings_page import load_check_and_drift_reports
-from voicegauge.report.history_page import render_history_page
 from voicegauge.report.html_page import render_page
 from voicegauge.report.html_page import write_site as write_site_of_runs
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport
@@ -54,7 +54,7 @@ from voicegauge.report.run_comparison import render_markdown
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 from voicegauge.speech.listening import get_listening_method
 from voicegauge.speech.sound_quality import get_quality_method, require_quality_models
-from voicegauge.speech.voice_encoder import VoiceEncoder, load_voice_encoder
+from voicegauge.speech.voice_encoder import load_voice_encoder
 
 # Reads the history of a folder of saved runs, and writes it as a page.
 
@@ -85,26 +85,6 @@ def run_history(request: HistoryRequest) -> RunHistory:
 
 
 read_history = function_of(HistoryRequest, run_history, name="read_history")
-
-
-@with_checked_arguments
-def write_history_page(history: RunHistory, file: PathLike) -> Path:
-    """Write a history as one self-contained HTML page, with a chart of each series and the time line.
-
-    Args:
-        history: the history returned by `read_history`.
-        file: the file to write.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        UsageError: the file cannot be written, or exists and is not a page of voicegauge.
-    """
-    path = Path(file)
-    check_replaceable(path, PAGE_MARK)
-    write_file(path, render_history_page(history).encode())
-    return path
 
 
 # Loads saved runs.
@@ -346,16 +326,12 @@ def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[t
     loaded = [(find_run_folder(path), load_run(path)) for path in to_path_tuple(runs)]
     if not loaded:
         raise DataError("there is no run to report: give a run's folder or its run.json")
-    _reject_repeated_runs(loaded)
-    return loaded
-
-
-def _reject_repeated_runs(runs: Sequence[tuple[Path, Run]]) -> None:
-    for number, (folder, run) in enumerate(runs):
-        first = next((other for other, same in runs[:number] if same.manifest == run.manifest and same == run), None)
+    for number, (folder, run) in enumerate(loaded):
+        first = next((other for other, same in loaded[:number] if same.manifest == run.manifest and same == run), None)
         if first is not None:
             copied = "is given twice" if first.resolve() == folder.resolve() else f"is a copy of {first}"
             raise DataError(f"{folder}: {copied}: name each run once")
+    return loaded
 
 
 _MARK_BY_REPORT_FORMAT: Mapping[ReportFormat, bytes] = {
@@ -472,24 +448,87 @@ class ScoreResult(TabularResult, frozen=True, kw_only=True):
 
     def build_table(self) -> SummaryTable:
         """Return a row for each thing that was done with the clips, with its method and its number of clips."""
-        rows: list[tuple[str, str, str]] = []
+        judged: list[tuple[str, str, Sized]] = []
         if self.scores is not None:
-            rows.append(("transcribed", self.scores.asr, str(len(self.scores.scores))))
+            judged.append(("transcribed", self.scores.asr, self.scores.scores))
         if self.listening is not None:
-            rows.append(("listened to", self.listening.method, str(len(self.listening.verdicts))))
+            judged.append(("listened to", self.listening.method, self.listening.verdicts))
         if self.predicted_quality is not None:
-            rows.append(
-                ("quality predicted", self.predicted_quality.method, str(len(self.predicted_quality.predictions)))
-            )
+            judged.append(("quality predicted", self.predicted_quality.method, self.predicted_quality.predictions))
         if self.voices is not None:
-            rows.append(("compared by voice", self.voices.method, str(len(self.voices.voices))))
+            judged.append(("compared by voice", self.voices.method, self.voices.voices))
+        rows = tuple((what, method, str(len(clips))) for what, method, clips in judged)
         label = "EMULATED: " if self.provenance is Provenance.EMULATED else ""
         counts = ", ".join(f"{what} {count}" for what, _, count in rows)
         return SummaryTable(
             title=f"{label}{self.run_folder}: {f'clips {counts}' if counts else 'nothing was judged'}",
             headings=("what was done", "method", "clips"),
-            rows=tuple(rows),
+            rows=rows,
         )
+
+
+class RunJudgement(NamedTuple):
+    """What one method finds out about every clip of a run."""
+
+    phase_name: str
+    run_field: str
+    """Field of `Run` that has the result."""
+    method: str
+    """Name and version of the method, which the result has too."""
+    judge: Callable[..., Any]
+    """Called with the run's folder, the run and `report_progress`. It returns the result; `None` if the targets of the
+    run do not speak texts."""
+    score_options: str
+    """Options with which `voicegauge score` applies the method, with a space before each."""
+
+
+def list_run_judgements(*, listens: bool, predicts_quality: bool, voice_encoder: str | None) -> list[RunJudgement]:
+    """Return the judgements that a user asks for, in the order in which they are made.
+
+    Args:
+        listens: whether to judge what the audio says.
+        predicts_quality: whether to predict how listeners would rate it.
+        voice_encoder: name or file of the encoder that compares voices; `None` to compare none.
+
+    Raises:
+        MissingExtraError: the prediction of quality is not installed.
+        UsageError: the voice encoder is not installed.
+        DataError: the file of the voice encoder cannot be read.
+    """
+    judgements = []
+    if listens:
+        judgements.append(RunJudgement("listening", "listening", get_listening_method(), listen_to_run, ""))
+    if predicts_quality:
+        require_quality_models()
+        method = get_quality_method()
+        judgements.append(
+            RunJudgement("predicting quality", "predicted_quality", method, predict_run_quality, " --quality")
+        )
+    if voice_encoder is not None:
+        encoder = load_voice_encoder(voice_encoder)
+        compare_voices, options = partial(compare_run_voices, encoder=encoder), f" --similarity {voice_encoder}"
+        judgements.append(RunJudgement("comparing voices", "voices", encoder.method, compare_voices, options))
+    return judgements
+
+
+def judge_clips(
+    folder: Path, run: Run, judgement: RunJudgement, listener: ProgressListener, deadline: CommandDeadline
+) -> Run:
+    """Return a saved run with a judgement of its clips, and save it, unless the same method has judged them already.
+
+    Raises:
+        TimeLimitError: the time of the command is over. Nothing was saved.
+    """
+    earlier = getattr(run, judgement.run_field)
+    if earlier is not None and earlier.method == judgement.method:
+        return run
+    with report_phase_until(deadline, listener, judgement.phase_name) as report_progress:
+        result = judgement.judge(folder, run, report_progress=report_progress)
+    if result is None:
+        return run
+    judged = msgspec.structs.replace(run, **{judgement.run_field: result})
+    save_run(folder, judged)
+    return judged
 
 
 def run_score(request: ScoreRequest) -> ScoreResult:
@@ -512,24 +551,21 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     # What was transcribed before is cached by digest, so that a changed file would not be noticed.
     if damaged := describe_damaged_audio(folder, saved.samples):
         raise DataError(f"{folder}: {damaged}: restore the files, or measure the run again")
-    listener = choose_listener(request.progress)
-    if request.predicts_quality:
-        require_quality_models()
-    encoder = load_voice_encoder(request.voice_encoder) if request.voice_encoder is not None else None
-    saved = _listen_to_saved_run(folder, saved, listener)
-    if request.predicts_quality:
-        saved = _predict_quality_of_saved_run(folder, saved, listener)
-    if encoder is not None:
-        saved = _compare_voices_of_saved_run(folder, saved, encoder, listener)
+    listener, deadline = choose_listener(request.progress), CommandDeadline(None)
+    for judgement in list_run_judgements(
+        listens=True, predicts_quality=request.predicts_quality, voice_encoder=request.voice_encoder
+    ):
+        saved = judge_clips(folder, saved, judgement, listener, deadline)
+    result = ScoreResult(
+        run_folder=str(folder),
+        provenance=saved.manifest.provenance,
+        scores=None,
+        listening=saved.listening,
+        predicted_quality=saved.predicted_quality,
+        voices=saved.voices,
+    )
     if request.asr == "none" and saved.listening is not None:
-        return ScoreResult(
-            run_folder=str(folder),
-            provenance=saved.manifest.provenance,
-            scores=None,
-            listening=saved.listening,
-            predicted_quality=saved.predicted_quality,
-            voices=saved.voices,
-        )
+        return result
     with report_phase(listener, "transcribing") as transcribing:
         scores = score_run(
             folder,
@@ -548,52 +584,7 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     # Scores of the same engine are replaced; the latest scores come last, where summaries look for them.
     others = tuple(one for one in saved.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
     save_run(folder, msgspec.structs.replace(saved, score_sets=(*others, scores)))
-    return ScoreResult(
-        run_folder=str(folder),
-        provenance=saved.manifest.provenance,
-        scores=scores,
-        listening=saved.listening,
-        predicted_quality=saved.predicted_quality,
-        voices=saved.voices,
-    )
-
-
-def _listen_to_saved_run(folder: Path, run: Run, listener: ProgressListener) -> Run:
-    """Judge what the audio of a run says, save the verdicts in the run, and return the run with them.
-
-    The run is returned unchanged if the current method has already judged it, or if its targets do not speak texts.
-    """
-    if run.listening is not None and run.listening.method == get_listening_method():
-        return run
-    with report_phase(listener, "listening") as phase:
-        listening = listen_to_run(folder, run, report_progress=phase.update)
-    if listening is None:
-        return run
-    judged = msgspec.structs.replace(run, listening=listening)
-    save_run(folder, judged)
-    return judged
-
-
-def _predict_quality_of_saved_run(folder: Path, run: Run, listener: ProgressListener) -> Run:
-    """Return the run with predicted ratings, and save it, unless the same method has predicted them."""
-    if run.predicted_quality is not None and run.predicted_quality.method == get_quality_method():
-        return run
-    with report_phase(listener, "predicting quality") as predicting:
-        quality = predict_run_quality(folder, run, report_progress=predicting.update)
-    rated = msgspec.structs.replace(run, predicted_quality=quality)
-    save_run(folder, rated)
-    return rated
-
-
-def _compare_voices_of_saved_run(folder: Path, run: Run, encoder: VoiceEncoder, listener: ProgressListener) -> Run:
-    """Return the run with its voices, and save it, unless they were compared by the same encoder."""
-    if run.voices is not None and run.voices.method == encoder.method:
-        return run
-    with report_phase(listener, "comparing voices") as comparing:
-        voices = compare_run_voices(folder, run, encoder, report_progress=comparing.update)
-    compared = msgspec.structs.replace(run, voices=voices)
-    save_run(folder, compared)
-    return compared
+    return msgspec.structs.replace(result, scores=scores)
 
 
 score = function_of(ScoreRequest, run_score, name="score")

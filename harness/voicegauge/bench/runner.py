@@ -49,8 +49,9 @@ from voicegauge.bench.run_store import (
 )
 from voicegauge.bench.suites import SuiteText
 from voicegauge.bench.timing_error import EventLoopLag, reduce_event_loop_delays
-from voicegauge.client.client import Client, DeliveryInterruptedError, RequestToRepeat
+from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.daily_spending import open_provider_ledgers
+from voicegauge.client.exchange_log import DeliveryInterruptedError
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.spending_journal import Journal, Purchase, SubmitRecorder
 from voicegauge.contract.contract import BaseTarget, TranscriptionSocketTarget

@@ -437,7 +437,8 @@ def history_command(request: HistoryRequest, options: HistoryOptions) -> int:
 
     What was read of a run is kept in .voicegauge-history.sqlite in FOLDER, which may be deleted.
     """
-    from voicegauge.api.saved_runs import run_history, write_history_page
+    from voicegauge.api.result_files import write_history_page
+    from voicegauge.api.saved_runs import run_history
     from voicegauge.cli._progress import TerminalProgress
     from voicegauge.report.result_summaries import summarize
 

@@ -25,6 +25,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.errors import UnreachableError
 from voicegauge.formats.bodies import UnreadableBodyError, decode_base64
+from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Exchange, Failure, FailureKind, Request
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.http import find_proxy
@@ -164,6 +165,11 @@ MAX_REDIRECTS = 5
 The limit is low, because each redirect is a chance to probe the user's network."""
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 """Statuses with a `Location` to follow (RFC 9110, section 15.4). 300 and 304 are not among them."""
+
+
+WHOLE_BODY_AUDIO = ResponseAudio(location=Location("body"), delivery_method="bytes")
+"""Description of a response whose whole body is the audio. Some providers respond to a submit with cached or short
+audio at once, instead of with a job."""
 
 
 class DownloadedAudio(NamedTuple):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Self
 
-from voicegauge.client.audio_download import DownloadedAudio, fetch_audio
+from voicegauge.client.audio_download import WHOLE_BODY_AUDIO, DownloadedAudio, fetch_audio
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.exchange_log import (
     Deadline,
     DeliveryFailedError,
+    DeliveryInterruptedError,
     ExchangeLog,
     build_rejection_failure,
     describe_exchange,
@@ -52,26 +53,12 @@ CANCEL_REQUEST_TIMEOUT_S = 5.0
 waiting."""
 
 
-_WHOLE_BODY_AUDIO = ResponseAudio(location=Location("body"), delivery_method="bytes")
-"""Description of a response whose whole body is the audio. Some providers respond to a submit with cached or short
-audio at once, instead of with a job."""
-
-
 class ReceivedTranscript(NamedTuple):
     """The transcript of audio that was sent."""
 
     text: str
     exchange_index: int
     """Index of the exchange whose response contained the transcript."""
-
-
-class DeliveryInterruptedError(asyncio.CancelledError):
-    """Raised instead of `CancelledError` by a delivery whose task is cancelled, as by Ctrl-C."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        """Keep `delivery`, which has the exchanges and states that were observed before the interruption."""
-        super().__init__()
-        self.delivery = delivery
 
 
 class DeliveryTask:
@@ -114,46 +101,32 @@ class DeliveryTask:
         """The charge of which the observer was notified, see `Settlement.reported_charge`."""
         self._first_sent_ms: float | None = None
 
-    def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Coroutine[Any, Any, Delivery]:
+    async def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Delivery:
         """Send `request`, with its idempotency key if it has one, and return its delivery."""
-        return self._complete_delivery(self._submit(request, idempotency_key), self._fetch_result_of_submit)
+        return await self._complete_delivery(self._submit_and_fetch(request, idempotency_key))
 
     async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
         self._settlement.status = BillingStatus.ACCEPTED
-        return await self._complete_delivery(self._poll_resumed_job(job_id), self._fetch_result)
+        return await self._complete_delivery(self._poll_and_fetch(job_id))
 
     async def fetch_submitted(self, exchange: Exchange) -> Delivery:
-        """Fetch the audio of a submit that was sent and accepted elsewhere, and return the delivery.
-
-        The exchanges of the delivery begin with `exchange`.
-        """
+        """Fetch the audio of a submit that was sent and accepted elsewhere; the delivery begins with `exchange`."""
         self._settlement.status = BillingStatus.ACCEPTED
         submit = self._log.add(exchange)
         self._submit_index = self._log.last_exchange_index
-        return await self._complete_delivery(self._record_job_id_of_submit(submit), self._fetch_result_of_submit)
-
-    async def _record_job_id_of_submit(self, submit_exchange: ParsedExchange) -> ParsedExchange:
         if self._job is not None:
-            self._job.record_job_id(submit_exchange)
-        return submit_exchange
+            self._job.record_job_id(submit)
+        return await self._complete_delivery(self._fetch_result_of_submit(submit))
 
-    async def _complete_delivery(
-        self,
-        first_exchange: Awaitable[ParsedExchange],
-        fetch_result: Callable[[ParsedExchange], Awaitable[DownloadedAudio | ReceivedTranscript]],
-    ) -> Delivery:
-        """Return the delivery, also if it fails.
-
-        Args:
-            first_exchange: the accepted submit, or the last poll of a job that was submitted earlier.
-            fetch_result: follows the first exchange to the audio or transcript.
+    async def _complete_delivery(self, fetched_result: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
+        """Wait for the audio or transcript, and return the delivery, also if it fails.
 
         Raises:
             DeliveryInterruptedError: the task was cancelled.
         """
         try:
-            return self._build_delivery(result=await fetch_result(await first_exchange))
+            return self._build_delivery(result=await fetched_result)
         except DeliveryFailedError as error:
             has_open_job = error.is_temporary and self._job is not None and self._job.can_be_resumed
             return self._build_delivery(failure=error.failure, has_open_job=has_open_job)
@@ -163,6 +136,11 @@ class DeliveryTask:
             raise DeliveryInterruptedError(self._build_interrupted_delivery()) from error
         finally:
             await self._notify_of_later_charge()
+
+    async def _submit_and_fetch(
+        self, request: Request, idempotency_key: str | None
+    ) -> DownloadedAudio | ReceivedTranscript:
+        return await self._fetch_result_of_submit(await self._submit(request, idempotency_key))
 
     async def _fetch_result_of_submit(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
         response = self._target.response
@@ -187,8 +165,8 @@ class DeliveryTask:
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
         return ReceivedTranscript(text, self._log.last_exchange_index)
 
-    async def _poll_resumed_job(self, job_id: str) -> ParsedExchange:
-        """Poll a job to its end, and return the last poll."""
+    async def _poll_and_fetch(self, job_id: str) -> DownloadedAudio:
+        """Poll a job that was submitted earlier to its end, and return its audio."""
         job = self._job
         if job is None:
             raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
@@ -197,7 +175,9 @@ class DeliveryTask:
         if request is None:
             status = job.status_operation
             raise UsageError(f"{status.contract.id} {status.id} does not say which parameter takes the job's id")
-        return await self._create_poller(job).poll_until_done(request, poll_immediately=True)
+        return await self._fetch_result(
+            job, await self._create_poller(job).poll_until_done(request, poll_immediately=True)
+        )
 
     # Submit
 
@@ -210,7 +190,12 @@ class DeliveryTask:
         for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):
             await self._wait_for_rate_limit()
             self._deadline.require_time("no time is left for the next request")
-            await self._notify_before_submit(idempotency_key)
+            if self._observer is not None:
+                try:
+                    await self._call_observer(self._observer.before_submit, idempotency_key)
+                except asyncio.CancelledError:
+                    await self._call_observer(self._observer.on_submit_not_sent)
+                    raise
             self._attempts += 1
             self._settlement.note_sending()
             if self._attempts == 1:
@@ -242,15 +227,6 @@ class DeliveryTask:
                 raise DeliveryFailedError(rejection)
             await self._log.wait_before_retry(self._log.get_requested_wait_s(submit, wait), rejection.message)
         raise AssertionError("the last attempt has no wait")
-
-    async def _notify_before_submit(self, idempotency_key: str | None) -> None:
-        if self._observer is None:
-            return
-        try:
-            await self._call_observer(self._observer.before_submit, idempotency_key)
-        except asyncio.CancelledError:
-            await self._call_observer(self._observer.on_submit_not_sent)
-            raise
 
     async def _call_observer(self, method: Callable[..., None], *args: Any) -> None:
         """Call a method of the observer: in a thread if it waits for the disk, which would delay other requests."""
@@ -314,15 +290,17 @@ class DeliveryTask:
         self, job_tracker: JobTracker, submit_exchange: ParsedExchange
     ) -> DownloadedAudio:
         if submit_exchange.exchange.response.media_type.startswith("audio/"):
-            return await self._fetch_audio(submit_exchange, _WHOLE_BODY_AUDIO, self._target.operation)
+            return await self._fetch_audio(submit_exchange, WHOLE_BODY_AUDIO, self._target.operation)
         if job_tracker.record_submit_response(
-            submit_exchange, received_ms=self._get_elapsed_ms(), exchange_index=self._log.last_exchange_index
+            submit_exchange,
+            received_ms=(self._clock.monotonic() - self._started_s) * 1000,
+            exchange_index=self._log.last_exchange_index,
         ):
-            return await self._fetch_result(submit_exchange)
+            return await self._fetch_result(job_tracker, submit_exchange)
         last_poll = await self._create_poller(job_tracker).poll_until_done(
             job_tracker.build_poll_request(submit_exchange), poll_immediately=False
         )
-        return await self._fetch_result(last_poll)
+        return await self._fetch_result(job_tracker, last_poll)
 
     def _create_poller(self, job_tracker: JobTracker) -> JobPoller:
         return JobPoller(
@@ -332,10 +310,8 @@ class DeliveryTask:
             stop_at_undocumented_state=self._stop_at_undocumented_state,
         )
 
-    async def _fetch_result(self, final_poll: ParsedExchange) -> DownloadedAudio:
+    async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
         """Return the audio of a job whose `final_poll`, or the response to its submit, says that it has ended."""
-        job_tracker = self._job
-        assert job_tracker is not None, "only jobs are polled"
         if job_tracker.job_spec.result_operation_id is None:
             return await self._fetch_audio(final_poll, job_tracker.job_spec.speech_audio, job_tracker.status_operation)
         operation = self._target.contract.find_operation(job_tracker.job_spec.result_operation_id)
@@ -354,7 +330,8 @@ class DeliveryTask:
         if job is None or job.job_spec.cancellation is None or job.has_ended:
             return
         operation = self._target.contract.find_operation(job.job_spec.cancellation.operation_id)
-        try:
+        # If it cannot be cancelled, the job continues, as it would have without the attempt.
+        with suppress(TransportError, DeliveryFailedError, TimeoutError):
             request = job.build_request_by_job_id(operation)
             if request is not None:
                 async with asyncio.timeout(CANCEL_REQUEST_TIMEOUT_S):
@@ -363,8 +340,6 @@ class DeliveryTask:
                             request, operation.id, max_total_s=self._deadline.exchange_timeout_s
                         )
                     )
-        except (TransportError, DeliveryFailedError, TimeoutError):
-            return  # the job continues, as it would have without the attempt
 
     # Shared
 
@@ -377,9 +352,6 @@ class DeliveryTask:
 
     def _record_reported_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
         self._settlement.note_charge(exchange, location, self._target.contract.provider.credits)
-
-    def _get_elapsed_ms(self) -> float:
-        return (self._clock.monotonic() - self._started_s) * 1000
 
     def _build_interrupted_delivery(self) -> Delivery:
         job = self._job
@@ -486,10 +458,8 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
             DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
-        parts, key = self._add_idempotency_key(
-            target, map_speech_request(target, speech_request), request_to_repeat, idempotency_key
-        )
-        request = self.build_request(target.operation, parts)
+        parts = map_speech_request(target, speech_request)
+        request, key = self._build_submit(target, parts, request_to_repeat, idempotency_key)
         characters = target.count_charged_characters(speech_request.text)
         price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(target, characters) if price_usd is None else None
@@ -522,10 +492,10 @@ class Client(ProviderConnection):
             audio_input_target: a target of this client's contract that audio is sent to.
             audio: the file to upload.
             audio_duration_s: duration of the upload in seconds, from which its price is computed.
-            submit_observer: notified before and after every submit.
-            price_usd: the price of this request in dollars; replaces the contract's price.
-            cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
-            request_to_repeat: the earlier request that this one repeats; `None` for a new request.
+            submit_observer: see `speak`, as for the other arguments.
+            price_usd: see `speak`.
+            cancel_on_interrupt: see `speak`.
+            request_to_repeat: see `speak`.
             idempotency_key: see `speak`.
 
         Raises:
@@ -533,8 +503,7 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         parts = build_audio_input_request(audio_input_target, audio, {})
-        parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat, idempotency_key)
-        request = self.build_request(audio_input_target.operation, parts)
+        request, key = self._build_submit(audio_input_target, parts, request_to_repeat, idempotency_key)
         price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
         with self.reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
@@ -586,20 +555,14 @@ class Client(ProviderConnection):
             task = DeliveryTask(self, target, None, settlement, cancel_on_interrupt=True)
             return await task.fetch_submitted(exchange)
 
-    def _add_idempotency_key(
-        self,
-        target: BaseTarget,
-        request_parts: RequestParts,
-        request_to_repeat: RequestToRepeat | None,
-        new_key: str | None,
-    ) -> tuple[RequestParts, str | None]:
-        """Return the request with an idempotency key, and the key. It is `None` if the contract documents none."""
-        key = (
-            request_to_repeat.idempotency_key
-            if request_to_repeat is not None
-            else new_key or create_idempotency_key(target.operation)
-        )
-        return add_idempotency_key(target.operation, request_parts, key), key
+    def _build_submit(
+        self, target: BaseTarget, parts: RequestParts, request_to_repeat: RequestToRepeat | None, new_key: str | None
+    ) -> tuple[Request, str | None]:
+        """Return the request to submit, and its idempotency key; `None` if the contract documents none."""
+        key = new_key or create_idempotency_key(target.operation)
+        if request_to_repeat is not None:
+            key = request_to_repeat.idempotency_key
+        return self.build_request(target.operation, add_idempotency_key(target.operation, parts, key)), key
 
     @contextmanager
     def reserve_and_settle(
@@ -624,16 +587,12 @@ class Client(ProviderConnection):
             UsageError: there is a budget, and the price is unknown.
             BudgetError: the price exceeds the rest of the budget.
         """
-        earlier = request_to_repeat.reservation if request_to_repeat is not None else None
-        reservation = self._reserve_price(target, price_usd) if earlier is None else earlier
+        reservation = request_to_repeat.reservation if request_to_repeat is not None else None
+        if reservation is None and self._ledger is not None:
+            if price_usd is None:
+                raise UsageError(f"no document states the price of {target.id}: give the price of a request")
+            reservation = self._ledger.reserve(price_usd, target.id)
         with settle_when_done(reservation, usage_priced_request) as settlement:
             if request_to_repeat is not None:
                 settlement.status = BillingStatus.AMBIGUOUS
             yield settlement
-
-    def _reserve_price(self, target: BaseTarget, price_usd: float | None) -> Reservation | None:
-        if self._ledger is None:
-            return None
-        if price_usd is None:
-            raise UsageError(f"no document states the price of {target.id}: give the price of a request")
-        return self._ledger.reserve(price_usd, target.id)

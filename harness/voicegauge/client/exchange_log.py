@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 import random
@@ -14,7 +15,7 @@ from voicegauge.contract.extension.provider import RetryPolicy
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange
 from voicegauge.errors import TimedOutError, TransportError
 from voicegauge.formats.bodies import parse_http_date
-from voicegauge.model.exchange import Exchange, Failure, FailureKind, Request, Response
+from voicegauge.model.exchange import Delivery, Exchange, Failure, FailureKind, Request, Response
 from voicegauge.recording.masking import mask_credentials
 
 # Describes in one line, without secrets, why a delivery has no audio.
@@ -39,6 +40,15 @@ class DeliveryFailedError(Exception):
         """
         super().__init__(failure.message)
         self.failure, self.is_temporary = failure, is_temporary
+
+
+class DeliveryInterruptedError(asyncio.CancelledError):
+    """Raised instead of `CancelledError` by a delivery whose task is cancelled, as by Ctrl-C."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        """Keep `delivery`, which has the exchanges and states that were observed before the interruption."""
+        super().__init__()
+        self.delivery = delivery
 
 
 def get_failure_kind_of_status(http_status: int) -> FailureKind:

@@ -14,7 +14,7 @@ import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.ledger import Settlement, SubmitObserver
@@ -52,11 +52,6 @@ from voicegauge.model.exchange import (
     UploadedFile,
 )
 from voicegauge.transport.websocket import OVERSIZED_TRAFFIC_MESSAGE
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 # Pays for a delivery over a WebSocket, whether it speaks or transcribes, and says why it has failed.
 
@@ -316,9 +311,7 @@ class SocketDeliveries:
             session = idle.pop()
             if session.connection.is_open:
                 return session
-        session = SocketSession(client, target, timeout_s=client.max_wait_s)
-        await session.open()
-        return session
+        return await SocketSession(client, target, timeout_s=client.max_wait_s).open()
 
 
 class _SendingOptions(NamedTuple):
@@ -414,6 +407,9 @@ def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float,
     )
 
 
+# Streams a recording over a WebSocket, and measures when its transcript arrives.
+
+
 class SpokenRecording(NamedTuple):
     """A recording in the format of a target, with the times of its speech in seconds."""
 
@@ -449,7 +445,7 @@ async def deliver_transcription(
     recording = await asyncio.to_thread(prepare_recording, file, target.default_format)
     with client.reserve_and_settle(target, price_usd, request_to_repeat) as settlement:
         payment = SocketPayment(target, settlement, submit_observer)
-        session = await payment.open_connection(lambda: _open_session(client, target))
+        session = await payment.open_connection(TranscriptionSession(client, target, timeout_s=client.max_wait_s).open)
         if isinstance(session, Delivery):
             return session
         started_at = time.time()
@@ -468,12 +464,6 @@ async def deliver_transcription(
             submit_exchange_index=0,
             transcript_timing=measure_transcript_timing(session.transcribed, recording, times),
         )
-
-
-async def _open_session(client: Client, target: TranscriptionSocketTarget) -> TranscriptionSession:
-    session = TranscriptionSession(client, target, timeout_s=client.max_wait_s)
-    await session.open()
-    return session
 
 
 async def _stream(session: TranscriptionSession, recording: SpokenRecording) -> tuple[StreamTimes, str | None]:
@@ -515,9 +505,13 @@ def prepare_recording(
 
     from voicegauge.speech.audio_measurement import measure_leading_silence_s
     from voicegauge.speech.decoding import UndecodableAudioError, decode
-    from voicegauge.speech.encoding import resample
+    from voicegauge.speech.encoding import encode, resample
 
-    rate = audio_format.sample_rate_hz
+    rate, width = audio_format.sample_rate_hz, audio_format.sample_width_bytes
+    if width is None:
+        raise UsageError(
+            f"a recording cannot be streamed as {audio_format.codec}: the first format of the target must be samples"
+        )
     try:
         decoded = decode(file.content)
     except UndecodableAudioError as error:
@@ -527,18 +521,8 @@ def prepare_recording(
     # The silence at the end, read backwards, is measured as that at the beginning.
     end_s = len(samples) / rate - measure_leading_silence_s(samples[::-1], rate)
     padded = np.concatenate((samples, np.zeros(round(trailing_silence_s * rate), np.float32)))
-    data = _encode_samples(padded, audio_format)
-    width = audio_format.sample_width_bytes or 1
+    data, _ = encode(padded, rate, audio_format.codec)
     return SpokenRecording(StreamedAudio(data, rate * width, width), start_s, end_s)
-
-
-def _encode_samples(samples: NDArray[np.float32], audio_format: SocketFormat) -> bytes:
-    from voicegauge.speech.encoding import encode
-
-    codec = audio_format.codec
-    if audio_format.sample_width_bytes is None:
-        raise UsageError(f"a recording cannot be streamed as {codec}: the first format of the target must be samples")
-    return encode(samples, audio_format.sample_rate_hz, codec)[0]
 
 
 def measure_transcript_timing(

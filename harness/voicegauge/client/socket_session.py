@@ -9,7 +9,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from voicegauge.client.client import Client
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel, ApiKeySentinel
@@ -146,8 +146,8 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         first = "the first " if len(received) > len(examined) else ""
         return f" ({unknown} of {first}{format_count(len(examined), 'received message')} not described by the document)"
 
-    async def open(self) -> None:
-        """Open the connection, and send what has to be sent first.
+    async def open(self) -> Self:
+        """Open the connection, send what has to be sent first, and return the session.
 
         `build_traffic().status` has the status of the response, also if the service rejects the handshake.
 
@@ -163,11 +163,11 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         except TransportError as error:
             error.args = (self._client.mask_secrets(str(error)),)
             raise error from None
-        if not self.connection.is_open:
-            return
-        self._send("session", None)
-        if self.target.spec.has_event("session"):
-            await self._wait_while_service_works(lambda: self._is_ready, self._session_timeout_s)
+        if self.connection.is_open:
+            self._send("session", None)
+            if self.target.spec.has_event("session"):
+                await self._wait_while_service_works(lambda: self._is_ready, self._session_timeout_s)
+        return self
 
     async def close(self) -> None:
         """End the connection, with the message that the contract documents for that, if there is one."""

@@ -9,12 +9,6 @@ what was received, even if the process is killed at any moment:
      "job_id": JOB or null}
 
 Benchmarks and checks add events of their own, which say when the result of a submit is saved.
-
-A journal (`journal.py`) has one line for each change of the ledger, in millionths of a dollar. A price is reserved
-before its request is sent, and settled when the outcome of the request is known:
-
-    {"event": "amounts_changed", "reserved_change_micro_usd": 1000, "spent_change_micro_usd": 0}
-    {"event": "amounts_changed", "reserved_change_micro_usd": -1000, "spent_change_micro_usd": 1000}
 """
 
 from __future__ import annotations
@@ -166,28 +160,6 @@ class PurchaseHistory:
             self.purchases.append(
                 Purchase(submitted_at, price_usd, idempotency_key=idempotency_key, is_companion=is_companion)
             )
-
-    def record_submit_not_sent(self, *, is_companion: bool = False) -> None:
-        """Note that the last submit never left this machine."""
-        last = self.find_last_purchase(is_companion=is_companion)
-        if last is not None:
-            last.billing_status = BillingStatus.NOT_SENT
-
-    def record_response(
-        self,
-        http_status: int,
-        billing_status: BillingStatus,
-        job_id: str | None,
-        charged_usd: float | None,
-        *,
-        unreadable_charge: str | None = None,
-        is_companion: bool = False,
-    ) -> None:
-        """Note the response to the last submit."""
-        last = self.find_last_purchase(is_companion=is_companion)
-        if last is not None:
-            last.http_status, last.billing_status, last.job_id = http_status, billing_status, job_id
-            last.charged_usd, last.unreadable_charge = charged_usd, unreadable_charge
 
     @property
     def last_ambiguous_purchase(self) -> Purchase | None:
@@ -341,8 +313,9 @@ class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", t
     """Whether the submit is a companion; see `SubmitStartedEvent`."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
-        """Note the event in the history of its sample or case."""
-        history.record_submit_not_sent(is_companion=self.is_companion)
+        """Note that the last submit never left this machine."""
+        if (last := history.find_last_purchase(is_companion=self.is_companion)) is not None:
+            last.billing_status = BillingStatus.NOT_SENT
 
 
 class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
@@ -363,15 +336,10 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     """Whether the submit is a companion; see `SubmitStartedEvent`."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
-        """Note the event in the history of its sample or case."""
-        history.record_response(
-            self.http_status,
-            self.billing_status,
-            self.job_id,
-            self.charged_usd,
-            unreadable_charge=self.unreadable_charge,
-            is_companion=self.is_companion,
-        )
+        """Note the response to the last submit."""
+        if (last := history.find_last_purchase(is_companion=self.is_companion)) is not None:
+            last.http_status, last.billing_status, last.job_id = self.http_status, self.billing_status, self.job_id
+            last.charged_usd, last.unreadable_charge = self.charged_usd, self.unreadable_charge
 
 
 SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent

@@ -19,9 +19,14 @@ from voicegauge.cases.case import (
     explain_rejected_account,
     should_retry,
 )
-from voicegauge.client.client import DeliveryInterruptedError, RequestToRepeat
+from voicegauge.client.client import RequestToRepeat
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
-from voicegauge.client.exchange_log import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_retry_waits_s
+from voicegauge.client.exchange_log import (
+    MAX_RETRY_AFTER_S,
+    DeliveryInterruptedError,
+    get_retry_after_s,
+    iterate_retry_waits_s,
+)
 from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
 from voicegauge.client.ledger import SubmitObserver, UsagePricedRequest, settle_request
 from voicegauge.client.speech_request import RequestParts
