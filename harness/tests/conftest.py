@@ -13,10 +13,14 @@ from types import ModuleType
 from typing import Any
 
 import certifi
+import msgspec
 import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
+from voicegauge.api import benchmark_sending
+from voicegauge.client import client, exchange_log, job_polling
+from voicegauge.conformance import _case_sender
 from voicegauge.emulator import _speech_synthesis as speech
 from voicegauge.model.run import TimingError
 
@@ -56,6 +60,8 @@ gc.disable()
 
 Serve = Callable[[Any], Awaitable[str]]
 MAX_CACHED_AUDIO_FILES = 1_000
+EMULATION_SPEED = 50
+"""How many times as fast as documented services are emulated with the fixture `short_emulated_times`."""
 
 
 def pytest_collection_finish() -> None:
@@ -146,6 +152,32 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(path))
         yield
+
+
+@pytest.fixture
+def short_emulated_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emulated services answer benchmarks fifty times as fast, and polls and retries wait as little.
+
+    For tests that do not read times.
+    """
+    build_settings = benchmark_sending.build_emulator_settings
+    monkeypatch.setattr(
+        benchmark_sending,
+        "build_emulator_settings",
+        lambda planned: msgspec.structs.replace(build_settings(planned), time_scale=1 / EMULATION_SPEED),
+    )
+    for module, name in (
+        (job_polling, "iterate_poll_waits_s"),
+        (exchange_log, "iterate_retry_waits_s"),
+        (client, "iterate_retry_waits_s"),
+        (_case_sender, "iterate_retry_waits_s"),
+    ):
+        iterate_waits_s = getattr(module, name)
+        monkeypatch.setattr(
+            module,
+            name,
+            lambda *arguments, iterate=iterate_waits_s: (wait_s / EMULATION_SPEED for wait_s in iterate(*arguments)),
+        )
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ def test_a_server_that_was_not_entered_says_how_to_start_it() -> None:
         voicegauge.emulate("pixelapi").base_url("pixelapi")  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 def test_results_of_benchmarks_are_compared_as_their_runs(tmp_path: Path) -> None:
     results = [
         voicegauge.benchmark("pixelapi/voice-design", max_texts=2, asr="none", out=tmp_path / name, seed=number)
@@ -315,6 +316,7 @@ def test_a_plan_over_budget_is_rejected_and_a_shared_ledger_stops_it_instead(mon
     assert report.spent_usd == 0
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 def test_a_service_that_cannot_be_reached_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     live = voicegauge.LiveOptions(base_urls={"": "http://127.0.0.1:9"})

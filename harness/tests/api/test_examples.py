@@ -59,6 +59,7 @@ def test_every_function_has_an_example_or_a_reason() -> None:
     assert {*EXAMPLES, *WITHOUT} == set(FUNCTIONS)
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_is_true(
     name: str, saved_run: str, later_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

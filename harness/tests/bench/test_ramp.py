@@ -275,6 +275,7 @@ def test_numbers_that_mix_the_loads_of_a_ramp_say_so(run: Run, says: str) -> Non
     assert summarize_targets(run)[0].sample_count == len(run.samples)
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     contracts_folder: Path,
     suite_file: Path,
@@ -325,6 +326,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     assert [step["load"] for step in found["steps"]] == [1.0, 2.0], "the account's plan allows two at a time"
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 def test_an_inconclusive_ramp_says_so_first_and_no_load_counts_as_missed(
     contracts_folder: Path,
     suite_file: Path,

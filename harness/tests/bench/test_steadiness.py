@@ -258,6 +258,7 @@ def test_voices_take_a_twentieth_of_the_level_and_leave_the_rest_as_it_was() -> 
 # The emulator.
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 @pytest.mark.parametrize("faults", [(), ("seed-not-kept",)])
 def test_a_benchmark_with_repetitions_says_how_steady_a_voice_is(tmp_path: Path, faults: tuple[str, ...]) -> None:
     result = voicegauge.benchmark(

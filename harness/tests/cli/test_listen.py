@@ -206,10 +206,15 @@ UNFITTING_BODIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("body", UNFITTING_BODIES)
-def test_a_body_that_fits_no_contract_does_not_count(body: bytes) -> None:
-    result = listen(port=0, max_webhooks=1, timeout_s=0.3, on_ready=lambda url: _post(url, body))
-    assert [(one.verdict, one.sender_verification) for one in result.webhooks] == [("unknown", "unverified")]
+def test_a_body_that_fits_no_contract_does_not_count() -> None:
+    def post(url: str) -> None:
+        for body in UNFITTING_BODIES:
+            _post(url, body)
+
+    result = listen(port=0, max_webhooks=1, timeout_s=0.3, on_ready=post)
+    assert [(one.verdict, one.sender_verification) for one in result.webhooks] == [
+        ("unknown", "unverified") for _ in UNFITTING_BODIES
+    ]
     assert result.assigned_webhooks == ()
 
 

@@ -102,6 +102,7 @@ def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
         base_urls_by_provider=settings.base_urls_by_provider,
         api_key_by_provider=settings.api_key_by_provider,
         emulator_control_url=settings.emulator_control_url,
+        create_clock=settings.create_clock,
     )
     status = target.job_operation
     polls = [json.loads(e.response.body) for e in saved if e.operation == status.id and e.response.status == 200]
@@ -266,7 +267,13 @@ def read_sarif_errors(file: Path) -> str:
 
 @pytest.mark.parametrize(
     ("status_of_all", "cause"),
-    [(401, "the key"), (403, "the key"), (404, "the base URL"), (405, "the base URL"), (502, "the base URL")],
+    [
+        (401, "the key"),
+        (403, "the key"),
+        (404, "the base URL"),
+        (405, "the base URL"),
+        pytest.param(502, "the base URL", marks=pytest.mark.slow),
+    ],
 )
 def test_a_wrong_key_or_base_url_is_named_first_and_its_consequences_in_one_line_each(
     live, acme, status_of_all, cause

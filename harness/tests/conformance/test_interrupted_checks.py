@@ -235,7 +235,7 @@ def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments
     assert not journals(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand(
     acme, arguments, check, number
 ) -> None:
@@ -260,7 +260,7 @@ def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand
     assert "left an ambiguous request: leave out --retry-ambiguous" in check("--retry-ambiguous").err
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_all_requests_in_flight_at_a_kill_are_listed_and_none_is_sent_again(acme, arguments, check, number) -> None:
     acme.silent_after = 4
     with RunningCommand([*arguments, "--concurrency", "3"]) as process:

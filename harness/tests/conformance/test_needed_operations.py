@@ -165,6 +165,7 @@ def test_a_resource_is_needed_if_no_request_is_valid_without_it(tmp_path, requir
     assert found == [f"acme/{name}" for name in left_out]
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 def test_a_live_check_of_one_target_sends_nothing_to_other_operations(monkeypatch, tmp_path, capfd) -> None:
     monkeypatch.setenv("TTSAI_API_KEY", "sk-ttsai-0123456789")
     file = tmp_path / "out.json"

@@ -264,7 +264,7 @@ async def test_a_client_that_does_not_read_stops_the_service_instead_of_filling_
             sent += 1
 
     async with passing(flood) as (url, _):
-        client = await open_client(url, max_queue=1)
+        client = await open_client(url, max_queue=1, close_timeout=0.1)  # the flood comes before the answer
         await client.recv()
         before = -1
         while before != sent:  # until the service is held up

@@ -87,7 +87,7 @@ def test_an_injected_fault_is_found_by_its_rule(
     assert "emulated-key" not in str(report)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [TARGETS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in TARGETS[1:])])
 def test_an_emulator_that_needs_longer_than_the_deadline_makes_no_finding(
     target: str, voicegauge_emulator: RunningEmulator, check, monkeypatch: pytest.MonkeyPatch
 ) -> None:

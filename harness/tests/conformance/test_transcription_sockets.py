@@ -64,7 +64,7 @@ def test_correct_services_have_no_finding(target: str, voicegauge_emulator: Runn
     assert len(report.case_results) == 4  # two keys, and a recording in each format
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [TARGETS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in TARGETS[1:])])
 def test_an_emulator_that_needs_longer_than_the_deadline_makes_no_finding(
     target: str, voicegauge_emulator: RunningEmulator, check, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,7 @@ def python_signals() -> Iterator[None]:
     signal.signal(signal.SIGINT, previous)
 
 
+@pytest.mark.slow  # waits for the request in flight
 @pytest.mark.usefixtures("python_signals")
 def test_ctrl_c_judges_the_states_observed_so_far(check, service) -> None:
     def interrupt(number: int) -> Response:

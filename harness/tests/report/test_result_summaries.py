@@ -95,6 +95,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_sums_up_its_result_in_every_form(name, folders, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)

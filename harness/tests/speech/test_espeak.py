@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voicegauge.speech import espeak
 from voicegauge.speech.audio_measurement import compute_rms_dbfs, is_silent
 from voicegauge.speech.espeak import guess_language, has_voice_for, list_voice_variants, synthesize
 
@@ -28,6 +29,28 @@ PLAIN: dict[str, Any] = {
     "sample_rate_hz": 16000,
     "seed": 0,
 }
+
+
+@pytest.fixture(autouse=True)
+def speech_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak, "MAX_CACHED_REPLIES", 0)
+    espeak._get_espeak_process()._replies.clear()
+
+
+def test_equal_texts_are_spoken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak, "MAX_CACHED_REPLIES", 100)
+    before = _speak(sample_rate_hz=8000)
+    for pid in _list_espeak_processes():
+        os.kill(pid, signal.SIGKILL)
+    again = _speak(sample_rate_hz=8000)
+    assert np.array_equal(before, again)
+    assert again is not before
+    assert len(_speak(sample_rate_hz=16000)) == pytest.approx(2 * len(again), abs=4)
+    assert _list_espeak_processes(at_least=0) == []
+    monkeypatch.setattr(espeak, "MAX_CACHED_SAMPLES_BYTES", 2**17)
+    for text in ("Another sentence", "A third one"):
+        _speak(text)
+    assert sum(len(samples) for _, samples in espeak._get_espeak_process()._replies.values()) <= 2**17
 
 
 def _speak(text: str = TEXT, **changes: Any) -> Any:
@@ -166,9 +189,9 @@ def _list_processes(*selection: str) -> dict[int, str]:
     return {int(pid): arguments for pid, state, arguments in rows if not state.startswith("Z")}
 
 
-def _list_espeak_processes() -> list[int]:
+def _list_espeak_processes(at_least: int = 1) -> list[int]:
     found = [pid for pid, arguments in _list_processes("--ppid", str(os.getpid())).items() if "espeak_w" in arguments]
-    assert found
+    assert len(found) >= at_least
     return found
 
 

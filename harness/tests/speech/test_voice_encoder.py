@@ -342,6 +342,7 @@ BENCH = [
 ]
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 def test_bench_finds_another_voice_and_states_it_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     encoder = write_spectrum_encoder(tmp_path / "encoder.pt")
     command = [*BENCH, "--no-report", "--similarity", str(encoder), "--fault", "another-voice", "--out", str(tmp_path)]
@@ -362,6 +363,7 @@ def test_bench_finds_another_voice_and_states_it_everywhere(tmp_path: Path, caps
         read_voice_vector(msgspec.structs.replace(run.voices.voices[0], vector="?"))
 
 
+@pytest.mark.usefixtures("short_emulated_times")
 def test_score_finds_the_voice_of_the_sample_in_a_saved_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     encoder = str(write_spectrum_encoder(tmp_path / "encoder.pt"))
     assert run_cli([*BENCH, "--no-report", "--out", str(tmp_path), "--json", "-"]) == 0

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,9 @@ _SILENCE_LEVEL = 0.002
 _NOISE_BLOCK_FRAMES = 2**16
 """Number of frames to which noise is added at a time."""
 MAX_TEXT_CHARACTERS = 100_000
+MAX_CACHED_SAMPLES_BYTES = 16 * 2**20
+"""How much recent speech is kept, in bytes of samples: six minutes."""
+MAX_CACHED_REPLIES = 1_000
 
 _ESPEAK_LANGUAGE_BY_TAG = {
     "en": "en-us",
@@ -349,6 +353,9 @@ class _EspeakProcess:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._replies: OrderedDict[str, tuple[dict[str, Any], bytes]] = OrderedDict()
+        """Recent replies by command. A check asks for a sentence in each format and sample rate, which is one text
+        to espeak-ng, and a fork for each."""
         atexit.register(self.stop)
 
     def execute(self, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -357,24 +364,36 @@ class _EspeakProcess:
         Raises:
             ValueError: espeak-ng reported an error.
         """
+        command_line = json.dumps(command)
         with self._lock:
+            if command_line in self._replies:
+                self._replies.move_to_end(command_line)
+                return self._replies[command_line]
             try:
-                head, samples = self._send_command(command)
+                head, samples = self._send_command(command_line)
             except (OSError, EOFError):
                 self._end_process()
-                head, samples = self._send_command(command)
+                head, samples = self._send_command(command_line)
             except BaseException:
                 # After Ctrl-C, the reply is still to come, and would be read as the reply to the next command.
                 self._end_process()
                 raise
-        if "error" in head:
-            raise ValueError(head["error"])
+            if "error" in head:
+                raise ValueError(head["error"])
+            self._keep_reply(command_line, head, samples)
         return head, samples
 
-    def _send_command(self, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _keep_reply(self, command_line: str, head: dict[str, Any], samples: bytes) -> None:
+        self._replies[command_line] = head, samples
+        while sum(len(kept) for _, kept in self._replies.values()) > MAX_CACHED_SAMPLES_BYTES:
+            self._replies.popitem(last=False)
+        while len(self._replies) > MAX_CACHED_REPLIES:
+            self._replies.popitem(last=False)
+
+    def _send_command(self, command_line: str) -> tuple[dict[str, Any], bytes]:
         process = self._get_running_process()
         assert process.stdin is not None
-        process.stdin.write(json.dumps(command).encode() + b"\n")
+        process.stdin.write(command_line.encode() + b"\n")
         process.stdin.flush()
         head = self._read_reply_header(process)
         assert process.stdout is not None
