@@ -12,7 +12,7 @@ import pytest
 
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.conformance.check_settings import CheckSettings
-from voicegauge.conformance.documented_examples import judge_documented_examples
+from voicegauge.conformance.offline_subjects import judge_documented_examples
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.recording_updates import plan_cases_to_record
 from voicegauge.conformance.result_collector import ResultCollector

@@ -30,7 +30,7 @@ from comparison.curves import describe_effect, render_faults, render_svg, render
 from comparison.results import BUDGETS, RunFile, SavedRun, ToolResult, find_false_alarms, summarize_tool
 from comparison.tool_run import Tool
 from comparison.tools import MAX_PAID_CALLS, ComparedTarget, SchemathesisTool, VoicegaugeTool
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.loading import load_catalogue
 
 TARGET = "pixazo/chatterbox"

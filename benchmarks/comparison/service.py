@@ -11,7 +11,7 @@ import httpx
 from mutation.mutant import Mutant
 
 from voicegauge.client.keys import build_credentials
-from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
+from voicegauge.conformance.check_settings import EMULATOR_API_KEY, build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator.app import create_app

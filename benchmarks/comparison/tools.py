@@ -20,9 +20,8 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.client.client import Client
 from voicegauge.client.keys import build_credentials
 from voicegauge.conformance._case_runner import CaseRunner
-from voicegauge.conformance.check_settings import CheckedService
+from voicegauge.conformance.check_settings import EMULATOR_API_KEY, CheckedService
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATOR_API_KEY
 from voicegauge.conformance.spending import BillableRequestLimit
 from voicegauge.contract.contract import Target
 from voicegauge.rules.registry import RULE_BY_ID

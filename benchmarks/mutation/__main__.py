@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from mutation.derivation import derive_mutants
 from mutation.detection import DetectionResult, cases_for, detect, run_correct_provider
 from voicegauge.cases.plan import plan_cases
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_catalogue
 

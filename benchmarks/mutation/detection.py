@@ -17,9 +17,14 @@ from mutation.mutant import Mutant, ResponseKind, response_kind
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.client.client import Client
 from voicegauge.conformance._case_runner import CaseRunner
-from voicegauge.conformance.check_settings import CheckedService, CheckSettings, ExchangeSaver
+from voicegauge.conformance.check_settings import (
+    EMULATOR_API_KEY,
+    CheckedService,
+    CheckSettings,
+    ExchangeSaver,
+    build_emulator_settings,
+)
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator import _response_bodies as bodies
 from voicegauge.emulator import _speech_synthesis as speech

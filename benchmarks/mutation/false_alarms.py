@@ -21,9 +21,13 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.client.client import Client
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance._fuzzing_jobs import MAX_JOBS_PER_SEQUENCE, StatefulJobs
-from voicegauge.conformance.check_settings import CheckedService, CheckSettings
+from voicegauge.conformance.check_settings import (
+    EMULATED_ACCOUNT_CREDITS,
+    EMULATOR_API_KEY,
+    CheckedService,
+    CheckSettings,
+)
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app

@@ -38,9 +38,8 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.client.client import Client
 from voicegauge.conformance._case_runner import CaseRunner
 from voicegauge.conformance._fuzzing_requests import FuzzSettings, fuzz_target
-from voicegauge.conformance.check_settings import CheckedService
+from voicegauge.conformance.check_settings import EMULATOR_API_KEY, CheckedService, build_emulator_settings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app

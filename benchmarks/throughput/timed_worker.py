@@ -28,7 +28,7 @@ from typing import Any
 from throughput.__main__ import KINDS, kind_of, plan_all_cases, runner_for
 from throughput.response_replay import ReplayingApp
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app

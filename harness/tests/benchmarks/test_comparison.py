@@ -19,7 +19,7 @@ from comparison.tool_run import ToolRun
 from comparison.tools import FAULTS_OF_FILES, ComparedTarget, SchemathesisTool, VoicegaugeTool
 from throughput.response_replay import ReplayingApp
 
-from voicegauge.conformance.service_check import EMULATOR_API_KEY
+from voicegauge.conformance.check_settings import EMULATOR_API_KEY
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.exchange import Request
 from voicegauge.transport.http import Transport

@@ -10,12 +10,9 @@ from typing import Any
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.conformance.check_report import CheckReport
+from voicegauge.conformance.check_settings import build_emulator_check_settings, build_emulator_settings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import (
-    build_emulator_check_settings,
-    build_emulator_settings,
-    check_service,
-)
+from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import RunningEmulator

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.loading import Catalogue
 from voicegauge.emulator.process import RunningEmulator, running_emulator
 from voicegauge.rules.registry import RULE_BY_ID

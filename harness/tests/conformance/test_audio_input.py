@@ -10,9 +10,9 @@ from voicegauge.cases.case import ConformanceCase
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.check_settings import CheckSettings, Reproduction
+from voicegauge.conformance.check_settings import EMULATOR_API_KEY, CheckSettings, Reproduction, build_emulator_settings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import RejectionReason
 from voicegauge.contract.loading import Catalogue

@@ -18,9 +18,9 @@ from voicegauge import cli
 from voicegauge.cases.plan import plan_cases
 from voicegauge.client.ledger import Ledger
 from voicegauge.conformance.check_report import describe_doubtful_statuses
-from voicegauge.conformance.check_settings import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings, build_emulator_check_settings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
+from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange

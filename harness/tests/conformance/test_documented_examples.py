@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.conformance.documented_examples import judge_documented_examples
+from voicegauge.conformance.offline_subjects import judge_documented_examples
 from voicegauge.contract.loading import load_contract
 
 WEBHOOK = """

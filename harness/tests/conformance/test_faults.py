@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.service_check import EMULATOR_API_KEY
+from voicegauge.conformance.check_settings import EMULATOR_API_KEY
 from voicegauge.emulator.fault_injection import FAULTS
 from voicegauge.model.base import Severity
 from voicegauge.rules.registry import RULE_BY_ID, FaultExample, FaultTraffic, Rule

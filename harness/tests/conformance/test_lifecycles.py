@@ -9,9 +9,9 @@ import pytest
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.client.ledger import Ledger
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.check_settings import CheckSettings
+from voicegauge.conformance.check_settings import EMULATOR_API_KEY, CheckSettings, build_emulator_settings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import SCENARIO_HEADER

@@ -15,7 +15,7 @@ from mutation.mutant import Mutant, response_fault
 from mutation.request_mutants import request_mutants
 
 from voicegauge.cases.plan import plan_cases
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._speech_synthesis import SynthesisRequest

@@ -16,7 +16,7 @@ from voicegauge.api.checking import check, check_request
 from voicegauge.cases.case import find_request_target
 from voicegauge.cases.case_order import find_excluded_operations
 from voicegauge.cases.plan import plan_cases
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.emulator.process import running_emulator
 from voicegauge.errors import UsageError

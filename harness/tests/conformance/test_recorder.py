@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.conformance.check_settings import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings, build_emulator_check_settings
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.recording_updates import (
     SPOKEN_TEXT_IN_RECORDINGS,
@@ -21,7 +21,7 @@ from voicegauge.conformance.recording_updates import (
     plan_cases_to_record,
 )
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
+from voicegauge.conformance.service_check import check_service
 from voicegauge.emulator.server import running_app
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response, Timing

@@ -29,10 +29,9 @@ from voicegauge.client.ledger import Ledger
 from voicegauge.client.spending_journal import Journal
 from voicegauge.conformance._resource_tracking import ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.check_settings import CheckSettings
-from voicegauge.conformance.resource_cleanup import describe_remaining_resources
+from voicegauge.conformance.check_settings import EMULATOR_API_KEY, CheckSettings, build_emulator_settings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.conformance.service_check import check_service, describe_remaining_resources
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.emulator.app import create_app

@@ -12,7 +12,7 @@ import pytest
 
 import voicegauge
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.cases.webhook_and_socket_cases import INTERRUPTION_COUNT
+from voicegauge.cases.delivery_cases import INTERRUPTION_COUNT
 from voicegauge.cli._check_tables import print_report
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger

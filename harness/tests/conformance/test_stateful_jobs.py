@@ -9,15 +9,14 @@ import pytest
 
 from voicegauge.cases.plan import CasePlan
 from voicegauge.conformance._fuzzing_jobs import build_similar_unknown_id
-from voicegauge.conformance.check_settings import CheckSettings
-from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import (
+from voicegauge.conformance.check_settings import (
     EMULATED_ACCOUNT_CREDITS,
     EMULATOR_API_KEY,
+    CheckSettings,
     build_emulator_check_settings,
-    check_job_steps,
-    check_service,
 )
+from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.service_check import check_job_steps, check_service
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import CONTROL_PREFIX, EmulatorSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.client.client import Client
-from voicegauge.conformance.documented_examples import judge_documented_examples
+from voicegauge.conformance.offline_subjects import judge_documented_examples
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.process import EmulatorSettings, running_emulator

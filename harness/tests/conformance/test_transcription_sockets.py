@@ -16,7 +16,7 @@ from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.client import Client
 from voicegauge.client.socket_delivery import deliver_transcription, prepare_recording
 from voicegauge.conformance import _socket_sender
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.contract import BaseTarget, TranscriptionSocketTarget
 from voicegauge.contract.loading import Catalogue
 from voicegauge.emulator import _transcription

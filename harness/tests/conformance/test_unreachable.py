@@ -17,9 +17,14 @@ from voicegauge import cli
 from voicegauge.cases.plan import CasePlan, plan_cases
 from voicegauge.client.client import Client
 from voicegauge.conformance._case_runner import MAX_CONSECUTIVE_UNREACHABLE_CASES, CaseRunner
-from voicegauge.conformance.check_settings import CheckedService, CheckSettings
+from voicegauge.conformance.check_settings import (
+    EMULATOR_API_KEY,
+    CheckedService,
+    CheckSettings,
+    build_emulator_settings,
+)
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import EMULATOR_API_KEY, build_emulator_settings, check_service
+from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.errors import TimedOutError, UnreachableError

@@ -11,7 +11,7 @@ import pytest
 from voicegauge.bench._sample_building import measure_latency
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.app import create_app

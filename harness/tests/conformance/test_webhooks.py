@@ -11,13 +11,13 @@ import pytest
 
 from voicegauge.callback_receiver import run_receiver
 from voicegauge.cases.audio_input_cases import plan_audio_input_cases
+from voicegauge.cases.delivery_cases import add_webhook_cases
 from voicegauge.cases.plan import CasePlan, plan_cases
-from voicegauge.cases.webhook_and_socket_cases import add_webhook_cases
 from voicegauge.conformance import received_callbacks
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.check_settings import Reproduction
+from voicegauge.conformance.check_settings import Reproduction, build_emulator_check_settings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import build_emulator_check_settings, check_service
+from voicegauge.conformance.service_check import check_service
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.rules.registry import FaultExample, Rule
 

@@ -10,12 +10,9 @@ import pytest
 
 from voicegauge.cases.plan import plan_cases
 from voicegauge.conformance.check_report import CheckReport
+from voicegauge.conformance.check_settings import build_emulator_check_settings, build_emulator_settings
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import (
-    build_emulator_check_settings,
-    build_emulator_settings,
-    check_service,
-)
+from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import RunningEmulator

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.emulator.process import running_emulator
 
 pytest_plugins = ["pytester"]

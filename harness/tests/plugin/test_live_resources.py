@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.emulator.process import running_emulator
 
 pytest_plugins = ["pytester"]

@@ -17,7 +17,7 @@ import voicegauge
 from voicegauge.cli import cli
 from voicegauge.client.client import Client
 from voicegauge.client.socket_session import SocketSession, open_session
-from voicegauge.conformance.recorded_calls import read_recorded_socket
+from voicegauge.conformance.offline_subjects import read_recorded_socket
 from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.loading import Catalogue
 from voicegauge.emulator.process import RunningEmulator

@@ -42,7 +42,13 @@ from voicegauge.cases.plan import CasePatterns, CasePlan, plan_cases, select_cas
 from voicegauge.client.keys import read_client_key
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.check_settings import CheckSettings, Reproduction, build_contract_options
+from voicegauge.conformance.check_settings import (
+    CheckSettings,
+    Reproduction,
+    build_contract_options,
+    build_emulator_check_settings,
+    build_emulator_settings,
+)
 from voicegauge.conformance.judgement_keeper import JudgingBasis
 from voicegauge.conformance.plan_budgets import fit_plan_to_budgets, forecast_request_limit
 from voicegauge.conformance.plan_prices import (
@@ -53,7 +59,6 @@ from voicegauge.conformance.plan_prices import (
     price_plan,
 )
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.price_computation import is_billable, quote_price

@@ -51,7 +51,7 @@ from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.check_settings import CheckInterruption, CheckSettings, end_on_interrupt
-from voicegauge.conformance.documented_examples import check_documented_examples
+from voicegauge.conformance.offline_subjects import check_documented_examples
 from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service

@@ -41,7 +41,7 @@ from voicegauge.cases.plan import CasePlan
 from voicegauge.client.keys import list_secrets
 from voicegauge.conformance.case_journal import RESUMED_STOP_REASONS, CaseJournals
 from voicegauge.conformance.check_report import find_common_failure_cause
-from voicegauge.conformance.check_settings import CheckSettings
+from voicegauge.conformance.check_settings import CheckSettings, build_emulator_check_settings, build_emulator_settings
 from voicegauge.conformance.plan_prices import PricedPlan, price_plan
 from voicegauge.conformance.recording_updates import (
     UNFINISHED_RECORDINGS_FOLDER_NAME,
@@ -56,7 +56,6 @@ from voicegauge.conformance.recording_updates import (
     plan_cases_to_record,
 )
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.service_check import build_emulator_check_settings, build_emulator_settings
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.emulator.process import CONTROL_PREFIX, is_emulated, running_emulator
 from voicegauge.errors import DataError, TransportError, UsageError

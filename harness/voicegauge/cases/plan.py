@@ -33,7 +33,14 @@ from voicegauge.cases.case import (
     find_request_target,
 )
 from voicegauge.cases.case_order import find_excluded_operations, find_partially_checked_contracts, order_cases
-from voicegauge.cases.delivery_cases import build_delivery_case, plan_compared_deliveries, plan_failing_deliveries
+from voicegauge.cases.delivery_cases import (
+    add_webhook_cases,
+    build_delivery_case,
+    plan_compared_deliveries,
+    plan_failing_deliveries,
+    plan_socket_cases,
+    plan_transcription_cases,
+)
 from voicegauge.cases.operation_cases import (
     build_resource_pointer,
     mark_billable_cases,
@@ -50,7 +57,6 @@ from voicegauge.cases.valid_requests import (
     count_charged_characters,
     set_body_value,
 )
-from voicegauge.cases.webhook_and_socket_cases import add_webhook_cases, plan_socket_cases, plan_transcription_cases
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import (
     AudioInputTarget,

@@ -335,7 +335,7 @@ def _describe_unreliable_interruptions(report: CheckReport, target: str) -> str:
 
 def print_resources(terminal: Console, resource_summary: ResourceSummary) -> None:
     """Print how many resources were created and deleted, and those that stay in the account."""
-    from voicegauge.conformance.resource_cleanup import describe_remaining_resources
+    from voicegauge.conformance.service_check import describe_remaining_resources
 
     if resource_summary.created_count:
         counts = f"{resource_summary.created_count} created, {resource_summary.deleted_count} deleted"

@@ -12,14 +12,14 @@ from typing import Generic, TypeVar
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase, SocketScenario
-from voicegauge.cases.valid_requests import load_spoken_sentence
-from voicegauge.cases.webhook_and_socket_cases import (
+from voicegauge.cases.delivery_cases import (
     ANSWER_TEXT,
     LONG_TEXT,
     SIMULTANEOUS_TURN_TEXT,
     TEXT_LANGUAGE,
     TURN_TEXT,
 )
+from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.ledger import settle_when_done
 from voicegauge.client.socket_delivery import interrupt_turn, measure_interruption, prepare_recording

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from voicegauge.cases.case import ConformanceCase
-from voicegauge.cases.webhook_and_socket_cases import set_value_in_case_request
+from voicegauge.cases.delivery_cases import set_value_in_case_request
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import CallbackTiming
 from voicegauge.contract.operation import Operation

@@ -19,7 +19,7 @@ from voicegauge.cases.plan import plan_cases
 from voicegauge.client.http_request import Origin, build_curl_command
 from voicegauge.conformance._sent_case import read_inline_audio, read_speech_request, read_streamed_audio
 from voicegauge.conformance.check_settings import build_contract_options
-from voicegauge.conformance.recorded_calls import (
+from voicegauge.conformance.offline_subjects import (
     ExchangeLookup,
     UnmatchedCallReason,
     find_unmatched_calls,

@@ -180,7 +180,7 @@ def voicegauge_catalogue(pytestconfig: pytest.Config) -> Catalogue:
 @pytest.fixture(scope="session")
 def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Config) -> Iterator[RunningEmulator]:
     """An emulator of all contracts that listens on a local port; every poll moves a job to its next state."""
-    from voicegauge.conformance.service_check import build_emulator_settings
+    from voicegauge.conformance.check_settings import build_emulator_settings
     from voicegauge.emulator.process import running_emulator
 
     settings = build_emulator_settings(
@@ -215,7 +215,7 @@ def voicegauge_client(
     from contextlib import asynccontextmanager
 
     from voicegauge.client.client import Client
-    from voicegauge.conformance.service_check import EMULATOR_API_KEY
+    from voicegauge.conformance.check_settings import EMULATOR_API_KEY
     from voicegauge.transport.clock import VirtualClock
     from voicegauge.transport.http import Transport
 

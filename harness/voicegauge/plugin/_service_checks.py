@@ -289,7 +289,7 @@ def call_check_function(request: pytest.FixtureRequest, check_function: Callable
 
 def _print_remaining_resources(config: pytest.Config, report: CheckReport) -> None:
     """Print each resource that a live check leaves in the account."""
-    from voicegauge.conformance.resource_cleanup import describe_remaining_resources
+    from voicegauge.conformance.service_check import describe_remaining_resources
 
     for line in describe_remaining_resources(report.resources.remaining_resources):
         _print_or_warn_if_live(config, f"left in the account: {line}")

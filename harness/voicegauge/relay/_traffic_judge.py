@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.conformance.check_report import CheckReport
-from voicegauge.conformance.recorded_calls import explain_unmatched_call, read_recorded_socket
+from voicegauge.conformance.offline_subjects import explain_unmatched_call, read_recorded_socket
 from voicegauge.conformance.recording_judging import (
     UnmatchedRequestCounter,
     build_repeat_command,

@@ -10,7 +10,7 @@ from itertools import pairwise
 from voicegauge.cases.valid_requests import build_valid_speech_request
 from voicegauge.client.client import Client
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.conformance.service_check import build_emulator_settings
+from voicegauge.conformance.check_settings import build_emulator_settings
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.loading import Catalogue
 from voicegauge.drift._recorded_traffic import RecordedTraffic, interpret_recordings
