@@ -217,26 +217,23 @@ def _list_differences(
     end_s: float,
 ) -> Iterator[LongTextDifference]:
     """Yield the gaps of an alignment that are long enough, as differences."""
-    index = 0
-    while index < len(pairs):
-        is_left_out, is_added = pairs[index][0] < 0, pairs[index][1] < 0
-        stop = index + 1
-        while stop < len(pairs) and (pairs[stop][0] < 0, pairs[stop][1] < 0) == (is_left_out, is_added):
-            stop += 1
-        part, index = pairs[index:stop], stop
+    stop = 0
+    for (is_left_out, is_added), group in itertools.groupby(pairs, key=lambda pair: (pair[0] < 0, pair[1] < 0)):
+        part = list(group)
+        stop += len(part)
         if not (is_left_out or is_added) or len(part) < MIN_PART_PHONEMES:
             continue
         after = next((h for h, _ in pairs[stop:] if h >= 0), None)
         after_s = end_s if after is None else float(times_s[after])
         if is_left_out:
-            first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in (part[0][1], part[-1][1]))
+            first, last = (_find_word(word_starts, e) for e in (part[0][1], part[-1][1]))
             yield LongTextDifference("left out", after_s, after_s, first, last - first + 1, len(part))
             continue
         added_phonemes = recognized[part[0][0] : part[-1][0] + 1]
         again = _find_adjacent_repetition(recognized, part[0][0], part[-1][0] + 1)
         if again is not None:
             aligned = _find_aligned_phonemes(pairs, again - len(part), again + len(part))
-            first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in aligned)
+            first, last = (_find_word(word_starts, e) for e in aligned)
             stop_s = float(times_s[again + len(part)]) if again + len(part) < len(times_s) else end_s
             yield LongTextDifference(
                 "said again", float(times_s[again]), stop_s, max(first, 0), max(last - first + 1, 1), len(part)
@@ -245,14 +242,19 @@ def _list_differences(
         start_s, next_phoneme = float(times_s[part[0][0]]), next((e for _, e in pairs[stop:] if e >= 0), len(expected))
         place = _find_repeated_phonemes(added_phonemes, expected)
         if place is None:
-            word = int(np.searchsorted(word_starts, next_phoneme, side="right")) - 1
+            word = _find_word(word_starts, next_phoneme)
             yield LongTextDifference("not in the text", start_s, after_s, max(word, 0), 0, len(part))
         else:
             if place[0] >= next_phoneme - 2:  # of two equal parts in a row, the second one is said again
                 start_s = after_s
                 after_s = next((float(times_s[h]) for h, e in pairs[stop:] if h >= 0 and e > place[1]), end_s)
-            first, last = (int(np.searchsorted(word_starts, e, side="right")) - 1 for e in place)
+            first, last = (_find_word(word_starts, e) for e in place)
             yield LongTextDifference("said again", start_s, after_s, first, last - first + 1, len(part))
+
+
+def _find_word(word_starts: NDArray[np.int64], phoneme: int) -> int:
+    """Return the index of the word with the phoneme at a position; -1 before the first word."""
+    return int(np.searchsorted(word_starts, phoneme, side="right")) - 1
 
 
 def _is_place_ambiguous(
@@ -324,16 +326,16 @@ def _find_likely_repetition(
     spoken, phonemes = [h for h, _ in around], [e for _, e in around if e >= 0]
     if not phonemes:
         return None
-    starts = np.array(pronunciation.word_starts)
-    first, last = (int(np.searchsorted(starts, e, side="right")) - 1 for e in (phonemes[0], phonemes[-1]))
-    words = _select_words(pronunciation, [*range(max(first, 0), last + 1)])
+    word_starts = np.array(pronunciation.word_starts)
+    first, last = (_find_word(word_starts, e) for e in (phonemes[0], phonemes[-1]))
+    words = pronunciation.select_words(range(max(first, 0), last + 1))
     first_frame = max(int(times_s[spoken[0]] / FRAME_S) - 1, 0)
     frames = log_probabilities[first_frame : int((times_s[spoken[-1]] + 0.1) / FRAME_S)]
     count = sum(one.phoneme_count for one in pieces)
     again = find_repeated_words(frames, words, range(int(0.7 * count), int(1.4 * length) + 1))
     if again is None:
         return None
-    twice = _select_words(words, [*range(again.stop), *range(again.start, len(words.word_starts))])
+    twice = words.select_words([*range(again.stop), *range(again.start, len(words.word_starts))])
     alignment = align_text(frames, twice)
     if alignment is None:
         return None
@@ -355,29 +357,15 @@ def _have_repeated_words_high_deficits(
     alignment: TextAlignment, pronunciation: Pronunciation, repeated_words: range
 ) -> bool:
     """Whether `repeated_words`, or as many words after them, have far higher deficits than the words around."""
-    ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
-    first, second = (
-        slice(repeated_words.start, repeated_words.stop),
-        slice(repeated_words.stop, repeated_words.stop + len(repeated_words)),
-    )
+    first = slice(repeated_words.start, repeated_words.stop)
+    second = slice(repeated_words.stop, repeated_words.stop + len(repeated_words))
     lacking = np.array(alignment.word_deficits)
-    counts = np.array(ends) - np.array(pronunciation.word_starts)
+    counts = np.array(pronunciation.word_ends) - np.array(pronunciation.word_starts)
     is_around = np.ones(len(lacking), bool)
     is_around[first.start : second.stop] = False
     usual = float(lacking[is_around].sum() / max(counts[is_around].sum(), 1))
     greater = max(float(lacking[part].sum() / counts[part].sum()) for part in (first, second))
     return greater > MAX_DEFICIT_RATIO * usual + MAX_DEFICIT_EXCESS
-
-
-def _select_words(pronunciation: Pronunciation, indices: list[int]) -> Pronunciation:
-    """Return the pronunciation of some words of a text."""
-    ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
-    phonemes: list[int] = []
-    starts = []
-    for index in indices:
-        starts.append(len(phonemes))
-        phonemes += pronunciation.phonemes[pronunciation.word_starts[index] : ends[index]]
-    return Pronunciation(tuple(phonemes), tuple(starts))
 
 
 def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: int) -> int | None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -109,9 +110,7 @@ def _use_one_linear_algebra_thread() -> AbstractContextManager[object]:
     return limit
 
 
-@functools.cache
-def _find_linear_algebra_libraries() -> ThreadpoolController:
-    return ThreadpoolController()
+_find_linear_algebra_libraries = functools.cache(ThreadpoolController)
 
 
 def _compute_log_probabilities(samples: Array, sample_rate_hz: int) -> Array:
@@ -230,6 +229,18 @@ class Pronunciation(NamedTuple):
     word_starts: tuple[int, ...]
     """For each word, as espeak-ng divides the text, the position of its first phoneme in `phonemes`."""
 
+    @property
+    def word_ends(self) -> tuple[int, ...]:
+        """For each word, the position after its last phoneme in `phonemes`."""
+        return (*self.word_starts[1:], len(self.phonemes))
+
+    def select_words(self, indices: Iterable[int]) -> Pronunciation:
+        """Return the pronunciation of the words with these indices, in this order; a word may occur several times."""
+        ends = self.word_ends
+        words = [self.phonemes[self.word_starts[index] : ends[index]] for index in indices]
+        starts = itertools.accumulate(map(len, words[:-1]), initial=0) if words else ()
+        return Pronunciation(tuple(itertools.chain.from_iterable(words)), tuple(starts))
+
 
 @functools.lru_cache(maxsize=1024)
 def pronounce(text: str, language: str = "en") -> Pronunciation:
@@ -268,17 +279,6 @@ MIN_REPEATED_PHONEMES = 2
 """Smallest number of phonemes that count as the beginning of a word."""
 
 
-class PrefixScores(NamedTuple):
-    """How well each beginning of a sequence of phonemes explains a whole clip."""
-
-    log_probabilities: NDArray[np.float64]
-    """The log probability at index n is that of the first n phonemes."""
-
-    def find_best_count(self) -> int:
-        """Return the number of phonemes that explain the clip best."""
-        return int(np.argmax(self.log_probabilities))
-
-
 class WordSpan(NamedTuple):
     """Where a word is spoken, in seconds from the start of the audio."""
 
@@ -303,20 +303,18 @@ def compute_best_log_probability(log_probabilities: LogProbabilities) -> float:
     return float(log_probabilities.max(axis=1).sum())
 
 
-def score_prefixes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> PrefixScores:
-    """Return the log probability of each beginning of `phonemes`, from none to all of them, for the whole clip."""
+def score_prefixes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> NDArray[np.float64]:
+    """Return how well each beginning of `phonemes` explains the whole clip: at index n, the log probability of n."""
     if not len(log_probabilities):
-        return PrefixScores(np.array([0.0, *([-np.inf] * len(phonemes))]))
+        return np.array([0.0, *([-np.inf] * len(phonemes))])
     (ends,) = collections.deque(_iterate_path_sums(log_probabilities, phonemes), maxlen=1)
-    return PrefixScores(np.concatenate([ends[:1], np.logaddexp(ends[1::2], ends[2::2])]))
+    return np.concatenate([ends[:1], np.logaddexp(ends[1::2], ends[2::2])])
 
 
 def _iterate_path_sums(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> Iterator[NDArray[np.float64]]:
     """Yield for each frame the log probability of all paths up to each state. The next frame overwrites the array."""
-    states = _build_states(phonemes)
+    states, can_skip = _build_states(phonemes)
     emitted = log_probabilities[:, states].astype(np.float64)
-    can_skip = np.zeros(len(states), bool)
-    can_skip[2:] = (states[2:] != BLANK) & (states[2:] != states[:-2])
     sums = np.full(len(states) + 2, -np.inf)  # two states that are never reached stand before the first one
     sums[2:4] = emitted[0, :2]
     yield sums[2:]
@@ -326,14 +324,14 @@ def _iterate_path_sums(log_probabilities: LogProbabilities, phonemes: Sequence[i
         yield sums[2:]
 
 
-def score_suffixes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> PrefixScores:
-    """Return the log probability of each end of `phonemes`: at index n, that of the last n phonemes."""
+def score_suffixes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> NDArray[np.float64]:
+    """Return how well each end of `phonemes` explains the whole clip: at index n, the log probability of the last n."""
     return score_prefixes(log_probabilities[::-1], phonemes[::-1])
 
 
 def score_phonemes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> float:
     """Return the log probability that a clip consists of `phonemes`."""
-    return float(score_prefixes(log_probabilities, phonemes).log_probabilities[-1])
+    return float(score_prefixes(log_probabilities, phonemes)[-1])
 
 
 def compute_deficit(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> float:
@@ -350,7 +348,7 @@ def align_text(log_probabilities: LogProbabilities, pronunciation: Pronunciation
     path = _find_best_path(log_probabilities, pronunciation.phonemes)
     if path is None:
         return None
-    states = _build_states(pronunciation.phonemes)
+    states, _ = _build_states(pronunciation.phonemes)
     lacking = log_probabilities.max(axis=1) - log_probabilities[np.arange(len(path)), states[path]]
     starts = np.array(pronunciation.word_starts)
     word_by_phoneme = np.searchsorted(starts, np.arange(len(pronunciation.phonemes)), side="right") - 1
@@ -403,13 +401,12 @@ def score_word_edits(log_probabilities: LogProbabilities, pronunciation: Pronunc
     jumps = _JumpScores(log_probabilities, pronunciation)
     if not np.isfinite(jumps.without_jump):
         return None
-    ends = (*starts[1:], len(phonemes))
     return WordEdits(
         tuple(jumps.score(start, word + 1) - jumps.without_jump for word, start in enumerate(starts)),
         tuple(
             max(jumps.score(said, word) for said in range(min(start + MIN_REPEATED_PHONEMES, end), end + 1))
             - jumps.without_jump
-            for word, (start, end) in enumerate(zip(starts, ends, strict=True))
+            for word, (start, end) in enumerate(zip(starts, pronunciation.word_ends, strict=True))
         ),
     )
 
@@ -424,7 +421,7 @@ def find_repeated_words(
         pronunciation: the phonemes of the text.
         allowed_phoneme_counts: how many phonemes the repeated words may have.
     """
-    ends = (*pronunciation.word_starts[1:], len(pronunciation.phonemes))
+    ends = pronunciation.word_ends
     places = [
         range(first, last + 1)
         for first, start in enumerate(pronunciation.word_starts)
@@ -474,21 +471,25 @@ class _JumpScores:
         return float(np.logaddexp.reduce(moments))
 
 
-def _build_states(phonemes: Sequence[int]) -> NDArray[np.int64]:
-    """Return the phonemes with a blank before, between and after them."""
+def _build_states(phonemes: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the phonemes with a blank before, between and after them, and which of these may follow that two before.
+
+    A path may skip the blank between two different phonemes. Between equal ones, the blank is what separates them.
+    """
     states = np.full(2 * len(phonemes) + 1, BLANK, np.int64)
     states[1::2] = phonemes
-    return states
+    can_skip = np.zeros(len(states), bool)
+    can_skip[2:] = (states[2:] != BLANK) & (states[2:] != states[:-2])
+    return states, can_skip
 
 
 def _find_best_path(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> NDArray[np.int64] | None:
     """Return the state of each frame along the most probable path; `None` if there is none."""
-    states, frame_count = _build_states(phonemes), len(log_probabilities)
+    frame_count = len(log_probabilities)
     if not frame_count or not len(phonemes):
         return None
+    states, can_skip = _build_states(phonemes)
     emitted = log_probabilities[:, states]
-    can_skip = np.zeros(len(states), bool)
-    can_skip[2:] = (states[2:] != BLANK) & (states[2:] != states[:-2])
     before = np.full(len(states) + 2, -np.inf, np.float32)
     before[2:4] = emitted[0, :2]
     steps = np.zeros(emitted.shape, np.int8)

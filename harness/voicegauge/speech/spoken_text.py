@@ -14,13 +14,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-import itertools
 import math
 import re
 import unicodedata
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.espeak import guess_language
@@ -34,7 +34,6 @@ from voicegauge.speech.phoneme_network import (
     BLANK,
     FRAME_S,
     LogProbabilities,
-    PrefixScores,
     Pronunciation,
     TextAlignment,
     align_text,
@@ -312,19 +311,17 @@ def _judge_pronunciation(samples: Samples, sample_rate_hz: int, pronunciation: P
     if not len(log_probabilities):
         return _UNCLEAR_JUDGEMENT
     scores = score_prefixes(log_probabilities, phonemes * 2)
-    deficit = (compute_best_log_probability(log_probabilities) - float(scores.log_probabilities[count])) / count
-    verdict = _judge_partial_or_repeated_text(log_probabilities, scores, phonemes) or _judge_words(
-        log_probabilities, pronunciation, deficit
+    deficit = (compute_best_log_probability(log_probabilities) - float(scores[count])) / count
+    judgement = (
+        _judge_partial_or_repeated_text(log_probabilities, scores, phonemes)
+        or _judge_words(log_probabilities, pronunciation, deficit)
+        or _judge_at_other_sample_rates(samples, sample_rate_hz, phonemes, deficit)
     )
-    if verdict is not None:
-        return verdict
-    verdict = _judge_at_other_sample_rates(samples, sample_rate_hz, phonemes, deficit)
-    if verdict is not None:
-        return verdict
+    if judgement is not None:
+        return judgement
     comparison = _compare_with_other_texts(log_probabilities, phonemes, deficit)
-    is_clear = float(log_probabilities.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
     is_other = deficit >= MIN_OTHER_TEXT_DEFICIT and comparison.distance < MAX_UNFITTING_DISTANCE
-    if is_clear and (deficit >= MIN_ABSURD_DEFICIT or is_other):
+    if _is_voice_clear(log_probabilities) and (deficit >= MIN_ABSURD_DEFICIT or is_other):
         figures = comparison.describe()
         explanation = f"the text does not explain what is said ({figures})" if comparison.has_phonemes else figures
         return SpokenTextJudgement("other text", explanation)
@@ -376,8 +373,8 @@ def _judge_long_text(samples: Samples, sample_rate_hz: int, pronunciation: Pronu
         return SpokenTextJudgement("unclear", "the text is too long to be compared")
     agreement = f"{compared.agreeing_phoneme_share:.0%} of the phonemes agree"
     if not compared.is_recognized:
-        is_clear = float(log_probabilities.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
-        if is_clear and compared.agreeing_phoneme_share < MAX_AGREEING_PHONEME_SHARE_OF_OTHER_TEXT:
+        says_other_text = compared.agreeing_phoneme_share < MAX_AGREEING_PHONEME_SHARE_OF_OTHER_TEXT
+        if says_other_text and _is_voice_clear(log_probabilities):
             return SpokenTextJudgement("other text", f"the text does not explain what is said ({agreement})")
         return _UNCLEAR_JUDGEMENT
     differences = compared.differences
@@ -405,12 +402,17 @@ def _choose_verdict_on_long_text(difference: LongTextDifference, word_count: int
     return "end missing" if difference.first_word + difference.word_count >= word_count else "part missing"
 
 
+def _is_voice_clear(log_probabilities: LogProbabilities) -> bool:
+    """Whether the network may recognize the voice of a clip clearly, by how sure it is of its best symbols."""
+    return float(log_probabilities.max(axis=1).mean()) >= MIN_CLEAR_LOG_PROBABILITY
+
+
 def _judge_partial_or_repeated_text(
-    log_probabilities: LogProbabilities, scores: PrefixScores, phonemes: tuple[int, ...]
+    log_probabilities: LogProbabilities, scores: NDArray[np.float64], phonemes: tuple[int, ...]
 ) -> SpokenTextJudgement | None:
     """Return the verdict on a clip that clearly says a part of the text, or all of it twice; `None` for any other."""
     count, best_log_probability = len(phonemes), compute_best_log_probability(log_probabilities)
-    text_log_probability, kept_count = float(scores.log_probabilities[count]), scores.find_best_count()
+    text_log_probability, kept_count = float(scores[count]), int(np.argmax(scores))
     duration_s = len(log_probabilities) * FRAME_S
     if _is_explained_by(scores, kept_count, text_log_probability, best_log_probability):
         if kept_count >= 1.5 * count:
@@ -422,7 +424,7 @@ def _judge_partial_or_repeated_text(
             missing = f"the last {1 - kept_count / count:.0%} of the text is not said"
             return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
     suffixes = score_suffixes(log_probabilities, phonemes)
-    kept_count = suffixes.find_best_count()
+    kept_count = int(np.argmax(suffixes))
     if (
         _is_explained_by(suffixes, kept_count, text_log_probability, best_log_probability)
         and kept_count <= (1 - MIN_MISSING_SHARE) * count
@@ -437,10 +439,10 @@ def _judge_partial_or_repeated_text(
 
 
 def _is_explained_by(
-    scores: PrefixScores, kept_count: int, text_log_probability: float, best_log_probability: float
+    scores: NDArray[np.float64], kept_count: int, text_log_probability: float, best_log_probability: float
 ) -> bool:
     """Whether the first `kept_count` phonemes explain a clip, and much better than the whole text does."""
-    log_probability = float(scores.log_probabilities[kept_count])
+    log_probability = float(scores[kept_count])
     lacking = (best_log_probability - log_probability) / max(kept_count, 1)
     return log_probability - text_log_probability >= MIN_EVIDENCE and lacking <= MAX_EXPLAINED_DEFICIT
 
@@ -462,10 +464,8 @@ def _judge_words(
     log_probabilities: LogProbabilities, pronunciation: Pronunciation, deficit: float
 ) -> SpokenTextJudgement | None:
     """Return the verdict on the single words of a clip that clearly says most of them; `None` for any other clip."""
-    edited, aligned = (
-        _find_edited_word(log_probabilities, pronunciation),
-        _judge_aligned_words(log_probabilities, pronunciation, deficit),
-    )
+    edited = _find_edited_word(log_probabilities, pronunciation)
+    aligned = _judge_aligned_words(log_probabilities, pronunciation, deficit)
     if edited is None or aligned is None or aligned.verdict != "other words" or aligned.alignment is None:
         return aligned if edited is None else edited.judgement
     return edited.judgement if _explains_difference(edited, aligned.alignment) else aligned
@@ -496,17 +496,15 @@ def _judge_aligned_words(
     alignment = align_text(log_probabilities, pronunciation)
     if alignment is None or float(np.median(alignment.word_deficits)) > MAX_MEDIAN_WORD_DEFICIT:
         return None
-    lacking = _add_gap_deficits_to_words(alignment)
+    gaps = alignment.gap_deficits  # a longer word in the place of another fills the gaps beside it too
+    lacking = [one + gaps[index] + gaps[index + 1] for index, one in enumerate(alignment.word_deficits)]
     typical = float(np.percentile(alignment.word_deficits, _TYPICAL_WORD_PERCENTILE))
     required = min(MIN_WORD_DEFICIT + TYPICAL_WORD_WEIGHT * math.sqrt(typical), MAX_REQUIRED_WORD_DEFICIT)
     others = [(one, word) for one, word in zip(lacking, alignment.words, strict=True) if one >= required]
     if not others:
-        is_right = deficit <= MAX_RIGHT_DEFICIT
-        return (
-            SpokenTextJudgement("right", f"deficit {deficit:.2f} per phoneme", alignment=alignment)
-            if is_right
-            else None
-        )
+        if deficit > MAX_RIGHT_DEFICIT:
+            return None
+        return SpokenTextJudgement("right", f"deficit {deficit:.2f} per phoneme", alignment=alignment)
     if len(others) > max(2, len(alignment.words) // 3):
         return None  # too much is different to say where
     places = ", ".join(f"{word.start_s:.2f} to {word.end_s:.2f} s" for _, word in others[:_MAX_SHOWN_DIFFERENCES])
@@ -522,26 +520,21 @@ def _find_largest_difference(alignment: TextAlignment) -> float:
     return alignment.words[gap - 1].end_s if gap else 0.0
 
 
-def _add_gap_deficits_to_words(alignment: TextAlignment) -> list[float]:
-    """Return the deficit of each word plus those of the gaps beside it, which a longer word in its place fills too."""
-    gaps = alignment.gap_deficits
-    return [one + gaps[index] + gaps[index + 1] for index, one in enumerate(alignment.word_deficits)]
-
-
 def _find_edited_word(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> _EditedWord | None:
     """Return the word that a clip clearly leaves out, or says twice; `None` without one."""
     edits = score_word_edits(log_probabilities, pronunciation)
     if edits is None or len(pronunciation.word_starts) < 2:
         return None
     omitted, repeated = int(np.argmax(edits.omissions)), int(np.argmax(edits.repetitions))
-    excess = edits.omissions[omitted] - MIN_EVIDENCE_OF_OMISSION
-    is_omission = excess >= edits.repetitions[repeated] - MIN_EVIDENCE_OF_REPETITION
-    if not is_omission:
-        excess = edits.repetitions[repeated] - MIN_EVIDENCE_OF_REPETITION
+    excess_of_omission = edits.omissions[omitted] - MIN_EVIDENCE_OF_OMISSION
+    excess_of_repetition = edits.repetitions[repeated] - MIN_EVIDENCE_OF_REPETITION
+    excess, is_omission = max(excess_of_omission, excess_of_repetition), excess_of_omission >= excess_of_repetition
     if excess < 0:
         return None
-    place = omitted if is_omission else repeated
-    alignment = align_text(log_probabilities, _repeat_word(pronunciation, place, times=0 if is_omission else 2))
+    place, times = (omitted, 0) if is_omission else (repeated, 2)
+    words = range(len(pronunciation.word_starts))
+    edited = pronunciation.select_words([*words[:place], *[place] * times, *words[place + 1 :]])
+    alignment = align_text(log_probabilities, edited)
     if alignment is None:
         return None
     typical = float(np.median(alignment.word_deficits))
@@ -550,27 +543,15 @@ def _find_edited_word(log_probabilities: LogProbabilities, pronunciation: Pronun
     if is_omission:
         start_s = alignment.words[place - 1].end_s if place else 0.0
         end_s = alignment.words[place].start_s if place < len(alignment.words) else len(log_probabilities) * FRAME_S
-        is_replaced = alignment.gap_deficits[place] >= MIN_GAP_DEFICIT
-        explanation = (
-            f"another word at {start_s:.2f} to {end_s:.2f} s"
-            if is_replaced
-            else f"a word is missing at {start_s:.2f} s"
-        )
+        explanation = f"a word is missing at {start_s:.2f} s"
+        if alignment.gap_deficits[place] >= MIN_GAP_DEFICIT:  # something else is said in its place
+            explanation = f"another word at {start_s:.2f} to {end_s:.2f} s"
     else:
         start_s = alignment.words[place + 1].start_s
         explanation = f"a word is said again at {start_s:.2f} s"
     evidence = edits.omissions[omitted] if is_omission else edits.repetitions[repeated]
     judgement = SpokenTextJudgement("other words", f"not as in the text: {explanation}", start_s, alignment)
     return _EditedWord(judgement, evidence)
-
-
-def _repeat_word(pronunciation: Pronunciation, word: int, *, times: int) -> Pronunciation:
-    """Return the pronunciation of a text in which one word is said `times` times in a row."""
-    phonemes, starts = pronunciation.phonemes, pronunciation.word_starts
-    words = [phonemes[start:end] for start, end in itertools.pairwise((*starts, len(phonemes)))]
-    words[word : word + 1] = [words[word]] * times
-    ends = list(itertools.accumulate(map(len, words), initial=0))
-    return Pronunciation(tuple(itertools.chain.from_iterable(words)), tuple(ends[:-1]))
 
 
 def _judge_at_other_sample_rates(
@@ -580,7 +561,7 @@ def _judge_at_other_sample_rates(
     for factor in TRIED_SAMPLE_RATE_FACTORS:
         played = compute_phoneme_log_probabilities(samples, round(sample_rate_hz * factor))
         scores = score_prefixes(played, phonemes)
-        lacking = (compute_best_log_probability(played) - float(scores.log_probabilities[-1])) / len(phonemes)
+        lacking = (compute_best_log_probability(played) - float(scores[-1])) / len(phonemes)
         if lacking <= MAX_EXPLAINED_DEFICIT and deficit > lacking + MAX_EXPLAINED_DEFICIT:
             rate_hz = sample_rate_hz * factor
             explanation = f"at {rate_hz:g} Hz the audio says the text, at the stated {sample_rate_hz} Hz it does not"
@@ -593,9 +574,9 @@ def _judge_unknown_voice(
 ) -> SpokenTextJudgement:
     """Return the verdict on a clip of a voice that the network does not recognize clearly."""
     count, duration_s, deficit = len(phonemes), len(log_probabilities) * FRAME_S, comparison.deficit
-    scores = score_prefixes(soften_probabilities(log_probabilities), phonemes * 2)
-    log_probability_by_count, kept_count = scores.log_probabilities, scores.find_best_count()
     twice = phonemes * 2
+    log_probability_by_count = score_prefixes(_soften_probabilities(log_probabilities), twice)
+    kept_count = int(np.argmax(log_probability_by_count))
     others_twice = (compute_deficit(log_probabilities, other * 2) for other in _list_other_phonemes(count))
     if (
         log_probability_by_count[2 * count] > log_probability_by_count[count]
@@ -620,7 +601,7 @@ def _judge_unknown_voice(
     return _UNCLEAR_JUDGEMENT
 
 
-def soften_probabilities(log_probabilities: LogProbabilities) -> LogProbabilities:
+def _soften_probabilities(log_probabilities: LogProbabilities) -> LogProbabilities:
     """Return less extreme probabilities: the logarithms are divided by `SOFTENING_FACTOR`, then normalized again."""
     scaled = log_probabilities / np.float32(SOFTENING_FACTOR)
     scaled = scaled - scaled.max(axis=1, keepdims=True)
