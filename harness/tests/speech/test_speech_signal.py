@@ -7,12 +7,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from voicegauge.speech.audio_measurement import find_silences
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.encoding import encode
 from voicegauge.speech.espeak import synthesize, synthesize_without_noise
 from voicegauge.speech.speech_signal import (
     compute_sample_digest,
-    find_silences,
     is_steady_sound,
     measure_clipped_share,
     search_dropout,

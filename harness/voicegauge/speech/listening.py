@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicegauge.model.sample import ListeningOutcome
-from voicegauge.speech.audio_measurement import EncodedAudio
+from voicegauge.speech.audio_measurement import EncodedAudio, Silence, find_silences
 from voicegauge.speech.decoding import DecodedAudio, Samples
 from voicegauge.speech.phoneme_network import (
     WEIGHTS_PATH,
@@ -34,9 +34,7 @@ from voicegauge.speech.phoneme_network import (
 from voicegauge.speech.sound_quality import find_sound_changes
 from voicegauge.speech.speech_signal import (
     MAX_CLIPPED_SHARE,
-    Silence,
     compute_sample_digest,
-    find_silences,
     is_steady_sound,
     measure_clipped_share,
     search_dropout,

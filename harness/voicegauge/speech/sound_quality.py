@@ -30,12 +30,12 @@ from voicegauge.speech.audio_measurement import (
     FRAME_DURATION_S,
     compute_frame_levels,
     correlate_shifted_waveforms,
+    find_silences,
 )
 from voicegauge.speech.decoding import DecodedAudio, Samples
 from voicegauge.speech.encoding import resample
 from voicegauge.speech.long_text import PhonemeInterval
 from voicegauge.speech.phoneme_network import build_mel_weights
-from voicegauge.speech.speech_signal import find_silences
 
 MAX_MEASURED_S = 60.0
 """Duration of the part of a clip whose pitch and spectrum are measured, from its start, in seconds."""
@@ -172,10 +172,20 @@ _DURATION_ROUNDS = 3
 """Number of iterations in which the durations of phonemes are estimated."""
 
 
+SoundProperty = Literal["level", "pitch", "pace"]
+_MIN_CHANGE_AND_SPREAD: dict[SoundProperty, tuple[float, float]] = {
+    "level": (MIN_LEVEL_CHANGE_DB, _MIN_SPREAD_DB),
+    "pitch": (math.log1p(MIN_PITCH_CHANGE), _MIN_SPREAD),
+    "pace": (math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD),
+}
+"""For each property, the smallest change and the smallest spread between parts, on the scale of its measure: decibels,
+or logarithms."""
+
+
 class SoundChange(NamedTuple):
     """A stretch of a clip that sounds different from the rest."""
 
-    sound_property: Literal["level", "pitch", "pace"]
+    sound_property: SoundProperty
     start_s: float
     """Time at which the change begins, in seconds."""
     change: float
@@ -199,15 +209,20 @@ def find_sound_changes(
     """
     if len(samples) < MIN_JUDGED_S * sample_rate_hz:
         return ()
-    level = _find_stretch(_measure_levels_db(samples, sample_rate_hz), MIN_LEVEL_CHANGE_DB, _MIN_SPREAD_DB)
-    pitch = _find_stretch(_measure_log_pitch(samples, sample_rate_hz), math.log1p(MIN_PITCH_CHANGE), _MIN_SPREAD)
-    pace = _find_stretch(_measure_log_pace(phoneme_intervals), math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD)
-    changes = [
-        SoundChange("level", level[0] * _LEVEL_PART_S, level[1]) if level else None,
-        SoundChange("pitch", pitch[0] * _PITCH_PART_S, math.expm1(pitch[1])) if pitch else None,
-        SoundChange("pace", pace[0] * _PACE_PART_S, math.expm1(pace[1])) if pace else None,
-    ]
-    return tuple(sorted((one for one in changes if one is not None), key=lambda one: one.start_s))
+    levels, pitches = _measure_levels_db(samples, sample_rate_hz), _measure_log_pitch(samples, sample_rate_hz)
+    measures: tuple[tuple[SoundProperty, NDArray[np.float64], float], ...] = (
+        ("level", levels, _LEVEL_PART_S),
+        ("pitch", pitches, _PITCH_PART_S),
+        ("pace", _measure_log_pace(phoneme_intervals), _PACE_PART_S),
+    )
+    changes = []
+    for sound_property, values, part_s in measures:
+        stretch = _find_stretch(values, *_MIN_CHANGE_AND_SPREAD[sound_property])
+        if stretch is not None:
+            part, change = stretch
+            is_level = sound_property == "level"
+            changes.append(SoundChange(sound_property, part * part_s, change if is_level else math.expm1(change)))
+    return tuple(sorted(changes, key=lambda one: one.start_s))
 
 
 def _find_stretch(values: NDArray[np.float64], min_change: float, min_spread: float) -> tuple[int, float] | None:

@@ -22,10 +22,8 @@ from numpy.typing import NDArray
 
 from voicegauge.speech.audio_measurement import (
     FRAME_DURATION_S,
-    MAX_SPEECH_BELOW_LOUDEST_FRAME_DB,
-    SILENCE_DBFS,
     EncodedAudio,
-    compute_frame_levels,
+    Silence,
 )
 from voicegauge.speech.decoding import RawAudioFormat, Samples, measure_bitrate_kbps
 from voicegauge.speech.encoding import resample
@@ -71,55 +69,6 @@ _VARYING_BANDS_PERCENTILE = 80
 """Percentile of the variations of the bands that is the variation of a clip: a fifth of the bands varies more."""
 _MAX_ANALYZED_S = 60.0
 """Duration of audio of which the spectrum is measured, in seconds; it is cut from the middle of longer audio."""
-
-
-class Silence(NamedTuple):
-    """A part of audio without audible sound, in seconds from its start."""
-
-    start_s: float
-    end_s: float
-
-    @property
-    def duration_s(self) -> float:
-        """Duration of the silence in seconds."""
-        return self.end_s - self.start_s
-
-
-class Silences(NamedTuple):
-    """The silences of a clip."""
-
-    leading: Silence
-    trailing: Silence
-    longest_inner: Silence
-    """The longest silence between two sounds; of duration 0 if there is none."""
-
-
-def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
-    """Return the silences of a clip; `None` if nothing in it is audible.
-
-    A frame of 10 ms is audible if it and a neighbour are above `SILENCE_DBFS`, and at most
-    `MAX_SPEECH_BELOW_LOUDEST_FRAME_DB` below the loudest frame. So noise between words can hide a silence, but
-    never makes one.
-
-    Args:
-        samples: mono samples of shape (frames,), full scale at 1.0.
-        sample_rate_hz: their sample rate.
-    """
-    levels, duration_s = compute_frame_levels(samples, sample_rate_hz), len(samples) / sample_rate_hz
-    if not len(levels):
-        return None
-    audible = levels > max(SILENCE_DBFS, float(levels.max()) - MAX_SPEECH_BELOW_LOUDEST_FRAME_DB)
-    sustained = np.flatnonzero(audible[:-1] & audible[1:])
-    if not len(sustained):
-        return None
-    first_s, last_s = int(sustained[0]) * FRAME_DURATION_S, (int(sustained[-1]) + 2) * FRAME_DURATION_S
-    gaps = np.diff(sustained)
-    widest = int(np.argmax(gaps)) if len(gaps) else 0
-    inner = Silence(first_s, first_s)
-    if len(gaps) and gaps[widest] > 2:
-        start = (int(sustained[widest]) + 2) * FRAME_DURATION_S
-        inner = Silence(start, float(sustained[widest + 1]) * FRAME_DURATION_S)
-    return Silences(Silence(0.0, first_s), Silence(min(last_s, duration_s), duration_s), inner)
 
 
 class DropoutSearch(NamedTuple):

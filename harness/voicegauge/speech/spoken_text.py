@@ -319,7 +319,9 @@ def _judge_pronunciation(samples: Samples, sample_rate_hz: int, pronunciation: P
     )
     if judgement is not None:
         return judgement
-    comparison = _compare_with_other_texts(log_probabilities, phonemes, deficit)
+    other_deficits = (compute_deficit(log_probabilities, other) for other in _list_other_phonemes(count))
+    has_phonemes = bool((log_probabilities.argmax(axis=1) != BLANK).any())
+    comparison = _TextComparison(deficit, tuple(filter(math.isfinite, other_deficits)), has_phonemes)
     is_other = deficit >= MIN_OTHER_TEXT_DEFICIT and comparison.distance < MAX_UNFITTING_DISTANCE
     if _is_voice_clear(log_probabilities) and (deficit >= MIN_ABSURD_DEFICIT or is_other):
         figures = comparison.describe()
@@ -357,14 +359,6 @@ class _TextComparison(NamedTuple):
         return f"{own}, {min(self.other_deficits):.1f} of the best of {len(_OTHER_TEXTS)} other texts"
 
 
-def _compare_with_other_texts(
-    log_probabilities: LogProbabilities, phonemes: tuple[int, ...], deficit: float
-) -> _TextComparison:
-    others = (compute_deficit(log_probabilities, other) for other in _list_other_phonemes(len(phonemes)))
-    has_phonemes = bool((log_probabilities.argmax(axis=1) != BLANK).any())
-    return _TextComparison(deficit, tuple(filter(math.isfinite, others)), has_phonemes)
-
-
 def _judge_long_text(samples: Samples, sample_rate_hz: int, pronunciation: Pronunciation) -> SpokenTextJudgement:
     """Return which parts of a long text a clip leaves out, says again or adds."""
     log_probabilities = compute_phoneme_log_probabilities(samples, sample_rate_hz)
@@ -380,13 +374,13 @@ def _judge_long_text(samples: Samples, sample_rate_hz: int, pronunciation: Pronu
     differences = compared.differences
     if not differences:
         return SpokenTextJudgement("fits", agreement, phoneme_intervals=compared.phoneme_intervals)
-    shown = "; ".join(one.describe() for one in differences[:_MAX_SHOWN_DIFFERENCES])
-    more = f"; {len(differences) - _MAX_SHOWN_DIFFERENCES} more" if len(differences) > _MAX_SHOWN_DIFFERENCES else ""
+    shown = [one.describe() for one in differences[:_MAX_SHOWN_DIFFERENCES]]
+    if len(differences) > _MAX_SHOWN_DIFFERENCES:
+        shown.append(f"{len(differences) - _MAX_SHOWN_DIFFERENCES} more")
     largest = max(differences, key=lambda one: one.phoneme_count)
     start_s = largest.start_s if largest.is_place_known else None
-    return SpokenTextJudgement(
-        _choose_verdict_on_long_text(largest, len(pronunciation.word_starts)), shown + more, start_s
-    )
+    verdict = _choose_verdict_on_long_text(largest, len(pronunciation.word_starts))
+    return SpokenTextJudgement(verdict, "; ".join(shown), start_s)
 
 
 def _choose_verdict_on_long_text(difference: LongTextDifference, word_count: int) -> SpokenTextVerdict:
@@ -416,7 +410,8 @@ def _judge_partial_or_repeated_text(
     duration_s = len(log_probabilities) * FRAME_S
     if _is_explained_by(scores, kept_count, text_log_probability, best_log_probability):
         if kept_count >= 1.5 * count:
-            again_s = _find_time_of_repetition(log_probabilities, phonemes, kept_count)
+            repeated = align_text(log_probabilities, Pronunciation((phonemes * 2)[:kept_count], (0, count)))
+            again_s = repeated.words[1].start_s if repeated is not None else duration_s / 2
             return SpokenTextJudgement("said twice", f"the text is said again from {again_s:.2f} s on", again_s)
         if kept_count <= (1 - MIN_MISSING_SHARE) * count and _is_silent_beside(
             log_probabilities, phonemes[:kept_count], gap_index=-1
@@ -451,13 +446,6 @@ def _is_silent_beside(log_probabilities: LogProbabilities, phonemes: tuple[int, 
     """Whether nothing else is said before the first (gap 0) or after the last of `phonemes` (gap -1)."""
     alignment = align_text(log_probabilities, Pronunciation(phonemes, (0,)))
     return alignment is not None and alignment.gap_deficits[gap_index] < MIN_GAP_DEFICIT
-
-
-def _find_time_of_repetition(log_probabilities: LogProbabilities, phonemes: tuple[int, ...], kept_count: int) -> float:
-    """Return when the text begins for the second time, in seconds."""
-    repeated = Pronunciation((phonemes * 2)[:kept_count], (0, len(phonemes)))
-    alignment = align_text(log_probabilities, repeated)
-    return alignment.words[1].start_s if alignment is not None else len(log_probabilities) * FRAME_S / 2
 
 
 def _judge_words(
@@ -508,16 +496,11 @@ def _judge_aligned_words(
     if len(others) > max(2, len(alignment.words) // 3):
         return None  # too much is different to say where
     places = ", ".join(f"{word.start_s:.2f} to {word.end_s:.2f} s" for _, word in others[:_MAX_SHOWN_DIFFERENCES])
-    start_s = _find_largest_difference(alignment)
-    return SpokenTextJudgement("other words", f"not as in the text: another word at {places}", start_s, alignment)
-
-
-def _find_largest_difference(alignment: TextAlignment) -> float:
-    """Return when the word, or the gap between two words, with the highest deficit begins, in seconds."""
     word, gap = int(np.argmax(alignment.word_deficits)), int(np.argmax(alignment.gap_deficits))
-    if alignment.word_deficits[word] >= alignment.gap_deficits[gap]:
-        return alignment.words[word].start_s
-    return alignment.words[gap - 1].end_s if gap else 0.0
+    start_s = alignment.words[word].start_s
+    if alignment.gap_deficits[gap] > alignment.word_deficits[word]:
+        start_s = alignment.words[gap - 1].end_s if gap else 0.0
+    return SpokenTextJudgement("other words", f"not as in the text: another word at {places}", start_s, alignment)
 
 
 def _find_edited_word(log_probabilities: LogProbabilities, pronunciation: Pronunciation) -> _EditedWord | None:
@@ -560,8 +543,7 @@ def _judge_at_other_sample_rates(
     """Return the verdict on a clip that says the text only at another sample rate; `None` for any other clip."""
     for factor in TRIED_SAMPLE_RATE_FACTORS:
         played = compute_phoneme_log_probabilities(samples, round(sample_rate_hz * factor))
-        scores = score_prefixes(played, phonemes)
-        lacking = (compute_best_log_probability(played) - float(scores[-1])) / len(phonemes)
+        lacking = compute_deficit(played, phonemes)
         if lacking <= MAX_EXPLAINED_DEFICIT and deficit > lacking + MAX_EXPLAINED_DEFICIT:
             rate_hz = sample_rate_hz * factor
             explanation = f"at {rate_hz:g} Hz the audio says the text, at the stated {sample_rate_hz} Hz it does not"
