@@ -24,9 +24,8 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import is_asyncapi_file, read_openapi_document
 from voicegauge.contract.loading import Catalogue, load_catalogue
 from voicegauge.contract.overlay_proposal import OverlayProposal
-from voicegauge.contract.overlay_proposal import propose_contract as propose_contract_of
-from voicegauge.contract.overlay_proposal import propose_overlay as propose_overlay_of
-from voicegauge.contract.socket_proposal import propose_socket_overlay
+from voicegauge.contract.proposals import propose_overlay as propose_overlay_of
+from voicegauge.contract.proposals import propose_socket_overlay
 from voicegauge.drift import document_comparison
 from voicegauge.drift.contract_patch import ContractPatch
 from voicegauge.drift.document_comparison import (
@@ -277,11 +276,12 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
     api = infer_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
-    proposal = propose_contract_of(
+    proposal = propose_overlay_of(
         document,
         provider_id=provider,
         operation_names=api.speech_operation_ids,
         reserved_ids=_list_bundled_provider_ids(),
+        is_inferred=True,
     )
     proposed = {operation.id for operation in proposal.operations}
     undescribed = [

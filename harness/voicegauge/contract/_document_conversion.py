@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.contract.document_parts import HTTP_METHODS
-from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer
-from voicegauge.formats.located_yaml import Document, escape_pointer_token
+from voicegauge.contract.schemas import MAX_REASON_CHARACTERS
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, format_json_pointer
 
 _DISCOVERY_KIND = "discovery#restDescription"
 _DISCOVERY_SCHEMA_KEYS = ("type", "format", "pattern", "enum", "description", "readOnly", "deprecated")

@@ -11,25 +11,31 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from voicegauge.contract.document_parts import EXTENSION_KEYS, OPENAPI_METHODS
+from voicegauge.contract.document_parts import EXTENSION_KEYS, OPENAPI_METHODS, fill_server_variables
+from voicegauge.errors import UsageError
 from voicegauge.files import resolve_links
+from voicegauge.formats.bodies import get_members
 from voicegauge.formats.located_yaml import (
     Document,
     describe_type,
     escape_pointer_token,
     explain_type_error,
-    unescape_pointer_token,
+    format_json_pointer,
+    split_json_pointer,
 )
-from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats.locations import MISSING, read_json_pointer, read_pointer
 
 if TYPE_CHECKING:
     from jsonpath_rfc9535 import JSONPathNode
@@ -182,17 +188,17 @@ class _ComposedDocument:
                     self._merge_at((*pointer_tokens, key), item, at)
                 else:
                     found[key] = copy.deepcopy(item)
-                    self.parts[_format_json_pointer((*pointer_tokens, key))] = (self._overlay, at)
+                    self.parts[format_json_pointer((*pointer_tokens, key))] = (self._overlay, at)
         elif isinstance(found, list):
             for index, item in enumerate(value if isinstance(value, list) else [value]):
-                self.parts[_format_json_pointer((*pointer_tokens, len(found)))] = (
+                self.parts[format_json_pointer((*pointer_tokens, len(found)))] = (
                     self._overlay,
                     f"{source_pointer}/{index}",
                 )
                 found.append(copy.deepcopy(item))
         elif pointer_tokens and not isinstance(found, dict) and not isinstance(value, (dict, list)):
             self._get_value_at(pointer_tokens[:-1])[pointer_tokens[-1]] = value
-            self.parts[_format_json_pointer(pointer_tokens)] = (self._overlay, source_pointer)
+            self.parts[format_json_pointer(pointer_tokens)] = (self._overlay, source_pointer)
         else:
             reason = f"{describe_type(value)} cannot be merged into {describe_type(found)}"
             raise self._overlay.build_error(source_pointer, reason)
@@ -210,10 +216,6 @@ def _build_removal_sort_key(pointer_tokens: tuple[int | str, ...]) -> list[tuple
     Values are removed from the last location to the first, so that no removal changes the index of a later one.
     """
     return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in pointer_tokens]
-
-
-def _format_json_pointer(pointer_tokens: tuple[int | str, ...]) -> str:
-    return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
 
 
 def escape_json_path_name(name: str) -> str:
@@ -310,7 +312,7 @@ def _iterate_operation_ids(value: Any) -> Iterator[str]:
     """Yield the values of all keys `operation_id` in `value`."""
     if isinstance(value, dict) and isinstance(value.get("operation_id"), str):
         yield value["operation_id"]
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for item in get_members(value):
         yield from _iterate_operation_ids(item)
 
 
@@ -323,8 +325,7 @@ def _iterate_possible_operation_ids(document_data: dict[str, Any], operation_dat
         links = response.get("links") if isinstance(response, dict) else None
         for text in _iterate_texts(links):
             if text.startswith("#/"):  # a reference to a link under components
-                tokens = [unescape_pointer_token(token) for token in unquote(text[2:]).split("/")]
-                yield from _iterate_texts(read_pointer(document_data, tokens))
+                yield from _iterate_texts(read_json_pointer(document_data, unquote(text[1:])))
             else:
                 yield text
 
@@ -332,7 +333,7 @@ def _iterate_possible_operation_ids(document_data: dict[str, Any], operation_dat
 def _iterate_texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for item in get_members(value):
         yield from _iterate_texts(item)
 
 
@@ -348,7 +349,7 @@ def _add_referenced_parts(selected_data: dict[str, Any], document_data: dict[str
         if reference in seen:
             continue
         seen.add(reference)
-        pointer_tokens = [unescape_pointer_token(token) for token in unquote(reference[2:]).split("/")]
+        pointer_tokens = split_json_pointer(unquote(reference[1:]))
         value = read_pointer(document_data, pointer_tokens)
         if value is not MISSING:  # a reference to nothing is reported with its line when references are checked
             _copy_value_at(selected_data, document_data, pointer_tokens)
@@ -362,7 +363,7 @@ def _iterate_references(value: Any) -> Iterator[str]:
             yield reference
         mapping = read_pointer(value, ["discriminator", "mapping"])
         yield from (m for m in _iterate_texts(mapping) if m.startswith("#/"))
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for item in get_members(value):
         yield from _iterate_references(item)
 
 
@@ -420,7 +421,7 @@ def _has_todo_mark(value: Any) -> bool:
     while pending:
         item = pending.pop()
         if isinstance(item, (dict, list)):
-            pending.extend(item.values() if isinstance(item, dict) else item)
+            pending += get_members(item)
         elif item in (TODO, TODO_URL):
             return True
     return False
@@ -438,3 +439,82 @@ def _iterate_checked_texts(value: Any, pointer: str, *, is_below_checked_key: bo
         yield from _iterate_checked_texts(
             item, inner, is_below_checked_key=is_below_checked_key or key in _KEYS_WITH_TODO_MARKS
         )
+
+
+# Names and actions of proposed overlays, on documents of OpenAPI and of AsyncAPI.
+
+
+_PROVIDER_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
+_IGNORED_TITLE_WORD_PATTERN = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
+
+
+def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str:
+    """Derive an id from the host of the first server, else from the title: api.acme.com becomes acme.
+
+    If acme is reserved, it becomes my-acme.
+    """
+    hosts = [urlsplit(url).hostname or "" for url in list_server_urls(document.data)]
+    *_, second_level, top_level = ("", "", *hosts[0].split(".")) if hosts else ("", "")
+    # An address of this machine or network, such as 127.0.0.1, does not name a provider.
+    name = convert_to_identifier(second_level) if not top_level.isdecimal() else ""
+    if not name:
+        info = document.data.get("info")
+        title = str(info.get("title", "") if isinstance(info, dict) else "")
+        name = convert_to_identifier(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
+    return f"my-{name}" if name in reserved_ids else name
+
+
+def convert_to_identifier(text: str) -> str:
+    """Return small letters, digits and hyphens for a text: "XTTS v2" becomes "xtts-v2"."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def derive_name_from_path(path: str) -> str:
+    """Return the last part of a path that is not a parameter, as a name."""
+    parts = [convert_to_identifier(part) for part in path.split("/") if part and "{" not in part]
+    return parts[-1] if parts else "speech"
+
+
+def check_provider_id(provider_id: str) -> None:
+    """Reject a text that cannot be the id of a provider; an empty one is accepted.
+
+    Raises:
+        UsageError: it is not an id.
+    """
+    if provider_id and not _PROVIDER_ID_PATTERN.fullmatch(provider_id):
+        raise UsageError(f"{provider_id!r} is not a provider id: use small letters, digits and hyphens")
+
+
+def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
+    """Return the absolute URLs of the servers of a document, with the defaults of their variables."""
+    servers = document_data.get("servers")
+    known = [one for one in servers if isinstance(one, dict)] if isinstance(servers, list) else []
+    urls = [fill_server_variables(str(server.get("url", "")), server.get("variables")) for server in known]
+    return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
+
+
+def choose_unused_name(name: str, used_names: set[str]) -> str:
+    """Return `name`, or with a number, such as "listen-2", if it was used, and add what is returned to `used_names`."""
+    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    unused = next(one for one in numbered if one not in used_names)
+    used_names.add(unused)
+    return unused
+
+
+def build_removal_action(document: Document, pointer: str) -> dict[str, Any]:
+    """Return the action of an overlay of `document` that removes the value at a JSON pointer."""
+    tokens, path = split_json_pointer(pointer), "$"
+    for index, token in enumerate(tokens):
+        is_list = isinstance(read_pointer(document.data, tokens[:index]), list)
+        path += f"[{token}]" if is_list else f"['{escape_json_path_name(token)}']"
+    return {"target": path, "remove": True}
+
+
+def format_today() -> str:
+    """Return the date of today, UTC, as sources have it."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def build_operation_action(path: str, method: str, update: dict[str, Any]) -> dict[str, Any]:
+    """Return the action that adds `update` to an operation, which a JSONPath selects."""
+    return {"target": f"$.paths['{escape_json_path_name(path)}'].{method}", "update": update}

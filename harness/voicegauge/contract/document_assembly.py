@@ -33,13 +33,14 @@ from voicegauge.contract.asyncapi import (
     read_asyncapi_document,
 )
 from voicegauge.contract.document_parts import EMBEDDED_FILES_KEY, EXTENSION_KEYS, walk_objects
-from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer, is_inside_document_folder
+from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, is_inside_document_folder
 from voicegauge.errors import ContractError
 from voicegauge.files import require_files_in_folder, resolve_links
 from voicegauge.formats.located_yaml import (
     Document,
     escape_pointer_token,
     find_top_level_key,
+    format_json_pointer,
     read_document,
     split_json_pointer,
 )
@@ -244,7 +245,7 @@ def validate_openapi(document: Document) -> None:
     except Unresolvable as unresolvable:  # in a part that other checks of references do not look into
         raise document.build_error("/paths", f"$ref {unresolvable.ref!r} cannot be followed") from unresolvable
     if error is not None:
-        pointer = format_json_pointer(list(getattr(error, "absolute_path", ())))
+        pointer = format_json_pointer(getattr(error, "absolute_path", ()))
         reason = (str(error.args[0]) if error.args else str(error)).strip().splitlines()[0]
         raise document.build_error(pointer, f"is not valid OpenAPI: {reason[:MAX_REASON_CHARACTERS]}")
 

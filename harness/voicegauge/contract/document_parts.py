@@ -34,7 +34,7 @@ from voicegauge.contract.extension.speech import (
 )
 from voicegauge.contract.schemas import Schemas, SchemaViolation, parse_text_value
 from voicegauge.errors import find_similar_names
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, explain_type_error
+from voicegauge.formats.located_yaml import Document, escape_pointer_token, explain_type_error, format_json_pointer
 from voicegauge.formats.locations import MISSING, Location, LocationValues, decode_location, read_pointer
 from voicegauge.model.base import Record
 
@@ -84,7 +84,7 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
     except msgspec.ValidationError as error:
         reason, _, msgspec_path = str(error).partition(" - at ")
         tokens = _convert_msgspec_path(value, record_type, str(error), msgspec_path)
-        deeper = "".join(f"/{escape_pointer_token(token)}" for token in tokens)
+        deeper = format_json_pointer(tokens)
         hint = _suggest_names(record_type, tokens, reason, is_key=msgspec_path.startswith("`key` in"))
         unknown = _UNKNOWN_FIELD_PATTERN.search(reason)
         if unknown:

@@ -1,4 +1,4 @@
-"""Proposes an overlay on a provider's own document.
+"""Writes the overlay that is proposed for a provider's OpenAPI document: its keys, voices, operations and targets.
 
 Only what the document states is filled in. What it does not state is marked with TODO and listed. A price is never
 guessed.
@@ -6,32 +6,27 @@ guessed.
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-import yaml
-
-from voicegauge.contract._consistency import (
-    remove_contradicting_closures,
-    remove_unknown_encodings,
-    remove_unknown_types,
-)
-from voicegauge.contract._overlays import TODO, TODO_URL, apply_overlay, escape_json_path_name, select_operations
-from voicegauge.contract._proposed_authentication import (
-    PROPOSED_SECURITY,
-    KeyProposal,
-    is_transcription,
+from voicegauge.contract._overlays import (
+    TODO,
+    TODO_URL,
+    build_operation_action,
+    build_removal_action,
+    choose_unused_name,
+    convert_to_identifier,
+    derive_name_from_path,
+    escape_json_path_name,
+    format_today,
     list_server_urls,
-    propose_transcription,
+    read_operations,
+    select_operations,
 )
-from voicegauge.contract.document_assembly import check_openapi_version
 from voicegauge.contract.proposed_parts import (
     AUDIO_BODY,
     MODEL_FIELD_NAMES,
@@ -39,17 +34,14 @@ from voicegauge.contract.proposed_parts import (
     CandidateOperation,
     JobProposal,
     ProposedField,
-    describe_left_out_operations,
     find_field_by_name,
-    find_resources,
     find_speech_field,
-    find_speech_operations,
-    guess_text_field,
-    list_likely_speech_operations,
+    get_innermost_field_name,
+    is_transcription,
+    propose_transcription,
+    read_response_fields,
 )
-from voicegauge.errors import UsageError
 from voicegauge.formats.located_yaml import (
-    YAML_LOADER,
     CommentedValue,
     Document,
     escape_pointer_token,
@@ -60,50 +52,143 @@ from voicegauge.formats.located_yaml import (
 from voicegauge.formats.locations import MISSING, read_pointer
 from voicegauge.model.base import Record
 
-# Derives ids of providers, operations and targets from what a document states.
+# Proposes how the key is sent.
 
 
-_IGNORED_TITLE_WORD_PATTERN = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
+_KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
+"""Matches the name of a header that may contain the API key."""
+_PROPOSED_SCHEME_NAME = "key"
+"""Name of a proposed security scheme."""
+_AWS_SIGNATURE_TYPE = "awsSigv4"
+"""Value of `x-amazon-apigateway-authtype` of a security scheme with AWS Signature Version 4."""
+_AWS_REGION_PATTERN = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
+"""Matches the name of an AWS region in a host."""
 
 
-def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str:
-    """Derive an id that is not reserved: api.acme.com becomes acme, or my-acme if acme is reserved."""
-    name = _derive_provider_name(document)
-    return f"my-{name}" if name in reserved_ids else name
+class _KeyProposal:
+    """The security schemes that an overlay adds, and the operations that use them."""
+
+    def __init__(self, document: Document, operations: Sequence[CandidateOperation]) -> None:
+        components = document.data.get("components")
+        self._components = components if isinstance(components, dict) else None
+        schemes = self._components.get("securitySchemes") if self._components else None
+        self._schemes: Mapping[str, Any] = schemes if isinstance(schemes, dict) else {}
+        self._root_security = document.data.get("security")
+        self._server_urls, self._operations = list_server_urls(document.data), operations
+
+    @property
+    def has_no_scheme(self) -> bool:
+        """Whether the document does not state how the API key is sent."""
+        return not self._schemes
+
+    def replaces_security(self, operation: CandidateOperation) -> bool:
+        """Whether the document names only schemes for an operation that need a user, such as a consent in a browser."""
+        security = operation.operation_data.get("security", self._root_security)
+        names = [list(one) for one in security if isinstance(one, dict)] if isinstance(security, list) else []
+        return bool(names) and all(any(map(self._needs_consent_of_user, one)) for one in names)
+
+    def list_todo(self) -> list[str]:
+        """Return what a person has to complete about the key."""
+        if self.has_no_scheme:
+            advice = "write `is_key_optional: true` in x-provider, and delete `security`, the scheme and status 401"
+            return [f"how the key is sent: the document has no security scheme. Of a server without keys, {advice}"]
+        replaced = [one.path for one in self._operations if self.replaces_security(one)]
+        return [f"how the key of {path} is sent: the document names a sign-in by a user only" for path in replaced]
+
+    def iterate_actions(self, variable_prefix: str) -> Iterator[dict[str, Any]]:
+        """Yield the actions that add the schemes; `variable_prefix` begins the names of environment variables."""
+        replaced = [one for one in self._operations if self.replaces_security(one)]
+        if self.has_no_scheme or replaced:
+            header = _find_key_header(self._operations)
+            bearer = {"type": "http", "scheme": "bearer"}
+            scheme: Any = {"type": "apiKey", "in": "header", "name": header} if header else bearer
+            schemes = {"securitySchemes": {_PROPOSED_SCHEME_NAME: CommentedValue(scheme, TODO) if replaced else scheme}}
+            if self._components is not None:
+                yield {"target": "$.components", "update": schemes}
+            else:
+                yield {"target": "$", "update": {"components": schemes}}
+        for operation in replaced:
+            if "security" in operation.operation_data:  # lists are extended by an update, not replaced
+                yield {
+                    "target": f"$.paths['{escape_json_path_name(operation.path)}'].{operation.method}.security",
+                    "remove": True,
+                }
+        for name, scheme in self._schemes.items():
+            if isinstance(scheme, dict) and scheme.get("x-amazon-apigateway-authtype") == _AWS_SIGNATURE_TYPE:
+                key = {
+                    "id_variable": f"{variable_prefix}_ACCESS_KEY_ID",
+                    "aws_signature": self._guess_aws_region_and_service(),
+                }
+                yield {
+                    "target": f"$.components.securitySchemes['{escape_json_path_name(name)}']",
+                    "update": {"x-key": CommentedValue(key, f"{TODO}: your region")},
+                }
+
+    def _needs_consent_of_user(self, scheme_name: str) -> bool:
+        """Whether a security scheme needs a person's consent: OAuth 2 without client credentials."""
+        scheme = self._schemes.get(scheme_name)
+        if not isinstance(scheme, dict) or scheme.get("type") != "oauth2":
+            return False
+        flows = scheme.get("flows")
+        return not (isinstance(flows, dict) and flows.get("clientCredentials"))
+
+    def _guess_aws_region_and_service(self) -> dict[str, str]:
+        """Return the AWS region and service in the host of the first server: polly.us-east-1.amazonaws.com."""
+        host = urlsplit(self._server_urls[0]).hostname or "" if self._server_urls else ""
+        region = _AWS_REGION_PATTERN.search(host)
+        return {"region": region[0] if region else TODO, "service": host.partition(".")[0] or TODO}
 
 
-def _derive_provider_name(document: Document) -> str:
-    """Derive a name from the host of the first server, else from the title: api.acme.com becomes acme.
+_PROPOSED_SECURITY: list[dict[str, list[str]]] = [{_PROPOSED_SCHEME_NAME: []}]
+"""The value of `security` with the proposed scheme."""
 
-    An address of this machine or network, such as 127.0.0.1, does not name a provider.
+
+def _find_key_header(operations: Sequence[CandidateOperation]) -> str | None:
+    """Return the name of the header parameter that has the key; `None` if the document describes no such parameter."""
+    names = [
+        location.removeprefix("header.")
+        for one in operations
+        for location in one.request_fields
+        if location.startswith("header.")
+    ]
+    return next((name for name in names if _KEY_HEADER_PATTERN.search(name) and name.lower() != "authorization"), None)
+
+
+# Finds voices that a provider stores: operations that create one, delete it by its id, and list all.
+
+
+_VOICE_WORD_PATTERN = re.compile(r"voice|speaker", re.IGNORECASE)
+"""Matches the path of an operation about stored voices."""
+_RESOURCE_PATH_PATTERN = re.compile(r"(?P<collection>.+)/\{(?P<parameter>[^{}]+)\}/?")
+
+
+def _iterate_resources(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the path of each operation that creates a voice, and its `x-resource`.
+
+    Its response has an id by which another operation deletes the voice.
     """
-    hosts = [urlsplit(url).hostname for url in list_server_urls(document.data)]
-    host = (hosts[0] or "") if hosts else ""
-    parts = host.split(".")
-    if len(parts) > 1 and not _is_ip_address(host):
-        return convert_to_identifier(parts[-2])
-    info = document.data.get("info")
-    title = str(info.get("title", "") if isinstance(info, dict) else "")
-    return convert_to_identifier(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
-
-
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def convert_to_identifier(text: str) -> str:
-    """Return small letters, digits and hyphens for a text: "XTTS v2" becomes "xtts-v2"."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def derive_name_from_path(path: str) -> str:
-    """Return the last part of a path that is not a parameter, as a name."""
-    parts = [convert_to_identifier(part) for part in path.split("/") if part and "{" not in part]
-    return parts[-1] if parts else "speech"
+    operations = dict(read_operations(document.data))
+    for (path, method), delete in operations.items():
+        item = _RESOURCE_PATH_PATTERN.fullmatch(path)
+        if method != "delete" or item is None or not _VOICE_WORD_PATTERN.search(path) or not delete.get("operationId"):
+            continue
+        collection, parameter = item["collection"], item["parameter"]
+        for create_path, other_method in operations:
+            if other_method != "post" or not create_path.startswith(collection) or "{" in create_path:
+                continue
+            fields = read_response_fields(document, create_path, "post")
+            location = next((at for at in (f"body#/{parameter}", "body#/id") if at in fields), None)
+            listed = operations.get((collection, "get"), {}).get("operationId")
+            if location is not None:
+                yield (
+                    create_path,
+                    {
+                        "display_name": "voice",
+                        "id_location": location,
+                        **({"listing": {"operation_id": listed}} if listed else {}),
+                        "deletion": {"operation_id": delete["operationId"], "id_location": f"path.{parameter}"},
+                    },
+                )
 
 
 # Writes the proposed overlay, and notes what a person has to complete in it.
@@ -171,7 +256,7 @@ class OverlayWriter:
         """
         self._document, self._provider = document, provider_id
         self._candidates = candidates
-        self._keys = KeyProposal(document, candidates)
+        self._keys = _KeyProposal(document, candidates)
         self._removed_reasons = removed_reasons
         self._todo: list[str] = []
         self._used_targets: set[str] = set()
@@ -195,10 +280,10 @@ class OverlayWriter:
                 )
             )
         resources = ""
-        for resource in find_resources(self._document):
-            self._todo.append(f"whether the voices of {resource.path} are to be checked: uncomment x-resource")
-            update = {"x-resource": CommentedValue(resource.extension, TODO)}
-            resources += format_list_item(_build_operation_action(resource.path, "post", update), "")
+        for path, extension in _iterate_resources(self._document):
+            self._todo.append(f"whether the voices of {path} are to be checked: uncomment x-resource")
+            update = {"x-resource": CommentedValue(extension, TODO)}
+            resources += format_list_item(build_operation_action(path, "post", update), "")
         self._todo.append("prices, if you want costs: x-pricing beside x-speech")
         return OverlayProposal(
             provider=self._provider,
@@ -215,18 +300,16 @@ class OverlayWriter:
         )
 
     def _format_first_lines(self) -> str:
-        entries = {
-            "overlay": "1.0.0",
-            "info": {"title": f"{self._provider} as a contract", "version": format_today()},
-            "extends": self._document.path.name,
-        }
-        return "".join(
-            (
-                "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.\n",
-                *(line for key, value in entries.items() for line in iterate_entry_lines(key, value, "")),
-                "actions:\n",
-            )
+        info = {"title": f"{self._provider} as a contract", "version": format_today()}
+        lines = itertools.chain(
+            iterate_entry_lines("overlay", "1.0.0", ""),
+            iterate_entry_lines("info", info, ""),
+            iterate_entry_lines("extends", self._document.path.name, ""),
         )
+        comment = (
+            "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.\n"
+        )
+        return f"{comment}{''.join(lines)}actions:\n"
 
     def _iterate_removals(self) -> Iterator[_Action]:
         """Yield the actions that remove what is wrong in schemas: defaults that do not fit them, and unknown types."""
@@ -266,7 +349,7 @@ class OverlayWriter:
             update["servers"] = CommentedValue([{"url": TODO_URL}], TODO)
         self._todo += self._keys.list_todo()
         if self._keys.has_no_scheme:
-            update["security"] = CommentedValue(PROPOSED_SECURITY, f"{TODO}: and the scheme below")
+            update["security"] = CommentedValue(_PROPOSED_SECURITY, f"{TODO}: and the scheme below")
         yield {"target": "$", "update": update}
         yield from self._keys.iterate_actions(variable_prefix)
 
@@ -280,7 +363,7 @@ class OverlayWriter:
         mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := find_speech_field(fields, name))}
         locations: dict[str, Any] = {name: field.location for name, field in mapped.items()}
         if "text" not in mapped:
-            guessed = guess_text_field(fields)
+            guessed = _guess_text_field(fields)
             self._todo.append(f"the field of {candidate.path} that has the text to speak")
             locations = {"text": CommentedValue(guessed.location, TODO) if guessed else TODO, **locations}
         job = candidate.job
@@ -295,20 +378,12 @@ class OverlayWriter:
                 self._todo.append(f"where the audio is in the response of {candidate.path}: maybe {shown}")
             if candidate.audio is None or others:
                 response = CommentedValue(response, TODO)
-        extension = {
-            "request_fields": locations,
-            "response": response,
-            "targets": targets,
-        }
-        update = {
-            **self._propose_operation_id(candidate),
-            **self._propose_security(candidate),
-            **self._propose_rejections(candidate, self._propose_audio_response(candidate, mapped.get("format"))),
-            "x-speech": CommentedValue(
-                extension, f"beside it, if you want costs: x-pricing: {{unit: 1k_characters, usd_per_unit: {TODO}}}"
-            ),
-        }
-        yield _build_operation_action(candidate.path, candidate.method, update)
+        extension = CommentedValue(
+            {"request_fields": locations, "response": response, "targets": targets},
+            f"beside it, if you want costs: x-pricing: {{unit: 1k_characters, usd_per_unit: {TODO}}}",
+        )
+        success = self._propose_audio_response(candidate, mapped.get("format"))
+        yield self._build_candidate_action(candidate, success, {"x-speech": extension})
         yield from self._iterate_job_actions(job)
 
     def _iterate_transcription_actions(
@@ -321,22 +396,26 @@ class OverlayWriter:
             else {"status_operation_id": self._get_status_operation_id(proposal.job)}
         )
         self._todo += proposal.todo
+        yield self._build_candidate_action(candidate, {}, {proposal.key: extension})
+        yield from self._iterate_job_actions(proposal.job)
+
+    def _build_candidate_action(
+        self, candidate: CandidateOperation, responses: Mapping[str, Any], extension: _Action
+    ) -> _Action:
+        """Return the action that adds `extension`, `responses` and what else a speech operation lacks."""
+        security = {"security": _PROPOSED_SECURITY} if self._keys.replaces_security(candidate) else {}
         update = {
             **self._propose_operation_id(candidate),
-            **self._propose_security(candidate),
-            **self._propose_rejections(candidate, {}),
-            proposal.key: extension,
+            **security,
+            **self._propose_rejections(candidate, responses),
+            **extension,
         }
-        yield _build_operation_action(candidate.path, candidate.method, update)
-        yield from self._iterate_job_actions(proposal.job)
+        return build_operation_action(candidate.path, candidate.method, update)
 
     def _iterate_job_actions(self, job: JobProposal | None) -> Iterator[_Action]:
         if job is not None and job.path not in self._described_jobs:
             self._described_jobs.add(job.path)
-            yield _build_operation_action(job.path, "get", self._propose_job(job))
-
-    def _propose_security(self, candidate: CandidateOperation) -> _Action:
-        return {"security": PROPOSED_SECURITY} if self._keys.replaces_security(candidate) else {}
+            yield build_operation_action(job.path, "get", self._propose_job(job))
 
     def _propose_job(self, job: JobProposal) -> _Action:
         update: _Action = {}
@@ -430,28 +509,6 @@ class OverlayWriter:
         return targets
 
 
-def choose_unused_name(name: str, used_names: set[str]) -> str:
-    """Return `name`, or with a number, such as "listen-2", if it was used, and add what is returned to `used_names`."""
-    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
-    unused = next(one for one in numbered if one not in used_names)
-    used_names.add(unused)
-    return unused
-
-
-def build_removal_action(document: Document, pointer: str) -> _Action:
-    """Return the action of an overlay of `document` that removes the value at a JSON pointer."""
-    tokens, path = split_json_pointer(pointer), "$"
-    for index, token in enumerate(tokens):
-        is_list = isinstance(read_pointer(document.data, tokens[:index]), list)
-        path += f"[{token}]" if is_list else f"['{escape_json_path_name(token)}']"
-    return {"target": path, "remove": True}
-
-
-def format_today() -> str:
-    """Return the date of today, UTC, as sources have it."""
-    return datetime.now(UTC).date().isoformat()
-
-
 def _build_missing_rejections(operation_data: Mapping[str, Any], *statuses: str) -> dict[str, Any]:
     """Return the responses with those of `statuses` that an operation does not document, even as a similar status."""
     documented = operation_data.get("responses", {}).keys()
@@ -460,6 +517,28 @@ def _build_missing_rejections(operation_data: Mapping[str, Any], *statuses: str)
         for status in statuses
         if not {status, _SIMILAR_STATUSES.get(status), "4XX", "default"} & documented
     }
+
+
+_UNSPOKEN_FIELD_NAME_PATTERN = re.compile(
+    r"(?:^|_)(?:uuid|id|name|model|voice|format|type|url)$|[a-z](?:I[dD]|Name|Url)$"
+)
+"""Matches the name of a text field that does not contain the text to be spoken."""
+
+
+def _guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | None:
+    """Return the field that may be the text to speak, of an operation that the user named; `None` if no field may.
+
+    Required texts without a list of values come first, then those that may be longest. Names and ids are left out.
+    """
+    texts = [
+        field
+        for field in fields.values()
+        if field.is_text
+        and not {"enum", "format"} & field.schema.keys()
+        and "body" in field.location
+        and not _UNSPOKEN_FIELD_NAME_PATTERN.search(get_innermost_field_name(field.location))
+    ]
+    return max(texts, key=lambda one: (one.is_required, one.schema.get("maxLength", 0)), default=None)
 
 
 def _has_media_type_per_format(media_types: Collection[str], format_field: ProposedField) -> bool:
@@ -476,11 +555,6 @@ def _has_media_type_per_format(media_types: Collection[str], format_field: Propo
     return len(media_types) >= (format_count or 2)
 
 
-def _build_operation_action(path: str, method: str, update: _Action) -> _Action:
-    """Return the action that adds `update` to an operation, which a JSONPath selects."""
-    return {"target": f"$.paths['{escape_json_path_name(path)}'].{method}", "update": update}
-
-
 def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:
     """Return a text that the schema of a field gives as default, example or choice; `None` if it gives none."""
     examples = field_schema.get("examples")
@@ -492,109 +566,3 @@ def _find_example_text(field_schema: Mapping[str, Any]) -> str | None:
     enum = field_schema.get("enum")
     values += enum if isinstance(enum, list) else []
     return next((value for value in values if isinstance(value, str) and value), None)
-
-
-# Proposes the overlay that makes a provider's OpenAPI document a contract, for a person to complete.
-
-
-_PROVIDER_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
-_MAX_OPERATIONS_SHOWN = 5
-"""Maximum number of likely speech operations that an error message names."""
-_SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
-"""Paths that certainly produce speech, even if the document describes the response wrongly."""
-
-
-def check_provider_id(provider_id: str) -> None:
-    """Reject a text that cannot be the id of a provider; an empty one is accepted.
-
-    Raises:
-        UsageError: it is not an id.
-    """
-    if provider_id and not _PROVIDER_ID_PATTERN.fullmatch(provider_id):
-        raise UsageError(f"{provider_id!r} is not a provider id: use small letters, digits and hyphens")
-
-
-def propose_overlay(
-    document: Document,
-    *,
-    provider_id: str = "",
-    operation_names: Sequence[str] = (),
-    reserved_ids: Collection[str] = (),
-) -> OverlayProposal:
-    """Propose an overlay for an OpenAPI document.
-
-    Args:
-        document: the whole document.
-        provider_id: id of the provider; by default derived from the first server.
-        operation_names: paths or operation ids to propose; by default all whose request has a text and whose response
-            has audio.
-        reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
-
-    Raises:
-        UsageError: no such operation was found, or `provider_id` is not an id.
-        UnknownNameError: the document does not have one of `operation_names`.
-        ContractError: the document has another version of OpenAPI, or is not valid in a part that matters.
-    """
-    check_provider_id(provider_id)
-    check_openapi_version(document)
-    removed = {
-        **dict.fromkeys(remove_unknown_types(document), "is not a type of JSON"),
-        **dict.fromkeys(remove_unknown_encodings(document), "is not a content encoding"),
-        **dict.fromkeys(remove_contradicting_closures(document), "forbids what the rest of its allOf describes"),
-    }
-    candidates = list(find_speech_operations(document, operation_names))
-    found = [c for c in candidates if c.audio or c.job] or [
-        c for c in candidates if operation_names or _SPEECH_PATH_PATTERN.search(c.path)
-    ]
-    if not found:
-        wanted = f" among {', '.join(operation_names)}" if operation_names else ""
-        likely = [f"{method.upper()} {path}" for path, method in list_likely_speech_operations(document)]
-        shown = f" ({', '.join(likely[:_MAX_OPERATIONS_SHOWN])})" if likely else ""
-        hint = "" if operation_names else f"name one with --operation{shown}, or "
-        raise UsageError(
-            f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
-            f"{hint}write x-speech by hand as docs/contract.md describes"
-        )
-    provider_id = provider_id or derive_provider_id(document, reserved_ids)
-    proposal = OverlayWriter(document, provider_id, found, removed).write_overlay()
-    left_out = describe_left_out_operations(document, operation_names, found)
-    return msgspec.structs.replace(proposal, left_out=left_out)
-
-
-# Proposes a whole contract for a document that was inferred, so that there is no official document to extend.
-
-
-def propose_contract(
-    document: Document,
-    *,
-    provider_id: str = "",
-    operation_names: Sequence[str] = (),
-    reserved_ids: Collection[str] = (),
-) -> OverlayProposal:
-    """Propose a contract as one document: `document` with the keys of the overlay that `propose_overlay` returns.
-
-    Args:
-        document: the inferred document; its path names where it comes from.
-        provider_id: id of the provider; by default derived from the server.
-        operation_names: operation ids to propose.
-        reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
-
-    Raises:
-        UsageError: as `propose_overlay` raises it.
-    """
-    proposal = propose_overlay(
-        document, provider_id=provider_id, operation_names=operation_names, reserved_ids=reserved_ids
-    )
-    data = yaml.load(proposal.overlay, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
-    overlay = Document(document.path, data, {}, document.sha256)
-    whole = apply_overlay(overlay, document).data
-    order = ("openapi", "info", "servers", "security", "x-provider", "paths", "components")
-    text = yaml.safe_dump(
-        {key: whole[key] for key in order if key in whole}, sort_keys=False, allow_unicode=True, width=120
-    )
-    comment = [
-        f"# Proposed by `voicegauge init` from {document.path.name!r}; everything is inferred.",
-        "# docs/contract.md explains every key. Complete, and correct where needed:",
-        *(f"# - {item}" for item in proposal.todo),
-    ]
-    return msgspec.structs.replace(proposal, overlay="\n".join(comment) + f"\n{text}")

@@ -1,8 +1,9 @@
-"""Recognizes speech operations, jobs and resources in a document that has no x- keys."""
+"""Recognizes speech operations, transcriptions and jobs in a document that has no x- keys."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -35,14 +36,10 @@ class ProposedField(NamedTuple):
         return {*types} - {"null"} == {"string"} if isinstance(types, list) else types == "string"
 
 
-def list_body_fields(schemas: Schemas, schema: Any) -> Iterator[tuple[str, ProposedField]]:
-    """Yield the properties of an object, and those of the objects and lists of objects in it, by location."""
-    yield from _iterate_fields(schemas, schema, "body#", 0, is_parent_required=True)
-
-
-def _iterate_fields(
-    schemas: Schemas, schema: Any, location: str, depth: int, *, is_parent_required: bool
+def list_body_fields(
+    schemas: Schemas, schema: Any, location: str = "body#", depth: int = 0, *, is_parent_required: bool = True
 ) -> Iterator[tuple[str, ProposedField]]:
+    """Yield the properties of an object, and those of the objects and lists of objects in it, by location."""
     resolved = merge_schema_branches(schemas, schema)
     names = resolved.get("required", ())
     for name, node in resolved.get("properties", {}).items():
@@ -51,9 +48,9 @@ def _iterate_fields(
         is_required = is_parent_required and name in names
         yield at, ProposedField(at, value, is_required)
         if depth == 0:
-            yield from _iterate_fields(schemas, value, at, depth + 1, is_parent_required=is_required)
+            yield from list_body_fields(schemas, value, at, depth + 1, is_parent_required=is_required)
             if "items" in value:
-                yield from _iterate_fields(
+                yield from list_body_fields(
                     schemas, value["items"], f"{at}/0", depth + 1, is_parent_required=is_required
                 )
 
@@ -148,43 +145,41 @@ def find_job_proposal(
     ids = [
         field
         for location, field in submit_response_fields.items()
-        if _ID_FIELD_PATTERN.search(_get_innermost_field_name(location))
+        if _ID_FIELD_PATTERN.search(get_innermost_field_name(location))
     ]
     if not ids:
         return None
     found = []
     for (status_path, method), status_operation in read_operations(document.data):
         parameters = _PATH_PARAMETER_PATTERN.findall(status_path) or _list_required_query_parameters(status_operation)
+        if method != "get" or len(parameters) != 1:
+            continue
+        named = next((one for one in ids if get_innermost_field_name(one.location) == parameters[0]), None)
         shared = _count_shared_segments(path, status_path)
-        is_same_id = (
-            any(_get_innermost_field_name(one.location) == parameters[0] != "id" for one in ids)
-            if parameters
-            else False
-        )
-        if method == "get" and len(parameters) == 1 and (shared or is_same_id):
-            fields = _read_response_fields(document, status_path, method)
-            state = find_field_by_name(fields, _STATE_FIELD_NAMES)
-            if state is not None:
-                id_field = next(
-                    (one for one in ids if _get_innermost_field_name(one.location) == parameters[0]), ids[0]
-                )
-                rank = (_get_innermost_field_name(id_field.location) == parameters[0], shared, -len(status_path))
-                found.append((rank, status_path, status_operation, fields, state, id_field))
+        # Any path may have a parameter `id`: it names the job only if the paths begin alike.
+        if not shared and (named is None or parameters[0] == "id"):
+            continue
+        fields = read_response_fields(document, status_path, method)
+        state = find_field_by_name(fields, _STATE_FIELD_NAMES)
+        if state is not None:
+            rank = (named is not None, shared, -len(status_path))
+            found.append((rank, status_path, status_operation, fields, state, named or ids[0]))
     if not found:
         return None
     _, status_path, operation, fields, state, id_field = max(found, key=lambda one: one[0])
     todo: list[str] = []
     submit_state = find_field_by_name(submit_response_fields, _STATE_FIELD_NAMES)
-    repeated = find_field_by_name(fields, (_get_innermost_field_name(id_field.location),))
+    repeated = find_field_by_name(fields, (get_innermost_field_name(id_field.location),))
     reason = find_field_by_name(fields, _REASON_FIELD_NAMES)
-    submit_response = {"job_id_location": id_field.location}
-    if submit_state:
-        submit_response["state_location"] = submit_state.location
-    extension: dict[str, Any] = {"submit_response": submit_response}
-    if repeated:
-        extension["job_id_location"] = repeated.location
-    extension["state_location"] = state.location
-    extension["states"] = _propose_states([field for field in (submit_state, state) if field], status_path, todo)
+    extension: dict[str, Any] = {
+        "submit_response": {
+            "job_id_location": id_field.location,
+            **({"state_location": submit_state.location} if submit_state else {}),
+        },
+        **({"job_id_location": repeated.location} if repeated else {}),
+        "state_location": state.location,
+        "states": _propose_states([field for field in (submit_state, state) if field], status_path, todo),
+    }
     if has_audio:
         extension["audio"] = _find_result_audio(fields, status_path, todo)
     if reason and reason.is_text:
@@ -199,7 +194,7 @@ def _list_required_query_parameters(operation_data: Mapping[str, Any]) -> list[s
     return [str(one.get("name")) for one in listed if one.get("in") == "query" and one.get("required") is True]
 
 
-def _read_response_fields(document: Document, path: str, method: str) -> dict[str, ProposedField]:
+def read_response_fields(document: Document, path: str, method: str) -> dict[str, ProposedField]:
     """Return the fields of the successful JSON response of an operation; none if it cannot be read or has no JSON."""
     part = _select_operation(document, path, method)
     try:
@@ -215,15 +210,22 @@ def _select_operation(document: Document, path: str, method: str) -> Document:
 
 
 def list_response_fields(schemas: Schemas, operation_data: Mapping[str, Any]) -> dict[str, ProposedField]:
-    """Return the fields of the successful JSON response of an operation, by location."""
-    responses = operation_data.get("responses")
-    for status, response in responses.items() if isinstance(responses, dict) else ():
-        resolved = schemas.resolve_reference(response)[0] if str(status).startswith("2") else {}
-        content = resolved.get("content", {}) if isinstance(resolved, dict) else {}
-        for name, media in content.items() if isinstance(content, dict) else ():
+    """Return the fields of the first successful JSON response of an operation, by location."""
+    for content in _iterate_success_contents(schemas, operation_data):
+        for name, media in content.items():
             if "json" in name and isinstance(media, dict):
                 return dict(list_body_fields(schemas, media.get("schema", {})))
     return {}
+
+
+def _iterate_success_contents(schemas: Schemas, operation_data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the `content` of each 2xx response, which describes bodies by media type."""
+    responses = operation_data.get("responses")
+    for status, response in responses.items() if isinstance(responses, dict) else ():
+        if str(status).startswith("2"):
+            resolved = schemas.resolve_reference(response)[0]
+            content = resolved.get("content") if isinstance(resolved, dict) else None
+            yield content if isinstance(content, dict) else {}
 
 
 def _propose_states(state_fields: Sequence[ProposedField], path: str, missing_facts: list[str]) -> dict[str, Any]:
@@ -236,12 +238,12 @@ def _propose_states(state_fields: Sequence[ProposedField], path: str, missing_fa
         path: path of the status operation.
         missing_facts: list to which the facts that the document does not state are appended.
     """
-    stated = [value for field in state_fields for value in _list_documented_values(field)]
-    names = list(dict.fromkeys(stated))
-    successes = [
-        name for name in names if _SUCCESS_STATE_PATTERN.search(name) and not _FAILURE_STATE_PATTERN.search(name)
-    ]
+    stated = [field.schema.get("enum") or field.schema.get("examples") for field in state_fields]
+    names = dict.fromkeys(
+        one for values in stated if isinstance(values, list) for one in values if isinstance(one, str)
+    )
     failures = [name for name in names if _FAILURE_STATE_PATTERN.search(name)]
+    successes = [name for name in names if _SUCCESS_STATE_PATTERN.search(name) and name not in failures]
     pending = [name for name in names if name not in (*successes, *failures)]
     if not successes or not pending:
         missing_facts.append(f"the states of {path}, and how each ends")
@@ -257,12 +259,6 @@ def _propose_states(state_fields: Sequence[ProposedField], path: str, missing_fa
     return states | {name: {"terminal_outcome": "failure"} for name in failures}
 
 
-def _list_documented_values(field: ProposedField) -> list[str]:
-    """Return the texts that the schema of a field enumerates, or its examples if it enumerates nothing."""
-    stated = field.schema.get("enum") or field.schema.get("examples")
-    return [value for value in stated if isinstance(value, str)] if isinstance(stated, list) else []
-
-
 def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_facts: list[str]) -> Any:
     """Return the value of `x-job.audio`, and add what is uncertain about it to `missing_facts`.
 
@@ -273,7 +269,7 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_f
     if audio is not None:
         return audio
     for location, field in fields.items():
-        name, items = _get_innermost_field_name(location), field.schema.get("items")
+        name, items = get_innermost_field_name(location), field.schema.get("items")
         is_list = isinstance(items, dict) and items.get("type") == "string"
         if (
             _RESULT_FIELD_PATTERN.search(name)
@@ -287,60 +283,16 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_f
     return {"location": TODO, "delivery_method": "url"}
 
 
-def _get_innermost_field_name(location: str) -> str:
+def get_innermost_field_name(location: str) -> str:
+    """Return the last name in a location: "text" for "body#/input/text"."""
     return re.split(r"[/.]", location)[-1]
 
 
 def _count_shared_segments(path: str, other_path: str) -> int:
     """Return the number of leading segments that two paths share, not counting segments such as "v1" and "api"."""
-    count = 0
-    for part, same in zip(path.split("/"), other_path.split("/"), strict=False):
-        if part != same:
-            break
-        count += bool(part) and not re.fullmatch(r"v\d+\w*|api", part)
-    return count
-
-
-# Finds voices that a provider stores: operations that create one, delete it by its id, and list all.
-
-
-_VOICE_WORD_PATTERN = re.compile(r"voice|speaker", re.IGNORECASE)
-"""Matches the path of an operation about stored voices."""
-_RESOURCE_PATH_PATTERN = re.compile(r"(?P<collection>.+)/\{(?P<parameter>[^{}]+)\}/?")
-
-
-class ResourceProposal(NamedTuple):
-    """An operation that creates a voice, and the value of its `x-resource`."""
-
-    path: str
-    extension: Mapping[str, Any]
-
-
-def find_resources(document: Document) -> Iterator[ResourceProposal]:
-    """Yield a proposal for each operation that creates a voice.
-
-    Its response has an id by which another operation deletes the voice.
-    """
-    operations = dict(read_operations(document.data))
-    for (path, method), delete in operations.items():
-        item = _RESOURCE_PATH_PATTERN.fullmatch(path)
-        if method != "delete" or item is None or not _VOICE_WORD_PATTERN.search(path) or not delete.get("operationId"):
-            continue
-        collection, parameter = item["collection"], item["parameter"]
-        for create_path in (one for one, other in operations if other == "post" and one.startswith(collection)):
-            location = _find_id_location(document, create_path, parameter) if "{" not in create_path else None
-            if location is not None:
-                extension: dict[str, Any] = {"display_name": "voice", "id_location": location}
-                if listed := operations.get((collection, "get"), {}).get("operationId"):
-                    extension["listing"] = {"operation_id": listed}
-                deletion = {"operation_id": delete["operationId"], "id_location": f"path.{parameter}"}
-                yield ResourceProposal(create_path, {**extension, "deletion": deletion})
-
-
-def _find_id_location(document: Document, path: str, parameter: str) -> str | None:
-    """Return the location of the id in the response to POST `path`; `None` if it has none."""
-    fields = _read_response_fields(document, path, "post")
-    return next((at for at in (f"body#/{parameter}", "body#/id") if at in fields), None)
+    pairs = zip(path.split("/"), other_path.split("/"), strict=False)
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
+    return sum(bool(part) and not re.fullmatch(r"v\d+\w*|api", part) for part, _ in same)
 
 
 # Finds the operations of an OpenAPI document that produce speech, judged by their requests and responses.
@@ -389,41 +341,22 @@ class CandidateOperation(NamedTuple):
     """The job that the operation starts; `None` if it responds with audio."""
 
 
-def list_likely_speech_operations(document: Document) -> tuple[tuple[str, str], ...]:
-    """Return path and method of the operations that may produce speech, judged by their names and media types."""
-    return tuple(_select_likely_operations(document, ()))
-
-
-def describe_left_out_operations(
-    document: Document, operation_names: Sequence[str], proposed: Sequence[CandidateOperation]
-) -> tuple[str, ...]:
-    """Return the operations that were named or may produce speech but are not proposed, each with the reason."""
-    taken = {(one.path, one.method) for one in proposed} | {(one.job.path, "get") for one in proposed if one.job}
-    operations = read_operations(document.data)
-    named = [at for at, node in operations if _list_names(at, node) & set(operation_names)]
-    sent_paths = {path for path, method in taken if method != "get"}
-    return tuple(
-        f"{method.upper()} {path}: "
-        + (
-            f"another method of this path sends the text; --operation '{method.upper()} {path}' names this one"
-            if method == "get" and path in sent_paths
-            else "no text in its request, or neither audio nor a job in its response"
-        )
-        for path, method in (named if operation_names else list_likely_speech_operations(document))
-        if (path, method) not in taken
-    )
-
-
-def _list_names(path_and_method: tuple[str, str], operation_data: Mapping[str, Any]) -> set[str]:
+def list_operation_names(path_and_method: tuple[str, str], operation_data: Mapping[str, Any]) -> set[str]:
     """Return the names by which a user can select an operation: path, method and path, operation id."""
     path, method = path_and_method
     return {path, f"{method.upper()} {path}", str(operation_data.get("operationId", ""))}
 
 
-def _select_likely_operations(document: Document, operation_names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return path and method of the named operations; without names, of those that may produce speech."""
+def list_likely_speech_operations(document: Document, operation_names: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return path and method of the named operations; without names, of those that may produce speech.
+
+    Names, summaries and media types show which may.
+
+    Raises:
+        UnknownNameError: the document does not have one of `operation_names`.
+    """
     found = dict(read_operations(document.data))
-    names = {at: _list_names(at, node) for at, node in found.items()}
+    names = {at: list_operation_names(at, node) for at, node in found.items()}
     for name in operation_names:
         if not any(name in one for one in names.values()):
             raise UnknownNameError("operation", name, sorted({name for one in names.values() for name in one if name}))
@@ -440,13 +373,15 @@ def _select_likely_operations(document: Document, operation_names: Sequence[str]
 
 
 def _is_likely_speech_operation(path: str, operation_data: Mapping[str, Any]) -> bool:
-    names = f"{path} {operation_data.get('operationId', '')} {operation_data.get('summary', '')}"
-    if _OTHER_PURPOSE_WORD_PATTERN.search(names):
-        return False
-    return (
-        bool(_SPEECH_WORD_PATTERN.search(names))
-        or _AUDIO_MEDIA_TYPE_PATTERN.search(str(operation_data.get("responses"))) is not None
+    names = _join_names(path, operation_data)
+    return not _OTHER_PURPOSE_WORD_PATTERN.search(names) and bool(
+        _SPEECH_WORD_PATTERN.search(names) or _AUDIO_MEDIA_TYPE_PATTERN.search(str(operation_data.get("responses")))
     )
+
+
+def _join_names(path: str, operation_data: Mapping[str, Any]) -> str:
+    """Return the texts that say what an operation is for: its path, id and summary."""
+    return f"{path} {operation_data.get('operationId', '')} {operation_data.get('summary', '')}"
 
 
 def find_speech_operations(document: Document, operation_names: Sequence[str]) -> Iterator[CandidateOperation]:
@@ -457,23 +392,22 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
     Raises:
         ContractError: such an operation was named, or all operations are invalid.
     """
-    likely = _select_likely_operations(document, operation_names)
     error: ContractError | None = None
     unfit_default_pointers: list[str] = []
     is_any_valid = False
-    for path, method in likely:
+    for path, method in list_likely_speech_operations(document, operation_names):
         part = _read_operation_part(document, path, method)
         try:
-            check_schemas(Schemas(part), part, unfit_default_pointers)
+            schemas = Schemas(part)
+            check_schemas(schemas, part, unfit_default_pointers)
             validate_openapi(part)
             node = part.data["paths"][path]
-            fields = dict(_iterate_request_fields(Schemas(part), node, node[method]))
+            fields = dict(_iterate_request_fields(schemas, node, node[method]))
         except ContractError as invalid:
             error = error or invalid
             continue
         is_any_valid = True
         if operation_names or find_speech_field(fields, "text") is not None:
-            schemas = Schemas(part)
             audio = _find_response_audio(schemas, node[method])
             first = audio[0] if audio else None
             started = {} if audio else list_response_fields(schemas, node[method])
@@ -543,28 +477,6 @@ def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) ->
     return found
 
 
-_UNSPOKEN_FIELD_NAME_PATTERN = re.compile(
-    r"(?:^|_)(?:uuid|id|name|model|voice|format|type|url)$|[a-z](?:I[dD]|Name|Url)$"
-)
-"""Matches the name of a text field that does not contain the text to be spoken."""
-
-
-def guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | None:
-    """Return the field that may be the text to speak, of an operation that the user named; `None` if no field may.
-
-    Required texts without a list of values come first, then those that may be longest. Names and ids are left out.
-    """
-    texts = [
-        field
-        for field in fields.values()
-        if field.is_text
-        and not {"enum", "format"} & field.schema.keys()
-        and "body" in field.location
-        and not _UNSPOKEN_FIELD_NAME_PATTERN.search(_get_innermost_field_name(field.location))
-    ]
-    return max(texts, key=lambda one: (one.is_required, one.schema.get("maxLength", 0)), default=None)
-
-
 def find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
     """Return the field with the first of `names` that any field has, ignoring case; `None` if no field has one.
 
@@ -574,19 +486,11 @@ def find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]
         found = [
             field
             for location, field in fields.items()
-            if _get_innermost_field_name(location).lower() == name.lower() and not field.schema.get("properties")
+            if get_innermost_field_name(location).lower() == name.lower() and not field.schema.get("properties")
         ]
         if found:
             return min(found, key=lambda field: field.location.count("/"))
     return None
-
-
-def _iterate_success_contents(schemas: Schemas, operation_data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the `content` of each 2xx response, which describes bodies by media type."""
-    responses = operation_data.get("responses")
-    for status, response in responses.items() if isinstance(responses, dict) else ():
-        if str(status).startswith("2"):
-            yield schemas.resolve_reference(response)[0].get("content", {})
 
 
 def _is_audio_media_type(name: str) -> bool:
@@ -594,8 +498,7 @@ def _is_audio_media_type(name: str) -> bool:
 
 
 def _list_audio_media_types(schemas: Schemas, operation_data: Mapping[str, Any]) -> frozenset[str]:
-    content = next(_iterate_success_contents(schemas, operation_data), {})
-    return frozenset(name for name in content if _is_audio_media_type(name))
+    return frozenset(filter(_is_audio_media_type, next(_iterate_success_contents(schemas, operation_data), {})))
 
 
 def _find_response_audio(schemas: Schemas, operation_data: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -609,3 +512,88 @@ def _find_response_audio(schemas: Schemas, operation_data: Mapping[str, Any]) ->
                 if found:
                     return found
     return []
+
+
+# Recognizes operations that turn speech into text, and proposes their keys.
+
+
+_TRANSCRIPTION_PATTERN = re.compile(
+    r"transcri|recogni|speech[-_ ]?(?:to|2)[-_ ]?text|(?:^|[^a-z])(?:stt|asr|listen)(?:[^a-z]|$)", re.IGNORECASE
+)
+_TRANSCRIPT_FIELD_NAMES = ("text", "transcript", "transcription")
+_AUDIO_NAME_PATTERN = re.compile(r"audio|file|media|recording", re.IGNORECASE)
+"""Matches the name of a field that may contain the uploaded audio."""
+
+
+class TranscriptionProposal(NamedTuple):
+    """The `x-` key that is proposed for an operation that transcribes speech."""
+
+    key: str
+    """`x-transcription`; `x-submit` if the operation starts a job."""
+    extension: Mapping[str, Any]
+    """The value of `key`, without targets."""
+    job: JobProposal | None
+    """The job that the operation starts; `None` if it responds with the transcript."""
+    todo: tuple[str, ...]
+    """What the document does not state, so that a person has to complete it."""
+
+
+def is_transcription(operation: CandidateOperation) -> bool:
+    """Whether an operation turns speech into text, judged by its names and by a file in a request without a text."""
+    names = _join_names(operation.path, operation.operation_data)
+    has_file = any(_is_file_field(field) for field in operation.request_fields.values()) or operation.has_binary_request
+    return _TRANSCRIPTION_PATTERN.search(names) is not None or (
+        has_file and operation.audio is None and find_speech_field(operation.request_fields, "text") is None
+    )
+
+
+def propose_transcription(document: Document, operation: CandidateOperation) -> TranscriptionProposal:
+    """Propose the extension of an operation for which `is_transcription` is true.
+
+    Args:
+        document: the whole document, which may have the operation that reports the status of a job.
+        operation: the operation.
+    """
+    schemas = Schemas(document)
+    response = list_response_fields(schemas, operation.operation_data)
+    job = find_job_proposal(document, operation.path, response, has_audio=False)
+    if job is not None:
+        return TranscriptionProposal("x-submit", {}, job, job.todo)
+    todo: list[str] = []
+    audio = _find_audio_location(operation)
+    if audio is None:
+        todo.append(f"the field of {operation.path} that has the audio")
+    fields: dict[str, Any] = {"audio": audio or TODO}
+    language = find_speech_field(operation.request_fields, "language")
+    if language is not None:
+        fields["language"] = language.location
+    text = find_field_by_name(response, _TRANSCRIPT_FIELD_NAMES)
+    location: Any = TODO if text is None else text.location
+    if text is None:
+        todo.append(f"the transcript in the response of {operation.path}, which the document does not name")
+    elif text.location.count("/") > 1:
+        todo.append(f"whether {text.location} of {operation.path} is the transcript")
+        location = CommentedValue(text.location, TODO)
+    extension = {"request_fields": fields, "response": {"text_location": location}}
+    return TranscriptionProposal("x-transcription", extension, None, tuple(todo))
+
+
+def _find_audio_location(operation: CandidateOperation) -> str | None:
+    """Return the location of the uploaded audio, or `None`.
+
+    It is a file of a form, else the body itself, else a field with a name such as "audio".
+    """
+    fields = operation.request_fields
+    file = next((at for at, field in fields.items() if _is_file_field(field)), None)
+    if file is not None or operation.has_binary_request:
+        return file or "body"
+    named = (at for at, field in fields.items() if field.is_text and _AUDIO_NAME_PATTERN.search(at.rpartition("/")[2]))
+    return next(named, None)
+
+
+def _is_file_field(field: ProposedField) -> bool:
+    schema = field.schema
+    media_type = schema.get("contentMediaType")
+    return schema.get("format") == "binary" or (
+        isinstance(media_type, str) and media_type.startswith(("audio/", "application/octet-stream"))
+    )

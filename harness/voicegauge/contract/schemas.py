@@ -20,8 +20,14 @@ import jsonschema_rs
 from voicegauge.contract._size_limits import MAX_SHORTENED_VALUES, NestedErrors, shorten_value
 from voicegauge.errors import ContractError, find_similar_names
 from voicegauge.files import resolve_links
-from voicegauge.formats.bodies import FieldText, UnreadableBodyError, quote_json, read_json
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, split_json_pointer
+from voicegauge.formats.bodies import FieldText, UnreadableBodyError, get_members, quote_json, read_json
+from voicegauge.formats.located_yaml import (
+    Document,
+    escape_pointer_token,
+    format_json_pointer,
+    read_document,
+    split_json_pointer,
+)
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, read_json_pointer, read_pointer
 
 # Defines violations of schemas by values, and leaves out those that only follow from a missing key.
@@ -137,11 +143,6 @@ MAX_REASON_CHARACTERS = 200
 """Maximum length of a reason, because the validator's message may quote the whole schema."""
 
 
-def format_json_pointer(pointer_tokens: list[str | int]) -> str:
-    """Return the JSON pointer (RFC 6901) for a list of keys and indices."""
-    return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
-
-
 class Schemas:
     """The schemas of one document. A validator is compiled at its first use and reused."""
 
@@ -213,7 +214,7 @@ class Schemas:
             nodes = [read_json_pointer(self.document.data, waiting.pop())]
             while nodes:
                 node = nodes.pop()
-                nodes += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+                nodes += get_members(node)
                 reference = node.get("$ref") if isinstance(node, dict) else None
                 target = unquote(reference[1:]) if isinstance(reference, str) and reference.startswith("#/") else None
                 if target is not None and target not in found and target not in self._compiled_pointers:
@@ -253,7 +254,7 @@ class Schemas:
         is_explained = False
         for error in self._iterate_errors(pointer, instance):
             is_explained = True
-            path, location = list(error.schema_path), format_json_pointer(list(error.instance_path))
+            path, location = list(error.schema_path), format_json_pointer(error.instance_path)
             keyword = str(path[-1]) if path else "false"
             yield SchemaViolation(
                 location,
@@ -288,7 +289,7 @@ class Schemas:
 
     def iterate_violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
         """Yield JSON pointers to the keywords that `instance` violates, without building messages."""
-        return (format_json_pointer(list(error.schema_path)) for error in self._iterate_errors(pointer, instance))
+        return (format_json_pointer(error.schema_path) for error in self._iterate_errors(pointer, instance))
 
     def resolve_reference(self, node: Any, pointer: str = "") -> tuple[Any, str]:
         """Resolve the `$ref` of `node`; return the resulting value, and the pointer to the place where it is defined.

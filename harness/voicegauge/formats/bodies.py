@@ -193,9 +193,15 @@ def _measure_json_depth(value: Any) -> int:
         deepest = max(deepest, depth)
         if depth > MAX_JSON_DEPTH:
             break
-        children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        stack.extend((child, depth + 1) for child in children)
+        stack.extend((member, depth + 1) for member in get_members(item))
     return deepest
+
+
+def get_members(json_value: Any) -> Iterable[Any]:
+    """Return the values directly in an object or a list; none for any other JSON value."""
+    if isinstance(json_value, dict):
+        return json_value.values()
+    return json_value if isinstance(json_value, list) else ()
 
 
 def is_utf8(data: bytes) -> bool:

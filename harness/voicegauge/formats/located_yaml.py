@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,6 +71,11 @@ def unescape_pointer_token(token: str) -> str:
 def split_json_pointer(pointer: str) -> list[str]:
     """Return the keys and indices in a valid JSON pointer, outermost first; empty for the whole document."""
     return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+
+
+def format_json_pointer(pointer_tokens: Iterable[str | int]) -> str:
+    """Return the JSON pointer (RFC 6901) for keys and indices."""
+    return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
 
 
 class SourcePosition(NamedTuple):

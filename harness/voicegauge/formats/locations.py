@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar, cast, final
 
 import msgspec
 
-from voicegauge.formats.located_yaml import describe_type, escape_pointer_token, split_json_pointer
+from voicegauge.formats.located_yaml import describe_type, format_json_pointer, split_json_pointer
 from voicegauge.model.exchange import Headers, find_header
 
 MessagePart = Literal["body", "query", "path", "header"]
@@ -99,7 +99,7 @@ class Location(_LocationBase):
     def __init__(self, message_part: MessagePart, name: str = "", pointer_tokens: Sequence[str] = ()) -> None:
         """Make a location from the `name` of a parameter or header, or from the keys and indices of a body value."""
         self.message_part, self.name, self.pointer_tokens = message_part, name, tuple(pointer_tokens)
-        pointer = "".join(f"/{escape_pointer_token(token)}" for token in pointer_tokens)
+        pointer = format_json_pointer(pointer_tokens)
         self._text = f"{message_part}.{name}" if message_part != "body" else f"body#{pointer}" if pointer else "body"
 
     @property
@@ -176,7 +176,7 @@ class EventLocation(_LocationBase):
             pointer_tokens: keys and list indices into the data; empty for the whole data.
         """
         self.event_part, self.pointer_tokens = event_part, tuple(pointer_tokens)
-        pointer = "".join(f"/{escape_pointer_token(token)}" for token in pointer_tokens)
+        pointer = format_json_pointer(pointer_tokens)
         self._text = f"{event_part}#{pointer}" if pointer else event_part
 
     @property

@@ -1,6 +1,7 @@
-"""Proposes an overlay on a provider's own AsyncAPI document.
+"""Proposes the overlays that make a provider's own documents a contract: of OpenAPI, and of AsyncAPI.
 
-Messages are recognized by their names and schemas. Facts that these do not show are marked with TODO and listed.
+Messages of WebSockets are recognized by their names and schemas. Facts that a document does not show are marked with
+TODO and listed, for a person to complete.
 """
 
 from __future__ import annotations
@@ -10,10 +11,28 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import yaml
 
-from voicegauge.contract._consistency import remove_unknown_encodings
-from voicegauge.contract._overlays import TODO, TODO_URL
+from voicegauge.contract._consistency import (
+    remove_contradicting_closures,
+    remove_unknown_encodings,
+    remove_unknown_types,
+)
+from voicegauge.contract._overlays import (
+    TODO,
+    TODO_URL,
+    apply_overlay,
+    build_removal_action,
+    check_provider_id,
+    choose_unused_name,
+    convert_to_identifier,
+    derive_name_from_path,
+    derive_provider_id,
+    escape_json_path_name,
+    format_today,
+    read_operations,
+)
 from voicegauge.contract.asyncapi import (
     OPPOSITE_ACTIONS,
     build_empty_document,
@@ -25,23 +44,20 @@ from voicegauge.contract.asyncapi import (
     read_messages,
     resolve_object,
 )
+from voicegauge.contract.document_assembly import check_openapi_version
 from voicegauge.contract.document_parts import ASYNCAPI_KEY
-from voicegauge.contract.overlay_proposal import (
-    OverlayProposal,
-    ProposedOperation,
-    build_removal_action,
-    check_provider_id,
-    choose_unused_name,
-    convert_to_identifier,
-    derive_name_from_path,
-    derive_provider_id,
-    format_today,
+from voicegauge.contract.overlay_proposal import OverlayProposal, OverlayWriter, ProposedOperation
+from voicegauge.contract.proposed_parts import (
+    CandidateOperation,
+    find_speech_operations,
+    list_likely_speech_operations,
+    list_operation_names,
 )
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import MessageSchema
 from voicegauge.errors import UsageError
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, split_json_pointer
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats.located_yaml import YAML_LOADER, Document, escape_pointer_token
+from voicegauge.formats.locations import read_json_pointer
 
 _TEXT_FIELD_PATTERN = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)
 _AUDIO_FIELD_PATTERN = re.compile(r"audio(?!_?(format|encoding|rate))|^(data|chunk|pcm)$", re.IGNORECASE)
@@ -130,7 +146,8 @@ class _SocketOverlayWriter:
         actions += [build_removal_action(self._asyncapi, pointer) for pointer in self._removed_pointers]
         self._todo += [f"{one}, which is not a content encoding and is removed" for one in self._removed_pointers]
         actions += [
-            {"target": f"$.channels[{_quote(one.key)}]", "update": {"x-socket": socket}} for one, socket in proposed
+            {"target": f"$.channels['{escape_json_path_name(one.key)}']", "update": {"x-socket": socket}}
+            for one, socket in proposed
         ]
         overlay = {
             "overlay": "1.0.0",
@@ -193,8 +210,7 @@ class _SocketOverlayWriter:
 
     def _read_mapping_at(self, pointer: str) -> dict[str, Any]:
         """Return the mapping at `pointer` in the document; an empty one if there is none."""
-        tokens = split_json_pointer(pointer)
-        found = read_pointer(self._document.data, tokens)
+        found = read_json_pointer(self._document.data, pointer)
         return found if isinstance(found, dict) else {}
 
     def _propose_provider(self) -> dict[str, Any]:
@@ -345,5 +361,98 @@ def _to_camel_case(text: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-def _quote(name: str) -> str:
-    return "'" + name.replace("\\", "\\\\").replace("'", "\\'") + "'"
+# Proposes the overlay that makes a provider's OpenAPI document a contract, for a person to complete.
+
+
+_MAX_OPERATIONS_SHOWN = 5
+"""Maximum number of likely speech operations that an error message names."""
+_SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
+"""Paths that certainly produce speech, even if the document describes the response wrongly."""
+
+
+def propose_overlay(
+    document: Document,
+    *,
+    provider_id: str = "",
+    operation_names: Sequence[str] = (),
+    reserved_ids: Collection[str] = (),
+    is_inferred: bool = False,
+) -> OverlayProposal:
+    """Propose an overlay for an OpenAPI document.
+
+    Args:
+        document: the whole document.
+        provider_id: id of the provider; by default derived from the first server.
+        operation_names: paths or operation ids to propose; by default all whose request has a text and whose response
+            has audio.
+        reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
+        is_inferred: whether the document was inferred, so that there is no official one to extend. The proposal is then
+            a whole contract: the document with the keys of the overlay.
+
+    Raises:
+        UsageError: no such operation was found, or `provider_id` is not an id.
+        UnknownNameError: the document does not have one of `operation_names`.
+        ContractError: the document has another version of OpenAPI, or is not valid in a part that matters.
+    """
+    check_provider_id(provider_id)
+    check_openapi_version(document)
+    removed = {
+        **dict.fromkeys(remove_unknown_types(document), "is not a type of JSON"),
+        **dict.fromkeys(remove_unknown_encodings(document), "is not a content encoding"),
+        **dict.fromkeys(remove_contradicting_closures(document), "forbids what the rest of its allOf describes"),
+    }
+    candidates = list(find_speech_operations(document, operation_names))
+    found = [c for c in candidates if c.audio or c.job] or [
+        c for c in candidates if operation_names or _SPEECH_PATH_PATTERN.search(c.path)
+    ]
+    if not found:
+        wanted = f" among {', '.join(operation_names)}" if operation_names else ""
+        likely = [f"{method.upper()} {path}" for path, method in list_likely_speech_operations(document)]
+        shown = f" ({', '.join(likely[:_MAX_OPERATIONS_SHOWN])})" if likely else ""
+        hint = "" if operation_names else f"name one with --operation{shown}, or "
+        raise UsageError(
+            f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
+            f"{hint}write x-speech by hand as docs/contract.md describes"
+        )
+    provider_id = provider_id or derive_provider_id(document, reserved_ids)
+    proposal = OverlayWriter(document, provider_id, found, removed).write_overlay()
+    left_out = _describe_left_out_operations(document, operation_names, found)
+    proposal = msgspec.structs.replace(proposal, left_out=left_out)
+    return _convert_to_contract(proposal, document) if is_inferred else proposal
+
+
+def _convert_to_contract(proposal: OverlayProposal, document: Document) -> OverlayProposal:
+    """Return the proposal with `document`, to which the overlay is applied, in place of the overlay."""
+    data = yaml.load(proposal.overlay, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
+    overlay = Document(document.path, data, {}, document.sha256)
+    whole = apply_overlay(overlay, document).data
+    order = ("openapi", "info", "servers", "security", "x-provider", "paths", "components")
+    text = yaml.safe_dump(
+        {key: whole[key] for key in order if key in whole}, sort_keys=False, allow_unicode=True, width=120
+    )
+    comment = [
+        f"# Proposed by `voicegauge init` from {document.path.name!r}; everything is inferred.",
+        "# docs/contract.md explains every key. Complete, and correct where needed:",
+        *(f"# - {item}" for item in proposal.todo),
+    ]
+    return msgspec.structs.replace(proposal, overlay="\n".join(comment) + f"\n{text}")
+
+
+def _describe_left_out_operations(
+    document: Document, operation_names: Sequence[str], proposed: Sequence[CandidateOperation]
+) -> tuple[str, ...]:
+    """Return the operations that were named or may produce speech but are not proposed, each with the reason."""
+    taken = {(one.path, one.method) for one in proposed} | {(one.job.path, "get") for one in proposed if one.job}
+    operations = read_operations(document.data)
+    named = [at for at, node in operations if list_operation_names(at, node) & set(operation_names)]
+    sent_paths = {path for path, method in taken if method != "get"}
+    return tuple(
+        f"{method.upper()} {path}: "
+        + (
+            f"another method of this path sends the text; --operation '{method.upper()} {path}' names this one"
+            if method == "get" and path in sent_paths
+            else "no text in its request, or neither audio nor a job in its response"
+        )
+        for path, method in (named if operation_names else list_likely_speech_operations(document))
+        if (path, method) not in taken
+    )
