@@ -113,7 +113,10 @@ class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a compar
 
 def is_same_json(first: Any, second: Any) -> bool:
     """Whether two JSON values are equal. 1 and 1.0 are equal, 1 and true are not, and the order of keys is ignored."""
-    return encode_canonical_json(first) == encode_canonical_json(second)
+    # Most compared values are written alike, which is found out in a tenth of the time.
+    return msgspec.json.encode(first) == msgspec.json.encode(second) or (
+        encode_canonical_json(first) == encode_canonical_json(second)
+    )
 
 
 def encode_canonical_json(value: Any) -> bytes:

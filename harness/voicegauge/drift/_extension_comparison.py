@@ -235,9 +235,18 @@ def _compare_extensions(
             MISSING not in (before.value, after.value) and is_same_json(before.value, after.value)
         ):
             continue
+        unchanged = _list_unchanged_members(before.value, after.value)
         for fact in _FACTS_BY_EXTENSION_KEY[key]:
             keys = fact.fact_path.split("/") if fact.fact_path else []
-            yield from _compare_fact(api_part.create_nested_part(key), fact, keys, before, after)
+            if not keys or keys[0] not in unchanged:
+                yield from _compare_fact(api_part.create_nested_part(key), fact, keys, before, after)
+
+
+def _list_unchanged_members(old_value: Any, new_value: Any) -> set[str]:
+    """Return the names of equal members: of the forty of a provider, one or two change, and the others need no walk."""
+    if not (isinstance(old_value, dict) and isinstance(new_value, dict)):
+        return set()
+    return {name for name, value in old_value.items() if name in new_value and is_same_json(value, new_value[name])}
 
 
 def _read_extension(node: DocumentNode, extension_key: str, record_type: type[Any]) -> _LocatedValue:
