@@ -13,7 +13,14 @@ from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import JobSpec, ResourceSpec, WebhookSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._output import EmulatedCallback, EmulatedResponse, Fault, FaultCondition
+from voicegauge.emulator._output import (
+    EmulatedCallback,
+    EmulatedResponse,
+    Fault,
+    FaultCondition,
+    add_faults,
+    declare_fault,
+)
 from voicegauge.emulator._provider_state import (
     VIRTUAL_START_TIME_S,
     EmulatedJob,
@@ -47,23 +54,6 @@ def _create_job_condition(description: str, is_met_by: Callable[[JobSpec], bool]
     return FaultCondition(description, is_met_by_job)
 
 
-def repeat_states(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Let the job pass twice through all states before the last one."""
-    *earlier, last = state_sequence
-    return (*earlier, *earlier, last) if len(earlier) > 1 else state_sequence
-
-
-def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Let the job succeed and then enter a failure state."""
-    return (*find_shortest_state_sequence(job_spec), next(iter(find_failure_states(job_spec)), state_sequence[-1]))
-
-
-def succeed_after_failure(job_spec: JobSpec, _state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Let the job enter a failure state and then succeed."""
-    success = find_shortest_state_sequence(job_spec)
-    return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
-
-
 def end_in_failure(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Let the job pass through the shortest sequence of states that ends in a failure state."""
     failed = next(iter(find_failure_states(job_spec)), None)
@@ -73,20 +63,6 @@ def end_in_failure(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[
 def _find_job_spec_of_status_response(response: EmulatedResponse) -> JobSpec | None:
     operation: Operation | None = response.operation
     return operation.job if response.kind == "status" and operation is not None else None
-
-
-def remove_output_from_status(response: EmulatedResponse) -> None:
-    """Set the audio, and all other values that the status of a successful job must contain, to null.
-
-    The end time is kept. The status of a job that has not succeeded is unchanged.
-    """
-    spec = _find_job_spec_of_status_response(response)
-    state = spec.find_state(functools.partial(read_value_at, response.body)) if spec is not None else None
-    if spec is None or state is None or state.terminal_outcome != "success":
-        return
-    audio = {spec.audio.location} if spec.audio is not None else set()
-    for location in {*audio, *state.required_locations} - {spec.end_time_location}:
-        _change_value(response, location, lambda _: None)
 
 
 def remove_failure_reason(response: EmulatedResponse) -> None:
@@ -102,19 +78,6 @@ def remove_failure_reason(response: EmulatedResponse) -> None:
         response.body = write_value_at(response.body, spec.failure_reason_location, None)
 
 
-def set_creation_time_after_end(response: EmulatedResponse) -> None:
-    """Report a creation time an hour after the job was started, the same in each response."""
-    if response.job is not None:
-        _set_creation_time(response, response.job.state_start_times_s[0] + _SECONDS_PER_HOUR)
-
-
-def change_creation_time(response: EmulatedResponse) -> None:
-    """Report a different creation time in every state."""
-    if response.job is not None:
-        started_s = response.job.state_start_times_s
-        _set_creation_time(response, started_s[-1] - 60.0 * len(started_s))
-
-
 def _set_creation_time(response: EmulatedResponse, unix_time_s: float) -> None:
     spec = _find_job_spec_of_status_response(response)
     if spec is not None:
@@ -123,28 +86,6 @@ def _set_creation_time(response: EmulatedResponse, unix_time_s: float) -> None:
             spec.creation_time_location,
             lambda shown: format_time_like_example(unix_time_s, shown) if shown is not None else None,
         )
-
-
-def change_job_id(response: EmulatedResponse) -> None:
-    """Change the last digits of the job id in a status response."""
-    spec = _find_job_spec_of_status_response(response)
-    if spec is not None:
-        _change_text(response, spec.job_id_location, _change_last_digits)
-
-
-def change_job_model(response: EmulatedResponse) -> None:
-    """Report another model than the requested one."""
-    spec = _find_job_spec_of_status_response(response)
-    if spec is not None:
-        _change_text(response, spec.model_name_location, lambda shown: f"{shown}-lite")
-
-
-def change_polling_url(response: EmulatedResponse) -> None:
-    """Put another job id into the polling URL."""
-    spec, job = _get_job_spec(response.target), response.job
-    if response.kind == "submit" and spec is not None and job is not None:
-        location, wrong_id = spec.submit_response.polling_url_location, _change_last_digits(job.id)
-        _change_text(response, location, lambda shown: shown.replace(job.id, wrong_id))
 
 
 def _change_value(response: EmulatedResponse, location: Location | None, change: Callable[[Any], Any]) -> None:
@@ -160,25 +101,6 @@ def _change_text(response: EmulatedResponse, location: Location | None, change: 
 
 def _change_last_digits(text: str) -> str:
     return text[:-2] + ("00" if text[-2:] != "00" else "11")
-
-
-def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
-    """Return the most recent job of the same account and status operation."""
-    alike = (
-        j
-        for j in reversed(jobs)
-        if j.account is job.account and j.target.response.status_operation_id == job.target.response.status_operation_id
-    )
-    return next(alike, job)
-
-
-def report_excess_usage(response: EmulatedResponse) -> None:
-    """Report ten times the tokens or seconds that a successful request used."""
-    if response.is_body_text_or_json and response.status < HTTPStatus.MULTIPLE_CHOICES:
-        for usage in _list_usages_determining_price(response.target):
-            is_number = isinstance(read_value_at(response.body, usage.reported_usage_location), int | float)
-            if is_number:
-                _change_value(response, usage.reported_usage_location, lambda used: used * 10)
 
 
 def _list_usages_determining_price(target: Target | None) -> list[UsageSpec]:
@@ -207,7 +129,171 @@ _CAN_JOB_FAIL = _create_job_condition(
     "the contract documents a failure state of the target's jobs", lambda job: bool(find_failure_states(job))
 )
 
-JOB_FAULTS = (
+
+@declare_fault(
+    "change_job_states",
+    "backwards-transition",
+    "A job returns to an earlier state.",
+    _create_job_condition(
+        "jobs have at least two states before the terminal one",
+        lambda job: len(find_shortest_state_sequence(job)) > 2,
+    ),
+)
+def repeat_states(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
+    """Let the job pass twice through all states before the last one."""
+    *earlier, last = state_sequence
+    return (*earlier, *earlier, last) if len(earlier) > 1 else state_sequence
+
+
+@declare_fault("change_job_states", "terminal-flip", "A job that succeeded is reported as failed later.", _CAN_JOB_FAIL)
+def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
+    """Let the job succeed and then enter a failure state."""
+    return (*find_shortest_state_sequence(job_spec), next(iter(find_failure_states(job_spec)), state_sequence[-1]))
+
+
+@declare_fault(
+    "change_job_states", "failure-undone", "A job that failed is reported as succeeded later.", _CAN_JOB_FAIL
+)
+def succeed_after_failure(job_spec: JobSpec, _state_sequence: tuple[str, ...]) -> tuple[str, ...]:
+    """Let the job enter a failure state and then succeed."""
+    success = find_shortest_state_sequence(job_spec)
+    return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
+
+
+@declare_fault(
+    "change_response",
+    "completed-without-output",
+    "A job succeeds, but the status response carries no audio.",
+    _create_job_condition(
+        "status responses carry the audio, so that there is no separate result operation",
+        lambda job: job.result_operation_id is None,
+    ),
+)
+def remove_output_from_status(response: EmulatedResponse) -> None:
+    """Set the audio, and all other values that the status of a successful job must contain, to null.
+
+    The end time is kept. The status of a job that has not succeeded is unchanged.
+    """
+    spec = _find_job_spec_of_status_response(response)
+    state = spec.find_state(functools.partial(read_value_at, response.body)) if spec is not None else None
+    if spec is None or state is None or state.terminal_outcome != "success":
+        return
+    audio = {spec.audio.location} if spec.audio is not None else set()
+    for location in {*audio, *state.required_locations} - {spec.end_time_location}:
+        _change_value(response, location, lambda _: None)
+
+
+@declare_fault(
+    "change_response",
+    "bad-timestamps",
+    "The creation time of a job is later than its end.",
+    _create_job_condition(
+        "status responses carry the creation time and a later time, such as that of the end",
+        lambda job: job.creation_time_location is not None and bool(job.update_time_location or job.end_time_location),
+    ),
+)
+def set_creation_time_after_end(response: EmulatedResponse) -> None:
+    """Report a creation time an hour after the job was started, the same in each response."""
+    if response.job is not None:
+        _set_creation_time(response, response.job.state_start_times_s[0] + _SECONDS_PER_HOUR)
+
+
+@declare_fault(
+    "change_response",
+    "created-changed",
+    "The creation time of a job changes between status responses.",
+    _create_job_condition(
+        "status responses carry the creation time", lambda job: job.creation_time_location is not None
+    ),
+)
+def change_creation_time(response: EmulatedResponse) -> None:
+    """Report a different creation time in every state."""
+    if response.job is not None:
+        started_s = response.job.state_start_times_s
+        _set_creation_time(response, started_s[-1] - 60.0 * len(started_s))
+
+
+@declare_fault(
+    "change_response",
+    "id-changed",
+    "Status responses carry a wrong job id.",
+    _create_job_condition(
+        "status responses repeat the job id",
+        lambda job: job.job_id_location is not None and job.job_id_location.is_in_body,
+    ),
+)
+def change_job_id(response: EmulatedResponse) -> None:
+    """Change the last digits of the job id in a status response."""
+    spec = _find_job_spec_of_status_response(response)
+    if spec is not None:
+        _change_text(response, spec.job_id_location, _change_last_digits)
+
+
+@declare_fault(
+    "change_response",
+    "wrong-model",
+    "Status responses name another model than the requested one.",
+    FaultCondition("status responses name the model", _names_model_in_status),
+)
+def change_job_model(response: EmulatedResponse) -> None:
+    """Report another model than the requested one."""
+    spec = _find_job_spec_of_status_response(response)
+    if spec is not None:
+        _change_text(response, spec.model_name_location, lambda shown: f"{shown}-lite")
+
+
+@declare_fault(
+    "choose_reported_job",
+    "crosstalk",
+    "Status responses report the latest job instead of the requested one.",
+    _RESPONDS_WITH_JOBS,
+)
+def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
+    """Return the most recent job of the same account and status operation."""
+    alike = (
+        j
+        for j in reversed(jobs)
+        if j.account is job.account and j.target.response.status_operation_id == job.target.response.status_operation_id
+    )
+    return next(alike, job)
+
+
+@declare_fault(
+    "change_response",
+    "wrong-polling-url",
+    "The polling URL belongs to another job.",
+    _create_job_condition(
+        "the submit response carries a polling URL",
+        lambda job: job.submit_response.polling_url_location is not None,
+    ),
+)
+def change_polling_url(response: EmulatedResponse) -> None:
+    """Put another job id into the polling URL."""
+    spec, job = _get_job_spec(response.target), response.job
+    if response.kind == "submit" and spec is not None and job is not None:
+        location, wrong_id = spec.submit_response.polling_url_location, _change_last_digits(job.id)
+        _change_text(response, location, lambda shown: shown.replace(job.id, wrong_id))
+
+
+@declare_fault(
+    "change_response",
+    "excess-usage",
+    "A response reports more tokens or seconds than the documents allow for the text.",
+    FaultCondition(
+        "JSON responses report the usage that the price depends on",
+        lambda target: any(one.reported_usage_location for one in _list_usages_determining_price(target)),
+    ),
+)
+def report_excess_usage(response: EmulatedResponse) -> None:
+    """Report ten times the tokens or seconds that a successful request used."""
+    if response.is_body_text_or_json and response.status < HTTPStatus.MULTIPLE_CHOICES:
+        for usage in _list_usages_determining_price(response.target):
+            is_number = isinstance(read_value_at(response.body, usage.reported_usage_location), int | float)
+            if is_number:
+                _change_value(response, usage.reported_usage_location, lambda used: used * 10)
+
+
+add_faults(
     Fault(
         id="unknown-status",
         description="A job passes through an undocumented state.",
@@ -215,40 +301,10 @@ JOB_FAULTS = (
         applies_to=_RESPONDS_WITH_JOBS,
     ),
     Fault(
-        id="backwards-transition",
-        description="A job returns to an earlier state.",
-        change_job_states=repeat_states,
-        applies_to=_create_job_condition(
-            "jobs have at least two states before the terminal one",
-            lambda job: len(find_shortest_state_sequence(job)) > 2,
-        ),
-    ),
-    Fault(
-        id="terminal-flip",
-        description="A job that succeeded is reported as failed later.",
-        change_job_states=fail_after_success,
-        applies_to=_CAN_JOB_FAIL,
-    ),
-    Fault(
-        id="failure-undone",
-        description="A job that failed is reported as succeeded later.",
-        change_job_states=succeed_after_failure,
-        applies_to=_CAN_JOB_FAIL,
-    ),
-    Fault(
         id="stuck-job",
         description="A job never reaches a terminal state.",
         change_job_states=lambda _, states: states[:-1] or states,
         applies_to=_RESPONDS_WITH_JOBS,
-    ),
-    Fault(
-        id="completed-without-output",
-        description="A job succeeds, but the status response carries no audio.",
-        change_response=remove_output_from_status,
-        applies_to=_create_job_condition(
-            "status responses carry the audio, so that there is no separate result operation",
-            lambda job: job.result_operation_id is None,
-        ),
     ),
     Fault(
         id="failed-without-reason",
@@ -259,46 +315,6 @@ JOB_FAULTS = (
             "the status of a failed job states a reason",
             lambda job: job.failure_reason_location is not None and bool(find_failure_states(job)),
         ),
-    ),
-    Fault(
-        id="bad-timestamps",
-        description="The creation time of a job is later than its end.",
-        change_response=set_creation_time_after_end,
-        applies_to=_create_job_condition(
-            "status responses carry the creation time and a later time, such as that of the end",
-            lambda job: (
-                job.creation_time_location is not None and bool(job.update_time_location or job.end_time_location)
-            ),
-        ),
-    ),
-    Fault(
-        id="created-changed",
-        description="The creation time of a job changes between status responses.",
-        change_response=change_creation_time,
-        applies_to=_create_job_condition(
-            "status responses carry the creation time", lambda job: job.creation_time_location is not None
-        ),
-    ),
-    Fault(
-        id="id-changed",
-        description="Status responses carry a wrong job id.",
-        change_response=change_job_id,
-        applies_to=_create_job_condition(
-            "status responses repeat the job id",
-            lambda job: job.job_id_location is not None and job.job_id_location.is_in_body,
-        ),
-    ),
-    Fault(
-        id="wrong-model",
-        description="Status responses name another model than the requested one.",
-        change_response=change_job_model,
-        applies_to=FaultCondition("status responses name the model", _names_model_in_status),
-    ),
-    Fault(
-        id="crosstalk",
-        description="Status responses report the latest job instead of the requested one.",
-        choose_reported_job=choose_latest_job,
-        applies_to=_RESPONDS_WITH_JOBS,
     ),
     Fault(
         id="ignores-cancelling",
@@ -315,31 +331,12 @@ JOB_FAULTS = (
         ),
     ),
     Fault(
-        id="wrong-polling-url",
-        description="The polling URL belongs to another job.",
-        change_response=change_polling_url,
-        applies_to=_create_job_condition(
-            "the submit response carries a polling URL",
-            lambda job: job.submit_response.polling_url_location is not None,
-        ),
-    ),
-    Fault(
         id="wrong-charge",
         description="The charge is higher than the documented price.",
         change_charge=lambda charge: charge * 2 + 1,  # the 1 makes a price of 0 wrong as well,
         applies_to=FaultCondition("the target has a price and some response reports the charge", _reports_charge),
     ),
-    Fault(
-        id="excess-usage",
-        description="A response reports more tokens or seconds than the documents allow for the text.",
-        change_response=report_excess_usage,
-        applies_to=FaultCondition(
-            "JSON responses report the usage that the price depends on",
-            lambda target: any(one.reported_usage_location for one in _list_usages_determining_price(target)),
-        ),
-    ),
 )
-"""All injectable faults of jobs."""
 
 
 # Faults of resources that an account keeps, such as cloned voices.
@@ -355,7 +352,7 @@ def _create_resource_condition(description: str, is_met_by: Callable[[ResourceSp
     return FaultCondition(description, is_met_by_resource)
 
 
-RESOURCE_FAULTS = (
+add_faults(
     Fault(
         id="uses-deleted",
         description="Deleted resources can still be used.",
@@ -389,7 +386,6 @@ RESOURCE_FAULTS = (
         applies_to=_create_resource_condition("something can be stored in the account", lambda _: True),
     ),
 )
-"""All injectable faults of resources."""
 
 
 _SECONDS_PER_DAY = 86_400.0
@@ -398,39 +394,6 @@ _SECONDS_PER_DAY = 86_400.0
 def _create_callback_changer(**changes: Any) -> Callable[[EmulatedCallback], tuple[EmulatedCallback]]:
     """Return a function that replaces the fields of a callback which `changes` names."""
     return lambda callback: (replace(callback, **changes),)
-
-
-def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Send the final callback twice, the second time with another completion time."""
-    yield callback
-    if callback.is_final:
-        location = callback.completion_time_location or Location("body", pointer_tokens=("again",))
-        yield replace(
-            callback,
-            body=write_value_at(
-                copy.deepcopy(callback.body),
-                location,
-                format_time_like_example(VIRTUAL_START_TIME_S, read_value_at(callback.body, location)),
-            ),
-        )
-
-
-def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Remove a field from the payload."""
-    yield replace(
-        callback,
-        body=invalidate_body(
-            callback.documented_media_type,
-            callback.body,
-            lambda parent, key: parent.pop(key),
-            callback.essential_field_paths,
-        ),
-    )
-
-
-def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Send the final callback twice, with the same signature."""
-    yield replace(callback, send_count=2 if callback.is_final else 1)
 
 
 def _create_webhook_condition(
@@ -454,17 +417,65 @@ _SIGNS_CALLBACK_TIME = _create_webhook_condition(
 )
 
 
-WEBHOOK_FAULTS = (
+@declare_fault(
+    "change_callbacks",
+    "webhook-twice",
+    "The final callback is sent twice, with different completion times.",
+    _ACCEPTS_WEBHOOK_URL,
+)
+def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Send the final callback twice, the second time with another completion time."""
+    yield callback
+    if callback.is_final:
+        location = callback.completion_time_location or Location("body", pointer_tokens=("again",))
+        yield replace(
+            callback,
+            body=write_value_at(
+                copy.deepcopy(callback.body),
+                location,
+                format_time_like_example(VIRTUAL_START_TIME_S, read_value_at(callback.body, location)),
+            ),
+        )
+
+
+@declare_fault(
+    "change_callbacks",
+    "webhook-wrong-shape",
+    "A field is missing from callback payloads.",
+    FaultCondition(
+        "the payloads of callbacks have a documented schema",
+        lambda target: _ACCEPTS_WEBHOOK_URL(target) and target.operation.callback_body.schema_pointer is not None,
+    ),
+)
+def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Remove a field from the payload."""
+    yield replace(
+        callback,
+        body=invalidate_body(
+            callback.documented_media_type,
+            callback.body,
+            lambda parent, key: parent.pop(key),
+            callback.essential_field_paths,
+        ),
+    )
+
+
+@declare_fault(
+    "change_callbacks",
+    "webhook-replayed",
+    "The final callback is sent twice with the same signature.",
+    _SIGNS_CALLBACK_TIME,
+)
+def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Send the final callback twice, with the same signature."""
+    yield replace(callback, send_count=2 if callback.is_final else 1)
+
+
+add_faults(
     Fault(
         id="webhook-never",
         description="Callbacks are never sent.",
         change_callbacks=_create_callback_changer(is_due=False),
-        applies_to=_ACCEPTS_WEBHOOK_URL,
-    ),
-    Fault(
-        id="webhook-twice",
-        description="The final callback is sent twice, with different completion times.",
-        change_callbacks=repeat_final_callback,
         applies_to=_ACCEPTS_WEBHOOK_URL,
     ),
     Fault(
@@ -477,25 +488,10 @@ WEBHOOK_FAULTS = (
         ),
     ),
     Fault(
-        id="webhook-wrong-shape",
-        description="A field is missing from callback payloads.",
-        change_callbacks=remove_payload_field,
-        applies_to=FaultCondition(
-            "the payloads of callbacks have a documented schema",
-            lambda target: _ACCEPTS_WEBHOOK_URL(target) and target.operation.callback_body.schema_pointer is not None,
-        ),
-    ),
-    Fault(
         id="webhook-forged",
         description="Callbacks are signed with a wrong secret.",
         change_callbacks=_create_callback_changer(has_forged_signature=True),
         applies_to=_create_webhook_condition("callbacks are signed", lambda webhook: webhook.signature is not None),
-    ),
-    Fault(
-        id="webhook-replayed",
-        description="The final callback is sent twice with the same signature.",
-        change_callbacks=replay_callback,
-        applies_to=_SIGNS_CALLBACK_TIME,
     ),
     Fault(
         id="webhook-late",
@@ -512,4 +508,3 @@ WEBHOOK_FAULTS = (
         ),
     ),
 )
-"""All injectable faults of webhooks."""

@@ -193,6 +193,10 @@ class FaultCondition(Generic[TargetT]):
         return self.is_met_by(target)
 
 
+_EVERYWHERE = FaultCondition[Any]("", lambda _: True)
+"""The condition that every target meets."""
+
+
 SocketOutputKind = ServerEventKind | Literal["raw", "abort", "close"]
 """Kind of output: an event of the contract; `raw`, a message that is in no contract; `close`, a close frame; `abort`,
 the end of the connection without a close frame."""
@@ -346,7 +350,7 @@ class Fault:
     id: str
     description: str
     """One sentence about the behavior of a provider with this fault."""
-    applies_to: FaultCondition[Target] = FaultCondition("", lambda _: True)
+    applies_to: FaultCondition[Target] = _EVERYWHERE
     """The targets over HTTP at which the fault can be visible."""
     change_response: Callable[[EmulatedResponse], None] | None = None
     """Function that changes a response before it is sent."""
@@ -373,7 +377,7 @@ class Fault:
     requests to the operation so far, including the given request."""
     socket: SocketFault | None = None
     """How the fault changes WebSockets; `None` if it concerns HTTP only."""
-    applies_to_socket: FaultCondition[BaseSocketTarget] = FaultCondition("", lambda _: True)
+    applies_to_socket: FaultCondition[BaseSocketTarget] = _EVERYWHERE
     """For a fault of WebSockets: the targets at which the fault can be visible."""
     skipped_check: SkippableCheck | None = None
     """The check that the emulator leaves out; `None` if it makes all checks."""
@@ -388,3 +392,44 @@ class Fault:
             return self.applies_to.description or "a target speaks over HTTP"
         condition = self.applies_to_socket.description
         return f"over a WebSocket {condition}" if condition else "a target speaks over a WebSocket"
+
+
+FAULTS: dict[str, Fault] = {}
+"""The faults that the settings can name, by id, in the order in which their modules declare them."""
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+def add_faults(*faults: Fault) -> None:
+    """Make `faults` known under their ids."""
+    for fault in faults:
+        assert fault.id not in FAULTS, f"two faults have the id {fault.id}"
+        FAULTS[fault.id] = fault
+
+
+def declare_fault(
+    changed_behavior: str,
+    fault_id: str,
+    description: str,
+    applies_to: FaultCondition[Any] = _EVERYWHERE,
+    why_checks_miss_it: str | None = None,
+) -> Callable[[FunctionT], FunctionT]:
+    """Return a decorator that makes a fault known whose mistake the decorated function makes.
+
+    Args:
+        changed_behavior: the field of `Fault`, or of `SocketFault` for a fault of WebSockets, that holds the function.
+        fault_id: id of the fault.
+        description: one sentence about the behavior of a provider with this fault.
+        applies_to: the targets at which the fault can be visible; by default all.
+        why_checks_miss_it: why no rule of a check finds the fault; `None` if at least one rule does.
+    """
+    common: dict[str, Any] = {"id": fault_id, "description": description, "why_checks_miss_it": why_checks_miss_it}
+
+    def register_function(function: FunctionT) -> FunctionT:
+        change: dict[str, Any] = {changed_behavior: function}
+        if changed_behavior in Fault.__dataclass_fields__:
+            add_faults(Fault(**common, **change, applies_to=applies_to))
+        else:
+            add_faults(Fault(**common, socket=SocketFault(**change), applies_to_socket=applies_to))
+        return function
+
+    return register_function

@@ -14,7 +14,7 @@ from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._output import EmulatedResponse, Fault, FaultCondition, StreamPiece
+from voicegauge.emulator._output import EmulatedResponse, Fault, FaultCondition, StreamPiece, add_faults, declare_fault
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response_bodies import build_default_body
 from voicegauge.emulator._schema_values import iterate_schemas_at
@@ -106,12 +106,6 @@ def _create_field_fault(fault_id: str, description: str, change_member: _MemberC
     return Fault(id=fault_id, description=description, change_response=change_response, applies_to=condition)
 
 
-def replace_error_body_by_list(response: EmulatedResponse) -> None:
-    """Replace an error body by a list."""
-    if response.kind == "error":
-        response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
-
-
 def _has_error_body_schema(target: Target) -> bool:
     return any(
         media.schema_pointer is not None
@@ -121,19 +115,33 @@ def _has_error_body_schema(target: Target) -> bool:
     )
 
 
+@declare_fault(
+    "change_response",
+    "wrong-error-shape",
+    "Error bodies do not have the documented shape.",
+    FaultCondition("the body of at least one documented error has a schema", _has_error_body_schema),
+)
+def replace_error_body_by_list(response: EmulatedResponse) -> None:
+    """Replace an error body by a list."""
+    if response.kind == "error":
+        response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
+
+
+@declare_fault("change_response", "empty-body", "Successful responses have no body.")
 def remove_body(response: EmulatedResponse) -> None:
     """Send no body."""
     if response.kind != "error":
         response.replacement_body_bytes = b""
 
 
+@declare_fault("change_response", "wrong-content-type", "Successful responses declare a wrong media type.")
 def change_content_type(response: EmulatedResponse) -> None:
     """Declare the body as plain text."""
     if response.kind != "error":
         response.media_type = "text/plain"
 
 
-BODY_FAULTS = (
+add_faults(
     _create_field_fault("wrong-type", "A response field has the wrong JSON type.", _change_type),
     _create_field_fault(
         "missing-field", "A required response field is missing.", lambda parent, name: parent.pop(name)
@@ -148,20 +156,7 @@ BODY_FAULTS = (
         "A response field that must not be null is null.",
         lambda parent, name: parent.update({name: None}),
     ),
-    Fault(
-        id="wrong-error-shape",
-        description="Error bodies do not have the documented shape.",
-        change_response=replace_error_body_by_list,
-        applies_to=FaultCondition("the body of at least one documented error has a schema", _has_error_body_schema),
-    ),
-    Fault(id="empty-body", description="Successful responses have no body.", change_response=remove_body),
-    Fault(
-        id="wrong-content-type",
-        description="Successful responses declare a wrong media type.",
-        change_response=change_content_type,
-    ),
 )
-"""All injectable faults of response bodies."""
 
 
 _STALL_TO_MAX_GAP_RATIO = 1.2
@@ -173,57 +168,6 @@ _UNKNOWN_EVENT_TYPE = "heartbeat-v2"
 def _find_audio_piece_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
     spec = operation.stream
     return [i for i, piece in enumerate(pieces) if spec is not None and piece.event_type == spec.audio.event_type]
-
-
-def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Drop the second-to-last audio event, so that the numbers of the audio events have a gap."""
-    at = _find_audio_piece_indices(operation, pieces)[-2:-1]
-    return [piece for i, piece in enumerate(pieces) if i not in at]
-
-
-def move_first_event_last(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Move the first event to the end."""
-    return [*pieces[1:], pieces[0]] if operation.stream is not None else pieces
-
-
-def truncate_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """End the stream after half of its audio events, without a final event."""
-    at = _find_audio_piece_indices(operation, pieces)
-    return pieces[: at[len(at) // 2] + 1] if at else pieces
-
-
-def stall_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Delay the last audio event beyond the longest documented gap."""
-    spec, at = operation.stream, _find_audio_piece_indices(operation, pieces)
-    if spec is None or spec.max_gap_s is None or not at:
-        return pieces
-    late = replace(pieces[at[-1]], stall_s=spec.max_gap_s * _STALL_TO_MAX_GAP_RATIO)
-    return [*pieces[: at[-1]], late, *pieces[at[-1] + 1 :]]
-
-
-def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Insert an event of an undocumented type."""
-    return (
-        [pieces[0], StreamPiece(0.0, _UNKNOWN_EVENT_TYPE, {}), *pieces[1:]] if operation.stream is not None else pieces
-    )
-
-
-def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Wrap the data of each event with a documented schema in an object with the data as its only member, "data"."""
-    spec = operation.stream
-    described = (
-        [name for name, event in spec.events.items() if event.data_schema is not None] if spec is not None else []
-    )
-    return [
-        replace(piece, event_data={"data": piece.event_data}) if piece.event_type in described else piece
-        for piece in pieces
-    ]
-
-
-def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Make the audio of every event undecodable."""
-    at = _find_audio_piece_indices(operation, pieces)
-    return [replace(piece, is_audio_corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 
 def _create_stream_condition(
@@ -239,60 +183,98 @@ def _create_stream_condition(
 
 _STREAMS_EVENTS = _create_stream_condition("the target responds with a stream of events")
 
-STREAM_FAULTS = (
-    Fault(
-        id="stream-event-missing",
-        description="One audio event is missing from a stream.",
-        change_stream_pieces=drop_audio_event,
-        applies_to=_create_stream_condition(
-            "audio events are numbered", lambda stream: stream.audio.sequence_number_location is not None
-        ),
-    ),
-    Fault(
-        id="stream-reordered",
-        description="The first event of a stream is sent last.",
-        change_stream_pieces=move_first_event_last,
-        applies_to=_create_stream_condition(
-            "an event precedes the audio", lambda stream: next(iter(stream.events)) != stream.audio.event_type
-        ),
-    ),
-    Fault(
-        id="stream-truncated",
-        description="A stream ends in the middle, without its final event.",
-        change_stream_pieces=truncate_stream,
-        applies_to=_STREAMS_EVENTS,
-    ),
-    Fault(
-        id="stream-stalled",
-        description="A gap in a stream is longer than documented.",
-        change_stream_pieces=stall_stream,
-        applies_to=_create_stream_condition(
-            "the contract documents the maximum gap between two events", lambda stream: stream.max_gap_s is not None
-        ),
-    ),
-    Fault(
-        id="stream-unknown-event",
-        description="A stream contains an undocumented event.",
-        change_stream_pieces=add_unknown_event,
-        applies_to=_STREAMS_EVENTS,
-    ),
-    Fault(
-        id="stream-wrong-data",
-        description="The data of stream events does not have the documented shape.",
-        change_stream_pieces=wrap_event_data,
-        applies_to=_create_stream_condition(
-            "the contract documents a schema for the data of at least one event",
-            lambda stream: any(event.data_schema is not None for event in stream.events.values()),
-        ),
-    ),
-    Fault(
-        id="stream-unreadable-audio",
-        description="The audio in stream events cannot be decoded.",
-        change_stream_pieces=corrupt_audio,
-        applies_to=_STREAMS_EVENTS,
+
+@declare_fault(
+    "change_stream_pieces",
+    "stream-event-missing",
+    "One audio event is missing from a stream.",
+    _create_stream_condition(
+        "audio events are numbered", lambda stream: stream.audio.sequence_number_location is not None
     ),
 )
-"""All injectable faults of event streams."""
+def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Drop the second-to-last audio event, so that the numbers of the audio events have a gap."""
+    at = _find_audio_piece_indices(operation, pieces)[-2:-1]
+    return [piece for i, piece in enumerate(pieces) if i not in at]
+
+
+@declare_fault(
+    "change_stream_pieces",
+    "stream-reordered",
+    "The first event of a stream is sent last.",
+    _create_stream_condition(
+        "an event precedes the audio", lambda stream: next(iter(stream.events)) != stream.audio.event_type
+    ),
+)
+def move_first_event_last(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Move the first event to the end."""
+    return [*pieces[1:], pieces[0]] if operation.stream is not None else pieces
+
+
+@declare_fault(
+    "change_stream_pieces", "stream-truncated", "A stream ends in the middle, without its final event.", _STREAMS_EVENTS
+)
+def truncate_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """End the stream after half of its audio events, without a final event."""
+    at = _find_audio_piece_indices(operation, pieces)
+    return pieces[: at[len(at) // 2] + 1] if at else pieces
+
+
+@declare_fault(
+    "change_stream_pieces",
+    "stream-stalled",
+    "A gap in a stream is longer than documented.",
+    _create_stream_condition(
+        "the contract documents the maximum gap between two events", lambda stream: stream.max_gap_s is not None
+    ),
+)
+def stall_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Delay the last audio event beyond the longest documented gap."""
+    spec, at = operation.stream, _find_audio_piece_indices(operation, pieces)
+    if spec is None or spec.max_gap_s is None or not at:
+        return pieces
+    late = replace(pieces[at[-1]], stall_s=spec.max_gap_s * _STALL_TO_MAX_GAP_RATIO)
+    return [*pieces[: at[-1]], late, *pieces[at[-1] + 1 :]]
+
+
+@declare_fault(
+    "change_stream_pieces", "stream-unknown-event", "A stream contains an undocumented event.", _STREAMS_EVENTS
+)
+def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Insert an event of an undocumented type."""
+    return (
+        [pieces[0], StreamPiece(0.0, _UNKNOWN_EVENT_TYPE, {}), *pieces[1:]] if operation.stream is not None else pieces
+    )
+
+
+@declare_fault(
+    "change_stream_pieces",
+    "stream-wrong-data",
+    "The data of stream events does not have the documented shape.",
+    _create_stream_condition(
+        "the contract documents a schema for the data of at least one event",
+        lambda stream: any(event.data_schema is not None for event in stream.events.values()),
+    ),
+)
+def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Wrap the data of each event with a documented schema in an object with the data as its only member, "data"."""
+    spec = operation.stream
+    described = (
+        [name for name, event in spec.events.items() if event.data_schema is not None] if spec is not None else []
+    )
+    return [
+        replace(piece, event_data={"data": piece.event_data}) if piece.event_type in described else piece
+        for piece in pieces
+    ]
+
+
+@declare_fault(
+    "change_stream_pieces", "stream-unreadable-audio", "The audio in stream events cannot be decoded.", _STREAMS_EVENTS
+)
+def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Make the audio of every event undecodable."""
+    at = _find_audio_piece_indices(operation, pieces)
+    return [replace(piece, is_audio_corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 
 # Implements the faults of status codes, headers and connections.
@@ -309,40 +291,8 @@ SLOW_RESPONSE_DELAY_S = 3.0
 """Delay of the fault of slow responses, in seconds. It exceeds every emulated duration, but tests can wait for it."""
 
 
-def change_success_status(response: EmulatedResponse) -> None:
-    """Replace a success status code by an undocumented one."""
-    code = _find_undocumented_unusual_status(response.operation) if response.operation is not None else None
-    if code is not None and 200 <= response.status < 300:
-        response.status = code
-
-
 def _find_undocumented_unusual_status(operation: Operation) -> int | None:
     return next((code for code in _UNUSUAL_STATUS_CODES if operation.find_response(code) is None), None)
-
-
-def make_retry_after_negative(response: EmulatedResponse) -> None:
-    """Replace the value of the header Retry-After by a negative number of seconds."""
-    response.headers = {
-        name: _NEGATIVE_RETRY_AFTER if name.lower() == "retry-after" else value
-        for name, value in response.headers.items()
-    }
-
-
-def exceed_rate_limit(response: EmulatedResponse) -> None:
-    """Make the remaining requests one more than the rate limit."""
-    names = response.operation.limits.rate_limit_header_names if response.operation is not None else {}
-    by_name = {name.lower(): value for name, value in response.headers.items()}
-    limit = by_name.get(names.get("limit", "").lower())
-    wrong = {names.get("remaining", "").lower(): str(int(limit) + 1) if limit is not None else None}
-    response.headers = {name: wrong.get(name.lower()) or value for name, value in response.headers.items()}
-
-
-def remove_documented_headers(response: EmulatedResponse) -> None:
-    """Remove all documented headers except Retry-After, which has a fault of its own."""
-    documented = (
-        {name.lower() for name in response.response_spec.headers} if response.response_spec is not None else set()
-    )
-    _remove_headers(response, lambda name: name != "retry-after" and name in documented)
 
 
 def _iterate_headers(target: Target) -> Iterator[tuple[str, Parameter]]:
@@ -353,34 +303,6 @@ def _iterate_headers(target: Target) -> Iterator[tuple[str, Parameter]]:
 
 def _remove_headers(response: EmulatedResponse, must_remove: Callable[[str], bool]) -> None:
     response.headers = {name: value for name, value in response.headers.items() if not must_remove(name.lower())}
-
-
-def cut_connection(response: EmulatedResponse) -> None:
-    """Close the connection after half of the body."""
-    response.is_connection_cut = True
-
-
-def cut_unauthorized_response(response: EmulatedResponse) -> None:
-    """Close the connection after half of the body if the request had no valid key."""
-    response.is_connection_cut = response.is_connection_cut or response.status == HTTPStatus.UNAUTHORIZED
-
-
-def reject_every_second_request(request: ParsedRequest, request_count: int) -> str | None:
-    """Return the rejection reason "busy" for every second speech request."""
-    return "busy" if request.operation.speech is not None and request_count % 2 == 1 else None
-
-
-def fail_at_documented_bound(request: ParsedRequest, _request_count: int) -> str | None:
-    """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
-    if not isinstance(request.body, dict) or request.documented_media_type is None:
-        return None
-    for name, value in request.body.items():
-        for schema in iterate_schemas_at(
-            request.operation.contract.schemas, request.documented_media_type.schema, [name]
-        ):
-            if _is_value_at_bound(schema, value):
-                return "internal"
-    return None
 
 
 def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
@@ -410,38 +332,117 @@ _DOCUMENTS_RETRY_AFTER = FaultCondition[Target](
     lambda target: any(name.lower() == "retry-after" for name, _ in _iterate_headers(target)),
 )
 
-HTTP_FAULTS = (
-    Fault(
-        id="server-error-at-boundary",
-        description="A value at the limit of its documented range causes status 500.",
-        find_rejection_reason=fail_at_documented_bound,
-        applies_to=FaultCondition("some field of the request has a documented bound", _has_bounded_request_field),
+
+@declare_fault(
+    "find_rejection_reason",
+    "server-error-at-boundary",
+    "A value at the limit of its documented range causes status 500.",
+    FaultCondition("some field of the request has a documented bound", _has_bounded_request_field),
+)
+def fail_at_documented_bound(request: ParsedRequest, _request_count: int) -> str | None:
+    """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
+    if not isinstance(request.body, dict) or request.documented_media_type is None:
+        return None
+    for name, value in request.body.items():
+        for schema in iterate_schemas_at(
+            request.operation.contract.schemas, request.documented_media_type.schema, [name]
+        ):
+            if _is_value_at_bound(schema, value):
+                return "internal"
+    return None
+
+
+@declare_fault("find_rejection_reason", "flaky-503", "Every second speech request gets status 503.")
+def reject_every_second_request(request: ParsedRequest, request_count: int) -> str | None:
+    """Return the rejection reason "busy" for every second speech request."""
+    return "busy" if request.operation.speech is not None and request_count % 2 == 1 else None
+
+
+@declare_fault(
+    "change_response",
+    "unauthorized-cut-off",
+    "The connection is closed in the middle of every response with status 401.",
+    _NEEDS_KEY,
+)
+def cut_unauthorized_response(response: EmulatedResponse) -> None:
+    """Close the connection after half of the body if the request had no valid key."""
+    response.is_connection_cut = response.is_connection_cut or response.status == HTTPStatus.UNAUTHORIZED
+
+
+@declare_fault("change_response", "drops-connection", "The connection is closed in the middle of every response.")
+def cut_connection(response: EmulatedResponse) -> None:
+    """Close the connection after half of the body."""
+    response.is_connection_cut = True
+
+
+@declare_fault(
+    "change_response",
+    "wrong-rate-limit",
+    "More requests remain than the rate limit allows.",
+    FaultCondition(
+        "responses to the target have both the limit and the number of remaining requests",
+        lambda target: {"limit", "remaining"} <= target.operation.limits.rate_limit_header_names.keys(),
     ),
-    Fault(
-        id="flaky-503",
-        description="Every second speech request gets status 503.",
-        find_rejection_reason=reject_every_second_request,
-    ),
-    Fault(
-        id="unauthorized-cut-off",
-        description="The connection is closed in the middle of every response with status 401.",
-        change_response=cut_unauthorized_response,
-        applies_to=_NEEDS_KEY,
-    ),
-    Fault(
-        id="drops-connection",
-        description="The connection is closed in the middle of every response.",
-        change_response=cut_connection,
-    ),
-    Fault(
-        id="wrong-rate-limit",
-        description="More requests remain than the rate limit allows.",
-        change_response=exceed_rate_limit,
-        applies_to=FaultCondition(
-            "responses to the target have both the limit and the number of remaining requests",
-            lambda target: {"limit", "remaining"} <= target.operation.limits.rate_limit_header_names.keys(),
+)
+def exceed_rate_limit(response: EmulatedResponse) -> None:
+    """Make the remaining requests one more than the rate limit."""
+    names = response.operation.limits.rate_limit_header_names if response.operation is not None else {}
+    by_name = {name.lower(): value for name, value in response.headers.items()}
+    limit = by_name.get(names.get("limit", "").lower())
+    wrong = {names.get("remaining", "").lower(): str(int(limit) + 1) if limit is not None else None}
+    response.headers = {name: wrong.get(name.lower()) or value for name, value in response.headers.items()}
+
+
+@declare_fault(
+    "change_response",
+    "negative-retry-after",
+    "A documented Retry-After header states a negative delay.",
+    _DOCUMENTS_RETRY_AFTER,
+)
+def make_retry_after_negative(response: EmulatedResponse) -> None:
+    """Replace the value of the header Retry-After by a negative number of seconds."""
+    response.headers = {
+        name: _NEGATIVE_RETRY_AFTER if name.lower() == "retry-after" else value
+        for name, value in response.headers.items()
+    }
+
+
+@declare_fault(
+    "change_response",
+    "missing-header",
+    "Documented headers are missing.",
+    FaultCondition(
+        "the operation documents a required header other than Retry-After",
+        lambda target: any(
+            header.is_required and name.lower() != "retry-after" for name, header in _iterate_headers(target)
         ),
     ),
+)
+def remove_documented_headers(response: EmulatedResponse) -> None:
+    """Remove all documented headers except Retry-After, which has a fault of its own."""
+    documented = (
+        {name.lower() for name in response.response_spec.headers} if response.response_spec is not None else set()
+    )
+    _remove_headers(response, lambda name: name != "retry-after" and name in documented)
+
+
+@declare_fault(
+    "change_response",
+    "undocumented-status",
+    "Successful responses have an undocumented status code.",
+    FaultCondition(
+        "the operation leaves one of the unusual status codes undocumented",
+        lambda target: _find_undocumented_unusual_status(target.operation) is not None,
+    ),
+)
+def change_success_status(response: EmulatedResponse) -> None:
+    """Replace a success status code by an undocumented one."""
+    code = _find_undocumented_unusual_status(response.operation) if response.operation is not None else None
+    if code is not None and 200 <= response.status < 300:
+        response.status = code
+
+
+add_faults(
     Fault(
         id="slow",
         description=f"Every response is {SLOW_RESPONSE_DELAY_S:g} s late.",
@@ -460,34 +461,7 @@ HTTP_FAULTS = (
         change_response=lambda response: _remove_headers(response, lambda name: name == "retry-after"),
         applies_to=_DOCUMENTS_RETRY_AFTER,
     ),
-    Fault(
-        id="negative-retry-after",
-        description="A documented Retry-After header states a negative delay.",
-        change_response=make_retry_after_negative,
-        applies_to=_DOCUMENTS_RETRY_AFTER,
-    ),
-    Fault(
-        id="missing-header",
-        description="Documented headers are missing.",
-        change_response=remove_documented_headers,
-        applies_to=FaultCondition(
-            "the operation documents a required header other than Retry-After",
-            lambda target: any(
-                header.is_required and name.lower() != "retry-after" for name, header in _iterate_headers(target)
-            ),
-        ),
-    ),
-    Fault(
-        id="undocumented-status",
-        description="Successful responses have an undocumented status code.",
-        change_response=change_success_status,
-        applies_to=FaultCondition(
-            "the operation leaves one of the unusual status codes undocumented",
-            lambda target: _find_undocumented_unusual_status(target.operation) is not None,
-        ),
-    ),
 )
-"""All injectable faults of statuses, headers and authentication."""
 
 
 # Implements the faults of uploads: results that do not belong to the upload, and limits that are not enforced.
@@ -499,6 +473,32 @@ _REPLACEMENT_SAMPLE_RATES_HZ = (44_100, 22_050)
 """Sample rates that a fault delivers: the first one that differs from the correct rate."""
 
 
+def _create_upload_limit_condition(
+    description: str, is_met_by: Callable[[UploadLimits], bool]
+) -> FaultCondition[Target]:
+    """Return the condition that the voice sample has limits, and `is_met_by` is true of the limits of some upload.
+
+    That upload may be the voice sample, or another one of the same operation.
+    """
+
+    def is_met_by_upload(target: Target) -> bool:
+        slot, limits = target.speech.request_fields.get("voice_sample_upload"), target.operation.limits.upload_limits
+        return slot is not None and slot.location.pointer_tokens[0] in limits and any(map(is_met_by, limits.values()))
+
+    return FaultCondition(
+        f"`x-limits.upload_limits` states limits for the target's voice sample, and {description}", is_met_by_upload
+    )
+
+
+@declare_fault(
+    "change_response",
+    "other-transcript",
+    "The transcript belongs to another recording.",
+    FaultCondition(
+        "the provider of the target transcribes audio",
+        lambda target: any(one.transcription for one in target.contract.audio_input_targets.values()),
+    ),
+)
 def replace_transcript(response: EmulatedResponse) -> None:
     """Replace the transcript and its segments by unrelated text."""
     audio_input = response.operation.audio_input if response.operation else None
@@ -518,6 +518,18 @@ def replace_transcript(response: EmulatedResponse) -> None:
         segment[audio_input.response.segment_field_names.text_field] = words[index % len(words)]
 
 
+@declare_fault(
+    "change_response",
+    "other-rate",
+    "Audio is converted to another sample rate than requested.",
+    FaultCondition(
+        "the provider of the target converts audio to a requested sample rate",
+        lambda target: any(
+            one.conversion and "sample_rate" in one.audio_input.request_fields
+            for one in target.contract.audio_input_targets.values()
+        ),
+    ),
+)
 def change_sample_rate(response: EmulatedResponse) -> None:
     """Convert audio to a sample rate other than the requested one."""
     from voicegauge.speech.containers import find_container_of_media_type
@@ -538,24 +550,7 @@ def change_sample_rate(response: EmulatedResponse) -> None:
         )
 
 
-def _create_upload_limit_condition(
-    description: str, is_met_by: Callable[[UploadLimits], bool]
-) -> FaultCondition[Target]:
-    """Return the condition that the voice sample has limits, and `is_met_by` is true of the limits of some upload.
-
-    That upload may be the voice sample, or another one of the same operation.
-    """
-
-    def is_met_by_upload(target: Target) -> bool:
-        slot, limits = target.speech.request_fields.get("voice_sample_upload"), target.operation.limits.upload_limits
-        return slot is not None and slot.location.pointer_tokens[0] in limits and any(map(is_met_by, limits.values()))
-
-    return FaultCondition(
-        f"`x-limits.upload_limits` states limits for the target's voice sample, and {description}", is_met_by_upload
-    )
-
-
-UPLOAD_FAULTS = (
+add_faults(
     Fault(
         id="upload-limit-ignored",
         description="Uploads larger than the documented limit are accepted.",
@@ -572,26 +567,4 @@ UPLOAD_FAULTS = (
             "the formats of some upload", lambda limits: bool(limits.accepted_formats)
         ),
     ),
-    Fault(
-        id="other-transcript",
-        description="The transcript belongs to another recording.",
-        change_response=replace_transcript,
-        applies_to=FaultCondition(
-            "the provider of the target transcribes audio",
-            lambda target: any(one.transcription for one in target.contract.audio_input_targets.values()),
-        ),
-    ),
-    Fault(
-        id="other-rate",
-        description="Audio is converted to another sample rate than requested.",
-        change_response=change_sample_rate,
-        applies_to=FaultCondition(
-            "the provider of the target converts audio to a requested sample rate",
-            lambda target: any(
-                one.conversion and "sample_rate" in one.audio_input.request_fields
-                for one in target.contract.audio_input_targets.values()
-            ),
-        ),
-    ),
 )
-"""All injectable faults of uploads and what is made of them."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicegauge.contract.contract import BaseSocketTarget
-from voicegauge.emulator._output import Fault, FaultCondition, ReportedText, SocketFault, SocketOutput, SocketTurnState
+from voicegauge.emulator._output import (
+    Fault,
+    FaultCondition,
+    ReportedText,
+    SocketFault,
+    SocketOutput,
+    SocketTurnState,
+    add_faults,
+    declare_fault,
+)
 from voicegauge.emulator._speech_faults import create_field_replacer, speak_other_sentence
 
 _LEAKED_AUDIO_S = 1.5
@@ -26,93 +35,11 @@ def _is_audio(output: SocketOutput) -> bool:
     return output.kind == "audio"
 
 
-def _reorder_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Send the second half of the audio before the first, in every second turn."""
-    if state.turn_index % 2 == 0:
-        return outputs
-    at = [index for index, output in enumerate(outputs) if _is_audio(output)]
-    moved = [outputs[index] for index in (*at[len(at) // 2 :], *at[: len(at) // 2])]
-    result = list(outputs)
-    for index, output in zip(at, moved, strict=True):
-        result[index] = output
-    return result
-
-
-def _leave_out_turn_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Leave out the messages that end a turn, or the one that ends a flush if a turn ends with a flush."""
-    ends_with = state.target.spec.turn.ends_with
-    left_out = ("turn-end", "close") if ends_with != "flush-end" else ("flush-end",)
-    return [output for output in outputs if output.kind not in left_out]
-
-
-def _send_audio_as_other_context(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Send the audio under the name of another open context."""
-    if state.other_context is None:
-        return outputs
-    return [replace(output, context=state.other_context) if _is_audio(output) else output for output in outputs]
-
-
-def _leak_other_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Begin with audio of another turn."""
-    if not state.other_audio or not state.is_first_speech or not any(map(_is_audio, outputs)):
-        return outputs
-    return [SocketOutput("audio", _take_end_of_audio(state, state.other_audio), state.context), *outputs]
-
-
-def _send_stale_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Begin a turn with audio of the turn that was cancelled before it."""
-    if not state.stale_audio:
-        return outputs
-    return [SocketOutput("audio", _take_end_of_audio(state, state.stale_audio), state.context), *outputs]
-
-
 def _take_end_of_audio(state: SocketTurnState, audio: bytes) -> bytes:
     """Return the last seconds of some audio, in whole samples."""
     length = int(_LEAKED_AUDIO_S * state.bytes_per_second)
     length -= length % state.sample_width_bytes
     return audio[-length:]
-
-
-def _repeat_audio_after_flush(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Send all audio twice after the client has flushed a turn."""
-    if not state.was_flushed or state.purpose != "speech":
-        return outputs
-    return [*outputs, *(output for output in outputs if _is_audio(output))]
-
-
-def _cut_last_byte(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Leave out the last byte of the audio."""
-    last = max((index for index, output in enumerate(outputs) if _is_audio(output)), default=None)
-    return [
-        replace(output, audio=output.audio[:-1]) if index == last else output for index, output in enumerate(outputs)
-    ]
-
-
-def _lose_second_half_of_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Leave out the second half of the audio, in every second turn."""
-    if state.turn_index % 2 == 0:
-        return outputs
-    audio = [output for output in outputs if _is_audio(output)]
-    lost = {id(output) for output in audio[len(audio) // 2 :]}
-    return [output for output in outputs if id(output) not in lost]
-
-
-def _end_connection_in_audio(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """End the connection in the middle of the audio, without a close frame."""
-    at = [index for index, output in enumerate(outputs) if _is_audio(output)]
-    return [*outputs[: at[len(at) // 2]], SocketOutput("abort")] if at else outputs
-
-
-def _delay_first_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Delay the first audio of a turn."""
-    if not state.is_first_speech or not outputs:
-        return outputs
-    return [replace(outputs[0], delay_s=_AUDIO_DELAY_S), *outputs[1:]]
-
-
-def _add_unknown_message(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Send a message that no contract documents before the speech."""
-    return [SocketOutput("raw", text=_UNKNOWN_MESSAGE), *outputs] if state.purpose == "speech" else outputs
 
 
 def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
@@ -128,6 +55,161 @@ def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
     return [key for key in fixed if f"/{key}" not in message.recognized_by]
 
 
+def _sends_raw_samples(target: BaseSocketTarget) -> bool:
+    return target.default_format.codec == "pcm_s16le"
+
+
+_SocketCondition = FaultCondition[BaseSocketTarget]
+_TOO_MANY_CONTEXTS_CLOSE_CONNECTION = _SocketCondition(
+    "too many contexts close the connection, with a documented code",
+    lambda target: target.spec.limits.contexts is not None and target.spec.limits.contexts.close_code is not None,
+)
+_CONNECTION_OUTLIVES_TURNS = _SocketCondition(
+    "a connection can have several turns", lambda target: not target.spec.turn.is_only_one
+)
+
+
+@declare_fault(
+    "change_outputs",
+    "socket-audio-reordered",
+    "The second half of the audio of every second turn is sent before the first half.",
+)
+def _reorder_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Send the second half of the audio before the first, in every second turn."""
+    if state.turn_index % 2 == 0:
+        return outputs
+    at = [index for index, output in enumerate(outputs) if _is_audio(output)]
+    moved = [outputs[index] for index in (*at[len(at) // 2 :], *at[: len(at) // 2])]
+    result = list(outputs)
+    for index, output in zip(at, moved, strict=True):
+        result[index] = output
+    return result
+
+
+@declare_fault("change_outputs", "socket-end-missing", "The message that a turn is complete is not sent.")
+def _leave_out_turn_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Leave out the messages that end a turn, or the one that ends a flush if a turn ends with a flush."""
+    ends_with = state.target.spec.turn.ends_with
+    left_out = ("turn-end", "close") if ends_with != "flush-end" else ("flush-end",)
+    return [output for output in outputs if output.kind not in left_out]
+
+
+@declare_fault(
+    "change_outputs",
+    "socket-other-context",
+    "Audio names the context of another turn that is open.",
+    _SocketCondition("messages name a context", lambda target: target.spec.has_contexts),
+)
+def _send_audio_as_other_context(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Send the audio under the name of another open context."""
+    if state.other_context is None:
+        return outputs
+    return [replace(output, context=state.other_context) if _is_audio(output) else output for output in outputs]
+
+
+@declare_fault(
+    "change_outputs",
+    "socket-audio-leaked",
+    "A turn begins with audio of another turn of the connection.",
+    _CONNECTION_OUTLIVES_TURNS,
+)
+def _leak_other_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Begin with audio of another turn."""
+    if not state.other_audio or not state.is_first_speech or not any(map(_is_audio, outputs)):
+        return outputs
+    return [SocketOutput("audio", _take_end_of_audio(state, state.other_audio), state.context), *outputs]
+
+
+@declare_fault(
+    "change_outputs",
+    "socket-audio-stale",
+    "After a cancelled turn, the next one begins with audio of the cancelled one.",
+    _SocketCondition("a client can cancel a turn", lambda target: "cancel" in target.spec.client_messages),
+)
+def _send_stale_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Begin a turn with audio of the turn that was cancelled before it."""
+    if not state.stale_audio:
+        return outputs
+    return [SocketOutput("audio", _take_end_of_audio(state, state.stale_audio), state.context), *outputs]
+
+
+@declare_fault(
+    "change_outputs",
+    "socket-first-audio-late",
+    "The first audio of a turn comes two seconds late.",
+    why_checks_miss_it="A check does not measure times. `voicegauge bench` does.",
+)
+def _delay_first_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Delay the first audio of a turn."""
+    if not state.is_first_speech or not outputs:
+        return outputs
+    return [replace(outputs[0], delay_s=_AUDIO_DELAY_S), *outputs[1:]]
+
+
+@declare_fault(
+    "change_outputs", "socket-closed-early", "The connection ends in the middle of the audio, without a close frame."
+)
+def _end_connection_in_audio(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """End the connection in the middle of the audio, without a close frame."""
+    at = [index for index, output in enumerate(outputs) if _is_audio(output)]
+    return [*outputs[: at[len(at) // 2]], SocketOutput("abort")] if at else outputs
+
+
+@declare_fault(
+    "change_outputs",
+    "socket-audio-repeated",
+    "The audio that a flush asked for is sent twice.",
+    _SocketCondition(
+        "a flush does not end the turn",
+        lambda target: "flush" in target.spec.client_messages and target.spec.turn.ends_with != "flush-end",
+    ),
+)
+def _repeat_audio_after_flush(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Send all audio twice after the client has flushed a turn."""
+    if not state.was_flushed or state.purpose != "speech":
+        return outputs
+    return [*outputs, *(output for output in outputs if _is_audio(output))]
+
+
+@declare_fault(
+    "change_outputs",
+    "socket-samples-cut",
+    "The samples of a turn have an odd number of bytes.",
+    _SocketCondition("audio is 16-bit PCM by default", _sends_raw_samples),
+)
+def _cut_last_byte(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Leave out the last byte of the audio."""
+    last = max((index for index, output in enumerate(outputs) if _is_audio(output)), default=None)
+    return [
+        replace(output, audio=output.audio[:-1]) if index == last else output for index, output in enumerate(outputs)
+    ]
+
+
+@declare_fault("change_outputs", "socket-audio-lost", "The second half of the audio of every second turn is not sent.")
+def _lose_second_half_of_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Leave out the second half of the audio, in every second turn."""
+    if state.turn_index % 2 == 0:
+        return outputs
+    audio = [output for output in outputs if _is_audio(output)]
+    lost = {id(output) for output in audio[len(audio) // 2 :]}
+    return [output for output in outputs if id(output) not in lost]
+
+
+@declare_fault("change_outputs", "socket-unknown-message", "The service sends a message that no document describes.")
+def _add_unknown_message(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
+    """Send a message that no contract documents before the speech."""
+    return [SocketOutput("raw", text=_UNKNOWN_MESSAGE), *outputs] if state.purpose == "speech" else outputs
+
+
+@declare_fault(
+    "change_outputs",
+    "socket-wrong-message",
+    "Members of messages have another type than documented.",
+    _SocketCondition(
+        "messages of the service have members with a fixed value",
+        lambda target: any(list_changeable_members(target, one.event) for one in target.spec.server_messages),
+    ),
+)
 def _replace_fixed_members(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """In each message, put an object in place of every member whose value the contract fixes.
 
@@ -142,6 +224,14 @@ def _replace_fixed_members(state: SocketTurnState, outputs: list[SocketOutput]) 
     ]
 
 
+@declare_fault(
+    "change_outputs",
+    "socket-timestamps-shifted",
+    "The times of words are a minute late.",
+    _SocketCondition(
+        "messages carry the times of characters or words", lambda target: target.spec.has_event("timestamps")
+    ),
+)
 def _shift_timestamps(_: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """State the times of words far too late."""
     return [
@@ -159,6 +249,12 @@ def _shift_timestamps(_: SocketTurnState, outputs: list[SocketOutput]) -> list[S
     ]
 
 
+@declare_fault(
+    "change_outputs",
+    "socket-audio-after-end",
+    "Audio of a turn is sent after the message that it is complete.",
+    _CONNECTION_OUTLIVES_TURNS,
+)
 def _send_audio_after_end(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Send audio of another turn after the end of a turn or a flush."""
     if state.purpose not in ("end", "flush") or not state.other_audio:
@@ -168,6 +264,12 @@ def _send_audio_after_end(state: SocketTurnState, outputs: list[SocketOutput]) -
     return [*outputs, SocketOutput("audio", state.other_audio[:length], state.context)]
 
 
+@declare_fault(
+    "change_outputs",
+    "socket-close-code",
+    "The connection is closed with a code that is not documented.",
+    _TOO_MANY_CONTEXTS_CLOSE_CONNECTION,
+)
 def _close_with_undocumented_code(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
     """Close the connection with an undocumented code if a limit is exceeded."""
     if state.purpose != "limit":
@@ -180,50 +282,7 @@ def _close_with_undocumented_code(state: SocketTurnState, outputs: list[SocketOu
     ]
 
 
-def _sends_raw_samples(target: BaseSocketTarget) -> bool:
-    return target.default_format.codec == "pcm_s16le"
-
-
-_SocketCondition = FaultCondition[BaseSocketTarget]
-_TOO_MANY_CONTEXTS_CLOSE_CONNECTION = _SocketCondition(
-    "too many contexts close the connection, with a documented code",
-    lambda target: target.spec.limits.contexts is not None and target.spec.limits.contexts.close_code is not None,
-)
-_CONNECTION_OUTLIVES_TURNS = _SocketCondition(
-    "a connection can have several turns", lambda target: not target.spec.turn.is_only_one
-)
-
-SOCKET_FAULTS = (
-    Fault(
-        id="socket-audio-reordered",
-        description="The second half of the audio of every second turn is sent before the first half.",
-        socket=SocketFault(change_outputs=_reorder_audio),
-    ),
-    Fault(
-        id="socket-end-missing",
-        description="The message that a turn is complete is not sent.",
-        socket=SocketFault(change_outputs=_leave_out_turn_end),
-    ),
-    Fault(
-        id="socket-other-context",
-        description="Audio names the context of another turn that is open.",
-        socket=SocketFault(change_outputs=_send_audio_as_other_context),
-        applies_to_socket=_SocketCondition("messages name a context", lambda target: target.spec.has_contexts),
-    ),
-    Fault(
-        id="socket-audio-leaked",
-        description="A turn begins with audio of another turn of the connection.",
-        socket=SocketFault(change_outputs=_leak_other_audio),
-        applies_to_socket=_CONNECTION_OUTLIVES_TURNS,
-    ),
-    Fault(
-        id="socket-audio-stale",
-        description="After a cancelled turn, the next one begins with audio of the cancelled one.",
-        socket=SocketFault(change_outputs=_send_stale_audio),
-        applies_to_socket=_SocketCondition(
-            "a client can cancel a turn", lambda target: "cancel" in target.spec.client_messages
-        ),
-    ),
+add_faults(
     Fault(
         id="socket-cancel-ignored",
         description="A cancelled turn is spoken to its end.",
@@ -252,69 +311,10 @@ SOCKET_FAULTS = (
         ),
     ),
     Fault(
-        id="socket-first-audio-late",
-        description="The first audio of a turn comes two seconds late.",
-        socket=SocketFault(change_outputs=_delay_first_audio),
-        why_checks_miss_it="A check does not measure times. `voicegauge bench` does.",
-    ),
-    Fault(
-        id="socket-closed-early",
-        description="The connection ends in the middle of the audio, without a close frame.",
-        socket=SocketFault(change_outputs=_end_connection_in_audio),
-    ),
-    Fault(
-        id="socket-audio-repeated",
-        description="The audio that a flush asked for is sent twice.",
-        socket=SocketFault(change_outputs=_repeat_audio_after_flush),
-        applies_to_socket=_SocketCondition(
-            "a flush does not end the turn",
-            lambda target: "flush" in target.spec.client_messages and target.spec.turn.ends_with != "flush-end",
-        ),
-    ),
-    Fault(
-        id="socket-samples-cut",
-        description="The samples of a turn have an odd number of bytes.",
-        socket=SocketFault(change_outputs=_cut_last_byte),
-        applies_to_socket=_SocketCondition("audio is 16-bit PCM by default", _sends_raw_samples),
-    ),
-    Fault(
-        id="socket-audio-lost",
-        description="The second half of the audio of every second turn is not sent.",
-        socket=SocketFault(change_outputs=_lose_second_half_of_audio),
-    ),
-    Fault(
         id="socket-piece-lost",
         description="Of a text that comes in pieces, every third piece is not spoken.",
         socket=SocketFault(change_text_piece=lambda index, text: "" if index % 3 == 2 else text),
         applies_to_socket=_SocketCondition("a text may come in pieces", lambda target: target.spec.turn.accepts_pieces),
-    ),
-    Fault(
-        id="socket-unknown-message",
-        description="The service sends a message that no document describes.",
-        socket=SocketFault(change_outputs=_add_unknown_message),
-    ),
-    Fault(
-        id="socket-wrong-message",
-        description="Members of messages have another type than documented.",
-        socket=SocketFault(change_outputs=_replace_fixed_members),
-        applies_to_socket=_SocketCondition(
-            "messages of the service have members with a fixed value",
-            lambda target: any(list_changeable_members(target, one.event) for one in target.spec.server_messages),
-        ),
-    ),
-    Fault(
-        id="socket-timestamps-shifted",
-        description="The times of words are a minute late.",
-        socket=SocketFault(change_outputs=_shift_timestamps),
-        applies_to_socket=_SocketCondition(
-            "messages carry the times of characters or words", lambda target: target.spec.has_event("timestamps")
-        ),
-    ),
-    Fault(
-        id="socket-audio-after-end",
-        description="Audio of a turn is sent after the message that it is complete.",
-        socket=SocketFault(change_outputs=_send_audio_after_end),
-        applies_to_socket=_CONNECTION_OUTLIVES_TURNS,
     ),
     Fault(
         id="socket-key-ignored",
@@ -330,14 +330,7 @@ SOCKET_FAULTS = (
         socket=SocketFault(ignores_limits=True),
         applies_to_socket=_TOO_MANY_CONTEXTS_CLOSE_CONNECTION,
     ),
-    Fault(
-        id="socket-close-code",
-        description="The connection is closed with a code that is not documented.",
-        socket=SocketFault(change_outputs=_close_with_undocumented_code),
-        applies_to_socket=_TOO_MANY_CONTEXTS_CLOSE_CONNECTION,
-    ),
 )
-"""All injectable faults of WebSockets that speak."""
 
 
 _TURN_END_DELAY_S = 2.0
@@ -351,17 +344,41 @@ _REPLACEMENT_WORD = "otherwise"
 _TARGET_TRANSCRIBES = _SocketCondition("a target transcribes", lambda target: target.spec.transcribes)
 
 
+@declare_fault(
+    "change_reported_texts",
+    "socket-transcript-end-differs",
+    "The text at the end of a turn lacks the last word of the text when it had probably ended.",
+    _SocketCondition(
+        "the end of a turn repeats the text that probably ended it",
+        lambda target: target.spec.transcript.end_repeats_eager_end,
+    ),
+)
 def _lose_last_word_of_turn(reports: list[ReportedText]) -> list[ReportedText]:
     """Leave out the last word of the text with which a turn ends."""
     return [replace(one, text=one.text.rpartition(" ")[0]) if one.kind == "turn-end" else one for one in reports]
 
 
+@declare_fault(
+    "change_reported_texts",
+    "socket-transcript-resumed-alone",
+    "A turn is reported as resumed although nothing said that it had probably ended.",
+    _SocketCondition(
+        "a turn is resumed only after it had probably ended",
+        lambda target: target.spec.transcript.resumes_after_eager_end_only,
+    ),
+)
 def _report_resumption_first(reports: list[ReportedText]) -> list[ReportedText]:
     """Report before each partial transcript that the turn has resumed, although its end was not reported."""
     resumed = [ReportedText("resumed", report.text) for report in reports if report.kind == "partial"]
     return [*resumed, *reports]
 
 
+@declare_fault(
+    "change_reported_texts",
+    "socket-transcript-words-lost",
+    "The text at the end of a turn has only its first third.",
+    _TARGET_TRANSCRIBES,
+)
 def _lose_end_of_transcript(reports: list[ReportedText]) -> list[ReportedText]:
     """Leave out all but the first third of the text of a turn that ends."""
 
@@ -372,11 +389,25 @@ def _lose_end_of_transcript(reports: list[ReportedText]) -> list[ReportedText]:
     return [replace(one, text=cut(one.text)) if one.kind in ("eager-end", "turn-end") else one for one in reports]
 
 
+@declare_fault(
+    "change_reported_texts",
+    "socket-transcript-end-late",
+    "The end of a turn is reported two seconds late.",
+    _TARGET_TRANSCRIBES,
+    why_checks_miss_it="A check does not measure times. `voicegauge bench` does.",
+)
 def _delay_turn_end(reports: list[ReportedText]) -> list[ReportedText]:
     """Report the end of a turn late."""
     return [replace(one, delay_s=_TURN_END_DELAY_S) if one.kind == "turn-end" else one for one in reports]
 
 
+@declare_fault(
+    "change_reported_texts",
+    "socket-transcript-words-flip",
+    "The last word of each text that may change is another one.",
+    _TARGET_TRANSCRIBES,
+    why_checks_miss_it="Such a text may change. `voicegauge bench` counts the words that were taken back.",
+)
 def _replace_last_word_of_partials(reports: list[ReportedText]) -> list[ReportedText]:
     """Replace the last word of each partial transcript."""
     return [
@@ -387,31 +418,7 @@ def _replace_last_word_of_partials(reports: list[ReportedText]) -> list[Reported
     ]
 
 
-TRANSCRIPT_FAULTS = (
-    Fault(
-        id="socket-transcript-end-differs",
-        description="The text at the end of a turn lacks the last word of the text when it had probably ended.",
-        socket=SocketFault(change_reported_texts=_lose_last_word_of_turn),
-        applies_to_socket=_SocketCondition(
-            "the end of a turn repeats the text that probably ended it",
-            lambda target: target.spec.transcript.end_repeats_eager_end,
-        ),
-    ),
-    Fault(
-        id="socket-transcript-resumed-alone",
-        description="A turn is reported as resumed although nothing said that it had probably ended.",
-        socket=SocketFault(change_reported_texts=_report_resumption_first),
-        applies_to_socket=_SocketCondition(
-            "a turn is resumed only after it had probably ended",
-            lambda target: target.spec.transcript.resumes_after_eager_end_only,
-        ),
-    ),
-    Fault(
-        id="socket-transcript-words-lost",
-        description="The text at the end of a turn has only its first third.",
-        socket=SocketFault(change_reported_texts=_lose_end_of_transcript),
-        applies_to_socket=_TARGET_TRANSCRIBES,
-    ),
+add_faults(
     Fault(
         id="socket-transcript-end-missing",
         description="The end of a turn is never reported.",
@@ -425,25 +432,10 @@ TRANSCRIPT_FAULTS = (
         applies_to_socket=_TARGET_TRANSCRIBES,
     ),
     Fault(
-        id="socket-transcript-end-late",
-        description="The end of a turn is reported two seconds late.",
-        socket=SocketFault(change_reported_texts=_delay_turn_end),
-        applies_to_socket=_TARGET_TRANSCRIBES,
-        why_checks_miss_it="A check does not measure times. `voicegauge bench` does.",
-    ),
-    Fault(
         id="socket-transcript-cut-early",
         description="A turn ends at the first short silence, in the middle of a sentence.",
         socket=SocketFault(turn_end_s=_EARLY_TURN_END_SILENCE_S),
         applies_to_socket=_TARGET_TRANSCRIBES,
         why_checks_miss_it="No document says how long a speaker may pause. `voicegauge bench` counts turns cut early.",
     ),
-    Fault(
-        id="socket-transcript-words-flip",
-        description="The last word of each text that may change is another one.",
-        socket=SocketFault(change_reported_texts=_replace_last_word_of_partials),
-        applies_to_socket=_TARGET_TRANSCRIBES,
-        why_checks_miss_it="Such a text may change. `voicegauge bench` counts the words that were taken back.",
-    ),
 )
-"""All injectable faults of WebSockets that transcribe."""

@@ -12,7 +12,14 @@ import msgspec
 
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import EventTimestamps, SpeechField, SpeechTimestamps
-from voicegauge.emulator._output import EmulatedResponse, Fault, FaultCondition, SpeechFieldChanger
+from voicegauge.emulator._output import (
+    EmulatedResponse,
+    Fault,
+    FaultCondition,
+    SpeechFieldChanger,
+    add_faults,
+    declare_fault,
+)
 from voicegauge.emulator._request import (
     ParsedRequest,
     find_default_value,
@@ -48,29 +55,10 @@ def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
     return replace_ignored_field_by_default
 
 
-def limit_speed(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
-    """Speak no faster than `_HIGHEST_EFFECTIVE_SPEED`, without an error."""
-    del request, target
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return min(value, _HIGHEST_EFFECTIVE_SPEED) if field == "speed" and is_number else value
-
-
 def _allows_high_speeds(target: Target) -> bool:
     mapping = target.speech.request_fields.get("speed")
     maximum = find_documented_maximum(target.operation, mapping.location) if mapping is not None else None
     return maximum is not None and maximum >= 1.5 * _HIGHEST_EFFECTIVE_SPEED
-
-
-def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
-    """Deliver another format than the documented default to requests that name none."""
-    mapping = target.speech.request_fields.get(field)
-    if field != "format" or mapping is None or request.read_value(mapping.location) not in (MISSING, None):
-        return value
-    documented_format = (
-        target.find_audio_format(mapping.provider_values.get(value, value)) if isinstance(value, str) else None
-    )
-    codec = documented_format.codec if documented_format is not None else value
-    return "wav" if codec != "wav" else "mp3"
 
 
 def _is_seed_reproducible(target: Target) -> bool:
@@ -136,20 +124,43 @@ def create_speed_variation() -> _SynthesisChanger:
     return vary_speed
 
 
-PARAMETER_FAULTS = (
+@declare_fault(
+    "change_speech_field",
+    "speed-limited",
+    "Speeds above 2 are accepted, and have the effect of 2.",
+    FaultCondition("requests to a target may ask for a speed that is clearly above 2", _allows_high_speeds),
+)
+def limit_speed(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
+    """Speak no faster than `_HIGHEST_EFFECTIVE_SPEED`, without an error."""
+    del request, target
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return min(value, _HIGHEST_EFFECTIVE_SPEED) if field == "speed" and is_number else value
+
+
+@declare_fault(
+    "change_speech_field",
+    "default-format-changed",
+    "A request without a format gets another one than the documented default.",
+    FaultCondition("a target documents the format of requests that name none", _documents_default_format),
+)
+def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
+    """Deliver another format than the documented default to requests that name none."""
+    mapping = target.speech.request_fields.get(field)
+    if field != "format" or mapping is None or request.read_value(mapping.location) not in (MISSING, None):
+        return value
+    documented_format = (
+        target.find_audio_format(mapping.provider_values.get(value, value)) if isinstance(value, str) else None
+    )
+    codec = documented_format.codec if documented_format is not None else value
+    return "wav" if codec != "wav" else "mp3"
+
+
+add_faults(
     Fault(
         id="speed-ignored",
         description="The speed parameter has no effect.",
         change_speech_field=create_field_ignorer("speed"),
         applies_to=create_field_condition("speed"),
-    ),
-    Fault(
-        id="speed-limited",
-        description="Speeds above 2 are accepted, and have the effect of 2.",
-        change_speech_field=limit_speed,
-        applies_to=FaultCondition(
-            "requests to a target may ask for a speed that is clearly above 2", _allows_high_speeds
-        ),
     ),
     Fault(
         id="voice-ignored",
@@ -193,14 +204,6 @@ PARAMETER_FAULTS = (
         description="The text is spoken twice in FLAC.",
         change_synthesis=restrict_to_format("flac", create_text_changer(_repeat_text)),
         applies_to=create_format_condition("flac"),
-    ),
-    Fault(
-        id="default-format-changed",
-        description="A request without a format gets another one than the documented default.",
-        change_speech_field=change_default_format,
-        applies_to=FaultCondition(
-            "a target documents the format of requests that name none", _documents_default_format
-        ),
     ),
     Fault(
         id="long-text-cut",
@@ -256,7 +259,6 @@ PARAMETER_FAULTS = (
         ),
     ),
 )
-"""All injectable faults of the parameters of speech requests."""
 
 
 # Implements the faults of audio: silence, wrong format or rate, wrong text and truncation.
@@ -306,39 +308,6 @@ def _change_text_length(text: str) -> str:
     return words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([text] * _TEXT_REPETITION_COUNT)
 
 
-def change_audio_format(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Encode the audio in another format than the Content-Type declares."""
-    return msgspec.structs.replace(synthesis, audio_format="flac" if synthesis.audio_format != "flac" else "wav")
-
-
-def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Encode the audio at half of its sample rate, or at the nearest lower rate that MP3 supports."""
-    rates = {48000: 24000, 44100: 22050, 32000: 16000, 24000: 16000, 22050: 16000}
-    rate = rates.get(synthesis.sample_rate_hz, synthesis.sample_rate_hz // 2)
-    return msgspec.structs.replace(synthesis, sample_rate_hz=rate)
-
-
-def halve_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Encode MP3 with half of the documented bit rate."""
-    bitrate_kbps = synthesis.bitrate_kbps
-    return msgspec.structs.replace(synthesis, bitrate_kbps=bitrate_kbps // 2) if bitrate_kbps else synthesis
-
-
-def truncate_audio(response: EmulatedResponse) -> None:
-    """Keep only the beginning of the audio file."""
-    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _SHARE_OF_BYTES_KEPT)])
-
-
-def replace_audio_by_html(response: EmulatedResponse) -> None:
-    """Send an HTML error page with the media type of audio."""
-    if is_body_audio(response) and response.split_into_pieces is not None:
-        response.body = _HTML_ERROR_PAGE
-    elif is_body_audio(response):
-        response.replacement_body_bytes = _HTML_ERROR_PAGE
-    else:
-        change_audio_bytes(response, lambda _audio_bytes: _HTML_ERROR_PAGE)
-
-
 def is_body_audio(response: EmulatedResponse) -> bool:
     """Whether the body is audio."""
     return response.kind in ("audio", "speech", "result") and isinstance(response.body, bytes) and bool(response.body)
@@ -364,7 +333,61 @@ def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes
                 response.body = write_value_at_pointer(response.body, audio.location.pointer_tokens, changed)
 
 
-AUDIO_FAULTS = (
+@declare_fault("change_synthesis", "wrong-format", "The audio has another format than declared.")
+def change_audio_format(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Encode the audio in another format than the Content-Type declares."""
+    return msgspec.structs.replace(synthesis, audio_format="flac" if synthesis.audio_format != "flac" else "wav")
+
+
+@declare_fault(
+    "change_synthesis",
+    "other-sample-rate",
+    "The audio has half of the sample rate that is documented for its format.",
+    FaultCondition(
+        "the contract states the sample rate of at least one format of the target",
+        lambda target: any(known.sample_rate_hz is not None for known in target.speech.formats.values()),
+    ),
+)
+def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Encode the audio at half of its sample rate, or at the nearest lower rate that MP3 supports."""
+    rates = {48000: 24000, 44100: 22050, 32000: 16000, 24000: 16000, 22050: 16000}
+    rate = rates.get(synthesis.sample_rate_hz, synthesis.sample_rate_hz // 2)
+    return msgspec.structs.replace(synthesis, sample_rate_hz=rate)
+
+
+@declare_fault(
+    "change_synthesis",
+    "other-bit-rate",
+    "MP3 has half of the bit rate that is documented for its format.",
+    FaultCondition(
+        "the contract states the bit rate of at least one format of the target",
+        lambda target: any(known.bitrate_kbps is not None for known in target.speech.formats.values()),
+    ),
+)
+def halve_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Encode MP3 with half of the documented bit rate."""
+    bitrate_kbps = synthesis.bitrate_kbps
+    return msgspec.structs.replace(synthesis, bitrate_kbps=bitrate_kbps // 2) if bitrate_kbps else synthesis
+
+
+@declare_fault("change_response", "truncated-audio", "The audio file is truncated.")
+def truncate_audio(response: EmulatedResponse) -> None:
+    """Keep only the beginning of the audio file."""
+    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _SHARE_OF_BYTES_KEPT)])
+
+
+@declare_fault("change_response", "html-as-audio", "An HTML page is delivered as audio.")
+def replace_audio_by_html(response: EmulatedResponse) -> None:
+    """Send an HTML error page with the media type of audio."""
+    if is_body_audio(response) and response.split_into_pieces is not None:
+        response.body = _HTML_ERROR_PAGE
+    elif is_body_audio(response):
+        response.replacement_body_bytes = _HTML_ERROR_PAGE
+    else:
+        change_audio_bytes(response, lambda _audio_bytes: _HTML_ERROR_PAGE)
+
+
+add_faults(
     Fault(
         id="silent-audio",
         description="The audio is digital silence.",
@@ -427,43 +450,17 @@ AUDIO_FAULTS = (
         change_synthesis=create_text_changer(_replace_longest_word),
     ),
     Fault(
-        id="wrong-format",
-        description="The audio has another format than declared.",
-        change_synthesis=change_audio_format,
-    ),
-    Fault(
-        id="other-sample-rate",
-        description="The audio has half of the sample rate that is documented for its format.",
-        change_synthesis=halve_sample_rate,
-        applies_to=FaultCondition(
-            "the contract states the sample rate of at least one format of the target",
-            lambda target: any(known.sample_rate_hz is not None for known in target.speech.formats.values()),
-        ),
-    ),
-    Fault(
         id="other-pcm-rate",
         description="Raw samples have 22,050 Hz, whatever rate is documented.",
         change_synthesis=restrict_to_format("pcm", create_field_replacer(sample_rate_hz=_USUAL_SAMPLE_RATE_HZ)),
         applies_to=create_format_condition("pcm_s16le"),
     ),
     Fault(
-        id="other-bit-rate",
-        description="MP3 has half of the bit rate that is documented for its format.",
-        change_synthesis=halve_bitrate,
-        applies_to=FaultCondition(
-            "the contract states the bit rate of at least one format of the target",
-            lambda target: any(known.bitrate_kbps is not None for known in target.speech.formats.values()),
-        ),
-    ),
-    Fault(
         id="text-ignored",
         description="Another text is spoken, much shorter or much longer.",
         change_synthesis=create_text_changer(_change_text_length),
     ),
-    Fault(id="truncated-audio", description="The audio file is truncated.", change_response=truncate_audio),
-    Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_audio_by_html),
 )
-"""All injectable faults of delivered audio."""
 
 
 # Implements the faults of speech timestamps: the times at which characters or words are spoken.
@@ -477,47 +474,9 @@ _TIME_SHIFT_S = 0.15
 """Number of seconds by which stated times are late."""
 
 
-def move_first_unit_to_last_time(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Give the first character or word the time of the last one."""
-    if not timings:
-        return timings
-    return [timings[0]._replace(start_s=timings[-1].start_s, end_s=timings[-1].end_s), *timings[1:]]
-
-
 def stretch_times(timings: list[SpeechTiming], factor: float) -> list[SpeechTiming]:
     """Multiply all times by `factor`."""
     return [_move_timing(timing, timing.start_s * factor, (timing.end_s or 0.0) * factor) for timing in timings]
-
-
-def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """State every time 150 ms late."""
-    return [
-        _move_timing(timing, timing.start_s + _TIME_SHIFT_S, (timing.end_s or 0.0) + _TIME_SHIFT_S)
-        for timing in timings
-    ]
-
-
-def distribute_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Give every character the same duration, from the first start to the last end."""
-    if not timings:
-        return timings
-    gap = 0 if all(len(timing.text) == 1 for timing in timings) else 1  # words have a space between them
-    ends = list(itertools.accumulate(len(timing.text) + gap for timing in timings))
-    first_s, last_s = timings[0].start_s, timings[-1].end_s or timings[-1].start_s
-    step_s = (last_s - first_s) / max(ends[-1] - gap, 1)
-    return [
-        _move_timing(timing, first_s + (end - gap - len(timing.text)) * step_s, first_s + (end - gap) * step_s)
-        for timing, end in zip(timings, ends, strict=True)
-    ]
-
-
-def freeze_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Repeat the time of the middle character or word for all that follow."""
-    middle = timings[len(timings) // 2] if timings else None
-    return [
-        _move_timing(timing, middle.start_s, middle.start_s) if middle and timing.start_s > middle.start_s else timing
-        for timing in timings
-    ]
 
 
 def _move_timing(timing: SpeechTiming, start_s: float, end_s: float) -> SpeechTiming:
@@ -535,13 +494,63 @@ _HAS_TIMESTAMPS = FaultCondition[Target](
 )
 
 
-TIMESTAMP_FAULTS = (
-    Fault(
-        id="timestamps-unordered",
-        description="The first character or word starts last.",
-        change_speech_timings=move_first_unit_to_last_time,
-        applies_to=_HAS_TIMESTAMPS,
-    ),
+@declare_fault(
+    "change_speech_timings", "timestamps-unordered", "The first character or word starts last.", _HAS_TIMESTAMPS
+)
+def move_first_unit_to_last_time(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Give the first character or word the time of the last one."""
+    if not timings:
+        return timings
+    return [timings[0]._replace(start_s=timings[-1].start_s, end_s=timings[-1].end_s), *timings[1:]]
+
+
+@declare_fault(
+    "change_speech_timings", "timestamps-shifted", "Every character or word is stated 150 ms late.", _HAS_TIMESTAMPS
+)
+def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """State every time 150 ms late."""
+    return [
+        _move_timing(timing, timing.start_s + _TIME_SHIFT_S, (timing.end_s or 0.0) + _TIME_SHIFT_S)
+        for timing in timings
+    ]
+
+
+@declare_fault(
+    "change_speech_timings",
+    "timestamps-uniform",
+    "The times are invented: every character has the same duration.",
+    _HAS_TIMESTAMPS,
+)
+def distribute_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Give every character the same duration, from the first start to the last end."""
+    if not timings:
+        return timings
+    gap = 0 if all(len(timing.text) == 1 for timing in timings) else 1  # words have a space between them
+    ends = list(itertools.accumulate(len(timing.text) + gap for timing in timings))
+    first_s, last_s = timings[0].start_s, timings[-1].end_s or timings[-1].start_s
+    step_s = (last_s - first_s) / max(ends[-1] - gap, 1)
+    return [
+        _move_timing(timing, first_s + (end - gap - len(timing.text)) * step_s, first_s + (end - gap) * step_s)
+        for timing, end in zip(timings, ends, strict=True)
+    ]
+
+
+@declare_fault(
+    "change_speech_timings",
+    "timestamps-frozen",
+    "From the middle on, all characters or words have one time.",
+    _HAS_TIMESTAMPS,
+)
+def freeze_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Repeat the time of the middle character or word for all that follow."""
+    middle = timings[len(timings) // 2] if timings else None
+    return [
+        _move_timing(timing, middle.start_s, middle.start_s) if middle and timing.start_s > middle.start_s else timing
+        for timing in timings
+    ]
+
+
+add_faults(
     Fault(
         id="timestamps-too-late",
         description="The times of characters or words are those of slower speech.",
@@ -549,27 +558,9 @@ TIMESTAMP_FAULTS = (
         applies_to=_HAS_TIMESTAMPS,
     ),
     Fault(
-        id="timestamps-shifted",
-        description="Every character or word is stated 150 ms late.",
-        change_speech_timings=shift_times,
-        applies_to=_HAS_TIMESTAMPS,
-    ),
-    Fault(
         id="timestamps-stretched",
         description="The times of characters or words are 10% too long.",
         change_speech_timings=lambda timings: stretch_times(timings, SMALL_STRETCH_FACTOR),
-        applies_to=_HAS_TIMESTAMPS,
-    ),
-    Fault(
-        id="timestamps-uniform",
-        description="The times are invented: every character has the same duration.",
-        change_speech_timings=distribute_times,
-        applies_to=_HAS_TIMESTAMPS,
-    ),
-    Fault(
-        id="timestamps-frozen",
-        description="From the middle on, all characters or words have one time.",
-        change_speech_timings=freeze_times,
         applies_to=_HAS_TIMESTAMPS,
     ),
     Fault(
@@ -591,4 +582,3 @@ TIMESTAMP_FAULTS = (
         applies_to=_HAS_TIMESTAMPS,
     ),
 )
-"""All injectable faults of the times of characters and words."""

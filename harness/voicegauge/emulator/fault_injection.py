@@ -11,7 +11,13 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import SpeechField
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._job_faults import JOB_FAULTS, RESOURCE_FAULTS, WEBHOOK_FAULTS
+from voicegauge.emulator import (  # noqa: F401 - they declare the faults
+    _job_faults,
+    _response_faults,
+    _socket_faults,
+    _speech_faults,
+)
+from voicegauge.emulator._output import FAULTS as DECLARED_FAULTS
 from voicegauge.emulator._output import (
     EmulatedCallback,
     EmulatedResponse,
@@ -22,33 +28,10 @@ from voicegauge.emulator._output import (
 )
 from voicegauge.emulator._provider_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest
-from voicegauge.emulator._response_faults import BODY_FAULTS, HTTP_FAULTS, STREAM_FAULTS, UPLOAD_FAULTS
-from voicegauge.emulator._socket_faults import SOCKET_FAULTS, TRANSCRIPT_FAULTS
-from voicegauge.emulator._speech_faults import AUDIO_FAULTS, PARAMETER_FAULTS, TIMESTAMP_FAULTS
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest, read_speech_field
 from voicegauge.errors import UnknownNameError
 
-# Lists all faults that the emulator can inject.
-
-
-FAULTS: Mapping[str, Fault] = {
-    fault.id: fault
-    for faults_of_topic in (
-        BODY_FAULTS,
-        HTTP_FAULTS,
-        PARAMETER_FAULTS,
-        AUDIO_FAULTS,
-        UPLOAD_FAULTS,
-        JOB_FAULTS,
-        RESOURCE_FAULTS,
-        SOCKET_FAULTS,
-        TRANSCRIPT_FAULTS,
-        STREAM_FAULTS,
-        TIMESTAMP_FAULTS,
-        WEBHOOK_FAULTS,
-    )
-    for fault in faults_of_topic
-}
+FAULTS: Mapping[str, Fault] = DECLARED_FAULTS
 """All faults, with their ids as keys."""
 
 
