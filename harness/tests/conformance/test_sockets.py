@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,8 @@ from voicegauge.conformance import _socket_sender
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.loading import Catalogue
-from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesizedSpeech
+from voicegauge.emulator import _socket_connection
+from voicegauge.emulator._speech_synthesis import SynthesisRequest, SynthesizedSpeech, synthesize
 from voicegauge.emulator.process import RunningEmulator
 from voicegauge.errors import BudgetError
 from voicegauge.hosts import to_socket_url
@@ -92,13 +92,12 @@ def test_an_emulator_that_needs_longer_than_the_deadline_makes_no_finding(
     target: str, voicegauge_emulator: RunningEmulator, check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_socket_sender, "EMULATED_TURN_TIMEOUT_S", 0.02)
-    synthesize = SpeechSynthesizer.synthesize
 
-    async def synthesize_slowly(self: SpeechSynthesizer, *arguments: Any, **options: Any) -> SynthesizedSpeech:
+    async def synthesize_slowly(synthesis: SynthesisRequest) -> SynthesizedSpeech:
         await asyncio.sleep(0.3)  # as an emulator to which other programs leave no processor
-        return await synthesize(self, *arguments, **options)
+        return await synthesize(synthesis)
 
-    monkeypatch.setattr(SpeechSynthesizer, "synthesize", synthesize_slowly)
+    monkeypatch.setattr(_socket_connection, "synthesize", synthesize_slowly)
     report = check([target], emulator=voicegauge_emulator, only=choose_cases(""))
     assert report.findings == ()
     assert {case.verdict for case in report.case_results} == {"passed"}

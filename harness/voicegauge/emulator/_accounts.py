@@ -20,7 +20,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import AwsSignature, LimitsSpec, PlanLimits
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._output import EmulatedResponse
-from voicegauge.emulator._provider_state import RATE_WINDOW_S, EmulatedAccount, RateWindow
+from voicegauge.emulator._provider_state import RATE_WINDOW_S, BoundedDict, EmulatedAccount, RateWindow
 from voicegauge.emulator._request import IncomingRequest, Rejection
 from voicegauge.emulator.process import EMULATED_SIGNING_KEYS, SCENARIO_HEADER, EmulatorSettings
 
@@ -93,7 +93,7 @@ class AccessTokens:
     def __init__(self, contract: Contract, rejected_key_prefix: str) -> None:
         """Create a store without tokens; client secrets that begin with `rejected_key_prefix` receive no token."""
         self._rejected_key_prefix = rejected_key_prefix
-        self._issued: dict[str, tuple[str, float]] = {}
+        self._issued = BoundedDict[str, tuple[str, float]](MAX_STORED_ACCESS_TOKENS)
         """The client secret and the end of validity by token."""
         flows = [scheme.get("flows", {}) for scheme in contract.security_schemes.values()]
         urls = [flow["clientCredentials"].get("tokenUrl", "") for flow in flows if "clientCredentials" in flow]
@@ -113,8 +113,6 @@ class AccessTokens:
             return 401, {"error": "invalid_client"}
         token = secrets.token_urlsafe(24)
         self._issued[token] = (secret, now_s + ACCESS_TOKEN_LIFETIME_S)
-        if len(self._issued) > MAX_STORED_ACCESS_TOKENS:
-            del self._issued[next(iter(self._issued))]
         return 200, {"access_token": token, "token_type": "Bearer", "expires_in": ACCESS_TOKEN_LIFETIME_S}
 
     def find_client_secret(self, token: str, now_s: float) -> str | None:
@@ -158,7 +156,7 @@ class AccountRegistry:
     def __init__(self, contract: Contract, settings: EmulatorSettings) -> None:
         """Create a registry without accounts; the first request with a key opens the key's account."""
         self._contract, self._settings = contract, settings
-        self._known: dict[str, EmulatedAccount] = {}
+        self._known = BoundedDict[str, EmulatedAccount](MAX_STORED_ACCOUNTS)
         self.tokens = AccessTokens(contract, REJECTED_KEY_PREFIX)
 
     def __iter__(self) -> Any:
@@ -217,8 +215,6 @@ class AccountRegistry:
             if credits is None and documented is not None:
                 credits = documented.free_credits
             self._known[name] = EmulatedAccount(name, is_keyless, credits)
-            if len(self._known) > MAX_STORED_ACCOUNTS:
-                del self._known[next(iter(self._known))]
         return self._known[name]
 
     def find_plan_limits(self, limits_spec: LimitsSpec) -> PlanLimits:

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -31,7 +30,7 @@ from voicegauge.emulator._output_audio import (
     encode_stems,
     find_format,
 )
-from voicegauge.emulator._provider_state import EmulatedAccount, GeneratedAudio
+from voicegauge.emulator._provider_state import BoundedDict, EmulatedAccount, GeneratedAudio
 from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
@@ -42,7 +41,12 @@ from voicegauge.emulator._request import (
 )
 from voicegauge.emulator._schema_values import fill_random_hex
 from voicegauge.emulator._speech_endpoint import StreamPacer
-from voicegauge.emulator._speech_synthesis import AUTOMATIC_LANGUAGE, SynthesisRequest, get_documented_field_name
+from voicegauge.emulator._speech_synthesis import (
+    AUTOMATIC_LANGUAGE,
+    SynthesisRequest,
+    get_documented_field_name,
+    synthesize,
+)
 from voicegauge.emulator._transcription import (
     EMBEDDED_ASR_LANGUAGE,
     build_transcript_values,
@@ -144,7 +148,7 @@ class _RecordingMeasurements(NamedTuple):
     sample_rate_hz: int
 
 
-_cached_recording_measurements: OrderedDict[bytes, _RecordingMeasurements | str] = OrderedDict()
+_cached_recording_measurements = BoundedDict[bytes, _RecordingMeasurements | str](MAX_CACHED_RECORDING_MEASUREMENTS)
 """Results of `_measure_recording_once` by the digest of the file. Tests upload the same file repeatedly, and files
 may be too large to keep."""
 
@@ -157,8 +161,6 @@ def _measure_recording_once(file_content: FileContent) -> _RecordingMeasurements
     facts = _cached_recording_measurements.get(digest)
     if facts is None:
         facts = _cached_recording_measurements[digest] = _decode_and_measure_recording(file_content)
-        while len(_cached_recording_measurements) > MAX_CACHED_RECORDING_MEASUREMENTS:
-            _cached_recording_measurements.popitem(last=False)
     return facts
 
 
@@ -417,7 +419,7 @@ class AudioInputEndpoint:
             return AudioInputResult(values)
         name = find_format(target.target_spec.emulation.default_format or "mp3") or "mp3"
         synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
-        speech = await self._context.synthesizer.synthesize(synthesis)
+        speech = await synthesize(synthesis)
         result = self._build_audio_result(
             request, use.response.audio, GeneratedAudio(speech.audio_bytes, name), "translate"
         )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.contract.extension.jobs import JobSpec
@@ -18,6 +17,7 @@ from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._provider_state import (
     CLOCK_ADVANCE_PER_POLL_S,
     AudioFileStore,
+    BoundedDict,
     EmulatedAccount,
     EmulatedBatch,
     EmulatedClock,
@@ -29,7 +29,7 @@ from voicegauge.emulator._request import ParsedRequest, Rejection
 from voicegauge.emulator._resource_endpoints import ResourceStore
 from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex
-from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, SynthesisRequest, SynthesizedSpeech
+from voicegauge.emulator._speech_synthesis import SynthesisRequest, SynthesizedSpeech, synthesize
 from voicegauge.emulator.client_findings import ClientFindingLog
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.emulator.process import SCENARIO_HEADER, STATE_SCENARIO_PREFIX, EmulatorSettings
@@ -66,7 +66,7 @@ class JobStore:
     ) -> None:
         """Create a store without jobs."""
         self._contract, self._settings, self._clock, self._fault_injector = contract, settings, clock, fault_injector
-        self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
+        self.jobs = BoundedDict[str, EmulatedJob](MAX_STORED_JOBS)
         self._created_rng_count = 0
         self._refundable: list[EmulatedJob] = []
 
@@ -117,7 +117,10 @@ class JobStore:
             return None
         if account.is_keyless:
             return 0.0
-        self._update_refundable_jobs()
+        # Jobs that will end in a state without charge: accounts are refunded even if nobody polls.
+        for job in self._refundable:
+            self.update_job_state(job)
+        self._refundable = [job for job in self._refundable if not job.is_refunded]
         if account.credit_balance is not None and account.credit_balance < amount:
             raise Rejection("no-credit", None, f"{amount:g} needed, {account.credit_balance:g} left")
         amount = change_amount(amount)
@@ -164,8 +167,6 @@ class JobStore:
         last = spec.states.get(path[-1])
         if last is not None and last.is_charged is False:
             self._refundable.append(job)
-        while len(self.jobs) > MAX_STORED_JOBS:
-            self.jobs.popitem(last=False)
         return job
 
     async def wait_for_end(self, job: EmulatedJob, max_wait_s: float) -> None:
@@ -239,12 +240,6 @@ class JobStore:
             job.account.subtract_from_balance(-job.charge if job.charge else None)
         return state
 
-    def _update_refundable_jobs(self) -> None:
-        """Update the jobs that will end in a state without charge: accounts are refunded even if nobody polls."""
-        for job in self._refundable:
-            self.update_job_state(job)
-        self._refundable = [job for job in self._refundable if not job.is_refunded]
-
     def update_all_job_states(self) -> None:
         """Update all jobs to the current time, and make the refunds that are due."""
         for job in self.jobs.values():
@@ -287,21 +282,18 @@ since clients send the requests in real time."""
 class AudioDownloads:
     """Finds or synthesizes the audio behind the URLs of one provider."""
 
-    def __init__(self, job_store: JobStore, synthesizer: SpeechSynthesizer, fault_injector: FaultInjector) -> None:
+    def __init__(self, job_store: JobStore, fault_injector: FaultInjector) -> None:
         """Create a store without files. The audio of jobs is read from `job_store`."""
         self._job_store, self._fault_injector = job_store, fault_injector
-        self._synthesizer = synthesizer
         self.files = AudioFileStore()
         """Audio made from uploads, each under its file name."""
         self._shared_files: dict[tuple[str, str, int], SynthesisRequest] = {}
         """What was written last to the file of each target, voice and pitch, if a fault gives them one file."""
-        self._speech: OrderedDict[str, tuple[Target, SynthesisRequest]] = OrderedDict()
+        self._speech = BoundedDict[str, tuple[Target, SynthesisRequest]](MAX_SPEECH_FILES)
 
     def add_speech(self, media_id: str, target: Target, synthesis: SynthesisRequest) -> None:
         """Make speech available as `media_id`; it is synthesized when it is downloaded."""
         self._speech[media_id] = (target, synthesis)
-        while len(self._speech) > MAX_SPEECH_FILES:
-            self._speech.popitem(last=False)
 
     async def synthesize_with_faults(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
         """Return encoded speech, changed by the faults of `target`."""
@@ -311,7 +303,7 @@ class AudioDownloads:
             self._shared_files[name] = synthesis
             await asyncio.sleep(SHARED_FILE_WRITING_S)
             synthesis = self._shared_files[name]
-        return await self._synthesizer.synthesize(synthesis)
+        return await synthesize(synthesis)
 
     async def find_download_response(self, file_name: str) -> EmulatedResponse | None:
         """Return the response with the file `file_name`, which may have an extension.
@@ -324,11 +316,7 @@ class AudioDownloads:
                 return await self._build_speech_download(job.target, job.synthesis, job)
             generated = self.files.find_file(media_id)
             if generated is not None:
-                response = EmulatedResponse(
-                    "audio", 200, generated.audio_bytes, find_media_type_of_format(generated.audio_format)
-                )
-                response.audio_format = generated.audio_format
-                return response
+                return _build_download(generated.audio_bytes, generated.audio_format)
             if media_id in self._speech:
                 return await self._build_speech_download(*self._speech[media_id], None)
         return None
@@ -337,11 +325,12 @@ class AudioDownloads:
         self, target: Target, synthesis: SynthesisRequest, job: EmulatedJob | None
     ) -> EmulatedResponse:
         speech = await self.synthesize_with_faults(target, synthesis)
-        response = EmulatedResponse(
-            "audio", 200, speech.audio_bytes, find_media_type_of_format(synthesis.audio_format), target=target, job=job
-        )
-        response.audio_format = synthesis.audio_format
-        return response
+        return _build_download(speech.audio_bytes, synthesis.audio_format, target=target, job=job)
+
+
+def _build_download(audio_bytes: bytes, audio_format: str, **fields: Any) -> EmulatedResponse:
+    media_type = find_media_type_of_format(audio_format)
+    return EmulatedResponse("audio", 200, audio_bytes, media_type, audio_format=audio_format, **fields)
 
 
 # Defines the objects that all endpoints of one provider share.
@@ -356,7 +345,6 @@ class EndpointContext:
         settings: EmulatorSettings,
         *,
         clock: EmulatedClock,
-        synthesizer: SpeechSynthesizer,
         fault_injector: FaultInjector,
         client_findings: ClientFindingLog,
         upload_lock: asyncio.Lock,
@@ -367,17 +355,15 @@ class EndpointContext:
             contract: contract of the provider.
             settings: settings of the emulator.
             clock: the time of the emulator.
-            synthesizer: speaks texts. All providers share it, as they share the following objects.
-            fault_injector: applies the injected faults.
+            fault_injector: applies the injected faults. All providers share it, as they share the following objects.
             client_findings: where findings about the clients of WebSockets go.
             upload_lock: held while an uploaded recording is decoded and processed, because its samples may take
                 hundreds of megabytes.
         """
         self.contract, self.settings, self.clock = contract, settings, clock
-        self.synthesizer, self.fault_injector = synthesizer, fault_injector
-        self.client_findings, self.upload_lock = client_findings, upload_lock
+        self.fault_injector, self.client_findings, self.upload_lock = fault_injector, client_findings, upload_lock
         self.response_builder = ResponseBuilder(contract)
         self.accounts = AccountRegistry(contract, settings)
         self.job_store = JobStore(contract, settings, clock, fault_injector)
         self.resources = ResourceStore(contract, fault_injector, is_quota_enforced=settings.enforces_rate_limits)
-        self.downloads = AudioDownloads(self.job_store, synthesizer, fault_injector)
+        self.downloads = AudioDownloads(self.job_store, fault_injector)

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import JobSpec, JobState
@@ -17,6 +17,25 @@ from voicegauge.formats.locations import Location
 
 if TYPE_CHECKING:
     from voicegauge.emulator._speech_synthesis import SynthesisRequest
+
+
+KeyT = TypeVar("KeyT")
+ValueT = TypeVar("ValueT")
+
+
+class BoundedDict(OrderedDict[KeyT, ValueT]):
+    """A dictionary that drops its oldest entries, so that memory stays bounded in long runs."""
+
+    def __init__(self, max_count: int) -> None:
+        """Create a dictionary that keeps at most `max_count` entries."""
+        super().__init__()
+        self._max_count = max_count
+
+    def __setitem__(self, key: KeyT, value: ValueT) -> None:
+        """Store an entry, and drop the oldest one above the limit."""
+        super().__setitem__(key, value)
+        if len(self) > self._max_count:
+            self.popitem(last=False)
 
 
 # Stores generated audio that clients download by name.

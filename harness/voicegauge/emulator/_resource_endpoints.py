@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -12,7 +11,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.jobs import PaginationSpec, ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._output import EmulatedResponse
-from voicegauge.emulator._provider_state import EmulatedAccount
+from voicegauge.emulator._provider_state import BoundedDict, EmulatedAccount
 from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
@@ -76,7 +75,7 @@ class ResourceStore:
     def __init__(self, contract: Contract, fault_injector: FaultInjector, *, is_quota_enforced: bool) -> None:
         """Create a store without resources; `is_quota_enforced` enforces the documented limit of each account."""
         self._contract, self._fault_injector, self._quota = contract, fault_injector, is_quota_enforced
-        self._stored: OrderedDict[str, StoredResource] = OrderedDict()
+        self._stored = BoundedDict[str, StoredResource](MAX_STORED_RESOURCES)
         self._created_count = 0
         self._roles = dict(_find_resource_operation_roles(contract))
 
@@ -188,8 +187,6 @@ class ResourceStore:
         stored.json_body = dict(item) if isinstance(item, dict) else body
         stored.values = {**_read_plain_body_values(request), **stored.json_body}
         self._stored[stored.id] = stored
-        while len(self._stored) > MAX_STORED_RESOURCES:
-            self._stored.popitem(last=False)
         return stored
 
     def _check_quota(self, stored_resource: StoredResource) -> None:

@@ -35,6 +35,7 @@ from voicegauge.emulator._speech_synthesis import (
     SynthesisRequest,
     SynthesizedSpeech,
     build_speech_timings,
+    synthesize,
 )
 from voicegauge.formats.locations import MISSING, Location, read_pointer
 from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_voice_for
@@ -125,7 +126,7 @@ class EmulatedSocket(EmulatedConnection):
         """
         super().__init__(operation, context, receive, send)
         self._values, self._abort = values, abort
-        self._synthesizer, self._fault_injector = context.synthesizer, context.fault_injector
+        self._fault_injector = context.fault_injector
         self._turns: dict[str | None, _Turn] = {}
         self._ended_contexts: deque[str | None] = deque(maxlen=_MAX_TURNS)
         self._latest: _Turn | None = None
@@ -408,7 +409,7 @@ class EmulatedSocket(EmulatedConnection):
 
     async def _speak_text(self, turn: _Turn, text: str) -> None:
         self._stop_context_expiry(turn.context)  # it counts from the last audio
-        speech = await self._synthesizer.synthesize(self._build_synthesis(turn, text))
+        speech = await synthesize(self._build_synthesis(turn, text))
         outputs: list[SocketOutput] = []
         if not turn.has_spoken:
             outputs += self._build_outputs(turn, "turn-start", id=turn.id)

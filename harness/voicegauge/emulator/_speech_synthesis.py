@@ -9,7 +9,6 @@ import math
 import re
 import xml.etree.ElementTree as ET
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -412,27 +411,13 @@ class SynthesizedSpeech(NamedTuple):
     """The text that was synthesized."""
 
 
-class SpeechSynthesizer:
-    """Synthesizes speech, and caches the audio."""
+async def synthesize(synthesis: SynthesisRequest) -> SynthesizedSpeech:
+    """Return encoded speech from the cache, or synthesize it in a thread.
 
-    def __init__(self) -> None:
-        """Create a synthesizer with an empty cache; the first synthesis loads espeak-ng."""
-        self._cache: OrderedDict[SynthesisRequest, SynthesizedSpeech] = OrderedDict()
-
-    async def synthesize(self, synthesis: SynthesisRequest) -> SynthesizedSpeech:
-        """Return encoded speech from the cache, or synthesize it in a thread.
-
-        Raises:
-            MissingExtraError: the emulator's voices are not installed.
-        """
-        if synthesis in self._cache:
-            self._cache.move_to_end(synthesis)
-            return self._cache[synthesis]
-        speech = await asyncio.to_thread(render_speech, synthesis)
-        self._cache[synthesis] = speech
-        while len(self._cache) > MAX_CACHED_AUDIO_FILES:
-            self._cache.popitem(last=False)
-        return speech
+    Raises:
+        MissingExtraError: the emulator's voices are not installed.
+    """
+    return await asyncio.to_thread(render_speech, synthesis)
 
 
 @functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)

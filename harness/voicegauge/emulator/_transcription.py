@@ -16,7 +16,6 @@ import functools
 import hashlib
 import itertools
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -36,6 +35,7 @@ from voicegauge.emulator._emulated_connection import (
 )
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._output import ReportedText, SocketFault
+from voicegauge.emulator._provider_state import BoundedDict
 from voicegauge.emulator._request import Rejection
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import UploadedFile
@@ -189,7 +189,7 @@ UNSUPPORTED_LANGUAGE_TRANSCRIPT = "EMULATED: the ASR engine of the emulator supp
 """Transcript of audio in a language that the embedded ASR engine does not support."""
 MAX_CACHED_TRANSCRIPTS = 256
 """Maximum number of cached transcripts. They are cached because a check uploads the same file many times."""
-_transcript_cache: OrderedDict[str, str] = OrderedDict()
+_transcript_cache = BoundedDict[str, str](MAX_CACHED_TRANSCRIPTS)
 _transcription_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""
 
@@ -241,9 +241,7 @@ def _transcribe_uncached(samples: Samples, sample_rate_hz: int, language: str) -
                 _transcript_cache[key] = load_embedded_asr().transcribe(
                     resample(samples, sample_rate_hz, ASR_SAMPLE_RATE_HZ), language
                 )
-        while len(_transcript_cache) > MAX_CACHED_TRANSCRIPTS:
-            _transcript_cache.popitem(last=False)
-        return _transcript_cache.get(key, "")
+        return _transcript_cache[key]
 
 
 @functools.cache

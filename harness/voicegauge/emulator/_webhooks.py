@@ -9,7 +9,7 @@ import os
 import ssl
 import time
 import uuid
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -28,7 +28,7 @@ from voicegauge.contract.extension.provider import WebhookSignature
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._output import EmulatedCallback, EmulatedResponse
-from voicegauge.emulator._provider_state import EmulatedJob
+from voicegauge.emulator._provider_state import BoundedDict, EmulatedJob
 from voicegauge.emulator._request import ParsedRequest, Rejection, read_value_at, write_value_at
 from voicegauge.emulator._response_bodies import build_default_body
 from voicegauge.emulator._response_builder import ResponseBuilder
@@ -284,7 +284,7 @@ class WebhookNotifier:
     def __init__(self, context: EndpointContext) -> None:
         """Send the callbacks that the contract in `context` documents."""
         self._context, self._clock, self._fault_injector = context, context.clock, context.fault_injector
-        self._waiting: OrderedDict[str, WebhookSubscription] = OrderedDict()
+        self._waiting = BoundedDict[str, WebhookSubscription](MAX_STORED_CALLBACKS)
         self._tasks: set[asyncio.Task[None]] = set()
         self.callback_records: deque[CallbackRecord] = deque(maxlen=MAX_STORED_CALLBACKS)
 
@@ -330,8 +330,6 @@ class WebhookNotifier:
         subscription = WebhookSubscription(url, read_callback_timing(request, location), response, request)
         if job is not None:
             self._waiting[job.id] = subscription
-            while len(self._waiting) > MAX_STORED_CALLBACKS:
-                self._waiting.popitem(last=False)
         if self._clock.mode == "real":
             task = asyncio.create_task(self._send_until_final(subscription))
             self._tasks.add(task)

@@ -34,7 +34,7 @@ from voicegauge.emulator._output import EmulatedResponse, Fault
 from voicegauge.emulator._provider_state import EmulatedClock
 from voicegauge.emulator._request import IncomingRequest
 from voicegauge.emulator._speech_endpoint import send_stream
-from voicegauge.emulator._speech_synthesis import SpeechSynthesizer, check_emulation_spec
+from voicegauge.emulator._speech_synthesis import check_emulation_spec
 from voicegauge.emulator.client_findings import ClientFinding, ClientFindingLog
 from voicegauge.emulator.fault_injection import FAULTS, FaultInjector
 from voicegauge.emulator.process import (
@@ -67,7 +67,7 @@ from voicegauge.speech.containers import suppress_decoder_stderr
 
 
 class EmulatedProviders:
-    """The emulated providers, with a clock, a speech synthesizer and a journal that they share."""
+    """The emulated providers, with a clock and a journal that they share."""
 
     def __init__(
         self,
@@ -82,7 +82,6 @@ class EmulatedProviders:
                 check_emulation_spec(target)
         self.contracts, self.settings = contracts, settings
         self.fault_injector = FaultInjector(settings.faults, contracts, extra_faults)
-        self.synthesizer = SpeechSynthesizer()
         self.journal = RequestJournal()
         self.client_findings = client_findings or ClientFindingLog()
         self._body_memory = BodyMemory()
@@ -100,7 +99,6 @@ class EmulatedProviders:
                     contract.select_account_plans([self.settings.account_plan] if self.settings.account_plan else []),
                     self.settings,
                     clock=self.clock,
-                    synthesizer=self.synthesizer,
                     fault_injector=self.fault_injector,
                     client_findings=self.client_findings,
                     upload_lock=lock,

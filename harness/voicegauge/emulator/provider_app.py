@@ -33,7 +33,7 @@ from voicegauge.emulator._job_endpoints import (
     find_download_operation_ids,
 )
 from voicegauge.emulator._output import EmulatedResponse, add_documented_headers
-from voicegauge.emulator._provider_state import EmulatedAccount
+from voicegauge.emulator._provider_state import BoundedDict, EmulatedAccount
 from voicegauge.emulator._request import (
     IncomingRequest,
     ParsedRequest,
@@ -169,7 +169,7 @@ class IdempotentResponses:
 
     def __init__(self) -> None:
         """Create a store without responses."""
-        self._responses: dict[_AccountOperationAndKey, tuple[float, EmulatedResponse]] = {}
+        self._responses = BoundedDict[_AccountOperationAndKey, tuple[float, EmulatedResponse]](MAX_REMEMBERED_RESPONSES)
 
     def find_response(
         self, request: IncomingRequest, operation: Operation, account: EmulatedAccount, now_s: float
@@ -195,8 +195,6 @@ class IdempotentResponses:
         if key is None or not 200 <= response.status < 300:
             return
         self._responses[key] = (now_s, _copy_response(response))
-        if len(self._responses) > MAX_REMEMBERED_RESPONSES:
-            del self._responses[next(iter(self._responses))]
 
 
 def _find_account_operation_and_key(
