@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import hashlib
 import threading
 from collections.abc import Callable, Hashable, Mapping
@@ -35,8 +36,9 @@ from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
     find_default_value,
-    is_documented_value,
     iterate_uploaded_files,
+    read_value_or_default,
+    reject_undocumented_value,
     reject_unknown_model,
 )
 from voicegauge.emulator._schema_values import fill_random_hex
@@ -77,12 +79,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
         Rejection: the request names a model that no target has, unsupported values are rejected, and the contract
             documents an error for unknown models or for invalid requests.
     """
-
-    def read_value_or_default(location: Location) -> Any:
-        value = request.read_value(location)
-        return find_default_value(request, location) if value is MISSING else value
-
-    found = request.operation.find_audio_input_target(read_value_or_default)
+    found = request.operation.find_audio_input_target(functools.partial(read_value_or_default, request))
     if found is None and request.rejects_unsupported_values:
         reject_unknown_model(request, request.operation.audio_input_targets)
     return found or request.operation.audio_input_targets[0]
@@ -401,12 +398,9 @@ class AudioInputEndpoint:
         assert use is not None
         language = str(read_audio_input_field(request, target, "language") or EMBEDDED_ASR_LANGUAGE)
         spoken = language if has_voice_for(language) else EMBEDDED_ASR_LANGUAGE
-        if request.rejects_unsupported_values and spoken != language:
+        if spoken != language:
             slot = use.request_fields["language"]
-            if language not in slot.provider_values and not is_documented_value(request, slot.location, language):
-                field = get_documented_field_name(slot)
-                detail = f"{field}: the emulator does not speak {language!r:.80}"
-                raise Rejection("invalid", field, detail, keyword="enum")
+            reject_undocumented_value(request, slot, language, (), "the emulator does not speak")
         text = await transcribe_samples(upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz)
         facts = {
             "transcript": text,

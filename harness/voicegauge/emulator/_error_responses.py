@@ -21,7 +21,7 @@ from voicegauge.emulator._request import (
     write_value_at,
 )
 from voicegauge.emulator._response_bodies import find_json_media, is_valid_example
-from voicegauge.emulator._schema_values import SchemaValueBuilder
+from voicegauge.emulator._schema_values import build_body_by_schema
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import parse_location, write_value_at_pointer
 
@@ -70,7 +70,7 @@ def _build_error_by_status(operation: Operation, rejection: Rejection) -> Emulat
         return _build_error(operation, rejection, status, spec, None, value)
     unmarked = (example for example in media_spec.examples if example.rejection_reason is None)
     fitting = next((example for example in unmarked if is_valid_example(media_spec, example)), None)
-    value = copy.deepcopy(fitting.value) if fitting else _build_minimal_body(media_spec, rejection.detail)
+    value = copy.deepcopy(fitting.value) if fitting else build_body_by_schema(media_spec, default_text=rejection.detail)
     return _build_error(operation, rejection, status, spec, media_spec, value)
 
 
@@ -131,19 +131,12 @@ def _build_error(
     )
 
 
-def _build_minimal_body(media_spec: MediaType, message_text: str) -> Any:
-    builder = SchemaValueBuilder(media_spec.schemas, message_text)
-    return builder.build_minimal_value(
-        media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
-    )
-
-
 def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
     """Return a body for an undocumented error, with the structure of another error that is documented."""
     for response in operation.responses.values():
         media_spec = find_json_media(response)
         if media_spec is not None and not response.status.startswith("2"):
-            return _build_minimal_body(media_spec, rejection.detail)
+            return build_body_by_schema(media_spec, default_text=rejection.detail)
     return {"error": rejection.detail}
 
 

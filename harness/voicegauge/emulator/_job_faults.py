@@ -19,6 +19,7 @@ from voicegauge.emulator._output import (
     Fault,
     FaultCondition,
     add_faults,
+    create_part_condition,
     declare_fault,
 )
 from voicegauge.emulator._provider_state import (
@@ -42,16 +43,6 @@ _SECONDS_PER_HOUR = 3600.0
 
 def _get_job_spec(target: Target | None) -> JobSpec | None:
     return target.job_operation.job if target is not None and target.job_operation is not None else None
-
-
-def _create_job_condition(description: str, is_met_by: Callable[[JobSpec], bool]) -> FaultCondition[Target]:
-    """Return the condition that a target responds with jobs for whose specification `is_met_by` is true."""
-
-    def is_met_by_job(target: Target) -> bool:
-        spec = _get_job_spec(target)
-        return spec is not None and is_met_by(spec)
-
-    return FaultCondition(description, is_met_by_job)
 
 
 def end_in_failure(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
@@ -125,8 +116,10 @@ def _names_model_in_status(target: Target) -> bool:
 _RESPONDS_WITH_JOBS = FaultCondition[Target](
     "a target responds with jobs", lambda target: target.response.status_operation_id is not None
 )
-_CAN_JOB_FAIL = _create_job_condition(
-    "the contract documents a failure state of the target's jobs", lambda job: bool(find_failure_states(job))
+_CAN_JOB_FAIL = create_part_condition(
+    _get_job_spec,
+    "the contract documents a failure state of the target's jobs",
+    lambda job: bool(find_failure_states(job)),
 )
 
 
@@ -134,7 +127,8 @@ _CAN_JOB_FAIL = _create_job_condition(
     "change_job_states",
     "backwards-transition",
     "A job returns to an earlier state.",
-    _create_job_condition(
+    create_part_condition(
+        _get_job_spec,
         "jobs have at least two states before the terminal one",
         lambda job: len(find_shortest_state_sequence(job)) > 2,
     ),
@@ -164,7 +158,8 @@ def succeed_after_failure(job_spec: JobSpec, _state_sequence: tuple[str, ...]) -
     "change_response",
     "completed-without-output",
     "A job succeeds, but the status response carries no audio.",
-    _create_job_condition(
+    create_part_condition(
+        _get_job_spec,
         "status responses carry the audio, so that there is no separate result operation",
         lambda job: job.result_operation_id is None,
     ),
@@ -187,7 +182,8 @@ def remove_output_from_status(response: EmulatedResponse) -> None:
     "change_response",
     "bad-timestamps",
     "The creation time of a job is later than its end.",
-    _create_job_condition(
+    create_part_condition(
+        _get_job_spec,
         "status responses carry the creation time and a later time, such as that of the end",
         lambda job: job.creation_time_location is not None and bool(job.update_time_location or job.end_time_location),
     ),
@@ -202,8 +198,8 @@ def set_creation_time_after_end(response: EmulatedResponse) -> None:
     "change_response",
     "created-changed",
     "The creation time of a job changes between status responses.",
-    _create_job_condition(
-        "status responses carry the creation time", lambda job: job.creation_time_location is not None
+    create_part_condition(
+        _get_job_spec, "status responses carry the creation time", lambda job: job.creation_time_location is not None
     ),
 )
 def change_creation_time(response: EmulatedResponse) -> None:
@@ -217,7 +213,8 @@ def change_creation_time(response: EmulatedResponse) -> None:
     "change_response",
     "id-changed",
     "Status responses carry a wrong job id.",
-    _create_job_condition(
+    create_part_condition(
+        _get_job_spec,
         "status responses repeat the job id",
         lambda job: job.job_id_location is not None and job.job_id_location.is_in_body,
     ),
@@ -262,7 +259,8 @@ def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> Emulated
     "change_response",
     "wrong-polling-url",
     "The polling URL belongs to another job.",
-    _create_job_condition(
+    create_part_condition(
+        _get_job_spec,
         "the submit response carries a polling URL",
         lambda job: job.submit_response.polling_url_location is not None,
     ),
@@ -311,7 +309,8 @@ add_faults(
         description="Every job fails, and the status response states no reason.",
         change_job_states=end_in_failure,
         change_response=remove_failure_reason,
-        applies_to=_create_job_condition(
+        applies_to=create_part_condition(
+            _get_job_spec,
             "the status of a failed job states a reason",
             lambda job: job.failure_reason_location is not None and bool(find_failure_states(job)),
         ),
@@ -320,14 +319,18 @@ add_faults(
         id="ignores-cancelling",
         description="A cancelled job continues although the cancellation was accepted.",
         skipped_check="cancelling",
-        applies_to=_create_job_condition("jobs can be canceled", lambda job: job.cancellation is not None),
+        applies_to=create_part_condition(
+            _get_job_spec, "jobs can be canceled", lambda job: job.cancellation is not None
+        ),
     ),
     Fault(
         id="never-expires",
         description="A job can be polled after its documented expiry.",
         skipped_check="expiry",
-        applies_to=_create_job_condition(
-            "jobs can be polled only for a limited time", lambda job: job.ended_job_lifetime_s is not None
+        applies_to=create_part_condition(
+            _get_job_spec,
+            "jobs can be polled only for a limited time",
+            lambda job: job.ended_job_lifetime_s is not None,
         ),
     ),
     Fault(
@@ -396,22 +399,15 @@ def _create_callback_changer(**changes: Any) -> Callable[[EmulatedCallback], tup
     return lambda callback: (replace(callback, **changes),)
 
 
-def _create_webhook_condition(
-    description: str, is_met_by: Callable[[WebhookSpec], bool] = lambda _: True
-) -> FaultCondition[Target]:
-    """Return the condition that requests can name a webhook URL, and `is_met_by` is true of the webhook."""
-
-    def is_met_by_webhook(target: Target) -> bool:
-        webhook = target.operation.webhook
-        return webhook is not None and is_met_by(webhook)
-
-    return FaultCondition(description, is_met_by_webhook)
+def _find_webhook(target: Target) -> WebhookSpec | None:
+    return target.operation.webhook
 
 
-_ACCEPTS_WEBHOOK_URL = _create_webhook_condition("requests to the target may name a webhook URL")
+_ACCEPTS_WEBHOOK_URL = create_part_condition(_find_webhook, "requests to the target may name a webhook URL")
 
 
-_SIGNS_CALLBACK_TIME = _create_webhook_condition(
+_SIGNS_CALLBACK_TIME = create_part_condition(
+    _find_webhook,
     "callbacks are signed together with a time",
     lambda webhook: webhook.signature is not None and "{timestamp}" in webhook.signature.signed_text_template,
 )
@@ -482,7 +478,8 @@ add_faults(
         id="webhook-early",
         description="Progress callbacks are sent to subscribers of the final one only.",
         change_callbacks=_create_callback_changer(is_due=True),
-        applies_to=_create_webhook_condition(
+        applies_to=create_part_condition(
+            _find_webhook,
             "the payloads of callbacks can report a job that has not ended",
             lambda webhook: webhook.body_locations is None,
         ),
@@ -491,7 +488,9 @@ add_faults(
         id="webhook-forged",
         description="Callbacks are signed with a wrong secret.",
         change_callbacks=_create_callback_changer(has_forged_signature=True),
-        applies_to=_create_webhook_condition("callbacks are signed", lambda webhook: webhook.signature is not None),
+        applies_to=create_part_condition(
+            _find_webhook, "callbacks are signed", lambda webhook: webhook.signature is not None
+        ),
     ),
     Fault(
         id="webhook-late",
@@ -503,8 +502,8 @@ add_faults(
         id="webhook-plain-http",
         description="Plain http webhook URLs are accepted although https is required.",
         skipped_check="webhook-https",
-        applies_to=_create_webhook_condition(
-            "plain http webhook URLs must be rejected", lambda webhook: webhook.requires_https
+        applies_to=create_part_condition(
+            _find_webhook, "plain http webhook URLs must be rejected", lambda webhook: webhook.requires_https
         ),
     ),
 )

@@ -177,6 +177,7 @@ def _contains_unix_time(header: Parameter) -> bool:
 
 
 TargetT = TypeVar("TargetT", Target, BaseSocketTarget)
+PartT = TypeVar("PartT")
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,18 @@ class FaultCondition(Generic[TargetT]):
     def __call__(self, target: TargetT) -> bool:
         """Return whether `target` meets the condition."""
         return self.is_met_by(target)
+
+
+def create_part_condition(
+    find_part: Callable[[Target], PartT | None], description: str, is_met_by: Callable[[PartT], bool] = lambda _: True
+) -> FaultCondition[Target]:
+    """Return the condition that `find_part` finds a part of a target's contract, of which `is_met_by` is true."""
+
+    def has_such_part(target: Target) -> bool:
+        part = find_part(target)
+        return part is not None and is_met_by(part)
+
+    return FaultCondition(description, has_such_part)
 
 
 _EVERYWHERE = FaultCondition[Any]("", lambda _: True)

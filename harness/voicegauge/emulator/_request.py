@@ -10,9 +10,10 @@ from typing import Any
 
 from voicegauge.contract.contract import BaseTarget
 from voicegauge.contract.document_parts import MediaType, Parameter
+from voicegauge.contract.extension.speech import FieldMapping
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation, parse_field_value
-from voicegauge.emulator._schema_values import iterate_schemas_at
+from voicegauge.emulator._schema_values import iterate_body_schemas, iterate_schemas_at
 from voicegauge.formats.bodies import (
     Form,
     MultipartReader,
@@ -71,9 +72,7 @@ def can_have_value_at(media_spec: MediaType | None, body: Any, location: Locatio
 
 def is_location_documented(media_spec: MediaType, location: Location) -> bool:
     """Whether the documented schema of `media_spec` allows a value at a location in the body."""
-    if not location.is_in_body:
-        return False
-    return next(iterate_schemas_at(media_spec.schemas, media_spec.schema, location.pointer_tokens), None) is not None
+    return location.is_in_body and next(iterate_body_schemas(media_spec, location.pointer_tokens), None) is not None
 
 
 # Defines incoming requests, before and after they are parsed according to the contract.
@@ -165,6 +164,12 @@ def find_default_value(request: ParsedRequest, location: Location) -> Any:
     return _find_documented_default(request.operation, request.documented_media_type, location)
 
 
+def read_value_or_default(request: ParsedRequest, location: Location) -> Any:
+    """Return the value at `location`, else its documented default; `MISSING` if there is neither."""
+    value = request.read_value(location)
+    return find_default_value(request, location) if value is MISSING else value
+
+
 def has_default_value(operation: Operation, location: Location) -> bool:
     """Whether a default of the value at `location` is documented, for any media type of requests."""
     bodies = (None, *operation.request_media.values())
@@ -174,8 +179,7 @@ def has_default_value(operation: Operation, location: Location) -> bool:
 @functools.lru_cache(maxsize=256)
 def find_documented_maximum(operation: Operation, location: Location) -> float | None:
     """Return the largest documented value at `location`; `None` if there is none, or if it is exclusive."""
-    media_spec = next(iter(operation.request_media.values()), None)
-    found = _find_schemas(operation, media_spec, location)
+    found = _find_schemas(operation, next(iter(operation.request_media.values()), None), location)
     return next((schema["maximum"] for schema in found if "maximum" in schema), None)
 
 
@@ -187,6 +191,28 @@ def _find_documented_default(operation: Operation, media_spec: MediaType | None,
 def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
     """Whether `value` is an enumerated value, a constant, a default or an example of the schema at `location`."""
     return value in _collect_documented_values(request.operation, request.documented_media_type, location)
+
+
+def reject_undocumented_value(
+    request: ParsedRequest, field_mapping: FieldMapping, value: str, known_values: Iterable[str], reason: str
+) -> None:
+    """Reject a value that the emulator does not support, unless the contract documents it, or the request must pass.
+
+    Args:
+        request: the request.
+        field_mapping: the field that has the value.
+        value: the value, which the emulator does not support.
+        known_values: further values that the contract documents.
+        reason: what the emulator does not do, as in "the emulator does not speak".
+
+    Raises:
+        Rejection: neither `known_values` nor the schema of the field has the value.
+    """
+    location = field_mapping.location
+    is_known = value in (*known_values, *field_mapping.provider_values) or is_documented_value(request, location, value)
+    if request.rejects_unsupported_values and not is_known:
+        detail = f"{location.field_name}: {reason} {value!r:.80}"
+        raise Rejection("invalid", location.field_name, detail, keyword="enum")
 
 
 @functools.lru_cache(maxsize=256)
@@ -203,17 +229,10 @@ def _collect_documented_values(
     return frozenset(found)
 
 
-def _find_schemas(operation: Operation, media_spec: MediaType | None, location: Location) -> Iterable[dict[str, Any]]:
+def _find_schemas(operation: Operation, media_spec: MediaType | None, location: Location) -> Iterator[dict[str, Any]]:
     if location.message_part == "body":
-        return (
-            ()
-            if media_spec is None
-            else iterate_schemas_at(operation.contract.schemas, media_spec.schema, location.pointer_tokens)
-        )
-    return _find_parameter_schemas(operation, location)
-
-
-def _find_parameter_schemas(operation: Operation, location: Location) -> Iterator[dict[str, Any]]:
+        yield from iterate_body_schemas(media_spec, location.pointer_tokens)
+        return
     for parameter in operation.parameters:
         if parameter.message_part == location.message_part and parameter.name.lower() == location.name.lower():
             yield from iterate_schemas_at(operation.contract.schemas, parameter.schema, ())
@@ -248,11 +267,8 @@ def parse_request(
     Raises:
         Rejection: a parameter or the body is not as documented.
     """
-    values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     sources = {"path": path_parameters, "query": incoming_request.query, "header": incoming_request.headers}
-    values["query"].update(incoming_request.query)
-    values["header"].update(incoming_request.headers)
-    values["path"].update(path_parameters)
+    values: dict[str, dict[str, Any]] = {part: dict(texts) for part, texts in sources.items()}
     for parameter in operation.parameters:
         if parameter.message_part in sources:
             key = parameter.name.lower() if parameter.message_part == "header" else parameter.name
@@ -280,12 +296,8 @@ def _read_parameter(
 ) -> dict[str, Any]:
     if parameter_key not in text_by_parameter:
         if rejects_unsupported_values and parameter.is_required:
-            raise Rejection(
-                "invalid",
-                parameter.name,
-                f"{parameter.message_part} parameter {parameter.name} is missing",
-                keyword="required",
-            )
+            detail = f"{parameter.message_part} parameter {parameter.name} is missing"
+            raise Rejection("invalid", parameter.name, detail, keyword="required")
         return {}
     value, errors = parameter.parse_text(text_by_parameter[parameter_key])
     if rejects_unsupported_values and errors:
@@ -298,7 +310,8 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
     if not documented:
         return None, MISSING
     if not incoming_request.body_size_bytes:
-        if _is_body_required(operation):
+        request_body, _ = operation.contract.schemas.resolve_reference(operation.part_data["requestBody"])
+        if request_body.get("required"):
             field = _find_first_required_field(documented)
             missing = f", and {field} is required" if field else ""
             raise Rejection("invalid", field, f"the request has no body{missing}", keyword="required")
@@ -314,7 +327,9 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
         if is_json(media.name):
             return media, read_json(incoming_request.body)
         if is_form(media.name):
-            return media, _parse_form(media, _read_form(incoming_request))
+            reader = incoming_request.form_reader
+            form = read_form(content_type, incoming_request.body) if reader is None else reader.finish()
+            return media, _parse_form(media, form)
         if is_text(media.name):
             return media, read_text(incoming_request.body)
     except UnreadableBodyError as error:
@@ -333,23 +348,11 @@ def _find_first_required_field(media_by_name: Mapping[str, MediaType]) -> str | 
     return None
 
 
-def _is_body_required(operation: Operation) -> bool:
-    body, _ = operation.contract.schemas.resolve_reference(operation.part_data["requestBody"])
-    return bool(body.get("required", False))
-
-
-def _read_form(incoming_request: IncomingRequest) -> Form:
-    if incoming_request.form_reader is not None:
-        return incoming_request.form_reader.finish()
-    return read_form(incoming_request.find_header("content-type") or "", incoming_request.body)
-
-
 def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
-    schemas = media_spec.schemas
     values: dict[str, Any] = {}
     for name, text in form.fields.items():
-        found = next(iterate_schemas_at(schemas, media_spec.schema, [name]), {})
-        values[name] = parse_field_value(schemas, found, text, media_spec.separator_by_list.get(name))
+        schema = next(iterate_body_schemas(media_spec, [name]), {})
+        values[name] = parse_field_value(media_spec.schemas, schema, text, media_spec.separator_by_list.get(name))
     return {**values, **form.files}
 
 
@@ -404,14 +407,13 @@ def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -
     """
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
-        for schema in iterate_schemas_at(media_spec.schemas, media_spec.schema, [field_name])
+        for schema in iterate_body_schemas(media_spec, [field_name])
     )
     if isinstance(value, UploadedFile):
         return "file" if takes_file else {"filename": value.filename}
     if takes_file and isinstance(value, str):
-        raise Rejection(
-            "invalid", field_name, f"{field_name} must be an uploaded file, not {value!r:.80}", keyword="type"
-        )
+        detail = f"{field_name} must be an uploaded file, not {value!r:.80}"
+        raise Rejection("invalid", field_name, detail, keyword="type")
     return value
 
 
@@ -423,11 +425,8 @@ def _find_outermost_field(schema_violation: SchemaViolation) -> str | None:
     pointer_tokens = split_json_pointer(schema_violation.value_pointer)
     if pointer_tokens:
         return pointer_tokens[0]
-    found = (
-        _REQUIRED_FIELD_ERROR_PATTERN.match(schema_violation.message)
-        if schema_violation.keyword == "required"
-        else None
-    )
+    is_missing = schema_violation.keyword == "required"
+    found = _REQUIRED_FIELD_ERROR_PATTERN.match(schema_violation.message) if is_missing else None
     return found.group(1) if found else None
 
 
@@ -460,7 +459,8 @@ def reject_unknown_model(
         for media in errors
         for example in media.examples
     )
-    unknown_model, field = _find_unknown_model(request, targets), _find_model_field(targets)
+    unknown_model = _find_unknown_model(request, targets)
+    field = next(str(location.field_name) for target in targets for location in target.target_spec.request_constants)
     detail = f"{field}: no such model" if unknown_model is None else f"{field}: no such model: {unknown_model!r:.80}"
     if documents_not_found and (rejects_every_other_value or unknown_model is not None):
         raise Rejection("not-found", field, detail)
@@ -480,8 +480,3 @@ def _find_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) -
             if isinstance(value, str) and not any(spec.allows_value(location, value) for spec in specs):
                 return value
     return None
-
-
-def _find_model_field(targets: Sequence[BaseTarget]) -> str:
-    """Return the name of the field whose value selects one of the targets."""
-    return next(str(location.field_name) for target in targets for location in target.target_spec.request_constants)

@@ -16,8 +16,8 @@ from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
     can_have_value_at,
-    find_default_value,
     read_value_at,
+    read_value_or_default,
     write_value_at,
 )
 from voicegauge.emulator._response_bodies import (
@@ -29,7 +29,7 @@ from voicegauge.emulator._response_bodies import (
 from voicegauge.emulator._schema_values import (
     fill_random_hex,
     format_time_like_example,
-    iterate_schemas_at,
+    iterate_body_schemas,
 )
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.formats.bodies import parse_whole_number
@@ -109,16 +109,10 @@ class ResourceStore:
                 stored = self._find_stored_resource(
                     creating_operation.resource, resource_id, account, request.operation, use.id_location
                 )
-                if (
-                    use.allowed_states
-                    and stored.state not in use.allowed_states
-                    and not self._is_check_skipped("state", request.operation)
-                ):
-                    raise Rejection(
-                        "invalid",
-                        use.id_location.field_name,
-                        f"the {stored.resource_spec.display_name} {stored.id} is {stored.state}",
-                    )
+                is_allowed = not use.allowed_states or stored.state in use.allowed_states
+                if not is_allowed and not self._fault_injector.is_check_skipped("state", request.operation):
+                    detail = f"the {stored.resource_spec.display_name} {stored.id} is {stored.state}"
+                    raise Rejection("invalid", use.id_location.field_name, detail)
                 found.append(stored)
         return found
 
@@ -196,17 +190,11 @@ class ResourceStore:
         example = build_success_response(
             self._contract.find_operation(listing.operation_id), "other", build_default_body
         )
-        most = read_value_at(example.body, listing.max_count_location)
-        if (
-            isinstance(most, int)
-            and len(list(self._list_resources_of_account(stored_resource.account, stored_resource.resource_spec)))
-            >= most
-        ):
-            raise Rejection(
-                "forbidden",
-                None,
-                f"the account has reached its limit of {most} of: {stored_resource.resource_spec.display_name}",
-            )
+        most, resource_spec = read_value_at(example.body, listing.max_count_location), stored_resource.resource_spec
+        existing = list(self._list_resources_of_account(stored_resource.account, resource_spec))
+        if isinstance(most, int) and len(existing) >= most:
+            detail = f"the account has reached its limit of {most} of: {resource_spec.display_name}"
+            raise Rejection("forbidden", None, detail)
 
     def _list_resources_of_account(
         self, account: EmulatedAccount, resource_spec: ResourceSpec, *, include_deleted: bool = False
@@ -228,28 +216,20 @@ class ResourceStore:
     ) -> StoredResource:
         stored = self._stored.get(str(resource_id))
         if stored is not None and _have_common_operation(stored.resource_spec, resource_spec):
-            own = stored.account is account or self._is_check_skipped("account", operation)
-            there = not stored.is_deleted or self._is_check_skipped("deletion", operation)
+            own = stored.account is account or self._fault_injector.is_check_skipped("account", operation)
+            there = not stored.is_deleted or self._fault_injector.is_check_skipped("deletion", operation)
             if own and there:
                 return stored
         raise Rejection(
             "not-found", id_location.field_name, f"there is no {resource_spec.display_name} {resource_id!r:.80}"
         )
 
-    def _is_check_skipped(
-        self, skippable_check: Literal["account", "deletion", "delisting", "state"], operation: Operation
-    ) -> bool:
-        return self._fault_injector.is_check_skipped(skippable_check, operation)
-
     def _build_list_response(
         self, request: ParsedRequest, account: EmulatedAccount, resource_spec: ResourceSpec
     ) -> EmulatedResponse:
         response = build_success_response(request.operation, "other", build_default_body)
-        shown = list(
-            self._list_resources_of_account(
-                account, resource_spec, include_deleted=self._is_check_skipped("delisting", request.operation)
-            )
-        )
+        shows_deleted = self._fault_injector.is_check_skipped("delisting", request.operation)
+        shown = list(self._list_resources_of_account(account, resource_spec, include_deleted=shows_deleted))
         name, listing = resource_spec.id_location.pointer_tokens[-1], resource_spec.listing
         assert listing is not None
         body = response.body if isinstance(response.body, dict) else {"": response.body}
@@ -299,17 +279,9 @@ def _write_resource_into_member(body: Any, stored_resource: StoredResource) -> N
 
 def _have_common_operation(first: ResourceSpec, second: ResourceSpec) -> bool:
     """Whether one operation lists or deletes both kinds of resources, such as cloned and localized voices."""
-    if first is second:
-        return True
-    is_listed_together = (
-        first.listing is not None
-        and second.listing is not None
-        and first.listing.operation_id == second.listing.operation_id
-    )
-    return is_listed_together or (
-        first.deletion is not None
-        and second.deletion is not None
-        and first.deletion.operation_id == second.deletion.operation_id
+    pairs = ((first.listing, second.listing), (first.deletion, second.deletion))
+    return first is second or any(
+        one is not None and other is not None and one.operation_id == other.operation_id for one, other in pairs
     )
 
 
@@ -357,15 +329,8 @@ def _store_request_values(stored_resource: StoredResource, request: ParsedReques
 
 
 def _list_required_item_fields(response: EmulatedResponse, list_field: str) -> set[str]:
-    media = response.documented_media_type
-    if media is None:
-        return set()
-    tokens = (list_field, "0") if list_field else ("0",)
-    return {
-        name
-        for schema in iterate_schemas_at(media.schemas, media.schema, tokens)
-        for name in schema.get("required", ())
-    }
+    schemas = iterate_body_schemas(response.documented_media_type, (list_field, "0") if list_field else ("0",))
+    return {name for schema in schemas for name in schema.get("required", ())}
 
 
 def _build_resource_list_item(
@@ -381,20 +346,15 @@ def _build_resource_list_item(
 
 
 def _write_state_into_body(stored_resource: StoredResource) -> Any:
-    body = dict(stored_resource.json_body)
-    return (
-        write_value_at(body, stored_resource.resource_spec.state_location, stored_resource.state)
-        if stored_resource.resource_spec.state_location is not None
-        else body
-    )
+    body, location = dict(stored_resource.json_body), stored_resource.resource_spec.state_location
+    return body if location is None else write_value_at(body, location, stored_resource.state)
 
 
 def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
     """Return the example body, with the request's values (or defaults) in the fields that have the same names."""
     body = dict(response.body)
     for name in body:
-        value = request.read_value(Location("body", pointer_tokens=(name,)))
-        value = find_default_value(request, Location("body", pointer_tokens=(name,))) if value is MISSING else value
+        value = read_value_or_default(request, Location("body", pointer_tokens=(name,)))
         if _is_plain_value(value):
             body[name] = value
     return body
@@ -409,15 +369,11 @@ def _find_resource_operation_roles(contract: Contract) -> Iterator[tuple[str, Re
         if resource.listing is not None:
             yield resource.listing.operation_id, ResourceOperationRole("list", resource)
         if resource.deletion is not None:
-            yield (
-                resource.deletion.operation_id,
-                ResourceOperationRole("delete", resource, resource.deletion.id_location),
-            )
+            role = ResourceOperationRole("delete", resource, resource.deletion.id_location)
+            yield resource.deletion.operation_id, role
         for setting in resource.transitions:
-            yield (
-                setting.operation_id,
-                ResourceOperationRole("set", resource, setting.id_location, setting.resulting_state),
-            )
+            role = ResourceOperationRole("set", resource, setting.id_location, setting.resulting_state)
+            yield setting.operation_id, role
 
 
 _CURSOR_PREFIX = "after-"
@@ -466,10 +422,7 @@ def _find_first_index(items: list[Any], page_size: int, request: ParsedRequest, 
 
 
 def _read_number(request: ParsedRequest, location: Location | None) -> int | None:
-    if location is None:
-        return None
-    value = request.read_value(location)
-    value = find_default_value(request, location) if value is MISSING else value
+    value = read_value_or_default(request, location) if location is not None else None
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
@@ -484,10 +437,7 @@ def _build_next_cursor(page: list[Any], end_index: int, page_index: int, paginat
 
 def _write_next_cursor(response: EmulatedResponse, location: Location, cursor: Any) -> None:
     """Write the cursor; on the last page null, or an empty text if the schema allows no null."""
-    media = response.documented_media_type
-    if cursor is None and media is not None:
-        types = [
-            schema.get("type") for schema in iterate_schemas_at(media.schemas, media.schema, location.pointer_tokens)
-        ]
-        cursor = "" if types and "string" in types else None
+    if cursor is None:
+        schemas = iterate_body_schemas(response.documented_media_type, location.pointer_tokens)
+        cursor = "" if any(schema.get("type") == "string" for schema in schemas) else None
     response.body = write_value_at(response.body, location, cursor)

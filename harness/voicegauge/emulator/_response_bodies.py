@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -23,7 +24,11 @@ from voicegauge.emulator._request import (
     read_value_at,
     write_value_at,
 )
-from voicegauge.emulator._schema_values import SchemaValueBuilder, format_time_like_example, iterate_schemas_at
+from voicegauge.emulator._schema_values import (
+    build_body_by_schema,
+    format_time_like_example,
+    iterate_body_schemas,
+)
 from voicegauge.emulator._speech_synthesis import SpeechTiming
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, read_pointer
@@ -139,17 +144,10 @@ def select_body_template(
     if best is not None and (best[0] or "schema" not in media_spec.part_data):
         example = best[-1]
         return BodyTemplate(copy.deepcopy(example.value), example)
-    value: Any = None
+    value: Any = MISSING
     for location, item in (required_values or {}).items():
         value = write_value_at(value, location, item)
-    builder = SchemaValueBuilder(media_spec.schemas)
-    schema, pointer = media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
-    value = (
-        builder.build_minimal_value(schema, pointer)
-        if value is None
-        else builder.complete_value(schema, pointer, value)
-    )
-    return BodyTemplate(value, None)
+    return BodyTemplate(build_body_by_schema(media_spec, value), None)
 
 
 @functools.lru_cache(maxsize=256)
@@ -227,21 +225,13 @@ def write_audio(
     tokens = response_audio.location.pointer_tokens
     is_added = response.is_body_text_or_json and read_pointer(response.body, tokens) is MISSING
     write_values(response, {response_audio.location: value})
-    if is_added:
-        _complete_body_by_schema(response)
+    if is_added and response.documented_media_type is not None and "schema" in response.documented_media_type.part_data:
+        # What the schema requires beside the written values, such as the other fields of a list item.
+        response.body = build_body_by_schema(response.documented_media_type, response.body)
     fixed = response.target.target_spec.emulation.response_constants if response.target is not None else {}
     if response_audio.media_type_location is not None and response_audio.media_type_location not in fixed:
         shown = _choose_reported_format(response, response_audio.media_type_location, format_name)
         write_values(response, {response_audio.media_type_location: shown})
-
-
-def _complete_body_by_schema(response: EmulatedResponse) -> None:
-    """Add what the schema requires beside the written values, such as the other fields of a list item."""
-    media_type = response.documented_media_type
-    if media_type is not None and "schema" in media_type.part_data:
-        response.body = SchemaValueBuilder(media_type.schemas).complete_value(
-            media_type.part_data["schema"], media_type.schema_pointer or media_type.pointer, response.body
-        )
 
 
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
@@ -253,7 +243,9 @@ def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
 
 def _choose_reported_format(response: EmulatedResponse, location: Location, format_name: str) -> str:
     """Return the value with which a body reports a format: a documented value, else a value in the example's style."""
-    documented = list(_list_enumerated_texts(response, location))
+    schemas = iterate_body_schemas(response.documented_media_type, location.pointer_tokens)
+    stated = itertools.chain.from_iterable((*schema.get("enum", ()), schema.get("const")) for schema in schemas)
+    documented = [value for value in stated if isinstance(value, str)]
     by_media_type = {value.partition(";")[0].strip().lower(): value for value in documented if "/" in value}
     found = choose_media_type(format_name, by_media_type)
     if found in by_media_type:
@@ -268,15 +260,6 @@ def _choose_reported_format(response: EmulatedResponse, location: Location, form
         if is_short_name
         else find_media_type_of_format(format_name)
     )
-
-
-def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:
-    if response.documented_media_type is None:
-        return
-    for schema in iterate_schemas_at(
-        response.documented_media_type.schemas, response.documented_media_type.schema, location.pointer_tokens
-    ):
-        yield from (value for value in (*schema.get("enum", ()), schema.get("const")) if isinstance(value, str))
 
 
 def write_charges_and_balances(
@@ -298,10 +281,7 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
     It is rounded to an integer if the schema requires one, else to 6 decimal places. A whole number is returned as an
     integer if the example shows one.
     """
-    assert response.documented_media_type is not None
-    schemas = iterate_schemas_at(
-        response.documented_media_type.schemas, response.documented_media_type.schema, location.pointer_tokens
-    )
+    schemas = iterate_body_schemas(response.documented_media_type, location.pointer_tokens)
     if any(schema.get("type") == "integer" for schema in schemas):
         return round(amount)
     shown = read_value_at(response.body, location)
@@ -479,23 +459,19 @@ def write_timestamps(
     body = _write_item_values(
         body,
         timestamps_spec.starts_location.pointer_tokens,
-        [_round_time(timing.start_s * scale) for timing in timings],
+        [round(timing.start_s * scale, 3) for timing in timings],
     )
     if timestamps_spec.ends_location is not None:
         body = _write_item_values(
             body,
             timestamps_spec.ends_location.pointer_tokens,
             [
-                _round_time((timing.end_s - (timing.start_s if timestamps_spec.ends_are_durations else 0)) * scale)
+                round((timing.end_s - (timing.start_s if timestamps_spec.ends_are_durations else 0)) * scale, 3)
                 for timing in timings
                 if timing.end_s is not None
             ],
         )
     return body
-
-
-def _round_time(time_s: float) -> float:
-    return round(time_s, 3)
 
 
 def _write_item_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:

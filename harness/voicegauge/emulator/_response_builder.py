@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -21,9 +22,9 @@ from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
     can_have_value_at,
-    find_default_value,
     is_location_documented,
     read_value_at,
+    read_value_or_default,
 )
 from voicegauge.emulator._response_bodies import (
     FILE_EXTENSION_BY_FORMAT,
@@ -47,7 +48,7 @@ from voicegauge.emulator._response_bodies import (
     write_usage,
     write_values,
 )
-from voicegauge.emulator._schema_values import PLACEHOLDER_URL, iterate_schemas_at
+from voicegauge.emulator._schema_values import PLACEHOLDER_URL, iterate_body_schemas
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
 from voicegauge.emulator.process import CONTROL_PREFIX
 from voicegauge.formats.locations import MISSING, Location
@@ -230,9 +231,8 @@ class ResponseBuilder:
         """Write the known values of a job into the body at all locations that are documented for them."""
         response.target, response.job, response.request = job.target, job, request
         shown = self._find_example_job_ids(job.target, job_spec, response)
-        response.body = (
-            _replace_example_job_ids(response.body, shown, job.id) if response.is_body_text_or_json else response.body
-        )
+        if response.is_body_text_or_json:
+            response.body = _replace_example_job_ids(response.body, shown, job.id)
         write_values(response, job.response_constants, can_have_value_at)
         write_values(response, self._build_job_values(job_spec, job), can_have_value_at)
         write_job_times(response, job_spec, job)
@@ -278,12 +278,9 @@ class ResponseBuilder:
         return {shown for shown in found if isinstance(shown, str) and shown}
 
     def _build_job_values(self, job_spec: JobSpec, job: EmulatedJob) -> dict[Location, Any]:
-        values: dict[Location, Any] = {}
-        if job_spec.job_id_location is not None:
-            values[job_spec.job_id_location] = job.id
-        if job_spec.model_name_location is not None and job.target.target_spec.response_model_name is not None:
-            values[job_spec.model_name_location] = job.target.target_spec.response_model_name
-        return {location: value for location, value in values.items() if location.is_in_body}
+        model = job.target.target_spec.response_model_name
+        pairs = ((job_spec.job_id_location, job.id), (job_spec.model_name_location, model))
+        return {place: value for place, value in pairs if place is not None and place.is_in_body and value is not None}
 
     def _rank_state_example(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
         if not _shows_job_in_state(example, job_spec, job.state):
@@ -292,13 +289,9 @@ class ResponseBuilder:
             job_spec.model_name_location is not None
             and read_value_at(example.value, job_spec.model_name_location) == job.target.target_spec.response_model_name
         )
-        shown = (
-            read_value_at(example.value, job_spec.job_id_location) if job_spec.job_id_location is not None else MISSING
-        )
-        alike = 0
-        if isinstance(shown, str):
-            alike = next((i for i, (a, b) in enumerate(zip(shown, job.id, strict=False)) if a != b), len(shown))
-        return (model, alike)
+        shown = read_value_at(example.value, job_spec.job_id_location)
+        pairs = zip(shown, job.id, strict=False) if isinstance(shown, str) else ()
+        return (model, len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))))
 
     def build_result_response(self, request: ParsedRequest, job: EmulatedJob, audio_bytes: bytes) -> EmulatedResponse:
         """Return the response of a separate result operation."""
@@ -401,14 +394,9 @@ class ResponseBuilder:
         if response_audio.download_operation_id is None:
             root = base_url.removesuffix(f"/{self._contract.id}")
             return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
-        path = self._contract.find_operation(response_audio.download_operation_id).path
-        names = [
-            p.name
-            for p in self._contract.find_operation(response_audio.download_operation_id).parameters
-            if p.message_part == "path"
-        ]
-        for index, name in enumerate(names):
-            value = media_id if index == 0 else f"output.{ending}"
+        download = self._contract.find_operation(response_audio.download_operation_id)
+        names, path = [one.name for one in download.parameters if one.message_part == "path"], download.path
+        for name, value in zip(names, itertools.chain([media_id], itertools.repeat(f"output.{ending}")), strict=False):
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
 
@@ -420,8 +408,7 @@ def _select_requested_example(response: EmulatedResponse, request: ParsedRequest
         if not parameter.examples or parameter.message_part == "cookie":
             continue
         location = Location(parameter.message_part, name=parameter.name)
-        value = request.read_value(location)
-        value = find_default_value(request, location) if value is MISSING else value
+        value = read_value_or_default(request, location)
         names.update(name for name, shown in parameter.examples.items() if shown == value)
     for media_spec in response.response_spec.media_types.values() if response.response_spec is not None else ():
         for example in media_spec.examples:
@@ -482,9 +469,8 @@ def _complete_segments(
     ):
         return dict(values)
     segments = [{**example[0], **segment} for segment in values[location]]
-    media, speaker_field = response.documented_media_type, transcription.segment_field_names.speaker_field or ""
-    tokens = (*location.pointer_tokens, "0", speaker_field)
-    schemas = iterate_schemas_at(media.schemas, media.schema, tokens) if media is not None else ()
+    speaker_field = transcription.segment_field_names.speaker_field or ""
+    schemas = iterate_body_schemas(response.documented_media_type, (*location.pointer_tokens, "0", speaker_field))
     has_speaker_numbers = any(schema.get("type") == "integer" for schema in schemas)
     for index, segment in enumerate(segments):
         if isinstance(segment.get("id"), int):

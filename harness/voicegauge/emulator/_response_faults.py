@@ -14,10 +14,18 @@ from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.provider import UploadLimits
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._output import EmulatedResponse, Fault, FaultCondition, StreamPiece, add_faults, declare_fault
+from voicegauge.emulator._output import (
+    EmulatedResponse,
+    Fault,
+    FaultCondition,
+    StreamPiece,
+    add_faults,
+    create_part_condition,
+    declare_fault,
+)
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
 from voicegauge.emulator._response_bodies import build_default_body
-from voicegauge.emulator._schema_values import iterate_schemas_at
+from voicegauge.emulator._schema_values import iterate_body_schemas
 from voicegauge.formats.locations import EVERY_ITEM, Location, read_pointer
 from voicegauge.model.exchange import UploadedFile
 
@@ -170,26 +178,19 @@ def _find_audio_piece_indices(operation: Operation, pieces: list[StreamPiece]) -
     return [i for i, piece in enumerate(pieces) if spec is not None and piece.event_type == spec.audio.event_type]
 
 
-def _create_stream_condition(
-    description: str, is_met_by: Callable[[StreamSpec], bool] = lambda _: True
-) -> FaultCondition[Target]:
-    """Return the condition that a target responds with a stream of events of which `is_met_by` is true."""
-
-    def is_met_by_stream(target: Target) -> bool:
-        return target.stream is not None and is_met_by(target.stream)
-
-    return FaultCondition(description, is_met_by_stream)
+def _find_stream(target: Target) -> StreamSpec | None:
+    return target.stream
 
 
-_STREAMS_EVENTS = _create_stream_condition("the target responds with a stream of events")
+_STREAMS_EVENTS = create_part_condition(_find_stream, "the target responds with a stream of events")
 
 
 @declare_fault(
     "change_stream_pieces",
     "stream-event-missing",
     "One audio event is missing from a stream.",
-    _create_stream_condition(
-        "audio events are numbered", lambda stream: stream.audio.sequence_number_location is not None
+    create_part_condition(
+        _find_stream, "audio events are numbered", lambda stream: stream.audio.sequence_number_location is not None
     ),
 )
 def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
@@ -202,8 +203,8 @@ def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[St
     "change_stream_pieces",
     "stream-reordered",
     "The first event of a stream is sent last.",
-    _create_stream_condition(
-        "an event precedes the audio", lambda stream: next(iter(stream.events)) != stream.audio.event_type
+    create_part_condition(
+        _find_stream, "an event precedes the audio", lambda stream: next(iter(stream.events)) != stream.audio.event_type
     ),
 )
 def move_first_event_last(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
@@ -224,8 +225,10 @@ def truncate_stream(operation: Operation, pieces: list[StreamPiece]) -> list[Str
     "change_stream_pieces",
     "stream-stalled",
     "A gap in a stream is longer than documented.",
-    _create_stream_condition(
-        "the contract documents the maximum gap between two events", lambda stream: stream.max_gap_s is not None
+    create_part_condition(
+        _find_stream,
+        "the contract documents the maximum gap between two events",
+        lambda stream: stream.max_gap_s is not None,
     ),
 )
 def stall_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
@@ -251,7 +254,8 @@ def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[S
     "change_stream_pieces",
     "stream-wrong-data",
     "The data of stream events does not have the documented shape.",
-    _create_stream_condition(
+    create_part_condition(
+        _find_stream,
         "the contract documents a schema for the data of at least one event",
         lambda stream: any(event.data_schema is not None for event in stream.events.values()),
     ),
@@ -314,16 +318,13 @@ def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
 
 
 def _has_bounded_request_field(target: Target) -> bool:
-    field_schemas = _iterate_request_field_schemas(target)
-    return any(keyword in schema for schema in field_schemas for keyword in (*_BOUND_KEYWORDS, "maxLength"))
-
-
-def _iterate_request_field_schemas(target: Target) -> Iterator[dict[str, Any]]:
-    schemas = target.contract.schemas
-    for media in target.operation.request_media.values():
-        for part in iterate_schemas_at(schemas, media.schema, []):
-            for name in part.get("properties", {}):
-                yield from iterate_schemas_at(schemas, media.schema, [name])
+    return any(
+        {*_BOUND_KEYWORDS, "maxLength"} & field_schema.keys()
+        for media in target.operation.request_media.values()
+        for body_schema in iterate_body_schemas(media, [])
+        for name in body_schema.get("properties", {})
+        for field_schema in iterate_body_schemas(media, [name])
+    )
 
 
 _NEEDS_KEY = FaultCondition[Target]("requests need a key", lambda target: target.needs_key)
@@ -341,14 +342,10 @@ _DOCUMENTS_RETRY_AFTER = FaultCondition[Target](
 )
 def fail_at_documented_bound(request: ParsedRequest, _request_count: int) -> str | None:
     """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
-    if not isinstance(request.body, dict) or request.documented_media_type is None:
-        return None
-    for name, value in request.body.items():
-        for schema in iterate_schemas_at(
-            request.operation.contract.schemas, request.documented_media_type.schema, [name]
-        ):
-            if _is_value_at_bound(schema, value):
-                return "internal"
+    for name, value in request.body.items() if isinstance(request.body, dict) else ():
+        schemas = iterate_body_schemas(request.documented_media_type, [name])
+        if any(_is_value_at_bound(schema, value) for schema in schemas):
+            return "internal"
     return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.bodies import MAX_UNIX_TIME_S
 from voicegauge.formats.located_yaml import escape_pointer_token
@@ -90,6 +91,24 @@ def iterate_schemas_at(
     """Yield every schema that applies to the value at `pointer_tokens` below `schema`."""
     for node in _find_schema_nodes(document_schemas, _resolve_schema(document_schemas, schema, ""), pointer_tokens, 0):
         yield node.schema
+
+
+def iterate_body_schemas(media_spec: MediaType | None, pointer_tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield every schema that applies to the value at `pointer_tokens` of a body; none if the body is undocumented."""
+    if media_spec is not None:
+        yield from iterate_schemas_at(media_spec.schemas, media_spec.schema, pointer_tokens)
+
+
+def build_body_by_schema(media_spec: MediaType, initial_body: Any = MISSING, default_text: str = "") -> Any:
+    """Return `initial_body` with everything that the documented schema requires; by default a minimal valid body.
+
+    `default_text` is used for strings that the schema does not restrict further.
+    """
+    builder = SchemaValueBuilder(media_spec.schemas, default_text)
+    schema, pointer = media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
+    if initial_body is MISSING:
+        return builder.build_minimal_value(schema, pointer)
+    return builder.complete_value(schema, pointer, initial_body)
 
 
 def _resolve_schema(document_schemas: Schemas, schema: Any, json_pointer: str) -> _SchemaNode:

@@ -18,7 +18,12 @@ from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio, SpeechField
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._output_audio import choose_deliverable_format, encode_output, find_format
-from voicegauge.emulator._request import ParsedRequest, Rejection, find_default_value, is_documented_value
+from voicegauge.emulator._request import (
+    ParsedRequest,
+    Rejection,
+    find_default_value,
+    reject_undocumented_value,
+)
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Record
 from voicegauge.speech.encoding import DEFAULT_BITRATE_KBPS
@@ -274,15 +279,8 @@ def _choose_language(request: ParsedRequest, target: Target, text: str, requeste
     if isinstance(requested_language, str) and requested_language and requested_language.lower() != AUTOMATIC_LANGUAGE:
         if has_voice_for(requested_language):
             return requested_language
-        slot = target.speech.request_fields["language"]
-        if (
-            request.rejects_unsupported_values
-            and requested_language not in (*target.target_spec.supported_languages, *slot.provider_values)
-            and not is_documented_value(request, slot.location, requested_language)
-        ):
-            field = get_documented_field_name(slot)
-            detail = f"{field}: the emulator does not speak {requested_language!r:.80}"
-            raise Rejection("invalid", field, detail, keyword="enum")
+        slot, known = target.speech.request_fields["language"], target.target_spec.supported_languages
+        reject_undocumented_value(request, slot, requested_language, known, "the emulator does not speak")
     default = target.target_spec.default_language
     # "auto" and documented languages without a voice are spoken too: the contract says that they are accepted.
     return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
@@ -329,15 +327,8 @@ def _choose_format(request: ParsedRequest, target: Target, response_audio: Respo
         return _choose_default_format(target)
     found = find_format(requested_format)
     if found is None:
-        slot = target.speech.request_fields["format"]
-        if (
-            request.rejects_unsupported_values
-            and requested_format not in (*target.target_spec.supported_formats, *slot.provider_values)
-            and not is_documented_value(request, slot.location, requested_format)
-        ):
-            field = get_documented_field_name(slot)
-            detail = f"{field}: the emulator has no format {requested_format!r:.80}"
-            raise Rejection("invalid", field, detail, keyword="enum")
+        slot, known = target.speech.request_fields["format"], target.target_spec.supported_formats
+        reject_undocumented_value(request, slot, requested_format, known, "the emulator has no format")
         return _choose_default_format(target)
     return choose_deliverable_format(found, _list_documented_media_types(target, response_audio))
 

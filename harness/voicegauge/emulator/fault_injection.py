@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Contract, SocketTarget, Target
 from voicegauge.contract.extension.jobs import JobSpec
@@ -33,6 +34,9 @@ from voicegauge.errors import UnknownNameError
 
 FAULTS: Mapping[str, Fault] = DECLARED_FAULTS
 """All faults, with their ids as keys."""
+
+
+ChangeT = TypeVar("ChangeT")
 
 
 # Injects the faults that the settings name.
@@ -106,6 +110,18 @@ class FaultInjector:
             if injected.applies_to(target, request_operations):
                 yield injected.fault
 
+    def _find_changes(
+        self,
+        get_change: Callable[[Fault], ChangeT | None],
+        target: Target | BaseSocketTarget | None,
+        *request_operations: Operation | None,
+    ) -> Iterator[ChangeT]:
+        """Yield what `get_change` returns for each fault that applies to a request, without `None`."""
+        for fault in self._find_applicable_faults(target, *request_operations):
+            change = get_change(fault)
+            if change is not None:
+                yield change
+
     def list_socket_faults(self, target: BaseSocketTarget) -> list[SocketFault]:
         """Return how faults change the WebSockets of a target."""
         found = self._find_applicable_faults(target, target.operation)
@@ -113,60 +129,56 @@ class FaultInjector:
 
     def change_response(self, response: EmulatedResponse) -> None:
         """Change a response before it is sent."""
-        for fault in self._find_applicable_faults(response.target, response.operation):
-            if fault.change_response is not None:
-                fault.change_response(response)
+        for change in self._find_changes(lambda fault: fault.change_response, response.target, response.operation):
+            change(response)
 
     def change_stream_pieces(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
         """Return the pieces to stream instead of `pieces`. Chunks of plain audio are not changed."""
-        if response.stream_spec is None:
+        target, operation = response.target, response.operation
+        if response.stream_spec is None or operation is None:
             return pieces
-        for fault in self._find_applicable_faults(response.target, response.operation):
-            if fault.change_stream_pieces is not None and response.operation is not None:
-                pieces = fault.change_stream_pieces(response.operation, pieces)
+        for change in self._find_changes(lambda fault: fault.change_stream_pieces, target, operation):
+            pieces = change(operation, pieces)
         return pieces
 
     def change_job_states(self, job_spec: JobSpec, state_sequence: tuple[str, ...], target: Target) -> tuple[str, ...]:
         """Return the states that a job passes through instead of `state_sequence`."""
-        for fault in self._find_applicable_faults(target, target.operation, target.job_operation):
-            if fault.change_job_states is not None:
-                state_sequence = fault.change_job_states(job_spec, state_sequence)
+        operations = (target.operation, target.job_operation)
+        for change in self._find_changes(lambda fault: fault.change_job_states, target, *operations):
+            state_sequence = change(job_spec, state_sequence)
         return state_sequence
 
     def choose_reported_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
         """Return the job that a status response reports instead of `job`."""
-        for fault in self._find_applicable_faults(job.target, job.target.job_operation):
-            if fault.choose_reported_job is not None:
-                job = fault.choose_reported_job(job, tuple(jobs))
+        target = job.target
+        for choose in self._find_changes(lambda fault: fault.choose_reported_job, target, target.job_operation):
+            job = choose(job, tuple(jobs))
         return job
 
     def read_speech_field(self, request: ParsedRequest, target: Target, field: SpeechField) -> Any:
         """Return the value of a speech field, as `read_speech_field` does, unless a fault changes it."""
         value = read_speech_field(request, target, field)
-        for fault in self._find_applicable_faults(target, target.operation):
-            if fault.change_speech_field is not None:
-                value = fault.change_speech_field(request, target, field, value)
+        for change in self._find_changes(lambda fault: fault.change_speech_field, target, target.operation):
+            value = change(request, target, field, value)
         return value
 
     def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
         """Return the synthesis to perform instead of `synthesis`."""
-        for fault in self._find_applicable_faults(target, target.operation):
-            if fault.change_synthesis is not None:
-                synthesis = fault.change_synthesis(synthesis)
+        for change in self._find_changes(lambda fault: fault.change_synthesis, target, target.operation):
+            synthesis = change(synthesis)
         return synthesis
 
     def change_speech_timings(self, timings: list[SpeechTiming], target: Target) -> list[SpeechTiming]:
         """Return the times of characters or words to send instead of `timings`."""
-        for fault in self._find_applicable_faults(target, target.operation):
-            if fault.change_speech_timings is not None:
-                timings = fault.change_speech_timings(timings)
+        for change in self._find_changes(lambda fault: fault.change_speech_timings, target, target.operation):
+            timings = change(timings)
         return timings
 
     def change_charge(self, original_charge: float, target: BaseTarget) -> float:
         """Return the amount to charge instead of `original_charge`."""
-        for fault in self._find_applicable_faults(target if isinstance(target, Target) else None, target.operation):
-            if fault.change_charge is not None:
-                original_charge = fault.change_charge(original_charge)
+        speaking_target = target if isinstance(target, Target) else None
+        for change in self._find_changes(lambda fault: fault.change_charge, speaking_target, target.operation):
+            original_charge = change(original_charge)
         return original_charge
 
     def find_rejection_reason(self, request: ParsedRequest, request_count: int) -> str | None:
@@ -174,22 +186,16 @@ class FaultInjector:
 
         `request_count` is the number of requests to the operation so far, including this one.
         """
-        for fault in self._find_applicable_faults(None, request.operation):
-            reason = (
-                fault.find_rejection_reason(request, request_count) if fault.find_rejection_reason is not None else None
-            )
-            if reason is not None:
-                return reason
-        return None
+        finders = self._find_changes(lambda fault: fault.find_rejection_reason, None, request.operation)
+        return next(filter(None, (find(request, request_count) for find in finders)), None)
 
     def change_callbacks(
         self, callback: EmulatedCallback, target: Target | None, operation: Operation
     ) -> Iterable[EmulatedCallback]:
         """Return the callbacks to send instead of `callback`."""
         callbacks: Iterable[EmulatedCallback] = (callback,)
-        for fault in self._find_applicable_faults(target, operation):
-            if fault.change_callbacks is not None:
-                callbacks = [changed for one in callbacks for changed in fault.change_callbacks(one)]
+        for change in self._find_changes(lambda fault: fault.change_callbacks, target, operation):
+            callbacks = list(itertools.chain.from_iterable(map(change, callbacks)))
         return callbacks
 
     def is_check_skipped(self, skippable_check: SkippableCheck, operation: Operation) -> bool:
