@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.types import Receive, Send
 
+from voicegauge.contract.contract import BaseSocketTarget
 from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
@@ -17,7 +18,7 @@ from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._output import SocketFault
 from voicegauge.emulator.client_findings import ClientMonitor
-from voicegauge.formats.locations import Location
+from voicegauge.formats.locations import MISSING, Location
 
 NORMAL_CLOSE_CODE, POLICY_CLOSE_CODE, TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
 
@@ -36,21 +37,29 @@ def list_setting_locations(spec: SocketSpec) -> set[Location]:
     return locations
 
 
-def matches_constant(value: Any, constant: Any) -> bool:
+def _matches_constant(value: Any, constant: Any) -> bool:
     """Whether `value` equals `constant` or its text, or is an object that has all members of the object `constant`."""
     if isinstance(constant, dict) and isinstance(value, dict):
-        return all(matches_constant(value.get(key), item) for key, item in constant.items())
+        return all(_matches_constant(value.get(key), item) for key, item in constant.items())
     return bool(value == constant) or (isinstance(value, str) and value == str(constant))
 
 
 class EmulatedConnection(ABC):
     """One accepted WebSocket connection."""
 
-    def __init__(self, operation: Operation, context: EndpointContext, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        values: Mapping[Location, Any],
+        context: EndpointContext,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         """Prepare to answer messages.
 
         Args:
             operation: the channel of the connection.
+            values: what the handshake has at the locations of targets' constants.
             context: contract, settings and state of the provider.
             receive: receives messages.
             send: sends messages.
@@ -58,6 +67,7 @@ class EmulatedConnection(ABC):
         assert operation.socket is not None, "only channels have sockets"
         self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
         self._receive, self._send, self._settings = receive, send, context.settings
+        self._handshake_values, self._fault_injector = values, context.fault_injector
         self._client = ClientMonitor(operation, context.client_findings)
         self._work_checks = context.client_findings.work_checks
         self._is_closed = False
@@ -110,6 +120,17 @@ class EmulatedConnection(ABC):
     @abstractmethod
     async def _stop_unfinished_work(self) -> None:
         """End what was still in progress when the connection ended."""
+
+    def _read_setting(self, location: Location) -> Any:
+        """Return what the client has stated at `location`; `MISSING` if it has stated nothing."""
+        return self._handshake_values.get(location, MISSING)
+
+    def _count_equal_constants(self, constants: Mapping[Location, Any]) -> int:
+        """Return the number of `constants`, by location, that the client has sent."""
+        return sum(_matches_constant(self._read_setting(location), value) for location, value in constants.items())
+
+    def _list_faults(self, target: BaseSocketTarget) -> list[SocketFault]:
+        return self._fault_injector.list_socket_faults(target)
 
     async def _accept_key(self, intent: ClientIntent, faults: Iterable[SocketFault]) -> bool:
         """Check the key of the first message, and report that the connection is ready; return whether it is."""

@@ -301,7 +301,7 @@ class JobEndpoint:
     def __init__(self, context: EndpointContext, batch_endpoint: BatchEndpoint) -> None:
         """Create an endpoint for the contract in `context`; `batch_endpoint` reports the progress of batches."""
         self._context, self._batches = context, batch_endpoint
-        self._roles = _find_job_operation_roles(context.contract)
+        self._roles = find_job_operation_roles(context.contract)
 
     def responds_to(self, operation: Operation) -> bool:
         """Whether this endpoint responds to `operation`."""
@@ -347,7 +347,8 @@ class JobEndpoint:
         raise Rejection("not-found", None, "no such file")
 
 
-def _find_job_operation_roles(contract: Contract) -> Mapping[str, JobOperationRole]:
+def find_job_operation_roles(contract: Contract) -> Mapping[str, JobOperationRole]:
+    """Return what operations do with jobs, by their ids; an operation without jobs is left out."""
     roles: dict[str, JobOperationRole] = {}
     for operation in contract.operations.values():
         if operation.job is not None:
@@ -355,13 +356,13 @@ def _find_job_operation_roles(contract: Contract) -> Mapping[str, JobOperationRo
                 roles[operation.job.result_operation_id] = JobOperationRole("result", operation.job)
             if operation.job.cancellation is not None:
                 roles[operation.job.cancellation.operation_id] = JobOperationRole("cancel", operation.job)
-        roles.update((name, JobOperationRole("download", None)) for name in find_download_operation_ids(operation))
+        roles.update((name, JobOperationRole("download", None)) for name in _find_download_operation_ids(operation))
     # Polling is last because it takes precedence if one operation both reports the status and returns the result.
     roles.update((o.id, JobOperationRole("status", o.job)) for o in contract.operations.values() if o.job is not None)
     return roles
 
 
-def find_download_operation_ids(linking_operation: Operation) -> Iterator[str]:
+def _find_download_operation_ids(linking_operation: Operation) -> Iterator[str]:
     """Yield the ids of the operations that serve the audio to which responses of `linking_operation` link."""
     audio: list[ResponseAudio | StemList | None] = []
     if linking_operation.speech is not None:

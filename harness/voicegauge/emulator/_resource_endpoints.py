@@ -77,7 +77,7 @@ class ResourceStore:
         self._contract, self._fault_injector, self._quota = contract, fault_injector, is_quota_enforced
         self._stored = BoundedDict[str, StoredResource](MAX_STORED_RESOURCES)
         self._created_count = 0
-        self._roles = dict(_find_resource_operation_roles(contract))
+        self._roles = dict(find_resource_operation_roles(contract))
 
     def __iter__(self) -> Iterator[StoredResource]:
         """Iterate over the resources of all accounts, without deleted resources."""
@@ -360,7 +360,8 @@ def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedRes
     return body
 
 
-def _find_resource_operation_roles(contract: Contract) -> Iterator[tuple[str, ResourceOperationRole]]:
+def find_resource_operation_roles(contract: Contract) -> Iterator[tuple[str, ResourceOperationRole]]:
+    """Yield the ids of the operations on resources, each with what it does."""
     for operation in contract.operations.values():
         resource = operation.resource
         if resource is None:

@@ -12,11 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.types import Receive, Send
-
 from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
-from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.emulator._emulated_connection import (
     NORMAL_CLOSE_CODE,
@@ -25,10 +22,8 @@ from voicegauge.emulator._emulated_connection import (
     ConnectionEndedError,
     EmulatedConnection,
     list_setting_locations,
-    matches_constant,
 )
-from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._output import SocketFault, SocketOutput, SocketOutputPurpose, SocketTurnState
+from voicegauge.emulator._output import SocketOutput, SocketOutputPurpose, SocketTurnState
 from voicegauge.emulator._speech_synthesis import (
     DEFAULT_ESPEAK_VARIANT,
     FALLBACK_LANGUAGE,
@@ -105,28 +100,15 @@ class _Turn:
 class EmulatedSocket(EmulatedConnection):
     """One accepted connection on which texts are spoken."""
 
-    def __init__(
-        self,
-        operation: Operation,
-        values: Mapping[Location, Any],
-        context: EndpointContext,
-        receive: Receive,
-        send: Send,
-        abort: Callable[[], None],
-    ) -> None:
+    def __init__(self, *connection: Any, abort: Callable[[], None]) -> None:
         """Create a connection without turns.
 
         Args:
-            operation: the channel of the connection.
-            values: what the handshake has at the locations of targets' constants.
-            context: contract, settings and state of the provider.
-            receive: receives messages.
-            send: sends messages.
+            connection: the arguments of `EmulatedConnection`.
             abort: ends the connection without a close frame.
         """
-        super().__init__(operation, context, receive, send)
-        self._values, self._abort = values, abort
-        self._fault_injector = context.fault_injector
+        super().__init__(*connection)
+        self._abort = abort
         self._turns: dict[str | None, _Turn] = {}
         self._ended_contexts: deque[str | None] = deque(maxlen=_MAX_TURNS)
         self._latest: _Turn | None = None
@@ -227,22 +209,17 @@ class EmulatedSocket(EmulatedConnection):
                 self._settings_values[location] = value
 
     def _read_setting(self, location: Location) -> Any:
-        return (self._settings_values if location.is_in_body else self._values).get(location, MISSING)
+        return self._settings_values.get(location, MISSING) if location.is_in_body else super()._read_setting(location)
 
     def _find_target(self) -> SocketTarget:
         """Return the target whose constants the client has sent; the first one if it has sent those of none."""
         targets = [one for one in self._operation.contract.socket_targets.values() if one.operation is self._operation]
-
-        def count_equal_constants(target: SocketTarget) -> int:
-            constants = target.target_spec.request_constants
-            return sum(matches_constant(self._read_setting(location), value) for location, value in constants.items())
-
-        return max(targets, key=count_equal_constants)
+        return max(targets, key=lambda target: self._count_equal_constants(target.target_spec.request_constants))
 
     def _find_format(self, target: SocketTarget) -> SocketFormat:
         for audio_format in target.target_spec.formats.values():
             constants = audio_format.request_constants
-            if constants and all(matches_constant(self._read_setting(at), value) for at, value in constants.items()):
+            if constants and self._count_equal_constants(constants) == len(constants):
                 return audio_format
         return target.default_format
 
@@ -511,9 +488,6 @@ class EmulatedSocket(EmulatedConnection):
     @property
     def _has_emulated_clock(self) -> bool:
         return self._settings.clock != "real"
-
-    def _list_faults(self, target: SocketTarget) -> list[SocketFault]:
-        return self._fault_injector.list_socket_faults(target)
 
     def _build_outputs(self, turn: _Turn, kind: Any, **values: Any) -> list[SocketOutput]:
         """Return the output for an event; none if the contract has no such message."""

@@ -20,21 +20,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from starlette.types import Receive, Send
-
-from voicegauge.contract.contract import TranscriptionSocketTarget
-from voicegauge.contract.extension.sockets import ServerEventKind, SocketFormat, has_placeholder
+from voicegauge.contract.extension.sockets import ServerEventKind, has_placeholder
 from voicegauge.contract.extension.speech import TranscriptionResponse
-from voicegauge.contract.operation import Operation
 from voicegauge.emulator._emulated_connection import (
     NORMAL_CLOSE_CODE,
     TOO_BIG_CLOSE_CODE,
     ConnectionEndedError,
     EmulatedConnection,
-    matches_constant,
 )
-from voicegauge.emulator._endpoint_context import EndpointContext
-from voicegauge.emulator._output import ReportedText, SocketFault
+from voicegauge.emulator._output import ReportedText
 from voicegauge.emulator._provider_state import BoundedDict
 from voicegauge.emulator._request import Rejection
 from voicegauge.formats.locations import Location
@@ -295,29 +289,20 @@ class _RetainedAudio:
 class EmulatedTranscription(EmulatedConnection):
     """One accepted connection on which audio is transcribed."""
 
-    def __init__(
-        self,
-        operation: Operation,
-        values: Mapping[Location, Any],
-        context: EndpointContext,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        """Create a connection without audio.
-
-        Args:
-            operation: the channel of the connection.
-            values: what the handshake has at the locations of targets' constants.
-            context: contract, settings and state of the provider.
-            receive: receives messages.
-            send: sends messages.
-        """
+    def __init__(self, *connection: Any) -> None:
+        """Create a connection without audio. `connection` are the arguments of `EmulatedConnection`."""
         import numpy as np
 
-        super().__init__(operation, context, receive, send)
-        self._values, self._faults = values, context.fault_injector
-        self._target = self._find_target()
-        self._format = self._find_format()
+        super().__init__(*connection)
+        channels = self._operation.contract.transcription_socket_targets.values()
+        self._target = max(
+            (target for target in channels if target.operation is self._operation),
+            key=lambda target: self._count_equal_constants(target.target_spec.request_constants),
+        )
+        self._format = max(
+            self._target.target_spec.formats.values(),
+            key=lambda audio_format: self._count_equal_constants(audio_format.request_constants),
+        )
         self._audio = _RetainedAudio(np.zeros(0, np.float32))
         self._frame = round(_FRAME_DURATION_S * self._format.sample_rate_hz)
         self._examined = 0
@@ -329,26 +314,6 @@ class EmulatedTranscription(EmulatedConnection):
         self._worker: asyncio.Task[None] | None = None
         """Reports the texts, while the connection is open."""
         self._is_reporting = self._is_partial_waiting = False
-
-    def _find_target(self) -> TranscriptionSocketTarget:
-        contract = self._operation.contract
-        targets = [one for one in contract.transcription_socket_targets.values() if one.operation is self._operation]
-
-        def count_equal_constants(target: TranscriptionSocketTarget) -> int:
-            constants = target.target_spec.request_constants
-            return sum(matches_constant(self._values.get(location), value) for location, value in constants.items())
-
-        return max(targets, key=count_equal_constants)
-
-    def _find_format(self) -> SocketFormat:
-        def count_equal_constants(audio_format: SocketFormat) -> int:
-            constants = audio_format.request_constants
-            return sum(matches_constant(self._values.get(location), value) for location, value in constants.items())
-
-        return max(self._target.target_spec.formats.values(), key=count_equal_constants)
-
-    def _list_faults(self) -> list[SocketFault]:
-        return self._faults.list_socket_faults(self._target)
 
     async def run(self) -> None:
         """Receive audio, and report texts, until the connection ends."""
@@ -379,7 +344,7 @@ class EmulatedTranscription(EmulatedConnection):
             return
         intent = self._channel.read_client_message(data, is_binary=is_binary)
         self._client.judge_message(intent)
-        if "session" in intent.actions and not await self._accept_key(intent, self._list_faults()):
+        if "session" in intent.actions and not await self._accept_key(intent, self._list_faults(self._target)):
             return
         if intent.audio:
             await self._receive_audio(intent.audio)
@@ -454,7 +419,7 @@ class EmulatedTranscription(EmulatedConnection):
         if has_paused and not turn.has_probably_ended and self._spec.has_event("eager-end"):
             turn.has_probably_ended = True
             self._queue_report("eager-end", turn)
-        limits = [fault.turn_end_s for fault in self._list_faults() if fault.turn_end_s is not None]
+        limits = [fault.turn_end_s for fault in self._list_faults(self._target) if fault.turn_end_s is not None]
         turn_end_s = min([spec.turn_end_s, *limits])
         if silence_s >= turn_end_s or now - turn.first_sample_index >= _MAX_TURN_S * rate:
             await self._end_turn()
@@ -493,7 +458,7 @@ class EmulatedTranscription(EmulatedConnection):
         if text is None:
             return
         reports = [ReportedText(kind, text)]
-        for fault in self._list_faults():
+        for fault in self._list_faults(self._target):
             if fault.change_reported_texts is not None:
                 reports = fault.change_reported_texts(reports)
         for report in itertools.chain.from_iterable(map(self._report_text_before_turn_end, reports)):

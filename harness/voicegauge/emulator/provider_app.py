@@ -30,7 +30,7 @@ from voicegauge.emulator._job_endpoints import (
     ChatEndpoint,
     JobEndpoint,
     JobSubmissionEndpoint,
-    find_download_operation_ids,
+    find_job_operation_roles,
 )
 from voicegauge.emulator._output import EmulatedResponse, add_documented_headers
 from voicegauge.emulator._provider_state import BoundedDict, EmulatedAccount
@@ -41,7 +41,7 @@ from voicegauge.emulator._request import (
     iterate_uploaded_files,
     parse_request,
 )
-from voicegauge.emulator._resource_endpoints import StoredResource, select_page
+from voicegauge.emulator._resource_endpoints import StoredResource, find_resource_operation_roles, select_page
 from voicegauge.emulator._socket_connection import EmulatedSocket
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint
 from voicegauge.emulator._transcription import EmulatedTranscription
@@ -112,7 +112,7 @@ class SocketEndpoint:
             await EmulatedTranscription(operation, values, self._context, receive, send).run()
             return
         abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
-        await EmulatedSocket(operation, values, self._context, receive, send, abort).run()
+        await EmulatedSocket(operation, values, self._context, receive, send, abort=abort).run()
 
     async def _reject_and_report_handshake(
         self, send: Callable[[Any], Awaitable[None]], status: HTTPStatus, operation: str, reason: str
@@ -372,12 +372,11 @@ class EmulatedProvider:
             return await self._submits.respond(request, account, operation.job_target)
         if self._jobs.responds_to(operation):
             return await self._jobs.respond(request, account)
-        filters_lists = not self._fault_injector.is_check_skipped("filters", operation)
-        response = (
-            self.context.resources.build_access_response(request, referenced_resources[0])
-            if referenced_resources
-            else self.context.response_builder.build_documented_response(request, filters_lists=filters_lists)
-        )
+        if referenced_resources:
+            response = self.context.resources.build_access_response(request, referenced_resources[0])
+        else:
+            filters_lists = not self._fault_injector.is_check_skipped("filters", operation)
+            response = self.context.response_builder.build_documented_response(request, filters_lists=filters_lists)
         return _select_requested_page(response, request)
 
 
@@ -385,6 +384,9 @@ def _select_requested_page(response: EmulatedResponse, request: ParsedRequest) -
     if request.operation.pagination is not None:
         select_page(response, request, request.operation.pagination)
     return response
+
+
+# Describes in words what the emulator does for each operation.
 
 
 _DESCRIPTION_BY_CONVERSION_PURPOSE = {
@@ -397,27 +399,55 @@ _DESCRIPTION_BY_CONVERSION_PURPOSE = {
     "analyse": "estimates the key and tempo of the audio",
     "convert": "converts format, sample rate and channels",
 }
+_DESCRIPTION_BY_JOB_ACTION = {
+    "status": "returns the state of a job and the location of its audio",
+    "result": "returns the result of a job",
+    "cancel": "cancels a job",
+    "download": "returns generated audio",
+}
+_DESCRIPTION_BY_RESOURCE_ACTION = {
+    "create": "creates a resource of the account: {name}",
+    "list": "lists resources of the account: {name}",
+    "delete": "deletes a resource: {name}",
+    "set": "sets the state of a resource to {new_state}: {name}",
+}
 
 
 def describe_emulation(operation: Operation) -> str:
     """Return a verb phrase that describes the emulated behavior of `operation`."""
+    job_role = find_job_operation_roles(operation.contract).get(operation.id)
+    filters = any(parameter.message_part == "query" for parameter in operation.parameters)
+    return (
+        _describe_socket_or_chat(operation)
+        or _describe_resource_operation(operation)
+        or _describe_speech_or_audio_input(operation)
+        or (_DESCRIPTION_BY_JOB_ACTION[job_role.action] if job_role is not None else None)
+        or _describe_use_of_resource(operation)
+        or ("returns the documented example, filtered" if filters else "returns the documented example")
+    )
+
+
+def _describe_socket_or_chat(operation: Operation) -> str | None:
     if operation.socket is not None:
         does = "transcribes the audio" if operation.socket.spec.transcribes else "speaks the text"
         return f"{does} while it arrives"
-    description = (
-        _describe_resource(operation)
-        or _describe_speech(operation)
-        or _describe_audio_input(operation)
-        or _describe_job_or_file_operation(operation)
-        or _describe_resource_use(operation)
-    )
-    if description is not None:
-        return description
-    filters = any(parameter.message_part == "query" for parameter in operation.parameters)
-    return "returns the documented example, filtered" if filters else "returns the documented example"
+    is_chat = operation.chat is not None
+    return "replies with a fixed phrase that quotes the last messages, as text and speech" if is_chat else None
 
 
-def _describe_speech(operation: Operation) -> str | None:
+def _describe_resource_operation(operation: Operation) -> str | None:
+    for operation_id, role in find_resource_operation_roles(operation.contract):
+        if operation_id == operation.id:
+            phrase = _DESCRIPTION_BY_RESOURCE_ACTION[role.action]
+            return phrase.format(name=role.resource_spec.display_name, new_state=role.new_state)
+    return None
+
+
+def _describe_speech_or_audio_input(operation: Operation) -> str | None:
+    if isinstance(operation.audio_input, TranscriptionSpec):
+        return "transcribes the audio"
+    if operation.audio_input is not None:
+        return _DESCRIPTION_BY_CONVERSION_PURPOSE[operation.audio_input.purpose]
     if operation.batch is not None:
         return "creates a job for each item"
     if operation.speech is None:
@@ -428,52 +458,7 @@ def _describe_speech(operation: Operation) -> str | None:
     return "creates a job that produces speech" if operation.speech.response.status_operation_id else "returns speech"
 
 
-def _describe_audio_input(operation: Operation) -> str | None:
-    if isinstance(operation.audio_input, TranscriptionSpec):
-        return "transcribes the audio"
-    return (
-        _DESCRIPTION_BY_CONVERSION_PURPOSE[operation.audio_input.purpose] if operation.audio_input is not None else None
-    )
-
-
-def _describe_job_or_file_operation(operation: Operation) -> str | None:
-    """Describe an operation on jobs or files that earlier requests created; `None` for another operation."""
-    if operation.job is not None:
-        return "returns the state of a job and the location of its audio"
-    for other in operation.contract.operations.values():
-        if operation.id in find_download_operation_ids(other):
-            return "returns generated audio"
-        if other.job is not None and operation.id == other.job.result_operation_id:
-            return "returns the result of a job"
-        if (
-            other.job is not None
-            and other.job.cancellation is not None
-            and operation.id == other.job.cancellation.operation_id
-        ):
-            return "cancels a job"
-    return None
-
-
-def _describe_resource(operation: Operation) -> str | None:
-    if operation.chat is not None:
-        return "replies with a fixed phrase that quotes the last messages, as text and speech"
-    for maker in operation.contract.operations.values():
-        resource = maker.resource
-        if resource is None:
-            continue
-        if maker is operation:
-            return f"creates a resource of the account: {resource.display_name}"
-        if resource.listing is not None and resource.listing.operation_id == operation.id:
-            return f"lists resources of the account: {resource.display_name}"
-        if resource.deletion is not None and resource.deletion.operation_id == operation.id:
-            return f"deletes a resource: {resource.display_name}"
-        for setting in resource.transitions:
-            if setting.operation_id == operation.id:
-                return f"sets the state of a resource to {setting.resulting_state}: {resource.display_name}"
-    return None
-
-
-def _describe_resource_use(operation: Operation) -> str | None:
+def _describe_use_of_resource(operation: Operation) -> str | None:
     for maker in operation.contract.operations.values():
         if maker.resource is not None and any(maker.iterate_uses_of_created_resource(operation)):
             verb = "reads" if operation.method == "GET" else "changes"

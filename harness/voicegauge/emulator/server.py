@@ -111,11 +111,6 @@ class ClientLimitingMixin(asyncio.Protocol):
         """Whether headers were received completely, but the response was not sent completely."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    @property
-    def has_timer(self) -> bool:
-        """Whether the connection will be closed unless the client sends more in time."""
-        return self._timer is not None
-
     def data_received(self, data: bytes) -> None:
         """Parse bytes of a request, and limit the time for the bytes that are still missing."""
         self._has_received = True
@@ -144,9 +139,7 @@ class ClientLimitingMixin(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self.open_connections.pop(self, None)
-        self._stop_timer()
-        self._stop_write_timer()
+        self.leave_connection()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -219,7 +212,7 @@ class _ClientLimitingH11Protocol(ClientLimitingMixin, H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         next_request_bytes, _ = self.conn.trailing_data
-        if self.request_state == "waiting" and next_request_bytes and not self.has_timer:
+        if self.request_state == "waiting" and next_request_bytes and self._timer is None:
             self.start_timer(self.client_limits.headers_timeout_s)  # the next request has begun during the response
 
 

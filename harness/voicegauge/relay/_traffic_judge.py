@@ -276,34 +276,20 @@ class TrafficJudge:
             return JudgedExchange(not_judged_reason=self._mask_secrets(str(error)))
         if relayed_exchange.interruption_reason is not None:
             return self._judge_incomplete_exchange(exchange, relayed_exchange.interruption_reason)
-        if exchange.socket is not None:
-            return self._judge_socket(exchange)
-        job_number = self._find_or_open_job(exchange)
+        job_number = self._find_or_open_job(exchange) if exchange.socket is None else None
         if job_number is not None:
             exchange = msgspec.structs.replace(exchange, conversation_id=f"conversation {job_number}")
         not_recorded = self._record_if_possible(exchange)
-        try:
-            findings = self._judge_complete_exchange(exchange, job_number)
-            call = parse_call(self._contract, exchange)
-            not_judged = call.unread_body_reason if call is not None else None
-        except MissingExtraError as error:  # audio that only an optional part can decode
-            findings, not_judged = [], str(error)
-        is_recorded = self._recorder is not None and not_recorded is None
-        return JudgedExchange(
-            findings=tuple(findings),
-            is_recorded=is_recorded,
-            not_recorded_reason=not_recorded,
-            not_judged_reason=not_judged,
-        )
-
-    def _judge_socket(self, exchange: Exchange) -> JudgedExchange:
-        """Judge a WebSocket after its end."""
-        not_recorded = self._record_if_possible(exchange)
         self._count_exchange(exchange)
-        read = read_recorded_socket(self._contract, exchange, {})
         try:
-            findings = self._collector.judge_subjects(self._choose_checker([exchange]), read.subjects)
-            not_judged = read.not_judged_reason
+            if exchange.socket is not None:  # judged after its end
+                socket = read_recorded_socket(self._contract, exchange, {})
+                findings = self._collector.judge_subjects(self._choose_checker([exchange]), socket.subjects)
+                not_judged = socket.not_judged_reason
+            else:
+                findings = self._judge_call_and_job(exchange, job_number)
+                call = parse_call(self._contract, exchange)
+                not_judged = call.unread_body_reason if call is not None else None
         except MissingExtraError as error:  # audio that only an optional part can decode
             findings, not_judged = [], str(error)
         return JudgedExchange(
@@ -393,9 +379,8 @@ class TrafficJudge:
             self._close_oldest_job()
         return self._job_count
 
-    def _judge_complete_exchange(self, exchange: Exchange, job_number: int | None) -> list[Finding]:
+    def _judge_call_and_job(self, exchange: Exchange, job_number: int | None) -> list[Finding]:
         """Judge one exchange, and the job to which it belongs; return the findings that are new."""
-        self._count_exchange(exchange)
         if self._collector.exchange_count % EXCHANGES_BETWEEN_FINDING_MERGES == 0:
             self._collector.merge_equal_findings()
         call = parse_call(self._contract, exchange)
