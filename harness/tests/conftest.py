@@ -113,7 +113,7 @@ def times_are_calibrated_in_one_test_only() -> Iterator[None]:
 def speech_is_synthesized_once() -> Iterator[None]:
     """Emulators keep what they synthesize until the end of all tests: a minute of speech is encoded in a second."""
     with pytest.MonkeyPatch.context() as patch:
-        render_once = functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)(speech.render_speech.__wrapped__)
+        render_once = functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)(speech.render_speech)
         patch.setattr(speech, "render_speech", render_once)
         yield
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-import functools
 import math
 import re
 import xml.etree.ElementTree as ET
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -402,21 +402,28 @@ class SynthesizedSpeech(NamedTuple):
     """The text that was synthesized."""
 
 
+_speech_cache: OrderedDict[SynthesisRequest, SynthesizedSpeech] = OrderedDict()
+"""The speech that was asked for last, of all providers."""
+
+
 async def synthesize(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     """Return encoded speech from the cache, or synthesize it in a thread.
 
     Raises:
         MissingExtraError: the emulator's voices are not installed.
     """
-    return await asyncio.to_thread(render_speech, synthesis)
+    if synthesis in _speech_cache:
+        # Not from a thread: on a busy machine, that delays speech by more than the time between two messages.
+        _speech_cache.move_to_end(synthesis)
+    else:
+        _speech_cache[synthesis] = await asyncio.to_thread(render_speech, synthesis)
+        if len(_speech_cache) > MAX_CACHED_AUDIO_FILES:
+            _speech_cache.popitem(last=False)
+    return _speech_cache[synthesis]
 
 
-@functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)
 def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
-    """Return encoded speech; equal requests result in equal bytes.
-
-    The audio is cached per process, so that emulators that run one after the other, as in tests, share it.
-    """
+    """Return encoded speech; equal requests result in equal bytes."""
     import numpy as np
 
     from voicegauge.speech.espeak import add_noise_floor, synthesize_with_times
