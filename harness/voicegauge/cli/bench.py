@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.requests import BenchRequest
-from voicegauge.cli._commands import command_of_requests
+from voicegauge.cli import command_of_requests
 from voicegauge.cli._console import create_console, show_result
 from voicegauge.cli._options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import (

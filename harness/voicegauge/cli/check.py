@@ -16,8 +16,7 @@ from click.core import ParameterSource
 from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import CheckRequest, ProfileRequest
-from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
-from voicegauge.cli._commands import command_of_requests
+from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON, command_of_requests
 from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result
 from voicegauge.cli._options import FailedWriteCollector, OutputOptions, output_file_option, reject_outputs_to_same_file
 from voicegauge.errors import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from voicegauge.api.local_requests import CompareRequest, CompareTargetsRequest
-from voicegauge.cli._commands import command_of_requests
+from voicegauge.cli import command_of_requests
 from voicegauge.cli._console import (
     MIN_WIDE_TERMINAL_WIDTH,
     build_rehearsal_label,

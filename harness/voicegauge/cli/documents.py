@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
-from voicegauge.cli._commands import command_of_requests
+from voicegauge.cli import command_of_requests
 from voicegauge.cli._console import create_console, print_escaped, show_result
 from voicegauge.cli._options import FailedWriteCollector, JsonOutput, OutputOptions, output_file_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, ContractError, UsageError

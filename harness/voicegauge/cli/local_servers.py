@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicegauge.api.local_requests import EmulateRequest, ListenRequest, ProxyRequest, port_option
-from voicegauge.cli._commands import command_of_requests
+from voicegauge.cli import command_of_requests
 from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result, write_json
 from voicegauge.cli._options import JsonOutput
 from voicegauge.errors import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK, NothingMeasuredError

@@ -11,8 +11,7 @@ import click
 from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.requests import RecordRequest
-from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON
-from voicegauge.cli._commands import command_of_requests
+from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON, command_of_requests
 from voicegauge.cli._console import create_console, print_escaped, show_result, write_json
 from voicegauge.cli._options import JsonOutput
 from voicegauge.errors import DataError, NothingMeasuredError, PartlyMeasuredError

@@ -12,7 +12,7 @@ import click
 
 from voicegauge.api.local_requests import HistoryRequest, ReportRequest, ScoreRequest
 from voicegauge.bench.run_history import MetricSeries, RunHistory, SeriesKey
-from voicegauge.cli._commands import command_of_requests
+from voicegauge.cli import command_of_requests
 from voicegauge.cli._console import (
     build_rehearsal_label,
     create_console,
