@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from voicegauge.api.calls import CommandDeadline, count_time_since, interrupt_on_termination
 from voicegauge.api.options import max_time_option
@@ -98,7 +97,9 @@ def command_of_requests(
     def decorate(run: Callable[..., int | None]) -> click.Command:
         def callback(**values: Any) -> None:
             ctx = click.get_current_context()
-            given_names = {key for key in values if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
+            given_names = {
+                key for key in values if ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
+            }
             effective = _leave_out_ineffective_settings(declared_options, given_names, values)
             _announce_ineffective_variables(ctx, declared_options, given_names, values, effective)
             values = effective
@@ -203,7 +204,7 @@ def _announce_ineffective_variables(
         excluding = next(
             (other.flag for other in options if other.name in given_names and one.name in other.spec.excludes), None
         )
-        is_set = ctx.get_parameter_source(one.name) is ParameterSource.ENVIRONMENT
+        is_set = ctx.get_parameter_source(one.name) is click.core.ParameterSource.ENVIRONMENT
         if variable is not None and excluding is not None and is_set and values[one.name] != effective[one.name]:
             print_escaped(f"{variable} has no effect with {excluding}", to_stderr=True)
 
