@@ -18,7 +18,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Finding, Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.redaction import RedactionSettings, Redactor
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.subjects import JobHistory
@@ -161,7 +161,8 @@ def test_a_documented_model_is_kept_although_an_undocumented_header_repeats_it()
     headers = (("Content-Type", "audio/mpeg"), ("dg-model-name", "aura-2-thalia-en"))
     response = Response(status=200, headers=headers, body=b"ID3")
     exchange = Exchange(provider=contract.id, operation="speak", request=request, response=response)
-    assert Redactor(contract, ["k-0123456789abcdef"]).mask_exchange(exchange).request.url == url
+    redactor = Redactor(contract, RedactionSettings(secrets=["k-0123456789abcdef"]))
+    assert redactor.mask_exchange(exchange).request.url == url
 
 
 def list_refusals(contract: Contract, operation_id: str) -> Iterator[tuple[int, Any, str]]:

@@ -40,6 +40,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, TransportError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import AmbiguousRequest
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.transport.clock import VirtualClock
 
 CaseCommand = Literal["check", "record"]
@@ -149,7 +150,7 @@ class SimulatedCaseUser:
     async def _run(self, killer: Killer, *, retry_ambiguous: bool) -> CaseOutcome:
         """Do what `voicegauge check --live` or `record --live` does, without printing anything."""
         targets, plan, by_id = list(self.contract.targets.values()), self.plan, {self.contract.id: self.contract}
-        unfinished = UnfinishedRecording(self.folder, by_id, secrets=[KEY])
+        unfinished = UnfinishedRecording(self.folder, by_id, redaction=RedactionSettings(secrets=[KEY]))
         recorder = Recorder(by_id, {self.contract.id: {"": URL}}, unfinished)
         is_recording = self.command == "record"
         journals = CaseJournals(

@@ -23,6 +23,7 @@ from voicegauge.errors import VoicegaugeError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.recording.har_files import save_har
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.http import Transport
 
@@ -92,7 +93,13 @@ async def check_delivery(target: BaseTarget, url: str, deadline_s: float) -> str
             with tempfile.TemporaryDirectory() as folder:  # what passes over a WebSocket is not recorded
                 path = Path(folder, "recording.har")
                 contract, provenance = target.contract, service.settings.provenance
-                save_har(path, transport.exchanges, provenance=provenance, contract=contract, secrets=[KEY])
+                save_har(
+                    path,
+                    transport.exchanges,
+                    provenance=provenance,
+                    contract=contract,
+                    redaction=RedactionSettings(secrets=[KEY]),
+                )
         except VoicegaugeError as error:
             outcome = str(error)
     return outcome

@@ -205,11 +205,7 @@ async def test_endless_traffic_with_a_finding_keeps_it_once_and_counts_it() -> N
 def test_merging_findings_between_exchanges_changes_no_report(monkeypatch) -> None:
     contract = voicegauge.load_contracts().find_provider("openai")
     settings = JudgeSettings(
-        contract_path="",
-        base_urls={},
-        model_and_voice_names=ModelAndVoiceNames(),
-        recording_path=None,
-        names_to_mask=(),
+        contract_path="", base_urls={}, model_and_voice_names=ModelAndVoiceNames(), recording_path=None
     )
     relayed_exchange = RelayedExchange(
         request=Request(method="GET", url="https://api.openai.com/v1/models"),

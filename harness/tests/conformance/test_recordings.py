@@ -25,6 +25,7 @@ from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Exchange, Request, Response, Timing
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.recorded_exchanges import Recording
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode
@@ -53,7 +54,13 @@ def record(voicegauge_catalogue, voicegauge_emulator, tmp_path, inject_faults):
 
         delivery = asyncio.run(speak())
         path = tmp_path / contract.id / "speech.har"
-        save_har(path, delivery.exchanges, provenance=Provenance.EMULATED, contract=contract, secrets=("test-key",))
+        save_har(
+            path,
+            delivery.exchanges,
+            provenance=Provenance.EMULATED,
+            contract=contract,
+            redaction=RedactionSettings(secrets=("test-key",)),
+        )
         return tmp_path
 
     return make

@@ -21,6 +21,7 @@ from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.recording.secret_search import find_secret_spelling
 
 from ..builders.secret_places import PLACES, Traffic, find_secret_in_number, make_secret
@@ -215,7 +216,11 @@ def test_documented_charges_and_counts_stay_readable(tmp_path: Path) -> None:
     assert json.loads(saved.request.body) == {"text": "hi", "model": "kokoro", "voice": "af_bella", "nonce": 0}
     path.unlink()
     kept = save_har(
-        path, [exchange], provenance=Provenance.RECORDED, contract=TTSAI, names_to_keep=["x-left", "tokens"]
+        path,
+        [exchange],
+        provenance=Provenance.RECORDED,
+        contract=TTSAI,
+        redaction=RedactionSettings(names_to_keep=["x-left", "tokens"]),
     ).exchanges[0]
     assert dict(kept.response.headers)["X-Left"] == "17"
     assert json.loads(kept.response.body) == answer

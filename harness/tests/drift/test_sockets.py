@@ -21,6 +21,7 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response, SocketClose, SocketMessage, SocketMessageLog
 from voicegauge.recording.har_files import save_har
 from voicegauge.recording.masking import INVALID_API_KEY
+from voicegauge.recording.redaction import RedactionSettings
 
 from ..builders.documents import edited
 from .documents import Drift
@@ -335,7 +336,13 @@ def save_with_keys(contract: Contract, file: Path, messages: Sequence[Any], hand
         has_key = any(credentials) and not any(INVALID_API_KEY in one for one in credentials)
         rejected = {"response": Response(status=401), "socket": SocketMessageLog()}
         exchanges.append(msgspec.structs.replace(accepted, request=request, **({} if has_key else rejected)))
-    save_har(file, exchanges, provenance=Provenance.RECORDED, contract=contract, secrets=[SECRET_KEY])
+    save_har(
+        file,
+        exchanges,
+        provenance=Provenance.RECORDED,
+        contract=contract,
+        redaction=RedactionSettings(secrets=[SECRET_KEY]),
+    )
     return str(file)
 
 
@@ -394,7 +401,13 @@ def test_a_connection_whose_first_message_has_a_key_is_compared_with_one_like_it
             log = msgspec.structs.replace(connection.socket, messages=(message, *connection.socket.messages))
             url = "https://api.lmnt.com/v1/ai/speech/stream"
             exchanges.append(msgspec.structs.replace(connection, request=Request(method="GET", url=url), socket=log))
-        save_har(tmp_path / name, exchanges, provenance=Provenance.RECORDED, contract=contract, secrets=[SECRET_KEY])
+        save_har(
+            tmp_path / name,
+            exchanges,
+            provenance=Provenance.RECORDED,
+            contract=contract,
+            redaction=RedactionSettings(secrets=[SECRET_KEY]),
+        )
         return str(tmp_path / name)
 
     error = {"type": "error", "request_id": "r1", "error": {"message": "unauthorized"}}

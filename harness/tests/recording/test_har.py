@@ -20,6 +20,7 @@ from voicegauge.model.exchange import Exchange, Request, Response, Timing, Uploa
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.masking import MASK
 from voicegauge.recording.recorded_exchanges import collect_exchanges_by_conversation_id
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.transport.body_encoding import encode_body
 
 KEY = "pk/live+0123456789"
@@ -50,8 +51,15 @@ def exchange(*, url="https://gateway.pixazo.ai/v1/a", request=b"", answer=b"{}",
     )
 
 
-def save(path: Path, *exchanges: Exchange, **options):
-    return save_har(path, exchanges, provenance=Provenance.RECORDED, contract=CONTRACT, **options)
+def save(path: Path, *exchanges: Exchange, recorded_at=None, **redaction):
+    return save_har(
+        path,
+        exchanges,
+        provenance=Provenance.RECORDED,
+        contract=CONTRACT,
+        redaction=RedactionSettings(**redaction),
+        recorded_at=recorded_at,
+    )
 
 
 def test_saved_exchanges_are_loaded_unchanged(tmp_path):

@@ -22,6 +22,7 @@ from voicegauge.model.base import Provenance, SpeechRequest
 from voicegauge.model.exchange import Delivery
 from voicegauge.model.sample import StreamArrivals
 from voicegauge.recording.har_files import load_har, save_har
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
 from voicegauge.rules.registry import RULE_BY_ID
@@ -52,7 +53,13 @@ def spoken() -> Delivery:
 def saved(spoken: Delivery, tmp_path: Path) -> Path:
     path = tmp_path / "ttsai" / "kokoro-stream.har"
     path.parent.mkdir()
-    save_har(path, spoken.exchanges, provenance=Provenance.EMULATED, contract=TTSAI, secrets=["sk-tts-emulated"])
+    save_har(
+        path,
+        spoken.exchanges,
+        provenance=Provenance.EMULATED,
+        contract=TTSAI,
+        redaction=RedactionSettings(secrets=["sk-tts-emulated"]),
+    )
     return path
 
 

@@ -22,6 +22,7 @@ from voicegauge.model.exchange import Exchange, Request, Response, UploadedFile
 from voicegauge.recording.har_files import save_har
 from voicegauge.recording.masking import INVALID_API_KEY, MASK, is_credential_name, looks_random, mask_credentials
 from voicegauge.recording.recorded_exchanges import Recording
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.transport.body_encoding import encode_body
 
@@ -135,7 +136,9 @@ def _secret(rng: random.Random) -> str:
 
 
 def _save(path: Path, *exchanges: Exchange, **options):
-    return save_har(path, exchanges, provenance=Provenance.RECORDED, contract=CONTRACT, **options)
+    return save_har(
+        path, exchanges, provenance=Provenance.RECORDED, contract=CONTRACT, redaction=RedactionSettings(**options)
+    )
 
 
 def _try(path: Path, exchange: Exchange, secrets: list[str]) -> tuple[Recording | None, str]:

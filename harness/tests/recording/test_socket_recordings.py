@@ -34,6 +34,7 @@ from voicegauge.model.exchange import (
 from voicegauge.recording.foreign_recordings import import_recording
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.recorded_exchanges import UrlCanonicalizer
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.http import Transport
@@ -80,7 +81,13 @@ def record(
 
 
 def save(path: Path, target: SocketTarget, exchange: Exchange, secrets: tuple[str, ...] = (KEY,)) -> Exchange:
-    save_har(path, [exchange], provenance=Provenance.EMULATED, contract=target.contract, secrets=secrets)
+    save_har(
+        path,
+        [exchange],
+        provenance=Provenance.EMULATED,
+        contract=target.contract,
+        redaction=RedactionSettings(secrets=secrets),
+    )
     return load_har(path).exchanges[0]
 
 
@@ -247,7 +254,7 @@ def test_every_reason_why_a_recording_is_not_judged_is_named(record, tmp_path: P
         exchanges,
         provenance=Provenance.EMULATED,
         contract=target.contract,
-        secrets=(KEY,),
+        redaction=RedactionSettings(secrets=(KEY,)),
     )
     report = voicegauge.check("cartesia", recordings=[tmp_path])
     (reason,) = report.not_judged_reason_by_name.values()

@@ -57,6 +57,7 @@ from voicegauge.recording.foreign_recordings import (
 from voicegauge.recording.har_files import load_har, save_har
 from voicegauge.recording.masking import mask_record
 from voicegauge.recording.recorded_exchanges import Recording
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.transport.http import download
 
 # Finds what changed between two descriptions or recordings of an API.
@@ -374,9 +375,10 @@ def convert(
         UsageError: the output file exists already, or the provider must be named.
         DataError: the file cannot be converted.
     """
-    return _Converter(
-        to_catalogue(contracts), provider, output_format, Path(out), names_to_mask, names_to_keep, base_urls or {}
-    ).convert(Path(file), Path(file).stem)
+    redaction = RedactionSettings(names_to_mask=names_to_mask, names_to_keep=names_to_keep)
+    return _Converter(to_catalogue(contracts), provider, output_format, Path(out), redaction, base_urls or {}).convert(
+        Path(file), Path(file).stem
+    )
 
 
 def run_convert(request: ConvertRequest) -> Conversion:
@@ -394,8 +396,7 @@ def run_convert(request: ConvertRequest) -> Conversion:
         request.provider,
         request.output_format,
         Path(request.out),
-        request.names_to_mask,
-        request.names_to_keep,
+        RedactionSettings(names_to_mask=request.names_to_mask, names_to_keep=request.names_to_keep),
         request.base_urls,
     )
     inputs = [one for path in request.paths for one in _list_input_files_with_output_stems(Path(path))]
@@ -454,8 +455,8 @@ class _Converter:
     provider: str | None
     output_format: RecordingFormat
     out_folder: Path
-    names_to_mask: Sequence[str]
-    names_to_keep: Sequence[str]
+    redaction: RedactionSettings
+    """Which names are masked, and which are left."""
     base_urls: Mapping[str, str]
 
     def convert(self, file: Path, output_stem: str) -> ConvertedFile:
@@ -485,21 +486,15 @@ class _Converter:
         if self.output_format == "har":
             raise UsageError(f"{file} is a recording of voicegauge already: --to vcr writes a cassette of it")
         contract = self.catalogue.find_provider(recording.provider)
-        recording = save_vcr_cassette(
-            out_file,
-            recording,
-            contract=contract,
-            secrets=read_secrets(contract),
-            names_to_mask=self.names_to_mask,
-            names_to_keep=self.names_to_keep,
-        )
+        redaction = msgspec.structs.replace(self.redaction, secrets=read_secrets(contract))
+        recording = save_vcr_cassette(out_file, recording, contract=contract, redaction=redaction)
         return _build_converted_file(file, "a recording of voicegauge", out_file, recording, ())
 
     def _convert_foreign_recording(
         self, file: Path, out_file: Path, imported_recording: ImportedRecording, contract: Contract
     ) -> ConvertedFile:
         recorded_at, remarks = _read_recording_time(file, imported_recording)
-        keys = imported_recording.secrets
+        redaction = msgspec.structs.replace(self.redaction, secrets=imported_recording.secrets)
         provenance = _determine_provenance(imported_recording)
         if self.output_format == "har":
             recording = save_har(
@@ -507,9 +502,7 @@ class _Converter:
                 imported_recording.exchanges,
                 provenance=provenance,
                 contract=contract,
-                secrets=keys,
-                names_to_mask=self.names_to_mask,
-                names_to_keep=self.names_to_keep,
+                redaction=redaction,
                 recorded_at=recorded_at,
             )
         else:
@@ -521,14 +514,7 @@ class _Converter:
                 recorded_at=recorded_at.astimezone(dt.UTC).isoformat(timespec="seconds"),
                 exchanges=imported_recording.exchanges,
             )
-            recording = save_vcr_cassette(
-                out_file,
-                read,
-                contract=contract,
-                secrets=keys,
-                names_to_mask=self.names_to_mask,
-                names_to_keep=self.names_to_keep,
-            )
+            recording = save_vcr_cassette(out_file, read, contract=contract, redaction=redaction)
         return _build_converted_file(file, imported_recording.file_format, out_file, recording, remarks)
 
 

@@ -42,6 +42,7 @@ from voicegauge.model.exchange import ReceivedCallback
 from voicegauge.options import PathLike, with_checked_arguments
 from voicegauge.recording.har_files import load_recordings
 from voicegauge.recording.recorded_exchanges import Recording
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp, enable_realtime_scheduling
 from voicegauge.relay.relay_server import RelayApp, run_relay
@@ -456,8 +457,7 @@ def _run_proxy(
         base_urls=dict(upstream.base_urls),
         model_and_voice_names=names,
         recording_path=str(recording_path.absolute()) if recording_path is not None else None,
-        names_to_mask=tuple(request.names_to_mask),
-        names_to_keep=tuple(request.names_to_keep),
+        redaction=RedactionSettings(names_to_mask=request.names_to_mask, names_to_keep=request.names_to_keep),
     )
     app = RelayApp(upstream, CapturedBodyLimit(), monitor)
     # The server stops first; then what has passed is judged.

@@ -65,6 +65,7 @@ from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.recording.har_files import RecordingChanges, compare_recordings, load_har, save_har
 from voicegauge.recording.recorded_exchanges import Recording
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.transport.http import Transport
 
 # Plans one call of `record`, sends its cases and writes its files.
@@ -76,7 +77,7 @@ class _ReceivedCases:
 
     exchanges_by_case: Mapping[str, Sequence[Exchange]]
     """Exchanges by case id."""
-    secrets_to_mask: Sequence[str]
+    redaction: RedactionSettings
     stop_reason: StopReason | None
     """Why sending ended early; `None` if every case was sent."""
     unfinished_recording: UnfinishedRecording | None = None
@@ -219,8 +220,8 @@ class RecordingRun:
             plan=cost,
             journals=journals,
         )
-        secrets = _list_secrets_in_api_keys(settings)
-        recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, secrets=secrets))
+        redaction = self._build_redaction_settings(settings)
+        recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, redaction=redaction))
 
         def save_case(case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
             recorder.add_case(case, exchanges)
@@ -246,11 +247,11 @@ class RecordingRun:
             if collector.stop_reason != "interrupted":
                 raise UsageError(cause)
             self.listener.notice(cause)
-            return _ReceivedCases({}, secrets, collector.stop_reason, unfinished)
+            return _ReceivedCases({}, redaction, collector.stop_reason, unfinished)
         exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(
             {case.id: exchanges_by_case[case.id] for case in plan.cases if case.id in exchanges_by_case},
-            secrets,
+            redaction,
             collector.stop_reason,
             unfinished,
         )
@@ -274,6 +275,14 @@ class RecordingRun:
         return UnfinishedRecording(
             self.fixtures_folder,
             self.contracts,
+            self._build_redaction_settings(),
+        )
+
+    def _build_redaction_settings(self, settings: CheckSettings | None = None) -> RedactionSettings:
+        """Return what is masked: the keys in `settings`, if there are any yet, and the names that the user states."""
+        keys = settings.api_key_by_provider.values() if settings is not None else ()
+        return RedactionSettings(
+            secrets=[text for key in keys for text in list_secrets(key)],
             names_to_mask=self.request.names_to_mask,
             names_to_keep=self.request.names_to_keep,
         )
@@ -304,7 +313,7 @@ class RecordingRun:
                 self.listener,
                 self.deadline,
             )
-        return _ReceivedCases(recorder.groups, _list_secrets_in_api_keys(settings), collector.stop_reason)
+        return _ReceivedCases(recorder.groups, self._build_redaction_settings(settings), collector.stop_reason)
 
     def _write_files(
         self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases
@@ -321,7 +330,7 @@ class RecordingRun:
             saved: Recording | None = None
             try:
                 if self._may_overwrite(update, difference):
-                    saved = self._save_recording(update, exchanges, received_cases.secrets_to_mask)
+                    saved = self._save_recording(update, exchanges, received_cases.redaction)
                     redactions.update(saved.redaction_count_by_location)
                 if received_cases.unfinished_recording is not None:
                     received_cases.unfinished_recording.remove_cases(update.cases_to_record)
@@ -357,16 +366,14 @@ class RecordingRun:
         )
 
     def _save_recording(
-        self, update: RecordingUpdate, exchanges: Sequence[Exchange], secrets_to_mask: Sequence[str]
+        self, update: RecordingUpdate, exchanges: Sequence[Exchange], redaction: RedactionSettings
     ) -> Recording:
         return save_har(
             update.path,
             exchanges,
             provenance=self.provenance,
             contract=self.contracts[update.provider],
-            secrets=secrets_to_mask,
-            names_to_mask=self.request.names_to_mask,
-            names_to_keep=self.request.names_to_keep,
+            redaction=redaction,
         )
 
 
@@ -436,10 +443,6 @@ def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str
     listed = " or ".join(map(str, sorted(statuses)))
     responses = "the only response has" if statuses.total() == 1 else f"all {statuses.total()} responses have"
     return f"{responses} status {listed}: check {cause}; nothing was recorded"
-
-
-def _list_secrets_in_api_keys(settings: CheckSettings) -> list[str]:
-    return [text for key in settings.api_key_by_provider.values() for text in list_secrets(key)]
 
 
 def _add_spending_to_result(result: RecordResult, journals: CaseJournals) -> RecordResult:

@@ -36,7 +36,7 @@ from voicegauge.model.exchange import (
 from voicegauge.model.sample import AudioFacts, Cost, Interval, Latency, RequestPhases, Sample
 from voicegauge.recording.masking import get_bare_media_type
 from voicegauge.recording.quoted_words import mask_undocumented_words
-from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.redaction import RedactionSettings, Redactor
 from voicegauge.speech.containers import sniff_container
 
 # Quotes one exchange for each cause of failure, so that a report can show what was sent and received.
@@ -88,7 +88,8 @@ class FailedExchangeQuoter:
             if cause in self._quoted:
                 return None
             self._quoted.add(cause)
-        redactor = Redactor(target.contract, self._secrets.get(target.contract.id, ()), keeps_undocumented=True)
+        redaction = RedactionSettings(secrets=self._secrets.get(target.contract.id, ()))
+        redactor = Redactor(target.contract, redaction, keeps_undocumented=True)
         return quote_exchange(exchange, redactor, target.contract)
 
 

@@ -33,6 +33,7 @@ from voicegauge.model.base import Provenance, Record, StopReason
 from voicegauge.model.exchange import AmbiguousRequest, Exchange, UploadedFile
 from voicegauge.recording.har_files import RecordingChanges, compute_age_days, load_har, save_har
 from voicegauge.recording.recorded_exchanges import Recording, UrlCanonicalizer, collect_exchanges_by_conversation_id
+from voicegauge.recording.redaction import DEFAULT_REDACTION, RedactionSettings
 
 # Saves each recorded case at once, before its recording is written, so that a crash loses no paid response.
 
@@ -50,12 +51,8 @@ class UnfinishedRecording:
     """The folder of the recordings."""
     contracts: Mapping[str, Contract]
     """Contracts by provider id."""
-    secrets: Sequence[str] = ()
-    """The API keys in use, which are redacted."""
-    names_to_mask: Sequence[str] = ()
-    """Further names of fields, parameters and headers to redact."""
-    names_to_keep: Sequence[str] = ()
-    """Names whose values are not redacted, although the contract does not document them."""
+    redaction: RedactionSettings = DEFAULT_REDACTION
+    """What is masked in the saved exchanges, and what is left."""
 
     def save_case(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Save the exchanges of `case`. Emulated exchanges are not saved, because recording them again is free."""
@@ -68,9 +65,7 @@ class UnfinishedRecording:
                 exchanges,
                 provenance=Provenance.RECORDED,
                 contract=self.contracts[case.provider],
-                secrets=self.secrets,
-                names_to_mask=self.names_to_mask,
-                names_to_keep=self.names_to_keep,
+                redaction=self.redaction,
             )
         except DataError:
             # The case contains something that looks like a credential. Writing its recording raises the error.

@@ -48,7 +48,7 @@ from voicegauge.recording.recorded_exchanges import (
     iterate_exchanges_with_conversation_ids,
     parse_time,
 )
-from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.redaction import DEFAULT_REDACTION, RedactionSettings, Redactor
 from voicegauge.transport.body_encoding import ADDITIONAL_CODINGS, decode_body
 from voicegauge.version import __version__
 
@@ -524,9 +524,7 @@ def save_vcr_cassette(
     recording: Recording,
     *,
     contract: Contract,
-    secrets: Iterable[str] = (),
-    names_to_mask: Iterable[str] = (),
-    names_to_keep: Iterable[str] = (),
+    redaction: RedactionSettings = DEFAULT_REDACTION,
 ) -> Recording:
     """Write `recording` as a vcrpy cassette (version 1, YAML), without secrets.
 
@@ -537,9 +535,7 @@ def save_vcr_cassette(
         path: path of the cassette file.
         recording: the recording to write.
         contract: contract of the provider of `recording`.
-        secrets: API keys that were in use during the recording.
-        names_to_mask: names of additional fields, parameters and headers to mask.
-        names_to_keep: names whose values are not masked, although the contract does not document them.
+        redaction: what is masked, and what is left.
 
     Returns:
         The recording as it was written. It is redacted, so it may differ from `recording`.
@@ -548,7 +544,7 @@ def save_vcr_cassette(
         DataError: a secret remains after redaction, so nothing is written. The message names its location.
         UsageError: `path` cannot be written.
     """
-    redactor = Redactor(contract, tuple(secrets), names_to_mask, names_to_keep)
+    redactor = Redactor(contract, redaction)
     exchanges = [exchange for exchange in recording.exchanges if exchange.socket is None]
     if recording.exchanges and not exchanges:
         raise DataError(f"{path}: is not written: a cassette cannot have WebSockets, and nothing else was recorded")

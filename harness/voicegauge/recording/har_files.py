@@ -48,7 +48,7 @@ from voicegauge.recording._har_format import (
 )
 from voicegauge.recording.masking import flatten_json, get_bare_media_type, read_multipart_fields
 from voicegauge.recording.recorded_exchanges import NotImportedError, Recording, collect_exchanges_by_conversation_id
-from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.redaction import DEFAULT_REDACTION, RedactionSettings, Redactor
 from voicegauge.transport.body_encoding import encode_body
 from voicegauge.version import __version__
 
@@ -141,15 +141,13 @@ def save_har(
     *,
     provenance: Provenance,
     contract: Contract,
-    secrets: Iterable[str] = (),
-    names_to_mask: Iterable[str] = (),
-    names_to_keep: Iterable[str] = (),
+    redaction: RedactionSettings = DEFAULT_REDACTION,
     recorded_at: dt.datetime | None = None,
 ) -> Recording:
     """Write `exchanges` to `path`, and their audio to sidecar files, without secrets.
 
     Headers that are neither common nor documented in the contract are masked, and so is everything that looks like a
-    credential. Then everything that would be written is searched for `secrets`. Sidecar files that only the replaced
+    credential. Then everything that would be written is searched for the secrets. Sidecar files that only the replaced
     recording used are deleted.
 
     Args:
@@ -157,9 +155,7 @@ def save_har(
         exchanges: the exchanges to save, all with the provider of `contract`.
         provenance: where the exchanges came from.
         contract: contract of the provider. Headers that it documents are not masked.
-        secrets: API keys that were in use during the recording.
-        names_to_mask: names of additional fields, parameters and headers to mask.
-        names_to_keep: names whose values are not masked, although the contract does not document them.
+        redaction: what is masked, and what is left.
         recorded_at: time of the recording; the current time if `None`.
 
     Returns:
@@ -170,7 +166,7 @@ def save_har(
             names its location.
         UsageError: `path` cannot be written.
     """
-    redactor = Redactor(contract, tuple(secrets), names_to_mask, names_to_keep)
+    redactor = Redactor(contract, redaction)
     masked = redactor.mask_and_check_exchanges(str(path), exchanges)
     when = recorded_at or dt.datetime.now(dt.UTC)
     recording = Recording(

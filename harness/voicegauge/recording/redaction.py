@@ -17,6 +17,7 @@ from voicegauge.contract.socket_turns import find_socket_operation
 from voicegauge.errors import DataError
 from voicegauge.formats.bodies import is_form, is_json, is_text
 from voicegauge.formats.located_yaml import split_json_pointer
+from voicegauge.model.base import Record
 from voicegauge.model.exchange import (
     SOCKET_SIDES,
     Exchange,
@@ -237,6 +238,22 @@ class _RepeatedValueCollector(BodyMasker):
         return number
 
 
+class RedactionSettings(Record, frozen=True, kw_only=True):
+    """What is masked in recordings besides what the contract does not document, and what is left."""
+
+    secrets: Sequence[str] = ()
+    """API keys that were in use. They are masked in any encoding. If one remains, nothing is written."""
+    names_to_mask: Sequence[str] = ()
+    """Names of additional fields, parameters and headers to mask."""
+    names_to_keep: Sequence[str] = ()
+    """Names of fields, parameters and headers that the contract does not document, and whose values stay all the same.
+    A media type among them, such as "text/plain", keeps bodies without structure."""
+
+
+DEFAULT_REDACTION = RedactionSettings()
+"""Settings without secrets and names: only what the contract does not document is masked."""
+
+
 class Redactor:
     """Masks secrets in the exchanges of one provider, and rejects exchanges in which a secret remains.
 
@@ -247,9 +264,7 @@ class Redactor:
     def __init__(
         self,
         contract: Contract,
-        secrets: Sequence[str] = (),
-        names_to_mask: Iterable[str] = (),
-        names_to_keep: Iterable[str] = (),
+        settings: RedactionSettings = DEFAULT_REDACTION,
         *,
         keeps_undocumented: bool = False,
     ) -> None:
@@ -257,18 +272,15 @@ class Redactor:
 
         Args:
             contract: contract of the provider.
-            secrets: API keys that were in use. They are masked in any encoding. If one remains, nothing is written.
-            names_to_mask: names of additional fields, parameters and headers to mask.
-            names_to_keep: names of fields, parameters and headers that the contract does not document, and whose values
-                stay all the same. A media type among them, such as "text/plain", keeps bodies without structure.
+            settings: what is masked, and what is left.
             keeps_undocumented: whether the values of undocumented fields and texts stay.
         """
         self._contract = contract
-        self._secrets = tuple(secret for secret in secrets if secret)
+        self._secrets = tuple(secret for secret in settings.secrets if secret)
         self._exchange_secrets: tuple[str, ...] = ()
         """Values that the current exchange has in undocumented places."""
-        self._masked_names = frozenset(name.lower() for name in names_to_mask)
-        self._kept_names = frozenset(name.lower() for name in names_to_keep)
+        self._masked_names = frozenset(name.lower() for name in settings.names_to_mask)
+        self._kept_names = frozenset(name.lower() for name in settings.names_to_keep)
         self._keeps_undocumented = keeps_undocumented
         self._documented = DocumentedValues(contract)
         schemes = [s for s in contract.security_schemes.values() if s.get("type") == "apiKey"]

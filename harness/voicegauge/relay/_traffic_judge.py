@@ -42,7 +42,7 @@ from voicegauge.recording.documented_values import find_used_credentials
 from voicegauge.recording.har_files import GrowingHar, load_har
 from voicegauge.recording.masking import mask_credentials
 from voicegauge.recording.recorded_exchanges import ConversationIndex, Recording, UrlCanonicalizer, find_relative_path
-from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.redaction import RedactionSettings, Redactor
 from voicegauge.recording.secret_search import find_secret_spelling
 from voicegauge.relay.traffic_monitor import (
     JudgedExchange,
@@ -69,19 +69,18 @@ MAX_SECRETS = 200
 class TrafficRedactor:
     """Masks in each exchange the credentials of this exchange and of all earlier ones, in any encoding."""
 
-    def __init__(self, contract: Contract, names_to_mask: Sequence[str], names_to_keep: Sequence[str]) -> None:
+    def __init__(self, contract: Contract, redaction: RedactionSettings) -> None:
         """Create a redactor that knows the keys in the environment.
 
         Args:
             contract: contract of the provider.
-            names_to_mask: names of further fields, parameters and headers to mask.
-            names_to_keep: names whose values are not masked, although the contract does not document them.
+            redaction: which names are masked, and which are left. Its secrets are not used.
         """
-        self._contract, self._names = contract, (tuple(names_to_mask), tuple(names_to_keep))
+        self._contract, self._settings = contract, redaction
         values = (os.environ.get(variable, "").strip() for variable in contract.key_variables)
         self.secrets: dict[str, None] = dict.fromkeys(filter(None, values))
         """The credentials, as keys in the order in which they were used."""
-        self._redactor = Redactor(contract, tuple(self.secrets), *self._names)
+        self._redactor = self._create_redactor()
         self._earlier_redactions: Counter[str] = Counter()
 
     @property
@@ -105,8 +104,11 @@ class TrafficRedactor:
             raise DataError(f"clients used more than {MAX_SECRETS} different keys, tokens and cookies")
         self.secrets |= dict.fromkeys(found)
         self._earlier_redactions.update(self._redactor.count_redactions_by_location())
-        self._redactor = Redactor(self._contract, tuple(self.secrets), *self._names)
+        self._redactor = self._create_redactor()
         return found
+
+    def _create_redactor(self) -> Redactor:
+        return Redactor(self._contract, msgspec.structs.replace(self._settings, secrets=tuple(self.secrets)))
 
     def redact(self, exchange: Exchange) -> Exchange:
         """Return `exchange` without secrets.
@@ -243,7 +245,7 @@ class TrafficJudge:
         """
         self._contract = contract
         self._canonicalizer = UrlCanonicalizer(contract, settings.base_urls)
-        self._redactor = TrafficRedactor(contract, settings.names_to_mask, settings.names_to_keep)
+        self._redactor = TrafficRedactor(contract, settings.redaction)
         path = Path(settings.recording_path) if settings.recording_path is not None else None
         self._recorder = TrafficRecorder(path, contract, self._redactor) if path is not None else None
         self._collector = ResultCollector([target.id for target in contract.targets.values()], 0)

@@ -24,6 +24,7 @@ from voicegauge.errors import NothingMeasuredError, UsageError
 from voicegauge.hosts import to_http_url
 from voicegauge.model.base import Finding, Record
 from voicegauge.model.exchange import Request, Response, SocketMessage, SocketMessageLog, Timing
+from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.transport.raw_http import RawHeaders
 
 # Copies bodies while they pass through the proxy. The size of each copy and of all copies together is limited.
@@ -164,10 +165,8 @@ class JudgeSettings(Record, frozen=True, kw_only=True):
     """The names that a server of the user's own lists."""
     recording_path: str | None
     """Path of the recording to write; `None` to write none."""
-    names_to_mask: tuple[str, ...]
-    """Names of further fields, parameters and headers to mask."""
-    names_to_keep: tuple[str, ...] = ()
-    """Names whose values are not masked, although the contract does not document them."""
+    redaction: RedactionSettings = RedactionSettings()
+    """Which names are masked, and which are left; the judging process knows the secrets."""
 
 
 class JudgedExchange(Record, frozen=True, kw_only=True):

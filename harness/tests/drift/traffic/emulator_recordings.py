@@ -20,7 +20,7 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.recording.masking import INVALID_API_KEY
 from voicegauge.recording.recorded_exchanges import Recording, UrlCanonicalizer
-from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.redaction import RedactionSettings, Redactor
 from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
 
@@ -61,7 +61,10 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
                 exchanges.append(await client.send_operation(operation, wire))
                 if operation.needs_key:
                     exchanges.append(await client.send_operation(operation, wire, key=INVALID_API_KEY))
-        canonical, redactor = UrlCanonicalizer(contract, base), Redactor(contract, ("emulated-key",))
+        canonical, redactor = (
+            UrlCanonicalizer(contract, base),
+            Redactor(contract, RedactionSettings(secrets=("emulated-key",))),
+        )
         return with_latency(
             [redactor.mask_exchange(canonical.rewrite_exchange(one)) for one in exchanges], contract, rng
         )
