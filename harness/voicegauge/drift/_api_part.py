@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
+from voicegauge.drift._document_node import DocumentNode, NodePair, encode_canonical_json, is_same_json
 from voicegauge.drift._rule_catalogue import (
     RULE_ID_PART_BY_BOUND_KEYWORD,
     RULE_ID_PART_BY_RESTRICTION_KEYWORD,
@@ -68,6 +68,32 @@ class ApiPart:
             new_position=None if new_node is None else new_node.position,
             message_values=message_values,
         )
+
+    def build_presence_change(
+        self, rule_id_prefix: str, old_node: DocumentNode | None, new_node: DocumentNode | None, value: Any = None
+    ) -> DriftChange:
+        """Create the change for what only one document has: under the rule "...-removed" or "...-added".
+
+        Args:
+            rule_id_prefix: the start of the rule's id.
+            old_node: the node in the older document; `None` if it was added.
+            new_node: the node in the newer document; `None` if it was removed.
+            value: the value that the report shows; `None` for none.
+        """
+        side, action = ("old", "removed") if new_node is None else ("new", "added")
+        values = {} if value is None else {side: value}
+        return self.build_change(f"{rule_id_prefix}-{action}", old_node, new_node, **values)
+
+    def compare_lists(
+        self, rule_id_prefix: str, nodes: NodePair, old_values: Iterable[Any], new_values: Iterable[Any]
+    ) -> Iterator[DriftChange]:
+        """Yield a change for each value that only one of two lists has, under the rule "...-removed" or "...-added"."""
+        before, after = ({encode_canonical_json(value): value for value in side} for side in (old_values, new_values))
+        for key in dict.fromkeys((*before, *after)):
+            if key not in after:
+                yield self.build_change(f"{rule_id_prefix}-removed", *nodes, old=before[key])
+            elif key not in before:
+                yield self.build_change(f"{rule_id_prefix}-added", *nodes, new=after[key])
 
     def locate_change(self, change: DriftChange, location_suffix: str) -> DriftChange:
         """Return `change`, which has no operation and no location of its own, as a change inside this part."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -12,6 +12,9 @@ from voicegauge.contract.schemas import MAX_REFERENCE_CHAIN_LENGTH, describe_unu
 from voicegauge.drift.drift_report import FilePosition, find_file_position
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a comparison creates hundreds of thousands
@@ -109,6 +112,16 @@ class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a compar
         if value is MISSING:
             raise self.document.build_error(self.pointer, f"$ref {text!r} leads nowhere")
         return DocumentNode(self.document, text[1:], value)
+
+
+NodePair = tuple[DocumentNode, DocumentNode]
+"""Two nodes: one of the older and one of the newer document."""
+
+
+def pair_by_key(old_values: Mapping[_K, _V], new_values: Mapping[_K, _V]) -> Iterator[tuple[_K, _V | None, _V | None]]:
+    """Yield each key of two mappings with the older and the newer value; a value is `None` where the key is missing."""
+    for key in dict.fromkeys((*old_values, *new_values)):
+        yield key, old_values.get(key), new_values.get(key)
 
 
 def is_same_json(first: Any, second: Any) -> bool:

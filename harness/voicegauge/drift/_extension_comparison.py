@@ -13,7 +13,7 @@ from voicegauge.contract.document_parts import ASYNCAPI_KEY, RECORD_BY_OPERATION
 from voicegauge.contract.extension.provider import KeySpec
 from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.drift._api_part import ApiPart
-from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
+from voicegauge.drift._document_node import DocumentNode, NodePair, encode_canonical_json, is_same_json
 from voicegauge.drift._schema_comparison import compare_schemas
 from voicegauge.drift.drift_report import DriftChange, DriftLevel, DriftRule, register_rules
 from voicegauge.formats.locations import MISSING, encode_location
@@ -164,7 +164,7 @@ def compare_operation_extensions(
     api_part: ApiPart,
     old_node: DocumentNode,
     new_node: DocumentNode,
-    old_and_new_root: tuple[DocumentNode, DocumentNode],
+    old_and_new_root: NodePair,
 ) -> Iterator[DriftChange]:
     """Yield every change of an operation's extensions, or nothing if either document is not a voicegauge contract.
 
@@ -181,7 +181,7 @@ def compare_channel_extensions(
     api_part: ApiPart,
     old_node: DocumentNode,
     new_node: DocumentNode,
-    old_and_new_root: tuple[DocumentNode, DocumentNode],
+    old_and_new_root: NodePair,
 ) -> Iterator[DriftChange]:
     """Yield every change of a channel's extensions, or nothing if either document is not a voicegauge contract.
 
@@ -317,7 +317,7 @@ def _compare_fact_values(
         shown = {
             side: located_value.value
             for side, located_value in (("old", old_value), ("new", new_value))
-            if _is_scalar(located_value.value)
+            if located_value.value is not MISSING and not isinstance(located_value.value, dict | list)
         }
         yield api_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **shown)
 
@@ -344,10 +344,6 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _is_scalar(value: Any) -> bool:
-    return value is not MISSING and not isinstance(value, dict | list)
-
-
 def _compare_name_lists(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
@@ -356,27 +352,13 @@ def _compare_name_lists(
         pairs = _pair_items(old_names, new_names)
         old_names = _remove_items(old_names, {pair.old_index for pair in pairs})
         new_names = _remove_items(new_names, {pair.new_index for pair in pairs})
-    before, after = _map_names_by_canonical_json(old_names), _map_names_by_canonical_json(new_names)
+    before, after = ([] if names is MISSING else list(map(_remove_source, names)) for names in (old_names, new_names))
     if fact.kind == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
-        values = {side: list((after or before).values())}
+        values = {side: after or before}
         yield api_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **values)
         return
-    for key in dict.fromkeys((*before, *after)):
-        if key not in after:
-            yield api_part.build_change(
-                f"{fact.rule_id_prefix}-removed", old_value.node, new_value.node, old=before[key]
-            )
-        elif key not in before:
-            yield api_part.build_change(f"{fact.rule_id_prefix}-added", old_value.node, new_value.node, new=after[key])
-
-
-def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:
-    """Return the items of a list, or the keys of a mapping, by their canonical JSON; an empty result for `MISSING`.
-
-    Items that are mappings are returned without their sources and empty fields.
-    """
-    return {} if value is MISSING else {_encode_item_without_source(item): _remove_source(item) for item in value}
+    yield from api_part.compare_lists(fact.rule_id_prefix, (old_value.node, new_value.node), before, after)
 
 
 def _encode_item_without_source(item: Any) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from voicegauge.drift._api_part import ApiPart
-from voicegauge.drift._document_node import DocumentNode, encode_canonical_json, is_same_json
+from voicegauge.drift._document_node import DocumentNode, NodePair, encode_canonical_json, is_same_json, pair_by_key
 from voicegauge.drift._schema_comparison import compare_schemas
 from voicegauge.drift.drift_report import DriftChange, DriftLevel
 from voicegauge.formats.bodies import is_json
@@ -68,12 +68,8 @@ def compare_parameters(
     api_part: ApiPart, old_path_and_operation: PathAndOperation, new_path_and_operation: PathAndOperation
 ) -> Iterator[DriftChange]:
     """Yield every change of the parameters, including those of the path item."""
-    old_parameters, new_parameters = (
-        _list_parameters(*old_path_and_operation),
-        _list_parameters(*new_path_and_operation),
-    )
-    for key in dict.fromkeys((*old_parameters, *new_parameters)):
-        before, after = old_parameters.get(key), new_parameters.get(key)
+    old_parameters = _list_parameters(*old_path_and_operation)
+    for _, before, after in pair_by_key(old_parameters, _list_parameters(*new_path_and_operation)):
         if before is not None and after is not None:
             yield from _compare_parameter(api_part.create_nested_part(after.location), before, after)
         elif before is not None:
@@ -213,20 +209,16 @@ def compare_responses(api_part: ApiPart, old_node: DocumentNode, new_node: Docum
 
     For callbacks, only the statuses are compared, because the client sends the responses.
     """
-    old_responses, new_responses = _list_responses(old_node), _list_responses(new_node)
-    for status in dict.fromkeys((*old_responses, *new_responses)):
+    for status, before, after in pair_by_key(_list_responses(old_node), _list_responses(new_node)):
         nested = api_part.create_nested_part(status)
-        if status in old_responses and status in new_responses:
-            if not api_part.is_callback:
-                before, after = old_responses[status], new_responses[status]
-                yield from _compare_media_types(nested.create_nested_part(" body"), "response", before, after)
-                yield from _compare_headers(nested, before, after)
-                yield from _compare_links(nested, before, after)
-            continue
-        action = "added" if status in new_responses else "removed"
-        kind = "success" if status.startswith("2") else "non-success"
-        rule = f"callback-response-status-{action}" if api_part.is_callback else f"response-{kind}-status-{action}"
-        yield nested.build_change(rule, old_responses.get(status), new_responses.get(status))
+        if before is None or after is None:
+            kind = "success" if status.startswith("2") else "non-success"
+            prefix = "callback-response-status" if api_part.is_callback else f"response-{kind}-status"
+            yield nested.build_presence_change(prefix, before, after)
+        elif not api_part.is_callback:
+            yield from _compare_media_types(nested.create_nested_part(" body"), "response", before, after)
+            yield from _compare_headers(nested, before, after)
+            yield from _compare_links(nested, before, after)
 
 
 def _list_responses(operation: DocumentNode) -> dict[str, DocumentNode]:
@@ -245,20 +237,18 @@ def _compare_media_types(
         old_node: the node with the older `content`.
         new_node: the node with the newer `content`.
     """
-    before, after = _list_media_types(old_node), _list_media_types(new_node)
+    old_media_types, new_media_types = _list_media_types(old_node), _list_media_types(new_node)
     if rule_id_prefix == "response":
-        yield from _match_renamed_media_types(api_part, before, after)
+        yield from _match_renamed_media_types(api_part, old_media_types, new_media_types)
     body_kind = rule_id_prefix if rule_id_prefix.endswith("-body") else f"{rule_id_prefix}-body"
-    has_several = len(before) > 1 or len(after) > 1
-    for name in dict.fromkeys((*before, *after)):
+    has_several = len(old_media_types) > 1 or len(new_media_types) > 1
+    for name, before, after in pair_by_key(old_media_types, new_media_types):
         nested = api_part.create_nested_part(f" ({name})") if has_several else api_part
         nested = replace(nested, is_sent_as_text=not is_json(name.partition(";")[0]))
-        if name not in after:
-            yield nested.build_change(f"{rule_id_prefix}-media-type-removed", before[name], None, old=name)
-        elif name not in before:
-            yield nested.build_change(f"{rule_id_prefix}-media-type-added", None, after[name], new=name)
+        if before is None or after is None:
+            yield nested.build_presence_change(f"{rule_id_prefix}-media-type", before, after, name)
         else:
-            yield from _compare_body_schemas(nested, body_kind, before[name], after[name])
+            yield from _compare_body_schemas(nested, body_kind, before, after)
 
 
 def _compare_body_schemas(
@@ -324,9 +314,8 @@ def _includes_media_type(general_media_type: str, specific_media_type: str) -> b
 
 def _compare_headers(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     old_headers, new_headers = _list_headers(old_node), _list_headers(new_node)
-    for name in dict.fromkeys((*old_headers, *new_headers)):
+    for name, before, after in pair_by_key(old_headers, new_headers):
         nested = api_part.create_nested_part(f" header {name}")
-        before, after = old_headers.get(name), new_headers.get(name)
         if before is None:
             yield nested.build_change("response-header-added", None, after)
         elif after is None:
@@ -346,14 +335,12 @@ def _list_headers(response: DocumentNode) -> dict[str, DocumentNode]:
 
 def _compare_links(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     old_links, new_links = (dict(node.get_child("links").iterate_children()) for node in (old_node, new_node))
-    for name in dict.fromkeys((*old_links, *new_links)):
+    for name, before, after in pair_by_key(old_links, new_links):
         nested = api_part.create_nested_part(f" link {name}")
-        if name not in new_links:
-            yield nested.build_change("response-link-removed", old_links[name], None)
-        elif name not in old_links:
-            yield nested.build_change("response-link-added", None, new_links[name])
-        elif not is_same_json(_describe_link_target(old_links[name]), _describe_link_target(new_links[name])):
-            yield nested.build_change("response-link-changed", old_links[name], new_links[name])
+        if before is None or after is None:
+            yield nested.build_presence_change("response-link", before, after)
+        elif not is_same_json(_describe_link_target(before), _describe_link_target(after)):
+            yield nested.build_change("response-link-changed", before, after)
 
 
 def _describe_link_target(link: DocumentNode) -> dict[str, object]:
@@ -367,8 +354,6 @@ def _describe_link_target(link: DocumentNode) -> dict[str, object]:
 
 _CREDENTIAL_KEYWORDS = ("in", "name", "scheme")
 """The keys of a security scheme that define how the credential is sent."""
-NodePair = tuple[DocumentNode, DocumentNode]
-"""Two nodes: one of the older and one of the newer document."""
 
 
 class _SecurityRequirement(NamedTuple):
@@ -403,45 +388,17 @@ def compare_security(
         yield nested.build_change(rule, nodes[0], nodes[1])
     elif not _allows_requests_without_key(new) and not old.keys() & new.keys():
         yield nested.build_change("security-methods-replaced", nodes[0], nodes[1])
-    yield from _compare_security_requirements(nested, prefix, old, new)
+    for key, before, after in pair_by_key(old, new):
+        if before is not None and after is not None:
+            for scheme, old_scopes in before.scopes_by_scheme.items():
+                pair, new_scopes = (before.node, after.node), after.scopes_by_scheme[scheme]
+                yield from nested.compare_lists(f"{prefix}-scope", pair, old_scopes, new_scopes)
+        elif key:  # without a security scheme, the alternative is that no key is needed
+            yield nested.build_presence_change(prefix, before and before.node, after and after.node)
 
 
 def _allows_requests_without_key(requirements: _SecurityAlternatives) -> bool:
     return not requirements or frozenset() in requirements
-
-
-def _compare_security_requirements(
-    api_part: ApiPart,
-    rule_id_prefix: str,
-    old_requirements: _SecurityAlternatives,
-    new_requirements: _SecurityAlternatives,
-) -> Iterator[DriftChange]:
-    for key in dict.fromkeys((*old_requirements, *new_requirements)):
-        if key and key not in new_requirements:
-            yield api_part.build_change(f"{rule_id_prefix}-removed", old_requirements[key].node, None)
-        elif key and key not in old_requirements:
-            yield api_part.build_change(f"{rule_id_prefix}-added", None, new_requirements[key].node)
-        elif key:
-            yield from _compare_oauth_scopes(api_part, rule_id_prefix, old_requirements[key], new_requirements[key])
-
-
-def _compare_oauth_scopes(
-    api_part: ApiPart,
-    rule_id_prefix: str,
-    old_requirement: _SecurityRequirement,
-    new_requirement: _SecurityRequirement,
-) -> Iterator[DriftChange]:
-    for scheme, before in old_requirement.scopes_by_scheme.items():
-        after = new_requirement.scopes_by_scheme[scheme]
-        for name in dict.fromkeys((*before, *after)):
-            if name not in after:
-                yield api_part.build_change(
-                    f"{rule_id_prefix}-scope-removed", old_requirement.node, new_requirement.node, old=name
-                )
-            elif name not in before:
-                yield api_part.build_change(
-                    f"{rule_id_prefix}-scope-added", old_requirement.node, new_requirement.node, new=name
-                )
 
 
 def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_root: NodePair) -> _SecurityAlternatives:
@@ -489,16 +446,13 @@ def compare_security_schemes(
     old_contents, new_contents = (
         {_encode_security_scheme(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
     )
-    for name in dict.fromkeys((*old_schemes, *new_schemes)):
+    contents = old_contents & new_contents
+    for name, before, after in pair_by_key(old_schemes, new_schemes):
         nested = api_part.create_nested_part(f"security scheme {name}")
-        if name not in new_schemes:
-            if _encode_security_scheme(old_schemes[name]) not in new_contents:
-                yield nested.build_change("api-security-component-removed", old_schemes[name], None)
-        elif name not in old_schemes:
-            if _encode_security_scheme(new_schemes[name]) not in old_contents:
-                yield nested.build_change("api-security-component-added", None, new_schemes[name])
-        else:
-            yield from _compare_security_scheme(nested, old_schemes[name], new_schemes[name])
+        if before is not None and after is not None:
+            yield from _compare_security_scheme(nested, before, after)
+        elif not any(node is not None and _encode_security_scheme(node) in contents for node in (before, after)):
+            yield nested.build_presence_change("api-security-component", before, after)
 
 
 def _compare_security_scheme(
@@ -538,9 +492,5 @@ def _compare_oauth_flow(api_part: ApiPart, old_node: DocumentNode, new_node: Doc
         if values["old"] != values["new"]:
             yield api_part.build_change(f"api-security-component-{name}-changed", before, after, **values)
     old_scopes, new_scopes = old_node.get_child("scopes"), new_node.get_child("scopes")
-    before_names, after_names = (dict(node.iterate_children()) for node in (old_scopes, new_scopes))
-    for name in dict.fromkeys((*before_names, *after_names)):
-        if name not in after_names:
-            yield api_part.build_change("api-security-component-oauth-scope-removed", old_scopes, new_scopes, old=name)
-        elif name not in before_names:
-            yield api_part.build_change("api-security-component-oauth-scope-added", old_scopes, new_scopes, new=name)
+    names = ([name for name, _ in node.iterate_children()] for node in (old_scopes, new_scopes))
+    yield from api_part.compare_lists("api-security-component-oauth-scope", (old_scopes, new_scopes), *names)

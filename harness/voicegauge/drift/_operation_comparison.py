@@ -14,7 +14,7 @@ from typing import NamedTuple
 from voicegauge.contract.asyncapi import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
 from voicegauge.contract.document_parts import ASYNCAPI_KEY, OPENAPI_METHODS
 from voicegauge.drift._api_part import ApiPart
-from voicegauge.drift._document_node import DocumentNode, is_same_json
+from voicegauge.drift._document_node import DocumentNode, NodePair, encode_canonical_json, is_same_json, pair_by_key
 from voicegauge.drift._extension_comparison import compare_channel_extensions, compare_operation_extensions
 from voicegauge.drift._message_comparison import (
     PathAndOperation,
@@ -89,23 +89,22 @@ def select_operations(document: Document, operation_keys: Collection[OperationKe
 
 def compare_operations(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of paths, operations and webhooks between the whole documents `old_node` and `new_node`."""
-    old_operations, new_operations = (
-        _list_operations_by_key(old_node.get_child("paths")),
-        _list_operations_by_key(new_node.get_child("paths")),
-    )
+    old_operations = _list_operations_by_key(old_node.get_child("paths"))
+    new_operations = _list_operations_by_key(new_node.get_child("paths"))
     new_paths = {path for path, _ in new_operations}
-    for key, operation in old_operations.items():
-        nested = replace(api_part, operation_name=operation.name)
-        if key in new_operations:
-            yield from _compare_operation(nested, operation, new_operations[key], (old_node, new_node))
+    for key, before, after in pair_by_key(old_operations, new_operations):
+        if before is None:
+            added = new_operations[key]
+            nested = replace(api_part, operation_name=added.name)
+            yield nested.build_change("endpoint-added", None, added.node)
+            continue
+        nested = replace(api_part, operation_name=before.name)
+        if after is not None:
+            yield from _compare_operation(nested, before, after, (old_node, new_node))
         else:
             subject = "api" if key[0] in new_paths else "api-path"
-            suffix = "with-deprecation" if _is_deprecated(operation.node) else "without-deprecation"
-            yield nested.build_change(f"{subject}-removed-{suffix}", operation.node, None)
-    for key, operation in new_operations.items():
-        if key not in old_operations:
-            nested = replace(api_part, operation_name=operation.name)
-            yield nested.build_change("endpoint-added", None, operation.node)
+            suffix = "with-deprecation" if _is_deprecated(before.node) else "without-deprecation"
+            yield nested.build_change(f"{subject}-removed-{suffix}", before.node, None)
     yield from _compare_webhooks(api_part, old_node, new_node)
 
 
@@ -126,25 +125,26 @@ def _compare_operation(
     api_part: ApiPart,
     old_operation: DocumentOperation,
     new_operation: DocumentOperation,
-    old_and_new_root: tuple[DocumentNode, DocumentNode],
+    old_and_new_root: NodePair,
 ) -> Iterator[DriftChange]:
-    yield from _compare_deprecation(api_part, old_operation.node, new_operation.node)
-    yield from _compare_operation_ids(
-        api_part, old_operation.node.get_child("operationId"), new_operation.node.get_child("operationId")
+    nodes = old_operation.node, new_operation.node
+    yield from _compare_deprecation(api_part, *nodes)
+    yield from _compare_operation_ids(api_part, *(node.get_child("operationId") for node in nodes))
+    old_tags, new_tags = (
+        {encode_canonical_json(tag.value): tag for _, tag in node.get_child("tags").iterate_children()}
+        for node in nodes
     )
-    yield from _compare_tags(api_part, old_operation.node, new_operation.node)
+    for _, old_tag, new_tag in pair_by_key(old_tags, new_tags):
+        if old_tag is None or new_tag is None:
+            tag = old_tag or new_tag
+            yield api_part.build_presence_change("api-tag", old_tag, new_tag, tag and tag.value)
     yield from _compare_own_servers(api_part, old_operation, new_operation, old_and_new_root)
-    yield from compare_security(api_part, (old_operation.node, new_operation.node), old_and_new_root)
+    yield from compare_security(api_part, nodes, old_and_new_root)
     yield from compare_parameters(api_part, old_operation.path_and_operation, new_operation.path_and_operation)
-    yield from compare_request_bodies(api_part, old_operation.node, new_operation.node)
-    yield from compare_responses(api_part, old_operation.node, new_operation.node)
-    yield from compare_operation_extensions(api_part, old_operation.node, new_operation.node, old_and_new_root)
-    yield from _compare_provider_requests(
-        api_part,
-        "callback",
-        _list_callback_requests(old_operation.node),
-        _list_callback_requests(new_operation.node),
-    )
+    yield from compare_request_bodies(api_part, *nodes)
+    yield from compare_responses(api_part, *nodes)
+    yield from compare_operation_extensions(api_part, *nodes, old_and_new_root)
+    yield from _compare_provider_requests(api_part, "callback", *map(_list_callback_requests, nodes))
 
 
 def _is_deprecated(operation: DocumentNode) -> bool:
@@ -152,13 +152,11 @@ def _is_deprecated(operation: DocumentNode) -> bool:
 
 
 def _compare_deprecation(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
-    if _is_deprecated(new_node) and not _is_deprecated(old_node):
-        rule = "endpoint-deprecated-with-sunset" if new_node.get_value("x-sunset") else "endpoint-deprecated"
-        yield api_part.build_change(rule, old_node.get_child("deprecated"), new_node.get_child("deprecated"))
-    elif _is_deprecated(old_node) and not _is_deprecated(new_node):
-        yield api_part.build_change(
-            "endpoint-reactivated", old_node.get_child("deprecated"), new_node.get_child("deprecated")
-        )
+    if _is_deprecated(old_node) == _is_deprecated(new_node):
+        return
+    rule = "endpoint-deprecated-with-sunset" if new_node.get_value("x-sunset") else "endpoint-deprecated"
+    rule = rule if _is_deprecated(new_node) else "endpoint-reactivated"
+    yield api_part.build_change(rule, old_node.get_child("deprecated"), new_node.get_child("deprecated"))
 
 
 def _compare_operation_ids(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
@@ -169,23 +167,11 @@ def _compare_operation_ids(api_part: ApiPart, old_node: DocumentNode, new_node: 
         yield api_part.build_change("api-operation-id-removed", old_node, new_node, **values)
 
 
-def _compare_tags(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
-    old_tags, new_tags = (
-        [tag for _, tag in node.get_child("tags").iterate_children()] for node in (old_node, new_node)
-    )
-    for tag in old_tags:
-        if tag.value not in [other.value for other in new_tags]:
-            yield api_part.build_change("api-tag-removed", tag, None, old=tag.value)
-    for tag in new_tags:
-        if tag.value not in [other.value for other in old_tags]:
-            yield api_part.build_change("api-tag-added", None, tag, new=tag.value)
-
-
 def _compare_own_servers(
     api_part: ApiPart,
     old_operation: DocumentOperation,
     new_operation: DocumentOperation,
-    old_and_new_root: tuple[DocumentNode, DocumentNode],
+    old_and_new_root: NodePair,
 ) -> Iterator[DriftChange]:
     """Yield a change for each server that only one of two operations has.
 
@@ -210,13 +196,9 @@ def _find_own_servers(operation: DocumentOperation) -> DocumentNode | None:
 
 def compare_servers(api_part: ApiPart, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Yield a change for each server URL that only one of the two nodes lists."""
-    old_servers, new_servers = _map_servers_by_url(old_node), _map_servers_by_url(new_node)
-    for url, node in old_servers.items():
-        if url not in new_servers:
-            yield api_part.build_change("server-removed", node, None, old=url)
-    for url, node in new_servers.items():
-        if url not in old_servers:
-            yield api_part.build_change("server-added", None, node, new=url)
+    for url, before, after in pair_by_key(_map_servers_by_url(old_node), _map_servers_by_url(new_node)):
+        if before is None or after is None:
+            yield api_part.build_presence_change("server", before, after, url)
 
 
 def _map_servers_by_url(servers: DocumentNode) -> dict[str, DocumentNode]:
@@ -273,18 +255,14 @@ def _compare_provider_requests(
         old_operations: the older requests, by the method and the URL of a callback or the name of a webhook.
         new_operations: the newer requests, by the method and the URL of a callback or the name of a webhook.
     """
-    for key in dict.fromkeys((*old_operations, *new_operations)):
+    for key, before, after in pair_by_key(old_operations, new_operations):
         nested = replace(api_part.create_nested_part(f"{request_kind} {key.partition(' ')[2]} "), is_callback=True)
-        if key not in new_operations:
-            yield nested.build_change(f"{request_kind}-removed", old_operations[key].node, None)
-        elif key not in old_operations:
-            yield nested.build_change(f"{request_kind}-added", None, new_operations[key].node)
+        if before is None or after is None:
+            yield nested.build_presence_change(request_kind, before and before.node, after and after.node)
         else:
-            yield from compare_parameters(
-                nested, old_operations[key].path_and_operation, new_operations[key].path_and_operation
-            )
-            yield from compare_request_bodies(nested, old_operations[key].node, new_operations[key].node)
-            yield from compare_responses(nested, old_operations[key].node, new_operations[key].node)
+            yield from compare_parameters(nested, before.path_and_operation, after.path_and_operation)
+            yield from compare_request_bodies(nested, before.node, after.node)
+            yield from compare_responses(nested, before.node, after.node)
 
 
 # Compares the WebSockets of two documents: channels, the messages of both sides, parameters, and `x-socket`.
@@ -308,34 +286,23 @@ class _Channel(NamedTuple):
 
 def compare_channels(api_part: ApiPart, old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the channels of two documents, in which AsyncAPI documents are embedded."""
-    old_channels, new_channels = _list_channels_of_both_documents(old_root, new_root)
-    for path in dict.fromkeys((*old_channels, *new_channels)):
-        before, after = old_channels.get(path), new_channels.get(path)
+    for _, before, after in pair_by_key(*_list_channels_of_both_documents(old_root, new_root)):
+        named = before or after
+        part = replace(api_part, operation_name=named and named.name)
         if before is not None and after is not None:
-            part = replace(api_part, operation_name=before.name)
             yield from compare_channel_extensions(part, before.node, after.node, (old_root, new_root))
             yield from _compare_channel(part, before, after)
-        elif before is not None:
-            part = replace(api_part, operation_name=before.name)
-            yield part.build_change("socket-channel-removed", before.node, None)
-        elif after is not None:
-            part = replace(api_part, operation_name=after.name)
-            yield part.build_change("socket-channel-added", None, after.node)
+        else:
+            yield part.build_presence_change("socket-channel", before and before.node, after and after.node)
 
 
 def _compare_channel(api_part: ApiPart, old_channel: _Channel, new_channel: _Channel) -> Iterator[DriftChange]:
     for side in SOCKET_SIDES:
-        old_messages, new_messages = (
-            old_channel.messages[side],
-            _rename_equal_messages(api_part, side, old_channel, new_channel),
-        )
-        for name in dict.fromkeys((*old_messages, *new_messages)):
+        new_messages = _rename_equal_messages(api_part, side, old_channel, new_channel)
+        for name, old_message, new_message in pair_by_key(old_channel.messages[side], new_messages):
             part = api_part.create_nested_part(f"{side} message {name}")
-            old_message, new_message = old_messages.get(name), new_messages.get(name)
-            if new_message is None:
-                yield part.build_change(f"socket-{side}-message-removed", old_message, None)
-            elif old_message is None:
-                yield part.build_change(f"socket-{side}-message-added", None, new_message)
+            if old_message is None or new_message is None:
+                yield part.build_presence_change(f"socket-{side}-message", old_message, new_message)
             else:
                 yield from _compare_message(part, side, old_message, new_message)
     for place in ("query", "headers"):
@@ -372,13 +339,8 @@ def _compare_message(
     api_part: ApiPart, side: SocketSide, old_message: DocumentNode, new_message: DocumentNode
 ) -> Iterator[DriftChange]:
     if _is_binary_message(old_message) != _is_binary_message(new_message):
-        yield api_part.build_change(
-            "socket-message-encoding-changed",
-            old_message,
-            new_message,
-            old=_describe_encoding(old_message),
-            new=_describe_encoding(new_message),
-        )
+        old, new = ("binary" if _is_binary_message(message) else "JSON" for message in (old_message, new_message))
+        yield api_part.build_change("socket-message-encoding-changed", old_message, new_message, old=old, new=new)
     elif not _is_binary_message(old_message):
         old_schema, new_schema = _find_payload(old_message), _find_payload(new_message)
         yield from compare_schemas(api_part, _SCHEMA_ROLE_BY_SIDE[side], old_schema, new_schema)
@@ -394,6 +356,11 @@ class _ListedChannel(NamedTuple):
     address are merged."""
     client_action: str | None
     """The action with the client's messages, as `x-socket` states it; `None` if it does not."""
+
+    def merge(self, other: _ListedChannel) -> _ListedChannel:
+        """Return this channel with the messages of another one that has the same address."""
+        messages = {action: {**own, **other.messages[action]} for action, own in self.messages.items()}
+        return self._replace(messages=messages, client_action=self.client_action or other.client_action)
 
 
 class _ListedDocument(NamedTuple):
@@ -436,17 +403,14 @@ def _list_channels(root: DocumentNode) -> _ListedDocument:
         spec = described if isinstance(described, dict) else {}
         list_messages = _list_messages_of_version_3 if is_version_3 else _list_messages_of_version_2
         key = re.sub(r"\{[^}]*\}", "{}", path)
-        earlier = found.get(key)
         messages = {
-            action: (earlier.messages[action] if earlier is not None else {})
-            | _give_unique_names(list_messages(document, channel, action))
+            action: _give_unique_names(list_messages(document, channel, action))
             for action in (usual, OPPOSITE_ACTIONS[usual])
         }
-        own_action = spec.get("client_operation") or (usual if spec else None)
-        if earlier is not None:
-            found[key] = earlier._replace(messages=messages, client_action=earlier.client_action or own_action)
-        else:
-            found[key] = _ListedChannel(str(spec.get("id") or path), channel, messages, own_action)
+        listed = _ListedChannel(
+            str(spec.get("id") or path), channel, messages, spec.get("client_operation") or (usual if spec else None)
+        )
+        found[key] = found[key].merge(listed) if key in found else listed
     stated = next((one.client_action for one in found.values() if one.client_action is not None), None)
     return _ListedDocument(found, usual, stated or _find_client_action(document, found, is_version_3=is_version_3))
 
@@ -563,7 +527,3 @@ def _is_binary_message(message: DocumentNode) -> bool:
     if isinstance(content_type, str) and content_type.startswith(_BINARY_MEDIA_TYPE_PREFIXES):
         return True
     return bool(_find_payload(message).resolve_references().get_value("format") == "binary")
-
-
-def _describe_encoding(message: DocumentNode) -> str:
-    return "binary" if _is_binary_message(message) else "JSON"
