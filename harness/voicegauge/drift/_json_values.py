@@ -14,12 +14,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, pairwise
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.schemas import Schemas
-from voicegauge.formats.bodies import get_json_type
+from voicegauge.formats.bodies import get_json_type, is_number
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.recording.masking import MASK
 
@@ -71,32 +71,31 @@ def get_recorded_type(value: Any) -> str:
     return get_json_type(value).replace("integer", "number")
 
 
-def flatten_json(value: Any, entry_key_fields: EntryKeyFieldsByPath) -> Iterator[FlattenedValue | FlattenedObject]:
-    """Yield every object and every value in a JSON body."""
-    yield from _flatten_value(value, "", "", entry_key_fields)
-
-
-def _flatten_value(
-    value: Any, value_path: str, enclosing_entries: str, entry_key_fields: EntryKeyFieldsByPath
+def flatten_json(
+    value: Any, entry_key_fields: EntryKeyFieldsByPath, value_path: str = "", enclosing_entries: str = ""
 ) -> Iterator[FlattenedValue | FlattenedObject]:
-    """Yield what is in a value. `enclosing_entries` are the identities of the list entries around it, as a path."""
+    """Yield every object and every value in a JSON value.
+
+    Args:
+        value: the JSON body, or a value in it.
+        entry_key_fields: the fields that identify the entries of lists.
+        value_path: the path of the value in the body, in which `*` replaces list indices.
+        enclosing_entries: the identities of the list entries around the value, as a path.
+    """
     if isinstance(value, dict):
         yield FlattenedObject(value_path, enclosing_entries, tuple(value))
         yield FlattenedValue(value_path, enclosing_entries, "object", None)
         for name, child in value.items():
-            yield from _flatten_value(
-                child, f"{value_path}/{escape_pointer_token(name)}", enclosing_entries, entry_key_fields
-            )
+            child_path = f"{value_path}/{escape_pointer_token(name)}"
+            yield from flatten_json(child, entry_key_fields, child_path, enclosing_entries)
     elif isinstance(value, list):
         yield FlattenedValue(value_path, enclosing_entries, "array", None)
-        fields = entry_key_fields.get(value_path)
+        fields, child_path = entry_key_fields.get(value_path), f"{value_path}/{ANY_INDEX}"
         for index, child in enumerate(value):
             identity = _build_entry_identity(child, index, fields)
             if fields is not None:
-                yield FlattenedValue(f"{value_path}/{ANY_INDEX}", enclosing_entries, "string", identity)
-            yield from _flatten_value(
-                child, f"{value_path}/{ANY_INDEX}", f"{enclosing_entries}/{identity}", entry_key_fields
-            )
+                yield FlattenedValue(child_path, enclosing_entries, "string", identity)
+            yield from flatten_json(child, entry_key_fields, child_path, f"{enclosing_entries}/{identity}")
     else:
         yield FlattenedValue(value_path, enclosing_entries, get_recorded_type(value), value)
 
@@ -294,13 +293,9 @@ def _is_volatile(values_by_match_key: ValuesByMatchKey) -> bool:
     return is_distinct and _is_monotonic(numbers)
 
 
-def _is_number(value: JsonScalar) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_monotonic(values: list[JsonScalar]) -> bool:
     """Whether all values are numbers that only increase or only decrease."""
-    numbers = [value for value in values if _is_number(value)]
+    numbers = [value for value in values if is_number(value)]
     return len(numbers) == len(values) and len({after > before for before, after in pairwise(numbers)}) == 1
 
 
@@ -315,7 +310,7 @@ def _are_most_values_repeated(values_by_match_key: ValuesByMatchKey, values: fro
     """
     if len(values_by_match_key) < 2:
         return False
-    if any(_is_number(value) for value in values):
+    if any(is_number(value) for value in values):
         return len(values) == 1
     counts = Counter(value for values_of_match in values_by_match_key.values() for value in values_of_match)
     return sum(count > 1 for count in counts.values()) >= len(counts) / 2
@@ -345,9 +340,9 @@ def _is_timestamp(value: JsonScalar) -> bool:
         except ValueError:
             return value.endswith("GMT")
         return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return any(low <= value <= high for low, high in (_EPOCH_SECONDS_RANGE, _EPOCH_MILLISECONDS_RANGE))
+    return is_number(value) and any(
+        low <= value <= high for low, high in (_EPOCH_SECONDS_RANGE, _EPOCH_MILLISECONDS_RANGE)
+    )
 
 
 def _sort_mixed_values(values: frozenset[JsonScalar]) -> tuple[JsonScalar, ...]:

@@ -312,13 +312,6 @@ def _build_read_write_access_rules() -> Iterator[DriftRule]:
                 yield _build_rule(f"{prefix}-became-not-{access}-only", level, f"{subject} is no longer {access}-only")
 
 
-def build_schema_rules() -> Iterator[DriftRule]:
-    """Yield all rules for schemas."""
-    yield from _build_keyword_rules()
-    yield from _build_property_rules()
-    yield from _build_read_write_access_rules()
-
-
 # Defines the rules for all parts of an OpenAPI document except JSON Schemas and extensions.
 
 
@@ -423,19 +416,6 @@ _COMPATIBLE_RULES = {
     "socket-client-message-added": "Clients of a WebSocket may send a further message",
 }
 """Descriptions of the rules for compatible changes of operations, by id."""
-_RULES_BY_LEVEL = (
-    (DriftLevel.BREAKING, _BREAKING_RULES),
-    (DriftLevel.POSSIBLY_BREAKING, _POSSIBLY_BREAKING_RULES),
-    (DriftLevel.COMPATIBLE, _COMPATIBLE_RULES),
-)
-
-
-def build_operation_rules() -> Iterator[DriftRule]:
-    """Yield the rules for changes of operations, parameters, requests, responses, callbacks, servers and security."""
-    for level, descriptions in _RULES_BY_LEVEL:
-        yield from (DriftRule(name, level, description, "contracts") for name, description in descriptions.items())
-
-
 # Defines the rules for recorded traffic that is compared with a contract or with older traffic.
 
 
@@ -501,12 +481,13 @@ TRAFFIC_VS_TRAFFIC_RULES = {
 """The rules for traffic that is compared with older traffic: the level and the description, by rule id."""
 
 
-register_rules(build_operation_rules())
-register_rules(build_schema_rules())
 register_rules(
-    DriftRule(rule_id, level, text, "recording-contract")
-    for rule_id, (level, text) in TRAFFIC_VS_CONTRACT_RULES.items()
+    DriftRule(rule_id, level, description, "contracts")
+    for level, descriptions in zip(
+        DriftLevel, (_BREAKING_RULES, _POSSIBLY_BREAKING_RULES, _COMPATIBLE_RULES), strict=True
+    )
+    for rule_id, description in descriptions.items()
 )
-register_rules(
-    DriftRule(rule_id, level, text, "recordings") for rule_id, (level, text) in TRAFFIC_VS_TRAFFIC_RULES.items()
-)
+register_rules((*_build_keyword_rules(), *_build_property_rules(), *_build_read_write_access_rules()))
+register_rules(DriftRule(name, *found, "recording-contract") for name, found in TRAFFIC_VS_CONTRACT_RULES.items())
+register_rules(DriftRule(name, *found, "recordings") for name, found in TRAFFIC_VS_TRAFFIC_RULES.items())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from voicegauge.drift._document_node import DocumentNode, encode_canonical_json
+from voicegauge.formats.bodies import is_number
 from voicegauge.formats.locations import MISSING
 
 # Reads JSON Schemas as keywords with positions, and merges two schemas that apply to the same value.
@@ -136,11 +137,7 @@ class NormalizedSchema:
     @property
     def has_no_subschemas(self) -> bool:
         """Whether all keywords have plain values."""
-        return (
-            not self.schema_lists_by_keyword
-            and not self.schema_mappings_by_keyword
-            and not self.single_schemas_by_keyword
-        )
+        return not (self.schema_lists_by_keyword or self.schema_mappings_by_keyword or self.single_schemas_by_keyword)
 
     @property
     def has_only_branches(self) -> bool:
@@ -213,7 +210,7 @@ def _read_keyword(node: DocumentNode, keyword_name: str) -> DocumentNode | None:
     # OpenAPI 3.0: exclusiveMaximum and exclusiveMinimum are flags next to maximum and minimum.
     if keyword_name in ("exclusiveMaximum", "exclusiveMinimum") and isinstance(value, bool):
         bound = node.get_value("maximum" if keyword_name == "exclusiveMaximum" else "minimum")
-        return keyword.replace_value(bound) if value and _is_number(bound) else None
+        return keyword.replace_value(bound) if value and is_number(bound) else None
     if keyword_name in ("maximum", "minimum") and node.get_value(f"exclusive{keyword_name.capitalize()}") is True:
         return None
     if not keyword.exists or (
@@ -221,15 +218,11 @@ def _read_keyword(node: DocumentNode, keyword_name: str) -> DocumentNode | None:
     ):
         return None
     is_usable = (
-        _is_number(value)
+        is_number(value)
         if keyword_name in _NUMERIC_KEYWORDS
         else isinstance(value, _VALUE_TYPES_BY_KEYWORD.get(keyword_name, object))
     )
     return keyword if is_usable else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def merge_schemas(
@@ -252,22 +245,23 @@ def merge_schemas(
         key & set(INTERDEPENDENT_KEYWORDS) for key in keys
     ):
         return None
-    in_both = (outer_schema.schema_lists_by_keyword.keys() & inner_schema.schema_lists_by_keyword.keys()) | (
-        outer_schema.single_schemas_by_keyword.keys() & inner_schema.single_schemas_by_keyword.keys()
-    )
-    if in_both or any(
-        outer_schema.schema_mappings_by_keyword.get(key) and inner_schema.schema_mappings_by_keyword.get(key)
-        for key in SCHEMA_MAPPING_KEYWORDS
-        if key != "properties"
-    ):
+    in_both = {
+        *(outer_schema.schema_lists_by_keyword.keys() & inner_schema.schema_lists_by_keyword.keys()),
+        *(outer_schema.single_schemas_by_keyword.keys() & inner_schema.single_schemas_by_keyword.keys()),
+        *(outer_schema.schema_mappings_by_keyword.keys() & inner_schema.schema_mappings_by_keyword.keys()),
+    }
+    if in_both - {"properties"}:
         return None
     keywords = _merge_keywords(outer_schema, inner_schema)
     if keywords is None:
         return None
+    properties = dict(outer_schema.properties)
+    for name, applied_schemas in inner_schema.properties.items():
+        properties[name] = (*properties.get(name, ()), *applied_schemas)
     mappings = {
         **outer_schema.schema_mappings_by_keyword,
         **inner_schema.schema_mappings_by_keyword,
-        "properties": _merge_properties(outer_schema, inner_schema),
+        "properties": properties,
     }
     return NormalizedSchema(
         outer_schema.node,
@@ -276,13 +270,6 @@ def merge_schemas(
         _remove_empty_entries(mappings),
         {**outer_schema.single_schemas_by_keyword, **inner_schema.single_schemas_by_keyword},
     )
-
-
-def _merge_properties(outer_schema: NormalizedSchema, inner_schema: NormalizedSchema) -> dict[str, SchemasForSameValue]:
-    properties = dict(outer_schema.properties)
-    for name, applied_schemas in inner_schema.properties.items():
-        properties[name] = (*properties.get(name, ()), *applied_schemas)
-    return properties
 
 
 def _merge_keywords(outer_schema: NormalizedSchema, inner_schema: NormalizedSchema) -> dict[str, DocumentNode] | None:

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeGuard, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -493,6 +493,11 @@ def infer_schema(values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any
 def get_json_type(value: Any) -> str:
     """Return the type of a JSON value as JSON Schema names it; that of a float is "number", also of 1.0."""
     return _JSON_TYPE_BY_CLASS[type(value)]
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a JSON value is a number; `True` and `False`, which Python counts as integers, are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 # Times that are written as text, in bodies and headers, and as the cues of subtitles (SRT, WebVTT).

@@ -324,20 +324,22 @@ _PRICE_GETTER_BY_COLUMN_KEY: dict[str, Callable[[TargetSummary], PriceRange]] = 
 }
 
 
-def _build_error_rate_cell(error_rate: ErrorRate | None) -> TableCell:
-    if error_rate is None:
+def _build_rate_cell(rate: Estimate | None) -> TableCell:
+    if rate is None:
         return EMPTY_CELL
-    e = error_rate.corpus_rate
-    return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_sample_count(e))
+    return TableCell(
+        format_percent(rate.value), rate.value, format_interval(rate, 100, 1), _describe_sample_count(rate)
+    )
+
+
+def _build_error_rate_cell(error_rate: ErrorRate | None) -> TableCell:
+    return _build_rate_cell(error_rate.corpus_rate if error_rate else None)
 
 
 def _build_delivered_rate_cell(target: TargetSummary) -> TableCell:
     """Return the error rate of the audio that was delivered; empty unless requests failed."""
     rate = target.wer or target.cer
-    if rate is None or rate.delivered_rate is None or not target.failure_count:
-        return EMPTY_CELL
-    e = rate.delivered_rate
-    return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_sample_count(e))
+    return _build_rate_cell(rate.delivered_rate if rate and target.failure_count else None)
 
 
 def _build_reading_rate_cell(target: TargetSummary) -> TableCell:

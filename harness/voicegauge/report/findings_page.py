@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -192,9 +192,9 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
         and Provenance.LIVE not in report.exchange_count_by_provenance,
         cautions=tuple(caution for caution in cautions if caution),
         findings=tuple(
-            _build_page_finding(one, rules[one.rule], number)._replace(
-                player=players.get((one.fingerprint, one.severity))
-            )
+            _build_page_finding(
+                one, rules[one.rule], number, _GROUP_TITLE_BY_SEVERITY[one.severity], _list_check_facts(one)
+            )._replace(player=players.get((one.fingerprint, one.severity)))
             for number, one in enumerate(findings)
         ),
         accepted_finding_count=len(report.accepted_findings),
@@ -232,28 +232,37 @@ def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
     return f" {tried:,} of {format_count(total, 'statement')} of the contracts and rules were tried."
 
 
-def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, finding_number: int) -> PageFinding:
+def _list_check_facts(finding: ReportedFinding) -> Iterator[tuple[str, Any]]:
     seen = finding.sarif_properties
-    summary, _, basis = rule.explanation.partition("\n\nBased on: ")
-    facts = (
-        ("Expected and received", finding.message),
-        *(("Violated too", f"{rule}: {text}") for rule, text in (seen.get("same_cause_messages") or {}).items()),
-        ("Also in", seen.get("other_operations")),
-        ("Evidence", seen.get("evidence")),
-        ("Where in the traffic", seen.get("traffic_pointer")),
-        ("The other reading", seen.get("satisfied_claim")),
-        ("Case", seen.get("case_id")),
-    )
+    yield "Expected and received", finding.message
+    for rule, text in (seen.get("same_cause_messages") or {}).items():
+        yield "Violated too", f"{rule}: {text}"
+    yield "Also in", seen.get("other_operations")
+    yield "Evidence", seen.get("evidence")
+    yield "Where in the traffic", seen.get("traffic_pointer")
+    yield "The other reading", seen.get("satisfied_claim")
+    yield "Case", seen.get("case_id")
+
+
+def _build_page_finding(
+    finding: ReportedFinding,
+    rule: RuleDescription,
+    finding_number: int,
+    group_title: str,
+    facts: Iterable[tuple[str, Any]],
+) -> PageFinding:
+    """Return a finding as the page shows it; of `facts`, pairs of a label and a value, those with a value are shown."""
+    requirement, _, basis = rule.explanation.partition("\n\nBased on: ")
     return PageFinding(
         anchor=build_anchor(finding, finding_number),
         finding=finding,
-        group_title=_GROUP_TITLE_BY_SEVERITY[finding.severity],
-        requirement=summary,
+        group_title=group_title,
+        requirement=requirement,
         rule_basis=basis,
-        facts=tuple((label, str(text)) for label, text in facts if text),
+        facts=tuple((label, str(value)) for label, value in facts if value),
         location=format_location(finding.location),
         source_lines=read_source_lines(finding.location),
-        reproduction_command=str(seen.get("reproduction_command") or ""),
+        reproduction_command=str(finding.sarif_properties.get("reproduction_command") or ""),
     )
 
 
@@ -311,7 +320,10 @@ def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BR
         subtitle=f"{_describe_input(report.old_input)} → {_describe_input(report.new_input)}",
         is_emulated=False,
         findings=tuple(
-            _build_change_finding(one, rules[one.rule], number) for number, one in enumerate(exported.findings)
+            _build_page_finding(
+                one, rules[one.rule], number, _GROUP_TITLE_BY_DRIFT_LEVEL[one.severity], _list_change_facts(one)
+            )
+            for number, one in enumerate(exported.findings)
         ),
         accepted_finding_count=len(report.accepted_changes),
     )
@@ -329,25 +341,14 @@ def _describe_drift_result(report: DriftReport) -> str:
     return f"{', '.join(counts)} change{'' if counts_by_level[-1][1] == 1 else 's'}."
 
 
-def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, finding_number: int) -> PageFinding:
-    facts = (
-        ("Change", finding.message),
-        ("Before", finding.sarif_properties.get("old_value")),
-        ("Now", finding.sarif_properties.get("new_value")),
-        ("Before, in", finding.related_location and str(finding.related_location)),
-        *(("Note", line) for line in finding.extra_lines if line != finding.message and "->" not in line),
-    )
-    return PageFinding(
-        anchor=build_anchor(finding, finding_number),
-        finding=finding,
-        group_title=_GROUP_TITLE_BY_DRIFT_LEVEL[finding.severity],
-        requirement=rule.summary,
-        rule_basis="",
-        facts=tuple((label, str(text)) for label, text in facts if text),
-        location=format_location(finding.location),
-        source_lines=read_source_lines(finding.location),
-        reproduction_command="",
-    )
+def _list_change_facts(finding: ReportedFinding) -> Iterator[tuple[str, Any]]:
+    yield "Change", finding.message
+    yield "Before", finding.sarif_properties.get("old_value")
+    yield "Now", finding.sarif_properties.get("new_value")
+    yield "Before, in", finding.related_location
+    for line in finding.extra_lines:
+        if line != finding.message and "->" not in line:
+            yield "Note", line
 
 
 # Finds the findings of `check` and the changes of `drift` that concern one target of a benchmark.

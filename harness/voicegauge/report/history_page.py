@@ -123,11 +123,16 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
     return ConfigurationLabels(", ".join(shared), label_by_configuration)
 
 
+def _add_origin(name: str, origin: str | None) -> str:
+    """Return a name with the region or the place of its runs, if they have one: "acme/voice [eu]"."""
+    return name if origin is None else f"{name} [{origin}]"
+
+
 def name_series(key: SeriesKey, configuration_labels: ConfigurationLabels) -> str:
     """Return the metric with its region or place and the number of its configuration: "total latency [eu] (2)"."""
     number = configuration_labels.get_label_number(key.configuration)
-    origin = f" [{key.origin}]" if key.origin is not None else ""
-    return f"{METRIC_LABELS[key.metric]}{origin}{f' ({number})' if number is not None else ''}"
+    named = _add_origin(METRIC_LABELS[key.metric], key.origin)
+    return named if number is None else f"{named} ({number})"
 
 
 def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
@@ -154,13 +159,12 @@ def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
 def build_change_entry(change: LevelChange) -> TimelineEntry:
     """Return the entry of the time line about a change of a level."""
     key = change.series_key
-    origin = f" [{key.origin}]" if key.origin is not None else ""
     values = f"{format_value(key.unit, change.level_before)} to {format_value(key.unit, change.level_after)}"
     return TimelineEntry(
         night=change.confirmation_night,
         change_kind=change.direction,
         is_new=change.is_new,
-        subject=f"{key.target}{origin}",
+        subject=_add_origin(key.target, key.origin),
         text=f"{METRIC_LABELS[key.metric]} {format_change(key.unit, change.change)}, from {values}, "
         f"since {change.first_night}",
     )
@@ -183,7 +187,7 @@ def build_lost_samples_entry(lost: LostSamples) -> TimelineEntry:
         night=lost.night,
         change_kind="lost",
         is_new=lost.is_new,
-        subject=f"{lost.target}{f' [{lost.origin}]' if lost.origin is not None else ''}",
+        subject=_add_origin(lost.target, lost.origin),
         text=f"{lost.lost_count} of {format_count(lost.sent_count, 'sample')} sent without a saved result",
     )
 
@@ -199,7 +203,7 @@ def list_clips_left_out(series: Sequence[MetricSeries]) -> list[str]:
     counts: dict[str, int] = {}
     for one in series:
         if one.nights[-1].night == latest_night and one.nights[-1].left_out_count:
-            subject = f"{one.key.target}{f' [{one.key.origin}]' if one.key.origin is not None else ''}"
+            subject = _add_origin(one.key.target, one.key.origin)
             counts[subject] = max(counts.get(subject, 0), one.nights[-1].left_out_count)
     return [
         f"{subject}: voice of the latest night without {format_count(count, 'clip')}, wrong ones or copies of another"

@@ -6,9 +6,9 @@ import base64
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from voicegauge.files import read_file
 from voicegauge.model.base import Number, Record
@@ -115,6 +115,9 @@ class ClipPlayer(NamedTuple):
     """What was changed in the audio or why it is missing; empty if it is the provider's own bytes."""
 
 
+_ClipT = TypeVar("_ClipT")
+
+
 def select_worst_clips(
     samples: Sequence[Sample], scores: Sequence[Score], *, max_clips: int = DEFAULT_MAX_CLIPS
 ) -> tuple[ScoredClip, ...]:
@@ -189,16 +192,24 @@ def load_players(
         clips: each clip with the folder of its run.
         max_bytes: total size of the audio of all players.
     """
+    return _load_until_full(clips, max_bytes, _load_player)
+
+
+def _load_until_full(
+    clips: Iterable[tuple[Path, _ClipT]], max_bytes: int, load: Callable[[Path, _ClipT, int], tuple[ClipPlayer, int]]
+) -> list[ClipPlayer]:
+    """Load a player for each clip; `load` receives the number of bytes that are left, and returns how many it used."""
     players = []
     for folder, clip in clips:
-        player, size_bytes = _load_player(folder, clip.audio_facts, max_bytes)
+        player, size_bytes = load(folder, clip, max_bytes)
         max_bytes -= size_bytes
         players.append(player)
     return players
 
 
-def _load_player(folder: Path, audio_facts: AudioFacts, max_bytes: int) -> tuple[ClipPlayer, int]:
+def _load_player(folder: Path, clip: ScoredClip, max_bytes: int) -> tuple[ClipPlayer, int]:
     """Return the player of one clip, and the size of its audio in bytes."""
+    audio_facts = clip.audio_facts
     if audio_facts.container is None or audio_facts.audio_duration_s is None:
         return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
     content = read_measured_audio(folder, audio_facts)
@@ -308,12 +319,7 @@ def load_excerpts(clips: Iterable[tuple[Path, WrongClip]]) -> list[ClipPlayer]:
     Args:
         clips: each clip with the folder of its run.
     """
-    players, left_bytes = [], MAX_EXCERPT_BYTES_PER_PAGE
-    for folder, clip in clips:
-        player, size_bytes = _load_excerpt(folder, clip, left_bytes)
-        left_bytes -= size_bytes
-        players.append(player)
-    return players
+    return _load_until_full(clips, MAX_EXCERPT_BYTES_PER_PAGE, _load_excerpt)
 
 
 def _load_excerpt(folder: Path, clip: WrongClip, max_bytes: int) -> tuple[ClipPlayer, int]:
