@@ -530,6 +530,7 @@ def _compare_enums(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -
 
     The value null is left out here, because `compare_types` compares whether null is valid.
     """
+    # Two constants, or one beside no list at all, are a change of `const`; beside an enum, it is one of one value.
     old_const, new_const = old_schema.get_keyword("const"), new_schema.get_keyword("const")
     if old_const.exists or new_const.exists:
         other_values = (old_schema if new_const.exists else new_schema).allowed_values

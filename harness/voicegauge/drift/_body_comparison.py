@@ -515,6 +515,7 @@ def _collect_message_orders(connections: Iterable[list[_RecordedMessage]]) -> di
     """Return pairs of messages of which the first one begins before the second one, with an example of the second."""
     orders: dict[tuple[str, str], _RecordedMessage] = {}
     for messages in connections:
+        # Reversed, so that the first message of each name is the one that is kept.
         firsts = {message.name: message for message in reversed(messages)}
         in_order = sorted(firsts.values(), key=lambda message: message.message_index)
         for before, after in combinations(in_order, 2):

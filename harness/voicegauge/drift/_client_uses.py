@@ -164,6 +164,7 @@ def adjust_levels_for_client(changes: Iterable[DriftChange], client_uses: Client
             yield change
         else:
             level = change.level if effect.affects_client else DriftLevel.COMPATIBLE
+            # Clients in general may do without an optional value, one that reads it does not.
             if effect.affects_client and _REMOVAL_RULE_PATTERN.fullmatch(change.rule):
                 level = DriftLevel.BREAKING
             yield msgspec.structs.replace(
@@ -274,6 +275,7 @@ class OperationMatcher:
     def find_by_request(self, request: Request) -> str | None:
         """Return the name of the operation that a request calls; `None` if the document has no such operation."""
         url = request.url.partition("?")[0].partition("#")[0]
+        # "/voices/default" comes before "/voices/{id}", whose pattern matches it too.
         for operation_pattern in self.operation_patterns:
             if operation_pattern.method == request.method.lower() and operation_pattern.url_pattern.fullmatch(url):
                 return operation_pattern.name

@@ -27,6 +27,8 @@ class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a compar
     pointer: str
     value: Any
 
+    # Nodes of the same document only are compared with each other. Comparing their values would visit whole subtrees.
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DocumentNode) and self.pointer == other.pointer
 
@@ -126,6 +128,7 @@ def pair_by_key(old_values: Mapping[_K, _V], new_values: Mapping[_K, _V]) -> Ite
 
 def is_same_json(first: Any, second: Any) -> bool:
     """Whether two JSON values are equal. 1 and 1.0 are equal, 1 and true are not, and the order of keys is ignored."""
+    # Not `==`, because True equals 1 in Python, also deep inside of lists and mappings.
     # Most compared values are written alike, which is found out in a tenth of the time.
     return msgspec.json.encode(first) == msgspec.json.encode(second) or (
         encode_canonical_json(first) == encode_canonical_json(second)
@@ -142,6 +145,7 @@ def _normalize_numbers(value: Any) -> Any:
         return {key: _normalize_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_normalize_numbers(item) for item in value]
+    # JSON Schema has one type of numbers, in which 1.0 is an integer (section 6.3 of its core specification).
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

@@ -246,6 +246,8 @@ def compare_values(
         return None
     before = frozenset().union(*old_values.values())
     after = frozenset().union(*new_values.values())
+    # If most values are equal in both recordings, the provider defines them. The equal ones are left out, because a
+    # value that one request has lost may still be that of another.
     if len(differing) <= len(shared) / 2 and len(shared) > 1:
         before = frozenset().union(*(old_values[match_key] for match_key in differing))
         after = frozenset().union(*(new_values[match_key] for match_key in differing))
@@ -288,6 +290,7 @@ def _is_volatile(values_by_match_key: ValuesByMatchKey) -> bool:
     """
     if any(len(values) > 1 for values in values_by_match_key.values()):
         return True
+    # In the order of the requests, a counter or a clock only rises, and a balance only falls.
     numbers = [value for values in values_by_match_key.values() for value in values]
     is_distinct = len(numbers) > 1 and len(set(numbers)) == len(numbers)
     return is_distinct and _is_monotonic(numbers)

@@ -86,6 +86,7 @@ def _list_parameters(
     path: str, path_item: DocumentNode, operation: DocumentNode
 ) -> dict[tuple[str, str], _ParameterVersion]:
     """Return the parameters by location and name. Parameters of the operation override those of the path item."""
+    # Names of path parameters are never sent, so a parameter that was only renamed is the same one.
     positions = {name: str(index) for index, name in enumerate(re.findall(r"\{([^}]*)\}", path))}
     found = {}
     for owner, is_shared in ((path_item, True), (operation, False)):
@@ -162,6 +163,7 @@ def _still_accepts_single_value(
     schema = new_parameter.schema.resolve_references()
     types = schema.get_value("type")
     is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))
+    # In this style, a list of one item is sent as `name=value`, like the single value before.
     if not is_list or new_parameter.style_and_explode != ("form", True):
         return False
     item_changes = compare_schemas(api_part, "request-parameter", old_parameter.schema, schema.get_child("items"))
@@ -446,6 +448,7 @@ def compare_security_schemes(
     old_contents, new_contents = (
         {_encode_security_scheme(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
     )
+    # A scheme whose content both documents have under some name was only renamed.
     contents = old_contents & new_contents
     for name, before, after in pair_by_key(old_schemes, new_schemes):
         nested = api_part.create_nested_part(f"security scheme {name}")

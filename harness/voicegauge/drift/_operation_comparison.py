@@ -325,6 +325,7 @@ def _rename_equal_messages(
     """
     old_messages, new_messages = old_channel.messages[side], dict(new_channel.messages[side])
     added = [name for name in new_messages if name not in old_messages]
+    # Messages without a schema are all equal, so that nothing would show which of them was renamed.
     for old_name, old_message in old_messages.items():
         if old_name in new_messages or not _find_payload(old_message).exists:
             continue

@@ -271,6 +271,7 @@ def interpret_recordings(
             _build_recorded_exchange(contract, file, entry_index, exchange)
             for entry_index, exchange in enumerate(recording.exchanges)
         ]
+        # By identity, because two polls of a job may be equal in everything.
         by_exchange = {id(one.exchange): one for one in recorded_exchange}
         groups = group_exchanges_by_conversation(contract, recording.exchanges)
         conversations += [tuple(by_exchange[id(exchange)] for exchange in group) for group in groups]
@@ -367,6 +368,7 @@ def _pair_conversations_of_operation(
             removed from this list.
         pairing: receives the pairs and the older conversations without a match.
     """
+    # Equal requests first: a request that is only similar must not take the partner of an equal one.
     unmatched, repeated = [], []
     for values, conversation in old_requests:
         match = next((candidate for candidate in new_requests if candidate[0] == values), None)

@@ -487,6 +487,7 @@ def _compare_pairs_inside(
         key, pair = stack.pop()
         if key in compared_schemas:
             continue
+        # The result is used wherever the pair is found, so locations in it are relative to the pair.
         pair = replace(pair, api_part=replace(pair.api_part, location=""))
         pending_pairs: list[SchemaPair] = []
         compared_schemas[key] = ComparedSchemas(tuple(_compare_pair(pair, pending_pairs)))
@@ -512,6 +513,7 @@ def _find_keys_of_changed_pairs(
     for key, inner_pairs in inner_pairs_by_key.items():
         for inner_key, _ in inner_pairs:
             outer_keys[inner_key].append(key)
+    # From the changes outwards: schemas may contain themselves, so that a search inwards would not end.
     changed = {key for key in (*inner_pairs_by_key, *outer_keys) if compared_schemas[key].is_changed}
     pending = list(changed)
     while pending:
@@ -525,6 +527,7 @@ def _find_keys_of_changed_pairs(
 def _compare_pair(schema_pair: SchemaPair, pending_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
     """Yield the changes of one pair of schemas, and append the pairs of schemas inside them to `pending_pairs`."""
     old, new = schema_pair.normalize_both()
+    # If one schema is a branch of the other, comparing their keywords would report all of them.
     wrapping = list(compare_branch_wrapping(schema_pair, old, new, pending_pairs))
     if wrapping or pending_pairs:
         yield from wrapping
@@ -533,6 +536,7 @@ def _compare_pair(schema_pair: SchemaPair, pending_pairs: list[SchemaPair]) -> I
         schema_pair.schema_role, old, new, is_sent_as_text=schema_pair.api_part.is_sent_as_text
     ):
         yield schema_pair.build_change(suffix, old_node, new_node, **values)
+    # A service that accepts any value now still accepts every property that it accepted before.
     accepts_anything = schema_pair.schema_role.is_sent_by_client and not schema_pair.new_schemas
     if accepts_anything or are_type_sets_disjoint(old, new):
         return

@@ -384,12 +384,14 @@ class SchemaNormalizer:
         have a type become one list of types, and branches that list values of one type become one list of values.
         """
         branches = schema.schema_lists_by_keyword[branch_keyword]
+        # A branch that leads back to its schema has no normal form before the schema has one.
         is_recursive = any(_build_cache_key(branch) in self._in_progress for branch in branches)
         if len(self._in_progress) > MAX_BRANCH_NESTING or is_recursive:
             return schema
         normalized = {branch: self.normalize(branch, branch[0]) for branch in branches}
         non_null = tuple(branch for branch in branches if not _allows_only_null(normalized[branch]))
         has_null = len(non_null) < len(branches)
+        # Beside other keywords, such as `type`, a branch for null does not make null valid.
         if has_null and not schema.has_only_branches:
             return schema
         other_lists = {name: value for name, value in schema.schema_lists_by_keyword.items() if name != branch_keyword}
@@ -469,6 +471,7 @@ def _iterate_schema_objects(schemas_for_same_value: SchemasForSameValue) -> Iter
     stack = [(node, frozenset[str]()) for node in reversed(schemas_for_same_value)]
     while stack:
         node, ancestors = stack.pop()
+        # A node may be reached in several ways; only one that is its own ancestor never comes to an end.
         if node.pointer in ancestors:
             raise node.document.build_error(node.pointer, "the schema leads back to itself without an end")
         if node.pointer in visited:

@@ -166,6 +166,7 @@ def _compare_final_states(
     new = _find_exchange_with_final_state(conversation_pair.new_conversation)
     if old is None or new is None or old.job_state == new.job_state:
         return
+    # That the state is new has been reported, and says more than that the job ends in it.
     if new.job_state not in states_already_reported:
         yield _build_job_change("recorded-outcome-changed", old, new, {"old": old.job_state, "new": new.job_state})
 
@@ -186,6 +187,7 @@ def _compare_state_orders(conversation_pairs: Sequence[ConversationPair]) -> Ite
     old = _collect_state_orders(pair.old_conversation for pair in conversation_pairs)
     new = _collect_state_orders(pair.new_conversation for pair in conversation_pairs)
     for (first, second), recorded_exchange in new.items():
+        # States that come in both orders, such as those of a job that is retried, have no order that could change.
         if (second, first) in old and (first, second) not in old and (second, first) not in new:
             values = {"old": [second, first], "new": [first, second]}
             yield _build_job_change("recorded-state-order-changed", old[second, first], recorded_exchange, values)

@@ -436,6 +436,7 @@ class ContractPatch:
         match = _HAR_ENTRY_POINTER_PATTERN.match(change.new_position.pointer)
         if match is None:
             return None
+        # A change keeps no exchange, because it is written as JSON: its position leads back to the exchange.
         key = (change.new_position.file, int(match[1]))
         return next((one for one in self._traffic.exchanges if (one.file, one.entry_index) == key), None)
 

@@ -288,6 +288,7 @@ def compare_with_official_document(
         if change.rule.startswith(_IGNORED_RULE_ID_PREFIXES):
             continue
         kind = _classify_difference(change)
+        # What the official document adds has no source in the contract, which does not have it.
         taken = kind == "addition" or _is_taken_from_source(contract, change.old_position, official_source.name)
         moved = _replace_file_by_url(change, url)
         reason = next((one.reason for one in source.explained_differences if _explains_change(one, change)), None)

@@ -148,6 +148,7 @@ class DriftChange(Record, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """An id of 16 hexadecimal digits that is the same in later comparisons, even if line numbers change."""
+        # Without positions and message: lines move and sentences are reworded while a baseline is kept for months.
         parts = (self.rule, self.operation, self.location, self.old_value, self.new_value)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
@@ -199,6 +200,7 @@ def format_shortened_json(value: Any) -> str:
     text = msgspec.json.encode(value, order="deterministic").decode()
     if len(text) <= MAX_VALUE_CHARACTERS:
         return text
+    # Both ends are kept, because two values may differ at either.
     half = MAX_VALUE_CHARACTERS // 2 - 2
     return f"{text[:half]} ... {text[-half:]}"
 
@@ -247,6 +249,7 @@ def build_report(
         groups.setdefault(_build_identity_key(change), []).append(change)
     merged = [_merge_equal_changes(group) for group in groups.values()]
     levels = list(DriftLevel)
+    # The sort is stable: within a level, changes stay in the order of the documents.
     merged.sort(key=lambda change: levels.index(change.level))
     return DriftReport(
         comparison=comparison,
@@ -259,6 +262,7 @@ def build_report(
 
 def _build_identity_key(change: DriftChange) -> tuple[Any, ...]:
     """Return a key that is equal for the same change found in several operations."""
+    # Without a position, nothing but operation and location tells whether two changes are about the same part.
     if change.old_position is None and change.new_position is None:
         return (change.rule, change.operation, change.location, change.old_value, change.new_value)
     return (

@@ -264,6 +264,7 @@ class Finding(Record, frozen=True, kw_only=True):
 
     def compute_fingerprint(self, location: FindingLocation) -> str:
         """Return the fingerprint that the finding would have if `location` were its only location."""
+        # Which item of a list has the violation changes with every response.
         pointer = "/".join("*" if token.isdecimal() else token for token in (location.traffic_pointer or "").split("/"))
         parts = [self.rule, location.provider, location.operation, location.contract_pointer, pointer]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -64,6 +64,7 @@ def format_price_usd(usd: float, *, is_exact: bool = False) -> str:
         rounded = Decimal(f"{usd:.1e}")
     else:
         rounded = Decimal(f"{usd:.2f}" if usd >= 0.99995 else f"{usd:.4f}")
+    # `Decimal`, not `float`: 0.0025 as a float has more digits than anybody stated.
     significant = -int(rounded.normalize().as_tuple().exponent)
     return f"${rounded:,.{max(2, significant)}f}"
 
@@ -369,6 +370,7 @@ def compute_price_range(
             `None` if it is not known in dollars.
     """
     counted = [claim for claim in claims if claim.claimant in COUNTED_CLAIMANTS]
+    # By identity, because two documents may state equal claims.
     typical = {id(claim): usd for claim in counted if (usd := compute_usd(claim, False)) is not None}
     highest = {id(claim): usd for claim in counted if (usd := compute_usd(claim, True)) is not None}
     known = [claim for claim in counted if id(claim) in typical and id(claim) in highest]

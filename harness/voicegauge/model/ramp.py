@@ -199,6 +199,7 @@ class RampResult(Record, frozen=True, kw_only=True):
         """Return what the steps of the ramp show."""
         if not self.is_search_complete:
             return "unfinished"
+        # The capacity counts first: what limits the service is known even if this machine failed at a higher load.
         if self.capacity is not None:
             return "capacity"
         if self._find_invalid_step_above_highest_load() is not None:

@@ -70,6 +70,7 @@ def build_log_scale(values: Iterable[float]) -> AxisScale:
     """Return a logarithmic axis whose ends are 1, 2 or 5 times a power of ten around all `values`."""
     positive = [value for value in values if value > 0] or [1.0]
     bottom, top = (10.0 ** math.floor(math.log10(end)) for end in (min(positive), max(positive)))
+    # The factors close to 1 tolerate float errors: 5 * 10**-1 may be a little more than 0.5.
     low = max(m * bottom for m in (1, 2, 5) if m * bottom <= min(positive) * 1.001)
     high = min(m * top for m in (1, 2, 5, 10) if m * top >= max(positive) * 0.999)
     high = high if high > low else low * 10
@@ -412,6 +413,7 @@ def build_scatter_plot(
     circles = separate_circles([PlottedCircle(point.x, point.y, point.radius) for point in true_points], frame)
     points = [point._replace(x=circle.x, y=circle.y) for point, circle in zip(true_points, circles, strict=True)]
     front = _build_pareto_front(points, frame)
+    # The Pareto set first, then the lowest error rates, which are at the bottom of the plot.
     order = sorted(range(len(points)), key=lambda i: (not points[i].is_pareto_optimal, -points[i].y))
     if len(points) > MAX_NAMED_POINTS:
         order = []

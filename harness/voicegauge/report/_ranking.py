@@ -110,6 +110,7 @@ def compute_certain_leads(
     # Lower bounds of the log ratio of the other target's latency, and of the difference of its error rate.
     slowness = differences.log_latency.lower_bounds[grid].T
     errors = differences.error_rate.lower_bounds[grid].T
+    # Points are inverse to latency, so a ratio of latencies is one of points. exp overflows above 709.
     speed = speed_points[:, None] * (1 - np.exp(-np.maximum(slowness, -700.0)))
     intelligibility = np.minimum(POINTS_LOST_PER_ERROR_RATE * errors, error_points[:, None])
     if has_tied_errors:
@@ -213,6 +214,8 @@ class _PointTable(NamedTuple):
         groups: list[int | None] = [None] * len(points)
         remaining = [i for i in order if points[i] is not None] if self.has_enough_texts else []
         number = 0
+        # A target is compared with the first one of its group, not with its neighbours: else a chain of small
+        # differences would put the best and the worst target into one group.
         while remaining:
             number += 1
             first = remaining[0]
@@ -234,7 +237,7 @@ class _PointTable(NamedTuple):
             lead += weights.speed * float(self.leads.speed[first_index, other_index])
         if weights.intelligibility:
             lead += weights.intelligibility * float(self.leads.intelligibility[first_index, other_index])
-        return lead > 1e-9
+        return lead > 1e-9  # sums of decimal weights are not exact
 
 
 def _describe_decision(table: _PointTable, weights: RankingWeights, quality_name: str) -> str:

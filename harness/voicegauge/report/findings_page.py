@@ -140,7 +140,7 @@ def shorten_line(text: str) -> str:
     return indentation + shorten_to_one_line(text, 160)
 
 
-@cache
+@cache  # hundreds of findings may be about one file
 def _read_lines(file: str) -> Sequence[str]:
     try:
         return read_file(Path(file)).decode("utf-8", errors="replace").splitlines()

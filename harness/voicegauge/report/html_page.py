@@ -522,6 +522,7 @@ def write_site(
                 run_pair = (ordered[before], one)
                 comparison = _write_comparison_page(folder, run_pair, (names[before], names[number]), text_length)
                 entry = entry._replace(comparison_link=comparison)
+            # After the comparison, and only with results: a run without any would hide the one before.
             latest[_get_comparison_key(one[1])] = number
         entries.append(entry)
         on_page_written(number + 1, len(ordered))
@@ -546,6 +547,7 @@ def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
         slug = (
             re.sub(r"[^A-Za-z0-9]+", "-", run.manifest.run_id).strip("-")[:MAX_RUN_ID_CHARACTERS_IN_FILE_NAME] or "run"
         )
+        # In lower case, because file systems that ignore case would write "Run" and "run" to the same file.
         used[slug.lower()] += 1
         yield f"run-{slug}" if used[slug.lower()] == 1 else f"run-{slug}--{used[slug.lower()]}"
 

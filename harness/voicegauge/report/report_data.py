@@ -105,8 +105,10 @@ def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
     found = [run for _, run in runs]
     names = [target.id for run in found for target in run.manifest.targets]
     ids = [sample.id for run in found for sample in run.samples]
+    # Targets are found by name, and samples by id: two of the same would count as one.
     if len(found) < 2 or len(set(names)) < len(names) or len(set(ids)) < len(ids):
         return None
+    # Their numbers are of a load, or of a number of samples, that each run has chosen for itself.
     if any(run.ramp is not None or run.manifest.ramp_load_type or run.manifest.early_stop for run in found):
         return None
     if list_differing_facts_of_runs(found):
@@ -469,6 +471,7 @@ def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
             http_status=status,
             message=message,
             count=count,
+            # Taken out, so that only the most frequent message of a cause shows the exchange.
             example_exchange=exchanges.pop((target, kind, status), None),
         )
         for (target, kind, status, message), count in counts.most_common()

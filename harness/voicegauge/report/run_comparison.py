@@ -294,6 +294,7 @@ def _compare_with_baseline(runs: Sequence[Run], run_letters: Sequence[str], numb
     def state(headline: str) -> RunDifference:
         return RunDifference(*letters, " and ".join(marks), headline, (), ())
 
+    # Runs without a common target have nothing to compare; what keeps them from being joined says why.
     has_shared_target = bool(_list_target_ids(run) & _list_target_ids(baseline))
     if not has_shared_target and (facts := list_differing_facts_of_runs([baseline, run])):
         pair = _name_pair(run, baseline, letters)
@@ -394,6 +395,7 @@ def _find_texts_with_largest_latency_change(baseline: Run, run: Run) -> tuple[Te
         for target, text in before.keys() & after.keys()
         if before[target, text] > 0 and after[target, text] > 0
     ]
+    # By the logarithm: half and twice the latency are changes of the same size.
     differences.sort(
         key=lambda text: (-abs(math.log(text.latency_after_ms / text.latency_before_ms)), text.target, text.text)
     )

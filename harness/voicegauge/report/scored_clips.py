@@ -229,9 +229,11 @@ def _load_player(folder: Path, clip: ScoredClip, max_bytes: int) -> tuple[ClipPl
 
 def read_measured_audio(folder: Path, audio_facts: AudioFacts) -> bytes | None:
     """Return the measured audio; `None` if the file is missing, is outside the run's folder, or was changed."""
+    # The path comes from a file that anybody may have written, and links may lead out of the folder.
     path = (folder / audio_facts.file_path).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
+    # A file that was replaced later would be played beside the numbers of another.
     content = read_file(path)
     return content if hashlib.sha256(content).hexdigest() == audio_facts.sha256 else None
 

@@ -193,6 +193,7 @@ def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
     ends = _collect_state_end_times(job_latencies)
     axis = build_linear_scale(ends["processing-or-completed"])
     moments = [axis.high * i / _STATE_CHART_MOMENT_COUNT for i in range(_STATE_CHART_MOMENT_COUNT + 1)]
+    # Each state begins when the one before it has ended, so that the shares of all states are 1 together.
     begins = dict(zip(ends, ([0.0] * len(job_latencies), *ends.values()), strict=False))
     below = [0.0] * len(moments)
     areas = []

@@ -257,4 +257,5 @@ def _build_content_security_policy(style: str, script: str) -> str:
 
 
 def _compute_csp_digest(content: str) -> str:
+    # Digests, not nonces: a page that is saved as a file has no server that could choose a nonce for each request.
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
