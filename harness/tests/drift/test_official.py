@@ -14,7 +14,7 @@ import yaml
 
 import voicegauge
 from voicegauge.cli import run
-from voicegauge.contract.document_assembly import convert_to_openapi
+from voicegauge.contract.document_conversion import convert_to_openapi
 from voicegauge.files import find_bundled_folder
 from voicegauge.formats.located_yaml import read_document
 

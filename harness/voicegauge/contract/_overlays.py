@@ -26,13 +26,14 @@ import msgspec
 from voicegauge.contract.document_parts import EXTENSION_KEYS, OPENAPI_METHODS, fill_server_variables
 from voicegauge.errors import UsageError
 from voicegauge.files import resolve_links
-from voicegauge.formats.bodies import get_members
 from voicegauge.formats.located_yaml import (
     Document,
     describe_type,
     escape_pointer_token,
     explain_type_error,
     format_json_pointer,
+    get_mapping,
+    get_members,
     split_json_pointer,
 )
 from voicegauge.formats.locations import MISSING, read_json_pointer, read_pointer
@@ -271,8 +272,7 @@ def _remove_links_to_nothing(selected_data: dict[str, Any], operation_ids: Colle
     shared = read_pointer(selected_data, ["components", "links"])
     groups: list[Any] = [shared]
     for _, operation in read_operations(selected_data):
-        responses = operation.get("responses")
-        groups += [one.get("links") for one in responses.values() if isinstance(one, dict)] if responses else []
+        groups += [get_mapping(response, "links") for response in get_mapping(operation, "responses").values()]
     removed: set[str] = set()
     for links in groups:
         for name, link in list(links.items()) if isinstance(links, dict) else ():
@@ -301,8 +301,7 @@ def select_operations(document: Document, kept_operations: Collection[tuple[str,
 
 def read_operations(document_data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
     """Yield the operations of a document by path and method."""
-    paths = document_data.get("paths")
-    for path, item in paths.items() if isinstance(paths, dict) else ():
+    for path, item in get_mapping(document_data, "paths").items():
         for method in OPENAPI_METHODS:
             if isinstance(item, dict) and isinstance(item.get(method), dict):
                 yield (path, method), item[method]
@@ -320,10 +319,8 @@ def _iterate_possible_operation_ids(document_data: dict[str, Any], operation_dat
     """Yield all texts in the `x-` keys and the links of an operation; some of them are operation ids."""
     for key in _OPERATION_EXTENSIONS & operation_data.keys():
         yield from _iterate_texts(operation_data[key])
-    responses = operation_data.get("responses")
-    for response in responses.values() if isinstance(responses, dict) else ():
-        links = response.get("links") if isinstance(response, dict) else None
-        for text in _iterate_texts(links):
+    for response in get_mapping(operation_data, "responses").values():
+        for text in _iterate_texts(get_mapping(response, "links")):
             if text.startswith("#/"):  # a reference to a link under components
                 yield from _iterate_texts(read_json_pointer(document_data, unquote(text[1:])))
             else:
@@ -458,8 +455,7 @@ def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str
     # An address of this machine or network, such as 127.0.0.1, does not name a provider.
     name = convert_to_identifier(second_level) if not top_level.isdecimal() else ""
     if not name:
-        info = document.data.get("info")
-        title = str(info.get("title", "") if isinstance(info, dict) else "")
+        title = str(get_mapping(document.data, "info").get("title", ""))
         name = convert_to_identifier(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
     return f"my-{name}" if name in reserved_ids else name
 

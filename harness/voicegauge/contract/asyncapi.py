@@ -38,7 +38,13 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import PLACEHOLDER_NAMES, MessageSchema, SocketChannel, iterate_leaves
 from voicegauge.errors import UnknownNameError
-from voicegauge.formats.located_yaml import Document, escape_pointer_token, read_document, unescape_pointer_token
+from voicegauge.formats.located_yaml import (
+    Document,
+    escape_pointer_token,
+    get_mapping,
+    read_document,
+    unescape_pointer_token,
+)
 from voicegauge.formats.locations import MISSING, read_pointer
 
 OPPOSITE_ACTIONS = {"publish": "subscribe", "subscribe": "publish", "send": "receive", "receive": "send"}
@@ -185,12 +191,6 @@ def embed_without_merging(document: Document, asyncapi: Document) -> Document:
     data = {**document.data, ASYNCAPI_KEY: _rewrite_references(copy.deepcopy(asyncapi.data))}
     digest = hashlib.sha256(f"{document.sha256} {asyncapi.sha256}".encode()).hexdigest()
     return Document(document.path, data, {}, digest, {"": (document, ""), f"/{ASYNCAPI_KEY}": (asyncapi, "")})
-
-
-def get_mapping(data: Any, key: str) -> dict[str, Any]:
-    """Return the mapping at a key of a mapping; an empty one if there is none."""
-    value = data.get(key) if isinstance(data, Mapping) else None
-    return value if isinstance(value, dict) else {}
 
 
 def resolve_object(schemas: Schemas, node: Any, pointer: str = "") -> tuple[dict[str, Any], str]:
@@ -524,11 +524,9 @@ def _read_parameters(schemas: Schemas, channel: dict[str, Any], pointer: str, pa
         data, at = resolve_object(schemas, node, f"{pointer}/parameters/{escape_pointer_token(name)}")
         data = data if "schema" in data else {"schema": {"type": "string"}, **data}
         yield Parameter(schemas, at, data, name, "path", True)
-    bindings = read_pointer(channel, ["bindings", "ws"])
+    bindings = get_mapping(get_mapping(channel, "bindings"), "ws")
     for key, place in (("query", "query"), ("headers", "header")):
-        part = bindings.get(key) if isinstance(bindings, dict) else None
-        if not isinstance(part, dict):
-            continue
+        part = get_mapping(bindings, key)
         schema, at = resolve_object(schemas, part, f"{pointer}/bindings/ws/{key}")
         required = schema.get("required")
         required_names = required if isinstance(required, list) else []

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
-from voicegauge.contract._document_conversion import convert_discovery, convert_swagger, is_discovery, is_swagger
 from voicegauge.contract._overlays import (
     apply_overlay,
     find_extended_file,
@@ -32,6 +31,7 @@ from voicegauge.contract.asyncapi import (
     find_asyncapi_file,
     read_asyncapi_document,
 )
+from voicegauge.contract.document_conversion import convert_to_openapi
 from voicegauge.contract.document_parts import EMBEDDED_FILES_KEY, EXTENSION_KEYS, walk_objects
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, is_inside_document_folder
 from voicegauge.errors import ContractError
@@ -41,6 +41,7 @@ from voicegauge.formats.located_yaml import (
     escape_pointer_token,
     find_top_level_key,
     format_json_pointer,
+    get_mapping,
     read_document,
     split_json_pointer,
 )
@@ -65,23 +66,11 @@ def embed_external_files(document: Document) -> Document:
         return document
     embedding = _FileEmbedder(document)
     data = embedding.rewrite_references(document.data, document, "", "")
-    paths = data.get("paths")
-    for path, item in paths.items() if isinstance(paths, dict) else ():
+    for path, item in get_mapping(data, "paths").items():
         if isinstance(item, dict) and str(item.get("$ref", "")).startswith(f"#/{EMBEDDED_FILES_KEY}/"):
             embedding.put_path_item(data, path, item["$ref"])
     data[EMBEDDED_FILES_KEY] = embedding.files
     return Document(document.path, data, {}, document.sha256, embedding.parts)
-
-
-def convert_to_openapi(document: Document) -> Document:
-    """Return a document in Swagger 2.0 or of Google's discovery service as OpenAPI, and any other as it is.
-
-    Raises:
-        ContractError: the document is not valid Swagger.
-    """
-    if is_discovery(document):
-        return convert_discovery(document)
-    return convert_swagger(document) if is_swagger(document) else document
 
 
 def _is_external_reference(reference: str) -> bool:
@@ -231,8 +220,7 @@ def validate_openapi(document: Document) -> None:
     """
     from referencing.exceptions import Unresolvable
 
-    paths = document.data.get("paths")
-    for path in paths if isinstance(paths, dict) else ():
+    for path in get_mapping(document.data, "paths"):
         if not _PATH_TEMPLATE_PATTERN.fullmatch(path):  # the validator raises a ValueError for these
             raise document.build_error(
                 f"/paths/{escape_pointer_token(path)}", f"the braces of the path {path!r} do not match"
@@ -348,8 +336,7 @@ _OPENAPI_EXAMPLE_KEYS = {"id", "summary", "description", "value", "externalValue
 
 def _remove_ids_of_examples(node: dict[str, Any]) -> None:
     """Remove the key `id` of named examples, which OpenAPI does not have. Litestar repeats their names in it."""
-    examples = node.get("examples")
-    for example in examples.values() if isinstance(examples, dict) else ():
+    for example in get_mapping(node, "examples").values():
         if isinstance(example, dict) and isinstance(example.get("id"), str) and example.keys() <= _OPENAPI_EXAMPLE_KEYS:
             example.pop("id")
 

@@ -46,6 +46,7 @@ from voicegauge.formats.located_yaml import (
     Document,
     escape_pointer_token,
     format_list_item,
+    get_mapping,
     iterate_entry_lines,
     split_json_pointer,
 )
@@ -69,10 +70,8 @@ class _KeyProposal:
     """The security schemes that an overlay adds, and the operations that use them."""
 
     def __init__(self, document: Document, operations: Sequence[CandidateOperation]) -> None:
-        components = document.data.get("components")
-        self._components = components if isinstance(components, dict) else None
-        schemes = self._components.get("securitySchemes") if self._components else None
-        self._schemes: Mapping[str, Any] = schemes if isinstance(schemes, dict) else {}
+        self._has_components = isinstance(document.data.get("components"), dict)
+        self._schemes = get_mapping(get_mapping(document.data, "components"), "securitySchemes")
         self._root_security = document.data.get("security")
         self._server_urls, self._operations = list_server_urls(document.data), operations
 
@@ -103,7 +102,7 @@ class _KeyProposal:
             bearer = {"type": "http", "scheme": "bearer"}
             scheme: Any = {"type": "apiKey", "in": "header", "name": header} if header else bearer
             schemes = {"securitySchemes": {_PROPOSED_SCHEME_NAME: CommentedValue(scheme, TODO) if replaced else scheme}}
-            if self._components is not None:
+            if self._has_components:
                 yield {"target": "$.components", "update": schemes}
             else:
                 yield {"target": "$", "update": {"components": schemes}}
@@ -129,8 +128,7 @@ class _KeyProposal:
         scheme = self._schemes.get(scheme_name)
         if not isinstance(scheme, dict) or scheme.get("type") != "oauth2":
             return False
-        flows = scheme.get("flows")
-        return not (isinstance(flows, dict) and flows.get("clientCredentials"))
+        return not get_mapping(scheme, "flows").get("clientCredentials")
 
     def _guess_aws_region_and_service(self) -> dict[str, str]:
         """Return the AWS region and service in the host of the first server: polly.us-east-1.amazonaws.com."""
@@ -328,8 +326,7 @@ class OverlayWriter:
 
     def _iterate_root_actions(self) -> Iterator[_Action]:
         name = self._provider
-        info = self._document.data.get("info")
-        title = str(info.get("title", name)) if isinstance(info, dict) else name
+        title = str(get_mapping(self._document.data, "info").get("title", name))
         variable_prefix = re.sub(r"[^A-Z0-9]", "_", name.upper())
         variable_prefix = variable_prefix if variable_prefix[:1].isalpha() else f"_{variable_prefix}"
         update: _Action = {

@@ -38,7 +38,6 @@ from voicegauge.contract.asyncapi import (
     build_empty_document,
     embed_asyncapi,
     find_client_action,
-    get_mapping,
     get_usual_client_action,
     read_asyncapi_document,
     read_messages,
@@ -56,7 +55,7 @@ from voicegauge.contract.proposed_parts import (
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import MessageSchema
 from voicegauge.errors import UsageError
-from voicegauge.formats.located_yaml import YAML_LOADER, Document, escape_pointer_token
+from voicegauge.formats.located_yaml import YAML_LOADER, Document, escape_pointer_token, get_mapping
 from voicegauge.formats.locations import read_json_pointer
 
 _TEXT_FIELD_PATTERN = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)

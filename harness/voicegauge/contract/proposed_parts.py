@@ -13,7 +13,7 @@ from voicegauge.contract._overlays import TODO, read_operations, select_operatio
 from voicegauge.contract.document_assembly import normalize_openapi, validate_openapi
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import ContractError, UnknownNameError
-from voicegauge.formats.located_yaml import CommentedValue, Document, escape_pointer_token
+from voicegauge.formats.located_yaml import CommentedValue, Document, escape_pointer_token, get_mapping
 
 # Reads the fields of requests and responses for proposals.
 
@@ -220,12 +220,9 @@ def list_response_fields(schemas: Schemas, operation_data: Mapping[str, Any]) ->
 
 def _iterate_success_contents(schemas: Schemas, operation_data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the `content` of each 2xx response, which describes bodies by media type."""
-    responses = operation_data.get("responses")
-    for status, response in responses.items() if isinstance(responses, dict) else ():
+    for status, response in get_mapping(operation_data, "responses").items():
         if str(status).startswith("2"):
-            resolved = schemas.resolve_reference(response)[0]
-            content = resolved.get("content") if isinstance(resolved, dict) else None
-            yield content if isinstance(content, dict) else {}
+            yield get_mapping(schemas.resolve_reference(response)[0], "content")
 
 
 def _propose_states(state_fields: Sequence[ProposedField], path: str, missing_facts: list[str]) -> dict[str, Any]:
@@ -468,8 +465,7 @@ def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) ->
     """
     found = find_field_by_name(fields, SPEECH_FIELD_NAMES[speech_field])
     if found is not None and speech_field == "text" and found.schema.get("type") == "array":
-        items = found.schema.get("items")
-        return ProposedField(f"{found.location}/0", items if isinstance(items, dict) else {}, found.is_required)
+        return ProposedField(f"{found.location}/0", get_mapping(found.schema, "items"), found.is_required)
     if found is not None and speech_field == "format" and "encoding" in found.location:
         beside = found.location.rpartition("/")[0]
         if any(one.rpartition("/")[0] == beside and "container" in one for one in fields):

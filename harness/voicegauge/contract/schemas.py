@@ -20,11 +20,12 @@ import jsonschema_rs
 from voicegauge.contract._size_limits import MAX_SHORTENED_VALUES, NestedErrors, shorten_value
 from voicegauge.errors import ContractError, find_similar_names
 from voicegauge.files import resolve_links
-from voicegauge.formats.bodies import FieldText, UnreadableBodyError, get_members, quote_json, read_json
+from voicegauge.formats.bodies import FieldText, UnreadableBodyError, quote_json, read_json
 from voicegauge.formats.located_yaml import (
     Document,
     escape_pointer_token,
     format_json_pointer,
+    get_members,
     read_document,
     split_json_pointer,
 )

@@ -119,7 +119,7 @@ class _MessagePattern:
             value = read_pointer(message, tokens)
             value = None if value is MISSING else value
             for one in accepted:
-                if _is_equal_json_value(value, one):
+                if type(value) is type(one) and value == one:  # `true` is not 1
                     break
             else:
                 return False
@@ -130,11 +130,6 @@ class _MessagePattern:
         tokens = self.tokens_by_placeholder.get(placeholder)
         value = MISSING if tokens is None else read_pointer(message, tokens)
         return None if value is MISSING else value
-
-
-def _is_equal_json_value(value: Any, accepted: Any) -> bool:
-    """Whether two JSON values are equal; `true` is not 1."""
-    return bool(type(value) is type(accepted) and value == accepted)
 
 
 # What a message means.
@@ -427,13 +422,9 @@ def build_message(template: ServerMessage, values: Mapping[str, Any]) -> str:
         filled["word_items"] = [fill_template(template.word_item, item) for item in filled["word_items"]]
     for name in ("starts", "ends", "durations"):
         if name in filled:
-            filled[name] = [_convert_unit(second, template.time_unit_s) for second in filled[name]]
+            unit_s = template.time_unit_s
+            filled[name] = [round(time_s, 3) if unit_s == 1 else round(time_s / unit_s) for time_s in filled[name]]
     return json.dumps(fill_template(template.value, filled), separators=(",", ":"), ensure_ascii=False)
-
-
-def _convert_unit(seconds: float, unit_s: float) -> float:
-    """Convert seconds to a whole number of `unit_s`; a time in seconds keeps three decimals."""
-    return round(seconds, 3) if unit_s == 1 else round(seconds / unit_s)
 
 
 def _read_event(template: ServerMessage, pattern: _MessagePattern, message: Any) -> ServerEvent:

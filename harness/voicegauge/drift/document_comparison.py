@@ -13,12 +13,12 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import (
-    convert_to_openapi,
     describe_other_document,
     find_contract_files,
     read_document_with_sockets,
     read_openapi_document,
 )
+from voicegauge.contract.document_conversion import convert_to_openapi
 from voicegauge.contract.document_parts import OPENAPI_METHODS
 from voicegauge.contract.extension.provider import ExplainedDifference, LeftOutOperations
 from voicegauge.contract.loading import load_catalogue, load_contract

@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from voicegauge.formats.located_yaml import get_members
 from voicegauge.model.exchange import MappedFile, UploadedFile
 
 MAX_JSON_BYTES = 32 * 2**20
@@ -195,13 +196,6 @@ def _measure_json_depth(value: Any) -> int:
             break
         stack.extend((member, depth + 1) for member in get_members(item))
     return deepest
-
-
-def get_members(json_value: Any) -> Iterable[Any]:
-    """Return the values directly in an object or a list; none for any other JSON value."""
-    if isinstance(json_value, dict):
-        return json_value.values()
-    return json_value if isinstance(json_value, list) else ()
 
 
 def is_utf8(data: bytes) -> bool:

@@ -78,6 +78,19 @@ def format_json_pointer(pointer_tokens: Iterable[str | int]) -> str:
     return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
 
 
+def get_members(json_value: Any) -> Iterable[Any]:
+    """Return the values directly in an object or a list; none for any other JSON value."""
+    if isinstance(json_value, dict):
+        return json_value.values()
+    return json_value if isinstance(json_value, list) else ()
+
+
+def get_mapping(json_value: Any, key: str) -> dict[str, Any]:
+    """Return the mapping at a key of a mapping; an empty one if there is none."""
+    member = json_value.get(key) if isinstance(json_value, dict) else None
+    return member if isinstance(member, dict) else {}
+
+
 class SourcePosition(NamedTuple):
     """A file and a line in it."""
 

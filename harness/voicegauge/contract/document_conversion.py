@@ -36,12 +36,18 @@ class _DiscoveryMethod(NamedTuple):
     method_data: dict[str, Any]
 
 
-def is_discovery(document: Document) -> bool:
-    """Whether a document is a discovery document of one of Google's interfaces."""
-    return document.data.get("kind") == _DISCOVERY_KIND
+def convert_to_openapi(document: Document) -> Document:
+    """Return a document in Swagger 2.0 or of Google's discovery service as OpenAPI, and any other as it is.
+
+    Raises:
+        ContractError: the document is not valid Swagger.
+    """
+    if document.data.get("kind") == _DISCOVERY_KIND:
+        return _convert_discovery(document)
+    return _convert_swagger(document) if str(document.data.get("swagger", "")) == "2.0" else document
 
 
-def convert_discovery(document: Document) -> Document:
+def _convert_discovery(document: Document) -> Document:
     """Return a discovery document as OpenAPI 3.1; parts keep the lines of the original."""
     data = document.data
     paths: dict[str, dict[str, Any]] = {}
@@ -122,16 +128,13 @@ def _convert_schema(schema: dict[str, Any]) -> dict[str, Any]:
     properties = schema.get("properties", {})
     if properties:
         converted["properties"] = {name: _convert_schema(one) for name, one in properties.items()}
-        required = [name for name, one in properties.items() if _is_required(one)]
+        descriptions = {name: str(one.get("description", "")) for name, one in properties.items()}
+        required = [name for name, text in descriptions.items() if _REQUIRED_DESCRIPTION_PATTERN.match(text)]
         if required:
             converted["required"] = required
     if schema.get("repeated"):
         return {"type": "array", "items": converted}
     return converted
-
-
-def _is_required(schema: dict[str, Any]) -> bool:
-    return _REQUIRED_DESCRIPTION_PATTERN.match(str(schema.get("description", ""))) is not None
 
 
 _REFERENCE_PREFIXES = {
@@ -158,12 +161,7 @@ _OAUTH2_FLOW_BY_SWAGGER_NAME = {"application": "clientCredentials", "accessCode"
 """The names of flows in OpenAPI 3 that differ from those in Swagger, by the name in Swagger."""
 
 
-def is_swagger(document: Document) -> bool:
-    """Whether a document is of version 2.0, which is called Swagger."""
-    return str(document.data.get("swagger", "")) == "2.0"
-
-
-def convert_swagger(document: Document) -> Document:
+def _convert_swagger(document: Document) -> Document:
     """Return a Swagger 2.0 document as OpenAPI 3.0.
 
     Raises:
