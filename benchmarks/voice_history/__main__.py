@@ -25,7 +25,7 @@ from scipy.stats import binomtest
 
 from voicegauge.bench.history_store import VOICE_METRICS, HistoryRun, HistoryTarget, HistoryValue, compute_voice_metrics
 from voicegauge.bench.run_history import HistorySettings, LevelChange, build_series, find_level_changes
-from voicegauge.bench.target_samples import select_voice_samples
+from voicegauge.bench.target_samples import TargetSamples
 from voicegauge.model.base import Provenance
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.speech.sound_quality import measure_voice
@@ -123,7 +123,7 @@ def simulate_history(pool: Pool, change: str, seed: int) -> History:
 def measure_night(deliveries: Sequence[Sequence[Sample]], random: Random) -> tuple[HistoryValue, ...]:
     """Return the metrics of a night: one random delivery of each text, and an offset of the night."""
     chosen = [random.choice(one) for one in deliveries]
-    metrics = compute_voice_metrics(select_voice_samples(chosen, None), None)
+    metrics = compute_voice_metrics(TargetSamples(chosen, None))
     return tuple(
         msgspec.structs.replace(one, value=one.value * (1 + random.gauss(0, NIGHT_DEVIATION))) for one in metrics
     )

@@ -12,18 +12,15 @@ from change_detection.simulation import Design, Service, simulate_run
 
 from voicegauge.bench._change_estimates import (
     ComparedTimes,
-    ErrorCount,
     EstimatedVariance,
     MeasuredVariation,
-    TimeInSession,
     estimate_center_of_differences,
     estimate_error_rate_change,
-    estimate_failure_rate_change,
     estimate_time_change_between_targets,
     estimate_typical_time_change,
     estimate_variation_variance,
 )
-from voicegauge.bench._metric_changes import EstimatedChange, compute_student_quantile
+from voicegauge.bench._metric_changes import EstimatedChange, FailureRateChange, compute_student_quantile
 from voicegauge.bench.comparison import compare_runs, compare_targets
 from voicegauge.bench.comparison_result import (
     ChangeThreshold,
@@ -33,6 +30,7 @@ from voicegauge.bench.comparison_result import (
     compute_holm_levels,
 )
 from voicegauge.bench.run_store import save_run
+from voicegauge.bench.target_samples import ErrorCount, TimeInSession
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
 from voicegauge.model.price import PriceClaim, PricePart
@@ -221,7 +219,7 @@ def test_many_differences_are_averaged_in_parts() -> None:
 def test_the_interval_of_failures_is_that_of_newcombe(
     baseline: tuple[int, int], run: tuple[int, int], low: float, high: float
 ) -> None:
-    found = estimate_failure_rate_change(baseline, run)
+    found = FailureRateChange.of_counts(baseline, run)
     assert found is not None
     assert found.compute_interval(0.025) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
     p_value = found.compute_p_value()
@@ -257,7 +255,7 @@ def test_no_change_is_stated_as_detectable_if_none_would_be_found() -> None:
     change = estimate_error_rate_change(rates, rates)
     assert change is not None
     assert change.compute_detectable_change(1e-4, 0.02) is None
-    failures = estimate_failure_rate_change((0, 3), (0, 3))
+    failures = FailureRateChange.of_counts((0, 3), (0, 3))
     assert failures is not None
     assert failures.compute_detectable_change(0.002, 0.02) is None
 
@@ -266,10 +264,10 @@ def test_no_change_is_stated_as_detectable_if_none_would_be_found() -> None:
 def test_a_detectable_change_of_failures_is_found_in_80_percent(count: int) -> None:
     rng = np.random.default_rng(0)
     old = rng.binomial(count, 0.02, 300)
-    stated = [estimate_failure_rate_change((int(failed), count), (int(failed), count)) for failed in old[:60]]
+    stated = [FailureRateChange.of_counts((int(failed), count), (int(failed), count)) for failed in old[:60]]
     size = np.median([one.compute_detectable_change(0.002, 0.02) for one in stated if one is not None])
     changes = [
-        estimate_failure_rate_change((int(before), count), (int(after), count))
+        FailureRateChange.of_counts((int(before), count), (int(after), count))
         for before, after in zip(old, rng.binomial(count, 0.02 + size, 300), strict=True)
     ]
     found = [one for one in changes if one and (ends := one.compute_interval(0.002)) and ends[0] > 0]
@@ -317,7 +315,7 @@ def test_failures_of_one_night_beside_ten_are_no_regression_more_often_than_the_
     for old, old_weight in enumerate(old_weights):
         for new, new_weight in enumerate(new_weights):
             if new / 120 - old / 1200 >= 0.02:
-                change = estimate_failure_rate_change((old, 1200), (new, 120))
+                change = FailureRateChange.of_counts((old, 1200), (new, 120))
                 assert change is not None
                 ends = change.compute_interval(0.002)
                 false_alarms += old_weight * new_weight * (ends is not None and ends[0] > 0)

@@ -11,7 +11,7 @@ import pytest
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.history_store import VOICE_METRICS, compute_voice_metrics
 from voicegauge.bench.run_history import RunHistory, read_run_history
-from voicegauge.bench.target_samples import select_voice_samples
+from voicegauge.bench.target_samples import TargetSamples
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
 from voicegauge.cli import run as run_cli
@@ -165,11 +165,11 @@ def test_failed_and_unmeasured_clips_do_not_count_and_outliers_little() -> None:
     wild = _replace_audio(good[0], id="wild", sha256="wild", pitch_hz=480.0)
     again = tuple(_replace_audio(one, id=f"{one.id} again", sha256=one.id) for one in good)
     more = (*good, *again, wild, build_sample("failed", failure=FAILED), build_sample("unmeasured"))
-    found = {one.metric: one for one in compute_voice_metrics(select_voice_samples(more, None), None)}
+    found = {one.metric: one for one in compute_voice_metrics(TargetSamples(more, None))}
     assert set(found) == {"letters_per_s", "pitch_hz", "spectral_centroid_hz"}
     assert found["pitch_hz"].observation_count == len(more) - 2
     assert found["pitch_hz"].value == pytest.approx(120.0, rel=0.01)
-    assert compute_voice_metrics(select_voice_samples([build_sample("unmeasured")], None), None) == []
+    assert compute_voice_metrics(TargetSamples([build_sample("unmeasured")], None)) == []
 
 
 def _replace_audio(sample: Sample, *, id: str, **facts: object) -> Sample:

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable
 
-from voicegauge.bench._change_estimates import ErrorCount, TimeInSession
+from voicegauge.bench.target_samples import ErrorCount, TimeInSession
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Failure
 from voicegauge.model.price import Claimant, PlanClaim, PriceClaim, PricePart

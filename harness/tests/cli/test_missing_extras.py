@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.resampling import load_scipy
-from voicegauge.bench.run_history import load_ruptures
+from voicegauge.bench.resampling import load_ruptures, load_scipy
 from voicegauge.cli import run
 from voicegauge.errors import MissingExtraError
 

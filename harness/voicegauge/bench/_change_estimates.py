@@ -7,11 +7,9 @@ chi-squared prior (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6),
 larger. From `MIN_RUNS_TO_MEASURE_VARIATION` runs on, the spread of the runs replaces the assumed one. It is moderated
 by the spread of the other targets (Smyth 2004), so that five nights of one target need not carry the estimate alone.
 
-The sides are a baseline of one or several runs and a new run, or two targets of one run. Texts
-are paired, so that each text is compared with itself. Two things make the paired difference
-uncertain: the choice of texts in the suite, and variation, because services are faster or slower for
-hours at a time. Two targets of one run are measured in the same
-minutes; variation that they share cancels out.
+The sides are a baseline of one or several runs and a new run, or two targets of one run. Texts are paired, so that each
+text is compared with itself. Two things make the paired difference uncertain: the choice of texts in the suite, and
+variation. Two targets of one run are measured in the same minutes; variation that they share cancels out.
 """
 
 from __future__ import annotations
@@ -22,9 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from voicegauge.bench._metric_changes import EstimatedChange, FailureRateChange
+from voicegauge.bench._metric_changes import EstimatedChange
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import MIN_TIME_FOR_LOGARITHM_MS, FloatArray, SampledValues, load_scipy, resample_texts
+from voicegauge.bench.target_samples import ErrorCount, TimeInSession
 
 # Estimates how much the speed of a service differs from one run to another without any change.
 
@@ -35,14 +34,6 @@ PRIOR_DEGREES_OF_FREEDOM = 10.0
 """Weight of the assumed spread, in degrees of freedom; also the largest weight of the spread of other targets."""
 MIN_RUNS_TO_MEASURE_VARIATION = 5
 """Smallest number of baseline runs whose measured spread replaces the assumed one."""
-
-
-class TimeInSession(NamedTuple):
-    """One measured time, with the text and the session in which it was measured."""
-
-    text_id: str
-    session_number: int
-    time_ms: float
 
 
 class EstimatedVariance(NamedTuple):
@@ -67,12 +58,11 @@ class MeasuredVariation(NamedTuple):
 def measure_variation(times_by_run: Sequence[Sequence[TimeInSession]]) -> MeasuredVariation:
     """Measure how much the speed of a target varies between runs, and between the sessions of a run."""
     times_by_run = [run for run in times_by_run if run]
-    texts = (
-        sorted(set.intersection(*({timed.text_id for timed in run} for run in times_by_run))) if times_by_run else []
-    )
+    texts = find_common_texts(times_by_run)
     if not texts:
         return MeasuredVariation(0.0, len(times_by_run), 0.0, 0)
     levels = np.array([compute_mean_log_median_times([run], texts) for run in times_by_run])
+    # The median over texts: one text that a night measured far too slow must not look like a slow night.
     deviations = np.nanmedian(levels - np.nanmean(levels, axis=0), axis=1)
     run_variance = float(np.sum(deviations**2)) / (len(times_by_run) - 1) if len(times_by_run) > 1 else 0.0
     squares, freedom = 0.0, 0
@@ -112,11 +102,41 @@ def estimate_variation_variance(
     return EstimatedVariance(variance, weight + freedom)
 
 
+def find_common_texts(times_by_run: Sequence[Sequence[TimeInSession]]) -> list[str]:
+    """Return the ids, sorted, of the texts that were timed in every run; none without runs."""
+    return sorted(set.intersection(*({timed.text_id for timed in run} for run in times_by_run))) if times_by_run else []
+
+
+class NightLevel(NamedTuple):
+    """How much slower a target was in one run than it typically is, as a difference of log times."""
+
+    center: float
+    """Typical difference of log times over the texts."""
+    standard_error: float
+    """Standard error of `center`."""
+
+
+def measure_night_levels(
+    times_by_run: Sequence[Sequence[TimeInSession]], text_ids: Sequence[str], *, night_count_of_typical_level: int
+) -> list[NightLevel]:
+    """Return how slow a target was in each run, compared text by text with the mean of the first of these runs.
+
+    Args:
+        times_by_run: the times of each run, which is one night.
+        text_ids: texts that every run has.
+        night_count_of_typical_level: number of runs whose mean is the typical level.
+    """
+    levels = np.array([compute_mean_log_median_times([run], text_ids) for run in times_by_run])
+    typical = levels[:night_count_of_typical_level].mean(axis=0)
+    return [NightLevel(*estimate_center_of_differences(row - typical)) for row in levels]
+
+
 def combine_variances(first_variance: EstimatedVariance, second_variance: EstimatedVariance) -> EstimatedVariance:
     """Return the sum of two independent estimated variances, with its degrees of freedom (Satterthwaite 1946)."""
-    total = first_variance[0] + second_variance[0]
-    weights = sum(variance**2 / freedom for variance, freedom in (first_variance, second_variance))
-    freedom = total**2 / weights if weights > 0 else min(first_variance[1], second_variance[1])
+    variances = first_variance, second_variance
+    total = first_variance.variance + second_variance.variance
+    weights = sum(variance**2 / freedom for variance, freedom in variances)
+    freedom = total**2 / weights if weights > 0 else min(freedom for _, freedom in variances)
     return EstimatedVariance(total, freedom)
 
 
@@ -165,14 +185,11 @@ def _average_columns_ignoring_nan(log_times: FloatArray) -> FloatArray:
 MIN_SAMPLES_TO_COMPARE_P95 = 200
 """Number of samples that each side needs for a comparison of 95th percentiles: of 200 samples, ten lie above the 95th
 percentile."""
-MIN_P95_FOR_LOGARITHM_MS = 1e-3
-"""A smaller 95th percentile is replaced by this value before its logarithm is taken, which is undefined for 0."""
 MAX_DIFFERENCES_AVERAGED_IN_PAIRS = 1000
 """`estimate_center_of_differences` splits the differences into parts of at most this number, because it averages every
 pair of differences in a part."""
 VARIATION_SIGNIFICANCE_LEVEL = 0.01
 """Significance level of the F test: probability that sessions are found to differ by variation although none exists."""
-TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS_FOR_INTERVAL} texts on both sides"
 
 
 class ComparedTimes(NamedTuple):
@@ -213,14 +230,8 @@ def estimate_typical_time_change(
     shift = compute_mean_log_median_times(new.times_by_run, texts) - compute_mean_log_median_times(
         old.times_by_run, texts
     )
-    run_count = sum(bool(samples) for samples in old.times_by_run)
-    return _build_time_change(
-        old,
-        new,
-        estimate_center_of_differences(shift),
-        EstimatedVariance(variation_variance.variance * (1 + 1 / run_count), variation_variance.degrees_of_freedom),
-        text_count=len(texts),
-    )
+    variation = _scale_to_difference(variation_variance, old)
+    return _build_time_change(old, new, estimate_center_of_differences(shift), variation, text_count=len(texts))
 
 
 def estimate_time_change_between_targets(
@@ -313,24 +324,32 @@ def _build_time_change(
     """
     medians = [float(np.median([timed.time_ms for timed in side.all_times])) for side in (baseline_times, run_times)]
     difference, standard_error = center_and_standard_error
-    error, freedom = None, 1.0
-    if text_count >= MIN_TEXTS_FOR_INTERVAL:
-        variance, freedom = combine_variances(
-            EstimatedVariance(standard_error**2, text_count - 1.0), variation_variance
-        )
-        error = math.sqrt(variance)
-    return EstimatedChange(
-        baseline_value=medians[0],
-        run_value=medians[1],
-        change=math.expm1(difference),
-        baseline_sample_count=len(baseline_times.all_times),
-        run_sample_count=len(run_times.all_times),
-        note="" if error is not None else TOO_FEW_TEXTS_NOTE,
-        difference=difference,
-        standard_error=error,
-        degrees_of_freedom=freedom,
+    return EstimatedChange.of_difference(
+        (medians[0], medians[1]),
+        (len(baseline_times.all_times), len(run_times.all_times)),
+        difference,
+        *_add_variation_to_error(standard_error, text_count, variation_variance),
         is_logarithmic=True,
     )
+
+
+def _add_variation_to_error(
+    standard_error: float, text_count: int, variation_variance: EstimatedVariance
+) -> tuple[float | None, float]:
+    """Return the standard error of a difference with the variation of the service, and its degrees of freedom.
+
+    The error is `None` if there are too few texts to estimate `standard_error` from them.
+    """
+    if text_count < MIN_TEXTS_FOR_INTERVAL:
+        return None, 1.0
+    variance, freedom = combine_variances(EstimatedVariance(standard_error**2, text_count - 1.0), variation_variance)
+    return math.sqrt(variance), freedom
+
+
+def _scale_to_difference(variation_variance: EstimatedVariance, baseline_times: ComparedTimes) -> EstimatedVariance:
+    """Return what variation adds to a difference: that of the new run, and that of the mean of the baseline."""
+    run_count = sum(bool(times) for times in baseline_times.times_by_run)
+    return variation_variance._replace(variance=variation_variance.variance * (1 + 1 / run_count))
 
 
 def estimate_center_of_differences(differences: FloatArray) -> tuple[float, float]:
@@ -342,6 +361,7 @@ def estimate_center_of_differences(differences: FloatArray) -> tuple[float, floa
     of the estimates of the parts.
     """
     if len(differences) > MAX_DIFFERENCES_AVERAGED_IN_PAIRS:
+        # Pairs grow with the square: 1,000 differences have 500,500 averages, of which 4 MB are sorted.
         parts = np.array_split(
             np.random.default_rng(0).permutation(differences),
             math.ceil(len(differences) / MAX_DIFFERENCES_AVERAGED_IN_PAIRS),
@@ -379,38 +399,20 @@ def estimate_p95_time_change(
 
     def compute_log_ratios(text_weights: FloatArray) -> FloatArray:
         before, after = (side.compute_weighted_quantiles(text_weights, 0.95) for side in sides)
-        return np.asarray(
-            np.log(np.maximum(after, MIN_P95_FOR_LOGARITHM_MS) / np.maximum(before, MIN_P95_FOR_LOGARITHM_MS))
-        )
+        least = MIN_TIME_FOR_LOGARITHM_MS
+        return np.asarray(np.log(np.maximum(after, least) / np.maximum(before, least)))
 
     before, after = (side.compute_quantile(0.95) for side in sides)
-    difference = math.log(max(after, MIN_P95_FOR_LOGARITHM_MS) / max(before, MIN_P95_FOR_LOGARITHM_MS))
+    difference = math.log(max(after, MIN_TIME_FOR_LOGARITHM_MS) / max(before, MIN_TIME_FOR_LOGARITHM_MS))
     counts = len(old.all_times), len(new.all_times)
     error, freedom, note = None, 1.0, ""
     if min(counts) < MIN_SAMPLES_TO_COMPARE_P95:
         note = f"a 95th percentile needs {MIN_SAMPLES_TO_COMPARE_P95} samples on each side"
-    elif len(texts) < MIN_TEXTS_FOR_INTERVAL:
-        note = TOO_FEW_TEXTS_NOTE
-    elif spread := resample_texts(len(texts), compute_log_ratios, seed=seed):
-        run_count = sum(bool(samples) for samples in old.times_by_run)
-        added = (
-            EstimatedVariance(variation_variance.variance * (1 + 1 / run_count), variation_variance.degrees_of_freedom)
-            if variation_variance
-            else EstimatedVariance(0.0, 1.0)
-        )
-        variance, freedom = combine_variances(EstimatedVariance(spread.standard_error**2, len(texts) - 1.0), added)
-        error = math.sqrt(variance)
-    return EstimatedChange(
-        baseline_value=before,
-        run_value=after,
-        change=math.expm1(difference),
-        baseline_sample_count=counts[0],
-        run_sample_count=counts[1],
-        note=note,
-        difference=difference,
-        standard_error=error,
-        degrees_of_freedom=freedom,
-        is_logarithmic=True,
+    elif len(texts) >= MIN_TEXTS_FOR_INTERVAL and (spread := resample_texts(len(texts), compute_log_ratios, seed=seed)):
+        variation = _scale_to_difference(variation_variance, old) if variation_variance else EstimatedVariance(0.0, 1.0)
+        error, freedom = _add_variation_to_error(spread.standard_error, len(texts), variation)
+    return EstimatedChange.of_difference(
+        (before, after), counts, difference, error, freedom, is_logarithmic=True, note=note
     )
 
 
@@ -433,17 +435,6 @@ deviation of its logarithm."""
 
 TextValue = tuple[str, float]
 """Id of a text, and a value measured for one sample of it."""
-
-
-class ErrorCount(NamedTuple):
-    """Number of recognition errors and of reference units (words or characters) of one sample."""
-
-    text_id: str
-    errors: int
-    reference_units: int
-    """Number of words or characters of the text."""
-    is_failure: bool = False
-    """Whether the request delivered nothing, so that all reference units count as errors."""
 
 
 def estimate_error_rate_change(
@@ -473,23 +464,23 @@ def estimate_error_rate_change(
                 )
                 counts[side] += 1
     units_by_side = np.maximum(table[:, :, 2].sum(axis=1), 1.0)
-    influence = _compute_influence_of_texts(table, units_by_side)
-    before, after = (float(rate) for rate in table[:, :, :2].sum(axis=(1, 2)) / units_by_side)
+    # The influence of each text on the rate of each side, by the errors of deliveries and by those of failures.
+    errors, units = table[:, :, :2], table[:, :, 2:]
+    rates_by_cause = errors.sum(axis=1) / units_by_side[:, None]
+    influence = (errors - rates_by_cause[:, None, :] * units) / units_by_side[:, None, None]
+    before, after = (float(rate) for rate in errors.sum(axis=(1, 2)) / units_by_side)
     error = None
     if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
         variance = float(np.sum((influence[1].sum(axis=1) - influence[0].sum(axis=1)) ** 2))
         variance *= len(texts) / (len(texts) - 1)
+        # At least that of one error on each side: two runs without any error would otherwise prove that none will come.
         error = math.sqrt(max(variance, float(np.sum(1 / units_by_side**2))))
-    return EstimatedChange(
-        baseline_value=before,
-        run_value=after,
-        change=after - before,
-        baseline_sample_count=counts[0],
-        run_sample_count=counts[1],
-        note="" if error is not None else TOO_FEW_TEXTS_NOTE,
-        difference=after - before,
-        standard_error=error,
-        degrees_of_freedom=len(texts) - 1.0,
+    return EstimatedChange.of_difference(
+        (before, after),
+        (counts[0], counts[1]),
+        after - before,
+        error,
+        len(texts) - 1.0,
         predict_standard_error=_create_standard_error_predictor(table, units_by_side, influence),
     )
 
@@ -509,25 +500,20 @@ def estimate_mean_change(
     Returns:
         The change; `None` if the sides have no text in common.
     """
-    before, after = _group_by_text(baseline_values), _group_by_text(run_values)
-    texts = sorted(before.keys() & after.keys())
-    if not texts:
+    before, after = _group_by_common_text(baseline_values, run_values)
+    if not before:
         return None
-    means = np.array([[np.mean(side[text]) for text in texts] for side in (before, after)])
+    means = np.array([[np.mean(values) for values in side.values()] for side in (before, after)])
     changes = means[0] - means[1] if is_worse_if_lower else means[1] - means[0]
     error = None
-    if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
-        error = max(float(np.std(changes, ddof=1)) / math.sqrt(len(texts)), MIN_STANDARD_ERROR_OF_MEAN_CHANGE)
-    return EstimatedChange(
-        baseline_value=float(means[0].mean()),
-        run_value=float(means[1].mean()),
-        change=float(changes.mean()),
-        baseline_sample_count=sum(len(before[text]) for text in texts),
-        run_sample_count=sum(len(after[text]) for text in texts),
-        note="" if error is not None else TOO_FEW_TEXTS_NOTE,
-        difference=float(changes.mean()),
-        standard_error=error,
-        degrees_of_freedom=len(texts) - 1.0,
+    if len(before) >= MIN_TEXTS_FOR_INTERVAL:
+        error = max(float(np.std(changes, ddof=1)) / math.sqrt(len(before)), MIN_STANDARD_ERROR_OF_MEAN_CHANGE)
+    return EstimatedChange.of_difference(
+        (float(means[0].mean()), float(means[1].mean())),
+        (sum(map(len, before.values())), sum(map(len, after.values()))),
+        float(changes.mean()),
+        error,
+        len(before) - 1.0,
     )
 
 
@@ -547,50 +533,32 @@ def estimate_voice_change(
     Returns:
         The change; `None` if the sides have no text in common.
     """
-    before, after = _group_by_text(baseline_values), _group_by_text(run_values)
-    texts = sorted(before.keys() & after.keys())
-    if not texts:
+    before, after = _group_by_common_text(baseline_values, run_values)
+    if not before:
         return None
-    shifts = np.array([np.mean(np.log(after[text])) - np.mean(np.log(before[text])) for text in texts])
+    shifts = np.array([np.mean(np.log(after[text])) - np.mean(np.log(before[text])) for text in before])
     difference, standard_error = estimate_center_of_differences(shifts)
-    error, freedom = None, 1.0
-    if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
-        variation = EstimatedVariance(2 * ASSUMED_VOICE_VARIATION**2, PRIOR_DEGREES_OF_FREEDOM)
-        variance, freedom = combine_variances(EstimatedVariance(standard_error**2, len(texts) - 1.0), variation)
-        error = math.sqrt(variance)
-    sides = [[value for text in texts for value in side[text]] for side in (before, after)]
-    return EstimatedChange(
-        baseline_value=float(np.median(sides[0])),
-        run_value=float(np.median(sides[1])),
-        change=math.expm1(difference),
-        baseline_sample_count=len(sides[0]),
-        run_sample_count=len(sides[1]),
-        note="" if error is not None else TOO_FEW_TEXTS_NOTE,
-        difference=difference,
-        standard_error=error,
-        degrees_of_freedom=freedom,
+    variation = EstimatedVariance(2 * ASSUMED_VOICE_VARIATION**2, PRIOR_DEGREES_OF_FREEDOM)
+    old, new = ([value for values in side.values() for value in values] for side in (before, after))
+    return EstimatedChange.of_difference(
+        (float(np.median(old)), float(np.median(new))),
+        (len(old), len(new)),
+        difference,
+        *_add_variation_to_error(standard_error, len(before), variation),
         is_logarithmic=True,
     )
 
 
-def _group_by_text(values: Sequence[TextValue]) -> dict[str, list[float]]:
-    """Return the values of each text, by text id."""
-    grouped: dict[str, list[float]] = {}
-    for text, value in values:
-        grouped.setdefault(text, []).append(value)
-    return grouped
-
-
-def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, reference_units_by_side: FloatArray) -> FloatArray:
-    """Return the influence of each text on the error rate of each side, as in the linearized variance of a ratio.
-
-    The shape of the result is (sides, texts, 2). The last axis has the influence by the errors of deliveries, then that
-    by the errors of failures.
-    """
-    errors, units = counts_by_side_and_text[:, :, :2], counts_by_side_and_text[:, :, 2:]
-    rates = errors.sum(axis=1) / reference_units_by_side[:, None]
-    influence: FloatArray = (errors - rates[:, None, :] * units) / reference_units_by_side[:, None, None]
-    return influence
+def _group_by_common_text(
+    baseline_values: Sequence[TextValue], run_values: Sequence[TextValue]
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Return the values of each side by text id, in the order of the ids, of the texts that both sides have."""
+    sides: tuple[dict[str, list[float]], dict[str, list[float]]] = {}, {}
+    for grouped, values in zip(sides, (baseline_values, run_values), strict=True):
+        for text, value in values:
+            grouped.setdefault(text, []).append(value)
+    texts = sorted(sides[0].keys() & sides[1].keys())
+    return {text: sides[0][text] for text in texts}, {text: sides[1][text] for text in texts}
 
 
 def _create_standard_error_predictor(
@@ -622,29 +590,3 @@ def _create_standard_error_predictor(
         return math.sqrt(variance_before + variance_after * size_ratio + (growth - 1) ** 2 * of_texts)
 
     return predict_standard_error
-
-
-def estimate_failure_rate_change(
-    baseline_failures_and_samples: tuple[int, int], run_failures_and_samples: tuple[int, int]
-) -> FailureRateChange | None:
-    """Estimate the change of the share of failed samples.
-
-    Args:
-        baseline_failures_and_samples: number of failures and number of samples of the baseline.
-        run_failures_and_samples: number of failures and number of samples of the run.
-
-    Returns:
-        The change; `None` if a side has no samples.
-    """
-    baseline_failures, baseline_samples = baseline_failures_and_samples
-    run_failures, run_samples = run_failures_and_samples
-    if not baseline_samples or not run_samples:
-        return None
-    before, after = baseline_failures / baseline_samples, run_failures / run_samples
-    return FailureRateChange(
-        baseline_value=before,
-        run_value=after,
-        change=after - before,
-        baseline_sample_count=baseline_samples,
-        run_sample_count=run_samples,
-    )

@@ -11,10 +11,9 @@ import asyncio
 import contextlib
 import copy
 import dataclasses
-import hashlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_sample
+from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_sample, build_unmeasured_audio
 from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.request_building import (
     DeliveryRequester,
@@ -59,7 +58,7 @@ from voicegauge.formats.located_yaml import Document
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import BillingStatus, Delivery
 from voicegauge.model.run import TimingError
-from voicegauge.model.sample import AudioFacts, Sample
+from voicegauge.model.sample import Sample
 from voicegauge.transport.http import Transport
 
 # Records of what the planning machine sends to a worker, and of what the worker returns.
@@ -293,7 +292,7 @@ class _WorkerRun:
         async with (
             self._open_transport() as transport,
             DeliveryRequester.open(setup.delivery_settings, self._targets.values()) as requester,
-            self._send_probes(transport),
+            self._probes.send_with(transport) if self._probes is not None else contextlib.nullcontext(),
         ):
             clients = open_clients(
                 self._contracts,
@@ -310,11 +309,6 @@ class _WorkerRun:
 
     def _open_transport(self) -> Transport:
         return open_benchmark_transport(uses_http2=self._setup.uses_http2)
-
-    @contextlib.asynccontextmanager
-    async def _send_probes(self, transport: Transport) -> AsyncIterator[None]:
-        async with self._probes.send_with(transport) if self._probes is not None else contextlib.nullcontext():
-            yield
 
     async def prepare_connections(self, target_ids: tuple[str, ...], request_count: int) -> None:
         """Open connections for a number of requests in flight."""
@@ -378,15 +372,7 @@ class _WorkerRun:
             times,
             attempt_count=earlier_attempt_count or delivery.submit_count,
             max_lag_ms=self._lag.find_max_lag_ms(times.started_s, ended_s),
-            saved_audio=None
-            if audio is None
-            else AudioFacts(
-                sha256=hashlib.sha256(audio).hexdigest(),
-                file_path="",
-                size_bytes=len(audio),
-                media_type=media_type,
-                container=None,
-            ),
+            saved_audio=None if audio is None else build_unmeasured_audio(audio, media_type, file_path=""),
             failed_exchange=self._quoter.quote_exchange_if_cause_is_new(target, delivery),
         )
         return MeasuredSample(

@@ -6,11 +6,12 @@ import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 
+from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import FloatArray, load_scipy
 
 REQUIRED_POWER = 0.80
@@ -21,6 +22,7 @@ MAX_DETECTABLE_SLOWDOWN = 10.0
 """Largest relative slowdown that is given as the detectable change (10 is 1000%); a larger one is given as `None`."""
 ESTIMATE_DISTRIBUTION_PROBABILITIES = (np.arange(64) + 0.5) / 64
 """Probabilities at which the distribution of an estimate is evaluated to compute the power of a test."""
+TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS_FOR_INTERVAL} texts on both sides"
 MAX_NORMAL_QUANTILE = 8.0
 """Quantile of the normal distribution beyond which all p-values count as equal (below 1e-15)."""
 
@@ -43,6 +45,10 @@ class MetricChange(ABC):
     run_sample_count: int
     note: str = ""
     """Why there is no interval, or how the change was computed; empty if there is nothing to explain."""
+
+    def get_common_fields(self) -> dict[str, Any]:
+        """Return the fields that every change has, for one that is computed from this one."""
+        return {one.name: getattr(self, one.name) for one in fields(MetricChange)}
 
     @abstractmethod
     def compute_p_value(self) -> float | None:
@@ -70,27 +76,11 @@ class MetricChange(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExactChange(MetricChange):
-    """A change that is known exactly, such as that of a price."""
-
-    def compute_p_value(self) -> float | None:
-        """Return `None`, because nothing is estimated."""
-        return None
-
-    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return `change` as both ends of the interval, because it is known exactly."""
-        del tail_probability
-        return self.change, self.change
-
-    def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return `min_change`: every exact change of at least this size is found."""
-        del tail_probability
-        return min_change
-
-
-@dataclass(frozen=True, kw_only=True)
 class BoundedChange(MetricChange):
-    """A change of which only bounds are known for certain, such as that of a price by estimated usage."""
+    """A change of which bounds are known for certain, such as that of a price.
+
+    Both are `change` if it is known exactly; they differ if the price depends on usage that is estimated.
+    """
 
     smallest_change: float
     largest_change: float
@@ -105,9 +95,9 @@ class BoundedChange(MetricChange):
         return self.smallest_change, self.largest_change
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return `None`: no number of samples makes the bounds narrower."""
-        del tail_probability, min_change
-        return None
+        """Return `min_change` if the change is known exactly; else `None`: no number of samples narrows the bounds."""
+        del tail_probability
+        return min_change if self.smallest_change == self.largest_change else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +119,45 @@ class EstimatedChange(MetricChange):
     """Function that returns the standard error for a given true difference; `None` if the standard error is the same
     for every difference."""
 
+    @classmethod
+    def of_difference(
+        cls,
+        values: tuple[float, float],
+        sample_counts: tuple[int, int],
+        difference: float,
+        standard_error: float | None,
+        degrees_of_freedom: float = 1.0,
+        *,
+        is_logarithmic: bool = False,
+        note: str = "",
+        predict_standard_error: Callable[[float], float] | None = None,
+    ) -> Self:
+        """Return a change that was estimated as a difference.
+
+        Args:
+            values: value of the metric in the baseline and in the run.
+            sample_counts: number of samples of both.
+            difference: see the fields of the class, as for the other arguments.
+            standard_error: `None` with too few texts, which the note then says unless it says something else.
+            degrees_of_freedom: of the standard error.
+            is_logarithmic: whether the difference is one of logarithms.
+            note: how the change was computed, or why it has no standard error.
+            predict_standard_error: predicts the standard error for another true difference.
+        """
+        return cls(
+            baseline_value=values[0],
+            run_value=values[1],
+            change=math.expm1(difference) if is_logarithmic else difference,
+            baseline_sample_count=sample_counts[0],
+            run_sample_count=sample_counts[1],
+            note=note or ("" if standard_error is not None else TOO_FEW_TEXTS_NOTE),
+            difference=difference,
+            standard_error=standard_error,
+            degrees_of_freedom=degrees_of_freedom,
+            is_logarithmic=is_logarithmic,
+            predict_standard_error=predict_standard_error,
+        )
+
     def compute_p_value(self) -> float | None:
         """Return the two-sided p-value of Student's t test; `None` if the standard error is unknown."""
         t = load_scipy("stats").t
@@ -147,9 +176,8 @@ class EstimatedChange(MetricChange):
         if self.standard_error is None:
             return None
         margin = compute_student_quantile(tail_probability, self.degrees_of_freedom) * self.standard_error
-        return self._convert_difference_to_change(self.difference - margin), self._convert_difference_to_change(
-            self.difference + margin
-        )
+        low, high = self.difference - margin, self.difference + margin
+        return self._convert_difference_to_change(low), self._convert_difference_to_change(high)
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the smallest worsening whose estimate is significant, and above `min_change`, with `REQUIRED_POWER`.
@@ -157,11 +185,12 @@ class EstimatedChange(MetricChange):
         `None` if not even a slowdown by `MAX_DETECTABLE_SLOWDOWN` would be found, or a rate that is higher by 1 (or by
         ten times `min_change`, if that is more).
         """
-        if self.standard_error is None:
+        standard_error, predict = self.standard_error, self.predict_standard_error
+        if standard_error is None:
             return None
         threshold = math.log1p(min_change) if self.is_logarithmic else min_change
         critical = compute_student_quantile(tail_probability, self.degrees_of_freedom)
-        chi2 = load_scipy("stats").chi2
+        chi2, ndtr = load_scipy("stats").chi2, load_scipy("special").ndtr
         spread = np.sqrt(
             chi2.ppf(ESTIMATE_DISTRIBUTION_PROBABILITIES, self.degrees_of_freedom) / self.degrees_of_freedom
         )
@@ -169,19 +198,15 @@ class EstimatedChange(MetricChange):
         typical_share = math.sqrt(float(chi2.median(self.degrees_of_freedom)) / self.degrees_of_freedom)
 
         def compute_power(difference: float) -> float:
-            error = self._predict_standard_error(difference) / typical_share
+            error = (predict(difference) if predict is not None else standard_error) / typical_share
             if error == 0:
                 return float(difference >= threshold)
             limits = np.maximum(critical * error * spread, threshold)
-            return float(np.mean(_compute_normal_tail_probabilities((difference - limits) / error)))
+            return float(np.mean(ndtr((difference - limits) / error)))
 
         largest = math.log1p(MAX_DETECTABLE_SLOWDOWN) if self.is_logarithmic else max(1.0, 10 * min_change)
         size = _find_change_with_power(compute_power, threshold or 1e-3, largest)
         return None if size is None else self._convert_difference_to_change(size)
-
-    def _predict_standard_error(self, difference: float) -> float:
-        assert self.standard_error is not None
-        return self.standard_error if self.predict_standard_error is None else self.predict_standard_error(difference)
 
     def _convert_difference_to_change(self, difference: float) -> float:
         return math.expm1(min(difference, 700.0)) if self.is_logarithmic else difference
@@ -201,16 +226,7 @@ class TwiceTestedChange(MetricChange):
     def combine(cls, first: EstimatedChange, second: EstimatedChange) -> Self:
         """Return a change that is tested by both of two estimates, each of which has a standard error."""
         chosen, other = sorted((first, second), key=lambda one: one.compute_p_value() or 0.0)
-        return cls(
-            baseline_value=chosen.baseline_value,
-            run_value=chosen.run_value,
-            change=chosen.change,
-            baseline_sample_count=chosen.baseline_sample_count,
-            run_sample_count=chosen.run_sample_count,
-            note=chosen.note,
-            chosen_estimate=chosen,
-            other_estimate=other,
-        )
+        return cls(**chosen.get_common_fields(), chosen_estimate=chosen, other_estimate=other)
 
     def compute_p_value(self) -> float | None:
         """Return twice the smaller p-value."""
@@ -256,11 +272,9 @@ class PolledTimeChange(MetricChange):
         Args:
             tail_probability: the probability of one tail: 0.025 for a 95% interval.
         """
-        low, high = (
-            self.smallest_change.compute_interval(tail_probability),
-            self.largest_change.compute_interval(tail_probability),
-        )
-        return (low[0], high[1]) if low and high else None
+        smallest = self.smallest_change.compute_interval(tail_probability)
+        largest = self.largest_change.compute_interval(tail_probability)
+        return (smallest[0], largest[1]) if smallest and largest else None
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the worsening that is found with `REQUIRED_POWER` even if `smallest_change` is the true change."""
@@ -278,6 +292,24 @@ class FailureRateChange(MetricChange):
     only if it is so by Fisher's exact test with mid-p (Lancaster 1961), too.
     """
 
+    @classmethod
+    def of_counts(cls, baseline_counts: tuple[int, int], run_counts: tuple[int, int]) -> Self | None:
+        """Return the change between two sides, each given as its numbers of failures and of samples.
+
+        `None` if a side has no samples.
+        """
+        (baseline_failures, baseline_samples), (run_failures, run_samples) = baseline_counts, run_counts
+        if not baseline_samples or not run_samples:
+            return None
+        before, after = baseline_failures / baseline_samples, run_failures / run_samples
+        return cls(
+            baseline_value=before,
+            run_value=after,
+            change=after - before,
+            baseline_sample_count=baseline_samples,
+            run_sample_count=run_samples,
+        )
+
     def compute_p_value(self) -> float | None:
         """Return the larger of two p-values: that of Newcombe's interval and that of Fisher's exact test."""
         return 1.0 if self.change == 0 else max(self._compute_newcombe_p_value(), 2 * self._compute_mid_p_value())
@@ -285,17 +317,10 @@ class FailureRateChange(MetricChange):
     def _compute_mid_p_value(self) -> float:
         """Return the one-sided p-value of Fisher's exact test with mid-p, in the direction of the change."""
         counts = round(self.baseline_value * self.baseline_sample_count), round(self.run_value * self.run_sample_count)
-        if self.change > 0:
-            return float(
-                _compute_mid_p_values(
-                    np.array(counts[0]), np.array(counts[1]), self.baseline_sample_count, self.run_sample_count
-                )
-            )
-        return float(
-            _compute_mid_p_values(
-                np.array(counts[1]), np.array(counts[0]), self.run_sample_count, self.baseline_sample_count
-            )
-        )
+        sizes = self.baseline_sample_count, self.run_sample_count
+        if self.change < 0:
+            counts, sizes = counts[::-1], sizes[::-1]
+        return float(_compute_mid_p_values(np.array(counts[0]), np.array(counts[1]), *sizes))
 
     def _compute_newcombe_p_value(self) -> float:
         """Return the two-sided p-value at which Newcombe's interval just reaches 0."""
@@ -426,11 +451,6 @@ def _compute_wilson_intervals(
         * np.sqrt(failure_rates * (1 - failure_rates) / sample_count + squared / (4 * sample_count**2))
     )
     return np.maximum(centers - margins, 0.0), np.minimum(centers + margins, 1.0)
-
-
-def _compute_normal_tail_probabilities(normal_quantiles: FloatArray) -> FloatArray:
-    probabilities: FloatArray = load_scipy("special").ndtr(normal_quantiles)
-    return probabilities
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench._measuring_worker import EarlierRequest, SampleOrder, SentContract, WorkerSetup
+from voicegauge.bench._measuring_worker import EarlierRequest, MeasuredSample, SampleOrder, SentContract, WorkerSetup
 from voicegauge.bench._sample_building import build_sample_lost_by_worker
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.places import (
@@ -40,25 +40,7 @@ from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.exchange import BillingStatus
 from voicegauge.model.run import MeasuringWorker
-from voicegauge.model.sample import Sample
 from voicegauge.transport.clock import run_in_thread
-
-
-class SampleFromPlace(NamedTuple):
-    """A sample that a worker has measured, or lost."""
-
-    sample: Sample
-    """The sample with its place, started by this machine's clock; its audio is not saved yet."""
-    audio: bytes | None
-    """The received audio; `None` if there is none."""
-    billing: BillingStatus
-    """Whether the request is charged, as far as this is known."""
-    has_open_job: bool = False
-    """Whether the sample's job was paid for and may still succeed."""
-    unreadable_charge: str | None = None
-    """What a response states as the charge, if that cannot be believed; otherwise `None`."""
-    is_emulated: bool = False
-    """Whether a response identified itself as coming from voicegauge's emulator."""
 
 
 class PlaceSender:
@@ -84,12 +66,9 @@ class PlaceSender:
             earlier_state: what an earlier process has sent.
         """
         assert config.cluster is not None, "only a run on a cluster has places"
-        self._config, self._measuring_workers, self._journal, self._ledgers = (
-            config,
-            measuring_workers,
-            journal,
-            ledgers,
-        )
+        self._config, self._measuring_workers = config, measuring_workers
+        self._journal, self._ledgers = journal, ledgers
+        self._order_numbers = itertools.count(1)
         self._reservation_by_sample, self._earlier_state = reservation_by_sample, earlier_state
         self.place_by_id = assign_places(config.plan.rounds, config.cluster.places)
 
@@ -149,8 +128,8 @@ class PlaceSender:
         upload: SpokenUpload | None,
         request_to_repeat: RequestToRepeat | None,
         slot_wait_ms: float,
-    ) -> SampleFromPlace:
-        """Pay for a sample, and let a worker measure it.
+    ) -> MeasuredSample:
+        """Pay for a sample, and let a worker measure it; it has its place, and was started by this machine's clock.
 
         Raises:
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
@@ -162,7 +141,7 @@ class PlaceSender:
         if not is_submitted:
             await self._wait_for_rate_limit(target)
         order = SampleOrder(
-            number=self._measuring_workers.create_order_number(),
+            number=next(self._order_numbers),
             planned_sample=planned_sample,
             price=price_quote,
             upload=upload,
@@ -180,7 +159,7 @@ class PlaceSender:
                     with contextlib.suppress(OrderNotGivenError):
                         return await self._send_from(worker, order, settlement)
 
-    async def _send_from(self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement) -> SampleFromPlace:
+    async def _send_from(self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement) -> MeasuredSample:
         """Write the submit of an order to the journal, unless its job exists already, and give it to a worker.
 
         Raises:
@@ -236,7 +215,7 @@ class PlaceSender:
             raise UsageError(f"no document states the price of {target.id}: give the price of a request")
         return ledger.reserve(price_quote.reserved_usd, target.id)
 
-    async def _give_order(self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement) -> SampleFromPlace:
+    async def _give_order(self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement) -> MeasuredSample:
         """Let a worker carry out an order, and note what the sample is charged.
 
         Raises:
@@ -248,7 +227,7 @@ class PlaceSender:
             measured, record = await self._measuring_workers.measure(worker, order)
         except WorkerLostError as error:
             lost = build_sample_lost_by_worker(order.planned_sample, sent_at, str(error), worker.place)
-            return SampleFromPlace(lost, None, BillingStatus.AMBIGUOUS)
+            return MeasuredSample(sample=lost, billing=BillingStatus.AMBIGUOUS)
         is_known_to_journal = order.earlier_request is None or order.earlier_request.job_id is None
         for event in measured.submits[1:] if is_known_to_journal else ():
             if isinstance(event, SubmitStartedEvent):
@@ -258,19 +237,11 @@ class PlaceSender:
         settlement.unreadable_charge = measured.unreadable_charge
         if measured.sample is None:
             raise UsageError(f"worker {worker.name}: {measured.error_message}")
-        return SampleFromPlace(
-            _convert_to_own_clock(measured.sample, record),
-            measured.audio,
-            measured.billing,
-            measured.has_open_job,
-            measured.unreadable_charge,
-            measured.is_emulated,
+        started = datetime.fromisoformat(measured.sample.started_at) - timedelta(milliseconds=record.clock_offset_ms)
+        sample = msgspec.structs.replace(
+            measured.sample, started_at=started.isoformat(timespec="milliseconds"), place=record.place
         )
-
-
-def _convert_to_own_clock(sample: Sample, worker: MeasuringWorker) -> Sample:
-    started = datetime.fromisoformat(sample.started_at) - timedelta(milliseconds=worker.clock_offset_ms)
-    return msgspec.structs.replace(sample, started_at=started.isoformat(timespec="milliseconds"), place=worker.place)
+        return msgspec.structs.replace(measured, sample=sample)
 
 
 def _build_worker_setup(config: RunConfig, cluster: ClusterSettings) -> WorkerSetup:

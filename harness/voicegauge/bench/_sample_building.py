@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -242,7 +243,9 @@ def build_sample(
         started_at=sample_times.started_at.isoformat(timespec="milliseconds"),
         submit_count=attempt_count,
         retried_statuses=_list_retried_statuses(delivery),
-        poll_count=_count_polls(delivery),
+        poll_count=sum(one.operation == delivery.job.status_operation for one in delivery.exchanges)
+        if delivery.job is not None
+        else 0,
         job_id=delivery.job.id if delivery.job else None,
         latency=latency,
         request_phases=measure_request_phases(delivery),
@@ -260,6 +263,18 @@ def build_sample(
         transcript_timing=delivery.transcript_timing,
         is_billing_ambiguous=delivery.billing_status is BillingStatus.AMBIGUOUS,
     )
+
+
+def build_unmeasured_audio(audio: bytes, media_type: str | None, file_path: str) -> AudioFacts:
+    """Return the facts about audio that are known before it is decoded, which would disturb the times of other samples.
+
+    Args:
+        audio: the audio.
+        media_type: its media type as the response declares it.
+        file_path: path of its file relative to the folder of the run; empty if it is not saved yet.
+    """
+    digest = hashlib.sha256(audio).hexdigest()
+    return AudioFacts(sha256=digest, file_path=file_path, size_bytes=len(audio), media_type=media_type, container=None)
 
 
 def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:
@@ -323,12 +338,6 @@ def _build_cost(price_quote: PriceQuote, delivery: Delivery, target: BaseTarget)
     )
 
 
-def _count_polls(delivery: Delivery) -> int:
-    if delivery.job is None:
-        return 0
-    return sum(exchange.operation == delivery.job.status_operation for exchange in delivery.exchanges)
-
-
 def _list_retried_statuses(delivery: Delivery) -> tuple[int, ...]:
     """Return the statuses of the responses to all submits but the last one that was sent."""
     if delivery.submit_exchange_index is None:
@@ -363,11 +372,8 @@ def find_submit_timing(delivery: Delivery) -> Timing | None:
 
     Return `None` if it was not timed, because an earlier process sent it or there was no response.
     """
-    return (
-        delivery.exchanges[delivery.submit_exchange_index].timing
-        if delivery.submit_exchange_index is not None
-        else None
-    )
+    index = delivery.submit_exchange_index
+    return None if index is None else delivery.exchanges[index].timing
 
 
 def measure_request_phases(delivery: Delivery) -> RequestPhases | None:
@@ -439,7 +445,8 @@ def measure_latency(
     elif is_json(audio.response.media_type):  # audio inside JSON cannot be played before the JSON is complete
         first_audio_ms = last_byte_ms
     else:
-        first_audio_ms = start_ms + _compute_first_chunk_ms(timing)
+        first_chunk_ms = timing.chunk_arrivals[0][0] if timing.chunk_arrivals else _compute_first_byte_ms(timing)
+        first_audio_ms = start_ms + first_chunk_ms
     return msgspec.structs.replace(
         submit_only,
         download_ms=timing.total_ms if delivery.audio_exchange_index != delivery.submit_exchange_index else None,
@@ -455,10 +462,6 @@ def _get_sent_ms(timing: Timing) -> float:
 
 def _compute_first_byte_ms(timing: Timing) -> float:
     return timing.total_ms - timing.receive_ms
-
-
-def _compute_first_chunk_ms(timing: Timing) -> float:
-    return timing.chunk_arrivals[0][0] if timing.chunk_arrivals else _compute_first_byte_ms(timing)
 
 
 class _JobPhaseBounds(NamedTuple):
@@ -495,7 +498,8 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _L
     """
     job = target.job_operation.job if target.job_operation else None
     observations = delivery.job.observations if delivery.job else ()
-    ended = next((i for i, seen in enumerate(observations) if job and _is_terminal(job, seen.state)), None)
+    final_states = {name for name, state in job.states.items() if state.terminal_outcome is not None} if job else ()
+    ended = next((i for i, seen in enumerate(observations) if seen.state in final_states), None)
     if job is None or ended is None:
         return _JobPhaseBounds()
     # The request asked the service to hold its response until the job ends (Prefer: wait, RFC 7240), so that no poll
@@ -508,12 +512,9 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _L
     # interval.
     completion = _compute_state_entry_bounds(observations, ended, submit_times)
     stated_duration = read_stated_duration(delivery.exchanges[observations[ended].exchange_index], job)
-    completion = (
-        _narrow_bounds_by_stated_duration(completion, stated_duration, submit_times)
-        if stated_duration is not None
-        else completion
-    )
-    phases = [name for name, state in job.states.items() if state.terminal_outcome is None]
+    if stated_duration is not None:
+        completion = _narrow_bounds_by_stated_duration(completion, stated_duration, submit_times)
+    phases = [name for name in job.states if name not in final_states]
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
         processing = Interval(low_ms=max(completion.low_ms - submit_times.complete_ms, 0.0), high_ms=completion.high_ms)
         return _JobPhaseBounds(None, processing, completion)
@@ -562,19 +563,12 @@ def _narrow_bounds_by_stated_duration(
     The job was created between the start of its submit and the end of the response, and took `stated_duration`. If
     these timestamps contradict `observed_bounds`, `observed_bounds` are returned.
     """
-    low_ms = max(
-        observed_bounds.low_ms, submit_times.sent_ms + stated_duration.duration_ms - stated_duration.resolution_ms
-    )
-    high_ms = min(
-        observed_bounds.high_ms, submit_times.complete_ms + stated_duration.duration_ms + stated_duration.resolution_ms
-    )
+    duration_ms, resolution_ms = stated_duration
+    low_ms = max(observed_bounds.low_ms, submit_times.sent_ms + duration_ms - resolution_ms)
+    high_ms = min(observed_bounds.high_ms, submit_times.complete_ms + duration_ms + resolution_ms)
     # The duration needs no common clock: both timestamps are the provider's, and only their difference is used.
     # Timestamps that contradict what was observed, such as those of a cached result, say nothing about this job.
     return Interval(low_ms=low_ms, high_ms=high_ms) if low_ms <= high_ms else observed_bounds
-
-
-def _is_terminal(job_spec: JobSpec, state: str) -> bool:
-    return state in job_spec.states and job_spec.states[state].terminal_outcome is not None
 
 
 def _compute_state_entry_bounds(

@@ -11,8 +11,10 @@ in the target's own speed, which is tested too.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,22 +25,21 @@ from voicegauge.bench._change_estimates import (
     EstimatedVariance,
     MeasuredVariation,
     TextValue,
-    TimeInSession,
-    compute_mean_log_median_times,
-    estimate_center_of_differences,
     estimate_error_rate_change,
-    estimate_failure_rate_change,
     estimate_mean_change,
     estimate_p95_time_change,
     estimate_time_change_between_targets,
     estimate_typical_time_change,
     estimate_variation_variance,
     estimate_voice_change,
+    find_common_texts,
+    measure_night_levels,
     measure_variation,
 )
 from voicegauge.bench._metric_changes import (
+    BoundedChange,
     EstimatedChange,
-    ExactChange,
+    FailureRateChange,
     MetricChange,
     PolledTimeChange,
     TwiceTestedChange,
@@ -47,10 +48,10 @@ from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import FloatArray
 from voicegauge.bench.speech_summaries import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.bench.target_cost import build_exact_change, compare_prices
-from voicegauge.bench.target_samples import LeftOutClips, TargetSamples
+from voicegauge.bench.target_samples import LeftOutClips, TargetSamples, TimeInSession
 from voicegauge.model.price import PriceClaim, format_price_usd
 from voicegauge.model.run import MeasuredTarget
-from voicegauge.model.sample import AudioFacts, Interval, Latency, QualityPrediction, Sample
+from voicegauge.model.sample import AudioFacts, Interval, QualityPrediction, Sample
 
 # Tests the change of one target relative to the other targets of the same runs.
 
@@ -68,14 +69,10 @@ class TargetTimes(NamedTuple):
     run: Sequence[TimeInSession]
     """The times of the new run."""
 
-
-class _NightLevel(NamedTuple):
-    """How much slower a target was in one run than on average in the baseline, as a difference of log times."""
-
-    center: float
-    """Typical difference of log times over the texts."""
-    standard_error: float
-    """Standard error of `center`."""
+    @property
+    def all_runs(self) -> list[Sequence[TimeInSession]]:
+        """The times of each run of the baseline, then of the new run."""
+        return [*self.baseline, self.run]
 
 
 class SharedVariation:
@@ -91,7 +88,7 @@ class SharedVariation:
         complete = [
             one
             for one in targets
-            if len(one.baseline) == run_count and len(_find_common_texts(one)) >= MIN_TEXTS_FOR_INTERVAL
+            if len(one.baseline) == run_count and len(find_common_texts(one.all_runs)) >= MIN_TEXTS_FOR_INTERVAL
         ]
         self._run_count = run_count
         self._contrasts: dict[str, FloatArray] = {}
@@ -101,9 +98,15 @@ class SharedVariation:
         self._text_errors: dict[str, float] = {}
         if run_count < MIN_RUNS_TO_MEASURE_VARIATION or len(complete) <= MIN_OTHER_TARGETS_AS_REFERENCE:
             return
-        nights = {one.target: _measure_night_levels(one) for one in complete}
+        nights = {
+            one.target: measure_night_levels(
+                one.all_runs, find_common_texts(one.all_runs), night_count_of_typical_level=run_count
+            )
+            for one in complete
+        }
         levels = {target: np.array([night.center for night in row]) for target, row in nights.items()}
         for target, own in levels.items():
+            # The median, because a target that changed too must not move what the others are compared with.
             others = np.median([other for name, other in levels.items() if name != target], axis=0)
             contrast = own - others
             self._contrasts[target] = contrast - contrast[:-1].mean()
@@ -124,17 +127,13 @@ class SharedVariation:
         error = math.sqrt(max(variance.variance * (1 + 1 / self._run_count), self._text_errors[target] ** 2))
         difference = float(contrast[-1])
         common = f"{self._common_change[target]:+.0%}"
-        beside_others = EstimatedChange(
-            baseline_value=change.baseline_value,
-            run_value=change.run_value,
+        beside_others = dataclasses.replace(
+            change,
             change=math.expm1(difference),
-            baseline_sample_count=change.baseline_sample_count,
-            run_sample_count=change.run_sample_count,
             note=f"beside the other targets of the runs, whose times changed by {common}",
             difference=difference,
             standard_error=error,
             degrees_of_freedom=variance.degrees_of_freedom,
-            is_logarithmic=True,
         )
         return TwiceTestedChange.combine(change, beside_others)
 
@@ -145,18 +144,6 @@ class SharedVariation:
         }
         own = varies.pop(target)
         return estimate_variation_variance(own, list(varies.values()), 0.0)
-
-
-def _find_common_texts(times: TargetTimes) -> list[str]:
-    return sorted(set.intersection(*({one.text_id for one in run} for run in (*times.baseline, times.run))))
-
-
-def _measure_night_levels(times: TargetTimes) -> list[_NightLevel]:
-    """Return how slow a target was in each run of the baseline and in the new run, as typical differences of texts."""
-    texts = _find_common_texts(times)
-    levels = np.array([compute_mean_log_median_times([run], texts) for run in (*times.baseline, times.run)])
-    typical = levels[:-1].mean(axis=0)
-    return [_NightLevel(*estimate_center_of_differences(row - typical)) for row in levels]
 
 
 # Estimates the change of each metric from the samples of both sides.
@@ -311,36 +298,31 @@ def estimate_metric_changes(
 def _estimate_latency_changes(
     target: ComparedTarget, variation_estimator: VariationEstimator, seed: int
 ) -> list[ComparedMetric]:
+    # Sides of one run met the same minutes: what they share of the variation cancels out, and sessions show the rest.
     spread = None if target.sides_share_sessions else variation_estimator.estimate_variance(target)
 
-    def collect_times_of_sides(select_time: Callable[[Latency], float | None]) -> tuple[ComparedTimes, ComparedTimes]:
-        return ComparedTimes([run.collect_times(select_time) for run in target.baseline_samples]), ComparedTimes(
-            [target.run_samples.collect_times(select_time)]
-        )
+    def collect(
+        collect_times: Callable[[TargetSamples], list[TimeInSession]],
+    ) -> tuple[ComparedTimes, ComparedTimes]:
+        baseline = ComparedTimes([collect_times(run) for run in target.baseline_samples])
+        return baseline, ComparedTimes([collect_times(target.run_samples)])
 
     def estimate_typical_change(baseline_times: ComparedTimes, run_times: ComparedTimes) -> EstimatedChange | None:
         if spread is None:
             return estimate_time_change_between_targets(baseline_times.all_times, run_times.all_times)
         return estimate_typical_time_change(baseline_times, run_times, spread)
 
-    totals = (
-        ComparedTimes([run.total_latencies for run in target.baseline_samples]),
-        ComparedTimes([target.run_samples.total_latencies]),
-    )
-    total = estimate_typical_change(*totals)
+    submits = collect(lambda samples: samples.collect_times(lambda latency: latency.submit_latency_ms))
+    first_audio = collect(lambda samples: samples.collect_times(lambda latency: latency.ttfa_ms))
+    totals = collect(lambda samples: samples.total_latencies)
+    total: MetricChange | None = estimate_typical_change(*totals)
+    if isinstance(total, EstimatedChange):
+        total = variation_estimator.shared.add_test_against_other_targets(target.target_in_run.id, total)
     changes: list[tuple[MetricId, MetricChange | None]] = [
-        (
-            "submit_latency_ms",
-            estimate_typical_change(*collect_times_of_sides(lambda latency: latency.submit_latency_ms)),
-        ),
-        ("ttfa_ms", estimate_typical_change(*collect_times_of_sides(lambda latency: latency.ttfa_ms))),
+        ("submit_latency_ms", estimate_typical_change(*submits)),
+        ("ttfa_ms", estimate_typical_change(*first_audio)),
         ("completion_ms", _estimate_completion_time_change(target, estimate_typical_change)),
-        (
-            "total_latency_ms",
-            None
-            if total is None
-            else variation_estimator.shared.add_test_against_other_targets(target.target_in_run.id, total),
-        ),
+        ("total_latency_ms", total),
         ("total_latency_p95_ms", estimate_p95_time_change(*totals, spread, seed=seed)),
     ]
     return [ComparedMetric(metric, "ms", change) for metric, change in changes if change is not None]
@@ -362,31 +344,15 @@ def _estimate_completion_time_change(
             ComparedTimes([target.run_samples.collect_completion_times(select_run_bound)]),
         )
 
-    middle, smallest, largest = (
-        estimate_change_between_bounds(_compute_midpoint_ms, _compute_midpoint_ms),
-        estimate_change_between_bounds(_get_upper_bound_ms, _get_lower_bound_ms),
-        estimate_change_between_bounds(_get_lower_bound_ms, _get_upper_bound_ms),
-    )
+    select_low, select_high = attrgetter("low_ms"), attrgetter("high_ms")
+    middle = estimate_change_between_bounds(_compute_midpoint_ms, _compute_midpoint_ms)
+    smallest = estimate_change_between_bounds(select_high, select_low)
+    largest = estimate_change_between_bounds(select_low, select_high)
     if middle is None or smallest is None or largest is None:
         return None
-    return PolledTimeChange(
-        baseline_value=middle.baseline_value,
-        run_value=middle.run_value,
-        change=middle.change,
-        baseline_sample_count=middle.baseline_sample_count,
-        run_sample_count=middle.run_sample_count,
-        note=middle.note or "lower and upper bound: status is only seen when polled",
-        smallest_change=smallest,
-        largest_change=largest,
-    )
-
-
-def _get_lower_bound_ms(bounds: Interval) -> float:
-    return bounds.low_ms
-
-
-def _get_upper_bound_ms(bounds: Interval) -> float:
-    return bounds.high_ms
+    common = middle.get_common_fields()
+    common["note"] = common["note"] or "lower and upper bound: status is only seen when polled"
+    return PolledTimeChange(**common, smallest_change=smallest, largest_change=largest)
 
 
 def _compute_midpoint_ms(bounds: Interval) -> float:
@@ -398,30 +364,19 @@ def _estimate_rate_changes(target: ComparedTarget) -> list[ComparedMetric]:
         before = [count for run in target.baseline_samples for count in run.count_errors_by_sample(unit)]
         return estimate_error_rate_change(before, target.run_samples.count_errors_by_sample(unit))
 
-    failures_before = [run.count_failures_and_samples() for run in target.baseline_samples]
+    def estimate_change_of_share(count: Callable[[TargetSamples], tuple[int, int]]) -> FailureRateChange | None:
+        before = [count(run) for run in target.baseline_samples]
+        baseline = sum(part for part, _ in before), sum(whole for _, whole in before)
+        return FailureRateChange.of_counts(baseline, count(target.run_samples))
+
     changes: list[tuple[MetricId, MetricChange | None]] = [
         ("wer", estimate_change_of_error_rate("word")),
         ("cer", estimate_change_of_error_rate("character")),
-        (
-            "failures",
-            estimate_failure_rate_change(
-                (sum(failed for failed, _ in failures_before), sum(count for _, count in failures_before)),
-                target.run_samples.count_failures_and_samples(),
-            ),
-        ),
-        ("wrong_audio", _estimate_change_of_wrong_audio(target)),
+        ("failures", estimate_change_of_share(TargetSamples.count_failures_and_samples)),
     ]
+    if target.compares_wrong_audio:
+        changes.append(("wrong_audio", estimate_change_of_share(TargetSamples.count_wrong_and_judged)))
     return [ComparedMetric(metric, "rate", change) for metric, change in changes if change is not None]
-
-
-def _estimate_change_of_wrong_audio(target: ComparedTarget) -> MetricChange | None:
-    """Return the change of the share of judged samples whose audio is wrong; `None` if it cannot be compared."""
-    if not target.compares_wrong_audio:
-        return None
-    before = [run.count_wrong_and_judged() for run in target.baseline_samples]
-    baseline = sum(wrong for wrong, _ in before), sum(judged for _, judged in before)
-    run = target.run_samples.count_wrong_and_judged()
-    return estimate_failure_rate_change(baseline, run) if baseline[1] and run[1] else None
 
 
 def _estimate_rating_changes(target: ComparedTarget) -> list[ComparedMetric]:
@@ -454,19 +409,13 @@ def _estimate_voice_changes(target: ComparedTarget) -> list[ComparedMetric]:
     def collect_facts(select_fact: Callable[[AudioFacts], float | None]) -> tuple[list[TextValue], list[TextValue]]:
         return collect(lambda samples: samples.collect_audio_facts(select_fact))
 
+    spectra = collect_facts(lambda facts: facts.spectral_centroid_hz)
+    similarities = collect(TargetSamples.collect_similarities)
     changes: list[tuple[MetricId, MetricUnit, EstimatedChange | None]] = [
         ("letters_per_s", "letters/s", estimate_voice_change(*collect(TargetSamples.collect_paces))),
         ("pitch_hz", "hz", estimate_voice_change(*collect_facts(lambda facts: facts.pitch_hz))),
-        (
-            "spectral_centroid_hz",
-            "hz",
-            estimate_voice_change(*collect_facts(lambda facts: facts.spectral_centroid_hz)),
-        ),
-        (
-            "voice_similarity",
-            "similarity",
-            estimate_mean_change(*collect(TargetSamples.collect_similarities), is_worse_if_lower=True),
-        ),
+        ("spectral_centroid_hz", "hz", estimate_voice_change(*spectra)),
+        ("voice_similarity", "similarity", estimate_mean_change(*similarities, is_worse_if_lower=True)),
     ]
     return [ComparedMetric(metric, unit, change) for metric, unit, change in changes if change is not None]
 
@@ -515,7 +464,7 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
 
 def _compare_mean_charges(
     target: ComparedTarget, select_charge: Callable[[Sample], float | None]
-) -> ExactChange | None:
+) -> BoundedChange | None:
     """Return the change of the mean charge per text from the newest run of the baseline to the new run.
 
     Only texts for which both runs have a charge are compared; `None` if there are none.

@@ -21,11 +21,12 @@ from itertools import islice
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
 from voicegauge.files import read_file
+from voicegauge.model.run import Run
 from voicegauge.model.sample import AudioFacts, Sample
 from voicegauge.speech.asr_engines import is_gpu_available, move_to_gpu
 from voicegauge.speech.audio_measurement import EncodedAudio
@@ -128,22 +129,19 @@ def _connect_to_cluster(address: str) -> Iterator[Any]:
         raise MissingExtraError("Dask", "dask") from error
     check_cluster_address(address)
     with silence_loggers("distributed", "tornado", "asyncio"):
-        yield from _open_client(Client, address)
-
-
-def _open_client(client_class: Any, address: str) -> Iterator[Any]:
-    try:
-        client = client_class(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
-    with client:
         try:
-            client.wait_for_workers(1, timeout=CLUSTER_WORKER_TIMEOUT_S)
-        except TimeoutError as error:
-            raise UnreachableError(
-                f"the Dask cluster at {address} has no worker: start one with `dask worker {address}`"
-            ) from error
-        yield client
+            client_class: Any = Client
+            client = client_class(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=CLUSTER_WORKER_TIMEOUT_S)
+            except TimeoutError as error:
+                raise UnreachableError(
+                    f"the Dask cluster at {address} has no worker: start one with `dask worker {address}`"
+                ) from error
+            yield client
 
 
 @contextlib.contextmanager
@@ -294,6 +292,19 @@ class AudioClip(NamedTuple):
         return data
 
 
+def list_delivered_clips(run_folder: Path, run: Run) -> list[tuple[Sample, AudioClip]]:
+    """Return the samples that delivered audio, with their clips; warm-up samples and failed ones are left out.
+
+    Raises:
+        DataError: the run names a file outside its folder.
+    """
+    return [
+        (sample, AudioClip.of_sample(run_folder, sample))
+        for sample in run.samples
+        if sample.is_counted and sample.failure is None and sample.audio is not None
+    ]
+
+
 TranscriptionsByCacheKey = dict[TranscriptCacheKey, Transcription]
 """Transcriptions by `AudioClip.cache_key`."""
 
@@ -348,7 +359,9 @@ def transcribe_clips(
         return transcripts
     groups = list(_group_clips(remaining, asr.clips_per_batch))
     with open_process_pool(min(workers, len(groups))) if cluster is None else _open_cluster_pool(asr, cluster) as pool:
-        for clips_of_group, transcriptions in _transcribe_all(pool, asr, groups):
+        for clips_of_group, transcriptions in call_in_pool(
+            pool, _transcribe_group, _iterate_transcribing_tasks(pool, asr, groups)
+        ):
             for clip, transcription in zip(clips_of_group, transcriptions, strict=True):
                 transcripts[clip.cache_key] = transcription
                 cache.put(*clip.cache_key, transcription)
@@ -430,18 +443,35 @@ def _group_clips(clips: Iterable[AudioClip], clips_per_group: int) -> Iterator[S
             yield clips_of_language[start : start + clips_per_group]
 
 
-def _transcribe_all(
+def _iterate_transcribing_tasks(
     pool: WorkerPool, asr: Asr, groups: Iterable[Sequence[AudioClip]]
-) -> Iterator[tuple[Sequence[AudioClip], list[Transcription]]]:
-    """Yield groups of clips with their transcriptions as they are finished; the pool limits the groups in flight."""
-    asr_id, waiting = asr.id, iter(groups)
-    in_flight: dict[Future[list[Transcription]], Sequence[AudioClip]] = {}
+) -> Iterator[tuple[Sequence[AudioClip], tuple[Any, ...]]]:
+    """Yield groups of clips with the arguments of `_transcribe_group`; files are read when their turn comes."""
+    asr_id = asr.id
+    for group in groups:
+        files = [clip.read() if pool.is_remote else clip for clip in group]
+        yield group, (asr_id, asr, files, [clip.audio_facts for clip in group], group[0].language)
+
+
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
+
+
+def call_in_pool(
+    pool: WorkerPool, function: Callable[..., ResultT], tasks: Iterable[tuple[TaskT, tuple[Any, ...]]]
+) -> Iterator[tuple[TaskT, ResultT]]:
+    """Call a function in the processes of a pool, and yield each task with its result as it is finished.
+
+    Args:
+        pool: the processes, which limit the number of tasks in flight.
+        function: called once for each task.
+        tasks: what identifies each task, and the arguments of the call; read as late as possible.
+    """
+    waiting, in_flight = iter(tasks), dict[Future[ResultT], TaskT]()
     while True:
         with start_processes_ignoring_interrupts():
-            for group in islice(waiting, pool.max_groups_in_flight - len(in_flight)):
-                files = [clip.read() if pool.is_remote else clip for clip in group]
-                facts = [clip.audio_facts for clip in group]
-                in_flight[pool.executor.submit(_transcribe_group, asr_id, asr, files, facts, group[0].language)] = group
+            for task, arguments in islice(waiting, pool.max_groups_in_flight - len(in_flight)):
+                in_flight[pool.executor.submit(function, *arguments)] = task
         if not in_flight:
             return
         timeout_s = None if pool.check_workers is None else WORKER_CHECK_INTERVAL_S

@@ -218,14 +218,29 @@ def plan_benchmark_requests(
     kind = determine_run_kind(targets)
     get_own_price = user_price_usd_by_target.get
     quotes_by_target = {
-        target: _quote_prices_of_texts(suite, target, settings, get_own_price(target.id), requested_languages)
+        target: {
+            text: quote_turn_price(
+                target,
+                _count_characters(target, text.text),
+                user_price_usd=get_own_price(target.id),
+                interrupts=settings.interrupts,
+            )
+            for text in suite.texts
+            if supports_language(target, text.language, requested_languages)
+        }
         for target in targets
     }
     able = [target for target, quotes in quotes_by_target.items() if quotes]
     if not able:
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
     prices_by_text = {target.id: quotes_by_target[target] for target in able}
-    _require_planned_requests(sum(map(len, prices_by_text.values())), len(able), settings)
+    text_count = sum(map(len, prices_by_text.values()))
+    request_count = (text_count * settings.repetitions + len(able) * settings.warmup) * settings.sessions
+    if request_count > MAX_PLANNED_REQUESTS:
+        raise UsageError(
+            f"the benchmark has {request_count:,} requests, and may have {MAX_PLANNED_REQUESTS:,}: choose fewer "
+            "--sessions or --repetitions"
+        )
     sessions = (_plan_session(session, prices_by_text, settings) for session in range(1, settings.sessions + 1))
     rounds = tuple(itertools.chain.from_iterable(sessions))
     return BenchPlan(
@@ -241,35 +256,6 @@ def plan_benchmark_requests(
             suite, able, settings, rounds, provenance=provenance, base_urls=base_urls, voice_sample=voice_sample
         ),
     )
-
-
-def _quote_prices_of_texts(
-    suite: Suite,
-    target: BaseTarget,
-    settings: BenchPlanSettings,
-    user_price_usd: float | None,
-    requested_languages: Collection[str],
-) -> dict[SuiteText, PriceQuote]:
-    """Return the price of each text of the suite that the target speaks."""
-    return {
-        text: quote_turn_price(
-            target,
-            _count_characters(target, text.text),
-            user_price_usd=user_price_usd,
-            interrupts=settings.interrupts,
-        )
-        for text in suite.texts
-        if supports_language(target, text.language, requested_languages)
-    }
-
-
-def _require_planned_requests(text_count: int, target_count: int, settings: BenchPlanSettings) -> None:
-    count = (text_count * settings.repetitions + target_count * settings.warmup) * settings.sessions
-    if count > MAX_PLANNED_REQUESTS:
-        raise UsageError(
-            f"the benchmark has {count:,} requests, and may have {MAX_PLANNED_REQUESTS:,}: choose fewer --sessions or "
-            "--repetitions"
-        )
 
 
 def determine_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
@@ -331,6 +317,7 @@ def _plan_session(
     # Each session has its own generator, so that adding sessions does not reorder the earlier ones.
     order = random.Random(f"{settings.seed}/{session_number}")  # noqa: S311 - a reproducible order, not a secret
     rounds = [_plan_warmup_round(session_number, index, price_by_target_and_text) for index in range(settings.warmup)]
+    # A dict instead of a set: the order of a set of records differs from process to process, and with it the plan.
     texts = list(dict.fromkeys(text for by_text in price_by_target_and_text.values() for text in by_text))
     for repetition in range(1, settings.repetitions + 1):
         for text in order.sample(texts, len(texts)):
@@ -354,21 +341,16 @@ def _plan_warmup_round(
     session_number: int, round_index: int, price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]]
 ) -> SampleRound:
     """Plan one warm-up request per target; after the last text, the first text is used again."""
-    planned = []
-    for target_id, by_text in price_by_target_and_text.items():
-        texts = list(by_text)
-        text = texts[round_index % len(texts)]
-        repetition = -(round_index // len(texts))
-        planned.append(
-            PlannedSample(
-                target=target_id,
-                text=text,
-                session_number=session_number,
-                repetition_number=repetition,
-                price=by_text[text],
-            )
+    return tuple(
+        PlannedSample(
+            target=target_id,
+            text=list(by_text)[round_index % len(by_text)],
+            session_number=session_number,
+            repetition_number=-(round_index // len(by_text)),
+            price=list(by_text.values())[round_index % len(by_text)],
         )
-    return tuple(planned)
+        for target_id, by_text in price_by_target_and_text.items()
+    )
 
 
 def _count_characters(target: BaseTarget, text: str) -> int:

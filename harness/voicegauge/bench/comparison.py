@@ -23,11 +23,11 @@ from voicegauge.bench._change_estimates import (
     MIN_RUNS_TO_MEASURE_VARIATION,
     PRIOR_DEGREES_OF_FREEDOM,
     EstimatedVariance,
-    TimeInSession,
     combine_variances,
     compute_log_median_times_by_session,
-    compute_mean_log_median_times,
     estimate_center_of_differences,
+    find_common_texts,
+    measure_night_levels,
     measure_variation,
 )
 from voicegauge.bench._metric_changes import EstimatedChange
@@ -52,9 +52,9 @@ from voicegauge.bench.comparison_result import (
     decide_verdict,
 )
 from voicegauge.bench.part_summaries import count_texts_from_other_places, list_places
-from voicegauge.bench.target_samples import group_target_samples
+from voicegauge.bench.target_samples import TimeInSession, group_target_samples
 from voicegauge.errors import DataError
-from voicegauge.model.run import Run, ScoreSet, describe_rehearsal
+from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet, describe_rehearsal
 
 # Decides whether runs can be compared, and which of their results.
 
@@ -115,26 +115,32 @@ def find_reason_not_to_compare_audio(runs: Sequence[Run]) -> str:
     """
     if runs[-1].manifest.kind != "speech":
         return ""
-    unheard = [run.manifest.run_id for run in runs if run.listening is None]
+    unheard, methods = _list_runs_without_and_methods(runs, [run.listening for run in runs])
     if unheard:
         return f"nobody listened to {unheard[0]}, so wrong audio is not compared: voicegauge score does"
-    methods = {run.listening.method for run in runs if run.listening is not None}
     if len(methods) > 1:
-        named = " and ".join(sorted(methods))
+        named = " and ".join(methods)
         return (
             f"the audio was judged in different ways, which are not compared ({named}): voicegauge score does it again"
         )
     return ""
 
 
+def _list_runs_without_and_methods(
+    runs: Sequence[Run], results: Sequence[ListeningSet | QualitySet | VoiceSet | None]
+) -> tuple[list[str], list[str]]:
+    """Return the ids of the runs whose result is `None`, and the methods of the other results, sorted."""
+    without = [run.manifest.run_id for run, result in zip(runs, results, strict=True) if result is None]
+    return without, sorted({result.method for result in results if result is not None})
+
+
 def find_reason_not_to_compare_ratings(runs: Sequence[Run]) -> str:
     """Return why predicted ratings are not compared; empty if they are, or if no run has any."""
-    unrated = [run.manifest.run_id for run in runs if run.predicted_quality is None]
+    unrated, methods = _list_runs_without_and_methods(runs, [run.predicted_quality for run in runs])
     if unrated and len(unrated) < len(runs):
         return f"no ratings were predicted for {unrated[0]}, so none are compared: voicegauge score --quality does"
-    methods = {run.predicted_quality.method for run in runs if run.predicted_quality is not None}
     if len(methods) > 1:
-        named = " and ".join(sorted(methods))
+        named = " and ".join(methods)
         return f"ratings were predicted in different ways, which are not compared ({named}): voicegauge score --quality"
     return ""
 
@@ -151,15 +157,14 @@ def find_reason_not_to_compare_voices(runs: Sequence[Run]) -> str:
         return ""
     if not have_one_voice_sample(runs):
         return "the runs had different voice samples, so their voices are not compared"
-    unknown = [run.manifest.run_id for run in runs if run.voices is None]
+    unknown, methods = _list_runs_without_and_methods(runs, [run.voices for run in runs])
     if unknown and len(unknown) < len(runs):
         return (
             f"the voices of {unknown[0]} were not compared with the voice sample, so their similarity is not compared: "
             "voicegauge score --similarity does it"
         )
-    methods = {run.voices.method for run in runs if run.voices is not None}
     if len(methods) > 1:
-        named = " and ".join(sorted(methods))
+        named = " and ".join(methods)
         return f"the voices were encoded in different ways, so their similarity is not compared ({named})"
     return ""
 
@@ -169,9 +174,9 @@ def find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
     if not all(run.score_sets for run in runs):
         return None
     for newest in reversed(runs[-1].score_sets):
-        score_sets = [_find_score_set_with_same_settings(run, newest) for run in runs]
-        if None not in score_sets:
-            return [scores for scores in score_sets if scores is not None]
+        score_sets = [scores for run in runs if (scores := _find_score_set_with_same_settings(run, newest)) is not None]
+        if len(score_sets) == len(runs):
+            return score_sets
     newest = runs[-1].score_sets[-1]
     other = next(run for run in runs if _find_score_set_with_same_settings(run, newest) is None).score_sets[-1]
     raise DataError(
@@ -512,7 +517,7 @@ def measure_spreads(
     measured = ("request",) if requests else ()
     if len(runs) < MIN_RUNS_TO_MEASURE_VARIATION or not complete:
         return LatencySpreads(request, assumed_night_spread, assumed_night_spread, measured)
-    texts = [_find_texts_common_to_nights(nights) for nights in complete.values()]
+    texts = [find_common_texts(nights) for nights in complete.values()]
     if not all(texts):
         raise DataError("not comparable: the runs have no text in common")
     noise = request**2 / max(min(map(len, texts)), 1)
@@ -521,7 +526,10 @@ def measure_spreads(
     if len(complete) <= MIN_OTHER_TARGETS_AS_REFERENCE:
         return LatencySpreads(request, night, night, (*measured, "night"))
     levels = np.array(
-        [_compute_night_levels(nights, own) for nights, own in zip(complete.values(), texts, strict=True)]
+        [
+            [one.center for one in measure_night_levels(nights, own, night_count_of_typical_level=len(nights))]
+            for nights, own in zip(complete.values(), texts, strict=True)
+        ]
     )
     medians_of_others = [np.median(np.delete(levels, index, axis=0), axis=0) for index in range(len(levels))]
     contrasts = levels - np.array(medians_of_others)
@@ -529,18 +537,9 @@ def measure_spreads(
     return LatencySpreads(request, night, min(beside, night), (*measured, "night", "night beside others"))
 
 
-def _find_texts_common_to_nights(nights: Sequence[Sequence[TimeInSession]]) -> list[str]:
-    return sorted(set.intersection(*({timed.text_id for timed in night} for night in nights)))
-
-
-def _compute_night_levels(nights: Sequence[Sequence[TimeInSession]], texts: Sequence[str]) -> list[float]:
-    table = np.array([compute_mean_log_median_times([night], texts) for night in nights])
-    return [estimate_center_of_differences(row - table.mean(axis=0))[0] for row in table]
-
-
 def _measure_text_latency_spread(nights: Sequence[Sequence[TimeInSession]]) -> float | None:
     """Return the spread of the median times of a text between nights or sessions; `None` with a single one."""
-    texts = _find_texts_common_to_nights(nights)
+    texts = find_common_texts(nights)
     tables = np.vstack([compute_log_median_times_by_session(night, texts) for night in nights])
     complete = tables[:, np.isfinite(tables).all(axis=0)]
     if len(complete) < 2 or complete.shape[1] < 2:
@@ -579,27 +578,13 @@ def plan_comparison(
         reference = 1 + math.pi / 2 / (target_count - 1)
         tests.append(EstimatedVariance(scale * (spreads.night_beside_others**2 + noise * reference), freedom))
     sizes = [
-        _build_estimate_without_change(*estimated).compute_detectable_change(
-            family_alpha / len(tests), settings.latency_threshold.min_change
-        )
-        for estimated in tests
+        EstimatedChange.of_difference(
+            (1.0, 1.0), (1, 1), 0.0, math.sqrt(variance), freedom_of_test, is_logarithmic=True
+        ).compute_detectable_change(family_alpha / len(tests), settings.latency_threshold.min_change)
+        for variance, freedom_of_test in tests
     ]
     found = min((size for size in sizes if size is not None), default=None)
     return PlannedComparison(night_count, target_count, text_count, found)
-
-
-def _build_estimate_without_change(variance: float, degrees_of_freedom: float) -> EstimatedChange:
-    return EstimatedChange(
-        baseline_value=1.0,
-        run_value=1.0,
-        change=0.0,
-        baseline_sample_count=1,
-        run_sample_count=1,
-        difference=0.0,
-        standard_error=math.sqrt(variance),
-        degrees_of_freedom=degrees_of_freedom,
-        is_logarithmic=True,
-    )
 
 
 def plan_comparisons(spreads: LatencySpreads, settings: CompareSettings) -> list[PlannedComparison]:

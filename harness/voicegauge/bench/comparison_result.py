@@ -16,8 +16,8 @@ from typing import Literal
 from voicegauge.bench._change_estimates import (
     DEFAULT_LATENCY_VARIATION,
     MIN_RUNS_TO_MEASURE_VARIATION,
-    TOO_FEW_TEXTS_NOTE,
 )
+from voicegauge.bench._metric_changes import TOO_FEW_TEXTS_NOTE
 from voicegauge.bench._target_comparison import (
     STEADINESS_METRICS,
     UNITS_BETTER_IF_HIGHER,

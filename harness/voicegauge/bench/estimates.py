@@ -212,7 +212,7 @@ def _estimate_effective_count(values: FloatArray, text_numbers: IntegerArray, te
     sums = np.bincount(text_numbers, weights=values - values.mean(), minlength=text_count)
     between = text_count / (text_count - 1) * float(np.sum(sums**2)) / count**2
     effect = min(max(between * count / variance, 1.0), count / text_count)
-    if effect < 1.01:
+    if effect < 1.01:  # as good as independent: a correction by Student's quantile would only widen the interval
         return float(count)
     return count / effect * (NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL / approximate_student_quantile(text_count - 1)) ** 2
 

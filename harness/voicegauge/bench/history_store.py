@@ -10,7 +10,8 @@ import contextlib
 import math
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -22,11 +23,11 @@ from voicegauge.bench import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.part_summaries import list_places
 from voicegauge.bench.run_store import RUN_FILE_NAME, load_run
 from voicegauge.bench.target_cost import compute_target_cost
-from voicegauge.bench.target_samples import TargetSamples, VoiceSamples, group_target_samples
+from voicegauge.bench.target_samples import TargetSamples, group_target_samples
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
 from voicegauge.model.base import MAX_NUMBER, Count, Provenance, Record
-from voicegauge.model.run import MeasuredTarget, Run, ScoreSet, VoiceSet
+from voicegauge.model.run import MeasuredTarget, Run, ScoreSet
 from voicegauge.model.sample import Latency, Sample
 from voicegauge.speech.listening import count_spoken_letters
 
@@ -171,7 +172,9 @@ def compute_run_metrics(run: Run, run_file_path: str, place: str | None = None) 
         is_lost = any(not sample.is_warmup for sample in own)
         raise DataError(f"has no sample: {'all were lost' if is_lost else 'it was stopped too early'}")
     own_run = msgspec.structs.replace(run, samples=own)
-    samples, lost = group_target_samples(own_run, scores, run.listening), own_run.select_lost_samples()
+    samples = group_target_samples(own_run, scores, run.listening, voices=run.voices)
+    lost_counts = Counter(sample.target for sample in own_run.select_lost_samples())
+    voice_path = manifest.voice_sample_path
     return HistoryRun(
         run_file_path=run_file_path,
         run_id=manifest.run_id,
@@ -182,16 +185,15 @@ def compute_run_metrics(run: Run, run_file_path: str, place: str | None = None) 
         configuration_description=_describe_configuration(run, own),
         scoring_description=_describe_scoring(scores),
         listening_description=run.listening.method if run.listening is not None else "",
-        voice_sample_description=_describe_voice_sample(run),
+        voice_sample_description="" if voice_path is None else f"voice sample {Path(voice_path).stem[:8]}",
         voice_encoder_description=run.voices.method if run.voices is not None else "",
         voicegauge_version=manifest.voicegauge_version,
         targets=tuple(
             _compute_target_metrics(
                 samples[target.id],
                 target,
-                run.voices,
                 takes_audio=manifest.kind != "speech",
-                lost_count=sum(sample.target == target.id for sample in lost),
+                lost_count=lost_counts[target.id],
             )
             for target in manifest.targets
         ),
@@ -226,20 +228,11 @@ def _describe_scoring(scores: ScoreSet | None) -> str:
     return f"{scores.asr}, {scores.normalizer}{settings}"
 
 
-def _describe_voice_sample(run: Run) -> str:
-    path = run.manifest.voice_sample_path
-    return "" if path is None else f"voice sample {Path(path).stem[:8]}"
-
-
 def _compute_target_metrics(
-    target_samples: TargetSamples,
-    target: MeasuredTarget,
-    voices: VoiceSet | None,
-    *,
-    takes_audio: bool,
-    lost_count: int,
+    target_samples: TargetSamples, target: MeasuredTarget, *, takes_audio: bool, lost_count: int
 ) -> HistoryTarget:
     failures, samples = target_samples.count_failures_and_samples()
+    wrong, judged = target_samples.count_wrong_and_judged()
     is_streamed = any(sample.streaming is not None for sample in target_samples.samples)
     metrics = [
         _compute_median_time(target_samples, "total_latency_ms", lambda latency: latency.total_latency_ms),
@@ -248,11 +241,14 @@ def _compute_target_metrics(
         _compute_error_rate(target_samples, "wer") if failures < samples else None,
         _compute_error_rate(target_samples, "cer") if failures < samples else None,
         _build_history_value("failures", failures / samples, samples) if samples else None,
-        _compute_wrong_share(target_samples),
-        *(() if takes_audio else compute_voice_metrics(target_samples.voice, voices)),
-        # Targets that take audio are not priced by characters; a changed price is an event all the same.
-        None if takes_audio or not samples else _compute_price(target_samples, target),
+        _build_history_value("wrong_audio", wrong / judged, judged) if judged else None,
+        *(() if takes_audio else compute_voice_metrics(target_samples)),
     ]
+    # Targets that take audio are not priced by characters; a changed price is an event all the same.
+    if not takes_audio and samples:
+        price = compute_target_cost(target, target_samples.samples, DEFAULT_TEXT_LENGTH).usd_per_1m_characters
+        if price is not None:
+            metrics.append(_build_history_value("usd_per_1m_characters", price, samples))
     return HistoryTarget(
         target_id=target.id,
         contract_version=target.contract_version,
@@ -283,52 +279,29 @@ def _compute_error_rate(samples: TargetSamples, metric: Literal["wer", "cer"]) -
     return _build_history_value(metric, sum(count.errors for count in counts) / units, units) if units else None
 
 
-def _compute_wrong_share(samples: TargetSamples) -> HistoryValue | None:
-    """Return the share of the judged samples whose audio is wrong; `None` if none was judged."""
-    wrong, judged = samples.count_wrong_and_judged()
-    return _build_history_value("wrong_audio", wrong / judged, judged) if judged else None
-
-
-def compute_voice_metrics(voice: VoiceSamples, voices: VoiceSet | None) -> list[HistoryValue]:
+def compute_voice_metrics(target_samples: TargetSamples) -> list[HistoryValue]:
     """Return the metrics of the voice of one target: pace, pitch and spectrum, and similarity if it was compared.
 
     Of frequencies and similarities, the lowest and the highest tenth of the clips do not count.
-
-    Args:
-        voice: the samples of the target from which its voice is measured.
-        voices: the similarities of the run; `None` if voices were not compared.
     """
-    delivered = [(sample, sample.audio) for sample in voice.samples if sample.audio is not None]
-    similarities = {one.sample_id: one.similarity for one in voices.voices} if voices is not None else {}
-    spoken = [(count_spoken_letters(one.text), facts.spoken_s) for one, facts in delivered if facts.spoken_s]
+    delivered = [(sample.text, sample.audio) for sample in target_samples.voice.samples if sample.audio is not None]
+    spoken = [(count_spoken_letters(text), facts.spoken_s) for text, facts in delivered if facts.spoken_s]
     total_s = sum(spoken_s for _, spoken_s in spoken)
-    values_by_metric: dict[HistoryMetric, list[float]] = {
-        "pitch_hz": [facts.pitch_hz for _, facts in delivered if facts.pitch_hz],
-        "spectral_centroid_hz": [facts.spectral_centroid_hz for _, facts in delivered if facts.spectral_centroid_hz],
-        "voice_similarity": [found for one, _ in delivered if (found := similarities.get(one.id)) is not None],
-    }
     pace = sum(letters for letters, _ in spoken) / total_s if total_s > 0 else 0.0
-    metrics = [
-        *([_build_history_value("letters_per_s", pace, len(spoken))] if pace > 0 else []),
-        *(
-            _build_history_value(metric, _compute_trimmed_mean(values), len(values))
-            for metric, values in values_by_metric.items()
-            if values
-        ),
-    ]
-    left_out_count = voice.left_out.wrong_count + voice.left_out.copy_count
+    metrics = [_build_history_value("letters_per_s", pace, len(spoken))] if pace > 0 else []
+    values_by_metric: dict[HistoryMetric, list[tuple[str, float]]] = {
+        "pitch_hz": target_samples.collect_audio_facts(lambda facts: facts.pitch_hz),
+        "spectral_centroid_hz": target_samples.collect_audio_facts(lambda facts: facts.spectral_centroid_hz),
+        "voice_similarity": target_samples.collect_similarities(),
+    }
+    for metric, values in values_by_metric.items():
+        if values:
+            left_out = len(values) // 10
+            trimmed = sorted(value for _, value in values)[left_out : len(values) - left_out]
+            metrics.append(_build_history_value(metric, float(np.mean(trimmed)), len(values)))
+    left_out_clips = target_samples.voice.left_out
+    left_out_count = left_out_clips.wrong_count + left_out_clips.copy_count
     return [msgspec.structs.replace(one, left_out_count=left_out_count) for one in metrics]
-
-
-def _compute_trimmed_mean(values: Sequence[float]) -> float:
-    """Return the mean of `values` without the lowest and the highest tenth of them."""
-    left_out = len(values) // 10
-    return float(np.mean(sorted(values)[left_out : len(values) - left_out]))
-
-
-def _compute_price(samples: TargetSamples, target: MeasuredTarget) -> HistoryValue | None:
-    price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH).usd_per_1m_characters
-    return None if price is None else _build_history_value("usd_per_1m_characters", price, len(samples.samples))
 
 
 # Stores what a history needs from runs in an SQLite file, which can be rebuilt from the runs at any time.
@@ -438,42 +411,17 @@ class HistoryStore:
         key = run.run_file_path, run.place
         with self._connection:
             self._connection.execute("DELETE FROM runs WHERE run_file_path = ? AND place = ?", key)
-            self._connection.execute(
-                "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    *(
-                        *key,
-                        file_state.modified_ns,
-                        file_state.size_bytes,
-                        run.run_id,
-                        run.created_at,
-                        run.provenance.value,
-                    ),
-                    *(run.region, run.configuration_description, run.scoring_description),
-                    *(run.listening_description, run.voice_sample_description, run.voice_encoder_description),
-                    run.voicegauge_version,
-                ),
-            )
+            self._insert("runs", _list_fields(run) | file_state._asdict())
             for target in run.targets:
-                self._connection.execute(
-                    "INSERT INTO targets VALUES (?,?,?,?,?,?,?,?)",
-                    (
-                        *key,
-                        target.target_id,
-                        target.contract_version,
-                        target.contract_sha256,
-                        target.price_text,
-                        target.counted_count,
-                        target.lost_count,
-                    ),
-                )
-                self._connection.executemany(
-                    "INSERT INTO metrics VALUES (?,?,?,?,?,?,?,?)",
-                    [
-                        (*key, target.target_id, *(getattr(one, name) for name in HistoryValue.__struct_fields__))
-                        for one in target.metrics
-                    ],
-                )
+                target_key = dict(zip(("run_file_path", "place"), key, strict=True))
+                self._insert("targets", target_key | _list_fields(target))
+                for metric in target.metrics:
+                    self._insert("metrics", target_key | {"target_id": target.target_id} | _list_fields(metric))
+
+    def _insert(self, table: str, row: Mapping[str, object]) -> None:
+        """Insert a row, given by the names of its columns, which are names of fields of our own records."""
+        columns, marks = ", ".join(row), ", ".join("?" * len(row))
+        self._connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
 
     def remove_run(self, path: str) -> None:
         """Remove the run with this path, from all places, if it is stored."""
@@ -508,6 +456,13 @@ class HistoryStore:
             )
             for row in self._connection.execute("SELECT * FROM runs ORDER BY created_at, run_file_path, place")
         ]
+
+
+def _list_fields(record: HistoryRun | HistoryTarget | HistoryValue) -> dict[str, object]:
+    """Return the fields of a record that are columns, by name: those that are no records themselves."""
+    return {
+        name: value for name, value in msgspec.to_builtins(record).items() if not isinstance(value, list | tuple | dict)
+    }
 
 
 # Reads the runs of a folder into its store: each run once, and again only if its file has changed.
@@ -600,6 +555,7 @@ def _update_store(
     """Add new and changed runs to the store, remove runs whose file is gone, and return the runs that were left out."""
     known_states = store.read_file_states()
     skipped: list[SkippedRun] = []
+    # Size and time of a file instead of its digest, for which every file would have to be read.
     for done, file in enumerate(run_files):
         report_progress(done, len(run_files))
         path = str(file.relative_to(folder))

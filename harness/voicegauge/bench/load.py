@@ -407,8 +407,7 @@ class _RampStepRunner:
         await self._send_step(step, load)
         duration_s = self._clock.monotonic() - start_s
         samples = await self._collect_samples(step.samples, self._step_number)
-        latencies_ms = [one.latency.total_latency_ms or 0.0 for one in samples if one.latency is not None]
-        self._longest_latency_s = max(latencies_ms, default=0.0) / 1000
+        self._longest_latency_s = max((get_latency_s(one) or 0.0 for one in samples), default=0.0)
         step.start_s_by_id |= self._load_gate.start_s_by_id if self._load_gate is not None else {}
         if self._settings.load_type == "concurrency":
             starts_s = [step.start_s_by_id[sample.id] for sample in samples]
@@ -520,14 +519,9 @@ async def send_rounds(
 
 async def send_with_concurrency(rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender) -> None:
     """Send rounds with as many requests in flight as `config` says, within the limits of account plans."""
-    await send_closed_loop(rounds, config.concurrency, send_sample, limit_by_target=_find_provider_limits(config))
-
-
-def _find_provider_limits(config: RunConfig) -> dict[str, ProviderLimit]:
-    """Return, by target id, the limits of account plans."""
-    limits = {name: access.max_concurrency for name, access in config.access_by_provider.items()}
-    return {
+    limit_by_target = {
         target.id: ProviderLimit(target.contract.id, limit)
         for target in config.targets.values()
-        if (limit := limits[target.contract.id]) is not None
+        if (limit := config.access_by_provider[target.contract.id].max_concurrency) is not None
     }
+    await send_closed_loop(rounds, config.concurrency, send_sample, limit_by_target=limit_by_target)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -24,7 +24,7 @@ from voicegauge.errors import DataError
 from voicegauge.model.base import Count, Number, Record
 from voicegauge.model.exchange import WEBSOCKET_VERSION, Interruption, TranscriptTiming
 from voicegauge.model.run import Run
-from voicegauge.model.sample import Sample, StreamArrivals
+from voicegauge.model.sample import RequestPhases, Sample, StreamArrivals
 from voicegauge.printable_text import format_count
 
 
@@ -213,19 +213,18 @@ def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> S
         warmups: the warm-up samples, which usually open the connections of the others.
     """
     spoken = _select_socket_samples(samples)
+    connected = [*_select_socket_samples(warmups), *spoken]
     interruptions = [(one.text_id, one.interruption) for one in samples if one.interruption is not None]
     if not spoken and not interruptions:
         return None
-
-    def estimate_median_of(
-        select_value: Callable[[Sample], float | None], among_samples: Sequence[Sample] = spoken
-    ) -> Estimate | None:
-        return estimate_median(select_values_by_text(among_samples, select_value))
-
     return SocketSummary(
-        handshake_ms=estimate_median_of(_get_handshake_ms, [*_select_socket_samples(warmups), *spoken]),
-        text_ms=estimate_median_of(lambda one: one.request_phases.send_ms if one.request_phases is not None else None),
-        ttfa_after_flush_ms=estimate_median_of(_compute_ttfa_after_flush_ms),
+        handshake_ms=estimate_median(
+            [(one.text_id, phases.connect_ms) for one, phases in connected if phases.connect_ms is not None]
+        ),
+        text_ms=estimate_median([(one.text_id, phases.send_ms) for one, phases in spoken]),
+        ttfa_after_flush_ms=estimate_median(
+            select_values_by_text(samples, lambda one: compute_ttfa_after_ms(one, lambda phases: phases.flush_ms))
+        ),
         interruptions=_summarize_interruptions(interruptions),
         transcript_timing=summarize_transcript_timing(
             [(one.text_id, one.transcript_timing) for one in samples if one.transcript_timing is not None]
@@ -266,23 +265,19 @@ def build_answer_point(timings: Sequence[TranscriptTiming], wait_ms: float) -> A
     )
 
 
-def _select_socket_samples(samples: Sequence[Sample]) -> list[Sample]:
-    return [
-        sample
-        for sample in samples
-        if sample.request_phases is not None and sample.request_phases.http_version == WEBSOCKET_VERSION
-    ]
+def _select_socket_samples(samples: Iterable[Sample]) -> list[tuple[Sample, RequestPhases]]:
+    """Return the samples that were measured over a WebSocket, with the phases of their submits."""
+    found = ((sample, sample.request_phases) for sample in samples)
+    return [(one, phases) for one, phases in found if phases is not None and phases.http_version == WEBSOCKET_VERSION]
 
 
-def _get_handshake_ms(sample: Sample) -> float | None:
-    return sample.request_phases.connect_ms if sample.request_phases is not None else None
-
-
-def _compute_ttfa_after_flush_ms(sample: Sample) -> float | None:
+def compute_ttfa_after_ms(sample: Sample, select_moment_ms: Callable[[RequestPhases], float | None]) -> float | None:
+    """Return the time from a moment of the submit over a WebSocket to the first audio; `None` without both."""
     latency, phases = sample.latency, sample.request_phases
-    if latency is None or latency.ttfa_ms is None or phases is None or phases.flush_ms is None:
+    if latency is None or latency.ttfa_ms is None or phases is None or phases.http_version != WEBSOCKET_VERSION:
         return None
-    return latency.ttfa_ms - phases.flush_ms
+    moment_ms = select_moment_ms(phases)
+    return None if moment_ms is None else latency.ttfa_ms - moment_ms
 
 
 def _summarize_interruptions(interruptions: Sequence[tuple[str, Interruption]]) -> InterruptionSummary | None:

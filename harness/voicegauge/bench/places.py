@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
-import itertools
 import re
 import time
 import uuid
@@ -240,7 +239,6 @@ class MeasuringWorkers:
         self._workers: dict[str, ClusterWorker] = {}
         self._in_flight: Counter[str] = Counter()
         self._abandoned_places: set[str] = set()
-        self._numbers = itertools.count(1)
         self._refreshing = asyncio.Lock()
         self._session: tuple[tuple[str, ...], int] = ((), 0)
 
@@ -350,10 +348,6 @@ class MeasuringWorkers:
             if isinstance(outcome, BaseException) and not isinstance(outcome, WorkerLostError | OrderNotGivenError):
                 raise outcome
 
-    def create_order_number(self) -> int:
-        """Return a number that no other order of the run has."""
-        return next(self._numbers)
-
     @contextlib.asynccontextmanager
     async def borrow_worker(self, place: str) -> AsyncIterator[ClusterWorker]:
         """Yield the worker at `place` with the fewest requests in flight; it counts as one more.
@@ -426,9 +420,8 @@ class MeasuringWorkers:
         while True:
             await asyncio.sleep(CLOCK_INTERVAL_S)
             with contextlib.suppress(OSError):
-                await (
-                    self._refresh_workers()
-                )  # a worker that a nanny has restarted is used again, beside others at its place
+                # A worker that a nanny has restarted is used again, beside others at its place.
+                await self._refresh_workers()
             for worker in [one for one in self._reachable_workers if one.is_open]:
                 with contextlib.suppress(WorkerLostError, OrderNotGivenError):
                     await self._compare_clock(worker)

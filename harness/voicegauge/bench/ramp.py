@@ -220,6 +220,18 @@ class StepMeasurements(NamedTuple):
     has_late_slots: bool = False
     """Whether requests waited for others whose responses this machine had received, but not yet read."""
 
+    def list_latencies_s(self) -> list[float]:
+        """Return the latencies that are known, also of failed requests, in seconds."""
+        return [latency_s for sample in self.samples if (latency_s := get_latency_s(sample)) is not None]
+
+    def pair_starts_with_latencies(self) -> list[tuple[float, float]]:
+        """Return when each request that succeeded was sent, and its latency, in seconds."""
+        return [
+            (start_s, latency_s)
+            for start_s, sample in zip(self.starts_s, self.samples, strict=False)
+            if sample.failure is None and (latency_s := get_latency_s(sample)) is not None
+        ]
+
 
 class EstimateWithError(NamedTuple):
     """An estimated number with its standard error."""
@@ -233,11 +245,7 @@ def measure_latency_growth(step_measurements: StepMeasurements) -> EstimateWithE
 
     The requests of the first and the last seconds count alike. Failed requests are left out.
     """
-    pairs = [
-        (start_s, latency_s)
-        for start_s, sample in zip(step_measurements.starts_s, step_measurements.samples, strict=False)
-        if sample.failure is None and (latency_s := get_latency_s(sample)) is not None
-    ]
+    pairs = step_measurements.pair_starts_with_latencies()
     if len(pairs) < 10:
         return None
     times_s, latencies_s = np.array(pairs).T
@@ -259,11 +267,6 @@ def is_rise_due_to_late_requests(latency_growth: float, step_measurements: StepM
     return latency_growth >= MAX_LATENCY_GROWTH and rise_s <= (step_measurements.max_start_delay_s or 0.0)
 
 
-def _compute_mean_latency_s(samples: Sequence[Sample]) -> float:
-    latencies_s = [latency_s for sample in samples if (latency_s := get_latency_s(sample)) is not None]
-    return sum(latencies_s) / len(latencies_s) if latencies_s else 0.0
-
-
 def measure_closed_loop_throughput(step_measurements: StepMeasurements, concurrency: float) -> EstimateWithError:
     """Return the requests per second of a step with a number of requests in flight."""
     later = sorted(step_measurements.starts_s)[round(concurrency) :]
@@ -275,13 +278,8 @@ def measure_closed_loop_throughput(step_measurements: StepMeasurements, concurre
 
 def measure_completion_rate(step_measurements: StepMeasurements) -> EstimateWithError:
     """Return the requests per second that a saturated service ends."""
-    return _measure_event_rate(
-        _drop_first_and_last(
-            start_s + latency_s
-            for start_s, sample in zip(step_measurements.starts_s, step_measurements.samples, strict=False)
-            if sample.failure is None and (latency_s := get_latency_s(sample)) is not None
-        )
-    )
+    ends_s = (start_s + latency_s for start_s, latency_s in step_measurements.pair_starts_with_latencies())
+    return _measure_event_rate(_drop_first_and_last(ends_s))
 
 
 def _drop_first_and_last(times_s: Iterable[float]) -> Sequence[float]:
@@ -428,12 +426,9 @@ class _LoadSearch:
             step_measurements = await self._measure_load(load, self._choose_request_count(load))
             step = self._judge_step(load, step_measurements)
             self._steps.append(step)
-            if (
-                step.meets_goal
-                and step.achieved_load is not None
-                and step.achieved_load > (self._highest_met_load or 0)
-            ):
-                self._highest_met_load, self._planned_load_of_highest_met = step.achieved_load, load
+            achieved_load = step.achieved_load or 0.0
+            if step.meets_goal and achieved_load > (self._highest_met_load or 0.0):
+                self._highest_met_load, self._planned_load_of_highest_met = achieved_load, load
             self._on_step_result(self.build_result(is_search_complete=False))
             if step.meets_goal and step.is_fully_sent:
                 return
@@ -468,12 +463,8 @@ class _LoadSearch:
         is_late = step_measurements.has_late_slots or (
             latency_growth is not None and is_rise_due_to_late_requests(latency_growth.value, step_measurements)
         )
-        is_saturated = (
-            is_sent
-            and bool(samples)
-            and not is_late
-            and self._detect_saturation(achieved_load, step_measurements, latency_growth)
-        )
+        can_judge = is_sent and bool(samples) and not is_late
+        is_saturated = can_judge and self._detect_saturation(achieved_load, step_measurements, latency_growth)
         is_clear = not is_late and (
             latency_growth is None
             or latency_growth.value + 2 * latency_growth.standard_error <= MAX_UNCERTAIN_LATENCY_GROWTH
@@ -502,7 +493,7 @@ class _LoadSearch:
         )
 
     def _record_unsaturated_step(self, achieved_load: float, step_measurements: StepMeasurements) -> None:
-        latencies_s = [one for sample in step_measurements.samples if (one := get_latency_s(sample)) is not None]
+        latencies_s = step_measurements.list_latencies_s()
         self._base_latencies_s += latencies_s
         if latencies_s:
             self._typical_latency_s = statistics.median(latencies_s)
@@ -539,7 +530,8 @@ class _LoadSearch:
         latencies_s = np.array(self._base_latencies_s)
         base_latency_s = float(latencies_s.mean())
         # A throughput that does not rise while requests take as long as before is the limit of this machine.
-        is_slower = _compute_mean_latency_s(step_measurements.samples) > MIN_LATENCY_RISE * base_latency_s
+        own_latencies_s = step_measurements.list_latencies_s() or [0.0]
+        is_slower = sum(own_latencies_s) / len(own_latencies_s) > MIN_LATENCY_RISE * base_latency_s
         if has_failures or gain + gain_error >= MIN_THROUGHPUT_GAIN or not is_slower:
             return False
         relative_load_error = math.hypot(
@@ -572,20 +564,17 @@ class _LoadSearch:
             load = self._choose_load_of_capacity(self._capacity)
             if met < load < missed:
                 return load
-        is_whole = self._load_type == "concurrency"
-        if (
-            self._capacity is not None
-            and self._highest_met_load is not None
-            and self._highest_met_load >= 0.9 * self._capacity.load
-        ):
+        if self._capacity is not None and (self._highest_met_load or 0.0) >= 0.9 * self._capacity.load:
             return None
+        is_whole = self._load_type == "concurrency"
         if missed - met <= (1 if is_whole else RELATIVE_LOAD_RESOLUTION * met):
             return None
         return float((met + missed) // 2) if is_whole else (met + missed) / 2
 
     def _choose_load_of_capacity(self, capacity: LoadCapacity) -> float:
-        load = capacity.load if self._load_type == "concurrency" else TRIED_SHARE_OF_CAPACITY * capacity.load
-        return float(max(round(load), 1)) if self._load_type == "concurrency" else load
+        if self._load_type == "concurrency":
+            return float(max(round(capacity.load), 1))
+        return TRIED_SHARE_OF_CAPACITY * capacity.load
 
     def build_result(self, *, is_search_complete: bool) -> RampResult:
         """Return the result of the search so far: all steps, and the highest load that met the goal."""

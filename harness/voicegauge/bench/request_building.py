@@ -309,12 +309,11 @@ def validate_requests_can_be_built(
     for name, target in targets.items():
         texts = {one.text for row in plan.rounds for one in row if one.target == name}
         if isinstance(target, Target) and texts:
-            build_request = functools.partial(_build_http_request, target, voice_sample)
+
+            def build_request(text: SuiteText, target: Target = target) -> RequestParts:
+                return map_speech_request(target, build_speech_request(target, text, voice_sample))
+
             check_text_lengths(target, texts, build_request, is_live=plan.provenance is Provenance.LIVE)
-
-
-def _build_http_request(target: Target, voice_sample: VoiceSample | None, text: SuiteText) -> RequestParts:
-    return map_speech_request(target, build_speech_request(target, text, voice_sample))
 
 
 class DeliverySettings(Record, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,8 @@ MAX_EXACT_FLOAT32_INTEGER = 2**24
 """Largest number up to which a 32-bit floating-point number represents every whole number exactly."""
 MAX_QUANTILE_SEARCH_BLOCKS = 1000
 """Largest number of blocks into which the sorted values are divided to find a quantile."""
+MIN_TIME_FOR_LOGARITHM_MS = 1e-3
+"""A smaller time is replaced by this value before its logarithm is taken, which is undefined for 0."""
 
 
 class ResampledSpread(NamedTuple):
@@ -208,7 +210,7 @@ def _draw_batch_of_text_weights(rng: np.random.Generator, text_count: int, resam
     return weights.reshape(resample_count, text_count).astype(np.float64)
 
 
-# Loads SciPy, which only comparisons of runs need.
+# Loads SciPy and ruptures, which only comparisons and histories of runs need.
 
 
 def load_scipy(submodule: str) -> Any:
@@ -223,8 +225,17 @@ def load_scipy(submodule: str) -> Any:
         raise MissingExtraError("SciPy, which compares runs,", "bench") from error
 
 
-MIN_TIME_FOR_LOGARITHM_MS = 1e-3
-"""A smaller time is replaced by this value before its logarithm is taken, which is undefined for 0."""
+@cache
+def load_ruptures() -> Any:
+    """Import and return the module ruptures.
+
+    Raises:
+        MissingExtraError: ruptures is not installed.
+    """
+    try:
+        return importlib.import_module("ruptures")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("ruptures, which finds changes of a history,", "bench") from error
 
 
 # Compares every target of a run with every other one, by permutations.

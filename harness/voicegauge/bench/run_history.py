@@ -14,17 +14,18 @@ few nights, the estimate also depends on an assumed spread.
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from voicegauge.bench._change_estimates import DEFAULT_LATENCY_VARIATION
 from voicegauge.bench.history_store import (
+    UNIT_BY_METRIC,
     VOICE_METRICS,
     HistoryMetric,
     HistoryRun,
@@ -35,8 +36,8 @@ from voicegauge.bench.history_store import (
     has_injected_faults,
     read_runs_in_folder,
 )
-from voicegauge.bench.resampling import MIN_TIME_FOR_LOGARITHM_MS, FloatArray, load_scipy
-from voicegauge.errors import DataError, MissingExtraError
+from voicegauge.bench.resampling import MIN_TIME_FOR_LOGARITHM_MS, FloatArray, load_ruptures, load_scipy
+from voicegauge.errors import DataError
 from voicegauge.model.base import Provenance, Record
 from voicegauge.outputs.result_summary import SummarizedResult
 
@@ -92,7 +93,7 @@ def find_level_shifts(
     spread_assumption: SpreadAssumption,
     *,
     alpha: float,
-    is_difference_relevant: Callable[[range, range], bool],
+    is_difference_relevant: Callable[[int, int, int], bool],
 ) -> list[LevelShift]:
     """Return the shifts of a series. Each one is found without the nights after its confirmation.
 
@@ -102,8 +103,8 @@ def find_level_shifts(
         sample_counts: number of samples of each night; nights with fewer than usual count as less certain.
         spread_assumption: what is assumed about the spread.
         alpha: probability that a night falsely confirms a shift.
-        is_difference_relevant: function (range of nights before a shift, range since the shift) that returns whether
-            the levels differ by enough to matter.
+        is_difference_relevant: function (index of the first night before a shift, index of the first night since it,
+            index after the last night) that returns whether the levels differ by enough to matter.
     """
     shifts: list[LevelShift] = []
     values, counts = np.asarray(transformed_values, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
@@ -115,9 +116,7 @@ def find_level_shifts(
         first_night_index = _find_latest_shift(
             values[: night + 1], counts[: night + 1], start, spread_assumption, alpha
         )
-        if first_night_index is not None and is_difference_relevant(
-            range(start, first_night_index), range(first_night_index, night + 1)
-        ):
+        if first_night_index is not None and is_difference_relevant(start, first_night_index, night + 1):
             shifts.append(LevelShift(first_night_index, night))
             start = first_night_index
     return shifts
@@ -136,19 +135,13 @@ def _find_latest_shift(
     """
     spread, degrees_of_freedom = _estimate_spread(transformed_values, spread_assumption)
     threshold = _compute_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
-    usual_level = np.median(transformed_values[start_index:-NIGHTS_TO_CONFIRM_SHIFT])
-    uncertainty = np.sqrt(
-        np.maximum(1.0, np.median(sample_counts[start_index:]) / np.maximum(sample_counts[start_index:], 1.0))
-    )
-    scores = np.clip(
-        (transformed_values[start_index:] - usual_level) / (spread * uncertainty),
-        -_CLIPPING_LIMIT_RELATIVE_TO_THRESHOLD * threshold,
-        _CLIPPING_LIMIT_RELATIVE_TO_THRESHOLD * threshold,
-    )
-    segmentation = (
-        load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_TO_CONFIRM_SHIFT).fit(scores.reshape(-1, 1))
-    )
-    *shifts, _end = segmentation.predict(pen=threshold**2)
+    values, counts = transformed_values[start_index:], sample_counts[start_index:]
+    usual_level = np.median(values[:-NIGHTS_TO_CONFIRM_SHIFT])
+    uncertainty = np.sqrt(np.maximum(1.0, np.median(counts) / np.maximum(counts, 1.0)))
+    limit = _CLIPPING_LIMIT_RELATIVE_TO_THRESHOLD * threshold
+    scores = np.clip((values - usual_level) / (spread * uncertainty), -limit, limit)
+    segmentation = load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_TO_CONFIRM_SHIFT)
+    *shifts, _end = segmentation.fit(scores.reshape(-1, 1)).predict(pen=threshold**2)
     return start_index + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE_SHIFT else None
 
 
@@ -158,29 +151,16 @@ def _estimate_spread(transformed_values: FloatArray, spread_assumption: SpreadAs
     limit = 3 * 1.4826 * np.median(np.abs(differences))  # three standard deviations, estimated robustly
     variance = float(np.mean(np.clip(differences, -limit, limit) ** 2)) / 2
     freedom = 0.6 * len(differences)  # neighboring differences share a night
-    assumed_freedom = spread_assumption.degrees_of_freedom
+    assumed_spread, min_spread, assumed_freedom = spread_assumption
     total = freedom + assumed_freedom
-    pooled = (assumed_freedom * spread_assumption.assumed_spread**2 + freedom * variance) / total
-    return max(pooled**0.5, spread_assumption.min_spread), total
+    pooled = (assumed_freedom * assumed_spread**2 + freedom * variance) / total
+    return max(pooled**0.5, min_spread), total
 
 
 @cache
 def _compute_threshold(alpha: float, degrees_of_freedom: int) -> float:
     """Return the number of standard deviations that chance exceeds, in either direction, with probability `alpha`."""
     return float(load_scipy("stats").t.isf(alpha / 2, degrees_of_freedom))
-
-
-@cache
-def load_ruptures() -> Any:
-    """Import and return the module ruptures.
-
-    Raises:
-        MissingExtraError: ruptures is not installed.
-    """
-    try:
-        return importlib.import_module("ruptures")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("ruptures, which finds changes of a history,", "bench") from error
 
 
 # Groups the metrics of runs into series with one value for each night.
@@ -270,44 +250,41 @@ def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue)
 
 
 def _get_sort_key_of_series(key: SeriesKey) -> tuple[object, ...]:
-    metrics = list(HistoryMetric.__args__)  # type: ignore[attr-defined]
-    is_faulty = has_injected_faults(key.configuration)
     return (
         key.provenance != Provenance.LIVE,
         key.target,
-        metrics.index(key.metric),
+        list(UNIT_BY_METRIC).index(key.metric),
         key.region or "",
         key.place or "",
-        is_faulty,
+        has_injected_faults(key.configuration),
         key.configuration,
     )
 
 
 def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue:
-    values = [(one.value, one.observation_count) for one in history_values]
-    pooled = (
-        history_values[-1].value if history_values[0].unit == "usd" else _pool_values(history_values[0].unit, values)
-    )
+    unit = history_values[0].unit
     return NightValue(
         night=night,
-        value=pooled,
-        observation_count=sum(n for _, n in values),
-        run_count=len(values),
+        value=history_values[-1].value if unit == "usd" else _pool_values(unit, history_values),
+        observation_count=sum(one.observation_count for one in history_values),
+        run_count=len(history_values),
         left_out_count=sum(one.left_out_count for one in history_values),
     )
 
 
-def _pool_values(unit: HistoryUnit, values_with_counts: Sequence[tuple[float, int]]) -> float:
-    total = sum(n for _, n in values_with_counts)
+def _pool_values(unit: HistoryUnit, values: Sequence[HistoryValue | NightValue]) -> float:
+    """Return the mean, weighted by the numbers of observations: the geometric one of times, paces and frequencies."""
+    total = sum(one.observation_count for one in values)
     if unit in _UNITS_COMPARED_BY_DIFFERENCE:
-        return sum(value * n for value, n in values_with_counts) / total
-    return math.exp(sum(n * math.log(max(value, MIN_TIME_FOR_LOGARITHM_MS)) for value, n in values_with_counts) / total)
+        return sum(one.value * one.observation_count for one in values) / total
+    logs = (one.observation_count * math.log(max(one.value, MIN_TIME_FOR_LOGARITHM_MS)) for one in values)
+    return math.exp(sum(logs) / total)
 
 
 def compute_level(unit: HistoryUnit, night_values: Sequence[NightValue]) -> float:
     """Return the level of a series over `night_values`: the median, or of rates and similarities the mean."""
     if unit in _UNITS_COMPARED_BY_DIFFERENCE:
-        return _pool_values(unit, [(one.value, one.observation_count) for one in night_values])
+        return _pool_values(unit, night_values)
     return float(np.median([one.value for one in night_values]))
 
 
@@ -394,6 +371,9 @@ class LevelChange(Record, frozen=True, kw_only=True):
     """Change of the level: relative for times, paces and frequencies, the difference for rates and similarities."""
 
 
+EventKind = Literal["price", "contract", "voicegauge"]
+
+
 class HistoryEvent(Record, frozen=True, kw_only=True):
     """A change of a price, of a contract or of voicegauge itself between one run and the next.
 
@@ -403,7 +383,7 @@ class HistoryEvent(Record, frozen=True, kw_only=True):
     night: str
     """The night of the first run with the new value."""
     provenance: Provenance
-    kind: Literal["price", "contract", "voicegauge"]
+    kind: EventKind
     target: str | None
     """Id of the target; `None` for another version of voicegauge, which may measure in another way."""
     is_new: bool
@@ -490,10 +470,10 @@ def read_run_history(
     settings = settings or HistorySettings()
     runs, skipped = read_runs_in_folder(folder, report_progress)
     if not runs:
-        if not skipped:
-            raise DataError(f"{folder}: contains no finished run: save some with `voicegauge bench --out {folder}`")
         more = f" ({len(skipped) - 1} more left out)" if len(skipped) > 1 else ""
-        raise DataError(f"{folder}: contains no finished run: {skipped[0].path} {skipped[0].reason}{more}")
+        first = skipped[0] if skipped else None
+        advice = f"{first.path} {first.reason}{more}" if first else f"save some with `voicegauge bench --out {folder}`"
+        raise DataError(f"{folder}: contains no finished run: {advice}")
     series = build_series(runs)
     return RunHistory(
         folder=str(folder),
@@ -518,15 +498,13 @@ def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings
     others.
     """
     judged = [one for one in series if one.key.unit != "usd"]
-    by_latest_night = sorted(judged, key=lambda one: one.nights[-1].night)
-    latest_nights = {one.key.provenance: one.nights[-1].night for one in by_latest_night}
+    latest_nights = {key: night for night, key in sorted((one.nights[-1].night, one.key.provenance) for one in judged)}
+    # A night raises a false alert with probability alpha in all series together, however many targets there are.
+    families = Counter((one.key.provenance, one.key.metric in VOICE_METRICS) for one in judged)
     changes: list[LevelChange] = []
     for one in judged:
-        provenance = one.key.provenance
-        is_voice = one.key.metric in VOICE_METRICS
-        alpha = (settings.voice_alpha if is_voice else settings.alpha) / sum(
-            other.key.provenance == provenance and (other.key.metric in VOICE_METRICS) == is_voice for other in judged
-        )
+        provenance, is_voice = one.key.provenance, one.key.metric in VOICE_METRICS
+        alpha = (settings.voice_alpha if is_voice else settings.alpha) / families[provenance, is_voice]
         changes += _find_changes_of_series(one, settings, alpha, latest_nights[provenance])
     return sorted(changes, key=lambda change: change.confirmation_night)
 
@@ -537,55 +515,36 @@ def _find_changes_of_series(
     unit, nights = series.key.unit, series.nights
     min_change = settings.get_min_change(unit)
 
-    def compute_levels_around_shift(nights_before: range, nights_after: range) -> tuple[float, float]:
-        """Return the levels of the series in two ranges of nights."""
-        return compute_level(unit, _select_nights(nights, nights_before)), compute_level(
-            unit, _select_nights(nights, nights_after)
-        )
+    def compute_levels_around_shift(start: int, first_night: int, end: int) -> tuple[float, float]:
+        """Return the levels of the nights before a shift and since then."""
+        return compute_level(unit, nights[start:first_night]), compute_level(unit, nights[first_night:end])
 
     shifts = find_level_shifts(
         transform_to_constant_spread(unit, nights),
         [one.observation_count for one in nights],
         assume_spread(unit, nights),
         alpha=alpha,
-        is_difference_relevant=lambda before, after: (
-            abs(compute_level_change(unit, *compute_levels_around_shift(before, after))) >= min_change
+        is_difference_relevant=lambda start, first_night, end: (
+            abs(compute_level_change(unit, *compute_levels_around_shift(start, first_night, end))) >= min_change
         ),
     )
+    changes = []
     starts = [0, *(shift.first_night_index for shift in shifts)]
-    return [
-        _build_level_change(
-            series,
-            shift,
-            compute_levels_around_shift(
-                range(start, shift.first_night_index),
-                range(shift.first_night_index, shift.confirmation_night_index + 1),
-            ),
-            latest_night,
+    for start, (first, confirmation) in zip(starts, shifts, strict=False):
+        before, after = compute_levels_around_shift(start, first, confirmation + 1)
+        changes.append(
+            LevelChange(
+                series_key=series.key,
+                direction="regression" if after > before or series.key.metric in VOICE_METRICS else "improvement",
+                first_night=nights[first].night,
+                confirmation_night=nights[confirmation].night,
+                is_new=nights[confirmation].night == latest_night,
+                level_before=before,
+                level_after=after,
+                change=compute_level_change(unit, before, after),
+            )
         )
-        for start, shift in zip(starts, shifts, strict=False)
-    ]
-
-
-def _select_nights(night_values: Sequence[NightValue], night_range: range) -> Sequence[NightValue]:
-    return night_values[night_range.start : night_range.stop]
-
-
-def _build_level_change(
-    series: MetricSeries, shift: LevelShift, levels: tuple[float, float], latest_night: str
-) -> LevelChange:
-    before, after = levels
-    confirmation_night = series.nights[shift.confirmation_night_index].night
-    return LevelChange(
-        series_key=series.key,
-        direction="regression" if after > before or series.key.metric in VOICE_METRICS else "improvement",
-        first_night=series.nights[shift.first_night_index].night,
-        confirmation_night=confirmation_night,
-        is_new=confirmation_night == latest_night,
-        level_before=before,
-        level_after=after,
-        change=compute_level_change(series.key.unit, before, after),
-    )
+    return changes
 
 
 def find_history_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
@@ -594,21 +553,22 @@ def find_history_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
     latest: dict[tuple[Provenance, str, str | None], str] = {}
     events: list[HistoryEvent] = []
     for run in runs:
-        for kind, target, fact in _list_tracked_facts(run):
+        for kind, target, fact in _iterate_tracked_facts(run):
             key = run.provenance, kind, target
             before = latest.get(key, fact)
             latest[key] = fact
             if before != fact:
-                event = HistoryEvent(
-                    night=run.night,
-                    provenance=run.provenance,
-                    kind=kind,
-                    target=target,
-                    is_new=run.night == latest_nights[run.provenance],
-                    old_value=before,
-                    new_value=fact,
+                events.append(
+                    HistoryEvent(
+                        night=run.night,
+                        provenance=run.provenance,
+                        kind=kind,
+                        target=target,
+                        is_new=run.night == latest_nights[run.provenance],
+                        old_value=before,
+                        new_value=fact,
+                    )
                 )
-                events.append(event)
     return events
 
 
@@ -632,14 +592,9 @@ def find_lost_samples(runs: Sequence[HistoryRun]) -> list[LostSamples]:
     ]
 
 
-def _list_tracked_facts(run: HistoryRun) -> list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]]:
-    """Return the facts whose changes are events: what kind each is, the target that it is about, and its value."""
-    facts: list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]] = [
-        ("voicegauge", None, run.voicegauge_version)
-    ]
+def _iterate_tracked_facts(run: HistoryRun) -> Iterator[tuple[EventKind, str | None, str]]:
+    """Yield the facts whose changes are events: what kind each is, the target that it is about, and its value."""
+    yield "voicegauge", None, run.voicegauge_version
     for target in run.targets:
-        facts += [
-            ("price", target.target_id, target.price_text),
-            ("contract", target.target_id, f"{target.contract_version} ({target.contract_sha256[:8]})"),
-        ]
-    return facts
+        yield "price", target.target_id, target.price_text
+        yield "contract", target.target_id, f"{target.contract_version} ({target.contract_sha256[:8]})"

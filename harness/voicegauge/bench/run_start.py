@@ -135,15 +135,11 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
         DataError: a run was paid for and cannot be continued, because its run.json or its journal is damaged or
             another version of voicegauge wrote it. Without this error, a new run would silently buy everything again.
     """
-    for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}"), reverse=True):  # folder names begin with the date
-        manifest = load_manifest_outline(file)
-        if manifest is None:
-            _reject_damaged_paid_run(file)
-            continue
-        if manifest.max_cost_usd is None or (manifest.is_finished and not retry_ambiguous):
+    for file, manifest in _iterate_live_runs(runs_folder, rejects_damaged=True):
+        if manifest.is_finished and not retry_ambiguous:
             continue
         if manifest.schema_version != RUN_SCHEMA_VERSION:
-            if not manifest.is_finished and _has_same_suite_and_targets(manifest, plan) and _has_journal(file.parent):
+            if not manifest.is_finished and _is_sent_run_of_targets(file, manifest, plan):
                 raise DataError(_format_other_version_message(file.parent, manifest.schema_version))
             continue
         if manifest.plan_sha256 != plan.sha256:
@@ -151,12 +147,27 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
         try:
             state = read_journal(file.parent)
         except DataError as error:
-            if manifest.is_finished:
+            if manifest.is_finished:  # nothing of it is left to be sent
                 continue
             raise DataError(f"{error}; move {file.parent} away to pay for the whole benchmark again") from error
         if state.ids_with_ambiguous_last_request if retry_ambiguous else state.is_empty or state.may_have_been_charged:
             return RunToContinue(file.parent, state)
     return None
+
+
+def _iterate_live_runs(runs_folder: Path, *, rejects_damaged: bool = False) -> Iterator[tuple[Path, ManifestOutline]]:
+    """Yield the run.json of each live run of any version, with the outline of its manifest, newest first.
+
+    Raises:
+        DataError: a run is damaged that was paid for, and `rejects_damaged` is set.
+    """
+    for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}"), reverse=True):  # folder names begin with the date
+        manifest = load_manifest_outline(file)
+        if manifest is None:
+            if rejects_damaged:
+                _reject_damaged_paid_run(file)
+        elif manifest.max_cost_usd is not None:
+            yield file, manifest
 
 
 class RunWithAmbiguousRequests(NamedTuple):
@@ -176,9 +187,8 @@ def find_run_with_ambiguous_requests(runs_folder: Path, plan: BenchPlan) -> RunW
 
     Return `None` if there is no such run, if none of its requests is ambiguous, and if the run cannot be read.
     """
-    for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}"), reverse=True):
-        manifest = load_manifest_outline(file)
-        if manifest is None or manifest.max_cost_usd is None or manifest.plan_sha256 != plan.sha256:
+    for file, manifest in _iterate_live_runs(runs_folder):
+        if manifest.plan_sha256 != plan.sha256:
             continue
         try:
             state = read_journal(file.parent)
@@ -220,32 +230,26 @@ def lock_plan(runs_folder: Path, plan: BenchPlan) -> Iterator[None]:
 
 def find_runs_of_other_plans(runs_folder: Path, plan: BenchPlan) -> list[Path]:
     """Return the unfinished live runs that have the suite and targets of `plan`, but other settings or contracts."""
-    found = []
-    for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}")):
-        manifest = load_manifest_outline(file)
-        if manifest is None or manifest.is_finished or manifest.max_cost_usd is None:
-            continue
-        if (
-            manifest.plan_sha256 != plan.sha256
-            and _has_same_suite_and_targets(manifest, plan)
-            and _has_journal(file.parent)
-        ):
-            found.append(file.parent)
-    return found
+    found = [
+        file.parent
+        for file, manifest in _iterate_live_runs(runs_folder)
+        if not manifest.is_finished
+        and manifest.plan_sha256 != plan.sha256
+        and _is_sent_run_of_targets(file, manifest, plan)
+    ]
+    return sorted(found)
 
 
-def _has_same_suite_and_targets(manifest: ManifestOutline, plan: BenchPlan) -> bool:
-    """Whether a run of another version of voicegauge has the same suite and targets as `plan`.
+def _is_sent_run_of_targets(run_file: Path, manifest: ManifestOutline, plan: BenchPlan) -> bool:
+    """Whether a run has a journal, and the suite and targets of `plan`.
 
-    The digests of plans cannot be compared, because they differ between versions.
+    The digests of plans are not compared, because they differ between versions of voicegauge.
     """
     is_same_suite = manifest.suite is not None and manifest.suite.id == plan.suite.id
-    return is_same_suite and {one.id for one in manifest.targets} == {one.id for one in plan.targets}
-
-
-def _has_journal(folder: Path) -> bool:
+    if not is_same_suite or {one.id for one in manifest.targets} != {one.id for one in plan.targets}:
+        return False
     try:
-        return (folder / JOURNAL_FILE_NAME).stat().st_size > 0
+        return (run_file.parent / JOURNAL_FILE_NAME).stat().st_size > 0
     except OSError:
         return False
 

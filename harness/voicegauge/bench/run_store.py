@@ -316,6 +316,7 @@ def load_run(path: Path) -> Run:
         ) from error
     if run.manifest.schema_version != RUN_SCHEMA_VERSION:
         _check_format_version(file, raw)
+    # The manifest is saved without samples before the first request: whoever was killed has them in the journal only.
     if not run.manifest.is_finished and not run.samples:
         run = _add_journaled_samples(run, read_journal(file.parent))
     if reason := _describe_damage(run):
@@ -433,6 +434,6 @@ def save_audio(run_folder: Path, audio: bytes) -> tuple[str, str]:
     """
     digest = hashlib.sha256(audio).hexdigest()
     name = f"{AUDIO_FOLDER_NAME}/{digest}.{sniff_container(audio) or 'bin'}"
-    if not (run_folder / name).exists():
+    if not (run_folder / name).exists():  # the name is the digest, so that an existing file has the same content
         write_file(run_folder / name, audio)
     return digest, name

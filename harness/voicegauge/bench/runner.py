@@ -10,18 +10,26 @@ import asyncio
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench._place_sending import PlaceSender, SampleFromPlace
-from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_lost_sample, build_sample
+from voicegauge.bench._measuring_worker import MeasuredSample
+from voicegauge.bench._place_sending import PlaceSender
+from voicegauge.bench._sample_building import (
+    FailedExchangeQuoter,
+    SampleTimes,
+    build_lost_sample,
+    build_sample,
+    build_unmeasured_audio,
+)
 from voicegauge.bench.audio_measurement import measure_audio
-from voicegauge.bench.benchmark_plan import BenchPlan, PlannedSample, SampleRound
+from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.load import LoadGate, RampStepListener, SampleSender, send_rounds, send_with_concurrency
+from voicegauge.bench.ramp import get_latency_s
 from voicegauge.bench.request_building import (
     DeliveryRequester,
     RequestedSample,
@@ -47,7 +55,6 @@ from voicegauge.bench.run_store import (
     read_journal,
     save_audio,
 )
-from voicegauge.bench.suites import SuiteText
 from voicegauge.bench.timing_error import EventLoopLag, reduce_event_loop_delays
 from voicegauge.client.client import Client, RequestToRepeat
 from voicegauge.client.daily_spending import open_provider_ledgers
@@ -95,15 +102,8 @@ async def run_plan(
     """
     # What costs nothing need not survive a power failure, and waiting for the disk delays requests.
     with open_journal(run_folder, is_durable=config.may_cost_money) as journal:
-        runner = _PlanRunner(
-            config,
-            run_folder,
-            journal,
-            earlier_journal_state or JournalState(),
-            stop_signal or StopSignal(),
-            on_sample,
-            on_ramp_step=on_ramp_step,
-        )
+        state, stop = earlier_journal_state or JournalState(), stop_signal or StopSignal()
+        runner = _PlanRunner(config, run_folder, journal, state, stop, on_sample, on_ramp_step=on_ramp_step)
         return await runner.run()
 
 
@@ -137,21 +137,13 @@ class _PlanRunner:
         *,
         on_ramp_step: RampStepListener,
     ) -> None:
-        self._config, self._folder, self._journal, self._earlier_state = (
-            config,
-            run_folder,
-            journal,
-            earlier_journal_state,
-        )
+        self._config, self._folder, self._journal = config, run_folder, journal
+        self._earlier_state = earlier_journal_state
         self._stop, self._on_sample, self._on_ramp_step = stop_signal, on_sample, on_ramp_step
-        ids_to_buy_again = (
-            earlier_journal_state.ids_with_ambiguous_last_request if config.retry_ambiguous else frozenset[str]()
-        )
-        self._samples = {
-            sample_id: sample
-            for sample_id, sample in earlier_journal_state.finished_samples.items()
-            if sample_id not in ids_to_buy_again
-        }
+        self._samples = dict(earlier_journal_state.finished_samples)
+        if config.retry_ambiguous:  # these are bought again
+            for sample_id in earlier_journal_state.ids_with_ambiguous_last_request:
+                self._samples.pop(sample_id, None)
         self._failed_exchanges = FailedExchangeQuoter(
             {provider: access.api_key for provider, access in config.access_by_provider.items()},
             self._samples.values(),
@@ -164,6 +156,7 @@ class _PlanRunner:
         self._uploads: dict[str, SpokenUpload] = {}
         self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
         self._repeatable_purchases = self._find_repeatable_requests()
+        self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
         self._ledger: Ledger | None = None
         self._ledgers: dict[str, Ledger] = {}
         """The shares of the ledger by provider id."""
@@ -182,56 +175,39 @@ class _PlanRunner:
         plan_limits = (access.max_concurrency for access in config.access_by_provider.values())
         self._load_gate = LoadGate(min([in_flight, *filter(None, plan_limits)]))
         self._ramp_result: RampResult | None = None
-        self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
 
     def _open_ledger(self, max_cost_usd: float) -> None:
         """Open the budget, with what earlier processes of this run have spent and what may still be charged."""
-        config = self._config
+        config, earlier = self._config, self._earlier_state
         # Reserved before anything else: these requests are already paid for, whenever it is their turn.
-        pending = {sample_id: job.counted_usd for sample_id, job in self._earlier_state.open_jobs.items()}
+        pending = {sample_id: job.counted_usd for sample_id, job in earlier.open_jobs.items()}
         pending |= {
             sample_id: purchase.charge_or_price_usd for sample_id, purchase in self._repeatable_purchases.items()
         }
-        self._ledger = Ledger(max_cost_usd, spent_usd=self._earlier_state.sum_spent_usd_except_last_requests(pending))
-        targets = {one.id: one.target for row in config.plan.rounds for one in row}
-        self._ledgers = self._open_provider_ledgers(self._ledger, pending, targets)
-        self._reservation_by_sample = {
-            sample_id: self._ledgers[config.targets[targets[sample_id]].contract.id].reserve_unconditionally(usd or 0.0)
-            if sample_id in targets
-            else self._ledger.reserve_unconditionally(usd or 0.0)
-            for sample_id, usd in pending.items()
-        }
-        self._earlier_state.note_overcharges(self._ledger, lambda sample_id: targets.get(sample_id, ""))
+        ledger = self._ledger = Ledger(max_cost_usd, spent_usd=earlier.sum_spent_usd_except_last_requests(pending))
+        targets = {one.id: config.targets[one.target] for row in config.plan.rounds for one in row}
 
-    def _open_provider_ledgers(
-        self, ledger: Ledger, pending_ids: Collection[str], target_id_by_sample: Mapping[str, str]
-    ) -> dict[str, Ledger]:
-        """Return each provider's share of `ledger`, with what an interrupted run has spent of it.
+        def sum_spent_usd_of_provider(provider: str) -> float:
+            """Return what an interrupted run has spent; the last requests in `pending` are reserved separately."""
+            ids = {sample_id for sample_id, target in targets.items() if target.contract.id == provider}
+            return earlier.sum_spent_usd_except_last_requests(pending, ids.__contains__)
 
-        `pending_ids` are ids of samples whose last request does not count as spent, because its price is reserved
-        separately.
-        """
-        config = self._config
-        providers = (
-            {target.contract.id for target in config.targets.values()} if config.max_cost_usd_by_provider else ()
-        )
-        spent_usd_by_provider = {}
-        for provider in providers:
-            ids = {
-                sample_id
-                for sample_id, target in target_id_by_sample.items()
-                if target in config.targets and config.targets[target].contract.id == provider
-            }
-            spent_usd_by_provider[provider] = self._earlier_state.sum_spent_usd_except_last_requests(
-                pending_ids, ids.__contains__
-            )
-        return open_provider_ledgers(
+        has_own_budgets = bool(config.max_cost_usd_by_provider)
+        self._ledgers = open_provider_ledgers(
             ledger,
-            {target.contract.id for target in config.targets.values()},
+            self._contracts.keys(),
             daily_budget_by_provider=config.daily_budget_by_provider,
             max_cost_usd_by_provider=config.max_cost_usd_by_provider,
-            spent_usd_by_provider=spent_usd_by_provider,
+            spent_usd_by_provider={
+                provider: sum_spent_usd_of_provider(provider)
+                for provider in (self._contracts if has_own_budgets else ())
+            },
         )
+        for sample_id, usd in pending.items():
+            target = targets.get(sample_id)
+            own_ledger = ledger if target is None else self._ledgers[target.contract.id]
+            self._reservation_by_sample[sample_id] = own_ledger.reserve_unconditionally(usd or 0.0)
+        earlier.note_overcharges(ledger, lambda sample_id: targets[sample_id].id if sample_id in targets else "")
 
     async def run(self) -> RunOutcome:
         """Run the sessions one after the other, each on new connections.
@@ -241,7 +217,7 @@ class _PlanRunner:
         """
         rounds = self._config.plan.rounds
         if self._config.plan.run_kind != "speech":  # synthesized now, so that it disturbs no measurement
-            self._uploads = await asyncio.to_thread(synthesize_texts, _iterate_texts(self._config.plan))
+            self._uploads = await asyncio.to_thread(synthesize_texts, [one.text for row in rounds for one in row])
         self._mark_lost_samples()
         if self._config.stop_rule is not None:
             self._config.stop_rule.add_samples(self._samples.values())
@@ -270,6 +246,7 @@ class _PlanRunner:
         if overcharge is not None and not self._stop.requested:  # also if nothing was left to be sent after it
             self._stop.request_stop(OverchargedError(overcharge))
         planned_ids = [one.id for row in rounds for one in row]
+        # Read back from the file, so that the result counts what the next process would find there, and nothing else.
         state = read_journal(self._folder)
         return RunOutcome(
             samples=tuple(self._samples[sample_id] for sample_id in planned_ids if sample_id in self._samples),
@@ -287,26 +264,23 @@ class _PlanRunner:
         """Whether every sample was sent, or as many as the ramp or the stop rule needs."""
         if self._config.ramp_settings is not None:
             return self._ramp_result is not None and self._ramp_result.is_search_complete
-        if self._is_stop_rule_decided:
-            return True
-        return all(sample_id in self._samples for sample_id in planned_ids)
+        rule = self._config.stop_rule
+        return (rule is not None and rule.is_decided) or all(sample_id in self._samples for sample_id in planned_ids)
 
     def _find_repeatable_requests(self) -> dict[str, Purchase]:
         """Return, by sample id, the last request of each unfinished sample, if repeating it is not charged again.
 
         Only requests that an earlier process sent, and whose outcome is unknown, are returned.
         """
-        last = {
-            sample_id: self._earlier_state.histories[sample_id].purchases[-1]
-            for sample_id in self._earlier_state.ids_with_ambiguous_last_request
-        }
+        earlier, now = self._earlier_state, datetime.now(UTC)
         targets = {one.id: self._config.targets[one.target] for row in self._config.plan.rounds for one in row}
-        now = datetime.now(UTC)
         return {
-            sample_id: purchase
-            for sample_id, purchase in last.items()
+            sample_id: last
+            for sample_id in earlier.ids_with_ambiguous_last_request
             if sample_id not in self._samples and sample_id in targets
-            if purchase.can_be_repeated_without_charge(targets[sample_id].operation, now)
+            if (last := earlier.histories[sample_id].purchases[-1]).can_be_repeated_without_charge(
+                targets[sample_id].operation, now
+            )
         }
 
     def _mark_lost_samples(self) -> None:
@@ -347,7 +321,8 @@ class _PlanRunner:
 
             if self._places is not None:
                 await self._places.begin_session(self._estimate_requests_in_flight())
-            remaining = [row for row in map(self._remove_finished_samples, rounds) if row]
+            unfinished = (tuple(one for one in row if one.id not in self._samples) for row in rounds)
+            remaining = [row for row in unfinished if row]
             if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
                 await send_with_concurrency(remaining[:1], self._config, send_sample)
                 self._stop_if_unreachable()
@@ -386,13 +361,9 @@ class _PlanRunner:
         rate = self._config.arrival_rate
         if rate is None:
             return self._config.concurrency
-        latencies_ms = [
-            one.latency.total_latency_ms or one.latency.submit_latency_ms
-            for one in self._samples.values()
-            if one.latency is not None
-        ]
+        longest_s = max((get_latency_s(one) or 0.0 for one in self._samples.values()), default=0.0)
         per_s = rate.requests_per_s * len(self._config.targets)
-        return min(math.ceil(per_s * max(latencies_ms, default=0.0) / 1000) + 1, MAX_PREPARED_CONNECTIONS)
+        return min(math.ceil(per_s * longest_s) + 1, MAX_PREPARED_CONNECTIONS)
 
     async def _collect_sent_samples(
         self, planned_samples: Sequence[PlannedSample], step_number: int
@@ -412,16 +383,11 @@ class _PlanRunner:
         self._samples |= {sample.id: sample for sample in sent}
         return await run_in_thread(measure_audio, self._folder, sent, self._config.targets)
 
-    def _remove_finished_samples(self, round_samples: SampleRound) -> SampleRound:
-        return tuple(planned for planned in round_samples if planned.id not in self._samples)
-
     def _stop_if_unreachable(self) -> None:
-        failures = [sample.failure for sample in self._samples.values()]
-        if failures and all(failure and failure.kind == "network" for failure in failures):
-            assert failures[0] is not None
-            self._stop.request_stop(
-                NothingMeasuredError(f"every connection failed, the first one with: {failures[0].message}")
-            )
+        failures = [sample.failure for sample in self._samples.values() if sample.failure is not None]
+        if failures and len(failures) == len(self._samples) and all(one.kind == "network" for one in failures):
+            message = f"every connection failed, the first one with: {failures[0].message}"
+            self._stop.request_stop(NothingMeasuredError(message))
 
     async def _measure_sample_or_request_stop(
         self, planned_sample: PlannedSample, clients: Mapping[str, Client], due_s: float | None
@@ -443,9 +409,9 @@ class _PlanRunner:
         self, planned_sample: PlannedSample, target: BaseTarget, client: Client, due_s: float | None
     ) -> None:
         price = self._quote_sample_price(planned_sample, target)
-        waiting_since_s = self._clock.monotonic()
+        waiting_since_s, due_ms = self._clock.monotonic(), None
         if due_s is not None and self._clock.is_clock_of_exchange_timings:
-            waiting_since_s = max(waiting_since_s, due_s)  # it is prepared before it is due
+            waiting_since_s, due_ms = max(waiting_since_s, due_s), due_s * 1000  # it is prepared before it is due
             SEND_NOT_BEFORE_S.set(due_s)
         # If a slot is free, this process may still lose the processor while it takes it: that does not count as a wait.
         has_to_wait = due_s is not None and (
@@ -461,12 +427,7 @@ class _PlanRunner:
             ):
                 slot_wait_s = max(self._clock.monotonic() - waiting_since_s, 0.0) if has_to_wait else 0.0
                 self._load_gate.slot_wait_s_by_id[planned_sample.id] = slot_wait_s
-                times = SampleTimes(
-                    datetime.now(UTC),
-                    asyncio.get_running_loop().time(),
-                    self._convert_due_time_to_ms(due_s),
-                    slot_wait_s * 1000,
-                )
+                times = SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), due_ms, slot_wait_s * 1000)
                 if self._should_stop_sending():
                     return
                 if self._places is not None:
@@ -489,7 +450,7 @@ class _PlanRunner:
         price_quote: PriceQuote,
         due_s: float | None,
         slot_wait_s: float,
-    ) -> SampleFromPlace:
+    ) -> MeasuredSample:
         assert self._places is not None, "only a run on a cluster has places"
         if due_s is not None:  # the way to the worker takes longer than the preparation
             await self._clock.sleep(max(due_s - self._clock.monotonic(), 0.0))
@@ -502,26 +463,19 @@ class _PlanRunner:
             slot_wait_ms=slot_wait_s * 1000,
         )
 
-    def _write_sample_from_place(self, planned_sample: PlannedSample, measured_sample: SampleFromPlace) -> Sample:
+    def _write_sample_from_place(self, planned_sample: PlannedSample, measured_sample: MeasuredSample) -> Sample:
         """Save the audio of a sample that a worker measured, and write the sample to the journal."""
         sample = measured_sample.sample
+        assert sample is not None, "an order that was not sent raises an error"
         upload = self._uploads.get(planned_sample.text.id)
         audio = upload.file.data if sample.transcript is not None and upload is not None else measured_sample.audio
         if sample.audio is not None and audio is not None:
             facts = msgspec.structs.replace(sample.audio, file_path=save_audio(self._folder, audio)[1])
             sample = msgspec.structs.replace(sample, audio=facts)
         self._emulated |= measured_sample.is_emulated
-        self._write_sample(
-            sample,
-            measured_sample.billing,
-            measured_sample.unreadable_charge,
-            has_open_job=measured_sample.has_open_job,
-        )
+        one = measured_sample
+        self._write_sample(sample, one.billing, one.unreadable_charge, has_open_job=one.has_open_job)
         return sample
-
-    def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
-        """Convert a due time to milliseconds; `None` if the run and `Timing.started_ms` use different clocks."""
-        return due_s * 1000 if due_s is not None and self._clock.is_clock_of_exchange_timings else None
 
     async def _save_delivery(
         self,
@@ -532,11 +486,8 @@ class _PlanRunner:
         sample_times: SampleTimes,
     ) -> None:
         """Save a delivery at once if it may cost money, otherwise after the step of a ramp that it belongs to."""
-        self._unsaved.append(
-            _UnsavedDelivery(
-                planned_sample, target, delivery, price_quote, sample_times, asyncio.get_running_loop().time()
-            )
-        )
+        ended_s = asyncio.get_running_loop().time()
+        self._unsaved.append(_UnsavedDelivery(planned_sample, target, delivery, price_quote, sample_times, ended_s))
         self._unsaved_bytes += sum(len(exchange.response.body) for exchange in delivery.exchanges)
         if not self._saves_after_step or self._unsaved_bytes > MAX_UNSAVED_BYTES:
             await self._save_deliveries()
@@ -546,11 +497,8 @@ class _PlanRunner:
         unsaved, self._unsaved, self._unsaved_bytes = self._unsaved, [], 0
         await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
         lags_ms = [self._loop_lag.find_max_lag_ms(one.sample_times.started_s, one.ended_s) for one in unsaved]
-        for sample in await run_in_thread(self._write_deliveries, unsaved, lags_ms):
+        for sample in await run_in_thread(lambda: list(map(self._write_delivery, unsaved, lags_ms))):
             self._add_sample(sample)
-
-    def _write_deliveries(self, unsaved: Sequence[_UnsavedDelivery], max_lags_ms: Sequence[float]) -> list[Sample]:
-        return [self._write_delivery(one, lag_ms) for one, lag_ms in zip(unsaved, max_lags_ms, strict=True)]
 
     def _write_delivery(self, unsaved: _UnsavedDelivery, max_lag_ms: float) -> Sample:
         earlier, delivery, sample_id = self._earlier_state, unsaved.delivery, unsaved.planned_sample.id
@@ -582,10 +530,7 @@ class _PlanRunner:
         else:
             self._journal.write(
                 SampleFinishedEvent(
-                    sample=sample,
-                    billing=billing,
-                    unreadable_charge=unreadable_charge,
-                    is_emulated=self._emulated,
+                    sample=sample, billing=billing, unreadable_charge=unreadable_charge, is_emulated=self._emulated
                 )
             )
 
@@ -597,24 +542,19 @@ class _PlanRunner:
 
     def _should_stop_sending(self) -> bool:
         """Whether to send no more requests, because a stop was requested or the stop rule has decided."""
-        return self._stop.requested or self._is_stop_rule_decided
-
-    @property
-    def _is_stop_rule_decided(self) -> bool:
-        return self._config.stop_rule is not None and self._config.stop_rule.is_decided
+        rule = self._config.stop_rule
+        return self._stop.requested or (rule is not None and rule.is_decided)
 
     async def _request_delivery(
         self, planned_sample: PlannedSample, target: BaseTarget, client: Client, price_quote: PriceQuote
     ) -> Delivery:
         job = self._earlier_state.open_jobs.get(planned_sample.id)
         if job is not None:
-            charged_usd = self._earlier_state.histories[planned_sample.id].purchases[-1].charged_usd
-            held = self._reservation_by_sample.get(planned_sample.id)
             return await client.resume_job(
                 target,
                 job.job_id,
-                reservation=held,
-                charged_usd=charged_usd,
+                reservation=self._reservation_by_sample.get(planned_sample.id),
+                charged_usd=self._earlier_state.histories[planned_sample.id].purchases[-1].charged_usd,
                 price_usd=self._config.user_price_usd_by_target.get(target.id),
             )
         assert self._requester is not None, "opened with the session"
@@ -647,19 +587,14 @@ class _PlanRunner:
         data, media_type = select_delivery_audio(delivery, self._uploads.get(planned_sample.text.id))
         if data is None:
             return None
-        digest, file = save_audio(self._folder, data)
-        return AudioFacts(sha256=digest, file_path=file, size_bytes=len(data), media_type=media_type, container=None)
+        return build_unmeasured_audio(data, media_type, save_audio(self._folder, data)[1])
 
     def _quote_sample_price(self, planned_sample: PlannedSample, target: BaseTarget) -> PriceQuote:
         """Return the planned price, or for audio input the price for the actual duration of the audio."""
         upload = self._uploads.get(planned_sample.text.id)
         if upload is None:
             return planned_sample.price
-        usd, audio_s = self._config.user_price_usd_by_target.get(target.id), upload.audio_duration_s
-        if isinstance(target, TranscriptionSocketTarget):
-            audio_s += TRAILING_SILENCE_S
+        usd = self._config.user_price_usd_by_target.get(target.id)
+        trailing_s = TRAILING_SILENCE_S if isinstance(target, TranscriptionSocketTarget) else 0.0
+        audio_s = upload.audio_duration_s + trailing_s
         return quote_price(target, len(planned_sample.text.text), audio_s=audio_s, user_price_usd=usd)
-
-
-def _iterate_texts(plan: BenchPlan) -> Iterable[SuiteText]:
-    return (planned.text for row in plan.rounds for planned in row)

@@ -11,25 +11,24 @@ text that fits less well than those of the other samples.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
 from voicegauge.bench._transcription_workers import (
     AudioClip,
     ClusterConnection,
+    TranscriptCacheKey,
     TranscriptionProgressReporter,
     TranscriptionsByCacheKey,
     build_transcript_cache_key,
+    call_in_pool,
+    list_delivered_clips,
     move_to_gpu_if_available,
     open_process_pool,
-    start_processes_ignoring_interrupts,
     transcribe_clips,
 )
 from voicegauge.errors import MissingExtraError
@@ -52,7 +51,7 @@ from voicegauge.speech.listening import (
     list_spoken_letters,
     listen_to_clip,
 )
-from voicegauge.speech.transcripts import Asr, Transcription, choose_normalizer, score_transcript
+from voicegauge.speech.transcripts import Asr, AudioContent, Transcription, choose_normalizer, score_transcript
 
 TARGET_TRANSCRIPTS_LABEL = "each target's own transcripts"
 """Name shown instead of an ASR engine in runs of speech to text, in which the targets themselves transcribe."""
@@ -166,17 +165,18 @@ def _list_normalizer_ids(samples: Sequence[Sample]) -> str:
 def _score_transcripts_by_targets(samples: Sequence[Sample]) -> ScoreSet:
     """Score a run of speech to text, in which each target has written its transcripts itself."""
 
-    def read_transcription_by_target(sample: Sample) -> Transcription:
-        if sample.transcript is None:
-            return Transcription("missing", "")
-        return Transcription("speech" if sample.transcript.strip() else "silence", sample.transcript)
+    def score_own_transcript(sample: Sample) -> Score:
+        text = sample.transcript
+        audio_content: AudioContent = "missing" if text is None else "speech" if text.strip() else "silence"
+        reference = SpokenText(sample.language, sample.text)
+        return _score_transcription(sample.id, reference, Transcription(audio_content, text or ""))
 
     return ScoreSet(
         asr=TARGET_TRANSCRIPTS_LABEL,
         asr_reason="speech to text was measured",
         normalizer=_list_normalizer_ids(samples),
         settings=_list_versions_of_counting_libraries(),
-        scores=tuple(_score_transcription(sample, read_transcription_by_target(sample)) for sample in samples),
+        scores=tuple(map(score_own_transcript, samples)),
     )
 
 
@@ -219,15 +219,15 @@ def _score_sample(sample: Sample, transcriptions: TranscriptionsByCacheKey) -> S
     transcription = Transcription("missing", "")
     if sample.audio:
         transcription = transcriptions[build_transcript_cache_key(sample.audio, sample.language)]
-    return _score_transcription(sample, transcription)
+    return _score_transcription(sample.id, SpokenText(sample.language, sample.text), transcription)
 
 
-def _score_transcription(sample: Sample, transcription: Transcription) -> Score:
+def _score_transcription(sample_id: str, reference: SpokenText, transcription: Transcription) -> Score:
     return score_transcript(
-        sample_id=sample.id,
-        reference=sample.text,
+        sample_id=sample_id,
+        reference=reference.text,
         transcript=transcription.transcript,
-        language=sample.language,
+        language=reference.language,
         audio_content=transcription.audio_content,
     )
 
@@ -238,16 +238,8 @@ def _count_reference_speech_errors(
     """Count the errors of the ASR engine on the reference speech, by language."""
     by_language: dict[str, list[Score]] = {}
     for text, clip in reference_clips.items():
-        transcription = transcriptions[clip.cache_key]
-        by_language.setdefault(text.language, []).append(
-            score_transcript(
-                sample_id="reference",
-                reference=text.text,
-                transcript=transcription.transcript,
-                language=text.language,
-                audio_content=transcription.audio_content,
-            )
-        )
+        score = _score_transcription("reference", text, transcriptions[clip.cache_key])
+        by_language.setdefault(text.language, []).append(score)
     return tuple(
         ReferenceSpeechErrors(
             language=language,
@@ -314,12 +306,8 @@ class ListeningSummary(Record, frozen=True, kw_only=True):
         return bool(self.doubtful_count) and not self.right_count + self.not_judged_count
 
 
-class _ClipKey(NamedTuple):
-    """What determines the verdict on a clip."""
-
-    audio_digest: str
-    text: str
-    language: str
+_ClipKey = tuple[TranscriptCacheKey, str]
+"""What determines the verdict on a clip: its sound and language, and the text that it should say."""
 
 
 def listen_to_run(
@@ -339,16 +327,17 @@ def listen_to_run(
     """
     if run.manifest.kind != "speech":
         return None
-    samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
-    clips = {_build_key(sample): AudioClip.of_sample(run_folder, sample) for sample in samples}
+    delivered = list_delivered_clips(run_folder, run)
+    clips: dict[_ClipKey, AudioClip] = {(clip.cache_key, sample.text): clip for sample, clip in delivered}
     judgement_by_clip: dict[_ClipKey, ClipJudgement] = {}
-    for key, clip in _judge_all_clips(clips):
-        judgement_by_clip[key] = clip
+    for key, judgement in _judge_all_clips(clips):
+        judgement_by_clip[key] = judgement
         if report_progress is not None:
             report_progress(len(judgement_by_clip), len(clips))
+    judgements = [judgement_by_clip[clip.cache_key, sample.text] for sample, clip in delivered]
     return ListeningSet(
         method=get_listening_method(),
-        verdicts=tuple(_iterate_verdicts(samples, [judgement_by_clip[_build_key(sample)] for sample in samples])),
+        verdicts=tuple(_iterate_verdicts([sample for sample, _ in delivered], judgements)),
     )
 
 
@@ -384,33 +373,16 @@ def describe_unjudged_clips(summaries: Iterable[ListeningSummary | None]) -> str
     return f"words not judged in {clips}, so these have not passed: {'; '.join([*named, *more])}"
 
 
-def _build_key(sample: Sample) -> _ClipKey:
-    facts = sample.audio
-    assert facts is not None, "only samples with audio are listened to"
-    encoding = f" {facts.raw_format} {facts.sample_rate_hz} {facts.channels}" if facts.raw_format else ""
-    return _ClipKey(facts.sha256 + encoding, sample.text, sample.language)
-
-
 # Listens to the different clips of a run, in this process or in others.
 
 
 def _judge_all_clips(clips: dict[_ClipKey, AudioClip]) -> Iterator[tuple[_ClipKey, ClipJudgement]]:
     if len(clips) <= MAX_CLIPS_IN_THIS_PROCESS:
-        for key, clip in clips.items():
-            yield key, _judge_clip(clip, key.text)
+        for (sound, text), clip in clips.items():
+            yield (sound, text), _judge_clip(clip, text)
         return
-    worker_count = min(os.cpu_count() or 1, len(clips))
-    waiting = iter(clips.items())
-    in_flight: dict[Future[ClipJudgement], _ClipKey] = {}
-    with open_process_pool(worker_count) as pool:
-        while True:
-            with start_processes_ignoring_interrupts():
-                for key, clip in itertools.islice(waiting, pool.max_groups_in_flight - len(in_flight)):
-                    in_flight[pool.executor.submit(_judge_clip, clip, key.text)] = key
-            if not in_flight:
-                return
-            for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
-                yield in_flight.pop(done), done.result()
+    with open_process_pool(min(os.cpu_count() or 1, len(clips))) as pool:
+        yield from call_in_pool(pool, _judge_clip, ((key, (clip, key[1])) for key, clip in clips.items()))
 
 
 def _judge_clip(clip: AudioClip, text: str) -> ClipJudgement:

@@ -220,10 +220,16 @@ def _fill_in_text_defaults(
 
 def _convert_schema_error(document: Document, error: msgspec.ValidationError) -> DataError:
     """Return an error with the line of the first invalid value, which msgspec names by a path like `$.texts[3].id`."""
-    reason, _, path = str(error).partition(" - at `")
-    pointer = path.rstrip("`").removeprefix("$").replace(".", "/").replace("[", "/").replace("]", "")
+    reason, path = _split_schema_error(error)
+    pointer = path.replace(".", "/").replace("[", "/").replace("]", "")
     where = f" at {pointer}" if pointer else ""
     return _build_error_at_pointer(document, pointer, f"not a valid suite: {explain_type_error(reason)}{where}")
+
+
+def _split_schema_error(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return the reason of an error, and the path of the invalid value, such as ".texts[3].id"; empty for the whole."""
+    reason, _, path = str(error).partition(" - at `$")
+    return reason, path.rstrip("`")
 
 
 def _build_error_at_pointer(document: Document, pointer: str, reason: str) -> DataError:
@@ -331,8 +337,8 @@ def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _explain_schema_error(error: msgspec.ValidationError) -> str:
-    reason, _, path = str(error).partition(" - at `$")
-    key = path.strip("`.")
+    reason, path = _split_schema_error(error)
+    key = path.strip(".")
     known = f"; known: {', '.join(_TEXT_TABLE_COLUMN_NAMES)}" if "unknown field" in reason else ""
     return (f"{key} " if key else "") + explain_type_error(reason) + known
 

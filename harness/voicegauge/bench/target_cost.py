@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -11,7 +12,6 @@ from msgspec.structs import replace
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench._metric_changes import (
     BoundedChange,
-    ExactChange,
 )
 from voicegauge.contract.price_computation import is_rounded_amount
 from voicegauge.model.base import Record
@@ -487,7 +487,7 @@ def compare_prices(
     sides: tuple[MeasuredTarget, MeasuredTarget],
     compute_amount: Callable[..., float | None],
     format_amount: Callable[[float], str],
-) -> ExactChange | BoundedChange | None:
+) -> BoundedChange | None:
     """Return the change of the price of a text; `None` if a side has no price in this unit.
 
     What one target uses for a text is the same on both sides, so the change of its price is known exactly. The usage of
@@ -514,12 +514,8 @@ def compare_prices(
         for label, one in (("baseline", before), ("run", after))
         if one.low != one.high
     )
-    return BoundedChange(
-        baseline_value=before.typical,
-        run_value=after.typical,
-        change=exact.change,
-        baseline_sample_count=1,
-        run_sample_count=1,
+    return dataclasses.replace(
+        exact,
         note=f"{note}; {', '.join(bounds)}",
         smallest_change=_compute_relative_change(before.high, after.low),
         largest_change=_compute_relative_change(before.low, after.high) if before.low else math.inf,
@@ -551,17 +547,20 @@ def _compute_text_price(price: TargetPrice, compute_amount: Callable[..., float 
     )
 
 
-def build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> ExactChange | None:
+def build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> BoundedChange | None:
     """Return the relative change of an amount that is known exactly; `None` if a side has no amount."""
     if baseline_value is None or run_value is None:
         return None
-    return ExactChange(
+    change = _compute_relative_change(baseline_value, run_value)
+    return BoundedChange(
         baseline_value=baseline_value,
         run_value=run_value,
-        change=_compute_relative_change(baseline_value, run_value),
+        change=change,
         baseline_sample_count=1,
         run_sample_count=1,
         note=note,
+        smallest_change=change,
+        largest_change=change,
     )
 
 

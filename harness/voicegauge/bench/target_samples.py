@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar
 
-from voicegauge.bench._change_estimates import ErrorCount, TimeInSession
 from voicegauge.bench.resampling import (
     TargetDifferences,
     TargetMeasurements,
@@ -18,6 +17,26 @@ from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceS
 from voicegauge.model.sample import AudioFacts, Interval, Latency, QualityPrediction, Sample, Score
 from voicegauge.printable_text import format_count
 from voicegauge.speech.listening import count_spoken_letters
+
+
+class ErrorCount(NamedTuple):
+    """Number of recognition errors and of reference units (words or characters) of one sample."""
+
+    text_id: str
+    errors: int
+    reference_units: int
+    """Number of words or characters of the text."""
+    is_failure: bool = False
+    """Whether the request delivered nothing, so that all reference units count as errors."""
+
+
+class TimeInSession(NamedTuple):
+    """One measured time, with the text and the session in which it was measured."""
+
+    text_id: str
+    session_number: int
+    time_ms: float
+
 
 # Pairs samples with their scores.
 

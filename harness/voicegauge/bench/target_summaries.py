@@ -32,6 +32,7 @@ from voicegauge.bench.part_summaries import (
     SocketSummary,
     StreamSummary,
     _summarize_streaming,
+    compute_ttfa_after_ms,
     summarize_sockets,
 )
 from voicegauge.bench.resampling import (
@@ -69,7 +70,7 @@ from voicegauge.bench.target_samples import (
 )
 from voicegauge.bench.voice_quality import QualitySummary, VoiceSummary, summarize_predicted_quality, summarize_voices
 from voicegauge.model.base import Count, Provenance, Record, StopReason
-from voicegauge.model.exchange import WEBSOCKET_VERSION, AmbiguousRequest, OpenJob
+from voicegauge.model.exchange import AmbiguousRequest, OpenJob
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.run import Manifest, MeasuredTarget, Run, ScoreSet
 from voicegauge.model.sample import Interval, Latency, Sample
@@ -441,7 +442,7 @@ def _summarize_target(
         download_ms=estimate_median_time(lambda latency: latency.download_ms),
         ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
         ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
-        ttfa_after_text_ms=estimate_median_value(_compute_ttfa_after_text_ms),
+        ttfa_after_text_ms=estimate_median_value(lambda one: compute_ttfa_after_ms(one, lambda phases: phases.send_ms)),
         speech_onset_s=estimate_median_value(lambda one: one.audio.speech_onset_s if one.audio else None),
         ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
         total_latency_ms=total_ms,
@@ -461,13 +462,6 @@ def _summarize_target(
         is_among_fastest=False,
         is_among_most_intelligible=False,
     )
-
-
-def _compute_ttfa_after_text_ms(sample: Sample) -> float | None:
-    latency, phases = sample.latency, sample.request_phases
-    if latency is None or latency.ttfa_ms is None or phases is None or phases.http_version != WEBSOCKET_VERSION:
-        return None
-    return latency.ttfa_ms - phases.send_ms
 
 
 def _find_audio_ready_time(sample: Sample) -> CensoredTime | None:

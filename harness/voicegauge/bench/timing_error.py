@@ -101,6 +101,7 @@ async def measure_timing_error(
                 limit = round(requests_per_s * MAX_SENDING_TIME_AT_RATE_S / len(DELAYS_MS))
                 count = min(max(limit, MIN_REQUESTS_PER_DELAY_AT_RATE), REQUESTS_PER_DELAY)
                 delays_ms = _repeat_delays(count)
+                # In random order: the delays would otherwise come in three blocks, one at each time of the measurement.
                 random.Random(0).shuffle(delays_ms)  # noqa: S311 - an order, not a secret
                 await sender.send_at_rate(delays_ms, requests_per_s)
             await sender.send_closed_loop([0], 1)  # its response states the delays of the last ones

@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from voicegauge.bench._transcription_workers import AudioClip
+from voicegauge.bench._transcription_workers import AudioClip, TranscriptCacheKey, list_delivered_clips
 from voicegauge.bench.estimates import Estimate, estimate_mean
 from voicegauge.bench.target_samples import LeftOutClips, VoiceSamples, select_voice_samples
 from voicegauge.errors import DataError
@@ -24,7 +25,7 @@ from voicegauge.model.run import OtherSpeaker, QualitySet, Run, VoiceSet
 from voicegauge.model.sample import MeasuredVoice, QualityPrediction, Sample
 from voicegauge.printable_text import format_count
 from voicegauge.speech.audio_measurement import EncodedAudio
-from voicegauge.speech.decoding import Samples, UndecodableAudioError, decode
+from voicegauge.speech.decoding import DecodedAudio, Samples, UndecodableAudioError, decode
 from voicegauge.speech.espeak import has_synthesizer, synthesize
 from voicegauge.speech.sound_quality import (
     PredictedQuality,
@@ -78,34 +79,50 @@ def predict_run_quality(
         DataError: an audio file of the run is missing or was changed.
     """
     require_quality_models()
-    samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
-    clips = {clip.cache_key: clip for sample in samples if (clip := AudioClip.of_sample(run_folder, sample))}
-    found = {}
-    # Threads are enough to use all processors: the models do not hold Python's lock.
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for key, rated in zip(clips, pool.map(_predict_clip_quality, clips.values()), strict=True):
-                found[key] = rated
-                if report_progress is not None:
-                    report_progress(len(found), len(clips))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    ratings = _measure_clips(
+        run_folder,
+        run,
+        lambda audio: predict_quality(audio.samples, audio.sample_rate_hz) if len(audio.samples) else None,
+        report_progress,
+    )
     return QualitySet(
         method=get_quality_method(),
-        predictions=tuple(
-            QualityPrediction(sample_id=sample.id, **rated._asdict())
-            for sample in samples
-            if (rated := found[AudioClip.of_sample(run_folder, sample).cache_key]) is not None
-        ),
+        predictions=tuple(QualityPrediction(sample_id=sample.id, **rated._asdict()) for sample, rated in ratings),
     )
 
 
-def _predict_clip_quality(clip: AudioClip) -> PredictedQuality | None:
-    decoded = EncodedAudio.from_facts(clip.read(), clip.audio_facts).decoded_audio
-    if decoded is None or not len(decoded.samples):
-        return None
-    return predict_quality(decoded.samples, decoded.sample_rate_hz)
+MeasureT = TypeVar("MeasureT")
+
+
+def _measure_clips(
+    run_folder: Path,
+    run: Run,
+    measure: Callable[[DecodedAudio], MeasureT | None],
+    report_progress: Callable[[int, int], None] | None,
+) -> list[tuple[Sample, MeasureT]]:
+    """Return what `measure` returns for the audio of each counted sample; each different clip is measured once.
+
+    Samples without audio that can be decoded are left out, and those for which it returns `None`.
+    """
+    clips = list_delivered_clips(run_folder, run)
+    unique = {clip.cache_key: clip for _, clip in clips}
+
+    def measure_clip(clip: AudioClip) -> MeasureT | None:
+        decoded = EncodedAudio.from_facts(clip.read(), clip.audio_facts).decoded_audio
+        return None if decoded is None else measure(decoded)
+
+    found: dict[TranscriptCacheKey, MeasureT | None] = {}
+    # Threads are enough to use all processors: neither the models nor products of matrices hold Python's lock.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            for key, measured in zip(unique, pool.map(measure_clip, unique.values()), strict=True):
+                found[key] = measured
+                if report_progress is not None:
+                    report_progress(len(found), len(unique))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [(sample, one) for sample, clip in clips if (one := found[clip.cache_key]) is not None]
 
 
 def summarize_predicted_quality(voice: VoiceSamples, quality: QualitySet | None) -> QualitySummary | None:
@@ -198,29 +215,9 @@ def compare_run_voices(
     Raises:
         DataError: an audio file of the run is missing or was changed.
     """
-    samples = [one for one in run.samples if one.is_counted and one.failure is None and one.audio is not None]
-    clips = {clip.cache_key: clip for sample in samples if (clip := AudioClip.of_sample(run_folder, sample))}
-    found: dict[object, FloatArray | None] = {}
-
-    def encode(clip: AudioClip) -> FloatArray | None:
-        decoded = EncodedAudio.from_facts(clip.read(), clip.audio_facts).decoded_audio
-        return None if decoded is None else encoder.encode(decoded.samples, decoded.sample_rate_hz)
-
-    # Threads are enough to use all processors: the products of matrices do not hold Python's lock.
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for key, vector in zip(clips, pool.map(encode, clips.values()), strict=True):
-                found[key] = vector
-                if report_progress is not None:
-                    report_progress(len(found), len(clips))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    vectors = [
-        (sample, vector)
-        for sample in samples
-        if (vector := found[AudioClip.of_sample(run_folder, sample).cache_key]) is not None
-    ]
+    vectors = _measure_clips(
+        run_folder, run, lambda audio: encoder.encode(audio.samples, audio.sample_rate_hz), report_progress
+    )
     scale = _measure_similarity_scale(run_folder, run, vectors, encoder)
     note = scale if isinstance(scale, str) else scale.explain_why_unusable() or ""
     usable = None if isinstance(scale, str) or note else scale
