@@ -39,7 +39,7 @@ def emulator(voicegauge_catalogue: Catalogue) -> Iterator[RunningEmulator]:
 
 
 def intake(catalogue: Catalogue, name: str) -> AudioInputTarget:
-    return catalogue.audio_input_targets[f"ttsai/{name}"]
+    return catalogue.find_provider("ttsai").audio_input_targets[name]
 
 
 async def carried_out(

@@ -459,7 +459,7 @@ class HistoryStore:
 
 
 def _list_fields(record: HistoryRun | HistoryTarget | HistoryValue) -> dict[str, object]:
-    """Return the fields of a record that are columns, by name: those that are no records themselves."""
+    """Return the fields of a record that are columns, by name; records inside are rows of other tables."""
     return {
         name: value for name, value in msgspec.to_builtins(record).items() if not isinstance(value, list | tuple | dict)
     }

@@ -316,7 +316,7 @@ def load_run(path: Path) -> Run:
         ) from error
     if run.manifest.schema_version != RUN_SCHEMA_VERSION:
         _check_format_version(file, raw)
-    # The manifest is saved without samples before the first request: whoever was killed has them in the journal only.
+    # The manifest is saved without samples before the first request: those of a killed process are in the journal only.
     if not run.manifest.is_finished and not run.samples:
         run = _add_journaled_samples(run, read_journal(file.parent))
     if reason := _describe_damage(run):
