@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,22 +134,25 @@ def test_a_plan_for_the_emulator_has_the_prices_of_the_service(voicegauge) -> No
     assert plan["spending"]["total"]["spent_usd"] > 0
 
 
-def test_a_plan_numbers_its_cases_in_the_order_of_sending_and_says_why_it_is_so(voicegauge, tmp_path) -> None:
+def test_a_plan_numbers_its_cases_in_the_order_of_sending_and_says_why_it_is_so(
+    voicegauge, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # no row is wrapped
     command = ["check", "pixelapi/voice-design", "openai/tts-1", "--emulated", "--max-calls", "3"]
     status, out, _ = voicegauge(*command, "--dry-run")
-    lines = [line.split() for line in out.splitlines()]
-    numbered = [words[1] for words in lines if words and words[0].isdecimal() and "/" in words[1]]
+    rows = [re.fullmatch(r" *(\d+)  +(.+?)  +(accepted|rejected|either) .*", line) for line in out.splitlines()]
+    numbered = [row[2] for row in rows if row is not None]
     first, second = (numbered.index(next(one for one in numbered if one.startswith(name))) for name in ("pix", "open"))
     assert (status, first, second > 1) == (0, 0, True)
     assert f"1, {second + 1}: one delivery of each target" in out
     assert f"2 to {second}, {second + 2} to " in out
-    plan = json.loads(voicegauge(*command, "--dry-run", "--json", "-")[1])
-    turns = [case["turn"] for case in plan["cases"]]
-    assert [turns[0], turns[1], turns[second], turns[second + 1]] == ["first-delivery", "rejection"] * 2
-    assert plan["cases"][1]["contract_pointer"].startswith("/paths/")
+    planned = {case["id"]: case for case in json.loads(voicegauge(*command, "--dry-run", "--json", "-")[1])["cases"]}
+    turns = [planned[numbered[index]]["turn"] for index in (0, 1, second, second + 1)]
+    assert turns == ["first-delivery", "rejection"] * 2
+    assert planned[numbered[1]]["contract_pointer"].startswith("/paths/")
     assert voicegauge(*command, "--json", str(tmp_path / "check.json"))[0] == 0
     sent = [case["id"] for case in json.loads((tmp_path / "check.json").read_text())["case_results"]]
-    assert sent == [case["id"] for case in plan["cases"]]
+    assert sent == numbered
 
 
 def test_repeated_requests_are_said_although_they_are_documented(voicegauge, tmp_path) -> None:

@@ -84,9 +84,10 @@ BATCH_ITEM_COUNT = 3
 
 
 class CasePlan(Record, frozen=True, kw_only=True):
-    """The cases of a check in the order of sending, and those that cannot be planned."""
+    """The cases of a check, and those that cannot be planned."""
 
     cases: tuple[ConformanceCase, ...]
+    """The most informative first, whatever their provider. They are sent in this order, provider by provider."""
     skipped_cases: tuple[SkippedCase, ...] = ()
     max_billable_requests: int | None = None
     """Maximum number of billable requests, including requests that should be rejected but are accepted; `None` for no
@@ -195,11 +196,8 @@ def plan_cases(
             case, allows_large_uploads=allows_large_uploads, include_all_billable_cases=include_all_billable_cases
         ):
             cases.setdefault(case.id, case)
-    ordered = order_cases(cases.values(), max_billable_requests)
-    providers = list(dict.fromkeys(target.contract.id for target in targets))
     plan = CasePlan(
-        # What is most informative is chosen from all providers; then one is checked after the other.
-        cases=tuple(sorted(ordered, key=lambda case: providers.index(case.provider))),
+        cases=tuple(order_cases(cases.values(), max_billable_requests)),
         skipped_cases=tuple(skipped.values()),
         max_billable_requests=max_billable_requests,
         excluded_operations=excluded,

@@ -62,7 +62,7 @@ def print_plan(plan: PricedPlan) -> None:
 
     terminal = create_console()
     rows = create_table("no.", "case", "expected", "cost", right_aligned_columns=("no.", "cost"))
-    for number, case in enumerate(plan.cases, start=1):
+    for number, case in enumerate(plan.cases_as_sent, start=1):
         name = case.id if case.request_count == 1 else f"{case.id} ({case.request_count} requests)"
         price = _format_usd(case.price_usd) if case.is_billable else "free"
         rows.add_row(str(number), name, case.expected_acceptance, price)

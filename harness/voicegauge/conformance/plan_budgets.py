@@ -54,10 +54,10 @@ class PlannedPayment(NamedTuple):
 
 
 def list_payments(plan: PricedPlan) -> list[PlannedPayment]:
-    """Return what each case of a plan costs, in the order of the plan. A price that is not known counts as zero."""
+    """Return what each case of a plan costs, in the order of sending. A price that is not known counts as zero."""
     return [
         PlannedPayment(case.id, case.price_usd or 0.0, case.reserved_usd or case.price_usd or 0.0)
-        for case in plan.cases
+        for case in plan.cases_as_sent
     ]
 
 

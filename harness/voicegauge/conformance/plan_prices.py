@@ -294,7 +294,7 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     target_ids: tuple[str, ...]
     """Ids of the planned targets."""
     cases: tuple[PricedCase, ...]
-    """The cases in the order in which they are sent."""
+    """The cases, in the order in which a limit of requests or of money keeps them, whatever their provider."""
     skipped_cases: tuple[SkippedCase, ...] = ()
     """Cases that cannot be planned."""
     targets_without_delivery: tuple[str, ...] = ()
@@ -336,14 +336,20 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
                 )
                 if case.is_billable
                 else (case.id, case.expected_acceptance, "")
-                for case in self.cases
+                for case in self.cases_as_sent
             ),
         )
 
+    @property
+    def cases_as_sent(self) -> list[PricedCase]:
+        """The cases in the order in which they are sent: one provider is checked after the other."""
+        providers = list(dict.fromkeys(target_id.partition("/")[0] for target_id in self.target_ids))
+        return sorted(self.cases, key=lambda case: providers.index(case.id.partition("/")[0]))
+
     def describe_order(self) -> list[str]:
-        """Return a sentence for each turn: the numbers of its cases, from 1, and why they are sent then."""
+        """Return a sentence for each turn: the numbers of its cases, as sent, from 1, and why they are sent then."""
         ranges_by_turn: dict[SendingTurn, list[str]] = {}
-        numbered = enumerate(self.cases, start=1)
+        numbered = enumerate(self.cases_as_sent, start=1)
         for turn, cases in itertools.groupby(numbered, lambda pair: pair[1].turn):
             numbers = [number for number, _ in cases]
             ranges = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
@@ -384,11 +390,12 @@ def price_plan(
     contracts = {target.contract.id: target.contract for target in targets}
     account, cases = SpendingAccount(), []
     ids_without_price: dict[str, None] = {}
-    turns = [
-        turn for _, cases in itertools.groupby(plan.cases, lambda case: case.provider) for turn in list_turns([*cases])
-    ]
-    for case, turn in zip(plan.cases, turns, strict=True):
-        contract = contracts[case.provider]
+    turn_by_case_id: dict[str, SendingTurn] = {}
+    for provider in contracts:
+        of_provider = [case for case in plan.cases if case.provider == provider]
+        turn_by_case_id |= {case.id: turn for case, turn in zip(of_provider, list_turns(of_provider), strict=True)}
+    for case in plan.cases:
+        contract, turn = contracts[case.provider], turn_by_case_id[case.id]
         if is_resource_lifecycle(contract, case):
             priced = _price_lifecycle(contract, case, turn, price_usd_by_name, provenance)
         else:
