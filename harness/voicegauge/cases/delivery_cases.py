@@ -29,6 +29,7 @@ from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import TRAILING_SILENCE_S
 from voicegauge.rules.call import ExpectedResponse, find_documented_default, find_request_schema
+from voicegauge.rules.delivery_groups import MIN_COMPARED_SPEED_CHANGE
 from voicegauge.rules.subjects import ComparedParameter
 
 
@@ -119,8 +120,6 @@ def plan_compared_deliveries(
 
 ASSUMED_DEFAULT_SPEED = 1.0
 """The assumed default speed if no default is documented. Speeds are factors."""
-MIN_COMPARED_SPEED_RATIO = 1.4
-"""Smallest factor between two compared speeds. A smaller difference is lost in the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
 _MARKUP_TAGS_WITHOUT_EFFECT = ('<prosody rate="medium">', "</prosody>")
@@ -210,7 +209,7 @@ def _plan_changed_speed(target: Target, speech_request: SpeechRequest) -> Relate
     low, high = schema.get("minimum", 0), schema.get("maximum", 0)
     for speed in _PREFERRED_SPEEDS:
         is_allowed = low <= speed <= high if high else False
-        if is_allowed and max(speed / base, base / speed) >= MIN_COMPARED_SPEED_RATIO:
+        if is_allowed and max(speed / base, base / speed) >= MIN_COMPARED_SPEED_CHANGE:
             changed = msgspec.structs.replace(speech_request, speed=speed)
             return RelatedDelivery("speed", changed, base, speed, f"speed {speed:g}")
     return None

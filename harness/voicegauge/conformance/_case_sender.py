@@ -329,7 +329,10 @@ class CaseSender:
 
     def _add_completed_steps(self, sent_case: SentCase, step_subjects: list[CheckSubject]) -> None:
         """Add the completed steps of a lifecycle to the subjects to judge, without steps that prove nothing."""
-        reasons = [_explain_inconclusive_step(subject) for subject in step_subjects]
+        reasons = [
+            explain_rejected_account(one.operation, one.call.status) if isinstance(one, CaseOutcome) else None
+            for one in step_subjects
+        ]
         sent_case.no_verdict_reason = next(filter(None, reasons), None)
         sent_case.status = sent_case.exchanges[0].response.status if sent_case.exchanges else None
         sent_case.subjects += [
@@ -574,13 +577,6 @@ class CaseSender:
 
     def _find_target(self, case: ConformanceCase) -> Target | None:
         return self._contract.targets.get(case.target_name) if case.target_name else None
-
-
-def _explain_inconclusive_step(subject: CheckSubject) -> str | None:
-    """Return why a step of a lifecycle proves nothing about the contract; `None` if it can prove something."""
-    if not isinstance(subject, CaseOutcome):
-        return None
-    return explain_rejected_account(subject.operation, subject.call.status)
 
 
 def _build_call(case: ConformanceCase) -> RequestParts:

@@ -311,7 +311,8 @@ def iterate_delivery_subjects(
         polls_after_end: polls that were sent after the job had ended.
     """
     contract, status = target.contract, target.job_operation
-    submit = _find_submit_call(target, delivery)
+    index = delivery.submit_exchange_index
+    submit = None if index is None else Call(target.operation, delivery.exchanges[index], target)
     polls: list[Call] = []
     for exchange in (*delivery.exchanges, *polls_after_end):
         operation = contract.operations.get(exchange.operation)
@@ -349,11 +350,6 @@ def _has_exceeded_documented_time(observations: Sequence[StateObservation], stat
     return last.response_began_ms >= status_operation.job.poll_schedule.job_timeout_s * 1000 and (
         state is None or state.terminal_outcome is None
     )
-
-
-def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
-    index = delivery.submit_exchange_index
-    return None if index is None else Call(target.operation, delivery.exchanges[index], target)
 
 
 def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:

@@ -340,7 +340,12 @@ class CoverageCounter:
 
     def _find_rules_for_subject_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
-            self._rules_by_class[subject_class] = tuple(_iterate_rules_for_subject_class(subject_class))
+            # A response that broke off has a subject of its own; every complete one follows the rules over those.
+            broken_off = (IncompleteResponse,) if issubclass(subject_class, Call) else ()
+            classes = (*subject_class.__mro__, *broken_off)
+            self._rules_by_class[subject_class] = tuple(
+                rule for rule in RULE_BY_ID.values() if rule.subject_class in classes
+            )
         return self._rules_by_class[subject_class]
 
     def _count_subjects_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
@@ -468,12 +473,6 @@ def _describe_unreached_goal(conforming_count: int, violating_count: int) -> str
     if conforming_count:
         return "no request violated it"
     return "no request had a valid value" if violating_count else "no request had a value that it limits"
-
-
-def _iterate_rules_for_subject_class(subject_class: type[CheckSubject]) -> Iterator[Rule]:
-    # A response that broke off has a subject of its own; every complete one follows the rules over those.
-    classes = (*subject_class.__mro__, IncompleteResponse) if issubclass(subject_class, Call) else subject_class.__mro__
-    return (rule for rule in RULE_BY_ID.values() if rule.subject_class in classes)
 
 
 def _find_subject_classes() -> dict[str, type[CheckSubject]]:

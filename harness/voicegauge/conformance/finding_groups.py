@@ -146,7 +146,8 @@ def group_rejections_of_values(
         finding.case_id: finding
         for finding in findings
         if finding.rule == _REJECTED_VALID_REQUEST_RULE_ID and finding.case_id in values_by_case_id
-        if finding.case_id in results and _get_target_id(target_by_case_id, finding.case_id) not in missing
+        if finding.case_id in results
+        if (target := target_by_case_id.get(finding.case_id or "")) is None or target.id not in missing
     }
     replaced: dict[str | None, Finding] = {}
     for operation in dict.fromkeys(values_by_case_id[str(case_id)].operation for case_id in rejected):
@@ -157,6 +158,8 @@ def group_rejections_of_values(
         known = frozenset[RequestedValue]().union(*accepted)
         waiting = {case_id: one.values - known for case_id, one in of_operation.items() if case_id in rejected}
         where_by_location: dict[str, FindingLocation] = {}
+        # The most common value first, and its requests leave: a request with FLAC and a rejected speed counts for one
+        # of them only, so that the second value is blamed only if requests are left that the first does not explain.
         while (cause := _find_cause(waiting.values(), where_by_location)) is not None:
             group = [case_id for case_id, values in waiting.items() if cause in values]
             location, value = cause
@@ -169,11 +172,6 @@ def group_rejections_of_values(
     for finding in findings:
         is_grouped = finding.rule == _REJECTED_VALID_REQUEST_RULE_ID and finding.case_id in replaced
         yield replaced[finding.case_id] if is_grouped else finding
-
-
-def _get_target_id(target_by_case_id: Mapping[str, Target], case_id: str | None) -> str | None:
-    target = target_by_case_id.get(case_id or "")
-    return None if target is None else target.id
 
 
 def _find_cause(
@@ -240,7 +238,9 @@ def group_effects(findings: Sequence[Finding]) -> list[Finding]:
     kept = list(findings)
     rules = list(_EFFECTS_BY_CAUSE)
     causes = (key for key in groups if key[0] in rules)
-    for cause in sorted(causes, key=lambda key: (-len(_collect_case_ids(groups[key])), rules.index(key[0]))):
+    case_ids_by_key = {key: {one.case_id for one in group} - {None} for key, group in groups.items()}
+    # The cause with most cases first: an effect that two rules explain then belongs to the one that explains more.
+    for cause in sorted(causes, key=lambda key: (-len(case_ids_by_key[key]), rules.index(key[0]))):
         rule, operation, severity = cause
         for effect in _EFFECTS_BY_CAUSE[rule]:
             for less_severe in _SEVERITIES_BY_RANK[_SEVERITIES_BY_RANK.index(severity) :]:
@@ -254,10 +254,6 @@ def group_effects(findings: Sequence[Finding]) -> list[Finding]:
 
 def _get_rule_in_operation(finding: Finding) -> _RuleInOperation:
     return finding.rule, finding.where.operation, finding.severity
-
-
-def _collect_case_ids(findings: Iterable[Finding]) -> set[str | None]:
-    return {one.case_id for one in findings} - {None}
 
 
 def _iterate_causes(

@@ -22,7 +22,7 @@ from voicegauge.contract.contract import BaseSocketTarget, Contract
 from voicegauge.contract.document_parts import Example, MediaType
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.operation import Operation
-from voicegauge.contract.socket_turns import SocketTurn, find_handshake_violation, recognize_target
+from voicegauge.contract.socket_turns import find_handshake_violation, recognize_target
 from voicegauge.formats.bodies import is_form, is_json, quote_json
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING, Location
@@ -365,18 +365,14 @@ def _iterate_turns(
     times = [message.at_ms for message in traffic.messages]
     last_message_ms = max([*times, *([traffic.close.at_ms] if traffic.close is not None else [])], default=0.0)
     for turn in connection.conversation.turns:
-        waited_s = _get_waiting_time_s(turn, last_message_ms)
+        # For how long the connection was open after the client ended the turn; 0 if it did not end it.
+        waited_s = (last_message_ms - turn.end_ms) / 1000 if turn.end_ms is not None else 0.0
         if turn.errors and not is_of_case:
             continue
         if turn.finished_ms is None and not is_of_case and waited_s < MAX_TURN_WAIT_S:
             continue  # the client, or the recording, ended before
         language = (connection.target.target_spec.default_language or TEXT_LANGUAGE) if is_of_case else None
         yield SpokenTurn(connection.target, traffic, turn, audio_format, round(waited_s, 1), language)
-
-
-def _get_waiting_time_s(turn: SocketTurn, last_message_ms: float) -> float:
-    """Return the seconds for which the connection was open after the client ended a turn; 0 if it did not."""
-    return (last_message_ms - turn.end_ms) / 1000 if turn.end_ms is not None else 0.0
 
 
 MAX_QUOTED_VALUE_CHARACTERS = 60

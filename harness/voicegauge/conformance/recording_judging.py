@@ -36,7 +36,7 @@ from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import ContractError, DataError, MissingExtraError
 from voicegauge.model.base import Finding, Provenance, Severity
 from voicegauge.model.exchange import DOWNLOAD_OPERATION, Delivery, Exchange, StateObservation
-from voicegauge.printable_text import format_names
+from voicegauge.printable_text import format_count, format_names
 from voicegauge.recording.har_files import compute_age_days, load_har
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.recording.recorded_exchanges import Recording
@@ -198,21 +198,16 @@ class UnmatchedRequestCounter:
         """
         is_judged = self._unmatched_submit_count < self._submit_count
         for operation, counts in self._counts.items():
-            reason = "; ".join(_describe_count(count, *reason) for reason, count in counts.items())
-            reason += _describe_targets(operation)
+            parts = [
+                f"{format_count(count, f'accepted {one.call_noun}')} {one.explanation}" for one, count in counts.items()
+            ]
+            if names := [target.id for target in operation.targets]:
+                parts.append(f"targets: {format_names(names, MAX_TARGETS_NAMED)}")
+            reason = "; ".join(parts)
             if operation.speech is not None and not is_judged:
                 collector.add_unjudged_item(f"{contract.id}/{recording_or_traffic_name}", reason)
             else:
                 collector.add_unmatched_requests(f"{contract.id}/{recording_or_traffic_name}: {operation.id}", reason)
-
-
-def _describe_count(count: int, call_noun: str, explanation: str) -> str:
-    return f"{count} accepted {call_noun}{'' if count == 1 else 's'} {explanation}"
-
-
-def _describe_targets(operation: Operation) -> str:
-    names = [target.id for target in operation.targets]
-    return f"; targets: {format_names(names, MAX_TARGETS_NAMED)}" if names else ""
 
 
 _CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()

@@ -213,7 +213,9 @@ def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
     ended = [
         poll
         for poll in job_history.polls
-        if poll.is_accepted and _is_terminal_state(job, read_reported_state(poll, job))
+        if poll.is_accepted
+        and (state := find_state_spec(job, read_reported_state(poll, job))) is not None
+        and state.terminal_outcome is not None
     ]
     charges = [
         (charge, poll)
@@ -226,11 +228,6 @@ def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
             message = f"charged {before!r:.40} at its end, but {after!r:.40} when polled again"
             yield Violation(message, at, get_body_pointer(job.charge_location), exchange=poll.exchange)
             return
-
-
-def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
-    state = find_state_spec(job_spec, state_name)
-    return state is not None and state.terminal_outcome is not None
 
 
 @register_rule(

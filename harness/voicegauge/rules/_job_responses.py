@@ -246,22 +246,14 @@ def _check_job_polling_url(call: Call) -> Iterator[Violation]:
     if status_operation is None or not call.is_accepted:
         return
     assert status_operation.job is not None
-    if status_operation.job.submit_response.polling_url_location is None:
-        return
-    url = call.read_response_value(status_operation.job.submit_response.polling_url_location)
+    submit_response = status_operation.job.submit_response
+    location, url = submit_response.polling_url_location, call.read_response_value(submit_response.polling_url_location)
     if url is MISSING or url is None:
         return
-    at = f"{status_operation.pointer}/x-job/submit_response/polling_url_location"
-    error = _explain_unusable_polling_url(
-        call, status_operation, status_operation.job.submit_response.job_id_location, str(url)
-    )
+    error = _explain_unusable_polling_url(call, status_operation, submit_response.job_id_location, str(url))
     if error:
-        yield Violation(
-            f"{url!r:.200} {error}",
-            at,
-            get_body_pointer(status_operation.job.submit_response.polling_url_location),
-            evidence=str(url),
-        )
+        at = f"{status_operation.pointer}/x-job/submit_response/polling_url_location"
+        yield Violation(f"{url!r:.200} {error}", at, get_body_pointer(location), evidence=str(url))
 
 
 def _explain_unusable_polling_url(

@@ -27,7 +27,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-from voicegauge.contract.document_parts import ResponseSpec
 from voicegauge.contract.extension.jobs import ResourceSpec
 from voicegauge.contract.extension.speech import ConversionSpec, TranscriptionSpec
 from voicegauge.contract.operation import Operation
@@ -392,16 +391,10 @@ def _documents_response(operation: Operation, statement_path: str) -> bool:
         return not statement_path  # the messages of a WebSocket are its responses
     statuses, part, name = (*statement_path.split("/")[1:4], "*", "*", "*")[:3]
     matching = [
-        r for status, r in operation.responses.items() if any(_matches_status(status, s) for s in statuses.split(","))
+        response
+        for status, response in operation.responses.items()
+        if any(one in ("*", status) or (one.endswith("XX") and one[0] == status[0]) for one in statuses.split(","))
     ]
-    return any(_has_header_or_body(response, part, name) for response in matching)
-
-
-def _matches_status(status: str, status_pattern: str) -> bool:
-    return status_pattern in ("*", status) or (status_pattern.endswith("XX") and status[:1] == status_pattern[:1])
-
-
-def _has_header_or_body(response: ResponseSpec, response_part: str, member_name: str) -> bool:
-    if response_part == "headers":
-        return any(member_name == "*" or member_name.lower() == known.lower() for known in response.headers)
-    return response_part != "content" or bool(response.media_types)
+    if part == "headers":
+        return any(name == "*" or name.lower() == known.lower() for response in matching for known in response.headers)
+    return any(part != "content" or response.media_types for response in matching)
