@@ -6,7 +6,7 @@ import ast
 import asyncio
 import concurrent.futures
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -53,8 +53,11 @@ def add_request_test(findings: Sequence[Finding], target: Target, case: Conforma
     body = case.request.body if case.request is not None else None
     if not isinstance(base, dict) or not isinstance(body, dict):
         return list(findings)
+    # With their types, because 1, 1.0 and True are equal in Python, but not in JSON.
     changes = {
-        name: value for name, value in body.items() if name not in base or not _is_same_json_value(base[name], value)
+        name: value
+        for name, value in body.items()
+        if name not in base or (type(base[name]), base[name]) != (type(value), value)
     }
     omitted_fields = [name for name in base if name not in body]
     arguments = [_format_python_literal(target.id), _format_python_literal(changes)] + (
@@ -71,11 +74,6 @@ def add_job_steps_test(findings: Sequence[Finding], target: Target, steps: Seque
     # A single request shows nothing: it names a job that does not exist any more.
     without_command = (msgspec.structs.replace(finding, reproduction_command=None) for finding in findings)
     return [_add_reproduction_test(finding, "voicegauge_jobs", call) for finding in without_command]
-
-
-def _is_same_json_value(first_value: Any, second_value: Any) -> bool:
-    """Whether two values are equal and have the same JSON type. In Python 1, 1.0 and True are equal."""
-    return type(first_value) is type(second_value) and bool(first_value == second_value)
 
 
 def _format_python_literal(value: Any) -> str:
@@ -332,11 +330,8 @@ class FuzzSettings:
 
     def copy_with_failures_subfolder(self, *folder_names: str) -> FuzzSettings:
         """Return the same settings, with failing examples saved in a subfolder."""
-        return FuzzSettings(
-            self.example_count,
-            self.seed,
-            self.failures_folder.joinpath(*folder_names) if self.failures_folder else None,
-        )
+        folder = self.failures_folder
+        return self if folder is None else replace(self, failures_folder=folder.joinpath(*folder_names))
 
 
 class ViolationSearch:
@@ -499,12 +494,8 @@ async def fuzz_target(
     if isinstance(request.body, dict):  # a body that is one text cannot have another type
         kinds.append(("rejected", build_invalid_request_strategy(target, request)))
     for verdict, requests in kinds:
-        violation_search = ViolationSearch(
-            case_runner, fuzz_settings.copy_with_failures_subfolder(target.operation.id, verdict)
-        )
-        await violation_search.search_violations(
-            _build_request_test(target, case_runner, violation_search, requests, verdict)
-        )
+        search = ViolationSearch(case_runner, fuzz_settings.copy_with_failures_subfolder(target.operation.id, verdict))
+        await search.search_violations(_build_request_test(target, case_runner, search, requests, verdict))
 
 
 def _build_request_test(
@@ -550,9 +541,10 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
 
     @st.composite
     def draw_request(draw: st.DrawFn) -> RandomRequest:
-        random_request = _set_random_fields(request, draw_fields(draw))
-        hypothesis.assume(is_valid_body(target.operation, random_request.request))
-        return random_request
+        random_fields = draw_fields(draw)
+        changed = msgspec.structs.replace(request, body={**request.body, **random_fields})
+        hypothesis.assume(is_valid_body(target.operation, changed))
+        return RandomRequest(changed, f"a random valid request ({', '.join(random_fields) or 'nothing changed'})")
 
     return draw_request()
 
@@ -589,11 +581,6 @@ def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, schem
     return accepts_any_valid_value(
         target, BoundaryValue((field_name,), value, field_name, f"{schema_pointer}/enum", is_valid=True)
     )
-
-
-def _set_random_fields(request: RequestParts, random_fields: dict[str, Any]) -> RandomRequest:
-    changed = msgspec.structs.replace(request, body={**request.body, **random_fields})
-    return RandomRequest(changed, f"a random valid request ({', '.join(random_fields) or 'nothing changed'})")
 
 
 def build_invalid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:

@@ -21,7 +21,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import Delivery, Exchange, StateObservation, UploadedFile
+from voicegauge.model.exchange import Delivery, Exchange, StateObservation
 from voicegauge.rules.call import Call, CallSubject, CheckSubject, find_documented_default, quote_audio
 
 _MAX_QUOTED_EXCHANGES = 5
@@ -52,23 +52,23 @@ class AudioInputCall(Call):
     @functools.cached_property
     def uploaded_audio(self) -> DecodedAudio | None:
         """The samples of the upload; `None` if it is not audio."""
-        file = self._find_uploaded_file()
-        return _decode_upload(file.data) if file is not None else None
+        content = self._read_uploaded_audio()
+        return _decode_upload(content) if content else None
 
-    def _find_uploaded_file(self) -> UploadedFile | None:
+    def _read_uploaded_audio(self) -> bytes:
+        """Return the encoded audio of the upload; empty if there is none."""
         request = self.exchange.request
         location = self.audio_input_target.audio_input.request_fields["audio"].location
         if not location.pointer_tokens:
-            is_file = not (is_json(request.media_type) or is_form(request.media_type))
-            return UploadedFile(filename="", media_type=request.media_type, data=request.body) if is_file else None
+            return b"" if is_json(request.media_type) or is_form(request.media_type) else request.body
         if self.form is not None:
-            return self.form.files.get(location.pointer_tokens[0])
+            file = self.form.files.get(location.pointer_tokens[0])
+            return b"" if file is None else file.data
         encoded = self.read_request(location)
         try:
-            data = base64.b64decode(encoded, validate=True) if isinstance(encoded, str) else b""
+            return base64.b64decode(encoded, validate=True) if isinstance(encoded, str) else b""
         except ValueError:
-            return None
-        return UploadedFile(filename="", media_type="", data=data) if data else None
+            return b""
 
     @functools.cached_property
     def decoded_response_audio(self) -> tuple[DecodedAudio | None, ...]:
@@ -127,8 +127,7 @@ class AudioInputCall(Call):
     def read_neutral_value(self, field_name: AudioInputField) -> Any:
         """Return the provider-neutral value of a field of the request; `None` if the request omits the field."""
         mapping = self.audio_input_target.audio_input.request_fields.get(field_name)
-        value = self.read_request(mapping.location) if mapping is not None else MISSING
-        if mapping is None or value is MISSING:
+        if mapping is None or (value := self.read_request(mapping.location)) is MISSING:
             return None
         return mapping.find_provider_independent_value(value)
 
@@ -154,9 +153,6 @@ def _decode_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = None) 
     from voicegauge.speech.speech_signal import find_measured_audio
 
     return find_measured_audio(audio_bytes, raw_format).decoded_audio
-
-
-# A job from its submit to its end.
 
 
 @dataclass(frozen=True, eq=False)
