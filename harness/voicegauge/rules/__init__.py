@@ -5,7 +5,7 @@ Importing this package registers all rules, in the order of `voicegauge rules`.
 
 # isort: off
 from voicegauge.rules import _responses, _streams, _job_responses, _job_histories, resources, _outcomes
-from voicegauge.rules import _audio, _listening, _timestamps, _metamorphic, charges
+from voicegauge.rules import _audio, _listening, _metamorphic, charges
 from voicegauge.rules import _audio_input, webhooks, _sockets
 
 # isort: on
@@ -21,7 +21,6 @@ __all__ = [
     "_responses",
     "_sockets",
     "_streams",
-    "_timestamps",
     "charges",
     "resources",
     "webhooks",
