@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from itertools import combinations, groupby, pairwise
 
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.formats.bodies import parse_timestamp
 from voicegauge.formats.located_yaml import escape_pointer_token
-from voicegauge.formats.locations import MISSING
+from voicegauge.formats.locations import MISSING, Location
 from voicegauge.rules._job_responses import (
     JOB_TIMESTAMP_TOLERANCE_S,
     find_state_spec,
@@ -40,17 +39,13 @@ from voicegauge.rules.subjects import ConcurrentJobs, JobHistory
 def _check_job_transition_undocumented(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
-        ended = before in job.states and job.states[before].terminal_outcome is not None
-        if (
-            after in job.states
-            and before in job.states
-            and not ended
-            and after not in _find_reachable_states(job, before)
-        ):
-            at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/successor_names"
-            known = ", ".join(job.states[before].successor_names)
-            message = f"went from {before} to {after}; documented after {before}: {known}"
-            yield Violation(message, at, get_body_pointer(job.state_location), exchange=call.exchange)
+        state = job.states.get(before)
+        if state is None or state.terminal_outcome is not None or after not in job.states:
+            continue
+        if after not in _find_reachable_states(job, before):
+            message = f"went from {before} to {after}; documented after {before}: {', '.join(state.successor_names)}"
+            keys = ("states", before, "successor_names")
+            yield _build_response_violation(job_history, call, message, *keys, location=job.state_location)
 
 
 @register_rule(
@@ -73,13 +68,9 @@ def _check_job_left_terminal_state(job_history: JobHistory) -> Iterator[Violatio
     for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         state = job.states.get(before)
         if state is not None and state.terminal_outcome is not None and after != before:
-            at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/terminal_outcome"
-            yield Violation(
-                f"had ended as {before}, but is {after} when polled again",
-                at,
-                get_body_pointer(job.state_location),
-                exchange=call.exchange,
-            )
+            message = f"had ended as {before}, but is {after} when polled again"
+            keys = ("states", before, "terminal_outcome")
+            yield _build_response_violation(job_history, call, message, *keys, location=job.state_location)
 
 
 @register_rule(
@@ -105,9 +96,9 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
         if known is not None and known.terminal_outcome is None:
             continued = True  # only then is it certain that the job had not ended before the cancellation
         elif known is not None and continued and state != job.cancellation.resulting_state:
-            at = f"{job_history.status_operation.pointer}/x-job/cancellation/resulting_state"
             message = f"was cancelled before its end, but ended as {state}, not as {job.cancellation.resulting_state}"
-            yield Violation(message, at, get_body_pointer(job.state_location), exchange=poll.exchange)
+            keys = ("cancellation", "resulting_state")
+            yield _build_response_violation(job_history, poll, message, *keys, location=job.state_location)
             return
 
 
@@ -122,23 +113,22 @@ def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
     return [(state, call) for state, call in found if isinstance(state, str)]
 
 
-@cache
-def _find_following_states(transitions: tuple[tuple[str, tuple[str, ...]], ...], start_state: str) -> frozenset[str]:
-    following = dict(transitions)
+def _find_reachable_states(job_spec: JobSpec, start_state: str) -> set[str]:
+    """Return the states that can follow `start_state` directly or indirectly, including `start_state`."""
     found, left = {start_state}, [start_state]
     while left:
-        for name in following[left.pop()]:
-            if name not in found:
-                found.add(name)
-                left.append(name)
-    return frozenset(found)
+        following = set(job_spec.states[left.pop()].successor_names) - found
+        found |= following
+        left += following
+    return found
 
 
-def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str]:
-    """Return the states that can follow `start_state` directly or indirectly, including `start_state`."""
-    return _find_following_states(
-        tuple((name, state.successor_names) for name, state in job_spec.states.items()), start_state
-    )
+def _build_response_violation(
+    job_history: JobHistory, call: Call, message: str, *keys: str, location: Location | None
+) -> Violation:
+    """Return what the response to `call` violates: the value at `keys` of the `x-job`, by its own at `location`."""
+    pointer = "/".join([f"{job_history.status_operation.pointer}/x-job", *map(escape_pointer_token, keys)])
+    return Violation(message, pointer, get_body_pointer(location), exchange=call.exchange)
 
 
 @register_rule(
@@ -156,7 +146,7 @@ def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str
 def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     if job_history.is_timed_out:
-        last = _list_observed_states(job_history)[-1][0] if _list_observed_states(job_history) else "no state"
+        last = next((state for state, _ in reversed(_list_observed_states(job_history))), "no state")
         timeout_s = job.poll_schedule.job_timeout_s
         is_documented = job_history.status_operation.is_job_timeout_documented
         limit = f"the documented {timeout_s:g} s" if is_documented else f"{timeout_s:g} s; no document states a limit"
@@ -224,9 +214,8 @@ def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
     ]
     for (before, _), (after, poll) in pairwise(charges):
         if after != before:
-            at = f"{job_history.status_operation.pointer}/x-job/charge_location"
             message = f"charged {before!r:.40} at its end, but {after!r:.40} when polled again"
-            yield Violation(message, at, get_body_pointer(job.charge_location), exchange=poll.exchange)
+            yield _build_response_violation(job_history, poll, message, "charge_location", location=job.charge_location)
             return
 
 
@@ -253,13 +242,8 @@ def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     for poll in job_history.polls:
         reported = poll.read_response_value(job.job_id_location)
         if poll.is_accepted and reported is not MISSING and reported != given:
-            at = f"{job_history.status_operation.pointer}/x-job/job_id_location"
-            yield Violation(
-                f"requested job {given!r:.80}, but the response is about {reported!r:.80}",
-                at,
-                get_body_pointer(job.job_id_location),
-                exchange=poll.exchange,
-            )
+            message = f"requested job {given!r:.80}, but the response is about {reported!r:.80}"
+            yield _build_response_violation(job_history, poll, message, "job_id_location", location=job.job_id_location)
             return
 
 
@@ -284,12 +268,8 @@ def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
         reported = poll.read_response_value(location)
         # A job that is not assigned to a model yet may report null. The schema decides whether that is allowed.
         if poll.is_accepted and reported is not MISSING and reported is not None and reported != requested:
-            yield Violation(
-                f"requested the model {requested!r:.80}, but the response names {reported!r:.80}",
-                f"{job_history.status_operation.pointer}/x-job/model_name_location",
-                get_body_pointer(location),
-                exchange=poll.exchange,
-            )
+            message = f"requested the model {requested!r:.80}, but the response names {reported!r:.80}"
+            yield _build_response_violation(job_history, poll, message, "model_name_location", location=location)
             return
 
 
@@ -309,24 +289,16 @@ def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
     ),
 )
 def _check_job_creation_time_changed(job_history: JobHistory) -> Iterator[Violation]:
-    job = job_history.job_spec
-    if job.creation_time_location is None:
-        return
+    location = job_history.job_spec.creation_time_location
     moments = [
         (moment, poll)
         for poll in job_history.polls
-        if poll.is_accepted
-        and (moment := parse_timestamp(poll.read_response_value(job.creation_time_location))) is not None
+        if poll.is_accepted and (moment := parse_timestamp(poll.read_response_value(location))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
         if abs((after - before).total_seconds()) > JOB_TIMESTAMP_TOLERANCE_S:
-            at = f"{job_history.status_operation.pointer}/x-job/creation_time_location"
-            yield Violation(
-                f"created changed from {before} to {after}",
-                at,
-                get_body_pointer(job.creation_time_location),
-                exchange=poll.exchange,
-            )
+            message = f"created changed from {before} to {after}"
+            yield _build_response_violation(job_history, poll, message, "creation_time_location", location=location)
             return
 
 
