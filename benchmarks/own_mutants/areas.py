@@ -15,7 +15,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         f"{_LIBRARY}/client/job_polling.py",
         f"{_LIBRARY}/client/exchange_log.py",
     ),
-    "job rules": (f"{_LIBRARY}/rules/_job_responses.py", f"{_LIBRARY}/rules/_job_histories.py"),
+    "job rules": (f"{_LIBRARY}/rules/_jobs.py",),
     "audio facts": (
         f"{_LIBRARY}/bench/audio_measurement.py",
         f"{_LIBRARY}/speech/audio_measurement.py",

@@ -4,7 +4,7 @@ Importing this package registers all rules, in the order of `voicegauge rules`.
 """
 
 # isort: off
-from voicegauge.rules import _responses, _streams, _job_responses, _job_histories, resources, _outcomes
+from voicegauge.rules import _responses, _streams, _jobs, resources, _outcomes
 from voicegauge.rules import _audio, _listening, _metamorphic, charges
 from voicegauge.rules import _audio_input, webhooks, _sockets
 
@@ -13,8 +13,7 @@ from voicegauge.rules import _audio_input, webhooks, _sockets
 __all__ = [
     "_audio",
     "_audio_input",
-    "_job_histories",
-    "_job_responses",
+    "_jobs",
     "_listening",
     "_metamorphic",
     "_outcomes",

@@ -1,23 +1,264 @@
-"""Rules about all responses of a job in order, and about several jobs of one account."""
+"""Rules about jobs: single responses that start one or report its state, all of one in order, and several at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import combinations, groupby, pairwise
+from urllib.parse import unquote, urlsplit
 
-from voicegauge.contract.extension.jobs import JobSpec
+from voicegauge.contract.extension.jobs import JobSpec, JobState
+from voicegauge.contract.operation import Operation
 from voicegauge.formats.bodies import parse_timestamp
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING, Location
-from voicegauge.rules._job_responses import (
-    JOB_TIMESTAMP_TOLERANCE_S,
-    find_state_spec,
-    get_body_pointer,
-    read_reported_state,
-)
+from voicegauge.model.base import Severity
 from voicegauge.rules.call import Call
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
 from voicegauge.rules.subjects import ConcurrentJobs, JobHistory
+
+_TIMESTAMP_TOLERANCE_S = 1.0
+"""Tolerance in seconds when timestamps are compared. They may be rounded to whole seconds, so the timestamps of one
+moment can differ by up to a second."""
+
+
+def _find_job_operation(call: Call) -> Operation:
+    """Return the operation whose `x-job` describes the job in the response to `call`."""
+    # A submit that can wait for the end of the job has the response of the status operation.
+    response = call.operation.speech.response if call.operation.speech is not None else None
+    if response is not None and response.wait_preference is not None and response.status_operation_id is not None:
+        return call.contract.find_operation(response.status_operation_id)
+    return call.operation
+
+
+def _find_job_spec(call: Call) -> JobSpec | None:
+    """Return the description of the job in the response to `call`; `None` if it is not 2xx, or describes no job."""
+    return _find_job_operation(call).job if call.is_accepted else None
+
+
+def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
+    value = job_spec.read_state(call.read_response_value)
+    return value if isinstance(value, str) else None
+
+
+def _find_state_spec(job_spec: JobSpec, state_name: str | None) -> JobState | None:
+    """Return the documented state with the name `state_name`; `None` if there is none."""
+    return None if state_name is None else job_spec.states.get(state_name)
+
+
+def _build_job_pointer(call: Call, *pointer_tokens: str) -> str:
+    return "/".join([f"{_find_job_operation(call).pointer}/x-job", *map(escape_pointer_token, pointer_tokens)])
+
+
+@register_rule(
+    "job-state-unknown",
+    subject_class=Call,
+    description="Every state of a job is documented.",
+    contract_condition="x-job.states",
+    explanation=Explanation(
+        consequence="A client that waits for documented states neither continues nor gives up.",
+        conforming_example="Documented: queued, running, done, failed. Response: running",
+        violating_example="Documented: queued, running, done, failed. Response: warming_up",
+    ),
+    shown_by=(FaultExample("unknown-status", also_found_by=("response-schema",)),),
+)
+def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
+    job = _find_job_spec(call)
+    if job is None:
+        return
+    state = job.read_state(call.read_response_value)
+    if state is not MISSING and not (isinstance(state, str) and state in job.states):
+        message = f"the state is {state!r:.80}; documented: {', '.join(job.states)}"
+        yield Violation(message, _build_job_pointer(call, "states"), _get_body_pointer(job.state_location))
+
+
+@register_rule(
+    "job-completed-without-output",
+    subject_class=Call,
+    description="A successful job has everything that the document promises, above all the audio.",
+    contract_condition="x-job.states.*.required_locations",
+    explanation=Explanation(
+        consequence="The job is charged and reported as a success, but there is nothing to play.",
+        conforming_example='{"status": "done", "audio_url": "https://..."}',
+        violating_example='{"status": "done", "audio_url": null}',
+    ),
+    shown_by=(FaultExample("completed-without-output", also_found_by=("audio-missing", "response-schema")),),
+)
+def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
+    yield from _check_values_required_at_end(call, "success")
+
+
+@register_rule(
+    "job-failed-without-reason",
+    subject_class=Call,
+    description="A failed job has a reason.",
+    contract_condition="x-job.states.*.required_locations",
+    explanation=Explanation(
+        consequence="Nobody can tell whether to change the request, to retry, or to pay.",
+        conforming_example='{"status": "failed", "error": "text too long"}',
+        violating_example='{"status": "failed"}',
+    ),
+    shown_by=(
+        FaultExample("failed-without-reason", target_id="pixazo/chatterbox", also_found_by=("response-schema",)),
+    ),
+)
+def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
+    yield from _check_values_required_at_end(call, "failure")
+
+
+def _check_values_required_at_end(call: Call, terminal_outcome: str) -> Iterator[Violation]:
+    """Yield a violation for each value that the reported final state requires and the response lacks."""
+    job = _find_job_spec(call)
+    if job is None:
+        return
+    name = _read_reported_state(call, job)
+    state = _find_state_spec(job, name)
+    if name is None or state is None or state.terminal_outcome != terminal_outcome:
+        return
+    for location in state.required_locations:
+        value = call.read_response_value(location)
+        if value is MISSING or value in (None, "", [], {}):
+            seen = "is missing" if value is MISSING else f"is {value!r}"
+            pointer = _build_job_pointer(call, "states", name, "required_locations")
+            yield Violation(f"{name}, but {location} {seen}", pointer, _get_body_pointer(location))
+
+
+@register_rule(
+    "job-output-early",
+    subject_class=Call,
+    description="A job has no audio before it ends, except in states documented as partial.",
+    contract_condition="x-job.audio",
+    severity=Severity.WARNING,
+    explanation=Explanation(
+        consequence="A client that takes the audio when it appears may get an unfinished file.",
+        conforming_example='{"status": "running", "audio_url": null}',
+        violating_example='{"status": "running", "audio_url": "https://..."}',
+    ),
+    unshown_reason="The emulator has no output before a job ends, with every fault.",
+)
+def _check_job_output_early(call: Call) -> Iterator[Violation]:
+    job = _find_job_spec(call)
+    if job is None or job.result_operation_id is not None or job.audio is None:
+        return
+    if call.operation.speech is not None and call.target is None:
+        return  # a job of another model, such as one for images, whose output the contract does not describe
+    location, name = job.audio.location, _read_reported_state(call, job)
+    state = _find_state_spec(job, name)
+    if name is None or state is None or state.terminal_outcome is not None or state.may_have_partial_audio:
+        return
+    value = call.read_response_value(location)
+    if value is not MISSING and value not in (None, "", [], {}):
+        pointer = _build_job_pointer(call, "states", name)
+        yield Violation(f"{name}, but {location} has audio already", pointer, _get_body_pointer(location))
+
+
+def _get_body_pointer(location: Location | None) -> str | None:
+    return location.json_pointer or None if location is not None else None
+
+
+@register_rule(
+    "job-timestamps",
+    subject_class=Call,
+    description="The timestamps of a status response are valid and in order.",
+    contract_condition="x-job.creation_time_location, x-job.update_time_location, x-job.end_time_location",
+    explanation=Explanation(
+        consequence="Durations computed from them are negative or wrong.",
+        conforming_example="created 10:00:00, completed 10:00:07",
+        violating_example="created 10:00:09, completed 10:00:07",
+    ),
+    shown_by=(FaultExample("bad-timestamps"),),
+)
+def _check_job_timestamps(call: Call) -> Iterator[Violation]:
+    job = _find_job_spec(call)
+    if job is None:
+        return
+    times: dict[str, datetime] = {}
+    for name in ("creation_time_location", "update_time_location", "end_time_location"):
+        location = getattr(job, name)
+        value = call.read_response_value(location)
+        if value is MISSING or value is None:
+            continue
+        moment = parse_timestamp(value)
+        if moment is None:
+            message = f"the {_describe_time_at_location(name)} {value!r:.80} is not a valid time"
+            yield Violation(message, _build_job_pointer(call, name), _get_body_pointer(location))
+        else:
+            times[name] = moment
+    for name in ("update_time_location", "end_time_location"):
+        if "creation_time_location" not in times or name not in times:
+            continue
+        early_s = (times["creation_time_location"] - times[name]).total_seconds()
+        if early_s > _TIMESTAMP_TOLERANCE_S:
+            earlier = f"creation time {times['creation_time_location']}"
+            later = f"{_describe_time_at_location(name)} {times[name]}"
+            message = f"the {later} is {early_s:.1f} s before the {earlier}"
+            yield Violation(message, _build_job_pointer(call, name), evidence=f"{earlier}, {later}")
+
+
+def _describe_time_at_location(location_name: str) -> str:
+    """Return the words for the time at a location of `x-job`: "creation time" for `creation_time_location`."""
+    return location_name.removesuffix("_location").replace("_", " ")
+
+
+@register_rule(
+    "job-polling-url",
+    subject_class=Call,
+    description="The polling URL in a response leads to the status of this job, at a documented server.",
+    contract_condition="x-job.submit_response.polling_url_location",
+    explanation=Explanation(
+        consequence="A client that follows the URL watches another job, or sends its key to another host.",
+        conforming_example='Submit returns {"id": "a1", "status_url": "https://api.acme.test/jobs/a1"}',
+        violating_example='Submit returns {"id": "a1", "status_url": "https://api.acme.test/jobs/b7"}',
+    ),
+    shown_by=(FaultExample("wrong-polling-url"),),
+)
+def _check_job_polling_url(call: Call) -> Iterator[Violation]:
+    status_operation = call.operation.started_job_operation
+    if status_operation is None or not call.is_accepted:
+        return
+    assert status_operation.job is not None
+    submit_response = status_operation.job.submit_response
+    location, url = submit_response.polling_url_location, call.read_response_value(submit_response.polling_url_location)
+    if url is MISSING or url is None:
+        return
+    error = _explain_unusable_polling_url(call, status_operation, submit_response.job_id_location, str(url))
+    if error:
+        at = f"{status_operation.pointer}/x-job/submit_response/polling_url_location"
+        yield Violation(f"{url!r:.200} {error}", at, _get_body_pointer(location), evidence=str(url))
+
+
+def _explain_unusable_polling_url(
+    call: Call, status_operation: Operation, id_location: Location, url: str
+) -> str | None:
+    path = _get_path_below_base_url(call, status_operation, url)
+    if path is None:
+        return f"is not below {status_operation.server.url}"
+    parameters = status_operation.match_path(path)
+    job_id = call.read_response_value(id_location)
+    if parameters is None:
+        return f"does not lead to {status_operation.method} {status_operation.path}"
+    if (
+        parameters
+        and isinstance(job_id, str)
+        and not any(job_id in (value, unquote(value)) for value in parameters.values())
+    ):
+        return f"does not name the job {job_id!r:.80}"
+    return None
+
+
+def _get_path_below_base_url(call: Call, status_operation: Operation, url: str) -> str | None:
+    """Return the path of a URL below the base URL of the provider; `None` if the URL is elsewhere."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    for base in filter(None, (status_operation.server.url, call.base_url)):
+        known = urlsplit(base)
+        is_same_host = (parts.scheme, parts.netloc.lower()) == (known.scheme, known.netloc.lower())
+        if is_same_host and parts.path.startswith(f"{known.path}/"):
+            return parts.path[len(known.path) :]
+    return None
+
 
 # Rules about the transitions, the end and the identity of one job.
 
@@ -58,10 +299,7 @@ def _check_job_transition_undocumented(job_history: JobHistory) -> Iterator[Viol
         conforming_example="done, and done again in the next poll",
         violating_example="done, and failed in the next poll",
     ),
-    shown_by=(
-        FaultExample("terminal-flip"),
-        FaultExample("failure-undone"),
-    ),
+    shown_by=(FaultExample("terminal-flip"), FaultExample("failure-undone")),
 )
 def _check_job_left_terminal_state(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -91,8 +329,8 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
         return
     continued = False
     for poll in job_history.polls[after:]:
-        state = read_reported_state(poll, job) if poll.is_accepted else None
-        known = find_state_spec(job, state)
+        state = _read_reported_state(poll, job) if poll.is_accepted else None
+        known = _find_state_spec(job, state)
         if known is not None and known.terminal_outcome is None:
             continued = True  # only then is it certain that the job had not ended before the cancellation
         elif known is not None and continued and state != job.cancellation.resulting_state:
@@ -128,7 +366,7 @@ def _build_response_violation(
 ) -> Violation:
     """Return what the response to `call` violates: the value at `keys` of the `x-job`, by its own at `location`."""
     pointer = "/".join([f"{job_history.status_operation.pointer}/x-job", *map(escape_pointer_token, keys)])
-    return Violation(message, pointer, get_body_pointer(location), exchange=call.exchange)
+    return Violation(message, pointer, _get_body_pointer(location), exchange=call.exchange)
 
 
 @register_rule(
@@ -204,7 +442,7 @@ def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
         poll
         for poll in job_history.polls
         if poll.is_accepted
-        and (state := find_state_spec(job, read_reported_state(poll, job))) is not None
+        and (state := _find_state_spec(job, _read_reported_state(poll, job))) is not None
         and state.terminal_outcome is not None
     ]
     charges = [
@@ -296,7 +534,7 @@ def _check_job_creation_time_changed(job_history: JobHistory) -> Iterator[Violat
         if poll.is_accepted and (moment := parse_timestamp(poll.read_response_value(location))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
-        if abs((after - before).total_seconds()) > JOB_TIMESTAMP_TOLERANCE_S:
+        if abs((after - before).total_seconds()) > _TIMESTAMP_TOLERANCE_S:
             message = f"created changed from {before} to {after}"
             yield _build_response_violation(job_history, poll, message, "creation_time_location", location=location)
             return
