@@ -18,7 +18,7 @@ def _print_share(name: str, right: list[bool]) -> None:
 
 def _is_accepted(case: ReadingCase) -> bool:
     compared = compare_readings(case.written, case.reading, case.language)
-    return compared is not None and compared.says_the_same
+    return compared is not None and not compared.errors
 
 
 def _print_rejected(cases: list[ReadingCase]) -> None:

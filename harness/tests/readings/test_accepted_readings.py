@@ -24,7 +24,7 @@ def _list_rejected(cases: Iterable[ReadingCase]) -> list[ReadingCase]:
 def _is_accepted(case: ReadingCase) -> bool:
     compared = compare_readings(case.written, case.reading, case.language)
     assert compared is not None
-    return compared.says_the_same
+    return not compared.errors
 
 
 def test_nine_hundred_readings_in_many_languages_are_accepted() -> None:
@@ -93,7 +93,7 @@ def test_an_error_in_plain_words_leaves_the_number_right() -> None:
 def test_a_note_in_parentheses_is_not_compared_but_a_number_is() -> None:
     compared = compare_readings("Call 415.", "(music) call (415)", "en")
     assert compared is not None
-    assert compared.says_the_same
+    assert not compared.errors
 
 
 def test_languages_without_number_words_compare_digits() -> None:
@@ -101,7 +101,7 @@ def test_languages_without_number_words_compare_digits() -> None:
     assert get_reading_normalizer("cmn-CN") == "readings-zh/1"
     same, other = (compare_readings("Rum 12", f"rum {number}", "sv") for number in ("12", "13"))
     assert same is not None
-    assert same.says_the_same
+    assert not same.errors
     assert other is not None
     assert other.errors == 1
 
@@ -119,7 +119,7 @@ def test_every_text_says_the_same_as_itself(language: str, text: str) -> None:
     text = text.replace("(", "").replace("[", "").replace("♪", "")
     compared = compare_readings(text, text, language)
     assert compared is not None
-    assert compared.says_the_same
+    assert not compared.errors
 
 
 @settings(max_examples=60)
@@ -130,7 +130,7 @@ def test_every_combination_of_digits_and_signs_says_the_same_as_itself(text: str
     text = text.replace("(", "").replace(")", "")
     compared = compare_readings(text, text, language)
     assert compared is not None
-    assert compared.says_the_same
+    assert not compared.errors
 
 
 def test_very_long_texts_are_not_compared() -> None:

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from voicegauge.model.sample import EntityScore, ReadingScore
 from voicegauge.readings.entities import READ_LANGUAGES, EntityKind, iterate_entities
 from voicegauge.readings.spoken_words import (
     Expression,
@@ -272,43 +273,6 @@ class TextPart(NamedTuple):
     readings: Expression
 
 
-class ComparedEntity(NamedTuple):
-    """An entity of the text, and the words of the transcript at its position."""
-
-    kind: EntityKind
-    written: str
-    """The entity as the text has it, such as "10:00"."""
-    is_right: bool
-    recognized: str
-    """The words of the transcript at the position of the entity, as they would be spoken."""
-
-
-class ReadingComparison(NamedTuple):
-    """The errors of a transcript that no accepted reading explains."""
-
-    unit: Literal["word", "character"]
-    hits: int
-    substitutions: int
-    deletions: int
-    insertions: int
-    entities: tuple[ComparedEntity, ...]
-
-    @property
-    def reference_unit_count(self) -> int:
-        """Number of words or characters of the reading that is closest to the transcript."""
-        return self.hits + self.substitutions + self.deletions
-
-    @property
-    def errors(self) -> int:
-        """Number of errors: substitutions, deletions and insertions together."""
-        return self.substitutions + self.deletions + self.insertions
-
-    @property
-    def says_the_same(self) -> bool:
-        """Whether the transcript is an accepted reading of the text."""
-        return not self.errors
-
-
 def get_reading_normalizer(language: str) -> str:
     """Return the name and version of the comparison by readings for a language, such as "readings-en/1".
 
@@ -318,7 +282,7 @@ def get_reading_normalizer(language: str) -> str:
     return f"readings-{base if base in READ_LANGUAGES else 'digits'}/{READINGS_VERSION}"
 
 
-def compare_readings(reference: str, transcript: str, language: str) -> ReadingComparison | None:
+def compare_readings(reference: str, transcript: str, language: str) -> ReadingScore | None:
     """Compare a transcript with the text that was to be spoken.
 
     Args:
@@ -341,8 +305,9 @@ def compare_readings(reference: str, transcript: str, language: str) -> ReadingC
     if edits is None:
         return None
     counts = {kind: sum(edit.kind == kind for edit in edits) for kind in ("equal", "substitution", "deletion")}
-    return ReadingComparison(
-        unit="character" if base in CHARACTER_LANGUAGES else "word",
+    return ReadingScore(
+        normalizer=get_reading_normalizer(language),
+        reference_unit_count=sum(counts.values()),
         hits=counts["equal"],
         substitutions=counts["substitution"],
         deletions=counts["deletion"],
@@ -405,7 +370,7 @@ def _collect_words(parts: Iterable[TextPart]) -> frozenset[str]:
 
 def _judge_entities(
     expected: list[TextPart], recognized: list[TextPart], edits: list[AlignmentEdit]
-) -> tuple[ComparedEntity, ...]:
+) -> tuple[EntityScore, ...]:
     """Return each entity of the text; it is wrong if its words have an error or another entity is inserted there."""
     wrong: set[int] = set()
     recognized_words: dict[int, list[str]] = {}
@@ -426,7 +391,12 @@ def _judge_entities(
                 for part in neighbours[:1]:
                     recognized_words.setdefault(part, []).append(edit.hypothesis)
     return tuple(
-        ComparedEntity(part.kind, part.written, number not in wrong, " ".join(recognized_words.get(number, [])))
+        EntityScore(
+            kind=part.kind,
+            written=part.written,
+            is_right=number not in wrong,
+            recognized=" ".join(recognized_words.get(number, [])),
+        )
         for number, part in enumerate(expected)
         if part.kind is not None
     )

@@ -310,10 +310,10 @@ class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
     """A response body that is sent in its recorded chunks, for synchronous and asynchronous clients."""
 
     def __init__(self, schedule: ResponseSchedule) -> None:
-        self._schedule_answers, self._started_at = schedule, time.perf_counter()
+        self._schedule, self._started_at = schedule, time.perf_counter()
 
     def _iterate_pauses_and_chunks(self) -> Iterator[tuple[float, bytes]]:
-        for chunk in self._schedule_answers.chunks:
+        for chunk in self._schedule.chunks:
             yield max(self._started_at + chunk.send_after_s - time.perf_counter(), 0.0), chunk.data
 
     def __iter__(self) -> Iterator[bytes]:
@@ -563,9 +563,7 @@ class ReplayedSocket:
         """Send the queued messages when they are due, until the connection is closed."""
         while True:
             due_s, item = await self._waiting.get()
-            wait_s = due_s - self._clock.monotonic()
-            if wait_s > 0:
-                await self._clock.sleep(wait_s)
+            await sleep_until(self._clock, due_s)
             if isinstance(item, SocketMessage):
                 part = {"bytes": item.data} if item.is_binary else {"text": item.data.decode(errors="replace")}
                 await self._send({"type": "websocket.send", **part})

@@ -98,6 +98,7 @@ _LONG_LAME_OPTIONS = {**_LAME_OPTIONS, "compression_level": "7"}
 class FfmpegFormat(NamedTuple):
     """A format that FFmpeg can write."""
 
+    media_type: str
     muxer: str
     """FFmpeg's name of the container."""
     codec: str
@@ -229,12 +230,11 @@ _OGG_SERIAL_NUMBER = 1
 """Serial number of all Ogg streams. It may be any fixed number; see `set_ogg_serial_number`."""
 
 _FFMPEG_FORMATS = {
-    "mp3": FfmpegFormat("mp3", "libmp3lame"),
-    "m4a": FfmpegFormat("ipod", "aac"),
-    "aac": FfmpegFormat("adts", "aac"),
-    "webm": FfmpegFormat("webm", "libopus"),
+    "mp3": FfmpegFormat("audio/mpeg", "mp3", "libmp3lame"),
+    "m4a": FfmpegFormat("audio/mp4", "ipod", "aac"),
+    "aac": FfmpegFormat("audio/aac", "adts", "aac"),
+    "webm": FfmpegFormat("audio/webm", "webm", "libopus"),
 }
-_FFMPEG_MEDIA_TYPES = {"m4a": "audio/mp4", "aac": "audio/aac", "webm": "audio/webm"}
 _OPUS_DECODING_RATE_HZ = 48_000
 """The sample rate at which Opus is decoded, regardless of the rate of the input (RFC 7845, section 5.1)."""
 DEFAULT_BITRATE_KBPS = 128
@@ -246,7 +246,7 @@ def find_media_type_of_format(format_name: str) -> str:
     Raises:
         KeyError: the format is unknown.
     """
-    return _FFMPEG_MEDIA_TYPES.get(format_name) or AUDIO_FORMATS[format_name].media_type
+    return (_FFMPEG_FORMATS.get(format_name) or AUDIO_FORMATS[format_name]).media_type
 
 
 def find_container_of_format(format_name: str) -> str | None:
@@ -254,10 +254,10 @@ def find_container_of_format(format_name: str) -> str | None:
 
     The result is "pcm" for samples without a header; `None` if the format is unknown.
     """
-    if format_name not in AUDIO_FORMATS and format_name not in _FFMPEG_MEDIA_TYPES:
-        return None
-    is_raw = format_name in AUDIO_FORMATS and AUDIO_FORMATS[format_name].container == "RAW"
-    return "pcm" if is_raw else find_container_of_media_type(find_media_type_of_format(format_name))
+    if format_name in AUDIO_FORMATS and AUDIO_FORMATS[format_name].container == "RAW":
+        return "pcm"
+    is_known = format_name in AUDIO_FORMATS or format_name in _FFMPEG_FORMATS
+    return find_container_of_media_type(find_media_type_of_format(format_name)) if is_known else None
 
 
 def find_codec_of_format(format_name: str) -> str | None:
@@ -291,10 +291,7 @@ def _encode_with_libsndfile(samples: Samples, sample_rate_hz: int, format_name: 
     import soundfile
 
     audio_format = AUDIO_FORMATS[format_name]
-    if audio_format.rates_hz and sample_rate_hz not in audio_format.rates_hz:
-        rates = audio_format.rates_hz
-        rate = next((known for known in rates if known > sample_rate_hz), rates[-1])
-        samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
+    samples, sample_rate_hz = _resample_to_supported_rate(samples, sample_rate_hz, audio_format.rates_hz)
     buffer = io.BytesIO()
     with soundfile.SoundFile(
         buffer,
@@ -310,6 +307,16 @@ def _encode_with_libsndfile(samples: Samples, sample_rate_hz: int, format_name: 
             file.write(samples[start : start + _FRAMES_PER_BLOCK])
     data = buffer.getvalue()
     return set_ogg_serial_number(data, _OGG_SERIAL_NUMBER) if audio_format.container == "OGG" else data
+
+
+def _resample_to_supported_rate(
+    samples: Samples, sample_rate_hz: int, supported_rates_hz: Sequence[int]
+) -> tuple[Samples, int]:
+    """Return samples at the next higher of the supported rates, and this rate; unchanged if any rate is supported."""
+    if not supported_rates_hz or sample_rate_hz in supported_rates_hz:
+        return samples, sample_rate_hz
+    rate_hz = next((known for known in supported_rates_hz if known > sample_rate_hz), supported_rates_hz[-1])
+    return resample(samples, sample_rate_hz, rate_hz), rate_hz
 
 
 def has_mp3_bitrate(sample_rate_hz: int, bitrate_kbps: int) -> bool:
@@ -338,10 +345,8 @@ def encode_at_bitrate(
     """
     if format_name not in _FFMPEG_FORMATS:
         return encode(samples, sample_rate_hz, format_name)[0]
-    supported_hz = {"webm": (_OPUS_DECODING_RATE_HZ,), "mp3": MP3_RATES_HZ}.get(format_name, (sample_rate_hz,))
-    if sample_rate_hz not in supported_hz:
-        rate = next((known for known in supported_hz if known > sample_rate_hz), supported_hz[-1])
-        samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
+    supported_hz = {"webm": (_OPUS_DECODING_RATE_HZ,), "mp3": MP3_RATES_HZ}.get(format_name, ())
+    samples, sample_rate_hz = _resample_to_supported_rate(samples, sample_rate_hz, supported_hz)
     return _encode_track(samples, sample_rate_hz, _FFMPEG_FORMATS[format_name], bitrate_kbps or DEFAULT_BITRATE_KBPS)
 
 

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -94,53 +94,35 @@ class TimedSpeech(NamedTuple):
     words: tuple[SpokenWord, ...]
 
 
-def synthesize(
-    text: str,
-    *,
-    language: str,
-    voice_variant: str | None,
-    words_per_minute: int,
-    pitch: int,
-    sample_rate_hz: int,
-    seed: int,
-) -> Samples:
-    """Synthesize `text` to mono samples of shape (frames,), full scale at 1.0.
+class SynthesisSettings(TypedDict):
+    """How a text is spoken."""
 
-    Args:
-        text: the text to speak, of at most `MAX_TEXT_CHARACTERS` characters.
-        language: tag of the language, such as "en", "pt-BR" or "zh".
-        voice_variant: name of an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice.
-        words_per_minute: speaking rate.
-        pitch: pitch from 0 to 99, where 50 is normal.
-        sample_rate_hz: sample rate of the result.
-        seed: seed of the added noise, whose level is `DITHER_SNR_DB` below the speech.
+    language: str
+    """Tag of the language, such as "en", "pt-BR" or "zh"."""
+    voice_variant: str | None
+    """Name of an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice."""
+    words_per_minute: int
+    pitch: int
+    """Pitch from 0 to 99, where 50 is normal."""
+    sample_rate_hz: int
+    """Sample rate of the result."""
+    seed: int | None
+    """Seed of the added noise, whose level is `DITHER_SNR_DB` below the speech; `None` adds none, so that pauses are
+    digitally silent."""
+
+
+def synthesize(text: str, **settings: Unpack[SynthesisSettings]) -> Samples:
+    """Synthesize a text of at most `MAX_TEXT_CHARACTERS` to mono samples of shape (frames,), full scale at 1.0.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
         ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
     """
-    return synthesize_with_times(
-        text,
-        language=language,
-        voice_variant=voice_variant,
-        words_per_minute=words_per_minute,
-        pitch=pitch,
-        sample_rate_hz=sample_rate_hz,
-        seed=seed,
-    ).samples
+    return synthesize_with_times(text, **settings).samples
 
 
-def synthesize_with_times(
-    text: str,
-    *,
-    language: str,
-    voice_variant: str | None,
-    words_per_minute: int,
-    pitch: int,
-    sample_rate_hz: int,
-    seed: int,
-) -> TimedSpeech:
-    """Synthesize `text` as `synthesize` does, and return when each word is spoken.
+def synthesize_with_times(text: str, **settings: Unpack[SynthesisSettings]) -> TimedSpeech:
+    """Synthesize a text as `synthesize` does, and return when each word is spoken.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
@@ -148,44 +130,23 @@ def synthesize_with_times(
     """
     from voicegauge.speech.encoding import resample
 
-    samples, rate, head = _speak(text, language, voice_variant, words_per_minute, pitch)
-    words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
-    samples = resample(samples, rate, sample_rate_hz)
-    samples = np.clip(samples, -1.0, 1.0, out=samples)
-    add_noise_floor(samples, samples, seed)
-    return TimedSpeech(samples, words)
-
-
-def synthesize_without_noise(
-    text: str, *, language: str, voice_variant: str | None, words_per_minute: int, pitch: int
-) -> tuple[Samples, int]:
-    """Return the samples that espeak-ng itself makes of `text`, and their sample rate. Its pauses are digital silence.
-
-    Raises:
-        MissingExtraError: espeakng-loader is not installed.
-        ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
-    """
-    samples, rate, _ = _speak(text, language, voice_variant, words_per_minute, pitch)
-    return samples, rate
-
-
-def _speak(
-    text: str, language: str, voice_variant: str | None, words_per_minute: int, pitch: int
-) -> tuple[Samples, int, dict[str, Any]]:
-    """Return the samples that espeak-ng makes, their sample rate, and the header of its reply."""
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
+    words_per_minute, seed = settings["words_per_minute"], settings["seed"]
     command = {
         "text": text,
-        "voice": _build_voice_name(language, voice_variant),
+        "voice": _build_voice_name(settings["language"], settings["voice_variant"]),
         "rate": max(words_per_minute, MIN_WORDS_PER_MINUTE),
-        "pitch": min(max(pitch, 0), 99),
+        "pitch": min(max(settings["pitch"], 0), 99),
         "word_gap": _compute_word_gap(words_per_minute),
     }
     head, raw = _get_espeak_process().execute(command)
-    samples = np.frombuffer(raw, "<i2").astype(np.float32)
+    rate, samples = int(head["sample_rate_hz"]), np.frombuffer(raw, "<i2").astype(np.float32)
     samples /= np.float32(32768)
-    return samples, int(head["sample_rate_hz"]), head
+    words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
+    samples = resample(samples, rate, settings["sample_rate_hz"])
+    samples = np.clip(samples, -1.0, 1.0, out=samples)
+    if seed is not None:
+        add_noise_floor(samples, samples, seed)
+    return TimedSpeech(samples, words)
 
 
 def _build_spoken_words(
@@ -217,10 +178,7 @@ def transcribe_phonemes(text: str, *, language: str) -> tuple[str, ...]:
         MissingExtraError: espeakng-loader is not installed.
         ValueError: the language is unknown, the text is too long, or espeak-ng failed.
     """
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
-    command = {"text": text, "voice": _build_voice_name(language, None)}
-    head, _ = _get_espeak_process().execute(command)
+    head, _ = _get_espeak_process().execute({"text": text, "voice": _build_voice_name(language, None)})
     return tuple(head["phonemes"])
 
 
@@ -362,8 +320,10 @@ class _EspeakProcess:
         """Execute a command of `_espeak_worker`; return the header of the reply, and its 16-bit samples if it has any.
 
         Raises:
-            ValueError: espeak-ng reported an error.
+            ValueError: the text is too long, or espeak-ng reported an error.
         """
+        if len(command["text"]) > MAX_TEXT_CHARACTERS:
+            raise ValueError(f"text of {len(command['text'])} characters; at most {MAX_TEXT_CHARACTERS}")
         command_line = json.dumps(command)
         with self._lock:
             if command_line in self._replies:

@@ -352,12 +352,10 @@ def _keep_best_prefixes(beam: _Beam) -> _Beam:
 
 
 def _compute_word_log_probability(lexicon: Lexicon, last_word: int, index: int) -> float:
-    if last_word in lexicon.first_words:
-        pair_log_probability = lexicon.pair_log_probabilities.get(last_word * len(lexicon.words) + index)
-        if pair_log_probability is not None:
-            return pair_log_probability
-        return lexicon.word_log_probabilities[index] + _UNLISTED_PAIR_SCORE
-    return lexicon.word_log_probabilities[index]
+    alone = lexicon.word_log_probabilities[index]
+    if last_word not in lexicon.first_words:
+        return alone
+    return lexicon.pair_log_probabilities.get(last_word * len(lexicon.words) + index, alone + _UNLISTED_PAIR_SCORE)
 
 
 def _add_log_probabilities(first: float, second: float) -> float:

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from voicegauge.files import get_cache_folder
-from voicegauge.model.sample import EntityScore, ReadingScore, Score
-from voicegauge.readings.reading_comparison import compare_readings, get_reading_normalizer
+from voicegauge.model.sample import Score
+from voicegauge.readings.reading_comparison import compare_readings
 from voicegauge.speech.audio_measurement import EncodedAudio
 from voicegauge.speech.decoding import Samples
 from voicegauge.speech.encoding import resample
@@ -195,23 +195,7 @@ def score_transcript(
         transcript=transcript,
         reference_unit_count=len(_split_into_units(expected, normalize.error_unit)),
         **counts._asdict(),
-        readings=_score_readings(reference, transcript, language),
-    )
-
-
-def _score_readings(reference: str, transcript: str, language: str) -> ReadingScore | None:
-    """Return the errors that no accepted reading explains; `None` if the texts are too long to be compared."""
-    compared = compare_readings(reference, transcript, language)
-    if compared is None:
-        return None
-    return ReadingScore(
-        normalizer=get_reading_normalizer(language),
-        reference_unit_count=compared.reference_unit_count,
-        hits=compared.hits,
-        substitutions=compared.substitutions,
-        deletions=compared.deletions,
-        insertions=compared.insertions,
-        entities=tuple(EntityScore(**entity._asdict()) for entity in compared.entities),
+        readings=compare_readings(reference, transcript, language),
     )
 
 
