@@ -312,7 +312,7 @@ class ReadingScore(Record, frozen=True, kw_only=True, gc=False):
     """Errors of a transcript that no accepted reading of its text explains: "ten AM" counts as right for "10:00 AM"."""
 
     normalizer: str
-    """Name and version of the accepted readings, such as "readings-en/1"."""
+    """Name and version of the accepted readings, such as "readings-en/2"."""
     reference_unit_count: Count
     """Number of units of the accepted reading that is closest to the transcript."""
     hits: Count

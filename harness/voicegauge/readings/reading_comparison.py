@@ -37,9 +37,8 @@ _ARABIC_LETTERS = str.maketrans(
 """Arabic letters that are written in several ways: forms of alef, hamza, final yeh and teh marbuta; without tatweel."""
 _FRACTION_SIGN_PATTERN = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
 """Matches between a digit and a sign such as "½"."""
-_NOTE_PATTERN = re.compile(r"[\[(][^)\]\d]*[)\]]|♪[^♪]*♪?")
-"""Matches notes about sounds in a transcript, such as "(music)". Text in parentheses with digits is spoken, so it is no
-note."""
+_NOTE_PATTERN = re.compile(r"[\[(（［][^)\]）］\d]*[)\]）］]|♪[^♪]*♪?")
+"""Matches what may be a note about sounds in a transcript, such as "(music)"."""
 _HESITATION_PATTERN = re.compile(r"\b(?:h+m+|m+hm+|m{2,}|u+h+|u+m+)\b", re.IGNORECASE)
 """Matches sounds of hesitation in a transcript, such as "uhm"."""
 _CHINESE_LANGUAGES = frozenset({"zh", "cmn", "yue", "wuu"})
@@ -60,17 +59,23 @@ def prepare_text(text: str, language: str, *, is_transcript: bool) -> str:
         language: code of the language, without region.
         is_transcript: whether notes in parentheses are removed, because nobody speaks them.
     """
+    if is_transcript:  # before signs such as "㈀" are decomposed: the parentheses in them mark no note
+        text = _NOTE_PATTERN.sub(_remove_note, text)
     text = _FRACTION_SIGN_PATTERN.sub(" ", text)
     text = unicodedata.normalize("NFKC", text).replace("\N{FRACTION SLASH}", "/")
     text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = "".join(_convert_digit(char) for char in text)
-    if is_transcript:
-        text = _NOTE_PATTERN.sub(" ", text)
     if language == "en":
         text = _HESITATION_PATTERN.sub(" ", text)
     if language == "zh":
         text = _load_chinese_converter()(text)
     return text
+
+
+def _remove_note(match: re.Match[str]) -> str:
+    """Return a space in place of a note; text in parentheses with digits is spoken, so it stays."""
+    has_digit = any(map(str.isdecimal, unicodedata.normalize("NFKC", match[0])))
+    return match[0] if has_digit and match[0][0] != "♪" else " "
 
 
 def _convert_digit(char: str) -> str:
@@ -260,7 +265,7 @@ def _find_node_pair(costs: list[list[int]], rows: list[int], columns: list[int],
 # Compares a transcript with the text that was to be spoken, by their readings.
 
 
-READINGS_VERSION = 1
+READINGS_VERSION = 2
 """Version of the accepted readings. It is increased whenever a comparison may have another result."""
 
 
@@ -274,9 +279,9 @@ class TextPart(NamedTuple):
 
 
 def get_reading_normalizer(language: str) -> str:
-    """Return the name and version of the comparison by readings for a language, such as "readings-en/1".
+    """Return the name and version of the comparison by readings for a language, such as "readings-en/2".
 
-    Languages whose number words are not known have "readings-digits/1": a number is only equal to the same digits.
+    Languages whose number words are not known have "readings-digits/2": a number is only equal to the same digits.
     """
     base = choose_reading_language(language)
     return f"readings-{base if base in READ_LANGUAGES else 'digits'}/{READINGS_VERSION}"
