@@ -221,6 +221,7 @@ def _build_removal_sort_key(pointer_tokens: tuple[int | str, ...]) -> list[tuple
 
 def escape_json_path_name(name: str) -> str:
     """Return a name as it stands between single quotes in a JSONPath."""
+    # JSONPath escapes a text as JSON does, but in single quotes (RFC 9535, section 2.3.1.1).
     return json.dumps(name)[1:-1].replace('\\"', '"').replace("'", "\\'")
 
 
@@ -251,6 +252,7 @@ def select_described_operations(document: Document) -> dict[str, Any]:
     operations = dict(read_operations(document.data))
     by_id = {str(node.get("operationId")): at for at, node in operations.items()}
     listing = set(_iterate_operation_ids(document.data.get("x-provider")))
+    # First those with keys of their own; the loop adds those that they name, such as the status of a job.
     kept = [
         at
         for at, node in operations.items()

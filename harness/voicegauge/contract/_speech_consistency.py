@@ -416,6 +416,7 @@ def check_target(target: Target) -> None:
         has_default = getattr(spec, f"default_{field}") is not None or (
             field == "voice" and spec.default_voice_by_language
         )
+        # Otherwise the default would be left out without a word.
         if has_default and field not in fields:
             reason = f"has a default {field}, but x-speech.request_fields has no location for it"
             raise document.build_error(f"{target.pointer}/default_{field}", reason)

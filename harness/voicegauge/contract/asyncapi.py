@@ -33,7 +33,14 @@ from voicegauge.contract.document_parts import (
     walk_objects,
 )
 from voicegauge.contract.extension.provider import LimitsSpec
-from voicegauge.contract.extension.sockets import ClientAction, ServerEventKind, SocketSpec, has_placeholder
+from voicegauge.contract.extension.sockets import (
+    ClientAction,
+    ClientMessage,
+    ServerEventKind,
+    ServerMessage,
+    SocketSpec,
+    has_placeholder,
+)
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import PLACEHOLDER_NAMES, MessageSchema, SocketChannel, iterate_leaves
@@ -82,6 +89,7 @@ def find_client_action(
         for_client = sum(bool(_CLIENT_WORD_PATTERN.search(text)) for text in texts)
         for_server = sum(bool(_SERVER_WORD_PATTERN.search(text)) for text in texts)
         for_server += sum(bool(_ERROR_OR_WARNING_NAME_PATTERN.search(name)) for name in names)
+        # What speaks for one side of this action speaks for the other side of the opposite action.
         votes[action] += for_client - for_server
         if OPPOSITE_ACTIONS[action] in votes:
             votes[OPPOSITE_ACTIONS[action]] -= for_client - for_server
@@ -146,6 +154,7 @@ def embed_asyncapi(document: Document, asyncapi: Document) -> Document:
     provider = data.get("x-provider", {})
     if isinstance(provider, dict) and isinstance(own_provider, dict):
         sources = {**get_mapping(provider, "sources"), **get_mapping(own_provider, "sources")}
+        # The OpenAPI document says who the provider is, where both say it; facts of both have their sources.
         data["x-provider"] = {**own_provider, **provider, "sources": sources}
     data["servers"] = _add_servers(asyncapi, list(data.get("servers", [])))
     components = dict(get_mapping(data, "components"))
@@ -328,8 +337,7 @@ def _read_channel(
         read_messages(contract.schemas, channel, pointer, client_key, is_version_3=is_version_3),
         read_messages(contract.schemas, channel, pointer, server_key, is_version_3=is_version_3),
     )
-    _check_message_names(document, socket)
-    _check_message_templates(document, socket)
+    _check_messages(document, socket)
     _check_turns(document, socket)
     _check_price_names(contract, socket)
     operation = _find_operation(contract, client_key, pointer) if is_version_3 else channel.get(client_key)
@@ -352,49 +360,36 @@ def _read_channel(
     )
 
 
-def _check_message_names(document: Document, socket: SocketChannel) -> None:
-    pointer = f"{socket.pointer}/x-socket"
-    named = [
-        *(
-            (f"client_messages/{key}", one.message, socket.client_schemas)
-            for key, one in socket.spec.client_messages.items()
-        ),
-        *(
-            (f"server_messages/{index}", one.message, socket.server_schemas)
-            for index, one in enumerate(socket.spec.server_messages)
-        ),
-    ]
-    for part, name, schemas in named:
-        if name not in schemas:
-            reason = str(UnknownNameError("message", name, schemas, where="of this side of the channel"))
-            raise document.build_error(f"{pointer}/{part}/message", reason)
-
-
-def _check_message_templates(document: Document, socket: SocketChannel) -> None:
-    """Reject unknown placeholders, a text that is never sent, and texts that should be JSON pointers but are not."""
-    spec = socket.spec
-    templates = [
-        *((f"client_messages/{key}", one.value, one.recognized_by) for key, one in spec.client_messages.items()),
-        *((f"server_messages/{i}", one.value, one.recognized_by) for i, one in enumerate(spec.server_messages)),
-    ]
-    for part, value, recognized_by in templates:
-        pointer = f"{socket.pointer}/x-socket/{part}"
-        for _, leaf in iterate_leaves(value):
-            if isinstance(leaf, str) and re.fullmatch(r"\{\w+\}", leaf) and leaf[1:-1] not in PLACEHOLDER_NAMES:
-                known = [f"{{{name}}}" for name in PLACEHOLDER_NAMES]
-                raise document.build_error(f"{pointer}/value", str(UnknownNameError("placeholder", leaf, known)))
-        for one in recognized_by:
-            if not one.startswith("/"):
-                at = f"{pointer}/recognized_by"
-                raise document.build_error(at, f"{one!r} must be a JSON pointer, such as /{one}")
-    for action, message in spec.client_messages.items():
-        if message.value is None and action != "audio":
-            at = f"{socket.pointer}/x-socket/client_messages/{action}"
+def _check_messages(document: Document, socket: SocketChannel) -> None:
+    """Reject messages that the document lacks, and templates that say something else than they seem to."""
+    pointer, client_messages = f"{socket.pointer}/x-socket", socket.spec.client_messages
+    for key, client_message in client_messages.items():
+        at = f"{pointer}/client_messages/{key}"
+        _check_message(document, at, client_message, socket.client_schemas)
+        if client_message.value is None and key != "audio":
             raise document.build_error(at, "needs its value: only a message with audio can be binary")
-    text = spec.client_messages.get("text")
+    for index, server_message in enumerate(socket.spec.server_messages):
+        _check_message(document, f"{pointer}/server_messages/{index}", server_message, socket.server_schemas)
+    text = client_messages.get("text")
     if text is not None and "{text}" not in (leaf for _, leaf in iterate_leaves(text.value)):
-        at = f"{socket.pointer}/x-socket/client_messages/text/value"
-        raise document.build_error(at, 'has no "{text}", so that no text would be sent')
+        reason = 'has no "{text}", so that no text would be sent'
+        raise document.build_error(f"{pointer}/client_messages/text/value", reason)
+
+
+def _check_message(
+    document: Document, pointer: str, message: ClientMessage | ServerMessage, schemas: Mapping[str, MessageSchema]
+) -> None:
+    """Check that the document has a message, and that placeholders and pointers of its template are well formed."""
+    if message.message not in schemas:
+        reason = UnknownNameError("message", message.message, schemas, where="of this side of the channel")
+        raise document.build_error(f"{pointer}/message", str(reason))
+    for _, leaf in iterate_leaves(message.value):
+        if isinstance(leaf, str) and re.fullmatch(r"\{\w+\}", leaf) and leaf[1:-1] not in PLACEHOLDER_NAMES:
+            known = [f"{{{name}}}" for name in PLACEHOLDER_NAMES]
+            raise document.build_error(f"{pointer}/value", str(UnknownNameError("placeholder", leaf, known)))
+    for one in message.recognized_by:
+        if not one.startswith("/"):
+            raise document.build_error(f"{pointer}/recognized_by", f"{one!r} must be a JSON pointer, such as /{one}")
 
 
 def _check_turns(document: Document, socket: SocketChannel) -> None:

@@ -148,6 +148,7 @@ class _FileEmbedder:
             return None
         name = str(len(self.files) + 1)
         root = self._root_of_file[known] = f"/{EMBEDDED_FILES_KEY}/{name}"
+        # Noted before its references are followed: files may refer to each other, and numbers must not be used twice.
         self.files[name] = {}
         self.parts[root] = (document, "")
         self.files[name] = self.rewrite_references(document.data, document, root, "")

@@ -152,6 +152,8 @@ _SCHEMA_KEYS = frozenset(
 """Keys of a Swagger parameter or header that belong to its schema in OpenAPI 3."""
 _OPENAPI_3_KEYWORDS = frozenset({"deprecated", "nullable", "writeOnly", "oneOf", "anyOf"})
 """Keywords of OpenAPI 3 that are kept if a Swagger document has them, with their meaning in OpenAPI 3."""
+_BODY_PLACES = ("body", "formData")
+"""Places of Swagger parameters that are the body of a request, or a field of its form, in OpenAPI 3."""
 _DEFINITION_DEPTH = 2
 """Number of keys that lead to a schema of `definitions`."""
 _DEFAULT_MEDIA_TYPE = "application/json"
@@ -237,11 +239,8 @@ class _SwaggerConversion:
     def _convert_components(self) -> dict[str, Any]:
         swagger = self._swagger
         components: dict[str, Any] = {"schemas": swagger.get("definitions", {})}
-        plain = {
-            name: _convert_parameter(parameter)
-            for name, parameter in swagger.get("parameters", {}).items()
-            if parameter.get("in") not in {"body", "formData"}
-        }
+        parameters = swagger.get("parameters", {}).items()
+        plain = {name: _convert_parameter(one) for name, one in parameters if one.get("in") not in _BODY_PLACES}
         responses = {
             name: self._convert_response(response, self._swagger.get("produces", []))
             for name, response in swagger.get("responses", {}).items()
@@ -263,7 +262,7 @@ class _SwaggerConversion:
             for key, value in item.items()
             if key != "parameters"
         }
-        plain = [_convert_parameter(one) for one in shared_parameters if one.get("in") not in {"body", "formData"}]
+        plain = [_convert_parameter(one) for one in shared_parameters if one.get("in") not in _BODY_PLACES]
         return {**converted, "parameters": plain} if plain else converted
 
     def _resolve_parameter(self, parameter: dict[str, Any]) -> dict[str, Any]:
@@ -278,7 +277,7 @@ class _SwaggerConversion:
         produced_media_types = operation.get("produces", self._swagger.get("produces", []))
         left_out = {"parameters", "consumes", "produces", "responses", "schemes"}
         converted = {key: value for key, value in operation.items() if key not in left_out}
-        plain = [_convert_parameter(one) for one in own if one.get("in") not in {"body", "formData"}]
+        plain = [_convert_parameter(one) for one in own if one.get("in") not in _BODY_PLACES]
         if plain:
             converted["parameters"] = plain
         body = _build_request_body([*shared_parameters, *own], consumed_media_types)
@@ -333,10 +332,8 @@ def _convert_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
 def _build_request_body(parameters: list[dict[str, Any]], consumed_media_types: list[str]) -> dict[str, Any] | None:
     body = next((one for one in parameters if one.get("in") == "body"), None)
     if body is not None:
-        content = {
-            media_type: {"schema": body.get("schema", {})}
-            for media_type in consumed_media_types or [_DEFAULT_MEDIA_TYPE]
-        }
+        media_types = consumed_media_types or [_DEFAULT_MEDIA_TYPE]
+        content = {media_type: {"schema": body.get("schema", {})} for media_type in media_types}
         return {"required": body.get("required", False), "content": content}
     fields = [one for one in parameters if one.get("in") == "formData"]
     if not fields:
@@ -346,10 +343,8 @@ def _build_request_body(parameters: list[dict[str, Any]], consumed_media_types: 
     properties = {field["name"]: _build_form_field(field) for field in fields if "name" in field}
     required = [field["name"] for field in fields if field.get("required") and "name" in field]
     schema = {"type": "object", "properties": properties, **({"required": required} if required else {})}
-    chosen = [one for one in consumed_media_types if one.startswith("multipart/") or "urlencoded" in one] or [
-        media_type
-    ]
-    return {"required": bool(required), "content": {one: {"schema": schema} for one in chosen}}
+    chosen = [one for one in consumed_media_types if one.startswith("multipart/") or "urlencoded" in one]
+    return {"required": bool(required), "content": {one: {"schema": schema} for one in chosen or [media_type]}}
 
 
 def _build_form_field(field: dict[str, Any]) -> dict[str, Any]:

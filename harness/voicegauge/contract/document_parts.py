@@ -184,7 +184,7 @@ def _convert_msgspec_path(value: Any, record_type: type[Any], message: str, msgs
     if msgspec_path.startswith("`key` in"):
         steps.append(("", "", "..."))
     pointer_tokens: list[str] = []
-    for name, index, _any in steps:
+    for name, index, _any in steps:  # of which one has a text: the name of a field, an index, or "..." for a key
         token = name or index or _find_failing_key(value, record_type, message, pointer_tokens)
         if token is None:
             break
@@ -445,6 +445,7 @@ class Parameter(ContractPart):
 
         Frequent texts are cached.
         """
+        # A cache of its own: one of the class would keep each parameter, and thereby its document, in memory.
         return functools.lru_cache(MAX_CACHED_PARSED_TEXTS)(self._parse_text)
 
     def _parse_text(self, text: str) -> ParsedText:
@@ -563,7 +564,7 @@ def walk_objects(document_data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         if not has_names and isinstance(value, dict):
             yield pointer, value
         inner = _list_inner_values(pointer, value, keys_are_names=has_names)
-        inner.reverse()
+        inner.reverse()  # the last of `pending` is next, and document order is promised
         pending += inner
 
 

@@ -252,6 +252,7 @@ def adapt_contract_to_server(
     """
     named = {target.target_spec.default_voice for target in contract.targets.values()}
     voice_names = sorted(voice_names, key=lambda voice: voice not in named)[:MAX_CHECKED_VOICES]
+    # The plain data is changed and read again, so that values in requests are checked as those of a written contract.
     document_data = copy.deepcopy(contract.document.data)
     spec = contract.provider.self_hosted
     for operation in contract.operations.values():
@@ -365,7 +366,7 @@ def _limit_field_to_names(
         document = next(iter(operation.contract.provider.sources))
         note = "The server's own list."
         schema["x-source"] = {"document_name": document, "is_inferred": True, "note": note}
-        schema.pop("examples", None)
+        schema.pop("examples", None)  # which may be names that this server does not have
     _correct_request_examples(document_data, operation, location, names)
 
 

@@ -114,6 +114,7 @@ class EventStreamParser:
             value = read_json(message.data)
         except UnreadableBodyError:
             value = MISSING
+        # Its type may be at a location in its data, so that it is read from the event itself.
         event = StreamEvent(None, message.event_type, message.data, value, message.end_offset)
         event = event._replace(event_type=self._spec.find_event_type(event.read_value))
         self.events.append(event)
@@ -479,6 +480,7 @@ def _parse_json(body: bytes) -> JsonOrError:
     try:
         return read_json(body), None
     except UnreadableBodyError as error:
+        # The error is stored with the exchange. Its traceback would keep the frames, with what was parsed so far.
         return MISSING, error.with_traceback(None)
 
 

@@ -143,6 +143,7 @@ def quote_price(
         user_price_usd: price of one request in dollars that the user set; it takes precedence over the contract.
     """
     claims = list_priced_claims(target)
+    # By identity: two documents may claim the same, and are two claims.
     typical, highest = (
         {id(one): one.compute_cost(character_count, audio_s, takes_maximum=takes_maximum) for one in claims}
         for takes_maximum in (False, True)
@@ -567,6 +568,7 @@ def _bill_price_part(
     extra_units = max(0.0, units - plan.included_units_per_month)
     extra_usd = compute_cost_of_units(plan, credit_usd, extra_units).usd
     exceeds_plan = not plan.allows_extra_units and extra_units > 0
+    # Credits are counted before the included units are subtracted: they say what is used, not what is paid.
     return _PartOfBill(plan.monthly_fee_usd, extra_usd, cost.credits, exceeds_plan)
 
 

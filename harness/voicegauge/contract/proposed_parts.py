@@ -407,6 +407,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
         if operation_names or find_speech_field(fields, "text") is not None:
             audio = _find_response_audio(schemas, node[method])
             first = audio[0] if audio else None
+            # An operation that responds with audio starts no job, even if its response has an id as well.
             started = {} if audio else list_response_fields(schemas, node[method])
             job = find_job_proposal(document, path, started)
             if job is not None:

@@ -229,6 +229,7 @@ class Schemas:
         Raises:
             ContractError: the default is not valid.
         """
+        # Not `is_valid`, which keeps the validator: most schemas with a default validate nothing else.
         if not self._compile_validator(pointer).is_valid(default):
             shown = quote_json(default, MAX_REASON_CHARACTERS, is_compact=True)
             raise self.document.build_error(f"{pointer}/default", f"the default {shown} does not fit its own schema")

@@ -99,6 +99,7 @@ def recognize_target(operation: Operation, traffic: SocketTraffic) -> Recognized
     fitting = [(count, target) for count, target in rated if count is not None]
     if not fitting:
         return None
+    # The target with the most constants is the most specific one; of equal ones, the first in the contract.
     target = max(fitting, key=lambda pair: pair[0])[1]
     return RecognizedTarget(target, _find_requested_format(values, target))
 
@@ -369,6 +370,7 @@ class TurnReader:
         if self._is_error_of_crossed_cancel(event):
             return None
         if self._has_contexts:
+            # Of a single turn, a service may leave the context out. An error may concern the whole connection.
             if event.context is None and len(self.conversation.turns) == 1 and event.kind not in ("error", "session"):
                 return self.conversation.turns[0]
             return self._by_context.get(event.context)
@@ -522,7 +524,7 @@ class TranscriptReader:
         turn = self._turn
         joins = self._spec.transcript.turn_text == "finals"
         whole = _join_texts(turn.final_text, text) if joins else text
-        self._character_count += len(whole) + 1
+        self._character_count += len(whole) + 1  # one more, so that empty texts come to the limit too
         if self._character_count > MAX_TRANSCRIPT_CHARACTERS:
             self.conversation.has_too_much_text = True
             return

@@ -213,6 +213,7 @@ class _DocumentBuilder:
         if depth > MAX_DOCUMENT_DEPTH:
             raise self._create_error(event, f"is nested deeper than {MAX_DOCUMENT_DEPTH}")
         if event.anchor is not None:
+            # Until the value is complete: an alias inside of it would lead to a value that contains itself.
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
             built = _ParsedValue(self._parse_scalar(event), 1, len(event.value))
@@ -348,6 +349,7 @@ def find_top_level_key(path: Path, keys: Collection[str]) -> str | None:
                 depth += 1
                 continue
             depth -= isinstance(event, yaml.CollectionEndEvent)
+            # At the top level keys and values alternate, and a nested collection is one value, which ends here.
             if depth != 1 or not isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
                 continue
             if is_key and isinstance(event, yaml.ScalarEvent) and event.value in keys:

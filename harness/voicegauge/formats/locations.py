@@ -99,6 +99,7 @@ class Location(_LocationBase):
     def __init__(self, message_part: MessagePart, name: str = "", pointer_tokens: Sequence[str] = ()) -> None:
         """Make a location from the `name` of a parameter or header, or from the keys and indices of a body value."""
         self.message_part, self.name, self.pointer_tokens = message_part, name, tuple(pointer_tokens)
+        # Written once: locations are keys of mappings, so that they are hashed and compared for every exchange.
         pointer = format_json_pointer(pointer_tokens)
         self._text = f"{message_part}.{name}" if message_part != "body" else f"body#{pointer}" if pointer else "body"
 

@@ -237,13 +237,9 @@ class StreamSpec(Record, frozen=True, kw_only=True):
         Args:
             read_value: reads the value at a location of the event; returns `MISSING` if there is no value.
         """
-        if any(event.identifying_location is not None for event in self.events.values()):
-            marked = (
-                (name, event.identifying_location)
-                for name, event in self.events.items()
-                if event.identifying_location is not None
-            )
-            return next((name for name, at in marked if read_value(at) not in (MISSING, None)), None)
+        marked = {name: one.identifying_location for name, one in self.events.items() if one.identifying_location}
+        if marked:
+            return next((name for name, at in marked.items() if read_value(at) not in (MISSING, None)), None)
         if self.framing == "json-lines" and not self.event_type_location.is_in_data:
             return next(iter(self.events))
         value = read_value(self.event_type_location)

@@ -106,6 +106,7 @@ class CharacterCounting(Record, frozen=True, kw_only=True):
             text = _TAG_PATTERN.sub(self._remove_uncounted_tag, text)
         if not self.counts_whitespace:
             text = "".join(text.split())
+        # A text that cannot be sent, with half of a surrogate pair, has a length nevertheless.
         length = len(text.encode(errors="surrogatepass")) if self.counted_unit == "utf8_byte" else len(text)
         return length if self.characters_counted_twice is None else length + sum(map(self._is_counted_twice, text))
 
@@ -263,10 +264,10 @@ class PriceSpec(Record, frozen=True, kw_only=True):
             return 1.0
         if self.base_unit == "audio_second" and audio_s is not None:
             return self.convert_to_charged_units(audio_s)
-        per_request, per_character = self.find_quantities(takes_maximum=takes_maximum)
+        per_request, per_character = self.estimate_base_units(takes_maximum=takes_maximum)
         return self.convert_to_charged_units(per_request + per_character * character_count)
 
-    def find_quantities(self, *, takes_maximum: bool) -> tuple[float, float]:
+    def estimate_base_units(self, *, takes_maximum: bool) -> tuple[float, float]:
         """Return how many base units a request without text has, and how many each character adds.
 
         Args:
@@ -288,6 +289,7 @@ class PriceSpec(Record, frozen=True, kw_only=True):
         """
         if not plan_names:
             return self
+        # The first in the order of the document, not of `plan_names`, which are a set for a contract.
         selected = next((item for item in self.plan_prices.items() if item[0] in plan_names), None)
         amounts: dict[str, Any] = {}
         if selected is not None:
@@ -374,8 +376,8 @@ def _build_price_part(
     price_part: PriceSpec, credit_usd: float | None, *, counts_each_character_once: bool
 ) -> PricePart:
     cost = compute_cost_of_units(price_part, credit_usd, 1 / price_part.unit_size)
-    typical = price_part.find_quantities(takes_maximum=False)
-    highest = price_part.find_quantities(takes_maximum=True)
+    typical = price_part.estimate_base_units(takes_maximum=False)
+    highest = price_part.estimate_base_units(takes_maximum=True)
     return PricePart(
         unit=price_part.base_unit,
         usd_per_unit=cost.usd,

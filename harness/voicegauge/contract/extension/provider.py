@@ -322,6 +322,7 @@ class WebhookSignature(Record, frozen=True, kw_only=True):
             ValueError: the secret is not base64, although the contract says so.
         """
         text = secret.removeprefix(self.secret_prefix)
+        # Padding is added, because secrets are also shown without it.
         is_base64 = self.secret_encoding == "base64"  # noqa: S105
         try:
             key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True) if is_base64 else text.encode()
@@ -329,6 +330,7 @@ class WebhookSignature(Record, frozen=True, kw_only=True):
             raise ValueError(
                 f"{self.secret_variable} is not base64: set it to the secret as the provider shows it"
             ) from None
+        # The body is signed as the bytes that were sent: it need not be text, and decoding could change it.
         before, _, after = self.signed_text_template.partition("{body}")
         start, end = (part.replace("{id}", callback_id).replace("{timestamp}", timestamp) for part in (before, after))
         digest = hmac.digest(key, start.encode() + body + end.encode(), self.hash_algorithm)
