@@ -14,10 +14,11 @@ from voicegauge.conformance.check_report import CheckReport
 from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, DriftReport
 from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
 from voicegauge.model.run import Run
-from voicegauge.model.sample import Interval
+from voicegauge.model.sample import Interval, Latency
 from voicegauge.report.findings_page import CheckAndDriftReports
 from voicegauge.report.html_page import render_page
 from voicegauge.report.report_data import analyze_runs
+from voicegauge.report.target_sections import build_job_state_chart, build_latency_curve
 
 from ..builders.report_runs import BROKEN, HOSTILE, VOICES, make_run
 
@@ -169,3 +170,41 @@ def test_a_file_that_is_no_such_result_is_rejected(
 
 def test_results_without_a_page_are_rejected(run: tuple[Path, Run], tmp_path: Path) -> None:
     assert voicegauge(["report", str(run[0]), "--format", "csv", "--changes", str(tmp_path / "x.json")]) == 2
+
+
+def heights(path: str) -> list[float]:
+    return [float(y) for _, y in re.findall(r"([\d.]+),([\d.]+)", path)]
+
+
+def test_the_curve_rises_from_0_to_100_percent_with_a_step_for_each_request() -> None:
+    curve = build_latency_curve([300.0, 100.0, 200.0, 200.0])
+    assert curve
+    steps = [float(y) for y in re.findall(r"V([\d.]+)", curve.svg_path)]
+    bottom, _, top = (tick.position_px for tick in curve.y_ticks)
+    expected = [bottom + (top - bottom) * share for share in (0.25, 0.5, 0.75, 1.0)]
+    assert steps == [pytest.approx(y, abs=0.1) for y in expected]
+    assert build_latency_curve([100.0]) is None
+
+
+def test_every_job_is_in_one_state_until_it_is_complete() -> None:
+    jobs = [
+        Latency(
+            submit_latency_ms=100.0,
+            queue_ms=Interval(low_ms=100.0, high_ms=300.0),
+            completion_ms=Interval(low_ms=900.0, high_ms=1_000.0),
+        ),
+        Latency(submit_latency_ms=50.0, completion_ms=Interval(low_ms=0.0, high_ms=1_000.0)),
+    ]
+    chart = build_job_state_chart(jobs)
+    assert chart
+    assert [area.job_state for area in chart.areas] == [
+        "processing-or-completed",
+        "processing",
+        "queue-or-processing",
+        "queue",
+        "submit",
+    ]
+    top = chart.y_ticks[-1].position_px
+    outline = chart.areas[-1].svg_path  # the sum of all states
+    assert heights(outline)[:80] == [pytest.approx(top, abs=0.1)] * 80
+    assert build_job_state_chart([Latency(submit_latency_ms=1.0)]) is None

@@ -216,29 +216,17 @@ def compare_field_types(
         if not added or before == {"null"}:
             continue
         is_sometimes_null = added == {"null"} and after != {"null"}
-        if (
-            is_sometimes_null
-            and sum(len(field.old_values_by_match_key[match_key]) for match_key in shared) < _MIN_NON_NULL_VALUES
-        ):
+        old_value_count = sum(len(field.old_values_by_match_key[match_key]) for match_key in shared)
+        if is_sometimes_null and old_value_count < _MIN_NON_NULL_VALUES:
             continue
-        match_key = next(
-            match_key
+        examples = next(
+            (field.old_values_by_match_key[match_key][0][1], recorded_exchange)
             for match_key in sorted(shared)
-            if {value.json_type for value, _ in field.new_values_by_match_key[match_key]} & added
-        )
-        new_example = next(
-            recorded_exchange
             for value, recorded_exchange in field.new_values_by_match_key[match_key]
             if value.json_type in added
         )
         types = {"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))}
-        yield build_field_change(
-            response_group_key,
-            "recorded-type-changed",
-            path,
-            (field.old_values_by_match_key[match_key][0][1], new_example),
-            types,
-        )
+        yield build_field_change(response_group_key, "recorded-type-changed", path, examples, types)
 
 
 def compare_field_values(

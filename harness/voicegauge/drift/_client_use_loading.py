@@ -110,35 +110,29 @@ class DocumentedLocations:
 
     def _list_body_schemas(self, *, is_in_request: bool) -> list[tuple[str, Any]]:
         """Return (status, schema) for each documented body. The status is empty if the bodies are those of requests."""
-        owners = {"": self._operation.get("requestBody")} if is_in_request else self._get_responses()
+        responses = _get_mapping(self._operation, "responses")
+        owners = {"": self._operation.get("requestBody")} if is_in_request else responses
         return [
             (str(status), self._resolve_references(media).get("schema", _build_default_schema(name)))
             for status, owner in owners.items()
             for name, media in _get_mapping(self._resolve_references(owner), "content").items()
         ]
 
-    def _get_responses(self) -> dict[str, Any]:
-        return _get_mapping(self._operation, "responses")
-
     def _list_parameter_names(self, location_kind: str, *, is_in_request: bool) -> list[str]:
         """Return the documented names of request parameters of one kind, such as "query", or of response headers."""
         if not is_in_request:
-            responses = (
-                [self._resolve_references(response) for response in self._get_responses().values()]
-                if location_kind == "header"
-                else []
-            )
-            return list(dict.fromkeys(name for response in responses for name in _get_mapping(response, "headers")))
+            responses = map(self._resolve_references, _get_mapping(self._operation, "responses").values())
+            names = (name for response in responses for name in _get_mapping(response, "headers"))
+            return list(dict.fromkeys(names)) if location_kind == "header" else []
         owners = (self._path_item, self._operation)
         parameters = [self._resolve_references(item) for owner in owners for item in _get_list(owner, "parameters")]
         components = _get_mapping(self._document.data, "components")
         schemes = [self._resolve_references(item) for item in _get_mapping(components, "securitySchemes").values()]
-        names = [
+        found = [
             str(item["name"]) for item in (*parameters, *schemes) if item.get("in") == location_kind and "name" in item
         ]
-        return list(
-            dict.fromkeys([*names, *(re.findall(r"\{([^}]*)\}", self._path) if location_kind == "path" else ())])
-        )
+        found += re.findall(r"\{([^}]*)\}", self._path) if location_kind == "path" else []
+        return list(dict.fromkeys(found))
 
     def _describes_value(self, schema: Any, pointer_tokens: Sequence[str], *, accept_unlisted_content: bool) -> bool:
         if not pointer_tokens:
@@ -303,15 +297,10 @@ def _find_documented_locations_in_both(
 
     The second item is missing if the newer document does not have the operation.
     """
-    newer = new_matcher.find_by_name(operation_pattern.name) or new_matcher.find_by_name(
-        operation_pattern.method_and_path
-    )
-    old_and_new_locations = [DocumentedLocations(old_matcher.document, operation_pattern)]
-    return (
-        old_and_new_locations
-        if newer is None
-        else [*old_and_new_locations, DocumentedLocations(new_matcher.document, newer)]
-    )
+    names = (operation_pattern.name, operation_pattern.method_and_path)
+    newer = next(filter(None, map(new_matcher.find_by_name, names)), None)
+    found = [DocumentedLocations(old_matcher.document, operation_pattern)]
+    return found if newer is None else [*found, DocumentedLocations(new_matcher.document, newer)]
 
 
 def _add_declared_operation(
@@ -324,16 +313,15 @@ def _add_declared_operation(
 ) -> None:
     use = client_uses.find_or_add_operation_use(operation_name)
     for key, values in declared_values.items():
+        is_sent = key == "sends"
         listed = _parse_location_list(values, f"{operation_pointer}/{key}", declaration)
         for location, item_pointer in listed.items():
-            if not any(
-                version.has_location(location, is_in_request=key == "sends") for version in old_and_new_locations
-            ):
+            if not any(one.has_location(location, is_in_request=is_sent) for one in old_and_new_locations):
                 problem = _describe_unknown_location(
-                    location, operation_name, old_and_new_locations, is_in_request=key == "sends"
+                    location, operation_name, old_and_new_locations, is_in_request=is_sent
                 )
                 raise declaration.build_error(item_pointer, problem)
-        if key == "sends":
+        if is_sent:
             source = f"{declaration.path}:{declaration.find_line(f'{operation_pointer}/sends')}"
             use.sent_values.append(SentValues(frozenset(listed), source))
         else:

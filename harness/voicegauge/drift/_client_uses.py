@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,11 +52,6 @@ class OperationUse:
     def are_sent_values_known(self) -> bool:
         """Whether it is known what the client sends."""
         return bool(self.sent_values) and self.are_sent_values_complete
-
-    @property
-    def are_read_locations_known(self) -> bool:
-        """Whether it is known what the client reads."""
-        return self.source_by_read_location is not None
 
     def find_read_location(self, location: Location) -> tuple[Location, str] | None:
         """Return the location of a value that the client reads, and where it is declared; `None` if there is none.
@@ -183,7 +178,8 @@ def _find_effect_on_client(change: DriftChange, client_uses: ClientUses) -> _Eff
     if part is None:
         return None
     if not part.is_in_request:
-        return _find_effect_on_reader(operation_use, part.location) if operation_use.are_read_locations_known else None
+        is_known = operation_use.source_by_read_location is not None
+        return _find_effect_on_reader(operation_use, part.location) if is_known else None
     if _REQUIRED_VALUE_RULE_PATTERN.fullmatch(change.rule):
         return (
             _find_effect_of_required_value(operation_use, part.location)
@@ -376,22 +372,19 @@ ANY_KEY = "*"
 """Stands for any key in the path of a key."""
 
 
-def iterate_request_key_paths(record_type_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:
+def _iterate_key_paths(
+    type_hint: Any, key_path: tuple[str, ...], parent_types: tuple[type[Any], ...] = ()
+) -> Iterator[tuple[str, ...]]:
     """Yield the path of each key of the contract grammar whose value is a location in a request.
 
     A path is a tuple of keys that begins with an `x-` key. `ANY_KEY` in a path stands for any key, and a final key
     `location` is left out.
 
     Args:
-        record_type_by_key: the record types of the grammar by `x-` key.
+        type_hint: the type of the value at `key_path`.
+        key_path: the keys that lead to the value.
+        parent_types: the records around the value, because a record may contain itself.
     """
-    for key, record_type in record_type_by_key.items():
-        yield from _iterate_key_paths(record_type, (key,), ())
-
-
-def _iterate_key_paths(
-    type_hint: Any, key_path: tuple[str, ...], parent_types: tuple[type[Any], ...]
-) -> Iterator[tuple[str, ...]]:
     if type_hint is LocationValues or is_request_location(type_hint):
         # a bare location is short for a mapping with `location`
         yield key_path[:-1] if key_path[-1] == "location" else key_path
@@ -418,7 +411,11 @@ def _get_type_hints(record_type: type[Any]) -> dict[str, Any]:
 # Finds what voicegauge itself sends and reads, from the locations that the `x-` keys of a contract name.
 
 
-_REQUEST_KEY_PATHS = tuple(dict.fromkeys(iterate_request_key_paths({**RECORD_BY_OPERATION_KEY, **RECORD_BY_ROOT_KEY})))
+_REQUEST_KEY_PATHS = frozenset(
+    path
+    for key, record_type in {**RECORD_BY_OPERATION_KEY, **RECORD_BY_ROOT_KEY}.items()
+    for path in _iterate_key_paths(record_type, (key,))
+)
 """Paths of the keys, starting with an `x-` key, under which a contract names locations in requests. Locations under any
 other key are in responses."""
 

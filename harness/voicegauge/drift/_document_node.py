@@ -13,8 +13,8 @@ from voicegauge.drift.drift_report import FilePosition, find_file_position
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.locations import MISSING, read_pointer
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
+_KeyT = TypeVar("_KeyT")
+_ValueT = TypeVar("_ValueT")
 
 
 class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a comparison creates hundreds of thousands
@@ -120,7 +120,9 @@ NodePair = tuple[DocumentNode, DocumentNode]
 """Two nodes: one of the older and one of the newer document."""
 
 
-def pair_by_key(old_values: Mapping[_K, _V], new_values: Mapping[_K, _V]) -> Iterator[tuple[_K, _V | None, _V | None]]:
+def pair_by_key(
+    old_values: Mapping[_KeyT, _ValueT], new_values: Mapping[_KeyT, _ValueT]
+) -> Iterator[tuple[_KeyT, _ValueT | None, _ValueT | None]]:
     """Yield each key of two mappings with the older and the newer value; a value is `None` where the key is missing."""
     for key in dict.fromkeys((*old_values, *new_values)):
         yield key, old_values.get(key), new_values.get(key)

@@ -266,16 +266,9 @@ def _remove_redacted_values(
     old_values: ValuesByMatchKey, new_values: ValuesByMatchKey
 ) -> tuple[ValuesByMatchKey, ValuesByMatchKey]:
     """Return the values without those match keys for which either recording has a redacted value."""
-    redacted = {
-        match_key
-        for side in (old_values, new_values)
-        for match_key, values in side.items()
-        if any(map(_is_redacted, values))
-    }
-    before, after = (
-        {match_key: values for match_key, values in side.items() if match_key not in redacted}
-        for side in (old_values, new_values)
-    )
+    sides = (old_values, new_values)
+    redacted = {key for side in sides for key, values in side.items() if any(map(_is_redacted, values))}
+    before, after = ({key: values for key, values in side.items() if key not in redacted} for side in sides)
     return before, after
 
 
@@ -544,10 +537,8 @@ def find_documented_values(media_type: MediaType, path_tokens: Sequence[str]) ->
     located_schemas = find_body_schemas(media_type)
     for token in path_tokens:
         schemas = media_type.schemas
-        is_index = token == ANY_INDEX
-        located_schemas = (
-            find_item_schemas(schemas, located_schemas)
-            if is_index
-            else find_property_schemas(schemas, located_schemas, token)
-        )
+        if token == ANY_INDEX:
+            located_schemas = find_item_schemas(schemas, located_schemas)
+        else:
+            located_schemas = find_property_schemas(schemas, located_schemas, token)
     return set(list_enumerated_values(located_schemas))

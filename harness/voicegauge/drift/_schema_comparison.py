@@ -49,14 +49,9 @@ class BranchDifferences(NamedTuple):
     added_branches: list[SchemasForSameValue]
 
 
-class _BranchKeyFunctions(NamedTuple):
-    """Two functions that return a key for a branch, one for the older and one for the newer document.
-
-    Branches of both documents with equal keys match. A branch with an empty key matches no other.
-    """
-
-    get_old_key: Callable[[SchemasForSameValue], Hashable]
-    get_new_key: Callable[[SchemasForSameValue], Hashable]
+_GetBranchKey = Callable[[SchemasForSameValue], Hashable]
+"""A function that returns a key of a branch. Branches of both documents with equal keys match; an empty key matches
+none."""
 
 
 def match_branches(schema_pair: SchemaPair, old_branches: _Branches, new_branches: _Branches) -> BranchDifferences:
@@ -67,16 +62,18 @@ def match_branches(schema_pair: SchemaPair, old_branches: _Branches, new_branche
     """
     changed: list[tuple[SchemasForSameValue, SchemasForSameValue]] = []
     old_left, new_left = list(old_branches), list(new_branches)
-    by_content = _BranchKeyFunctions(
-        schema_pair.api_part.old_normalizer.compute_fingerprint,
-        schema_pair.api_part.new_normalizer.compute_fingerprint,
+    part = schema_pair.api_part
+    keys_by_content = (part.old_normalizer.compute_fingerprint, part.new_normalizer.compute_fingerprint)
+    key_functions: tuple[tuple[_GetBranchKey, _GetBranchKey], ...] = (
+        keys_by_content,
+        (_get_branch_name, _get_branch_name),
     )
-    for key_functions in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
+    for get_old_key, get_new_key in key_functions:
         candidates: dict[Hashable, list[SchemasForSameValue]] = {}
         for branch in new_left:
-            candidates.setdefault(key_functions.get_new_key(branch), []).append(branch)
+            candidates.setdefault(get_new_key(branch), []).append(branch)
         for branch in tuple(old_left):
-            key = key_functions.get_old_key(branch)
+            key = get_old_key(branch)
             if key and candidates.get(key):
                 match = candidates[key].pop(0)
                 old_left.remove(branch)
@@ -161,10 +158,10 @@ def _report_branch_changes(
     for branch in branch_differences.added_branches:
         yield schema_pair.build_change(f"{name}-added", old, branch[0])
     is_item = branch_keyword == "prefixItems"
-    kind = schema_pair.property_role if is_item else schema_pair.schema_role
+    role = schema_pair.property_role if is_item else schema_pair.schema_role
     api_part = schema_pair.api_part.create_nested_part("/*") if is_item else schema_pair.api_part
     pending_pairs.extend(
-        SchemaPair(api_part, kind, before, after, before[0], after[0])
+        SchemaPair(api_part, role, before, after, before[0], after[0])
         for before, after in branch_differences.changed_branches
     )
 
@@ -214,14 +211,14 @@ def compare_properties(
 
     The schemas of the properties that exist in both versions are appended to `pending_pairs`.
     """
-    kind = schema_pair.property_role
+    role = schema_pair.property_role
     for name in dict.fromkeys(
         (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)
     ):
         api_part = schema_pair.api_part.create_nested_part(f"/{escape_pointer_token(name)}")
-        before = _read_property_version(api_part, kind, old_schema, name, is_new_version=False)
-        after = _read_property_version(api_part, kind, new_schema, name, is_new_version=True)
-        yield from _compare_property(_PropertyPair(api_part, kind, before, after), pending_pairs)
+        before = _read_property_version(api_part, role, old_schema, name, is_new_version=False)
+        after = _read_property_version(api_part, role, new_schema, name, is_new_version=True)
+        yield from _compare_property(_PropertyPair(api_part, role, before, after), pending_pairs)
 
 
 def _read_property_version(
@@ -249,16 +246,16 @@ def _read_property_version(
 
 
 def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
-    old, new, kind = property_pair.old_property, property_pair.new_property, property_pair.schema_role
+    old, new, role = property_pair.old_property, property_pair.new_property, property_pair.schema_role
     # A property that both versions require exists in both, even if only one version describes it.
     if bool(old.schemas_for_same_value) != bool(new.schemas_for_same_value) and not (
         old.is_required and new.is_required
     ):
         if not old.is_omitted_from_body and not new.is_omitted_from_body:
             yield property_pair.build_change(
-                _choose_rule_of_addition(kind, new)
+                _choose_rule_of_addition(role, new)
                 if new.schemas_for_same_value
-                else _choose_rule_of_removal(kind, old)
+                else _choose_rule_of_removal(role, old)
             )
         return
     yield from _compare_read_write_access(property_pair)
@@ -268,19 +265,19 @@ def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPa
             pending_pairs.append(
                 SchemaPair(
                     property_pair.api_part,
-                    kind,
+                    role,
                     old.schemas_for_same_value,
                     new.schemas_for_same_value,
                     old.node,
                     new.node,
                 )
             )
-    elif kind.is_sent_by_client and not new.is_omitted_from_body and new.is_required:
+    elif role.is_sent_by_client and not new.is_omitted_from_body and new.is_required:
         # The property was read-only, and must now be sent.
-        yield property_pair.build_change(_choose_rule_of_addition(kind, new))
-    elif not kind.is_sent_by_client and not old.is_omitted_from_body:
+        yield property_pair.build_change(_choose_rule_of_addition(role, new))
+    elif not role.is_sent_by_client and not old.is_omitted_from_body:
         # The property became write-only, so that responses no longer have it.
-        yield property_pair.build_change(_choose_rule_of_removal(kind, old))
+        yield property_pair.build_change(_choose_rule_of_removal(role, old))
 
 
 def _choose_rule_of_addition(schema_role: SchemaRole, new_property: _PropertyVersion) -> str:
@@ -316,8 +313,8 @@ def _compare_read_write_access(property_pair: _PropertyPair) -> Iterator[DriftCh
             property_pair.new_property.schema.get_keyword(keyword),
         )
         for change in compare_flags(f"became-{name}", f"became-not-{name}", old, new):
-            kind = f"{property_pair.schema_role.message_type}-{property_pair.new_property.requiredness}-property"
-            yield property_pair.api_part.build_change(f"{kind}-{change.rule_id_suffix}", old, new)
+            prefix = f"{property_pair.schema_role.message_type}-{property_pair.new_property.requiredness}-property"
+            yield property_pair.api_part.build_change(f"{prefix}-{change.rule_id_suffix}", old, new)
 
 
 # Compares subschemas that restrict a value beside its properties, items and branches, such as `then` and `not`.
@@ -400,12 +397,12 @@ def _build_inner_pair(
         old_and_new_schemas: the older and the newer subschema.
         old_and_new_nodes: the nodes that are reported for an older or a newer subschema that is empty.
     """
-    api_part, kind = schema_pair.api_part, schema_pair.schema_role
+    api_part, role = schema_pair.api_part, schema_pair.schema_role
     if keyword not in _KEYWORDS_FOR_THE_SAME_VALUE:
-        kind = schema_pair.property_role
+        role = schema_pair.property_role
     if keyword in _KEYWORDS_FOR_ITEMS:
         api_part = api_part.create_nested_part("/*")
-    return SchemaPair(api_part, kind, *old_and_new_schemas, *old_and_new_nodes)
+    return SchemaPair(api_part, role, *old_and_new_schemas, *old_and_new_nodes)
 
 
 def _are_schemas_different(

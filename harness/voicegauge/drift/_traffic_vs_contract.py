@@ -304,18 +304,17 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
         assert status_operation is not None, "only exchanges of a job have states"
         assert job is not None, "only exchanges of a job have states"
         pointer = f"{status_operation.pointer}/x-job/states"
-        found: tuple[str, str, str] | None = None
+        rule, observed = "", state
         if state not in job.states:
-            found = "observed-state-undocumented", pointer, state
+            rule = "observed-state-undocumented"
         elif last in job.states and not _can_reach_state(job, last, state):
-            found = "observed-transition-undocumented", f"{pointer}/{last}", f"{last} -> {state}"
-        if found is not None:
-            rule, contract_pointer, observed = found
+            rule, observed, pointer = "observed-transition-undocumented", f"{last} -> {state}", f"{pointer}/{last}"
+        if rule:
             yield build_contradiction_change(
                 recorded_exchange,
                 rule,
                 f"{recorded_exchange.status} {recorded_exchange.state_location}",
-                contract_pointer=contract_pointer,
+                contract_pointer=pointer,
                 exchange_part="/response/content/text",
                 observed_value=observed,
             )
