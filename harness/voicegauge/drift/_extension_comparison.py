@@ -315,11 +315,8 @@ def _compare_fact_values(
         return
     difference = _classify_difference(fact.kind, old_value.value, new_value.value)
     if difference in _DIFFERENCES_BY_KIND[fact.kind]:
-        shown = {
-            side: located_value.value
-            for side, located_value in (("old", old_value), ("new", new_value))
-            if located_value.value is not MISSING and not isinstance(located_value.value, dict | list)
-        }
+        values = {"old": old_value.value, "new": new_value.value}
+        shown = {side: one for side, one in values.items() if one is not MISSING and not isinstance(one, dict | list)}
         yield api_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **shown)
 
 

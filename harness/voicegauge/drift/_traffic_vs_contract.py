@@ -72,11 +72,11 @@ def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, contract_poin
         contract_pointer: JSON pointer to the contradicted part of the contract. Disputes about its parents count too.
     """
     check_rules = set(_CHECK_RULE_IDS_BY_DRIFT_RULE_ID.get(rule_id, _BODY_CHECK_RULE_IDS))
-    for candidate in _list_disputable_pointers(recorded_exchange, contract_pointer):
-        for dispute, location in recorded_exchange.contract.iterate_disputes(candidate):
-            if check_rules & set(dispute.rule_ids) and _covers_contradiction(dispute, recorded_exchange, location):
-                return True
-    return False
+    return any(
+        check_rules & set(dispute.rule_ids) and _covers_contradiction(dispute, recorded_exchange, location)
+        for candidate in _list_disputable_pointers(recorded_exchange, contract_pointer)
+        for dispute, location in recorded_exchange.contract.iterate_disputes(candidate)
+    )
 
 
 def _list_disputable_pointers(recorded_exchange: RecordedExchange, contract_pointer: str) -> list[str]:
@@ -84,16 +84,12 @@ def _list_disputable_pointers(recorded_exchange: RecordedExchange, contract_poin
 
     These are the contradicted part at `contract_pointer`, the documented response and the operation.
     """
-    pointers = [contract_pointer]
-    if recorded_exchange.response_spec is not None:
-        pointers.append(recorded_exchange.response_spec.pointer)
-    if recorded_exchange.operation is not None:
+    operation, spec = recorded_exchange.operation, recorded_exchange.response_spec
+    pointers = [contract_pointer, spec.pointer if spec is not None else ""]
+    if operation is not None:
         # A dispute next to the `$ref` of a shared response is not among the parents of that response.
-        pointers += [
-            recorded_exchange.operation.pointer,
-            f"{recorded_exchange.operation.pointer}/responses/{recorded_exchange.status}",
-        ]
-    return [candidate for candidate in pointers if candidate]
+        pointers += [operation.pointer, f"{operation.pointer}/responses/{recorded_exchange.status}"]
+    return list(filter(None, pointers))
 
 
 def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange, dispute_pointer: str) -> bool:
@@ -115,8 +111,7 @@ def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange,
 
 def _list_schema_pointers(contract: Contract, dispute: Dispute, dispute_pointer: str) -> list[str]:
     """Return the JSON pointers at which the contract has the schema of a dispute. References in it start from there."""
-    found = []
-    pointer_tokens = split_json_pointer(dispute_pointer)
+    found, pointer_tokens = [], split_json_pointer(dispute_pointer)
     for key in ("x-source", "source"):
         entries = read_pointer(contract.document.data, [*pointer_tokens, key, "disputes"])
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):

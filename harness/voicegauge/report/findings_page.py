@@ -435,7 +435,11 @@ def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id:
         if not any(name.startswith(f"{provider}/") for name in (*report.operations, *report.targets)):
             continue
         findings = sorted(
-            (one for one in report.findings if _is_about_target(one, provider, target_id)),
+            (
+                one
+                for one in report.findings
+                if one.where.provider == provider and one.where.target in (None, target_id)
+            ),
             key=lambda one: (_SEVERITY_ORDER.index(one.severity), one.where.target != target_id),
         )
         target_checks.append(
@@ -452,21 +456,14 @@ def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id:
 _SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 
 
-def _is_about_target(finding: Finding, provider: str, target_id: str) -> bool:
-    return finding.where.provider == provider and finding.where.target in (None, target_id)
-
-
 def find_target_drifts(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetDrift, ...]:
     """Return the changes of a target's provider, for each comparison of its documents or traffic."""
     provider = target_id.partition("/")[0]
-    levels = list(DriftLevel)
     return tuple(
         TargetDrift(
             old_document=report.old_input.version or report.old_input.file,
             new_document=report.new_input.version or report.new_input.file,
-            changes=tuple(
-                sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_FINDINGS_OR_CHANGES]
-            ),
+            changes=report.changes[:MAX_LISTED_FINDINGS_OR_CHANGES],
             unlisted_change_count=max(len(report.changes) - MAX_LISTED_FINDINGS_OR_CHANGES, 0),
         )
         for report in check_and_drift_reports.drift_reports

@@ -12,7 +12,6 @@ import msgspec
 
 from voicegauge.bench import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.comparison_result import PAIRED_CHANGE_NOTE
-from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.part_summaries import describe_sockets, list_places
 from voicegauge.bench.speech_summaries import describe_readings, describe_steadiness
 from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_charges
@@ -34,7 +33,6 @@ from voicegauge.report._plot_geometry import (
 from voicegauge.report._ranking import (
     CertainLeads,
     RankedRow,
-    RankingWeights,
     build_anchors,
     build_ranked_rows,
     compute_certain_leads,
@@ -316,6 +314,8 @@ def _render_template(
     # A position in a table is a rank, too.
     rows.sort(key=lambda pair: pair[1].summary.target if has_rehearsal else get_row_sort_key(pair[1]))
     keys = set() if has_rehearsal else {column.key for column in columns}
+    # At first the page shows the weights of the first run whose headline says what to choose.
+    shown = next((run for run in report.runs if run.ranking.decision), report.runs[0])
     _add_template_filters()
     return render_template(
         "page.html.j2",
@@ -330,7 +330,7 @@ def _render_template(
         sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
         columns=columns,
         characters_per_month=report.characters_per_month,
-        weights=msgspec.structs.asdict(_find_shown_weights(report)),
+        weights=msgspec.structs.asdict(shown.ranking.weights),
         differences=differences,
         paired_change_note=PAIRED_CHANGE_NOTE,
         differing_facts=list_differing_facts(report) if differences else (),
@@ -346,11 +346,6 @@ def _render_template(
     )
 
 
-def _find_shown_weights(report: BenchReport) -> RankingWeights:
-    """Return the weights that the page shows at first: those of the first run whose headline says what to choose."""
-    return next((run for run in report.runs if run.ranking.decision), report.runs[0]).ranking.weights
-
-
 def _find_rehearsal_mark_of_all_runs(run_views: Sequence[RunView]) -> str:
     """Return the mark of all runs, such as "EMULATED"; empty if any of them is not a rehearsal."""
     marks = dict.fromkeys(view.rehearsal_mark for view in run_views)
@@ -361,7 +356,7 @@ def _add_template_filters() -> None:
     """Add the filters of the page of a report to the environment of all templates."""
     filters: dict[str, Callable[..., str | list[str]]] = {
         "bounds": format_time_bounds,
-        "interval": _format_rate_interval,
+        "interval": lambda estimate: format_interval(estimate, 100, 1),
         "interval_ms": format_interval,
         "link_others": _link_count_of_unnamed_targets,
         "json": lambda records: msgspec.json.encode(records).decode(),
@@ -387,10 +382,6 @@ def _link_count_of_unnamed_targets(text: str) -> Markup:
     if not unnamed:
         return escape(before)
     return escape(before) + Markup('<a href="#comparison">{}</a>').format(unnamed[0]) + unnamed[1]
-
-
-def _format_rate_interval(estimate: Estimate) -> str:
-    return format_interval(estimate, 100, 1)
 
 
 def _remove_empty_facts(facts: Sequence[RunFact]) -> list[RunFact]:

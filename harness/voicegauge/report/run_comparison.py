@@ -64,14 +64,21 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
         "Started": lambda r: r.manifest.created_at,
         "Finished": lambda r: "yes" if r.manifest.is_finished else "no: interrupted; the samples so far are shown",
         "Measured": lambda r: _NOTE_BY_RUN_KIND[r.manifest.kind],
-        "Suite": _format_suite,
+        "Suite": lambda r: (
+            f"{r.manifest.suite.id}, version {r.manifest.suite.version}, "
+            f"{format_count(r.manifest.suite.text_count, 'text')}"
+        ),
         "Targets": lambda r: str(len(r.manifest.targets)),
         "Requests": lambda r: f"{sum(t.sample_count for t in r.targets):,}",
         "Sessions": lambda r: str(r.manifest.sessions),
         "Repetitions": _format_repetitions,
         "Concurrency": lambda r: "" if r.ramp or r.manifest.requests_per_s is not None else str(r.manifest.concurrency),
         "Ramp": lambda r: f"{r.ramp.load_type}, in {format_count(len(r.ramp.steps), 'step')}" if r.ramp else "",
-        "Rate": _format_request_rate,
+        "Rate": lambda r: (
+            ""
+            if r.manifest.requests_per_s is None
+            else f"{r.manifest.requests_per_s:g} requests/s to each target, {r.manifest.arrival_process} arrivals"
+        ),
         "Text over WebSockets": lambda r: r.manifest.text_pacing.describe() if r.manifest.text_pacing else "",
         "HTTP": lambda r: "HTTP/2 with servers that support it" if r.manifest.uses_http2 else "HTTP/1.1",
         "Error of times": _format_timing_error,
@@ -124,24 +131,12 @@ def _format_timing_error(run: RunReport) -> str:
     error = run.manifest.timing_error
     busy = describe_disturbed_samples(run.targets)
     note = f"; {busy}" if busy else ""
-    if error is None:
-        return f"not measured{note}"
-    return f"{describe_timing_error(error)}{note}"
-
-
-def _format_request_rate(run: RunReport) -> str:
-    rate = run.manifest.requests_per_s
-    return "" if rate is None else f"{rate:g} requests/s to each target, {run.manifest.arrival_process} arrivals"
+    return f"{'not measured' if error is None else describe_timing_error(error)}{note}"
 
 
 def _format_repetitions(run: RunReport) -> str:
     count = "as many as the ramp needed" if run.ramp else str(run.manifest.repetitions)
     return f"{count}, after {run.manifest.warmup_request_count} for warm-up"
-
-
-def _format_suite(run: RunReport) -> str:
-    suite = run.manifest.suite
-    return f"{suite.id}, version {suite.version}, {format_count(suite.text_count, 'text')}"
 
 
 def _format_asr(run: RunReport) -> str:
@@ -151,10 +146,8 @@ def _format_asr(run: RunReport) -> str:
 def _describe_vocabulary(run: RunReport) -> str:
     if run.scoring is None:
         return ""
-    if run.scoring.has_closed_vocabulary:
-        known = run.scoring.known_words
-        return f"CLOSED: {known}" if known else "CLOSED: small-vocabulary ASR made for the bundled suites"
-    return "open"
+    known = run.scoring.known_words or "small-vocabulary ASR made for the bundled suites"
+    return f"CLOSED: {known}" if run.scoring.has_closed_vocabulary else "open"
 
 
 def _format_unscored_languages(run: RunReport) -> str:
