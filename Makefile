@@ -14,6 +14,9 @@ WITHOUT_TORCH = awk 'BEGIN { print "\# Written by `make lock`." } /^[a-z]/ { kep
 # What a commit is checked with beside the tests.
 CODE := harness contracts benchmarks docs
 
+# Three at once on two cores: a fifth of the time, tests wait for sockets, clocks and other processes.
+TESTS := $(BIN)/python -m pytest -n 3 --dist worksteal
+
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -23,10 +26,10 @@ bench: $(VENV)/.light   ## benchmark every target on the emulator and write the 
 	$(BIN)/voicegauge bench --suite smoke
 
 test: $(VENV)/.full     ## the suite, Whisper included
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser"
+	$(TESTS) -m "not slow and not browser"
 
 slow: $(VENV)/.full     ## what takes long: simulations, memory, the wheel, the report in a browser
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not browser"
+	$(TESTS) -m "slow and not browser"
 	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.full

@@ -87,6 +87,7 @@ print(len(scores.scores.scores))
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_runs_once(
     saved_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def options(url: str, **more: object) -> voicegauge.LiveOptions:
     return voicegauge.LiveOptions(base_urls={"": url}, **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_one_line_finds_what_the_server_does_wrong() -> None:
     notices = NoticeList()
     with running_own_server(voices=[{"id": "zoe"}, {"id": "max"}, {"id": "clone:<id>"}]) as url:

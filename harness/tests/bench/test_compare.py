@@ -68,6 +68,7 @@ def test_holm_tests_the_smallest_p_value_hardest_and_stops_at_the_first_that_is_
     assert compute_holm_levels([0.024, None, 0.002, 0.06, 0.5], 0.05) == [0.05 / 3, 0.05, 0.05 / 4, 0.05 / 2, 0.05 / 2]
 
 
+@pytest.mark.slow
 def test_without_a_change_regressions_are_rare() -> None:
     """The probability is 1% for each pair of runs: three of 60 would be a one in a thousand event."""
     alarms = sum(
@@ -83,6 +84,7 @@ def test_one_run_cannot_tell_a_slowdown_from_a_slow_night() -> None:
         assert verdicts(found)["total_latency_ms"].verdict in ("underpowered", "no evidence")
 
 
+@pytest.mark.slow
 def test_ten_nights_as_a_baseline_find_a_slowdown_of_30_percent() -> None:
     found, detectable = 0, []
     for seed in range(5):

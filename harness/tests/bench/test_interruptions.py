@@ -309,6 +309,7 @@ def test_a_new_run_does_not_continue_an_interrupted_one(
     assert len(list(out.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_of_two_benchmarks_that_start_in_the_same_instant_one_buys(provider: StandInProvider, out: Path) -> None:
     provider.latency_s = 0.3
     with running_app(provider) as url:

@@ -41,6 +41,7 @@ def test_a_night_that_is_slow_for_all_targets_is_no_regression_of_any() -> None:
     assert not compare_runs(nights, simulate_run(slow, SHARED, rng, night=9)).regressions
 
 
+@pytest.mark.slow
 def test_unchanged_targets_raise_no_alarm() -> None:
     assert not any(compare_eight_with_nights(Service(), SHARED, seed).regressions for seed in range(4))
 
@@ -59,6 +60,7 @@ def test_the_plan_states_what_comparisons_of_its_size_state() -> None:
     assert planned == pytest.approx(np.median([size for size in sizes if size is not None]), rel=0.25)
 
 
+@pytest.mark.slow
 def test_five_nights_of_one_target_find_what_the_plan_states() -> None:
     services, design = {FIRST: Service()}, Design(texts=24, sessions=1)
     sizes = []

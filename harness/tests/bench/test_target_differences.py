@@ -20,6 +20,7 @@ def draw_log_times(seed: int, texts: int, targets: int) -> FloatArray:
     return drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("texts", "targets", "runs"), [(8, 10, 100), (24, 5, 100)])
 def test_of_runs_of_equal_targets_few_tell_any_apart(texts: int, targets: int, runs: int) -> None:
     found = [

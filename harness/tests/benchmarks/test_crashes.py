@@ -63,6 +63,7 @@ async def unbroken_run(out: Path, contract: Contract, plan: BenchPlan) -> Run:
     return load_run(end.folder)
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_killed_at_any_step_is_continued(
     tmp_path: Path, contract: Contract, plan: BenchPlan
 ) -> None:
@@ -142,6 +143,7 @@ def test_faults_are_chosen_by_their_probability() -> None:
     assert {always.choose(["a", "b"]) for _ in range(20)} == {"a", "b"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["check", "record"])
 async def test_checks_and_recordings_with_faults_and_kills_never_exceed_the_budget(
     command: CaseCommand, tmp_path: Path, contract: Contract

@@ -22,7 +22,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
         ("receiver", "one URL: bodies of 1 MiB"),
         ("emulator", "control route: 1 GiB"),
         pytest.param("receiver", "unfinished headers", marks=pytest.mark.slow),
-        ("proxy", "endless headers"),
+        pytest.param("proxy", "endless headers", marks=pytest.mark.slow),
         pytest.param("proxy", "pages and hosts of others", marks=pytest.mark.slow),
     ],
 )

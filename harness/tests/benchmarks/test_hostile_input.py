@@ -30,7 +30,12 @@ RESPONSES = {response.name: response for response in hostile_responses()}
             "WebSocket: pings", 3600.0, "the service sent more than voicegauge accepts", marks=pytest.mark.slow
         ),
         ("WebSocket: a frame of 63 MiB", 3600.0, "the service sent more than voicegauge accepts"),
-        ("streamed recording: transcripts of 4 MB", 3600.0, "the service sent more than voicegauge accepts"),
+        pytest.param(
+            "streamed recording: transcripts of 4 MB",
+            3600.0,
+            "the service sent more than voicegauge accepts",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_hostile_response_ends_within_the_limits(name: str, deadline_s: float, outcome: str) -> None:

@@ -335,7 +335,7 @@ def test_a_closed_pipe_is_not_a_finding(folder: Path) -> None:
 
 
 def test_a_closed_standard_output_discards_the_table(folder: Path) -> None:
-    done = shell("voicegauge providers --json out.json >&-", folder)
+    done = shell("voicegauge providers lmnt --json out.json >&-", folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((folder / "out.json").read_text())["providers"]
 
@@ -353,7 +353,7 @@ def test_characters_missing_in_the_locale_are_escaped_and_json_is_utf_8(
 ) -> None:
     (folder / "acme.yaml").write_text(MINIMAL_CONTRACT.replace("Voice one", "声"), encoding="utf-8")
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
-    call = "voicegauge providers --contracts acme.yaml --json"
+    call = "voicegauge providers acme --contracts acme.yaml --json"
     done = shell(f"{call} a.json && {call} - >b.json", folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\\u58f0" in done.stdout

@@ -42,6 +42,7 @@ COMPLETED_BY_WORDS = {
 }
 
 
+@pytest.mark.slow
 def test_bash_completes_what_is_typed() -> None:
     """Bash itself evaluates the documented line, and calls the function that it defines."""
     script = ['eval "$(_VOICEGAUGE_COMPLETE=bash_source voicegauge)"', "name=$(complete -p voicegauge)"]

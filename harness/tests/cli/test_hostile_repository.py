@@ -366,7 +366,7 @@ def test_contract(voicegauge_rule):
     ("options", "expected"),
     [
         ("--vg-live --vg-max-cost=1000", 4),
-        ("--vg-contracts=contracts", 4),
+        pytest.param("--vg-contracts=contracts", 4, marks=pytest.mark.slow),
         pytest.param("--vg-max-calls=1 -k empty-body", 0, marks=pytest.mark.slow),
     ],
 )

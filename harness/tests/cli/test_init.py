@@ -63,6 +63,7 @@ def propose(document: Path, **options: Any) -> str:
     return voicegauge.propose_overlay(document, **options).overlay
 
 
+@pytest.mark.slow
 def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
     document: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

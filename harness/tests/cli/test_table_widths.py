@@ -27,7 +27,7 @@ from ..builders.nights import save_nights
 from ..builders.report_runs import VOICES, make_run
 
 ROOT = Path(__file__).resolve().parents[3]
-WIDTHS = ["80", pytest.param("100", marks=pytest.mark.slow), pytest.param("120", marks=pytest.mark.slow), "160", None]
+WIDTHS = ["80", *(pytest.param(width, marks=pytest.mark.slow) for width in ("100", "120", "160")), None]
 """Values of COLUMNS; `None` is a pipe without a width."""
 COMMANDS = {
     "plan of a check": ["check", "pixelapi", "--emulated", "--dry-run"],

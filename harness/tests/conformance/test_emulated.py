@@ -28,13 +28,15 @@ def test_no_target_of_a_bundled_contract_has_findings(check, voicegauge_catalogu
     assert set(report.operations) >= {f"{provider}/{operation}" for operation in contract.operations}
 
 
-@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.slow), 20])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 20])
 def test_another_seed_raises_no_false_alarm(seed, check) -> None:
     targets = ["pixazo/xtts-v2", "pixelapi/voice-clone", "ttsai/piper", "ttsai/kokoro-sync"]
     report = check(targets, seed=seed, only=lambda case: case.speech_request is not None)
     assert report.findings == ()
 
 
+@pytest.mark.slow
 def test_fuzzing_a_correct_service_has_no_findings(check) -> None:
     report = check(["pixelapi/voice-design", "ttsai/kokoro"], only=lambda _: False, fuzz=40, seed=3)
     assert report.findings == ()

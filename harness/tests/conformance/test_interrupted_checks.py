@@ -298,6 +298,7 @@ def interrupt_while_waiting(
     assert len(acme.keys) == sent, "nothing more is sent"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [pytest.param("1", marks=pytest.mark.slow), "3"])
 def test_ctrl_c_waits_for_the_response_that_was_paid_for(acme, arguments, check, concurrency) -> None:
     with interrupt_while_waiting(acme, [*arguments, "--concurrency", concurrency], int(concurrency)) as process:
@@ -374,6 +375,7 @@ def test_a_check_goes_on_when_the_service_can_be_reached_again(acme, arguments, 
     assert not journals(tmp_path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_does_not_wait(acme, arguments) -> None:
     with interrupt_while_waiting(acme, arguments, 1) as process:
         process.send_signal(signal.SIGINT)
@@ -385,6 +387,7 @@ def test_ctrl_c_twice_does_not_wait(acme, arguments) -> None:
     assert report["stop_reason"] == "interrupted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ctrl_c_while_random_requests_are_sent_keeps_what_was_paid_for(acme, arguments, check, times) -> None:
     one_case = [*arguments, "--case", "acme/voice-1: a full delivery", "--fuzz", "50"]

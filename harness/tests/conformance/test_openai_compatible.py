@@ -121,6 +121,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> CheckReport:
         return check_own_server(own_server, tmp_path_factory.mktemp("contracts"))
 
 
+@pytest.mark.slow
 def test_one_cause_is_one_finding(report) -> None:
     rejections = [finding for finding in report.findings if finding.rule == "rejects-valid"]
     (of_streams,) = (finding for finding in rejections if "'sse'" in finding.message)

@@ -138,7 +138,9 @@ def _use_parameters(operation: Any) -> None:
     ],
     ids=["repeated", "commas", "other delimiters"],
 )
-@pytest.mark.parametrize("media_type", ["multipart/form-data", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize(
+    "media_type", ["application/x-www-form-urlencoded", pytest.param("multipart/form-data", marks=pytest.mark.slow)]
+)
 def test_an_operation_that_takes_forms_only_is_sent_its_lists_as_documented(media_type, encoding, check_shape) -> None:
     """The bounds of a list and those of its items are tried, in fields of their own or in one text."""
 

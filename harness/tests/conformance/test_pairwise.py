@@ -84,6 +84,7 @@ def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
         assert {(row[one], row[two]) for row in rows} == {(row[one], row[two]) for row in every}
 
 
+@pytest.mark.slow
 def test_a_value_that_only_whole_requests_rule_out_is_not_tried_with_every_combination_of_the_others() -> None:
     field_count, tried_count = 14, 0
 

@@ -97,6 +97,7 @@ def fuzz():
     return run
 
 
+@pytest.mark.slow
 def test_occasional_lost_connections_do_not_end_a_search(fuzz) -> None:
     collector = ResultCollector([], 0)
     connections = fuzz(lambda number: number % 5 == 0, collector)

@@ -99,6 +99,7 @@ def _die(file: Path) -> None:
         os._exit(1)
 
 
+@pytest.mark.slow
 def test_processes_that_spend_at_the_same_time_stay_within_the_budget(tmp_path) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_spend, args=(tmp_path / "budget", 40)) for _ in range(3)]

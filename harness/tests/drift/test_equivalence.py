@@ -42,6 +42,7 @@ def test_an_equivalent_spelling_is_not_a_change(drift: Drift, name: str, rewrite
     assert drift(document, REWRITES[rewrite](document, Random(1))).changes == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     name=st.sampled_from(sorted(DOCUMENTS)),

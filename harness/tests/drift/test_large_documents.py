@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from voicegauge import find_drift
 
 
@@ -62,6 +64,7 @@ def _compare_and_measure_cpu_s(tmp_path: Path, schema_count: int) -> float:
     return spent_s
 
 
+@pytest.mark.slow
 def test_comparing_large_documents_does_not_take_a_comparison_of_all_schemas_for_each_operation(tmp_path) -> None:
     """Eight times the schemas and operations took 64 times as long when each operation compared all schemas."""
     few, many = (_compare_and_measure_cpu_s(tmp_path, count) for count in (25, 200))

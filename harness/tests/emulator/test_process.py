@@ -109,7 +109,7 @@ def test_faults_can_be_changed_while_it_runs(plain_acme: Contract) -> None:
         assert "state" in http.post(url, **ask).json()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_serve_without_a_traceback(plain_acme: Contract, stop: signal.Signals) -> None:
     folder = str(plain_acme.document.path)
     command = [sys.executable, "-m", "voicegauge", "serve", "acme", "--contracts", folder, "--port", "0"]

@@ -31,6 +31,7 @@ def test_agent(voicegauge_judged_emulator, is_flushed):
 """
 
 
+@pytest.mark.slow
 def test_a_mistake_of_the_client_fails_its_test_and_no_other(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     # Not in this process: pytester would import a C++ extension of the emulator twice, which ends the process.

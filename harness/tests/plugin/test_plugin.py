@@ -179,6 +179,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_run_and_not_one_test(run_pytest) -> None:
     result = run_pytest(INTERRUPTED, isolated=True)
     assert result.ret == pytest.ExitCode.INTERRUPTED

@@ -81,6 +81,7 @@ def with_lost_frames(share: float) -> Worsen:
     return worsen
 
 
+@pytest.mark.slow
 def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: dict[str, Asr]) -> None:
     first, second = ({text: asr.transcribe(speech(text), "en") for text in TEXTS[:2]} for asr in engines.values())
     assert first == second
@@ -120,6 +121,7 @@ def test_another_sentence_is_not_taken_for_the_text(asr: Asr) -> None:
     assert score_transcript(sample_id="other", reference=TEXTS[1], transcript=said, language="en").error_rate >= 0.8
 
 
+@pytest.mark.slow
 def test_earlier_transcriptions_do_not_matter(asr: Asr) -> None:
     samples = speech(TEXTS[3])
     first = asr.transcribe(samples, "en")

@@ -73,6 +73,7 @@ def test_windows_are_those_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> 
     assert rated == [144_160] * 7
 
 
+@pytest.mark.slow
 def test_noise_lowers_the_ratings_of_background_and_p808() -> None:
     clean = _speak(24_000)
     level = float(np.sqrt(np.mean(clean**2)))

@@ -181,6 +181,7 @@ def test_a_converted_folder_must_hold_its_tokenizer(converted: Path, tmp_path: P
         choose(f"faster-whisper:{tmp_path}")
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path, own_processes: None) -> None:
     spec = f"faster-whisper:{converted}"  # openai-whisper: bench/test_scoring.py
     found = score_run(bare, save_run_of_sounds(bare, list(TEXTS)), spec, workers=2)
