@@ -193,16 +193,13 @@ class AccountRegistry:
         return None
 
     def _read_key(self, security_scheme_name: str, incoming_request: IncomingRequest, now_s: float) -> str | None:
-        scheme, key_spec = (
-            self._contract.security_schemes[security_scheme_name],
-            self._contract.key_specs[security_scheme_name],
-        )
+        scheme = self._contract.security_schemes[security_scheme_name]
+        key_spec = self._contract.key_specs[security_scheme_name]
         if key_spec.aws_signature is not None:
             own = os.environ.get(key_spec.key_variable or self._contract.provider.key_variable, "").strip()
             keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)
-            return next(
-                (key for key in keys if has_valid_signature(incoming_request, key_spec.aws_signature, key)), None
-            )
+            valid = (key for key in keys if has_valid_signature(incoming_request, key_spec.aws_signature, key))
+            return next(valid, None)
         if scheme.get("type") == "oauth2":
             kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
             return self.tokens.find_client_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
@@ -237,19 +234,12 @@ class AccountRegistry:
         """
         plan = self.find_plan_limits(operation.limits)
         account.rate_window.restart_if_ended(now_s)
+        per_minute, at_once = plan.max_requests_per_minute, plan.max_concurrent_requests
         if self._settings.enforces_rate_limits:
-            if (
-                plan.max_requests_per_minute is not None
-                and account.rate_window.request_count >= plan.max_requests_per_minute
-            ):
-                raise Rejection("rate-limited", None, f"more than {plan.max_requests_per_minute} requests per minute")
-            if (
-                plan.max_concurrent_requests is not None
-                and account.requests_in_flight_count >= plan.max_concurrent_requests
-            ):
-                raise Rejection(
-                    "rate-limited", "concurrent", f"more than {plan.max_concurrent_requests} requests at once"
-                )
+            if per_minute is not None and account.rate_window.request_count >= per_minute:
+                raise Rejection("rate-limited", None, f"more than {per_minute} requests per minute")
+            if at_once is not None and account.requests_in_flight_count >= at_once:
+                raise Rejection("rate-limited", "concurrent", f"more than {at_once} requests at once")
         account.rate_window.request_count += 1
 
     def count_keyless_characters(
@@ -267,9 +257,8 @@ class AccountRegistry:
         if account.keyless_allowance_day != day:
             account.keyless_allowance_day, account.keyless_character_count = day, 0
         if account.keyless_character_count + character_count > allowance.max_characters_per_day:
-            raise Rejection(
-                "rate-limited", "keyless", f"more than {allowance.max_characters_per_day} characters per day"
-            )
+            detail = f"more than {allowance.max_characters_per_day} characters per day"
+            raise Rejection("rate-limited", "keyless", detail)
         account.keyless_character_count += character_count
 
     def get_remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
@@ -309,10 +298,8 @@ def _read_sent_key(
     security_scheme: Mapping[str, Any], key_prefix: str, incoming_request: IncomingRequest
 ) -> str | None:
     if security_scheme.get("type") == "apiKey":
-        value = (
-            _read_credential(str(security_scheme.get("in")), str(security_scheme.get("name", "")), incoming_request)
-            or ""
-        )
+        place, name = str(security_scheme.get("in")), str(security_scheme.get("name", ""))
+        value = _read_credential(place, name, incoming_request) or ""
         return value.removeprefix(key_prefix).strip() or None if value.startswith(key_prefix) else None
     kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
     return token.strip() or None if kind.lower() == str(security_scheme.get("scheme", "bearer")).lower() else None
@@ -396,12 +383,6 @@ class RequestJournal:
         self._entries.clear()
         self._size_bytes = 0
 
-    def _add_entry(self, entry: dict[str, Any], size_bytes: int) -> None:
-        self._entries.append((entry, size_bytes))
-        self._size_bytes += size_bytes
-        while len(self._entries) > MAX_JOURNAL_ENTRIES or self._size_bytes > MAX_JOURNAL_BYTES:
-            self._size_bytes -= self._entries.popleft()[1]
-
     def record_request(
         self, contract: Contract, incoming_request: IncomingRequest, response: EmulatedResponse, now_s: float
     ) -> None:
@@ -409,23 +390,25 @@ class RequestJournal:
         shown_headers = _find_unmasked_parameter_names(contract, response, "header") | _UNMASKED_HEADERS
         shown_query = _find_unmasked_parameter_names(contract, response, "query")
         secrets = tuple(sorted(set(_find_secrets(contract, incoming_request))))
-        self._add_entry(
-            {
-                "at": now_s,
-                "provider": contract.id,
-                "method": incoming_request.method,
-                "path": _mask_text(secrets, incoming_request.path),
-                "query": _mask_values(incoming_request.query, shown_query, secrets),
-                "headers": _mask_values(incoming_request.headers, shown_headers, secrets),
-                "body_bytes": incoming_request.body_size_bytes,
-                "operation": response.operation.id if response.operation else None,
-                "target": response.target.id if response.target else None,
-                "status": response.status,
-                "rejection_reason": response.rejection_reason,
-                "job": response.job.id if response.job else None,
-            },
-            _estimate_entry_bytes(incoming_request),
-        )
+        entry = {
+            "at": now_s,
+            "provider": contract.id,
+            "method": incoming_request.method,
+            "path": _mask_text(secrets, incoming_request.path),
+            "query": _mask_values(incoming_request.query, shown_query, secrets),
+            "headers": _mask_values(incoming_request.headers, shown_headers, secrets),
+            "body_bytes": incoming_request.body_size_bytes,
+            "operation": response.operation.id if response.operation else None,
+            "target": response.target.id if response.target else None,
+            "status": response.status,
+            "rejection_reason": response.rejection_reason,
+            "job": response.job.id if response.job else None,
+        }
+        size_bytes = _estimate_entry_bytes(incoming_request)
+        self._entries.append((entry, size_bytes))
+        self._size_bytes += size_bytes
+        while len(self._entries) > MAX_JOURNAL_ENTRIES or self._size_bytes > MAX_JOURNAL_BYTES:
+            self._size_bytes -= self._entries.popleft()[1]
 
 
 def _estimate_entry_bytes(incoming_request: IncomingRequest) -> int:

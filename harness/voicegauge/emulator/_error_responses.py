@@ -171,7 +171,8 @@ def build_undocumented_operation_response(contract: Contract, method: str, paths
         status, message = 405, f"{requested}: the method is not documented here; documented: {', '.join(allowed)}"
     else:
         near = ", ".join(
-            _format_method_and_path(one) for one in _find_operations_with_similar_paths(operations, method, paths)
+            f"{one.method} {urlsplit(one.server.url).path.rstrip('/')}{one.path}"
+            for one in _find_operations_with_similar_paths(operations, method, paths)
         )
         status, message = 404, f"{requested}: no documented operation has this path; the nearest: {near}"
     body, media_type = _build_undocumented_operation_body(operations, status, message)
@@ -179,10 +180,6 @@ def build_undocumented_operation_response(contract: Contract, method: str, paths
     if allowed:
         response.headers["Allow"] = ", ".join(allowed)
     return response
-
-
-def _format_method_and_path(operation: Operation) -> str:
-    return f"{operation.method} {urlsplit(operation.server.url).path.rstrip('/')}{operation.path}"
 
 
 def _find_operations_with_similar_paths(

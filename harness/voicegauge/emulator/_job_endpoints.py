@@ -18,7 +18,7 @@ from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._provider_state import CLOCK_ADVANCE_PER_POLL_S, EmulatedAccount, EmulatedBatch, EmulatedJob
 from voicegauge.emulator._request import ParsedRequest, Rejection, find_default_value, write_value_at
 from voicegauge.emulator._resource_endpoints import StoredResource
-from voicegauge.emulator._response_bodies import build_default_body, build_success_response
+from voicegauge.emulator._response_bodies import build_success_response
 from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, fill_random_hex
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint, find_response_audio
 from voicegauge.emulator._speech_synthesis import SynthesisRequest, read_synthesis_request
@@ -164,11 +164,12 @@ class ChatEndpoint:
             Rejection: there is no message, or the balance is too low.
         """
         context = self._context
-        response = build_success_response(request.operation, "other", build_default_body)
-        recording = _read_spoken_message(request, chat_spec)
-        message = (
-            _read_text_message(request, chat_spec) if recording is None else await transcribe_upload(recording, "audio")
-        )
+        response = build_success_response(request.operation, "other")
+        recording = request.read_value(chat_spec.audio_location) if chat_spec.audio_location is not None else None
+        if isinstance(recording, UploadedFile):
+            message = await transcribe_upload(recording, "audio")
+        else:
+            message = _read_text_message(request, chat_spec)
         charge = context.job_store.charge_price(account, request.operation.pricing)
         messages = [message]
         if request.operation.resource is not None:
@@ -203,11 +204,6 @@ class ChatEndpoint:
         return context.response_builder.build_audio_url(
             request.incoming_request.base_url, chat_spec.reply_audio, media_id, synthesis.audio_format
         )
-
-
-def _read_spoken_message(request: ParsedRequest, chat_spec: ChatSpec) -> UploadedFile | None:
-    value = request.read_value(chat_spec.audio_location) if chat_spec.audio_location is not None else MISSING
-    return value if isinstance(value, UploadedFile) else None
 
 
 def _read_text_message(request: ParsedRequest, chat_spec: ChatSpec) -> str:

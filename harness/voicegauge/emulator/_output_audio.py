@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import zlib
 from collections.abc import Iterable
@@ -103,29 +104,21 @@ def choose_media_type(format_name: str, documented_media_types: Iterable[str]) -
         known to mean another format. `None` if there is none of these.
     """
     documented_media_types = tuple(documented_media_types)
-    actual = find_media_type_of_format(format_name)
-    specific = (actual, *_MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER.get(format_name, ()))
-    if format_name in _MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER:
-        specific = (*_MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER[format_name], actual)
-    found = next((name for name in specific if name in documented_media_types), None)
-    if found is None:
-        found = next((name for name in documented_media_types if _is_container_of_format(name, format_name)), None)
-    if found is None:
-        found = next((name for name in documented_media_types if find_format(name) == format_name), None)
-    if found is None and any(name in documented_media_types for name in _WILDCARD_MEDIA_RANGES):
-        found = actual
-    if found is None:
-        found = next((name for name in documented_media_types if name in GENERIC_MEDIA_TYPES), None)
-    if found is None:
-        found = next(
-            (
-                name
-                for name in documented_media_types
-                if name.startswith("audio/") and not _belongs_to_known_format(name)
-            ),
-            None,
-        )
-    return found
+    usual = find_media_type_of_format(format_name)
+    specific = (*_MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER.get(format_name, ()), usual)
+    candidates = itertools.chain(
+        (name for name in specific if name in documented_media_types),
+        (name for name in documented_media_types if _is_container_of_format(name, format_name)),
+        (name for name in documented_media_types if find_format(name) == format_name),
+        (usual for name in _WILDCARD_MEDIA_RANGES if name in documented_media_types),
+        (name for name in documented_media_types if name in GENERIC_MEDIA_TYPES),
+        (
+            name
+            for name in documented_media_types
+            if name.startswith("audio/") and find_container_of_media_type(name) is None and find_format(name) is None
+        ),
+    )
+    return next(candidates, None)
 
 
 def _is_container_of_format(media_type: str, format_name: str) -> bool:
@@ -138,10 +131,6 @@ def _is_container_of_format(media_type: str, format_name: str) -> bool:
         for other, names in _MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER.items()
         if other != format_name
     )
-
-
-def _belongs_to_known_format(media_type: str) -> bool:
-    return find_container_of_media_type(media_type) is not None or find_format(media_type) is not None
 
 
 def choose_deliverable_format(format_name: str, documented_media_types: Iterable[str]) -> str:

@@ -21,7 +21,6 @@ from voicegauge.emulator._request import (
     write_value_at,
 )
 from voicegauge.emulator._response_bodies import (
-    build_default_body,
     build_success_response,
     filter_lists,
     is_documented_id,
@@ -134,7 +133,7 @@ class ResourceStore:
         """
         role = self._roles[request.operation.id]
         if role.action == "create":
-            response = build_success_response(request.operation, "other", build_default_body)
+            response = build_success_response(request.operation, "other")
             self.create_resource(request, response, account, now_s, rng)
             return response
         if role.action == "list":
@@ -145,7 +144,7 @@ class ResourceStore:
         )
         if role.action == "delete":
             stored.is_deleted = True
-            return build_success_response(request.operation, "other", build_default_body)
+            return build_success_response(request.operation, "other")
         stored.state = role.new_state
         return self._build_change_response(request, stored)
 
@@ -187,9 +186,7 @@ class ResourceStore:
         listing = stored_resource.resource_spec.listing
         if not self._quota or listing is None or listing.max_count_location is None:
             return
-        example = build_success_response(
-            self._contract.find_operation(listing.operation_id), "other", build_default_body
-        )
+        example = build_success_response(self._contract.find_operation(listing.operation_id), "other")
         most, resource_spec = read_value_at(example.body, listing.max_count_location), stored_resource.resource_spec
         existing = list(self._list_resources_of_account(stored_resource.account, resource_spec))
         if isinstance(most, int) and len(existing) >= most:
@@ -227,7 +224,7 @@ class ResourceStore:
     def _build_list_response(
         self, request: ParsedRequest, account: EmulatedAccount, resource_spec: ResourceSpec
     ) -> EmulatedResponse:
-        response = build_success_response(request.operation, "other", build_default_body)
+        response = build_success_response(request.operation, "other")
         shows_deleted = self._fault_injector.is_check_skipped("delisting", request.operation)
         shown = list(self._list_resources_of_account(account, resource_spec, include_deleted=shows_deleted))
         name, listing = resource_spec.id_location.pointer_tokens[-1], resource_spec.listing
@@ -246,7 +243,7 @@ class ResourceStore:
         return response
 
     def _build_change_response(self, request: ParsedRequest, stored_resource: StoredResource) -> EmulatedResponse:
-        response = build_success_response(request.operation, "other", build_default_body)
+        response = build_success_response(request.operation, "other")
         resource = stored_resource.resource_spec
         for location, value in (
             (resource.id_location, stored_resource.id),

@@ -15,7 +15,7 @@ from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._output import EmulatedResponse
+from voicegauge.emulator._output import EmulatedResponse, ResponseKind
 from voicegauge.emulator._output_audio import choose_media_type, find_format
 from voicegauge.emulator._provider_state import EmulatedJob
 from voicegauge.emulator._request import (
@@ -66,9 +66,23 @@ _FORMAT_BY_MEDIA_TYPE = {
 
 
 def build_success_response(
-    operation: Operation, response_kind: Any, build_body_template: Callable[[MediaType], BodyTemplate]
+    operation: Operation,
+    response_kind: ResponseKind,
+    rank_example: Callable[[Example], Iterable[Any] | None] = lambda _: (),
+    required_values: Mapping[Location, Any] | None = None,
+    *,
+    example_media_spec: MediaType | None = None,
 ) -> EmulatedResponse:
-    """Return the first documented success response; a JSON body is built from what `build_body_template` returns."""
+    """Return the first documented success response.
+
+    Args:
+        operation: the operation that was requested.
+        response_kind: what the response does.
+        rank_example: chooses the example of a JSON body, and `required_values` are what a body without an example must
+            contain: see `select_body_template`. By default, the best example is chosen.
+        required_values: see `rank_example`.
+        example_media_spec: media type whose examples are used; by default that of the response.
+    """
     spec = operation.success_response
     status = int(spec.status) if spec.status.isdecimal() else 200
     media_spec = find_json_media(spec)
@@ -76,7 +90,7 @@ def build_success_response(
         return EmulatedResponse(
             response_kind,
             status,
-            build_body_template(media_spec).initial_body,
+            select_body_template(example_media_spec or media_spec, rank_example, required_values).initial_body,
             media_spec.name,
             response_spec=spec,
             documented_media_type=media_spec,

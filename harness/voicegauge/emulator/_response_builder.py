@@ -28,8 +28,6 @@ from voicegauge.emulator._request import (
 )
 from voicegauge.emulator._response_bodies import (
     FILE_EXTENSION_BY_FORMAT,
-    BodyTemplate,
-    build_default_body,
     build_success_response,
     fill_body_from_documented_item,
     filter_lists,
@@ -39,7 +37,6 @@ from voicegauge.emulator._response_bodies import (
     is_documented_id,
     read_requested_ids,
     replace_url_prefixes,
-    select_body_template,
     set_audio_media_type,
     write_audio,
     write_charges_and_balances,
@@ -94,12 +91,9 @@ class ResponseBuilder:
             if has_not_found_response(operation) and not is_documented_id(operation, parameter_name, value):
                 raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
 
-        def build_template(media_spec: MediaType) -> BodyTemplate:
-            return select_body_template(
-                media_spec, lambda example: [has_object_with_value(example.value, value) for value in ids.values()]
-            )
-
-        response = build_success_response(operation, "other", build_template)
+        response = build_success_response(
+            operation, "other", lambda example: [has_object_with_value(example.value, value) for value in ids.values()]
+        )
         _select_requested_example(response, request)
         if isinstance(response.body, dict) and ids:
             response.body = fill_body_from_documented_item(operation, response.body, ids)
@@ -120,12 +114,9 @@ class ResponseBuilder:
         if locations.state_location is not None:
             values[locations.state_location] = status.job.build_state_value(job.state)
 
-        def build_template(media_spec: MediaType) -> BodyTemplate:
-            return select_body_template(
-                media_spec, lambda example: self._rank_submit_example(request, target, example, values), values
-            )
-
-        response = build_success_response(operation, "submit", build_template)
+        response = build_success_response(
+            operation, "submit", lambda example: self._rank_submit_example(request, target, example, values), values
+        )
         response.target, response.job, response.request = target, job, request
         if locations.polling_url_location is not None:
             values[locations.polling_url_location] = self.build_status_url(request, status, job.id)
@@ -159,13 +150,9 @@ class ResponseBuilder:
         spec = request.operation.job
         assert spec is not None
 
-        def build_template(media_spec: MediaType) -> BodyTemplate:
-            values = {**self._build_job_values(spec, job), **_build_state_values(spec, job.state)}
-            return select_body_template(
-                media_spec, lambda example: self._rank_state_example(spec, job, example), values
-            )
-
-        response = build_success_response(request.operation, "status", build_template)
+        values = {**self._build_job_values(spec, job), **_build_state_values(spec, job.state)}
+        rank_example = functools.partial(self._rank_state_example, spec, job)
+        response = build_success_response(request.operation, "status", rank_example, values)
         self._write_status_values(response, request, spec, job)
         return response
 
@@ -192,26 +179,25 @@ class ResponseBuilder:
             job: the job, which is already canceled unless it had ended before.
         """
         status_media = _find_status_media_type_for_undocumented_state(request.operation, job_spec, job)
-
-        def build_template(media_spec: MediaType) -> BodyTemplate:
-            values = {
-                **self._build_job_values(job_spec, job),
-                **_build_state_values(job_spec, job.state),
-                job_spec.submit_response.job_id_location: job.id,
-            }
-            if status_media is not None:
-                return select_body_template(
-                    status_media, lambda example: self._rank_state_example(job_spec, job, example), values
-                )
-            seed = {place: value for place, value in values.items() if is_location_documented(media_spec, place)}
-            return select_body_template(
-                media_spec, lambda example: (_shows_job_in_state(example, job_spec, job.state),), seed
-            )
-
-        response = build_success_response(request.operation, "other", build_template)
+        values = {
+            **self._build_job_values(job_spec, job),
+            **_build_state_values(job_spec, job.state),
+            job_spec.submit_response.job_id_location: job.id,
+        }
         if status_media is not None:
+            rank_example = functools.partial(self._rank_state_example, job_spec, job)
+            response = build_success_response(
+                request.operation, "other", rank_example, values, example_media_spec=status_media
+            )
             self._write_status_values(response, request, job_spec, job)
             return response
+        own_media = find_json_media(request.operation.success_response)
+        response = build_success_response(
+            request.operation,
+            "other",
+            lambda example: (_shows_job_in_state(example, job_spec, job.state),),
+            {place: value for place, value in values.items() if own_media and is_location_documented(own_media, place)},
+        )
         self._write_job_values(response, request, job_spec, job)
         write_values(
             response,
@@ -300,7 +286,7 @@ class ResponseBuilder:
         assert status.job is not None
         location = status.job.speech_audio
         url = self.build_audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.audio_format)
-        response = build_success_response(request.operation, "result", build_default_body)
+        response = build_success_response(request.operation, "result")
         if response.is_body_text_or_json:
             self._write_job_values(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
@@ -322,7 +308,7 @@ class ResponseBuilder:
         """Return the response of an operation that delivers speech without a job."""
         answer = target.response
         assert answer.audio is not None
-        response = build_success_response(request.operation, "speech", build_default_body)
+        response = build_success_response(request.operation, "speech")
         response.target, response.request, response.stream_spec = target, request, target.stream
         write_audio(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
         write_charges_and_balances(response, {answer.charge_location: charge, answer.balance_location: balance})
@@ -349,12 +335,10 @@ class ResponseBuilder:
             charge: the amount charged; `None` if the request has no price.
         """
         constants = target.target_spec.request_constants
-
-        def rank_example(example: Example) -> tuple[bool]:
-            return (_belongs_to_request_with_constants(request, example, constants),)
-
         response = build_success_response(
-            request.operation, "audio-input", lambda media_spec: select_body_template(media_spec, rank_example)
+            request.operation,
+            "audio-input",
+            lambda example: (_belongs_to_request_with_constants(request, example, constants),),
         )
         response.request, response.stream_spec = request, target.stream
         transcription = target.transcription.response if target.transcription is not None else None

@@ -307,9 +307,8 @@ class WebhookNotifier:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Rejection("invalid", field, f"{field} is not an absolute URL with http or https")
         is_local_http_allowed = self._context.settings.accepts_http_webhook_urls and is_loopback(parts.hostname)
-        is_http_allowed = is_local_http_allowed or self._fault_injector.is_check_skipped(
-            "webhook-https", request.operation
-        )
+        is_check_skipped = self._fault_injector.is_check_skipped("webhook-https", request.operation)
+        is_http_allowed = is_local_http_allowed or is_check_skipped
         if request.operation.webhook.requires_https and parts.scheme == "http" and not is_http_allowed:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 
@@ -352,9 +351,8 @@ class WebhookNotifier:
             if job is not None:
                 cycle_s = self._clock.scale_duration(webhook.emulation.progress_interval_s)
                 remaining_s = job.created_at_s + sum(job.state_durations_s) - self._clock.now()
-                await asyncio.sleep(
-                    max(min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s, MIN_WAIT_BETWEEN_STATE_READS_S)
-                )
+                wait_s = min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s
+                await asyncio.sleep(max(wait_s, MIN_WAIT_BETWEEN_STATE_READS_S))
             if await self._send_due_callbacks_of(subscription):
                 return
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ from voicegauge.relay.traffic_monitor import (
     Upstream,
     select_forwarded_headers,
 )
-from voicegauge.transport.http import create_ssl_context
+from voicegauge.transport.http import create_ssl_context, decode_headers
 from voicegauge.transport.raw_http import StreamedRequest, StreamedResponse, StreamingTransport
 from voicegauge.transport.websocket import ConnectionLimits, WebSocketConnection
 
@@ -222,11 +222,6 @@ def _encode_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
         for name, value in headers
         if name.lower() not in left_out
     ]
-
-
-def decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return headers as text."""
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
 def find_failure_status(error: TransportError) -> HTTPStatus:

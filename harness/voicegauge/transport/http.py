@@ -277,7 +277,7 @@ class Transport:
             async with asyncio.timeout(total_s):
                 if self._app is not None:
                     status, raw_headers, body = await call_app(self._app, request, self._max_body_bytes)
-                    response, timing = self._build_response(status, _decode_headers(raw_headers), body, host), None
+                    response, timing = self._build_response(status, decode_headers(raw_headers), body, host), None
                 else:
                     response, timing = await self._send_to_host(
                         request, url, host, trace, pinned_address, detect_stream_end
@@ -322,7 +322,7 @@ class Transport:
             # connection serves many requests, and the stream finds the one of the task that reads from it.
             CURRENT_TRACE.set(trace)
             response = await pool.handle_async_request(outgoing)
-            headers = _decode_headers(response.headers)
+            headers = decode_headers(response.headers)
             try:
                 body = await self._read_body(
                     response, trace, host, detect_stream_end if _is_streamed_response(headers) else None
@@ -400,7 +400,8 @@ class _PaddedBody:
             yield piece
 
 
-def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return headers as text."""
     return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
 
 

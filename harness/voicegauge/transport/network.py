@@ -167,7 +167,7 @@ class _StreamProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
-        self._is_reading = self._can_write = True
+        self._is_reading = self.can_write = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's has another base class
@@ -191,7 +191,7 @@ class _StreamProtocol(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._mark_stream_ended()
-        self.error, self._can_write = error, True
+        self.error, self.can_write = error, True
         _wake_waiter(self._reader)
         _wake_waiter(self._writer)
 
@@ -200,10 +200,10 @@ class _StreamProtocol(asyncio.Protocol):
             self.is_ended, self.ended_s = True, time.perf_counter()
 
     def pause_writing(self) -> None:
-        self._can_write = False
+        self.can_write = False
 
     def resume_writing(self) -> None:
-        self._can_write = True
+        self.can_write = True
         _wake_waiter(self._writer)
 
     async def wait_until_readable(self) -> None:
@@ -212,13 +212,9 @@ class _StreamProtocol(asyncio.Protocol):
             await self._reader
 
     async def wait_until_writable(self) -> None:
-        while not self._can_write:
+        while not self.can_write:
             self._writer = asyncio.get_running_loop().create_future()
             await self._writer
-
-    @property
-    def can_write(self) -> bool:
-        return self._can_write
 
     def pop_received_bytes(self, max_bytes: int) -> _ReceivedBytes:
         """Remove and return at most `max_bytes` that arrived together."""

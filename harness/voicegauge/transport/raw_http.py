@@ -255,10 +255,14 @@ class _RawConnection:
         self._response, self.has_received = ResponseParser(request.method), False
         try:
             await self._send(request_head, request)
-            return await self._receive_headers(request, self._response)
+            while not self._response.status:
+                await self.receive_more_bytes(request)
+            await request.extensions["trace"]("http11.receive_response_headers.complete", {})
+            await request.extensions["trace"]("http11.receive_response_body.started", {})
         except BaseException:
             await self.close()
             raise
+        return self._response
 
     async def _send(self, request_head: bytes, request: httpcore.Request) -> None:
         trace, timeout_s = request.extensions["trace"], request.extensions["timeout"]["write"]
@@ -277,13 +281,6 @@ class _RawConnection:
             await self._stream.write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part, timeout_s)
         if is_chunked:
             await self._stream.write(b"0\r\n\r\n", timeout_s)
-
-    async def _receive_headers(self, request: httpcore.Request, response: ResponseParser) -> ResponseParser:
-        while not response.status:
-            await self.receive_more_bytes(request)
-        await request.extensions["trace"]("http11.receive_response_headers.complete", {})
-        await request.extensions["trace"]("http11.receive_response_body.started", {})
-        return response
 
     async def receive_more_bytes(self, request: httpcore.Request) -> None:
         """Receive and parse more bytes of the response."""
@@ -427,13 +424,14 @@ class StreamingTransport:
             self._proxy_urls[origin] = find_proxy(origin)
         proxy_url = self._proxy_urls[origin]
         if proxy_url not in self._pools:
-            self._pools[proxy_url] = self._open_pool(proxy_url)
+            self._pools[proxy_url] = (
+                RawConnectionPool(self._ssl_context)
+                if proxy_url is None
+                else open_pool(
+                    proxy_url, ssl_context=self._ssl_context, max_connections=MAX_PROXY_CONNECTIONS, http2=False
+                )
+            )
         return self._pools[proxy_url]
-
-    def _open_pool(self, proxy_url: str | None) -> httpcore.AsyncConnectionPool | RawConnectionPool:
-        if proxy_url is None:
-            return RawConnectionPool(self._ssl_context)
-        return open_pool(proxy_url, ssl_context=self._ssl_context, max_connections=MAX_PROXY_CONNECTIONS, http2=False)
 
 
 def _build_httpcore_request(request: StreamedRequest, trace: ExchangeTrace) -> httpcore.Request:
