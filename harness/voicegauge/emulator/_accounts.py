@@ -93,15 +93,15 @@ class AccessTokens:
     def __init__(self, contract: Contract, rejected_key_prefix: str) -> None:
         """Create a store without tokens; client secrets that begin with `rejected_key_prefix` receive no token."""
         self._rejected_key_prefix = rejected_key_prefix
-        self._issued = BoundedDict[str, tuple[str, float]](MAX_STORED_ACCESS_TOKENS)
+        self._secret_and_end_by_token = BoundedDict[str, tuple[str, float]](MAX_STORED_ACCESS_TOKENS)
         """The client secret and the end of validity by token."""
         flows = [scheme.get("flows", {}) for scheme in contract.security_schemes.values()]
         urls = [flow["clientCredentials"].get("tokenUrl", "") for flow in flows if "clientCredentials" in flow]
-        self._paths = {_find_path_below_server(contract, url) for url in urls}
+        self._token_paths = {_find_path_below_server(contract, url) for url in urls}
 
     def responds_to(self, incoming_request: IncomingRequest) -> bool:
         """Whether a request asks for an access token."""
-        return incoming_request.method == "POST" and incoming_request.path in self._paths
+        return incoming_request.method == "POST" and incoming_request.path in self._token_paths
 
     def respond(self, incoming_request: IncomingRequest, now_s: float) -> tuple[int, Mapping[str, Any]]:
         """Return the status and the JSON body of the response to a request for a token."""
@@ -112,12 +112,12 @@ class AccessTokens:
         if not secret or secret.startswith(self._rejected_key_prefix):
             return 401, {"error": "invalid_client"}
         token = secrets.token_urlsafe(24)
-        self._issued[token] = (secret, now_s + ACCESS_TOKEN_LIFETIME_S)
+        self._secret_and_end_by_token[token] = (secret, now_s + ACCESS_TOKEN_LIFETIME_S)
         return 200, {"access_token": token, "token_type": "Bearer", "expires_in": ACCESS_TOKEN_LIFETIME_S}
 
     def find_client_secret(self, token: str, now_s: float) -> str | None:
         """Return the client secret for which a token was issued; `None` for an unknown or expired token."""
-        secret, ends_at_s = self._issued.get(token, (None, 0.0))
+        secret, ends_at_s = self._secret_and_end_by_token.get(token, (None, 0.0))
         return secret if now_s < ends_at_s else None
 
 
@@ -156,12 +156,12 @@ class AccountRegistry:
     def __init__(self, contract: Contract, settings: EmulatorSettings) -> None:
         """Create a registry without accounts; the first request with a key opens the key's account."""
         self._contract, self._settings = contract, settings
-        self._known = BoundedDict[str, EmulatedAccount](MAX_STORED_ACCOUNTS)
+        self._account_by_name = BoundedDict[str, EmulatedAccount](MAX_STORED_ACCOUNTS)
         self.tokens = AccessTokens(contract, REJECTED_KEY_PREFIX)
 
     def __iter__(self) -> Any:
         """Iterate over the accounts opened so far."""
-        return iter(self._known.values())
+        return iter(self._account_by_name.values())
 
     def identify_account(
         self, incoming_request: IncomingRequest, operation: Operation, now_s: float, *, is_key_enforced: bool = True
@@ -206,13 +206,13 @@ class AccountRegistry:
         return _read_sent_key(scheme, key_spec.key_prefix, incoming_request)
 
     def _find_or_open_account(self, name: str, *, is_keyless: bool) -> EmulatedAccount:
-        if name not in self._known:
+        if name not in self._account_by_name:
             documented = self._contract.provider.credits
             credits = self._settings.credits
             if credits is None and documented is not None:
                 credits = documented.free_credits
-            self._known[name] = EmulatedAccount(name, is_keyless, credits)
-        return self._known[name]
+            self._account_by_name[name] = EmulatedAccount(name, is_keyless, credits)
+        return self._account_by_name[name]
 
     def find_plan_limits(self, limits_spec: LimitsSpec) -> PlanLimits:
         """Return the limits of the plan that the settings name.

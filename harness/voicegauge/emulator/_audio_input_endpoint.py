@@ -243,6 +243,8 @@ class _RememberedResults(Generic[ResultT]):
         self._results: dict[Hashable, ResultT] = {}
 
     def compute(self, key: Hashable, compute_result: Callable[[], ResultT]) -> ResultT:
+        # The lock is held meanwhile: requests with the same upload wait for one result, where each would need hundreds
+        # of megabytes. A result that is found moves to the end, so that those not used for longest are dropped.
         with self._lock:
             result = self._results.pop(key) if key in self._results else compute_result()
             self._results[key] = result
@@ -295,7 +297,7 @@ class AudioInputEndpoint:
             charge = context.job_store.charge_target_price(account, target, 0, audio_s)
             process = self._transcribe_upload if target.transcription else self._convert_upload
             result = await process(request, target, upload)
-            del upload
+            del upload  # its samples are not kept during the wait below
         rng, emulation = context.job_store.create_next_rng(), target.target_spec.emulation
         processing_ms = emulation.base_response_ms + emulation.response_ms_per_audio_s * audio_s
         processing_s = context.clock.scale_duration(

@@ -68,10 +68,10 @@ class EmulatedConnection(ABC):
         self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
         self._receive, self._send, self._settings = receive, send, context.settings
         self._handshake_values, self._fault_injector = values, context.fault_injector
-        self._client = ClientMonitor(operation, context.client_findings)
+        self._client_monitor = ClientMonitor(operation, context.client_findings)
         self._work_checks = context.client_findings.work_checks
         self._is_closed = False
-        self._lock = asyncio.Lock()
+        self._send_lock = asyncio.Lock()
 
     async def run(self) -> None:
         """Answer messages until the connection ends."""
@@ -90,7 +90,7 @@ class EmulatedConnection(ABC):
                         event = await self._receive()
                 except TimeoutError:
                     assert limit is not None, "otherwise there is no timeout"
-                    self._client.report("client-idle", f"nothing was sent for {idle_s:g} s")
+                    self._client_monitor.report("client-idle", f"nothing was sent for {idle_s:g} s")
                     await self._close(limit.close_code, "inactivity")
                     return
                 if event["type"] == "websocket.disconnect":
@@ -102,7 +102,7 @@ class EmulatedConnection(ABC):
             return
         finally:
             self._work_checks.discard(self._has_more_to_send)
-            self._client.judge_end_of_connection(is_closed_by_client=is_closed_by_client)
+            self._client_monitor.judge_end_of_connection(is_closed_by_client=is_closed_by_client)
             await self._stop_unfinished_work()
 
     @abstractmethod
@@ -136,7 +136,7 @@ class EmulatedConnection(ABC):
         """Check the key of the first message, and report that the connection is ready; return whether it is."""
         is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
         if self._spec.sends_key_in_message and is_missing and not any(fault.ignores_key for fault in faults):
-            self._client.report("client-message-invalid", "the API key is missing or not valid")
+            self._client_monitor.report("client-message-invalid", "the API key is missing or not valid")
             await self._report_event("error", reason="the API key is not valid")
             await self._close(POLICY_CLOSE_CODE, "unauthorized")
             return False
@@ -157,7 +157,7 @@ class EmulatedConnection(ABC):
         if self._is_closed:
             raise ConnectionEndedError
         try:
-            async with self._lock:
+            async with self._send_lock:
                 await self._send(event)
         except (OSError, RuntimeError) as error:  # the client has gone
             self._is_closed = True

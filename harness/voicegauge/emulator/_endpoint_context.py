@@ -68,7 +68,7 @@ class JobStore:
         self._contract, self._settings, self._clock, self._fault_injector = contract, settings, clock, fault_injector
         self.jobs = BoundedDict[str, EmulatedJob](MAX_STORED_JOBS)
         self._created_rng_count = 0
-        self._refundable: list[EmulatedJob] = []
+        self._refundable_jobs: list[EmulatedJob] = []
 
     def charge_target_price(
         self, account: EmulatedAccount, target: BaseTarget, character_count: int, audio_duration_s: float | None = None
@@ -118,9 +118,9 @@ class JobStore:
         if account.is_keyless:
             return 0.0
         # Jobs that will end in a state without charge: accounts are refunded even if nobody polls.
-        for job in self._refundable:
+        for job in self._refundable_jobs:
             self.update_job_state(job)
-        self._refundable = [job for job in self._refundable if not job.is_refunded]
+        self._refundable_jobs = [job for job in self._refundable_jobs if not job.is_refunded]
         if account.credit_balance is not None and account.credit_balance < amount:
             raise Rejection("no-credit", None, f"{amount:g} needed, {account.credit_balance:g} left")
         amount = change_amount(amount)
@@ -166,7 +166,7 @@ class JobStore:
         self.jobs[job.id] = job
         last = spec.states.get(path[-1])
         if last is not None and last.is_charged is False:
-            self._refundable.append(job)
+            self._refundable_jobs.append(job)
         return job
 
     async def wait_for_end(self, job: EmulatedJob, max_wait_s: float) -> None:
@@ -289,11 +289,11 @@ class AudioDownloads:
         """Audio made from uploads, each under its file name."""
         self._shared_files: dict[tuple[str, str, int], SynthesisRequest] = {}
         """What was written last to the file of each target, voice and pitch, if a fault gives them one file."""
-        self._speech = BoundedDict[str, tuple[Target, SynthesisRequest]](MAX_SPEECH_FILES)
+        self._speech_by_media_id = BoundedDict[str, tuple[Target, SynthesisRequest]](MAX_SPEECH_FILES)
 
     def add_speech(self, media_id: str, target: Target, synthesis: SynthesisRequest) -> None:
         """Make speech available as `media_id`; it is synthesized when it is downloaded."""
-        self._speech[media_id] = (target, synthesis)
+        self._speech_by_media_id[media_id] = (target, synthesis)
 
     async def synthesize_with_faults(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
         """Return encoded speech, changed by the faults of `target`."""
@@ -317,8 +317,8 @@ class AudioDownloads:
             generated = self.files.find_file(media_id)
             if generated is not None:
                 return _build_download(generated.audio_bytes, generated.audio_format)
-            if media_id in self._speech:
-                return await self._build_speech_download(*self._speech[media_id], None)
+            if media_id in self._speech_by_media_id:
+                return await self._build_speech_download(*self._speech_by_media_id[media_id], None)
         return None
 
     async def _build_speech_download(

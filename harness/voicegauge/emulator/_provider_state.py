@@ -59,14 +59,14 @@ class AudioFileStore:
     def __init__(self) -> None:
         """Create a store without files."""
         self._files: OrderedDict[str, GeneratedAudio] = OrderedDict()
-        self._bytes = 0
+        self._total_bytes = 0
 
     def store_file(self, name: str, audio: GeneratedAudio) -> None:
         """Store audio under `name`, and drop the oldest files if the limit is exceeded."""
         self._files[name] = audio
-        self._bytes += len(audio.audio_bytes)
-        while self._bytes > MAX_STORED_BYTES and len(self._files) > 1:
-            self._bytes -= len(self._files.popitem(last=False)[1].audio_bytes)
+        self._total_bytes += len(audio.audio_bytes)
+        while self._total_bytes > MAX_STORED_BYTES and len(self._files) > 1:
+            self._total_bytes -= len(self._files.popitem(last=False)[1].audio_bytes)
 
     def find_file(self, name: str) -> GeneratedAudio | None:
         """Return the file `name`; `None` if it was never stored or has been dropped."""
@@ -87,35 +87,35 @@ class EmulatedClock:
 
     def __init__(self, settings: EmulatorSettings) -> None:
         """Use the `clock` mode and `time_scale` of `settings`."""
-        self._kind, self._scale = settings.clock, settings.time_scale
-        self._moved_s = 0.0
+        self._mode, self._time_scale = settings.clock, settings.time_scale
+        self._advanced_s = 0.0
 
     @property
     def mode(self) -> str:
         """The mode of the clock: "real", "virtual" or "per-poll"."""
-        return self._kind
+        return self._mode
 
     @property
     def advances_per_poll(self) -> bool:
         """Whether jobs move to their next state with each poll instead of with time."""
-        return self._kind == "per-poll"
+        return self._mode == "per-poll"
 
     def now(self) -> float:
         """Return Unix time in seconds."""
-        start = time.time() if self._kind == "real" else VIRTUAL_START_TIME_S
-        return start + self._moved_s
+        start = time.time() if self._mode == "real" else VIRTUAL_START_TIME_S
+        return start + self._advanced_s
 
     def advance(self, seconds: float) -> None:
         """Add `seconds` to the emulated time."""
-        self._moved_s += seconds
+        self._advanced_s += seconds
 
     def scale_duration(self, seconds: float) -> float:
         """Return an emulated duration multiplied by the time scale."""
-        return seconds * self._scale
+        return seconds * self._time_scale
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` (already scaled) if the clock is real; return immediately otherwise."""
-        if self._kind != "real" or seconds <= 0:
+        if self._mode != "real" or seconds <= 0:
             return
         end_s = self.now() + seconds
         # Some event loops round timers down and wake up early, but jobs must have ended afterwards.

@@ -73,21 +73,21 @@ class ResourceStore:
 
     def __init__(self, contract: Contract, fault_injector: FaultInjector, *, is_quota_enforced: bool) -> None:
         """Create a store without resources; `is_quota_enforced` enforces the documented limit of each account."""
-        self._contract, self._fault_injector, self._quota = contract, fault_injector, is_quota_enforced
-        self._stored = BoundedDict[str, StoredResource](MAX_STORED_RESOURCES)
+        self._contract, self._fault_injector, self._is_quota_enforced = contract, fault_injector, is_quota_enforced
+        self._resource_by_id = BoundedDict[str, StoredResource](MAX_STORED_RESOURCES)
         self._created_count = 0
-        self._roles = dict(find_resource_operation_roles(contract))
+        self._role_by_operation_id = dict(find_resource_operation_roles(contract))
 
     def __iter__(self) -> Iterator[StoredResource]:
         """Iterate over the resources of all accounts, without deleted resources."""
-        return (stored for stored in self._stored.values() if not stored.is_deleted)
+        return (stored for stored in self._resource_by_id.values() if not stored.is_deleted)
 
     def responds_to(self, operation: Operation) -> bool:
         """Whether `respond` answers `operation`: it creates, lists, deletes or changes the state of a resource.
 
         A chat, which may create a resource too, is answered elsewhere.
         """
-        return operation.id in self._roles and operation.chat is None
+        return operation.id in self._role_by_operation_id and operation.chat is None
 
     def find_referenced_resources(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
         """Return the account's resources that the request refers to by id.
@@ -101,7 +101,7 @@ class ResourceStore:
                 resource_id = request.read_value(use.id_location)
                 if resource_id is MISSING or resource_id is None or creating_operation.resource is None:
                     continue
-                if str(resource_id) not in self._stored and _may_resource_exist(
+                if str(resource_id) not in self._resource_by_id and _may_resource_exist(
                     request.operation, use, creating_operation.resource, resource_id
                 ):
                     continue
@@ -131,7 +131,7 @@ class ResourceStore:
         Raises:
             Rejection: the resource does not exist, or the account has reached its quota.
         """
-        role = self._roles[request.operation.id]
+        role = self._role_by_operation_id[request.operation.id]
         if role.action == "create":
             response = build_success_response(request.operation, "other")
             self.create_resource(request, response, account, now_s, rng)
@@ -179,12 +179,12 @@ class ResourceStore:
         item = read_value_at(body, Location("body", pointer_tokens=resource.id_location.pointer_tokens[:-1]))
         stored.json_body = dict(item) if isinstance(item, dict) else body
         stored.values = {**_read_plain_body_values(request), **stored.json_body}
-        self._stored[stored.id] = stored
+        self._resource_by_id[stored.id] = stored
         return stored
 
     def _check_quota(self, stored_resource: StoredResource) -> None:
         listing = stored_resource.resource_spec.listing
-        if not self._quota or listing is None or listing.max_count_location is None:
+        if not self._is_quota_enforced or listing is None or listing.max_count_location is None:
             return
         example = build_success_response(self._contract.find_operation(listing.operation_id), "other")
         most, resource_spec = read_value_at(example.body, listing.max_count_location), stored_resource.resource_spec
@@ -198,7 +198,7 @@ class ResourceStore:
     ) -> Iterator[StoredResource]:
         mine = (
             stored
-            for stored in self._stored.values()
+            for stored in self._resource_by_id.values()
             if stored.account is account and _have_common_operation(stored.resource_spec, resource_spec)
         )
         return (stored for stored in mine if include_deleted or not stored.is_deleted)
@@ -211,7 +211,7 @@ class ResourceStore:
         operation: Operation,
         id_location: Location,
     ) -> StoredResource:
-        stored = self._stored.get(str(resource_id))
+        stored = self._resource_by_id.get(str(resource_id))
         if stored is not None and _have_common_operation(stored.resource_spec, resource_spec):
             own = stored.account is account or self._fault_injector.is_check_skipped("account", operation)
             there = not stored.is_deleted or self._fault_injector.is_check_skipped("deletion", operation)

@@ -111,22 +111,22 @@ class EmulatedSocket(EmulatedConnection):
         self._abort = abort
         self._turns: dict[str | None, _Turn] = {}
         self._ended_contexts: deque[str | None] = deque(maxlen=_MAX_TURNS)
-        self._latest: _Turn | None = None
+        self._latest_ended_turn: _Turn | None = None
         self._stale_audio = b""
         """Audio of the latest turn that was cancelled, until the next turn speaks."""
         self._turn_count = 0
         self._flush_times: deque[float] = deque()
-        self._expiries: dict[str | None, asyncio.TimerHandle] = {}
-        self._settings_values: dict[Location, Any] = {}
-        self._count = 0
+        self._expiry_timers: dict[str | None, asyncio.TimerHandle] = {}
+        self._message_settings: dict[Location, Any] = {}
+        self._created_id_count = 0
         self._has_key = False
 
     def _has_more_to_send(self) -> bool:
-        turns = [*self._turns.values(), *([self._latest] if self._latest is not None else [])]
+        turns = [*self._turns.values(), *([self._latest_ended_turn] if self._latest_ended_turn is not None else [])]
         return any(turn.is_busy or not (turn.is_over or turn.work_items.empty()) for turn in turns)
 
     async def _stop_unfinished_work(self) -> None:
-        for timer in self._expiries.values():
+        for timer in self._expiry_timers.values():
             timer.cancel()
         work_tasks = [turn.work_task for turn in self._turns.values() if turn.work_task is not None]
         for work_task in work_tasks:
@@ -134,32 +134,34 @@ class EmulatedSocket(EmulatedConnection):
         await asyncio.gather(*work_tasks, return_exceptions=True)
 
     def _create_id(self) -> str:
-        self._count += 1
-        return f"{self._settings.seed % 0x10000:04x}{self._count:08x}"
+        self._created_id_count += 1
+        return f"{self._settings.seed % 0x10000:04x}{self._created_id_count:08x}"
 
     # Messages of the client.
 
     async def _answer_message(self, event: Mapping[str, Any]) -> None:
         text = event.get("text")
         if text is None:
-            self._client.report("client-message-invalid", "a binary message")
+            self._client_monitor.report("client-message-invalid", "a binary message")
             await self._report_error_or_close("binary messages are not accepted")
             return
         data = str(text).encode(errors="surrogatepass")
         size_limit = self._spec.limits.message_bytes
         if size_limit is not None and len(data) > size_limit.max_count:
-            self._client.report("client-message-invalid", f"{len(data)} bytes, more than {size_limit.max_count}")
+            self._client_monitor.report(
+                "client-message-invalid", f"{len(data)} bytes, more than {size_limit.max_count}"
+            )
             await self._close(size_limit.close_code or TOO_BIG_CLOSE_CODE, "message too big")
             return
         intent = self._channel.read_client_message(data)
         violation = next(self._channel.iterate_violations("client", data, is_binary=False), None)
         if violation is not None:
-            self._client.report("client-message-invalid", violation.reason, intent.context)
+            self._client_monitor.report("client-message-invalid", violation.reason, intent.context)
             await self._report_error_or_close(violation.reason, context=intent.context)
             return
         if not intent.actions:
             return
-        self._client.judge_message(intent)
+        self._client_monitor.judge_message(intent)
         if "session" in intent.actions:
             self._has_key = await self._accept_key(intent, self._list_faults(self._find_target()))
             if not self._has_key:
@@ -176,7 +178,9 @@ class EmulatedSocket(EmulatedConnection):
         with contextlib.suppress(TimeoutError):  # before the close frame, after which nothing is received
             async with asyncio.timeout(_LATE_MESSAGE_TIMEOUT_S):
                 while (event := await self._receive())["type"] == "websocket.receive":
-                    self._client.judge_message(self._channel.read_client_message(str(event.get("text") or "").encode()))
+                    self._client_monitor.judge_message(
+                        self._channel.read_client_message(str(event.get("text") or "").encode())
+                    )
 
     async def _perform_intent(self, intent: ClientIntent) -> None:
         self._remember_settings(intent)
@@ -206,10 +210,10 @@ class EmulatedSocket(EmulatedConnection):
         for location in filter(lambda one: one.is_in_body, list_setting_locations(self._spec)):
             value = read_pointer(intent.message, location.pointer_tokens)
             if value is not MISSING:
-                self._settings_values[location] = value
+                self._message_settings[location] = value
 
     def _read_setting(self, location: Location) -> Any:
-        return self._settings_values.get(location, MISSING) if location.is_in_body else super()._read_setting(location)
+        return self._message_settings.get(location, MISSING) if location.is_in_body else super()._read_setting(location)
 
     def _find_target(self) -> SocketTarget:
         """Return the target whose constants the client has sent; the first one if it has sent those of none."""
@@ -239,7 +243,9 @@ class EmulatedSocket(EmulatedConnection):
         limit = self._spec.limits.contexts
         faults = self._list_faults(self._find_target())
         if limit is not None and len(self._turns) >= limit.max_count and not any(one.ignores_limits for one in faults):
-            self._client.report("client-too-many-contexts", f"more than {limit.max_count} contexts are open", key)
+            self._client_monitor.report(
+                "client-too-many-contexts", f"more than {limit.max_count} contexts are open", key
+            )
             outputs = [SocketOutput("close", values={"code": limit.close_code, "reason": "max_active_conversations"})]
             await self._send_outputs(None, self._apply_faults_to_outputs(None, "limit", outputs))
             return None
@@ -303,7 +309,7 @@ class EmulatedSocket(EmulatedConnection):
                 self._flush_times.popleft()
             is_enforced = self._settings.enforces_rate_limits
             if is_enforced and len(self._flush_times) >= limit.max_count:
-                self._client.report(
+                self._client_monitor.report(
                     "client-too-many-flushes", f"more than {limit.max_count} flushes in {limit.window_s or 60:g} s"
                 )
                 await self._report_event("warning", context=turn.context, reason="too many flushes")
@@ -396,6 +402,7 @@ class EmulatedSocket(EmulatedConnection):
             max(pace.frame_audio_s, _FAST_MESSAGE_AUDIO_S) if self._has_emulated_clock else pace.frame_audio_s
         )
         frame_bytes = max(round(frame_audio_s * turn.bytes_per_second), 4)
+        # A multiple of 12 bytes has whole samples of every raw format, and whole groups of base64.
         frame_bytes -= frame_bytes % 12 if frame_bytes > 12 else 0
         audio = speech.audio_bytes
         outputs += [
@@ -465,8 +472,8 @@ class EmulatedSocket(EmulatedConnection):
         self._stop_context_expiry(turn.context)
         self._turns.pop(turn.context, None)
         self._ended_contexts.append(turn.context)
-        self._client.note_end_by_service(turn.context, turn.unspoken_text)
-        self._latest = turn
+        self._client_monitor.note_end_by_service(turn.context, turn.unspoken_text)
+        self._latest_ended_turn = turn
 
     def _start_context_expiry(self, turn: _Turn) -> None:
         """End a context some time after its last audio, if the contract says so."""
@@ -476,10 +483,10 @@ class EmulatedSocket(EmulatedConnection):
         self._stop_context_expiry(turn.context)
         delay_s = limit.max_s * (self._settings.time_scale or 1.0)
         loop = asyncio.get_running_loop()
-        self._expiries[turn.context] = loop.call_later(delay_s, turn.work_items.put_nowait, ("end", ""))
+        self._expiry_timers[turn.context] = loop.call_later(delay_s, turn.work_items.put_nowait, ("end", ""))
 
     def _stop_context_expiry(self, context: str | None) -> None:
-        timer = self._expiries.pop(context, None)
+        timer = self._expiry_timers.pop(context, None)
         if timer is not None:
             timer.cancel()
 
@@ -504,7 +511,7 @@ class EmulatedSocket(EmulatedConnection):
         stale_audio = self._stale_audio if is_first_speech else b""
         self._stale_audio = b"" if is_first_speech else self._stale_audio
         other = next((one for one in self._turns.values() if one is not turn), None)
-        source = other if other is not None and other.audio else self._latest
+        source = other if other is not None and other.audio else self._latest_ended_turn
         source = turn if purpose in ("end", "flush") else source
         state = SocketTurnState(
             target=target,
@@ -537,6 +544,7 @@ class EmulatedSocket(EmulatedConnection):
                 await asyncio.sleep(output.delay_s * self._settings.time_scale)
             if output.kind == "audio" and turn is not None:
                 await asyncio.sleep(max(turn.next_audio_s - time.perf_counter(), 0.0))
+                # What is late by more than an interval is not caught up: a pause would be followed by a burst.
                 turn.next_audio_s = max(turn.next_audio_s, time.perf_counter() - interval_s) + interval_s
             await self._send_output(output)
 
@@ -554,7 +562,7 @@ class EmulatedSocket(EmulatedConnection):
         if output.kind == "audio" and self._channel.sends_binary_audio:
             await self._send_event({"type": "websocket.send", "bytes": output.audio})
             return
-        values: dict[str, Any] = {"id": self._create_id(), "sequence": self._count, **output.values}
+        values: dict[str, Any] = {"id": self._create_id(), "sequence": self._created_id_count, **output.values}
         if output.kind == "audio":
             values["audio"] = output.audio
         if output.context is not None:
@@ -568,7 +576,7 @@ class EmulatedSocket(EmulatedConnection):
     async def _report_event(self, kind: Any, *, context: str | None = None, **values: Any) -> None:
         """Send an event that belongs to no speech, if the contract has such a message."""
         named = {} if context is None else {"context": context}
-        own = {"reason": "", "nonce": None, "id": self._create_id(), "sequence": self._count}
+        own = {"reason": "", "nonce": None, "id": self._create_id(), "sequence": self._created_id_count}
         message = self._channel.build_server_message(kind, **{**own, **named, **values})
         if message is not None:
             await self._send_text(message)

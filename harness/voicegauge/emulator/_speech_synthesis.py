@@ -266,7 +266,7 @@ def _choose_voice_pitch(target: Target, voice_name: Any, requested_language: Any
         shift = others.index(voice_name) + 1
     else:
         shift = zlib.crc32(voice_name.encode()) % (2 * MAX_VOICE_PITCH_OFFSET) - MAX_VOICE_PITCH_OFFSET
-        shift += shift >= 0
+        shift += shift >= 0  # never 0: another voice must sound different
     return min(max(spec.emulation.espeak_pitch + shift, 0), 99)
 
 

@@ -303,9 +303,9 @@ class EmulatedTranscription(EmulatedConnection):
             self._target.target_spec.formats.values(),
             key=lambda audio_format: self._count_equal_constants(audio_format.request_constants),
         )
-        self._audio = _RetainedAudio(np.zeros(0, np.float32))
-        self._frame = round(_FRAME_DURATION_S * self._format.sample_rate_hz)
-        self._examined = 0
+        self._retained_audio = _RetainedAudio(np.zeros(0, np.float32))
+        self._frame_sample_count = round(_FRAME_DURATION_S * self._format.sample_rate_hz)
+        self._examined_sample_count = 0
         """Number of samples in which speech and silence were distinguished."""
         self._turn: _Turn | None = None
         self._turn_count = self._message_count = 0
@@ -339,11 +339,11 @@ class EmulatedTranscription(EmulatedConnection):
             return
         violation = next(self._channel.iterate_violations("client", data, is_binary=is_binary), None)
         if violation is not None:
-            self._client.report("client-message-invalid", violation.reason)
+            self._client_monitor.report("client-message-invalid", violation.reason)
             await self._report_error_or_close(violation.reason)
             return
         intent = self._channel.read_client_message(data, is_binary=is_binary)
-        self._client.judge_message(intent)
+        self._client_monitor.judge_message(intent)
         if "session" in intent.actions and not await self._accept_key(intent, self._list_faults(self._target)):
             return
         if intent.audio:
@@ -360,13 +360,13 @@ class EmulatedTranscription(EmulatedConnection):
 
     @property
     def _sample_count(self) -> int:
-        return self._audio.first_sample_index + len(self._audio.samples)
+        return self._retained_audio.first_sample_index + len(self._retained_audio.samples)
 
     async def _receive_audio(self, audio: bytes) -> None:
         """Add audio, and report turns that begin, go on or end in it."""
         import numpy as np
 
-        buffer, width = self._audio, self._format.sample_width_bytes or 1
+        buffer, width = self._retained_audio, self._format.sample_width_bytes or 1
         buffer.undecoded_bytes += audio
         whole = len(buffer.undecoded_bytes) - len(buffer.undecoded_bytes) % width
         if not whole:
@@ -375,31 +375,40 @@ class EmulatedTranscription(EmulatedConnection):
         samples = decode(bytes(buffer.undecoded_bytes[:whole]), declared_format=declared).samples
         del buffer.undecoded_bytes[:whole]
         buffer.samples = np.concatenate((buffer.samples, samples))
-        while self._examined + self._frame <= self._sample_count:
-            start = self._examined - buffer.first_sample_index
-            power = float(np.mean(np.square(buffer.samples[start : start + self._frame], dtype=np.float64)))
-            self._examined += self._frame
-            await self._advance_by_frame(is_speech=10 * np.log10(power + 1e-12) > _SPEECH_LEVEL_DBFS)
+        while self._examined_sample_count + self._frame_sample_count <= self._sample_count:
+            start = self._examined_sample_count - buffer.first_sample_index
+            power = float(
+                np.mean(np.square(buffer.samples[start : start + self._frame_sample_count], dtype=np.float64))
+            )
+            self._examined_sample_count += self._frame_sample_count
+            level_dbfs = 10 * np.log10(power + 1e-12)  # digital silence has no logarithm
+            await self._advance_by_frame(is_speech=bool(level_dbfs > _SPEECH_LEVEL_DBFS))
         self._forget_samples()
 
     def _forget_samples(self) -> None:
         """Drop the samples that no turn and no report needs any more."""
         rate = self._format.sample_rate_hz
         kept = (
-            self._turn.first_sample_index if self._turn is not None else self._examined - round(_TURN_LEAD_IN_S * rate)
+            self._turn.first_sample_index
+            if self._turn is not None
+            else self._examined_sample_count - round(_TURN_LEAD_IN_S * rate)
         )
-        surplus = kept - self._audio.first_sample_index
+        surplus = kept - self._retained_audio.first_sample_index
+        # A report that waits needs the samples that it names. Less than a second is not worth copying the rest.
         if surplus > rate and self._work_items.empty():
-            self._audio.samples = self._audio.samples[surplus:]
-            self._audio.first_sample_index += surplus
+            self._retained_audio.samples = self._retained_audio.samples[surplus:]
+            self._retained_audio.first_sample_index += surplus
 
     async def _advance_by_frame(self, *, is_speech: bool) -> None:
         """Begin, continue or end the turn after the next frame, which ends at `_examined`."""
         rate, turn, spec = self._format.sample_rate_hz, self._turn, self._spec.transcript_emulation
-        now = self._examined
+        now = self._examined_sample_count
         if is_speech:
             if turn is None:
-                first = max(now - self._frame - round(_TURN_LEAD_IN_S * rate), self._audio.first_sample_index)
+                first = max(
+                    now - self._frame_sample_count - round(_TURN_LEAD_IN_S * rate),
+                    self._retained_audio.first_sample_index,
+                )
                 turn = self._turn = _Turn(self._turn_count, first, now, now)
                 self._turn_count += 1
                 self._queue_report("turn-start", turn)
@@ -430,7 +439,7 @@ class EmulatedTranscription(EmulatedConnection):
             self._turn = None
 
     def _queue_report(self, kind: ServerEventKind, turn: _Turn) -> None:
-        self._work_items.put_nowait((kind, turn.first_sample_index, self._examined, turn))
+        self._work_items.put_nowait((kind, turn.first_sample_index, self._examined_sample_count, turn))
 
     # What is reported.
 
@@ -452,8 +461,8 @@ class EmulatedTranscription(EmulatedConnection):
     ) -> None:
         if not self._spec.has_event(kind) and kind != "turn-end":
             return
-        origin, rate = self._audio.first_sample_index, self._format.sample_rate_hz
-        samples = self._audio.samples[max(first_sample_index - origin, 0) : end_sample_index - origin]
+        origin, rate = self._retained_audio.first_sample_index, self._format.sample_rate_hz
+        samples = self._retained_audio.samples[max(first_sample_index - origin, 0) : end_sample_index - origin]
         text = await self._choose_text(kind, samples, turn)
         if text is None:
             return
@@ -495,7 +504,7 @@ class EmulatedTranscription(EmulatedConnection):
         if kind == "turn-start":
             return ""
         if kind == "turn-end" and turn.eager_text is not None:
-            return turn.eager_text
+            return turn.eager_text  # nothing was said since, so that another transcription would only take time
         text = (await transcribe_samples(samples, self._format.sample_rate_hz)).strip()
         if kind == "eager-end":
             turn.eager_text = text or None

@@ -284,8 +284,8 @@ class WebhookNotifier:
     def __init__(self, context: EndpointContext) -> None:
         """Send the callbacks that the contract in `context` documents."""
         self._context, self._clock, self._fault_injector = context, context.clock, context.fault_injector
-        self._waiting = BoundedDict[str, WebhookSubscription](MAX_STORED_CALLBACKS)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._pending_subscriptions = BoundedDict[str, WebhookSubscription](MAX_STORED_CALLBACKS)
+        self._sending_tasks: set[asyncio.Task[None]] = set()
         self.callback_records: deque[CallbackRecord] = deque(maxlen=MAX_STORED_CALLBACKS)
 
     def check_webhook_url(self, request: ParsedRequest) -> None:
@@ -320,19 +320,24 @@ class WebhookNotifier:
         request, job = response.request, response.job
         if request is None or response.kind == "error":
             return
-        if response.kind == "status" and job is not None and job.id in self._waiting and self._clock.advances_per_poll:
-            await self._send_due_callbacks_of(self._waiting[job.id])
+        if (
+            response.kind == "status"
+            and job is not None
+            and job.id in self._pending_subscriptions
+            and self._clock.advances_per_poll
+        ):
+            await self._send_due_callbacks_of(self._pending_subscriptions[job.id])
         named = find_webhook_url_field(request)
         if named is None or response.kind not in ("submit", "audio-input"):
             return
         location, url = named
         subscription = WebhookSubscription(url, read_callback_timing(request, location), response, request)
         if job is not None:
-            self._waiting[job.id] = subscription
+            self._pending_subscriptions[job.id] = subscription
         if self._clock.mode == "real":
             task = asyncio.create_task(self._send_until_final(subscription))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._sending_tasks.add(task)
+            task.add_done_callback(self._sending_tasks.discard)
         elif job is None:
             await self._send_due_callbacks_of(subscription)
 
@@ -341,7 +346,7 @@ class WebhookNotifier:
 
         For each pending subscription, at most one progress report is sent per advance.
         """
-        for subscription in list(self._waiting.values()):
+        for subscription in list(self._pending_subscriptions.values()):
             await self._send_due_callbacks_of(subscription)
 
     async def _send_until_final(self, subscription: WebhookSubscription) -> None:
@@ -363,7 +368,7 @@ class WebhookNotifier:
         if callback is None:
             return False
         if callback.is_final and job is not None:
-            self._waiting.pop(job.id, None)
+            self._pending_subscriptions.pop(job.id, None)
         target = job.target if job is not None else None
         for due in self._fault_injector.change_callbacks(callback, target, subscription.operation):
             if due.is_due:

@@ -164,7 +164,7 @@ class EmulatedProviders:
             if body is None:
                 return None
             incoming_request = _build_incoming_request(scope, base_path, path, body)
-            del body
+            del body  # an upload may have 100 MiB: it is not kept while speech is synthesized
             response = await provider.respond(incoming_request)
             self.journal.record_request(provider.context.contract, incoming_request, response, self.clock.now())
             return response

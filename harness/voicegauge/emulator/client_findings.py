@@ -188,16 +188,16 @@ class ClientMonitor:
         """Create a monitor of a new connection to the channel `operation`."""
         assert operation.socket is not None
         self._operation, self._spec, self._log = operation, operation.socket.spec, log
-        self._states: dict[str | None, _ContextState] = {}
+        self._context_states: dict[str | None, _ContextState] = {}
         self._has_unspoken_text = False
         self._has_begun = self._has_closed = False
-        self._reported: deque[tuple[ClientRuleId, str | None]] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
+        self._reported_rules_and_contexts: deque[tuple[ClientRuleId, str | None]] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
         self._invalid_messages: deque[str] = deque(maxlen=_MAX_WATCHED_CONTEXTS)
         self._invalid_message_count = 0
         self._context_counts: Counter[ClientRuleId] = Counter()
         log.connection_count += 1
         log.open_connection_count += 1
-        self._number = log.connection_count
+        self._connection_number = log.connection_count
 
     def report(self, rule: ClientRuleId, message: str, context: str | None = None) -> None:
         """Add a finding, unless the connection has one with this rule and context.
@@ -208,9 +208,9 @@ class ClientMonitor:
         if rule == "client-message-invalid":
             self._report_invalid_message(message, context)
             return
-        if (rule, context) in self._reported:
+        if (rule, context) in self._reported_rules_and_contexts:
             return
-        self._reported.append((rule, context))
+        self._reported_rules_and_contexts.append((rule, context))
         if context is not None:
             self._context_counts[rule] += 1
             if self._context_counts[rule] > _MAX_CONTEXTS_SHOWN:
@@ -231,7 +231,7 @@ class ClientMonitor:
                 rule=rule,
                 provider=self._operation.contract.id,
                 operation=self._operation.id,
-                connection_number=self._number,
+                connection_number=self._connection_number,
                 message=message,
                 context=context,
             )
@@ -257,8 +257,8 @@ class ClientMonitor:
             context: the context that has ended.
             unspoken_text: text of the context that was not spoken, because it waited for more.
         """
-        if self._states.get(context) == "open":
-            self._states[context] = "ended by the service"
+        if self._context_states.get(context) == "open":
+            self._context_states[context] = "ended by the service"
             if unspoken_text.strip():
                 reason = "the context ended before its last text was flushed or ended, so it is not spoken"
                 self.report("client-text-lost", reason, context)
@@ -272,7 +272,7 @@ class ClientMonitor:
         """
         self._log.open_connection_count -= 1
         if not self._has_closed and is_closed_by_client:
-            for context, state in self._states.items():
+            for context, state in self._context_states.items():
                 if state == "open":
                     self.report("client-context-open", "the context was neither ended nor cancelled", context)
             if self._has_unspoken_text:
@@ -294,24 +294,24 @@ class ClientMonitor:
 
     def _judge_context(self, intent: ClientIntent) -> None:
         context, actions = intent.context, intent.actions
-        state = self._states.get(context)
+        state = self._context_states.get(context)
         begins = bool(actions & {"start", "text"}) and not (state is None and not intent.text and "end" in actions)
         is_over = state in ("ended", "cancelled")
         if is_over and (intent.text.strip() or "flush" in actions):
             sent = "text" if intent.text.strip() else "a flush"
             self.report("client-context-reused", f"{sent} after the client has {state} the context", context)
         elif state is None and begins:
-            if len(self._states) < _MAX_WATCHED_CONTEXTS:
-                self._states[context] = state = "open"
+            if len(self._context_states) < _MAX_WATCHED_CONTEXTS:
+                self._context_states[context] = state = "open"
         elif state is None and actions & {"flush", "end", "cancel"}:
             self.report("client-context-unknown", f"{' and '.join(sorted(actions))} of a context without text", context)
         if state == "open" and "cancel" in actions:
-            self._states[context] = "cancelled"
+            self._context_states[context] = "cancelled"
         elif state == "open" and "end" in actions:
-            self._states[context] = "ended"
+            self._context_states[context] = "ended"
 
     def _judge_text(self, intent: ClientIntent) -> None:
-        state = self._states.get(None)
+        state = self._context_states.get(None)
         if self._spec.turn.is_only_one and state == "ended" and intent.text.strip():
             self.report("client-context-reused", "text after the client has ended the only turn of the connection")
             return
@@ -320,4 +320,4 @@ class ClientMonitor:
         if intent.actions & {"flush", "end", "cancel"}:
             self._has_unspoken_text = False
         if "end" in intent.actions:
-            self._states[None] = "ended"
+            self._context_states[None] = "ended"

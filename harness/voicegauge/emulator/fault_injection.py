@@ -73,6 +73,8 @@ class _InjectedFault:
                 return False
         if self.target is not None:
             own = (self.target.operation, self.target.job_operation)
+            # Until the body is read, the target of a request is not known; some faults, such as a missing check of the
+            # key, must apply before.
             return target is self.target if target is not None else any(o is mine for o in here for mine in own)
         return self.operation_id is None or any(operation.id == self.operation_id for operation in here)
 

@@ -60,19 +60,19 @@ class SocketEndpoint:
     def __init__(self, context: EndpointContext) -> None:
         """Serve the channels of the contract in `context`."""
         self._context = context
-        self._open_count = 0
+        self._open_socket_count = 0
 
     async def serve(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one handshake, and the messages after it."""
         await receive()  # websocket.connect
-        if self._open_count >= MAX_OPEN_SOCKETS:
+        if self._open_socket_count >= MAX_OPEN_SOCKETS:
             await reject_handshake(send, HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
             return
-        self._open_count += 1
+        self._open_socket_count += 1
         try:
             await self._accept_or_reject(request, scope, receive, send)
         finally:
-            self._open_count -= 1
+            self._open_socket_count -= 1
 
     async def _accept_or_reject(self, request: IncomingRequest, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._find_channel(request.path)
@@ -221,12 +221,12 @@ class EmulatedProvider:
         self._fault_injector, self._clock = context.fault_injector, context.clock
         self._request_counts: Counter[str] = Counter()
         self._idempotent_responses = IdempotentResponses()
-        self._speech = SpeechEndpoint(context)
-        self._batches = BatchEndpoint(context, self._speech)
-        self._chats = ChatEndpoint(context)
-        self._submits = JobSubmissionEndpoint(context)
-        self._jobs = JobEndpoint(context, self._batches)
-        self._audio_inputs = AudioInputEndpoint(context)
+        self._speech_endpoint = SpeechEndpoint(context)
+        self._batch_endpoint = BatchEndpoint(context, self._speech_endpoint)
+        self._chat_endpoint = ChatEndpoint(context)
+        self._job_submission_endpoint = JobSubmissionEndpoint(context)
+        self._job_endpoint = JobEndpoint(context, self._batch_endpoint)
+        self._audio_input_endpoint = AudioInputEndpoint(context)
         self.sockets = SocketEndpoint(context)
         self.webhooks = WebhookNotifier(context)
 
@@ -244,7 +244,7 @@ class EmulatedProvider:
         is_repeated = False
         try:
             account = self._authenticate(incoming_request, operation)
-            if not self._jobs.responds_to(operation):  # polls and downloads do not count against the rate limit
+            if not self._job_endpoint.responds_to(operation):  # polls and downloads do not count against the rate limit
                 self.context.accounts.count_request(account, operation, self._clock.now())
             # Before the first await, so that concurrent requests count:
             with self._count_concurrent_request(account, operation):
@@ -275,6 +275,7 @@ class EmulatedProvider:
     @contextlib.contextmanager
     def _count_concurrent_request(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
         """Count a speech or audio input request toward the limit of concurrent requests while the block runs."""
+        # Plans limit what takes computing; lists and settings of an account are not counted.
         is_counted = operation.speech is not None or operation.audio_input is not None
         account.requests_in_flight_count += is_counted
         try:
@@ -355,7 +356,7 @@ class EmulatedProvider:
             )
             return _select_requested_page(response, request)
         if operation.chat is not None:
-            return await self._chats.respond(request, operation.chat, account, referenced_resources)
+            return await self._chat_endpoint.respond(request, operation.chat, account, referenced_resources)
         return await self._call_endpoint(request, account, referenced_resources)
 
     async def _call_endpoint(
@@ -363,15 +364,15 @@ class EmulatedProvider:
     ) -> EmulatedResponse:
         operation = request.operation
         if operation.audio_input is not None and has_audio(request):
-            return await self._audio_inputs.respond(request, account)
+            return await self._audio_input_endpoint.respond(request, account)
         if operation.batch is not None:
-            return await self._batches.respond(request, operation.batch, account)
+            return await self._batch_endpoint.respond(request, operation.batch, account)
         if operation.speech is not None:
-            return await self._speech.respond(request, account)
+            return await self._speech_endpoint.respond(request, account)
         if operation.job_target is not None:
-            return await self._submits.respond(request, account, operation.job_target)
-        if self._jobs.responds_to(operation):
-            return await self._jobs.respond(request, account)
+            return await self._job_submission_endpoint.respond(request, account, operation.job_target)
+        if self._job_endpoint.responds_to(operation):
+            return await self._job_endpoint.respond(request, account)
         if referenced_resources:
             response = self.context.resources.build_access_response(request, referenced_resources[0])
         else:

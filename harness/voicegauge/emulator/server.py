@@ -86,7 +86,7 @@ class ClientLimitingMixin(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Apply the limit of connections, and start to wait for the first request."""
         super().connection_made(transport)
-        self._timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
         self._has_left = False
         self._write_timer: asyncio.TimerHandle | None = None
         self._reads_body = False
@@ -96,8 +96,9 @@ class ClientLimitingMixin(asyncio.Protocol):
         if len(self.open_connections) > self.client_limits.max_connections:
             surplus = self._choose_surplus_connection()
             del self.open_connections[surplus]
+            # Not `close`, which waits until the client has read what was sent: it may never read.
             surplus.transport.abort()
-        self.start_timer(self.client_limits.headers_timeout_s)
+        self.start_read_timer(self.client_limits.headers_timeout_s)
 
     def _choose_surplus_connection(self) -> ClientLimitingMixin:
         """Return the oldest connection without a request, else the oldest without a complete one, else this one."""
@@ -118,23 +119,23 @@ class ClientLimitingMixin(asyncio.Protocol):
         if self._has_left:
             return
         if self.transport.is_closing():
-            self._stop_timer()
+            self._stop_read_timer()
         elif self.request_state == "body":
             self._restart_body_timer()
         else:
             is_waiting_for_headers = self.request_state == "waiting"
             # The limit counts from the first byte, so further bytes of the same headers do not restart it.
             if not is_waiting_for_headers or self._reads_body:
-                self._stop_timer()
-            if is_waiting_for_headers and self._timer is None:
-                self.start_timer(self.client_limits.headers_timeout_s)
+                self._stop_read_timer()
+            if is_waiting_for_headers and self._read_timer is None:
+                self.start_read_timer(self.client_limits.headers_timeout_s)
             self._reads_body = False
 
     def leave_connection(self) -> None:
         """Stop all limits of time, because another protocol handles the connection from now on."""
         self._has_left = True
         self.open_connections.pop(self, None)
-        self._stop_timer()
+        self._stop_read_timer()
         self._stop_write_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -153,22 +154,22 @@ class ClientLimitingMixin(asyncio.Protocol):
         self._stop_write_timer()
         super().resume_writing()
 
-    def start_timer(self, timeout_s: float) -> None:
+    def start_read_timer(self, timeout_s: float) -> None:
         """Close the connection after `timeout_s`, unless the client sends what is missing."""
-        self._stop_timer()
-        self._timer = self.loop.call_later(timeout_s, self._close_slow_connection)
+        self._stop_read_timer()
+        self._read_timer = self.loop.call_later(timeout_s, self._close_slow_connection)
 
     def _restart_body_timer(self) -> None:
         now = self.loop.time()
         if not self._reads_body:
             self._reads_body = True
             self._body_deadline = now + self.client_limits.body_timeout_s
-        self.start_timer(min(self.client_limits.body_pause_timeout_s, max(self._body_deadline - now, 0.0)))
+        self.start_read_timer(min(self.client_limits.body_pause_timeout_s, max(self._body_deadline - now, 0.0)))
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
     def _stop_write_timer(self) -> None:
         if self._write_timer is not None:
@@ -176,10 +177,10 @@ class ClientLimitingMixin(asyncio.Protocol):
             self._write_timer = None
 
     def _close_slow_connection(self) -> None:
-        self._timer = None
+        self._read_timer = None
         if self._reads_body and self.flow.read_paused:
             # The client is not slow: the server has stopped reading until the application takes more of the body.
-            self.start_timer(self.client_limits.body_pause_timeout_s)
+            self.start_read_timer(self.client_limits.body_pause_timeout_s)
             return
         has_responded = self.has_request_in_progress and (self.cycle.response_started or not self._reads_body)
         if self._has_received and not has_responded:
@@ -212,8 +213,10 @@ class _ClientLimitingH11Protocol(ClientLimitingMixin, H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         next_request_bytes, _ = self.conn.trailing_data
-        if self.request_state == "waiting" and next_request_bytes and self._timer is None:
-            self.start_timer(self.client_limits.headers_timeout_s)  # the next request has begun during the response
+        if self.request_state == "waiting" and next_request_bytes and self._read_timer is None:
+            self.start_read_timer(
+                self.client_limits.headers_timeout_s
+            )  # the next request has begun during the response
 
 
 def create_client_limiting_protocol(
@@ -407,8 +410,8 @@ class BodyMemory:
     def __init__(self) -> None:
         """Create a memory, all of which is free."""
         self._free_bytes = MAX_BODY_MEMORY_BYTES
-        self._exempt: BodyMemoryShare | None = None
-        self._waiting: list[asyncio.Future[None]] = []
+        self._exempt_share: BodyMemoryShare | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     @contextmanager
     def open_share(self) -> Iterator[BodyMemoryShare]:
@@ -418,9 +421,9 @@ class BodyMemory:
             yield share
         finally:
             self._free_bytes += share.counted_bytes
-            if self._exempt is share:
-                self._exempt = None
-            waiting, self._waiting = self._waiting, []
+            if self._exempt_share is share:
+                self._exempt_share = None
+            waiting, self._waiters = self._waiters, []
             for waiter in waiting:
                 if not waiter.done():
                     waiter.set_result(None)
@@ -430,13 +433,15 @@ class BodyMemory:
 
         Wait until so much memory is free, or until no other request exceeds the limit.
         """
-        while size_bytes > self._free_bytes and self._exempt not in (None, memory_share):
+        # One request may exceed the limit, or a body larger than what is free would wait for ever, and requests that
+        # have stored a part of their bodies would wait for each other.
+        while size_bytes > self._free_bytes and self._exempt_share not in (None, memory_share):
             # Futures belong to the running event loop; a lock would belong to the loop that used it first.
             waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
+            self._waiters.append(waiter)
             await waiter
         if size_bytes > self._free_bytes:
-            self._exempt = memory_share
+            self._exempt_share = memory_share
         self._free_bytes -= size_bytes
         memory_share.counted_bytes += size_bytes
 
@@ -446,14 +451,14 @@ class BodyMemoryShare:
 
     def __init__(self, memory: BodyMemory) -> None:
         """Create a share of 0 bytes."""
-        self._memory = memory
+        self._body_memory = memory
         self.counted_bytes = 0
 
     async def grow_to(self, size_bytes: int) -> None:
         """Wait until the request may store `size_bytes` of its body."""
         missing_bytes = size_bytes - UNCOUNTED_BYTES_PER_BODY - self.counted_bytes
         if missing_bytes > 0:
-            await self._memory.reserve(self, missing_bytes)
+            await self._body_memory.reserve(self, missing_bytes)
 
 
 # Limits the size of requests, so that no client can exhaust the memory.
@@ -554,6 +559,7 @@ async def receive_body_in_pieces(
     Raises:
         ConnectionError: the client disconnected.
     """
+    # Before anything is received: the server asks a client that waits ("Expect: 100-continue") for the body only then.
     content_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if content_length.isdigit() and int(content_length) > max_bytes:
         return None

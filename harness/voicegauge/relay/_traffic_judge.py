@@ -255,9 +255,9 @@ class TrafficJudge:
             provenance: Checker(provenance, RULE_BY_ID, self._build_repeat_command, self._mask_secrets)
             for provenance in (Provenance.LIVE, Provenance.EMULATED)
         }
-        self._unmatched = UnmatchedRequestCounter()
-        self._index = ConversationIndex(contract)
-        self._jobs: OrderedDict[int, _JobConversation] = OrderedDict()
+        self._unmatched_requests = UnmatchedRequestCounter()
+        self._conversation_index = ConversationIndex(contract)
+        self._open_jobs: OrderedDict[int, _JobConversation] = OrderedDict()
         self._job_count = 0
 
     def judge_exchange(self, relayed_exchange: RelayedExchange) -> JudgedExchange:
@@ -303,9 +303,9 @@ class TrafficJudge:
 
     def build_report(self) -> CheckReport:
         """Judge the jobs that have not ended, and return the report of all exchanges."""
-        while self._jobs:
+        while self._open_jobs:
             self._close_oldest_job()
-        self._unmatched.report_counts("traffic", self._contract, self._collector)
+        self._unmatched_requests.report_counts("traffic", self._contract, self._collector)
         self._collector.secrets |= self._redactor.secrets.keys()
         return self._collector.build_report()
 
@@ -331,7 +331,7 @@ class TrafficJudge:
         match = self._contract.match_operation(exchange.request.method, path) if path is not None else None
         if match is not None:
             return match[0].id
-        if exchange.request.method == "GET" and self._index.find_conversation(exchange) is not None:
+        if exchange.request.method == "GET" and self._conversation_index.find_conversation(exchange) is not None:
             return DOWNLOAD_OPERATION
         return None
 
@@ -366,8 +366,8 @@ class TrafficJudge:
 
     def _find_or_open_job(self, exchange: Exchange) -> int | None:
         """Return the number of the job to which `exchange` belongs; `None` if it belongs to none."""
-        job_number = self._index.find_conversation(exchange)
-        if job_number in self._jobs:
+        job_number = self._conversation_index.find_conversation(exchange)
+        if job_number in self._open_jobs:
             return job_number
         call = parse_call(self._contract, exchange)
         if call is None or call.operation.speech is None or not call.is_accepted:
@@ -376,8 +376,8 @@ class TrafficJudge:
         if all(target.job_operation is None for target in targets):
             return None
         self._job_count += 1
-        self._jobs[self._job_count] = _JobConversation(has_target=call.target is not None)
-        if len(self._jobs) > MAX_OPEN_JOBS:
+        self._open_jobs[self._job_count] = _JobConversation(has_target=call.target is not None)
+        if len(self._open_jobs) > MAX_OPEN_JOBS:
             self._close_oldest_job()
         return self._job_count
 
@@ -387,19 +387,22 @@ class TrafficJudge:
             self._collector.merge_equal_findings()
         call = parse_call(self._contract, exchange)
         checker = self._choose_checker([exchange])
-        job = self._jobs[job_number] if job_number is not None else None
+        job = self._open_jobs[job_number] if job_number is not None else None
         if job_number is not None:
-            self._index.add_exchange(exchange, job_number)
+            self._conversation_index.add_exchange(exchange, job_number)
         findings = []
         if call is not None:
             reason = explain_unmatched_call(call, job_has_target=job.has_target if job is not None else None)
-            self._unmatched.count_call(call, reason)
+            self._unmatched_requests.count_call(call, reason)
             if reason is not None:
                 return []
             findings = self._collector.judge_subjects(checker, [call])
         if job is not None:
             findings += self._judge_job(job, exchange, call)
-            while sum(job.size_bytes for job in self._jobs.values()) > MAX_TOTAL_OPEN_JOB_BYTES and len(self._jobs) > 1:
+            while (
+                sum(job.size_bytes for job in self._open_jobs.values()) > MAX_TOTAL_OPEN_JOB_BYTES
+                and len(self._open_jobs) > 1
+            ):
                 self._close_oldest_job()
         elif call is not None:
             deliveries = list(iterate_jobs_and_deliveries([call], [exchange]))
@@ -434,8 +437,8 @@ class TrafficJudge:
         return new
 
     def _close_oldest_job(self) -> None:
-        job_number, job = self._jobs.popitem(last=False)
-        self._index.forget_conversation(job_number)
+        job_number, job = self._open_jobs.popitem(last=False)
+        self._conversation_index.forget_conversation(job_number)
         with contextlib.suppress(MissingExtraError):  # it was counted when the exchange passed
             subjects = job.list_subjects()
             self._collector.judge_subjects(self._choose_checker(job.exchanges), subjects)
@@ -533,27 +536,27 @@ class _WaitingExchanges:
 
     def __init__(self, exchange_stream: IO[bytes]) -> None:
         self._exchange_stream = exchange_stream
-        self._queue: queue.SimpleQueue[RelayedExchange | None] = queue.SimpleQueue()
+        self._queued_exchanges: queue.SimpleQueue[RelayedExchange | None] = queue.SimpleQueue()
         self._has_ended = threading.Event()
-        self._arrived_s = 0.0
+        self._latest_arrival_s = 0.0
 
     def iterate_in_pauses(self) -> Iterator[RelayedExchange]:
         """Yield each exchange when the traffic pauses, so that judging does not compete with it for the processor."""
         threading.Thread(target=self._read_exchanges, daemon=True).start()
-        while (relayed_exchange := self._queue.get()) is not None:
+        while (relayed_exchange := self._queued_exchanges.get()) is not None:
             self._wait_for_pause()
             yield relayed_exchange
 
     def _read_exchanges(self) -> None:
         for relayed_exchange in iterate_records(self._exchange_stream, RelayedExchange):
-            self._arrived_s = time.monotonic()
-            self._queue.put(relayed_exchange)
+            self._latest_arrival_s = time.monotonic()
+            self._queued_exchanges.put(relayed_exchange)
         self._has_ended.set()
-        self._queue.put(None)
+        self._queued_exchanges.put(None)
 
     def _wait_for_pause(self) -> None:
-        while self._queue.qsize() < MAX_EXCHANGES_WAITING_FOR_PAUSE:
-            remaining_s = self._arrived_s + IDLE_TIME_BEFORE_JUDGING_S - time.monotonic()
+        while self._queued_exchanges.qsize() < MAX_EXCHANGES_WAITING_FOR_PAUSE:
+            remaining_s = self._latest_arrival_s + IDLE_TIME_BEFORE_JUDGING_S - time.monotonic()
             if remaining_s <= 0 or self._has_ended.wait(remaining_s):
                 return
 

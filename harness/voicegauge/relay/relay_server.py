@@ -87,14 +87,14 @@ class SocketRelay:
             captured_messages: copies of the messages that are judged.
             extensions: the extensions of the ASGI scope.
         """
-        self._receive, self._send, self._captured = receive, send, captured_messages
+        self._receive, self._send, self._captured_messages = receive, send, captured_messages
         self._abort: Callable[[], None] = extensions.get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
         headers = tuple((name, value) for name, value in handshake.headers if name.lower() not in _HANDSHAKE_HEADERS)
         self._request = msgspec.structs.replace(handshake, headers=headers)
         self._connection = WebSocketConnection(
             self._note_service_message, limits=RELAY_CONNECTION_LIMITS, keeps_messages=False
         )
-        self._waiting: asyncio.Queue[SocketMessage | None] = asyncio.Queue()
+        self._waiting_messages: asyncio.Queue[SocketMessage | None] = asyncio.Queue()
         self._waiting_bytes = 0
 
     async def run(self) -> None:
@@ -135,7 +135,7 @@ class SocketRelay:
             ),
             timing=None,
             socket=SocketMessageLog(
-                messages=tuple(self._captured.messages),
+                messages=tuple(self._captured_messages.messages),
                 close=traffic.close,
                 opened_at=traffic.opened_at,
                 handshake_ms=traffic.handshake_ms,
@@ -152,9 +152,9 @@ class SocketRelay:
 
     def _note_service_message(self, message: SocketMessage) -> None:
         """Note a message of the service, in the callback of the socket."""
-        self._captured.add_message(message)
+        self._captured_messages.add_message(message)
         self._waiting_bytes += len(message.data)
-        self._waiting.put_nowait(message)
+        self._waiting_messages.put_nowait(message)
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self._connection.pause_reading()
 
@@ -165,7 +165,7 @@ class SocketRelay:
             if message is None:
                 break
             self._waiting_bytes -= len(message.data)
-            if self._waiting_bytes <= MAX_WAITING_BYTES // 2:
+            if self._waiting_bytes <= MAX_WAITING_BYTES // 2:  # half, so that reading is not switched for each message
                 self._connection.resume_reading()
             try:
                 part: dict[str, Any] = {"bytes": message.data} if message.is_binary else {"text": message.data.decode()}
@@ -184,9 +184,9 @@ class SocketRelay:
 
     async def _take_next_message(self) -> SocketMessage | None:
         """Return the next message of the service; `None` after the last one, when the connection has ended."""
-        if self._waiting.empty():
+        if self._waiting_messages.empty():
             waiting = [
-                asyncio.ensure_future(self._waiting.get()),
+                asyncio.ensure_future(self._waiting_messages.get()),
                 asyncio.ensure_future(self._connection.ended.wait()),
             ]
             try:
@@ -198,7 +198,7 @@ class SocketRelay:
                 for task in waiting:
                     task.cancel()
             return None
-        return self._waiting.get_nowait()
+        return self._waiting_messages.get_nowait()
 
     async def _close_client_connection(self, code: int, reason: str) -> None:
         sent_code = _NORMAL_CLOSE_CODE if code == NO_STATUS_CLOSE_CODE else code
@@ -210,7 +210,7 @@ class SocketRelay:
             await self._connection.wait_until_writable()
             text = event.get("text")
             with contextlib.suppress(TransportError):  # the connection has ended, which the other direction notices
-                self._captured.add_message(self._connection.send(event["bytes"] if text is None else text))
+                self._captured_messages.add_message(self._connection.send(event["bytes"] if text is None else text))
         await self._connection.close(event.get("code") or NO_STATUS_CLOSE_CODE, event.get("reason") or "")
 
 
@@ -325,10 +325,10 @@ class _RequestRelay:
         self._origin, self._target = app.upstream.find_origin_and_request_target(self._method, self._raw_path, query)
         self._headers = self._build_request_headers()
         self._request_body, self._response_body = CapturedBody(app.memory), CapturedBody(app.memory)
-        self._watching: asyncio.Task[None] | None = None
+        self._disconnect_watcher: asyncio.Task[None] | None = None
         """The task that waits until the client leaves, once the request has been received."""
         self._has_client_left = False
-        self._is_handed_on = False
+        self._is_passed_to_judge = False
         self._is_reported = False
         """Whether the observer was notified of the exchange."""
 
@@ -344,15 +344,16 @@ class _RequestRelay:
                 raise
             self._report_lost_exchange("the client closed the connection before the end of the response")
         finally:
-            if self._watching is not None:
-                self._watching.cancel()
-            if not self._is_handed_on:
+            if self._disconnect_watcher is not None:
+                self._disconnect_watcher.cancel()
+            if not self._is_passed_to_judge:
                 self._request_body.release()
                 self._response_body.release()
 
     def _build_request_headers(self) -> list[tuple[bytes, bytes]]:
         headers = self._scope["headers"]
         host = self._origin.partition("://")[2].encode("ascii")
+        # The header is about one connection, and is left out with those. The body is sent on in chunks of its own.
         is_chunked = any(name == b"transfer-encoding" for name, _ in headers)
         framing = [(b"transfer-encoding", b"chunked")] if is_chunked else []
         return [(b"host", host), *select_forwarded_headers(headers, is_request=True), *framing]
@@ -361,7 +362,7 @@ class _RequestRelay:
         """Start a task that cancels the current one if the client closes its connection."""
         relay_task = asyncio.current_task()
         assert relay_task is not None
-        self._watching = asyncio.ensure_future(self._cancel_on_disconnect(relay_task))
+        self._disconnect_watcher = asyncio.ensure_future(self._cancel_on_disconnect(relay_task))
 
     async def _cancel_on_disconnect(self, relay_task: asyncio.Task[None]) -> None:
         """Cancel `relay_task` when the client has disconnected, unless its response is complete."""
@@ -420,7 +421,7 @@ class _RequestRelay:
     def _pass_exchange_to_judge(self, response: StreamedResponse, interruption_reason: str | None) -> None:
         """Pass the exchange to the observer before the client gets the last byte and can send its next request."""
         lost = self._request_body.lost_reason or self._response_body.lost_reason
-        if self._watching is None:
+        if self._disconnect_watcher is None:
             lost = "the service responded before the end of the request"
         if lost is not None:
             self._report_lost_exchange(lost)
@@ -440,7 +441,7 @@ class _RequestRelay:
             timing=response.build_timing(),
             interruption_reason=interruption_reason,
         )
-        self._is_handed_on = self._is_reported = True
+        self._is_passed_to_judge = self._is_reported = True
         self._observer.on_exchange(exchange, (self._request_body, self._response_body))
 
     def _report_lost_exchange(self, reason: str) -> None:
@@ -450,7 +451,7 @@ class _RequestRelay:
     async def _abort_response(self) -> None:
         """Close the connection to the client before the end of the response, as the service did."""
         self._scope["extensions"][ABORT_EXTENSION_KEY]()
-        if self._watching is not None:
+        if self._disconnect_watcher is not None:
             await self._wait_for_disconnect()  # or uvicorn would log that the response is not complete
 
     async def _send_own_response(self, status: int, message: str) -> None:

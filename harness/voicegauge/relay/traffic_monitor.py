@@ -69,7 +69,7 @@ class CapturedBody:
 
     def __init__(self, memory: CapturedBodyLimit) -> None:
         """Start with an empty body."""
-        self._memory = memory
+        self._limit = memory
         self._content = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
         self.size_bytes = 0
         """Number of copied bytes whose memory is still reserved."""
@@ -91,9 +91,9 @@ class CapturedBody:
         """
         if self.lost_reason is not None:
             return False
-        if self.size_bytes + size_bytes > self._memory.max_body_bytes:
-            self._discard_content(f"{content_phrase} larger than {self._memory.max_body_bytes} bytes")
-        elif not self._memory.reserve(size_bytes):
+        if self.size_bytes + size_bytes > self._limit.max_body_bytes:
+            self._discard_content(f"{content_phrase} larger than {self._limit.max_body_bytes} bytes")
+        elif not self._limit.reserve(size_bytes):
             self._discard_content("the bodies of all requests that are not judged yet need too much memory")
         return self.lost_reason is None
 
@@ -108,7 +108,7 @@ class CapturedBody:
     def release(self) -> None:
         """Free the memory of the copy."""
         self.discard()
-        self._memory.release(self.size_bytes)
+        self._limit.release(self.size_bytes)
         self.size_bytes = 0
 
     def _discard_content(self, reason: str) -> None:
@@ -421,14 +421,14 @@ class TrafficMonitor(RelayObserver):
             on_finding: called in another thread with each new finding.
             on_missing_response: called with each new reason why there was no response of the service.
         """
-        self._on_finding, self._on_failure = on_finding, on_missing_response
+        self._on_finding, self._on_missing_response = on_finding, on_missing_response
         self._queue: queue.SimpleQueue[tuple[RelayedExchange, tuple[CapturedBody, ...]] | None] = queue.SimpleQueue()
-        self._sent: deque[tuple[CapturedBody, ...]] = deque()
+        self._bodies_at_judge: deque[tuple[CapturedBody, ...]] = deque()
         """Bodies of the exchanges that the judge has, whose memory is released when it has judged them."""
         self._lock = threading.Lock()
         self.new_findings: dict[tuple[str, str], Finding] = {}
         """The first finding with each fingerprint and message, at most `MAX_IMMEDIATELY_REPORTED_FINDINGS`."""
-        self.request_count = self.recorded_count = self._handed_on = self._judged = 0
+        self.request_count = self.recorded_count = self._passed_exchange_count = self._judged_exchange_count = 0
         self.failure_count_by_reason: Counter[str] = Counter()
         self.unjudged_count_by_reason: Counter[str] = Counter()
         self.undocumented_count_by_request: Counter[str] = Counter()
@@ -439,13 +439,13 @@ class TrafficMonitor(RelayObserver):
     @property
     def unjudged_count(self) -> int:
         """Number of exchanges that passed through the proxy and are not judged yet."""
-        return self._handed_on - self._judged
+        return self._passed_exchange_count - self._judged_exchange_count
 
     def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
         """Queue a complete exchange."""
         with self._lock:
             self.request_count += 1
-            self._handed_on += 1
+            self._passed_exchange_count += 1
         self._queue.put((exchange, captured_bodies))
 
     def on_exchange_lost(self, reason: str) -> None:
@@ -461,7 +461,7 @@ class TrafficMonitor(RelayObserver):
             _count_reason(self.failure_count_by_reason, reason)
             is_new = self.failure_count_by_reason[reason] == 1
         if is_new:
-            self._on_failure(reason)
+            self._on_missing_response(reason)
 
     @contextlib.contextmanager
     def judge_traffic(self, settings: JudgeSettings) -> Iterator[None]:
@@ -505,12 +505,12 @@ class TrafficMonitor(RelayObserver):
         is_open = True
         while (waiting := self._queue.get()) is not None:
             exchange, captured_bodies = waiting
-            self._sent.append(captured_bodies)
+            self._bodies_at_judge.append(captured_bodies)
             if is_open:
                 try:
                     write_record(exchange_stream, exchange)
                 except OSError:
-                    is_open = False
+                    is_open = False  # the queue is emptied nevertheless, since its bodies take memory
             for body in captured_bodies:
                 body.discard()
         with contextlib.suppress(OSError):
@@ -521,10 +521,10 @@ class TrafficMonitor(RelayObserver):
             if judged.report is not None:
                 self.report = judged.report
                 return
-            for body in self._sent.popleft():
+            for body in self._bodies_at_judge.popleft():
                 body.release()
             with self._lock:
-                self._judged += 1
+                self._judged_exchange_count += 1
                 self.recorded_count += judged.is_recorded
                 for counter, reason in (
                     (self.unjudged_count_by_reason, judged.not_judged_reason),

@@ -147,6 +147,7 @@ class ExchangeTrace:
             tls_ms=self._measure_step_ms("start_tls"),
             delay_before_send_ms=(send_started_s - started_s) * 1000,
             send_ms=max(sent_s - send_started_s, 0.0) * 1000,
+            # A service may respond before it has the whole body, for example to reject it.
             ttfb_ms=max(first_byte_s - sent_s, 0.0) * 1000,
             receive_ms=(end_s - first_byte_s) * 1000,
             total_ms=(end_s - started_s) * 1000,

@@ -509,7 +509,7 @@ async def call_app(app: Any, request: Request, max_bytes: int) -> tuple[int, lis
     url = _build_url_scope_fields(request.url)
     response = _ResponseCollector(url.host, max_bytes)
     pieces = request.iterate_sent_pieces()
-    next_piece: bytes | None = next(pieces)
+    next_piece: bytes | None = next(pieces)  # one ahead: a message says whether another one follows
 
     async def receive() -> dict[str, Any]:
         nonlocal next_piece

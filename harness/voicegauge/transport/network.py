@@ -66,8 +66,8 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self) -> None:
         """Create a backend without connections."""
-        self._prepared: httpcore.AsyncNetworkStream | None = None
-        self._prepared_s = 0.0
+        self._prepared_stream: httpcore.AsyncNetworkStream | None = None
+        self._prepared_at_s = 0.0
 
     async def prepare_connection(
         self, host: str, port: int, ssl_context: ssl.SSLContext | None, timeout: float
@@ -79,21 +79,21 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
             httpcore.ConnectTimeout: opening the connection takes longer than `timeout` seconds.
         """
         stream = await self.connect_tcp(host, port, timeout)
-        self._prepared = stream if ssl_context is None else await stream.start_tls(ssl_context, host, timeout)
-        self._prepared_s = time.monotonic()
+        self._prepared_stream = stream if ssl_context is None else await stream.start_tls(ssl_context, host, timeout)
+        self._prepared_at_s = time.monotonic()
 
     async def close(self) -> None:
         """Close the prepared connection if no request has used it."""
-        if self._prepared is not None:
-            await self._prepared.aclose()
-            self._prepared = None
+        if self._prepared_stream is not None:
+            await self._prepared_stream.aclose()
+            self._prepared_stream = None
 
     async def _take_prepared_stream(self) -> httpcore.AsyncNetworkStream | None:
         """Return the stream of the prepared connection; `None` if there is none that can still be used."""
-        stream, self._prepared = self._prepared, None
+        stream, self._prepared_stream = self._prepared_stream, None
         if stream is None:
             return None
-        if time.monotonic() - self._prepared_s > MAX_PREPARED_AGE_S or stream.get_extra_info("is_readable"):
+        if time.monotonic() - self._prepared_at_s > MAX_PREPARED_AGE_S or stream.get_extra_info("is_readable"):
             await stream.aclose()
             return None
         trace = CURRENT_TRACE.get()
@@ -122,7 +122,10 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
                     interleave=1,
                     loop=loop,
                 )
+                # Otherwise the end of a request waits for the acknowledgement of its beginning, up to 40 ms, which
+                # would be said to be time of the service (Nagle's algorithm and delayed acknowledgements).
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # Before asyncio has the socket: it keeps the object whose `recv` and `send` it calls.
                 timed = PacketTimingSocket.adopt_connection(connected)
                 transport, protocol = await loop.create_connection(lambda: _StreamProtocol(timed), sock=timed)
         return _TimedStream(transport, protocol)
@@ -165,8 +168,8 @@ class _StreamProtocol(asyncio.Protocol):
         self.error: Exception | None = None
         self._buffered_bytes = 0
         self._transport: asyncio.Transport | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
+        self._read_waiter: asyncio.Future[None] | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
         self._is_reading = self.can_write = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -182,18 +185,18 @@ class _StreamProtocol(asyncio.Protocol):
         if self._buffered_bytes > MAX_BUFFERED_BYTES and self._is_reading and self._transport is not None:
             self._transport.pause_reading()
             self._is_reading = False
-        _wake_waiter(self._reader)
+        _wake_waiter(self._read_waiter)
 
     def eof_received(self) -> bool:
         self._mark_stream_ended()
-        _wake_waiter(self._reader)
+        _wake_waiter(self._read_waiter)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         self._mark_stream_ended()
         self.error, self.can_write = error, True
-        _wake_waiter(self._reader)
-        _wake_waiter(self._writer)
+        _wake_waiter(self._read_waiter)
+        _wake_waiter(self._write_waiter)
 
     def _mark_stream_ended(self) -> None:
         if not self.is_ended:
@@ -204,17 +207,17 @@ class _StreamProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.can_write = True
-        _wake_waiter(self._writer)
+        _wake_waiter(self._write_waiter)
 
     async def wait_until_readable(self) -> None:
         while not self.received and not self.is_ended:
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
+            self._read_waiter = asyncio.get_running_loop().create_future()
+            await self._read_waiter
 
     async def wait_until_writable(self) -> None:
         while not self.can_write:
-            self._writer = asyncio.get_running_loop().create_future()
-            await self._writer
+            self._write_waiter = asyncio.get_running_loop().create_future()
+            await self._write_waiter
 
     def pop_received_bytes(self, max_bytes: int) -> _ReceivedBytes:
         """Remove and return at most `max_bytes` that arrived together."""
@@ -455,11 +458,11 @@ class ConnectionPools:
         self, open_pool_for_key: Callable[[PoolKey], httpcore.AsyncConnectionPool], max_connections: int
     ) -> None:
         """Open pools with `open_pool_for_key` when they are needed, and at most `max_connections` of them."""
-        self._open_one, self._max_connections = open_pool_for_key, max_connections
-        self._free = asyncio.Semaphore(max_connections)
-        self._idle: dict[httpcore.AsyncConnectionPool, PoolKey] = {}
+        self._open_pool_for_key, self._max_connections = open_pool_for_key, max_connections
+        self._free_connections = asyncio.Semaphore(max_connections)
+        self._key_by_idle_pool: dict[httpcore.AsyncConnectionPool, PoolKey] = {}
         """The idle pools, in the order in which they became idle."""
-        self._idle_by_key: dict[PoolKey, list[httpcore.AsyncConnectionPool]] = {}
+        self._idle_pools_by_key: dict[PoolKey, list[httpcore.AsyncConnectionPool]] = {}
         self._open_count = 0
 
     @contextlib.asynccontextmanager
@@ -472,7 +475,7 @@ class ConnectionPools:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                await self._free.acquire()
+                await self._free_connections.acquire()
         except TimeoutError:
             raise httpcore.PoolTimeout from None
         try:
@@ -483,47 +486,47 @@ class ConnectionPools:
                 self._open_count -= 1
                 await pool.aclose()
                 raise
-            self._idle[pool] = key
-            self._idle_by_key.setdefault(key, []).append(pool)
+            self._key_by_idle_pool[pool] = key
+            self._idle_pools_by_key.setdefault(key, []).append(pool)
         finally:
-            self._free.release()
+            self._free_connections.release()
 
     def count(self, key: PoolKey) -> int:
         """Return the number of idle connections for `key`."""
-        return len(self._idle_by_key.get(key, ()))
+        return len(self._idle_pools_by_key.get(key, ()))
 
     def add(self, key: PoolKey, pool: httpcore.AsyncConnectionPool) -> bool:
         """Add an idle pool, which is used after the others; return whether there was room for it."""
         if self._open_count >= self._max_connections:
             return False
         self._open_count += 1
-        self._idle[pool] = key
-        self._idle_by_key.setdefault(key, []).insert(0, pool)
+        self._key_by_idle_pool[pool] = key
+        self._idle_pools_by_key.setdefault(key, []).insert(0, pool)
         return True
 
     async def _take_idle_or_open_pool(self, key: PoolKey) -> httpcore.AsyncConnectionPool:
         """Return an idle pool for `key`, or a new one; above the limit, the oldest idle pool is closed."""
-        if idle := self._idle_by_key.get(key):
-            pool = idle.pop()
-            del self._idle[pool]
+        if idle := self._idle_pools_by_key.get(key):
+            pool = idle.pop()  # of the idle connections, the server will close this one last
+            del self._key_by_idle_pool[pool]
             return pool
-        pool = self._open_one(key)
+        pool = self._open_pool_for_key(key)
         self._open_count += 1
         if self._open_count > self._max_connections:  # then at least one is idle
-            oldest, its_key = next(iter(self._idle.items()))
-            del self._idle[oldest]
-            self._idle_by_key[its_key].remove(oldest)
+            oldest, its_key = next(iter(self._key_by_idle_pool.items()))
+            del self._key_by_idle_pool[oldest]
+            self._idle_pools_by_key[its_key].remove(oldest)
             self._open_count -= 1
             await oldest.aclose()
         return pool
 
     async def close(self) -> None:
         """Close every idle connection."""
-        for pool in self._idle:
+        for pool in self._key_by_idle_pool:
             await pool.aclose()
-        self._open_count -= len(self._idle)
-        self._idle.clear()
-        self._idle_by_key.clear()
+        self._open_count -= len(self._key_by_idle_pool)
+        self._key_by_idle_pool.clear()
+        self._idle_pools_by_key.clear()
 
 
 def _build_proxy(proxy_url: str) -> httpcore.Proxy:
