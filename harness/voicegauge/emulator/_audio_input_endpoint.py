@@ -14,13 +14,7 @@ import msgspec
 
 from voicegauge.contract.contract import AudioInputTarget
 from voicegauge.contract.extension.provider import UploadLimits
-from voicegauge.contract.extension.speech import (
-    AudioFormat,
-    AudioInputField,
-    AudioPacing,
-    ResponseAudio,
-    StemList,
-)
+from voicegauge.contract.extension.speech import AudioFormat, AudioInputField, AudioPacing, ResponseAudio, StemList
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._output import EmulatedResponse
 from voicegauge.emulator._output_audio import (

@@ -16,10 +16,7 @@ from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
 from voicegauge.contract.extension.provider import STATUS_CODES_BY_REASON
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._output import EmulatedResponse
-from voicegauge.emulator._request import (
-    Rejection,
-    write_value_at,
-)
+from voicegauge.emulator._request import Rejection, write_value_at
 from voicegauge.emulator._response_bodies import find_json_media, is_valid_example
 from voicegauge.emulator._schema_values import build_body_by_schema
 from voicegauge.formats.bodies import is_json

@@ -20,16 +20,8 @@ from voicegauge.emulator._request import (
     read_value_or_default,
     write_value_at,
 )
-from voicegauge.emulator._response_bodies import (
-    build_success_response,
-    filter_lists,
-    is_documented_id,
-)
-from voicegauge.emulator._schema_values import (
-    fill_random_hex,
-    format_time_like_example,
-    iterate_body_schemas,
-)
+from voicegauge.emulator._response_bodies import build_success_response, filter_lists, is_documented_id
+from voicegauge.emulator._schema_values import fill_random_hex, format_time_like_example, iterate_body_schemas
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.formats.bodies import parse_whole_number
 from voicegauge.formats.locations import MISSING, Location

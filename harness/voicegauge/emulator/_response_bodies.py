@@ -18,17 +18,8 @@ from voicegauge.contract.operation import Operation
 from voicegauge.emulator._output import EmulatedResponse, ResponseKind
 from voicegauge.emulator._output_audio import choose_media_type, find_format
 from voicegauge.emulator._provider_state import EmulatedJob
-from voicegauge.emulator._request import (
-    ParsedRequest,
-    can_have_value_at,
-    read_value_at,
-    write_value_at,
-)
-from voicegauge.emulator._schema_values import (
-    build_body_by_schema,
-    format_time_like_example,
-    iterate_body_schemas,
-)
+from voicegauge.emulator._request import ParsedRequest, can_have_value_at, read_value_at, write_value_at
+from voicegauge.emulator._schema_values import build_body_by_schema, format_time_like_example, iterate_body_schemas
 from voicegauge.emulator._speech_synthesis import SpeechTiming
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, read_pointer

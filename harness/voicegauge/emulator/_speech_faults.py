@@ -20,12 +20,7 @@ from voicegauge.emulator._output import (
     add_faults,
     declare_fault,
 )
-from voicegauge.emulator._request import (
-    ParsedRequest,
-    find_default_value,
-    find_documented_maximum,
-    has_default_value,
-)
+from voicegauge.emulator._request import ParsedRequest, find_default_value, find_documented_maximum, has_default_value
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
 from voicegauge.formats.locations import MISSING, write_value_at_pointer
 

@@ -18,22 +18,11 @@ from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio, SpeechField
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._output_audio import choose_deliverable_format, encode_output, find_format
-from voicegauge.emulator._request import (
-    ParsedRequest,
-    Rejection,
-    find_default_value,
-    reject_undocumented_value,
-)
+from voicegauge.emulator._request import ParsedRequest, Rejection, find_default_value, reject_undocumented_value
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Record
 from voicegauge.speech.encoding import DEFAULT_BITRATE_KBPS
-from voicegauge.speech.espeak import (
-    MAX_TEXT_CHARACTERS,
-    SpokenWord,
-    guess_language,
-    has_voice_for,
-    list_voice_variants,
-)
+from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, SpokenWord, guess_language, has_voice_for, list_voice_variants
 
 if TYPE_CHECKING:
     import numpy as np

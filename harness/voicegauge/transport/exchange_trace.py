@@ -9,11 +9,7 @@ from typing import Any
 
 import httpcore
 
-from voicegauge.errors import (
-    TimedOutError,
-    TransportError,
-    UnreachableError,
-)
+from voicegauge.errors import TimedOutError, TransportError, UnreachableError
 from voicegauge.model.base import Record
 from voicegauge.model.exchange import Timing
 

@@ -40,14 +40,7 @@ from voicegauge.transport.exchange_trace import (
     build_unsendable_request_error,
     describe_httpcore_error,
 )
-from voicegauge.transport.network import (
-    CURRENT_TRACE,
-    ConnectionPools,
-    PoolKey,
-    TimedBackend,
-    open_pool,
-    require_http2,
-)
+from voicegauge.transport.network import CURRENT_TRACE, ConnectionPools, PoolKey, TimedBackend, open_pool, require_http2
 
 # Signs requests by AWS Signature Version 4.
 
