@@ -236,7 +236,7 @@ class _RememberedResults(Generic[ResultT]):
         self._measure_bytes, self._lock = measure_bytes, threading.Lock()
         self._results: dict[Hashable, ResultT] = {}
 
-    def compute(self, key: Hashable, compute_result: Callable[[], ResultT]) -> ResultT:
+    def find_or_compute(self, key: Hashable, compute_result: Callable[[], ResultT]) -> ResultT:
         # The lock is held meanwhile: requests with the same upload wait for one result, where each would need hundreds
         # of megabytes. A result that is found moves to the end, so that those not used for longest are dropped.
         with self._lock:
@@ -330,7 +330,7 @@ class AudioInputEndpoint:
         try:
             content = file.content
             if isinstance(content, bytes) and len(content) <= _MAX_REMEMBERED_UPLOAD_BYTES:
-                return DecodedUpload(file, _remembered_audio.compute(content, lambda: decode(content)))
+                return DecodedUpload(file, _remembered_audio.find_or_compute(content, lambda: decode(content)))
             return DecodedUpload(file, decode(content))
         except UndecodableAudioError as error:
             is_skipped = self._context.fault_injector.is_check_skipped("upload-format", request.operation)
@@ -523,7 +523,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     if not isinstance(content, bytes) or len(content) > _MAX_REMEMBERED_UPLOAD_BYTES:
         return GeneratedAudio(convert_upload(upload.decoded_audio, change, requested_rate, name, kbps), name)
     key = (hashlib.sha256(content).digest(), change, requested_rate, name, kbps)
-    converted = _remembered_conversions.compute(
+    converted = _remembered_conversions.find_or_compute(
         key, lambda: convert_upload(upload.decoded_audio, change, requested_rate, name, kbps)
     )
     return GeneratedAudio(converted, name)

@@ -73,7 +73,7 @@ class JobStore:
     def charge_target_price(
         self, account: EmulatedAccount, target: BaseTarget, character_count: int, audio_duration_s: float | None = None
     ) -> float | None:
-        """Charge the price of a request; faults can change the amount.
+        """Subtract the price of a request from the balance of an account; faults can change the amount.
 
         Args:
             account: the account to charge.
@@ -96,7 +96,7 @@ class JobStore:
         price: PriceQuote | PriceSpec | None,
         change_amount: Callable[[float], float] = lambda amount: amount,
     ) -> float | None:
-        """Charge a price.
+        """Subtract a price from the balance of an account.
 
         Args:
             account: the account to charge.

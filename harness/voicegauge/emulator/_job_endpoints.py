@@ -39,7 +39,7 @@ class BatchEndpoint:
     async def respond(
         self, request: ParsedRequest, batch_spec: BatchSpec, account: EmulatedAccount
     ) -> EmulatedResponse:
-        """Create a job for every item and one for the batch.
+        """Create a job for every item and one for the batch, and return the response that accepts the batch.
 
         Raises:
             Rejection: an item is invalid, or the account cannot pay for all items. No job is created then.
@@ -300,11 +300,11 @@ class JobEndpoint:
         self._roles = find_job_operation_roles(context.contract)
 
     def responds_to(self, operation: Operation) -> bool:
-        """Whether this endpoint responds to `operation`."""
+        """Whether `operation` asks for the state, the result, the cancellation or the audio of a job."""
         return operation.id in self._roles
 
     async def respond(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
-        """Return the response to `request`.
+        """Return the state, the result or the audio of a job, or cancel the job.
 
         Raises:
             Rejection: the job or file does not exist, or the job has not succeeded yet.

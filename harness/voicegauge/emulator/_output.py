@@ -182,7 +182,7 @@ PartT = TypeVar("PartT")
 
 @dataclass(frozen=True)
 class FaultCondition(Generic[TargetT]):
-    """Where a fault can be visible."""
+    """A condition of targets: at those that meet it, a fault can be visible."""
 
     description: str
     """What is true of the targets that meet the condition, in words that follow "where"; empty if all meet it."""
@@ -197,7 +197,13 @@ class FaultCondition(Generic[TargetT]):
 def create_part_condition(
     find_part: Callable[[Target], PartT | None], description: str, is_met_by: Callable[[PartT], bool] = lambda _: True
 ) -> FaultCondition[Target]:
-    """Return the condition that `find_part` finds a part of a target's contract, of which `is_met_by` is true."""
+    """Return the condition that a target's contract has a certain part, such as webhooks.
+
+    Args:
+        find_part: returns the part; `None` if the contract of the target does not have it.
+        description: see `FaultCondition`.
+        is_met_by: returns whether a part meets a further condition; by default, every part does.
+    """
 
     def has_such_part(target: Target) -> bool:
         part = find_part(target)
@@ -413,7 +419,7 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 def add_faults(*faults: Fault) -> None:
-    """Make `faults` known under their ids."""
+    """Add faults to `FAULTS`, under their ids."""
     for fault in faults:
         assert fault.id not in FAULTS, f"two faults have the id {fault.id}"
         FAULTS[fault.id] = fault
@@ -426,7 +432,7 @@ def declare_fault(
     applies_to: FaultCondition[Any] = _EVERYWHERE,
     why_checks_miss_it: str | None = None,
 ) -> Callable[[FunctionT], FunctionT]:
-    """Return a decorator that makes a fault known whose mistake the decorated function makes.
+    """Return a decorator that declares a fault, whose mistake is what the decorated function does.
 
     Args:
         changed_behavior: the field of `Fault`, or of `SocketFault` for a fault of WebSockets, that holds the function.
