@@ -102,6 +102,8 @@ def _iterate_matches(text: str, language: str, patterns: Sequence[_Pattern]) -> 
     upcoming = [one.pattern.search(text) for one in patterns]
     at = 0
     while True:
+        # A pattern is searched for again only when its last match is passed, so that each reads the text about once.
+        # One expression of all patterns is impossible, because their groups have equal names.
         for index, match in enumerate(upcoming):
             if match is not None and match.start() < at:
                 upcoming[index] = patterns[index].pattern.search(text, at)

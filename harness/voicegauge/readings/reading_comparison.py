@@ -302,6 +302,8 @@ def compare_readings(reference: str, transcript: str, language: str) -> ReadingS
     expected = split_text(reference, base, is_transcript=False)
     recognized = split_text(transcript, base, is_transcript=True)
     words = _collect_words(expected), _collect_words(recognized)
+    # A reading with a word that the other text lacks has an error. Without such readings, a telephone number has a few
+    # instead of thousands.
     lattices = [
         WordLattice([restrict_to_vocabulary(part.readings, other) for part in parts])
         for parts, other in ((expected, words[1]), (recognized, words[0]))

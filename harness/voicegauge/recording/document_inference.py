@@ -13,6 +13,7 @@ from voicegauge.errors import DataError
 from voicegauge.formats.bodies import UnreadableBodyError, infer_schema, is_form, is_json, read_form, read_json
 from voicegauge.model.exchange import Exchange, Request, Response
 
+# Ids of models and voices are left out: the client chooses them, so they link no two requests.
 _ID_FIELD_PATTERN = re.compile(r"(?!model|voice|.*[_-]?model)(?:.*_)?(?:id|uuid)$|(?!model|voice).*[a-z]I[dD]$")
 """Matches the names of fields that contain the id of something that a request created, such as a job."""
 _ID_PATH_SEGMENT_PATTERN = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{16,}|\d{4,}")

@@ -102,6 +102,7 @@ def _iterate_applied_schemas(schemas: Schemas, branches: Sequence[Any]) -> Itera
     waiting, seen = list(branches), set[int]()
     while waiting and len(seen) < _MAX_BRANCHES:
         schema, _ = schemas.resolve_reference(waiting.pop())
+        # By identity: schemas may refer to themselves, and comparing large ones would take longer than reading them.
         if not isinstance(schema, dict) or id(schema) in seen:
             continue
         seen.add(id(schema))

@@ -180,6 +180,7 @@ def save_har(
     )
     sidecar_writer = SidecarWriter()
     document = msgspec.json.format(msgspec.json.encode(_build_har_file(recording, sidecar_writer)), indent=1)
+    # The whole file too: the ids of conversations and the locations of redactions are in no part of an exchange.
     redactor.check_bytes(str(path), "the file", document)
     previous = find_sidecar_names(path)
     # The sidecar files are written first, so that an interrupted save leaves no HAR file that refers to missing files.

@@ -134,6 +134,7 @@ def mask_body(content_type: str, body: bytes, masker: BodyMasker) -> tuple[str, 
         pass  # the body is not what its media type declares, so it is masked as text
     if media_type == EVENT_STREAM_MEDIA_TYPE and is_utf8(body):
         return content_type, _mask_lines(body, lambda line: _mask_stream_line(line, masker))
+    # JSON of any declared type, because services declare text or nothing; a zero byte begins JSON in UTF-16 or UTF-32.
     if is_json(media_type) or body.lstrip()[:1] in (b"{", b"[") or b"\0" in body[:4]:
         masked = _mask_json_body(body, masker)
         if masked is not None:

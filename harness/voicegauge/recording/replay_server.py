@@ -531,6 +531,7 @@ class ReplayedSocket:
             A description of the first message of the client that was not recorded, after which the connection is
             closed; `None` if all messages were recorded.
         """
+        # In a task of its own: while answers wait for their time, the client may go on sending.
         sending = asyncio.create_task(self._send_waiting_messages(abort))
         try:
             self._schedule_answers(self._script.begin())

@@ -261,6 +261,7 @@ def _find_packet_points(audio_bytes: bytes) -> list[tuple[int, float]]:
                 if packets > _MAX_PACKETS:
                     return []
                 if packet.pos is not None and packet.pos >= 0 and packet.pts is not None and packet.time_base:
+                    # Packets of one Ogg page have its position; the first tells what is playable before.
                     starts.setdefault(packet.pos, max(float(packet.pts * packet.time_base), 0.0))
     except (av.error.FFmpegError, AttributeError, OverflowError, ValueError):
         pass  # damaged from here on, so only the packets before are used

@@ -367,6 +367,7 @@ def defer_keyboard_interrupt() -> Iterator[None]:
     finally:
         for number, handler in delayed.items():
             signal.signal(number, handler)
+        # Only now that the handlers are back, because each may raise, and the rest of the block was to be finished.
         for received_number in received:
             signal.raise_signal(received_number)
 
@@ -391,6 +392,8 @@ class _StderrSwitch:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # File descriptor 2 belongs to the whole process, and threads decode at once: the first thread redirects it, and
+        # the last one restores it.
         self._users = 0
         self._original_fd: int | None = None
         self._devnull_fd: int | None = None

@@ -156,6 +156,7 @@ def _build_spoken_words(
     ends = np.array([*clause_ends, len(samples)])
     spoken = []
     for index, (position, length, start) in enumerate(words):
+        # A word of which espeak-ng speaks nothing may start where the last clause ends.
         clause_end = int(ends[np.searchsorted(ends, start, side="right").clip(max=len(ends) - 1)])
         end = min(clause_end, words[index + 1][2]) if index + 1 < len(words) else clause_end
         audible = np.flatnonzero(np.abs(samples[start:end]) > _SILENCE_LEVEL)
@@ -331,6 +332,7 @@ class _EspeakProcess:
                 return self._replies[command_line]
             try:
                 head, samples = self._send_command(command_line)
+            # The process was killed, or ended between two commands. A command changes nothing, so it can be sent again.
             except (OSError, EOFError):
                 self._end_process()
                 head, samples = self._send_command(command_line)

@@ -301,11 +301,13 @@ def _extend_prefixes(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
         total = _add_log_probabilities(one.blank_score, one.symbol_score)
         repeated = one.symbol_score + row[one.last_phoneme] if one.last_phoneme != BLANK else _IMPOSSIBLE_SCORE
         _add_path(after, key, _Prefix(total + row[BLANK], repeated, one.language_score, one.history, one.last_phoneme))
+        # Without the guess for the incomplete word, which the next phoneme replaces by a better one.
         known = one.language_score - (
             LANGUAGE_WEIGHT * best_log_probability_by_node[node] if node != _ROOT_NODE else 0.0
         )
         for symbol, value in recognized:
             child = children.get(node * SYMBOL_COUNT + symbol)
+            # Only a blank separates two equal phonemes; without one, the frame prolongs the phoneme before it.
             before = one.blank_score if symbol == one.last_phoneme else total
             if child is None or before == _IMPOSSIBLE_SCORE:
                 continue

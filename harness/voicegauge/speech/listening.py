@@ -155,6 +155,7 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None) -> Clip
     if audio.is_silent:
         return ClipJudgement("wrong", f"{decoded.duration_s:.2f} s of silence", "audio-silent", 0.0)
     search = search_dropout(decoded.samples, decoded.sample_rate_hz)
+    # The sound first: it is judged in every language without the network, and what is not speech has no words.
     judgement = _judge_sound(decoded, search.dropout) or _judge_text(decoded, text, language)
     if judgement.outcome == "right" and search.unjudged_reason is not None:
         judgement = judgement._replace(

@@ -162,6 +162,7 @@ def _align_phonemes(recognized: NDArray[np.int64], expected: NDArray[np.int64]) 
     columns = np.arange(len(expected) + 1)
     score = np.where(columns > 0, _GAP_START_SCORE + _GAP_STEP_SCORE * columns, 0).astype(np.int32)
     recognized_gap = np.full(len(expected) + 1, -(10**8), np.int32)
+    # Of the scores, only one row is kept; of the directions a byte for each cell: 100 MB for the longest texts.
     steps = np.zeros((len(recognized) + 1, len(expected) + 1), np.uint8)
     steps[0, 1:] = _FROM_TEXT_GAP | _TEXT_GAP_GOES_ON
     for row, phoneme in enumerate(recognized, 1):

@@ -310,8 +310,11 @@ def _judge_pronunciation(samples: Samples, sample_rate_hz: int, pronunciation: P
     log_probabilities = compute_phoneme_log_probabilities(samples, sample_rate_hz)
     if not len(log_probabilities):
         return _UNCLEAR_JUDGEMENT
+    # One pass over the text twice scores each part of it, all of it, and the text with its beginning said again.
     scores = score_prefixes(log_probabilities, phonemes * 2)
     deficit = (compute_best_log_probability(log_probabilities) - float(scores[count])) / count
+    # Parts before single words: where the end is cut off, each of its words would be reported as another word. Other
+    # rates come last, because the network has to run again for each.
     judgement = (
         _judge_partial_or_repeated_text(log_probabilities, scores, phonemes)
         or _judge_words(log_probabilities, pronunciation, deficit)

@@ -357,6 +357,7 @@ def shorten_silences(samples: Samples) -> Samples:
         return samples[:0]
     spoken = np.flatnonzero(levels > levels.max() - _SILENCE_BELOW_LOUDEST_DB)
     margin = round(_MAX_SILENCE_S / 2 / _FRAME_S)
+    # One more where the surroundings of a spoken frame begin, one less after they end: a sum above 0 is within some.
     changes = np.zeros(len(levels) + 1, int)
     np.add.at(changes, np.maximum(spoken - margin, 0), 1)
     np.add.at(changes, np.minimum(spoken + margin + 1, len(levels)), -1)

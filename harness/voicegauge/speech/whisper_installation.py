@@ -134,6 +134,7 @@ def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
     tokenizer = Tokenizer(models.BPE(vocab=plain, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    # Special tokens are added to the document, because `add_special_tokens` chooses ids of its own.
     document = json.loads(tokenizer.to_str())
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     document["added_tokens"] = [
