@@ -446,6 +446,7 @@ def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) ->
     new_actions = _list_client_actions(pair.new_connection for pair in pairs)
     for name in sorted(old.keys() ^ new.keys()):
         before, after = old.get(name), new.get(name)
+        # Otherwise the clients have changed, not the service.
         wanted = _find_answered_actions(before or after)
         if wanted and not (wanted & old_actions and wanted & new_actions):
             continue

@@ -324,6 +324,7 @@ def add_recorded_uses(client_uses: ClientUses, path: Path, matcher: OperationMat
             continue
         count += 1
         use = client_uses.find_or_add_operation_use(operation)
+        # A request that was cut, or cannot be read, may have sent anything.
         locations = _list_sent_locations(recorded.request) if recorded.is_complete else None
         if locations is None:
             use.are_sent_values_complete = False

@@ -281,6 +281,7 @@ def _match_renamed_media_types(
     other. In `old_media_types`, the replaced media type is renamed to its newer name, so that the caller compares the
     schemas of both.
     """
+    # Before the media types are compared by name, which would report a removed and an added one.
     removed = [name for name in old_media_types if name not in new_media_types]
     added = [name for name in new_media_types if name not in old_media_types]
     for before in removed:
@@ -375,6 +376,7 @@ def compare_security(
     api_part: ApiPart, old_and_new_operation: NodePair, old_and_new_root: NodePair
 ) -> Iterator[DriftChange]:
     """Yield the changes of the authentication methods of an operation. The document's `security` is the default."""
+    # Also an empty list of an operation replaces that of the document (OpenAPI 3.1, section 4.8.10).
     has_own = [operation.get_child("security").exists for operation in old_and_new_operation]
     prefix = "api-security" if any(has_own) else "api-global-security"
     nodes = [

@@ -203,6 +203,7 @@ def compare_servers(api_part: ApiPart, old_node: DocumentNode, new_node: Documen
 
 def _map_servers_by_url(servers: DocumentNode) -> dict[str, DocumentNode]:
     """Return the servers by URL, in which variables are replaced with their default values."""
+    # Clients see URLs: a variable whose default was moved into the URL has changed nothing.
     found = {}
     for _, server in servers.iterate_children():
         url = str(server.get_value("url", "/"))

@@ -244,6 +244,7 @@ def _generalize_path(body: Any, pointer_tokens: list[str]) -> str:
 def find_undocumented_request_parts(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
     """Yield a change for each undocumented query parameter or field of a request with a successful response."""
     operation = recorded_exchange.operation
+    # A rejected request shows nothing: it may have been rejected for what is undocumented.
     if operation is None or recorded_exchange.status >= 300:
         return
     documented = {parameter.name for parameter in operation.parameters if parameter.message_part == "query"}
@@ -318,6 +319,7 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
 
 def _can_reach_state(job: JobSpec, start_state: str, end_state: str) -> bool:
     """Whether a job can go from one state to another, even through states that no poll reported."""
+    # Between two polls, a job may pass through any number of states.
     reached, pending = set[str](), [start_state]
     while pending:
         for state in job.states[pending.pop()].successor_names:
@@ -424,6 +426,7 @@ def _find_uncovered_fields(
         if path not in values:
             yield _build_not_recorded_change("documented-field-not-recorded", operation, location, pointer)
             continue
+        # A value that was masked may have been any of the documented ones.
         for value in list_enumerated_values(schemas) if MASK not in values[path] else ():
             if value is not None and value not in values[path]:
                 yield _build_not_recorded_change("documented-value-not-recorded", operation, location, pointer, value)

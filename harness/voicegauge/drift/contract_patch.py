@@ -419,6 +419,7 @@ class ContractPatch:
 
     def build_unified_diff(self) -> str:
         """Return the patch as a unified diff that `patch -p0` applies; empty if there are no additions."""
+        # All headers of a response at once: each addition sees the document as it was, without the others.
         for pointer, headers in self._new_headers.items():
             self._editor.add_key(pointer, "headers", headers)
         self._new_headers.clear()

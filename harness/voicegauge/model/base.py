@@ -127,6 +127,7 @@ class TextPacing(Record, frozen=True, kw_only=True):
 
 def split_into_tokens(text: str, seed: int) -> Iterator[str]:
     """Yield pieces of a text: words with the blank before them, and parts of long words. Joined they are the text."""
+    # Seeded with the text too: each text is split in its own way, and in the same way for every target.
     generator = random.Random(f"{seed} {text}")  # noqa: S311 - pieces of a text, not a secret
     for word in _TOKEN_PATTERN.findall(text):
         while len(word) > _MAX_TOKEN_CHARACTERS:

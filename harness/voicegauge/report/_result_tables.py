@@ -260,6 +260,7 @@ def build_comparison_rows(
         plain = [TableRow(target, cells, (False,) * len(columns)) for target, cells in table]
         return tuple(sorted(plain, key=lambda row: row.summary.target))
     best = [_flag_best_targets(targets, column.key) or _flag_lowest_prices(targets, column.key) for column in columns]
+    # By the order of `targets`, before the rows are sorted.
     rows = [TableRow(target, cells, tuple(column[i] for column in best)) for i, (target, cells) in enumerate(table)]
     return tuple(sorted(rows, key=get_row_sort_key))
 

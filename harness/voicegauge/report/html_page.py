@@ -240,6 +240,7 @@ def render_page(
         load_players((folder, clip) for (folder, _), run in runs for clip in (*run.worst_clips, *run.random_clips))
     )
     excerpts = iter(load_excerpts((folder, clip) for (folder, _), run in runs for clip in run.wrong_clips))
+    # Shared by all runs, so that their plots and bars can be compared by eye.
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     run_letters = choose_run_letters(len(runs)) if len(runs) > 1 else [""]
     views = [
@@ -494,6 +495,7 @@ def write_site(
     ordered = sorted(runs, key=lambda one: (one[1].manifest.created_at, one[1].manifest.run_id))
     names = list(_choose_page_names([run for _, run in ordered]))
     has_history = (folder / HISTORY_FILE_NAME).is_file()
+    # All of them before the first one is written, so that a refusal leaves the folder as it was.
     for name in (INDEX_FILE_NAME, *(f"{name}.html" for name in names)):
         check_replaceable(folder / name, PAGE_MARK)
     latest: dict[tuple[str, ...], int] = {}

@@ -154,6 +154,7 @@ def _move_audio(samples: Sequence[Sample], old_folder: Path, new_folder: Path) -
 
 
 def _join_manifests(manifests: Sequence[Manifest]) -> Manifest:
+    # The largest error, and none if a run has none, because an error must not be stated as smaller than it was.
     errors = [one.timing_error for one in manifests if one.timing_error is not None]
     budgets = [one.max_cost_usd for one in manifests if one.max_cost_usd is not None]
     return msgspec.structs.replace(
@@ -171,6 +172,7 @@ def _join_manifests(manifests: Sequence[Manifest]) -> Manifest:
 
 
 def _join_score_sets(score_sets: Sequence[ScoreSet]) -> tuple[ScoreSet, ...]:
+    # Reversed, so that the first run with a language counts: all runs have the same engine and texts.
     errors_by_language: dict[str, ReferenceSpeechErrors] = {
         counted.language: counted for one in reversed(score_sets) for counted in one.reference_speech_errors
     }

@@ -153,6 +153,7 @@ def iterate_history_metrics(history: RunHistory) -> Iterator[MetricValue]:
 def _compute_present_level(history: RunHistory, series: MetricSeries) -> float:
     if series.key.unit == "usd":
         return series.nights[-1].value
+    # Nights before the latest change would hide the new level in the median.
     starts = [change.first_night for change in history.changes if change.series_key == series.key]
     return compute_level(series.key.unit, [one for one in series.nights if one.night >= max(starts, default="")])
 

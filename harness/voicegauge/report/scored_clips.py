@@ -129,6 +129,7 @@ def select_worst_clips(
     )
     clips_of_target: Counter[str] = Counter()
     clips = []
+    # `max_clips` applies to what is left after the limit of each target, so that others move up.
     for score in ranked:
         sample = by_id[score.sample_id]
         clips_of_target[sample.target] += 1

@@ -191,6 +191,7 @@ def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
     if not job_latencies:
         return None
     ends = _collect_state_end_times(job_latencies)
+    # Every job has ended at the last of these times.
     axis = build_linear_scale(ends["processing-or-completed"])
     moments = [axis.high * i / _STATE_CHART_MOMENT_COUNT for i in range(_STATE_CHART_MOMENT_COUNT + 1)]
     # Each state begins when the one before it has ended, so that the shares of all states are 1 together.
