@@ -20,6 +20,7 @@ from voicegauge.contract._job_and_resource_consistency import (
 from voicegauge.contract._size_limits import check_schema_sizes
 from voicegauge.contract._speech_consistency import (
     check_message_templates,
+    check_operation_id,
     check_request_location,
     check_response_location,
     check_speech,
@@ -106,9 +107,7 @@ def check_list_operations(contract: Contract) -> None:
         lists |= {f"self_hosted/voice_lists/{i}": one for i, one in enumerate(hosted.voice_lists)}
     for key, server_list in lists.items():
         pointer = f"/x-provider/{key}"
-        if server_list.operation_id not in contract.operations:
-            reason = f"{server_list.operation_id!r} is not an operation of this document"
-            raise contract.document.build_error(f"{pointer}/operation_id", reason)
+        check_operation_id(contract, f"{pointer}/operation_id", server_list.operation_id)
         for operation in contract.operations.values():
             if isinstance(server_list, SelfHostedListOperation) and operation.speech is not None:
                 at = f"{pointer}/request_field_location"

@@ -87,7 +87,9 @@ def _check_conversion(operation: Operation, pointer: str, conversion_spec: Conve
     response = conversion_spec.response
     if response.stems is not None:
         check_locations(operation, f"{pointer}/stems", response.stems)
-        check_operation_id(operation, f"{pointer}/stems/download_operation_id", response.stems.download_operation_id)
+        check_operation_id(
+            operation.contract, f"{pointer}/stems/download_operation_id", response.stems.download_operation_id
+        )
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/audio", response.audio)
     if conversion_spec.formats and "format" not in conversion_spec.request_fields:
@@ -116,7 +118,7 @@ def check_resource(operation: Operation, resource_spec: ResourceSpec) -> None:
     }
     for key, one in others.items():
         if one is not None:
-            check_operation_id(operation, f"{pointer}/{key}/operation_id", one.operation_id)
+            check_operation_id(operation.contract, f"{pointer}/{key}/operation_id", one.operation_id)
             check_locations(contract.find_operation(one.operation_id), f"{pointer}/{key}", one)
         if isinstance(one, ResourceTransition):
             _check_state(operation, f"{pointer}/{key}/resulting_state", one.resulting_state, resource_spec)
@@ -146,7 +148,7 @@ def _check_resource_use(
     operation: Operation, pointer: str, resource_use: ResourceUse, resource_spec: ResourceSpec
 ) -> None:
     contract = operation.contract
-    check_operation_id(operation, f"{pointer}/operation_id", resource_use.operation_id)
+    check_operation_id(operation.contract, f"{pointer}/operation_id", resource_use.operation_id)
     check_locations(contract.find_operation(resource_use.operation_id), pointer, resource_use)
     for state in resource_use.allowed_states:
         _check_state(operation, f"{pointer}/allowed_states", state, resource_spec)
@@ -184,7 +186,7 @@ def check_batch(operation: Operation, batch_spec: BatchSpec) -> None:
         raise contract.document.build_error(
             pointer, f"{str(outside[0])!r} is not inside the first item of {batch_spec.requests_location}"
         )
-    check_operation_id(operation, f"{pointer}/item_operation_id", batch_spec.item_operation_id)
+    check_operation_id(operation.contract, f"{pointer}/item_operation_id", batch_spec.item_operation_id)
     item_operation = contract.find_operation(batch_spec.item_operation_id)
     if item_operation.speech is None or item_operation.speech.response.status_operation_id is None:
         reason = f"{batch_spec.item_operation_id!r} must respond with a job, as each item of the batch becomes one"
@@ -205,7 +207,7 @@ def check_chat(operation: Operation, chat_spec: ChatSpec) -> None:
     check_locations(operation, pointer, chat_spec)
     check_response_location(operation, f"{pointer}/reply_audio/location", chat_spec.reply_audio.location)
     check_operation_id(
-        operation, f"{pointer}/reply_audio/download_operation_id", chat_spec.reply_audio.download_operation_id
+        operation.contract, f"{pointer}/reply_audio/download_operation_id", chat_spec.reply_audio.download_operation_id
     )
     if chat_spec.emulated_target_name not in operation.contract.targets:
         reason = f"{chat_spec.emulated_target_name!r} is not a target of this document"
@@ -281,13 +283,8 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
     for name, state in job_spec.states.items():
         check_locations(operation, f"{pointer}/states/{escape_pointer_token(name)}", state)
     _check_state_flags(operation, job_spec)
-    check_operation_id(operation, f"{pointer}/result_operation_id", job_spec.result_operation_id)
+    check_operation_id(operation.contract, f"{pointer}/result_operation_id", job_spec.result_operation_id)
     _check_cancelling(operation, job_spec)
-    if job_spec.ended_job_lifetime_s is not None and job_spec.ended_job_lifetime_s <= 0:
-        raise document.build_error(
-            f"{pointer}/ended_job_lifetime_s",
-            f"ended_job_lifetime_s must be more than 0, not {job_spec.ended_job_lifetime_s:g}",
-        )
     if job_spec.audio is not None:
         # If a second operation fetches the result, the audio is in the responses of that operation.
         fetching = job_spec.result_operation_id or operation.id
@@ -326,7 +323,7 @@ def _check_cancelling(operation: Operation, job_spec: JobSpec) -> None:
     if job_spec.cancellation is None:
         return
     pointer = f"{operation.pointer}/x-job/cancellation"
-    check_operation_id(operation, f"{pointer}/operation_id", job_spec.cancellation.operation_id)
+    check_operation_id(operation.contract, f"{pointer}/operation_id", job_spec.cancellation.operation_id)
     state = job_spec.states.get(job_spec.cancellation.resulting_state)
     if state is None or state.terminal_outcome != "failure":
         reason = f"{job_spec.cancellation.resulting_state!r} is not a state of this job that ends in failure"
@@ -484,23 +481,19 @@ def check_webhook(operation: Operation, webhook_spec: WebhookSpec) -> None:
 
 
 def _check_signature(operation: Operation, signature: WebhookSignature) -> None:
-    has_timestamp = signature.timestamp_header_name is not None or "{timestamp}" in signature.signature_header_template
-    has_parts = {"{id}": signature.id_header_name is not None, "{timestamp}": has_timestamp, "{body}": True}
+    header, signed = signature.signature_header_template, signature.signed_text_template
+    has_timestamp = signature.timestamp_header_name is not None or "{timestamp}" in header
     problems = {
-        "signature_header_template": None
-        if "{signature}" in signature.signature_header_template
-        else "has no {signature}",
-        "signed_text_template": None
-        if signature.signed_text_template.count("{body}") == 1
-        else "must have {body} once",
+        "signature_header_template": "" if "{signature}" in header else "has no {signature}",
+        "signed_text_template": "" if signed.count("{body}") == 1 else "must have {body} once",
     }
-    for part, is_sent in has_parts.items():
-        if part in signature.signed_text_template and not is_sent:
+    for part, is_sent in {"{id}": signature.id_header_name is not None, "{timestamp}": has_timestamp}.items():
+        if part in signed and not is_sent:
             problems["signed_text_template"] = f"has {part}, but no header of the callback has it"
     for key, problem in problems.items():
-        if problem is not None:
-            pointer = f"{operation.pointer}/x-webhook/signature"
-            raise operation.contract.document.build_error(f"{pointer}/{key}", f"x-webhook.signature.{key} {problem}")
+        if problem:
+            pointer = f"{operation.pointer}/x-webhook/signature/{key}"
+            raise operation.contract.document.build_error(pointer, f"x-webhook.signature.{key} {problem}")
 
 
 def _check_callback_body(

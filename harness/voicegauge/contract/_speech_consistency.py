@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
-from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Target
+from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Contract, Target
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.speech import (
@@ -42,14 +42,14 @@ _RAW_SAMPLE_FORMAT_PREFIXES = ("pcm", "mulaw", "alaw", "ulaw")
 """Beginnings of the names of formats of raw samples, which have no header: only the contract can state their rate."""
 
 
-def check_operation_id(operation: Operation, pointer: str, operation_id: str | None) -> None:
-    """Check that `operation_id` is the id of an operation in the document; `None` is accepted.
+def check_operation_id(contract: Contract, pointer: str, operation_id: str | None) -> None:
+    """Check that `operation_id` is the id of an operation of the contract; `None` is accepted.
 
     Raises:
         ContractError: no operation has that id.
     """
-    if operation_id is not None and operation_id not in operation.contract.operations:
-        raise operation.contract.document.build_error(pointer, f"{operation_id!r} is not an operation of this document")
+    if operation_id is not None and operation_id not in contract.operations:
+        raise contract.document.build_error(pointer, f"{operation_id!r} is not an operation of this document")
 
 
 def check_request_location(operation: Operation, pointer: str, location: Location) -> None:
@@ -171,7 +171,7 @@ def check_response_audio(
             pointer, f"audio delivered as {response_audio.delivery_method} is at body, not at {response_audio.location}"
         )
     check_locations(operation, pointer, response_audio)
-    check_operation_id(operation, f"{pointer}/download_operation_id", response_audio.download_operation_id)
+    check_operation_id(operation.contract, f"{pointer}/download_operation_id", response_audio.download_operation_id)
     if response_audio.timestamps and not may_have_timestamps:
         raise document.build_error(f"{pointer}/timestamps", "timestamps must be in the response to a speech request")
     if response_audio.timestamps and response_audio.delivery_method == "stream":

@@ -107,7 +107,7 @@ class JobSpec(Record, frozen=True, kw_only=True):
     """Location of the charge in the status response."""
     poll_schedule: PollSchedule = PollSchedule()
     cancellation: JobCancellation | None = None
-    ended_job_lifetime_s: float | None = None
+    ended_job_lifetime_s: PositiveFloat | None = None
     """How long an ended job can be polled, in seconds. After that the response is the example with the rejection reason
     `expired`, or the one with `not-found` if there is no such example."""
 
