@@ -15,8 +15,8 @@ import pytest
 
 from voicegauge.bench import _transcription_workers as transcription
 from voicegauge.bench import scoring
+from voicegauge.contract import loading
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import load_contract
 from voicegauge.emulator import process
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorProcessConfig, EmulatorStartupMessage, create_server_certificate
@@ -50,7 +50,8 @@ def use_processes(patch: pytest.MonkeyPatch) -> None:
 @functools.lru_cache(maxsize=64)
 def _load_once(path: Path, modified_ns: int, size: int) -> Contract:
     del modified_ns, size  # parts of the cache key
-    return load_contract(path)
+    # Contracts are immutable, so that an emulator in this process can have those that the tests have loaded.
+    return loading._load_bundled_contract(path) if loading.is_bundled(path) else loading.load_contract(path)
 
 
 @contextlib.contextmanager
