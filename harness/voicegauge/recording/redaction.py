@@ -302,13 +302,12 @@ class Redactor:
         self._exchange_secrets = tuple(self._find_exchange_secrets(exchange, operation))
         try:
             request = self._mask_request(exchange.request, operation)
-            response = exchange.response
-            masker = self._create_response_masker(response, operation)
-            headers, body = self._mask_message(masker, response.headers, response.body)
+            masker = self._create_response_masker(exchange.response, operation)
+            headers, body = self._mask_message(masker, exchange.response.headers, exchange.response.body)
             socket = self._mask_socket(exchange.socket, operation) if exchange.socket is not None else None
         finally:
             self._exchange_secrets = ()
-        masked = Response(status=response.status, headers=headers, body=body)
+        masked = Response(status=exchange.response.status, headers=headers, body=body)
         return msgspec.structs.replace(exchange, request=request, response=masked, socket=socket)
 
     def mask_and_check_exchanges(self, file_name: str, exchanges: Iterable[Exchange]) -> tuple[Exchange, ...]:
@@ -324,7 +323,8 @@ class Redactor:
 
     def _find_operation_of_exchange(self, exchange: Exchange) -> Operation | None:
         if exchange.socket is None:
-            return self._find_operation(exchange.request, exchange.operation)
+            named = self._contract.operations.get(exchange.operation)
+            return named or self._documented.find_operation(exchange.request.method, exchange.request.url)
         named = self._contract.socket_operations.get(exchange.operation)
         return named or find_socket_operation(self._contract, exchange.request.url)
 
@@ -345,17 +345,12 @@ class Redactor:
 
         Without an `operation`, the operation that the URL addresses is used.
         """
-        return self._mask_request(request, operation or self._find_operation(request))
-
-    def _find_operation(self, request: Request, operation_id: str = "") -> Operation | None:
-        named = self._contract.operations.get(operation_id)
-        return named or self._documented.find_operation(request.method, request.url)
+        return self._mask_request(request, operation or self._documented.find_operation(request.method, request.url))
 
     def _mask_request(self, request: Request, operation: Operation | None) -> Request:
         masker = self._create_request_masker(request, operation)
         headers, body = self._mask_message(masker, request.headers, request.sent_body)
-        url = self._mask_url(request.url, operation)
-        return Request(method=request.method, url=url, headers=headers, body=body)
+        return Request(method=request.method, url=self._mask_url(request.url, operation), headers=headers, body=body)
 
     def _create_request_masker(self, request: Request, operation: Operation | None) -> _MessageMasker:
         return _MessageMasker(self, "request", self._documented.find_body(operation, None, request.media_type))
@@ -370,8 +365,8 @@ class Redactor:
         new_type, new_body = mask_body(content_type, body, masker)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
         current = ((name, changed.get(name.lower(), value)) for name, value in headers)
-        kind = masker.message_kind
-        return tuple((name, self._mask_header(kind, name.lower(), value)) for name, value in current), new_body
+        masked = tuple((name, self._mask_header(masker.message_kind, name.lower(), value)) for name, value in current)
+        return masked, new_body
 
     def count_redaction(self, location: str) -> None:
         """Count a redaction at `location`."""
@@ -415,9 +410,8 @@ class Redactor:
     def _mask_url(self, url: str, operation: Operation | None) -> str:
         if INVALID_API_KEY in url:
             return url
-        return self._count_redaction_if_changed(
-            url, self._mask_credentials(self._mask_query(url, operation)), "request URL"
-        )
+        masked = self._mask_credentials(self._mask_query(url, operation))
+        return self._count_redaction_if_changed(url, masked, "request URL")
 
     def _mask_query(self, url: str, operation: Operation | None) -> str:
         """Mask the values of query parameters, and of the fragment, that are not documented."""
@@ -545,9 +539,8 @@ class Redactor:
     def _check_random_text(self, file_name: str, location_text: str, body_location: str, value: str) -> None:
         if looks_random(value):
             where = f"{location_text} {body_location[:_MAX_LOCATION_CHARACTERS]}".strip()
-            raise self._build_unsafe_file_error(
-                file_name, where, f"holds what looks like a credential; {_HINT_IF_NOT_MASKED}"
-            )
+            problem = f"holds what looks like a credential; {_HINT_IF_NOT_MASKED}"
+            raise self._build_unsafe_file_error(file_name, where, problem)
 
     def check_bytes(self, file_name: str, location_text: str, data: bytes) -> None:
         """Verify that `data` contains no known secret in any encoding, and no text with the form of a credential.
@@ -560,9 +553,8 @@ class Redactor:
             raise self._build_unsafe_file_error(file_name, location_text, f"holds a key ({encoding})")
         kind = find_credential_kind(data)
         if kind is not None:
-            raise self._build_unsafe_file_error(
-                file_name, location_text, f"holds what looks like {kind}; {_HINT_IF_NOT_MASKED}"
-            )
+            problem = f"holds what looks like {kind}; {_HINT_IF_NOT_MASKED}"
+            raise self._build_unsafe_file_error(file_name, location_text, problem)
 
     def _build_unsafe_file_error(self, file_name: str, location_text: str, problem: str) -> DataError:
         # The name of a header or a field, which the service chose, may be the secret itself.
@@ -587,17 +579,14 @@ def _decode_base64(text: str) -> bytes | None:
 
 
 def _count_characters_to_search(text: str) -> int:
-    return (
-        len(text)
-        if len(text) <= MAX_CREDENTIAL_CHARACTERS
-        else sum(len(part) for part, is_run in split_at_base64_runs(text) if not is_run)
-    )
+    parts = split_at_base64_runs(text) if len(text) > MAX_CREDENTIAL_CHARACTERS else [(text, False)]
+    return sum(len(part) for part, is_run in parts if not is_run)
 
 
 def _require_searchable_size(character_count: int) -> None:
     if character_count > MAX_TEXT_CHARACTERS:
-        size = f"{MAX_TEXT_CHARACTERS // 2**20} MiB"
-        raise DataError(f"the recording is not written: a text of more than {size} has to be searched for credentials")
+        text = f"a text of more than {MAX_TEXT_CHARACTERS // 2**20} MiB has to be searched for credentials"
+        raise DataError(f"the recording is not written: {text}")
 
 
 def _add_within_limit(values: set[str], value: str) -> None:
