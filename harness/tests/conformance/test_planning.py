@@ -17,7 +17,7 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance._fuzzing_requests import build_valid_value_strategy
-from voicegauge.conformance.plan_budgets import count_affordable_requests
+from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
 from voicegauge.conformance.plan_prices import price_plan
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server, load_catalogue
@@ -145,6 +145,17 @@ def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
         assert cut.price_usd == pytest.approx(sum(case.price_usd for case in paid[:count]))
         assert count_affordable_requests(whole, [budget(cut.price_usd)]) == min(most, sent[-1])
     assert count_affordable_requests(whole, [budget(paid[0].price_usd / 2)]) == 0
+
+
+def test_a_forecast_spends_on_one_provider_after_the_other() -> None:
+    targets = CATALOGUE.select_targets(["pixelapi/voice-design", "openai/tts-1"])
+    plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=True, max_billable_requests=20)
+    priced = price_plan(plan, targets, {}, provenance=Provenance.LIVE)
+    of_first = priced.sum_price_usd_by_provider()["pixelapi"]
+    assert [case.id for case in priced.cases] != [case.id for case in priced.cases_as_sent]
+    lacking = forecast_budgets(list_payments(priced), [budget(of_first)]).unaffordable_cases
+    assert lacking
+    assert all(case.id.startswith("openai/") for case in lacking)
 
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])

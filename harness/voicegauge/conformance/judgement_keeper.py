@@ -110,16 +110,12 @@ class CaseJudge:
             self._service.settings.save_exchanges(sent_case.case, sent_case.exchanges)
 
     def _judge_subjects(self, subjects: Sequence[CheckSubject], case: ConformanceCase) -> list[Finding]:
-        findings: list[Finding] = []
         reproduce = functools.partial(self._build_repeat_command, case)
-        subjects = self._collector.deliveries.add_comparisons(self._collector.balances.add_changes(subjects))
-        for subject, of_subject in self._checker.iterate_findings_by_subject(
-            subjects, case_id=case.id, build_reproduction_command=reproduce
-        ):
-            self.judged_classes.add(type(subject))
-            self._collector.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
-            findings += self._collector.clips.add_clips(of_subject, subject)
-        return findings
+        judged = self._collector.apply_rules(
+            self._checker, subjects, case_id=case.id, build_reproduction_command=reproduce
+        )
+        self.judged_classes = {type(subject) for subject, _ in judged}
+        return [finding for _, of_subject in judged for finding in of_subject]
 
     def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return the command that shows a finding again, or `None`.

@@ -36,7 +36,7 @@ from voicegauge.printable_text import format_count
 from voicegauge.recording.masking import mask_record
 from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.charges import BalancesOfRun
-from voicegauge.rules.checker import Checker
+from voicegauge.rules.checker import Checker, ReproductionCommandBuilder
 from voicegauge.rules.delivery_groups import DeliveriesOfRun, DeliveryAmongOthers
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
@@ -186,14 +186,33 @@ class ResultCollector:
         self, checker: Checker, subjects: Iterable[CheckSubject], case_id: str | None = None
     ) -> list[Finding]:
         """Apply the rules of `checker` to `subjects`, and add and return the findings."""
-        findings: list[Finding] = []
-        with_others = self.deliveries.add_comparisons(self.balances.add_changes(subjects))
-        for subject, found in checker.iterate_findings_by_subject(with_others, case_id=case_id):
-            of_subject = self.clips.add_clips(found, subject)
-            self.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
-            findings += of_subject
+        judged = self.apply_rules(checker, subjects, case_id=case_id)
+        findings = [finding for _, of_subject in judged for finding in of_subject]
         self._findings += findings
         return findings
+
+    def apply_rules(
+        self,
+        checker: Checker,
+        subjects: Iterable[CheckSubject],
+        *,
+        case_id: str | None = None,
+        build_reproduction_command: ReproductionCommandBuilder | None = None,
+    ) -> list[tuple[CheckSubject, list[Finding]]]:
+        """Apply the rules of `checker` to `subjects` and to what compares them with earlier ones.
+
+        Return each subject with its findings, which have clips, but are not added: a search may shrink them first. See
+        `Checker.iterate_findings` for the other arguments.
+        """
+        judged = []
+        for subject, found in checker.iterate_findings_by_subject(
+            self.deliveries.add_comparisons(self.balances.add_changes(subjects)),
+            case_id=case_id,
+            build_reproduction_command=build_reproduction_command,
+        ):
+            self.coverage.add_subject(subject, {rule for one in found for rule in one.violated_rules})
+            judged.append((subject, self.clips.add_clips(found, subject)))
+        return judged
 
     def add_findings(self, findings: Iterable[Finding]) -> None:
         """Add findings."""
