@@ -108,83 +108,48 @@ if TYPE_CHECKING:
     from voicegauge.report.report_data import BenchReport as BenchReport
 
 _NAMES_BY_MODULE = {
-    "voicegauge.api.benchmark_sending": ("plan_benchmark",),
-    "voicegauge.api.benchmarking": ("benchmark",),
-    "voicegauge.api.check_setup": ("plan_check",),
-    "voicegauge.api.checking": ("check", "check_job_steps", "check_profile", "check_request"),
-    "voicegauge.api.cost_estimation": ("CostEstimate", "estimate_cost"),
-    "voicegauge.api.documents": (
-        "convert",
-        "convert_all",
-        "find_drift",
-        "find_official_drift",
-        "propose_contract_patch",
-        "propose_overlay",
-    ),
-    "voicegauge.api.listings": (
-        "ProviderList",
-        "RuleExplanation",
-        "RuleList",
-        "explain_rule",
-        "list_asr_engines",
-        "list_providers",
-        "list_rules",
-    ),
-    "voicegauge.api.local_servers": (
-        "ListenResult",
-        "LocalServer",
-        "RunningProxy",
-        "RunningReplay",
-        "emulate",
-        "listen",
-        "proxy",
-        "replay",
-    ),
-    "voicegauge.api.options": ("LiveOptions",),
-    "voicegauge.api.progress": ("ProgressListener",),
-    "voicegauge.api.recording": ("plan_record", "record"),
-    "voicegauge.conformance.recording_updates": ("FileToOverwrite", "RecordResult", "RecordedFile"),
-    "voicegauge.api.result_files": (
-        "apply_baseline",
-        "render_summary",
-        "write_badge",
-        "write_baseline",
-        "write_findings_page",
-        "write_history_page",
-        "write_junit",
-        "write_sarif",
-    ),
-    "voicegauge.api.saved_runs": (
-        "ScoreResult",
-        "analyze_runs",
-        "build_report",
-        "compare",
-        "compare_targets",
-        "load_run",
-        "read_history",
-        "render_report",
-        "score",
-        "write_report",
-        "write_site",
-    ),
-    "voicegauge.api.target_selection": ("load_contracts",),
-    "voicegauge.bench.benchmark_plan": ("BenchPlanResult",),
-    "voicegauge.bench.comparison_result": ("RunComparison",),
-    "voicegauge.bench.run_history": ("RunHistory",),
-    "voicegauge.bench.target_summaries": ("BenchResult", "TargetSummary"),
-    "voicegauge.conformance.plan_prices": ("PricedPlan",),
-    "voicegauge.conformance.check_report": ("CheckReport",),
-    "voicegauge.contract.contract": ("Contract", "Target"),
-    "voicegauge.contract.loading": ("Catalogue",),
-    "voicegauge.drift.drift_report": ("DriftReport",),
-    "voicegauge.emulator.process": ("RunningEmulator",),
-    "voicegauge.errors": ("VoicegaugeError",),
-    "voicegauge.model.base": ("Finding", "Provenance", "Severity"),
-    "voicegauge.model.run": ("Run",),
-    "voicegauge.recording.foreign_recordings": ("Conversion",),
-    "voicegauge.report.report_data": ("AnalyzedRuns", "BenchReport"),
+    "voicegauge.api.benchmark_sending": "plan_benchmark",
+    "voicegauge.api.benchmarking": "benchmark",
+    "voicegauge.api.check_setup": "plan_check",
+    "voicegauge.api.checking": "check check_job_steps check_profile check_request",
+    "voicegauge.api.cost_estimation": "CostEstimate estimate_cost",
+    "voicegauge.api.documents": """
+        convert convert_all find_drift find_official_drift propose_contract_patch propose_overlay
+    """,
+    "voicegauge.api.listings": """
+        ProviderList RuleExplanation RuleList explain_rule list_asr_engines list_providers list_rules
+    """,
+    "voicegauge.api.local_servers": "ListenResult LocalServer RunningProxy RunningReplay emulate listen proxy replay",
+    "voicegauge.api.options": "LiveOptions",
+    "voicegauge.api.progress": "ProgressListener",
+    "voicegauge.api.recording": "plan_record record",
+    "voicegauge.conformance.recording_updates": "FileToOverwrite RecordResult RecordedFile",
+    "voicegauge.api.result_files": """
+        apply_baseline render_summary write_badge write_baseline write_findings_page write_history_page
+        write_junit write_sarif
+    """,
+    "voicegauge.api.saved_runs": """
+        ScoreResult analyze_runs build_report compare compare_targets load_run read_history render_report score
+        write_report write_site
+    """,
+    "voicegauge.api.target_selection": "load_contracts",
+    "voicegauge.bench.benchmark_plan": "BenchPlanResult",
+    "voicegauge.bench.comparison_result": "RunComparison",
+    "voicegauge.bench.run_history": "RunHistory",
+    "voicegauge.bench.target_summaries": "BenchResult TargetSummary",
+    "voicegauge.conformance.plan_prices": "PricedPlan",
+    "voicegauge.conformance.check_report": "CheckReport",
+    "voicegauge.contract.contract": "Contract Target",
+    "voicegauge.contract.loading": "Catalogue",
+    "voicegauge.drift.drift_report": "DriftReport",
+    "voicegauge.emulator.process": "RunningEmulator",
+    "voicegauge.errors": "VoicegaugeError",
+    "voicegauge.model.base": "Finding Provenance Severity",
+    "voicegauge.model.run": "Run",
+    "voicegauge.recording.foreign_recordings": "Conversion",
+    "voicegauge.report.report_data": "AnalyzedRuns BenchReport",
 }
-_MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
+_MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
 """For each exported name, the module that defines it."""
 
 _FUNCTION_BY_COMMAND = {

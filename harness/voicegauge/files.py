@@ -213,11 +213,7 @@ def get_state_folder() -> Path:
 
     It is the value of VOICEGAUGE_STATE if that is set, otherwise a folder in the user's state folder.
     """
-    named = os.environ.get(STATE_VARIABLE)
-    if named:
-        return Path(named)
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "voicegauge"
-    return folder.resolve()  # as for the cache folder
+    return _get_user_folder(STATE_VARIABLE, "XDG_STATE_HOME", Path(".local", "state"))
 
 
 def get_cache_folder() -> Path:
@@ -225,11 +221,15 @@ def get_cache_folder() -> Path:
 
     It is the value of VOICEGAUGE_CACHE if that is set, otherwise a folder in the user's cache folder.
     """
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
+    return _get_user_folder(CACHE_VARIABLE, "XDG_CACHE_HOME", Path(".cache"))
+
+
+def _get_user_folder(own_variable: str, xdg_variable: str, path_in_home: Path) -> Path:
+    if named := os.environ.get(own_variable):
         return Path(named)
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"
-    return folder.resolve()  # `check_writable` allows the links that the user made here
+    folder = Path(os.environ.get(xdg_variable) or Path.home() / path_in_home) / "voicegauge"
+    # The links in it are the user's own. `check_writable` would reject them if they were not resolved here.
+    return folder.resolve()
 
 
 def find_or_create_in_cache(folder_name: str, name: str, save: Callable[[Path], None]) -> Path:

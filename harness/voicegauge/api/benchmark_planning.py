@@ -7,8 +7,9 @@ the run, both are affected alike, so that their comparison remains valid.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -59,13 +60,11 @@ from voicegauge.emulator.fault_injection import explain_ineffective_faults, vali
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Provenance, TextPacing, VoiceSample
-from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.printable_text import format_count, format_names
 from voicegauge.speech.asr_engines import SpokenText
 from voicegauge.speech.containers import require_av
 from voicegauge.speech.sound_quality import require_quality_models
 from voicegauge.speech.voice_encoder import load_voice_encoder
-from voicegauge.transport.http import Transport
 from voicegauge.transport.network import require_http2
 
 # The baseline of a benchmark: another target, another base URL, or another version of the contract.
@@ -209,7 +208,9 @@ def configure_load(request: BenchRequest, config: RunConfig) -> RunConfig:
     if request.flushes_text:
         config = dataclasses.replace(config, flushes_text=True)
     if request.http2:
-        config = dataclasses.replace(config, uses_http2=True, open_transport=_open_http2_transport)
+        config = dataclasses.replace(
+            config, uses_http2=True, open_transport=partial(open_benchmark_transport, uses_http2=True)
+        )
     if request.ramp is not None:
         max_load = find_max_ramp_load(config, request.ramp)
         settings = RampSettings(request.ramp, parse_goal(request.goal), max_load, request.arrivals)
@@ -217,10 +218,6 @@ def configure_load(request: BenchRequest, config: RunConfig) -> RunConfig:
     if request.rate is None:
         return config
     return dataclasses.replace(config, arrival_rate=ArrivalRate(request.rate, request.arrivals))
-
-
-def _open_http2_transport() -> Transport:
-    return open_benchmark_transport(uses_http2=True)
 
 
 def find_max_ramp_load(config: RunConfig, load_type: Literal["concurrency", "rate"]) -> float:
@@ -245,18 +242,13 @@ def _check_request_rate(request: BenchRequest, targets: Collection[BaseTarget]) 
     plans = find_account_plan_limits(contract_by_id.values(), request.live.account_plans)
     for provider, plan_limits in plans.items():
         limiter = create_rate_limiter(plan_limits, request.live.find_base_urls(contract_by_id[provider]))
-        if limiter is not None:
-            count = sum(target.contract.id == provider for target in targets)
-            _check_provider_rate(request.rate, provider, count, limiter.requests_per_minute)
-
-
-def _check_provider_rate(requests_per_s: float, provider: str, target_count: int, max_requests_per_minute: int) -> None:
-    if requests_per_s * 60 * target_count > max_requests_per_minute:
-        raise UsageError(
-            f"--rate {requests_per_s:g} for {format_count(target_count, 'target')} of {provider} is more than the "
-            f"{max_requests_per_minute} requests per minute of the account's plan: "
-            f"use at most --rate {max_requests_per_minute / 60 / target_count:.3g}, or name your plan with --plan"
-        )
+        count = sum(target.contract.id == provider for target in targets)
+        if limiter is not None and request.rate * 60 * count > limiter.requests_per_minute:
+            raise UsageError(
+                f"--rate {request.rate:g} for {format_count(count, 'target')} of {provider} is more than the "
+                f"{limiter.requests_per_minute} requests per minute of the account's plan: use at most "
+                f"--rate {limiter.requests_per_minute / 60 / count:.3g}, or name your plan with --plan"
+            )
 
 
 # Plans and prices the requests of a benchmark.
@@ -278,11 +270,6 @@ class PlannedBenchmark:
     def live_options(self) -> LiveOptions | None:
         """Permission to send to live services; `None` if the emulator is measured."""
         return self.request.live
-
-    @property
-    def prices(self) -> Mapping[str, float]:
-        """Dollars per request that the user set, by id of the target."""
-        return self.request.prices
 
     @property
     def listener(self) -> ProgressListener:
@@ -310,11 +297,6 @@ class PlannedBenchmark:
             for contract, options in self.list_contracts_with_live_options()
             for server, url in options.find_base_urls(contract).items()
         }
-
-    @property
-    def provenance(self) -> Provenance:
-        """The provenance of the responses that the run will receive."""
-        return self.plan.provenance
 
 
 def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_names: bool) -> PlannedBenchmark:
@@ -429,19 +411,27 @@ def _announce_options_without_effect(
     request: BenchRequest, targets: Sequence[BaseTarget], listener: ProgressListener
 ) -> None:
     """Tell the listener for which targets options about pieces of text, interruptions or flushes have no effect."""
-    speaking = {target.id: target if isinstance(target, SocketTarget) else None for target in targets}
-    if request.interrupts:
-        whole = [name for name, one in speaking.items() if one is None or not one.can_be_interrupted]
-        if whole:
-            listener.notice(f"not interrupted, because no message of a WebSocket cancels a turn: {', '.join(whole)}")
-    if request.flushes_text:
-        whole = [name for name, one in speaking.items() if one is None or "flush" not in one.spec.client_messages]
-        if whole:
-            listener.notice(f"not flushed, because no message of a WebSocket flushes a text: {', '.join(whole)}")
-    if request.text_pieces_per_s is not None:
-        whole = [name for name, one in speaking.items() if one is None or not one.spec.turn.accepts_pieces]
-        if whole:
-            listener.notice(f"text sent whole, because no WebSocket accepts it in pieces: {', '.join(whole)}")
+    options: tuple[tuple[bool, str, Callable[[SocketTarget], bool]], ...] = (
+        (
+            request.interrupts,
+            "not interrupted, because no message of a WebSocket cancels a turn",
+            lambda target: target.can_be_interrupted,
+        ),
+        (
+            request.flushes_text,
+            "not flushed, because no message of a WebSocket flushes a text",
+            lambda target: "flush" in target.spec.client_messages,
+        ),
+        (
+            request.text_pieces_per_s is not None,
+            "text sent whole, because no WebSocket accepts it in pieces",
+            lambda target: target.spec.turn.accepts_pieces,
+        ),
+    )
+    for is_given, consequence, has_effect in options:
+        others = [one.id for one in targets if not (isinstance(one, SocketTarget) and has_effect(one))]
+        if is_given and others:
+            listener.notice(f"{consequence}: {', '.join(others)}")
 
 
 def announce_languages(plan: BenchPlan, targets: Sequence[BaseTarget], listener: ProgressListener) -> None:
@@ -491,7 +481,7 @@ def find_reason_not_to_transcribe(planned_benchmark: PlannedBenchmark) -> str | 
     if planned_benchmark.plan.run_kind == "transcription":
         return None  # the targets are the recognizers
     spoken = {SpokenText(one.text.language, one.text.text) for row in planned_benchmark.plan.rounds for one in row}
-    choice = choose_scoring_asr(planned_benchmark.request.asr, planned_benchmark.provenance, spoken)
+    choice = choose_scoring_asr(planned_benchmark.request.asr, planned_benchmark.plan.provenance, spoken)
     return None if choice.asr else choice.reason
 
 
@@ -527,9 +517,3 @@ def connect_to_places(
         emulator_settings=emulator_settings if live is None else None,
         on_notice=listener.notice,
     )
-
-
-def find_largest_timing_error(workers: Sequence[MeasuringWorker]) -> TimingError | None:
-    """Return the largest error of the times of any worker; `None` if none is known."""
-    errors = [one.timing_error for one in workers if one.timing_error is not None]
-    return max(errors, key=lambda one: one.p99_error_ms, default=None)

@@ -382,7 +382,7 @@ def _build_run_config(
         planned_benchmark.targets,
         access_by_provider,
         concurrency=request.concurrency,
-        user_price_usd_by_target=planned_benchmark.prices,
+        user_price_usd_by_target=planned_benchmark.request.prices,
         voice_sample=planned_benchmark.voice_sample,
         retry_ambiguous=request.retry_ambiguous_requests,
         max_wait_s=request.max_wait_s,

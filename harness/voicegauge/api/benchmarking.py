@@ -14,7 +14,6 @@ from voicegauge.api.benchmark_planning import (
     PlannedBenchmark,
     choose_texts_and_plan_requests,
     connect_to_places,
-    find_largest_timing_error,
     find_reason_not_to_transcribe,
 )
 from voicegauge.api.benchmark_sending import (
@@ -373,7 +372,11 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
             error = (
                 find_timing_error(config, outcome.ramp, stop, planned.listener)
                 if cluster is None
-                else find_largest_timing_error(outcome.workers)
+                else max(
+                    (one.timing_error for one in outcome.workers if one.timing_error is not None),
+                    key=lambda error: error.p99_error_ms,
+                    default=None,
+                )
             )
             outcome = dataclasses.replace(outcome, timing_error=error)
         return finish_benchmark(

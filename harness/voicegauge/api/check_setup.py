@@ -133,11 +133,6 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
 plan_check = function_of(CheckRequest, run_plan_check, name="plan_check")
 
 
-def are_requests_free_of_charge(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
-    """Whether no request to the targets costs anything, as with a server of the user's own."""
-    return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).reserved_usd == 0 for target in targets)
-
-
 def plan_requested_cases(
     request: CheckRequest, targets: Sequence[BaseTarget], prices: Mapping[str, float], catalogue: Catalogue
 ) -> CasePlan:
@@ -148,7 +143,9 @@ def plan_requested_cases(
     case_ids, emulated = request.case_ids, bool(request.emulated)
     are_chosen = isinstance(case_ids, CasePatterns) or bool(case_ids)
     is_own_server = all(target.contract.provider.self_hosted is not None for target in targets)
-    sends_every_valid_request = request.every_valid_request or are_requests_free_of_charge(targets, prices)
+    sends_every_valid_request = request.every_valid_request or all(  # as those to a server of the user's own are
+        quote_price(target, 1, user_price_usd=prices.get(target.id)).reserved_usd == 0 for target in targets
+    )
     plan = plan_cases(
         targets,
         is_emulated=emulated,
@@ -251,11 +248,6 @@ def _find_ids_without_price(targets: Sequence[BaseTarget], prices: Mapping[str, 
     ]
     unpriced = {build_price_name(item): None for item in candidates if compute_price_usd(item, prices, 1) is None}
     return list(unpriced) if any(target.id not in unpriced for target in targets) else []
-
-
-def determine_provenance(live_options: LiveOptions | None) -> Provenance:
-    """Return the provenance of the responses; without `live_options`, requests are sent to the emulator."""
-    return Provenance.EMULATED if live_options is None else Provenance.LIVE
 
 
 # Builds the report of a check, even if the check ended early.
@@ -493,7 +485,7 @@ def open_check(
     announce_earlier_spending(journals, request.prices, listener)
     if failures_folder is not None:
         check_writable(failures_folder / "...")
-    provenance = determine_provenance(request.live)
+    provenance = Provenance.EMULATED if request.live is None else Provenance.LIVE
     rest, earlier_judged_case_count = _remove_cases_sent_earlier(request, targets, plan, rules, journals)
     cost = price_plan(rest, targets, request.prices, provenance=provenance)
     settings = build_service_settings(

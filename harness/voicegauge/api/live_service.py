@@ -317,19 +317,21 @@ def require_budgets(plan: PricedPlan, budgets: Sequence[RemainingBudget], *, sug
         count = count_affordable_requests(plan, budgets) if suggests_fewer_calls else 0
         fewer_calls = f", or --max-calls {count}" if count else ""
         fits = f"; {budget.describe_sufficient_budget(price_usd)}{fewer_calls} fits"
-        cheapest_usd = min(_iterate_delivery_prices(plan, budget), default=0.0)
+        cheapest_usd = min(
+            (
+                case.price_usd
+                for case in plan.cases
+                if case.kind == "delivery"
+                and case.price_usd is not None
+                and budget.applies_to(case.id.partition("/")[0])
+            ),
+            default=0.0,
+        )
         if plan.is_short and convert_to_micro_usd(cheapest_usd) > budget.left_micro_usd:  # with more, it is cut to fit
             fits = f"{fits}, and {budget.describe_sufficient_budget(cheapest_usd)} fits the cheapest delivery"
         of_provider = "" if budget.provider is None else f" at {budget.provider}"
         usd = format_price_usd(price_usd, is_exact=True)
         raise BudgetError(f"the plan costs about {usd}{of_provider}, more than {budget.describe()}{fits}")
-
-
-def _iterate_delivery_prices(plan: PricedPlan, budget: RemainingBudget) -> Iterator[float]:
-    """Yield the price in dollars of each delivery that `budget` pays for."""
-    for case in plan.cases:
-        if case.kind == "delivery" and case.price_usd is not None and budget.applies_to(case.id.partition("/")[0]):
-            yield case.price_usd
 
 
 def add_budget_forecast(
@@ -370,14 +372,10 @@ def describe_plan(plan: PricedPlan) -> str:
         )
     requests = f"{requests}, {total.billable_request_count} billable"
     free = " (nothing is charged)" if emulated else ""
-    return f"{requests}, {_format_price(plan)}{free}{_describe_worst_case(plan)}"
-
-
-def _describe_worst_case(plan: PricedPlan) -> str:
-    """Describe the cost of a plan whose invalid requests are accepted too; empty if it is not higher."""
-    if plan.provenance is Provenance.EMULATED or plan.worst_case_usd <= plan.price_usd:
-        return ""
-    return f", {format_price_usd(plan.worst_case_usd)} if the service accepts what it should reject"
+    worst = ""
+    if not emulated and plan.worst_case_usd > plan.price_usd:
+        worst = f", {format_price_usd(plan.worst_case_usd)} if the service accepts what it should reject"
+    return f"{requests}, {_format_price(plan)}{free}{worst}"
 
 
 def describe_resources(plan: PricedPlan) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -226,51 +226,37 @@ def _describe_missing_results(result: RunComparison) -> list[str]:
 
 def _describe_condition_differences(result: RunComparison) -> list[str]:
     """Return a line for each difference of conditions, such as the region, that can explain changes between runs."""
-    unfinished = dict.fromkeys(run.run_id for run in (*result.baseline, result.run) if not run.is_finished)
+    runs = {run.run_id: run for run in (*result.baseline, result.run)}
+    unfinished = [run_id for run_id, run in runs.items() if not run.is_finished]
+    has_faults = any(run.fault_ids for run in runs.values())
+    has_equal_places = len({run.places for run in runs.values()}) == 1
     return [
         *result.list_warnings_about_wrong_audio(),
         *(f"not complete, so the samples so far are compared: {run_id}" for run_id in unfinished),
-        *_describe_faults(result),
-        *_describe_regions(result),
-        *_describe_places(result),
-        *_describe_http_versions(result),
+        *(
+            f"injected faults: {', '.join(run.fault_ids) or 'none'}: {run_id}"
+            for run_id, run in runs.items()
+            if has_faults
+        ),
+        *_warn_if_different("from different regions", {name: run.region or "not named" for name, run in runs.items()}),
+        *_warn_if_different(
+            "from different places", {name: ", ".join(run.places) or "not named" for name, run in runs.items()}
+        ),
+        *filter(None, (result.describe_texts_from_other_places() if has_equal_places else None,)),
+        *_warn_if_different(
+            "with different versions of HTTP",
+            {name: "HTTP/2" if run.uses_http2 else "HTTP/1.1" for name, run in runs.items()},
+        ),
         *filter(None, (result.describe_base_urls(),)),
     ]
 
 
-def _describe_regions(result: RunComparison) -> list[str]:
-    """Return a warning with the region of each run if they differ; empty if they do not."""
-    runs = {run.run_id: run.region for run in (*result.baseline, result.run)}
-    if len(set(runs.values())) == 1:
+def _warn_if_different(how: str, condition_by_run: Mapping[str, str]) -> list[str]:
+    """Return a warning with a condition of each run if the runs differ in it; empty if they do not."""
+    if len(set(condition_by_run.values())) == 1:
         return []
-    regions = (f"  {run_id}: {region or 'not named'}" for run_id, region in runs.items())
-    return ["measured from different regions, which alone can change times:", *regions]
-
-
-def _describe_places(result: RunComparison) -> list[str]:
-    """Return a warning with the places of each run, or how many texts have others; empty if all are the same."""
-    runs = {run.run_id: run.places for run in (*result.baseline, result.run)}
-    if len(set(runs.values())) == 1:
-        return [moved] if (moved := result.describe_texts_from_other_places()) else []
-    places = (f"  {run_id}: {', '.join(names) or 'not named'}" for run_id, names in runs.items())
-    return ["measured from different places, which alone can change times:", *places]
-
-
-def _describe_http_versions(result: RunComparison) -> list[str]:
-    """Return a warning with the HTTP version of each run if they differ; empty if they do not."""
-    runs = {run.run_id: run.uses_http2 for run in (*result.baseline, result.run)}
-    if len(set(runs.values())) == 1:
-        return []
-    versions = (f"  {run_id}: {'HTTP/2' if http2 else 'HTTP/1.1'}" for run_id, http2 in runs.items())
-    return ["measured with different versions of HTTP, which alone can change times:", *versions]
-
-
-def _describe_faults(result: RunComparison) -> list[str]:
-    """Return which faults were injected into each run; empty if there were none."""
-    runs = {run.run_id: run.fault_ids for run in (*result.baseline, result.run)}
-    if not any(runs.values()):
-        return []
-    return [f"injected faults: {', '.join(faults) or 'none'}: {run_id}" for run_id, faults in runs.items()]
+    conditions = (f"  {run_id}: {condition}" for run_id, condition in condition_by_run.items())
+    return [f"measured {how}, which alone can change times:", *conditions]
 
 
 def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
