@@ -146,7 +146,7 @@ def run_check(request: CheckRequest) -> CheckReport:
             request.live,
             ask_servers_for_names=True,
             listener=listener,
-            max_wait_s=_find_shortest_time_limit_s(request.max_wait_s, request.max_time_s),
+            max_wait_s=min(filter(None, (request.max_wait_s, request.max_time_s)), default=None),
         )
     targets = select_targets(catalogue, request.targets, request.live, with_sockets=True)
     request = replace(request, prices=resolve_prices(catalogue, request.prices))
@@ -258,10 +258,6 @@ def _check_offline_until(
         )
 
 
-def _find_shortest_time_limit_s(*limits_s: float | None) -> float | None:
-    return min((limit_s for limit_s in limits_s if limit_s is not None), default=None)
-
-
 check = function_of(CheckRequest, run_check, name="check")
 
 
@@ -298,7 +294,10 @@ def run_profile_check(request: ProfileRequest) -> ProfileReport:
     if live is not None:
         live = _prepare_live_options(live, contract)
     if request.key_env is not None:
-        contract = _replace_key_environment_variable(contract, request.key_env)
+        try:
+            contract = replace_key_variable(contract, request.key_env)
+        except ContractError:
+            raise UsageError("--key-env: write the name of an environment variable, such as MY_API_KEY") from None
         if live is not None and not os.environ.get(request.key_env):
             raise UsageError(
                 f"--key-env: {request.key_env} is not set: set it, or leave out --key-env if no key is required"
@@ -349,13 +348,6 @@ def _prepare_live_options(live: LiveOptions, contract: Contract) -> LiveOptions:
                 f"{host} charges for requests, and a profile has no prices: use voicegauge check {other.id}"
             )
     return replace(live, max_cost_usd=0.0)
-
-
-def _replace_key_environment_variable(contract: Contract, variable_name: str) -> Contract:
-    try:
-        return replace_key_variable(contract, variable_name)
-    except ContractError:
-        raise UsageError("--key-env: write the name of an environment variable, such as MY_API_KEY") from None
 
 
 # Checks one given request, or a given sequence of steps with jobs, such as submits and polls.

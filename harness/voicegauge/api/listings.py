@@ -451,7 +451,16 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
             map(_build_operation_row, (*contract.operations.values(), *contract.socket_operations.values()))
         ),
         targets=(
-            *map(_build_speech_target_row, contract.targets.values()),
+            *(
+                _build_target_row(
+                    target,
+                    "text",
+                    "job" if target.response.status_operation_id else "audio",
+                    formats=target.target_spec.supported_formats,
+                    required_inputs=target.target_spec.required_fields,
+                )
+                for target in contract.targets.values()
+            ),
             *(
                 _build_target_row(target, "text", "conversation", formats=tuple(target.target_spec.formats))
                 for target in contract.socket_targets.values()
@@ -465,14 +474,6 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
                 for target in contract.transcription_socket_targets.values()
             ),
         ),
-    )
-
-
-def _build_speech_target_row(target: Target) -> TargetRow:
-    needs = target.target_spec.required_fields
-    response = "job" if target.response.status_operation_id else "audio"
-    return _build_target_row(
-        target, "text", response, formats=target.target_spec.supported_formats, required_inputs=needs
     )
 
 
@@ -522,10 +523,6 @@ def _contains_words(text: str, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _split_class_name_into_words(class_name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", " ", class_name).lower()
-
-
 def _list_check_rules() -> tuple[RuleRow, ...]:
     return tuple(
         RuleRow(
@@ -533,7 +530,7 @@ def _list_check_rules() -> tuple[RuleRow, ...]:
             severity=rule.severity,
             description=rule.description,
             contract_condition=rule.contract_condition,
-            subject=_split_class_name_into_words(rule.subject_class.__name__),
+            subject=re.sub(r"(?<!^)(?=[A-Z])", " ", rule.subject_class.__name__).lower(),
         )
         for rule in RULE_BY_ID.values()
     )

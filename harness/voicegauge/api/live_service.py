@@ -85,8 +85,8 @@ def build_live_settings(
     prices: Mapping[str, float],
     seed: int,
     listener: ProgressListener,
+    journals: CaseJournals,
     plan: PricedPlan | None = None,
-    journals: CaseJournals | None = None,
     suggests_fewer_calls: bool = False,
     is_resumed: bool = False,
 ) -> CheckSettings:
@@ -98,8 +98,8 @@ def build_live_settings(
         prices: the caller's own prices in dollars per request, by target id.
         seed: seed of everything random.
         listener: receives notices about the cost of the plan and the rate limits that are honored.
-        plan: the requests that will be sent, if known; their cost must fit into the budget.
         journals: record what is paid for. What earlier commands have spent according to them counts towards the budget.
+        plan: the requests that will be sent, if known; their cost must fit into the budget.
         suggests_fewer_calls: whether the error about a plan over budget suggests a smaller `max_calls`.
         is_resumed: whether the plan is the rest of one that was begun. It may cost more than is left, because requests
             that were lost count as spent; what does not fit into the budget is left out then.
@@ -117,9 +117,8 @@ def build_live_settings(
     announce_replaced_prices(targets, prices, listener)
     plans = find_account_plan_limits(contracts, live_options.account_plans)
     keys = _read_keys(contracts, live_options)
-    spent_by_earlier_runs_usd = journals.spent_by_earlier_runs_usd if journals is not None else 0.0
     daily_budgets = open_daily_budgets(contracts, live_options, listener)
-    spent_usd_by_provider = journals.spent_by_earlier_runs_usd_by_provider if journals is not None else {}
+    spent_usd_by_provider = journals.spent_by_earlier_runs_usd_by_provider
     if plan is not None:
         require_prices(plan)
         announce_plan(plan, live_options, listener)
@@ -129,9 +128,8 @@ def build_live_settings(
     base_urls = {contract.id: live_options.find_base_urls(contract) for contract in contracts}
     rate_limiters = {provider: create_rate_limiter(one, base_urls[provider]) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
-    ledger = live_options.ledger or Ledger(live_options.total_budget_usd, spent_usd=spent_by_earlier_runs_usd)
-    if journals is not None:
-        journals.note_overcharges(ledger, prices)
+    ledger = live_options.ledger or Ledger(live_options.total_budget_usd, spent_usd=journals.spent_by_earlier_runs_usd)
+    journals.note_overcharges(ledger, prices)
     return CheckSettings(
         provenance=Provenance.LIVE,
         base_urls_by_provider=base_urls,
@@ -146,7 +144,7 @@ def build_live_settings(
             provider: one.max_concurrent_requests for provider, one in plans.items() if not base_urls[provider]
         },
         seed=seed,
-        case_journal_by_provider=journals.journal_by_provider if journals is not None else {},
+        case_journal_by_provider=journals.journal_by_provider,
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         on_deletion_message=listener.notice,
     )

@@ -7,7 +7,6 @@ return results import this module, so that a notebook shows a result as its summ
 
 from __future__ import annotations
 
-import html
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voicegauge.api.calls import CommandDeadline
-from voicegauge.outputs.result_summary import ResultSummary, SummarizedResult
+from voicegauge.outputs.result_summary import ResultSummary, SummarizedResult, escape_html
 from voicegauge.printable_text import escape_unprintable
 
 if TYPE_CHECKING:
@@ -193,15 +192,11 @@ class NotebookProgress(ProgressListener):
         # Without a value, browsers show that something is going on.
         state = "" if self._total_count is None else f' max="{max(self._total_count, 1)}" value="{self._done_count}"'
         line = f"{self._describe_phase_progress()} {item_name}".rstrip()
-        return {"text/plain": line, "text/html": f"<div><progress{state}></progress> {_escape_html(line)}</div>"}
+        return {"text/plain": line, "text/html": f"<div><progress{state}></progress> {escape_html(line)}</div>"}
 
 
 def _render_line(text: str) -> dict[str, str]:
-    return {"text/plain": escape_unprintable(text), "text/html": f"<div>{_escape_html(text)}</div>"}
-
-
-def _escape_html(text: str) -> str:
-    return html.escape(escape_unprintable(text))
+    return {"text/plain": escape_unprintable(text), "text/html": f"<div>{escape_html(text)}</div>"}
 
 
 def choose_listener(passed_listener: ProgressListener | None) -> ProgressListener:

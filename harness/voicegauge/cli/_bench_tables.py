@@ -97,11 +97,15 @@ _TOTAL_LATENCY_COLUMN = _ResultColumn("total\nms", lambda one: _format_estimate(
 _TOTAL_LATENCY_P95_COLUMN = _ResultColumn(
     "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, shows_interval=False)
 )
-_COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_median_time_bounds(one.completion_ms))
+_COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
 _LISTENING_COLUMN = _ResultColumn("says its\ntext", lambda one: _format_listening(one.listening))
 _PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
 _PRICE_PER_MILLION_CHARACTERS_COLUMN = _ResultColumn(
-    "$/1M\nchars", lambda one: _format_price_per_million_characters(one.cost)
+    "$/1M\nchars",
+    lambda one: (
+        _format_price(one.cost.price_per_1m_characters, _PLAN_MARK if one.cost.account_plan_name else "")
+        or _NO_VALUE_TEXT
+    ),
 )
 _TARGET_COLUMN = _ResultColumn(
     "target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True
@@ -119,7 +123,10 @@ _RESULT_COLUMNS = (
     _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, decimals=2, shows_interval=False), ""),
     _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer, one.unscored_languages)),
     _ENTITIES_COLUMN,
-    _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
+    _ResultColumn(
+        "cost per\nrequest",
+        lambda one: _format_price(one.cost.price_per_request) or _format_credits(one.cost.credits_per_request),
+    ),
     _PRICE_PER_MINUTE_COLUMN,
     _PRICE_PER_MILLION_CHARACTERS_COLUMN,
 )
@@ -493,7 +500,7 @@ def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_inte
     return f"{value}\n({estimate.low:.{decimals}f}-{estimate.high:.{decimals}f})"
 
 
-def _format_median_time_bounds(bounds: BoundEstimates | None) -> str:
+def _format_bounds(bounds: BoundEstimates | None) -> str:
     return _NO_VALUE_TEXT if bounds is None else f"{bounds.low.value:.0f}..{bounds.high.value:.0f}"
 
 
@@ -506,17 +513,9 @@ def _format_listening(summary: ListeningSummary | None) -> str:
     return "\n".join(filter(None, (right, unjudged)))
 
 
-def _format_price_per_request(cost: TargetCost) -> str:
-    return _format_price(cost.price_per_request) or _format_credits(cost.credits_per_request)
-
-
 def _format_price_per_minute(cost: TargetCost) -> str:
     """Return the price per minute of audio as text; `_NO_VALUE_TEXT` if the target is not priced by duration."""
     return _format_price(cost.price_per_audio_minute) or _format_credits(cost.credits_per_audio_minute)
-
-
-def _format_price_per_million_characters(cost: TargetCost) -> str:
-    return _format_price(cost.price_per_1m_characters, _PLAN_MARK if cost.account_plan_name else "") or _NO_VALUE_TEXT
 
 
 def _format_price(price: PriceRange, mark: str = "") -> str:

@@ -360,7 +360,8 @@ def offer_to_record_again(report: CheckReport, offered_commands: set[str]) -> bo
         for command in (finding.reproduction_command for finding in stale)
         if command and command not in offered_commands
     ]
-    if not commands or not _is_terminal_interactive():
+    is_interactive = not os.environ.get("CI") and sys.stdin.isatty() and sys.stderr.isatty()
+    if not commands or not is_interactive:
         return False
     offered_commands.update(commands)
     # The budget for recordings is that of --max-cost, VOICEGAUGE_MAX_COST or the settings, though nothing is sent now.
@@ -376,7 +377,3 @@ def offer_to_record_again(report: CheckReport, offered_commands: set[str]) -> bo
 
     statuses = [run([*shlex.split(command)[1:], "--max-cost", str(max_cost_usd)]) for command in commands]
     return EXIT_OK in statuses
-
-
-def _is_terminal_interactive() -> bool:
-    return not os.environ.get("CI") and sys.stdin.isatty() and sys.stderr.isatty()

@@ -100,7 +100,7 @@ def init_command(options: InitOptions) -> None:
             raise UsageError("--operation is for documents: all recorded speech requests are proposed")
         out = out or Path("openapi.yaml")
         proposal = propose_contract(document_or_recording, provider=provider, host=host)
-        _reject_existing_file(out)
+        _reject_existing_file(out, "--out")
     elif host:
         raise UsageError("--host is for recordings: a document names its servers itself")
     else:
@@ -109,14 +109,14 @@ def init_command(options: InitOptions) -> None:
         if out.resolve().parent != document.resolve().parent:
             raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
         proposal = propose_overlay(document, provider=provider, operations=operations)
-        _reject_existing_file(out)
+        _reject_existing_file(out, "--out")
     write_file(out, proposal.overlay.encode())
     show_result(proposal, options.json_path, lambda: _print_proposal(proposal, out))
 
 
-def _reject_existing_file(path: Path) -> None:
+def _reject_existing_file(path: Path, flag: str) -> None:
     if path.exists():
-        raise UsageError(f"{path} exists: name another file with --out, or delete it")
+        raise UsageError(f"{path} exists: name another file with {flag}, or delete it")
 
 
 def _is_recording(path: Path) -> bool:
@@ -169,9 +169,6 @@ def _print_proposal(proposal: OverlayProposal, path: Path) -> None:
     out.print(f"next: {first}voicegauge check {proposal.provider} --emulated --contracts {file}")
 
 
-_OFFICIAL_OPTION_MESSAGE = (
-    "--official is combined with --from, --fail-on, --format, --contracts and --json only; --from needs it."
-)
 _STYLE_BY_DRIFT_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
 
 
@@ -225,22 +222,18 @@ def drift_command(
     or Ctrl-C, what was compared until then is printed.
     """
     if options.compares_official_documents or official_request.official_document is not None:
-        others = dataclasses.replace(files, json_path=None)
-        if (
-            not options.compares_official_documents
-            or options.patch_file is not None
-            or request.client_use_paths
-            or others != OutputOptions()
-        ):
-            raise click.UsageError(_OFFICIAL_OPTION_MESSAGE)
+        _reject_options_of_other_comparisons(options, request, files)
         official_request = dataclasses.replace(official_request, providers=options.inputs)
         return _compare_official_documents(official_request, options, files.json_path)
-    old, new = _require_two_inputs(options.inputs)
+    if len(options.inputs) != 2:
+        raise click.UsageError("Name two inputs, OLD and NEW, or providers with --official.")
+    old, new = options.inputs
     patch_file, format_name = options.patch_file, options.format_name
     if patch_file is not None and request.client_use_paths:
         raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
     files.validate(propose=patch_file)
-    _reject_existing_patch(patch_file)
+    if patch_file is not None:
+        _reject_existing_file(patch_file, "--propose")
     from voicegauge.api.documents import propose_contract_patch, run_find_drift
     from voicegauge.drift.drift_report import DriftLevel, render_markdown
     from voicegauge.report.result_summaries import summarize
@@ -277,15 +270,17 @@ def drift_command(
     return EXIT_FINDINGS if fails else EXIT_OK
 
 
-def _reject_existing_patch(file: Path | None) -> None:
-    if file is not None and file.exists():
-        raise UsageError(f"--propose: {file} exists: name another file, or delete it")
-
-
-def _require_two_inputs(inputs: Sequence[str]) -> tuple[str, str]:
-    if len(inputs) != 2:
-        raise click.UsageError("Name two inputs, OLD and NEW, or providers with --official.")
-    return inputs[0], inputs[1]
+def _reject_options_of_other_comparisons(options: DriftOptions, request: DriftRequest, files: OutputOptions) -> None:
+    """Reject options that have no effect on a comparison with official documents, and such a comparison by --from."""
+    has_other_option = options.patch_file is not None or request.client_use_paths
+    if (
+        not options.compares_official_documents
+        or has_other_option
+        or dataclasses.replace(files, json_path=None) != OutputOptions()
+    ):
+        raise click.UsageError(
+            "--official is combined with --from, --fail-on, --format, --contracts and --json only; --from needs it."
+        )
 
 
 def _compare_official_documents(request: OfficialDriftRequest, options: DriftOptions, json_path: str | None) -> int:

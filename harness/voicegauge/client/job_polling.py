@@ -65,40 +65,24 @@ def evaluate_runtime_expression(exchange: ParsedExchange, expression: Any) -> An
     parts = _RUNTIME_EXPRESSION_PATTERN.match(expression)
     if not parts:
         return MISSING
-    source, rest = parts["source"], parts["rest"]
-    if parts["side"] == "request":
-        return _read_request_value(exchange, source, rest)
-    if source == "header.":
-        return exchange.read_response_value(Location("header", rest))
-    return (
-        exchange.read_response_value(Location("body", pointer_tokens=_parse_pointer_tokens(rest)))
-        if source == "body"
-        else MISSING
-    )
-
-
-def _read_request_value(exchange: ParsedExchange, parameter_kind: str, parameter_name: str) -> Any:
-    request = exchange.exchange.request
-    if parameter_kind == "header.":
-        value = request.find_header(parameter_name)
-        return MISSING if value is None else value
-    if parameter_kind == "query.":
-        return exchange.query_parameters.get(parameter_name, MISSING)
-    return (
-        read_pointer(_read_request_body(exchange), _parse_pointer_tokens(parameter_name))
-        if parameter_kind == "body"
-        else MISSING
-    )
-
-
-def _read_request_body(exchange: ParsedExchange) -> Any:
-    if is_json(exchange.exchange.request.media_type):
-        return exchange.request_json
-    return exchange.request_form.fields if exchange.request_form is not None else MISSING
-
-
-def _parse_pointer_tokens(pointer_fragment: str) -> list[str]:
-    return split_json_pointer(pointer_fragment.removeprefix("#"))
+    name, request = parts["rest"], exchange.exchange.request
+    tokens = split_json_pointer(name.removeprefix("#")) if parts["source"] == "body" else []
+    value: Any = MISSING
+    match parts["side"], parts["source"]:
+        case "response", "header.":
+            value = exchange.read_response_value(Location("header", name))
+        case "response", "body":
+            value = exchange.read_response_value(Location("body", pointer_tokens=tokens))
+        case "request", "header.":
+            header = request.find_header(name)
+            value = MISSING if header is None else header
+        case "request", "query.":
+            value = exchange.query_parameters.get(name, MISSING)
+        case "request", "body" if is_json(request.media_type):
+            value = read_pointer(exchange.request_json, tokens)
+        case "request", "body" if exchange.request_form is not None:
+            value = read_pointer(exchange.request_form.fields, tokens)
+    return value
 
 
 def read_link_parameters(
@@ -117,14 +101,14 @@ def read_link_parameters(
         values = {
             name: evaluate_runtime_expression(exchange, value) for name, value in link.get("parameters", {}).items()
         }
-        usable = {name: value for name, value in values.items() if is_usable_id(value) or _is_number_or_boolean(value)}
+        # A link can assign a number or a boolean to a parameter as it can an id.
+        usable = {
+            name: value
+            for name, value in values.items()
+            if is_usable_id(value) or isinstance(value, bool | int | float)
+        }
         return usable if len(usable) == len(values) else None
     return None
-
-
-def _is_number_or_boolean(json_value: Any) -> bool:
-    """Whether `json_value` is a number or a boolean. A link can assign such a value to a parameter, as it can an id."""
-    return isinstance(json_value, bool | int | float)
 
 
 def find_id_parameter(

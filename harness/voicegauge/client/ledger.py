@@ -444,15 +444,11 @@ class Settlement:
         target, character_count = self._priced_request
         stream_spec = target.operation.stream
         cost = compute_reported_cost(target, character_count, lambda usage: exchange.read_usage(usage, stream_spec))
+        # A larger number than a saved run can have, or a negative one, cannot be believed.
         if cost is not None and all(
-            one is None or _is_plausible_charge(one) for one in (cost.price_usd, cost.price_credits)
+            one is None or 0 <= one <= MAX_NUMBER for one in (cost.price_usd, cost.price_credits)
         ):
             self.charged_usd, self.charged_credits = cost.price_usd, cost.price_credits
-
-
-def _is_plausible_charge(charge: float) -> bool:
-    """Whether a reported charge, in dollars or credits, is from 0 to the largest number in a saved run."""
-    return 0 <= charge <= MAX_NUMBER
 
 
 class SubmitObserver(Protocol):

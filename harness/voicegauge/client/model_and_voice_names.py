@@ -11,7 +11,6 @@ import msgspec
 
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.speech_request import RequestParts
-from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import ListOperation
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
@@ -65,7 +64,10 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
             statuses.add(exchange.response.status)
             names_by_operation[name_list.operation_id] = _read_names_from_exchange(exchange, name_list)
     if statuses & {401, 403}:
-        _raise_missing_or_rejected_key_error(connection, min(statuses & {401, 403}))
+        variable = connection.contract.provider.key_variable
+        if connection.key is None:
+            raise MissingKeyError(connection.contract.id, variable)
+        raise UsageError(f"the server rejects the key in {variable} with status {min(statuses & {401, 403})}")
     if not any(names_by_operation.values()):  # a server with a web page may answer every path with it
         await _check_base_url(connection)
     models = names_by_operation.get(spec.model_list.operation_id, ()) if spec.model_list is not None else ()
@@ -168,13 +170,6 @@ def _read_names_from_exchange(exchange: Exchange, name_list: ListOperation) -> t
     return name_list.read_names(parse_exchange(exchange).response_json) if is_success else ()
 
 
-def _raise_missing_or_rejected_key_error(connection: ProviderConnection, status: int) -> None:
-    contract = connection.contract
-    if connection.key is None:
-        raise MissingKeyError(contract.id, contract.provider.key_variable)
-    raise UsageError(f"the server rejects the key in {contract.provider.key_variable} with status {status}")
-
-
 async def _check_base_url(connection: ProviderConnection) -> None:
     """Check that a server speaks or transcribes, by sending a request without text or audio.
 
@@ -183,7 +178,7 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     Raises:
         UsageError: the server does not have the operation. The message names the base URL under which it does.
     """
-    operation = _find_operation_with_targets(connection.contract)
+    operation = next(one for one in connection.contract.operations.values() if any(one.targets))
     documented_request = connection.build_request(operation, RequestParts())
     reason = await _find_sign_of_missing_api(connection, documented_request.url, operation)
     if reason is None:
@@ -215,7 +210,3 @@ async def _find_sign_of_missing_api(connection: ProviderConnection, url: str, op
     if response.status in (404, 405):
         return str(response.status)
     return _HTML_INSTEAD_OF_API if 200 <= response.status < 300 and response.media_type == "text/html" else None
-
-
-def _find_operation_with_targets(contract: Contract) -> Operation:
-    return next(operation for operation in contract.operations.values() if any(operation.targets))

@@ -67,7 +67,8 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
             draft.set_value(mapping.location, _convert_to_provider_value(mapping, value))
         elif not _is_implied_by_target(target.target_spec, name, value):
             raise UsageError(
-                f"{target.id} takes no {_get_display_name(name)}; it takes {_describe_accepted_fields(target)}"
+                f"{target.id} takes no {_get_display_name(name)}; it takes "
+                f"{', '.join(map(_get_display_name, target.speech.request_fields))}"
             )
     for written, value in speech_request.extra.items():
         try:
@@ -146,10 +147,6 @@ def _is_implied_by_target(target_spec: TargetSpec, field_name: SpeechField, valu
 
 def _get_display_name(field_name: SpeechField) -> str:
     return field_name.replace("_", " ")
-
-
-def _describe_accepted_fields(target: Target) -> str:
-    return ", ".join(_get_display_name(name) for name in target.speech.request_fields)
 
 
 def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) -> Any:
@@ -239,10 +236,9 @@ def build_audio_input_request(
     for location, value in spec.request_constants.items():
         draft.set_value(location, copy.deepcopy(value))
     for name, value in {**used_defaults, **fields}.items():
-        draft.set_value(
-            _find_field_mapping(audio_input_target, name).location,
-            _convert_field_value(audio_input_target, name, value),
-        )
+        mapping = _find_field_mapping(audio_input_target, name)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        draft.set_value(mapping.location, mapping.provider_values.get(text, value))
     if draft.body is None:
         draft.body = audio
         return draft.build_parts(audio.media_type)
@@ -255,9 +251,3 @@ def _find_field_mapping(audio_input_target: AudioInputTarget, field: AudioInputF
     if field not in mappings:
         raise UsageError(f"{audio_input_target.id} takes no {field.replace('_', ' ')}; it takes {', '.join(mappings)}")
     return mappings[field]
-
-
-def _convert_field_value(audio_input_target: AudioInputTarget, field: AudioInputField, value: Any) -> Any:
-    """Return the provider's value for a provider-independent value of a field."""
-    name = str(value).lower() if isinstance(value, bool) else str(value)
-    return _find_field_mapping(audio_input_target, field).provider_values.get(name, value)

@@ -109,7 +109,7 @@ class TabularResult(Record, frozen=True):
 
     def _repr_html_(self) -> str:
         table = self.build_table()
-        return "\n".join([f"<p>{_escape_html(table.title)}</p>", *_format_table_html(table)])
+        return "\n".join([f"<p>{escape_html(table.title)}</p>", *_format_table_html(table)])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {escape_unprintable(self.build_table().title)}>"
@@ -120,10 +120,10 @@ class TabularResult(Record, frozen=True):
 
 def format_summary_html(summary: ResultSummary) -> str:
     """Return an HTML fragment without scripts or styles of its own, which a notebook shows in its own style."""
-    parts = [f"<p><strong>{_escape_html(summary.title)}</strong>: {_escape_html(summary.headline)}</p>"]
-    parts += [f"<p>{_escape_html(note)}</p>" for note in summary.notes]
+    parts = [f"<p><strong>{escape_html(summary.title)}</strong>: {escape_html(summary.headline)}</p>"]
+    parts += [f"<p>{escape_html(note)}</p>" for note in summary.notes]
     for table in summary.tables:
-        caption = [f"<p>{_escape_html(table.title)}</p>"] if table.title else []
+        caption = [f"<p>{escape_html(table.title)}</p>"] if table.title else []
         parts += [*caption, *_format_table_html(table)]
     return "\n".join(parts)
 
@@ -131,21 +131,22 @@ def format_summary_html(summary: ResultSummary) -> str:
 def _format_table_html(table: SummaryTable) -> Iterator[str]:
     """Yield the lines of an HTML table, without its title."""
     yield "<table>"
-    yield f"<tr>{''.join(f'<th>{_escape_html(heading)}</th>' for heading in table.headings)}</tr>"
+    yield f"<tr>{''.join(f'<th>{escape_html(heading)}</th>' for heading in table.headings)}</tr>"
     for row in table.rows[:MAX_TABLE_ROWS]:
         cells = (
-            f"<td><code>{_escape_html(cell)}</code></td>"
+            f"<td><code>{escape_html(cell)}</code></td>"
             if index in table.code_columns
-            else f"<td>{_escape_html(cell)}</td>"
+            else f"<td>{escape_html(cell)}</td>"
             for index, cell in enumerate(row)
         )
         yield f"<tr>{''.join(cells)}</tr>"
     yield "</table>"
     for line in _describe_left_out_rows(table):
-        yield f"<p>{_escape_html(line)}</p>"
+        yield f"<p>{escape_html(line)}</p>"
 
 
-def _escape_html(text: str) -> str:
+def escape_html(text: str) -> str:
+    """Escape untrusted text for HTML, with its control characters made visible."""
     return html.escape(escape_unprintable(text))
 
 

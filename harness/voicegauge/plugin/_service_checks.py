@@ -203,15 +203,14 @@ def describe_live_access(config: pytest.Config, catalogue: Catalogue) -> Iterato
 
 def check_targets_once_per_run(request: pytest.FixtureRequest, target_names: tuple[str, ...]) -> CheckReport:
     """Check targets once per test run, and return the report. The first worker that needs the report runs the check."""
-    import fcntl
-
     import msgspec
 
     from voicegauge.conformance.check_report import CheckReport
     from voicegauge.files import write_file
 
     folder = _create_shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
-    file = folder / f"{target_names[0].partition('/')[0]}-{_hash_target_names(target_names)}.json"
+    digest = hashlib.sha256("\n".join(target_names).encode()).hexdigest()[:16]
+    file = folder / f"{target_names[0].partition('/')[0]}-{digest}.json"
     with file.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not file.exists():
@@ -358,10 +357,6 @@ def _open_service_as_arguments(request: pytest.FixtureRequest) -> Iterator[dict[
             ledger=ledger,
         )
         yield {**service, "live": live, "prices": parse_user_prices(config)}
-
-
-def _hash_target_names(target_names: tuple[str, ...]) -> str:
-    return hashlib.sha256("\n".join(target_names).encode()).hexdigest()[:16]
 
 
 def _create_shared_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -144,7 +144,7 @@ def test_with_nothing_to_add_no_file_is_written(tmp_path: Path) -> None:
     patch.parent.mkdir()
     patch.write_text("an earlier patch")
     refused = CliRunner().invoke(cli, arguments)
-    assert f"--propose: {patch} exists: name another file, or delete it" in str(refused.exception)
+    assert f"{patch} exists: name another file with --propose, or delete it" in str(refused.exception)
     assert patch.read_text() == "an earlier patch"
 
 
