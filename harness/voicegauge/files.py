@@ -58,6 +58,7 @@ def open_file(path: Path) -> BinaryIO:
         OSError: the file cannot be opened or is not a regular file.
     """
     _require_regular_file(path, path.stat().st_mode)
+    # A FIFO that replaced the file since the first look would block an open without O_NONBLOCK until somebody writes.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(descriptor, "rb")
     try:

@@ -193,6 +193,7 @@ def build_plan_settings(request: BenchRequest, text_count: int) -> BenchPlanSett
         return settings
     if request.sessions > 1:
         raise UsageError("--ramp takes one session: leave out --sessions")
+    # Rounded up: a search that runs out of texts would end without a result.
     return msgspec.structs.replace(settings, repetitions=-(-MAX_RAMP_REQUESTS // max(text_count, 1)))
 
 

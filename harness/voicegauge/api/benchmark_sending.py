@@ -361,6 +361,8 @@ def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderA
     access |= build_live_access(others, other.live_options.find_base_urls, live.account_plans, live.allowed_keys)
     if not other.shares_account:
         return access
+    # Both variants are requested with the key of one account: they wait in one queue for its requests per minute, and
+    # each may have half of the requests in flight.
     limiter = next(iter(access.values())).rate_limiter
     return {
         provider: dataclasses.replace(

@@ -155,6 +155,7 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
             for bill in compute_monthly_bills(target, groups)
             if bill.plan_name == name
         ]
+    # What the month costs beyond a free quota is what it costs without a plan.
     if bills and all(one.free_units is not None for one in bills):
         groups = _build_request_groups(target, request, own_texts, plan_names)
         usual = compute_bill_without_plan(target, groups)

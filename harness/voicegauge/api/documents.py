@@ -316,6 +316,8 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(url).path.rpartition("/")[2]).lstrip(".-")[
         -_MAX_FILE_NAME_CHARACTERS:
     ]
+    # Looked at before the download, which may be large, and again below: the name may get a suffix that depends on the
+    # response.
     if name and (Path(folder) / name).exists():
         raise UsageError(f"{Path(folder) / name} exists already: pass the file instead of its URL, or delete it")
     response = run_coroutine(download(url, max_bytes=MAX_DOCUMENT_BYTES))

@@ -301,6 +301,7 @@ def serve_replay(
     app = ReplayApp(recorded, pause_factor=pause_factor, on_unmatched_request=on_unmatched_request)
     with _bind_socket_until_interrupted(host, port) as (bound, url):
         if pause_factor > 0:
+            # Pauses are repeated to the millisecond; other processes of a busy machine would lengthen them.
             enable_realtime_scheduling()
         serve_app(
             app,

@@ -499,6 +499,7 @@ def run_record(request: RecordRequest) -> RecordResult:
             raise
         if request.on_result is not None:
             request.on_result(result)
+        # Last: until the caller has the result, what was spent must not be forgotten if the process is killed.
         journals.end(result.stop_reason)
         return result
 

@@ -239,6 +239,7 @@ def find_base_url_and_names(
     except MissingKeyError:
         return base_url, ModelAndVoiceNames()
     except UsageError as error:
+        # The proxy, which asks, has the option under this name.
         raise UsageError(str(error).replace("--base-url", "--upstream")) from error
 
 

@@ -108,6 +108,7 @@ def command_of_requests(
             )
             if problem is not None:
                 raise UsageError(problem)
+            # Before anything is sent: an output that cannot be written must not lose what was paid for.
             create_output_folders(ctx, declared_options)
             requests = [_build_request(request_type, values, given_names) for request_type in request_types]
             _announce_settings_of_live_run(ctx, requests)
@@ -180,6 +181,7 @@ def _leave_out_ineffective_settings(
                 options, {one.name}, values, is_for_command_line=True
             )
             if is_ineffective and values[one.name] != default:
+                # Another setting may require the one that is left out now, so all of them are looked at again.
                 values[one.name] = default
                 break
         else:

@@ -95,6 +95,7 @@ class OutputFile(click.Path):
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
         """Return `value` as the path of a file that can be written. "-", standard output, is a text, not a path."""
+        # A `Path` of "-" would be a file of that name.
         if value == "-" and self.type is not str:
             self.fail("only JSON and reports can be written to standard output: name a file", param, ctx)
         if value != "-":

@@ -73,10 +73,14 @@ def find_output_problem(value: str, folder: Path, *, is_folder: bool) -> str | N
     parts = PurePath(value).parts
     if PurePath(value).is_absolute() or ".." in parts or not is_path_inside(folder, value):
         return f"{value!r} is outside of this folder"
+    # Git, shells and editors read their configuration, which may name programs, from hidden files.
     if any(part.startswith(".") for part in parts):
         return f"{value!r} is hidden"
+    # A later `rm *` in the folder would take the name for an option.
     if any(part.startswith("-") for part in parts):
         return f"{value!r} reads like an option"
+    # Beside the user's own files, an output could replace one, or be read by a tool as its configuration: what is in a
+    # folder that voicegauge created was written by voicegauge.
     if len(parts) < (1 if is_folder else 2):
         return f"{value!r} is not in a folder of its own, such as reports/{value or 'out.json'}"
     if not is_folder and PurePath(value).suffix.lower() not in OUTPUT_SUFFIXES:

@@ -213,6 +213,7 @@ class DeliveryTask:
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
                     await self._call_observer(self._observer.on_submit_not_sent)
+                # What was sent may have been performed. Only with a key is a repetition charged once.
                 if wait is None or (error.request_was_sent and idempotency_key is None):
                     raise self._log.build_no_response_error(
                         error, "; it may have been charged, so it was not sent again"

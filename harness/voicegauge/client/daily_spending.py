@@ -226,6 +226,7 @@ class DailyBudget:
         """Open the file of a day, and lock it as long as the context lasts."""
         path = self._get_file_path(day)
         with self._lock:
+            # Once a day only, because both look at the file system while requests are timed.
             if day not in self._sums:
                 check_writable(path)
                 self._remove_old_files(day)
@@ -244,6 +245,7 @@ class DailyBudget:
         if os.fstat(file.fileno()).st_size < day_sum.size_bytes:
             # Another process has removed a line that was cut short.
             day_sum.size_bytes = day_sum.micro_usd = 0
+        # Only what was added since the last look is read: a day may have thousands of lines, and each request asks.
         file.seek(day_sum.size_bytes)
         added_lines, _, rest = file.read().rpartition(b"\n")
         if rest:

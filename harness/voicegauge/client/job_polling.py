@@ -424,6 +424,7 @@ class JobPoller:
         is_limit_documented = schedule.job_timeout_s <= self._deadline.remaining_s
         limit_s = min(schedule.job_timeout_s, self._deadline.remaining_s)
         ends_at_s = self._clock.monotonic() + limit_s
+        # A job of an earlier process may have ended long ago: its first poll is sent without a wait.
         requested_s = 0.0 if poll_immediately else None
         for poll_number, wait_s in enumerate(iterate_poll_waits_s(schedule)):
             if poll_number == 0:

@@ -221,6 +221,7 @@ class RequestAuthenticator:
     def get_key_or_placeholder(self, operation: Operation, key: str) -> str:
         """Return `key`, or a placeholder if `operation` needs a credential that is computed from the key."""
         scheme = _find_computed_credential_scheme(operation)
+        # An invalid key, sent on purpose, gets no token: it is sent in place of one, so that the service rejects it.
         if scheme is None or (scheme.token_url is not None and key == INVALID_API_KEY):
             return key
         for text, key_and_scheme in self._credential_by_placeholder.items():

@@ -204,7 +204,10 @@ async def _find_sign_of_missing_api(connection: ProviderConnection, url: str, op
     """
     request = connection.build_request(operation, RequestParts(), url=url)
     request = msgspec.structs.replace(
-        request, body=b"{}", headers=(*request.headers, ("Content-Type", "application/json"))
+        # Without a text, a server that has the operation rejects the request before it computes anything.
+        request,
+        body=b"{}",
+        headers=(*request.headers, ("Content-Type", "application/json")),
     )
     response = (await _send_within_time_limit(connection, request, operation)).response
     if response.status in (404, 405):

@@ -277,6 +277,7 @@ class SocketDeliveries:
         payment.note_content_sent(session)
         turn = spoken.turn
         failure = _find_failure(client, session, turn, spoken.error_message)
+        # After a failure, messages of the failed turn may still arrive, and would be taken for those of the next one.
         if failure is None and not target.spec.turn.is_only_one:
             self._idle_by_target.setdefault(target, []).append(session)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
 import uuid
@@ -80,7 +81,8 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         """Conditions that tasks wait for, each with the future that wakes its task."""
         self._request = self._build_handshake()
-        self._nonce = 0
+        self._message_numbers = itertools.count(1)
+        """Numbers for messages that contain one, which its answer repeats."""
 
     @staticmethod
     @abstractmethod
@@ -199,18 +201,13 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
             context=context,
             settings=select_message_constants(self._constants),
             key=self._message_key,
-            nonce=self._create_message_number(),
+            nonce=next(self._message_numbers),
             audio=audio,
         )
         if data is None:
             return False
         self._read_message(self.connection.send(data))
         return True
-
-    def _create_message_number(self) -> int:
-        """Return a number for the next message that contains one, which its answer repeats."""
-        self._nonce += 1
-        return self._nonce
 
     def _read_message_and_wake_tasks(self, message: SocketMessage) -> None:
         """Read a message of the service, and wake the tasks whose condition has become true."""

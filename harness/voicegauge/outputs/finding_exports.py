@@ -103,6 +103,7 @@ class FindingsBaseline(Record, frozen=True, kw_only=True):
 
 def build_baseline(accepted_findings: Iterable[AcceptedFinding]) -> FindingsBaseline:
     """Build a baseline with one accepted finding per fingerprint, sorted so that a rewritten file has a small diff."""
+    # Findings of different severities may have one fingerprint.
     by_fingerprint = {entry.fingerprint: entry for entry in accepted_findings}
     ordered = sorted(by_fingerprint.values(), key=lambda e: (e.provider, e.operation or "", e.rule, e.fingerprint))
     return FindingsBaseline(accepted_findings=tuple(ordered))

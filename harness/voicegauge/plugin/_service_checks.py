@@ -95,6 +95,8 @@ def close_budget(config: pytest.Config) -> None:
     budget = config.stash.get(_OPEN_BUDGET_STASH_KEY, None)
     if budget is None:
         return
+    # A run that has spent something has printed its results, and the next run starts with the whole budget. A run that
+    # has spent nothing says nothing about an earlier one that was killed.
     if _measure_file_size(budget.budget_file) > budget.initial_file_size_bytes:
         budget.budget_file.unlink()
     budget.lock_file.close()
