@@ -50,7 +50,7 @@ def test_the_plan_states_what_comparisons_of_its_size_state() -> None:
     rng = np.random.default_rng(1)
     nights = [simulate_run(EIGHT_SERVICES, SHARED, rng, night=night) for night in range(10)]
     spreads = measure_spreads(nights)
-    assert spreads.measured == ("request", "night", "night beside others")
+    assert spreads.measured_names == ("request", "night", "night beside others")
     assert spreads.request == pytest.approx(0.28, abs=0.04)
     assert 0.04 < spreads.night < 0.2
     assert spreads.night_beside_others < 0.04

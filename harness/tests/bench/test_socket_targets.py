@@ -219,7 +219,7 @@ def test_twenty_interruptions_are_in_the_report_of_a_benchmark(tmp_path: Path) -
     assert finishing is not None
     for one in (stopping, finishing):
         assert one.interruptions is not None
-        assert (one.interruptions.count, one.interruptions.silent_count) == (20, 0)
+        assert (one.interruptions.interruption_count, one.interruptions.silent_count) == (20, 0)
         assert one.interruptions.next_audio_ms is not None
         assert one.interruptions.next_audio_ms.value > 0
         assert one.handshake_ms is not None
@@ -312,7 +312,7 @@ def test_medians_and_worst_cases_of_interruptions() -> None:
     assert summary is not None
     found = summary.interruptions
     assert found is not None
-    assert (found.count, found.silent_count) == (3, 1)
+    assert (found.interruption_count, found.silent_count) == (3, 1)
     assert found.last_audio_ms is not None
     assert found.late_audio_s is not None
     assert found.next_audio_ms is not None

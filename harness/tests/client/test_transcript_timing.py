@@ -75,7 +75,7 @@ def test_the_curve_leaves_no_recording_out_and_cuts_nothing_off_at_zero() -> Non
     timings = [build_timing(-50.0, 300.0, flips=2), build_timing(200.0), build_timing(400.0), build_timing()]
     summary = summarize_transcript_timing([(str(index), one) for index, one in enumerate(timings)])
     assert summary is not None
-    assert (summary.count, summary.cut_early_count, summary.never_ended_count) == (4, 1, 1)
+    assert (summary.recording_count, summary.cut_early_count, summary.never_ended_count) == (4, 1, 1)
     assert summary.flip_share == 2 / 40
     assert summary.final_delay_ms is not None
     assert summary.final_delay_ms.value == 200

@@ -428,9 +428,10 @@ SHOWN_IN = {
     "page±": "error_rates_by_*.corpus_rate",
     "page markdown terminal": """
         sample_count disturbed_sample_count failure_count failure_count_by_kind lost_count repetition_count_by_cause
-        streaming.stall_time_ms readings.entity_count readings.right_entity_count listening.* socket.interruptions.count
-        socket.interruptions.last_audio_max_ms socket.interruptions.next_audio_max_ms socket.interruptions.silent_count
-        socket.transcript_timing.count socket.transcript_timing.cut_early_count
+        streaming.stall_time_ms readings.entity_count readings.right_entity_count listening.*
+        socket.interruptions.interruption_count socket.interruptions.last_audio_max_ms
+        socket.interruptions.next_audio_max_ms socket.interruptions.silent_count
+        socket.transcript_timing.recording_count socket.transcript_timing.cut_early_count
         socket.transcript_timing.never_ended_count socket.transcript_timing.flip_share
         socket.transcript_timing.curve[[]0].wait_ms socket.transcript_timing.curve[[]0].delay_p50_ms
         socket.transcript_timing.curve[[]0].cut_early_share predicted_quality.* voice.* steadiness.*

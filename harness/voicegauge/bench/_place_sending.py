@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -43,34 +44,26 @@ from voicegauge.model.run import MeasuringWorker
 from voicegauge.transport.clock import run_in_thread
 
 
+@dataclass
 class PlaceSender:
     """Lets the workers at each place measure the samples that the plan assigns to the place."""
 
-    def __init__(
-        self,
-        config: RunConfig,
-        measuring_workers: MeasuringWorkers,
-        journal: Journal,
-        ledgers: Mapping[str, Ledger],
-        reservation_by_sample: Mapping[str, Reservation],
-        earlier_state: JournalState,
-    ) -> None:
-        """Create a sender for the samples of a run.
+    config: RunConfig
+    measuring_workers: MeasuringWorkers
+    """The opened workers of the cluster."""
+    journal: Journal
+    ledgers: Mapping[str, Ledger]
+    """The ledgers by provider id; a provider without one costs nothing."""
+    reservation_by_sample: Mapping[str, Reservation]
+    """What is already reserved, by sample id, for jobs and requests of an earlier process."""
+    earlier_state: JournalState
+    """What an earlier process has sent."""
 
-        Args:
-            config: the plan of the run, and how it is sent.
-            measuring_workers: the opened workers of the cluster.
-            journal: the journal of the run.
-            ledgers: the ledgers by provider id; a provider without one costs nothing.
-            reservation_by_sample: what is already reserved, by sample id, for jobs and requests of an earlier process.
-            earlier_state: what an earlier process has sent.
-        """
-        assert config.cluster is not None, "only a run on a cluster has places"
-        self._config, self._measuring_workers = config, measuring_workers
-        self._journal, self._ledgers = journal, ledgers
+    def __post_init__(self) -> None:
+        """Assign a place to each sample of the plan."""
+        assert self.config.cluster is not None, "only a run on a cluster has places"
+        self.place_by_id = assign_places(self.config.plan.rounds, self.config.cluster.places)
         self._order_numbers = itertools.count(1)
-        self._reservation_by_sample, self._earlier_state = reservation_by_sample, earlier_state
-        self.place_by_id = assign_places(config.plan.rounds, config.cluster.places)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -82,7 +75,7 @@ class PlaceSender:
         reservation_by_sample: Mapping[str, Reservation],
         earlier_state: JournalState,
     ) -> AsyncIterator[PlaceSender | None]:
-        """Yield a sender whose workers are ready; `None` if this machine sends the samples. See `__init__`.
+        """Yield a sender whose workers are ready; `None` if this machine sends the samples.
 
         Raises:
             UsageError: a worker cannot measure the run.
@@ -97,25 +90,25 @@ class PlaceSender:
     @property
     def workers(self) -> tuple[MeasuringWorker, ...]:
         """The workers that were used; complete when the context has ended."""
-        return self._measuring_workers.records
+        return self.measuring_workers.records
 
     async def begin_session(self, request_count: int) -> None:
         """Open new connections at all places, together for `request_count` requests in flight."""
-        await self._measuring_workers.begin_session(self._config.targets, request_count)
+        await self.measuring_workers.begin_session(self.config.targets, request_count)
 
     def split_load(self, rounds: Sequence[SampleRound]) -> list[tuple[Sequence[SampleRound], RunConfig]]:
         """Return the rounds of each place, and the configuration with its share of the load.
 
         A ramp is not split: its steps need the samples of all places together.
         """
-        if self._config.ramp_settings is not None:
-            return [(rounds, self._config)]
+        if self.config.ramp_settings is not None:
+            return [(rounds, self.config)]
         by_place = list_rounds_by_place(rounds, self.place_by_id)
-        shares = split_evenly(self._config.concurrency, len(by_place)) if by_place else []
-        rate = self._config.arrival_rate
+        shares = split_evenly(self.config.concurrency, len(by_place)) if by_place else []
+        rate = self.config.arrival_rate
         share_of_rate = None if rate is None else ArrivalRate(rate.requests_per_s / len(by_place), rate.arrival_process)
         return [
-            (own, dataclasses.replace(self._config, concurrency=share, arrival_rate=share_of_rate))
+            (own, dataclasses.replace(self.config, concurrency=share, arrival_rate=share_of_rate))
             for own, share in zip(by_place.values(), shares, strict=True)
         ]
 
@@ -147,7 +140,7 @@ class PlaceSender:
             upload=upload,
             idempotency_key=create_idempotency_key(target.operation) if earlier_request is None else None,
             earlier_request=earlier_request,
-            is_at_fixed_rate=self._config.arrival_rate is not None,
+            is_at_fixed_rate=self.config.arrival_rate is not None,
             slot_wait_ms=slot_wait_ms,
         )
         with settle_when_done(self._reserve(planned_sample, target, price_quote)) as settlement:
@@ -155,7 +148,7 @@ class PlaceSender:
                 settlement.status = BillingStatus.ACCEPTED if is_submitted else BillingStatus.AMBIGUOUS
             while True:
                 # Nothing is written before there is a worker: without any, nothing is sent.
-                async with self._measuring_workers.borrow_worker(self.place_by_id[planned_sample.id]) as worker:
+                async with self.measuring_workers.borrow_worker(self.place_by_id[planned_sample.id]) as worker:
                     with contextlib.suppress(OrderNotGivenError):
                         return await self._send_from(worker, order, settlement)
 
@@ -169,7 +162,7 @@ class PlaceSender:
         planned_sample, earlier_request = order.planned_sample, order.earlier_request
         if earlier_request is not None and earlier_request.job_id is not None:
             return await self._give_order(worker, order, settlement)
-        observer = SubmitRecorder(self._journal.write, planned_sample.id, order.price.price_usd, place=worker.place)
+        observer = SubmitRecorder(self.journal.write, planned_sample.id, order.price.price_usd, place=worker.place)
         key = order.idempotency_key or (earlier_request.idempotency_key if earlier_request is not None else None)
         await run_in_thread(observer.before_submit, key)
         settlement.note_sending()
@@ -187,9 +180,9 @@ class PlaceSender:
     def _find_earlier_request(
         self, planned_sample: PlannedSample, request_to_repeat: RequestToRepeat | None
     ) -> EarlierRequest | None:
-        job = self._earlier_state.open_jobs.get(planned_sample.id)
+        job = self.earlier_state.open_jobs.get(planned_sample.id)
         if job is not None:
-            history = self._earlier_state.histories[planned_sample.id]
+            history = self.earlier_state.histories[planned_sample.id]
             return EarlierRequest(
                 job_id=job.job_id,
                 charged_usd=history.purchases[-1].charged_usd,
@@ -201,14 +194,14 @@ class PlaceSender:
 
     async def _wait_for_rate_limit(self, target: BaseTarget) -> None:
         """Wait until the account's plan allows one more request. All places share one account."""
-        limiter = self._config.access_by_provider[target.contract.id].rate_limiter
+        limiter = self.config.access_by_provider[target.contract.id].rate_limiter
         if limiter is not None:
             await limiter.wait_for_request()
 
     def _reserve(
         self, planned_sample: PlannedSample, target: BaseTarget, price_quote: PriceQuote
     ) -> Reservation | None:
-        reservation, ledger = self._reservation_by_sample.get(planned_sample.id), self._ledgers.get(target.contract.id)
+        reservation, ledger = self.reservation_by_sample.get(planned_sample.id), self.ledgers.get(target.contract.id)
         if reservation is not None or ledger is None:
             return reservation
         if price_quote.reserved_usd is None:
@@ -224,7 +217,7 @@ class PlaceSender:
         """
         sent_at = datetime.now(UTC)
         try:
-            measured, record = await self._measuring_workers.measure(worker, order)
+            measured, record = await self.measuring_workers.measure(worker, order)
         except WorkerLostError as error:
             lost = build_sample_lost_by_worker(order.planned_sample, sent_at, str(error), worker.place)
             return MeasuredSample(sample=lost, billing=BillingStatus.AMBIGUOUS)
@@ -232,7 +225,7 @@ class PlaceSender:
         for event in measured.submits[1:] if is_known_to_journal else ():
             if isinstance(event, SubmitStartedEvent):
                 event = msgspec.structs.replace(event, place=worker.place)
-            await run_in_thread(self._journal.write, event)
+            await run_in_thread(self.journal.write, event)
         settlement.status, settlement.charged_usd = measured.billing, measured.charged_usd
         settlement.unreadable_charge = measured.unreadable_charge
         if measured.sample is None:

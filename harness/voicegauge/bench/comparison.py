@@ -16,6 +16,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from voicegauge.bench._change_estimates import (
@@ -249,13 +250,8 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
         )
         for target in common_targets
     ]
-    return _build_comparison(
-        baselines,
-        run,
-        targets,
-        settings,
-        scores=scores[-1] if scores else None,
-        listening_note=listening_note,
+    return msgspec.structs.replace(
+        _build_comparison(baselines, run, targets, settings, scores[-1] if scores else None, listening_note),
         quality_note=quality_note,
         voice_note=voice_note,
         targets_only_in_baseline=tuple(target for target in before if target not in after),
@@ -299,18 +295,7 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         for target in refs
         if target != baseline_target
     ]
-    return _build_comparison(
-        [run],
-        run,
-        targets,
-        settings,
-        scores=scores,
-        listening_note=find_reason_not_to_compare_audio([run]),
-        quality_note="",
-        voice_note="",
-        targets_only_in_baseline=(),
-        targets_only_in_run=(),
-    )
+    return _build_comparison([run], run, targets, settings, scores, find_reason_not_to_compare_audio([run]))
 
 
 def _build_comparison(
@@ -318,14 +303,10 @@ def _build_comparison(
     run: Run,
     targets: Sequence[ComparedTarget],
     settings: CompareSettings,
-    *,
     scores: ScoreSet | None,
     listening_note: str,
-    quality_note: str,
-    voice_note: str,
-    targets_only_in_baseline: tuple[str, ...],
-    targets_only_in_run: tuple[str, ...],
 ) -> RunComparison:
+    """Return the result of a comparison in which all targets are on both sides, and nothing else is left out."""
     old_texts = {text for target in targets for one in target.baseline_samples for text in one.text_ids}
     new_texts = {text for target in targets for text in target.run_samples.text_ids}
     if not old_texts & new_texts:
@@ -345,14 +326,12 @@ def _build_comparison(
         known_words=scores.known_words if scores is not None else None,
         listening_method=run.listening.method if run.listening is not None and not listening_note else None,
         listening_note=listening_note,
-        quality_note=quality_note,
-        voice_note=voice_note,
         clips_left_out=tuple(
             filter(None, (target.describe_clips_left_out() for target in targets if run.manifest.kind == "speech"))
         ),
         metrics=tuple(_compare_metrics(targets, settings)),
-        targets_only_in_baseline=targets_only_in_baseline,
-        targets_only_in_run=targets_only_in_run,
+        targets_only_in_baseline=(),
+        targets_only_in_run=(),
         common_text_count=len(old_texts & new_texts),
         text_count_only_in_baseline=len(old_texts - new_texts),
         text_count_only_in_run=len(new_texts - old_texts),
@@ -470,7 +449,7 @@ class LatencySpreads(NamedTuple):
     night_beside_others: float
     """Standard deviation between nights of the difference between a target's level and the median level of the other
     targets. Equal to `night` if the targets have no variation in common."""
-    measured: tuple[str, ...] = ()
+    measured_names: tuple[str, ...] = ()
     """Names of the spreads above that were measured; the others are assumed."""
 
 

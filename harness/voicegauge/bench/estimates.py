@@ -406,8 +406,7 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
     if not times or (fraction > 0.5 and len(times) * (1 - fraction) < 1 - 1e-9):
         return None
     distribution = _CensoredDistribution(times)
-    start, end, probability = distribution.find_innermost_interval(fraction)
-    value = distribution.find_quantile(fraction)
+    start, end, probability, value = distribution.find_quantile(fraction)
     if fraction == 0.5:
         value = estimate_smoothed_median(times)
         if probability >= fraction:  # equal times: smoothing would only move the median out of the interval
@@ -438,7 +437,7 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
     bounds = np.array([(time.low_ms, max(time.high_ms, time.low_ms)) for time in times])
     width = float(np.median(bounds[:, 1] - bounds[:, 0]))
     if width == 0:
-        return _CensoredDistribution(times).find_quantile(0.5)
+        return _CensoredDistribution(times).find_quantile(0.5).value
     start = float(np.quantile(bounds[:, 0], 0.05)) - width
     end = float(np.quantile(bounds[:, 1], 0.95)) + width
     step = max(width / CELLS_PER_POLL_INTERVAL, (end - start) / MAX_DISTINCT_TIME_BOUNDS)
@@ -462,6 +461,17 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
     totals = np.cumsum(masses)
     index = int(np.searchsorted(totals, 0.5))
     return float(centers[index] + step * ((0.5 - totals[index]) / masses[index] + 0.5))
+
+
+class _CensoredQuantile(NamedTuple):
+    """A quantile of censored times, and the innermost interval in which it lies, in milliseconds."""
+
+    start_ms: float
+    end_ms: float
+    probability: float
+    """Probability of the interval."""
+    value: float
+    """The quantile, which may lie anywhere in the interval."""
 
 
 class _CensoredDistribution:
@@ -491,18 +501,13 @@ class _CensoredDistribution:
 
         self._masses = self._estimate_probabilities()
 
-    def find_innermost_interval(self, fraction: float) -> tuple[float, float, float]:
-        """Return the start and the end, in milliseconds, and the probability of the interval with a quantile."""
-        index = min(int(np.searchsorted(np.cumsum(self._masses), fraction - 1e-9)), len(self._masses) - 1)
-        return float(self._starts[index]), float(self._ends[index]), float(self._masses[index])
-
-    def find_quantile(self, fraction: float) -> float:
-        """Return a quantile in milliseconds, interpolated linearly within its innermost interval."""
+    def find_quantile(self, fraction: float) -> _CensoredQuantile:
+        """Return a quantile, interpolated linearly within its innermost interval."""
         totals = np.cumsum(self._masses)
         index = min(int(np.searchsorted(totals, fraction - 1e-9)), len(totals) - 1)
-        mass = float(self._masses[index])
+        start_ms, end_ms, mass = (float(column[index]) for column in (self._starts, self._ends, self._masses))
         share = min(max((fraction - float(totals[index]) + mass) / max(mass, 1e-12), 0.0), 1.0)
-        return float(self._starts[index] + share * (self._ends[index] - self._starts[index]))
+        return _CensoredQuantile(start_ms, end_ms, mass, start_ms + share * (end_ms - start_ms))
 
     def _estimate_probabilities(self) -> FloatArray:
         """Return the probability of each innermost interval."""

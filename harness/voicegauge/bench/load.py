@@ -345,9 +345,9 @@ async def send_ramp(
         on_step_result: called before the first step and after each step with what was found so far.
     """
     runner = _RampStepRunner(
-        settings,
-        send_sample,
-        collect_samples,
+        settings=settings,
+        send_sample=send_sample,
+        collect_samples=collect_samples,
         clock=clock,
         seed=seed,
         load_gate=load_gate,
@@ -375,41 +375,37 @@ class _SentStep:
     """When each sample began, by sample id."""
 
 
+@dataclass(kw_only=True)
 class _RampStepRunner:
     """Sends the steps of a ramp, one after another."""
 
-    def __init__(
-        self,
-        settings: RampSettings,
-        send_sample: SampleSender,
-        collect_samples: SampleCollector,
-        *,
-        clock: Clock,
-        seed: int,
-        load_gate: LoadGate | None,
-        on_ramp_step: RampStepListener,
-        remaining: Iterator[PlannedSample],
-    ) -> None:
-        self._settings, self._send_sample, self._collect_samples = settings, send_sample, collect_samples
-        self._clock, self._seed, self._load_gate, self._on_ramp_step = clock, seed, load_gate, on_ramp_step
-        self._remaining = remaining
-        self._step_number = 0
-        self._longest_latency_s = 0.0
-        """The longest latency of the previous step."""
+    settings: RampSettings
+    send_sample: SampleSender
+    collect_samples: SampleCollector
+    clock: Clock
+    seed: int
+    load_gate: LoadGate | None
+    on_ramp_step: RampStepListener
+    remaining: Iterator[PlannedSample]
+    """The samples that were not sent yet."""
+    step_number: int = 0
+    """Number of the present step, counted from 1."""
+    longest_latency_s: float = 0.0
+    """The longest latency of the previous step."""
 
     async def measure_load(self, load: float, request_count: int) -> StepMeasurements:
         """Send `request_count` samples under a load, and return what was measured."""
-        self._step_number += 1
-        self._on_ramp_step(self._step_number, load)
-        step = _SentStep(samples=list(itertools.islice(self._remaining, request_count)))
+        self.step_number += 1
+        self.on_ramp_step(self.step_number, load)
+        step = _SentStep(samples=list(itertools.islice(self.remaining, request_count)))
         await self._prepare_connections(load)
-        start_s = self._clock.monotonic()
+        start_s = self.clock.monotonic()
         await self._send_step(step, load)
-        duration_s = self._clock.monotonic() - start_s
-        samples = await self._collect_samples(step.samples, self._step_number)
-        self._longest_latency_s = max((get_latency_s(one) or 0.0 for one in samples), default=0.0)
-        step.start_s_by_id |= self._load_gate.start_s_by_id if self._load_gate is not None else {}
-        if self._settings.load_type == "concurrency":
+        duration_s = self.clock.monotonic() - start_s
+        samples = await self.collect_samples(step.samples, self.step_number)
+        self.longest_latency_s = max((get_latency_s(one) or 0.0 for one in samples), default=0.0)
+        step.start_s_by_id |= self.load_gate.start_s_by_id if self.load_gate is not None else {}
+        if self.settings.load_type == "concurrency":
             starts_s = [step.start_s_by_id[sample.id] for sample in samples]
             sent_share = compute_sent_share_of_requests_in_flight(samples, starts_s, int(load))
             return StepMeasurements(samples, duration_s, sent_share, starts_s)
@@ -417,39 +413,39 @@ class _RampStepRunner:
         due_s = [step.due_s_by_id[sample.id] for sample in samples]
         latest_s = max((start - due for start, due in zip(starts_s, due_s, strict=True)), default=0.0)
         sent_share = compute_sent_share_of_rate(due_s, starts_s)
-        gate = self._load_gate
+        gate = self.load_gate
         late = gate is not None and has_late_slots(samples, gate.slot_wait_s_by_id, duration_s, gate.slot_count)
         return StepMeasurements(samples, duration_s, sent_share, starts_s, max(latest_s, 0.0), late)
 
     async def _prepare_connections(self, load: float) -> None:
-        if self._load_gate is not None and self._load_gate.prepare_connections is not None:
+        if self.load_gate is not None and self.load_gate.prepare_connections is not None:
             # At a rate, as many requests are in flight as come during a latency (Little's law).
-            is_rate = self._settings.load_type == "rate"
-            count = math.ceil(load * self._longest_latency_s) + 1 if is_rate else int(load)
-            await self._load_gate.prepare_connections(count)
+            is_rate = self.settings.load_type == "rate"
+            count = math.ceil(load * self.longest_latency_s) + 1 if is_rate else int(load)
+            await self.load_gate.prepare_connections(count)
 
     async def _send_step(self, step: _SentStep, load: float) -> None:
         async def send_and_record_times(planned_sample: PlannedSample, due_s: float | None) -> None:
-            start_s = self._clock.monotonic()
+            start_s = self.clock.monotonic()
             step.start_s_by_id[planned_sample.id] = start_s
             step.due_s_by_id[planned_sample.id] = start_s if due_s is None else due_s
-            await self._send_sample(planned_sample, due_s)
+            await self.send_sample(planned_sample, due_s)
 
         rounds: list[SampleRound] = [(planned,) for planned in step.samples]
-        is_closed_loop = self._settings.load_type == "concurrency"
-        if self._load_gate is not None:
-            self._load_gate.set_limit(int(load) if is_closed_loop else None)
+        is_closed_loop = self.settings.load_type == "concurrency"
+        if self.load_gate is not None:
+            self.load_gate.set_limit(int(load) if is_closed_loop else None)
         if is_closed_loop:
-            spare = 0 if self._load_gate is None else max(int(load), MIN_SPARE_SLOTS)
+            spare = 0 if self.load_gate is None else max(int(load), MIN_SPARE_SLOTS)
             await send_closed_loop(rounds, int(load) + spare, send_and_record_times)
         else:
             await send_open_loop(
                 rounds,
-                ArrivalRate(load, self._settings.arrival_process),
+                ArrivalRate(load, self.settings.arrival_process),
                 send_and_record_times,
-                clock=self._clock,
-                seed=self._seed,
-                preparation_s=find_preparation_s(self._clock),
+                clock=self.clock,
+                seed=self.seed,
+                preparation_s=find_preparation_s(self.clock),
             )
 
     def _find_start_s(self, step: _SentStep, sample: Sample) -> float:
@@ -457,7 +453,7 @@ class _RampStepRunner:
         if sample.latency is None or sample.latency.start_delay_ms is None:
             return step.start_s_by_id[sample.id]
         # Its latency begins when it had to wait for a slot, which is the service's doing.
-        waits_s = self._load_gate.slot_wait_s_by_id if self._load_gate is not None else {}
+        waits_s = self.load_gate.slot_wait_s_by_id if self.load_gate is not None else {}
         return step.due_s_by_id[sample.id] + sample.latency.start_delay_ms / 1000 - waits_s.get(sample.id, 0.0)
 
 

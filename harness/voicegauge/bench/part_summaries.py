@@ -135,7 +135,7 @@ def restrict_run_to_place(run: Run, place: str) -> Run:
 class InterruptionSummary(Record, frozen=True, kw_only=True):
     """How a target reacted when its turns were interrupted at their first audio."""
 
-    count: Count
+    interruption_count: Count
     """Number of interruptions."""
     last_audio_ms: Estimate | None
     """Median time from the cancellation to the last audio of the interrupted turn; 0 if none arrived any more."""
@@ -172,7 +172,7 @@ ANSWER_WAITS_MS = (0.0, 100.0, 200.0, 300.0, 500.0, 800.0, 1200.0)
 class TranscriptTimingSummary(Record, frozen=True, kw_only=True):
     """How a target transcribes recordings that are streamed to it at the pace of speech. No recording is left out."""
 
-    count: Count
+    recording_count: Count
     """Number of recordings."""
     first_text_ms: Estimate | None
     """Median time from the start of speech to the first text."""
@@ -239,7 +239,7 @@ def summarize_transcript_timing(timings: Sequence[tuple[str, TranscriptTiming]])
     transcribed = [one for _, one in timings]
     partial_words = sum(one.partial_word_count for one in transcribed)
     return TranscriptTimingSummary(
-        count=len(transcribed),
+        recording_count=len(transcribed),
         first_text_ms=estimate_median(
             [(text, one.first_text_ms) for text, one in timings if one.first_text_ms is not None]
         ),
@@ -287,7 +287,7 @@ def _summarize_interruptions(interruptions: Sequence[tuple[str, Interruption]]) 
     late = [(text, one.late_audio_s) for text, one in interruptions if one.late_audio_s is not None]
     following = [(text, one.next_audio_ms) for text, one in interruptions if one.next_audio_ms is not None]
     return InterruptionSummary(
-        count=len(interruptions),
+        interruption_count=len(interruptions),
         last_audio_ms=estimate_median(last),
         last_audio_max_ms=max(value for _, value in last),
         late_audio_s=estimate_median(late),
@@ -310,7 +310,7 @@ def _describe_interruptions(summary: InterruptionSummary) -> str:
         None if one is None else one.value
         for one in (summary.last_audio_ms, summary.late_audio_s, summary.next_audio_ms)
     )
-    text = f"{format_count(summary.count, 'interruption')}: last audio {last or 0:.0f} ms"
+    text = f"{format_count(summary.interruption_count, 'interruption')}: last audio {last or 0:.0f} ms"
     text += f" ({summary.last_audio_max_ms:.0f}) after the cancellation"
     if late is not None:
         text += f", {late:.2f} s of speech too late"
@@ -325,7 +325,7 @@ def _describe_transcript_timing(summary: TranscriptTimingSummary) -> str:
     For each time that an agent may wait, its delay and the share of turns that are cut early follow.
     """
     delay = "never" if summary.final_delay_ms is None else f"{summary.final_delay_ms.value:.0f} ms after the speech"
-    text = f"{format_count(summary.count, 'streamed recording')}: the turn ends {delay}"
+    text = f"{format_count(summary.recording_count, 'streamed recording')}: the turn ends {delay}"
     text += f", {summary.cut_early_count} cut early, {summary.never_ended_count} never ended"
     if summary.flip_share is not None:
         text += f", {summary.flip_share:.1%} of words taken back"

@@ -24,6 +24,7 @@ import math
 import re
 import statistics
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -58,6 +59,11 @@ class GoalCondition(Record, frozen=True, kw_only=True):
     limit: float
     """The limit: a share for `success`, a factor for `rtf`, otherwise milliseconds."""
 
+    @property
+    def name(self) -> str:
+        """The condition without its limit, such as "ttfb:p95"."""
+        return self.metric if self.percentile is None else f"{self.metric}:p{self.percentile:g}"
+
 
 class Goal(Record, frozen=True, kw_only=True):
     """A goal of a ramp: conditions that must all be met."""
@@ -68,7 +74,7 @@ class Goal(Record, frozen=True, kw_only=True):
 
     def measure_conditions(self, samples: Sequence[Sample]) -> dict[str, float | None]:
         """Return the measured value of each condition, by its text; `None` as the value if no request succeeded."""
-        return {_format_condition_name(one): _measure_condition(one, samples) for one in self.conditions}
+        return {one.name: _measure_condition(one, samples) for one in self.conditions}
 
     def is_met(self, samples: Sequence[Sample]) -> bool:
         """Whether `samples` meet every condition."""
@@ -121,10 +127,6 @@ def _parse_condition(text: str) -> GoalCondition:
 def succeeded_at_first_attempt(sample: Sample) -> bool:
     """Whether a request succeeded at the first attempt: a rejection that a retry overcomes shows too much load."""
     return sample.failure is None and sample.submit_count == 1
-
-
-def _format_condition_name(condition: GoalCondition) -> str:
-    return condition.metric if condition.percentile is None else f"{condition.metric}:p{condition.percentile:g}"
 
 
 def _meets_condition(condition: GoalCondition, value: float | None) -> bool:
@@ -383,35 +385,32 @@ async def search_highest_load(
     return search.build_result(is_search_complete=search.has_sent_requests_in_last_step)
 
 
+@dataclass
 class _LoadSearch:
     """State of a search: the steps so far, and between which loads the result lies."""
 
-    def __init__(
-        self,
-        measure_load: LoadMeasurer,
-        goal: Goal,
-        load_type: Literal["concurrency", "rate"],
-        max_load: float,
-        on_step_result: RampResultListener,
-    ) -> None:
-        self._measure_load, self._goal, self._load_type, self._max_load = measure_load, goal, load_type, max_load
-        self._on_step_result = on_step_result
-        self._steps: list[RampStep] = []
-        self._highest_met_load: float | None = None
-        """The highest load that met the goal: what this machine sent, which may be less than what was planned."""
-        self._planned_load_of_highest_met: float | None = None
-        """The load that was planned for the step that sent `_highest_met_load`."""
-        self._lowest_missed_load: float | None = None
-        self._extra_step_count = 0
-        self._loads_at_limit_of_machine = 0
-        """Number of loads at which this machine sent no more than at a lower planned load."""
-        self._capacity: LoadCapacity | None = None
-        self._tried_capacity = False
-        self._base_latencies_s: list[float] = []
-        """Latencies of the steps that did not saturate the service."""
-        self._best_throughput: tuple[float, EstimateWithError] | None = None
-        """The load and the throughput of the highest load that did not saturate the service."""
-        self._typical_latency_s: float | None = None
+    _measure_load: LoadMeasurer
+    _goal: Goal
+    _load_type: Literal["concurrency", "rate"]
+    _max_load: float
+    _on_step_result: RampResultListener
+    _steps: list[RampStep] = field(default_factory=list)
+    _highest_met_load: float | None = None
+    """The highest load that met the goal: what this machine sent, which may be less than what was planned."""
+    _planned_load_of_highest_met: float | None = None
+    """The load that was planned for the step that sent `_highest_met_load`."""
+    _lowest_missed_load: float | None = None
+    _extra_step_count: int = 0
+    _loads_at_limit_of_machine: int = 0
+    """Number of loads at which this machine sent no more than at a lower planned load."""
+    _capacity: LoadCapacity | None = None
+    _tried_capacity: bool = False
+    _base_latencies_s: list[float] = field(default_factory=list)
+    """Latencies of the steps that did not saturate the service."""
+    _best_throughput: tuple[float, EstimateWithError] | None = None
+    """The load and the throughput of the highest load that did not saturate the service."""
+    _typical_latency_s: float | None = None
+    """Median latency of the last step that did not saturate the service; `None` before it."""
 
     @property
     def has_sent_requests_in_last_step(self) -> bool:
@@ -561,20 +560,16 @@ class _LoadSearch:
         if missed is None:
             return None if met >= self._max_load else min(met * 2, self._max_load)
         if self._capacity is not None and not self._tried_capacity:
-            load = self._choose_load_of_capacity(self._capacity)
+            is_rate = self._load_type == "rate"
+            load = TRIED_SHARE_OF_CAPACITY * self._capacity.load if is_rate else max(round(self._capacity.load), 1)
             if met < load < missed:
-                return load
+                return float(load)
         if self._capacity is not None and (self._highest_met_load or 0.0) >= 0.9 * self._capacity.load:
             return None
         is_whole = self._load_type == "concurrency"
         if missed - met <= (1 if is_whole else RELATIVE_LOAD_RESOLUTION * met):
             return None
         return float((met + missed) // 2) if is_whole else (met + missed) / 2
-
-    def _choose_load_of_capacity(self, capacity: LoadCapacity) -> float:
-        if self._load_type == "concurrency":
-            return float(max(round(capacity.load), 1))
-        return TRIED_SHARE_OF_CAPACITY * capacity.load
 
     def build_result(self, *, is_search_complete: bool) -> RampResult:
         """Return the result of the search so far: all steps, and the highest load that met the goal."""

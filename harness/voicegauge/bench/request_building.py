@@ -6,7 +6,7 @@ import bisect
 import contextlib
 import functools
 import mimetypes
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -120,9 +120,11 @@ def check_text_lengths(
     too_long = [one for one in longest_first if limit is not None and len(one.text) > limit]
     if too_long:
         hint = ", or name your plan with --plan" if is_live and limit == plan_limit else ""
+        named = ", ".join(f"{one.id} ({len(one.text)})" for one in too_long[:_MAX_TEXTS_NAMED_IN_MESSAGE])
+        others = len(too_long) - _MAX_TEXTS_NAMED_IN_MESSAGE
         raise UsageError(
             f"{target.id} takes texts of at most {limit} characters, as its contract says, and would reject "
-            f"{_format_text_names(too_long)}: shorten them, or leave out this target{hint}"
+            f"{named}{f' and {others} more' if others > 0 else ''}: shorten them, or leave out this target{hint}"
         )
 
 
@@ -156,13 +158,6 @@ def _find_schema_limit(
     if not is_too_long(len(longest_text.text)):
         return None
     return bisect.bisect_left(range(1, len(longest_text.text)), True, key=is_too_long)
-
-
-def _format_text_names(texts: Sequence[SuiteText]) -> str:
-    named = ", ".join(f"{one.id} ({len(one.text)})" for one in texts[:_MAX_TEXTS_NAMED_IN_MESSAGE])
-    return named + (
-        f" and {len(texts) - _MAX_TEXTS_NAMED_IN_MESSAGE} more" if len(texts) > _MAX_TEXTS_NAMED_IN_MESSAGE else ""
-    )
 
 
 # Reads the voice sample of targets that clone a voice, and compares it with the limits of their contracts.

@@ -50,7 +50,7 @@ class SamplePurchases(PurchaseHistory):
     finished_sample: Sample | None = None
     """The sample with its result, which may be a failure; `None` if it is not finished."""
     sample_with_open_job: Sample | None = None
-    """The sample, recorded as a failure, if its job can still be polled; otherwise `None`."""
+    """The sample, recorded as a failure, if the job of its last submit was not polled to its end; otherwise `None`."""
 
     def record_submit(
         self,
@@ -63,10 +63,6 @@ class SamplePurchases(PurchaseHistory):
         """Record that another submit begins, so that the sample does not count as finished."""
         super().record_submit(submitted_at, price_usd, idempotency_key, is_companion=is_companion)
         self.finished_sample = self.sample_with_open_job = None
-
-    def record_job_left_open(self, sample: Sample) -> None:
-        """Record that the job of the last submit could not be polled to its end."""
-        self.sample_with_open_job = sample
 
     def record_sample_finished(
         self, sample: Sample, billing: BillingStatus, unreadable_charge: str | None = None
@@ -184,7 +180,7 @@ def read_journal(run_folder: Path) -> JournalState:
     for event in read_events(run_folder / JOURNAL_FILE_NAME, JournalEvent):
         match event:
             case JobLeftOpenEvent():
-                get_sample_purchases(event.sample.id).record_job_left_open(event.sample)
+                get_sample_purchases(event.sample.id).sample_with_open_job = event.sample
                 is_emulated |= event.is_emulated
             case SampleFinishedEvent():
                 get_sample_purchases(event.sample.id).record_sample_finished(

@@ -202,17 +202,13 @@ def _synthesize_reference_speech(references_folder: Path, samples: Sequence[Samp
                     seed=0,
                 )
                 wav = encode(speech, _REFERENCE_SAMPLE_RATE_HZ, "wav")[0]
-                references[text] = _save_reference_clip(references_folder, text.language, wav)
+                audio = EncodedAudio(wav, media_type="audio/wav")
+                facts = audio.measure_facts(f"{audio.sha256}.wav")
+                (references_folder / facts.file_path).write_bytes(wav)
+                references[text] = AudioClip(references_folder / facts.file_path, facts, text.language)
     except MissingExtraError:
         return {}
     return references
-
-
-def _save_reference_clip(references_folder: Path, language: str, wav: bytes) -> AudioClip:
-    audio = EncodedAudio(wav, media_type="audio/wav")
-    facts = audio.measure_facts(f"{audio.sha256}.wav")
-    (references_folder / facts.file_path).write_bytes(wav)
-    return AudioClip(references_folder / facts.file_path, facts, language)
 
 
 def _score_sample(sample: Sample, transcriptions: TranscriptionsByCacheKey) -> Score:
@@ -401,8 +397,12 @@ def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
     by_target: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
         by_target[sample.target].append(index)
+    # Whether enough clips of a target were compared with their texts to doubt those that do not fit.
     is_judged = {
-        target: _has_enough_clips_to_doubt([judgements[index] for index in indices])
+        target: can_report_unfitting_text(
+            sum(judgements[index].fits_text for index in indices),
+            sum(judgements[index].rule == UNFITTING_RULE for index in indices),
+        )
         for target, indices in by_target.items()
     }
     other_texts = _find_other_texts(samples, judgements)
@@ -425,13 +425,6 @@ def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
             explanation=clip.explanation,
             start_s=clip.start_s,
         )
-
-
-def _has_enough_clips_to_doubt(judgements: Sequence[ClipJudgement]) -> bool:
-    """Whether enough clips of a target were compared with their texts to doubt those that do not fit."""
-    return can_report_unfitting_text(
-        sum(one.fits_text for one in judgements), sum(one.rule == UNFITTING_RULE for one in judgements)
-    )
 
 
 def _find_other_texts(samples: Sequence[Sample], judgements: Sequence[ClipJudgement]) -> dict[int, str]:

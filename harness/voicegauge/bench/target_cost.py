@@ -272,7 +272,11 @@ def compute_target_cost(
         text_length=text_length,
         characters_per_month=characters_per_month,
         price_function=line,
-        free_quotas=tuple(map(_describe_free_quota, target.price.free_quotas)),
+        # Quotas are documented in characters; those in other units are stated without one.
+        free_quotas=tuple(
+            f"{plan.included_units_per_month or 0:,.0f} characters per month ({plan.name})"
+            for plan in target.price.free_quotas
+        ),
         price_text=target.price.description,
         takes_audio=takes_audio,
     )
@@ -300,11 +304,6 @@ def _describe_plan(plan: PlanClaim, unit: str) -> str:
         return f"{plan.name}: {fee}, {price}"
     included = f"{plan.included_units_per_month / included_size:,.12g} {included_text} included"
     return f"{plan.name}: {fee}, {included}, then {price if plan.allows_extra_units else 'no more'}"
-
-
-def _describe_free_quota(plan: PlanClaim) -> str:
-    # Quotas are documented in characters; those in other units are stated without one.
-    return f"{plan.included_units_per_month or 0:,.0f} characters per month ({plan.name})"
 
 
 def _compute_request_range(

@@ -137,7 +137,7 @@ def _print_power(folders: Sequence[Path], slowdown: float, request: CompareReque
         "night beside others": ("nights, beside the other targets", spreads.night_beside_others),
     }
     for key, (what, value) in named.items():
-        source = "measured" if key in spreads.measured else "assumed"
+        source = "measured" if key in spreads.measured_names else "assumed"
         out.print(f"spread of {what}: {value:.1%}, {source}")
     out.print("two targets of one run share their minutes: --against finds smaller differences")
 

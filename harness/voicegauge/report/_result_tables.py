@@ -185,7 +185,7 @@ def _build_socket_columns() -> tuple[TableColumn, ...]:
             value = get_share(timing) if timing else None
             if timing is None or value is None:
                 return EMPTY_CELL
-            return TableCell(f"{value:.1%}", value, "", f"{timing.count} recordings")
+            return TableCell(f"{value:.1%}", value, "", f"{timing.recording_count} recordings")
 
         return TableColumn(key, "Streamed recordings, p50", heading, "", -1, build_cell)
 
@@ -204,7 +204,7 @@ def _build_socket_columns() -> tuple[TableColumn, ...]:
         build_transcript_column(
             "final-delay", "Turn ends", lambda one: one.final_delay_ms, "Turn ends after the speech"
         ),
-        build_share_column("cut-early", "Cut early", lambda one: one.cut_early_count / one.count),
+        build_share_column("cut-early", "Cut early", lambda one: one.cut_early_count / one.recording_count),
         build_share_column("flips", "Words taken back", lambda one: one.flip_share),
         build_interruption_column(
             "cancel-last", "Last audio", "ms", lambda one: one.last_audio_ms, "Last audio after a cancellation"
