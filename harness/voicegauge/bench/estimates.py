@@ -182,6 +182,7 @@ def _find_lower_rank(sample_count: int, fraction: float, tail_probability: float
     if sample_count > MAX_EXACT_SAMPLE_COUNT:
         deviation = math.sqrt(sample_count * fraction * (1 - fraction))
         return max(sample_count * fraction - NormalDist().inv_cdf(1 - tail_probability) * deviation + 0.5, 1.0)
+    # Logarithms, because powers such as 0.05 ** 1000 are 0 as floating-point numbers.
     logs = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, sample_count + 1)))))
     counts = np.arange(sample_count + 1)
     log_masses = logs[-1] - logs - logs[::-1] + counts * math.log(fraction) + counts[::-1] * math.log1p(-fraction)
@@ -361,7 +362,7 @@ def _estimate_ratio(
         return Estimate(value=0.0, low=0.0, high=ceiling, sample_count=sample_count, note=note)
     left_out = np.log((total - numerators + smallest / 2) / np.maximum(units - denominators, 1.0))
     error = math.sqrt((text_count - 1) / text_count * float(np.sum((left_out - left_out.mean()) ** 2)))
-    factor = math.exp(min(approximate_student_quantile(text_count - 1) * error, 700.0))
+    factor = math.exp(min(approximate_student_quantile(text_count - 1) * error, 700.0))  # above 709, exp overflows
     high = max(value * factor, ceiling)
     return Estimate(value=value, low=value / factor, high=high, sample_count=sample_count)
 

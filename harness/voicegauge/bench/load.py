@@ -69,6 +69,7 @@ async def send_closed_loop(
         send_sample: sends one sample.
         limit_by_target: the limit of each target's provider, by target id; targets without a limit are absent.
     """
+    # A task for each request, not one for each slot: which sample is next depends on whose request has ended.
     turns = _SampleQueue(rounds, limit_by_target or {})
     in_flight: dict[asyncio.Task[None], PlannedSample] = {}
     async with asyncio.TaskGroup() as tasks:

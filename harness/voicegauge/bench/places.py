@@ -151,7 +151,7 @@ class ClusterWorker:
         self.reading: ClockReading | None = None
         self.timing_error: TimingError | None = None
         self.is_open = self.is_lost = False
-        self.opening = asyncio.Lock()
+        self.opening = asyncio.Lock()  # two orders that choose a worker at the same time open it once
 
     def build_record(self) -> MeasuringWorker:
         """Return the record of the worker for the run's manifest."""
@@ -393,7 +393,7 @@ class MeasuringWorkers:
                 if not worker.is_open:
                     with contextlib.suppress(WorkerLostError, OrderNotGivenError):
                         await self._open_worker(worker)
-                    continue
+                    continue  # chosen again: it may be lost, and meanwhile others may have fewer requests in flight
                 return worker
             if time.monotonic() >= deadline_s:
                 self._abandon_place(place)

@@ -538,6 +538,7 @@ class _LoadSearch:
             float(latencies_s.std()) / base_latency_s / math.sqrt(len(latencies_s)),
         )
         capacity = throughput.value * base_latency_s
+        # A number of requests in flight is whole: steps cannot tell a capacity from one nearer than half of one.
         margin = max(STANDARD_ERRORS_OF_INTERVAL * relative_load_error * capacity, 0.5)
         self._record_capacity(capacity, capacity - margin, capacity + margin)
         return True

@@ -69,6 +69,7 @@ class ConfidenceSequence:
 
     def add_observation(self, observation: float) -> None:
         """Add one observation."""
+        # Welford's algorithm: a sum of squares less the square of the sum would lose digits.
         self.count += 1
         deviation = observation - self.mean
         self.mean += deviation / self.count

@@ -363,6 +363,7 @@ def measure_differences(
         for text_id, one in by_text.items():
             values = [value for facts in one.audio if (value := select_value(facts)) is not None]
             if len(values) > 1 and not (is_relative and min(values) <= 0):
+                # Of logarithms, so that the difference is the same from either of two deliveries to the other one.
                 mean = _compute_mean_difference([math.log(value) for value in values] if is_relative else values)
                 found.append((text_id, math.expm1(mean) if is_relative else mean))
         return found

@@ -237,6 +237,7 @@ def _build_voice(sample: Sample, vector: FloatArray, scale: VoiceScale | None, c
     is_placed = scale is not None and sample.target in cloning
     return MeasuredVoice(
         sample_id=sample.id,
+        # 16 bits take half of the space of 32 in run.json, and change a cosine by less than 0.001.
         vector=base64.b64encode(vector.astype("<f2").tobytes()).decode(),
         similarity=scale.compute_similarity(float(scale.reference @ vector))
         if scale is not None and is_placed
