@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import math
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -217,30 +217,18 @@ def plan_benchmark_requests(
     """
     kind = determine_run_kind(targets)
     get_own_price = user_price_usd_by_target.get
-    quotes_by_target = {
-        target: {
-            text: quote_turn_price(
-                target,
-                _count_characters(target, text.text),
-                user_price_usd=get_own_price(target.id),
-                interrupts=settings.interrupts,
-            )
-            for text in suite.texts
-            if supports_language(target, text.language, requested_languages)
-        }
+    texts_by_target = {
+        target: [text for text in suite.texts if supports_language(target, text.language, requested_languages)]
         for target in targets
     }
-    able = [target for target, quotes in quotes_by_target.items() if quotes]
+    able = [target for target, texts in texts_by_target.items() if texts]
     if not able:
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
-    prices_by_text = {target.id: quotes_by_target[target] for target in able}
-    text_count = sum(map(len, prices_by_text.values()))
-    request_count = (text_count * settings.repetitions + len(able) * settings.warmup) * settings.sessions
-    if request_count > MAX_PLANNED_REQUESTS:
-        raise UsageError(
-            f"the benchmark has {request_count:,} requests, and may have {MAX_PLANNED_REQUESTS:,}: choose fewer "
-            "--sessions or --repetitions"
-        )
+    text_count = sum(map(len, texts_by_target.values()))
+    _require_planned_requests(text_count, len(able), settings)
+    prices_by_text = {
+        target.id: _quote_prices(target, texts_by_target[target], settings, get_own_price(target.id)) for target in able
+    }
     sessions = (_plan_session(session, prices_by_text, settings) for session in range(1, settings.sessions + 1))
     rounds = tuple(itertools.chain.from_iterable(sessions))
     return BenchPlan(
@@ -256,6 +244,30 @@ def plan_benchmark_requests(
             suite, able, settings, rounds, provenance=provenance, base_urls=base_urls, voice_sample=voice_sample
         ),
     )
+
+
+def _require_planned_requests(text_count: int, target_count: int, settings: BenchPlanSettings) -> None:
+    count = (text_count * settings.repetitions + target_count * settings.warmup) * settings.sessions
+    if count > MAX_PLANNED_REQUESTS:
+        raise UsageError(
+            f"the benchmark has {count:,} requests, and may have {MAX_PLANNED_REQUESTS:,}: choose fewer --sessions or "
+            "--repetitions"
+        )
+
+
+def _quote_prices(
+    target: BaseTarget, texts: Iterable[SuiteText], settings: BenchPlanSettings, user_price_usd: float | None
+) -> dict[SuiteText, PriceQuote]:
+    """Return the price of each text."""
+    return {
+        text: quote_turn_price(
+            target,
+            target.count_charged_characters(text.text) if isinstance(target, Target | SocketTarget) else len(text.text),
+            user_price_usd=user_price_usd,
+            interrupts=settings.interrupts,
+        )
+        for text in texts
+    }
 
 
 def determine_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
@@ -351,10 +363,6 @@ def _plan_warmup_round(
         )
         for target_id, by_text in price_by_target_and_text.items()
     )
-
-
-def _count_characters(target: BaseTarget, text: str) -> int:
-    return target.count_charged_characters(text) if isinstance(target, Target | SocketTarget) else len(text)
 
 
 def _build_planned_target_cost(

@@ -389,6 +389,16 @@ def _estimate_median_bounds(
     return BoundEstimates(low=low, high=high) if low and high else None
 
 
+def _estimate_median_value(
+    samples: Sequence[Sample], select_value: Callable[[Sample], float | None]
+) -> Estimate | None:
+    return estimate_median(select_values_by_text(samples, select_value))
+
+
+def _estimate_median_time(samples: Sequence[Sample], select_time: Callable[[Latency], float | None]) -> Estimate | None:
+    return estimate_median(select_times_by_text(samples, select_time))
+
+
 def _summarize_target(
     target: MeasuredTarget,
     samples: Sequence[Sample],
@@ -397,12 +407,6 @@ def _summarize_target(
     cost: TargetCost,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
-
-    def estimate_median_value(select_value: Callable[[Sample], float | None]) -> Estimate | None:
-        return estimate_median(select_values_by_text(samples, select_value))
-
-    def estimate_median_time(select_time: Callable[[Latency], float | None]) -> Estimate | None:
-        return estimate_median(select_times_by_text(samples, select_time))
 
     ready = [(sample, time) for sample in samples if (time := _find_audio_ready_time(sample)) is not None]
     completions = [
@@ -416,9 +420,9 @@ def _summarize_target(
         compute_error_rate([pair for pair in scored_samples if pair[1].unit == unit]) for unit in ("word", "character")
     )
 
-    def estimate_audio_ready_time(fraction: float) -> Estimate | None:
-        return _estimate_quantile_of_times([time for _, time in ready], fraction)
-
+    ready_ms, ready_p95_ms = total_ms, total_p95_ms
+    if completions:  # without jobs, audio is ready when it has arrived
+        ready_ms, ready_p95_ms = (_estimate_quantile_of_times([time for _, time in ready], at) for at in (0.5, 0.95))
     return TargetSummary(
         target=target.id,
         title=target.title,
@@ -430,27 +434,28 @@ def _summarize_target(
         failure_count_by_kind=dict(kinds.most_common()),
         mean_submit_count=sum(s.submit_count for s in samples) / len(samples) if samples else None,
         repetition_count_by_cause=_count_repetitions(samples),
-        submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
+        submit_latency_ms=_estimate_median_time(samples, lambda latency: latency.submit_latency_ms),
         queue_ms=_estimate_median_bounds(samples, lambda latency: latency.queue_ms),
         processing_ms=_estimate_median_bounds(samples, lambda latency: latency.processing_ms),
         completion_ms=_estimate_median_bounds(samples, lambda latency: latency.completion_ms),
         completion_p50_ms=estimate_censored_quantile(completions, 0.5),
         completion_p90_ms=estimate_censored_quantile(completions, 0.9),
-        # Without jobs, audio is ready when it has arrived.
-        audio_ready_ms=estimate_audio_ready_time(0.5) if completions else total_ms,
-        audio_ready_p95_ms=estimate_audio_ready_time(0.95) if completions else total_p95_ms,
-        download_ms=estimate_median_time(lambda latency: latency.download_ms),
-        ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
-        ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
-        ttfa_after_text_ms=estimate_median_value(lambda one: compute_ttfa_after_ms(one, lambda phases: phases.send_ms)),
-        speech_onset_s=estimate_median_value(lambda one: one.audio.speech_onset_s if one.audio else None),
-        ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
+        audio_ready_ms=ready_ms,
+        audio_ready_p95_ms=ready_p95_ms,
+        download_ms=_estimate_median_time(samples, lambda latency: latency.download_ms),
+        ttfb_ms=_estimate_median_time(samples, lambda latency: latency.ttfb_ms),
+        ttfa_ms=_estimate_median_time(samples, lambda latency: latency.ttfa_ms),
+        ttfa_after_text_ms=_estimate_median_value(
+            samples, lambda one: compute_ttfa_after_ms(one, lambda phases: phases.send_ms)
+        ),
+        speech_onset_s=_estimate_median_value(samples, lambda one: one.audio.speech_onset_s if one.audio else None),
+        ttfs_ms=_estimate_median_time(samples, lambda latency: latency.ttfs_ms),
         total_latency_ms=total_ms,
         total_latency_p95_ms=total_p95_ms,
         streaming=_summarize_streaming(samples),
-        audio_duration_s=estimate_median_value(get_sample_audio_duration_s),
+        audio_duration_s=_estimate_median_value(samples, get_sample_audio_duration_s),
         rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5),
-        characters_per_s=estimate_median_value(_compute_characters_per_s),
+        characters_per_s=_estimate_median_value(samples, _compute_characters_per_s),
         wer=wer,
         cer=cer,
         error_rates_by_category=compute_error_rates_by_category(scored_samples),
