@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Self
 
@@ -45,12 +46,8 @@ from voicegauge.model.exchange import BillingStatus, Delivery, Exchange, Failure
 from voicegauge.recording.masking import mask_record
 from voicegauge.transport.clock import Clock, run_in_thread
 
-# Delivers one speech request, from its submit to the audio.
-
-
 CANCEL_REQUEST_TIMEOUT_S = 5.0
-"""Time limit of the request that cancels a job, in seconds. It is short, because the user has pressed Ctrl-C and is
-waiting."""
+"""Time limit in seconds of the request that cancels a job: short, because the user has pressed Ctrl-C and is waiting."""
 
 
 class ReceivedTranscript(NamedTuple):
@@ -101,32 +98,47 @@ class DeliveryTask:
         """The charge of which the observer was notified, see `Settlement.reported_charge`."""
         self._first_sent_ms: float | None = None
 
-    async def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Delivery:
+    def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Coroutine[Any, Any, Delivery]:
         """Send `request`, with its idempotency key if it has one, and return its delivery."""
-        return await self._complete_delivery(self._submit_and_fetch(request, idempotency_key))
+        return self._complete_delivery(self._submit(request, idempotency_key), self._fetch_result_of_submit)
 
     async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
         self._settlement.status = BillingStatus.ACCEPTED
-        return await self._complete_delivery(self._poll_and_fetch(job_id))
+        if self._job is None:
+            raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
+        return await self._complete_delivery(
+            self._poll_resumed_job(self._job, job_id), functools.partial(self._fetch_result, self._job)
+        )
 
     async def fetch_submitted(self, exchange: Exchange) -> Delivery:
         """Fetch the audio of a submit that was sent and accepted elsewhere; the delivery begins with `exchange`."""
         self._settlement.status = BillingStatus.ACCEPTED
+        return await self._complete_delivery(self._note_earlier_submit(exchange), self._fetch_result_of_submit)
+
+    async def _note_earlier_submit(self, exchange: Exchange) -> ParsedExchange:
         submit = self._log.add(exchange)
         self._submit_index = self._log.last_exchange_index
         if self._job is not None:
             self._job.record_job_id(submit)
-        return await self._complete_delivery(self._fetch_result_of_submit(submit))
+        return submit
 
-    async def _complete_delivery(self, fetched_result: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
-        """Wait for the audio or transcript, and return the delivery, also if it fails.
+    async def _complete_delivery(
+        self,
+        first_exchange: Awaitable[ParsedExchange],
+        fetch_result: Callable[[ParsedExchange], Awaitable[DownloadedAudio | ReceivedTranscript]],
+    ) -> Delivery:
+        """Return the delivery, also if it fails.
+
+        Args:
+            first_exchange: the accepted submit, or the last poll of a job that was submitted earlier.
+            fetch_result: follows the first exchange to the audio or transcript.
 
         Raises:
             DeliveryInterruptedError: the task was cancelled.
         """
         try:
-            return self._build_delivery(result=await fetched_result)
+            return self._build_delivery(result=await fetch_result(await first_exchange))
         except DeliveryFailedError as error:
             has_open_job = error.is_temporary and self._job is not None and self._job.can_be_resumed
             return self._build_delivery(failure=error.failure, has_open_job=has_open_job)
@@ -136,11 +148,6 @@ class DeliveryTask:
             raise DeliveryInterruptedError(self._build_interrupted_delivery()) from error
         finally:
             await self._notify_of_later_charge()
-
-    async def _submit_and_fetch(
-        self, request: Request, idempotency_key: str | None
-    ) -> DownloadedAudio | ReceivedTranscript:
-        return await self._fetch_result_of_submit(await self._submit(request, idempotency_key))
 
     async def _fetch_result_of_submit(self, submit_exchange: ParsedExchange) -> DownloadedAudio | ReceivedTranscript:
         response = self._target.response
@@ -165,21 +172,14 @@ class DeliveryTask:
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
         return ReceivedTranscript(text, self._log.last_exchange_index)
 
-    async def _poll_and_fetch(self, job_id: str) -> DownloadedAudio:
-        """Poll a job that was submitted earlier to its end, and return its audio."""
-        job = self._job
-        if job is None:
-            raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
+    async def _poll_resumed_job(self, job: JobTracker, job_id: str) -> ParsedExchange:
+        """Poll a job that was submitted earlier to its end, and return the last poll."""
         job.id = job_id
         request = job.build_poll_request_by_job_id(job_id)
         if request is None:
             status = job.status_operation
             raise UsageError(f"{status.contract.id} {status.id} does not say which parameter takes the job's id")
-        return await self._fetch_result(
-            job, await self._create_poller(job).poll_until_done(request, poll_immediately=True)
-        )
-
-    # Submit
+        return await self._create_poller(job).poll_until_done(request, poll_immediately=True)
 
     async def _submit(self, request: Request, idempotency_key: str | None) -> ParsedExchange:
         """Send `request`; repeat it while it is rejected with a status that the contract documents for retries.
