@@ -47,7 +47,7 @@ from voicegauge.recording.masking import mask_record
 from voicegauge.transport.clock import Clock, run_in_thread
 
 CANCEL_REQUEST_TIMEOUT_S = 5.0
-"""Time limit in seconds of the request that cancels a job: short, because the user has pressed Ctrl-C and is waiting."""
+"""Time limit in seconds of the request that cancels a job: short, because the user has pressed Ctrl-C and waits."""
 
 
 class ReceivedTranscript(NamedTuple):
