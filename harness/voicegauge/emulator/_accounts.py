@@ -197,6 +197,7 @@ class AccountRegistry:
         key_spec = self._contract.key_specs[security_scheme_name]
         if key_spec.aws_signature is not None:
             own = os.environ.get(key_spec.key_variable or self._contract.provider.key_variable, "").strip()
+            # A signature does not say which key made it: each key that a client may have is tried.
             keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)
             valid = (key for key in keys if has_valid_signature(incoming_request, key_spec.aws_signature, key))
             return next(valid, None)

@@ -116,7 +116,7 @@ class JobStore:
         if amount is None:
             return None
         if account.is_keyless:
-            return 0.0
+            return 0.0  # nobody pays without a key; the allowance of characters limits such requests
         # Jobs that will end in a state without charge: accounts are refunded even if nobody polls.
         for job in self._refundable_jobs:
             self.update_job_state(job)
@@ -200,6 +200,7 @@ class JobStore:
         """
         for value in (*request.path_parameters.values(), *request.query_parameters.values()):
             job = self.jobs.get(str(value))
+            # Without a key, a job belongs to nobody: all who know its id may ask for it.
             anyones = not request.operation.needs_key or self._fault_injector.is_check_skipped("key", request.operation)
             if job is not None and (anyones or job.account is account):
                 self._check_expiry(job)

@@ -273,6 +273,7 @@ def starting_emulator(
     from voicegauge.speech.containers import require_av
     from voicegauge.speech.espeak import require_synthesizer
 
+    # Here, where the error is raised with its type: the other process can only send a sentence.
     require_synthesizer()
     require_av()
     if tls:
@@ -314,6 +315,7 @@ def _run_emulator_process(config: EmulatorProcessConfig) -> Iterator[Callable[[]
 
 def _wait_for_startup(process: subprocess.Popen[bytes]) -> EmulatorStartupMessage:
     assert process.stdout is not None
+    # Reading a pipe has no time limit of its own; the end of the killed process ends it.
     timeout = threading.Timer(START_TIMEOUT_S, process.kill)
     timeout.daemon = True  # after Ctrl-C during its start, nothing cancels it
     timeout.start()

@@ -268,6 +268,7 @@ class TrafficJudge:
             exchange = msgspec.structs.replace(exchange, operation=operation or DOWNLOAD_OPERATION)
             new_secrets = self._redactor.learn_credentials(exchange)
             if self._recorder is not None:
+                # A key that is used for the first time may be in earlier exchanges: in the response that issued it.
                 self._recorder.remove_secrets(new_secrets)
             if operation is None:
                 path = exchange.request.url.partition("?")[0].partition("://")[2].partition("/")[2]

@@ -355,6 +355,7 @@ def write_record(stream: IO[bytes], record: Any) -> None:
         OSError: nobody reads the stream any more.
     """
     data = msgspec.msgpack.encode(record)
+    # With its length, because msgspec decodes whole messages only and does not say where one ends in a stream.
     stream.write(len(data).to_bytes(_LENGTH_PREFIX_BYTES, "big"))
     stream.write(data)
     stream.flush()

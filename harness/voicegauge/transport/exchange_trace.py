@@ -73,6 +73,7 @@ class ExchangeTrace:
             self.phase = _PHASE_BY_TRACE_EVENT[step]
         elif name == "send_request_body.complete":
             self.phase = _PHASE_BY_TRACE_EVENT["receive_response_headers"]
+        # Until the next event: meanwhile httpcore writes the head, which then waits for its body.
         self.is_body_pending = self._has_body and event == "http11.send_request_headers.started"
         if name == "send_request_headers.started":
             self._is_http2 = protocol == _HTTP2_EVENT_PREFIX
