@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +18,7 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension.provider import RejectionReason
-from voicegauge.contract.loading import Catalogue
+from voicegauge.contract.loading import Catalogue, load_contract
 from voicegauge.emulator import _transcription as transcription
 from voicegauge.emulator.app import create_app
 from voicegauge.model.base import Severity
@@ -25,6 +28,7 @@ from voicegauge.speech.audio_measurement import is_silent
 from voicegauge.speech.decoding import decode
 from voicegauge.transport.clock import VirtualClock
 
+from ..builders.acme import DOCUMENT
 from ..builders.fault_examples import list_fault_examples
 from ..builders.in_process_check import run_to_the_end
 
@@ -187,6 +191,21 @@ def test_every_documented_format_is_uploaded(cases, check) -> None:
     report = check(lambda case: case.id == "ttsai/transcribe: a recording as webm")
     assert [case.status for case in report.case_results] == [200]
     assert not report.findings
+
+
+def test_a_service_that_takes_every_format_is_sent_no_other(tmp_path: Path) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    limits = document["paths"]["/clone"]["post"]["x-limits"]["upload_limits"]["sample"]
+    limits.update(accepted_formats=["wav", "mp3", "flac", "ogg", "aac"], max_bytes=10**8)
+    (tmp_path / "acme.json").write_text(json.dumps(document))
+    targets = list(load_contract(tmp_path / "acme.json").targets.values())
+    plan = plan_cases(targets, is_emulated=True, include_all_billable_cases=True)
+    sent = {
+        case.id.rpartition(" ")[2]: case.expected_response.acceptance
+        for case in plan.cases
+        if "a recording as" in case.id
+    }
+    assert sent == dict.fromkeys(limits["accepted_formats"], "accepted")
 
 
 def test_bounds_and_enum_values_are_each_sent(cases) -> None:

@@ -332,7 +332,7 @@ def _repeat_or_cut_recording(decoded_recording: DecodedAudio, duration_s: float)
 
 
 def _iterate_format_variants(upload_limits: UploadLimits, *, is_voice_sample: bool) -> Iterator[UploadVariant]:
-    """Yield the recording in each documented format, and in one that is not documented."""
+    """Yield the recording in each documented format and in one that is not documented, if it can be encoded."""
     documented = {name.lower() for name in upload_limits.accepted_formats}
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in documented:
@@ -342,13 +342,12 @@ def _iterate_format_variants(upload_limits: UploadLimits, *, is_voice_sample: bo
                 limit_key="accepted_formats",
                 is_within_limit=True,
             )
-    other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in documented)
-    limit = "accepted_formats" if documented else None
-    yield UploadVariant(
-        description=f"a recording as {other}",
-        uploaded_file=_encode_recording_as(other, is_voice_sample=is_voice_sample),
-        limit_key=limit,
-    )
+    for name in [name for name in ("flac", "ogg", "aac", "wav") if name not in documented][:1]:
+        yield UploadVariant(
+            description=f"a recording as {name}",
+            uploaded_file=_encode_recording_as(name, is_voice_sample=is_voice_sample),
+            limit_key="accepted_formats" if documented else None,
+        )
 
 
 def _iterate_sample_rate_variants(
