@@ -53,7 +53,7 @@ def test_an_official_library_speaks_through_the_proxy_and_to_its_recording(
     assert sum(len(audio) for _, audio in passed) > 24_000
     report = running.report
     assert (report.request_count, report.recorded_count) == (1, 1)
-    assert (report.unjudged_count_by_reason, report.undocumented_count_by_request) == ({}, {})
+    assert (report.unjudged_count_by_reason, report.undocumented_request_count_by_operation) == ({}, {})
     assert report.report.findings == ()
     assert report.report.operations == ("cartesia/speakOverWebSocket",)
     assert KEY not in (tmp_path / "one.har").read_text()
@@ -282,7 +282,7 @@ async def test_an_undocumented_socket_passes_and_is_named() -> None:
         await client.send("hello")
         assert await client.recv() == "hello"
         await client.close()
-    assert list(running.report.undocumented_count_by_request) == ["GET /v9/other"]
+    assert list(running.report.undocumented_request_count_by_operation) == ["GET /v9/other"]
 
 
 def test_http_still_passes_on_the_same_port(voicegauge_emulator: RunningEmulator) -> None:

@@ -15,7 +15,7 @@ from voicegauge import cli
 from voicegauge.client.client import Client
 from voicegauge.conformance.recording_judging import (
     RecordingContent,
-    adapt_to_recorded_names,
+    adapt_to_recorded_models_and_voices,
     plan_cases_by_id,
 )
 from voicegauge.conformance.result_collector import ResultCollector
@@ -333,7 +333,7 @@ def test_a_recording_is_judged_with_the_voices_that_it_lists(
     voicegauge_catalogue, provider, operation_id, body, voice
 ) -> None:
     contract = voicegauge_catalogue.find_provider(provider)
-    adapted = adapt_to_recorded_names(contract, _record_list(contract, operation_id, body))
+    adapted = adapt_to_recorded_models_and_voices(contract, _record_list(contract, operation_id, body))
     voices = {target.target_spec.default_voice for target in adapted.targets.values()}
     if voice is None:
         assert adapted is contract

@@ -376,7 +376,7 @@ class RunningProxy:
             request_count=monitor.request_count,
             failure_count_by_reason=dict(monitor.failure_count_by_reason),
             unjudged_count_by_reason=dict(monitor.unjudged_count_by_reason),
-            undocumented_count_by_request=dict(monitor.undocumented_count_by_request),
+            undocumented_request_count_by_operation=dict(monitor.undocumented_request_count_by_operation),
             recording_path=str(self.recording) if self.recording is not None and monitor.recorded_count else None,
             recorded_count=monitor.recorded_count,
             contract_path=None if is_bundled(document_path) else str(document_path),

@@ -160,9 +160,9 @@ def compute_log_median_times_by_session(run_times: Sequence[TimeInSession], text
     timed = [(one.session_number, columns[one.text_id], one.time_ms) for one in run_times if one.text_id in columns]
     if not timed:
         return np.full((0, len(text_ids)), math.nan)
-    sessions, text_numbers, times_ms = np.array(timed).T
+    sessions, text_indexes, times_ms = np.array(timed).T
     session_ids, rows = np.unique(sessions, return_inverse=True)
-    cells = rows * len(text_ids) + text_numbers.astype(np.int64)
+    cells = rows * len(text_ids) + text_indexes.astype(np.int64)
     order = np.lexsort((times_ms, cells))
     logs = np.log(np.maximum(times_ms[order], MIN_TIME_FOR_LOGARITHM_MS))
     filled, starts, counts = np.unique(cells[order], return_index=True, return_counts=True)

@@ -155,13 +155,18 @@ def find_quantile_interval(
 def _find_order_statistic(
     sampled: SampledValues, fraction: float, tail_probability: float, *, is_upper: bool
 ) -> float | None:
-    """Return one end of the interval of a quantile: the value at an interpolated rank; `None` if there is none.
+    """Return the lower or the upper end of the interval of a quantile; `None` if there are too few values.
 
-    For the median of a few texts, whose samples are worth fewer than 6 independent ones, it is the smallest or the
-    largest value.
+    The median always has one: with fewer than about 6 independent values it ends at the smallest or the largest.
+
+    Args:
+        sampled: the values, with the text of each.
+        fraction: the quantile: 0.5 for the median.
+        tail_probability: the probability that the quantile lies beyond this end.
+        is_upper: whether the upper end is wanted.
     """
     is_below = sampled.values <= sampled.compute_quantile(fraction)
-    effective = round(_estimate_effective_count(is_below.astype(np.float64), sampled.text_numbers, sampled.text_count))
+    effective = round(_estimate_effective_count(is_below.astype(np.float64), sampled.text_indexes, sampled.text_count))
     count = len(sampled)
     rank = _find_lower_rank(max(effective, 1), 1 - fraction if is_upper else fraction, tail_probability)
     if rank is None:
@@ -200,7 +205,7 @@ def _find_lower_rank(sample_count: int, fraction: float, tail_probability: float
     return rank + 1 / (1 + odds)
 
 
-def _estimate_effective_count(values: FloatArray, text_numbers: IntegerArray, text_count: int) -> float:
+def _estimate_effective_count(values: FloatArray, text_indexes: IntegerArray, text_count: int) -> float:
     """Return how many independent samples the samples of some texts are worth, to estimate the mean of `values`.
 
     It is the number of samples, divided by the design effect (Kish 1965) and by the factor by which Student's quantile
@@ -210,7 +215,7 @@ def _estimate_effective_count(values: FloatArray, text_numbers: IntegerArray, te
     variance = float(values.var())
     if count == text_count or text_count < 2 or variance == 0:
         return float(count)
-    sums = np.bincount(text_numbers, weights=values - values.mean(), minlength=text_count)
+    sums = np.bincount(text_indexes, weights=values - values.mean(), minlength=text_count)
     between = text_count / (text_count - 1) * float(np.sum(sums**2)) / count**2
     effect = min(max(between * count / variance, 1.0), count / text_count)
     if effect < 1.01:  # as good as independent: a correction by Student's quantile would only widen the interval
@@ -254,7 +259,7 @@ def estimate_share(values: Iterable[tuple[Hashable, bool]]) -> Estimate | None:
     if not len(sampled):
         return None
     share = float(sampled.values.mean())
-    count = _estimate_effective_count(sampled.values, sampled.text_numbers, sampled.text_count)
+    count = _estimate_effective_count(sampled.values, sampled.text_indexes, sampled.text_count)
     squared = NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL**2
     center = (share + squared / (2 * count)) / (1 + squared / count)
     margin = (

@@ -39,7 +39,7 @@ class SentDelays:
     """
 
     def __init__(self) -> None:
-        """Create an object to which no delay is recorded yet."""
+        """Start without a recorded delay; the first response has the number 1."""
         self._numbers = itertools.count(1)
         self._unstated_ms: dict[int, float] = {}
 

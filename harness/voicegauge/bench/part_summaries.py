@@ -272,7 +272,10 @@ def _select_socket_samples(samples: Iterable[Sample]) -> list[tuple[Sample, Requ
 
 
 def compute_ttfa_after_ms(sample: Sample, select_moment_ms: Callable[[RequestPhases], float | None]) -> float | None:
-    """Return the time from a moment of the submit over a WebSocket to the first audio; `None` without both."""
+    """Return the time in ms from a moment of a request over a WebSocket to its first audio.
+
+    `None` if either time is missing, or the request was not sent over a WebSocket.
+    """
     latency, phases = sample.latency, sample.request_phases
     if latency is None or latency.ttfa_ms is None or phases is None or phases.http_version != WEBSOCKET_VERSION:
         return None

@@ -83,8 +83,8 @@ class SampledValues:
         unsorted = np.array([value for _, value in values], dtype=np.float64)
         order = np.argsort(unsorted, kind="stable")
         self.values: FloatArray = unsorted[order]
-        text_numbers = np.fromiter(map(numbers.__getitem__, text_id_by_value), np.int64, len(values))
-        self.text_numbers: IntegerArray = text_numbers[order]
+        text_indexes = np.fromiter(map(numbers.__getitem__, text_id_by_value), np.int64, len(values))
+        self.text_indexes: IntegerArray = text_indexes[order]
         self.text_count = len(numbers)
 
     def __len__(self) -> int:
@@ -130,7 +130,7 @@ class SampledValues:
         """For each text (rows), the number of its values up to the end of each block (columns)."""
         size = self._values_per_block
         block_count = math.ceil(len(self.values) / size)
-        cells = self.text_numbers * block_count + np.arange(len(self.values)) // size
+        cells = self.text_indexes * block_count + np.arange(len(self.values)) // size
         counts = np.bincount(cells, minlength=self.text_count * block_count)
         return np.cumsum(counts.reshape(self.text_count, block_count), axis=1).astype(np.float64)
 
@@ -145,7 +145,7 @@ class SampledValues:
         counts_before = np.where(blocks > 0, cumulative_counts_by_block[rows, blocks - 1], 0.0)
         indexes = blocks[:, None] * size + np.arange(size)
         weights = np.where(
-            indexes <= last, text_weights[rows[:, None], self.text_numbers[np.minimum(indexes, last)]], 0
+            indexes <= last, text_weights[rows[:, None], self.text_indexes[np.minimum(indexes, last)]], 0
         )
         counts = counts_before[:, None] + np.cumsum(weights, axis=1)
         offsets = np.minimum((counts <= ranks[:, None]).sum(axis=1), size - 1)
@@ -153,8 +153,8 @@ class SampledValues:
 
     def compute_sum_and_count_by_text(self) -> FloatArray:
         """Return, for each text, the sum of its values and their number."""
-        sums = np.bincount(self.text_numbers, weights=self.values, minlength=self.text_count)
-        return np.stack((sums, np.bincount(self.text_numbers, minlength=self.text_count)), axis=1)
+        sums = np.bincount(self.text_indexes, weights=self.values, minlength=self.text_count)
+        return np.stack((sums, np.bincount(self.text_indexes, minlength=self.text_count)), axis=1)
 
 
 def resample_texts(

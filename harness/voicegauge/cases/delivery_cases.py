@@ -179,10 +179,10 @@ def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> It
 
 
 def _plan_delivery_with_companion(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return the unchanged delivery, with a companion whose text has the same words in reverse order.
+    """Return a plan to send `speech_request` at the same time as a companion, which has its words in reverse order.
 
-    The companion's text costs as much, and a comparison of spectra tells both apart. The result is `None` if the
-    reversed text is equal or not valid.
+    A service that confuses requests in flight delivers the audio of one for the other. The companion's text costs as
+    much, and a comparison of spectra tells both apart. The result is `None` if the reversed text is equal or not valid.
     """
     other = msgspec.structs.replace(speech_request, text=" ".join(reversed(speech_request.text.split())))
     if other.text == " ".join(speech_request.text.split()) or not _is_valid_request(target, other):
@@ -507,12 +507,13 @@ requests."""
 def plan_socket_cases(
     target: SocketTarget, *, is_emulated: bool, include_all_billable_cases: bool
 ) -> Iterator[ConformanceCase]:
-    """Yield the cases of a target.
+    """Yield the cases of a target that is reached over a WebSocket.
 
     Args:
         target: the target.
         is_emulated: whether the emulator responds, at which nothing is charged.
-        include_all_billable_cases: whether more than the turns of one connection are planned.
+        include_all_billable_cases: whether every case that costs money is planned, instead of only one connection with
+            a few turns.
     """
     spec = target.spec
     if target.needs_key or spec.sends_key_in_message:

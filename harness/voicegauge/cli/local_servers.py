@@ -268,7 +268,7 @@ def _print_report(terminal: Console, report: ProxyReport, named_recording: Path 
     for label, counts in (
         ("no response of the service", report.failure_count_by_reason),
         ("passed, not judged", report.unjudged_count_by_reason),
-        ("passed, not in the contract", report.undocumented_count_by_request),
+        ("passed, not in the contract", report.undocumented_request_count_by_operation),
         ("not recorded", report.unrecorded_count_by_reason),
     ):
         _print_counts_by_reason(terminal, label, counts)
@@ -313,8 +313,8 @@ def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> in
     reason = next(iter(report.unjudged_count_by_reason), None)
     if reason is None and report.report.no_verdict_reason is not None:
         raise NothingMeasuredError(report.report.no_verdict_reason)
-    if reason is None and report.undocumented_count_by_request:
-        reason = f"{next(iter(report.undocumented_count_by_request))} is not in the contract"
+    if reason is None and report.undocumented_request_count_by_operation:
+        reason = f"{next(iter(report.undocumented_request_count_by_operation))} is not in the contract"
     if reason is not None:
         raise NothingMeasuredError(f"not everything was judged: {reason}")
     return EXIT_OK

@@ -45,7 +45,9 @@ MAX_REPRODUCTION_TEST_CHARACTERS = 4_000
 """Number of characters in the longest test that is written, because nobody would read a longer one."""
 
 
-def add_request_test(findings: Sequence[Finding], target: Target, case: ConformanceCase) -> list[Finding]:
+def add_reproduction_test_of_request(
+    findings: Sequence[Finding], target: Target, case: ConformanceCase
+) -> list[Finding]:
     """Return `findings` with a test that sends the request of `case` again, if it can be written as Python."""
     if not findings:
         return []
@@ -508,7 +510,7 @@ def _build_request_test(
     def send_and_judge(random_request: RandomRequest) -> None:
         case = build_request_case(target, random_request.request, expected_acceptance, random_request.description)
         judged = violation_search.run_in_event_loop(case_runner.send_and_judge(case))
-        violation_search.raise_if_new_errors(add_request_test(judged.findings, target, case))
+        violation_search.raise_if_new_errors(add_reproduction_test_of_request(judged.findings, target, case))
 
     def build_round_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
         test: FuzzTest = settings(hypothesis.seed(seed)(hypothesis.given(request_strategy)(send_and_judge)))

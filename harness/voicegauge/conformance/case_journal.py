@@ -135,7 +135,7 @@ class CaseHistory(PurchaseHistory):
         """
         return self.judgement is not None and not (self.judgement.has_no_result and not self.is_last_request_ambiguous)
 
-    def is_settled(self, now: datetime, *, begins_new_run: bool) -> bool:
+    def can_be_forgotten(self, now: datetime, *, begins_new_run: bool) -> bool:
         """Whether nothing about the case matters any more, so that what it cost does not count towards other budgets.
 
         Its result was printed a day ago, or before a new run, and nothing about it is open: its request is not
@@ -257,7 +257,9 @@ class CaseJournal:
                 raise
         now = datetime.now(UTC)
         self._histories = {
-            name: one for name, one in self._histories.items() if not one.is_settled(now, begins_new_run=begins_new_run)
+            name: one
+            for name, one in self._histories.items()
+            if not one.can_be_forgotten(now, begins_new_run=begins_new_run)
         }
         self.spent_by_earlier_runs_usd = self.account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""

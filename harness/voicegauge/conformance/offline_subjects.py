@@ -467,7 +467,7 @@ def explain_unmatched_call(call: Call, *, job_has_target: bool | None) -> Unmatc
         return None
     if _has_undocumented_path_value(call):
         return _REASON_UNDOCUMENTED_PATH
-    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _reports_undocumented_constant(call) else None
+    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _names_no_documented_target(call) else None
 
 
 def _explain_unmatched_submit(submit_call: Call) -> UnmatchedCallReason:
@@ -514,7 +514,7 @@ def _has_undocumented_path_value(call: Call) -> bool:
     )
 
 
-def _reports_undocumented_constant(call: Call) -> bool:
+def _names_no_documented_target(call: Call) -> bool:
     """Whether a status response has, at the location of a constant of targets, a value that no target has."""
     targets = [
         target

@@ -91,7 +91,7 @@ def check_recordings(
             functools.partial(build_repeat_command, contract, path),
             mask_quotation=mask_undocumented_words,
         )
-        adapted = adapt_to_recorded_names(contract, recording)
+        adapted = adapt_to_recorded_models_and_voices(contract, recording)
         try:
             recorded = RecordingContent(adapted, recording, plan_cases_by_id(adapted))
             _judge_recording(path, recorded, checker, collector)
@@ -140,7 +140,7 @@ def _judge_recording(path: Path, recorded: RecordingContent, checker: Checker, c
         collector.add_unjudged_item(f"{recorded.contract.id}/{path.name}", reason)
 
 
-def adapt_to_recorded_names(contract: Contract, recording: Recording) -> Contract:
+def adapt_to_recorded_models_and_voices(contract: Contract, recording: Recording) -> Contract:
     """Return the contract with the models and voices that the recorded service lists.
 
     The recording was made with them: the plan of a live check or recording begins with a request for them. The

@@ -56,7 +56,7 @@ MAX_TOTAL_CLIP_BYTES = 180_000
 
 
 class FindingClips:
-    """Chooses and encodes the clips of one check."""
+    """Adds a clip of the defect to new findings about audio, until the clips of a check have `MAX_TOTAL_CLIP_BYTES`."""
 
     def __init__(self) -> None:
         """Create an empty collection of clips."""

@@ -509,7 +509,7 @@ def build_removal_action(document: Document, pointer: str) -> dict[str, Any]:
 
 
 def format_today() -> str:
-    """Return the date of today, UTC, as sources have it."""
+    """Return today's date in UTC as YYYY-MM-DD."""
     return datetime.now(UTC).date().isoformat()
 
 

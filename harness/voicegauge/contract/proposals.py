@@ -337,11 +337,11 @@ def _find_message_kind(name: str, kinds_and_patterns: Sequence[tuple[str, re.Pat
     return next((kind for kind, pattern in kinds_and_patterns if pattern.search(words)), None)
 
 
-def _find_event(words: str, transcribes: bool, has_session: bool, has_content: bool) -> str:
+def _find_event(words: str, transcribes: bool, has_session: bool, carries_audio_or_text: bool) -> str:
     """Return the event that a message of the service probably reports, by the words of its name."""
     if _OPENING_EVENT_PATTERN.search(words):
         return "session" if has_session else "connected"
-    if has_content:
+    if carries_audio_or_text:
         if not transcribes:
             return "audio"
         return "partial" if re.search(r"partial|interim", words) else "turn-end"

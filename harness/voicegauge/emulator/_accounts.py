@@ -290,7 +290,7 @@ class AccountRegistry:
 
 
 def allows_keyless_requests(operation: Operation) -> bool:
-    """Whether some targets of `operation` can be used without a key."""
+    """Whether `operation`, or one of its targets, can be used without a key."""
     targets = operation.speech.targets.values() if operation.speech else ()
     return not operation.needs_key or any(target.works_without_key for target in targets)
 

@@ -461,7 +461,7 @@ class AudioInputEndpoint:
 
 
 def _is_true_value(value: object) -> bool:
-    """Whether the value of a field is true, also as a text."""
+    """Whether the value of a field is `True`, or the text "true" in any case, as forms send it."""
     return str(value).lower() == "true"
 
 

@@ -307,7 +307,7 @@ class RateWindow:
     request_count: int = 0
 
     def restart_if_ended(self, now_s: float) -> None:
-        """Start a new window if the current one has ended."""
+        """Start a new window of the rate limit, without requests, if the current one has ended at `now_s`."""
         if now_s >= self.start_s + RATE_WINDOW_S:
             self.start_s, self.request_count = now_s, 0
 

@@ -444,7 +444,7 @@ class EmulatedTranscription(EmulatedConnection):
     # What is reported.
 
     async def _perform_work_items(self) -> None:
-        """Report one text after the other."""
+        """Send queued partial texts and ends of turns to the client, one after the other, until the connection ends."""
         with contextlib.suppress(ConnectionEndedError):
             while True:
                 kind, first, last, turn = await self._work_items.get()

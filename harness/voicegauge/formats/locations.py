@@ -62,7 +62,7 @@ class RequestValues(Protocol):
 
 
 class _LocationBase:
-    """Base class of locations, which are compared, hashed and printed as contracts write them."""
+    """Base class of the places of values in messages; two are equal if their class and text ("body#/id") are."""
 
     __slots__ = ("_text",)
     _text: str

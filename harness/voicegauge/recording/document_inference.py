@@ -109,7 +109,9 @@ def infer_api(exchanges: Sequence[Exchange], source_name: str, version_date: str
     names = dict.fromkeys(
         _build_operation_id(c.path_template, c.exchange.request.method) for c in speech if _get_origin(c) == origin
     )
-    return InferredApi(document, tuple(names), tuple(_list_undescribed_calls(calls, speech, origin, described_paths)))
+    return InferredApi(
+        document, tuple(names), tuple(_describe_undescribed_operations(calls, speech, origin, described_paths))
+    )
 
 
 def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
@@ -121,7 +123,7 @@ def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
     raise DataError(f"no recorded speech request to {host}; there are some to: {', '.join(origins)}")
 
 
-def _list_undescribed_calls(
+def _describe_undescribed_operations(
     calls: Sequence[_RecordedCall],
     speech_calls: Sequence[_RecordedCall],
     described_origin: str,

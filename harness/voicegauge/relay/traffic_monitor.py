@@ -204,7 +204,7 @@ class ProxyReport(Record, frozen=True, kw_only=True):
     """Number of requests without a response of the service, by reason. The client got status 502 from the proxy."""
     unjudged_count_by_reason: dict[str, int] = {}
     """Number of requests that passed but were not judged, by reason, such as a body above the limit."""
-    undocumented_count_by_request: dict[str, int] = {}
+    undocumented_request_count_by_operation: dict[str, int] = {}
     """Number of requests that fit no operation of the contract, by method and path. They passed and were not judged."""
     recording_path: str | None = None
     """Path of the recording that was written; `None` if none was."""
@@ -432,7 +432,7 @@ class TrafficMonitor(RelayObserver):
         self.request_count = self.recorded_count = self._passed_exchange_count = self._judged_exchange_count = 0
         self.failure_count_by_reason: Counter[str] = Counter()
         self.unjudged_count_by_reason: Counter[str] = Counter()
-        self.undocumented_count_by_request: Counter[str] = Counter()
+        self.undocumented_request_count_by_operation: Counter[str] = Counter()
         self.unrecorded_count_by_reason: Counter[str] = Counter()
         self.report: CheckReport | None = None
         """The report of the judge; `None` until the end."""
@@ -529,7 +529,7 @@ class TrafficMonitor(RelayObserver):
                 self.recorded_count += judged.is_recorded
                 for counter, reason in (
                     (self.unjudged_count_by_reason, judged.not_judged_reason),
-                    (self.undocumented_count_by_request, judged.undocumented_request),
+                    (self.undocumented_request_count_by_operation, judged.undocumented_request),
                     (self.unrecorded_count_by_reason, judged.not_recorded_reason),
                 ):
                     if reason is not None:

@@ -32,7 +32,7 @@ def _find_job_operation(call: Call) -> Operation:
 
 
 def _find_job_spec(call: Call) -> JobSpec | None:
-    """Return the description of the job in the response to `call`; `None` if it is not 2xx, or describes no job."""
+    """Return what the contract says about the job that a 2xx response to `call` reports; `None` if it says nothing."""
     return _find_job_operation(call).job if call.is_accepted else None
 
 

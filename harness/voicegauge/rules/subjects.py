@@ -230,7 +230,7 @@ class ConcurrentJobs(CheckSubject):
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
-        """The dispute pointers of the latest job."""
+        """JSON pointers to where the contract may record that documents disagree about the latest job."""
         return self.latest_job.disputable_pointers
 
 

@@ -41,7 +41,7 @@ text only where it is said."""
 MAX_PHONEMES_WITHIN_ADDED = 30
 """Largest number of phonemes within an added part that are aligned with the text by chance, which splits the part in
 two."""
-_MAX_SHIFTED_PHONEMES = 200
+_MAX_PHONEMES_COMPARED_EVERYWHERE = 200
 """Largest number of phonemes of a part, some sentences, that is compared with every position of the text, or of words
 that may be said again. Time and memory grow with the square of it or faster."""
 _COMPARED_PHONEMES, _MIN_EQUAL_SHARE, _MAX_LAG_DEVIATION = 24, 0.9, 4
@@ -321,7 +321,7 @@ def _find_likely_repetition(
     """Return the adjacent words of the text that an added part, given in pieces, repeats; `None` if it repeats none."""
     start, stop = np.searchsorted(times_s, [pieces[0].start_s, pieces[-1].end_s])
     length = int(stop - start)
-    if length > _MAX_SHIFTED_PHONEMES:
+    if length > _MAX_PHONEMES_COMPARED_EVERYWHERE:
         return None
     around = [(h, e) for h, e in pairs if start - 1.3 * length <= h < stop + 1.3 * length]
     spoken, phonemes = [h for h, _ in around], [e for _, e in around if e >= 0]
@@ -376,7 +376,7 @@ def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: i
     first part with the beginning of the second.
     """
     length = stop - start
-    if length > _MAX_SHIFTED_PHONEMES:
+    if length > _MAX_PHONEMES_COMPARED_EVERYWHERE:
         return None
     agreeing_by_begin = {
         begin: _count_agreeing_phonemes(recognized[begin - length : begin], recognized[begin : begin + length])
@@ -394,7 +394,10 @@ def _count_agreeing_phonemes(first: NDArray[np.int64], second: NDArray[np.int64]
 
 
 def _find_aligned_phonemes(pairs: list[tuple[int, int]], start: int, stop: int) -> tuple[int, int]:
-    """Return the first and last phoneme of the text that are aligned with those recognized in a range."""
+    """Return the indices of the first and the last phoneme of the text that recognized ones are aligned with.
+
+    Of the recognized phonemes, those from `start` up to but not including `stop` count. (0, 0) if none is aligned.
+    """
     aligned = [e for h, e in pairs if start <= h < stop and e >= 0]
     return (aligned[0], aligned[-1]) if aligned else (0, 0)
 
